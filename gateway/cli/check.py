@@ -1,0 +1,43 @@
+"""submeter check FILE: every problem of a configuration at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.catalogue import load_driver
+from gateway.config import Config, load_config
+from gateway.errors import ConfigError, DriverError
+
+
+@click.command(name="check", help="Check a configuration and print every problem as file:line: key: what is wrong → what to write.")
+@click.argument("file", type=click.Path(path_type=Path), default=Path("/etc/submeter/gateway.yaml"))
+def command(file: Path) -> None:
+    """Print the problems, or one line that says what the file describes."""
+    try:
+        config = load_config(file)
+        check_drivers(config)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem)
+        print(f"\n{file}: {len(error.problems)} problem{'s' * (len(error.problems) != 1)}", file=sys.stderr)
+        sys.exit(1)
+    enabled = sum(meter.enabled for meter in config.meters)
+    print(
+        f"{file}: good. Gateway {config.gateway.id}: {enabled} meters on {len(config.buses)} buses, "
+        f"{len(config.pulses)} pulse inputs, {len(config.uplinks)} uplinks."
+    )
+
+
+def check_drivers(config: Config) -> None:
+    """Load every driver that the configuration names. Raises DriverError with all their problems."""
+    problems = []
+    for name in sorted({meter.driver for meter in config.meters}):
+        try:
+            load_driver(name, Path(config.drivers.directory))
+        except DriverError as error:
+            problems += error.problems
+    if problems:
+        raise DriverError(problems)

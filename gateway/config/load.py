@@ -1,0 +1,161 @@
+"""Load a configuration: every problem at once, each with its line and its mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from ruamel.yaml.comments import CommentedMap
+
+from gateway.config.schema import Config, SerialBus, TcpBus
+from gateway.config.yamlfile import Key, dotted, line_of, load_yaml, parse_yaml, validate
+from gateway.errors import ConfigError, Problem
+
+_KINDS = {
+    "int": "a whole number", "float": "a number", "string": "text", "bool": "true or false",
+    "tuple": "a list", "list": "a list", "dict": "keys with values", "model": "keys with values",
+}  # fmt: skip
+_TOP = Config.model_fields
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file. Raises ConfigError with every problem found."""
+    document, problems = load_yaml(path)
+    return _check(document, problems, str(path))
+
+
+def parse_config(text: str, name: str = "gateway.yaml") -> Config:
+    """Check a configuration that is already in memory. Raises ConfigError with every problem found."""
+    document, problems = parse_yaml(text, name)
+    return _check(document, problems, name)
+
+
+def _check(document: CommentedMap | None, problems: list[Problem], name: str) -> Config:
+    if document is None:
+        raise ConfigError(problems)
+    config, problems = validate(Config, document, name, _explain)
+    # What names what is checked on the raw file too, so that one slip does not hide the next.
+    found = [
+        Problem(name, line_of(document, loc), dotted(loc), what, mend)
+        for loc, what, mend in _cross_check(document)
+    ]  # fmt: skip
+    if config is None or found:
+        raise ConfigError(sorted({*problems, *found}))
+    return config
+
+
+def _explain(error: dict[str, Any]) -> tuple[str, str]:
+    """One pydantic error in words: (what is wrong, what to write)."""
+    kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
+    shown = f"{value!r}" if isinstance(value, (str, int, float)) else ""
+    if kind == "missing":
+        return "is missing", f"write {error['loc'][-1]}: …"
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(error["loc"]), 1)
+        return "is not a key here", f"did you mean {near[0]}?" if near else "remove it, or look at the sample configuration"
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        return "is not a bus type" if kind == "union_tag_invalid" else "has no type", "write type: serial, tcp or rtu-over-tcp"
+    if kind == "value_error":
+        what, _, mend = str(context.get("error", error["msg"])).partition(": write ")
+        return f"{shown} {what}".strip(), f"write {mend}" if mend else ""
+    if kind == "literal_error":
+        hint = f"write {context['expected']}"
+        if isinstance(value, float) and value == 80.0 or str(value) in {"8E1", "8N1", "8O1"}:
+            hint += ' (frame formats like 8E1 are numbers to YAML: write parity: E and stopbits: 1)'
+        return f"{shown} is not one of the choices", hint
+    if kind == "string_pattern_mismatch":
+        if context.get("pattern", "").startswith("^[a-z0-9-]{1,"):
+            return f"{shown} is not an id", "write small letters, digits and hyphens only, at most 32"
+        return f"{shown} does not have the right form", "write host:port, like 0.0.0.0:8080"
+    bounds = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than"), "less_than": ("lt", "less than")}
+    if kind in bounds:
+        key, words = bounds[kind]
+        return f"{shown} is out of range", f"write {words} {context[key]:g}"
+    if kind.endswith(("_type", "_parsing")):
+        expected = _KINDS.get(kind.rsplit("_", 1)[0], "another kind of value")
+        if isinstance(value, float) and value == 80.0:
+            return f"{shown} is not {expected}", 'was it 8E1? YAML reads that as 80.0: write "8E1" in quotes, or parity: E'
+        return f"{shown or 'this'} is not {expected}", f"write {expected}"
+    return str(error["msg"]), "look at the sample configuration"
+
+
+def _known_keys(loc: tuple[Key, ...]) -> list[str]:
+    """The keys that stand beside the one at `loc`."""
+    parents = [key for key in loc[:-1] if isinstance(key, str)]
+    if not parents:
+        return list(_TOP)
+    if parents[0] == "buses":
+        return [*SerialBus.model_fields, *TcpBus.model_fields]
+    field = _TOP.get(parents[0])
+    section = field.annotation if field else None
+    section = (get_args(section) or (section,))[0]
+    return list(getattr(section, "model_fields", {}))
+
+
+def _cross_check(document: CommentedMap) -> Iterator[tuple[list[Key], str, str]]:
+    """What one section says of another: names that must exist, must not repeat, must not clash."""
+    buses = _names(document, "buses", "name")
+    meters = _names(document, "meters", "id")
+    yield from _repeats(document, "buses", "name")
+    yield from _repeats(document, "uplinks", "name")
+    yield from _repeats(document, "meters", "id")
+    taken = set(meters)
+    for index, pulse in _rows(document, "pulses"):
+        if (name := pulse.get("id")) in taken:
+            yield ["pulses", index, "id"], f"{name!r} is already the id of another meter", "give each meter and pulse input its own id"
+        taken.add(name)
+    yield from _repeats(document, "pulses", "pin")
+    places: dict[tuple[Any, Any], str] = {}
+    for index, meter in _rows(document, "meters"):
+        bus, address = meter.get("bus"), meter.get("address", 1)
+        if bus is not None and bus not in buses:
+            yield ["meters", index, "bus"], f"{bus!r} is not the name of a bus", _offer(bus, buses, "buses")
+        elif meter.get("enabled", True) is not False:
+            if (first := places.setdefault((bus, address), str(meter.get("id")))) != str(meter.get("id")):
+                yield ["meters", index, "address"], f"address {address} on bus {bus} is already taken by {first}", "each meter on a bus has its own address"
+        parent = meter.get("parent")
+        if parent is not None and parent not in meters:
+            yield ["meters", index, "parent"], f"{parent!r} is not the id of a meter", _offer(parent, meters, "meters")
+        elif parent is not None and _loops(document, str(meter.get("id"))):
+            yield ["meters", index, "parent"], "the meter would be its own ancestor", "let the tree end at the main meter (parent: null)"
+        serial_bus = any(row.get("name") == bus and row.get("type") != "tcp" for _, row in _rows(document, "buses"))
+        if serial_bus and isinstance(address, int) and not 1 <= address <= 247:
+            yield ["meters", index, "address"], f"{address} is not an address on a serial line", "write 1 to 247"
+
+
+def _rows(document: CommentedMap, section: str) -> Iterator[tuple[int, CommentedMap]]:
+    rows = document.get(section)
+    if isinstance(rows, list):
+        yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, CommentedMap))
+
+
+def _names(document: CommentedMap, section: str, key: str) -> list[str]:
+    return [row[key] for _, row in _rows(document, section) if isinstance(row.get(key), str)]
+
+
+def _repeats(document: CommentedMap, section: str, key: str) -> Iterator[tuple[list[Key], str, str]]:
+    seen: dict[Any, int] = {}
+    for index, row in _rows(document, section):
+        value = row.get(key)
+        if isinstance(value, (str, int)) and seen.setdefault(value, index) != index:
+            line = line_of(document, [section, seen[value], key])
+            yield [section, index, key], f"{value!r} is used twice (first in line {line})", f"give each of the {section} its own {key}"
+
+
+def _loops(document: CommentedMap, start: str) -> bool:
+    parents = {str(row.get("id")): row.get("parent") for _, row in _rows(document, "meters")}
+    at, steps = parents.get(start), 0
+    while at is not None and steps <= len(parents):
+        if at == start:
+            return True
+        at, steps = parents.get(str(at)), steps + 1
+    return False
+
+
+def _offer(value: object, known: list[str], what: str) -> str:
+    near = difflib.get_close_matches(str(value), known, 1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"the {what} of this file are: {', '.join(known)}" if known else f"this file has no {what}"

@@ -1,0 +1,234 @@
+"""Every key of the configuration, its type, default and bounds. The commented sample in config/ is its documentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from gateway.config.units import Duration, Ratio, Size
+
+ID_PATTERN = r"^[a-z0-9-]{1,32}$"
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+def _a_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        msg = "is not a time zone: write one like Europe/Istanbul"
+        raise ValueError(msg) from error
+    return value
+
+
+def _a_parity(value: object) -> object:
+    # YAML 1.2 keeps N a string, but a hurried hand writes n or "none".
+    return {"none": "N", "even": "E", "odd": "O"}.get(value.lower(), value.upper()) if isinstance(value, str) else value
+
+
+def _a_serial(value: object) -> object:
+    # Serial numbers are often written without quotes.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are mistakes, never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Gateway(Section):
+    """Who we are."""
+
+    id: Id
+    name: Name = "Submeter Gateway"
+    timezone: Annotated[str, AfterValidator(_a_zone)] = "Europe/Istanbul"
+    commit_interval: Annotated[Duration, Field(ge=1.0, le=60.0)] = 10.0
+
+
+class Clock(Section):
+    """Whose word we take for the wall time, and how long to hold what an unsynced boot has taken."""
+
+    trust: Literal["kernel", "rtc", "system"] = "kernel"
+    hold: Annotated[Duration, Field(ge=0.0, le=86400.0)] = 300.0
+
+
+class SerialBus(Section):
+    """An RS-485 line behind a serial port."""
+
+    name: Id
+    type: Literal["serial"]
+    port: Annotated[str, Field(min_length=1)]
+    baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    parity: Annotated[Literal["N", "E", "O"], BeforeValidator(_a_parity)] = "N"
+    stopbits: Literal[1, 2] = 1
+    timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
+
+
+class TcpBus(Section):
+    """A Modbus TCP server, or a serial converter that passes RTU frames over TCP."""
+
+    name: Id
+    type: Literal["tcp", "rtu-over-tcp"]
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 502
+    baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    """Of the line behind a converter (rtu-over-tcp): the first guess of the cost model."""
+    timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
+
+
+Bus = Annotated[SerialBus | TcpBus, Field(discriminator="type")]
+
+
+class Meter(Section):
+    """A meter on a bus."""
+
+    id: Id
+    name: Name | None = None
+    bus: Id
+    address: Annotated[int, Field(ge=0, le=255)] = 1
+    driver: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    interval: Annotated[Duration, Field(ge=0.0, le=86400.0)] = 10.0
+    slow_interval: Annotated[Duration, Field(ge=0.0, le=86400.0)] | None = None
+    serial: Annotated[str, BeforeValidator(_a_serial), Field(min_length=1, max_length=64)] | None = None
+    ct: Ratio = 1.0
+    vt: Ratio = 1.0
+    values: Literal["primary", "secondary"] = "primary"
+    parent: Id | None = None
+    feeds: Name | None = None
+    enabled: bool = True
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return self.name or self.id
+
+    @property
+    def slow(self) -> float:
+        """The interval of the slow class in seconds: once a minute unless the fast class is slower."""
+        return max(self.interval, 60.0) if self.slow_interval is None else max(self.slow_interval, self.interval)
+
+
+class Pulse(Section):
+    """A meter with a pulse output (S0, dry contact) on a GPIO pin."""
+
+    id: Id
+    name: Name | None = None
+    pin: Annotated[int, Field(ge=0, le=27)]
+    per_unit: Annotated[float, Field(gt=0.0, strict=False)]
+    quantity: Literal["volume", "active_energy_import", "active_energy_export", "heat_energy"] = "active_energy_import"
+    start: Annotated[float, Field(ge=0.0, strict=False)] = 0.0
+    min_width: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
+    min_gap: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
+    max_rate: Annotated[float, Field(gt=0.0, le=1000.0, strict=False)] = 50.0
+    pull: Literal["up", "down", "none"] = "up"
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return self.name or self.id
+
+
+class Uplink(Section):
+    """A platform to deliver to."""
+
+    name: Id
+    url: str
+    username: str | None = None
+    password_file: str | None = None
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    protocol: Literal["auto", "5.0", "3.1.1"] = "auto"
+    dialect: Literal["native"] = "native"
+    receipts: Annotated[tuple[Id, ...], Field(strict=False)] = ()
+    compress: bool = True
+    replay: bool = True
+    spread: Annotated[Duration, Field(ge=0.0, le=3600.0)] = 60.0
+    backlog_rate: Annotated[float, Field(ge=0.0, le=100000.0, strict=False)] = 50.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"mqtt", "mqtts", "ws", "wss"} or not parts.hostname:
+            msg = "url: is not a broker address: write mqtts://host:8883, mqtt://host:1883, wss://host/path or ws://host/path"
+            raise ValueError(msg)
+        if parts.username or parts.password:
+            msg = "url: carries credentials: write username and password_file instead"
+            raise ValueError(msg)
+        try:
+            _ = parts.port
+        except ValueError as error:
+            msg = "url: has a port that is not a number from 1 to 65535"
+            raise ValueError(msg) from error
+        if (self.cert is None) != (self.key is None):
+            msg = "cert and key belong together: write both or neither"
+            raise ValueError(msg)
+        if self.scheme in {"mqtt", "ws"} and (self.ca or self.cert):
+            msg = "ca, cert and key need TLS: write mqtts:// or wss:// in url"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def scheme(self) -> str:
+        """mqtt, mqtts, ws or wss."""
+        return urlsplit(self.url).scheme
+
+    @property
+    def host(self) -> str:
+        """The broker's host."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The broker's port, by scheme when the url names none."""
+        return urlsplit(self.url).port or {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}[self.scheme]
+
+    @property
+    def tls(self) -> bool:
+        """Whether the link is encrypted."""
+        return self.scheme in {"mqtts", "wss"}
+
+
+class Status(Section):
+    """The page on the local network."""
+
+    listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")] = "0.0.0.0:8080"  # noqa: S104 - the page is for the building's network
+    language: Literal["tr", "en"] = "tr"
+    enabled: bool = True
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class Journal(Section):
+    """Where readings are kept, and how much room they may take."""
+
+    directory: str = "/var/lib/submeter"
+    budget: Annotated[Size, Field(ge=1_000_000)] = 4_000_000_000
+
+
+class Drivers(Section):
+    """Where a technician's own driver tables are."""
+
+    directory: str = "/etc/submeter/drivers"
+
+
+class Config(Section):
+    """The whole file."""
+
+    gateway: Gateway
+    clock: Clock = Clock()
+    buses: Annotated[tuple[Bus, ...], Field(strict=False)] = ()
+    meters: Annotated[tuple[Meter, ...], Field(strict=False)] = ()
+    pulses: Annotated[tuple[Pulse, ...], Field(strict=False)] = ()
+    uplinks: Annotated[tuple[Uplink, ...], Field(strict=False)] = ()
+    status: Status = Status()
+    journal: Journal = Journal()
+    drivers: Drivers = Drivers()

@@ -1,0 +1,47 @@
+"""Quantities as a technician writes them: 10s, 5min, 4GB, 200/5."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB)", re.IGNORECASE)
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_RATIO = re.compile(r"(\d+(?:\.\d+)?)(?:\s*/\s*(\d+(?:\.\d+)?))?")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds from '10s', '500ms', '5min', '1h', '2d'. Raises ValueError."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return float(match[1]) * _SECONDS[match[2]]
+    msg = "is not a duration: write a number with its unit, like 10s, 500ms, 5min or 1h"
+    raise ValueError(msg)
+
+
+def parse_size(value: object) -> int:
+    """Bytes from '4GB', '500MB' (powers of ten). Raises ValueError."""
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return int(float(match[1]) * _BYTES[match[2].lower()])
+    msg = "is not a size: write a number with its unit, like 4GB or 500MB"
+    raise ValueError(msg)
+
+
+def parse_ratio(value: object) -> float:
+    """A transformer ratio from '200/5', '40' or 40. Raises ValueError."""
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        match = _RATIO.fullmatch(str(value).strip())
+        if match and float(match[1]) > 0 and (match[2] is None or float(match[2]) > 0):
+            return float(match[1]) / float(match[2] or 1)
+    msg = "is not a transformer ratio: write primary/secondary, like 200/5, or the quotient"
+    raise ValueError(msg)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+"""Seconds."""
+Size = Annotated[int, BeforeValidator(parse_size)]
+"""Bytes."""
+Ratio = Annotated[float, BeforeValidator(parse_ratio)]

@@ -1,0 +1,133 @@
+"""The one error tree. A leaf is named by what to do next; each carries a hint for the person who reads it.
+
+GatewayError
+├─ ConfigError          mend the file; carries every problem with file:line
+│  └─ DriverError       mend the driver table
+├─ BusError             the line or the meter; the poller goes on
+│  ├─ BusDown           port or host cannot be opened: retried with back-off
+│  ├─ NoReply           nothing in time: counts against the meter
+│  ├─ BadFrame          something came that is not the answer: re-sync, then on
+│  └─ Refused           the meter said no, with a Modbus exception code
+├─ JournalError         the store; nothing that was taken is lost
+│  ├─ JournalBusy       another process holds the file
+│  ├─ JournalFull       no room: readings wait in bounded memory
+│  ├─ JournalDamaged    moved aside, salvaged beside
+│  └─ JournalTooNew     written by a newer version: install that one
+├─ UplinkError          the broker or the platform; the journal keeps everything
+│  ├─ LinkDown          not connected: retried with back-off
+│  └─ LinkRefused       the broker said no (credentials, ACL, TLS): retried slowly
+├─ WireError            a message that is not what the contract says: counted and ignored
+└─ ControlError         the daemon is not running, or its socket may not be used
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} → {self.hint}" if self.hint else self.message
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a file: where, which key, what is wrong, what to write."""
+
+    file: str
+    line: int
+    key: str
+    what: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.file}:{self.line}: " + (f"{self.key}: " if self.key else "")
+        return f"{head}{self.what}" + (f" → {self.mend}" if self.mend else "")
+
+
+class ConfigError(GatewayError):
+    """A file that cannot be used as it is; `problems` holds every mistake found, in file order."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class DriverError(ConfigError):
+    """A driver table that cannot be used as it is."""
+
+
+class BusError(GatewayError):
+    """A request on a bus that brought no usable answer; `reason` goes on the wire for the absent value."""
+
+    reason = "timeout"
+
+
+class BusDown(BusError):
+    """The serial port or the host cannot be opened."""
+
+
+class NoReply(BusError):
+    """No byte, or no whole frame, within the time allowed."""
+
+
+class BadFrame(BusError):
+    """A reply that is damaged, foreign, or not what was asked for."""
+
+    reason = "bad_frame"
+
+
+class Refused(BusError):
+    """The meter answered with a Modbus exception."""
+
+    def __init__(self, message: str, code: int, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.reason = f"exception_{code}"
+
+
+class JournalError(GatewayError):
+    """The journal could not do what was asked."""
+
+
+class JournalBusy(JournalError):
+    """Another process holds the journal."""
+
+
+class JournalFull(JournalError):
+    """The file system or the budget has no room."""
+
+
+class JournalDamaged(JournalError):
+    """The file is not a sound journal."""
+
+
+class JournalTooNew(JournalError):
+    """The file was written by a newer version of this program."""
+
+
+class UplinkError(GatewayError):
+    """Something between us and the platform."""
+
+
+class LinkDown(UplinkError):
+    """The broker cannot be reached."""
+
+
+class LinkRefused(UplinkError):
+    """The broker was reached and said no."""
+
+
+class WireError(GatewayError):
+    """A message that does not keep the contract."""
+
+
+class ControlError(GatewayError):
+    """The running daemon cannot be asked."""

@@ -1,0 +1,127 @@
+"""What time it is, and whether anybody vouches for it. The daemon never sets the clock."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Trust = Literal["kernel", "rtc", "system"]
+
+STEP_MS = 500
+"""Wall time that moves against CLOCK_BOOTTIME by more than this between two looks has been stepped."""
+
+_TIMESYNCD = Path("/run/systemd/timesync/synchronized")
+_RTC = Path("/sys/class/rtc/rtc0/hctosys")
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_STA_UNSYNC = 0x40
+_TIME_ERROR = 5
+
+
+def uptime_ms() -> int:
+    """CLOCK_BOOTTIME in ms: monotonic, counts suspend, survives a restart of the daemon."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def wall_ms() -> int:
+    """UTC in ms, right or wrong."""
+    return time.time_ns() // 1_000_000
+
+
+def boot_id() -> str:
+    """A name for this boot: 32 hex digits."""
+    return _BOOT_ID.read_text().strip().replace("-", "")
+
+
+class _Timex(ctypes.Structure):
+    # struct timex of adjtimex(2); only `status` is read, the rest keeps the size.
+    _fields_ = (("modes", ctypes.c_uint), ("offset", ctypes.c_long), ("freq", ctypes.c_long), ("maxerror", ctypes.c_long),
+                ("esterror", ctypes.c_long), ("status", ctypes.c_int), ("rest", ctypes.c_byte * 256))  # fmt: skip
+
+
+def kernel_synced() -> bool:
+    """Whether adjtimex (chrony, ntpd) or systemd-timesyncd says that the clock is synchronised."""
+    timex = _Timex()
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
+    except (AttributeError, OSError):
+        state = _TIME_ERROR
+    if state not in {-1, _TIME_ERROR} and not timex.status & _STA_UNSYNC:
+        return True
+    return _TIMESYNCD.exists()
+
+
+def rtc_present() -> bool:
+    """Whether the kernel set the clock from a hardware clock at boot."""
+    try:
+        return _RTC.read_text().strip() == "1"
+    except OSError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class ClockChange:
+    """What a look at the clock found: kind is clock_synced, clock_unsynced or clock_step; `by` is the step in ms."""
+
+    kind: str
+    by: int = 0
+
+
+class Clock:
+    """Wall time with its trust.
+
+    `floor` is the newest wall time (ms) that the journal holds as synced: a clock that nobody vouches for and that lies
+    before it is wrong. `anchor` is (wall, uptime) of a synced batch of this same boot, if there is one: within STEP_MS of
+    it the clock is still the one that was right. Once synced, the clock stays so (holdover) until it is stepped by an
+    unknown hand.
+    """
+
+    def __init__(
+        self,
+        trust: Trust = "kernel",
+        *,
+        floor: int = 0,
+        anchor: tuple[int, int] | None = None,
+        wall: Callable[[], int] = wall_ms,
+        uptime: Callable[[], int] = uptime_ms,
+        vouched: Callable[[], bool] | None = None,
+        boot: str | None = None,
+    ) -> None:
+        self._trust = trust
+        self._floor = floor
+        self.wall = wall
+        self.uptime = uptime
+        self._vouched = vouched or {"kernel": kernel_synced, "rtc": lambda: kernel_synced() or rtc_present(), "system": lambda: True}[trust]
+        self.boot = boot or boot_id()
+        self._offset = wall() - uptime()
+        held = anchor is not None and abs(self._offset - (anchor[0] - anchor[1])) <= STEP_MS
+        self.synced = held or self._right_now()
+
+    def _right_now(self) -> bool:
+        # Only the kernel's own word outranks the journal: an RTC or a plain system clock may have been set back.
+        if not self._vouched():
+            return False
+        return self._trust == "kernel" or self.wall() >= self._floor
+
+    @property
+    def offset(self) -> int:
+        """Wall minus uptime in ms, at the last look."""
+        return self._offset
+
+    def look(self) -> list[ClockChange]:
+        """Compare the clock with the last look. Call it about once a second."""
+        changes: list[ClockChange] = []
+        offset = self.wall() - self.uptime()
+        step = offset - self._offset
+        self._offset = offset
+        stepped = abs(step) > STEP_MS
+        synced = self._right_now() or (self.synced and not stepped)
+        if stepped:
+            changes.append(ClockChange("clock_step", step))
+        if synced != self.synced:
+            changes.append(ClockChange("clock_synced" if synced else "clock_unsynced"))
+        self.synced = synced
+        return changes

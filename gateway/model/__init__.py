@@ -1,0 +1,21 @@
+"""The nouns of metering that every room shares. No I/O."""
+
+from gateway.model.quantities import ATTRIBUTES, QUANTITIES, Attribute, Quantity
+from gateway.model.ranges import Ranges
+from gateway.model.reading import METER_ID, REASON, ClockState, Draft, Event, Interval, Reading, Sealed
+
+__all__ = [
+    "ATTRIBUTES",
+    "METER_ID",
+    "QUANTITIES",
+    "REASON",
+    "Attribute",
+    "ClockState",
+    "Draft",
+    "Event",
+    "Interval",
+    "Quantity",
+    "Ranges",
+    "Reading",
+    "Sealed",
+]

@@ -1,0 +1,112 @@
+"""Sets of whole numbers kept as sorted, disjoint, inclusive ranges: what is settled, held, or missing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+
+
+class Ranges:
+    """A set of integers as inclusive ranges.
+
+    >>> r = Ranges([(1, 3)]); r.add(5); r.add(4); list(r)
+    [(1, 5)]
+    """
+
+    __slots__ = ("_first", "_last")
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        self._first: list[int] = []
+        self._last: list[int] = []
+        for first, last in ranges:
+            self.add(first, last)
+
+    def add(self, first: int, last: int | None = None) -> None:
+        """Add `first`, or every number from `first` to `last`. Raises ValueError when last < first."""
+        last = first if last is None else last
+        if last < first:
+            msg = f"a range runs upwards, not from {first} to {last}"
+            raise ValueError(msg)
+        # Every range that touches [first-1, last+1] melts into one.
+        low = bisect_left(self._last, first - 1)
+        high = bisect_right(self._first, last + 1)
+        if low < high:
+            first = min(first, self._first[low])
+            last = max(last, self._last[high - 1])
+        self._first[low:high] = [first]
+        self._last[low:high] = [last]
+
+    def update(self, other: Iterable[tuple[int, int]]) -> None:
+        """Add every range of `other`."""
+        for first, last in other:
+            self.add(first, last)
+
+    def discard(self, first: int, last: int | None = None) -> None:
+        """Take `first`, or every number from `first` to `last`, out; absent numbers are no error."""
+        last = first if last is None else last
+        low = bisect_left(self._last, first)
+        high = bisect_right(self._first, last)
+        if low >= high:
+            return
+        left = (self._first[low], first - 1)
+        right = (last + 1, self._last[high - 1])
+        rest = [pair for pair in (left, right) if pair[0] <= pair[1]]
+        self._first[low:high] = [pair[0] for pair in rest]
+        self._last[low:high] = [pair[1] for pair in rest]
+
+    def limit(self, most: int) -> None:
+        """Keep the `most` oldest ranges and forget the newest: what is forgotten is sent again, never lost."""
+        del self._first[most:], self._last[most:]
+
+    def gaps(self, first: int, last: int) -> Ranges:
+        """The numbers from `first` to `last` that are not in the set."""
+        missing = Ranges()
+        at = first
+        for index in range(bisect_left(self._last, first), len(self._first)):
+            start, end = self._first[index], self._last[index]
+            if start > last:
+                break
+            if start > at:
+                missing.add(at, start - 1)
+            at = max(at, end + 1)
+        if at <= last:
+            missing.add(at, last)
+        return missing
+
+    def within(self, first: int, last: int) -> Ranges:
+        """The part of the set between `first` and `last`."""
+        part = Ranges()
+        for index in range(bisect_left(self._last, first), len(self._first)):
+            if self._first[index] > last:
+                break
+            part.add(max(first, self._first[index]), min(last, self._last[index]))
+        return part
+
+    def __contains__(self, number: int) -> bool:
+        index = bisect_left(self._last, number)
+        return index < len(self._first) and self._first[index] <= number
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(list(zip(self._first, self._last, strict=True)))
+
+    def __len__(self) -> int:
+        """How many ranges, not how many numbers: see `count`."""
+        return len(self._first)
+
+    @property
+    def count(self) -> int:
+        """How many numbers."""
+        return sum(self._last) - sum(self._first) + len(self._first)
+
+    @property
+    def contiguous_to(self) -> int | None:
+        """The last number of the first range; None when empty."""
+        return self._last[0] if self._last else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ranges) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # a mutable set is not a key
+
+    def __repr__(self) -> str:
+        return f"Ranges({list(self)})"

@@ -1,0 +1,273 @@
+"""A batch as JSON on the wire (dialect `native`, schema submeter/1). Pure: batch ⇄ bytes, no I/O.
+
+`docs/wire/` describes it for the platform's engineer; the JSON Schema there is made from these models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import WireError
+from gateway.model import ClockState, Draft, Event, Interval, Reading
+
+SCHEMA = "submeter/1"
+MAX_PLAIN = 48 * 1024
+"""Bytes of JSON a gateway puts into one batch before compression."""
+MAX_MESSAGE = 256 * 1024
+"""Bytes a receiver is willing to take, before and after decompression."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch with its identity: what `encode` writes and `decode` reads. Times in ms; `t0` is UTC."""
+
+    gateway: str
+    epoch: str
+    seq: int
+    t0: int
+    uptime: int
+    clock: ClockState
+    readings: list[Reading] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    intervals: list[Interval] = field(default_factory=list)
+
+    @property
+    def values(self) -> int:
+        """How many present values it carries."""
+        return sum(len(reading.values) for reading in self.readings)
+
+
+class _Wire(BaseModel):
+    """Receivers ignore what they do not know; what they do know is checked strictly."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+
+_Meter = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+_Name = Annotated[str, Field(min_length=1, max_length=64)]
+_Reason = Annotated[str, Field(min_length=1, max_length=32)]
+_Ms = Annotated[int, Field(ge=0, lt=2**53)]
+_Dt = Annotated[int, Field(gt=-(2**53), lt=2**53)]
+Epoch = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Seq = Annotated[int, Field(ge=1, lt=2**53)]
+
+
+class TableMessage(_Wire):
+    """Readings of the meters that gave the same set of quantities: a column per quantity, a row per meter."""
+
+    meter: list[_Meter]
+    dt: list[_Dt]
+    values: dict[_Name, list[float | None]]
+
+
+class IntervalMessage(_Wire):
+    """Energy of one interval in whole Wh or varh."""
+
+    meter: _Meter
+    start: _Ms
+    seconds: Annotated[int, Field(gt=0)]
+    version: Annotated[int, Field(ge=1)]
+    quality: _Name
+    energy_wh: dict[_Name, int]
+
+
+class EventMessage(BaseModel):
+    """Something the platform should know; further fields depend on `kind`."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    dt: _Dt
+    kind: _Name
+
+
+class BatchMessage(_Wire):
+    """One message on P/data."""
+
+    schema_: Annotated[Literal["submeter/1"], Field(alias="schema")]
+    gateway: _Meter
+    epoch: Epoch
+    seq: Seq
+    t0: _Ms
+    uptime: _Ms
+    clock: Literal["synced", "anchored", "unsynced"]
+    tables: list[TableMessage] = []
+    absent: dict[_Meter, _Reason | dict[_Name, _Reason]] = {}
+    suspect: dict[_Meter, list[_Name]] = {}
+    intervals: list[IntervalMessage] = []
+    events: list[EventMessage] = []
+
+
+def encode(batch: Batch) -> bytes:
+    """The JSON of a batch, compact, UTF-8. Empty parts are left out."""
+    message: dict[str, Any] = {
+        "schema": SCHEMA, "gateway": batch.gateway, "epoch": batch.epoch, "seq": batch.seq,
+        "t0": batch.t0, "uptime": batch.uptime, "clock": batch.clock,
+    }  # fmt: skip
+    message.update(_body(batch))
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _body(batch: Batch) -> dict[str, Any]:
+    body: dict[str, Any] = {"tables": _tables(batch)}
+    absent: dict[str, Any] = {}
+    suspect: dict[str, list[str]] = {}
+    for reading in batch.readings:
+        # A meter may have several readings in one batch: its reasons are gathered, and single values outrank a lost poll.
+        known = absent.get(reading.meter)
+        if reading.absent:
+            absent[reading.meter] = {**known, **reading.absent} if isinstance(known, dict) else dict(reading.absent)
+        elif reading.missing and known is None:
+            absent[reading.meter] = reading.missing
+        if reading.suspect:
+            suspect[reading.meter] = sorted({*suspect.get(reading.meter, ()), *reading.suspect})
+    if absent:
+        body["absent"] = absent
+    if suspect:
+        body["suspect"] = suspect
+    if batch.intervals:
+        body["intervals"] = [
+            {"meter": i.meter, "start": i.start, "seconds": i.seconds, "version": i.version, "quality": i.quality, "energy_wh": i.energy_wh}
+            for i in batch.intervals
+        ]
+    if batch.events:
+        body["events"] = [{"dt": e.uptime - batch.uptime, "kind": e.kind, **e.fields} for e in batch.events]
+    return body
+
+
+def _tables(batch: Batch) -> list[dict[str, Any]]:
+    # One table per equal set of quantities, in the order of first sight: deterministic, and what the eye expects.
+    tables: dict[frozenset[str], tuple[list[str], list[Reading]]] = {}
+    for reading in batch.readings:
+        if not reading.missing:
+            names = [*reading.values, *reading.absent]
+            tables.setdefault(frozenset(names), (names, []))[1].append(reading)
+    return [
+        {
+            "meter": [r.meter for r in rows],
+            "dt": [r.uptime - batch.uptime for r in rows],
+            "values": {name: [r.values.get(name) for r in rows] for name in names},
+        }
+        for names, rows in tables.values()
+    ]
+
+
+def compress(plain: bytes) -> bytes:
+    """The zlib form; told from plain JSON by its first byte, 0x78."""
+    return zlib.compress(plain, 9)
+
+
+def decompress(body: bytes, limit: int = MAX_MESSAGE) -> bytes:
+    """Plain JSON bytes of a message in either form. Raises WireError for anything else, or more than `limit` bytes."""
+    if body[:1] == b"{":
+        if len(body) > limit:
+            msg = f"the message has {len(body)} bytes, more than {limit}"
+            raise WireError(msg)
+        return body
+    if body[:1] != b"\x78":
+        msg = "the message is neither JSON nor zlib"
+        raise WireError(msg, hint="P/data carries a JSON object, plain or compressed with zlib")
+    unpack = zlib.decompressobj()
+    try:
+        plain = unpack.decompress(body, limit + 1)
+    except zlib.error as error:
+        msg = f"the message is damaged: {error}"
+        raise WireError(msg) from error
+    if len(plain) > limit or not unpack.eof or unpack.unused_data:
+        msg = f"the message is cut short, padded, or larger than {limit} bytes"
+        raise WireError(msg)
+    return plain
+
+
+def decode(body: bytes) -> Batch:
+    """A batch from the bytes of a message, plain or compressed. Raises WireError, never anything else."""
+    plain = decompress(body)
+    try:
+        message = BatchMessage.model_validate_json(plain)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        msg = f"not a {SCHEMA} batch: {'.'.join(map(str, first['loc'])) or 'message'}: {first['msg']}"
+        raise WireError(msg) from error
+    batch = Batch(message.gateway, message.epoch, message.seq, message.t0, message.uptime, message.clock)
+    batch.readings = list(_readings(message))
+    batch.events = [Event(e.kind, message.uptime + e.dt, dict(e.model_extra or {})) for e in message.events]
+    batch.intervals = [Interval(i.meter, i.start, i.seconds, i.version, i.quality, i.energy_wh) for i in message.intervals]
+    return batch
+
+
+def _readings(message: BatchMessage) -> Iterator[Reading]:
+    for table in message.tables:
+        rows = len(table.meter)
+        if len(table.dt) != rows or any(len(column) != rows for column in table.values.values()):
+            msg = f"not a {SCHEMA} batch: the columns of a table differ in length"
+            raise WireError(msg)
+        for row, meter in enumerate(table.meter):
+            reasons = message.absent.get(meter, {})
+            values = {name: column[row] for name, column in table.values.items()}
+            absent = {name: reasons.get(name, "not_available") if isinstance(reasons, dict) else reasons for name, value in values.items() if value is None}
+            suspect = tuple(name for name in message.suspect.get(meter, ()) if name in values)
+            yield Reading(meter, message.uptime + table.dt[row], {n: v for n, v in values.items() if v is not None}, absent, "", suspect)
+    for meter, reason in message.absent.items():
+        if isinstance(reason, str):
+            yield Reading(meter, message.uptime, missing=reason)
+
+
+def with_header(plain: bytes, *, gateway: str | None = None, t0: int | None = None, clock: ClockState | None = None) -> bytes:
+    """The same batch under another gateway id, or with its wall time repaired; the body's bytes stay as they are."""
+    message = json.loads(plain)
+    if gateway is not None:
+        message["gateway"] = gateway
+    if t0 is not None:
+        message["t0"] = t0
+    if clock is not None:
+        message["clock"] = clock
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def digest(plain: bytes) -> str:
+    """A fingerprint of what a batch says, header times aside: equal for a batch whose clock was repaired meanwhile.
+
+    Raises WireError when the bytes are not a JSON object.
+    """
+    try:
+        message = json.loads(plain)
+        for key in ("t0", "uptime", "clock"):
+            message.pop(key, None)
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    except (ValueError, RecursionError, AttributeError, TypeError) as error:
+        msg = "the message is not a JSON object"
+        raise WireError(msg) from error
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def split(draft: Draft, header: Batch) -> list[bytes]:
+    """The JSON of a draft as one or more batches of at most MAX_PLAIN bytes, with seq counting up from the header's.
+
+    The readings of one meter stay together; a single reading is always far below the limit.
+    """
+    whole = replace(header, readings=draft.readings, events=draft.events, intervals=draft.intervals)
+    plain = encode(whole)
+    if len(plain) <= MAX_PLAIN or len(draft.readings) + len(draft.events) + len(draft.intervals) <= 1:
+        return [plain]
+    parts = _halves(draft)
+    first = split(parts[0], header)
+    return first + split(parts[1], replace(header, seq=header.seq + len(first)))
+
+
+def _halves(draft: Draft) -> tuple[Draft, Draft]:
+    def cut(items: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        middle = (len(items) + 1) // 2
+        return list(items[:middle]), list(items[middle:])
+
+    if len(draft.readings) > 1:
+        low, high = cut(draft.readings)
+        return Draft(low, draft.events, [], draft.keep), Draft(high, [], draft.intervals, draft.keep)
+    low_events, high_events = cut([*draft.events, *draft.intervals])
+    first = Draft(draft.readings, [e for e in low_events if isinstance(e, Event)], [i for i in low_events if isinstance(i, Interval)], draft.keep)
+    second = Draft([], [e for e in high_events if isinstance(e, Event)], [i for i in high_events if isinstance(i, Interval)], draft.keep)
+    return first, second

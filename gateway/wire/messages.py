@@ -1,0 +1,103 @@
+"""The small messages beside the batches: receipts, replay commands and replies, state. Pure: bytes ⇄ models."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.errors import WireError
+from gateway.model import Ranges
+from gateway.wire.batch import Epoch, Seq
+
+MAX_SMALL = 16 * 1024
+MAX_RANGES = 1000
+
+
+class _Small(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+    def to_bytes(self) -> bytes:
+        """Compact JSON."""
+        return json.dumps(self.model_dump(by_alias=True, exclude_none=True), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Receipt(_Small):
+    """P/receipt/<consumer>: what the platform has committed of one epoch.
+
+    `upto`: every batch of this epoch up to this seq; 0 for none. `have`: further inclusive ranges. `conflicts`: seqs that
+    came twice with different content.
+    """
+
+    epoch: Epoch
+    upto: Annotated[int, Field(ge=0, lt=2**53)]
+    have: Annotated[list[Annotated[list[Seq], Field(min_length=2, max_length=2)]], Field(max_length=MAX_RANGES)] = []
+    conflicts: Annotated[list[Seq], Field(max_length=MAX_RANGES)] | None = None
+
+    def covers(self, first: int) -> Ranges:
+        """Every seq that the receipt names, `upto` counted from `first`, the epoch's first. Raises WireError."""
+        ranges = Ranges()
+        if self.upto >= first:
+            ranges.add(first, self.upto)
+        for start, end in self.have:
+            if end < start:
+                msg = f"a receipt's range runs backwards: {start} to {end}"
+                raise WireError(msg)
+            ranges.add(start, end)
+        return ranges
+
+
+class Replay(_Small):
+    """P/cmd/replay: send these again, or say why they are gone."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    epoch: Epoch
+    from_: Annotated[Seq, Field(alias="from")]
+    to: Seq
+
+
+class Reply(_Small):
+    """P/reply: what became of a command. `gone` explains seqs that cannot be sent: [first, last, reason]."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
+    id: Annotated[str, Field(max_length=64)]
+    ok: bool
+    error: str | None = None
+    epoch: Epoch | None = None
+    sent: int | None = None
+    gone: list[tuple[int, int, str]] | None = None
+
+
+class State(_Small):
+    """P/state, retained, and the Last Will: `epoch` and `seq` are the newest committed batch."""
+
+    online: bool
+    epoch: Epoch | None = None
+    seq: Annotated[int, Field(ge=0)] | None = None
+    backlog: Annotated[int, Field(ge=0)] | None = None
+    version: str | None = None
+
+
+Message = TypeVar("Message", bound=_Small)
+
+
+def parse(model: type[Message], payload: bytes) -> Message:
+    """A message from its bytes. Raises WireError, never anything else."""
+    if len(payload) > MAX_SMALL:
+        msg = f"the message has {len(payload)} bytes, more than {MAX_SMALL}"
+        raise WireError(msg)
+    try:
+        return model.model_validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        msg = f"not a {model.__name__.lower()}: {'.'.join(map(str, first['loc'])) or 'message'}: {first['msg']}"
+        raise WireError(msg) from error
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schemas of every message, by file name: docs/wire/ is made from them."""
+    from gateway.wire.batch import BatchMessage  # noqa: PLC0415 - only the docs need it here
+
+    models = {"batch": BatchMessage, "receipt": Receipt, "replay": Replay, "reply": Reply, "state": State}
+    return {name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)} for name, model in models.items()}
