@@ -18,6 +18,10 @@ _KINDS = {
     "tuple": "a list", "list": "a list", "dict": "keys with values", "model": "keys with values",
 }  # fmt: skip
 _TOP = Config.model_fields
+_8E1 = 80.0
+"""What YAML makes of 8E1."""
+MAX_SERIAL_ADDRESS = 247
+"""Modbus over Serial Line V1.02, 2.2."""
 
 
 def load_config(path: Path) -> Config:
@@ -62,20 +66,25 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
         return f"{shown} {what}".strip(), f"write {mend}" if mend else ""
     if kind == "literal_error":
         hint = f"write {context['expected']}"
-        if isinstance(value, float) and value == 80.0 or str(value) in {"8E1", "8N1", "8O1"}:
-            hint += ' (frame formats like 8E1 are numbers to YAML: write parity: E and stopbits: 1)'
+        if value == _8E1 or str(value) in {"8E1", "8N1", "8O1"}:
+            hint += " (frame formats like 8E1 are numbers to YAML: write parity: E and stopbits: 1)"
         return f"{shown} is not one of the choices", hint
     if kind == "string_pattern_mismatch":
         if context.get("pattern", "").startswith("^[a-z0-9-]{1,"):
             return f"{shown} is not an id", "write small letters, digits and hyphens only, at most 32"
         return f"{shown} does not have the right form", "write host:port, like 0.0.0.0:8080"
-    bounds = {"greater_than_equal": ("ge", "at least"), "less_than_equal": ("le", "at most"), "greater_than": ("gt", "more than"), "less_than": ("lt", "less than")}
+    bounds = {
+        "greater_than_equal": ("ge", "at least"),
+        "less_than_equal": ("le", "at most"),
+        "greater_than": ("gt", "more than"),
+        "less_than": ("lt", "less than"),
+    }
     if kind in bounds:
         key, words = bounds[kind]
         return f"{shown} is out of range", f"write {words} {context[key]:g}"
     if kind.endswith(("_type", "_parsing")):
         expected = _KINDS.get(kind.rsplit("_", 1)[0], "another kind of value")
-        if isinstance(value, float) and value == 80.0:
+        if value == _8E1:
             return f"{shown} is not {expected}", 'was it 8E1? YAML reads that as 80.0: write "8E1" in quotes, or parity: E'
         return f"{shown or 'this'} is not {expected}", f"write {expected}"
     return str(error["msg"]), "look at the sample configuration"
@@ -101,27 +110,31 @@ def _cross_check(document: CommentedMap) -> Iterator[tuple[list[Key], str, str]]
     yield from _repeats(document, "buses", "name")
     yield from _repeats(document, "uplinks", "name")
     yield from _repeats(document, "meters", "id")
-    taken = set(meters)
+    taken = set(map(str, meters))
     for index, pulse in _rows(document, "pulses"):
-        if (name := pulse.get("id")) in taken:
+        if (name := str(pulse.get("id"))) in taken:
             yield ["pulses", index, "id"], f"{name!r} is already the id of another meter", "give each meter and pulse input its own id"
         taken.add(name)
     yield from _repeats(document, "pulses", "pin")
-    places: dict[tuple[Any, Any], str] = {}
-    for index, meter in _rows(document, "meters"):
+    places: dict[tuple[str, str], int] = {}
+    rows = dict(_rows(document, "meters"))
+    for index, meter in rows.items():
         bus, address = meter.get("bus"), meter.get("address", 1)
         if bus is not None and bus not in buses:
             yield ["meters", index, "bus"], f"{bus!r} is not the name of a bus", _offer(bus, buses, "buses")
         elif meter.get("enabled", True) is not False:
-            if (first := places.setdefault((bus, address), str(meter.get("id")))) != str(meter.get("id")):
-                yield ["meters", index, "address"], f"address {address} on bus {bus} is already taken by {first}", "each meter on a bus has its own address"
+            # A meter that is switched off may keep its address while another one sits in its place.
+            first = places.setdefault((str(bus), str(address)), index)
+            if first != index:
+                what = f"address {address} on bus {bus} is already taken by {rows[first].get('id')}"
+                yield ["meters", index, "address"], what, "each meter on a bus has its own address"
         parent = meter.get("parent")
         if parent is not None and parent not in meters:
             yield ["meters", index, "parent"], f"{parent!r} is not the id of a meter", _offer(parent, meters, "meters")
         elif parent is not None and _loops(document, str(meter.get("id"))):
             yield ["meters", index, "parent"], "the meter would be its own ancestor", "let the tree end at the main meter (parent: null)"
         serial_bus = any(row.get("name") == bus and row.get("type") != "tcp" for _, row in _rows(document, "buses"))
-        if serial_bus and isinstance(address, int) and not 1 <= address <= 247:
+        if serial_bus and isinstance(address, int) and not 1 <= address <= MAX_SERIAL_ADDRESS:
             yield ["meters", index, "address"], f"{address} is not an address on a serial line", "write 1 to 247"
 
 

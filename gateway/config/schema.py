@@ -196,7 +196,7 @@ class Uplink(Section):
 class Status(Section):
     """The page on the local network."""
 
-    listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")] = "0.0.0.0:8080"  # noqa: S104 - the page is for the building's network
+    listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")] = "0.0.0.0:8080"
     language: Literal["tr", "en"] = "tr"
     enabled: bool = True
 

@@ -44,7 +44,11 @@ def parse_yaml(text: str, name: str) -> tuple[CommentedMap | None, list[Problem]
         what = " ".join(part for part in (error.context, error.problem) if part) or "is not YAML"
         return None, [Problem(name, mark.line + 1 if mark else 1, "", f"is not valid YAML: {what}", "check indentation, colons and quotes")]
     except (YAMLError, ValueError, RecursionError) as error:
-        return None, [Problem(name, 1, "", f"is not valid YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "check the file")]
+        return None, [
+            Problem(
+                name, 1, "", f"is not valid YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "check the file"
+            )
+        ]
     if not isinstance(document, CommentedMap):
         return None, [Problem(name, 1, "", "is not a mapping of keys to values", "start with the keys of the sample configuration")]
     return document, []

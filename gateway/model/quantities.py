@@ -51,11 +51,46 @@ _POWERS: Final = (
 )
 # name | unit | OBIS total, L1, L2, L3 | OBIS of tariffs without the number | English | Turkish
 _ENERGIES: Final = (
-    ("active_energy_import", "kWh", "1-0:1.8.0 1-0:21.8.0 1-0:41.8.0 1-0:61.8.0", "1-0:1.8.", "Active energy import", "Çekilen aktif enerji"),
-    ("active_energy_export", "kWh", "1-0:2.8.0 1-0:22.8.0 1-0:42.8.0 1-0:62.8.0", "1-0:2.8.", "Active energy export", "Verilen aktif enerji"),
-    ("active_energy_total", "kWh", "1-0:15.8.0 1-0:35.8.0 1-0:55.8.0 1-0:75.8.0", "1-0:15.8.", "Active energy total", "Toplam aktif enerji"),
-    ("reactive_energy_import", "kvarh", "1-0:3.8.0 1-0:23.8.0 1-0:43.8.0 1-0:63.8.0", "1-0:3.8.", "Reactive energy import", "Çekilen reaktif enerji"),
-    ("reactive_energy_export", "kvarh", "1-0:4.8.0 1-0:24.8.0 1-0:44.8.0 1-0:64.8.0", "1-0:4.8.", "Reactive energy export", "Verilen reaktif enerji"),
+    (
+        "active_energy_import",
+        "kWh",
+        "1-0:1.8.0 1-0:21.8.0 1-0:41.8.0 1-0:61.8.0",
+        "1-0:1.8.",
+        "Active energy import",
+        "Çekilen aktif enerji",
+    ),
+    (
+        "active_energy_export",
+        "kWh",
+        "1-0:2.8.0 1-0:22.8.0 1-0:42.8.0 1-0:62.8.0",
+        "1-0:2.8.",
+        "Active energy export",
+        "Verilen aktif enerji",
+    ),
+    (
+        "active_energy_total",
+        "kWh",
+        "1-0:15.8.0 1-0:35.8.0 1-0:55.8.0 1-0:75.8.0",
+        "1-0:15.8.",
+        "Active energy total",
+        "Toplam aktif enerji",
+    ),
+    (
+        "reactive_energy_import",
+        "kvarh",
+        "1-0:3.8.0 1-0:23.8.0 1-0:43.8.0 1-0:63.8.0",
+        "1-0:3.8.",
+        "Reactive energy import",
+        "Çekilen reaktif enerji",
+    ),
+    (
+        "reactive_energy_export",
+        "kvarh",
+        "1-0:4.8.0 1-0:24.8.0 1-0:44.8.0 1-0:64.8.0",
+        "1-0:4.8.",
+        "Reactive energy export",
+        "Verilen reaktif enerji",
+    ),
     ("reactive_energy_total", "kvarh", "", "", "Reactive energy total", "Toplam reaktif enerji"),
     ("apparent_energy", "kVAh", "1-0:9.8.0 1-0:29.8.0 1-0:49.8.0 1-0:69.8.0", "1-0:9.8.", "Apparent energy", "Görünür enerji"),
 )
@@ -117,7 +152,9 @@ def _vocabulary() -> dict[str, Quantity]:
             for p, code in zip(_PHASES, each, strict=True)
         ]
         words += [
-            Quantity(f"{name}_{t}", unit, "counter", tariff and tariff + t[1], f"{en} tariff {t[1]}", f"{tr} tarife {t[1]}", -_COUNT, _COUNT)
+            Quantity(
+                f"{name}_{t}", unit, "counter", tariff and tariff + t[1], f"{en} tariff {t[1]}", f"{tr} tarife {t[1]}", -_COUNT, _COUNT
+            )
             for t in _TARIFFS
         ]
     for name, unit, kind, obis, en, tr, low, high in _SINGLES:

@@ -1,0 +1,65 @@
+# Two commands do all the set-up: `make demo` runs the product against simulated meters, `make test` runs the tests.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
+SOAK_MINUTES ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench soak lock translations docs clean
+
+help: ## Say what there is
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environments: .venv with everything a demo needs; the tests add theirs to it. A stamp names what was installed.
+$(VENV)/.demo: requirements/demo.lock pyproject.toml
+	@echo "Making the environment $(VENV) (a minute or two the first time) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made: apt install python3-venv"; exit 1; }
+	@$(BIN)/python $(PIP) -r requirements/demo.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.demo
+	@echo "Adding the tools for tests to $(VENV) …"
+	@$(BIN)/python $(PIP) -r requirements/dev.lock
+	@touch $@
+
+demo: $(VENV)/.demo ## Run the whole product against simulated meters (SECONDS=40: a self-check that ends by itself)
+	@$(BIN)/submeter demo $(if $(SECONDS),--seconds $(SECONDS))
+
+test: $(VENV)/.dev ## Install what the tests need and run them, on Python 3.11 and 3.13 where both are installed
+	@tests/tools.sh
+	@tests/run.sh
+
+lint: $(VENV)/.dev ## Check style, types and lock files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## Bring the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Measure every figure that docs/performance.md gives, beside its bar
+	@tests/tools.sh
+	@$(BIN)/python -m tests.bench
+
+soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log
+	@tests/tools.sh
+	@SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -m slow --timeout=0 tests
+
+docs: $(VENV)/.dev ## Make the generated pages anew: meters, wire schemas
+	@$(BIN)/python tests/make_docs.py
+
+translations: $(VENV)/.dev ## Collect and compile the page's texts
+	@$(BIN)/python tests/make_translations.py
+
+lock: ## Lock the dependencies anew (needs uv)
+	@for kind in "dev --extra demo --extra receiver --extra build --extra dev" "demo --extra demo --extra receiver --extra build" "runtime"; do \
+	  set -- $$kind; name=$$1; shift; \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	    $$( [ $$name = dev ] || echo "-c requirements/dev.lock" ) "$$@" pyproject.toml -o requirements/$$name.lock; done
+
+clean: ## Remove what was made
+	rm -rf $(VENV) .venv-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

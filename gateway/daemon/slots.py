@@ -1,0 +1,131 @@
+"""Readings become batches: a slot closes when all meters due in it have answered or been given up, at the latest at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from gateway.errors import GatewayError
+from gateway.model import QUANTITIES, Draft, Event, Interval, Reading
+
+log = logging.getLogger(__name__)
+
+QUARTER_MS = 15 * 60 * 1000
+MAX_HELD = 20_000
+"""Readings that may wait for a journal that does not answer; beyond, the newest are refused and counted."""
+
+_COUNTERS = frozenset(name for name, quantity in QUANTITIES.items() if quantity.kind == "counter")
+
+
+class SlotCollector:
+    """Gathers what the buses give and commits it slot by slot.
+
+    `next_due` gives, for every bus, the monotonic time of its earliest poll that is due or running, or None.
+    `commit` returns when the batch is durable. `wall` is UTC in ms: slots end at its multiples.
+    """
+
+    def __init__(
+        self,
+        interval: float,
+        commit: Callable[[Draft], Awaitable[None]],
+        next_due: Callable[[], Iterable[float | None]],
+        wall: Callable[[], int],
+    ) -> None:
+        self.interval = interval
+        self._commit = commit
+        self._next_due = next_due
+        self._wall = wall
+        self._draft = Draft()
+        self._woken = asyncio.Event()
+        self._quarters: dict[str, int] = {}
+        self._stopping = False
+        self.refused = 0
+
+    def add(self, reading: Reading) -> None:
+        """Take a reading into the open slot."""
+        if len(self._draft.readings) >= MAX_HELD:
+            self.refused += 1
+            return
+        self._draft.readings.append(reading)
+        quarter = self._wall() // QUARTER_MS
+        if self._quarters.get(reading.meter) != quarter and not _COUNTERS.isdisjoint(reading.values):
+            self._quarters[reading.meter] = quarter
+            self._draft.keep = True
+        self._woken.set()
+
+    def tell(self, event: Event) -> None:
+        """Take an event into the open slot; such a batch is spared when room runs out."""
+        self._draft.events.append(event)
+        self._draft.keep = True
+        self._woken.set()
+
+    def add_interval(self, interval: Interval) -> None:
+        """Take an energy interval into the open slot; such a batch is spared when room runs out."""
+        self._draft.intervals.append(interval)
+        self._draft.keep = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Close slot after slot until `stop`."""
+        while not self._stopping:
+            end = self._slot_end()
+            await self._wait_for(end)
+            await self.flush()
+            if not self._stopping:
+                await self._settle_until(end)
+
+    async def stop(self) -> None:
+        """Let `run` end; what the open slot holds is committed."""
+        self._stopping = True
+        self._woken.set()
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Commit what the open slot holds."""
+        if self._draft.empty:
+            return
+        draft, self._draft = self._draft, Draft()
+        try:
+            await self._commit(draft)
+        except GatewayError as error:
+            # The journal keeps what it can in memory and says so itself; polling goes on.
+            log.debug("a batch is not on disk yet: %s", error)
+
+    def _slot_end(self) -> float:
+        """Monotonic time of the next multiple of the interval on the wall clock, at least a tenth of a slot away."""
+        now = self._wall() / 1000.0
+        left = self.interval - now % self.interval
+        if left < self.interval * 0.1:
+            left += self.interval
+        return time.monotonic() + left
+
+    async def _wait_for(self, end: float) -> None:
+        while not self._stopping:
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            if not self._draft.empty and self._complete(end):
+                return
+            self._woken.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), left)
+
+    def _complete(self, end: float) -> bool:
+        """Nothing more can come before the slot ends."""
+        return all(due is None or due >= end for due in self._next_due())
+
+    async def _settle_until(self, end: float) -> None:
+        # A batch that closed early waits for the next slot only if the next poll is far: a second batch in the
+        # same slot would cost a page of the card for nothing.
+        left = end - time.monotonic()
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped(), left)
+
+    async def _stopped(self) -> None:
+        while not self._stopping:
+            self._woken.clear()
+            await self._woken.wait()

@@ -1,0 +1,106 @@
+"""A configuration is read whole, or every mistake in it is told at once, with its line and its mend."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import load_config, parse_config
+from gateway.config.schema import Config, SerialBus, TcpBus
+from gateway.config.units import parse_duration, parse_ratio, parse_size
+from gateway.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "config" / "gateway.yaml"
+CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+
+
+def test_the_sample_is_good() -> None:
+    config = load_config(SAMPLE)
+    assert config.gateway.id == "izm-konak-017"
+    assert config.meters[0].ct == 40.0
+    assert config.meters[0].slow == 60.0
+    assert config.uplinks[0].tls
+    assert config.uplinks[0].port == 8883
+
+
+def keys_of(model) -> set[str]:
+    return set(model.model_fields)
+
+
+@pytest.mark.parametrize("section", Config.model_fields)
+def test_the_sample_documents_every_key(section) -> None:
+    text = SAMPLE.read_text()
+    start = re.search(rf"^{section}:", text, re.MULTILINE)
+    assert start, f"{section} is not in the sample"
+    part = re.split(r"^[a-z]+:", text[start.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+    field = Config.model_fields[section].annotation
+    models = [SerialBus, TcpBus] if section == "buses" else [field if hasattr(field, "model_fields") else field.__args__[0]]
+    wanted = set().union(*(keys_of(model) for model in models))
+    written = set(re.findall(r"^\s*(?:- |# )*([a-z_]+):", part, re.MULTILINE))
+    assert wanted <= written, f"not in the sample: {sorted(wanted - written)}"
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_mistakes_are_told_with_line_and_mend(path) -> None:
+    # A case is a configuration whose comments say what must be reported: "#! LINE KEY: words"
+    text = path.read_text()
+    expected = re.findall(r"^#! (\d+) (\S*): (.+)$", text, re.MULTILINE)
+    assert expected, "a case without an expectation proves nothing"
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    told = [str(problem).removeprefix(str(path) + ":") for problem in caught.value.problems]
+    for line, key, words in expected:
+        assert any(p.startswith(f"{line}: {key}") and words in p for p in told), f"{line} {key}: {words}\nnot in\n" + "\n".join(told)
+    assert len(told) == len(expected), "\n".join(told)
+
+
+def test_a_missing_file_is_a_clear_line(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load_config(tmp_path / "none.yaml")
+
+
+@given(st.binary(max_size=300))
+def test_garbage_is_refused_never_worse(tmp_path_factory, data) -> None:
+    path = tmp_path_factory.mktemp("garbage") / "g.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError):
+        load_config(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, "a: " * 50, "&a [*a]", "gateway: !!python/object:os.system x", "x: 1\nx: 2"])
+def test_hostile_yaml_is_refused(text) -> None:
+    with pytest.raises(ConfigError):
+        parse_config(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("500ms", 0.5), ("5min", 300), ("1h", 3600), ("0s", 0), ("1.5 s", 1.5)])
+def test_durations(text, seconds) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["10", "s", "-1s", "10 m", "", None, 10, True])
+def test_what_is_no_duration(text) -> None:
+    with pytest.raises(ValueError, match="duration"):
+        parse_duration(text)
+
+
+def test_sizes_and_ratios() -> None:
+    assert parse_size("4GB") == 4_000_000_000
+    assert parse_size("500 mb") == 500_000_000
+    assert parse_ratio("200/5") == 40
+    assert parse_ratio(40) == 40
+    for bad in ("0/5", "5/0", "x", True, None):
+        with pytest.raises(ValueError, match="ratio"):
+            parse_ratio(bad)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["meters: [{id: [1], bus: {a: 1}, address: [2]}]", "buses: {}", "meters: [1, x, null]", "pulses: [{id: {}, pin: []}]", "uplinks: 3"],
+)
+def test_values_of_the_wrong_kind_are_mistakes_not_crashes(text) -> None:
+    with pytest.raises(ConfigError):
+        parse_config("gateway: {id: g}\n" + text)

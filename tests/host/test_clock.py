@@ -1,0 +1,93 @@
+"""The clock is believed only when somebody vouches for it, and its steps are told."""
+
+import os
+import socket
+
+from gateway.host.clock import Clock, ClockChange, boot_id
+from gateway.host.notify import notify, watchdog_seconds
+
+
+class Hands:
+    """A clock whose hands the test moves."""
+
+    def __init__(self, wall=1_000_000, uptime=500, vouched=False) -> None:
+        self.wall, self.uptime, self.vouched = wall, uptime, vouched
+
+    def clock(self, trust="kernel", **more) -> Clock:
+        return Clock(trust, wall=lambda: self.wall, uptime=lambda: self.uptime, vouched=lambda: self.vouched, boot="b" * 32, **more)
+
+    def pass_time(self, ms) -> None:
+        self.wall += ms
+        self.uptime += ms
+
+
+def test_unsynced_until_the_kernel_says_so() -> None:
+    hands = Hands()
+    clock = hands.clock()
+    assert not clock.synced
+    hands.pass_time(1000)
+    assert clock.look() == []
+    hands.vouched = True
+    hands.wall += 86_400_000
+    assert clock.look() == [ClockChange("clock_step", 86_400_000), ClockChange("clock_synced")]
+    assert clock.synced
+
+
+def test_holdover_survives_the_loss_of_ntp_but_not_an_unknown_hand() -> None:
+    hands = Hands(vouched=True)
+    clock = hands.clock()
+    hands.vouched = False
+    hands.pass_time(60_000)
+    assert clock.look() == []
+    assert clock.synced
+    hands.wall -= 3_600_000
+    assert [change.kind for change in clock.look()] == ["clock_step", "clock_unsynced"]
+
+
+def test_a_synced_clock_wins_over_the_floor() -> None:
+    assert Hands(wall=1000, vouched=True).clock(floor=5000).synced
+    assert not Hands(wall=1000, vouched=True).clock("rtc", floor=5000).synced
+    assert not Hands(wall=1000, vouched=True).clock("system", floor=5000).synced
+    assert Hands(wall=6000, vouched=True).clock("system", floor=5000).synced
+
+
+def test_an_anchor_of_the_same_boot_is_believed_after_a_restart() -> None:
+    hands = Hands(wall=1_000_000, uptime=500)
+    assert hands.clock(anchor=(999_600, 100)).synced
+    assert not hands.clock(anchor=(990_000, 100)).synced
+
+
+def test_slow_drift_is_no_step() -> None:
+    hands = Hands(vouched=True)
+    clock = hands.clock()
+    for _ in range(100):
+        hands.pass_time(1000)
+        hands.wall += 400
+        assert clock.look() == []
+
+
+def test_the_boot_has_a_name() -> None:
+    assert len(boot_id()) == 32
+
+
+def test_notify_reaches_the_service_manager(tmp_path, monkeypatch) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        assert notify("READY=1", "STATUS=polling")
+        assert manager.recv(100) == b"READY=1\nSTATUS=polling"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    assert not notify("READY=1")
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    assert not notify("READY=1")
+
+
+def test_the_watchdog_time_is_halved_and_only_ours(monkeypatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "120000000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    assert watchdog_seconds() == 60
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid() + 1))
+    assert watchdog_seconds() is None
+    monkeypatch.setenv("WATCHDOG_USEC", "nonsense")
+    assert watchdog_seconds() is None

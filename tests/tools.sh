@@ -1,0 +1,27 @@
+#!/bin/sh
+# Install what the tests use beside Python: a broker, a browser, a tracer, a clock to fake. Says what is left out without them.
+set -u
+missing=""
+need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$missing $2"; }
+need mosquitto mosquitto
+need strace strace
+need openssl openssl
+need mkfs.ext4 e2fsprogs
+need chromium chromium
+need chromedriver chromium-driver
+[ -n "$(find /usr/lib -name 'libfaketime.so.1' 2>/dev/null | head -n 1)" ] || missing="$missing libfaketime"
+[ -z "$missing" ] && exit 0
+
+as_root=""
+if [ "$(id -u)" != 0 ]; then
+  if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then as_root="sudo -n"; else as_root="none"; fi
+fi
+if [ "$as_root" != none ] && command -v apt-get >/dev/null 2>&1; then
+  echo "Installing for the tests:$missing …"
+  export DEBIAN_FRONTEND=noninteractive
+  if $as_root apt-get update -qq >/dev/null 2>&1 && $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1; then exit 0; fi
+  echo "Some of them could not be installed."
+fi
+echo "Not on this machine:$missing. Tests that need them are skipped and say so;"
+echo "without mosquitto, MQTT 5 and TLS are not exercised and the embedded broker is used."
+exit 0
