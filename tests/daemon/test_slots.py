@@ -1,0 +1,117 @@
+"""A batch closes when nothing more can come, at the latest when its slot ends, and nothing that was read is dropped."""
+
+import asyncio
+import time
+
+from gateway.daemon.slots import QUARTER_MS, SlotCollector
+from gateway.errors import JournalFull
+from gateway.model import Draft, Event, Reading
+
+
+class Journal:
+    """Takes drafts and remembers when."""
+
+    def __init__(self) -> None:
+        self.drafts: list[tuple[float, Draft]] = []
+        self.error: Exception | None = None
+
+    async def commit(self, draft: Draft) -> None:
+        self.drafts.append((time.monotonic(), draft))
+        if self.error:
+            raise self.error
+
+
+def wall_at(start_ms: int):
+    begin = time.monotonic()
+    return lambda: start_ms + int((time.monotonic() - begin) * 1000)
+
+
+async def run_for(collector: SlotCollector, seconds: float) -> None:
+    task = asyncio.create_task(collector.run())
+    await asyncio.sleep(seconds)
+    await collector.stop()
+    await asyncio.wait_for(task, 5)
+
+
+async def test_closes_early_when_every_bus_is_done() -> None:
+    journal, due = Journal(), [time.monotonic() + 60, None]
+    collector = SlotCollector(10.0, journal.commit, lambda: due, wall_at(1_000_000_000))
+    task = asyncio.create_task(collector.run())
+    await asyncio.sleep(0.05)
+    collector.add(Reading("a", 1))
+    await asyncio.sleep(0.05)
+    assert [len(draft.readings) for _, draft in journal.drafts] == [1]
+    await collector.stop()
+    await asyncio.wait_for(task, 5)
+
+
+async def test_waits_for_a_bus_that_is_still_polling_until_the_slot_ends() -> None:
+    journal = Journal()
+    collector = SlotCollector(1.0, journal.commit, lambda: [time.monotonic()], wall_at(1_000_000_200))
+    collector.add(Reading("a", 1))
+    begin = time.monotonic()
+    task = asyncio.create_task(collector.run())
+    await asyncio.sleep(0.4)
+    assert journal.drafts == []
+    collector.add(Reading("b", 2))
+    await asyncio.sleep(0.7)
+    assert [len(draft.readings) for _, draft in journal.drafts] == [2]
+    assert journal.drafts[0][0] - begin > 0.5
+    await collector.stop()
+    await asyncio.wait_for(task, 5)
+
+
+async def test_one_batch_a_slot_and_the_rest_at_the_stop() -> None:
+    journal = Journal()
+    collector = SlotCollector(30.0, journal.commit, lambda: [None], wall_at(1_000_000_000))
+    task = asyncio.create_task(collector.run())
+    for number in range(5):
+        collector.add(Reading("a", number))
+        await asyncio.sleep(0.02)
+    await collector.stop()
+    await asyncio.wait_for(task, 5)
+    assert len(journal.drafts) == 2
+    assert sum(len(draft.readings) for _, draft in journal.drafts) == 5
+
+
+async def test_an_empty_slot_is_not_committed() -> None:
+    journal = Journal()
+    await run_for(SlotCollector(1.0, journal.commit, lambda: [None], wall_at(0)), 1.3)
+    assert journal.drafts == []
+
+
+async def test_the_first_energy_reading_after_a_quarter_hour_is_kept() -> None:
+    journal, now = Journal(), [QUARTER_MS * 100]
+    collector = SlotCollector(1.0, journal.commit, lambda: [None], lambda: now[0])
+    kept = []
+    for step, values in [
+        (0, {"active_power": 1.0}),
+        (1, {"active_energy_import": 5.0}),
+        (2, {"active_energy_import": 5.1}),
+        (QUARTER_MS, {"volume": 1.0}),
+    ]:
+        now[0] = QUARTER_MS * 100 + step
+        collector.add(Reading("a", step, values))
+        await collector.flush()
+        kept.append(journal.drafts[-1][1].keep)
+    assert kept == [False, True, False, True]
+
+
+async def test_a_batch_with_an_event_is_kept() -> None:
+    journal = Journal()
+    collector = SlotCollector(1.0, journal.commit, lambda: [None], wall_at(0))
+    collector.tell(Event("clock_step", 5, {"by": 100}))
+    await collector.flush()
+    assert journal.drafts[0][1].keep
+
+
+async def test_a_full_journal_does_not_stop_the_slots() -> None:
+    journal = Journal()
+    journal.error = JournalFull("no room", hint="make some")
+    collector = SlotCollector(1.0, journal.commit, lambda: [None], wall_at(0))
+    collector.add(Reading("a", 1))
+    await collector.flush()
+    journal.error = None
+    collector.add(Reading("a", 2))
+    await collector.flush()
+    assert len(journal.drafts) == 2
