@@ -1,0 +1,125 @@
+"""How a command asks the running daemon: HTTP over its control socket."""
+
+from __future__ import annotations
+
+import os
+import socket as sockets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from gateway.errors import ControlError
+
+if TYPE_CHECKING:
+    import httpx
+
+UNIT = "submeter-gateway"
+SOCKET = Path("/run/submeter/control.sock")
+VARIABLE = "SUBMETER_SOCKET"
+TIMEOUT = 60.0
+"""s that the daemon may take: a poll of a lost meter waits for its turn on the bus."""
+
+
+def socket_path(given: Path | None = None) -> Path:
+    """Where the control socket is: SUBMETER_SOCKET, else what was given, else the installed daemon's."""
+    return Path(os.environ.get(VARIABLE) or given or SOCKET)
+
+
+def control_client(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> ControlClient | None:
+    """A client of the running daemon; None when none listens. Raises ControlError when one does but must not be asked."""
+    path = socket_path(socket)
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            return None
+        except PermissionError as error:
+            raise ControlError(f"you may not use {path}", hint="use sudo, or join the group submeter and log in again") from error
+        except OSError as error:
+            raise ControlError(f"the daemon on {path} does not answer: {error}", hint=f"restart it: systemctl restart {UNIT}") from error
+    return ControlClient(path, timeout)
+
+
+def need_client(socket: Path = SOCKET) -> ControlClient:
+    """A client of the running daemon. Raises ControlError when none listens."""
+    client = control_client(socket)
+    if client is None:
+        path = socket_path(socket)
+        raise ControlError(f"no daemon listens on {path}", hint=f"systemctl start {UNIT}, or name its socket in {VARIABLE}")
+    return client
+
+
+class ControlClient:
+    """The daemon's answers as JSON values. Every method raises ControlError with the daemon's own message and hint."""
+
+    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
+        import httpx  # noqa: PLC0415 - 100 ms that only a command with a running daemon pays
+
+        self._path = path
+        self._http: httpx.Client = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(path)), base_url="http://submeter", timeout=timeout, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def status(self) -> dict[str, Any]:
+        """The snapshot, as /api/v1/status gives it."""
+        return self._ask("GET", "/status")
+
+    def poll(self, meter: str) -> dict[str, Any]:
+        """Poll one meter now: its reading."""
+        return self._ask("POST", f"/poll/{quote(meter, safe='')}")
+
+    def read(self, meters: list[str] | None = None) -> list[dict[str, Any]]:
+        """Poll meters now, all that are enabled when none is named; a meter that fails gives `error` and `hint`."""
+        answer: list[dict[str, Any]] = self._ask("POST", "/read", {"meter": meters or []})["readings"]
+        return answer
+
+    def journal(self) -> dict[str, Any]:
+        """Epochs, counts, sizes, state of the journal."""
+        return self._ask("GET", "/journal")
+
+    def journal_rows(self, first: int = 1, last: int | None = None, limit: int = 100, epoch: str | None = None) -> list[dict[str, Any]]:
+        """Batches by seq, oldest first."""
+        query: dict[str, Any] = {"first": first, "limit": limit}
+        if last is not None:
+            query["last"] = last
+        if epoch is not None:
+            query["epoch"] = epoch
+        rows: list[dict[str, Any]] = self._ask("GET", "/journal/rows", query)["rows"]
+        return rows
+
+    def reload(self) -> list[str]:
+        """Make the daemon read its configuration again: lines that say what changed."""
+        messages: list[str] = self._ask("POST", "/reload")["messages"]
+        return messages
+
+    def _ask(self, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
+        import httpx  # noqa: PLC0415 - loaded by now
+
+        try:
+            response = self._http.request(method, path, params=query)
+            body = response.json()
+        except httpx.TimeoutException as error:
+            raise ControlError("the daemon does not answer in time", hint=f"see its log: journalctl -u {UNIT}") from error
+        except httpx.HTTPError as error:
+            raise ControlError(f"the daemon on {self._path} hung up: {error}", hint=f"was it stopped? systemctl status {UNIT}") from error
+        except ValueError as error:
+            raise ControlError(f"what listens on {self._path} is not this gateway's daemon", hint=f"look at {VARIABLE}") from error
+        if not isinstance(body, dict):
+            raise ControlError(f"what listens on {self._path} is not this gateway's daemon", hint=f"look at {VARIABLE}")
+        if response.is_success:
+            return body
+        lines = [str(body.get("error", f"status {response.status_code}")), *map(str, body.get("problems", []))]
+        # A configuration's message is its problems already.
+        text = "\n".join(dict.fromkeys("\n".join(lines).splitlines()))
+        raise ControlError(text, hint=str(body.get("hint", "")))

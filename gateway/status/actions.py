@@ -1,0 +1,25 @@
+"""What the control socket can ask of the daemon, beside its snapshot. Answers are JSON values."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Actions(Protocol):
+    """Implemented by the daemon, called on the event loop.
+
+    A refusal is a GatewayError: its message and hint reach the person who asked. BusError, JournalError and ConfigError
+    get status codes of their own; a ConfigError's problems are passed on one by one.
+    """
+
+    async def poll(self, meter_id: str) -> dict[str, Any]:
+        """Poll a meter now, lost or not, and give its reading: `{meter, uptime, values, absent, missing, suspect}`."""
+
+    async def journal_status(self) -> dict[str, Any]:
+        """Epochs, counts, sizes, state of the journal."""
+
+    async def journal_rows(self, first: int, last: int, limit: int, epoch: str | None = None) -> list[dict[str, Any]]:
+        """Batches with seq from `first` to `last`, oldest first, at most `limit`; of one epoch or of any."""
+
+    async def reload(self) -> list[str]:
+        """Read the configuration again and rebuild; lines that say what changed. Raises ConfigError and changes nothing."""

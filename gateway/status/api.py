@@ -1,0 +1,52 @@
+"""/api/v1: the snapshot as JSON. `docs/api.md` describes every field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from gateway.model import QUANTITIES
+from gateway.status.snapshot import MeterView, Snapshot, ValueView
+
+
+def as_json(snapshot: Snapshot) -> dict[str, Any]:
+    """The whole snapshot as JSON values."""
+    return {
+        **_plain(snapshot, skip=("meters", "beats")),
+        "meters": [meter_json(meter) for meter in snapshot.meters],
+        "beats": [{**_plain(beat), "alive": beat.alive} for beat in snapshot.beats],
+    }
+
+
+def meter_json(meter: MeterView) -> dict[str, Any]:
+    """A meter as JSON values; its values as an object by quantity."""
+    return {**_plain(meter, skip=("values",)), "values": {view.quantity: value_json(view) for view in meter.values}}
+
+
+def value_json(view: ValueView) -> dict[str, Any]:
+    """One value with unit, OBIS code, age and quality."""
+    word = QUANTITIES.get(view.quantity)
+    return {
+        "value": view.value,
+        "unit": word.unit if word else "",
+        "obis": word.obis if word else "",
+        "age": view.age,
+        "interval": view.interval,
+        "quality": view.quality,
+        "absent": view.absent,
+    }
+
+
+def _plain(thing: Any, skip: tuple[str, ...] = ()) -> dict[str, Any]:  # noqa: ANN401 - any of the snapshot's dataclasses
+    return {f.name: _value(getattr(thing, f.name)) for f in fields(thing) if f.name not in skip}
+
+
+def _value(value: Any) -> Any:  # noqa: ANN401 - a field of a dataclass becomes a JSON value
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple):
+        return [_value(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return _plain(value)
+    return value

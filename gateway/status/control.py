@@ -1,0 +1,132 @@
+"""The control socket's application: the commands of this host ask the running daemon. Never served on the network."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.errors import BusDown, BusError, ConfigError, GatewayError, JournalError
+from gateway.status.actions import Actions
+from gateway.status.api import as_json
+from gateway.status.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+MAX_ROWS = 1000
+SEQ_LIMIT = 2**53
+_DIGITS = 16
+
+
+class _NoSuchMeter(GatewayError):
+    """The meter that was asked for is not in the configuration."""
+
+
+class _BadQuery(GatewayError):
+    """A query parameter that cannot be used."""
+
+
+def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starlette:
+    """The application behind the control socket. Errors are `{"error": …, "hint": …}` with a fitting status code."""
+
+    async def status(_: Request) -> Response:
+        return JSONResponse(as_json(snapshot()))
+
+    async def poll(request: Request) -> Response:
+        return JSONResponse(await actions.poll(_meter(snapshot(), request.path_params["meter"])))
+
+    async def read(request: Request) -> Response:
+        now = snapshot()
+        wanted = request.query_params.getlist("meter") or [meter.id for meter in now.meters if meter.state != "disabled"]
+        readings = []
+        for meter in [_meter(now, name) for name in wanted]:
+            try:
+                readings.append(await actions.poll(meter))
+            except BusError as error:
+                readings.append({"meter": meter, "error": error.message, "hint": error.hint})
+        return JSONResponse({"readings": readings})
+
+    async def journal(_: Request) -> Response:
+        return JSONResponse(await actions.journal_status())
+
+    async def rows(request: Request) -> Response:
+        first = _number(request, "first", 1, 0, SEQ_LIMIT)
+        last = _number(request, "last", SEQ_LIMIT, 0, SEQ_LIMIT)
+        limit = _number(request, "limit", 100, 1, MAX_ROWS)
+        return JSONResponse({"rows": await actions.journal_rows(first, last, limit, request.query_params.get("epoch"))})
+
+    async def reload(_: Request) -> Response:
+        return JSONResponse({"messages": await actions.reload()})
+
+    return Starlette(
+        routes=[
+            Route("/status", status),
+            Route("/poll/{meter}", poll, methods=["POST"]),
+            Route("/read", read, methods=["POST"]),
+            Route("/journal", journal),
+            Route("/journal/rows", rows),
+            Route("/reload", reload, methods=["POST"]),
+        ],
+        exception_handlers={GatewayError: _refused, HTTPException: _http, Exception: _failed},
+    )
+
+
+def _meter(snapshot: Snapshot, name: str) -> str:
+    known = [meter.id for meter in snapshot.meters]
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"configured: {', '.join(known) or 'none'}"
+    raise _NoSuchMeter(f"there is no meter {name!r}", hint=hint)
+
+
+def _number(request: Request, key: str, default: int, low: int, high: int) -> int:
+    text = request.query_params.get(key)
+    if text is None:
+        return default
+    # int() alone would take signs, spaces and underscores, and spend long on a long text.
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and low <= int(text) <= high):
+        raise _BadQuery(f"{key}={text[:40]!r} is not a number from {low} to {high}")
+    return int(text)
+
+
+def _code(error: GatewayError) -> int:
+    match error:
+        case _NoSuchMeter():
+            return 404
+        case _BadQuery():
+            return 400
+        case BusDown() | JournalError():
+            return 503
+        case BusError():
+            return 502
+        case ConfigError():
+            return 422
+        case _:
+            return 409
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)
+    body: dict[str, Any] = {"error": error.message, "hint": error.hint}
+    if isinstance(error, ConfigError):
+        body["problems"] = [str(problem) for problem in error.problems]
+    return JSONResponse(body, _code(error))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    hint = "this command and the running daemon may be of different versions" if error.status_code in {404, 405} else ""
+    return JSONResponse({"error": f"{request.method} {request.url.path}: {error.detail}", "hint": hint}, error.status_code, error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    log.error("control socket: %s %s failed", request.method, request.url.path, exc_info=error)
+    return JSONResponse({"error": "the daemon met an error of its own", "hint": "see its log: journalctl -u submeter-gateway"}, 500)

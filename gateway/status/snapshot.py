@@ -1,0 +1,217 @@
+"""What the page, the API and the metrics show: plain frozen facts of one moment, filled by the daemon.
+
+Conventions: a wall time is UTC in ms, an age or a span is in s, `None` means that nobody knows. Ages are those at the
+moment of the snapshot. Nothing here is text for the page, apart from names and error lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+MeterState = Literal["starting", "answering", "partial", "lost", "disabled"]
+"""starting: not polled yet. answering: the last poll brought everything. partial: some values are absent. lost: no answer."""
+
+BusState = Literal["idle", "open", "down"]
+"""idle: nothing has been asked yet. open: the port or the connection stands. down: it cannot be opened."""
+
+JournalState = Literal["ok", "full", "salvaging", "failed"]
+"""full: readings wait in memory. salvaging: a damaged file is being read beside the new one. failed: commits do not succeed."""
+
+UplinkState = Literal["connected", "connecting", "down", "refused"]
+"""down: the broker cannot be reached. refused: it was reached and said no."""
+
+Quality = Literal["good", "suspect", "stale", "absent"]
+
+STALE_POLLS = 3
+STALE_LEAST = 30.0
+"""A value is stale when it is older than three of its intervals, and than 30 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueView:
+    """One quantity of one meter, as last seen.
+
+    `quantity` is a word of the vocabulary (unit, labels and OBIS code stand there); `value` is in its unit, None when absent;
+    `age` in s since it was read, None when never; `interval` in s between two polls of it; `decimals` to show, None when the
+    driver does not say; `absent` is the reason of the last poll, empty when it brought the value.
+    """
+
+    quantity: str
+    value: float | None
+    age: float | None
+    interval: float = 10.0
+    decimals: int | None = None
+    absent: str = ""
+    suspect: bool = False
+
+    @property
+    def stale(self) -> bool:
+        """Whether the number is too old to be called live."""
+        return self.age is None or self.age > max(STALE_POLLS * self.interval, STALE_LEAST)
+
+    @property
+    def quality(self) -> Quality:
+        """One word, the worst that is true."""
+        if self.value is None:
+            return "absent"
+        if self.stale:
+            return "stale"
+        return "suspect" if self.suspect else "good"
+
+
+@dataclass(frozen=True, slots=True)
+class MeterView:
+    """A meter on a bus or a pulse input.
+
+    `label` is what a person calls it, `feeds` what it measures, `parent` the id of the meter above it or empty; `bus` and
+    `address` say where it is (None for a pulse input), `driver` its table, `model` maker and model in words; `interval` in s;
+    `since` is the time (ms) at which `state` began; `age` in s since the last answer, None when it never answered; `missing` the
+    reason why the last poll brought nothing; `error` the last error in words; `attributes` by name as in the vocabulary.
+    """
+
+    id: str
+    label: str
+    state: MeterState
+    bus: str
+    address: int | None
+    driver: str
+    model: str = ""
+    feeds: str = ""
+    parent: str = ""
+    interval: float = 10.0
+    since: int | None = None
+    age: float | None = None
+    values: tuple[ValueView, ...] = ()
+    missing: str = ""
+    error: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def value(self, quantity: str) -> ValueView | None:
+        """The view of one quantity; None when the meter does not have it."""
+        return next((view for view in self.values if view.quantity == quantity), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BusView:
+    """A line or a connection.
+
+    `kind` is serial, tcp or rtu-over-tcp; `where` the port or host:port; `since` (ms) when `state` began. Counted since the
+    start of the daemon: `requests` sent, `timeouts`, `bad_frames`, `exceptions` (the meter said no). `turnaround` in ms is the
+    mean time a meter needs before it answers; `load` is the part of the last minute that the bus was busy, 0 to 1.
+    """
+
+    name: str
+    kind: str
+    where: str
+    state: BusState
+    since: int | None = None
+    requests: int = 0
+    timeouts: int = 0
+    bad_frames: int = 0
+    exceptions: int = 0
+    turnaround: float | None = None
+    load: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalView:
+    """What is kept on this gateway.
+
+    `epoch` and `seq` name the newest committed batch, `newest` (ms) is its time; `batches`, `readings` and `bytes` count what
+    is kept, `budget` (bytes) what may be; `room_days` is how long an outage may last before thinning starts; `taken` and
+    `not_taken` count readings committed and given up since the start of the daemon, `pending` those of the open slot and those
+    that wait for room; `slot` in s is what a power cut costs at most.
+    """
+
+    epoch: str
+    seq: int
+    state: JournalState = "ok"
+    newest: int | None = None
+    batches: int = 0
+    readings: int = 0
+    bytes: int = 0
+    budget: int = 0
+    room_days: float | None = None
+    taken: int = 0
+    not_taken: int = 0
+    pending: int = 0
+    slot: float = 10.0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkView:
+    """A platform that we deliver to.
+
+    `where` is host:port without credentials; `since` (ms) when `state` began; `backlog_batches`, `backlog_readings` and
+    `backlog_oldest` (ms) describe what waits; `held` counts batches kept back until the clock is right; `delivered` counts
+    batches since the start of the daemon; `receipts` tells whether the platform confirms what it stored, `last_receipt` (ms)
+    when it last did.
+    """
+
+    name: str
+    where: str
+    state: UplinkState
+    since: int | None = None
+    backlog_batches: int = 0
+    backlog_readings: int = 0
+    backlog_oldest: int | None = None
+    held: int = 0
+    delivered: int = 0
+    receipts: bool = True
+    last_receipt: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockView:
+    """Whether anybody vouches for the wall time; `source` is the configured trust: kernel, rtc or system."""
+
+    synced: bool
+    source: str = "kernel"
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life of a thread or a task: `age` in s since the last one, alive while it is at most `limit` s."""
+
+    name: str
+    age: float
+    limit: float
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still moves."""
+        return self.age <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything, at one moment: `taken` is its wall time (ms), `booted` its CLOCK_BOOTTIME (ms), `uptime` the daemon's age in s.
+
+    `timezone` is an IANA name; `language` (tr or en) is used for who asks for neither. `problems` are lines that the daemon
+    itself wants a person to read: a refused configuration, a slow adapter.
+    """
+
+    gateway: str
+    name: str
+    version: str
+    timezone: str
+    language: str
+    taken: int
+    booted: int
+    uptime: float
+    clock: ClockView
+    journal: JournalView
+    meters: tuple[MeterView, ...] = ()
+    buses: tuple[BusView, ...] = ()
+    uplinks: tuple[UplinkView, ...] = ()
+    beats: tuple[Beat, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def meter(self, meter_id: str) -> MeterView | None:
+        """The meter of that id; None when there is none."""
+        return next((meter for meter in self.meters if meter.id == meter_id), None)
