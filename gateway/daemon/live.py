@@ -1,0 +1,56 @@
+"""The last known value of every quantity, with its time: what the page shows between two batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gateway.model import Reading
+
+
+@dataclass(slots=True)
+class LastValue:
+    """A value as last read; `uptime` is CLOCK_BOOTTIME in ms."""
+
+    value: float
+    uptime: int
+    suspect: bool = False
+
+
+@dataclass(slots=True)
+class LiveMeter:
+    """What is known of one meter. `answered` and `polled` are CLOCK_BOOTTIME in ms; `missing` is the reason of a poll that brought nothing."""
+
+    values: dict[str, LastValue] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    answered: int | None = None
+    polled: int | None = None
+    missing: str = ""
+
+
+class LiveValues:
+    """Last values by meter. Lives on the event loop."""
+
+    def __init__(self, meters: Iterable[str]) -> None:
+        self.meters: dict[str, LiveMeter] = {meter: LiveMeter() for meter in meters}
+
+    def take(self, reading: Reading) -> None:
+        """Remember what a reading brought; what it did not bring keeps its last value and gets older."""
+        meter = self.meters.get(reading.meter)
+        if meter is None:
+            return
+        meter.polled = reading.uptime
+        meter.missing = reading.missing
+        if reading.missing:
+            return
+        if reading.values:
+            meter.answered = reading.uptime
+        for name, value in reading.values.items():
+            meter.values[name] = LastValue(value, reading.uptime, name in reading.suspect)
+            meter.absent.pop(name, None)
+        meter.absent.update(reading.absent)
+
+    def inherit(self, older: LiveValues) -> None:
+        """Keep what was known before a reload, for the meters that are still there."""
+        for name in self.meters.keys() & older.meters.keys():
+            self.meters[name] = older.meters[name]
