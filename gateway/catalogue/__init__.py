@@ -1,0 +1,21 @@
+"""The meter tables: their language, their loader, and how a driver that must look at its meter first is resolved."""
+
+from gateway.catalogue.driver import Discovery, Driver, Identity, Limits, Row, SerialDefaults, Span, Variant
+from gateway.catalogue.load import load_driver, load_file, load_text, shipped
+from gateway.catalogue.resolve import resolve
+
+__all__ = [
+    "Discovery",
+    "Driver",
+    "Identity",
+    "Limits",
+    "Row",
+    "SerialDefaults",
+    "Span",
+    "Variant",
+    "load_driver",
+    "load_file",
+    "load_text",
+    "resolve",
+    "shipped",
+]

@@ -1,0 +1,183 @@
+"""The nouns of the catalogue: a Driver is a table of Rows, with what its meter allows on the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+Pace = Literal["fast", "slow", "static"]
+"""fast: power, voltage, current. slow: energy. static: serial number, ratios."""
+
+TYPES = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u48": 3, "u64": 4, "s64": 4, "float32": 2, "float64": 4, "hex32": 2}
+"""Every type of a fixed size and its registers; `text:N` has N registers, `sum` has none of its own.
+hex32: a number that is written in hexadecimal digits (a serial number as it stands on the case)."""
+
+ORDERS = ("big", "little", "big-swapped", "little-swapped")
+"""big ABCD, little CDAB (low word first), big-swapped BADC, little-swapped DCBA."""
+
+
+class Span(NamedTuple):
+    """Registers that must come from one read. `alone`: a read of exactly these; `starts`: a read begins here."""
+
+    function: int
+    address: int
+    words: int
+    alone: bool = False
+    starts: bool = False
+
+    @property
+    def end(self) -> int:
+        """The first address after it."""
+        return self.address + self.words
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """One value of a meter: where it stands, how it is written there, what it means.
+
+    value = raw x `factor` in the vocabulary's unit, rounded to `decimals` in that unit (None: shortest round-trip).
+    A row of type `sum` has no registers of its own (`words` 0): it adds its `terms`. Read `spans`, not `address`.
+    """
+
+    name: str
+    function: int
+    address: int
+    words: int
+    type: str
+    order: str
+    factor: float
+    decimals: int | None
+    pace: Pace
+    low: float
+    high: float
+    attribute: bool = False
+    alone: bool = False
+    starts: bool = False
+    sentinels: tuple[int, ...] = ()
+    """Raw patterns (unsigned) that mean "not available"."""
+    scale_at: int | None = None
+    """Address of a signed power of ten that belongs to this value (SunSpec)."""
+    rule: str = ""
+    """pf4q: Schneider's four-quadrant power factor, -2..2. magnitude: the sign is not a direction."""
+    terms: tuple[tuple[int, Row], ...] = ()
+    """Sign and row of every term of a sum."""
+    times: Row | None = None
+    """A row that this value is multiplied by (a transformer ratio)."""
+    sign_of: Row | None = None
+    """A row whose sign this value takes."""
+    line: int = 0
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Every span that must be read to know the value."""
+        return tuple(dict.fromkeys(self._spans()))
+
+    def _spans(self) -> Iterator[Span]:
+        if self.words:
+            yield Span(self.function, self.address, self.words, self.alone, self.starts)
+        if self.scale_at is not None:
+            yield Span(self.function, self.scale_at, 1)
+        for part in (*(row for _, row in self.terms), self.times, self.sign_of):
+            if part is not None:
+                yield from part.spans
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the meter allows on the bus. `holes` are inclusive address ranges that no read may touch."""
+
+    function: int = 3
+    max_registers: int = 125
+    min_gap: float = 0.0
+    """Silence between two requests to this meter, in s."""
+    timeout: float | None = None
+    """How long the meter may take for an answer, in s, when its maker says so."""
+    holes: tuple[tuple[int, int], ...] = ()
+    even: bool = False
+    """Reads start at an even address and have an even length."""
+
+
+@dataclass(frozen=True, slots=True)
+class SerialDefaults:
+    """The factory setting of the meter's port; None is unknown, never a guess."""
+
+    baudrate: int | None = None
+    parity: str | None = None
+    stopbits: int | None = None
+    address: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A register that tells one meter from another; `values` are numbers, or texts that it begins with."""
+
+    function: int
+    address: int
+    words: int
+    type: str
+    values: tuple[int | str, ...]
+    alone: bool = False
+    order: str = "big"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Rows that a meter has when its identity register says so."""
+
+    name: str
+    when: Identity
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """A meter whose map must be walked first (SunSpec). `models` give register text by model id, offsets from its ID register."""
+
+    kind: str
+    bases: tuple[int, ...]
+    take: tuple[int, ...]
+    """The model ids that make this meter; `nth` of them is meant."""
+    nth: int
+    models: tuple[tuple[tuple[int, ...], str, int], ...]
+    """ids, register text, the line it starts on."""
+    inverted: tuple[str, ...]
+    """Makers (as model 1 says) whose meters count export as positive power."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A table: what stands in drivers/<name>.yaml."""
+
+    name: str
+    maker: str
+    model: str
+    verified: str
+    source: str
+    limits: Limits
+    rows: tuple[Row, ...]
+    serial: SerialDefaults = SerialDefaults()
+    tcp_port: int | None = None
+    covers: tuple[str, ...] = ()
+    """Other trade names of the same map."""
+    notes: tuple[str, ...] = ()
+    identity: Identity | None = None
+    variants: tuple[Variant, ...] = ()
+    discovery: Discovery | None = None
+    variant: str = ""
+    """Which variant `resolve` chose."""
+    path: str = ""
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The names of the readings, in file order."""
+        return tuple(row.name for row in self.rows if not row.attribute)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether `resolve` must look at the meter before the rows are known."""
+        return bool(self.variants or self.discovery)
+
+    def describe(self) -> dict[str, Any]:
+        """What lists and pages show of it."""
+        return {"name": self.name, "maker": self.maker, "model": self.model, "verified": self.verified, "source": self.source}

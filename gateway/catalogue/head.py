@@ -1,0 +1,152 @@
+"""The YAML head of a driver table: every key, its type and its bounds."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from gateway.catalogue.driver import ORDERS, TYPES
+from gateway.config.units import Duration
+
+Word = Annotated[int, Field(ge=0, le=0xFFFF)]
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+def _a_hole(value: object) -> object:
+    """45063 or 45063-45064 or 0xB007-0xB008 as (first, last)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value, value)
+    if isinstance(value, str):
+        try:
+            first, _, last = value.partition("-")
+            return (int(first, 0), int(last or first, 0))
+        except ValueError:
+            pass
+    msg = "is not an address range: write 45063 or 45063-45064"
+    raise ValueError(msg)
+
+
+def _a_list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+class Part(BaseModel):
+    """A part of the head: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SerialPart(Part):
+    """The factory setting of the port; leave out what is not known."""
+
+    baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] | None = None
+    parity: Literal["N", "E", "O"] | None = None
+    stopbits: Literal[1, 2] | None = None
+    address: Annotated[int, Field(ge=1, le=247)] | None = None
+
+
+class ReadsPart(Part):
+    """What the meter allows on the bus."""
+
+    function: Literal[3, 4] = 3
+    max_registers: Annotated[int, Field(ge=1, le=125)] = 125
+    min_gap: Annotated[Duration, Field(ge=0.0, le=5.0)] = 0.0
+    timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
+    order: Literal["big", "little", "big-swapped", "little-swapped"] = "big"
+    even: bool = False
+    holes: Annotated[tuple[Annotated[tuple[Word, Word], BeforeValidator(_a_hole)], ...], Field(strict=False)] = ()
+
+
+class IdentityPart(Part):
+    """A register that tells this meter from others."""
+
+    function: Literal[3, 4] = 3
+    address: Word
+    type: Annotated[str, Field(pattern=rf"^({'|'.join(TYPES)}|text:\d{{1,2}})$")] = "u16"
+    order: Annotated[str, Field(pattern=f"^({'|'.join(ORDERS)})$")] = "big"
+    alone: bool = False
+    values: Annotated[tuple[int | str, ...], BeforeValidator(_a_list), Field(strict=False, min_length=1)]
+
+
+class VariantPart(Part):
+    """Rows for meters whose identity register says so."""
+
+    name: Text
+    when: IdentityPart
+    registers: str = ""
+    without: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class ModelPart(Part):
+    """The points of SunSpec models with the same layout; addresses are offsets from the model's ID register."""
+
+    ids: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
+    registers: str
+
+
+class SunspecPart(Part):
+    """How the map is found and read."""
+
+    take: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
+    nth: Annotated[int, Field(ge=1, le=8)] = 1
+    bases: Annotated[tuple[Word, ...], Field(strict=False)] = (40000, 50000, 0)
+    inverted: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    models: Annotated[tuple[ModelPart, ...], Field(strict=False, min_length=1)]
+
+
+class Head(Part):
+    """The whole head."""
+
+    maker: Text
+    model: Text
+    verified: Literal["datasheet", "simulator"] | Annotated[str, Field(pattern=r"^hardware \(.+, \d{4}-\d{2}-\d{2}\)$")]
+    source: Text
+    covers: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    notes: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
+    serial: SerialPart = SerialPart()
+    tcp: Annotated[int, Field(ge=1, le=65535)] | None = None
+    reads: ReadsPart = ReadsPart()
+    absent: Annotated[dict[str, Annotated[tuple[int, ...], BeforeValidator(_a_list), Field(strict=False)]], Field(strict=False)] = {}
+    identity: IdentityPart | None = None
+    variants: Annotated[tuple[VariantPart, ...], Field(strict=False)] = ()
+    sunspec: SunspecPart | None = None
+    registers: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_rows(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic's signature
+        if isinstance(value, dict) and "registers" not in value and "sunspec" not in value:
+            msg = "has no registers: write registers: | and one line per register"
+            raise ValueError(msg)
+        return value
+
+
+def explain(error: dict[str, Any]) -> tuple[str, str]:
+    """One pydantic error in words: (what is wrong, what to write)."""
+    kind, value = error["type"], error.get("input")
+    shown = repr(value) if isinstance(value, (str, int, float)) else ""
+    if kind == "missing":
+        return "is missing", f"write {error['loc'][-1]}: …"
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), _keys(), 1)
+        return "is not a key here", f"did you mean {near[0]}?" if near else "see docs/add-a-meter.md"
+    if kind == "value_error":
+        what, _, mend = str(error.get("ctx", {}).get("error", error["msg"])).partition(": ")
+        return f"{shown} {what}".strip(), mend
+    if error["loc"] and error["loc"][0] == "verified":
+        return (
+            f"{shown} is not a level of proof",
+            "write datasheet, simulator, or hardware (who, 2026-01-31) when you have read the meter yourself",
+        )
+    if kind == "literal_error":
+        return f"{shown} is not one of the choices", f"write {error['ctx']['expected']}"
+    if kind == "string_pattern_mismatch":
+        return f"{shown} is not known", f"types are {', '.join(TYPES)} and text:N"
+    return f"{shown}: {error['msg']}".removeprefix(": "), "see docs/add-a-meter.md"
+
+
+def _keys() -> list[str]:
+    parts = (Head, SerialPart, ReadsPart, IdentityPart, VariantPart, SunspecPart, ModelPart)
+    return sorted({key for part in parts for key in part.model_fields})

@@ -1,0 +1,58 @@
+"""Drivers that must look at the meter first: firmware variants by an identity register, SunSpec discovery."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from gateway.catalogue.driver import Driver, Identity
+from gateway.errors import BusError, Refused
+
+Read = Callable[[int, int, int], Awaitable[list[int]]]
+"""read(function, address, count) -> words. Raises BusError."""
+
+
+async def resolve(driver: Driver, read: Read) -> Driver:
+    """A driver whose rows are those of the meter that answers. Raises BusError when the meter does not answer.
+
+    A meter that refuses the identity register, or names none of the variants, keeps the rows that all variants share.
+    """
+    if driver.discovery:
+        from gateway.catalogue.sunspec import discover  # noqa: PLC0415 - only those who need it pay
+
+        return await discover(driver, read)
+    known: dict[tuple[int, int, int], list[int] | None] = {}
+    for variant in driver.variants:
+        if await matches(variant.when, read, known):
+            return replace(driver, rows=variant.rows, variants=(), variant=variant.name)
+    return replace(driver, variants=())
+
+
+async def matches(identity: Identity, read: Read, known: dict[tuple[int, int, int], list[int] | None] | None = None) -> bool:
+    """Whether the meter's identity register has one of the values. Raises BusError when the meter does not answer."""
+    place = (identity.function, identity.address, identity.words)
+    known = {} if known is None else known
+    if place not in known:
+        try:
+            known[place] = await read(*place)
+        except Refused:
+            known[place] = None
+    words = known[place]
+    return words is not None and recognised(identity, words)
+
+
+def recognised(identity: Identity, words: list[int]) -> bool:
+    """Whether words of an identity register have one of its values."""
+    if len(words) != identity.words:
+        return False
+    if identity.order.startswith("little"):
+        words = words[::-1]
+    data = struct.pack(f">{len(words)}H", *words)
+    if identity.type == "text":
+        text = data.split(b"\0")[0].decode("latin-1").strip().casefold()
+        return any(text.startswith(str(value).strip().casefold()) for value in identity.values)
+    return int.from_bytes(data, "big") in identity.values
+
+
+__all__ = ["BusError", "Read", "matches", "recognised", "resolve"]

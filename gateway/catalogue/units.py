@@ -1,0 +1,42 @@
+"""Units as they stand in a register's `raw` column, and the factor into the vocabulary's unit."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_UNITS = {
+    "V": {"mV": "1e-3", "V": "1", "kV": "1e3"},
+    "A": {"mA": "1e-3", "A": "1", "kA": "1e3"},
+    "kW": {"W": "1e-3", "kW": "1", "MW": "1e3"},
+    "kvar": {"var": "1e-3", "kvar": "1", "Mvar": "1e3"},
+    "kVA": {"VA": "1e-3", "kVA": "1", "MVA": "1e3"},
+    "kWh": {"Wh": "1e-3", "kWh": "1", "MWh": "1e3", "GWh": "1e6"},
+    "kvarh": {"varh": "1e-3", "kvarh": "1", "Mvarh": "1e3"},
+    "kVAh": {"VAh": "1e-3", "kVAh": "1", "MVAh": "1e3"},
+    "Hz": {"mHz": "1e-3", "Hz": "1"},
+    "%": {"%": "1"},
+    "°C": {"°C": "1", "C": "1"},
+    "m³": {"l": "1e-3", "m3": "1", "m³": "1"},
+    "m³/h": {"l/h": "1e-3", "m3/h": "1", "m³/h": "1"},
+    "": {"": "1", "-": "1"},
+}
+_TABLE = {symbol: (unit, Decimal(factor)) for unit, symbols in _UNITS.items() for symbol, factor in symbols.items()}
+_RAW = re.compile(r"(-?(?:\d+(?:\.\d+)?(?:e-?\d+)?)(?![\d.]))?\s*([^\d\s.]*)")
+
+KNOWN = sorted(symbol for symbol in _TABLE if symbol not in {"", "-"})
+
+
+def parse_raw(text: str) -> tuple[str, Decimal] | None:
+    """(vocabulary unit, factor) of '0.1V', 'W', '10Wh', '0.001', '-1W'; None when it is not a unit."""
+    match = _RAW.fullmatch(text)
+    if not match or match[2] not in _TABLE or (match[1] is not None and Decimal(match[1]) == 0):
+        return None
+    unit, factor = _TABLE[match[2]]
+    return unit, factor * Decimal(match[1] or "1")
+
+
+def places(factor: Decimal) -> int:
+    """Decimal places that a whole number times `factor` can have."""
+    exponent = factor.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
