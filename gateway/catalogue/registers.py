@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gateway.catalogue.driver import ORDERS, TYPES, Pace, Row
+from gateway.catalogue.driver import ORDERS, TYPES, Row
 from gateway.catalogue.units import KNOWN, parse_raw, places
 from gateway.errors import Problem
 from gateway.model import ATTRIBUTES, QUANTITIES
@@ -95,7 +95,7 @@ def _expand(columns: list[str]) -> Iterator[tuple[str, list[str]]]:
         raise _Mistake("", f"{columns[0]!r} is not an address", "write 0x0034 or 52, with +step before braces: 28+124")
     step = int(match[2], 0) if match and match[2] else _words(columns[1])
     for index, part in enumerate(braces[1].split(",")):
-        cells = [_BRACES.sub(part, cell) if at in {2} else cell for at, cell in enumerate(columns)]
+        cells = [_BRACES.sub(part, cell) if at == 2 else cell for at, cell in enumerate(columns)]
         if match:
             cells[0] = str(int(match[1], 0) + index * step)
         cells[5:] = [cell.replace("{}", part) for cell in cells[5:]]
