@@ -1,0 +1,95 @@
+"""The tables of journal.db and how a file is opened. Each version that was ever shipped stays in the tests and must upgrade."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from sqlite_utils import Database, Migrations
+
+from gateway.errors import JournalBusy, JournalDamaged, JournalTooNew
+
+VERSION = 1
+"""PRAGMA user_version of what this program writes."""
+
+PAGE = 4096
+CHECKPOINT = 250
+"""WAL pages after which SQLite copies them into the file: about 1 MB, reused from then on."""
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+migrations = Migrations("journal")
+
+
+@migrations()
+def v1_batches(db: Database) -> None:
+    """Batches, the epochs they belong to, what is gone and why, and rows saved from damaged files."""
+    row = """epoch BLOB NOT NULL, boot BLOB NOT NULL, readings INTEGER NOT NULL, vals INTEGER NOT NULL, total INTEGER NOT NULL,
+        t0 INTEGER NOT NULL, uptime INTEGER NOT NULL, clock INTEGER NOT NULL, keep INTEGER NOT NULL, crc INTEGER NOT NULL,
+        carry TEXT NOT NULL, body BLOB NOT NULL"""
+    for statement in (
+        f"CREATE TABLE batch (seq INTEGER PRIMARY KEY, {row}) STRICT",
+        "CREATE TABLE epoch (first INTEGER PRIMARY KEY, epoch BLOB NOT NULL, reason TEXT NOT NULL) STRICT",
+        """CREATE TABLE gone (epoch BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, readings INTEGER NOT NULL,
+           reason TEXT NOT NULL, PRIMARY KEY (epoch, first)) STRICT, WITHOUT ROWID""",
+        f"CREATE TABLE salvage (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, {row}) STRICT",
+        "CREATE UNIQUE INDEX salvage_identity ON salvage (epoch, seq)",
+        """CREATE TABLE salvage_settled (uplink TEXT NOT NULL, epoch BLOB NOT NULL, ranges TEXT NOT NULL,
+           PRIMARY KEY (uplink, epoch)) STRICT, WITHOUT ROWID""",
+    ):
+        db.conn.execute(statement)
+    db.conn.execute("PRAGMA user_version = 1")
+
+
+def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
+    """The opened, migrated file; creates it when absent.
+
+    Raises JournalBusy, JournalTooNew, JournalDamaged, and sqlite3.OperationalError for what the file system refuses.
+    """
+    conn = sqlite3.connect(path, isolation_level=None, timeout=2, check_same_thread=False, cached_statements=64)
+    try:
+        _prepare(conn, path, synchronous)
+        db = Database(conn, execute_plugins=False)
+        if migrations.pending(db):
+            migrations.apply(db)
+    except sqlite3.DatabaseError as error:
+        conn.close()
+        raise translate(error, path) from error
+    except BaseException:
+        conn.close()
+        raise
+    return db
+
+
+def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> None:
+    # The order matters: exclusive before the first access keeps SQLite from making a -shm file.
+    for pragma in ("locking_mode = EXCLUSIVE", f"page_size = {PAGE}", "cell_size_check = ON", "secure_delete = OFF", "temp_store = MEMORY"):
+        conn.execute(f"PRAGMA {pragma}")
+    version: int = conn.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise JournalTooNew(
+            f"{path} was written by a newer version of this program (file version {version}, known up to {VERSION})",
+            hint="install that version again, or move the file away to start an empty journal; it was not touched",
+        )
+    conn.execute("PRAGMA journal_mode = WAL")
+    conn.execute(f"PRAGMA synchronous = {synchronous}")
+    conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+    conn.execute("PRAGMA cache_size = -2000")
+
+
+def primary(error: sqlite3.Error) -> int:
+    """SQLite's primary result code of an error; 0 when it has none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    """Our error for SQLite's, or the same one when it is the file system that refused."""
+    code = primary(error)
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return JournalBusy(f"{path} is held by another process", hint="stop the other gateway, or ask it through `submeter status`")
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or not isinstance(error, sqlite3.OperationalError):
+        return JournalDamaged(
+            f"{path} is not a sound journal: {error}", hint="it is moved aside and salvaged; polling goes on in a new file"
+        )
+    return error

@@ -1,0 +1,65 @@
+"""What need not be sent any more: per uplink at most 64 ranges of seq, carried in the next row. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.model import Ranges
+
+MOST = 64
+"""Ranges per uplink. Beyond that the newest are forgotten: that costs a resend, never a reading."""
+
+DORMANT = 8
+"""Uplinks that are no longer configured and whose ranges are still carried, in case one comes back."""
+
+
+class Settled:
+    """Ranges of seq by uplink; the uplinks of `active` are the ones that hold rows in the journal."""
+
+    def __init__(self, active: Iterable[str] = ()) -> None:
+        self._ranges: dict[str, Ranges] = {}
+        self.active: tuple[str, ...] = ()
+        self.activate(active)
+
+    def activate(self, uplinks: Iterable[str]) -> None:
+        """Set which uplinks count; the others sleep, and the oldest sleepers are forgotten."""
+        self.active = tuple(uplinks)
+        for name in self.active:
+            self._ranges.setdefault(name, Ranges())
+        asleep = [name for name in self._ranges if name not in self.active]
+        for name in asleep[: max(0, len(asleep) - DORMANT)]:
+            del self._ranges[name]
+
+    def of(self, uplink: str) -> Ranges:
+        """The settled numbers of one uplink."""
+        return self._ranges.setdefault(uplink, Ranges())
+
+    def add(self, uplink: str, ranges: Iterable[tuple[int, int]]) -> None:
+        """Settle, and forget the newest ranges beyond MOST."""
+        mine = self.of(uplink)
+        mine.update(ranges)
+        mine.limit(MOST)
+
+    def by_all(self, first: int, last: int) -> Ranges:
+        """The numbers between `first` and `last` that every active uplink has settled; all of them when there is no uplink."""
+        common = Ranges([(first, last)]) if first <= last else Ranges()
+        for name in self.active:
+            for start, end in self.of(name).gaps(first, last):
+                common.discard(start, end)
+        return common
+
+    def to_json(self) -> dict[str, list[list[int]]]:
+        """For the carry column."""
+        return {name: [[first, last] for first, last in ranges] for name, ranges in self._ranges.items() if ranges}
+
+    def load(self, data: Any) -> None:  # noqa: ANN401 - whatever stood in the column
+        """Take over what a row carried; anything malformed is left out, which costs a resend."""
+        if not isinstance(data, dict):
+            return
+        for name, pairs in data.items():
+            try:
+                self._ranges[name] = Ranges((int(first), int(last)) for first, last in pairs)
+            except (TypeError, ValueError):
+                continue
+        self.activate(self.active)

@@ -1,0 +1,69 @@
+"""How the journal is, in numbers that a person or a page can use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+State = Literal["ok", "full", "failing"]
+"""ok: commits return. full: no room, readings wait in memory. failing: the file system refuses, readings wait in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What an uplink has not settled: batches, readings, and the wall time (ms) of the oldest; None when nothing waits."""
+
+    batches: int = 0
+    readings: int = 0
+    oldest_t0: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SalvageProgress:
+    """A damaged file on its way back: its folder's name, why it was moved aside, pages read of all, rows that came back."""
+
+    name: str
+    reason: str
+    pages: int
+    page: int
+    rows: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStats:
+    """A snapshot. Times in ms UTC, sizes in bytes, counts of readings unless said otherwise."""
+
+    epoch: str
+    seq: int
+    oldest_seq: int | None
+    oldest_t0: int | None
+    batches: int
+    """Batches that the file holds, delivered or not."""
+    readings: int
+    bytes: int
+    """On disk: file, WAL, ballast, evidence of damage."""
+    budget: int
+    """What the journal may grow to at the moment."""
+    room_days: float | None
+    """Days until the budget is met at the rate of the last hours; None while that is not known."""
+    taken: int
+    """Readings committed since this file was begun."""
+    waiting: int = 0
+    """Readings in memory that could not be committed yet: not taken."""
+    dropped: int = 0
+    """Readings that had to be let go since the start, because memory is bounded: never taken."""
+    state: State = "ok"
+    error: str = ""
+    """What is wrong and what to do, in words for a person; empty when nothing is."""
+    damaged: tuple[SalvageProgress, ...] = ()
+    walked: float = 1.0
+    """Part of the rows whose checksums were verified since the start."""
+    backlog: dict[str, Backlog] = field(default_factory=dict)
+    salvaged: dict[str, int] = field(default_factory=dict)
+    """Rows from damaged files that each uplink has not settled."""
+
+    @property
+    def not_taken(self) -> int:
+        """Readings that are not on disk: waiting or let go."""
+        return self.waiting + self.dropped

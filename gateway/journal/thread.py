@@ -1,0 +1,65 @@
+"""The one journal thread: jobs one after the other, small pieces of maintenance between them, and a heartbeat."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PULSE = 1.0
+"""Seconds between heartbeats when there is nothing to do."""
+
+_Job = tuple[Future[Any], Callable[[], Any]]
+
+
+class JournalThread:
+    """Runs what it is given, in order. Between jobs it calls `idle`, which does at most one slice of work and returns
+    the seconds until it wants to be called again."""
+
+    def __init__(self, idle: Callable[[], float]) -> None:
+        self._idle = idle
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self.heartbeat = time.monotonic()
+        self._thread.start()
+
+    def call(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Queue `job`; its result or its exception arrives in the future."""
+        future: Future[T] = Future()
+        if not self._thread.is_alive():
+            future.set_exception(RuntimeError("the journal is closed"))
+            return future
+        self._jobs.put((future, lambda: job(*args, **kwargs)))
+        return future
+
+    def stop(self) -> None:
+        """Let the queued jobs finish and end the thread. Never called from within it."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        wait = 0.0
+        while True:
+            try:
+                item = self._jobs.get(timeout=min(wait, PULSE)) if wait > 0 else self._jobs.get_nowait()
+            except queue.Empty:
+                self.heartbeat = time.monotonic()
+                wait = self._idle()
+                continue
+            self.heartbeat = time.monotonic()
+            if item is None:
+                return
+            future, job = item
+            if future.set_running_or_notify_cancel():
+                try:
+                    result = job()
+                except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+                    future.set_exception(error)
+                else:
+                    future.set_result(result)
