@@ -19,7 +19,9 @@ _Job = tuple[Future[Any], Callable[[], Any]]
 
 
 class JournalThread:
-    """Runs what it is given, in order. Between jobs it calls `idle`, which does at most one slice of work and returns
+    """Runs what it is given, in order.
+
+    Between jobs it calls `idle`, which does at most one slice of work and returns
     the seconds until it wants to be called again."""
 
     def __init__(self, idle: Callable[[], float]) -> None:
