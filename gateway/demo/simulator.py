@@ -1,0 +1,200 @@
+"""python -m gateway.demo.simulator SPEC.json: simulated meters in a process of their own.
+
+SPEC: {"log": "serves.jsonl", "seed": 1, "lines": [LINE…], "servers": [SERVER…]}
+LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults": CHANCE, "slaves": [SLAVE…]}
+SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "downstream": {"baudrate", "turnaround"}, "faults", "slaves"}
+SLAVE: {"unit", "meter", "limit", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000} | METER}
+CHANCE: {"seed", "rate", "kinds": ["late", {"kind": "exception", "code": 11}], "units": [1]}
+METER: see gateway.demo.meters.
+
+One JSON line on stdout says that it is ready: {"ready": true, "ports": {line: path}, "addresses": {server: [host, port]}}. Then each
+JSON line on stdin is an order and gets one JSON line in answer:
+{"do": "fault", "bus", "unit", "kind", "seconds", "code", "times"} · {"do": "clear", "bus", "unit"} · {"do": "unplug" | "plug", "bus"} ·
+{"do": "inject", "bus", "hex"} · {"do": "drop", "bus"} (reset TCP clients) · {"do": "stats"} · {"do": "stop"}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from gateway.demo.faults import Fault, Faults, faults_from
+from gateway.demo.line import SerialLine
+from gateway.demo.slave import Image, PatternImage, ServeLog, Slave, Stamp, WordImage
+from gateway.demo.tcp import Downstream, TcpPlant, TcpServer
+
+Spec = Mapping[str, Any]
+_LINE_KEYS = ("baudrate", "parity", "stopbits", "turnaround", "busy", "quantum", "check_speed")
+_SERVER_KEYS = ("host", "port", "mode", "latency")
+
+
+class Simulator:
+    """Everything that a specification describes, ready to start."""
+
+    def __init__(self, spec: Spec, *, images: Callable[[Spec], Image] | None = None, keep: bool = False) -> None:
+        """`images` builds an image from what stands under "image"; `keep` keeps the serve log in memory too."""
+        self._images = images or _images(spec)
+        self.log = ServeLog(Path(spec["log"]) if spec.get("log") else None, keep=keep)
+        self.lines = [self._line(line) for line in spec.get("lines", ())]
+        self.servers = [self._server(server) for server in spec.get("servers", ())]
+        self._plant = TcpPlant(self.servers)
+        self._parts: dict[str, SerialLine | TcpServer] = {line.name: line for line in self.lines}
+        self._parts.update({server.name: server for server in self.servers})
+
+    def _line(self, spec: Spec) -> SerialLine:
+        return SerialLine(
+            self._slaves(spec),
+            name=spec["name"],
+            path=Path(spec["path"]) if spec.get("path") else None,
+            faults=faults_from(spec.get("faults", {})),
+            **{key: spec[key] for key in _LINE_KEYS if key in spec},
+        )
+
+    def _server(self, spec: Spec) -> TcpServer:
+        return TcpServer(
+            self._slaves(spec),
+            name=spec["name"],
+            downstream=Downstream(**spec["downstream"]) if spec.get("downstream") else None,
+            faults=faults_from(spec.get("faults", {})),
+            **{key: spec[key] for key in _SERVER_KEYS if key in spec},
+        )
+
+    def _slaves(self, spec: Spec) -> list[Slave]:
+        return [
+            Slave(
+                slave["unit"],
+                self._images(slave["image"]),
+                name=slave.get("meter", ""),
+                stamp=Stamp(**slave["stamp"]) if slave.get("stamp") else None,
+                log=self.log,
+                limit=slave.get("limit", 125),
+            )
+            for slave in spec["slaves"]
+        ]
+
+    def start(self) -> Self:
+        """Plug in every line and listen on every port."""
+        for line in self.lines:
+            line.start()
+        self._plant.start()
+        return self
+
+    def stop(self) -> None:
+        """Unplug and close everything."""
+        for line in self.lines:
+            line.stop()
+        self._plant.stop()
+        self.log.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def ready(self) -> dict[str, Any]:
+        """Where everything is."""
+        return {
+            "ready": True,
+            "ports": {line.name: line.port for line in self.lines},
+            "addresses": {server.name: [server.host, server.port] for server in self.servers},
+        }
+
+    def faults(self, bus: str) -> Faults:
+        """The faults of a line or server. Raises KeyError."""
+        return self._parts[bus].faults
+
+    def line(self, name: str) -> SerialLine:
+        """A line by its name. Raises KeyError."""
+        return {line.name: line for line in self.lines}[name]
+
+    def obey(self, order: Spec) -> dict[str, Any]:
+        """Carry out one order; the answer is a JSON object."""
+        try:
+            return {"ok": True, **(self._obey(order) or {})}
+        except KeyError as error:
+            return {"ok": False, "error": f"no such key, line or server: {error}"}
+        except (TypeError, ValueError, RuntimeError) as error:
+            return {"ok": False, "error": str(error)}
+
+    def _obey(self, order: Spec) -> dict[str, Any] | None:
+        match order["do"]:
+            case "fault":
+                fault = Fault(order["kind"], float(order.get("seconds", 1.0)), int(order.get("code", 6)))
+                self.faults(order["bus"]).order(int(order["unit"]), fault, order.get("times", 1))
+            case "clear":
+                self.faults(order["bus"]).clear(order.get("unit"))
+            case "unplug":
+                self.line(order["bus"]).unplug()
+            case "plug":
+                self.line(order["bus"]).plug()
+            case "inject":
+                self.line(order["bus"]).inject(bytes.fromhex(order["hex"]))
+            case "drop":
+                self._plant.drop_clients([order["bus"]] if "bus" in order else None)
+            case "stats":
+                return {"stats": {name: dataclasses.asdict(part.stats) for name, part in self._parts.items()}}
+            case "stop":
+                return None
+            case unknown:
+                msg = f"{unknown!r} is not an order"
+                raise ValueError(msg)
+        return None
+
+
+def _images(spec: Spec) -> Callable[[Spec], Image]:
+    seed = int(spec.get("seed", 1))
+    meters: list[Callable[[Spec], Image]] = []
+
+    def build(image: Spec) -> Image:
+        if "words" in image:
+            return WordImage({int(address, 0): int(word) for address, word in image["words"].items()})
+        if "pattern" in image:
+            return PatternImage(int(image["pattern"]))
+        if not meters:
+            from gateway.demo.meters import Plant  # noqa: PLC0415 - plain images need neither building nor catalogue
+
+            meters.append(Plant(seed=seed).image)
+        return meters[0](image)
+
+    return build
+
+
+def _tell(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Run until told to stop, by an order or a signal."""
+    simulator = Simulator(json.loads(Path(sys.argv[1]).read_text()))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def orders() -> None:
+        for line in sys.stdin:
+            try:
+                order = json.loads(line)
+                answer = simulator.obey(order)
+            except (ValueError, AttributeError, TypeError) as error:
+                order, answer = {}, {"ok": False, "error": f"not an order: {error}"}
+            _tell(answer)
+            if order.get("do") == "stop":
+                stop.set()
+
+    with simulator:
+        _tell(simulator.ready)
+        threading.Thread(target=orders, name="orders", daemon=True).start()
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main()
