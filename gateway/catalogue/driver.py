@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
 
 Pace = Literal["fast", "slow", "static"]
 """fast: power, voltage, current. slow: energy. static: serial number, ratios."""
 
-TYPES = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "u48": 3, "u64": 4, "s64": 4, "float32": 2, "float64": 4, "hex32": 2}
+TYPES: Final = {"u16": 1, "s16": 1, "hex16": 1, "u32": 2, "s32": 2, "u48": 3, "u64": 4, "s64": 4, "float32": 2, "float64": 4, "hex32": 2}
 """Every type of a fixed size and its registers; `text:N` has N registers, `sum` has none of its own.
-hex32: a number that is written in hexadecimal digits (a serial number as it stands on the case)."""
+hex16, hex32: a number that people write in hexadecimal digits (a serial number as it stands on the case)."""
 
-ORDERS = ("big", "little", "big-swapped", "little-swapped")
+ORDERS: Final = ("big", "little", "big-swapped", "little-swapped")
 """big ABCD, little CDAB (low word first), big-swapped BADC, little-swapped DCBA."""
 
 
@@ -145,7 +145,7 @@ class Discovery:
     """Makers (as model 1 says) whose meters count export as positive power."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Driver:
     """A table: what stands in drivers/<name>.yaml."""
 
@@ -166,6 +166,10 @@ class Driver:
     discovery: Discovery | None = None
     variant: str = ""
     """Which variant `resolve` chose."""
+    like: str = ""
+    """The driver whose table this one takes over."""
+    order: str = "big"
+    sentinels: dict[str, tuple[int, ...]] = field(default_factory=dict)
     path: str = ""
 
     @property

@@ -58,7 +58,7 @@ def _data(row: Row, value: float | str) -> bytes:
     size = 2 * row.words
     if row.type == "text":
         return str(value).encode("utf-8")[:size].ljust(size, b"\0")
-    if row.type == "hex32":
+    if row.type.startswith("hex"):
         return int(str(value), 16).to_bytes(size, "big")
     number = float(value) / row.factor if not isinstance(value, str) or row.factor != 1.0 else value
     if row.type in _FORMATS:

@@ -75,6 +75,8 @@ class VariantPart(Part):
 
     name: Text
     when: IdentityPart
+    like: str | None = None
+    order: Literal["big", "little", "big-swapped", "little-swapped"] | None = None
     registers: str = ""
     without: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
@@ -93,7 +95,7 @@ class SunspecPart(Part):
     nth: Annotated[int, Field(ge=1, le=8)] = 1
     bases: Annotated[tuple[Word, ...], Field(strict=False)] = (40000, 50000, 0)
     inverted: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    models: Annotated[tuple[ModelPart, ...], Field(strict=False, min_length=1)]
+    models: Annotated[tuple[ModelPart, ...], Field(strict=False)] = ()
 
 
 class Head(Part):
@@ -101,13 +103,15 @@ class Head(Part):
 
     maker: Text
     model: Text
+    like: str | None = None
+    without: Annotated[tuple[str, ...], Field(strict=False)] = ()
     verified: Literal["datasheet", "simulator"] | Annotated[str, Field(pattern=r"^hardware \(.+, \d{4}-\d{2}-\d{2}\)$")]
     source: Text
     covers: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     notes: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
-    serial: SerialPart = SerialPart()
+    serial: SerialPart | None = None
     tcp: Annotated[int, Field(ge=1, le=65535)] | None = None
-    reads: ReadsPart = ReadsPart()
+    reads: ReadsPart | None = None
     absent: Annotated[dict[str, Annotated[tuple[int, ...], BeforeValidator(_a_list), Field(strict=False)]], Field(strict=False)] = {}
     identity: IdentityPart | None = None
     variants: Annotated[tuple[VariantPart, ...], Field(strict=False)] = ()
@@ -117,7 +121,7 @@ class Head(Part):
     @model_validator(mode="before")
     @classmethod
     def _has_rows(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic's signature
-        if isinstance(value, dict) and "registers" not in value and "sunspec" not in value:
+        if isinstance(value, dict) and not {"registers", "sunspec", "like"} & set(value):
             msg = "has no registers: write registers: | and one line per register"
             raise ValueError(msg)
         return value

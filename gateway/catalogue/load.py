@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+from itertools import pairwise
 from pathlib import Path
 
+from gateway.catalogue.cells import Defaults, offer
 from gateway.catalogue.driver import TYPES, Discovery, Driver, Identity, Limits, Row, SerialDefaults, Variant
-from gateway.catalogue.head import Head, IdentityPart, explain
-from gateway.catalogue.registers import Defaults, parse_registers
+from gateway.catalogue.head import Head, IdentityPart, ReadsPart, SerialPart, explain
+from gateway.catalogue.registers import parse_registers
 from gateway.config.yamlfile import MAX_BYTES, line_of, parse_yaml, validate
 from gateway.errors import DriverError, Problem
 
@@ -70,68 +72,127 @@ def load_text(text: str, name: str, file: str = "") -> Driver:
         )
     if head is None:
         raise DriverError(sorted(problems))
-
-    reads = head.reads
-    defaults = Defaults(function=reads.function, order=reads.order, sentinels=dict(head.absent))
+    table = _Table(name, file, head, blocks)
     problems += [
         Problem(file, line_of(document, ["absent", kind]), f"absent.{kind}", "is not a type", f"types are {', '.join(TYPES)}")
         for kind in head.absent
         if kind not in TYPES
     ]
-    limits = Limits(reads.function, reads.max_registers, reads.min_gap, reads.timeout, reads.holes, reads.even)
-
-    def rows_of(key: str) -> list[Row]:
-        block, line = blocks.get(key, (key, 1))
-        rows, found = parse_registers(block, line, file, defaults)
-        problems.extend(found)
-        return rows
-
-    rows = rows_of(head.registers)
-    problems += check_limits(rows, limits, file)
-    variants = []
-    for part in head.variants:
-        own = rows_of(part.registers)
-        replaced = {row.name for row in own} | set(part.without)
-        whole = [row for row in rows if row.name not in replaced] + own
-        problems += check_limits(own, limits, file)
-        variants.append(Variant(part.name, identity_of(part.when), tuple(whole)))
-    discovery = None
-    if head.sunspec:
-        models = tuple((part.ids, *blocks.get(part.registers, (part.registers, 1))) for part in head.sunspec.models)
-        for part in head.sunspec.models:
-            rows_of(part.registers)
-        discovery = Discovery("sunspec", head.sunspec.bases, head.sunspec.take, head.sunspec.nth, models, head.sunspec.inverted)
-    if not rows and not discovery and not problems:
+    driver = table.build()
+    problems += table.problems
+    if not (driver.rows or driver.discovery or problems):
         problems.append(Problem(file, line_of(document, ["registers"]), "registers", "has no rows", "write one line per register"))
     if problems:
         raise DriverError(sorted(set(problems)))
-    return Driver(
-        name=name,
-        maker=head.maker,
-        model=head.model,
-        verified=head.verified,
-        source=head.source,
-        limits=limits,
-        rows=tuple(rows),
-        serial=SerialDefaults(head.serial.baudrate, head.serial.parity, head.serial.stopbits, head.serial.address),
-        tcp_port=head.tcp,
-        covers=head.covers,
-        notes=head.notes,
-        identity=identity_of(head.identity) if head.identity else None,
-        variants=tuple(variants),
-        discovery=discovery,
-        path=file,
-    )
+    return driver
 
 
-def identity_of(part: IdentityPart) -> Identity:
-    """The identity register of a head."""
+class _Table:
+    """A head and its register blocks on their way to a Driver."""
+
+    def __init__(self, name: str, file: str, head: Head, blocks: dict[str, tuple[str, int]]) -> None:
+        self.name, self.file, self.head, self.blocks = name, file, head, blocks
+        self.problems: list[Problem] = []
+        self.base = self._other(head.like, "like")
+        reads, base = head.reads or ReadsPart(), self.base
+        self.limits = Limits(reads.function, reads.max_registers, reads.min_gap, reads.timeout, reads.holes, reads.even)
+        if base and head.reads is None:
+            self.limits = base.limits
+        self.order = reads.order if head.reads or not base else base.order
+        self.sentinels = dict(head.absent) or (base.sentinels if base else {})
+
+    def build(self) -> Driver:
+        """The driver; mistakes are left in `problems`."""
+        head, base = self.head, self.base
+        rows = self._merge(base.rows if base else (), self._rows(head.registers), head.without)
+        serial = head.serial or SerialPart()
+        return Driver(
+            name=self.name,
+            maker=head.maker,
+            model=head.model,
+            verified=head.verified,
+            source=head.source,
+            limits=self.limits,
+            rows=rows,
+            serial=base.serial
+            if base and head.serial is None
+            else SerialDefaults(serial.baudrate, serial.parity, serial.stopbits, serial.address),
+            tcp_port=base.tcp_port if base and head.tcp is None else head.tcp,
+            covers=head.covers,
+            notes=head.notes,
+            identity=_identity(head.identity) if head.identity else None,
+            variants=tuple(self._variants(rows)),
+            discovery=self._discovery(),
+            like=base.name if base else "",
+            order=self.order,
+            sentinels=self.sentinels,
+            path=self.file,
+        )
+
+    def _variants(self, rows: tuple[Row, ...]) -> list[Variant]:
+        variants = []
+        for part in self.head.variants:
+            other = self._other(part.like, "variants.like")
+            shared = other.rows if other else rows
+            if part.order:
+                shared = tuple(self._rows(self.head.registers, part.order))
+            variants.append(
+                Variant(part.name, _identity(part.when), self._merge(shared, self._rows(part.registers, part.order), part.without))
+            )
+        return variants
+
+    def _discovery(self) -> Discovery | None:
+        part = self.head.sunspec
+        if part is None:
+            return self.base.discovery if self.base else None
+        models = part.models or ()
+        for model in models:
+            self._rows(model.registers)
+        known = tuple((model.ids, *self.blocks.get(model.registers, (model.registers, 1))) for model in models)
+        if not known and self.base and self.base.discovery:
+            known = self.base.discovery.models
+        return Discovery("sunspec", part.bases, part.take, part.nth, known, part.inverted)
+
+    def _rows(self, key: str, order: str | None = None) -> list[Row]:
+        block, line = self.blocks.get(key, (key, 1))
+        rows, found = parse_registers(block, line, self.file, Defaults(self.limits.function, order or self.order, self.sentinels))
+        self.problems += found
+        return rows
+
+    def _merge(self, base: tuple[Row, ...], own: list[Row], without: tuple[str, ...]) -> tuple[Row, ...]:
+        """Rows of `base` that are neither replaced nor left out, then the own ones."""
+        have = {row.name for row in base}
+        for name in without:
+            if name not in have:
+                self.problems.append(Problem(self.file, 1, "without", f"{name} is not a row of the table", offer(name, have, "remove it")))
+        gone = {row.name for row in own} | set(without)
+        rows = tuple(row for row in base if row.name not in gone) + tuple(own)
+        self.problems += _check(rows, self.limits, self.file)
+        return rows
+
+    def _other(self, name: str | None, key: str) -> Driver | None:
+        """Another driver, from beside this file or from the shipped ones."""
+        if name is None:
+            return None
+        if name == self.name:
+            self.problems.append(Problem(self.file, 1, key, "a driver cannot be like itself", "name another driver"))
+            return None
+        try:
+            return load_driver(name, Path(self.file).parent)
+        except DriverError as error:
+            self.problems += error.problems
+        except RecursionError:
+            self.problems.append(Problem(self.file, 1, key, f"{name} is like this one in turn", "let one of them have its own registers"))
+        return None
+
+
+def _identity(part: IdentityPart) -> Identity:
     words = int(part.type[5:]) if part.type.startswith("text:") else TYPES[part.type]
     return Identity(part.function, part.address, words, part.type.partition(":")[0], part.values, part.alone, part.order)
 
 
-def check_limits(rows: list[Row], limits: Limits, file: str) -> list[Problem]:
-    """Rows that no read within the meter's limits can bring."""
+def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:
+    """Rows that no read within the meter's limits can bring, and rows that claim the same register."""
     problems = []
     for row in rows:
         for span in row.spans:
@@ -140,7 +201,24 @@ def check_limits(rows: list[Row], limits: Limits, file: str) -> list[Problem]:
                 problems.append(Problem(file, row.line, row.name, what, "check reads: max_registers"))
             if any(first < span.end and span.address <= last for first, last in limits.holes):
                 problems.append(Problem(file, row.line, row.name, "stands in a hole that no read may touch", "check reads: holes"))
+    placed = sorted((row for row in _leaves(rows) if not row.alone), key=lambda row: (row.function, row.address, row.words))
+    for first, second in pairwise(placed):
+        if first.function == second.function and second.address < first.address + first.words:
+            what = f"overlaps {first.name} (line {first.line}: {first.address} to {first.address + first.words - 1})"
+            problems.append(Problem(file, second.line, second.name, what, "check address and type against the datasheet"))
     return problems
+
+
+def _leaves(rows: tuple[Row, ...]) -> list[Row]:
+    """Every row with registers of its own, once: published rows and the parts of sums."""
+    found: dict[int, Row] = {}
+    waiting = list(rows)
+    while waiting:
+        row = waiting.pop()
+        waiting += [part for part in (*(term for _, term in row.terms), row.times, row.sign_of) if part is not None]
+        if row.words:
+            found[id(row)] = row
+    return list(found.values())
 
 
 def _lift(text: str, blocks: dict[str, tuple[str, int]]) -> str:

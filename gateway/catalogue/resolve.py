@@ -46,9 +46,8 @@ def recognised(identity: Identity, words: list[int]) -> bool:
     """Whether words of an identity register have one of its values."""
     if len(words) != identity.words:
         return False
-    if identity.order.startswith("little"):
-        words = words[::-1]
-    data = struct.pack(f">{len(words)}H", *words)
+    turned = words[::-1] if identity.order.startswith("little") else words
+    data = struct.pack(f">{len(turned)}H", *turned)
     if identity.type == "text":
         text = data.split(b"\0")[0].decode("latin-1").strip().casefold()
         return any(text.startswith(str(value).strip().casefold()) for value in identity.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 
 _UNITS = {
@@ -27,16 +28,31 @@ _RAW = re.compile(r"(-?(?:\d+(?:\.\d+)?(?:e-?\d+)?)(?![\d.]))?\s*([^\d\s.]*)")
 KNOWN = sorted(symbol for symbol in _TABLE if symbol not in {"", "-"})
 
 
-def parse_raw(text: str) -> tuple[str, Decimal] | None:
-    """(vocabulary unit, factor) of '0.1V', 'W', '10Wh', '0.001', '-1W'; None when it is not a unit."""
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What a raw column says: `unit` of the vocabulary, `factor` into it, `shift` of decimals from the raw unit."""
+
+    unit: str
+    factor: Decimal
+    shift: int
+
+    @property
+    def places(self) -> int:
+        """Decimal places that a whole number times the factor can have."""
+        exponent = self.factor.normalize().as_tuple().exponent
+        return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def parse_raw(text: str) -> Raw | None:
+    """What '0.1V', 'W', '10Wh', '0.001' or '-1W' say; None when it is not a unit."""
     match = _RAW.fullmatch(text)
     if not match or match[2] not in _TABLE or (match[1] is not None and Decimal(match[1]) == 0):
         return None
     unit, factor = _TABLE[match[2]]
-    return unit, factor * Decimal(match[1] or "1")
+    return Raw(unit, factor * Decimal(match[1] or "1"), -factor.adjusted())
 
 
-def places(factor: Decimal) -> int:
-    """Decimal places that a whole number times `factor` can have."""
-    exponent = factor.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+def example(unit: str) -> str:
+    """How a raw column may give this unit."""
+    symbols = [symbol for symbol, (other, _) in _TABLE.items() if other == unit and symbol]
+    return f"{', '.join(symbols)} or 0.1{symbols[0]}" if unit else "1 or 0.001"

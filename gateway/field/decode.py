@@ -18,10 +18,23 @@ from gateway.catalogue.driver import Row, Span
 from gateway.model import QUANTITIES
 
 Values = Literal["primary", "secondary"]
-_CODES = {"u16": "H", "s16": "h", "u32": "I", "s32": "i", "u48": "6s", "u64": "Q", "s64": "q", "float32": "f", "float64": "d", "hex32": "I"}
+_CODES = {
+    "u16": "H",
+    "s16": "h",
+    "u32": "I",
+    "s32": "i",
+    "u48": "6s",
+    "u64": "Q",
+    "s64": "q",
+    "float32": "f",
+    "float64": "d",
+    "hex16": "H",
+    "hex32": "I",
+}
 _RATIOS = {"V": (0, 1), "A": (1, 0), "kW": (1, 1), "kvar": (1, 1), "kVA": (1, 1), "kWh": (1, 1), "kvarh": (1, 1), "kVAh": (1, 1)}
 _UNREAD = "timeout"
 _SF_LIMIT = 10
+_NO_POWER = -0x8000
 
 
 class Image:
@@ -183,7 +196,7 @@ def _without_overlap(items: list[tuple[Span, str, str]]) -> tuple[list[tuple[Spa
 
 
 def _unpacker(items: list[tuple[Span, str, str]], start: int, count: int) -> Callable[[Sequence[int]], tuple[Any, ...]]:
-    """words of one read → the raw number of every item."""
+    """How to get the raw number of every item from the words of one read."""
     order = list(range(count))
     swapped: list[int] = []
     form = ">"
@@ -262,7 +275,7 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
         places, more = decimals, scale
         if exponent is not None:
             power = raw[exponent]
-            if power == -0x8000:
+            if power == _NO_POWER:
                 return "not_available"
             if not -_SF_LIMIT <= power <= _SF_LIMIT:
                 return "implausible"
@@ -313,7 +326,7 @@ def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever
     number: float = int.from_bytes(raw, "big") if row.type == "u48" else raw
     if number in _patterns(row) or not math.isfinite(number):
         return None
-    if row.type == "hex32":
+    if row.type.startswith("hex"):
         return f"{int(number):x}"
     if row.type.startswith("float"):
         return f"{shortest(number, row.factor, single=row.type == 'float32'):g}"

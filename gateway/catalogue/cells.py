@@ -1,0 +1,240 @@
+"""The cells of one line of a register table, and what each may hold."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from gateway.catalogue.driver import ORDERS, TYPES, Row
+from gateway.catalogue.units import KNOWN, Raw, example, parse_raw
+from gateway.errors import Problem
+from gateway.model import ATTRIBUTES, QUANTITIES
+
+FLAGS: Final = ("alone", "starts")
+OPTIONS: Final = ("decimals", "order", "function", "na", "low", "high", "sf", "rule", "of", "times", "sign")
+RULES: Final = ("pf4q", "magnitude")
+ADDRESS: Final = re.compile(r"(0x[0-9a-fA-F]{1,4}|\d{1,5})(?:\+(0x[0-9a-fA-F]{1,4}|\d{1,5}))?")
+BRACES: Final = re.compile(r"\{([a-z0-9,]+)\}")
+_NAME = re.compile(r"_?[a-z][a-z0-9_]*")
+_TERM = re.compile(r"([+-]?)(_?[a-z][a-z0-9_]*)")
+_LAST = 0xFFFF
+_LONGEST_TEXT = 64
+_ANYTHING = 1e18
+_DEPTH = 4
+_T = TypeVar("_T")
+
+
+class Mistake(Exception):
+    """What is wrong with a line, and what to write."""
+
+    def __init__(self, key: str, what: str, mend: str = "") -> None:
+        super().__init__(what)
+        self.key, self.what, self.mend = key, what, mend
+
+    def problem(self, file: str, line: int) -> Problem:
+        """It, with its place."""
+        return Problem(file, line, self.key, self.what, self.mend)
+
+
+@dataclass(slots=True)
+class Defaults:
+    """What a table's head says of all its rows."""
+
+    function: int = 3
+    order: str = "big"
+    sentinels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    shift: int = 0
+    """Added to every address: where a SunSpec model begins."""
+
+
+def offer(word: str, known: Iterable[str], otherwise: str) -> str:
+    """A near word, or what else to do."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
+def words_of(kind: str) -> int:
+    """Registers of a type; 0 for a sum. Raises Mistake."""
+    if kind == "sum":
+        return 0
+    length = kind.removeprefix("text:")
+    if length != kind and length.isdigit() and 1 <= int(length) <= _LONGEST_TEXT:
+        return int(length)
+    if kind not in TYPES:
+        choices = {"float": "float32", "f32": "float32", "f64": "float64", "double": "float64", "int16": "s16", "uint16": "u16",
+                   "int32": "s32", "uint32": "u32", "int64": "s64", "uint64": "u64", "i16": "s16", "i32": "s32", "i64": "s64",
+                   "text": "text:8", "string": "text:8", "ascii": "text:8"}  # fmt: skip
+        known = choices.get(kind.lower())
+        raise Mistake(
+            "",
+            f"{kind!r} is not a type",
+            f"did you mean {known}?" if known else offer(kind, TYPES, f"types are {', '.join(TYPES)}, text:N and sum"),
+        )
+    return TYPES[kind]
+
+
+class Line:
+    """One line (or one of those that braces stand for) on its way to a Row."""
+
+    def __init__(self, number: int, cells: list[str], defaults: Defaults) -> None:
+        self.number, self.defaults = number, defaults
+        self.place, self.kind, self.name, self.raw, self.pace, *more = cells
+        self.flags: set[str] = set()
+        self.options: dict[str, str] = {}
+        for word in more:
+            key, equals, value = word.partition("=")
+            if (key not in OPTIONS or not value) if equals else key not in FLAGS:
+                raise Mistake(
+                    self.name,
+                    f"{word!r} is not an option",
+                    offer(key, [*FLAGS, *OPTIONS], f"options are {', '.join(FLAGS)}, {'=, '.join(OPTIONS)}="),
+                )
+            if equals:
+                self.options[key] = value
+            else:
+                self.flags.add(key)
+
+    @property
+    def needs(self) -> list[str]:
+        """The names of the rows that this one refers to."""
+        return [part for _, part in _TERM.findall(self.options.get("of", ""))] + [
+            self.options[key] for key in ("times", "sign") if key in self.options
+        ]
+
+    def depth(self, lines: Mapping[str, Line], left: int = _DEPTH) -> int:
+        """How many references deep the row is, at most `_DEPTH`: a row that refers to itself never comes to rest."""
+        if not left:
+            return 0
+        return 1 + max((lines[name].depth(lines, left - 1) for name in self.needs if name in lines), default=-1)
+
+    def row(self, rows: Mapping[str, Row]) -> Row:
+        """The row; `rows` are those that it may refer to. Raises Mistake."""
+        words = words_of(self.kind)
+        quantity = QUANTITIES.get(self.name)
+        attribute = self.name in ATTRIBUTES
+        if quantity is None and not attribute and not (self.name.startswith("_") and _NAME.fullmatch(self.name)):
+            mend = offer(
+                self.name, [*QUANTITIES, *ATTRIBUTES], "the vocabulary is in docs/add-a-meter.md; a leading _ keeps a helper row to itself"
+            )
+            raise Mistake(self.name, "is not a quantity", mend)
+        if self.pace not in {"fast", "slow", "static"}:
+            raise Mistake(self.name, f"{self.pace!r} is not a class", "write fast, slow or static")
+        raw = self._raw()
+        if quantity and raw.unit != quantity.unit:
+            raise Mistake(
+                self.name,
+                f"is in {quantity.unit or 'no unit'}, which {self.raw!r} is not",
+                f"write the unit that the register has, like {example(quantity.unit)}",
+            )
+        return Row(
+            name=self.name,
+            function=self._choice("function", {"3": 3, "4": 4}, self.defaults.function),
+            address=self._address(words),
+            words=words,
+            type="text" if self.kind.startswith("text:") else self.kind,
+            order=self._choice("order", {order: order for order in ORDERS}, self.defaults.order),
+            factor=float(raw.factor),
+            decimals=self._decimals(raw),
+            pace="static" if self.pace == "static" else "slow" if self.pace == "slow" else "fast",
+            low=self._number("low", quantity.low if quantity else -_ANYTHING),
+            high=self._number("high", quantity.high if quantity else _ANYTHING),
+            attribute=attribute,
+            alone="alone" in self.flags,
+            starts="starts" in self.flags,
+            sentinels=self._patterns(words),
+            scale_at=self._whole("sf", self.options["sf"]) + self.defaults.shift if "sf" in self.options else None,
+            rule=self._choice("rule", {rule: rule for rule in RULES}, ""),
+            terms=self._terms(rows),
+            times=self._other("times", rows),
+            sign_of=self._other("sign", rows),
+            line=self.number,
+        )
+
+    def _raw(self) -> Raw:
+        raw = parse_raw(self.raw)
+        if raw is None:
+            mend = f"write the unit, with the register's step before it (0.1V, W, 10Wh, plain 0.001 without unit): {', '.join(KNOWN)}"
+            raise Mistake(self.name, f"{self.raw!r} is not a unit", mend)
+        return raw
+
+    def _address(self, words: int) -> int:
+        if self.kind == "sum":
+            if self.place != "-":
+                raise Mistake(self.name, "a sum has no address of its own", "write - in the first column")
+            return 0
+        match = ADDRESS.fullmatch(self.place)
+        if match is None or match[2]:
+            raise Mistake(self.name, f"{self.place!r} is not an address", "write the 0-based protocol address: 0x0034 or 52")
+        address = int(match[1], 0) + self.defaults.shift
+        if address + words - 1 > _LAST:
+            raise Mistake(
+                self.name,
+                f"{self.place} is beyond the last register",
+                "addresses run from 0 to 65535, without the leading 3 or 4 of the datasheet",
+            )
+        return address
+
+    def _decimals(self, raw: Raw) -> int | None:
+        """Decimals in the vocabulary's unit: as written for the raw unit, else what whole numbers can have."""
+        text = self.options.get("decimals")
+        if text is None:
+            return None if self.kind.startswith("float") or self.kind == "sum" else raw.places
+        if not re.fullmatch(r"\d", text):
+            raise Mistake(self.name, f"decimals={text} is not a number of decimals", "write 0 to 9, counted in the unit of the raw column")
+        return max(0, int(text) + raw.shift)
+
+    def _number(self, key: str, default: float) -> float:
+        try:
+            return float(self.options.get(key, default))
+        except ValueError:
+            raise Mistake(self.name, f"{key}={self.options[key]} is not a number", f"write {key}= in the unit of the vocabulary") from None
+
+    def _whole(self, key: str, text: str) -> int:
+        try:
+            return int(text, 0)
+        except ValueError:
+            raise Mistake(self.name, f"{key}={text} is not a whole number", "write it like 0x7FFF or 32767") from None
+
+    def _choice(self, key: str, choices: Mapping[str, _T], default: _T) -> _T:
+        if key not in self.options:
+            return default
+        if self.options[key] not in choices:
+            raise Mistake(self.name, f"{key}={self.options[key]} is not known", f"write {key}= with one of {', '.join(choices)}")
+        return choices[self.options[key]]
+
+    def _patterns(self, words: int) -> tuple[int, ...]:
+        text = self.options.get("na")
+        if text is None:
+            return self.defaults.sentinels.get(self.kind, ())
+        if text == "none":
+            return ()
+        patterns = tuple(self._whole("na", part) for part in text.split(","))
+        if any(not 0 <= pattern < 1 << 16 * words for pattern in patterns):
+            raise Mistake(
+                self.name, f"na={text} does not fit into {self.kind}", "write the raw pattern of the registers as an unsigned number"
+            )
+        return patterns
+
+    def _terms(self, rows: Mapping[str, Row]) -> tuple[tuple[int, Row], ...]:
+        text = self.options.get("of", "")
+        if self.kind != "sum":
+            if text:
+                raise Mistake(self.name, "of= belongs to a sum", "write the type sum, and - for the address")
+            return ()
+        found: list[tuple[str, str]] = _TERM.findall(text)
+        if not found or "".join(sign + part for sign, part in found) != text:
+            raise Mistake(self.name, "does not say what it is the sum of", "write of=first+second or of=first-second")
+        return tuple((-1 if sign == "-" else 1, self._find(part, "of", rows)) for sign, part in found)
+
+    def _other(self, key: str, rows: Mapping[str, Row]) -> Row | None:
+        return self._find(self.options[key], key, rows) if key in self.options else None
+
+    def _find(self, name: str, key: str, rows: Mapping[str, Row]) -> Row:
+        if name not in rows:
+            raise Mistake(
+                self.name, f"{key}= names {name}, which is not a row of this table", offer(name, rows, "give it a line of its own")
+            )
+        return rows[name]
