@@ -82,6 +82,13 @@ class Ranges:
             part.add(max(first, self._first[index]), min(last, self._last[index]))
         return part
 
+    def around(self, number: int) -> tuple[int, int] | None:
+        """The range that holds `number`; None when it is not in the set."""
+        index = bisect_left(self._last, number)
+        if index < len(self._first) and self._first[index] <= number:
+            return self._first[index], self._last[index]
+        return None
+
     def __contains__(self, number: int) -> bool:
         index = bisect_left(self._last, number)
         return index < len(self._first) and self._first[index] <= number

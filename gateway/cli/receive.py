@@ -1,0 +1,122 @@
+"""submeter receive: the reference receiver, and its report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from gateway.errors import GatewayError
+from gateway.host.notify import notify
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_READABLE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_HELP = """Take batches off the broker, store each once, answer with receipts.
+
+With --report: print what the database holds per gateway and epoch, also while a receiver writes to it.
+"""
+
+
+@click.command(name="receive", help=_HELP)
+@click.option("--database", type=_FILE, required=True, help="SQLite file; made when it is new.")
+@click.option("--broker", help="mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://.")
+@click.option("--consumer", default="city", show_default=True, help="Our name in receipts: P/receipt/<consumer>.")
+@click.option("--gateway", "gateways", multiple=True, help="Only this gateway; may be given more than once. Default: all.")
+@click.option("--username", help="User name at the broker.")
+@click.option("--password-file", type=_READABLE, help="File whose first line is the password.")
+@click.option("--ca", type=_READABLE, help="Certificates to trust (PEM). Default: the system's.")
+@click.option("--cert", type=_READABLE, help="Our own certificate (PEM).")
+@click.option("--key", type=_READABLE, help="Its private key (PEM).")
+@click.option("--validate", is_flag=True, help="Hold every batch against the published JSON Schema too (extra: receiver).")
+@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so many seconds. Default: run until SIGTERM or SIGINT.")
+@click.option("--report", is_flag=True, help="Print what is held, what is missing, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="With --report: as JSON.")
+def command(
+    *,
+    database: Path,
+    broker: str | None,
+    consumer: str,
+    gateways: tuple[str, ...],
+    username: str | None,
+    password_file: Path | None,
+    ca: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    validate: bool,
+    seconds: float | None,
+    report: bool,
+    as_json: bool,
+) -> None:
+    """Run the receiver, or print its report."""
+    if report:
+        _report(database, as_json)
+        return
+    if not broker:
+        raise click.UsageError("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
+    from gateway.receiver import Receiver  # noqa: PLC0415 - a report needs no broker
+    from gateway.receiver.intake import check_names, subscriptions  # noqa: PLC0415 - likewise
+    from gateway.receiver.mqtt import Broker, PahoLink  # noqa: PLC0415 - likewise
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    check_names(consumer, gateways)
+    password = _password(password_file)
+    address = Broker(broker, f"receiver-{consumer}-{secrets.token_hex(4)}", username, password, ca, cert, key)
+    chosen = frozenset(gateways)
+    link = PahoLink(address, subscriptions(chosen))
+    receiver = Receiver(database, link, consumer=consumer, gateways=chosen, check=_schema_check() if validate else None)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: receiver.stop())
+    if seconds is not None:
+        timer = threading.Timer(seconds, receiver.stop)
+        timer.daemon = True
+        timer.start()
+    notify("READY=1", f"STATUS=storing into {database}")
+    receiver.run()
+    counts = receiver.counts
+    print(
+        f"{database}: stored {counts.batches} batches with {counts.values} values in {counts.commits} commits, "
+        f"ignored {counts.duplicates} duplicates, kept {counts.conflicts} conflicts, refused {counts.refused.total()} messages, "
+        f"sent {counts.receipts} receipts and {counts.replays} replays",
+        file=sys.stderr,
+    )
+
+
+def _report(database: Path, as_json: bool) -> None:
+    from gateway.receiver.report import build, render  # noqa: PLC0415 - only here
+
+    if not database.exists():
+        raise GatewayError(f"{database}: no such file", hint="name the database that `submeter receive` writes")
+    report = build(database)
+    if as_json:
+        print(json.dumps(report, ensure_ascii=False, indent=2))
+        return
+    from rich.console import Console  # noqa: PLC0415 - not needed for JSON
+
+    # A pipe has no width: 80 columns would cut epochs and ranges.
+    Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200).print(render(report))
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.read_text().split("\n", 1)[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GatewayError(f"{file}: cannot be read as a password: {error}", hint="put the password alone on the first line") from error
+
+
+def _schema_check() -> Callable[[object], str | None]:
+    from gateway.receiver.intake import schema_check  # noqa: PLC0415 - only with --validate
+
+    try:
+        return schema_check()
+    except ImportError as error:
+        raise GatewayError("--validate needs jsonschema", hint="pip install 'submeter-gateway[receiver]'") from error

@@ -1,0 +1,152 @@
+"""What the platform holds, as a plain dict for JSON and as a table for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.model import Ranges
+from gateway.receiver.ledger import EpochLedger, GatewayLedger, Missing
+from gateway.receiver.store import Store
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_COUNTS = ("batches", "readings", "values", "duplicates", "conflicts", "missing", "explained")
+
+
+def build(path: Path) -> dict[str, Any]:
+    """The whole report of a database that may be in use. Raises JournalError. Times are ISO 8601, UTC."""
+    store = Store(path, readonly=True)
+    try:
+        with store.snapshot():
+            gateways = [_gateway(store, name) for name in store.gateways()]
+            totals = {key: sum(epoch[key] for g in gateways for epoch in g["epochs"]) for key in _COUNTS}
+            refused = [_refused(row) for row in store.all_refused()]
+    finally:
+        store.close()
+    return {"database": str(path), "totals": totals, "gateways": gateways, "refused": refused}
+
+
+def _gateway(store: Store, name: str) -> dict[str, Any]:
+    ledger = store.ledger(name)
+    missing = ledger.missing()
+    totals = {row["epoch"]: row for row in store.rows("epoch", name)}
+    reasons = store.rows("explained", name)
+    state = next(iter(store.rows("state", name)), {})
+    replays = store.rows("replay", name)
+    names = sorted({*ledger.epochs, *missing}, key=lambda key: (totals.get(key, {}).get("first_received") or 0, key))
+    return {
+        "gateway": name,
+        "online": bool(state.get("online")),
+        "version": state.get("version"),
+        "backlog": state.get("backlog"),
+        "heard": _time(state.get("at")),
+        "descriptions": len(store.rows("meters", name)),
+        "replays": {"asked": len(replays), "answered": sum(row["answered"] is not None for row in replays)},
+        "epochs": [_epoch(key, ledger, missing.get(key, Missing()), totals.get(key, {}), reasons) for key in names],
+    }
+
+
+def _epoch(name: str, whole: GatewayLedger, missing: Missing, totals: dict[str, Any], reasons: list[dict[str, Any]]) -> dict[str, Any]:
+    ledger = whole.epochs.get(name, EpochLedger())
+    ranges = list(ledger.held)
+    told = [[row["first"], row["last"], row["reason"]] for row in reasons if row["epoch"] == name]
+    explained = Ranges(whole.explanations(name))
+    for first, last in ranges:
+        explained.discard(first, last)
+    return {
+        "epoch": name,
+        "first": ledger.first,
+        "lowest": ranges[0][0] if ranges else None,
+        "highest": ranges[-1][1] if ranges else None,
+        "previous": ledger.previous,
+        "reason": totals.get("reason"),
+        **{key: totals.get(key) or 0 for key in ("batches", "readings", "values", "duplicates", "conflicts")},
+        "conflict_seqs": sorted(ledger.conflicts),
+        "missing": missing.certain.count,
+        "missing_ranges": [list(pair) for pair in missing.certain],
+        "beginning_unknown": [list(pair) for pair in missing.beginning],
+        "explained": explained.count,
+        "explained_ranges": [list(pair) for pair in explained],
+        "explanations": told,
+        "clock": {key: totals.get(key) or 0 for key in ("synced", "anchored", "unsynced")},
+        "first_time": _time(totals.get("first_t")),
+        "last_time": _time(totals.get("last_t")),
+        "last_received": _time(totals.get("last_received")),
+    }
+
+
+def _refused(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "at": _time(row["at"])}
+
+
+def _time(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"
+
+
+def render(report: dict[str, Any]) -> RenderableType:
+    """The report as tables with a sentence on top."""
+    from rich.console import Group  # noqa: PLC0415 - only a report for people needs it
+    from rich.markup import escape  # noqa: PLC0415 - likewise
+    from rich.table import Table  # noqa: PLC0415 - likewise
+
+    parts: list[RenderableType] = [f"[bold]{escape(sentence(report))}[/bold]"]
+    for gateway in report["gateways"]:
+        heard = f", heard {gateway['heard']}" if gateway["heard"] else ""
+        waiting = "" if gateway["backlog"] is None else f", {gateway['backlog']} waiting there"
+        head = f"{gateway['gateway']} · {'online' if gateway['online'] else 'offline'}{heard}{waiting}"
+        table = Table(title=escape(head), title_justify="left", title_style="bold")
+        for column in ("epoch", "seqs", "batches", "readings", "again", "conflicts", "missing", "explained", "clock", "from", "to"):
+            table.add_column(
+                column, justify="right" if column in {"batches", "readings", "again", "conflicts"} else "left", overflow="fold"
+            )
+        for epoch in gateway["epochs"]:
+            table.add_row(*(escape(cell) for cell in _cells(epoch)))
+        parts.append(table)
+    for row in report["refused"]:
+        line = f"refused: {row['gateway'] or 'unknown sender'}: {row['reason']} × {row['count']}, last {row['at']}: {row['example']}"
+        parts.append(escape(line))
+    return Group(*parts)
+
+
+def sentence(report: dict[str, Any]) -> str:
+    """The report in one line."""
+    total = report["totals"]
+    gateways = len(report["gateways"])
+    return (
+        f"{total['batches']} batches with {total['readings']} readings of {gateways} gateway{'s' * (gateways != 1)}; "
+        f"{total['missing']} missing, {total['explained']} explained, {total['conflicts']} in conflict, "
+        f"{total['duplicates']} duplicates ignored"
+    )
+
+
+def _cells(epoch: dict[str, Any]) -> list[str]:
+    start = epoch["lowest"] if epoch["first"] is None else epoch["first"]
+    seqs = (
+        "none yet"
+        if epoch["highest"] is None
+        else f"{start}–{epoch['highest']}" + (" (beginning unknown)" if epoch["first"] is None else "")
+    )
+    clock = ", ".join(f"{count} {name}" for name, count in epoch["clock"].items() if count) or "–"
+    explained = _ranges(epoch["explained_ranges"])
+    if explained != "none":
+        explained += ": " + ", ".join(sorted({reason for *_, reason in epoch["explanations"]} or {"by a later epoch"}))
+    counts = [str(epoch[key]) for key in ("batches", "readings", "duplicates", "conflicts")]
+    times = [epoch["first_time"] or "–", epoch["last_time"] or "–"]
+    return [epoch["epoch"], seqs, *counts, _ranges(epoch["missing_ranges"]), explained, clock, *times]
+
+
+def _ranges(ranges: list[list[int]], most: int = 5) -> str:
+    if not ranges:
+        return "none"
+    count = sum(last - first + 1 for first, last in ranges)
+    shown = ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in ranges[:most])
+    more = f" and {len(ranges) - most} more ranges" if len(ranges) > most else ""
+    return f"{count} ({shown}{more})"
