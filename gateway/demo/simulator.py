@@ -1,6 +1,6 @@
 """python -m gateway.demo.simulator SPEC.json: simulated meters in a process of their own.
 
-SPEC: {"log": "serves.jsonl", "seed": 1, "lines": [LINE…], "servers": [SERVER…]}
+SPEC: {"log": "serves.jsonl", "seed": 1, "building": {"start": 1795278300, "speed": 1, "step": 1}, "lines": [LINE…], "servers": [SERVER…]}
 LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults": CHANCE, "slaves": [SLAVE…]}
 SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "downstream": {"baudrate", "turnaround"}, "faults", "slaves"}
 SLAVE: {"unit", "meter", "limit", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000} | METER}
@@ -159,9 +159,12 @@ def _images(spec: Spec) -> Callable[[Spec], Image]:
         if "pattern" in image:
             return PatternImage(int(image["pattern"]))
         if not meters:
-            from gateway.demo.meters import Plant  # noqa: PLC0415 - plain images need neither building nor catalogue
+            # Plain images need neither building nor catalogue.
+            from gateway.demo.building import Time  # noqa: PLC0415
+            from gateway.demo.meters import Plant  # noqa: PLC0415
 
-            meters.append(Plant(seed=seed).image)
+            house = spec.get("building", {})
+            meters.append(Plant(seed=seed, now=Time(house.get("start"), house.get("speed", 1.0)), step=house.get("step", 1.0)).image)
         return meters[0](image)
 
     return build

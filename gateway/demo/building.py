@@ -1,0 +1,259 @@
+"""A public building: people come at eight, motors start, clouds pass, the compensation fails now and then.
+
+Deterministic by seed: the power of every circuit is a function of the second; registers are its integral. The circuits hang in
+a tree: every sub-meter's power, PV with its negative sign, adds up to the main meter but for a small rest that nobody meters.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable
+from functools import cache, lru_cache
+
+from gateway.demo.circuit import QUARTER, Circuit, Power, Voltages
+
+SUBMETERS = ("hvac", "lighting", "sockets", "server", "elevator", "kitchen", "ev", "pv", "compensation")
+"""What hangs below `main`; `sockets` splits further into floor-1 … floor-64."""
+FLOORS = 64
+_DAY = 86400
+_UTC_OFFSET = 3 * 3600  # Turkey keeps +03:00 all year
+_SATURDAY, _SUNDAY = 5, 6
+_OPEN, _PLUGGED, _BUSY = 0.3, 0.1, 0.5
+_SUNRISE, _SUNSET = 6.0, 19.5
+_STAGES, _STAGE_KVAR = 6, 5.0
+_STUCK_OFF, _STUCK_ON = 0.08, 0.12
+"""Below the first, a two-hour spell is one of a dead bank; from there to the second, of one that never lets go."""
+_THREE = (0.34, 0.33, 0.33)
+_SHARES = {
+    "hvac": _THREE, "lighting": (0.40, 0.27, 0.33), "sockets": (0.36, 0.35, 0.29), "server": (1.0, 0.0, 0.0), "elevator": _THREE,
+    "kitchen": (0.30, 0.38, 0.32), "ev": (0.5, 0.5, 0.0), "pv": _THREE, "compensation": (1 / 3, 1 / 3, 1 / 3), "rest": (0.2, 0.3, 0.5),
+}  # fmt: skip
+_TANGENT = {"hvac": 0.75, "lighting": -0.12, "sockets": 0.10, "server": -0.20, "elevator": 0.70, "kitchen": 0.05, "ev": -0.03, "pv": 0.04}
+
+
+class Building:
+    """Its circuits at any moment. `step` is the granularity of power in seconds; within a step it is constant."""
+
+    def __init__(self, seed: int = 1, *, start: float | None = None, step: float = 1.0) -> None:
+        self.seed = seed
+        self.step = step
+        self._lock = threading.Lock()
+        self._index = math.floor((time.time() if start is None else start) / step)
+        self._now = self._index * step
+        self._circuits: dict[str, Circuit] = {}
+        for name in ("main", *SUBMETERS):
+            self.circuit(name)
+
+    def circuit(self, name: str) -> Circuit:
+        """A circuit by name: main, a sub-meter, or floor-N. Raises KeyError."""
+        known = self._circuits.get(name)
+        if known is not None:
+            return known
+        if name not in {"main", *SUBMETERS, *(f"floor-{number}" for number in range(1, FLOORS + 1))}:
+            raise KeyError(name)
+        circuit = Circuit(name, 1 if name == "server" else 3)
+        past = 20_000 + 170_000 * _draw(self.seed, f"{name}/registers", 0)
+        circuit.registers.update(_past(past, export=name in {"main", "pv"}, phases=circuit.phases))
+        self._circuits[name] = circuit
+        self._flow()
+        return circuit
+
+    def values(self, circuit: str, t: float) -> dict[str, float]:
+        """Every quantity of a circuit at unix time t; the past stays as it was. Raises KeyError."""
+        with self._lock:
+            self._advance(t)
+            now = self.circuit(circuit).after(self._now - self._index * self.step, tariff(self._now))
+            return now.values(self._voltages(), self._frequency())
+
+    def _advance(self, t: float) -> None:
+        self._now = max(self._now, t)
+        while (self._index + 1) * self.step <= self._now:
+            counting = tariff(self._index * self.step)
+            for circuit in self._circuits.values():
+                circuit.run(self.step, counting)
+            self._index += 1
+            if self._index * self.step % QUARTER < self.step:
+                for circuit in self._circuits.values():
+                    circuit.close_quarter()
+            self._flow()
+
+    def _flow(self) -> None:
+        """Set every circuit's power for the present step."""
+        powers = loads(self.seed, self._index * self.step)
+        for name, circuit in self._circuits.items():
+            if name == "main":
+                circuit.power = _sum([*powers.values()])
+            elif name in powers:
+                circuit.power = powers[name]
+            else:
+                circuit.power = _scaled(powers["sockets"], _share(self.seed, int(name.removeprefix("floor-"))))
+
+    def _voltages(self) -> Voltages:
+        one, two, three = self._circuits["main"].power
+        t = self._index * self.step
+        grid = 231.5 + 2.5 * noise(self.seed, "grid", t, 600)
+        return (
+            grid - 0.10 * one.real + 0.4 * noise(self.seed, "u1", t, 20),
+            grid - 0.10 * two.real + 0.4 * noise(self.seed, "u2", t, 20),
+            grid - 0.10 * three.real + 0.4 * noise(self.seed, "u3", t, 20),
+        )
+
+    def _frequency(self) -> float:
+        return 50.0 + 0.03 * noise(self.seed, "f", self._index * self.step, 30)
+
+
+class Time:
+    """Simulated unix time: from `start` on, `speed` times as fast as the wall."""
+
+    def __init__(self, start: float | None = None, speed: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._zero = clock()
+        self._speed = speed
+        self.start = time.time() if start is None else start
+
+    def __call__(self) -> float:
+        """Now, as the building sees it."""
+        return self.start + self._speed * (self._clock() - self._zero)
+
+
+def loads(seed: int, t: float) -> dict[str, Power]:
+    """P + jQ per phase of everything below the main meter at unix time t, the unmetered rest included."""
+    hour, weekday = _local(t)
+    at_work = presence(hour, weekday)
+
+    def wobble(name: str, period: float) -> float:
+        return noise(seed, name, t, period)
+
+    kilowatts = {
+        "hvac": _hvac(seed, t, hour, at_work),
+        "lighting": 0.8 + 8.5 * at_work * (1.0 - 0.35 * daylight(hour)) * (1 + 0.04 * wobble("lighting", 300)),
+        "sockets": 1.4 + 12.0 * at_work * (1 + 0.15 * wobble("sockets", 60)),
+        "server": 3.2 + 0.15 * wobble("server", 15),
+        "elevator": 0.25 + 6.5 * at_work * max(0.0, wobble("elevator", 12) - 0.35),
+        "kitchen": 0.4 + (9.0 * math.exp(-(((hour - 12.2) / 0.9) ** 2)) * at_work * (1 + 0.2 * wobble("kitchen", 40))),
+        "ev": 11.0 * (wobble("ev", 3600) > _PLUGGED) * (at_work > _OPEN) + 0.05,
+        "pv": -30.0 * sun(hour) * clouds(seed, t),
+    }  # fmt: skip
+    powers = {}
+    for name, active in kilowatts.items():
+        reactive = abs(active) * _TANGENT[name] * (1 + 0.05 * wobble(f"{name}/q", 45))
+        powers[name] = _split(complex(active, reactive), name, seed, t)
+    inductive = sum(sum(power).imag for power in powers.values())
+    bank = compensation(seed, t, inductive)
+    powers["compensation"] = _split(complex(0.004 * bank, -bank), "compensation", seed, t, spread=0.0)
+    metered = sum(abs(active) for active in kilowatts.values())
+    powers["rest"] = _split(complex(0.012 * metered, 0.004 * metered), "rest", seed, t)
+    return powers
+
+
+def compensation(seed: int, t: float, inductive: float) -> float:
+    """What the capacitor bank gives, in kvar: stages as needed; in some hours none at all, in others every one of them."""
+    state = _draw(seed, "bank", int(t // 7200))
+    if state < _STUCK_OFF:
+        return 0.0
+    if state < _STUCK_ON:
+        return _STAGES * _STAGE_KVAR
+    return _STAGE_KVAR * max(0, min(_STAGES, round(inductive / _STAGE_KVAR)))
+
+
+def presence(hour: float, weekday: int) -> float:
+    """How full the building is, 0 to 1: office hours, a lunch dip, few people on Saturday."""
+    if weekday == _SUNDAY:
+        return 0.03
+    rise = 1 / (1 + math.exp(-(hour - 7.8) * 3.5))
+    fall = 1 / (1 + math.exp((hour - 18.0) * 2.5))
+    lunch = 1 - 0.25 * math.exp(-(((hour - 12.7) / 0.6) ** 2))
+    return 0.02 + 0.98 * rise * fall * lunch * (0.3 if weekday == _SATURDAY else 1.0)
+
+
+def sun(hour: float) -> float:
+    """Clear-sky yield, 0 to 1: up at six, down at half past seven."""
+    return math.sin(math.pi * (hour - _SUNRISE) / (_SUNSET - _SUNRISE)) ** 1.3 if _SUNRISE < hour < _SUNSET else 0.0
+
+
+def daylight(hour: float) -> float:
+    """How much of the lighting daylight replaces."""
+    return min(1.0, 1.6 * sun(hour))
+
+
+def clouds(seed: int, t: float) -> float:
+    """What clouds let through, 0.15 to 1: a day's weather, and single clouds that take a minute to pass."""
+    weather = 0.65 + 0.35 * noise(seed, "weather", t, 14400)
+    cloud = max(0.0, noise(seed, "cloud", t, 75) - 0.2)
+    return max(0.15, min(1.0, weather + 0.1) * (1 - 0.7 * cloud))
+
+
+def _hvac(seed: int, t: float, hour: float, at_work: float) -> float:
+    wish = 3.0 + 20.0 * at_work * (0.6 + 0.4 * math.exp(-(((hour - 15.0) / 4.0) ** 2)))
+    # Two compressors: each is on or off for minutes at a time, the second only when there is much to do.
+    first = 0.10 + 0.45 * (noise(seed, "compressor1", t, 420) + 0.6 > 0)
+    second = 0.45 * (noise(seed, "compressor2", t, 300) + at_work > _BUSY)
+    return wish * (first + second) * (1 + 0.03 * noise(seed, "hvac", t, 10))
+
+
+def _split(power: complex, name: str, seed: int, t: float, *, spread: float = 0.05) -> Power:
+    """A power over the phases, a little unbalanced and never the same twice."""
+    raw = [share * (1 + spread * noise(seed, f"{name}/{phase}", t, 90)) for phase, share in enumerate(_SHARES[name])]
+    whole = sum(raw)
+    one, two, three = (power * part / whole for part in raw)
+    return (one, two, three)
+
+
+def _sum(powers: list[Power]) -> Power:
+    one, two, three = (sum((power[phase] for power in powers), 0j) for phase in range(3))
+    return (one, two, three)
+
+
+def _scaled(power: Power, share: float) -> Power:
+    one, two, three = power
+    return (one * share, two * share, three * share)
+
+
+@cache
+def _share(seed: int, floor: int) -> float:
+    """A floor's part of the sockets; all floors together make the whole."""
+    raw = [0.3 + _draw(seed, "floor", number) for number in range(1, FLOORS + 1)]
+    return raw[floor - 1] / sum(raw)
+
+
+def _past(energy: float, *, export: bool, phases: int) -> dict[str, float]:
+    """Registers of a meter that has hung there for years: totals that agree with their phases and tariffs."""
+    past: dict[str, float] = {}
+    sizes = {"active_energy_import": energy, "active_energy_export": energy * 0.2 * export, "reactive_energy_import": energy * 0.15}
+    sizes |= {"reactive_energy_export": energy * 0.04, "apparent_energy": energy * 1.12}
+    for name, size in sizes.items():
+        past[name] = size
+        for phase in range(1, 4):
+            past[f"{name}_l{phase}"] = size / phases if phase <= phases else 0.0
+        for tariff, share in ((1, 0.55), (2, 0.25), (3, 0.2)):
+            past[f"{name}_t{tariff}"] = size * share
+    past["reactive_energy_q1"], past["reactive_energy_q4"] = sizes["reactive_energy_import"], sizes["reactive_energy_export"]
+    return past
+
+
+def _local(t: float) -> tuple[float, int]:
+    """Local hour 0 to 24 and weekday, Monday 0."""
+    local = t + _UTC_OFFSET
+    return local % _DAY / 3600, (int(local // _DAY) + 3) % 7
+
+
+def tariff(t: float) -> int:
+    """1 day, 2 peak, 3 night: the three tariff times of Turkish customers."""
+    hour, _ = _local(t)
+    return next(number for number, first, last in ((1, 6, 17), (2, 17, 22), (3, 0, 24)) if first <= hour < last)
+
+
+@lru_cache(maxsize=8192)
+def _draw(seed: int, name: str, knot: int) -> float:
+    return random.Random(f"{seed}/{name}/{knot}").random()  # noqa: S311 - repeatable weather
+
+
+def noise(seed: int, name: str, t: float, period: float) -> float:
+    """A smooth course between -1 and 1 that changes its mind every `period` seconds."""
+    knot, part = divmod(t / period, 1.0)
+    ease = part * part * (3 - 2 * part)
+    before, after = _draw(seed, name, int(knot)), _draw(seed, name, int(knot) + 1)
+    return 2 * (before + (after - before) * ease) - 1

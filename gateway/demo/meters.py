@@ -1,0 +1,126 @@
+"""Meters in the building: a driver's table turned round, so that its registers say what the building does at the moment of the read.
+
+METER, in a specification: {"driver": "eastron-sdm630", "circuit": "hvac", "directory": "…/drivers", "attributes": {"serial_number":
+"12345678"}}. `circuit` is one of the building's; `directory` is where the technician's own tables are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from gateway.catalogue import Driver, Row, load_driver
+from gateway.catalogue.driver import Identity
+from gateway.catalogue.encode import build, encode
+from gateway.demo.building import Building, Time
+from gateway.demo.slave import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusError, Served
+
+Values = Callable[[], Mapping[str, float | str]]
+
+
+class MeterImage:
+    """The registers of a driver's table, made at each read from `values()`; gaps between rows read 0 as on most meters.
+
+    As strict as the table says: what it calls a hole or alone, or longer than it allows, is refused.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row], values: Values, *, driver: Driver | None = None, fixed: Mapping[tuple[int, int], int] | None = None
+    ) -> None:
+        self._rows = tuple(rows)
+        self._values = values
+        self._fixed = dict(fixed or {})
+        self._limits = driver.limits if driver else None
+        self._ends = _ends(rows, self._fixed)
+        self._touched = lru_cache(maxsize=256)(self._find)
+
+    def read(self, function: int, address: int, count: int) -> Served:
+        """The words as the meter would give them now. Raises ModbusError."""
+        self._check(function, address, count)
+        touched, whole = self._touched(function, address, count)
+        values = self._values()
+        image = build(touched, values)
+        words = [image.get((function, at), self._fixed.get((function, at), 0)) for at in range(address, address + count)]
+        meant = {name: round(value, 9) for name in whole if isinstance(value := values.get(name), float)}
+        return Served(words, meant)
+
+    def _check(self, function: int, address: int, count: int) -> None:
+        first, end = self._ends.get(function, (0, 0))
+        if address < first or address + count > end:
+            raise ModbusError(ILLEGAL_ADDRESS)
+        if self._limits is None:
+            return
+        if count > self._limits.max_registers:
+            raise ModbusError(ILLEGAL_VALUE)
+        if self._limits.even and (address % 2 or count % 2):
+            raise ModbusError(ILLEGAL_ADDRESS)
+        if any(address <= last and hole < address + count for hole, last in self._limits.holes):
+            raise ModbusError(ILLEGAL_ADDRESS)
+
+    def _find(self, function: int, address: int, count: int) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+        """The rows that a read touches, and the names of those that it brings whole."""
+        touched, whole = [], []
+        for row in self._rows:
+            spans = [span for span in row.spans if span.function == function]
+            if not any(span.address < address + count and address < span.end for span in spans):
+                continue
+            if any(span.alone and (span.address, span.words) != (address, count) for span in spans):
+                raise ModbusError(ILLEGAL_ADDRESS)
+            touched.append(row)
+            if len(spans) == len(row.spans) and all(address <= span.address and span.end <= address + count for span in spans):
+                whole.append(row.name)
+        return tuple(touched), tuple(whole)
+
+
+class Plant:
+    """Every simulated meter of one building, all looking at the same moment."""
+
+    def __init__(self, *, seed: int = 1, now: Time | None = None, step: float = 1.0) -> None:
+        self.now = now or Time()
+        self.building = Building(seed, start=self.now.start, step=step)
+
+    def image(self, spec: Mapping[str, Any]) -> MeterImage:
+        """The image of one METER. Raises DriverError, KeyError."""
+        driver = load_driver(spec["driver"], Path(spec["directory"]) if spec.get("directory") else None)
+        circuit = spec["circuit"]
+        attributes: dict[str, str] = spec.get("attributes", {})
+        self.building.circuit(circuit)
+
+        def values() -> Mapping[str, float | str]:
+            return {**self.building.values(circuit, self.now()), **attributes}
+
+        return MeterImage(driver.rows, values, driver=driver, fixed=identity_words(driver.identity))
+
+
+def identity_words(identity: Identity | None) -> dict[tuple[int, int], int]:
+    """What the identity register of a meter holds: the first value that its table knows."""
+    if identity is None:
+        return {}
+    row = Row(
+        "model_name",
+        identity.function,
+        identity.address,
+        identity.words,
+        identity.type,
+        identity.order,
+        1.0,
+        0,
+        "static",
+        0,
+        0,
+        attribute=True,
+    )
+    return {(identity.function, identity.address + at): word for at, word in enumerate(encode(row, identity.values[0]))}
+
+
+def _ends(rows: Sequence[Row], fixed: Mapping[tuple[int, int], int]) -> dict[int, tuple[int, int]]:
+    """First address and the one after the last, by function."""
+    ends: dict[int, tuple[int, int]] = {}
+    places = [(span.function, span.address, span.end) for row in rows for span in row.spans]
+    places += [(function, address, address + 1) for function, address in fixed]
+    for function, address, end in places:
+        first, last = ends.get(function, (address, end))
+        ends[function] = (min(first, address), max(last, end))
+    return ends
