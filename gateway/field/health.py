@@ -1,0 +1,82 @@
+"""How a bus and its meters are: counters and states that the page, the metrics and the doctor read."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+MeterState = Literal["starting", "ok", "lost", "off"]
+BusState = Literal["closed", "connecting", "ready", "waiting"]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened on the wire since the start."""
+
+    requests: int = 0
+    replies: int = 0
+    timeouts: int = 0
+    bad_frames: int = 0
+    exceptions: dict[int, int] = field(default_factory=dict)
+    resyncs: int = 0
+    polls: int = 0
+    missed: int = 0
+    """Polls that were skipped because the bus was late."""
+
+
+class TurnAround:
+    """The last answers' turn-around in s: mean and 95th percentile of up to 200."""
+
+    def __init__(self) -> None:
+        self._seen: deque[float] = deque(maxlen=200)
+
+    def add(self, seconds: float) -> None:
+        """An answer's time without what the wire needs."""
+        self._seen.append(seconds)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean in s; None before the first answer."""
+        return sum(self._seen) / len(self._seen) if self._seen else None
+
+    @property
+    def p95(self) -> float | None:
+        """95th percentile in s; None before the first answer."""
+        return sorted(self._seen)[int(0.95 * (len(self._seen) - 1))] if self._seen else None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterHealth:
+    """One meter on its bus. Times are time.monotonic() seconds; `cycle` is the predicted time of its polls in s."""
+
+    meter: str
+    address: int
+    state: MeterState
+    since: float
+    last_good: float | None
+    error: str
+    interval: float
+    reads: int
+    cycle: float
+    turn_around: float | None
+    turn_around_p95: float | None
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
+class BusHealth:
+    """One bus. `load` is the measured share of the last minutes that it was in use; `predicted` is the planned share."""
+
+    bus: str
+    state: BusState
+    since: float
+    error: str
+    load: float
+    predicted: float
+    warning: str
+    turn_around: float | None
+    turn_around_p95: float | None
+    stray_bytes: int
+    counters: Counters
+    meters: tuple[MeterHealth, ...]

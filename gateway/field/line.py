@@ -1,0 +1,309 @@
+"""A bus as its meters see it: one request in flight, silence where it is due, and never an answer to another question.
+
+RTU has no transaction number. After a timeout, or a reply that was not the answer, an answer may still be under way. So
+the line stays silent for the late-answer bound, what arrives meanwhile is thrown away, and the station in doubt is first
+asked for a read whose length none of its open questions had. Only its clean reply ends the doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.config.schema import Bus, SerialBus
+from gateway.errors import BadFrame, BusDown, NoReply, Refused
+from gateway.field.cost import Fit, Wire, prior, wire_of
+from gateway.field.health import BusState, Counters, TurnAround
+
+log = logging.getLogger(__name__)
+
+Words = tuple[int, ...]
+Probe = tuple[int, int, int]
+"""function, address, count of a read that may serve to re-synchronise."""
+
+LATE = 3.0
+"""The late-answer bound: this many times the slowest answer seen."""
+LATEST = 10.0
+"""s; no bound is longer."""
+FORGET = 60.0
+"""s after which a question that was never answered is not answered any more."""
+BABBLE = 2.0
+"""s that a line which does not fall silent is waited for."""
+BACK_OFF = (0.25, 5.0)
+"""s between two attempts to open the port: doubling from, up to."""
+DEAF = 3
+"""Timeouts in a row, with not one byte from anybody, after which a connection is taken for half-open."""
+ATTEMPTS = 3
+"""Re-synchronisations in a row that strays may spoil."""
+ENOUGH = 10
+"""Answers from which a station's own slowest one bounds its timeout."""
+
+
+class Port(Protocol):
+    """What the line needs of a port; times are the loop's."""
+
+    numbered: bool
+    sent_at: float
+    heard_at: float
+    strays: int
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is open."""
+
+    async def open(self) -> None:
+        """Open it. Raises BusDown."""
+
+    def close(self) -> None:
+        """Close it."""
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
+        """Read registers. Raises BusDown, NoReply, BadFrame, Refused."""
+
+
+@dataclass(slots=True)
+class Station:
+    """A meter's side of the line: what it costs, how slow it was, and which questions to it are still open."""
+
+    unit: int
+    fit: Fit
+    min_gap: float = 0.0
+    patience: float | None = None
+    """s that its maker allows it for an answer."""
+    probes: tuple[Probe, ...] = ()
+    counters: Counters = field(default_factory=Counters)
+    turn_around: TurnAround = field(default_factory=TurnAround)
+    slowest: float = 0.0
+    answers: int = 0
+    last: float = float("-inf")
+    """When the last frame to or from it ended."""
+    open: dict[int, float] = field(default_factory=dict)
+    """Lengths of reads that may still be answered, and when they were asked."""
+
+
+class Line:
+    """One physical bus."""
+
+    def __init__(self, bus: Bus, port: Port) -> None:
+        self.bus = bus
+        self.port = port
+        self.wire: Wire = wire_of(bus)
+        self.counters = Counters()
+        self.turn_around = TurnAround()
+        self.state: BusState = "closed"
+        self.since = 0.0
+        self.error = ""
+        self.retry_at = 0.0
+        self.openings = 0
+        """How often the port was opened: a new number means that anything may have been exchanged."""
+        self.silent_until = 0.0
+        self.slowest = 0.0
+        self._back_off = BACK_OFF[0]
+        self._strays = 0
+        self._last: tuple[Station, int] | None = None
+        self._deaf = 0
+
+    def station(self, unit: int, *, min_gap: float = 0.0, patience: float | None = None) -> Station:
+        """A meter on this line, with the cost of a read as the line's speed suggests it."""
+        gap = max(min_gap, self.wire.gap)
+        sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
+        return Station(unit, Fit(prior(self.bus, min_gap), gap=gap, sure_of_b=sure), min_gap, patience)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the port is open."""
+        return self.state == "ready" and self.port.connected
+
+    async def open(self) -> None:
+        """Open the port now. Raises BusDown; then `retry_at` says when it is worth another try."""
+        loop = asyncio.get_running_loop()
+        self._become("connecting")
+        try:
+            await self.port.open()
+        except BusDown as error:
+            self.lost(error)
+            raise
+        except BaseException:
+            self._become("closed")
+            raise
+        self._back_off, self._deaf, self._strays = BACK_OFF[0], 0, self.port.strays
+        self.openings += 1
+        if self.error:
+            log.info("bus %s is back", self.bus.name)
+        self.error = ""
+        self._become("ready")
+        if not self.port.numbered:
+            self.silent_until = max(self.silent_until, loop.time() + self.wire.gap)
+
+    def lost(self, error: BusDown) -> None:
+        """The port is gone: close it and wait before the next attempt. Said once."""
+        self.port.close()
+        if not self.error:
+            log.warning("bus %s is lost: %s", self.bus.name, error)
+        self.error = str(error)
+        self.retry_at = asyncio.get_running_loop().time() + self._back_off
+        self._back_off = min(2 * self._back_off, BACK_OFF[1])
+        self._become("waiting")
+
+    def close(self) -> None:
+        """Close the port."""
+        self.port.close()
+        self._become("closed")
+
+    def late_bound(self, station: Station) -> float:
+        """Seconds of silence after which a late answer of this station is not expected any more."""
+        slowest = station.slowest or self.slowest
+        return min(LATE * slowest if slowest else self.timeout(station, 1), LATEST)
+
+    def timeout(self, station: Station, count: int) -> float:
+        """Seconds from sending the request to giving up: the time on the wire and the station's latency."""
+        return self.wire.time(count) + 2 * self.wire.gap + self._latency(station)
+
+    def _latency(self, station: Station) -> float:
+        if self.bus.timeout is not None:
+            return self.bus.timeout
+        first, floor, most = (0.5, 0.3, 1.0) if isinstance(self.bus, SerialBus) else (1.0, 0.5, 2.0)
+        own = min(max(4 * station.slowest, floor), most) if station.answers >= ENOUGH else first
+        return max(own, station.patience or 0.0)
+
+    async def read(self, station: Station, function: int, address: int, count: int) -> Words:
+        """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
+        if not self.port.connected:
+            error = BusDown(f"bus {self.bus.name} is not open")
+            if self.state == "ready":
+                self.lost(error)
+            raise error
+        if not self.port.numbered:
+            await self._quiet(station)
+            for _ in range(ATTEMPTS):
+                if not station.open:
+                    break
+                await self._resync(station)
+                await self._quiet(station)
+            else:
+                raise BadFrame(f"bus {self.bus.name}: there is no silence in which unit {station.unit} could be heard")
+        elif station.min_gap:
+            await self._until(station.last + station.min_gap)
+        return await self._exchange(station, function, address, count)
+
+    async def _until(self, when: float) -> None:
+        rest = when - asyncio.get_running_loop().time()
+        if rest > 0.0:
+            await asyncio.sleep(rest)
+
+    async def _quiet(self, station: Station) -> None:
+        """Silence before a frame: t3.5 on the line, the station's own gap, the late-answer bound. Strays raise doubt."""
+        port, loop = self.port, asyncio.get_running_loop()
+        give_up = max(loop.time(), self.silent_until) + BABBLE
+        while True:
+            ready = max(port.heard_at + self.wire.gap, station.last + station.min_gap, self.silent_until)
+            now = loop.time()
+            if now >= ready or now >= give_up:
+                break
+            await asyncio.sleep(ready - now)
+        if port.strays != self._strays:
+            # A second answer to the last question looks like the first answer to the next one.
+            self._strays = port.strays
+            if self._last is not None:
+                other, count = self._last
+                other.open.setdefault(count, loop.time())
+
+    async def _resync(self, station: Station) -> None:
+        """Ask for a length that no open question had, until one clean reply came. Raises like `read`."""
+        refused = 0
+        while station.open:
+            function, address, count = self._probe(station)
+            self.counters.resyncs += 1
+            station.counters.resyncs += 1
+            try:
+                await self._exchange(station, function, address, count)
+            except Refused as error:
+                refused += 1
+                if error.code not in {2, 3} or refused > 3:  # noqa: PLR2004 - illegal address or length: another one may do
+                    raise
+                self._doubt(station, count, self.late_bound(station))
+                await self._quiet(station)
+            else:
+                station.open.clear()
+
+    def _probe(self, station: Station) -> Probe:
+        now = asyncio.get_running_loop().time()
+        for count in [count for count, asked in station.open.items() if now - asked > FORGET]:
+            if len(station.open) > 1:
+                del station.open[count]
+        for probe in station.probes:
+            if probe[2] not in station.open:
+                return probe
+        function, address, _ = station.probes[0] if station.probes else (3, 0, 1)
+        return function, address, next(count for count in range(1, 126) if count not in station.open)
+
+    def _doubt(self, station: Station, count: int, silence: float) -> None:
+        now = asyncio.get_running_loop().time()
+        station.open[count] = now
+        self.silent_until = max(self.silent_until, now + silence)
+
+    async def _exchange(self, station: Station, function: int, address: int, count: int) -> Words:
+        """One request and its answer, counted and timed."""
+        port, mine, total = self.port, station.counters, self.counters
+        timeout = self.timeout(station, count)
+        total.requests += 1
+        mine.requests += 1
+        heard = port.heard_at
+        self._last = (station, count)
+        try:
+            words = await port.read(station.unit, function, address, count, timeout)
+        except Refused as error:
+            for counters in (mine, total):
+                counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
+            self._deaf = 0
+            station.last = port.heard_at
+            raise
+        except NoReply:
+            mine.timeouts += 1
+            total.timeouts += 1
+            station.last = port.sent_at + self.wire.time(0)
+            self._deaf = 0 if port.heard_at != heard else self._deaf + 1
+            if not port.numbered:
+                self._doubt(station, count, self.late_bound(station))
+            if not isinstance(self.bus, SerialBus) and self._deaf >= DEAF:
+                self._deaf = 0
+                self.lost(BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again"))
+            raise
+        except BadFrame:
+            mine.bad_frames += 1
+            total.bad_frames += 1
+            station.last = port.heard_at
+            if not port.numbered:
+                # the true answer may still come until the time allowed for it is over
+                self._doubt(station, count, port.sent_at + timeout - asyncio.get_running_loop().time())
+            elif not port.connected:
+                self.lost(BusDown(f"bus {self.bus.name} sent what is not Modbus", hint="check the port number"))
+            raise
+        except BusDown as error:
+            if not port.numbered:
+                station.open[count] = asyncio.get_running_loop().time()
+            self.lost(error)
+            raise
+        except asyncio.CancelledError:
+            if not port.numbered:
+                self._doubt(station, count, self.late_bound(station))
+            raise
+        took = port.heard_at - port.sent_at
+        station.last = port.heard_at
+        total.replies += 1
+        mine.replies += 1
+        self._deaf = 0
+        station.answers += 1
+        station.slowest = max(0.999 * station.slowest, took)
+        self.slowest = max(0.999 * self.slowest, took)
+        station.fit.add(count, took)
+        turn = max(0.0, took - self.wire.time(count))
+        station.turn_around.add(turn)
+        self.turn_around.add(turn)
+        return words
+
+    def _become(self, state: BusState) -> None:
+        if state != self.state:
+            self.state, self.since = state, asyncio.get_running_loop().time()

@@ -1,0 +1,255 @@
+"""One meter on a line: what has to be read when, by which reads, and what a poll of it brought."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.catalogue import Driver, Row, resolve
+from gateway.catalogue.driver import Span
+from gateway.config.schema import Meter
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.field.decode import Image, decode
+from gateway.field.line import Line, Probe
+from gateway.field.planner import Read, Rules, between, halves, plan, seconds, unreachable, worth_it
+from gateway.field.schedule import DAY, Due
+from gateway.model import Reading
+
+log = logging.getLogger(__name__)
+
+ABSENT_STATION = frozenset({10, 11})
+"""Exceptions with which a gateway says that the meter behind it does not answer."""
+SPLIT = frozenset({2, 3})
+"""Exceptions that may come from one register of a longer read, or from its length."""
+REPLAN = 32
+"""Polls between two looks at whether another plan has become cheaper."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterTask:
+    """A meter of the configuration with its driver."""
+
+    config: Meter
+    driver: Driver
+
+
+@dataclass(slots=True)
+class _Job:
+    """The rows of a set of classes, and today's reads for them."""
+
+    rows: tuple[Row, ...]
+    spans: tuple[Span, ...]
+    reads: tuple[Read, ...] = ()
+    out_of_reach: tuple[Span, ...] = ()
+    polls: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a poll brought. `error` is why the meter's turn ended early; None when every request had an answer."""
+
+    reading: Reading
+    error: BusError | None = None
+    slow_failed: bool = False
+    static_failed: bool = False
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+class MeterPoll:
+    """Reads one meter. It knows nothing of time tables and back-off: that is the worker's."""
+
+    def __init__(self, task: MeterTask, line: Line, uptime: Callable[[], int]) -> None:
+        self.task = task
+        self.line = line
+        limits = task.driver.limits
+        self.station = line.station(task.config.address, min_gap=limits.min_gap, patience=limits.timeout)
+        self.illegal: dict[tuple[int, int, int], str] = {}
+        """Ranges that the meter has refused, and the reason."""
+        self._uptime = uptime
+        self._driver: Driver | None = None
+        self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
+        self._refused_at = 0.0
+        self._began = 0.0
+        self.forget()
+
+    @property
+    def driver(self) -> Driver:
+        """The driver as the meter has shown it to be; the configured one before that."""
+        return self._driver or self.task.driver
+
+    def forget(self) -> None:
+        """Forget what the meter has shown of itself: it may be another one now."""
+        self._driver = None if self.task.driver.dynamic else self.task.driver
+        self.illegal.clear()
+        self._jobs.clear()
+        self._learn_probes()
+
+    def reads(self, due: Due) -> tuple[Read, ...]:
+        """The reads of a poll."""
+        return self._job(due.fast, due.slow, due.static).reads
+
+    def predicted(self, due: Due) -> float:
+        """Seconds that such a poll takes."""
+        return seconds(self.reads(due), self.station.fit.cost)
+
+    async def poll(self, due: Due) -> Outcome:
+        """Read what is due. Raises nothing of the bus: the outcome carries it."""
+        loop = asyncio.get_running_loop()
+        image, attributes = Image(), {}
+        error: BusError | None = None
+        static_failed = False
+        if self._driver is None:
+            try:
+                self._driver = await resolve(self.task.driver, self._words)
+            except BusError as problem:
+                return self._nothing(problem)
+            self._jobs.clear()
+            self._learn_probes()
+        if due.static:
+            if self.illegal and loop.time() - self._refused_at > DAY / 2:
+                self.illegal.clear()  # once a day: a refusal may have been a mood
+                self._jobs.clear()
+            job = self._job(fast=False, slow=False, static=True)
+            error = await self._fetch_all(job, image)
+            static_failed = bool(image.failures)
+            if error is not None:
+                return self._nothing(error)
+            if job.rows:
+                attributes = decode(job.rows, image).attributes
+            image = Image()
+        job = self._job(due.fast, due.slow, static=False)
+        self._began = 0.0
+        error = await self._fetch_all(job, image)
+        ended = self.line.port.heard_at
+        began = self._began or ended
+        middle = self._uptime() - (round(1000 * (loop.time() - (began + ended) / 2)) if image.reads else 0)
+        config = self.task.config
+        found = decode(job.rows, image, ct=config.ct, vt=config.vt, values=config.values)
+        reading = Reading(config.id, middle, found.values, found.absent)
+        attributes.update(found.attributes)
+        if not image.reads and job.rows:
+            reading.absent = {}
+            reading.missing = error.reason if error else next((failure[3] for failure in image.failures), "timeout")
+            if error is None and reading.missing == BadFrame.reason:
+                error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
+        job.polls += 1
+        if job.polls % REPLAN == 0:
+            self._replan(job)
+        return Outcome(reading, error, due.slow and self._failed(image), static_failed, attributes)
+
+    def _nothing(self, error: BusError) -> Outcome:
+        reading = Reading(self.task.config.id, self._uptime(), missing=error.reason)
+        return Outcome(reading, error, slow_failed=True, static_failed=True)
+
+    def _failed(self, image: Image) -> bool:
+        """Whether something failed that may succeed next time."""
+        return any(reason in {"timeout", "bad_frame"} for *_, reason in image.failures)
+
+    async def _words(self, function: int, address: int, count: int) -> list[int]:
+        return list(await self.line.read(self.station, function, address, count))
+
+    async def _fetch_all(self, job: _Job, image: Image) -> BusError | None:
+        """All reads of a job, back to back; the error that ended the turn, if one did."""
+        for span in job.out_of_reach:
+            image.fail(span.function, span.address, span.words, self._why(span))
+        for index, read in enumerate(job.reads):
+            try:
+                await self._fetch(read, image)
+            except (NoReply, BusDown, Refused) as error:
+                for rest in job.reads[index:]:
+                    image.fail(rest.function, rest.address, rest.count, error.reason)
+                return error
+        return None
+
+    async def _fetch(self, read: Read, image: Image) -> bool:
+        """One read; whether it, or all of its parts, came. Raises what ends the meter's turn."""
+        try:
+            words = await self.line.read(self.station, read.function, read.address, read.count)
+        except Refused as error:
+            if error.code in ABSENT_STATION:
+                raise
+            if error.code in SPLIT:
+                return await self._split(read, error, image)
+            image.fail(read.function, read.address, read.count, error.reason)
+            return False
+        except BadFrame as error:
+            image.fail(read.function, read.address, read.count, error.reason)
+            return False
+        self._began = self._began or self.line.port.sent_at
+        image.add(read.function, read.address, words)
+        return True
+
+    async def _split(self, read: Read, error: Refused, image: Image) -> bool:
+        """The two halves of a refused read; what is at fault is remembered, so that it is not asked again."""
+        parts = halves(read, self._rules())
+        if parts is None:
+            span = read.spans[0]
+            self._refuse((span.function, span.address, span.end), error.reason)
+            image.fail(read.function, read.address, read.count, error.reason)
+            return False
+        came = [await self._fetch(part, image) for part in parts]
+        if all(came):
+            self._refuse(between(*parts), error.reason)
+        return all(came)
+
+    def _refuse(self, place: tuple[int, int, int], reason: str) -> None:
+        self.illegal[place] = reason
+        self._refused_at = asyncio.get_running_loop().time()
+        self._jobs.clear()
+        log.info(
+            "meter %s refuses registers %d-%d (function %d): they are left out of its reads",
+            self.task.config.id, place[1], place[2] - 1, place[0],
+        )  # fmt: skip
+
+    def _why(self, span: Span) -> str:
+        for (function, first, end), reason in self.illegal.items():
+            if function == span.function and span.address <= first and end <= span.end:
+                return reason
+        return "not_available"
+
+    def _rules(self) -> Rules:
+        return Rules.of(self.driver.limits, self.illegal)
+
+    def _job(self, fast: bool, slow: bool, static: bool) -> _Job:
+        job = self._jobs.get((fast, slow, static))
+        if job is None:
+            paces = {pace for pace, wanted in (("fast", fast), ("slow", slow), ("static", static)) if wanted}
+            rows = tuple(row for row in self.driver.rows if row.pace in paces)
+            job = _Job(rows, _spans(rows))
+            rules = self._rules()
+            job.reads = plan(job.spans, rules, self.station.fit.cost)
+            job.out_of_reach = tuple(unreachable(job.spans, rules))
+            self._jobs[fast, slow, static] = job
+        return job
+
+    def _replan(self, job: _Job) -> None:
+        cost = self.station.fit.cost
+        better = plan(job.spans, self._rules(), cost)
+        if worth_it(job.reads, better, cost):
+            log.debug("meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads))
+            job.reads = better
+
+    def _learn_probes(self) -> None:
+        """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first."""
+        probes: dict[int, Probe] = {}
+        rules = Rules.of(self.driver.limits)
+        spans = [span for span in _spans(self.driver.rows) if not span.alone]
+        for first in spans:
+            end = first.end
+            for last in spans:
+                if last.function != first.function or last.address < first.address:
+                    continue
+                end = max(end, last.end)
+                if last.address > first.address and (last.starts or last.address > end):
+                    break
+                begin, behind = rules.bounds(first.address, end)
+                if not rules.allow(first.function, begin, behind):
+                    break
+                probes.setdefault(behind - begin, (first.function, begin, behind - begin))
+        self.station.probes = tuple(probes[count] for count in sorted(probes))
+
+
+def _spans(rows: Sequence[Row]) -> tuple[Span, ...]:
+    return tuple(sorted({span for row in rows for span in row.spans}))

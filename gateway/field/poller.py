@@ -1,0 +1,288 @@
+"""A worker per bus: polls its meters when they are due, and keeps lost ones from costing the others their time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.config.schema import Bus
+from gateway.errors import BadFrame, BusDown, BusError, GatewayError
+from gateway.field.health import BusHealth
+from gateway.field.line import Line, Port
+from gateway.field.meter import MeterTask, Outcome
+from gateway.field.modbus import ModbusPort
+from gateway.field.schedule import EVERYTHING, Due
+from gateway.field.seat import Seat
+from gateway.host.clock import uptime_ms
+from gateway.model import Event, Reading
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.05
+"""Of a bus's time, for all lost meters together."""
+CAP = 60.0
+"""s; a lost meter is not left alone for longer, unless the others' probes use the share up."""
+STEP = 0.5
+"""s; a wall clock that moves by more against the monotonic one was set."""
+LOOK = 30.0
+"""s between two looks at the wall clock."""
+_LOAD_MEMORY = 60.0
+
+
+class BusWorker:
+    """Polls the meters of one bus. `sink` gets a Reading for every poll, `events` what else should be known.
+
+    `meters` are MeterTasks; `port` and the clocks are for tests. `uptime` is CLOCK_BOOTTIME in ms, `wall` is UTC in s.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        meters: Sequence[MeterTask],
+        sink: Callable[[Reading], None],
+        events: Callable[[Event], None] = lambda _: None,
+        *,
+        port: Port | None = None,
+        uptime: Callable[[], int] = uptime_ms,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.bus = bus
+        self._sink, self._events = sink, events
+        self._uptime, self._wall = uptime, wall
+        self.line = Line(bus, port or ModbusPort(bus))
+        self.seats = {task.config.id: Seat(task, self.line, uptime) for task in meters}
+        self._wanted: dict[str, list[asyncio.Future[Reading]]] = {}
+        self._woken = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._running: float | None = None
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._share_free_at = 0.0
+        self._openings = 0
+        self._offset = 0.0
+        self._load, self._load_at = 0.0, 0.0
+        self._warned = False
+
+    async def run(self) -> None:
+        """Poll until `stop`."""
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._offset = self._wall() - loop.time()
+        self._load_at = loop.time()
+        for seat in self.seats.values():
+            seat.begin(loop.time())
+        try:
+            while not self._stopping:
+                chosen, at = self._next()
+                if at > loop.time():
+                    await self._sleep_until(at)
+                elif chosen is not None:
+                    async with self._turn:
+                        await self._serve(chosen)
+                    await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            self._give_up()
+            self.line.close()
+
+    async def stop(self) -> None:
+        """End `run`, within moments: a request that is under way is given up."""
+        self._stopping = True
+        self._woken.set()
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._give_up()
+        self.line.close()
+
+    def next_due(self) -> float | None:
+        """Monotonic time of the earliest poll that is due or running; None when there is nothing to poll."""
+        times = [seat.due_at for seat in self.seats.values()]
+        if self._running is not None:
+            times.append(self._running)
+        return min(times, default=None)
+
+    async def poll(self, meter: str) -> Reading:
+        """Poll a meter now, with everything it has, also when it is lost. Raises GatewayError when it is not on this bus."""
+        if meter not in self.seats:
+            raise GatewayError(f"there is no meter {meter!r} on bus {self.bus.name}", hint=f"its meters are {', '.join(self.seats)}")
+        loop = asyncio.get_running_loop()
+        if self._task is None or self._task.done():
+            async with self._turn:
+                return await self._visit(self.seats[meter], EVERYTHING, now=True)
+        answer: asyncio.Future[Reading] = loop.create_future()
+        self._wanted.setdefault(meter, []).append(answer)
+        self._woken.set()
+        return await answer
+
+    def attributes(self, meter: str) -> dict[str, str]:
+        """What the meter says of itself: serial number, firmware, ratios."""
+        return dict(self.seats[meter].attributes)
+
+    def health(self) -> BusHealth:
+        """How the bus and its meters are."""
+        line = self.line
+        return BusHealth(
+            bus=self.bus.name,
+            state=line.state,
+            since=line.since,
+            error=line.error,
+            load=self._load,
+            predicted=self.predicted_load(),
+            warning=self._warning(),
+            turn_around=line.turn_around.mean,
+            turn_around_p95=line.turn_around.p95,
+            stray_bytes=line.port.strays,
+            counters=line.counters,
+            meters=tuple(seat.health() for seat in self.seats.values()),
+        )
+
+    def predicted_load(self) -> float:
+        """The share of the bus's time that the polls need, by today's cost model; meters without pause take the rest."""
+        return sum(seat.predicted_load() for seat in self.seats.values() if not seat.lost)
+
+    def _warning(self) -> str:
+        load = self.predicted_load()
+        if load <= 1.0:
+            return ""
+        return f"bus {self.bus.name} cannot hold its intervals: they need {load:.0%} of its time, so polls are skipped"
+
+    def _next(self) -> tuple[Seat | None, float]:
+        """The seat whose turn it is, or comes next, and when."""
+        if self._wanted:
+            return self.seats[next(iter(self._wanted))], 0.0
+        best: Seat | None = None
+        best_at = float("inf")
+        blocked = 0.0 if self.line.ready else self.line.retry_at
+        for seat in self.seats.values():
+            at = seat.at(self._share_free_at, blocked)
+            if at < best_at:
+                best, best_at = seat, at
+        return best, best_at
+
+    async def _sleep_until(self, at: float) -> None:
+        """Wait, but look at the wall clock now and then."""
+        loop = asyncio.get_running_loop()
+        rest = min(at - loop.time(), LOOK)
+        self._woken.clear()
+        handle = loop.call_later(rest, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            handle.cancel()
+        self._look_at_clock()
+
+    def _look_at_clock(self) -> None:
+        now = asyncio.get_running_loop().time()
+        offset = self._wall() - now
+        if abs(offset - self._offset) > STEP:
+            for seat in self.seats.values():
+                seat.schedule.realign(now, offset)
+        self._offset = offset
+
+    async def _serve(self, seat: Seat) -> None:
+        """One turn of one meter: a poll, a probe, or the news that there is none."""
+        now = asyncio.get_running_loop().time()
+        waiting = self._wanted.pop(seat.id, [])
+        if waiting:
+            reading = await self._visit(seat, EVERYTHING, now=True, waiting=waiting)
+            for answer in waiting:
+                if not answer.done():
+                    answer.set_result(reading)
+            return
+        self._look_at_clock()
+        self._running = min(seat.due_at, now)
+        try:
+            due = seat.schedule.take(now, self._offset) if seat.schedule.at <= now else Due()
+            seat.missed(due.missed)
+            if seat.lost and not seat.may_probe(now, self._share_free_at):
+                self._sink(Reading(seat.id, self._uptime(), missing=seat.reason))
+            else:
+                await self._visit(seat, EVERYTHING if seat.lost else due)
+        finally:
+            self._running = None
+
+    async def _visit(self, seat: Seat, due: Due, *, now: bool = False, waiting: Sequence[asyncio.Future[Reading]] = ()) -> Reading:
+        """Poll a meter on the line, book what it cost, and pass the reading on."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await self._ensure_open(now)
+            if self.line.openings != self._openings:
+                self._openings = self.line.openings
+                for other in self.seats.values():
+                    other.expect_anything()
+                due = EVERYTHING
+            if seat.gone:
+                seat.poll.forget()
+            outcome = await seat.poll.poll(due)
+        except BusDown as error:
+            outcome = Outcome(Reading(seat.id, self._uptime(), missing=error.reason), error, due.slow, due.static)
+        except asyncio.CancelledError:
+            for answer in waiting:
+                answer.cancel()
+            raise
+        except Exception as error:
+            # What a meter says must never end the polling of the others.
+            log.exception("meter %s gave what could not be understood", seat.id)
+            strange = BadFrame(f"meter {seat.id} gave what could not be understood: {error}")
+            outcome = Outcome(Reading(seat.id, self._uptime(), missing=strange.reason), strange, due.slow, due.static)
+        ended = loop.time()
+        cost = max(ended, self.line.silent_until if not self.line.port.numbered else 0.0) - began
+        self._book(ended - began, ended)
+        self._settle(seat, due, outcome, ended, cost)
+        self._sink(outcome.reading)
+        return outcome.reading
+
+    async def _ensure_open(self, now: bool) -> None:
+        if self.line.ready:
+            return
+        if not now and asyncio.get_running_loop().time() < self.line.retry_at:
+            raise BusDown(f"bus {self.bus.name} is lost")
+        await self.line.open()
+
+    def _settle(self, seat: Seat, due: Due, outcome: Outcome, ended: float, cost: float) -> None:
+        """Draw the consequences of a poll: found again, lost, or something to be asked again."""
+        error = outcome.error
+        if isinstance(error, BusDown):
+            seat.schedule.again(slow=due.slow, static=due.static)
+            seat.unreachable(error, ended)
+            return
+        if error is not None:
+            if seat.lost:
+                self._share_free_at = max(self._share_free_at, ended) + (1 / SHARE - 1) * cost
+            seat.lose(error, ended, min(cost / SHARE, CAP))
+            return
+        seat.found(ended)
+        seat.schedule.again(slow=outcome.slow_failed, static=outcome.static_failed)
+        if outcome.attributes:
+            for event in seat.learn(outcome.attributes, outcome.reading.uptime):
+                self._events(event)
+        if seat.foreign:
+            outcome.reading.suspect = tuple(outcome.reading.values)
+        if not self._warned and seat.answered and self._warning():
+            self._warned = True
+            log.warning("%s; `submeter plan` says which interval fits", self._warning())
+
+    def _book(self, busy: float, now: float) -> None:
+        """Keep the share of the last minute or so that the bus was in use."""
+        passed = max(now - self._load_at, 1e-9)
+        keep = max(0.0, 1.0 - passed / _LOAD_MEMORY)
+        self._load = min(1.0, keep * self._load + min(busy, passed) / _LOAD_MEMORY)
+        self._load_at = now
+
+    def _give_up(self) -> None:
+        for answers in self._wanted.values():
+            for answer in answers:
+                if not answer.done():
+                    answer.set_exception(BusDown(f"bus {self.bus.name} is being stopped"))
+        self._wanted.clear()
+
+
+__all__ = ["BusError", "BusWorker", "MeterTask"]

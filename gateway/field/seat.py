@@ -1,0 +1,162 @@
+"""A meter's place at its bus: its schedule, whether it is lost, and what it says of itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from gateway.errors import BusError
+from gateway.field.health import MeterHealth, MeterState
+from gateway.field.line import Line
+from gateway.field.meter import MeterPoll, MeterTask
+from gateway.field.schedule import Due, Schedule
+from gateway.model import Event
+
+log = logging.getLogger(__name__)
+
+_FAST = Due(fast=True)
+_BOTH = Due(fast=True, slow=True)
+
+
+class Seat:
+    """State per (bus, address). Times are monotonic seconds."""
+
+    def __init__(self, task: MeterTask, line: Line, uptime: Callable[[], int]) -> None:
+        config = task.config
+        self.id = config.id
+        self.config = config
+        self.line = line
+        self.poll = MeterPoll(task, line, uptime)
+        self.schedule = Schedule(config.interval, config.slow, 0.0)
+        self.attributes: dict[str, str] = {}
+        self.foreign = False
+        """Whether another meter than the configured one answers."""
+        self.lost = False
+        self.answered = False
+        self.reason = "timeout"
+        self.probe_at = 0.0
+        self._state: MeterState = "starting"
+        self._since = 0.0
+        self._last_good: float | None = None
+        self._error = ""
+        self._failures = 0
+        self._told: str | None = None
+
+    def begin(self, now: float) -> None:
+        """Everything is due now."""
+        self.schedule = Schedule(self.config.interval, self.config.slow, now)
+        self._since = now
+
+    @property
+    def pausing(self) -> bool:
+        """Polled at its intervals, not without pause."""
+        return self.config.interval > 0.0
+
+    @property
+    def due_at(self) -> float:
+        """When its next poll is due; a lost meter that is polled without pause is due when it is probed."""
+        return self.probe_at if self.lost and not self.pausing else self.schedule.at
+
+    def at(self, share_free_at: float, blocked_until: float) -> float:
+        """When it wants a turn."""
+        if not self.lost:
+            return self.schedule.at if self.pausing else max(self.schedule.at, blocked_until)
+        probe = max(self.probe_at, share_free_at, blocked_until)
+        return min(self.schedule.at, probe) if self.pausing else probe
+
+    def may_probe(self, now: float, share_free_at: float) -> bool:
+        """Whether it is time to ask a lost meter again."""
+        return now >= max(self.probe_at, share_free_at)
+
+    def missed(self, polls: int) -> None:
+        """Polls that were skipped."""
+        self.poll.station.counters.missed += polls
+        self.line.counters.missed += polls
+
+    def unreachable(self, error: BusError, now: float) -> None:
+        """Its bus is down: no fault of its own, and no back-off."""
+        self._error, self.reason = str(error), error.reason
+        self._become("lost", now)
+
+    def lose(self, error: BusError, now: float, wait: float) -> None:
+        """It did not answer: leave it alone for a while. Said when it happens a second time."""
+        self._error, self.reason = str(error), error.reason
+        self._failures += 1
+        if not self.lost:
+            self.lost = True
+            self._become("lost", now)
+        if self._failures == 2:  # noqa: PLR2004 - a single lost answer is no news
+            log.warning("meter %s on bus %s (address %d) is lost: %s", self.id, self.line.bus.name, self.config.address, error)
+        self.probe_at = now + wait
+
+    def found(self, now: float) -> None:
+        """It answered."""
+        if self.gone:
+            log.info("meter %s on bus %s is back", self.id, self.line.bus.name)
+        self.lost, self._failures, self.answered = False, 0, True
+        self._last_good = now
+        self.poll.station.counters.polls += 1
+        self.line.counters.polls += 1
+        self._become("ok", now)
+
+    @property
+    def gone(self) -> bool:
+        """Lost for so long that another meter may come back in its place."""
+        return self._failures > 1
+
+    def expect_anything(self) -> None:
+        """The port was opened anew: another meter may answer, and back-off starts again."""
+        self.schedule.static_at = 0.0
+        self.probe_at = 0.0
+
+    def learn(self, attributes: dict[str, str], uptime: int) -> list[Event]:
+        """Take what the meter says of itself; an event when it is not the meter that it should be, or is again."""
+        self.attributes.update(attributes)
+        read, expected = attributes.get("serial_number"), self.config.serial
+        if read is None or expected is None:
+            return []
+        self.foreign = _plain(read) != _plain(expected)
+        if (read if self.foreign else None) == self._told:
+            return []
+        self._told = read if self.foreign else None
+        fields = {"meter": self.id, "expected": expected, "read": read}
+        if self.foreign:
+            log.warning(
+                "meter %s should have serial number %s, but %s answers: its values are marked suspect. Was it replaced, or re-plugged?",
+                self.id, expected, read,
+            )  # fmt: skip
+        return [Event("serial_mismatch" if self.foreign else "serial_match", uptime, fields)]
+
+    def predicted_load(self) -> float:
+        """The share of the bus's time that its polls take."""
+        if not self.pausing:
+            return 0.0
+        fast, both = self.poll.predicted(_FAST), self.poll.predicted(_BOTH)
+        return fast / self.config.interval + max(0.0, both - fast) / max(self.config.slow, self.config.interval)
+
+    def health(self) -> MeterHealth:
+        """What the page shows."""
+        station = self.poll.station
+        return MeterHealth(
+            meter=self.id,
+            address=self.config.address,
+            state=self._state,
+            since=self._since,
+            last_good=self._last_good,
+            error=self._error if self._state != "ok" else "",
+            interval=self.config.interval,
+            reads=len(self.poll.reads(_BOTH)),
+            cycle=self.poll.predicted(_FAST),
+            turn_around=station.turn_around.mean,
+            turn_around_p95=station.turn_around.p95,
+            counters=station.counters,
+        )
+
+    def _become(self, state: MeterState, now: float) -> None:
+        if state != self._state:
+            self._state, self._since = state, now
+
+
+def _plain(serial: str) -> str:
+    """A serial number without what is written one way or the other."""
+    return serial.strip().lstrip("0").casefold()
