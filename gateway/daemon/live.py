@@ -19,7 +19,10 @@ class LastValue:
 
 @dataclass(slots=True)
 class LiveMeter:
-    """What is known of one meter. `answered` and `polled` are CLOCK_BOOTTIME in ms; `missing` is the reason of a poll that brought nothing."""
+    """What is known of one meter.
+
+    `answered` and `polled` are CLOCK_BOOTTIME in ms; `missing` is the reason of a poll that brought nothing.
+    """
 
     values: dict[str, LastValue] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)

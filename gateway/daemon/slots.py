@@ -44,6 +44,11 @@ class SlotCollector:
         self._stopping = False
         self.refused = 0
 
+    @property
+    def pending(self) -> int:
+        """Readings in the open slot: read, but not on disk yet."""
+        return len(self._draft.readings)
+
     def add(self, reading: Reading) -> None:
         """Take a reading into the open slot."""
         if len(self._draft.readings) >= MAX_HELD:

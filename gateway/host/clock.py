@@ -97,8 +97,19 @@ class Clock:
         self._vouched = vouched or {"kernel": kernel_synced, "rtc": lambda: kernel_synced() or rtc_present(), "system": lambda: True}[trust]
         self.boot = boot or boot_id()
         self._offset = wall() - uptime()
+        self.synced = False
+        self.remember(floor, anchor)
+
+    def remember(self, floor: int, anchor: tuple[int, int] | None = None) -> None:
+        """Learn what the journal knows of the time: see the class."""
+        self._floor = max(self._floor, floor)
         held = anchor is not None and abs(self._offset - (anchor[0] - anchor[1])) <= STEP_MS
-        self.synced = held or self._right_now()
+        self.synced = self._right_now() or held
+
+    @property
+    def trust(self) -> Trust:
+        """Whose word is taken."""
+        return self._trust
 
     def _right_now(self) -> bool:
         # Only the kernel's own word outranks the journal: an RTC or a plain system clock may have been set back.

@@ -1,0 +1,30 @@
+"""submeter run CONFIG: the gateway itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(name="run", help="Run the gateway: poll the meters, keep every reading, deliver them, serve the page.")
+@click.argument("config", type=click.Path(path_type=Path), default=Path("/etc/submeter/gateway.yaml"))
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="How much to say.")
+def command(config: Path, log_level: str) -> None:
+    """Run until SIGTERM; SIGHUP reads the configuration again."""
+    logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format=_format())
+    asyncio.run(_run(config))
+
+
+def _format() -> str:
+    # The journal of the service manager adds the time; a terminal does not.
+    return "%(levelname)s %(message)s" if not sys.stderr.isatty() else "%(asctime)s %(levelname)-7s %(message)s"
+
+
+async def _run(config: Path) -> None:
+    from gateway.daemon.daemon import Daemon  # noqa: PLC0415 - --help must not pay for it
+
+    await Daemon(config).run()

@@ -1,0 +1,165 @@
+"""Everything that a configuration describes, but for the journal: built, started and stopped as one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import Any
+
+from gateway.catalogue import Driver, load_driver
+from gateway.config import Config
+from gateway.daemon.describe import Description, text_of
+from gateway.daemon.live import LiveValues
+from gateway.daemon.slots import SlotCollector
+from gateway.errors import DriverError, GatewayError
+from gateway.field.meter import MeterTask
+from gateway.field.poller import BusWorker
+from gateway.host.clock import Clock
+from gateway.journal import Journal
+from gateway.model import Draft, Event, Reading, Sealed
+from gateway.uplink import Forwarder
+
+log = logging.getLogger(__name__)
+
+RESTART = 5.0
+"""s before a part that ended by a mistake of ours is started again."""
+
+
+def load_drivers(config: Config) -> dict[str, Driver]:
+    """Every driver that an enabled meter uses. Raises DriverError with the problems of all of them."""
+    drivers: dict[str, Driver] = {}
+    problems = []
+    for name in sorted({meter.driver for meter in config.meters if meter.enabled}):
+        try:
+            drivers[name] = load_driver(name, Path(config.drivers.directory))
+        except DriverError as error:
+            problems += error.problems
+    if problems:
+        raise DriverError(problems)
+    return drivers
+
+
+class Assembly:
+    """Buses, slots and uplinks of one configuration, connected to the journal that outlives them."""
+
+    def __init__(
+        self,
+        config: Config,
+        drivers: dict[str, Driver],
+        journal: Journal,
+        clock: Clock,
+        *,
+        changed: Callable[[], None] = lambda: None,
+        power: Callable[[Reading], None] = lambda _: None,
+    ) -> None:
+        self.config = config
+        self.drivers = drivers
+        self._journal = journal
+        self._clock = clock
+        self._changed = changed
+        self._power = power
+        self._told: dict[str, None] = {}
+        self.newest_wall: int | None = None
+        """UTC in ms of the newest batch that this assembly committed."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self.live = LiveValues([*(meter.id for meter in config.meters if meter.enabled), *(pulse.id for pulse in config.pulses)])
+        self.workers = {bus.name: self._worker(bus.name) for bus in config.buses}
+        self.description = Description(config, drivers, self.attributes)
+        self.slots = SlotCollector(config.gateway.commit_interval, self._commit, self._due, clock.wall)
+        self.forwarders = [
+            Forwarder(uplink, config.gateway.id, journal, clock, self.description.payload, self.slots.tell, hold=config.clock.hold)
+            for uplink in config.uplinks
+        ]
+
+    def _worker(self, bus: str) -> BusWorker:
+        config = next(entry for entry in self.config.buses if entry.name == bus)
+        tasks = [MeterTask(meter, self.drivers[meter.driver]) for meter in self.config.meters if meter.enabled and meter.bus == bus]
+        return BusWorker(config, tasks, self._read, self._tell)
+
+    def attributes(self, meter: str) -> dict[str, str]:
+        """What a meter says of itself; empty while it has not been asked."""
+        return next((worker.attributes(meter) for worker in self.workers.values() if meter in worker.seats), {})
+
+    def worker_of(self, meter: str) -> BusWorker:
+        """The bus of a meter. Raises GatewayError when there is none of that id."""
+        for worker in self.workers.values():
+            if meter in worker.seats:
+                return worker
+        known = ", ".join(sorted(self.live.meters)) or "none"
+        raise GatewayError(f"there is no meter {meter!r} to poll", hint=f"the meters of this gateway are: {known}")
+
+    def _due(self) -> Iterable[float | None]:
+        return [worker.next_due() for worker in self.workers.values()]
+
+    def _read(self, reading: Reading) -> None:
+        self.live.take(reading)
+        self._power(reading)
+        self.slots.add(reading)
+        self._changed()
+
+    def _tell(self, event: Event) -> None:
+        self.slots.tell(event)
+        self.describe()
+
+    def describe(self, *, everything: bool = False) -> None:
+        """Put what is new about the meters into the journal and on P/meters; everything at the start of an epoch."""
+        if everything:
+            self._told.clear()
+        events = self.description.events(self._clock.uptime(), self._told)
+        for event in events:
+            self.slots.tell(event)
+        if events or everything:
+            self._told.update(dict.fromkeys(map(text_of, events)))
+            for forwarder in self.forwarders:
+                forwarder.describe_changed()
+
+    async def _commit(self, draft: Draft) -> None:
+        epoch = self._journal.epoch
+        sealed = await self._journal.commit(draft)
+        self.deliver(sealed)
+        self._changed()
+        if self._journal.epoch != epoch:
+            self.describe(everything=True)
+
+    def deliver(self, sealed: list[Sealed]) -> None:
+        """Offer committed batches to every uplink."""
+        if sealed:
+            self.newest_wall = sealed[-1].t0
+        for forwarder in self.forwarders:
+            forwarder.committed(sealed)
+
+    def start(self) -> None:
+        """Start every part; none of them needs the others to be well."""
+        self.describe(everything=True)
+        for name, worker in self.workers.items():
+            self._start(f"bus {name}", worker.run)
+        self._start("slots", self.slots.run)
+        for forwarder in self.forwarders:
+            self._start(f"uplink {forwarder.name}", forwarder.run)
+
+    def _start(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._keep_running(name, run), name=name))
+
+    async def _keep_running(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # A mistake of ours in one part must not take the others down; it is said with its trace, and the part starts again.
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("%s stopped by a mistake in the program; it is started again in %g s", name, RESTART)
+                await asyncio.sleep(RESTART)
+            else:
+                return
+
+    async def stop(self) -> None:
+        """Stop polling, commit what the open slot holds, end the uplinks."""
+        await asyncio.gather(*(worker.stop() for worker in self.workers.values()), return_exceptions=True)
+        with contextlib.suppress(GatewayError):
+            await self.slots.stop()
+        await asyncio.gather(*(forwarder.stop() for forwarder in self.forwarders), return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

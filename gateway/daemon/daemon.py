@@ -1,0 +1,255 @@
+"""The daemon: a journal that lives as long as the process, and an assembly that a reload replaces."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__
+from gateway.config import Config, load_config
+from gateway.daemon import views
+from gateway.daemon.assembly import Assembly, load_drivers
+from gateway.daemon.heart import Heart
+from gateway.errors import ConfigError, ControlError, GatewayError
+from gateway.host.clock import Clock
+from gateway.host.notify import notify
+from gateway.journal import Journal
+from gateway.model import Event, Reading, Sealed
+from gateway.status.snapshot import Snapshot
+from gateway.status.source import Changes
+from gateway.status.trend import Trend
+
+log = logging.getLogger(__name__)
+
+SOCKET = Path("/run/submeter/control.sock")
+CLOCK_LOOK = 1.0
+STOP_LIMIT = 5.0
+"""s that a clean stop may take; what is not ended by then is left to the kernel."""
+LOOK_BACK = 8
+"""Epochs that are looked through for the newest time that was right."""
+
+
+class Daemon:
+    """Runs a configuration. `run` returns after SIGTERM, SIGINT or `end`."""
+
+    def __init__(self, path: Path, socket: Path | None = None) -> None:
+        self.path = path
+        self.config = load_config(path)
+        self._drivers = load_drivers(self.config)
+        self._socket = socket or Path(os.environ.get("SUBMETER_SOCKET", SOCKET))
+        self._started = time.monotonic()
+        self._ended = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._problems: tuple[str, ...] = ()
+        self._newest_wall: int | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.changes = Changes()
+        self.trend = Trend()
+        self.clock = Clock(self.config.clock.trust)
+        self.journal: Journal
+        self.assembly: Assembly
+        self.heart = Heart(self._status_line)
+
+    async def run(self) -> None:
+        """Start, run until told to end, stop. Raises JournalError or ControlError when it cannot start at all."""
+        await self._open()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        self.assembly.start()
+        self._spawn(self._watch_clock(), "clock")
+        self._spawn(self.heart.run(), "heart")
+        # The servers cost the most to load, and no reading waits for them.
+        from gateway.daemon.servers import Servers  # noqa: PLC0415 - see above
+
+        servers = Servers(self, self._socket)
+        try:
+            await servers.start(self.config)
+            notify("READY=1", f"STATUS={self._status_line()}")
+            log.info("gateway %s runs: %s", self.config.gateway.id, self._status_line())
+            self._servers = servers
+            await self._ended.wait()
+        finally:
+            notify("STOPPING=1")
+            await self._close(servers)
+
+    def end(self) -> None:
+        """Let `run` stop everything and return."""
+        self._ended.set()
+
+    async def _open(self) -> None:
+        config = self.config
+        open_journal = functools.partial(
+            Journal.open,
+            Path(config.journal.directory),
+            gateway=config.gateway.id,
+            clock=self.clock,
+            budget=config.journal.budget,
+            uplinks=[uplink.name for uplink in config.uplinks],
+        )
+        self.journal = await asyncio.to_thread(open_journal)
+        self.heart.watch("journal", lambda: self.journal.heartbeat)
+        await self._remember_time()
+        self.journal.on_late = self._late
+        self.assembly = self._assemble(config)
+
+    def _assemble(self, config: Config) -> Assembly:
+        return Assembly(config, self._drivers, self.journal, self.clock, changed=self._notify, power=self._note_power)
+
+    async def _remember_time(self) -> None:
+        """Give the clock what the journal knows: the newest right time, and an anchor in this boot."""
+        for epoch, first, last in reversed(self.journal.epochs()[-LOOK_BACK:]):
+            for seq in (last, first):
+                for sealed in await self.journal.find(epoch, seq, seq):
+                    self._newest_wall = self._newest_wall or sealed.t0
+                    if sealed.clock != "unsynced":
+                        anchor = (sealed.t0, sealed.uptime) if sealed.boot == self.clock.boot else None
+                        self.clock.remember(sealed.t0, anchor)
+                        return
+
+    def _late(self, sealed: list[Sealed]) -> None:
+        # Batches that had to wait for room are on disk now.
+        self.assembly.deliver(sealed)
+        self.changes.notify()
+
+    def _notify(self) -> None:
+        self.changes.notify()
+
+    def _note_power(self, reading: Reading) -> None:
+        power = reading.values.get("active_power")
+        if power is not None:
+            self.trend.add(reading.meter, reading.uptime, power)
+
+    async def _watch_clock(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_LOOK)
+            for change in self.clock.look():
+                log.warning("the clock: %s%s", change.kind, f" by {change.by / 1000:+.1f} s" if change.by else "")
+                fields: dict[str, Any] = {"by": change.by} if change.by else {}
+                self.assembly.slots.tell(Event(change.kind, self.clock.uptime(), fields))
+
+    def _spawn(self, work: Any, name: str) -> None:  # noqa: ANN401 - a coroutine
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+    # -- reload
+
+    def _on_hangup(self) -> None:
+        self._spawn(self._reload_and_log(), "reload")
+
+    async def _reload_and_log(self) -> None:
+        with contextlib.suppress(GatewayError):
+            await self.reload()
+
+    async def reload(self) -> list[str]:
+        """Read the configuration again and rebuild everything but the journal; lines that say what changed.
+
+        Raises ConfigError when the file is not good: then the old configuration goes on.
+        """
+        async with self._reloading:
+            notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            try:
+                return await self._reload()
+            except ConfigError as error:
+                self._problems = (f"{self.path} was not taken over: {len(error.problems)} problems; the old configuration goes on",)
+                log.error("%s\n%s", self._problems[0], error)  # noqa: TRY400 - the trace says nothing to a person
+                raise
+            finally:
+                notify("READY=1")
+                self.changes.notify()
+
+    async def _reload(self) -> list[str]:
+        def check() -> tuple[Config, dict[str, Any]]:
+            fresh = load_config(self.path)
+            return fresh, load_drivers(fresh)
+
+        config, drivers = await asyncio.to_thread(check)
+        old_config, old = self.config, self.assembly
+        await old.stop()
+        if config.journal.directory != old_config.journal.directory:
+            log.warning("journal.directory is taken over at the next start only")
+        await self.journal.configure(
+            gateway=config.gateway.id, budget=config.journal.budget, uplinks=[uplink.name for uplink in config.uplinks]
+        )
+        if config.clock.trust != self.clock.trust:
+            self.clock = Clock(config.clock.trust)
+            await self._remember_time()
+            await self.journal.configure(clock=self.clock)
+        self.config, self._drivers, self._problems = config, drivers, ()
+        self.assembly = self._assemble(config)
+        self.assembly.live.inherit(old.live)
+        self.trend.keep(set(self.assembly.live.meters))
+        changes = differences(old_config, config)
+        for change in changes:
+            self.assembly.slots.tell(Event("configuration_changed", self.clock.uptime(), {"change": change}))
+        self.assembly.start()
+        await self._servers.reconfigure(config)
+        log.info("the configuration was read again: %s", "; ".join(changes) or "nothing changed")
+        return changes or ["nothing changed"]
+
+    # -- what others see
+
+    def snapshot(self) -> Snapshot:
+        """The facts of now."""
+        config, assembly = self.config, self.assembly
+        moment = views.Moment(self.clock)
+        health = {name: worker.health() for name, worker in assembly.workers.items()}
+        stats = self.journal.stats()
+        problems = [bus.warning for bus in health.values() if bus.warning]
+        return Snapshot(
+            gateway=config.gateway.id, name=config.gateway.name, version=__version__, timezone=config.gateway.timezone,
+            language=config.status.language, taken=moment.wall, booted=moment.uptime, uptime=moment.monotonic - self._started,
+            clock=views.clock_view(self.clock),
+            journal=views.journal_view(stats, self.assembly.newest_wall or self._newest_wall, assembly.slots.pending,
+                                       assembly.slots.refused, config.gateway.commit_interval),
+            meters=views.meter_views(assembly, health, moment),
+            buses=tuple(views.bus_view(assembly, bus, moment) for bus in health.values()),
+            uplinks=tuple(
+                views.uplink_view(forwarder.stats(), receipts=bool(uplink.receipts), moment=moment)
+                for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
+            ),
+            beats=self.heart.beats(), problems=(*self._problems, *problems),
+        )  # fmt: skip
+
+    def _status_line(self) -> str:
+        snapshot = self.snapshot()
+        enabled = [meter for meter in snapshot.meters if meter.state != "disabled"]
+        answering = sum(meter.state in {"answering", "partial"} for meter in enabled)
+        waiting = sum(uplink.backlog_readings for uplink in snapshot.uplinks)
+        return f"{answering} of {len(enabled)} meters answer, {snapshot.journal.taken} readings taken, {waiting} waiting"
+
+    # -- the end
+
+    async def _close(self, servers: Any) -> None:  # noqa: ANN401 - loaded late
+        self.changes.close()
+        with contextlib.suppress(TimeoutError, ControlError):
+            async with asyncio.timeout(STOP_LIMIT):
+                await asyncio.gather(servers.stop(), self.assembly.stop(), return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.journal.close()
+        log.info("stopped")
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """What a person would call the change between two configurations, a line each."""
+    lines = []
+    before, after = {meter.id: meter for meter in old.meters}, {meter.id: meter for meter in new.meters}
+    lines += [f"meter {name} was added" for name in after if name not in before]
+    lines += [f"meter {name} was removed" for name in before if name not in after]
+    for name in (name for name in after if name in before and after[name] != before[name]):
+        was, now = before[name], after[name]
+        fields = [field for field in type(now).model_fields if getattr(was, field) != getattr(now, field)]
+        lines.append(f"meter {name}: " + ", ".join(f"{field} was {getattr(was, field)}, is {getattr(now, field)}" for field in fields))
+    for section in ("gateway", "clock", "buses", "pulses", "uplinks", "status", "journal", "drivers"):
+        if getattr(old, section) != getattr(new, section):
+            lines.append(f"{section} changed")
+    return lines

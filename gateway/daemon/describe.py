@@ -1,0 +1,87 @@
+"""How the gateway describes its meters: retained on P/meters, and as events in the journal so that history explains itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway import __version__
+from gateway.catalogue import Driver
+from gateway.config import Config, Meter
+from gateway.model import QUANTITIES, Event
+
+
+def driver_version(driver: Driver) -> str:
+    """A fingerprint of the table's text: the same table has the same version everywhere."""
+    try:
+        text = Path(driver.path).read_bytes()
+    except OSError:
+        text = repr(driver.rows).encode()
+    return hashlib.blake2b(text, digest_size=6).hexdigest()
+
+
+class Description:
+    """What is known of the meters, gathered from configuration, drivers and what the meters say of themselves."""
+
+    def __init__(self, config: Config, drivers: Mapping[str, Driver], attributes: Callable[[str], Mapping[str, object]]) -> None:
+        self._config = config
+        self._drivers = {name: _driver(driver) for name, driver in drivers.items()}
+        self._attributes = attributes
+
+    def meters(self) -> list[dict[str, Any]]:
+        """One entry a meter, pulse inputs included."""
+        entries = [self._meter(meter) for meter in self._config.meters if meter.enabled]
+        entries += [
+            _present(
+                id=pulse.id,
+                name=pulse.name,
+                pin=pulse.pin,
+                per_unit=pulse.per_unit,
+                quantities=_quantities(("pulse_count", pulse.quantity)),
+            )
+            for pulse in self._config.pulses
+        ]
+        return entries
+
+    def _meter(self, meter: Meter) -> dict[str, Any]:
+        known = {name: str(value) for name, value in self._attributes(meter.id).items()}
+        return _present(
+            id=meter.id, name=meter.name, feeds=meter.feeds, parent=meter.parent, bus=meter.bus, address=meter.address,
+            driver=meter.driver, interval=meter.interval, slow_interval=meter.slow, ct=meter.ct, vt=meter.vt, values=meter.values,
+            attributes=known or None,
+        )  # fmt: skip
+
+    def payload(self) -> bytes:
+        """The message on P/meters."""
+        message = {"gateway": self._config.gateway.id, "name": self._config.gateway.name, "timezone": self._config.gateway.timezone,
+                   "version": __version__, "drivers": self._drivers, "meters": self.meters()}  # fmt: skip
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def events(self, uptime: int, known: Iterable[str] = ()) -> list[Event]:
+        """The same as events, one a driver and one a meter; those whose text is in `known` are left out."""
+        told = set(known)
+        events = [Event("driver", uptime, {"driver": name, **entry}) for name, entry in self._drivers.items()]
+        events += [Event("meter", uptime, {"meter": entry.pop("id"), **entry}) for entry in self.meters()]
+        return [event for event in events if text_of(event) not in told]
+
+
+def text_of(event: Event) -> str:
+    """An event's content without its time, to tell whether it is news."""
+    return json.dumps([event.kind, event.fields], sort_keys=True, ensure_ascii=False)
+
+
+def _driver(driver: Driver) -> dict[str, Any]:
+    return {"maker": driver.maker, "model": driver.model, "version": driver_version(driver), "verified": driver.verified,
+            "quantities": _quantities(driver.quantities)}  # fmt: skip
+
+
+def _quantities(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    words = (QUANTITIES[name] for name in dict.fromkeys(names))
+    return {word.name: {"unit": word.unit, "kind": word.kind, **({"obis": word.obis} if word.obis else {})} for word in words}
+
+
+def _present(**fields: object) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,59 @@
+"""The page and the control socket of the daemon."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.config import Config
+from gateway.daemon.actions import DaemonActions
+from gateway.errors import ControlError
+from gateway.status.control import create_control
+from gateway.status.page import create_page
+from gateway.status.server import ControlServer, PageServer
+from gateway.status.source import Changes
+
+if TYPE_CHECKING:
+    from gateway.daemon.daemon import Daemon
+
+log = logging.getLogger(__name__)
+
+
+class Servers:
+    """Both servers; neither is a reason for the daemon to end, but another live daemon on the socket is."""
+
+    def __init__(self, daemon: Daemon, socket: Path) -> None:
+        self._daemon = daemon
+        self._page: PageServer | None = None
+        self._listen: tuple[str, int] | None = None
+        self._control = ControlServer(create_control(daemon.snapshot, DaemonActions(daemon)), socket)
+
+    async def start(self, config: Config) -> None:
+        """Open both."""
+        try:
+            await self._control.start()
+        except ControlError as error:
+            log.warning("%s; the commands of this machine cannot ask the daemon", error)
+        await self.reconfigure(config)
+
+    async def reconfigure(self, config: Config) -> None:
+        """Serve the page where the configuration says, leaving it alone if that has not changed."""
+        wanted = config.status.address if config.status.enabled else None
+        if wanted == self._listen and (self._page is None) == (wanted is None):
+            return
+        if self._page is not None:
+            await self._page.stop()
+            self._page = None
+            self._daemon.changes = Changes()  # the old one has told its listeners to go
+        self._listen = wanted
+        if wanted is not None:
+            self._page = PageServer(create_page(self._daemon), *wanted, ending=self._daemon.changes.close)
+            if await self._page.start():
+                log.info("the page is at http://%s:%d", "localhost" if wanted[0] in {"0.0.0.0", "::"} else wanted[0], self._page.port)  # noqa: S104 - a comparison
+
+    async def stop(self) -> None:
+        """Close both."""
+        if self._page is not None:
+            await self._page.stop()
+        await self._control.stop()

@@ -1,0 +1,128 @@
+"""Fills the snapshot that page, API, metrics and commands show, from what the parts know of themselves."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.catalogue import Driver
+from gateway.config import Meter, Pulse, SerialBus
+from gateway.daemon.assembly import Assembly
+from gateway.daemon.live import LiveMeter
+from gateway.field.health import BusHealth, MeterHealth
+from gateway.host.clock import Clock
+from gateway.journal import JournalStats
+from gateway.status.snapshot import BusView, ClockView, JournalView, MeterState, MeterView, UplinkView, ValueView
+from gateway.uplink import UplinkStats
+
+_BUS_STATES = {"closed": "idle", "connecting": "down", "ready": "open", "waiting": "down"}
+_JOURNAL_STATES = {"ok": "ok", "full": "full", "failing": "failed"}
+
+
+class Moment:
+    """One instant on all clocks: monotonic s, CLOCK_BOOTTIME ms, UTC ms."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.monotonic = time.monotonic()
+        self.uptime = clock.uptime()
+        self.wall = clock.wall()
+
+    def age(self, uptime: int | None) -> float | None:
+        """S since a CLOCK_BOOTTIME in ms."""
+        return None if uptime is None else max(0.0, (self.uptime - uptime) / 1000)
+
+    def wall_of(self, monotonic: float) -> int:
+        """UTC in ms of a monotonic time."""
+        return self.wall - int((self.monotonic - monotonic) * 1000)
+
+
+def meter_views(assembly: Assembly, health: dict[str, BusHealth], moment: Moment) -> tuple[MeterView, ...]:
+    """Every meter of the configuration, those that are switched off included."""
+    known = {meter.meter: meter for bus in health.values() for meter in bus.meters}
+    views = [_meter(meter, assembly, known.get(meter.id), moment) for meter in assembly.config.meters]
+    return (*views, *(_pulse(pulse, assembly.live.meters[pulse.id], moment) for pulse in assembly.config.pulses))
+
+
+def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment: Moment) -> MeterView:
+    driver = assembly.drivers.get(meter.driver)
+    live = assembly.live.meters.get(meter.id, LiveMeter())
+    state: MeterState
+    if health is None or not meter.enabled:
+        state = "disabled"
+    elif health.state == "lost":
+        state = "lost"
+    elif live.answered is None:
+        state = "starting" if live.polled is None else "lost"
+    else:
+        state = "lost" if live.missing else "partial" if live.absent else "answering"
+    return MeterView(
+        id=meter.id, label=meter.label, state=state, bus=meter.bus, address=meter.address, driver=meter.driver,
+        model=f"{driver.maker} {driver.model}" if driver else "", feeds=meter.feeds or "", parent=meter.parent or "",
+        interval=meter.interval, since=moment.wall_of(health.since) if health else None, age=moment.age(live.answered),
+        values=_values(live, driver, meter, moment), missing=live.missing, error=health.error if health else "",
+        attributes=assembly.attributes(meter.id),
+    )  # fmt: skip
+
+
+def _values(live: LiveMeter, driver: Driver | None, meter: Meter, moment: Moment) -> tuple[ValueView, ...]:
+    rows = {row.name: row for row in driver.rows if not row.attribute} if driver else {}
+    names = [*rows, *(name for name in (*live.values, *live.absent) if name not in rows)]
+    views = []
+    for name in dict.fromkeys(names):
+        last, row = live.values.get(name), rows.get(name)
+        absent = live.absent.get(name, "") or (live.missing or "")
+        if last is None and not absent and row is not None:
+            continue  # not polled yet: nothing to say
+        interval = meter.slow if row is not None and row.pace == "slow" else meter.interval
+        views.append(
+            ValueView(name, last.value if last else None, moment.age(last.uptime) if last else None, interval,
+                      row.decimals if row else None, absent, last.suspect if last else False)
+        )  # fmt: skip
+    return tuple(views)
+
+
+def _pulse(pulse: Pulse, live: LiveMeter, moment: Moment) -> MeterView:
+    values = tuple(ValueView(name, last.value, moment.age(last.uptime), suspect=last.suspect) for name, last in live.values.items())
+    state: MeterState = "starting" if live.polled is None else "lost" if live.missing else "answering"
+    return MeterView(
+        id=pulse.id, label=pulse.label, state=state, bus="", address=None, driver="", model=f"GPIO {pulse.pin}",
+        age=moment.age(live.answered), values=values, missing=live.missing,
+    )  # fmt: skip
+
+
+def bus_view(assembly: Assembly, health: BusHealth, moment: Moment) -> BusView:
+    """One bus."""
+    bus = next(entry for entry in assembly.config.buses if entry.name == health.bus)
+    counters = health.counters
+    turnaround = None if health.turn_around is None else health.turn_around * 1000
+    return BusView(
+        name=bus.name, kind=bus.type, where=bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}",
+        state=_BUS_STATES[health.state], since=moment.wall_of(health.since) if health.since else None,  # type: ignore[arg-type]
+        requests=counters.requests, timeouts=counters.timeouts, bad_frames=counters.bad_frames,
+        exceptions=sum(counters.exceptions.values()), turnaround=turnaround, load=health.load, error=health.error,
+    )  # fmt: skip
+
+
+def journal_view(stats: JournalStats, newest: int | None, pending: int, refused: int, slot: float) -> JournalView:
+    """The journal; `newest` is the wall time of its newest batch, `pending` readings wait in the open slot."""
+    salvaging = any(not progress.done for progress in stats.damaged)
+    state = "salvaging" if salvaging and stats.state == "ok" else _JOURNAL_STATES[stats.state]
+    return JournalView(
+        epoch=stats.epoch, seq=stats.seq, state=state, newest=newest, batches=stats.batches, readings=stats.readings,  # type: ignore[arg-type]
+        bytes=stats.bytes, budget=stats.budget, room_days=stats.room_days, taken=stats.taken, not_taken=stats.dropped + refused,
+        pending=pending + stats.waiting, slot=slot, error=stats.error,
+    )  # fmt: skip
+
+
+def uplink_view(stats: UplinkStats, *, receipts: bool, moment: Moment) -> UplinkView:
+    """One uplink."""
+    return UplinkView(
+        name=stats.name, where=stats.broker, state=stats.state, since=stats.since, backlog_batches=stats.backlog_batches,  # type: ignore[arg-type]
+        backlog_readings=stats.backlog_readings, backlog_oldest=stats.oldest_t0, held=stats.waiting_batches if stats.held else 0,
+        delivered=stats.delivered_batches, receipts=receipts, error=stats.last_error,
+        last_receipt=None if stats.last_receipt_age is None else moment.wall - int(stats.last_receipt_age * 1000),
+    )  # fmt: skip
+
+
+def clock_view(clock: Clock) -> ClockView:
+    """The clock."""
+    return ClockView(clock.synced, clock.trust)
