@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from math import isfinite
 from typing import Any
 
 from gateway.model import QUANTITIES
@@ -28,10 +29,10 @@ def value_json(view: ValueView) -> dict[str, Any]:
     """One value with unit, OBIS code, age and quality."""
     word = QUANTITIES.get(view.quantity)
     return {
-        "value": view.value,
+        "value": view.value if view.value is not None and isfinite(view.value) else None,
         "unit": word.unit if word else "",
         "obis": word.obis if word else "",
-        "age": view.age,
+        "age": _value(view.age),
         "interval": view.interval,
         "quality": view.quality,
         "absent": view.absent,
@@ -43,6 +44,9 @@ def _plain(thing: Any, skip: tuple[str, ...] = ()) -> dict[str, Any]:  # noqa: A
 
 
 def _value(value: Any) -> Any:  # noqa: ANN401 - a field of a dataclass becomes a JSON value
+    if isinstance(value, float):
+        # Rounded for people who read it raw; a NaN is not JSON.
+        return round(value, 6) if isfinite(value) else None
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, tuple):

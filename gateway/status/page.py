@@ -1,20 +1,245 @@
-"""The local page: read-only, no login, no external resource, no script needed."""
+"""The local page, its API and metrics: read-only, no login, no external resource, no script needed."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
+
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.status.api import as_json
+from gateway.status import render
+from gateway.status.api import as_json, meter_json
+from gateway.status.chart import POLICY, power_chart
+from gateway.status.fresh import Fresh
+from gateway.status.guard import Guard
+from gateway.status.language import Locale, choose
+from gateway.status.metrics import CONTENT_TYPE, exposition
+from gateway.status.snapshot import Snapshot
 from gateway.status.source import Source
+from gateway.status.stream import EventStream, Streams, event
+
+PAUSE = 1.0
+"""s between two updates of a page at least."""
+IDLE = 5.0
+"""s between two updates at most: ages go on, and a silent stream is a lost one."""
+EVERY = (1, 5, 60)
+"""s between two events of the API: least, default, most."""
+
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
 def create_page(source: Source) -> Starlette:
-    """The application of the page and the API."""
+    """The application of the page, the API and the metrics, fed from `source`."""
+    page = Page(source)
+    return Starlette(
+        routes=[
+            Route("/", page.overview),
+            Route("/meter/{meter}", page.meter),
+            Route("/meter/{meter}/power.svg", page.power),
+            Route("/system", page.system),
+            Route("/live/", page.live_overview),
+            Route("/live/meter/{meter}", page.live_meter),
+            Route("/live/system", page.live_system),
+            Route("/static/{name}", static),
+            Route("/healthz", page.healthz),
+            Route("/metrics", page.metrics),
+            Route("/api/v1/status", page.api_status),
+            Route("/api/v1/meters", page.api_meters),
+            Route("/api/v1/meters/{meter}", page.api_meter),
+            Route("/api/v1/events", page.api_events),
+        ],
+        middleware=[Middleware(Guard)],
+        exception_handlers={HTTPException: page.problem},
+    )
 
-    async def status(_: Request) -> Response:
-        return JSONResponse(as_json(source.snapshot()))
 
-    return Starlette(routes=[Route("/api/v1/status", status)])
+async def static(request: Request) -> Response:
+    """A file of the page's own, from memory."""
+    name = request.path_params["name"]
+    if name not in render.STATIC:
+        raise HTTPException(404)
+    kind = _TYPES[name[name.rindex(".") :]]
+    # Its address changes with its content.
+    return Response(render.STATIC[name], media_type=kind, headers={"cache-control": "public, max-age=31536000, immutable"})
+
+
+class Page:
+    """The requests of the page. Everything that takes time runs in the worker thread of `Fresh`."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._fresh = Fresh(source)
+        self._streams = Streams()
+
+    # pages
+
+    async def overview(self, request: Request) -> Response:
+        """All meters at a glance."""
+        return await self._html("overview", request)
+
+    async def meter(self, request: Request) -> Response:
+        """Every value of one meter."""
+        return await self._html("meter", request, self._meter_id(request))
+
+    async def system(self, request: Request) -> Response:
+        """Lines, store, platforms, clock."""
+        return await self._html("system", request)
+
+    async def live_overview(self, request: Request) -> Response:
+        """The overview as events."""
+        return self._live("overview", request)
+
+    async def live_meter(self, request: Request) -> Response:
+        """The page of a meter as events."""
+        return self._live("meter", request, self._meter_id(request))
+
+    async def live_system(self, request: Request) -> Response:
+        """The technical page as events."""
+        return self._live("system", request)
+
+    async def power(self, request: Request) -> Response:
+        """The last hour's active power of a meter as a picture."""
+        meter = self._meter_id(request)
+        language = self._visitor(request, "").language
+
+        def draw(now: Snapshot) -> bytes:
+            return power_chart(points, now.taken, Locale(language, now.timezone, now.taken))
+
+        points = self._source.trend.points(meter, self._fresh.snapshot().booted)
+        svg = await self._fresh.make(("power", meter, language), draw)
+        return Response(svg, media_type="image/svg+xml", headers={"content-security-policy": POLICY})
+
+    # for programs
+
+    async def healthz(self, _: Request) -> Response:
+        """200 while every part of the daemon shows signs of life, else 503 with the reasons. Meters and platforms do not count."""
+        dead = [
+            f"{beat.name}: no sign of life for {beat.age:.0f} s, {beat.limit:.0f} s are allowed"
+            for beat in self._fresh.snapshot().beats
+            if not beat.alive
+        ]
+        return JSONResponse({"status": "failing" if dead else "ok", "reasons": dead}, 503 if dead else 200)
+
+    async def metrics(self, _: Request) -> Response:
+        """Prometheus text format."""
+        return Response(await self._fresh.make("metrics", exposition), headers={"content-type": CONTENT_TYPE})
+
+    async def api_status(self, _: Request) -> Response:
+        """The whole snapshot."""
+        return _json(await self._fresh.make("status", _status))
+
+    async def api_meters(self, _: Request) -> Response:
+        """Every meter with its values."""
+        return _json(await self._fresh.make("meters", _meters))
+
+    async def api_meter(self, request: Request) -> Response:
+        """One meter with its values."""
+        meter_id = self._meter_id(request)
+
+        def make(now: Snapshot) -> str:
+            meter = now.meter(meter_id)
+            return _dumps({"taken": now.taken, "meter": meter_json(meter) if meter else None})
+
+        return _json(await self._fresh.make(("meter", meter_id), make))
+
+    async def api_events(self, request: Request) -> Response:
+        """The whole snapshot again and again: event `status`."""
+        least, default, most = EVERY
+        text = request.query_params.get("every", str(default))
+        every = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else -1
+        if not least <= every <= most:
+            return JSONResponse(
+                {"error": "every is not a number of seconds that is possible", "hint": f"write every=N, N from {least} to {most}"}, 400
+            )
+
+        async def events() -> AsyncIterator[bytes]:
+            async for _ in self._source.changes.follow(every, every):
+                yield event("status", await self._fresh.make("status", _status))
+
+        return self._stream(events())
+
+    # shared
+
+    async def problem(self, request: Request, error: Exception) -> Response:
+        """An error as a page for people, as JSON for programs."""
+        assert isinstance(error, HTTPException)
+        if request.url.path.startswith(("/api/", "/live/", "/static/")):
+            return JSONResponse({"error": error.detail, "hint": "see docs/api.md"}, error.status_code, error.headers)
+        visitor = self._visitor(request, "")
+        status = error.status_code
+        html = await self._fresh.make(
+            ("problem", status, visitor.language, visitor.asked), lambda now: render.problem(now, visitor, status)
+        )
+        return HTMLResponse(html, status, error.headers)
+
+    async def _html(self, page: str, request: Request, meter: str = "") -> Response:
+        visitor = self._visitor(request)
+
+        def make(now: Snapshot) -> str:
+            view = now.meter(meter)
+            return render.whole(render.fragment(page, now, visitor, meter), now, visitor, view.label if view else "")
+
+        html = await self._fresh.make(("whole", page, meter, visitor.language, visitor.asked), make)
+        return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
+
+    def _live(self, page: str, request: Request, meter: str = "") -> Response:
+        visitor = self._visitor(request)
+
+        def make(now: Snapshot) -> bytes:
+            # A meter may vanish from the configuration while its page is open.
+            return event("page", render.fragment(page, now, visitor, meter)) if not meter or now.meter(meter) else b""
+
+        async def events() -> AsyncIterator[bytes]:
+            async for _ in self._source.changes.follow(PAUSE, IDLE):
+                html = await self._fresh.make(("live", page, meter, visitor.language, visitor.asked), make)
+                if not html:
+                    return
+                yield html
+
+        return self._stream(events())
+
+    def _stream(self, events: AsyncIterator[bytes]) -> Response:
+        if self._streams.full:
+            return JSONResponse(
+                {"error": "too many streams are open", "hint": "close another page, or read /api/v1/status now and then"},
+                503,
+                {"retry-after": "10"},
+            )
+        return EventStream(events, self._streams)
+
+    def _visitor(self, request: Request, path: str | None = None) -> render.Visitor:
+        asked = request.query_params.get("lang")
+        now = self._fresh.snapshot()
+        language = choose(asked, request.headers.get("accept-language", ""), now.language)
+        if path is None:
+            path = request.url.path
+        # A page's stream always names the language; whether its links should is said beside it.
+        keep = request.query_params.get("keep") == "1" if path.startswith("/live/") else asked == language
+        return render.Visitor(language, path, asked=keep)
+
+    def _meter_id(self, request: Request) -> str:
+        name: str = request.path_params["meter"]
+        if self._fresh.snapshot().meter(name) is None:
+            raise HTTPException(404, "there is no such meter")
+        return name
+
+
+def _status(now: Snapshot) -> str:
+    return _dumps(as_json(now))
+
+
+def _meters(now: Snapshot) -> str:
+    return _dumps({"taken": now.taken, "meters": [meter_json(meter) for meter in now.meters]})
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _json(text: str) -> Response:
+    return Response(text, media_type="application/json")

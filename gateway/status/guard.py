@@ -1,0 +1,84 @@
+"""What every answer of the page carries, and what no request may do. Pure ASGI, outside of every route."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse, Response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""A response may set its own value of these (the chart, static files); otherwise it gets them."""
+METHODS = ("GET", "HEAD")
+MAX_QUERY = 2048
+"""Bytes after the question mark."""
+
+
+class Guard:
+    """Lets reading requests through, refuses everything else, adds the security headers to whatever goes out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            return
+        begun = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                present = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *((name.encode(), value.encode()) for name, value in HEADERS.items() if name.encode() not in present),
+                ]
+            await send(message)
+
+        refusal = _refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, guarded)
+            return
+        try:
+            await self._app(scope, receive, guarded)
+        except Exception:
+            if begun:
+                raise
+            log.exception("the page cannot answer %s %r", scope["method"], scope["path"])
+            await JSONResponse({"error": "the gateway met an error of its own", "hint": "its log says more"}, 500)(scope, receive, guarded)
+
+
+def _refusal(scope: Scope) -> Response | None:
+    if scope["method"] not in METHODS:
+        return _refuse(405, "this page can only be read", {"allow": ", ".join(METHODS)})
+    headers = dict(scope["headers"])
+    if headers.get(b"content-length", b"0").strip() not in {b"0", b""} or b"transfer-encoding" in headers:
+        # The body is never read: the connection cannot go on after it.
+        return _refuse(400, "a reading request carries no body", {})
+    if len(scope["query_string"]) > MAX_QUERY:
+        return _refuse(414, f"the query has more than {MAX_QUERY} bytes", {})
+    return None
+
+
+def _refuse(status: int, error: str, headers: dict[str, str]) -> Response:
+    return JSONResponse(
+        {"error": error, "hint": "GET without a body is all that is needed: see docs/api.md"}, status, {**headers, "connection": "close"}
+    )

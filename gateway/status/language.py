@@ -1,0 +1,151 @@
+"""Turkish and English: which one a visitor gets, and how numbers, times and spans are written in it."""
+
+from __future__ import annotations
+
+import gettext
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+LANGUAGES = {"tr": "Türkçe", "en": "English"}
+DOMAIN = "submeter"
+LOCALES = Path(__file__).parent / "locale"
+
+_MARKS = {"tr": (".", ","), "en": (",", ".")}  # thousands, decimal
+_DATES = {"tr": "%d.%m.%Y", "en": "%Y-%m-%d"}
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+# The Turkish ablative goes by the last word of the spoken number: on dörtten, on altıdan, kırktan.
+_FROM_UNIT = ("", "den", "den", "ten", "ten", "ten", "dan", "den", "den", "dan")
+_FROM_TENS = {0: "dan", 10: "dan", 20: "den", 30: "dan", 40: "tan", 50: "den"}
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def translation(language: str) -> gettext.NullTranslations:
+    """The catalogue of a language. English is what the source says."""
+    if language == "en":
+        return gettext.NullTranslations()
+    return gettext.translation(DOMAIN, LOCALES, [language])
+
+
+def choose(query: str | None, accept: str, default: str) -> str:
+    """The language of a visitor: ?lang=, else the best of Accept-Language, else the gateway's own."""
+    if query in LANGUAGES:
+        return str(query)
+    best, weight = default, 0.0
+    for part in accept[:500].split(","):
+        tag, _, parameter = part.strip().partition(";")
+        # Language tags are ASCII; casefold there is safe also for the Turkish I.
+        name = tag.strip()[:2].casefold()
+        q = _quality(parameter)
+        if name in LANGUAGES and q > weight:
+            best, weight = name, q
+    return best
+
+
+def _quality(parameter: str) -> float:
+    name, _, value = parameter.partition("=")
+    if name.strip() != "q":
+        return 1.0
+    try:
+        return min(max(float(value), 0.0), 1.0)
+    except ValueError:
+        return 0.0
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+class Locale:
+    """Writes for one visitor: `language`, the gateway's time zone, and `now` (ms) to tell today from other days."""
+
+    def __init__(self, language: str, timezone: str, now: int) -> None:
+        self.language = language
+        self._zone = _zone(timezone)
+        self._now = now
+        self.gettext = translation(language).gettext
+        self.ngettext = translation(language).ngettext
+
+    def number(self, value: float, decimals: int | None = None) -> str:
+        """1.234,5 or 1,234.5; without `decimals`, as many as a reader can use."""
+        if decimals is None:
+            decimals = 3 if abs(value) < 10 else 2 if abs(value) < 10_000 else 1  # noqa: PLR2004 - four significant digits or so
+        thousands, point = _MARKS[self.language]
+        text = f"{abs(value):,.{max(decimals, 0)}f}"
+        text = text.replace(",", " ").replace(".", point).replace(" ", thousands)
+        negative = value < 0 and any(digit in text for digit in "123456789")
+        return f"−{text}" if negative else text
+
+    def whole(self, value: float) -> str:
+        """A count."""
+        return self.number(value, 0)
+
+    def percent(self, part: float, decimals: int = 0) -> str:
+        """A part of 1: %61 or 61%."""
+        text = self.number(part * 100, decimals)
+        return f"%{text}" if self.language == "tr" else f"{text}%"
+
+    def size(self, count: int) -> str:
+        """Bytes in the largest fitting unit."""
+        value, unit = float(count), "B"
+        for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 - the last one is used after the loop
+            if value < 1000:  # noqa: PLR2004 - decimal units, as on the card's label
+                break
+            value /= 1000
+        return f"{self.number(value, 0 if unit == 'B' else 1)} {unit}"
+
+    def _local(self, ms: int) -> datetime:
+        # A broken clock may say anything: a page must still come.
+        try:
+            return datetime.fromtimestamp(ms / 1000, self._zone)
+        except (ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(0, self._zone)
+
+    def clock(self, ms: int) -> str:
+        """14:02:31, with the date when it is not today's."""
+        return self._moment(ms, "%H:%M:%S")
+
+    def moment(self, ms: int) -> str:
+        """14:02, with the date when it is not today's."""
+        return self._moment(ms, "%H:%M")
+
+    def _moment(self, ms: int, pattern: str) -> str:
+        then = self._local(ms)
+        today = then.date() == self._local(self._now).date()
+        return then.strftime(pattern if today else f"{_DATES[self.language]} {pattern}")
+
+    def since(self, ms: int) -> str:
+        """How long already: since 14:02 / 14:02'den beri."""
+        text = self.moment(ms)
+        if self.language != "tr":
+            return self.gettext("since %(time)s") % {"time": text}
+        then = self._local(ms)
+        spoken = then.minute or then.hour
+        suffix = _FROM_UNIT[spoken % 10] or _FROM_TENS[spoken]
+        return f"{text}'{suffix} beri"
+
+    def span(self, seconds: float) -> str:
+        """A span in its largest useful unit: 8 s, 12 min, 5 h, 3 days."""
+        _, ngettext = self.gettext, self.ngettext
+        if seconds < _MINUTE:
+            return _("%(n)s s") % {"n": self.whole(int(seconds))}
+        if seconds < _HOUR:
+            return _("%(n)s min") % {"n": self.whole(seconds // _MINUTE)}
+        if seconds < 2 * _DAY:
+            return _("%(n)s h") % {"n": self.whole(seconds // _HOUR)}
+        days = int(seconds // _DAY)
+        return ngettext("%(n)s day", "%(n)s days", days) % {"n": self.whole(days)}
+
+    def ago(self, seconds: float | None) -> str:
+        """3 s ago, or never."""
+        _ = self.gettext
+        if seconds is None:
+            return _("never")
+        if seconds < 1:
+            return _("just now")
+        return _("%(span)s ago") % {"span": self.span(seconds)}
