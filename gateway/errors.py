@@ -16,6 +16,7 @@ GatewayError
 ├─ UplinkError          the broker or the platform; the journal keeps everything
 │  ├─ LinkDown          not connected: retried with back-off
 │  └─ LinkRefused       the broker said no (credentials, ACL, TLS): retried slowly
+│     └─ LinkTaken      somebody else uses our client id: retried slowly, said loudly
 ├─ WireError            a message that is not what the contract says: counted and ignored
 └─ ControlError         the daemon is not running, or its socket may not be used
 """
@@ -123,6 +124,10 @@ class LinkDown(UplinkError):
 
 class LinkRefused(UplinkError):
     """The broker was reached and said no."""
+
+
+class LinkTaken(LinkRefused):
+    """The broker gave our session to another client with the same id."""
 
 
 class WireError(GatewayError):

@@ -1,10 +1,23 @@
 """The contract with the platform: batch ⇄ bytes, receipts, commands, topics. Pure."""
 
-from gateway.wire.batch import MAX_MESSAGE, MAX_PLAIN, SCHEMA, Batch, compress, decode, decompress, digest, encode, split, with_header
+from gateway.wire.batch import (
+    MAX_MESSAGE,
+    MAX_PLAIN,
+    SCHEMA,
+    Batch,
+    compress,
+    decode,
+    decompress,
+    digest,
+    encode,
+    peek_gateway,
+    split,
+    with_header,
+)
 from gateway.wire.messages import Receipt, Replay, Reply, State, parse, schemas
 from gateway.wire.topics import Topics
 
 __all__ = [
     "MAX_MESSAGE", "MAX_PLAIN", "SCHEMA", "Batch", "Receipt", "Replay", "Reply", "State", "Topics",
-    "compress", "decode", "decompress", "digest", "encode", "parse", "schemas", "split", "with_header",
+    "compress", "decode", "decompress", "digest", "encode", "parse", "peek_gateway", "schemas", "split", "with_header",
 ]  # fmt: skip

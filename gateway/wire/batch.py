@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -209,7 +210,11 @@ def _readings(message: BatchMessage) -> Iterator[Reading]:
         for row, meter in enumerate(table.meter):
             reasons = message.absent.get(meter, {})
             values = {name: column[row] for name, column in table.values.items()}
-            absent = {name: reasons.get(name, "not_available") if isinstance(reasons, dict) else reasons for name, value in values.items() if value is None}
+            absent = {
+                name: reasons.get(name, "not_available") if isinstance(reasons, dict) else reasons
+                for name, value in values.items()
+                if value is None
+            }
             suspect = tuple(name for name in message.suspect.get(meter, ()) if name in values)
             yield Reading(meter, message.uptime + table.dt[row], {n: v for n, v in values.items() if v is not None}, absent, "", suspect)
     for meter, reason in message.absent.items():
@@ -217,15 +222,38 @@ def _readings(message: BatchMessage) -> Iterator[Reading]:
             yield Reading(meter, message.uptime, missing=reason)
 
 
-def with_header(plain: bytes, *, gateway: str | None = None, t0: int | None = None, clock: ClockState | None = None) -> bytes:
-    """The same batch under another gateway id, or with its wall time repaired; the body's bytes stay as they are."""
-    message = json.loads(plain)
-    if gateway is not None:
-        message["gateway"] = gateway
-    if t0 is not None:
-        message["t0"] = t0
-    if clock is not None:
-        message["clock"] = clock
+_GATEWAY = re.compile(rb'^\{"schema":"submeter/1","gateway":"([a-z0-9-]{1,32})"')
+
+
+def peek_gateway(body: bytes) -> str | None:
+    """The gateway id in a message that `encode` wrote, without unpacking all of it; None when it does not stand there."""
+    try:
+        head = body[:80] if body[:1] == b"{" else zlib.decompressobj().decompress(body[:256], 80)
+    except zlib.error:
+        return None
+    found = _GATEWAY.match(head)
+    return found[1].decode() if found else None
+
+
+def with_header(
+    plain: bytes,
+    *,
+    gateway: str | None = None,
+    epoch: str | None = None,
+    t0: int | None = None,
+    clock: ClockState | None = None,
+    events: Sequence[dict[str, Any]] = (),
+) -> bytes:
+    """The same batch under another identity or with its wall time repaired, `events` put before its own. Raises WireError."""
+    changes = {"gateway": gateway, "epoch": epoch, "t0": t0, "clock": clock}
+    try:
+        message = json.loads(plain)
+        message.update({key: value for key, value in changes.items() if value is not None})
+        if events:
+            message["events"] = [*events, *message.get("events", ())]
+    except (ValueError, RecursionError, AttributeError, TypeError) as error:
+        msg = "the message is not a JSON object"
+        raise WireError(msg) from error
     return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -268,6 +296,8 @@ def _halves(draft: Draft) -> tuple[Draft, Draft]:
         low, high = cut(draft.readings)
         return Draft(low, draft.events, [], draft.keep), Draft(high, [], draft.intervals, draft.keep)
     low_events, high_events = cut([*draft.events, *draft.intervals])
-    first = Draft(draft.readings, [e for e in low_events if isinstance(e, Event)], [i for i in low_events if isinstance(i, Interval)], draft.keep)
+    first = Draft(
+        draft.readings, [e for e in low_events if isinstance(e, Event)], [i for i in low_events if isinstance(i, Interval)], draft.keep
+    )
     second = Draft([], [e for e in high_events if isinstance(e, Event)], [i for i in high_events if isinstance(i, Interval)], draft.keep)
     return first, second

@@ -99,5 +99,8 @@ def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schemas of every message, by file name: docs/wire/ is made from them."""
     from gateway.wire.batch import BatchMessage  # noqa: PLC0415 - only the docs need it here
 
-    models = {"batch": BatchMessage, "receipt": Receipt, "replay": Replay, "reply": Reply, "state": State}
-    return {name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)} for name, model in models.items()}
+    models: dict[str, type[BaseModel]] = {"batch": BatchMessage, "receipt": Receipt, "replay": Replay, "reply": Reply, "state": State}
+    return {
+        name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)}
+        for name, model in models.items()
+    }

@@ -1,0 +1,57 @@
+"""How fast, and when: a token bucket for the backlog, a random start after an outage, a fixed offset for live batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from zlib import crc32
+
+LONG_OUTAGE = 300.0
+"""Seconds after which gateways that come back together would flood the platform."""
+LIVE_OFFSET = 2.0
+"""Seconds over which the gateways of a fleet spread their live batches."""
+_BURST = 0.2
+"""Seconds' worth of tokens that may be used at once: ten wake-ups a second, not one per batch."""
+
+
+class TokenBucket:
+    """At most `rate` tokens a second; a rate of 0 means no limit. Times are monotonic seconds."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._most = max(1.0, rate * _BURST)
+        self._tokens = self._most
+        self._at = now
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+
+    def take(self, now: float) -> bool:
+        """Take one token if there is one."""
+        if not self._rate:
+            return True
+        self._fill(now)
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def wait(self, now: float) -> float:
+        """Seconds until it is worth asking again."""
+        if not self._rate:
+            return 0.0
+        self._fill(now)
+        if self._tokens >= 1.0:
+            return 0.0
+        return (max(1.0, math.ceil(self._most / 2)) - self._tokens) / self._rate
+
+
+def live_offset(gateway: str, spread: float) -> float:
+    """Seconds by which this gateway's live batches wait: always the same for one id, none when `spread` is 0."""
+    return LIVE_OFFSET * (crc32(gateway.encode()) / 2**32) if spread else 0.0
+
+
+def start_delay(outage: float, spread: float, random: Callable[[], float]) -> float:
+    """Seconds to wait with the backlog after an outage of `outage` seconds; `random` gives 0 ≤ x < 1."""
+    return random() * spread if outage > LONG_OUTAGE else 0.0

@@ -1,0 +1,45 @@
+"""Patience with a broker or platform that does not answer: one batch as a probe, then ever more seldom."""
+
+from __future__ import annotations
+
+from math import inf
+
+FIRST = 30.0
+LONGEST = 300.0
+
+
+class Probe:
+    """Due `first` seconds after the last progress, then twice as long after each try, up to LONGEST. Monotonic seconds."""
+
+    def __init__(self, first: float = FIRST) -> None:
+        self._first = first
+        self._wait = first
+        self.at = inf
+
+    @property
+    def running(self) -> bool:
+        """Something is waited for."""
+        return self.at < inf
+
+    def expect(self, now: float) -> None:
+        """Something is on its way: patience begins, unless it runs already."""
+        if not self.running:
+            self.at = now + self._wait
+
+    def progress(self, now: float, *, waiting: bool) -> None:
+        """An answer came; `waiting` says whether more is expected."""
+        self._wait = self._first
+        self.at = now + self._wait if waiting else inf
+
+    def soon(self, now: float, delay: float) -> None:
+        """There is reason to hope: try after `delay` rather than later."""
+        self.at = min(self.at, now + delay) if self.running else self.at
+
+    def due(self, now: float) -> bool:
+        """Time for a try."""
+        return now >= self.at
+
+    def tried(self, now: float) -> None:
+        """The probe is out."""
+        self._wait = min(2.0 * self._wait, max(LONGEST, self._first))
+        self.at = now + self._wait

@@ -1,0 +1,70 @@
+"""Who has what: a receipt settles only what this process has sent, and a batch only when every named consumer has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.model import Ranges
+from gateway.wire import Receipt
+
+MAX_CONFLICTS = 1000
+"""Conflicts that are remembered; a receipt that names more than these says nothing new."""
+
+
+def both(one: Ranges, other: Ranges) -> Ranges:
+    """The numbers that are in both sets."""
+    common = Ranges()
+    for first, last in one:
+        common.update(other.within(first, last))
+    return common
+
+
+class Ledger:
+    """Per epoch as it stands on the wire: sent by this process, held by each consumer, delivered."""
+
+    def __init__(self, consumers: Iterable[str]) -> None:
+        self.consumers = tuple(dict.fromkeys(consumers))
+        self._sent: dict[str, Ranges] = {}
+        self._held: dict[tuple[str, str], Ranges] = {}
+        self._delivered: dict[str, Ranges] = {}
+
+    def sent(self, epoch: str, seq: int) -> None:
+        """A batch was handed over under this identity."""
+        self._sent.setdefault(epoch, Ranges()).add(seq)
+
+    def was_sent(self, epoch: str, seq: int) -> bool:
+        """Whether this process handed it over."""
+        return seq in self._sent.get(epoch, ())
+
+    def is_delivered(self, epoch: str, seq: int) -> bool:
+        """Whether it needs no sending."""
+        return seq in self._delivered.get(epoch, ())
+
+    def deliver(self, epoch: str, delivered: Ranges) -> Ranges:
+        """Mark as delivered; what of it is new."""
+        known = self._delivered.setdefault(epoch, Ranges())
+        new = Ranges()
+        for first, last in delivered:
+            new.update(known.gaps(first, last))
+        known.update(new)
+        return new
+
+    def receipt(self, consumer: str, receipt: Receipt) -> Ranges:
+        """What this receipt makes delivered for the first time. Raises WireError for ranges that run backwards."""
+        covered = receipt.covers(1)
+        for seq in receipt.conflicts or ():
+            covered.discard(seq)
+        sent = self._sent.get(receipt.epoch)
+        if sent is None or consumer not in self.consumers:
+            return Ranges()
+        self._held.setdefault((consumer, receipt.epoch), Ranges()).update(both(covered, sent))
+        everywhere = self._held[consumer, receipt.epoch]
+        for other in self.consumers:
+            everywhere = both(everywhere, self._held.get((other, receipt.epoch), Ranges()))
+        return self.deliver(receipt.epoch, everywhere)
+
+    def forget(self, epoch: str, seq: int) -> None:
+        """It counts as not sent and not delivered: another batch bears this number at the platform."""
+        for ranges in (self._sent.get(epoch), self._delivered.get(epoch), *(self._held.get((c, epoch)) for c in self.consumers)):
+            if ranges is not None:
+                ranges.discard(seq)

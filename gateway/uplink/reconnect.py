@@ -1,0 +1,127 @@
+"""When to try the broker again, as an object with named states. Says once that it is lost and once that it is back."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from enum import Enum
+
+from gateway.errors import LinkRefused, LinkTaken, UplinkError
+
+log = logging.getLogger(__name__)
+
+QUICK = (0.5, 4.0)
+"""First and longest wait in seconds while the broker cannot be reached: it must be noticed within 5 s of its return."""
+UNSTEADY = (1.0, 60.0)
+"""After connections that end right after they began."""
+REFUSED = (30.0, 300.0)
+"""After a refusal: somebody has to change something first."""
+SHORT_LIFE = 10.0
+"""Seconds; a connection that ends sooner is unsteady."""
+TAKEN_FORGOTTEN = 600.0
+"""Seconds without another take-over after which it is held for settled."""
+_SUSPICIOUS = 3
+
+
+class LinkState(Enum):
+    """Where the link to the broker stands."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    WAITING = "waiting"
+    REFUSED = "refused"
+    TAKEN = "taken over"
+    STOPPED = "stopped"
+
+
+class Reconnect:
+    """State of one link and the wait before the next attempt, with jitter so that a fleet does not march in step."""
+
+    def __init__(
+        self, name: str, broker: str, *, chance: Callable[[], float] = random.random, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name = name
+        self._broker = broker
+        self._chance = chance
+        self._monotonic = monotonic
+        self.state = LinkState.IDLE
+        self.error: UplinkError | None = None
+        self.since = monotonic()
+        self.lost_at: float | None = None
+        self._failures = 0
+        self._short_lives = 0
+        self._taken = 0
+        self._told: type[UplinkError] | None = None
+
+    def _enter(self, state: LinkState) -> None:
+        if state is not self.state:
+            self.state = state
+            self.since = self._monotonic()
+
+    def connecting(self) -> None:
+        """An attempt begins; the page goes on to show why the last one failed."""
+        if self.state is LinkState.IDLE:
+            self._enter(LinkState.CONNECTING)
+
+    def connected(self, protocol: str) -> None:
+        """The broker accepted us."""
+        back = self._told is not None
+        self._told = None
+        self._failures = 0
+        self.error = None
+        self._enter(LinkState.CONNECTED)
+        # A link that flaps every second is one trouble, not one line in the log per second.
+        if self._short_lives < _SUSPICIOUS:
+            log.info("uplink %s: %s %s, MQTT %s", self._name, "back at" if back else "connected to", self._broker, protocol)
+
+    def failed(self, error: UplinkError) -> float:
+        """An attempt did not succeed: seconds until the next."""
+        self._failures += 1
+        self._tell(error)
+        if isinstance(error, LinkRefused):
+            self._enter(LinkState.TAKEN if isinstance(error, LinkTaken) else LinkState.REFUSED)
+            return self._wait(REFUSED, self._failures)
+        self._enter(LinkState.WAITING)
+        return self._wait(QUICK, self._failures)
+
+    def lost(self, error: UplinkError) -> float:
+        """A connection ended: seconds until the next attempt."""
+        lived = self._monotonic() - self.since
+        self.lost_at = self._monotonic()
+        if isinstance(error, LinkTaken):
+            self._taken = self._taken + 1 if lived < TAKEN_FORGOTTEN else 1
+            self._tell(error)
+            self._enter(LinkState.TAKEN)
+            return self._wait(REFUSED, self._taken)
+        self._short_lives = self._short_lives + 1 if lived < SHORT_LIFE else 0
+        if self._short_lives >= _SUSPICIOUS:
+            error = LinkTaken(
+                f"the broker ends the connection right after accepting it ({error.message})",
+                hint="make sure that no other gateway uses the same gateway id and uplink name; look into the broker's log",
+            )
+        self._tell(error)
+        self._enter(LinkState.WAITING)
+        return self._wait(UNSTEADY, self._short_lives) if self._short_lives else self._wait(QUICK, 1)
+
+    def steady(self) -> None:
+        """The connection has lived long enough to be trusted."""
+        if self._short_lives and self.state is LinkState.CONNECTED and self._monotonic() - self.since >= SHORT_LIFE:
+            self._short_lives = 0
+
+    def stopped(self) -> None:
+        """No further attempt."""
+        self._enter(LinkState.STOPPED)
+
+    def _wait(self, bounds: tuple[float, float], failures: int) -> float:
+        first, longest = bounds
+        return min(longest, first * 2.0 ** min(failures - 1, 16)) * (0.5 + 0.5 * self._chance())
+
+    def _tell(self, error: UplinkError) -> None:
+        self.error = error
+        # Once per kind of trouble: "cannot be reached" for a week is one line, "not authorised" after it is news.
+        if self._told is not type(error):
+            self._told = type(error)
+            log.warning("uplink %s: %s: %s; readings wait in the journal", self._name, self._broker, error)

@@ -1,0 +1,102 @@
+"""The platform asks for batches again: what is there is sent, what is gone is explained. Rate-limited."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+
+from gateway.errors import WireError
+from gateway.model import Sealed
+from gateway.uplink.outbox import Outbox
+from gateway.uplink.pace import TokenBucket
+from gateway.wire import Replay, Reply, parse
+
+MAX_PENDING = 8
+COMMANDS_PER_SECOND = 5.0
+MAX_GONE = 100
+"""Explained ranges in one reply."""
+CHUNK = 50
+
+
+@dataclass(slots=True)
+class _Job:
+    command: Replay
+    next: int
+    sent: int = 0
+    rows: deque[Sealed] = field(default_factory=deque)
+
+
+class Replays:
+    """Commands in the order of arrival, one at a time."""
+
+    def __init__(self, outbox: Outbox, now: float) -> None:
+        self._outbox = outbox
+        self._bucket = TokenBucket(COMMANDS_PER_SECOND, now)
+        self._jobs: deque[_Job] = deque()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def clear(self) -> None:
+        """The connection is gone: the platform will ask again."""
+        self._jobs.clear()
+
+    def command(self, payload: bytes, now: float) -> Reply | None:
+        """Accept a command, or the reply that says why not; None also when too many come to answer each. Raises WireError."""
+        if not self._bucket.take(now):
+            msg = "replay commands come faster than they are answered"
+            raise WireError(msg)
+        try:
+            command = parse(Replay, payload)
+        except WireError as error:
+            asked = _id_of(payload)
+            if asked is None:
+                raise
+            return Reply(id=asked, ok=False, error=error.message[:500])
+        if command.from_ > command.to:
+            return Reply(
+                id=command.id, ok=False, epoch=command.epoch, error=f"the range runs backwards: from {command.from_} to {command.to}"
+            )
+        if len(self._jobs) >= MAX_PENDING:
+            return Reply(id=command.id, ok=False, epoch=command.epoch, error=f"busy: {MAX_PENDING} replays are waiting; ask again later")
+        self._jobs.append(_Job(command, command.from_))
+        return None
+
+    def take(self) -> Sealed | None:
+        """The next batch to send again."""
+        if not self._jobs or not self._jobs[0].rows:
+            return None
+        job = self._jobs[0]
+        job.sent += 1
+        return job.rows.popleft()
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` has something."""
+        return bool(self._jobs and self._jobs[0].rows)
+
+    async def work(self) -> Reply | None:
+        """Read ahead for the current command; its reply when it is done. Raises whatever the journal raises."""
+        if not self._jobs or self._jobs[0].rows:
+            return None
+        job = self._jobs[0]
+        wanted = job.command
+        rows = await self._outbox.find(wanted.epoch, job.next, wanted.to, CHUNK) if job.next <= wanted.to else ()
+        if rows:
+            job.rows.extend(rows)
+            job.next = rows[-1].seq + 1
+            return None
+        gone = list(await self._outbox.explain(wanted.epoch, wanted.from_, wanted.to))
+        if self._jobs and self._jobs[0] is job:
+            self._jobs.popleft()
+        return Reply(id=wanted.id, ok=True, epoch=wanted.epoch, sent=job.sent, gone=[(a, b, why) for a, b, why in gone[:MAX_GONE]])
+
+
+def _id_of(payload: bytes) -> str | None:
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    asked = found.get("id") if isinstance(found, dict) else None
+    return asked if isinstance(asked, str) and 1 <= len(asked) <= 64 and asked.isprintable() else None  # noqa: PLR2004 - as in Replay

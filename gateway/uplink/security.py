@@ -1,0 +1,72 @@
+"""TLS and credentials of an uplink; files are read at every connection, so a renewed certificate needs no restart."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from pathlib import Path
+
+from gateway.config.schema import Uplink
+from gateway.errors import LinkDown, LinkRefused, UplinkError
+
+_NOT_YET_VALID, _EXPIRED = 9, 10
+"""X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether an address cannot leave this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def tls_context(config: Uplink) -> ssl.SSLContext:
+    """TLS 1.2 or newer with certificate and name check. Raises LinkRefused for files that cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=config.ca)
+    except (OSError, ssl.SSLError) as error:
+        msg = f"the CA file {config.ca} cannot be used: {_reason(error)}"
+        raise LinkRefused(msg, hint="write a readable PEM file with the CA's certificate in ca") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if config.cert and config.key:
+        try:
+            context.load_cert_chain(config.cert, config.key, password="")  # noqa: S106 - an encrypted key must fail, not ask the terminal
+        except (OSError, ssl.SSLError) as error:
+            msg = f"the client certificate {config.cert} with its key {config.key} cannot be used: {_reason(error)}"
+            raise LinkRefused(
+                msg, hint="write readable PEM files that belong together in cert and key; the key without a passphrase"
+            ) from error
+    return context
+
+
+def password(config: Uplink) -> str | None:
+    """The first line of the password file. Raises LinkRefused."""
+    if config.password_file is None:
+        return None
+    try:
+        return (Path(config.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"the password file {config.password_file} cannot be read: {_reason(error)}"
+        raise LinkRefused(msg, hint="make it readable for the user of the service; one line, UTF-8") from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def tls_error(error: ssl.SSLError, host: str, *, clock_synced: bool) -> UplinkError:
+    """What a failed handshake means for the person who has to mend it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in {_NOT_YET_VALID, _EXPIRED} and not clock_synced:
+            return LinkDown(
+                f"the certificate of {host} is not valid at this machine's time ({error.verify_message})",
+                hint="the clock is not synchronised yet; tried again until it is",
+            )
+        return LinkRefused(
+            f"the certificate of {host} is not accepted: {error.verify_message}",
+            hint="check ca, the host name in url, and the broker's certificate",
+        )
+    return LinkRefused(
+        f"TLS with {host} failed: {_reason(error)}", hint="check that the port speaks TLS, and cert and key if the broker asks for them"
+    )

@@ -1,0 +1,107 @@
+"""Where the next batch comes from: live ones first, then what must go again, the backlog oldest first, rows of damaged files."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from gateway.model import Sealed
+from gateway.uplink.outbox import Outbox
+
+CHUNK = 200
+"""Batches read from the journal at a time."""
+MAX_LIVE = 100
+"""Live batches that wait for room; beyond that they are backlog like any other."""
+SALVAGE_EVERY = 2.0
+"""Seconds between looks for rows of damaged files when there was nothing new."""
+
+
+class Sources:
+    """Queues of one connection; everything in them is in the journal too and may be forgotten at any time."""
+
+    def __init__(self, uplink: str, outbox: Outbox, skip: Callable[[Sealed], bool]) -> None:
+        self._uplink = uplink
+        self._outbox = outbox
+        self._skip = skip
+        self._live: deque[tuple[float, Sealed]] = deque()
+        self._chunk: deque[Sealed] = deque()
+        self.again: deque[Sealed] = deque()
+        self._epoch = ""
+        self._cursor = 0
+        self._until = 0
+        self._salvage_at = 0.0
+
+    def begin(self) -> None:
+        """A new connection: the backlog is everything up to now, what is committed from here on is live."""
+        self.again.clear()
+        self._live.clear()
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Read the backlog from its beginning again."""
+        self._chunk.clear()
+        self._cursor = 0
+        self._salvage_at = 0.0
+        self._epoch, self._until = self._outbox.newest
+
+    def committed(self, sealed: Sealed, at: float) -> None:
+        """A live batch, to be sent at monotonic time `at`."""
+        if sealed.epoch != self._epoch or len(self._live) >= MAX_LIVE:
+            # A new epoch may count in a new file; a full queue means that live batches are not so live any more.
+            self._live.clear()
+            self.rewind()
+            self._epoch = sealed.epoch
+        if sealed.seq > self._until:
+            self._live.append((at, sealed))
+
+    @property
+    def live(self) -> int:
+        """How many live batches wait."""
+        return len(self._live)
+
+    @property
+    def live_at(self) -> float | None:
+        """When the next live batch is due."""
+        return self._live[0][0] if self._live else None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something beside live batches to send right now."""
+        return bool(self.again or self._chunk)
+
+    @property
+    def low(self) -> bool:
+        """Time to read ahead."""
+        return len(self._chunk) < CHUNK // 2 and self._cursor < self._until
+
+    def take_live(self, now: float) -> Sealed | None:
+        """The next live batch that is due."""
+        while self._live and self._live[0][0] <= now:
+            sealed = self._live.popleft()[1]
+            if not self._skip(sealed):
+                return sealed
+        return None
+
+    def take_waiting(self) -> Sealed | None:
+        """The next batch beside the live ones."""
+        for queue in (self.again, self._chunk):
+            while queue:
+                sealed = queue.popleft()
+                if queue is self.again or not self._skip(sealed):
+                    return sealed
+        return None
+
+    async def refill(self, now: float) -> None:
+        """Read ahead of the backlog. Raises whatever the journal raises."""
+        if self.low:
+            cursor = self._cursor
+            rows = await self._outbox.unsettled(self._uplink, after=cursor, limit=CHUNK)
+            if cursor != self._cursor:
+                return  # rewound meanwhile
+            self._chunk += [row for row in rows if row.seq <= self._until and not self._skip(row)]
+            self._cursor = min(rows[-1].seq, self._until) if rows else self._until
+        elif not self._chunk and self._cursor >= self._until and now >= self._salvage_at:
+            rows = await self._outbox.salvaged(self._uplink, limit=CHUNK)
+            found = [row for row in rows if not self._skip(row)]
+            self._chunk += found
+            self._salvage_at = now + SALVAGE_EVERY * (not found)

@@ -1,0 +1,60 @@
+"""What an uplink tells about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkStats:
+    """A snapshot. Ages in seconds, `since` and `oldest_t0` UTC in ms; counters since the daemon started.
+
+    `state` is a value of LinkState. `waiting_batches` have not been sent; `unconfirmed` were sent and await PUBACK or
+    receipt; `held` wait for the clock. `receipts` tells whether the platform's receipts decide what is delivered.
+    """
+
+    name: str
+    broker: str
+    state: str
+    since: int
+    protocol: str
+    backlog_batches: int
+    backlog_readings: int
+    oldest_t0: int | None
+    waiting_batches: int
+    unconfirmed: int
+    held: int
+    sent_batches: int
+    resent_batches: int
+    delivered_batches: int
+    delivered_readings: int
+    replayed_batches: int
+    conflicts: int
+    refused: int
+    ignored_messages: int
+    last_receipt_age: float | None
+    last_delivery_age: float | None
+    last_error: str
+    receipts: bool
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection right now."""
+        return self.state == "connected"
+
+    @property
+    def sentence(self) -> str:
+        """How it is, in words for a person."""
+        head = f"Connected to {self.broker} (MQTT {self.protocol})" if self.connected else f"Not connected to {self.broker} ({self.state})"
+        parts = [head]
+        if self.backlog_readings:
+            since = f" since {datetime.fromtimestamp(self.oldest_t0 / 1000, UTC):%Y-%m-%d %H:%M} UTC" if self.oldest_t0 else ""
+            parts.append(f"{self.backlog_readings} readings wait{since}")
+        else:
+            parts.append("nothing waits")
+        if self.held:
+            parts.append(f"{self.held} batches are held until the clock is right")
+        if self.last_error:
+            parts.append(self.last_error)
+        return "; ".join(parts) + "."
