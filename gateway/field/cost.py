@@ -14,7 +14,7 @@ TURN_AROUND = 0.02
 """First guess of a meter's turn-around in s."""
 
 FIXED_GAP_ABOVE = 19200
-"""Baud; Modbus over serial line V1.02, 2.5.1.1: above it t3.5 is 1.75 ms."""
+"""Baud; Modbus over serial line V1.02, 2.5.1.1: up to it t3.5 is 3.5 characters of 11 bits, above it 1.75 ms."""
 
 _TCP = (0.005, 0.00002)
 _MEMORY = 0.98  # a measurement's weight after the next one: about fifty count
@@ -63,8 +63,7 @@ def bits_of(bus: SerialBus) -> int:
 
 
 def _serial(baudrate: int, bits: int) -> Wire:
-    char = bits / baudrate
-    return Wire(char, 3.5 * char if baudrate <= FIXED_GAP_ABOVE else 0.00175)
+    return Wire(bits / baudrate, 3.5 * 11 / baudrate if baudrate <= FIXED_GAP_ABOVE else 0.00175)
 
 
 def prior(bus: Bus, min_gap: float = 0.0) -> Cost:

@@ -19,6 +19,7 @@ from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
 from gateway.config.schema import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.field.adapter import low_latency
 
 log = logging.getLogger(__name__)
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
@@ -43,14 +44,14 @@ class ModbusPort:
 
     def __init__(self, bus: Bus) -> None:
         self.name = f"{bus.port}" if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
-        self.numbered = bus.type == "tcp"
+        self.numbered = self._framed = bus.type == "tcp"
         """Whether replies carry a transaction number, so that a late one cannot be taken for another."""
         self.sent_at = self.heard_at = 0.0
         self.strays = 0
         """Bytes that came when nothing was asked, or beside the answer."""
         self._bus = bus
         self._link: _Link | None = None
-        self._framer = (FramerSocket if self.numbered else FramerRTU)(DecodePDU(is_server=False))
+        self._framer = (FramerSocket if self._framed else FramerRTU)(DecodePDU(is_server=False))
         self._number = 0
         self._request = (0, 0, 0)
         self._answer: asyncio.Future[Words] | None = None
@@ -125,9 +126,9 @@ class ModbusPort:
         if self._answer is None or self._answer.done():
             self.strays += len(data)
             return len(data)
-        return self._take_numbered(data) if self.numbered else self._take_rtu(data)
+        return self._take_tcp(data) if self._framed else self._take_rtu(data)
 
-    def _take_numbered(self, data: bytes) -> int:
+    def _take_tcp(self, data: bytes) -> int:
         done = 0
         while len(data) - done >= 8:  # noqa: PLR2004 - the shortest frame with its header
             protocol, length = struct.unpack_from(">HH", data, done + 2)
@@ -140,8 +141,14 @@ class ModbusPort:
             if not used:
                 break
             done += used
-            if number == self._number and self._answer is not None and not self._answer.done():
+            if self._answer is None or self._answer.done():
+                self.strays += used
+            elif number == (self._number if self.numbered else 0):
                 self._judge(unit, pdu)
+            elif number == 0 and self.numbered:
+                log.info("%s answers without transaction numbers: the rules of a serial line hold", self.name)
+                self.numbered = False
+                self._fail(BadFrame(f"{self.name} answers without a transaction number"))
             else:
                 self.strays += used
         return done
@@ -222,17 +229,3 @@ def _mend(bus: Bus) -> str:
     if isinstance(bus, SerialBus):
         return "plug the adapter in, look for its name in /dev/serial/by-id, or end the program that uses it"
     return "check the address, the cable and whether the device accepts another connection"
-
-
-def low_latency(port: str) -> None:
-    """Set an FTDI adapter's latency timer to 1 ms, or say what it costs that it cannot be."""
-    timer = Path("/sys/class/tty") / Path(port).resolve().name / "device/latency_timer"
-    try:
-        now = int(timer.read_text())
-    except (OSError, ValueError):
-        return
-    if now > 1:
-        try:
-            timer.write_text("1")
-        except OSError:
-            log.warning("%s passes bytes on up to %d ms late, and %s may not be written: each read takes that longer", port, now, timer)
