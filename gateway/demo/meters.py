@@ -1,12 +1,14 @@
 """Meters in the building: a driver's table turned round, so that its registers say what the building does at the moment of the read.
 
-METER, in a specification: {"driver": "eastron-sdm630", "circuit": "hvac", "directory": "…/drivers", "attributes": {"serial_number":
-"12345678"}}. `circuit` is one of the building's; `directory` is where the technician's own tables are.
+METER, in a specification: {"driver": "eastron-sdm630", "circuit": "hvac", "directory": "…/drivers", "variant": "…", "attributes":
+{"serial_number": "12345678"}}. `circuit` is one of the building's; `directory` is where the technician's own tables are; of a driver
+with firmware variants the ordinary meter is simulated unless one is named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ class MeterImage:
         self._values = values
         self._fixed = dict(fixed or {})
         self._limits = driver.limits if driver else None
-        self._ends = _ends(rows, self._fixed)
+        self._ends = _ends(rows, self._fixed, even=driver is not None and driver.limits.even)
         self._touched = lru_cache(maxsize=256)(self._find)
 
     def read(self, function: int, address: int, count: int) -> Served:
@@ -54,7 +56,7 @@ class MeterImage:
             return
         if count > self._limits.max_registers:
             raise ModbusError(ILLEGAL_VALUE)
-        if self._limits.even and (address % 2 or count % 2):
+        if self._limits.even and (address % 2 or count % 2) and (function, address) not in self._fixed:
             raise ModbusError(ILLEGAL_ADDRESS)
         if any(address <= last and hole < address + count for hole, last in self._limits.holes):
             raise ModbusError(ILLEGAL_ADDRESS)
@@ -84,6 +86,7 @@ class Plant:
     def image(self, spec: Mapping[str, Any]) -> MeterImage:
         """The image of one METER. Raises DriverError, KeyError."""
         driver = load_driver(spec["driver"], Path(spec["directory"]) if spec.get("directory") else None)
+        rows, identity = chosen(driver, spec.get("variant"))
         circuit = spec["circuit"]
         attributes: dict[str, str] = spec.get("attributes", {})
         self.building.circuit(circuit)
@@ -91,12 +94,34 @@ class Plant:
         def values() -> Mapping[str, float | str]:
             return {**self.building.values(circuit, self.now()), **attributes}
 
-        return MeterImage(driver.rows, values, driver=driver, fixed=identity_words(driver.identity))
+        return MeterImage(rows, values, driver=driver, fixed=identity_words(identity))
+
+
+def chosen(driver: Driver, variant: str | None = None) -> tuple[tuple[Row, ...], Identity | None]:
+    """The rows of a driver as one meter has them, and what that meter is known by. Raises ValueError."""
+    if driver.discovery is not None:
+        msg = f"{driver.name} walks its meter's map: simulate it with plain words"
+        raise ValueError(msg)
+    if variant is None and driver.rows:
+        return driver.rows, _ordinary(driver)
+    for candidate in driver.variants:
+        if variant in {None, candidate.name}:
+            return candidate.rows, candidate.when
+    msg = f"{driver.name} has no variant {variant!r}: {', '.join(each.name for each in driver.variants) or 'it has none'}"
+    raise ValueError(msg)
+
+
+def _ordinary(driver: Driver) -> Identity | None:
+    """The driver's identity without those values that tell a variant."""
+    if driver.identity is None:
+        return None
+    special = {value for variant in driver.variants for value in variant.when.values}
+    return replace(driver.identity, values=tuple(value for value in driver.identity.values if value not in special))
 
 
 def identity_words(identity: Identity | None) -> dict[tuple[int, int], int]:
     """What the identity register of a meter holds: the first value that its table knows."""
-    if identity is None:
+    if identity is None or not identity.values:
         return {}
     row = Row(
         "model_name",
@@ -115,12 +140,12 @@ def identity_words(identity: Identity | None) -> dict[tuple[int, int], int]:
     return {(identity.function, identity.address + at): word for at, word in enumerate(encode(row, identity.values[0]))}
 
 
-def _ends(rows: Sequence[Row], fixed: Mapping[tuple[int, int], int]) -> dict[int, tuple[int, int]]:
+def _ends(rows: Sequence[Row], fixed: Mapping[tuple[int, int], int], *, even: bool) -> dict[int, tuple[int, int]]:
     """First address and the one after the last, by function."""
     ends: dict[int, tuple[int, int]] = {}
     places = [(span.function, span.address, span.end) for row in rows for span in row.spans]
     places += [(function, address, address + 1) for function, address in fixed]
     for function, address, end in places:
         first, last = ends.get(function, (address, end))
-        ends[function] = (min(first, address), max(last, end))
+        ends[function] = (min(first, address), max(last, end + (even and end % 2)))
     return ends
