@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -135,7 +136,7 @@ class _Table:
             other = self._other(part.like, "variants.like")
             shared = other.rows if other else rows
             if part.order:
-                shared = tuple(self._rows(self.head.registers, part.order))
+                shared = tuple(_reordered(row, part.order) for row in shared)
             variants.append(
                 Variant(part.name, _identity(part.when), self._merge(shared, self._rows(part.registers, part.order), part.without))
             )
@@ -189,6 +190,12 @@ class _Table:
 def _identity(part: IdentityPart) -> Identity:
     words = int(part.type[5:]) if part.type.startswith("text:") else TYPES[part.type]
     return Identity(part.function, part.address, words, part.type.partition(":")[0], part.values, part.alone, part.order)
+
+
+def _reordered(row: Row, order: str) -> Row:
+    """The row, and what it refers to, in another word order."""
+    other = [part and _reordered(part, order) for part in (row.times, row.sign_of)]
+    return replace(row, order=order, times=other[0], sign_of=other[1], terms=tuple((sign, _reordered(term, order)) for sign, term in row.terms))
 
 
 def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:
