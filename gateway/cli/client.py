@@ -20,9 +20,9 @@ TIMEOUT = 60.0
 """s that the daemon may take: a poll of a lost meter waits for its turn on the bus."""
 
 
-def socket_path(given: Path | None = None) -> Path:
-    """Where the control socket is: SUBMETER_SOCKET, else what was given, else the installed daemon's."""
-    return Path(os.environ.get(VARIABLE) or given or SOCKET)
+def socket_path(given: Path = SOCKET) -> Path:
+    """Where the control socket is: what was given, else SUBMETER_SOCKET, else the installed daemon's."""
+    return Path(os.environ.get(VARIABLE) or SOCKET) if given == SOCKET else given
 
 
 def control_client(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> ControlClient | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
+from gateway.errors import ControlError
 from gateway.model import QUANTITIES
-from gateway.status.snapshot import MeterView, Snapshot, ValueView
+from gateway.status.snapshot import Beat, BusView, ClockView, JournalView, MeterView, Snapshot, UplinkView, ValueView
+
+Made = TypeVar("Made")
 
 
 def as_json(snapshot: Snapshot) -> dict[str, Any]:
@@ -34,9 +37,39 @@ def value_json(view: ValueView) -> dict[str, Any]:
         "obis": word.obis if word else "",
         "age": _value(view.age),
         "interval": view.interval,
+        "decimals": view.decimals,
         "quality": view.quality,
+        "suspect": view.suspect,
         "absent": view.absent,
     }
+
+
+def from_json(body: dict[str, Any]) -> Snapshot:
+    """The snapshot that `as_json` wrote, also by a daemon of another version. Raises ControlError when it is none."""
+    try:
+        return _made(
+            Snapshot,
+            body,
+            clock=_made(ClockView, body["clock"]),
+            journal=_made(JournalView, body["journal"]),
+            meters=tuple(
+                _made(MeterView, meter, values=tuple(_made(ValueView, view, quantity=name) for name, view in meter["values"].items()))
+                for meter in body["meters"]
+            ),
+            buses=tuple(_made(BusView, bus) for bus in body["buses"]),
+            uplinks=tuple(_made(UplinkView, uplink) for uplink in body["uplinks"]),
+            beats=tuple(_made(Beat, beat) for beat in body["beats"]),
+            problems=tuple(body["problems"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ControlError(
+            "the daemon's answer is not understood", hint="this command and the daemon may be of different versions"
+        ) from error
+
+
+def _made(kind: type[Made], body: Mapping[str, Any], **parts: object) -> Made:
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{**{name: value for name, value in body.items() if name in known}, **parts})
 
 
 def _plain(thing: Any, skip: tuple[str, ...] = ()) -> dict[str, Any]:  # noqa: ANN401 - any of the snapshot's dataclasses

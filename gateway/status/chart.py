@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gateway.status.language import Locale
 from gateway.status.trend import POINTS, STEP_MS
 
-WIDTH, HEIGHT = 720, 240
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+WIDTH, HEIGHT = 400, 190
+"""About the size at which a phone shows it: what is written in it stays readable."""
 _QUARTER = 90  # points in fifteen minutes
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 """pygal writes its style into the picture; nothing else may run or load there."""
@@ -30,9 +36,9 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale) -> byt
         foreground_strong="#55615b",
         foreground_subtle="#d9dedb",
         font_family="system-ui, sans-serif",
-        label_font_size=13,
-        major_label_font_size=13,
-        no_data_font_size=16,
+        label_font_size=11,
+        major_label_font_size=11,
+        no_data_font_size=13,
         guide_stroke_color="#d9dedb",
         major_guide_stroke_color="#d9dedb",
         guide_stroke_dasharray="0",
@@ -40,9 +46,12 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale) -> byt
         colors=("#0b6e4f",),
         transition="0s",
     )
-    times = [locale.moment(now - (POINTS - 1 - index) * STEP_MS) for index in range(POINTS)]
-    # Every quarter of an hour and now; the first one would collide with the axis.
-    marks = [str(index) for index in range(POINTS - 1, -1, -_QUARTER)]
+    known = [abs(point) for point in points if point is not None]
+    decimals = max(0, 1 - math.floor(math.log10(max([*known, 0.001]))))
+    labels = [""] * POINTS
+    # Every quarter of an hour back from now; the oldest would collide with the axis.
+    for index in range(POINTS - 1, 0, -_QUARTER):
+        labels[index] = locale.time(now - (POINTS - 1 - index) * STEP_MS)
     chart = pygal.Line(
         js=[],
         css=["file://style.css", "file://graph.css", f"inline:{_DARK}"],
@@ -57,15 +66,29 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale) -> byt
         allow_interruptions=True,
         stroke_style={"width": 2},
         margin=6,
+        margin_right=18,
+        truncate_label=-1,
+        include_x_axis=True,
         y_labels_major_count=3,
         no_data_text=locale.gettext("Nothing has been read in the last hour."),
-        value_formatter=lambda value: locale.number(value, None),
-        x_value_formatter=lambda label: times[int(label)],
+        show_x_labels=bool(known),
+        show_y_labels=bool(known),
+        value_formatter=lambda value: locale.number(value, decimals),
         disable_xml_declaration=True,
         pretty_print=False,
     )
-    chart.x_labels = [str(index) for index in range(POINTS)]
-    chart.x_labels_major = marks
+    chart.x_labels = labels
+    chart.x_labels_major = [label for label in labels if label]
+    chart.add_xml_filter(_without_scripts)
     chart.add("kW", list(points))
     svg: bytes | str = chart.render()
     return svg.encode() if isinstance(svg, str) else svg
+
+
+def _without_scripts(root: Element) -> Element:
+    # pygal puts its configuration into a script, whatever `js` says.
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag in {"script", "{http://www.w3.org/2000/svg}script"}:
+                parent.remove(child)
+    return root

@@ -106,6 +106,10 @@ class Locale:
         except (ValueError, OverflowError, OSError):
             return datetime.fromtimestamp(0, self._zone)
 
+    def time(self, ms: int) -> str:
+        """14:02, whatever the day."""
+        return self._local(ms).strftime("%H:%M")
+
     def clock(self, ms: int) -> str:
         """14:02:31, with the date when it is not today's."""
         return self._moment(ms, "%H:%M:%S")

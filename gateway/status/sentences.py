@@ -8,7 +8,7 @@ from typing import Literal
 
 from gateway.status.language import Locale
 from gateway.status.snapshot import BusView, MeterView, Snapshot, UplinkView
-from gateway.status.words import Words
+from gateway.status.words import Words, counter, headline
 
 Level = Literal["good", "warn", "bad"]
 
@@ -61,14 +61,13 @@ def verdict(now: Snapshot, found: list[Notice], f: Locale) -> Notice:
     return Notice(level, _("%(n)s of %(all)s meters answer.") % counts)
 
 
-def stored(now: Snapshot, f: Locale) -> str:
-    """What of the numbers is on the card."""
+def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:
+    """What of the numbers is on the card; `page` adds what that means for the page."""
     _ = f.gettext
     if now.journal.newest is None:
-        return _("Nothing has been stored yet; the numbers on this page are live.")
-    return _("Stored on this gateway up to %(time)s. Newer numbers on this page are live and not yet stored.") % {
-        "time": f.clock(now.journal.newest)
-    }
+        return _("Nothing has been stored yet.") + (" " + _("The numbers on this page are live.") if page else "")
+    text = _("Stored on this gateway up to %(time)s.") % {"time": f.clock(now.journal.newest)}
+    return text + (" " + _("Newer numbers on this page are live and not yet stored.") if page else "")
 
 
 def power_cut(now: Snapshot, f: Locale) -> str:
@@ -182,6 +181,8 @@ def _meters(now: Snapshot, f: Locale) -> Iterator[Notice]:
             absent = sum(view.value is None or bool(view.absent) for view in meter.values)
             text = ngettext("%(meter)s: %(n)s of its values is missing.", "%(meter)s: %(n)s of its values are missing.", absent)
             yield Notice("warn", text % {"meter": meter.label, "n": f.whole(absent)}, "", link)
+        elif meter.state == "answering" and (main := headline(meter) or counter(meter)) is not None and main.quality == "stale":
+            yield Notice("warn", _("%(meter)s: its numbers are old (%(age)s).") % {"meter": meter.label, "age": f.ago(main.age)}, "", link)
         suspects = [view for view in meter.values if view.suspect]
         if suspects and meter.state in {"answering", "partial"}:
             text = _("%(meter)s: some values are doubtful (%(which)s).")

@@ -21,7 +21,8 @@ class Words:
     def quantity(self, name: str) -> str:
         """Its label; a name outside the vocabulary is shown as it is."""
         word = QUANTITIES.get(name)
-        return name if word is None else word.tr if self._locale.language == "tr" else word.en
+        label = name if word is None else word.tr if self._locale.language == "tr" else word.en
+        return label.replace("-", "\u2011")  # L1-N stays on one line
 
     def attribute(self, name: str) -> str:
         """Its label; a name outside the vocabulary is shown as it is."""
@@ -75,12 +76,14 @@ class Words:
     def bus_state(self, state: str) -> str:
         """Whether the line stands."""
         _ = self._locale.gettext
-        return {"idle": _("not used yet"), "open": _("open"), "down": _("cannot be opened")}[state]
+        return {"idle": _("not used yet"), "open": _("open"), "down": _("cannot be opened")}.get(state, state)
 
     def uplink_state(self, state: str) -> str:
         """How the platform is reached."""
         _ = self._locale.gettext
-        return {"connected": _("connected"), "connecting": _("connecting"), "down": _("not reachable"), "refused": _("refuses us")}[state]
+        return {"connected": _("connected"), "connecting": _("connecting"), "down": _("not reachable"), "refused": _("refuses us")}.get(
+            state, state
+        )
 
     def journal_state(self, state: str) -> str:
         """How the store is."""
@@ -90,7 +93,7 @@ class Words:
             "full": _("no room"),
             "salvaging": _("reading back a damaged file"),
             "failed": _("cannot be written"),
-        }[state]
+        }.get(state, state)
 
     def clock_source(self, source: str) -> str:
         """Whose word is taken for the time."""
