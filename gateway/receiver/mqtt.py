@@ -248,7 +248,7 @@ def _local(host: str) -> bool:
 
 
 class MemoryLink:
-    """The double: `hear` brings a message in, `sent` holds what went out as (topic, payload); `up` is the connection."""
+    """The double: `hear` brings a message in once `ready`; `sent` is what went out as (topic, payload); `up` is the connection."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []
@@ -258,6 +258,11 @@ class MemoryLink:
     def start(self, inbox: Inbox) -> None:
         """Remember where messages go."""
         self._inbox = inbox
+
+    @property
+    def ready(self) -> bool:
+        """Whether somebody listens."""
+        return self._inbox is not None
 
     def hear(self, topic: str, payload: bytes) -> None:
         """A message from the broker."""

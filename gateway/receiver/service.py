@@ -112,11 +112,14 @@ class Receiver:
         try:
             while not self._stopping:
                 group = self._gather(max(0.0, look - time.monotonic()))
-                if group:
-                    self._commit(group)
-                if time.monotonic() >= look:
-                    look = time.monotonic() + TICK
-                    self._ask()
+                try:
+                    if group:
+                        self._commit(group)
+                    if time.monotonic() >= look:
+                        look = time.monotonic() + TICK
+                        self._ask()
+                except sqlite3.Error as error:
+                    self._fail(error)
         finally:
             self._inbox.closed = True
             self._link.stop()
@@ -194,10 +197,10 @@ class Receiver:
     def _commit(self, group: _Group) -> None:
         try:
             taken = self._store_group(group)
-        except sqlite3.OperationalError as error:
-            self._fail(error)
-            return
-        except Exception:  # one of them carries something that nobody thought of: find it, keep the rest
+        except Exception as error:
+            if _disk(error):
+                raise
+            # One of them carries something that nobody thought of: find it, keep the rest.
             log.exception("a group of %d batches could not be stored; trying them one by one", len(group.arrivals))
             taken = self._one_by_one(group)
         if self._failing:
@@ -232,7 +235,9 @@ class Receiver:
         for part in [_Group([arrival]) for arrival in group.arrivals] + [rest]:
             try:
                 taken = self._store_group(part)
-            except Exception as error:  # noqa: BLE001 - this one is refused; it must not take others along
+            except Exception as error:
+                if _disk(error):
+                    raise
                 sender = part.arrivals[0].batch.gateway if part.arrivals else ""
                 self._store_group(_Group(refused=[Refusal(sender, "malformed", f"cannot be stored: {type(error).__name__}: {error}")]))
                 continue
@@ -242,11 +247,11 @@ class Receiver:
             whole.duplicates, whole.conflicts = whole.duplicates + taken.duplicates, whole.conflicts + taken.conflicts
         return whole
 
-    def _fail(self, error: sqlite3.OperationalError) -> None:
+    def _fail(self, error: sqlite3.Error) -> None:
         # A full or failing disk: nothing was receipted, so the gateways keep everything and send it again.
         if not self._failing:
             self._failing = True
-            log.error("%s: cannot store: %s → make room; the gateways keep their batches until then", self._database, error)
+            log.error("%s: cannot store: %s → look at the disk; the gateways keep their batches until then", self._database, error)
         time.sleep(PATIENCE)
 
     def _receipt(self, group: _Group, taken: Taken) -> None:
@@ -273,16 +278,17 @@ class Receiver:
             if ask is None:
                 continue
             id_ = secrets.token_hex(8)
-            try:
-                with self._store.atomic():
-                    self._store.asked(id_, gateway, ask, _now())
-            except sqlite3.Error as error:
-                log.error("%s: cannot note a replay: %s", self._database, error)  # noqa: TRY400 - one line is what helps
-                continue
+            with self._store.atomic():
+                self._store.asked(id_, gateway, ask, _now())
             self._replays = {key: known for key, known in self._replays.items() if known[0] != gateway}
             self._replays[id_] = (gateway, ask)
             replay = Replay.model_validate({"id": id_, "epoch": ask.epoch, "from": ask.first, "to": ask.last})
             self.counts.replays += self._link.send(Topics(gateway).replay, replay.to_bytes())
+
+
+def _disk(error: Exception) -> bool:
+    """Whether the file failed, not what was to be written: constraint and type errors are subclasses of their own."""
+    return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
 
 
 def _now() -> int:

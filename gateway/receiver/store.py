@@ -21,6 +21,9 @@ from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.schema import migrations
 from gateway.wire import Batch, State
 
+GONE = frozenset({"thinned", "damaged"})
+"""Events that name a range of seqs which will not come, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -126,7 +129,9 @@ class Store:
         def rows(sql: str) -> Iterator[tuple[Any, ...]]:
             return iter(self.conn.execute(sql, (gateway,)))
 
-        for epoch, first, previous, last in rows("SELECT epoch, first, previous, previous_last FROM epoch WHERE gateway = ?"):
+        for epoch, first, previous, last in rows(
+            "SELECT epoch, first, previous, previous_last FROM epoch WHERE gateway = ? ORDER BY last_received"
+        ):
             known = ledger.epoch(epoch)
             known.first, known.previous, known.previous_last = first, previous, last
         for epoch, first, last in rows("SELECT epoch, first, last FROM held WHERE gateway = ? ORDER BY epoch, first"):
@@ -241,12 +246,12 @@ class Store:
         batch = arrival.batch
         if kind == "epoch_started":
             return self._start(batch, fields)
-        if kind == "thinned":
+        if kind in GONE:
             first, last, epoch = fields.get("from"), fields.get("to"), fields.get("epoch")
             if not (_whole(first, 1) and _whole(last, first)):
                 return False
             self.explain(
-                batch.gateway, epoch if _epoch(epoch) else batch.epoch, (first, last), "thinned", arrival.received, spills=not _epoch(epoch)
+                batch.gateway, epoch if _epoch(epoch) else batch.epoch, (first, last), kind, arrival.received, spills=not _epoch(epoch)
             )
         if kind == "clock_anchor":
             epoch, uptime, t = fields.get("epoch", batch.epoch), fields.get("uptime"), fields.get("t")

@@ -1,0 +1,123 @@
+import pytest
+from gateway.model import Ranges
+from gateway.receiver.ledger import EpochLedger, GatewayLedger, receipts
+from gateway.wire import Receipt, parse
+from receiver_feed import E1, E2, E3
+
+
+def epoch(*held, first=None, **more):
+    return EpochLedger(held=Ranges(held), first=first, **more)
+
+
+def test_upto_is_contiguous_from_the_first_seq_of_the_epoch():
+    [answer] = receipts(E1, epoch((7, 9), (12, 12), (20, 30), first=7))
+    assert (answer.upto, answer.have) == (9, [[12, 12], [20, 30]])
+
+
+def test_without_the_first_batch_nothing_is_contiguous():
+    [answer] = receipts(E1, epoch((7, 9), (12, 12)))
+    assert (answer.upto, answer.have) == (0, [[7, 9], [12, 12]])
+
+
+def test_an_epoch_that_is_empty_is_receipted_as_empty():
+    [answer] = receipts(E1, EpochLedger())
+    assert (answer.upto, answer.have) == (0, [])
+
+
+def test_what_is_only_explained_is_not_receipted():
+    ledger = epoch((1, 4), (9, 9), first=1)
+    ledger.explained.add(5, 8)
+    [answer] = receipts(E1, ledger)
+    assert (answer.upto, answer.have) == (4, [[9, 9]])
+
+
+def test_a_seq_in_conflict_is_named_and_not_receipted():
+    [answer] = receipts(E1, epoch((1, 9), first=1, conflicts={5}))
+    assert (answer.upto, answer.have, answer.conflicts) == (4, [[6, 9]], [5])
+
+
+@pytest.mark.parametrize("far", [1, 10**6, 2**53 - 10_000])
+def test_many_ranges_fit_the_message_and_the_ones_just_committed_come_first(far):
+    held = [(far + 2 * n, far + 2 * n) for n in range(4000)]
+    ledger = epoch(*held, first=far)
+    lately = {far + 2 * n for n in range(100, 150)}
+    [answer] = receipts(E1, ledger, lately)
+    assert len(answer.have) <= 1000
+    assert parse(Receipt, answer.to_bytes()) == answer
+    assert all(seq in answer.covers(far) for seq in lately)
+
+
+def test_pages_together_name_everything():
+    ledger = epoch(*((2 * n, 2 * n) for n in range(1, 3001)), first=2)
+    whole = Ranges()
+    for page in receipts(E1, ledger, pages=64):
+        assert parse(Receipt, page.to_bytes()) == page
+        whole.update(page.covers(2))
+    assert whole == ledger.held
+
+
+def test_missing_lies_between_the_first_seq_and_what_is_known_to_exist():
+    ledger = GatewayLedger()
+    ledger.epochs[E1] = epoch((3, 5), (8, 9), first=2)
+    ledger.newest = (E1, 11)
+    gap = ledger.missing()[E1]
+    assert list(gap.certain) == [(2, 2), (6, 7), (10, 11)]
+    assert not len(gap.beginning)
+
+
+def test_the_next_epoch_says_where_the_one_before_ended():
+    ledger = GatewayLedger()
+    ledger.epochs[E1] = epoch((1, 5), first=1)
+    ledger.epochs[E2] = epoch((9, 9), first=9, previous=E1, previous_last=8)
+    assert list(ledger.missing()[E1].certain) == [(6, 8)]
+
+
+def test_an_epoch_never_seen_misses_at_least_its_last_batch():
+    ledger = GatewayLedger()
+    ledger.epochs[E2] = epoch((9, 9), first=9, previous=E1, previous_last=8)
+    gap = ledger.missing()[E1]
+    assert list(gap.certain) == [(8, 8)]
+    assert list(gap.beginning) == [(1, 7)]
+
+
+def test_while_the_first_batch_is_missing_the_beginning_is_unknown():
+    ledger = GatewayLedger()
+    ledger.epochs[E1] = epoch((40, 50))
+    gap = ledger.missing()[E1]
+    assert not len(gap.certain)
+    assert list(gap.beginning) == [(1, 39)]
+
+
+def test_explained_seqs_are_not_missing():
+    ledger = GatewayLedger()
+    ledger.epochs[E1] = epoch((1, 5), (20, 20), first=1)
+    ledger.epochs[E1].explained.add(6, 15)
+    assert list(ledger.missing()[E1].certain) == [(16, 19)]
+    ledger.epochs[E1].explained.add(16, 19)
+    assert ledger.missing() == {}
+
+
+def test_an_event_without_an_epoch_speaks_of_earlier_epochs_below_its_own():
+    ledger = GatewayLedger()
+    ledger.epochs[E1] = epoch((1, 2), first=1)
+    ledger.epochs[E2] = epoch((11, 12), first=11, previous=E1, previous_last=10)
+    ledger.epochs[E3] = epoch((21, 21), first=21, previous=E2, previous_last=20)
+    ledger.epochs[E3].open_explained.add(3, 20)
+    assert ledger.missing() == {}
+    ledger.epochs[E3].open_explained = Ranges([(5, 15)])
+    assert list(ledger.missing()[E1].certain) == [(3, 4)]
+    assert list(ledger.missing()[E2].certain) == [(16, 20)]
+
+
+def test_epochs_that_name_each_other_do_no_harm():
+    ledger = GatewayLedger()
+    ledger.epochs[E1] = epoch((1, 2), first=1, previous=E2, previous_last=5)
+    ledger.epochs[E2] = epoch((1, 2), first=1, previous=E1, previous_last=5)
+    assert set(ledger.missing()) == {E1, E2}
+
+
+def test_the_nearest_anchor_gives_the_time():
+    ledger = EpochLedger(anchors=[(1000, 50_000), (9000, 99_000)])
+    assert ledger.anchored(1500) == 50_500
+    assert ledger.anchored(8000) == 98_000
+    assert EpochLedger().anchored(1) is None

@@ -1,0 +1,379 @@
+"""The receiver with the in-memory link: what it answers to what it hears."""
+
+import json
+import sqlite3
+import threading
+import time
+
+import pytest
+from gateway.errors import JournalBusy
+from gateway.model import Event, Interval
+from gateway.receiver import Receiver, Store
+from gateway.receiver.intake import schema_check
+from gateway.receiver.mqtt import MemoryLink
+from gateway.wire import MAX_MESSAGE, Receipt, Replay, Reply, State, Topics, compress, encode, parse
+from receiver_feed import E1, E2, batch, opening, until
+
+P = Topics("gw-1")
+
+
+class Running:
+    """A receiver in a thread of its own."""
+
+    def __init__(self, path, **options):
+        self.link = MemoryLink()
+        self.receiver = Receiver(path, self.link, **options)
+        self.thread = threading.Thread(target=self.receiver.run)
+        self.thread.start()
+        until(lambda: self.link.ready)
+
+    def hear(self, b):
+        self.link.hear(Topics(b.gateway).data, compress(encode(b)))
+
+    def state(self, epoch, seq, backlog=0, *, online=True):
+        self.link.hear(P.state, State(online=online, epoch=epoch, seq=seq, backlog=backlog).to_bytes())
+
+    def receipts(self, topics=P, consumer="city"):
+        return [parse(Receipt, body) for topic, body in list(self.link.sent) if topic == topics.receipt(consumer)]
+
+    def replays(self):
+        return [parse(Replay, body) for topic, body in list(self.link.sent) if topic == P.replay]
+
+    def stop(self):
+        self.receiver.stop()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def run(tmp_path):
+    started = []
+
+    def start(**options):
+        running = Running(tmp_path / "p.db", **options)
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.stop()
+
+
+def look(tmp_path, sql):
+    connection = sqlite3.connect(f"file:{tmp_path / 'p.db'}?mode=ro", uri=True)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def test_a_receipt_follows_the_commit(run, tmp_path):
+    running = run()
+    for b in (opening(1), batch(2), batch(4)):
+        running.hear(b)
+    until(lambda: running.receiver.counts.batches == 3 and running.receipts())
+    last = running.receipts()[-1]
+    assert (last.epoch, last.upto, last.have) == (E1, 2, [[4, 4]])
+    assert look(tmp_path, "SELECT seq FROM batch ORDER BY seq") == [(1,), (2,), (4,)]
+
+
+def test_a_duplicate_is_answered_too(run):
+    running = run()
+    running.hear(opening(1))
+    until(running.receipts)
+    before = len(running.receipts())
+    running.hear(opening(1))
+    until(lambda: len(running.receipts()) > before)
+    assert running.receipts()[-1].upto == 1
+    assert running.receiver.counts.duplicates == 1
+
+
+def test_a_conflict_is_told_in_the_receipt_until_the_end_of_time(run):
+    running = run()
+    running.hear(opening(1))
+    running.hear(batch(2, value=1.0))
+    running.hear(batch(2, value=2.0))
+    until(lambda: running.receiver.counts.conflicts)
+    until(lambda: running.receipts() and running.receipts()[-1].conflicts == [2])
+    assert 2 not in running.receipts()[-1].covers(1)
+    running.stop()
+    again = run()
+    again.state(E1, 2)
+    until(again.receipts)
+    assert again.receipts()[-1].conflicts == [2]
+
+
+def test_a_gateway_that_comes_online_is_told_what_is_held_of_each_epoch(run):
+    running = run()
+    running.hear(opening(1))
+    running.hear(opening(2, epoch=E2, previous=E1, last=1))
+    until(lambda: running.receiver.counts.batches == 2)
+    running.stop()
+    again = run()
+    again.state(E2, 2)
+    until(lambda: len(again.receipts()) == 2)
+    assert [(r.epoch, r.upto) for r in again.receipts()] == [(E2, 2), (E1, 1)]
+    again.state(E2, 2, online=False)
+    until(lambda: look(again.receiver._database.parent, "SELECT online FROM state") == [(0,)])
+    assert len(again.receipts()) == 2
+
+
+def test_a_new_gateway_is_told_that_nothing_is_held(run):
+    running = run()
+    running.state(E1, 17, 17)
+    until(running.receipts)
+    assert running.receipts() == [Receipt(epoch=E1, upto=0)]
+
+
+def test_while_the_link_is_down_nothing_is_queued_and_nothing_is_lost(run):
+    running = run()
+    running.link.up = False
+    running.hear(opening(1))
+    until(lambda: running.receiver.counts.batches == 1)
+    assert running.link.sent == []
+    running.link.up = True
+    running.state(E1, 1)
+    until(running.receipts)
+    assert running.receipts()[-1].upto == 1
+
+
+HOSTILE = [
+    (P.data, b""),
+    (P.data, b"{"),
+    (P.data, b"\x78\x9c garbage"),
+    (P.data, compress(b"{}")),
+    (P.data, b"[" * 100_000),
+    (P.data, b'{"a":' * 50_000),
+    (P.data, compress(b" " * (MAX_MESSAGE + 1))),
+    (P.data, b"\xff\xfe\x00"),
+    (P.data, encode(opening(1)).replace(b"50.0", b"NaN")),
+    (P.data, encode(opening(1)).replace(b"50.0", b"1e999")),
+    (P.data, encode(opening(1)).replace(b'"seq":1', b'"seq":0')),
+    (P.data, encode(opening(1)).replace(b'"seq":1', b'"seq":' + b"9" * 5000)),
+    (P.data, encode(opening(1)).replace(b'"frequency":[50.0]', b'"frequency":[50.0,1]')),
+    (P.data, encode(opening(1)).replace(b'"reason":"new_file"', b'"reason":"\\ud800"')),
+    (P.data, encode(opening(1)).replace(b'"reason":"new_file"', b'"reason":' + b"9" * 5000)),
+    (P.state, b"no"),
+    (P.state, b'{"online":1}'),
+    (P.state, b" " * 20_000),
+    (P.reply, b"{}"),
+    (P.meters, b"[]"),
+    (P.meters, b'{"gateway":"gw-2"}'),
+    (P.meters, b"{" * 100_000),
+]
+
+
+@pytest.mark.parametrize(("topic", "payload"), HOSTILE)
+def test_a_hostile_message_is_counted_and_does_no_harm(run, tmp_path, topic, payload):
+    running = run()
+    running.link.hear(topic, payload)
+    running.hear(opening(1))
+    until(running.receipts)
+    assert running.receipts()[-1].upto == 1
+    assert running.receiver.counts.refused.total() == 1
+    assert look(tmp_path, "SELECT gateway, count FROM refused") == [("gw-1", 1)]
+
+
+@pytest.mark.parametrize("topic", ["", "submeter/v1/GW/data", "submeter/v1/a/b/data", "submeter/v2/gw-1/data", "submeter/v1/gw-1/receipt/city", "x"])
+def test_a_message_on_a_foreign_topic_is_counted(run, topic):
+    running = run()
+    running.link.hear(topic, encode(opening(1)))
+    until(lambda: running.receiver.counts.refused)
+    assert running.receiver.counts.refused == {"unknown_topic": 1}
+
+
+def test_a_batch_must_be_of_the_gateway_in_its_topic(run, tmp_path):
+    running = run()
+    running.link.hear(Topics("gw-2").data, encode(opening(1)))
+    until(lambda: running.receiver.counts.refused)
+    assert running.receiver.counts.refused == {"wrong_gateway": 1}
+    assert look(tmp_path, "SELECT count(*) FROM batch") == [(0,)]
+    assert running.receipts() == running.receipts(Topics("gw-2")) == []
+
+
+def test_an_oversized_message_is_counted(run):
+    running = run()
+    running.link.hear(P.data, b"{" + b" " * MAX_MESSAGE)
+    until(lambda: running.receiver.counts.refused)
+    assert running.receiver.counts.refused == {"oversized": 1}
+
+
+def test_one_batch_that_cannot_be_stored_does_not_take_others_along(run, tmp_path):
+    running = run()
+    bad = batch(2)
+    bad.readings[0].meter = "main"
+    bad.intervals = [Interval("main", 1, 2, 2**62, "measured", {})]
+    worse = encode(batch(3)).replace(b'"active_power"', b'"' + b"x" * 60 + b'"').replace(b'"main"', b'"m"')
+    running.hear(opening(1))
+    running.hear(bad)
+    running.link.hear(P.data, worse)
+    until(lambda: running.receiver.counts.batches == 2)
+    assert look(tmp_path, "SELECT seq FROM batch ORDER BY seq") == [(1,), (3,)]
+    assert running.receiver.counts.refused == {"malformed": 1}
+
+
+def test_a_row_that_the_database_refuses_is_found_and_the_rest_is_kept(run, tmp_path, monkeypatch):
+    gather = Store._gather
+
+    def poison(self, group, arrival, totals):
+        gather(self, group, arrival, totals)
+        if arrival.batch.seq == 2:
+            group.readings.append(("one", "column", "short"))
+
+    monkeypatch.setattr(Store, "_gather", poison)
+    running = run()
+    for b in (opening(1), batch(2), batch(3)):
+        running.hear(b)
+    until(lambda: running.receiver.counts.batches == 2)
+    assert look(tmp_path, "SELECT seq FROM batch ORDER BY seq") == [(1,), (3,)]
+    until(lambda: running.receipts() and running.receipts()[-1].have == [[3, 3]])
+    assert all(2 not in receipt.covers(1) for receipt in running.receipts())
+
+
+def test_a_disk_that_fails_is_outlived_and_nothing_is_receipted_meanwhile(run, monkeypatch):
+    take = Store.take
+    broken = threading.Event()
+    broken.set()
+
+    def fail(self, arrivals):
+        if broken.is_set():
+            raise sqlite3.OperationalError("database or disk is full")
+        return take(self, arrivals)
+
+    monkeypatch.setattr(Store, "take", fail)
+    running = run()
+    running.hear(opening(1))
+    until(lambda: running.receiver._failing)
+    assert running.receipts() == []
+    broken.clear()
+    running.hear(opening(1))
+    until(running.receipts)
+    assert running.receipts()[-1].upto == 1
+
+
+def test_unknown_fields_are_ignored(run):
+    running = run()
+    message = json.loads(encode(opening(1))) | {"weather": "rain", "tables2": [1]}
+    message["tables"][0]["unit"] = ["kW"]
+    running.link.hear(P.data, json.dumps(message).encode())
+    until(running.receipts)
+    assert running.receipts()[-1].upto == 1
+    assert not running.receiver.counts.refused
+
+
+def test_only_the_gateways_that_were_named_are_received(run, tmp_path):
+    running = run(gateways=frozenset({"gw-2"}))
+    running.hear(opening(1))
+    running.hear(opening(1, gateway="gw-2"))
+    until(lambda: running.receiver.counts.batches)
+    assert look(tmp_path, "SELECT gateway FROM batch") == [("gw-2",)]
+
+
+def test_validate_reports_what_the_schema_does_not_allow_and_keeps_it(run, tmp_path):
+    said = schema_check()
+    running = run(check=lambda message: said(message) or ("$.seq: no even numbers" if message["seq"] % 2 == 0 else None))
+    running.hear(opening(1))
+    running.hear(batch(2))
+    until(lambda: running.receiver.counts.batches == 2)
+    assert look(tmp_path, "SELECT reason, example FROM refused") == [("schema", "stored, but not as the schema says: $.seq: no even numbers")]
+
+
+def test_the_published_schema_accepts_what_gateways_send_and_says_what_is_wrong():
+    said = schema_check()
+    message = json.loads(encode(opening(1, events=[Event("thinned", 1000, {"from": 1, "to": 2})])))
+    assert said(message) is None
+    assert "seq" in said(message | {"seq": "1"})
+
+
+def test_descriptions_and_states_are_kept(run, tmp_path):
+    running = run()
+    running.link.hear(P.meters, b'{"gateway":"gw-1","meters":[]}')
+    running.link.hear(P.meters, b'{"gateway":"gw-1","meters":[]}')
+    running.state(E1, 5, 2)
+    until(lambda: look(tmp_path, "SELECT online, epoch, seq, backlog FROM state") == [(1, E1, 5, 2)])
+    assert look(tmp_path, "SELECT count(*) FROM meters") == [(1,)]
+
+
+def gap(run, **options):
+    """A receiver that misses seqs 3 to 6 of a gateway that has no backlog."""
+    running = run(gap_age=0.2, gap_spacing=0.1, **options)
+    for b in (opening(1), batch(2), batch(7)):
+        running.hear(b)
+    running.state(E1, 7)
+    return running
+
+
+def test_a_gap_is_asked_for_and_filled(run):
+    running = gap(run)
+    until(running.replays)
+    [replay] = running.replays()
+    assert (replay.epoch, replay.from_, replay.to) == (E1, 3, 6)
+    for seq in range(3, 7):
+        running.hear(batch(seq))
+    running.link.hear(P.reply, Reply(id=replay.id, ok=True, epoch=E1, sent=4, gone=[]).to_bytes())
+    until(lambda: running.receipts()[-1].upto == 7)
+    time.sleep(2.5)
+    assert len(running.replays()) == 1
+
+
+def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, tmp_path):
+    running = gap(run)
+    until(running.replays)
+    [replay] = running.replays()
+    running.link.hear(P.reply, Reply(id=replay.id, ok=True, epoch=E1, sent=0, gone=[(1, 4, "thinned"), (5, 900, "damaged")]).to_bytes())
+    until(lambda: look(tmp_path, "SELECT first, last, reason FROM explained ORDER BY first") == [(3, 4, "thinned"), (5, 6, "damaged")])
+    assert look(tmp_path, "SELECT ok FROM replay") == [(1,)]
+    time.sleep(2.5)
+    assert len(running.replays()) == 1
+    assert running.receipts()[-1].upto == 2
+
+
+def test_an_answer_to_another_question_explains_nothing(run, tmp_path):
+    running = gap(run)
+    until(running.replays)
+    [replay] = running.replays()
+    running.link.hear(P.reply, Reply(id="other", ok=True, epoch=E1, sent=0, gone=[(3, 6, "lie")]).to_bytes())
+    running.link.hear(P.reply, Reply(id=replay.id, ok=True, epoch=E2, sent=0, gone=[(3, 6, "lie")]).to_bytes())
+    running.link.hear(Topics("gw-2").reply, Reply(id=replay.id, ok=True, epoch=E1, sent=0, gone=[(3, 6, "lie")]).to_bytes())
+    running.hear(batch(8))
+    until(lambda: running.receiver.counts.batches == 4)
+    assert look(tmp_path, "SELECT count(*) FROM explained") == [(0,)]
+
+
+def test_a_gateway_with_a_backlog_or_offline_is_not_asked(run):
+    running = run(gap_age=0.2, gap_spacing=0.1)
+    running.hear(opening(1))
+    running.hear(batch(7))
+    running.state(E1, 7, 3)
+    time.sleep(2.5)
+    assert running.replays() == []
+    running.state(E1, 7, 0, online=False)
+    time.sleep(1.5)
+    assert running.replays() == []
+    running.state(E1, 7, 0)
+    until(running.replays)
+
+
+def test_a_thinned_event_explains_a_gap_unasked(run):
+    running = run(gap_age=0.2, gap_spacing=0.1)
+    running.hear(opening(1))
+    running.hear(batch(7, events=[Event("thinned", 7000, {"from": 2, "to": 6})]))
+    running.state(E1, 7)
+    until(lambda: running.receiver.counts.batches == 2)
+    time.sleep(2.5)
+    assert running.replays() == []
+
+
+def test_the_tail_of_the_epoch_before_is_asked_for(run):
+    running = run(gap_age=0.2, gap_spacing=0.1)
+    running.hear(opening(1))
+    running.hear(opening(4, epoch=E2, previous=E1, last=3))
+    running.state(E2, 4)
+    until(running.replays)
+    assert (running.replays()[0].epoch, running.replays()[0].from_, running.replays()[0].to) == (E1, 2, 3)
+
+
+def test_a_second_receiver_on_the_file_ends_with_a_clear_error(run, tmp_path):
+    run()
+    with pytest.raises(JournalBusy, match="another receiver"):
+        Receiver(tmp_path / "p.db", MemoryLink()).run()

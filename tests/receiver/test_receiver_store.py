@@ -1,0 +1,225 @@
+import json
+import sqlite3
+
+import pytest
+from gateway.errors import JournalBusy, JournalError
+from gateway.model import Event, Interval, Reading
+from gateway.receiver.store import Store
+from gateway.wire import State
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from receiver_feed import E1, E2, T0, arrival, batch, opening
+
+
+def take(store, *batches):
+    with store.atomic():
+        return store.take([arrival(b) for b in batches])
+
+
+def count(store, table):
+    return store.conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+def test_a_batch_is_stored_with_all_that_it_says(store):
+    done = Interval("main", T0, 900, 1, "measured", {"active_energy_import": 3070})
+    first = opening(1)
+    first.intervals = [done]
+    taken = take(store, first)
+    assert (taken.batches, taken.values) == (1, 2)
+    main, hvac = store.db.query("SELECT * FROM reading ORDER BY n")
+    assert (main["meter"], main["t"], main["epoch"], main["seq"]) == ("main", T0 + 1000, E1, 1)
+    assert json.loads(main["values"]) == {"active_power": 1.0, "frequency": 50.0}
+    assert json.loads(main["absent"]) == {"active_energy_import": "timeout"}
+    assert json.loads(main["suspect"]) == ["frequency"]
+    assert (hvac["meter"], hvac["values"], hvac["missing"]) == ("hvac", "{}", "timeout")
+    [interval] = store.db.query("SELECT * FROM interval")
+    assert (interval["meter"], interval["start"], json.loads(interval["energy_wh"])) == ("main", T0, {"active_energy_import": 3070})
+    [event] = store.db.query("SELECT * FROM event")
+    assert (event["kind"], json.loads(event["fields"])["reason"]) == ("epoch_started", "new_file")
+
+
+def test_the_view_gives_a_row_per_value(store):
+    take(store, opening(1))
+    rows = list(store.conn.execute("SELECT gateway, meter, t, quantity, value, epoch, seq FROM value ORDER BY quantity"))
+    assert rows == [("gw-1", "main", T0 + 1000, "active_power", 1.0, E1, 1), ("gw-1", "main", T0 + 1000, "frequency", 50.0, E1, 1)]
+
+
+def test_several_readings_of_one_meter_in_one_batch_are_all_kept(store):
+    readings = [Reading("main", 1000 + n % 2, {"active_power": float(n)}) for n in range(4)]
+    take(store, opening(1, readings=readings))
+    assert [v for (v,) in store.conn.execute("SELECT value FROM value ORDER BY value")] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_the_same_batch_again_is_a_duplicate_also_within_one_commit(store):
+    taken = take(store, opening(1), opening(1), batch(2))
+    assert (taken.batches, taken.duplicates) == (2, 1)
+    taken = take(store, batch(2), batch(2))
+    assert (taken.batches, taken.duplicates, taken.conflicts) == (0, 2, 0)
+    assert taken.seqs == {("gw-1", E1): {2}}
+    assert (count(store, "batch"), count(store, "reading")) == (2, 4)
+    assert store.rows("epoch", "gw-1")[0]["duplicates"] == 3
+
+
+def test_a_batch_whose_clock_was_repaired_meanwhile_is_a_duplicate(store):
+    take(store, opening(1), batch(2, clock="unsynced", t0=1000))
+    taken = take(store, batch(2, clock="anchored"))
+    assert (taken.duplicates, taken.conflicts) == (1, 0)
+
+
+def test_the_same_number_with_other_content_is_a_conflict_and_both_are_kept(store):
+    taken = take(store, opening(1), batch(2, value=5.0), batch(2, value=6.0))
+    assert (taken.batches, taken.conflicts) == (2, 1)
+    taken = take(store, batch(2, value=6.0), batch(2, value=7.0))
+    assert (taken.batches, taken.conflicts) == (0, 2)
+    assert count(store, "batch") == 2
+    bodies = [json.loads(body) for (body,) in store.conn.execute("SELECT body FROM conflict ORDER BY body")]
+    assert [body["tables"][0]["values"]["active_power"] for body in bodies] == [[6.0], [7.0]]
+    assert store.ledger("gw-1").epoch(E1).conflicts == {2}
+    assert store.rows("epoch", "gw-1")[0]["conflicts"] == 2
+
+
+def test_gateways_and_epochs_do_not_mix(store):
+    taken = take(store, batch(1, value=1.0), batch(1, gateway="gw-2", value=2.0), batch(1, epoch=E2, value=3.0))
+    assert (taken.batches, taken.conflicts) == (3, 0)
+
+
+def test_ledgers_survive_a_restart(tmp_path):
+    first = Store(tmp_path / "p.db")
+    thinned = Event("thinned", 5000, {"from": 4, "to": 4})
+    gone = Event("damaged", 5000, {"epoch": E1, "from": 7, "to": 8})
+    anchor = Event("clock_anchor", 5000, {"epoch": E1, "uptime": 5000, "t": T0})
+    take(first, opening(2, previous=E2, last=1), batch(5, events=[thinned, gone, anchor]), batch(3), batch(9), batch(3, value=9.0))
+    with first.atomic():
+        first.state("gw-1", State(online=True, epoch=E1, seq=11, backlog=0), T0)
+    before = first.ledger("gw-1")
+    first.close()
+    again = Store(tmp_path / "p.db")
+    after = again.ledger("gw-1")
+    assert after.epochs == before.epochs
+    assert after.newest == before.newest == (E1, 11)
+    assert list(after.epoch(E1).held) == [(2, 3), (5, 5), (9, 9)]
+    assert list(after.missing()[E1].certain) == [(6, 6), (10, 11)]
+    again.close()
+
+
+def test_nothing_of_a_failed_commit_stays_not_even_in_memory(store):
+    take(store, opening(1))
+
+    def half():
+        with store.atomic():
+            store.take([arrival(batch(2))])
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(sqlite3.OperationalError):
+        half()
+    assert list(store.ledger("gw-1").epoch(E1).held) == [(1, 1)]
+    assert take(store, batch(2)).batches == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_an_anchor_repairs_what_is_here_and_what_comes_later(store, order):
+    anchor = Event("clock_anchor", 9000, {"epoch": E1, "uptime": 9000, "t": T0 + 9000})
+    parts = [
+        opening(1, clock="unsynced", t0=77_000),
+        batch(2, clock="unsynced", t0=78_000),
+        batch(3, events=[anchor]),
+    ]
+    for index in order:
+        take(store, parts[index])
+    times = store.conn.execute("SELECT seq, t, clock FROM reading WHERE meter = 'main' ORDER BY seq").fetchall()
+    assert times == [(1, T0 + 1000, "anchored"), (2, T0 + 2000, "anchored"), (3, T0 + 3000, "synced")]
+    assert [t for (t,) in store.conn.execute("SELECT t FROM reading WHERE meter = 'hvac' AND seq = 2")] == [T0 + 2000]
+    [epoch] = store.rows("epoch", "gw-1")
+    assert (epoch["synced"], epoch["anchored"], epoch["unsynced"]) == (1, 2, 0)
+    assert (epoch["first_t"], epoch["last_t"]) == (T0 + 1000, T0 + 3000)
+    assert [t for (t,) in store.conn.execute("SELECT t FROM event WHERE kind = 'epoch_started'")] == [T0 + 1000]
+
+
+def test_an_anchor_of_one_epoch_leaves_another_alone(store):
+    anchor = Event("clock_anchor", 9000, {"epoch": E2, "uptime": 9000, "t": T0})
+    take(store, batch(1, clock="unsynced", t0=77_000), batch(2, events=[anchor]))
+    assert store.conn.execute("SELECT t, clock FROM reading WHERE seq = 1 AND meter = 'main'").fetchone() == (77_000, "unsynced")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("thinned", {"from": 5, "to": 4}),
+        ("thinned", {"from": "1", "to": 4}),
+        ("thinned", {"from": True, "to": 4}),
+        ("thinned", {"from": 1, "to": 2**70}),
+        ("thinned", {}),
+        ("clock_anchor", {"epoch": "x", "uptime": 1, "t": 2}),
+        ("clock_anchor", {"epoch": E1, "uptime": -1, "t": 2}),
+        ("clock_anchor", {"epoch": E1, "uptime": 1, "t": 1.5}),
+        ("epoch_started", {"previous": 17, "last": "x", "reason": ["?"]}),
+    ],
+)
+def test_a_nonsensical_event_is_a_flaw_and_the_batch_is_kept(store, kind, fields):
+    taken = take(store, batch(3, clock="unsynced", events=[Event(kind, 0, fields)]))
+    assert taken.batches == 1
+    assert [gateway for gateway, _ in taken.flaws] == ["gw-1"]
+    assert not len(store.ledger("gw-1").epoch(E1).explained)
+
+
+def test_a_description_is_kept_when_it_changed(store):
+    with store.atomic():
+        said = [store.describe("gw-1", text, n) for n, text in enumerate(["{}", "{}", '{"a":1}', "{}"])]
+    assert said == [True, False, True, True]
+    assert [row["description"] for row in store.rows("meters", "gw-1")] == ["{}", '{"a":1}', "{}"]
+
+
+def test_a_last_will_keeps_what_was_known(store):
+    with store.atomic():
+        store.state("gw-1", State(online=True, epoch=E1, seq=2**60, backlog=3, version="1"), 1)
+        store.state("gw-1", State(online=False), 2)
+    [row] = store.rows("state", "gw-1")
+    assert (row["online"], row["epoch"], row["backlog"], row["version"], row["at"]) == (0, E1, 3, "1", 2)
+
+
+def test_a_second_receiver_is_refused_and_a_report_is_not(store):
+    take(store, opening(1))
+    with pytest.raises(JournalBusy, match="another receiver"):
+        Store(store.path)
+    reader = Store(store.path, readonly=True)
+    assert reader.gateways() == ["gw-1"]
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.conn.execute("DELETE FROM batch")
+    reader.close()
+
+
+@pytest.mark.parametrize("content", [b"no database", b"\x00" * 8192])
+def test_a_file_that_is_no_database_is_a_clear_error(tmp_path, content):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    with pytest.raises(JournalError, match=r"notes\.txt.*→"):
+        Store(path)
+    with pytest.raises(JournalError, match=r"notes\.txt.*→"):
+        Store(path, readonly=True)
+    with pytest.raises(JournalError, match=r"nowhere.*→"):
+        Store(tmp_path / "nowhere" / "p.db")
+
+
+def test_every_commit_is_durable_before_it_is_answered(store):
+    assert store.conn.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert store.conn.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=40), st.integers(1, 7))
+def test_any_order_with_repeats_and_restarts_stores_each_batch_once(tmp_path_factory, moves, step):
+    path = tmp_path_factory.mktemp("model") / "p.db"
+    store = Store(path)
+    for start in range(0, len(moves), step):
+        take(store, *(opening(1) if seq == 1 else batch(seq) for seq, _ in moves[start : start + step]))
+        if moves[start][1]:
+            store.close()
+            store = Store(path)
+    seqs = {seq for seq, _ in moves}
+    assert {seq for (seq,) in store.conn.execute("SELECT seq FROM batch")} == seqs
+    assert count(store, "reading") == 2 * len(seqs)
+    assert {n for a, b in store.ledger("gw-1").epoch(E1).held for n in range(a, b + 1)} == seqs
+    kept = [tuple(row) for row in store.conn.execute("SELECT first, last FROM held ORDER BY first")]
+    assert kept == list(store.ledger("gw-1").epoch(E1).held)
+    assert sum(row["batches"] + row["duplicates"] for row in store.rows("epoch", "gw-1")) == len(moves)
+    store.close()
