@@ -1,0 +1,50 @@
+"""A figure beside its bar: what every bench gives, and how it is printed and written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+OUT = Path("build/bench.json")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number. `bar` is in words as the design has it, `ok` None when no bar was set for it."""
+
+    name: str
+    figure: float
+    unit: str
+    bar: str
+    ok: bool | None
+    note: str = ""
+
+    def line(self) -> str:
+        """A line for a terminal."""
+        verdict = {True: "holds", False: "MISSED", None: ""}[self.ok]
+        return f"{self.name:<58} {self.figure:>12,.4g} {self.unit:<22} bar {self.bar:<14} {verdict}{'  ' + self.note if self.note else ''}"
+
+
+def at_most(name: str, figure: float, unit: str, bar: float, note: str = "") -> Figure:
+    """A figure that should be no more than its bar."""
+    return Figure(name, figure, unit, f"≤ {bar:,g}", figure <= bar, note)
+
+
+def at_least(name: str, figure: float, unit: str, bar: float, note: str = "") -> Figure:
+    """A figure that should be no less than its bar."""
+    return Figure(name, figure, unit, f"≥ {bar:,g}", figure >= bar, note)
+
+
+def plain(name: str, figure: float, unit: str, note: str = "") -> Figure:
+    """A figure to compare with: a control, or the machine's own speed."""
+    return Figure(name, figure, unit, "–", None, note)
+
+
+def write(figures: list[Figure]) -> None:
+    """Put the figures into build/bench.json; those of benches that did not run this time stay."""
+    OUT.parent.mkdir(exist_ok=True)
+    old = json.loads(OUT.read_text()) if OUT.exists() else []
+    names = {figure.name for figure in figures}
+    kept = [entry for entry in old if entry["name"] not in names]
+    OUT.write_text(json.dumps(kept + [asdict(figure) for figure in figures], indent=1, ensure_ascii=False) + "\n")
