@@ -164,7 +164,7 @@ class _Table:
         """Rows of `base` that are neither replaced nor left out, then the own ones."""
         have = {row.name for row in base}
         for name in without:
-            if name not in have:
+            if name not in have and not self.problems:
                 self.problems.append(Problem(self.file, 1, "without", f"{name} is not a row of the table", offer(name, have, "remove it")))
         gone = {row.name for row in own} | set(without)
         rows = tuple(row for row in base if row.name not in gone) + tuple(own)
@@ -218,13 +218,13 @@ def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:
 
 def _leaves(rows: tuple[Row, ...]) -> list[Row]:
     """Every row with registers of its own, once: published rows and the parts of sums."""
-    found: dict[int, Row] = {}
+    found: dict[str, Row] = {}
     waiting = list(rows)
     while waiting:
         row = waiting.pop()
         waiting += [part for part in (*(term for _, term in row.terms), row.times, row.sign_of) if part is not None]
         if row.words:
-            found[id(row)] = row
+            found[row.name] = row
     return list(found.values())
 
 

@@ -48,6 +48,7 @@ _POWERS: Final = (
     ("reactive_power", "kvar", "1-0:131.7.0 1-0:151.7.0 1-0:171.7.0 1-0:191.7.0", "Reactive power", "Reaktif güç", -_BIG, _BIG),
     ("apparent_power", "kVA", "1-0:9.7.0 1-0:29.7.0 1-0:49.7.0 1-0:69.7.0", "Apparent power", "Görünür güç", -_BIG, _BIG),
     ("power_factor", "", "1-0:13.7.0 1-0:33.7.0 1-0:53.7.0 1-0:73.7.0", "Power factor", "Güç faktörü", -1.0, 1.0),
+    ("displacement_factor", "", "", "Displacement factor (cos φ)", "Temel bileşen güç faktörü (cos φ)", -1.0, 1.0),
 )
 # name | unit | OBIS total, L1, L2, L3 | OBIS of tariffs without the number | English | Turkish
 _ENERGIES: Final = (
@@ -138,7 +139,7 @@ _SINGLES: Final = (
 def _vocabulary() -> dict[str, Quantity]:
     words: list[Quantity] = []
     for name, unit, obis, en, tr, low, high in _POWERS:
-        total, *each = obis.split()
+        total, *each = obis.split() or ("", "", "", "")
         words.append(Quantity(name, unit, "gauge", total, en, tr, low, high))
         words += [
             Quantity(f"{name}_{p}", unit, "gauge", code, f"{en} {p.upper()}", f"{tr} {p.upper()}", low, high, p)
