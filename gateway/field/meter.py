@@ -67,6 +67,8 @@ class MeterPoll:
         self.station = line.station(task.config.address, min_gap=limits.min_gap, patience=limits.timeout)
         self.illegal: dict[tuple[int, int, int], str] = {}
         """Ranges that the meter has refused, and the reason."""
+        self.image: tuple[tuple[int, int, Sequence[int]], ...] = ()
+        """The registers that the last poll brought: function, first address, words."""
         self._uptime = uptime
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
@@ -92,12 +94,13 @@ class MeterPoll:
 
     def predicted(self, due: Due) -> float:
         """Seconds that such a poll takes."""
-        return seconds(self.reads(due), self.station.fit.cost)
+        return seconds(self.reads(due), self.station.fit.cost, self.station.fit.gap - self.line.wire.gap)
 
     async def poll(self, due: Due) -> Outcome:
         """Read what is due. Raises nothing of the bus: the outcome carries it."""
         loop = asyncio.get_running_loop()
         image, attributes = Image(), {}
+        self.image = ()
         error: BusError | None = None
         static_failed = False
         if self._driver is None:
@@ -178,6 +181,7 @@ class MeterPoll:
             image.fail(read.function, read.address, read.count, error.reason)
             return False
         self._began = self._began or self.line.port.sent_at
+        self.image += ((read.function, read.address, words),)
         image.add(read.function, read.address, words)
         return True
 
@@ -217,7 +221,7 @@ class MeterPoll:
         if job is None:
             paces = {pace for pace, wanted in (("fast", fast), ("slow", slow), ("static", static)) if wanted}
             rows = tuple(row for row in self.driver.rows if row.pace in paces)
-            job = _Job(rows, _spans(rows))
+            job = _Job(rows, spans_of(rows))
             rules = self._rules()
             job.reads = plan(job.spans, rules, self.station.fit.cost)
             job.out_of_reach = tuple(unreachable(job.spans, rules))
@@ -235,7 +239,7 @@ class MeterPoll:
         """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first."""
         probes: dict[int, Probe] = {}
         rules = Rules.of(self.driver.limits)
-        spans = [span for span in _spans(self.driver.rows) if not span.alone]
+        spans = [span for span in spans_of(self.driver.rows) if not span.alone]
         for first in spans:
             end = first.end
             for last in spans:
@@ -251,5 +255,6 @@ class MeterPoll:
         self.station.probes = tuple(probes[count] for count in sorted(probes))
 
 
-def _spans(rows: Sequence[Row]) -> tuple[Span, ...]:
+def spans_of(rows: Sequence[Row]) -> tuple[Span, ...]:
+    """What has to be read for these rows, each span once, in order."""
     return tuple(sorted({span for row in rows for span in row.spans}))

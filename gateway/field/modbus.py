@@ -52,6 +52,7 @@ class ModbusPort:
         self._bus = bus
         self._link: _Link | None = None
         self._framer = (FramerSocket if self._framed else FramerRTU)(DecodePDU(is_server=False))
+        self._hint = "check its address and power" + ("" if self._framed else ", the line's A and B, baud rate and parity")
         self._number = 0
         self._request = (0, 0, 0)
         self._answer: asyncio.Future[Words] | None = None
@@ -111,7 +112,7 @@ class ModbusPort:
         if link is not None and link.recv_buffer:
             self._fail(BadFrame(f"unit {self._request[0]}: {len(link.recv_buffer)} bytes came, but no whole answer"))
         else:
-            self._fail(NoReply(f"unit {self._request[0]} did not answer"))
+            self._fail(NoReply(f"unit {self._request[0]} did not answer", hint=self._hint))
 
     def _fail(self, error: BusError) -> None:
         if self._answer is not None and not self._answer.done():

@@ -82,9 +82,10 @@ def unreachable(spans: Iterable[Span], rules: Rules) -> list[Span]:
     return [span for span in spans if not rules.allow(span.function, span.address, span.end)]
 
 
-def seconds(reads: Iterable[Read], cost: Cost) -> float:
-    """What the reads take together."""
-    return sum(cost.time(read.count) for read in reads)
+def seconds(reads: Iterable[Read], cost: Cost, spare: float = 0.0) -> float:
+    """What the reads take together, one after the other; `spare` s less, for the meter's own gap after the last one."""
+    total = sum(cost.time(read.count) for read in reads)
+    return max(0.0, total - spare)
 
 
 def worth_it(old: Sequence[Read], new: Sequence[Read], cost: Cost) -> bool:

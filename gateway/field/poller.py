@@ -125,6 +125,14 @@ class BusWorker:
         """What the meter says of itself: serial number, firmware, ratios."""
         return dict(self.seats[meter].attributes)
 
+    def registers(self, meter: str) -> list[tuple[int, int, list[int]]]:
+        """The raw registers of the meter's last poll: function, first address, words."""
+        return [(function, start, list(words)) for function, start, words in self.seats[meter].poll.image]
+
+    def trouble(self, meter: str) -> BusError | None:
+        """Why the meter's last poll ended early; None when it did not."""
+        return self.seats[meter].trouble
+
     def health(self) -> BusHealth:
         """How the bus and its meters are."""
         line = self.line
@@ -285,4 +293,4 @@ class BusWorker:
         self._wanted.clear()
 
 
-__all__ = ["BusError", "BusWorker", "MeterTask"]
+__all__ = ["BusWorker", "MeterTask"]

@@ -38,7 +38,7 @@ class Seat:
         self._state: MeterState = "starting"
         self._since = 0.0
         self._last_good: float | None = None
-        self._error = ""
+        self.trouble: BusError | None = None
         self._failures = 0
         self._told: str | None = None
 
@@ -75,12 +75,12 @@ class Seat:
 
     def unreachable(self, error: BusError, now: float) -> None:
         """Its bus is down: no fault of its own, and no back-off."""
-        self._error, self.reason = str(error), error.reason
+        self.trouble, self.reason = error, error.reason
         self._become("lost", now)
 
     def lose(self, error: BusError, now: float, wait: float) -> None:
         """It did not answer: leave it alone for a while. Said when it happens a second time."""
-        self._error, self.reason = str(error), error.reason
+        self.trouble, self.reason = error, error.reason
         self._failures += 1
         if not self.lost:
             self.lost = True
@@ -94,6 +94,7 @@ class Seat:
         if self.gone:
             log.info("meter %s on bus %s is back", self.id, self.line.bus.name)
         self.lost, self._failures, self.answered = False, 0, True
+        self.trouble = None
         self._last_good = now
         self.poll.station.counters.polls += 1
         self.line.counters.polls += 1
@@ -143,7 +144,7 @@ class Seat:
             state=self._state,
             since=self._since,
             last_good=self._last_good,
-            error=self._error if self._state != "ok" else "",
+            error=str(self.trouble or ""),
             interval=self.config.interval,
             reads=len(self.poll.reads(_BOTH)),
             cycle=self.poll.predicted(_FAST),

@@ -1,0 +1,144 @@
+"""What a configuration will cost before anything is plugged in: time on the bus, bytes to the platform, writes to the card. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.config.schema import Bus, Meter
+from gateway.field.cost import prior, wire_of
+from gateway.field.meter import MeterTask, spans_of
+from gateway.field.planner import Read, Rules, plan, seconds
+
+BATCH_BYTES = 490
+VALUE_BYTES = 3.2
+"""A batch on the wire, compressed: 4.6 bytes a value at 340 values, 3.4 at 2040 (docs/performance.md)."""
+TRANSPORT_BYTES = 300
+"""Beside each batch: topic, MQTT and TLS records, TCP/IP headers, PUBACK, a share of the receipt."""
+STORED_BYTES = 6.3
+"""A value in the journal."""
+PAGE = 4096
+COMMIT_BYTES = 2600
+"""The file system's own writing for a commit; every page goes to the log and, later, to the file."""
+MONTH = 30 * 86400
+YEAR = 365 * 86400
+QUARTERS = 1 / 900
+
+
+@dataclass(frozen=True, slots=True)
+class MeterForecast:
+    """One meter: its reads in a fast poll and in one with the slow class, and their time in s."""
+
+    meter: Meter
+    fast: tuple[Read, ...]
+    both: tuple[Read, ...]
+    fast_time: float
+    both_time: float
+    fast_values: int
+    slow_values: int
+    unknown: bool
+    """The driver must look at the meter before its registers are known."""
+
+    @property
+    def load(self) -> float:
+        """The share of the bus's time; 0 when it is polled without pause."""
+        return self.load_at(self.meter.interval) if self.meter.interval else 0.0
+
+    def load_at(self, interval: float) -> float:
+        """The share at another interval."""
+        return self.fast_time / interval + (self.both_time - self.fast_time) * self._slow_rate(interval)
+
+    def values_per_second(self, cycle: float) -> float:
+        """What goes to the journal, at its interval or, without pause, once in a cycle of its bus."""
+        interval = self.meter.interval or max(cycle, 0.001)
+        return self.fast_values / interval + self.slow_values * self._slow_rate(interval)
+
+    def _slow_rate(self, interval: float) -> float:
+        """Slow reads per second: at `slow`, and each quarter hour that is not one of its multiples."""
+        slow = max(self.meter.slow, interval)
+        return 1 / slow if QUARTERS**-1 % slow == 0 else 1 / slow + QUARTERS
+
+
+@dataclass(frozen=True, slots=True)
+class BusForecast:
+    """One bus and its meters."""
+
+    bus: Bus
+    meters: tuple[MeterForecast, ...]
+
+    @property
+    def load(self) -> float:
+        """The share of its time that the polls at their intervals need."""
+        return sum(meter.load for meter in self.meters)
+
+    @property
+    def cycle(self) -> float:
+        """Seconds to poll every meter's fast class once."""
+        return sum(meter.fast_time for meter in self.meters)
+
+    def fits(self) -> float | None:
+        """The shortest interval in whole seconds that all meters with a shorter one could keep; None when theirs fit."""
+        if self.load <= 1.0:
+            return None
+        timed = [meter for meter in self.meters if meter.meter.interval]
+        low, high = 0.0, 1.0
+        while self._load_with(timed, high) > 1.0:
+            low, high = high, 2 * high
+        while high - low > 0.01:  # noqa: PLR2004 - s
+            middle = (low + high) / 2
+            low, high = (low, middle) if self._load_with(timed, middle) <= 1.0 else (middle, high)
+        return float(math.ceil(high - 0.01))
+
+    @staticmethod
+    def _load_with(meters: Iterable[MeterForecast], interval: float) -> float:
+        return sum(meter.load_at(max(interval, meter.meter.interval)) for meter in meters)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What all meters together cause: MB a month to each platform, GB a year to the card."""
+
+    batches_per_second: float
+    values_per_second: float
+    mb_per_month: float
+    gb_per_year: float
+
+
+def forecast_bus(bus: Bus, tasks: Sequence[MeterTask]) -> BusForecast:
+    """The reads of a bus's meters by the prior cost model."""
+    return BusForecast(bus, tuple(_forecast(bus, task) for task in tasks if task.config.bus == bus.name and task.config.enabled))
+
+
+def _forecast(bus: Bus, task: MeterTask) -> MeterForecast:
+    driver = task.driver
+    cost = prior(bus, driver.limits.min_gap)
+    rules = Rules.of(driver.limits)
+    spare = max(0.0, driver.limits.min_gap - wire_of(bus).gap)
+    fast_rows = [row for row in driver.rows if row.pace == "fast"]
+    slow_rows = [row for row in driver.rows if row.pace == "slow"]
+    fast = plan(spans_of(fast_rows), rules, cost)
+    both = plan(spans_of([*fast_rows, *slow_rows]), rules, cost)
+    return MeterForecast(
+        task.config,
+        fast,
+        both,
+        seconds(fast, cost, spare),
+        seconds(both, cost, spare),
+        sum(not row.attribute for row in fast_rows),
+        sum(not row.attribute for row in slow_rows),
+        driver.dynamic,
+    )
+
+
+def traffic(buses: Sequence[BusForecast], commit_interval: float) -> Traffic:
+    """Batches close with their slot; a slot in which nobody is polled makes none."""
+    meters = [(meter, bus.cycle) for bus in buses for meter in bus.meters]
+    if not meters:
+        return Traffic(0.0, 0.0, 0.0, 0.0)
+    batches = 1 / max(commit_interval, min(meter.meter.interval for meter, _ in meters))
+    values = sum(meter.values_per_second(cycle) for meter, cycle in meters)
+    sent = batches * (BATCH_BYTES + TRANSPORT_BYTES) + values * VALUE_BYTES
+    pages = max(1.0, values / batches * STORED_BYTES / PAGE)
+    written = batches * (COMMIT_BYTES + 2 * PAGE * pages)
+    return Traffic(batches, values, sent * MONTH / 1e6, written * YEAR / 1e9)
