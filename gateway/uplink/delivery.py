@@ -10,7 +10,7 @@ from gateway.uplink.conflicts import Conflicts
 from gateway.uplink.link import FIRST_FAILURE, NO_SUBSCRIBERS, SUCCESS
 from gateway.uplink.probe import Probe
 from gateway.uplink.receipts import Ledger
-from gateway.uplink.window import Entry, Key, Window, key_of
+from gateway.uplink.window import Entry, Window, key_of
 from gateway.wire import Receipt
 
 
@@ -29,10 +29,11 @@ class Counters:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the caller has to do: offer `again`, and say why the broker `refused` (reason codes)."""
+    """What the caller has to do: offer `again`, and say why the broker `refused` (reason codes) or that it `accepted`."""
 
     again: list[Sealed] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
+    accepted: bool = False
 
 
 class Delivery:
@@ -49,7 +50,9 @@ class Delivery:
         self.counters = Counters()
         self.receipt_probe = Probe(patience)
         self.broker_probe = Probe(patience)
-        self.acked_at = 0.0
+        self._patience = patience
+        self._acked_at = 0.0
+        self._mute = False
         self.receipt_at: float | None = None
         self.delivered_at: float | None = None
         self._settled: dict[str, Ranges] = {}
@@ -72,7 +75,7 @@ class Delivery:
             self.counters.resent += 1
         self.ledger.sent(epoch, sealed.seq)
         if not self.window.unacked:
-            self.acked_at = now  # patience with the broker begins with the first message it owes us a PUBACK for
+            self._acked_at = now  # patience with the broker begins with the first message it owes us a PUBACK for
         self.window.sent(sealed, now, replay=replay or (key not in self.conflicts and self.ledger.is_delivered(*key)))
         self.counters.sent += 1
         self.counters.replayed += replay
@@ -80,18 +83,18 @@ class Delivery:
     def acknowledged(self, acks: Sequence[tuple[object, int]], now: float) -> Outcome:
         """PUBACKs, in order: (key, reason code). Other tags and unexpected ones are ignored."""
         outcome = Outcome()
-        good = False
         for tag, code in acks:
             entry = self.window.acked(tag) if isinstance(tag, tuple) else None
             if entry is None:
                 continue
-            self.acked_at = now
+            self._acked_at = now
             if code == SUCCESS or (code == NO_SUBSCRIBERS and self.confirmed):
-                good = True
+                outcome.accepted = True
                 self._in_custody(entry, now)
             else:
                 self._refused(entry, code, outcome, now)
-        if good and not outcome.refused:
+        if outcome.accepted and not outcome.refused:
+            self._mute = False
             self.broker_probe.progress(now, waiting=False)
         return outcome
 
@@ -172,13 +175,24 @@ class Delivery:
     def connected(self, now: float) -> None:
         """A new connection: what was refused may be welcome now; what lacks a receipt is probed soon."""
         self.receipt_probe.soon(now, 1.0)
-        self.broker_probe.soon(now, 0.0)
+        if not self._mute:
+            self.broker_probe.soon(now, 0.0)
 
-    def silent(self, now: float, patience: float) -> bool:
-        """The broker owes PUBACKs for too long."""
-        return bool(self.window.unacked) and now - self.acked_at > patience
+    def silent(self, now: float) -> bool:
+        """The broker owes PUBACKs for too long: the next connection begins with one batch, and with more patience each time."""
+        if not self.window.unacked or now - self._acked_at <= self._patience:
+            return False
+        if not self.broker_probe.running:
+            self.broker_probe.expect(now)
+            self.broker_probe.soon(now, 0.0)
+        self._mute = True
+        return True
 
-    @staticmethod
-    def key(sealed: Sealed) -> Key:
-        """The tag of a batch on the link."""
-        return key_of(sealed)
+    def gone(self, sealed: Sealed) -> bool:
+        """A batch that can never be sent is settled; False when it was before."""
+        key = key_of(sealed)
+        self.conflicts.delivered(key)
+        new = self.ledger.deliver(key[0], Ranges([(key[1], key[1])]))
+        if new.count:
+            self._settled.setdefault(key[0], Ranges()).update(new)
+        return bool(new.count)

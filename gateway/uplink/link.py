@@ -53,6 +53,10 @@ class Connection(Protocol):
         """How many messages may be handed over now."""
 
     @property
+    def idle(self) -> bool:
+        """Everything that was handed over has its PUBACK."""
+
+    @property
     def refused_topics(self) -> Sequence[str]:
         """Topics whose subscription the broker refused."""
 
@@ -92,6 +96,11 @@ class MemoryConnection:
     def room(self) -> int:
         """See Connection."""
         return self._limit - len(self.unacked)
+
+    @property
+    def idle(self) -> bool:
+        """See Connection."""
+        return not self.unacked
 
     @property
     def beat(self) -> float:

@@ -7,6 +7,7 @@ paho. No exception ends its thread unseen: callbacks are wrapped, and the end of
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import threading
@@ -24,9 +25,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.config.schema import Uplink
-from gateway.errors import LinkDown, LinkRefused, LinkTaken, UplinkError
+from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.uplink.hold import ClockView
-from gateway.uplink.link import FIRST_FAILURE, MAX_UNACKED, Connection, Listener, Outgoing
+from gateway.uplink.link import MAX_UNACKED, Connection, Listener, Outgoing
+from gateway.uplink.reasons import NoConnack, WrongVersion, farewell, no_connack, refusal
 from gateway.uplink.security import is_this_machine, password, tls_context, tls_error
 
 log = logging.getLogger(__name__)
@@ -44,19 +46,12 @@ RELEARN = 3600.0
 """Seconds after which `auto` tries MQTT 5 again at a broker that had refused it."""
 _TURN = 1.0
 
-_TAKEN = 0x8E
-_BUSY = {0x88, 0x89, 0x97, 0x9F}
-"""Server unavailable, busy, quota exceeded, connection rate exceeded: it will be better soon without anybody's help."""
-_VERSION = 0x84
 _VERSIONS = {"5.0": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
-
-class _NoConnack(LinkDown):
-    """The broker closed the connection instead of answering CONNECT; MQTT 3.1.1 brokers do that to MQTT 5."""
-
-
-class _WrongVersion(LinkRefused):
-    """The broker does not speak this version of MQTT."""
+_UNENCRYPTED = (
+    "THE LINK TO {host} IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and change them "
+    "→ write {scheme}:// in url"
+)
 
 
 class PahoLink:
@@ -68,10 +63,8 @@ class PahoLink:
         self._clock = clock
         self._learned: tuple[str, float] | None = None
         if not config.tls and not is_this_machine(config.host):
-            log.warning(
-                "uplink %s: THE LINK TO %s IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and change them → write %s:// in url",
-                config.name, config.host, "mqtts" if config.scheme == "mqtt" else "wss",
-            )  # fmt: skip
+            better = {"mqtt": "mqtts", "ws": "wss"}[config.scheme]
+            log.warning("uplink %s: %s", config.name, _UNENCRYPTED.format(host=config.host, scheme=better))
 
     def _versions(self) -> list[str]:
         if self._config.protocol != "auto":
@@ -89,13 +82,14 @@ class PahoLink:
             connection = PahoConnection(self._config, self._client_id, version, listener, clock=self._clock)
             try:
                 await connection.open(will, topics)
-            except (_NoConnack, _WrongVersion):
+            except (NoConnack, WrongVersion):
                 if version == versions[-1]:
                     raise
             else:
-                self._learned = (version, time.monotonic())
+                if self._learned is None or self._learned[0] != version:
+                    self._learned = (version, time.monotonic())
                 return connection
-        raise AssertionError  # the loop returns or raises
+        raise AssertionError  # the last version returns or raises
 
 
 class PahoConnection:
@@ -128,6 +122,10 @@ class PahoConnection:
         self._hop = threading.Lock()
         self._hopping = False
         self._dropped = 0
+        self._said: UplinkError | None = None
+        """What the broker said by CONNACK or DISCONNECT: better than what the socket says."""
+        self._connected = False
+        self._limit_offered = MAX_UNACKED
         self._end: UplinkError | None = None
 
     # -- on the event loop --------------------------------------------------------------------------------------------
@@ -172,6 +170,11 @@ class PahoConnection:
         """See Connection."""
         return self._limit - len(self._tags) if self._live else 0
 
+    @property
+    def idle(self) -> bool:
+        """See Connection."""
+        return not self._tags
+
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """See Connection."""
         for message in messages:
@@ -185,11 +188,9 @@ class PahoConnection:
         self._closing = True
         if not self._ended.is_set():
             self._client.disconnect()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     await self._ended.wait()
-            except TimeoutError:
-                pass
         self._abandon()
 
     def _abandon(self) -> None:
@@ -202,19 +203,24 @@ class PahoConnection:
         """Everything that has come from the thread since the last hop."""
         with self._hop:
             self._hopping = False
-        acks = [(self._tags.pop(mid), code) for mid, code in self._take(self._acks) if mid in self._tags]
-        if acks:
-            self._listener.acknowledged(acks)
-        for topic, payload in self._take(self._inbox):
-            self._listener.received(topic, payload)
-        if self._end is not None and not self._ended.is_set():
-            self._ended.set()
-            if not self._ready.done():
-                self._ready.set_exception(self._end)
-                self._ready.exception()  # looked at: an abandoned attempt is no "exception was never retrieved"
-            elif self._live:
-                self._live = False
-                self._listener.lost(self._end)
+        try:
+            acks = [(self._tags.pop(mid), code) for mid, code in self._take(self._acks) if mid in self._tags]
+            if acks:
+                self._listener.acknowledged(acks)
+            for topic, payload in self._take(self._inbox):
+                self._listener.received(topic, payload)
+        finally:
+            if self._end is not None and not self._ended.is_set():
+                self._ended.set()
+                self._over(self._end)
+
+    def _over(self, error: UplinkError) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            self._ready.exception()  # looked at: an abandoned attempt is no "exception was never retrieved"
+        elif self._live:
+            self._live = False
+            self._listener.lost(error)
 
     @staticmethod
     def _take(queue: deque[Any]) -> list[Any]:
@@ -239,18 +245,15 @@ class PahoConnection:
             log.exception("uplink %s: the MQTT library failed", self._config.name)
             reason = LinkDown(f"the MQTT library failed: {type(error).__name__}: {error}")
         finally:
-            self._close_socket()
+            self._clean_up()
             self._end = self._said or reason
             self._notify()
-
-    _said: UplinkError | None = None
-    """What the broker said by CONNACK or DISCONNECT: better than what the socket says."""
 
     def _connect_and_loop(self) -> UplinkError:
         host = self._config.host
         try:
             if self.protocol == "5.0":
-                properties = Properties(PacketTypes.CONNECT)
+                properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho ships partial types
                 properties.SessionExpiryInterval = 0
                 properties.MaximumPacketSize = MAX_PACKET
                 self._client.connect(host, self._config.port, KEEPALIVE, clean_start=True, properties=properties)
@@ -267,7 +270,7 @@ class PahoConnection:
             self.beat = time.monotonic()
             code = self._client.loop(_TURN)
         if not self._connected:
-            return _NoConnack("the broker closed the connection instead of answering")
+            return no_connack(tls=self._config.tls)
         return LinkDown(
             {
                 MQTTErrorCode.MQTT_ERR_KEEPALIVE: "the broker has fallen silent",
@@ -275,18 +278,18 @@ class PahoConnection:
             }.get(code, "the connection was lost")
         )
 
-    _connected = False
-
-    def _close_socket(self) -> None:
-        sock = self._client.socket()
+    def _clean_up(self) -> None:
+        """Close the socket, and cut the callbacks: without the cycle the client and its wake-up pipe are freed at once."""
+        client = self._client
+        client.on_connect = client.on_subscribe = client.on_publish = client.on_message = client.on_disconnect = None
+        client.on_socket_register_write = None
+        sock = client.socket()
         if sock is not None:
-            try:
+            with contextlib.suppress(OSError):
                 sock.close()
-            except OSError:
-                pass
 
     def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        def call(*args: Any) -> None:
+        def call(*args: object) -> None:
             try:
                 callback(*args)
             except Exception:
@@ -299,14 +302,12 @@ class PahoConnection:
             if self._hopping:
                 return
             self._hopping = True
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
             self._loop.call_soon_threadsafe(self._arrive)
-        except RuntimeError:
-            pass  # the loop is closed: nobody is left to tell
 
     def _on_connect(self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, properties: Properties) -> None:
         if reason.is_failure:
-            self._said = _refusal(reason)
+            self._said = refusal(reason.value, str(reason))
             return
         self._connected = True
         self._limit_offered = min(MAX_UNACKED, getattr(properties, "ReceiveMaximum", MAX_UNACKED))
@@ -318,8 +319,6 @@ class PahoConnection:
             )
         else:
             client.subscribe([(topic, 1) for topic in self._topics])
-
-    _limit_offered = MAX_UNACKED
 
     def _on_subscribe(self, _client: Client, _user: object, _mid: int, reasons: Sequence[ReasonCode], _properties: Properties) -> None:
         refused = tuple(topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure)
@@ -340,7 +339,7 @@ class PahoConnection:
 
     def _on_disconnect(self, _client: Client, _user: object, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._said = _farewell(reason)
+            self._said = farewell(reason.value, str(reason))
 
 
 class _Deaf:
@@ -357,25 +356,3 @@ class _Deaf:
 
 
 _DEAF = _Deaf()
-
-
-def _refusal(reason: ReasonCode) -> UplinkError:
-    code = reason.value
-    if code == _VERSION:
-        return _WrongVersion("the broker does not speak this version of MQTT", hint="write protocol: 3.1.1, or auto")
-    if code in _BUSY:
-        return LinkDown(f"the broker is not ready: {reason}")
-    return LinkRefused(
-        f"the broker refuses the connection: {reason}", hint="check username, password_file, the certificate and the broker's access list"
-    )
-
-
-def _farewell(reason: ReasonCode) -> UplinkError:
-    code = reason.value
-    if code == _TAKEN:
-        return LinkTaken(
-            "another client with our id has taken over the session: two gateways with one id", hint="give each gateway an id of its own"
-        )
-    if code >= FIRST_FAILURE and code not in _BUSY:
-        return LinkDown(f"the broker ended the connection: {reason}")
-    return LinkDown(f"the broker closed the connection: {reason}")

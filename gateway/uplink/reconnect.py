@@ -90,7 +90,8 @@ class Reconnect:
     def lost(self, error: UplinkError) -> float:
         """A connection ended: seconds until the next attempt."""
         lived = self._monotonic() - self.since
-        self.lost_at = self._monotonic()
+        if lived >= SHORT_LIFE or self.lost_at is None:
+            self.lost_at = self._monotonic()  # a connection of seconds within a long outage does not end that outage
         if isinstance(error, LinkTaken):
             self._taken = self._taken + 1 if lived < TAKEN_FORGOTTEN else 1
             self._tell(error)

@@ -31,7 +31,7 @@ def tls_context(config: Uplink) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if config.cert and config.key:
         try:
-            context.load_cert_chain(config.cert, config.key, password="")  # noqa: S106 - an encrypted key must fail, not ask the terminal
+            context.load_cert_chain(config.cert, config.key, password="")  # an encrypted key must fail, not ask the terminal
         except (OSError, ssl.SSLError) as error:
             msg = f"the client certificate {config.cert} with its key {config.key} cannot be used: {_reason(error)}"
             raise LinkRefused(

@@ -1,0 +1,87 @@
+"""The uplink's dealings with the journal: settling, conflicts, figures. A journal in trouble delays and never ends an uplink."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.errors import GatewayError, WireError
+from gateway.uplink.complaints import Complaints
+from gateway.uplink.delivery import Delivery
+from gateway.uplink.hold import Hold
+from gateway.uplink.outbox import Outbox
+from gateway.uplink.sources import Sources
+
+_EPOCHS = 8
+"""Epochs that are looked at for the beginning of this boot; one boot rarely has more than one."""
+
+
+class Books:
+    """Every method raises whatever the journal raises, but for `look` and `learn`."""
+
+    def __init__(self, uplink: str, outbox: Outbox, delivery: Delivery, complaints: Complaints) -> None:
+        self._uplink = uplink
+        self._outbox = outbox
+        self._delivery = delivery
+        self._complaints = complaints
+        self.batches = 0
+        self.readings = 0
+        self.oldest_t0: int | None = None
+
+    def trouble(self, error: Exception) -> None:
+        """The journal did not do what was asked."""
+        self._complaints.raised(
+            "journal", f"the journal does not answer: {error}", cause=None if isinstance(error, GatewayError) else error
+        )
+
+    async def look(self) -> None:
+        """Renew the figures of the backlog."""
+        try:
+            # In a thread: the journal may be in the middle of a commit on a slow card.
+            backlog = await asyncio.to_thread(self._outbox.backlog, self._uplink)
+        except Exception as error:  # noqa: BLE001 - figures only; the journal heals itself
+            self.trouble(error)
+        else:
+            self.batches, self.readings, self.oldest_t0 = backlog.batches, backlog.readings, backlog.oldest_t0
+            self._complaints.ended("journal")
+
+    async def learn(self, hold: Hold) -> None:
+        """When this boot began to take readings: its hold runs from there."""
+        try:
+            for epoch, first, last in self._outbox.epochs()[-_EPOCHS:]:
+                for sealed in await self._outbox.find(epoch, first, last, 1):
+                    hold.met(sealed)
+        except Exception as error:  # noqa: BLE001 - then the hold runs from the next batch
+            self.trouble(error)
+
+    async def settle(self) -> None:
+        """Tell the journal what was delivered."""
+        settled = self._delivery.settled()
+        while settled:
+            epoch, ranges = settled.popitem()
+            try:
+                await self._outbox.settle(self._uplink, epoch, ranges)
+            except BaseException:
+                for left, those in {**settled, epoch: ranges}.items():
+                    self._delivery.unsettled(left, those)
+                raise
+
+    async def resolve_conflicts(self, sources: Sources) -> None:
+        """Offer again, under their own epochs, what the platform holds other content for; leave the present epoch."""
+        conflicts = self._delivery.conflicts
+        while conflicts.reported:
+            epoch, seq = conflicts.reported[0]
+            found = await self._outbox.find(epoch, seq, seq, 1)
+            if self._outbox.newest[0] == epoch and conflicts.leaves(epoch):
+                await self._outbox.new_epoch("conflict")
+            conflicts.reported.pop(0)
+            fate = "it is sent again under a new epoch" if found else "the batch is not in the journal any more"
+            self._complaints.raised(
+                "conflict", f"the platform holds other content as batch {epoch}/{seq}: {fate}", "look for a copied or restored card"
+            )
+            for sealed in found:
+                try:
+                    conflicts.reissue(sealed)
+                except WireError as error:
+                    self._complaints.raised(f"batch {epoch}/{seq}", f"batch {epoch}/{seq} cannot be sent again: {error}")
+                else:
+                    sources.again.append(sealed)

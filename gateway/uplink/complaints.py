@@ -1,0 +1,32 @@
+"""Troubles that are said once when they begin and once when they end."""
+
+from __future__ import annotations
+
+import logging
+
+log = logging.getLogger("gateway.uplink")
+
+
+class Complaints:
+    """What is wrong with one uplink at the moment, by subject."""
+
+    def __init__(self, uplink: str) -> None:
+        self._uplink = uplink
+        self._open: dict[str, str] = {}
+
+    def raised(self, subject: str, what: str, hint: str = "", *, cause: BaseException | None = None) -> None:
+        """Something is wrong; logged when the subject is new. `cause` adds its traceback."""
+        text = f"{what} → {hint}" if hint else what
+        if subject not in self._open:
+            log.warning("uplink %s: %s", self._uplink, text, exc_info=cause)
+        self._open[subject] = text
+
+    def ended(self, subject: str) -> None:
+        """It is well again; logged when it was not."""
+        if self._open.pop(subject, None) is not None:
+            log.info("uplink %s: %s: well again", self._uplink, subject)
+
+    @property
+    def latest(self) -> str:
+        """The newest open complaint; empty when all is well."""
+        return next(reversed(self._open.values()), "")
