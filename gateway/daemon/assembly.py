@@ -114,7 +114,7 @@ class Assembly:
         if events or everything:
             self._told.update(dict.fromkeys(map(text_of, events)))
             for forwarder in self.forwarders:
-                forwarder.describe_changed()
+                forwarder.meters_changed()
 
     async def _commit(self, draft: Draft) -> None:
         epoch = self._journal.epoch
@@ -137,8 +137,8 @@ class Assembly:
         for name, worker in self.workers.items():
             self._start(f"bus {name}", worker.run)
         self._start("slots", self.slots.run)
-        for forwarder in self.forwarders:
-            self._start(f"uplink {forwarder.name}", forwarder.run)
+        for uplink, forwarder in zip(self.config.uplinks, self.forwarders, strict=True):
+            self._start(f"uplink {uplink.name}", forwarder.run)
 
     def _start(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(asyncio.create_task(self._keep_running(name, run), name=name))
