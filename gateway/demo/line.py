@@ -40,7 +40,7 @@ class LineStats:
     strangers: int = 0
     dropped: int = 0
     early: int = 0
-    shortest_gap: float = float("inf")
+    shortest_gap: float | None = None
 
 
 class SerialLine:
@@ -200,7 +200,7 @@ class SerialLine:
             self._heard_over_talk = bool(self._out)
             if self._said_at:
                 gap = now - self._said_at
-                self.stats.shortest_gap = min(self.stats.shortest_gap, gap)
+                self.stats.shortest_gap = gap if self.stats.shortest_gap is None else min(self.stats.shortest_gap, gap)
                 self.stats.early += gap < self.silence
         self._heard_until = max(self._heard_until, now) + len(data) * self.character
         if len(self._heard) <= _LONGEST:

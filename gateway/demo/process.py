@@ -13,19 +13,24 @@ class SimulatorProcess:
     """Start it with a specification, read where everything is, order faults, read its log.
 
     `directory` gets the specification and, unless the specification says otherwise, the serve log. The process dies with us.
+    Its error messages go to ours, or to the file `messages`.
     """
 
-    def __init__(self, spec: dict[str, Any], directory: Path) -> None:
+    def __init__(self, spec: dict[str, Any], directory: Path, messages: Path | None = None) -> None:
         self.log = Path(spec.setdefault("log", str(directory / "serves.jsonl")))
         path = directory / "simulator.json"
         path.write_text(json.dumps(spec))
+        errors = None if messages is None else messages.open("ab")
         self.process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "gateway.demo.leash", sys.executable, "-m", "gateway.demo.simulator", str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=errors,
             text=True,
             start_new_session=True,  # a Ctrl-C in the terminal is the starter's business
         )
+        if errors is not None:
+            errors.close()
         ready = self._answer()
         self.ports: dict[str, str] = ready["ports"]
         self.addresses: dict[str, tuple[str, int]] = {name: (host, port) for name, (host, port) in ready["addresses"].items()}

@@ -1,0 +1,167 @@
+"""The demo's site: which meters hang where, and the three files that say so to the gateway, the simulator and the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.catalogue import Driver, Row, load_driver
+from gateway.demo.slave import Stamp
+
+GATEWAY = "demo-belediye"
+UPLINK = "city"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteMeter:
+    """A meter of the site; `circuit` is what it measures in the building."""
+
+    id: str
+    name: str
+    bus: str
+    address: int
+    driver: str
+    circuit: str
+    feeds: str
+
+
+METERS = (
+    SiteMeter("main", "Ana sayaç", "line1", 1, "eastron-sdm630", "main", "Bina girişi"),
+    SiteMeter("hvac", "Havalandırma", "line1", 2, "abb-b23", "hvac", "Klima santrali"),
+    SiteMeter("lighting", "Aydınlatma", "line1", 3, "schneider-iem3155", "lighting", "Kat aydınlatmaları"),
+    SiteMeter("server", "Sunucu odası", "line2", 1, "eastron-sdm120", "server", "Sunucu odası"),
+    SiteMeter("elevator", "Asansörler", "line2", 2, "orno-we516", "elevator", "Asansör 1 ve 2"),
+    SiteMeter("sockets", "Prizler", "plant", 1, "eastron-sdm72d-m-v2", "sockets", "Kat prizleri"),
+    SiteMeter("kitchen", "Mutfak", "plant", 2, "schneider-iem3155", "kitchen", "Yemekhane"),
+    SiteMeter("ev", "Araç şarj", "plant", 3, "abb-b23", "ev", "Otopark"),
+    SiteMeter("pv", "Güneş", "roof", 1, "carlogavazzi-em340", "pv", "Çatı PV"),
+)
+LINES = ("line1", "line2")
+SERVERS = {"plant": "tcp", "roof": "rtu-over-tcp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often: on the lines, over TCP, and between two commits; as the configuration writes it."""
+
+    line: str
+    tcp: str
+    commit: str
+
+
+CALM = Pace("5s", "2s", "2s")
+BRISK = Pace("2s", "1s", "1s")
+
+
+def simulator_spec(directory: Path, stamps: dict[str, Stamp], *, seed: int = 1) -> dict[str, Any]:
+    """The simulator's half of the site: serial lines under `directory`, TCP servers on free ports."""
+
+    def slaves(bus: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "unit": meter.address,
+                "meter": meter.id,
+                "image": {
+                    "driver": meter.driver,
+                    "circuit": meter.circuit,
+                    "directory": str(directory / "drivers"),
+                    "attributes": {"serial_number": str(10_200_300 + number)},
+                },
+                **({"stamp": {"address": stamps[meter.driver].address}} if meter.driver in stamps else {}),
+            }
+            for number, meter in enumerate(METERS)
+            if meter.bus == bus
+        ]
+
+    return {
+        "log": str(directory / "serves.jsonl"),
+        "seed": seed,
+        "lines": [{"name": name, "path": str(directory / name), "baudrate": 9600, "slaves": slaves(name)} for name in LINES],
+        "servers": [
+            {"name": name, "mode": "tcp" if mode == "tcp" else "rtu", "latency": 0.005, "slaves": slaves(name)}
+            for name, mode in SERVERS.items()
+        ],
+    }
+
+
+def gateway_config(
+    directory: Path, addresses: dict[str, tuple[str, int]], *, broker: int, listen: str, pace: Pace = CALM, meters_on: bool = True
+) -> str:
+    """The gateway's configuration for this site. `meters_on=False`: nothing is polled, what waits is delivered."""
+    lines = [
+        "# Written by `submeter demo`: a small public building on simulated meters.",
+        f"gateway: {{id: {GATEWAY}, name: Demo Belediye Binası, timezone: Europe/Istanbul, commit_interval: {pace.commit}}}",
+        "clock: {trust: system}",
+        "buses:",
+        *(
+            f"  - {{name: {name}, type: serial, port: {_quoted(directory / name)}, baudrate: 9600, parity: N, stopbits: 1}}"
+            for name in LINES
+        ),
+    ]
+    for name, mode in SERVERS.items():
+        host, port = addresses[name]
+        lines.append(f"  - {{name: {name}, type: {mode}, host: {host}, port: {port}}}")
+    lines.append("meters:")
+    for meter in METERS:
+        interval = pace.line if meter.bus in LINES else pace.tcp
+        parent = "null" if meter.id == "main" else "main"
+        lines.append(
+            f"  - {{id: {meter.id}, name: {meter.name}, bus: {meter.bus}, address: {meter.address}, driver: {meter.driver}, "
+            f"interval: {interval}, parent: {parent}, feeds: {meter.feeds}, enabled: {str(meters_on).lower()}}}"
+        )
+    lines += [
+        "uplinks:",
+        f'  - {{name: {UPLINK}, url: "mqtt://127.0.0.1:{broker}", receipts: [{UPLINK}], spread: 0s}}',
+        f'status: {{listen: "{listen}"}}',
+        f"journal: {{directory: {_quoted(directory / 'journal')}, budget: 1GB}}",
+        f"drivers: {{directory: {_quoted(directory / 'drivers')}}}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, Stamp]:
+    """Give the site's drivers a counter row each, as a technician would: own tables under `directory`/drivers, by driver name.
+
+    The simulated meters show their ordinal there; it travels as `pulse_count` through table, poll, journal and platform.
+    """
+    stamps = {}
+    (directory / "drivers").mkdir(parents=True, exist_ok=True)
+    for name in sorted({*names} or {meter.driver for meter in METERS}):
+        driver = load_driver(name)
+        function, address = free_place(driver)
+        row = f"  0x{address:04X}  u32  pulse_count  -  fast  order=big function={function}  # the simulator's ordinal\n"
+        head, block, rest = Path(driver.path).read_text(encoding="utf-8").rpartition("\nregisters: |\n")
+        if not block:
+            msg = f"{driver.path}: has no register block"
+            raise ValueError(msg)
+        (directory / "drivers" / f"{name}.yaml").write_text(f"{head}{block}{row}{rest}", encoding="utf-8")
+        stamps[name] = Stamp(address=address, functions=(function,))
+    return stamps
+
+
+def free_place(driver: Driver) -> tuple[int, int]:
+    """Function and address of two registers beside the driver's rows, the fast ones first, that belong to nobody. Raises ValueError."""
+    function = driver.limits.function
+    taken: set[int] = {address for first, last in driver.limits.holes for address in range(first, last + 1)}
+    rows: list[Row] = [*driver.rows, *(row for variant in driver.variants for row in variant.rows)]
+    spans = [span for row in rows for span in row.spans]
+    for span in spans:
+        if span.function == function:
+            taken.update(range(span.address, span.end))
+    ends = [
+        sorted(span.end for row in driver.rows if row.pace == pace for span in row.spans if span.function == function and not span.alone)
+        for pace in ("fast", "slow")
+    ]
+    # Not right at the start: after a disturbance the gateway probes with short reads of the first rows.
+    for end in [*ends[0][3:], *ends[1]]:
+        address = end + (driver.limits.even and end % 2)
+        if not taken & {address, address + 1}:
+            return function, address
+    msg = f"{driver.name}: there is no free place beside its rows"
+    raise ValueError(msg)

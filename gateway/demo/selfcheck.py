@@ -1,0 +1,169 @@
+"""The self-check: a demo that is mistreated on schedule and must lose nothing, judged by the simulator's own log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.catalogue import load_driver
+from gateway.demo.account import Account, Batch, Break, Received, judge, resolutions
+from gateway.demo.process import read_serves
+from gateway.demo.scene import GATEWAY, METERS
+from gateway.demo.supervisor import Stage, open_readonly
+
+SHORTEST = 30.0
+"""s below which there is no time for fifteen commits, an outage of five seconds and a restart."""
+BATCHES = 15
+OUTAGE = 5.0
+LATE = 1.5
+"""s by which the late answer is late: more than the gateway waits for it."""
+_SLOT = 1.0
+_DRAIN = 25.0
+_START = 30.0
+_LATE_AT, _CORRUPT_AT = ("line1", 1), ("line2", 2)
+
+
+@dataclass(slots=True)
+class Trial:
+    """One run of the self-check on a stage that must be stamped and brisk."""
+
+    stage: Stage
+    say: Callable[[str], None]
+    tick: Callable[[], None] = lambda: None
+    """Called several times a second: shows the status line, raises KeyboardInterrupt to end early."""
+    breaks: list[Break] = field(default_factory=list)
+
+    def run(self, seconds: float) -> Account:
+        """Mistreat, drain, stop, judge. Takes `seconds` and a little more when the drain needs it."""
+        began = time.monotonic()
+        stage, simulator = self.stage, self.stage.simulator
+        assert simulator is not None
+        if not self._until(lambda: (counts := stage.counts()) is not None and counts.taken > 0, _START):
+            account = Account()
+            account.problems.append(f"the gateway has committed nothing in {_START:g} s:\n{stage.gateway.tail()}")
+            return account
+        ready = time.monotonic()
+        span = max(began + seconds - 9.0, ready + 18.0) - ready
+        self._wait(ready + 0.08 * span)
+        self.say(f"a meter on {_LATE_AT[0]} will answer one request {LATE:g} s late")
+        simulator.fault(*_LATE_AT, "late", seconds=LATE)
+        self._wait(ready + 0.18 * span)
+        self.say(f"a meter on {_CORRUPT_AT[0]} will answer one request with a damaged byte")
+        simulator.fault(*_CORRUPT_AT, "corrupt")
+        self._wait(ready + 0.28 * span)
+        self.say(f"the broker is killed, for {OUTAGE:g} s")
+        stage.broker.kill()
+        self._wait(time.monotonic() + OUTAGE)
+        stage.broker.start()
+        self.say("the broker is back")
+        self._wait(ready + 0.70 * span)
+        self.say("the gateway is killed with -9, and started again")
+        went = _uptime()
+        stage.gateway.kill()
+        self.breaks.append(Break(went, _uptime()))
+        stage.gateway.start()
+        self._wait(ready + span)
+        self._drain()
+        stage.stop()
+        return self._judge()
+
+    def _drain(self) -> None:
+        """Let everything that was taken arrive: the gateway runs on without its meters until nothing waits."""
+        stage = self.stage
+        self.say("the meters are left alone; what waits is delivered")
+        went = _uptime()
+        stage.gateway.stop()
+        self.breaks.append(Break(went, _uptime()))
+        stage.configure(meters_on=False)
+        stage.gateway.start()
+        self._until(lambda: (counts := stage.counts()) is not None and counts.waiting == 0 and counts.missing == 0, _DRAIN)
+        stage.gateway.stop()
+
+    def _wait(self, until: float) -> None:
+        while time.monotonic() < until:
+            self.tick()
+            time.sleep(min(0.2, max(0.0, until - time.monotonic())))
+
+    def _until(self, met: Callable[[], bool], patience: float) -> bool:
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            if met():
+                return True
+            self.tick()
+            time.sleep(0.2)
+        return met()
+
+    def _judge(self) -> Account:
+        stage = self.stage
+        drivers = {meter.id: load_driver(meter.driver, stage.directory / "drivers") for meter in METERS}
+        stored, readings, conflicts = platform(stage.database)
+        account = judge(
+            read_serves(stage.serves),
+            committed(stage.journal),
+            stored,
+            readings,
+            breaks=self.breaks,
+            slot=_SLOT,
+            tolerance=resolutions(drivers),
+        )
+        account.say(conflicts, f"{conflicts} batches came to the platform twice with different content")
+        account.say(account.committed < BATCHES, f"only {account.committed} batches were committed, {BATCHES} are needed")
+        for kind in ("late", "corrupt"):
+            account.say(not account.faults[kind], f"no reply was {kind}: the check did not check that")
+        return account
+
+
+def committed(journal: Path) -> list[Batch]:
+    """Every batch in a journal whose gateway has stopped. Raises sqlite3.Error."""
+    with contextlib.closing(open_readonly(journal)) as db:
+        return [(epoch.hex(), seq) for epoch, seq in db.execute("SELECT epoch, seq FROM batch ORDER BY seq")]
+
+
+def platform(database: Path) -> tuple[dict[Batch, int], list[Received], int]:
+    """What the reference receiver holds: batches with their number of readings, readings, conflicts. Raises sqlite3.Error."""
+    with contextlib.closing(open_readonly(database)) as db:
+        db.row_factory = sqlite3.Row
+        stored = {
+            (row["epoch"], row["seq"]): row["readings"]
+            for row in db.execute("SELECT epoch, seq, readings FROM batch WHERE gateway = ?", (GATEWAY,))
+        }
+        readings = [
+            Received(
+                row["meter"],
+                row["uptime"],
+                (row["epoch"], row["seq"]),
+                json.loads(row["values"]),
+                json.loads(row["absent"] or "{}"),
+                row["missing"] or "",
+            )
+            for row in db.execute('SELECT meter, uptime, epoch, seq, "values", absent, missing FROM reading WHERE gateway = ?', (GATEWAY,))
+        ]
+        return stored, readings, int(db.execute("SELECT count(*) FROM conflict WHERE gateway = ?", (GATEWAY,)).fetchone()[0])
+
+
+def rows(account: Account) -> list[tuple[str, int, str]]:
+    """The account as lines of a table: what, how many, and what must be."""
+    return [
+        ("batches committed by the gateway", account.committed, f"at least {BATCHES}"),
+        ("of these at the platform", account.stored - account.invented, "all of them"),
+        ("committed, and not at the platform", account.absent_batches, "0"),
+        ("at the platform, and never committed", account.invented, "0"),
+        ("batches or readings that count twice", account.twice, "0"),
+        ("readings that the simulated meters served", account.served, ""),
+        ("of these at the platform, each once", account.arrived, ""),
+        ("spoilt by the simulator on purpose", account.spoilt, "not at the platform"),
+        ("in the open slot of the kill or the stop", account.open_slot, "may be missing"),
+        ("not received in time, and said so by the gateway", account.declared, "may be missing"),
+        ("served, and lost", account.lost, "0"),
+        ("values compared with what was served", account.values, ""),
+        ("of these wrong", account.wrong, "0"),
+    ]
+
+
+def _uptime() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

@@ -1,0 +1,164 @@
+"""What the demo prints: a few plain sentences, one live status line, and the account of the self-check."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from gateway.demo.account import Account
+from gateway.demo.scene import BRISK, CALM, LINES, METERS
+from gateway.demo.selfcheck import Trial, rows
+from gateway.demo.supervisor import Counts, Stage
+from gateway.demo.worker import Worker
+from gateway.errors import GatewayError
+
+_REFRESH = 1.0
+_RESTARTS = 5
+"""Restarts of one part after which the demo gives up: it would only fail again."""
+
+
+class Screen:
+    """Lines that stay, and one that changes: in place on a terminal, as a plain line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+        self._shown = ""
+        self._next = 0.0
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._clear()
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def status(self, text: str) -> None:
+        """The line that changes."""
+        if self._live:
+            sys.stdout.write(f"\r{text:<{len(self._shown)}}")
+            sys.stdout.flush()
+            self._shown = text
+        elif text != self._shown:
+            self._shown = text
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def _clear(self) -> None:
+        if self._live and self._shown:
+            sys.stdout.write("\r" + " " * len(self._shown) + "\r")
+            self._shown = ""
+
+    def due(self) -> bool:
+        """Whether a second has gone by."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + _REFRESH
+        return True
+
+
+def status_line(counts: Counts | None) -> str:
+    """The four numbers, in batches."""
+    if counts is None:
+        return "the gateway is starting …"
+    return (
+        f"batches: taken {counts.taken} · delivered {counts.delivered} · missing at the platform {counts.missing} · "
+        f"waiting {counts.waiting}   ({counts.readings} readings)"
+    )
+
+
+class _Ended(BaseException):
+    """Somebody pressed Ctrl-C or asked us to terminate; not an Exception, so that nothing swallows it."""
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # once is enough: stopping is bounded
+    raise _Ended
+
+
+def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) -> int:
+    """The demo until Ctrl-C, or the self-check; the exit code. Raises GatewayError when a part does not start."""
+    screen = Screen()
+    handlers = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    stage: Stage | None = None
+    try:
+        checking = seconds is not None
+        stage = Stage(directory, host=host, port=port, stamped=checking, pace=BRISK if checking else CALM)
+        _introduce(screen, stage)
+        stage.start()
+        screen.say(f"the page: {stage.page}")
+        if seconds is not None:
+            return _check(screen, stage, seconds)
+        _watch(screen, stage)
+    except _Ended:
+        screen.say("stopping …")
+        return 0 if seconds is None else 130
+    except (OSError, RuntimeError, ValueError) as error:
+        raise GatewayError(f"the demo cannot go on: {error}", hint=f"the logs are in {directory / 'log'}") from error
+    finally:
+        for number in handlers:
+            signal.signal(number, signal.SIG_IGN)
+        killed = stage.stop() if stage else []
+        if killed:
+            screen.say(f"did not stop by themselves and were killed: {', '.join(killed)}")
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return 1
+
+
+def _introduce(screen: Screen, stage: Stage) -> None:
+    lines = sum(meter.bus in LINES for meter in METERS)
+    screen.say(f"starting {lines} simulated meters on {len(LINES)} serial lines at 9600 baud and {len(METERS) - lines} over TCP,")
+    screen.say("a broker, the gateway, and the platform's receiver, each a process of its own")
+    screen.say(f"everything is under {stage.directory}")
+
+
+def _watch(screen: Screen, stage: Stage) -> None:
+    """Show the status until somebody ends it; start again what falls over."""
+    screen.say("Ctrl-C ends it. Kill the gateway meanwhile (kill -9 PID): nothing that was taken is lost.")
+    screen.say("  ".join(f"{worker.name}: PID {worker.pid}" for worker in stage.workers))
+    restarts = dict.fromkeys(stage.workers, 0)
+    while True:
+        for worker in stage.workers:
+            if not worker.running:
+                restarts[worker] += 1
+                _restart(screen, worker, restarts[worker])
+        if stage.simulator is None or stage.simulator.process.poll() is not None:
+            raise RuntimeError("the simulated meters are gone")
+        screen.status(status_line(stage.counts()))
+        time.sleep(_REFRESH)
+
+
+def _restart(screen: Screen, worker: Worker, times: int) -> None:
+    if times > _RESTARTS:
+        raise RuntimeError(f"the {worker.name} has ended {times} times:\n{worker.tail()}")
+    how = f"was killed by signal {-worker.code}" if worker.code is not None and worker.code < 0 else f"ended with {worker.code}"
+    time.sleep(_REFRESH)
+    worker.start()
+    screen.say(f"the {worker.name} {how}; started again as PID {worker.pid}")
+
+
+def _check(screen: Screen, stage: Stage, seconds: float) -> int:
+    def tick() -> None:
+        if screen.due():
+            screen.status(status_line(stage.counts()))
+
+    account = Trial(stage, screen.say, tick).run(seconds)
+    screen.say("")
+    for line in table(account):
+        screen.say(line)
+    return 0 if account.good else 1
+
+
+def table(account: Account) -> list[str]:
+    """The account in words."""
+    found = rows(account)
+    width = max(len(what) for what, _, _ in found)
+    lines = ["The account, judged by the simulated meters' own log:"]
+    lines += [f"  {what:<{width}}  {count:>7}   {must}".rstrip() for what, count, must in found]
+    if account.good:
+        return [*lines, "Good: nothing was lost, nothing counts twice, no value is wrong."]
+    return [*lines, "NOT GOOD:", *(f"  - {problem}" for problem in account.problems)]
