@@ -1,26 +1,41 @@
-"""The journal as the rest of the gateway sees it: awaitable, one thread behind it."""
+"""The journal as the rest of the gateway sees it: awaitable, with one thread behind it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from gateway.errors import JournalError
 from gateway.journal.keeper import ClockLike, Keeper
+from gateway.journal.memory import Synced
 from gateway.journal.schema import Synchronous
+from gateway.journal.shelf import Shelf
 from gateway.journal.stats import Backlog, JournalStats
-from gateway.journal.thread import PULSE, JournalThread
+from gateway.journal.thread import JournalThread
+from gateway.journal.waiting import Entry
 from gateway.model import Draft, Ranges, Sealed
+
+T = TypeVar("T")
 
 
 class Journal:
-    """Readings on disk. *Taken* means that `commit` has returned."""
+    """Readings on disk. *Taken* means that `commit` has returned; nothing is sent, counted or shown as stored before that.
 
-    def __init__(self, thread: JournalThread, keeper: Keeper, clock: ClockLike) -> None:
-        self._thread = thread
-        self._keeper = keeper
-        self._clock = clock
+    `on_late(batches)` is called on the event loop for drafts whose `commit` had raised JournalFull and that are taken now.
+    """
+
+    def __init__(self, directory: Path, **options: Any) -> None:  # noqa: ANN401 - the keeper's, see `open`
+        self.on_late: Callable[[list[Sealed]], None] | None = None
+        self._keeper: Keeper | None = None
+        self._thread = JournalThread(self._idle)
+        try:
+            self._keeper = self._thread.call(Keeper, directory, late=self._late, **options).result()
+        except BaseException:
+            self._thread.stop()
+            raise
 
     @classmethod
     def open(
@@ -33,85 +48,117 @@ class Journal:
         uplinks: Sequence[str] = (),
         synchronous: Synchronous = "FULL",
     ) -> Journal:
-        """Open or create the journal of a directory. Raises JournalBusy, JournalTooNew; damage is dealt with."""
-        path = Path(directory) / "journal.db"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        thread = JournalThread(lambda: PULSE)
+        """Open or create the journal of a directory; blocks for a moment.
+
+        Raises JournalBusy, JournalTooNew, and JournalError for a directory that cannot be one. Damage, a full disk and a
+        disk that refuses are no reason not to start: see `stats`. `synchronous` other than FULL is for the test that must fail.
+        """
+        folder = Path(directory)
         try:
-            keeper = thread.call(Keeper, path, gateway, clock.boot, tuple(uplinks), budget, synchronous).result()
-        except BaseException:
-            thread.stop()
-            raise
-        return cls(thread, keeper, clock)
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise JournalError(
+                f"{folder} cannot be made: {error.strerror}",
+                hint="write another journal: directory: or create it with the rights of the service",
+            ) from error
+        return cls(folder, gateway=gateway, clock=clock, budget=budget, uplinks=tuple(uplinks), synchronous=synchronous)
+
+    def _idle(self) -> float:
+        return self._keeper.idle() if self._keeper else 0.01
+
+    def _late(self, entry: Entry, sealed: list[Sealed]) -> None:
+        callback = self.on_late
+        if callback and entry.loop and not entry.loop.is_closed():
+            entry.loop.call_soon_threadsafe(callback, sealed)
+
+    @property
+    def _mind(self) -> Keeper:
+        assert self._keeper is not None
+        return self._keeper
+
+    async def _ask(self, question: Callable[[Shelf], T], otherwise: T) -> T:
+        return await _outcome(self._thread.call(self._mind.ask, question, otherwise))
+
+    # ── taking and giving ──
 
     async def commit(self, draft: Draft, carry: dict[str, Any] | None = None) -> list[Sealed]:
-        """Take a draft: returns its batches after the COMMIT."""
-        uptime = self._clock.uptime()
-        offset = self._clock.wall() - uptime
-        job = self._thread.call(self._keeper.commit, [draft], offset, synced=self._clock.synced, carry=carry or {}, uptime=uptime)
-        groups = await asyncio.shield(asyncio.wrap_future(job))
-        return groups[0]
+        """Take a draft; its batches, after the COMMIT. `carry` rides along and is repeated until the next.
+
+        Raises JournalFull when the disk refuses: the journal keeps the draft in bounded memory and tries again by itself.
+        """
+        if draft.empty:
+            return []
+        entry = Entry(draft, carry or None, asyncio.get_running_loop())
+        self._mind.waiting.add(entry)
+        self._thread.call(self._mind.flush)
+        return await _outcome(entry.done)
 
     async def unsettled(self, uplink: str, after: int = 0, limit: int = 50, max_bytes: int = 2_000_000) -> list[Sealed]:
-        """The oldest batches with seq > `after` that this uplink has not settled."""
-        return await asyncio.wrap_future(self._thread.call(self._keeper.unsettled, uplink, after, limit, max_bytes))
+        """The oldest batches with seq > `after` that this uplink has not settled; at least one if there is any."""
+        return await self._ask(lambda shelf: shelf.unsettled(uplink, after, limit, max_bytes), [])
+
+    async def salvaged(self, uplink: str, limit: int = 50) -> list[Sealed]:
+        """Rows of damaged files under their old identity that this uplink has not settled."""
+        return await self._ask(lambda shelf: shelf.saved.unsettled(uplink, limit), [])
 
     async def settle(self, uplink: str, epoch: str, ranges: Ranges) -> None:
-        """Delivered ∪ declared gone; it is written with the next batch."""
-        await asyncio.wrap_future(self._thread.call(self._keeper.settle, uplink, epoch, list(ranges)))
+        """Delivered ∪ declared gone; written with the next batch. Numbers that were never given out settle nothing."""
+        pairs = list(ranges)
+        await self._ask(lambda shelf: shelf.settle(uplink, epoch, pairs), None)
 
     async def find(self, epoch: str, first: int, last: int, limit: int = 50) -> list[Sealed]:
-        """What is still held of an epoch between two numbers."""
-        return await asyncio.wrap_future(self._thread.call(self._keeper.find, epoch, first, last, limit))
-
-    async def new_epoch(self, reason: str) -> None:
-        """Draw a new epoch, for instance after a conflict."""
-        await asyncio.wrap_future(self._thread.call(self._keeper.begin_epoch, reason))
-
-    async def salvaged(self, uplink: str, limit: int = 50) -> list[Sealed]:  # noqa: ARG002 - filled by salvage
-        """Rows of damaged files, under their old identity."""
-        return []
+        """What is still held of an epoch between two numbers, oldest first; also from damaged files."""
+        return await self._ask(lambda shelf: shelf.find(epoch, first, last, limit), [])
 
     async def explain(self, epoch: str, first: int, last: int) -> list[tuple[int, int, str]]:
-        """What of a range is gone, and why."""
-        return await asyncio.wrap_future(self._thread.call(self._explain, epoch, first, last))
+        """(first, last, reason) of what is not held between two numbers: thinned, damaged, delivered, unknown."""
+        return await self._ask(lambda shelf: shelf.explain(epoch, first, last), [])
 
-    def _explain(self, epoch: str, first: int, last: int) -> list[tuple[int, int, str]]:
-        return [
-            (max(a, first), min(b, last), reason)
-            for a, b, reason in self._keeper.store.query(
-                "SELECT first, last, reason FROM gone WHERE epoch = ? AND last >= ? AND first <= ? ORDER BY first",
-                (bytes.fromhex(epoch), first, last),
-            )
-        ]
+    async def new_epoch(self, reason: str, uplink: str = "", again: Ranges | None = None) -> list[Sealed]:
+        """Draw a new epoch. After a conflict, `again` of the newest epoch is journalled anew for `uplink`: the new batches."""
+        return await _outcome(self._thread.call(self._mind.new_epoch, reason, uplink, again or Ranges()))
+
+    async def configure(
+        self, *, gateway: str | None = None, budget: int | None = None, uplinks: Sequence[str] | None = None, clock: ClockLike | None = None
+    ) -> None:
+        """Take over what a reload changed; what is not named stays."""
+        names = None if uplinks is None else tuple(uplinks)
+        await _outcome(self._thread.call(self._mind.configure, gateway, budget, names, clock))
+
+    # ── looking: never blocks ──
 
     @property
     def newest(self) -> tuple[str, int]:
-        """(epoch, seq) of the newest batch; this boot's epoch and 0 in an empty file."""
-        row = self._keeper.newest
-        return (row.sealed.epoch, row.seq) if row else (self._keeper.epoch, 0)
+        """(epoch, seq) of the newest batch; ("", 0) when there is none."""
+        stats = self._mind.stats()
+        return stats.epoch, stats.seq
 
     @property
     def epoch(self) -> str:
         """The epoch of the next batch."""
-        return self._keeper.epoch
+        return self._mind.epoch
 
     def epochs(self) -> list[tuple[str, int, int]]:
-        """(epoch, first seq, last seq), oldest first."""
-        return self._keeper.epochs()
+        """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
+        return self._mind.epochs()
 
     def backlog(self, uplink: str) -> Backlog:
         """What this uplink has not settled."""
-        return self._thread.call(self._keeper.backlog, uplink).result()
-
-    def stats(self) -> JournalStats:
-        """How the journal is."""
-        return self._thread.call(self._keeper.stats).result()
+        return self._mind.backlog(uplink)
 
     @property
     def carried(self) -> dict[str, Any]:
         """What the newest batch carried for its caller."""
-        return dict(self._keeper.carried)
+        return dict(self._mind.memory.carried)
+
+    @property
+    def synced(self) -> Synced | None:
+        """(t0, uptime, boot) of the newest batch that was taken with a synced clock."""
+        return self._mind.memory.synced
+
+    def stats(self) -> JournalStats:
+        """How the journal is."""
+        return self._mind.stats()
 
     @property
     def heartbeat(self) -> float:
@@ -119,6 +166,11 @@ class Journal:
         return self._thread.heartbeat
 
     async def close(self) -> None:
-        """Finish what is queued and close the file."""
-        await asyncio.wrap_future(self._thread.call(self._keeper.close))
+        """Commit what waits, if the disk lets us, and close the file."""
+        await _outcome(self._thread.call(self._mind.close))
         await asyncio.to_thread(self._thread.stop)
+
+
+async def _outcome(future: Future[T]) -> T:
+    # Shielded: a caller who is cancelled must not undo what the thread is about to do.
+    return await asyncio.shield(asyncio.wrap_future(future))

@@ -1,18 +1,45 @@
-"""The journal's heart: takes drafts, knows epochs, what is settled and what is gone. Synchronous; lives in the journal thread."""
+"""The journal's heart: takes drafts whatever happens to the disk, and looks after the file between commits.
+
+Everything here runs in the journal thread, except what is said to be read from others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
-from gateway.journal.rows import Row
-from gateway.journal.schema import Synchronous
-from gateway.journal.seal import Stamp, carry_json, new_epoch, read_carry, seal, started
-from gateway.journal.settled import Settled
-from gateway.journal.stats import Backlog, JournalStats
-from gateway.journal.store import Store
-from gateway.model import Draft, Ranges, Sealed
+from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
+from gateway.journal.evidence import Evidence
+from gateway.journal.lock import Lock
+from gateway.journal.memory import Memory
+from gateway.journal.pace import Pace, room_days
+from gateway.journal.salvage import glance, wal_is_damaged
+from gateway.journal.schema import Synchronous, primary
+from gateway.journal.shelf import Groups, Shelf
+from gateway.journal.space import Space
+from gateway.journal.stats import Backlog, JournalStats, State
+from gateway.journal.thinning import Room
+from gateway.journal.upkeep import Upkeep
+from gateway.journal.waiting import Entry, Waiting, settle
+from gateway.model import Event, Ranges, Sealed
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+TRIES = 6
+"""Attempts to commit the same drafts before they have to wait."""
+
+TOGETHER = 32
+"""Drafts that one transaction commits at most."""
+
+RETRY = 2.0
+"""Seconds between attempts to commit what waits, when no new draft brings one."""
 
 
 class ClockLike(Protocol):
@@ -29,145 +56,338 @@ class ClockLike(Protocol):
 
 
 class Keeper:
-    """One journal file and what must be remembered about it."""
+    """Raises JournalBusy and JournalTooNew when it is made; everything else it deals with itself."""
 
-    def __init__(self, path: Path, gateway: str, boot: str, uplinks: Sequence[str], budget: int, synchronous: Synchronous = "FULL") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        gateway: str,
+        clock: ClockLike,
+        budget: int,
+        uplinks: tuple[str, ...],
+        synchronous: Synchronous,
+        late: Callable[[Entry, list[Sealed]], None],
+    ) -> None:
+        self.directory = directory
+        self.path = directory / "journal.db"
         self.gateway = gateway
-        self.boot = boot
-        self.budget = budget
-        self.settled = Settled(uplinks)
-        self.carried: dict[str, Any] = {}
-        self.store = Store(path, synchronous)
-        self.store.check_schema()
-        self._epochs = self.store.epochs()
-        self.newest: Row | None = next(iter(self.store.newest()), None)
-        self._pending: str | None = None
-        if self.newest:
-            ranges, self.carried = read_carry(self._newest_carry())
-            self.settled.load(ranges)
-        if not self.newest or not self._epochs:
-            self.begin_epoch("new_file")
-        elif self.newest.sealed.boot != boot:
-            self.begin_epoch("boot")
-        else:
-            self.epoch = self.newest.sealed.epoch
-
-    def _newest_carry(self) -> str:
-        found = self.store.query("SELECT carry FROM batch WHERE carry != '' ORDER BY seq DESC LIMIT 1")
-        return str(found[0][0]) if found else ""
-
-    def begin_epoch(self, reason: str) -> None:
-        """Draw a new epoch; it is written with its first batch."""
-        self.epoch = new_epoch()
-        self._pending = reason
+        self.clock = clock
+        self.uplinks = uplinks
+        self._synchronous = synchronous
+        self._late = late
+        self._lock = Lock(directory)
+        self.space = Space(directory, budget)
+        self.waiting = Waiting()
+        self.state: State = "ok"
+        self.error = ""
+        self.shelf: Shelf | None = None
+        self.pace = Pace()
+        self.used = 0
+        """Bytes of the file that hold something, at the last commit."""
+        self.notices: list[Event] = []
+        """Events of the journal's own that go with the next batch."""
+        self._memory: Memory | None = None
+        self._doubt: tuple[list[Entry], Groups, str | None] | None = None
+        self._retry_at = 0.0
+        self.evidence = Evidence(directory)
+        self.upkeep = Upkeep(self)
+        try:
+            self._attach()
+        except (JournalBusy, JournalTooNew):
+            self._lock.release()
+            raise
+        except (JournalError, sqlite3.Error, OSError) as error:
+            self._refuse(error)
 
     @property
-    def last(self) -> int:
-        """The newest seq; 0 in an empty file."""
-        return self.newest.seq if self.newest else 0
+    def uptime(self) -> int:
+        """CLOCK_BOOTTIME in ms."""
+        return self.clock.uptime()
 
-    def commit(self, drafts: Iterable[Draft], offset: int, *, synced: bool, carry: dict[str, Any], uptime: int) -> list[list[Sealed]]:
-        """Write drafts in one transaction; the batches of each. When this returns they are taken."""
-        carried = carry or self.carried
-        text = carry_json(self.settled.to_json(), carried)
-        stamp = Stamp(self.gateway, self.epoch, self.boot, offset, "synced" if synced else "unsynced")
-        groups: list[list[Row]] = []
-        last = self.newest
-        for draft in drafts:
-            if self._pending is not None and not groups:
-                previous = last.sealed.epoch if last else ""
-                draft.events.insert(0, started(previous, last.seq if last else 0, self._pending, _earliest(draft, uptime)))
-            rows = seal(draft, stamp, (last.seq if last else 0) + 1, last.total if last else 0, text)
-            groups.append(rows)
-            last = rows[-1]
-        rows = [row for group in groups for row in group]
-        with self.store.transaction():
-            if self._pending is not None:
-                self.store.execute("INSERT INTO epoch VALUES (?,?,?)", (rows[0].seq, bytes.fromhex(self.epoch), self._pending))
-            self.store.insert(rows)
-        if self._pending is not None:
-            self._epochs.append((self.epoch, rows[0].seq, self._pending))
-            self._pending = None
-        self.newest = rows[-1]
-        self.carried = carried
-        return [[row.sealed for row in group] for group in groups]
+    # ── opening, replacing ──
 
-    def epochs(self) -> list[tuple[str, int, int]]:
-        """(epoch, first seq, last seq) of this file, oldest first; only epochs that have a batch."""
-        ends = [first - 1 for _, first, _ in self._epochs[1:]] + [self.last]
-        return [(epoch, first, last) for (epoch, first, _), last in zip(self._epochs, ends, strict=True)]
+    def _attach(self) -> Shelf:
+        """The open file; opens it, or a new one in the place of a damaged one. Raises for what the file system refuses."""
+        if self.shelf is None:
+            try:
+                self._open()
+            except JournalDamaged as error:
+                self._move_aside(error.message)
+                self._open()
+        assert self.shelf is not None
+        self._resolve(self.shelf)
+        return self.shelf
 
-    def span(self, epoch: str) -> Ranges:
-        """Which numbers belong to an epoch."""
-        return Ranges((first, last) for name, first, last in self.epochs() if name == epoch)
+    def _open(self) -> None:
+        if wal_is_damaged(self.path):
+            raise JournalDamaged(f"{self.path}-wal holds batches behind a damaged place", hint="the file is moved aside and salvaged")
+        self.shelf = Shelf(self.path, self.clock.boot, self.uplinks, before=self._memory, synchronous=self._synchronous)
+        self._memory = self.shelf.memory
+        self.used = self.shelf.store.used
+        self.space.look(self.shelf.store.size)
+        self.pace.seed([row.sealed.uptime for row in self.shelf.store.newest(100) if row.sealed.boot == self.clock.boot])
+        self.upkeep.opened(self.shelf)
 
-    def settle(self, uplink: str, epoch: str, ranges: Iterable[tuple[int, int]]) -> None:
-        """Note what an uplink need not send any more: only numbers that were given out under this epoch."""
-        for first, last in self.span(epoch):
-            self.settled.add(uplink, Ranges(ranges).within(first, last))
+    def _move_aside(self, reason: str) -> None:
+        if self.evidence.storm(self.clock.boot, self.clock.uptime()):
+            raise JournalError(
+                f"{self.path} was damaged again ({reason}), the third time within ten minutes",
+                hint="the storage is failing: replace the card or disk; until then readings wait in memory",
+            )
+        shelf, self.shelf = self.shelf, None
+        memory = self._memory or glance(self.path)
+        if shelf:
+            memory = shelf.memory
+            memory.settled = shelf.settled.to_json()
+        # Moved first, closed then: closing would otherwise tidy the WAL of the evidence away.
+        self.evidence.move_aside(self.path, reason, memory, boot=self.clock.boot, uptime=self.clock.uptime())
+        self._memory = memory
+        if shelf:
+            with suppress(sqlite3.Error):
+                shelf.store.close()
 
-    def unsettled(self, uplink: str, after: int, limit: int, max_bytes: int) -> list[Sealed]:
-        """The oldest batches behind `after` that an uplink has not settled; always at least one if there is any."""
-        found: list[Sealed] = []
-        room = max_bytes
-        for first, last in self.settled.of(uplink).gaps(after + 1, self.last):
-            at = first
-            while at <= last and len(found) < limit:
-                rows = self.store.between(at, last, min(50, limit - len(found)))
-                if not rows:
-                    break
-                for row in rows:
-                    room -= len(row.sealed.body)
-                    if room < 0 and found:
-                        return found
-                    found.append(row.sealed)
-                at = rows[-1].seq + 1
-        return found
+    def replace(self, error: JournalDamaged) -> bool:
+        """Damage was found while the file was open: a new file takes over; False when even that is refused."""
+        try:
+            self._move_aside(error.message)
+            self._open()
+        except (JournalError, sqlite3.Error, OSError) as refused:
+            self._refuse(refused)
+            return False
+        return True
 
-    def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
-        """What is still held of an epoch between two numbers, oldest first."""
-        found: list[Sealed] = []
-        for low, high in self.span(epoch).within(first, last):
-            found += [row.sealed for row in self.store.between(low, high, limit - len(found))]
-        return found
+    def _resolve(self, shelf: Shelf) -> None:
+        """After a failed sync the batches may be in the file all the same: make durable what is there, and see."""
+        if self._doubt is None:
+            return
+        entries, groups, opening = self._doubt
+        shelf.store.checkpoint("TRUNCATE")
+        if shelf.holds([sealed for group in groups for sealed in group]):
+            self._finish(entries, groups)
+        elif opening and not shelf.opening:
+            shelf.begin_epoch(opening)
+        self._doubt = None
 
-    def backlog(self, uplink: str) -> Backlog:
-        """Count what waits, from running totals: no scan."""
-        batches = readings = 0
-        oldest: int | None = None
-        for first, last in self.settled.of(uplink).gaps(1, self.last):
-            low = self.store.edge(first, last)
-            high = self.store.edge(first, last, newest=True)
-            if low and high:
-                gone = self.store.query(
-                    "SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE first > ? AND last < ?",
-                    (low[0], high[0]),
-                )[0]
-                batches += high[0] - low[0] + 1 - gone[0]
-                readings += high[2] - low[2] + low[1] - gone[1]
-                oldest = low[3] if oldest is None else oldest
-        return Backlog(batches, readings, oldest)
+    # ── taking ──
 
-    def stats(self) -> JournalStats:
-        """A snapshot."""
-        oldest = self.store.edge(1, self.last)
-        batches = readings = 0
-        if oldest and self.newest:
-            gone = self.store.query(
-                "SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE first > ?", (oldest[0],)
-            )[0]
-            batches = self.last - oldest[0] + 1 - gone[0]
-            readings = self.newest.total - oldest[2] + oldest[1] - gone[1]
-        return JournalStats(
-            epoch=self.epoch, seq=self.last, oldest_seq=oldest[0] if oldest else None, oldest_t0=oldest[3] if oldest else None,
-            batches=batches, readings=readings, bytes=self.store.used, budget=self.budget, room_days=None,
-            taken=self.newest.total if self.newest else 0, backlog={name: self.backlog(name) for name in self.settled.active},
-        )  # fmt: skip
+    def flush(self) -> None:
+        """Commit everything that waits, oldest first. Never raises: whoever waits is told."""
+        together, tries = TOGETHER, 0
+        while len(self.waiting):
+            chunk: list[Entry] = []
+            try:
+                shelf = self._attach()
+                chunk = self.waiting.head(together)
+                self._finish(chunk, self._write(shelf, chunk))
+                tries = 0
+            except JournalDamaged as error:
+                tries += 1
+                if tries > TRIES or not self.replace(error):
+                    return
+            except (JournalError, sqlite3.Error, OSError) as error:
+                tries += 1
+                if tries > TRIES or not self._mend(error, chunk, first=tries == 1):
+                    self._refuse(error)
+                    return
+            except Exception as error:
+                if len(chunk) > 1:
+                    together = 1  # alone, each shows whether it is the one
+                    continue
+                logger.exception("a batch cannot be encoded and is let go: it must not hold up the others")
+                self.waiting.lose(chunk[0])
+                settle(chunk[0], error=error)
+
+    def _finish(self, entries: list[Entry], groups: Groups) -> None:
+        if self.state != "ok":
+            logger.warning("the journal takes readings again")
+            self.state, self.error = "ok", ""
+        self.waiting.done(entries)
+        for entry, sealed in zip(entries, groups, strict=True):
+            if not settle(entry, sealed=sealed):
+                self._late(entry, sealed)
+
+    def _write(self, shelf: Shelf, chunk: list[Entry]) -> Groups:
+        drafts = [entry.open() for entry in chunk]
+        carry = next((entry.carry for entry in reversed(chunk) if entry.carry), None)
+        now = self.clock.uptime()
+        untold = self.waiting.untold
+        notices = [*self.notices, *([Event("not_taken", now, {"readings": untold})] if untold else [])]
+        if notices:
+            drafts[0] = replace(drafts[0], events=[*drafts[0].events, *notices])
+        self.used = shelf.store.used
+        room = Room.THIN if self.used > self.space.budget else Room.ENOUGH
+        groups = shelf.write(drafts, self.gateway, self.clock.wall() - now, synced=self.clock.synced, carry=carry, now=now, room=room)
+        self.notices = [event for event in self.notices if event not in notices]
+        self.waiting.untold -= untold
+        self.pace.add(shelf.last, now)
+        return groups
+
+    def _mend(self, error: Exception, chunk: list[Entry], *, first: bool) -> bool:
+        """Make another attempt worth while; False when there is nothing to be done."""
+        shelf = self.shelf
+        if shelf is None or not isinstance(error, sqlite3.OperationalError):
+            return False
+        if primary(error) != sqlite3.SQLITE_FULL:
+            self._doubt = (chunk, shelf.attempt, shelf.opening) if shelf.attempt else self._doubt
+            self._let_go(shelf)
+            return first
+        dropped = self.space.drop()
+        deleted = 0
+        with suppress(sqlite3.OperationalError):
+            deleted = shelf.make_room(Room.THIN if self.waiting.pressed else Room.DELIVERED)
+            shelf.store.checkpoint()
+        return dropped or deleted > 0
+
+    def _let_go(self, shelf: Shelf) -> None:
+        # After a failed write or sync nothing that is in memory can be trusted: the file is opened anew.
+        self._memory = shelf.memory
+        self._memory.settled = shelf.settled.to_json()
+        self.shelf = None
+        with suppress(sqlite3.Error):
+            shelf.store.close()
+
+    # ── state ──
+
+    def _refuse(self, error: Exception) -> None:
+        """Nothing can be committed at the moment: say so once, and keep what waits."""
+        full = primary(error) == sqlite3.SQLITE_FULL
+        state: State = "full" if full else "failing"
+        if full:
+            told: JournalError = JournalFull(
+                f"the disk of {self.directory} is full", hint="make room on it; readings wait in memory until then"
+            )
+        elif isinstance(error, JournalError):
+            told = JournalFull(error.message, hint=error.hint)
+        else:
+            told = JournalFull(f"{self.path} cannot be written: {error}", hint="check the card or disk; readings wait in memory until then")
+        if state != self.state:
+            logger.error("the journal takes no readings: %s", told)
+        self.state, self.error = state, str(told)
+        self.waiting.refuse(told)
+        self._retry_at = time.monotonic() + RETRY
+
+    # ── asking ──
+
+    def ask(self, question: Callable[[Shelf], T], otherwise: T) -> T:
+        """An answer from the open file; damage that shows is dealt with, and the question asked again."""
+        for _ in range(2):
+            if self.shelf is None:
+                break
+            try:
+                return question(self.shelf)
+            except JournalDamaged as error:
+                self.replace(error)
+            except sqlite3.OperationalError as error:
+                logger.warning("%s cannot be read: %s", self.path, error)
+                break
+        return otherwise
+
+    def new_epoch(self, reason: str, uplink: str, again: Ranges) -> list[Sealed]:
+        """Draw a new epoch; batches of the newest one that must be journalled anew for an uplink get their new identity."""
+        if self.shelf is None:
+            return []
+        mine = Ranges(pair for first, last in self.shelf.span(self.shelf.epoch) for pair in again.within(first, last))
+        self.shelf.begin_epoch(reason)
+        return self.ask(lambda shelf: shelf.journal_again(uplink, mine), []) if mine else []
+
+    def configure(self, gateway: str | None, budget: int | None, uplinks: tuple[str, ...] | None, clock: ClockLike | None) -> None:
+        """Take over what a reload changed."""
+        self.gateway = gateway or self.gateway
+        self.clock = clock or self.clock
+        if budget is not None:
+            self.space.limit = budget
+        if uplinks is not None:
+            self.uplinks = uplinks
+        if self.shelf:
+            self.shelf.settled.activate(self.uplinks)
+            self.space.look(self.shelf.store.size)
+            self.ask(lambda shelf: shelf.tally.count(shelf.last), None)
+
+    # ── between commits ──
+
+    def idle(self) -> float:
+        """One slice of upkeep; seconds until the next."""
+        if (len(self.waiting) or self.shelf is None) and time.monotonic() >= self._retry_at:
+            self._try_again()
+        try:
+            return self.upkeep.slice()
+        except JournalDamaged as error:
+            self.replace(error)
+        except (sqlite3.Error, OSError) as error:
+            self.upkeep.rest(error)
+        except Exception:
+            logger.exception("upkeep of the journal failed")
+            self.upkeep.rest(None)
+        return RETRY
+
+    def _try_again(self) -> None:
+        try:
+            self._attach()
+        except (JournalError, sqlite3.Error, OSError) as error:
+            self._refuse(error)
+            return
+        self.flush()
+        if not len(self.waiting):
+            self.state, self.error = "ok", ""
 
     def close(self) -> None:
-        """Close the file."""
-        self.store.close()
+        """A last attempt to commit what waits; then the file is closed."""
+        if len(self.waiting):
+            self.flush()
+        self.upkeep.close()
+        if self.shelf:
+            with suppress(sqlite3.Error):
+                self.shelf.store.close()
+        self._lock.release()
 
+    # ── looking: from any thread ──
 
-def _earliest(draft: Draft, uptime: int) -> int:
-    return min((reading.uptime for reading in draft.readings), default=uptime)
+    @property
+    def memory(self) -> Memory:
+        """The end of the journal."""
+        shelf = self.shelf
+        return (shelf.memory if shelf else self._memory) or Memory()
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of the next batch."""
+        shelf = self.shelf
+        return shelf.epoch if shelf else self.memory.epoch
+
+    def epochs(self) -> list[tuple[str, int, int]]:
+        """(epoch, first, last), oldest first."""
+        shelf = self.shelf
+        return shelf.epochs() if shelf else []
+
+    def backlog(self, uplink: str) -> Backlog:
+        """What an uplink has not settled."""
+        shelf = self.shelf
+        return shelf.tally.backlogs.get(uplink, Backlog()) if shelf else Backlog()
+
+    def stats(self) -> JournalStats:
+        """A snapshot; may be taken from any thread."""
+        shelf, space = self.shelf, self.space
+        memory = self.memory
+        held, oldest = (shelf.tally.held, shelf.tally.oldest) if shelf else ((0, 0), None)
+        backlogs = dict(shelf.tally.backlogs) if shelf else {}
+        return JournalStats(
+            epoch=memory.epoch,
+            seq=memory.seq,
+            oldest_seq=oldest[0] if oldest else None,
+            oldest_t0=oldest[1] if oldest else None,
+            batches=held[0],
+            readings=held[1],
+            bytes=self.upkeep.disk or self.used,
+            budget=space.budget,
+            room_days=room_days(self.pace, space.budget, self.used, held[0], backlogs),
+            taken=memory.total,
+            waiting=self.waiting.late,
+            dropped=self.waiting.dropped,
+            state=self.state,
+            error=self.error,
+            damaged=tuple(case.progress() for case in list(self.evidence.cases)),
+            walked=self.upkeep.walked,
+            backlog=backlogs,
+            salvaged={uplink: shelf.saved.count(uplink) for uplink in self.uplinks} if shelf and shelf.saved.epochs() else {},
+        )

@@ -17,33 +17,37 @@ PAGE = 4096
 CHECKPOINT = 250
 """WAL pages after which SQLite copies them into the file: about 1 MB, reused from then on."""
 
+TABLES = ("batch", "epoch", "gone", "salvage", "salvage_settled")
+
 Synchronous = Literal["FULL", "NORMAL"]
+"""FULL is the promise. NORMAL exists for the proof that the promise is tested: it must lose."""
 
 migrations = Migrations("journal")
+
+_ROW = """epoch BLOB NOT NULL, boot BLOB NOT NULL, readings INTEGER NOT NULL, vals INTEGER NOT NULL, total INTEGER NOT NULL,
+    t0 INTEGER NOT NULL, uptime INTEGER NOT NULL, clock INTEGER NOT NULL, keep INTEGER NOT NULL, crc INTEGER NOT NULL,
+    carry TEXT NOT NULL, body BLOB NOT NULL"""
 
 
 @migrations()
 def v1_batches(db: Database) -> None:
     """Batches, the epochs they belong to, what is gone and why, and rows saved from damaged files."""
-    row = """epoch BLOB NOT NULL, boot BLOB NOT NULL, readings INTEGER NOT NULL, vals INTEGER NOT NULL, total INTEGER NOT NULL,
-        t0 INTEGER NOT NULL, uptime INTEGER NOT NULL, clock INTEGER NOT NULL, keep INTEGER NOT NULL, crc INTEGER NOT NULL,
-        carry TEXT NOT NULL, body BLOB NOT NULL"""
     for statement in (
-        f"CREATE TABLE batch (seq INTEGER PRIMARY KEY, {row}) STRICT",
+        f"CREATE TABLE batch (seq INTEGER PRIMARY KEY, {_ROW}) STRICT",
         "CREATE TABLE epoch (first INTEGER PRIMARY KEY, epoch BLOB NOT NULL, reason TEXT NOT NULL) STRICT",
         """CREATE TABLE gone (epoch BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, readings INTEGER NOT NULL,
-           reason TEXT NOT NULL, PRIMARY KEY (epoch, first)) STRICT, WITHOUT ROWID""",
-        f"CREATE TABLE salvage (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, {row}) STRICT",
+           reason TEXT NOT NULL, told INTEGER NOT NULL, PRIMARY KEY (epoch, first)) STRICT, WITHOUT ROWID""",
+        f"CREATE TABLE salvage (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, {_ROW}) STRICT",
         "CREATE UNIQUE INDEX salvage_identity ON salvage (epoch, seq)",
         """CREATE TABLE salvage_settled (uplink TEXT NOT NULL, epoch BLOB NOT NULL, ranges TEXT NOT NULL,
            PRIMARY KEY (uplink, epoch)) STRICT, WITHOUT ROWID""",
+        "PRAGMA user_version = 1",
     ):
         db.conn.execute(statement)
-    db.conn.execute("PRAGMA user_version = 1")
 
 
 def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
-    """The opened, migrated file; creates it when absent.
+    """The opened, migrated file; creates it when absent. A migration that fails leaves the file as it was.
 
     Raises JournalBusy, JournalTooNew, JournalDamaged, and sqlite3.OperationalError for what the file system refuses.
     """
@@ -78,9 +82,10 @@ def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> 
     conn.execute("PRAGMA cache_size = -2000")
 
 
-def primary(error: sqlite3.Error) -> int:
+def primary(error: BaseException) -> int:
     """SQLite's primary result code of an error; 0 when it has none."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
 
 
 def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
@@ -88,7 +93,7 @@ def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
     code = primary(error)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return JournalBusy(f"{path} is held by another process", hint="stop the other gateway, or ask it through `submeter status`")
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or not isinstance(error, sqlite3.OperationalError):
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR} or not isinstance(error, sqlite3.OperationalError):
         return JournalDamaged(
             f"{path} is not a sound journal: {error}", hint="it is moved aside and salvaged; polling goes on in a new file"
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.journal.rows import Row
 from gateway.model import ClockState, Draft, Event, Sealed
-from gateway.wire import Batch, compress, decode, split
+from gateway.wire import Batch, compress, decode, decompress, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +29,58 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-def seal(draft: Draft, stamp: Stamp, seq: int, total: int, carry: str) -> list[Row]:
-    """The rows of a draft, counting up from `seq`; `total` is the sum of readings before it. The last row has the carry."""
-    times = [item.uptime for item in (*draft.readings, *draft.events)]
-    base = min((reading.uptime for reading in draft.readings), default=min(times, default=0))
+def earliest(draft: Draft, otherwise: int) -> int:
+    """Uptime (ms) of its first reading, or event: the time from which the others are counted."""
+    readings = [reading.uptime for reading in draft.readings]
+    return min(readings or [event.uptime for event in draft.events], default=otherwise)
+
+
+def seal(draft: Draft, stamp: Stamp, base: int, seq: int, total: int) -> list[Row]:
+    """The rows of a draft, counting up from `seq`; `base` is their uptime, `total` the sum of all readings before them."""
     header = Batch(stamp.gateway, stamp.epoch, seq, max(0, base + stamp.offset), base, stamp.clock)
-    keep = draft.keep or bool(draft.events) or bool(draft.intervals)
     plains = split(draft, header)
     rows = []
     for index, plain in enumerate(plains):
         # Only a draft that was split must be counted part by part.
-        part = Batch(stamp.gateway, stamp.epoch, seq, 0, 0, stamp.clock, draft.readings) if len(plains) == 1 else decode(plain)
+        part = (
+            replace(header, readings=draft.readings, events=draft.events, intervals=draft.intervals) if len(plains) == 1 else decode(plain)
+        )
+        keep = draft.keep or bool(part.events) or bool(part.intervals)
         total += len(part.readings)
-        body = compress(plain)
-        sealed = Sealed(stamp.epoch, seq + index, stamp.boot, header.t0, base, stamp.clock, len(part.readings), part.values, keep, body)
-        rows.append(Row(sealed, total, carry if index == len(plains) - 1 else ""))
+        sealed = Sealed(
+            stamp.epoch, seq + index, stamp.boot, header.t0, base, stamp.clock, len(part.readings), part.values, keep, compress(plain)
+        )  # fmt: skip
+        rows.append(Row(sealed, total, ""))
     return rows
 
 
-def carry_json(settled: dict[str, list[list[int]]], carried: dict[str, Any]) -> str:
-    """The carry column: settled ranges by uplink and whatever the caller gave along."""
-    return json.dumps({"settled": settled, **({"with": carried} if carried else {})}, separators=(",", ":"), ensure_ascii=False)
+def again(row: Row, epoch: str, seq: int, total: int, opening: Sequence[Event] = ()) -> Row:
+    """The same batch under a new identity; `opening` events go in front of its own."""
+    message = json.loads(decompress(row.sealed.body))
+    message |= {"epoch": epoch, "seq": seq}
+    if opening:
+        first = [{"dt": 0, "kind": event.kind, **event.fields} for event in opening]
+        message["events"] = first + message.get("events", [])
+    body = compress(json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
+    keep = row.sealed.keep or bool(opening)
+    return Row(replace(row.sealed, epoch=epoch, seq=seq, keep=keep, body=body), total + row.sealed.readings, "")
 
 
-def read_carry(text: str) -> tuple[Any, dict[str, Any]]:
-    """(settled, carried) of a carry column; empty for anything malformed."""
+def write_carry(settled: dict[str, list[list[int]]], carried: dict[str, Any], synced: Sequence[Any] | None) -> str:
+    """The carry column: settled ranges by uplink, what the caller gave along, (t0, uptime, boot) of the newest synced batch."""
+    parts = {"settled": settled, "with": carried, "synced": synced}
+    return json.dumps({key: value for key, value in parts.items() if value}, separators=(",", ":"), ensure_ascii=False)
+
+
+def read_carry(text: str) -> tuple[dict[str, Any], dict[str, Any], tuple[int, int, str] | None]:
+    """(settled, carried, newest synced) of a carry column; empty for anything malformed."""
     try:
         data = json.loads(text)
-        carried = data.get("with", {})
-        return data.get("settled"), carried if isinstance(carried, dict) else {}
+        settled, carried, synced = data.get("settled", {}), data.get("with", {}), data.get("synced")
     except (ValueError, AttributeError):
-        return None, {}
+        return {}, {}, None
+    well = isinstance(synced, list) and [type(item) for item in synced] == [int, int, str]
+    return settled if isinstance(settled, dict) else {}, carried if isinstance(carried, dict) else {}, tuple(synced) if well else None
 
 
 def started(previous: str, last: int, reason: str, uptime: int) -> Event:

@@ -1,4 +1,4 @@
-"""One open journal file: its rows in and out. Synchronous, used by the journal thread alone."""
+"""One open journal file: rows in and out. Synchronous, used by the journal thread alone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gateway.errors import JournalDamaged
 from gateway.journal.rows import COLUMNS, Row, from_record
-from gateway.journal.schema import PAGE, Synchronous, connect, translate
+from gateway.journal.schema import PAGE, TABLES, Synchronous, connect, translate
 
-_INSERT = f"INSERT INTO batch ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - column names of our own
-_SELECT = f"SELECT {COLUMNS} FROM batch "  # noqa: S608 - column names of our own
+Table = Literal["batch", "salvage"]
+
+_MARKS = ",".join("?" * (COLUMNS.count(",") + 1))
 
 
 class Store:
@@ -22,7 +23,7 @@ class Store:
     def __init__(self, path: Path, synchronous: Synchronous = "FULL") -> None:
         self.path = path
         self.db = connect(path, synchronous)
-        self.conn = self.db.conn
+        self.conn: sqlite3.Connection = self.db.conn
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -44,13 +45,15 @@ class Store:
         """Run one statement within a transaction; how many rows it changed."""
         return self.conn.execute(sql, parameters).rowcount
 
-    def insert(self, rows: Iterable[Row]) -> None:
-        """Add batches, within a transaction."""
-        self.conn.executemany(_INSERT, [row.record() for row in rows])
+    def insert(self, rows: Iterable[Row], table: Table = "batch") -> int:
+        """Add rows within a transaction; how many were new. A salvaged row that is there already stays."""
+        verb = "INSERT" if table == "batch" else "INSERT OR IGNORE"
+        sql = f"{verb} INTO {table} ({COLUMNS}) VALUES ({_MARKS})"
+        return self.conn.executemany(sql, [row.record() for row in rows]).rowcount
 
-    def select(self, where: str, parameters: Sequence[Any] = ()) -> list[Row]:
-        """Batches by condition (and order, and limit). Raises JournalDamaged when one fails its CRC."""
-        return [self._sound(record) for record in self.query(_SELECT + where, parameters)]
+    def select(self, where: str, parameters: Sequence[Any] = (), table: Table = "batch") -> list[Row]:
+        """Rows by condition (and order, and limit). Raises JournalDamaged when one fails its CRC."""
+        return [self._sound(record) for record in self.query(f"SELECT {COLUMNS} FROM {table} {where}", parameters)]  # noqa: S608 - names of our own
 
     def _sound(self, record: Sequence[Any]) -> Row:
         row = from_record(record)
@@ -66,44 +69,35 @@ class Store:
         """The batches from `first` to `last`, oldest first."""
         return self.select("WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (first, last, limit))
 
-    def edge(self, first: int, last: int, *, newest: bool = False) -> tuple[int, int, int, int] | None:
-        """(seq, readings, total, t0) of the oldest or the newest batch that still exists between two numbers."""
-        order = "DESC" if newest else "ASC"
-        found = self.query(
-            f"SELECT seq, readings, total, t0 FROM batch WHERE seq BETWEEN ? AND ? ORDER BY seq {order} LIMIT 1", (first, last)
-        )  # noqa: S608 - one of two words
+    def edge(self, first: int, last: int, order: Literal["ASC", "DESC"] = "ASC") -> tuple[int, int, int, int] | None:
+        """(seq, readings, total, t0) of the oldest (or newest) batch that still exists between two numbers."""
+        sql = f"SELECT seq, readings, total, t0 FROM batch WHERE seq BETWEEN ? AND ? ORDER BY seq {order} LIMIT 1"  # noqa: S608 - one of two words
+        found = self.query(sql, (first, last))
         return found[0] if found else None
 
-    def epochs(self) -> list[tuple[str, int, str]]:
-        """(epoch, first seq, reason), oldest first."""
-        return [
-            (epoch.hex(), first, reason) for first, epoch, reason in self.query("SELECT first, epoch, reason FROM epoch ORDER BY first")
-        ]
-
-    def check_schema(self) -> None:
-        """Read the schema and the newest hundred batches. Raises JournalDamaged."""
+    def check(self) -> None:
+        """Read the schema and the newest hundred batches. Raises JournalDamaged, also for a disk that cannot read them."""
         try:
-            for table in ("batch", "epoch", "gone", "salvage", "salvage_settled"):
-                self.conn.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - table names of our own
+            for table in TABLES:
+                self.conn.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - names of our own
         except sqlite3.DatabaseError as error:
             raise JournalDamaged(f"{self.path}: {error}", hint="the file is moved aside and salvaged") from error
         self.newest(100)
 
-    def pages(self) -> tuple[int, int]:
-        """(pages of the file, pages of it that are free)."""
-        return int(self.query("PRAGMA page_count")[0][0]), int(self.query("PRAGMA freelist_count")[0][0])
+    @property
+    def size(self) -> int:
+        """Bytes of the file, free pages included."""
+        return int(self.query("PRAGMA page_count")[0][0]) * PAGE
 
     @property
     def used(self) -> int:
         """Bytes of the file that hold something."""
-        total, free = self.pages()
-        return (total - free) * PAGE
+        return self.size - int(self.query("PRAGMA freelist_count")[0][0]) * PAGE
 
-    def checkpoint(self, mode: str = "PASSIVE") -> bool:
-        """Copy the WAL into the file; whether all of it went. Raises sqlite3.OperationalError when the disk refuses."""
-        busy, in_wal, moved = self.query(f"PRAGMA wal_checkpoint({mode})")[0]
-        return busy == 0 and in_wal == moved
+    def checkpoint(self, mode: Literal["PASSIVE", "TRUNCATE"] = "PASSIVE") -> None:
+        """Copy the WAL into the file. Raises sqlite3.OperationalError when the disk refuses."""
+        self.query(f"PRAGMA wal_checkpoint({mode})")
 
     def close(self) -> None:
-        """Close; SQLite moves the WAL into the file."""
+        """Close; SQLite moves the WAL into the file if it can."""
         self.conn.close()

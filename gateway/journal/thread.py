@@ -22,7 +22,8 @@ class JournalThread:
     """Runs what it is given, in order.
 
     Between jobs it calls `idle`, which does at most one slice of work and returns
-    the seconds until it wants to be called again."""
+    the seconds until it wants to be called again.
+    """
 
     def __init__(self, idle: Callable[[], float]) -> None:
         self._idle = idle
@@ -65,3 +66,4 @@ class JournalThread:
                     future.set_exception(error)
                 else:
                     future.set_result(result)
+            wait = 0.0

@@ -1,0 +1,185 @@
+"""SQLite's file format, as much of it as salvage needs: rows out of single pages, whatever became of the rest. Pure.
+
+https://www.sqlite.org/fileformat2.html - sections 1.6 (b-tree pages), 2.1 (records), 4 (the write-ahead log).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.journal.rows import Row, from_record
+from gateway.journal.schema import PAGE
+
+LEAF, INDEX_LEAF = 0x0D, 0x0A
+MAX_ROW = 16 << 20
+"""A payload that claims more bytes than this is not one of ours."""
+
+ReadPage = Callable[[int], bytes]
+"""Page number (from 1) to its bytes; empty when there is no such page."""
+
+_INT_SIZES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
+_COLUMNS = 13
+"""Of the table `batch`. A row of `salvage` has one more in front."""
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """(value, next position). Raises IndexError at the end of the data."""
+    value = 0
+    for index in range(8):
+        byte = data[at + index]
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:  # noqa: PLR2004 - the bit that says that more follows
+            return value, at + index + 1
+    return value << 8 | data[at + 8], at + 9
+
+
+def record(payload: bytes) -> list[Any]:
+    """The values of a record. Raises IndexError, ValueError for what is none."""
+    end, at = varint(payload, 0)
+    types = []
+    while at < end:
+        kind, at = varint(payload, at)
+        types.append(kind)
+    values: list[Any] = []
+    at = end
+    for kind in types:
+        size = _INT_SIZES.get(kind, 8 if kind == 7 else 0 if kind < 12 else (kind - 12) // 2)  # noqa: PLR2004 - serial types
+        chunk = payload[at : at + size]
+        if len(chunk) != size:
+            msg = "the record is cut short"
+            raise ValueError(msg)
+        at += size
+        if kind in _INT_SIZES:
+            values.append(int.from_bytes(chunk, "big", signed=True))
+        elif kind == 7:  # noqa: PLR2004 - serial type of a float
+            values.append(struct.unpack(">d", chunk)[0])
+        elif kind < 12:  # noqa: PLR2004 - NULL, 0, 1
+            values.append({8: 0, 9: 1}.get(kind))
+        else:
+            values.append(chunk.decode() if kind % 2 else chunk)
+    return values
+
+
+def payload(page: bytes, at: int, size: int, read: ReadPage) -> bytes:
+    """A cell's payload of `size` bytes that begins at `at`, overflow pages included. Raises ValueError, IndexError, struct.error."""
+    largest = PAGE - 35
+    local = size
+    if size > largest:
+        smallest = (PAGE - 12) * 32 // 255 - 23
+        local = smallest + (size - smallest) % (PAGE - 4)
+        local = local if local <= largest else smallest
+    parts = [page[at : at + local]]
+    missing = size - local
+    if missing:
+        follow = struct.unpack_from(">I", page, at + local)[0]
+        while missing > 0:
+            extra = read(follow)
+            if len(extra) != PAGE:
+                msg = "an overflow page is missing"
+                raise ValueError(msg)
+            parts.append(extra[4 : 4 + min(missing, PAGE - 4)])
+            missing -= PAGE - 4
+            follow = struct.unpack_from(">I", extra)[0]
+    return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sound row; `own` says that it stood in the table `batch`, not among those saved from an older file."""
+
+    row: Row
+    own: bool
+
+
+def cell(page: bytes, at: int, read: ReadPage) -> Found | None:
+    """The sound row in the cell at `at`; None when there is none. Its checksum makes the guess certain."""
+    try:
+        size, at = varint(page, at)
+        rowid, at = varint(page, at)
+        if not _COLUMNS < size <= MAX_ROW:
+            return None
+        values = record(payload(page, at, size, read))
+    except (IndexError, ValueError, struct.error):
+        return None
+    own = len(values) == _COLUMNS
+    row = from_record([rowid, *values[1:]] if own else values[1:])
+    return Found(row, own) if row else None
+
+
+def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found]:
+    """Every sound row of a page; when its own directory of cells is damaged, every place is tried."""
+    head = 100 if number == 1 else 0
+    if len(page) != PAGE or page[head] != LEAF:
+        return
+    count = struct.unpack_from(">H", page, head + 3)[0]
+    whole = head + 8 + 2 * count <= PAGE
+    found = []
+    if whole:
+        cells = [cell(page, place, read) for place in struct.unpack_from(f">{count}H", page, head + 8)]
+        found = [one for one in cells if one]
+        whole = len(found) == count
+    seen = {one.row.seq for one in found}
+    yield from found
+    for place in () if whole else range(head + 8, PAGE - _COLUMNS):
+        one = cell(page, place, read)
+        if one and one.row.seq not in seen:
+            seen.add(one.row.seq)
+            yield one
+
+
+def gone(page: bytes) -> Iterator[tuple[str, int, int, int, str]]:
+    """(epoch, first, last, readings, reason) of every plausible entry of the table `gone` in a page."""
+    if len(page) != PAGE or page[0] != INDEX_LEAF:
+        return
+    count = struct.unpack_from(">H", page, 3)[0]
+    if 8 + 2 * count > PAGE:
+        return
+    for place in struct.unpack_from(f">{count}H", page, 8):
+        try:
+            size, at = varint(page, place)
+            epoch, first, last, readings, reason, _ = record(page[at : at + size])
+            if len(epoch) == 8 and 0 < first <= last < 2**53 and 0 <= readings < 2**53 and reason in {"delivered", "thinned", "damaged"}:  # noqa: PLR2004 - bytes of an epoch, a whole JSON number
+                yield epoch.hex(), first, last, readings, reason
+        except (IndexError, ValueError, TypeError, struct.error):
+            continue
+
+
+class Wal:
+    """The pages of a write-ahead log: `sound` by number (the newest of each that is checksummed and committed), `loose` the others."""
+
+    def __init__(self, data: bytes) -> None:
+        self.sound: dict[int, bytes] = {}
+        self.loose: list[tuple[int, bytes]] = []
+        self.loose_commits = 0
+        order = "<" if data[:4] == b"\x37\x7f\x06\x82" else ">"
+        salt = data[16:24]
+        check = _checksum(data[:24], order, (0, 0))
+        good = len(data) >= 32 and check == struct.unpack_from(">2I", data, 24)  # noqa: PLR2004 - the header's size
+        pending: list[tuple[int, bytes]] = []
+        for at in range(32, len(data) - PAGE - 23, PAGE + 24):
+            number, commit = struct.unpack_from(">2I", data, at)
+            page = data[at + 24 : at + 24 + PAGE]
+            if good:
+                check = _checksum(page, order, _checksum(data[at : at + 8], order, check))
+                good = data[at + 8 : at + 16] == salt and check == struct.unpack_from(">2I", data, at + 16)
+            if not good:
+                if data[at + 8 : at + 16] == salt or not self.sound:
+                    self.loose.append((number, page))
+                    self.loose_commits += commit > 0
+                continue
+            pending.append((number, page))
+            if commit:
+                self.sound.update(pending)
+                pending.clear()
+
+
+def _checksum(data: bytes, order: str, start: tuple[int, int]) -> tuple[int, int]:
+    one, two = start
+    words = struct.unpack(f"{order}{len(data) // 4}I", data[: len(data) // 4 * 4])
+    for index in range(0, len(words) - 1, 2):
+        one = (one + words[index] + two) & 0xFFFFFFFF
+        two = (two + words[index + 1] + one) & 0xFFFFFFFF
+    return one, two

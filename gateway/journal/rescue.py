@@ -1,0 +1,98 @@
+"""Salvage of one case beside the running journal: rows go into the table `salvage`, what is lost for good is declared."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.journal import gone
+from gateway.journal.evidence import Case
+from gateway.journal.pages import Found
+from gateway.journal.salvage import Scan
+from gateway.journal.settled import Settled
+from gateway.journal.shelf import Shelf
+from gateway.journal.thinning import Room
+from gateway.model import Ranges
+
+
+class Rescue:
+    """Works in slices; `step` returns True when the case is done. Starting over is harmless: a row is taken in once."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self._scan = Scan(case.path)
+        self._pages = self._scan.found()
+        self._epochs: dict[str, Ranges] = {}
+        case.pages, case.page, case.rows = self._scan.pages, 0, 0
+
+    def step(self, shelf: Shelf, seconds: float, budget: int) -> bool:
+        """One slice. Raises JournalDamaged, sqlite3.OperationalError of the new file; then the rescue starts over."""
+        end = time.monotonic() + seconds
+        found: list[Found] = []
+        ended = True
+        for rows in self._pages:
+            found += rows
+            if time.monotonic() > end:
+                ended = False
+                break
+        settled = Settled(shelf.settled.active)
+        settled.load(self.case.memory.settled)
+        self._take(shelf, found, settled, budget)
+        self.case.page = self._scan.page
+        if ended:
+            self._declare_lost(shelf, settled)
+            self._scan.close()
+            self.case.done = True
+        return ended
+
+    def _take(self, shelf: Shelf, found: list[Found], settled: Settled, budget: int) -> None:
+        if shelf.store.used > budget:
+            shelf.make_room(Room.THIN)
+        roomy = shelf.store.used < budget // 2
+        wanted = []
+        for one in found:
+            seq = one.row.seq
+            if one.own:
+                self._epochs.setdefault(one.row.sealed.epoch, Ranges()).add(seq)
+            delivered = one.own and bool(settled.active) and bool(settled.by_all(seq, seq))
+            # What everybody has is kept for replays only while there is ample room.
+            if roomy or not delivered:
+                wanted.append(one)
+        if not wanted:
+            return
+        with shelf.undo(), shelf.store.transaction():
+            self.case.rows += shelf.saved.add([one.row for one in wanted])
+            for one in wanted:
+                for uplink in settled.active if one.own else ():
+                    if one.row.seq in settled.of(uplink):
+                        shelf.saved.settle(uplink, one.row.sealed.epoch, [(one.row.seq, one.row.seq)])
+            shelf.saved.write_marks()
+        shelf.saved.marks_written()
+
+    def _declare_lost(self, shelf: Shelf, settled: Settled) -> None:
+        known = Ranges()
+        for ranges in self._epochs.values():
+            known.update(ranges)
+        known.update((first, last) for epoch, first, last, *_ in self._scan.gone if epoch in self._epochs)
+        if not known:
+            return
+        lowest, highest = next(iter(known))[0], max(self.case.memory.seq, list(known)[-1][1])
+        if settled.active:
+            known.update(settled.by_all(lowest, highest))
+        with shelf.store.transaction():
+            for epoch, first, last, readings, reason in sorted(self._scan.gone):
+                if epoch in self._epochs and not gone.explained(shelf.store, epoch, first, last):
+                    gone.note(shelf.store, (epoch, first, last, reason), readings, told=True)
+            for first, last in known.gaps(lowest, highest):
+                for epoch in self._owners(first, last):
+                    if not gone.explained(shelf.store, epoch, first, last):
+                        gone.note(shelf.store, (epoch, first, last, gone.DAMAGED), 0, told=not settled.active)
+
+    def _owners(self, first: int, last: int) -> set[str]:
+        # Between two epochs nobody can say whose the lost numbers were: both say that they are lost.
+        before = {epoch for epoch, ranges in self._epochs.items() if first - 1 in ranges}
+        after = {epoch for epoch, ranges in self._epochs.items() if last + 1 in ranges}
+        return before | after or {self.case.memory.epoch} - {""}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._scan.close()

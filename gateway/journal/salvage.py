@@ -1,0 +1,126 @@
+"""Rows back out of a damaged file: page by page, in slices, whatever is left of its tree. A row is sound when its CRC is."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from gateway.journal import pages
+from gateway.journal.memory import Memory
+from gateway.journal.pages import Found, Wal
+from gateway.journal.rows import COLUMNS, Row, from_record
+from gateway.journal.schema import PAGE
+from gateway.journal.seal import read_carry
+
+
+class Scan:
+    """Every sound row of a file and of its WAL, and what the file knew to be gone. `page` of `pages` are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._handle: int | None = None
+        self.pages = self.page = 0
+        self.gone: set[tuple[str, int, int, int, str]] = set()
+        with suppress(OSError):
+            self._handle = os.open(path, os.O_RDONLY)
+            self.pages = -(-os.fstat(self._handle).st_size // PAGE)
+        try:
+            self._wal = Wal(path.with_name(path.name + "-wal").read_bytes())
+        except OSError:
+            self._wal = Wal(b"")
+
+    def read(self, number: int) -> bytes:
+        """A page as the file alone has it; empty when it is not there or cannot be read."""
+        try:
+            return os.pread(self._handle, PAGE, (number - 1) * PAGE) if self._handle is not None and number > 0 else b""
+        except OSError:
+            return b""
+
+    def _newest(self, number: int) -> bytes:
+        return self._wal.sound.get(number) or self.read(number)
+
+    def found(self) -> Iterator[list[Found]]:
+        """The rows, a page at a time: the WAL's committed pages first, then the file, then pages of the WAL that nothing vouches for."""
+        for number, page in self._wal.sound.items():
+            yield self._rows(page, number, self._newest)
+        # The newest page is at the end of a file that grows.
+        for number in range(self.pages, 0, -1):
+            yield self._rows(self.read(number), number, self._newest)
+            self.page += 1
+        loose = dict(self._wal.loose)
+        for number, page in self._wal.loose:
+            yield self._rows(page, number, lambda follow: loose.get(follow) or self._newest(follow))
+
+    def _rows(self, page: bytes, number: int, read: Callable[[int], bytes]) -> list[Found]:
+        self.gone.update(pages.gone(page))
+        return list(pages.rows(page, number, read))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def glance(path: Path, seconds: float = 1.0) -> Memory:
+    """The newest row that can be found in a short time, and what the newest carry says: enough to go on without a break."""
+    memory = Memory()
+    carrier = 0
+    end = time.monotonic() + seconds
+    with Scan(path) as scan:
+        for rows in chain([_asked(path)], ([one.row for one in found if one.own] for found in scan.found())):
+            for row in rows:
+                if row.seq > memory.seq:
+                    memory.epoch, memory.boot, memory.seq, memory.total = row.sealed.epoch, row.sealed.boot, row.seq, row.total
+                if row.carry and row.seq > carrier:
+                    carrier = row.seq
+                    memory.settled, memory.carried, memory.synced = read_carry(row.carry)
+                    if row.sealed.clock == "synced":
+                        memory.synced = (row.sealed.t0, row.sealed.uptime, row.sealed.boot)
+            if time.monotonic() > end:
+                break
+    return memory
+
+
+def _asked(path: Path) -> list[Row]:
+    # Immutable: SQLite looks at the file alone, without its WAL, and changes nothing.
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True)) as conn:
+            records = conn.execute(f"SELECT {COLUMNS} FROM batch ORDER BY seq DESC LIMIT 40").fetchall()  # noqa: S608 - names of our own
+    except sqlite3.Error:
+        return []
+    return [row for row in map(from_record, records) if row]
+
+
+def wal_is_damaged(path: Path) -> bool:
+    """Whether the WAL holds commits that SQLite would silently leave out.
+
+    A power cut leaves at most one transaction half-written, the last. More commits behind a wrong checksum are rot.
+    """
+    try:
+        wal = Wal(path.with_name(path.name + "-wal").read_bytes())
+    except OSError:
+        return False
+    if not wal.loose_commits:
+        return False
+    loose = dict(wal.loose)
+    newest = max((row.seq for row in _asked(path)), default=0)
+
+    def highest(pages_: Iterable[tuple[int, bytes]], read: pages.ReadPage) -> int:
+        return max((one.row.seq for number, page in pages_ for one in pages.rows(page, number, read) if one.own), default=0)
+
+    newest = max(newest, highest(wal.sound.items(), lambda number: wal.sound.get(number, b"")))
+    return wal.loose_commits > 1 and highest(wal.loose, lambda number: loose.get(number, b"")) > newest + 1

@@ -1,0 +1,128 @@
+"""Rows that came back from damaged files: held under their old identity, with settled marks of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from gateway.journal import gone
+from gateway.journal.rows import Row
+from gateway.journal.store import Store
+from gateway.model import Ranges, Sealed
+
+
+class Saved:
+    """The tables `salvage` and `salvage_settled`, with an index of them in memory."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held: dict[str, Ranges] = {}
+        self._marks: dict[tuple[str, str], Ranges] = {}
+        self._changed: set[tuple[str, str]] = set()
+        self.reload()
+        for uplink, epoch, text in store.query("SELECT uplink, epoch, ranges FROM salvage_settled"):
+            self._marks[uplink, epoch.hex()] = Ranges(json.loads(text))
+
+    def epochs(self) -> list[tuple[str, int, int]]:
+        """(epoch, first, last) of what is held."""
+        spans = [(epoch, list(held)) for epoch, held in self._held.items() if held]
+        return [(epoch, ranges[0][0], ranges[-1][1]) for epoch, ranges in spans]
+
+    def holds(self, epoch: str) -> Ranges:
+        """Which numbers of an epoch are held."""
+        return self._held.get(epoch, Ranges())
+
+    def marks(self, uplink: str, epoch: str) -> Ranges:
+        """Which of them an uplink has settled."""
+        return self._marks.setdefault((uplink, epoch), Ranges())
+
+    def add(self, rows: list[Row]) -> int:
+        """Take rows in, within a transaction; how many were new."""
+        fresh = [row for row in rows if row.seq not in self.holds(row.sealed.epoch)]
+        self._store.insert(fresh, "salvage")
+        for row in fresh:
+            self._held.setdefault(row.sealed.epoch, Ranges()).add(row.seq)
+        return len(fresh)
+
+    def settle(self, uplink: str, epoch: str, ranges: Iterable[tuple[int, int]]) -> None:
+        """Note what need not be sent any more; it is written with the next commit."""
+        if epoch in self._held:
+            self.marks(uplink, epoch).update(ranges)
+            self._changed.add((uplink, epoch))
+
+    def write_marks(self) -> None:
+        """Write the marks that changed, within a transaction. Losing them costs a resend."""
+        for uplink, epoch in self._changed:
+            text = json.dumps(list(self.marks(uplink, epoch)), separators=(",", ":"))
+            self._store.execute("INSERT OR REPLACE INTO salvage_settled VALUES (?,?,?)", (uplink, bytes.fromhex(epoch), text))
+
+    def marks_written(self) -> None:
+        """The transaction of `write_marks` has committed."""
+        self._changed.clear()
+
+    def waiting(self, uplink: str) -> Iterable[tuple[str, int, int]]:
+        """(epoch, first, last) of what an uplink has not settled."""
+        for epoch, held in self._held.items():
+            for first, last in held:
+                for start, end in self.marks(uplink, epoch).gaps(first, last):
+                    yield epoch, start, end
+
+    def count(self, uplink: str) -> int:
+        """How many rows an uplink has not settled."""
+        return sum(last - first + 1 for _, first, last in self.waiting(uplink))
+
+    def unsettled(self, uplink: str, limit: int) -> list[Sealed]:
+        """Rows that an uplink has not settled, by epoch and number."""
+        found: list[Sealed] = []
+        for epoch, first, last in self.waiting(uplink):
+            if len(found) >= limit:
+                break
+            found += self.find(epoch, first, last, limit - len(found))
+        return found
+
+    def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
+        """What is held of an epoch between two numbers."""
+        where = "WHERE epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+        return [row.sealed for row in self._store.select(where, (bytes.fromhex(epoch), first, last, limit), "salvage")]
+
+    def make_room(self, uplinks: tuple[str, ...], count: int, *, thin: bool) -> int:
+        """Delete up to `count` rows within a transaction: delivered ones; with `thin`, the oldest, `keep` ones last. How many went."""
+        done = self._delivered(uplinks, count)
+        if done or not thin:
+            return done
+        for condition in ("NOT keep", "1"):
+            sql = f"SELECT epoch, seq, readings FROM salvage WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608 - one of two words
+            rows = self._store.query(sql, (count,))
+            for epoch, seq, readings in rows:
+                self._delete(epoch.hex(), seq, seq)
+                gone.note(self._store, (epoch.hex(), seq, seq, gone.THINNED), readings, told=not uplinks)
+            if rows:
+                return len(rows)
+        return 0
+
+    def reload(self) -> None:
+        """Read again what is held: a transaction was rolled back."""
+        self._held.clear()
+        for epoch, seq in self._store.query("SELECT epoch, seq FROM salvage ORDER BY epoch, seq"):
+            self._held.setdefault(epoch.hex(), Ranges()).add(seq)
+
+    def _delivered(self, uplinks: tuple[str, ...], count: int) -> int:
+        done = 0
+        for epoch, held in list(self._held.items()) if uplinks else ():
+            for first, last in held:
+                both = Ranges([(first, last)])
+                for uplink in uplinks:
+                    for start, end in self.marks(uplink, epoch).gaps(first, last):
+                        both.discard(start, end)
+                for start, end in both:
+                    upto = min(end, start + count - done - 1)
+                    self._delete(epoch, start, upto)
+                    gone.note(self._store, (epoch, start, upto, gone.DELIVERED), 0, told=True)
+                    done += upto - start + 1
+                    if done >= count:
+                        return done
+        return done
+
+    def _delete(self, epoch: str, first: int, last: int) -> None:
+        self._store.execute("DELETE FROM salvage WHERE epoch = ? AND seq BETWEEN ? AND ?", (bytes.fromhex(epoch), first, last))
+        self._held[epoch].discard(first, last)

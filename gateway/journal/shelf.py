@@ -1,0 +1,259 @@
+"""One open journal file with what is remembered about it: epochs, settled ranges, running counts. Lives in the journal thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import JournalDamaged
+from gateway.journal import gone, thinning
+from gateway.journal.memory import Memory, Synced
+from gateway.journal.rows import Row
+from gateway.journal.saved import Saved
+from gateway.journal.schema import Synchronous
+from gateway.journal.seal import Stamp, again, earliest, new_epoch, read_carry, seal, started, write_carry
+from gateway.journal.settled import Settled
+from gateway.journal.store import Store
+from gateway.journal.tally import Tally
+from gateway.journal.thinning import Lot, Room
+from gateway.model import Draft, Event, Ranges, Sealed
+
+Groups = list[list[Sealed]]
+
+
+class Shelf:
+    """Opens a file and picks the epoch. `before` is what was known of the journal when it had to be reopened or replaced."""
+
+    def __init__(
+        self, path: Path, boot: str, uplinks: Sequence[str], *, before: Memory | None = None, synchronous: Synchronous = "FULL"
+    ) -> None:
+        self.store = Store(path, synchronous)
+        try:
+            self.store.check()
+            self._open(boot, uplinks, before)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def _open(self, boot: str, uplinks: Sequence[str], before: Memory | None) -> None:
+        self.boot = boot
+        self.saved = Saved(self.store)
+        self.settled = Settled(uplinks)
+        self._epochs = [(epoch.hex(), first) for first, epoch in self.store.query("SELECT first, epoch FROM epoch ORDER BY first")]
+        found = recall(self.store)
+        self.memory = found or before or Memory()
+        self.opening: str | None = None
+        self.attempt: Groups = []
+        """What the last commit tried to write: after a failed sync it may be in the file all the same."""
+        self.epoch = self.memory.epoch
+        if found:
+            self.settled.load(found.settled | (before.settled if before else {}))
+        if before and (found is None or found.seq < before.seq):
+            # Batches that were taken are not here: their numbers must never be used again under their epoch.
+            self.memory = before
+            self.begin_epoch("damage")
+        elif found is None or not self._epochs:
+            self.begin_epoch("new_file")
+        elif found.boot != boot:
+            self.begin_epoch("boot")
+        self.tally = Tally(self.store, self.settled, self.last)
+        # Whatever lies before the last thinned number was looked at already.
+        self._thinned_to: int = self.store.query("SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (gone.THINNED,))[0][0]
+
+    @property
+    def last(self) -> int:
+        """The newest seq; 0 when there never was one."""
+        return self.memory.seq
+
+    def begin_epoch(self, reason: str) -> None:
+        """Draw a new epoch; it is written with its first batch."""
+        self.epoch, self.opening = new_epoch(), reason
+
+    def _spans(self) -> list[tuple[str, int, int]]:
+        ends = [first - 1 for _, first in self._epochs[1:]] + [self.last]
+        return [(epoch, first, last) for (epoch, first), last in zip(self._epochs, ends, strict=False) if last >= first]
+
+    def epochs(self) -> list[tuple[str, int, int]]:
+        """(epoch, first seq, last seq), oldest first: saved ones, then those of this file that have a batch."""
+        return self.saved.epochs() + self._spans()
+
+    def span(self, epoch: str) -> Ranges:
+        """Which numbers of this file belong to an epoch."""
+        return Ranges((first, last) for name, first, last in self._spans() if name == epoch)
+
+    # ── taking ──
+
+    def write(
+        self,
+        drafts: Iterable[Draft],
+        gateway: str,
+        offset: int,
+        *,
+        synced: bool,
+        carry: dict[str, Any] | None,
+        now: int,
+        room: Room = Room.ENOUGH,
+    ) -> Groups:
+        """Commit drafts in one transaction; the batches of each. `offset` is wall minus uptime, `now` the uptime, in ms.
+
+        When this returns they are taken. When it raises (JournalDamaged, sqlite3.OperationalError) nothing has changed.
+        """
+        stamp = Stamp(gateway, self.epoch, self.boot, offset, "synced" if synced else "unsynced")
+        untold: list[gone.Gone] = []
+        groups: list[list[Row]] = []
+        seq, total = self.last, self.memory.total
+        for draft in drafts:
+            base = earliest(draft, now)
+            extra = self._opening_events(base) if not groups else []
+            if not untold and (draft.keep or draft.events or draft.intervals or extra):
+                # What is gone is told with a batch that is spared anyway: no batch becomes a kept one for that alone.
+                untold = gone.untold(self.store)
+                extra += gone.events(untold, base)
+            full = replace(draft, events=[*extra, *draft.events]) if extra else draft
+            rows = seal(full, stamp, base, seq + 1, total)
+            groups.append(rows)
+            seq, total = rows[-1].seq, rows[-1].total
+        self.attempt = [[row.sealed for row in group] for group in groups]
+        self._commit([row for group in groups for row in group], carry, untold, room)
+        return self.attempt
+
+    def _opening_events(self, uptime: int) -> list[Event]:
+        return [] if self.opening is None else [started(self.memory.epoch, self.last, self.opening, uptime)]
+
+    def _commit(self, rows: list[Row], carry: dict[str, Any] | None, tell: Sequence[gone.Gone] = (), room: Room = Room.ENOUGH) -> None:
+        newest = rows[-1].sealed
+        synced: Synced | None = (newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.memory.synced
+        carried = carry or self.memory.carried
+        # A synced row is its own anchor: only others need to carry one.
+        text = write_carry(self.settled.to_json(), carried, synced if newest.clock != "synced" else None)
+        rows = [*rows[:-1], replace(rows[-1], carry=text)]
+        with self.undo(), self.store.transaction():
+            if self.opening is not None:
+                self.store.execute("INSERT INTO epoch VALUES (?,?,?)", (rows[0].seq, bytes.fromhex(self.epoch), self.opening))
+            self.store.insert(rows)
+            gone.tell(self.store, tell)
+            self.saved.write_marks()
+            lot = self._drop(room)
+        if self.opening is not None:
+            self._epochs.append((self.epoch, rows[0].seq))
+            self.opening = None
+        self.memory = Memory(self.epoch, self.boot, rows[-1].seq, rows[-1].total, self.settled.to_json(), carried, synced)
+        self.saved.marks_written()
+        self.tally.taken(rows)
+        self._dropped(lot)
+
+    def holds(self, rows: Iterable[Sealed]) -> bool:
+        """Whether all these batches are in the file as they are."""
+        return all([row] == [found.sealed for found in self.store.between(row.seq, row.seq, 1)] for row in rows)
+
+    def journal_again(self, uplink: str, wanted: Ranges) -> list[Sealed]:
+        """After a conflict: the same batches under the new epoch for one uplink; the others get them under the old one only."""
+        rows = [row for first, last in wanted for row in self.store.between(first, last, 200)][:200]
+        copies: list[Row] = []
+        total = self.memory.total
+        for index, row in enumerate(rows):
+            opening = self._opening_events(row.sealed.uptime) if index == 0 else []
+            copies.append(again(row, self.epoch, self.last + 1 + index, total, opening))
+            total = copies[-1].total
+        for row, copy in zip(rows, copies, strict=True):
+            self.settled.add(uplink, [(row.seq, row.seq)])
+            for other in self.settled.active:
+                if other != uplink:
+                    self.settled.add(other, [(copy.seq, copy.seq)])
+        if copies:
+            self._commit(copies, None)
+            self.tally.count(self.last)
+        return [copy.sealed for copy in copies]
+
+    # ── making room ──
+
+    def make_room(self, room: Room) -> int:
+        """Delete one lot of rows in a transaction of its own; how many went."""
+        with self.undo(), self.store.transaction():
+            lot = self._drop(room)
+        self._dropped(lot)
+        return lot.rows
+
+    @contextmanager
+    def undo(self) -> Iterator[None]:
+        """Around a transaction: when it fails, what is remembered follows."""
+        try:
+            yield
+        except BaseException:
+            with suppress(JournalDamaged, sqlite3.Error):
+                self.saved.reload()
+            raise
+
+    def _drop(self, room: Room) -> Lot:
+        if room is Room.ENOUGH:
+            return Lot()
+        most = max(thinning.FEWEST, min(thinning.MOST, self.tally.held[0] // 64))
+        thin = room is Room.THIN
+        if self.saved.epochs() and (rows := self.saved.make_room(self.settled.active, most, thin=thin)):
+            return Lot(rows)
+        return thinning.drop(self.store, self.settled, self._thinned_to, self.last, most, thin=thin)
+
+    def _dropped(self, lot: Lot) -> None:
+        self._thinned_to = max(self._thinned_to, lot.thinned_to)
+        if lot.rows:
+            self.tally.count(self.last)
+
+    # ── asking ──
+
+    def settle(self, uplink: str, epoch: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Note what an uplink need not send any more: only numbers that were given out under this epoch."""
+        self.saved.settle(uplink, epoch, ranges)
+        for first, last in self.span(epoch):
+            self.settled.add(uplink, Ranges(ranges).within(first, last))
+        self.tally.settled(uplink, self.last)
+
+    def unsettled(self, uplink: str, after: int, limit: int, max_bytes: int) -> list[Sealed]:
+        """The oldest batches behind `after` that an uplink has not settled; at least one if there is any."""
+        found: list[Sealed] = []
+        for first, last in self.settled.of(uplink).gaps(after + 1, self.last):
+            at = first
+            while at <= last and len(found) < limit:
+                rows = self.store.between(at, last, min(50, limit - len(found)))
+                for row in rows:
+                    max_bytes -= len(row.sealed.body)
+                    if max_bytes < 0 and found:
+                        return found
+                    found.append(row.sealed)
+                at = rows[-1].seq + 1 if rows else last + 1
+        return found
+
+    def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
+        """What is still held of an epoch between two numbers, oldest first."""
+        found = self.saved.find(epoch, first, last, limit)
+        for low, high in self.span(epoch).within(first, last):
+            found += [row.sealed for row in self.store.between(low, high, limit - len(found))]
+        return found
+
+    def explain(self, epoch: str, first: int, last: int) -> list[tuple[int, int, str]]:
+        """(first, last, reason) of what is not held between two numbers."""
+        missing = Ranges([(first, last)])
+        for low, high in self.saved.holds(epoch):
+            missing.discard(low, high)
+        for low, high in self.span(epoch).within(first, last):
+            missing.discard(low, high)
+            for row in self.store.query(
+                "SELECT first, last FROM gone WHERE epoch = ? AND last >= ? AND first <= ?", (bytes.fromhex(epoch), low, high)
+            ):
+                missing.add(max(low, row[0]), min(high, row[1]))
+        return gone.explain(self.store, epoch, missing)
+
+
+def recall(store: Store) -> Memory | None:
+    """What the newest row of a file and the newest carry say; None when the file is empty."""
+    newest = next(iter(store.newest()), None)
+    if newest is None:
+        return None
+    found = store.query("SELECT carry FROM batch WHERE carry != '' ORDER BY seq DESC LIMIT 1")
+    settled, carried, synced = read_carry(found[0][0]) if found else ({}, {}, None)
+    if newest.sealed.clock == "synced":
+        synced = (newest.sealed.t0, newest.sealed.uptime, newest.sealed.boot)
+    return Memory(newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced)

@@ -1,0 +1,125 @@
+"""What is done between commits, a slice at a time: the walk through the file, salvage, ballast, evidence."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Protocol
+
+from gateway.journal.evidence import MOST_BYTES, Evidence
+from gateway.journal.rescue import Rescue
+from gateway.journal.shelf import Shelf
+from gateway.journal.space import Space
+from gateway.journal.walk import Walk
+from gateway.model import Event
+
+logger = logging.getLogger(__name__)
+
+SLICE = 0.025
+"""Seconds of work at a time: well below the 50 ms that a commit may have to wait."""
+
+PAUSE = 0.05
+"""Seconds between slices: the rest of the machine has meters to read."""
+
+CALM = 1.0
+"""Seconds between looks when there is nothing to do."""
+
+LOOK = 10.0
+"""Seconds between looks at the disk."""
+
+REST = 30.0
+"""Seconds before upkeep tries again after the disk refused."""
+
+
+class Host(Protocol):
+    """What upkeep needs of the keeper."""
+
+    directory: Path
+    path: Path
+    space: Space
+    evidence: Evidence
+    notices: list[Event]
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """The open file."""
+
+    @property
+    def uptime(self) -> int:
+        """CLOCK_BOOTTIME in ms."""
+
+
+class Upkeep:
+    """`slice` may raise JournalDamaged (a row that does not fit), sqlite3.OperationalError, OSError."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._walk: Walk | None = None
+        self._rescue: Rescue | None = None
+        self._look_at = 0.0
+        self._rest_until = 0.0
+        self.disk = 0
+
+    @property
+    def walked(self) -> float:
+        """Part of the rows that were checked, 0 to 1."""
+        return self._walk.part if self._walk else 1.0
+
+    def opened(self, shelf: Shelf) -> None:
+        """Another file is open: walk it from the newest row on; a rescue starts over, for its rows went into the old one."""
+        self._walk = Walk(shelf.store, shelf.last)
+        self.close()
+        # The first commits come before everything else.
+        self._look_at = time.monotonic() + CALM
+
+    def slice(self) -> float:
+        """Do a little; seconds until the next slice."""
+        shelf = self._host.shelf
+        now = time.monotonic()
+        if shelf is None or now < self._rest_until:
+            return CALM
+        if now >= self._look_at:
+            self._look_at = now + LOOK
+            self._look(shelf)
+        if self._walk and not self._walk.done:
+            self._walk.step(SLICE)
+            return PAUSE
+        return self._salvage(shelf)
+
+    def _look(self, shelf: Shelf) -> None:
+        self._host.space.look(shelf.store.size)
+        self._host.space.load()
+        self._host.evidence.prune(min(MOST_BYTES, self._host.space.budget))
+        wal = self._host.path.with_name(self._host.path.name + "-wal")
+        files = [self._host.path, wal]
+        self.disk = sum(file.stat().st_size for file in files if file.exists()) + self._host.space.held()
+        self.disk += sum(self._host.evidence.size(case) for case in self._host.evidence.cases)
+
+    def _salvage(self, shelf: Shelf) -> float:
+        case = self._host.evidence.pending()
+        if case is None:
+            return CALM
+        if self._rescue is None:
+            self._rescue = Rescue(case)
+        if self._rescue.step(shelf, SLICE, self._host.space.budget):
+            self._rescue.close()
+            self._rescue = None
+            event = Event("salvaged", self._host.uptime, {"file": case.folder.name, "rows": case.rows, "reason": case.reason})
+            self._host.notices.append(event)
+            logger.warning("salvage of %s is done: %d batches came back", case.folder, case.rows)
+            case.write()
+        return PAUSE
+
+    def rest(self, error: Exception | None) -> None:
+        """The disk refused: leave it alone for a while."""
+        if error is not None:
+            logger.warning("upkeep of the journal waits: %s", error)
+        self._rest_until = time.monotonic() + REST
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the damaged file."""
+        if self._rescue:
+            self._rescue.close()
+            self._rescue = None

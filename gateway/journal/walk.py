@@ -1,0 +1,44 @@
+"""Reads every row of a file once, newest first, in slices between commits: damage is found before the row is needed."""
+
+from __future__ import annotations
+
+import time
+
+from gateway.journal.store import Store, Table
+
+CHUNK = 16
+"""Rows between two looks at the clock."""
+
+
+class Walk:
+    """`step` raises JournalDamaged at the first row that does not fit its checksum, or that SQLite cannot reach."""
+
+    def __init__(self, store: Store, newest: int) -> None:
+        self._store = store
+        self._highest = max(1, newest)
+        self._at = newest + 1
+        self._table: Table | None = "batch"
+
+    @property
+    def part(self) -> float:
+        """How much of the numbers has been walked, 0 to 1."""
+        return 1.0 if self._table is None else 1 - max(0, self._at - 1) / self._highest if self._table == "batch" else 0.99
+
+    @property
+    def done(self) -> bool:
+        """Everything was read."""
+        return self._table is None
+
+    def step(self, seconds: float) -> None:
+        """One slice of about so many seconds."""
+        end = time.monotonic() + seconds
+        while self._table is not None and time.monotonic() < end:
+            key = "seq" if self._table == "batch" else "id"
+            records = self._store.query(f"SELECT {key} FROM {self._table} WHERE {key} < ? ORDER BY {key} DESC LIMIT {CHUNK}", (self._at,))  # noqa: S608 - names of our own
+            if not records:
+                self._at = 1 << 62
+                self._table = "salvage" if self._table == "batch" else None
+                continue
+            lowest = records[-1][0]
+            self._store.select(f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}", (lowest, self._at - 1), self._table)
+            self._at = lowest
