@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 KEEPALIVE = 20
 SETTLE = 10.0
 """Seconds for TCP, TLS, CONNACK and SUBACK, each."""
+FIRST_SETTLE = 2.5
+"""Seconds for the first CONNACK: there are brokers for 3.1.1 only that do not answer a version 5 CONNECT at all."""
 BACKOFF = (0.5, 10.0)
 """First and longest pause in seconds between attempts; the pause is drawn from its upper half."""
 _SCHEMES = {"mqtt": (1883, "tcp", False), "mqtts": (8883, "tcp", True), "ws": (80, "websockets", False), "wss": (443, "websockets", True)}
@@ -85,6 +87,7 @@ class PahoLink:
         if not self._tls and not _local(self._host):
             log.warning("%s: no TLS: everybody on the way can read the readings and forge receipts → use mqtts://", broker.url)
         self._protocol = MQTTProtocolVersion.MQTTv5
+        self._patience = FIRST_SETTLE
         self._client: _Client | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
@@ -154,9 +157,10 @@ class PahoLink:
         client.connect(self._host, self._port, KEEPALIVE, properties=self._properties())
         client.loop_start()
         try:
-            self._await(connacked, client, "no answer to CONNECT")
+            self._await(connacked, client, "no answer to CONNECT", self._patience)
             if answer[0].is_failure:
-                self._other_protocol(str(answer[0]))
+                if answer[0] == "Unsupported protocol version":
+                    self._other_protocol(str(answer[0]))
                 raise LinkRefused(f"the broker said: {answer[0]}", hint="check user name, password, certificate and the broker's ACL")
             client.subscribe([(name, 1) for name in self._filters])
             self._await(subscribed, client, "no answer to SUBSCRIBE")
@@ -199,8 +203,8 @@ class PahoLink:
         properties.MaximumPacketSize = 4 * MAX_MESSAGE
         return properties
 
-    def _await(self, event: threading.Event, client: _Client, what: str) -> None:
-        limit = time.monotonic() + SETTLE
+    def _await(self, event: threading.Event, client: _Client, what: str, seconds: float = SETTLE) -> None:
+        limit = time.monotonic() + seconds
         while not event.wait(0.05):
             if client.ended.is_set() or self._stopping.is_set() or time.monotonic() > limit:
                 # A broker that knows only 3.1.1 may simply hang up on a version 5 CONNECT.
@@ -210,6 +214,7 @@ class PahoLink:
     def _other_protocol(self, why: str) -> None:
         v5, v311 = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
         self._protocol = v311 if self._protocol == v5 else v5
+        self._patience = SETTLE
         log.debug("%s; next attempt with MQTT %s", why, "5" if self._protocol == v5 else "3.1.1")
 
     def _on_message(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:

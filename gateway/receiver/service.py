@@ -85,12 +85,14 @@ class Receiver:
         gap_age: float = AGE,
         gap_answer: float = ANSWER,
         gap_spacing: float = SPACING,
+        tick: float = TICK,
     ) -> None:
         self._database = database
         self._link = link
         self._consumer = consumer
         self._gateways = gateways
         self._check = check
+        self._tick = tick
         self._gaps: defaultdict[str, Gaps] = defaultdict(partial(Gaps, gap_age, gap_answer, gap_spacing))
         self._states: dict[str, State] = {}
         self._replays: dict[str, tuple[str, Ask]] = {}
@@ -108,7 +110,7 @@ class Receiver:
         """Receive until `stop`. Raises JournalError when the database cannot be used at start; nothing later ends it."""
         self._store = Store(self._database)
         self._link.start(self._inbox)
-        look = time.monotonic() + TICK
+        look = time.monotonic() + self._tick
         try:
             while not self._stopping:
                 group = self._gather(max(0.0, look - time.monotonic()))
@@ -116,7 +118,7 @@ class Receiver:
                     if group:
                         self._commit(group)
                     if time.monotonic() >= look:
-                        look = time.monotonic() + TICK
+                        look = time.monotonic() + self._tick
                         self._ask()
                 except sqlite3.Error as error:
                     self._fail(error)

@@ -1,7 +1,10 @@
+from itertools import pairwise
+
+from receiver_feed import E1, E2
+
 from gateway.model import Ranges
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, SPAN, TRIES, Ask, Gaps
 from gateway.receiver.ledger import Missing
-from receiver_feed import E1, E2
 
 
 def missing(*certain, beginning=(), epoch=E1):
@@ -67,7 +70,7 @@ def test_tries_are_bounded_and_ever_more_seldom_until_the_gateway_comes_online_a
     gaps.look(missing((5, 9)), 0.0, ready=True)
     asked = [now for now in range(60, 40_000) if gaps.look(missing((5, 9)), float(now), ready=True)]
     assert len(asked) == TRIES
-    pauses = [later - sooner for sooner, later in zip(asked, asked[1:], strict=False)]
+    pauses = [later - sooner for sooner, later in pairwise(asked)]
     assert pauses == sorted(pauses)
     assert pauses[0] >= ANSWER
     gaps.online()

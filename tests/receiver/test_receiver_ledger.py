@@ -1,8 +1,9 @@
 import pytest
+from receiver_feed import E1, E2, E3
+
 from gateway.model import Ranges
 from gateway.receiver.ledger import EpochLedger, GatewayLedger, receipts
 from gateway.wire import Receipt, parse
-from receiver_feed import E1, E2, E3
 
 
 def epoch(*held, first=None, **more):

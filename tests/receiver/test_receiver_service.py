@@ -6,13 +6,14 @@ import threading
 import time
 
 import pytest
+from receiver_feed import E1, E2, batch, opening, until
+
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
 from gateway.receiver import Receiver, Store
 from gateway.receiver.intake import schema_check
 from gateway.receiver.mqtt import MemoryLink
 from gateway.wire import MAX_MESSAGE, Receipt, Replay, Reply, State, Topics, compress, encode, parse
-from receiver_feed import E1, E2, batch, opening, until
 
 P = Topics("gw-1")
 
@@ -174,7 +175,9 @@ def test_a_hostile_message_is_counted_and_does_no_harm(run, tmp_path, topic, pay
     assert look(tmp_path, "SELECT gateway, count FROM refused") == [("gw-1", 1)]
 
 
-@pytest.mark.parametrize("topic", ["", "submeter/v1/GW/data", "submeter/v1/a/b/data", "submeter/v2/gw-1/data", "submeter/v1/gw-1/receipt/city", "x"])
+@pytest.mark.parametrize(
+    "topic", ["", "submeter/v1/GW/data", "submeter/v1/a/b/data", "submeter/v2/gw-1/data", "submeter/v1/gw-1/receipt/city", "x"]
+)
 def test_a_message_on_a_foreign_topic_is_counted(run, topic):
     running = run()
     running.link.hear(topic, encode(opening(1)))
@@ -275,7 +278,9 @@ def test_validate_reports_what_the_schema_does_not_allow_and_keeps_it(run, tmp_p
     running.hear(opening(1))
     running.hear(batch(2))
     until(lambda: running.receiver.counts.batches == 2)
-    assert look(tmp_path, "SELECT reason, example FROM refused") == [("schema", "stored, but not as the schema says: $.seq: no even numbers")]
+    assert look(tmp_path, "SELECT reason, example FROM refused") == [
+        ("schema", "stored, but not as the schema says: $.seq: no even numbers")
+    ]
 
 
 def test_the_published_schema_accepts_what_gateways_send_and_says_what_is_wrong():
@@ -296,7 +301,7 @@ def test_descriptions_and_states_are_kept(run, tmp_path):
 
 def gap(run, **options):
     """A receiver that misses seqs 3 to 6 of a gateway that has no backlog."""
-    running = run(gap_age=0.2, gap_spacing=0.1, **options)
+    running = run(gap_age=0.2, gap_spacing=0.05, tick=0.05, **options)
     for b in (opening(1), batch(2), batch(7)):
         running.hear(b)
     running.state(E1, 7)
@@ -312,7 +317,7 @@ def test_a_gap_is_asked_for_and_filled(run):
         running.hear(batch(seq))
     running.link.hear(P.reply, Reply(id=replay.id, ok=True, epoch=E1, sent=4, gone=[]).to_bytes())
     until(lambda: running.receipts()[-1].upto == 7)
-    time.sleep(2.5)
+    time.sleep(0.6)
     assert len(running.replays()) == 1
 
 
@@ -323,7 +328,7 @@ def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, tmp_path
     running.link.hear(P.reply, Reply(id=replay.id, ok=True, epoch=E1, sent=0, gone=[(1, 4, "thinned"), (5, 900, "damaged")]).to_bytes())
     until(lambda: look(tmp_path, "SELECT first, last, reason FROM explained ORDER BY first") == [(3, 4, "thinned"), (5, 6, "damaged")])
     assert look(tmp_path, "SELECT ok FROM replay") == [(1,)]
-    time.sleep(2.5)
+    time.sleep(0.6)
     assert len(running.replays()) == 1
     assert running.receipts()[-1].upto == 2
 
@@ -341,31 +346,31 @@ def test_an_answer_to_another_question_explains_nothing(run, tmp_path):
 
 
 def test_a_gateway_with_a_backlog_or_offline_is_not_asked(run):
-    running = run(gap_age=0.2, gap_spacing=0.1)
+    running = run(gap_age=0.2, gap_spacing=0.05, tick=0.05)
     running.hear(opening(1))
     running.hear(batch(7))
     running.state(E1, 7, 3)
-    time.sleep(2.5)
+    time.sleep(0.6)
     assert running.replays() == []
     running.state(E1, 7, 0, online=False)
-    time.sleep(1.5)
+    time.sleep(0.4)
     assert running.replays() == []
     running.state(E1, 7, 0)
     until(running.replays)
 
 
 def test_a_thinned_event_explains_a_gap_unasked(run):
-    running = run(gap_age=0.2, gap_spacing=0.1)
+    running = run(gap_age=0.2, gap_spacing=0.05, tick=0.05)
     running.hear(opening(1))
     running.hear(batch(7, events=[Event("thinned", 7000, {"from": 2, "to": 6})]))
     running.state(E1, 7)
     until(lambda: running.receiver.counts.batches == 2)
-    time.sleep(2.5)
+    time.sleep(0.6)
     assert running.replays() == []
 
 
 def test_the_tail_of_the_epoch_before_is_asked_for(run):
-    running = run(gap_age=0.2, gap_spacing=0.1)
+    running = run(gap_age=0.2, gap_spacing=0.05, tick=0.05)
     running.hear(opening(1))
     running.hear(opening(4, epoch=E2, previous=E1, last=3))
     running.state(E2, 4)

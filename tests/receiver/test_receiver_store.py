@@ -2,13 +2,14 @@ import json
 import sqlite3
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from receiver_feed import E1, E2, T0, arrival, batch, opening
+
 from gateway.errors import JournalBusy, JournalError
 from gateway.model import Event, Interval, Reading
 from gateway.receiver.store import Store
 from gateway.wire import State
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from receiver_feed import E1, E2, T0, arrival, batch, opening
 
 
 def take(store, *batches):
