@@ -258,7 +258,7 @@ class SerialLine:
         due = bytearray()
         while self._out and self._out[0][0] <= now:
             due.append(heapq.heappop(self._out)[2])
+        self._said_at = time.monotonic()  # before the write: no master can have heard it earlier
         if self._pty:
             with contextlib.suppress(OSError):  # nobody reads: the bytes are lost, as in a UART that overruns
                 os.write(self._pty[0], due)
-        self._said_at = time.monotonic()
