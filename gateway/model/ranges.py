@@ -82,6 +82,11 @@ class Ranges:
             part.add(max(first, self._first[index]), min(last, self._last[index]))
         return part
 
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The lowest and the highest number; None when empty."""
+        return (self._first[0], self._last[-1]) if self._first else None
+
     def around(self, number: int) -> tuple[int, int] | None:
         """The range that holds `number`; None when it is not in the set."""
         index = bisect_left(self._last, number)

@@ -28,6 +28,8 @@ LINGER = 0.05
 GROUP = 100
 """Messages of one commit: with it a receipt leaves within 200 ms of the oldest batch in the group."""
 TICK = 1.0
+SHARE = 0.05
+"""Part of the time that may go into looking for gaps, however many there are."""
 PATIENCE = 0.5
 """Seconds of rest after a commit that failed."""
 EPOCHS = 16
@@ -118,8 +120,10 @@ class Receiver:
                     if group:
                         self._commit(group)
                     if time.monotonic() >= look:
-                        look = time.monotonic() + self._tick
+                        began = time.monotonic()
                         self._ask()
+                        took = time.monotonic() - began
+                        look = began + max(self._tick, took / SHARE)
                 except sqlite3.Error as error:
                     self._fail(error)
         finally:

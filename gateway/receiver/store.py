@@ -24,6 +24,11 @@ from gateway.wire import Batch, State
 GONE = frozenset({"thinned", "damaged"})
 """Events that name a range of seqs which will not come, and why."""
 
+VERSIONS = 8
+"""Contradicting versions of one batch that are kept: more would be a way to fill the disk."""
+ANCHORS = 1000
+"""Clock anchors of one epoch: each says the same, give or take the drift."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -135,14 +140,13 @@ class Store:
             known = ledger.epoch(epoch)
             known.first, known.previous, known.previous_last = first, previous, last
         for epoch, first, last in rows("SELECT epoch, first, last FROM held WHERE gateway = ? ORDER BY epoch, first"):
-            ledger.epoch(epoch).held.add(first, last)
+            ledger.epoch(epoch).hold(first, last)
         for epoch, first, last, spills in rows("SELECT epoch, first, last, open FROM explained WHERE gateway = ?"):
-            known = ledger.epoch(epoch)
-            (known.open_explained if spills else known.explained).add(first, last)
+            ledger.epoch(epoch).explain(first, last, spills=bool(spills))
         for epoch, uptime, t in rows("SELECT epoch, uptime, t FROM anchor WHERE gateway = ? ORDER BY uptime"):
             ledger.epoch(epoch).anchors.append((uptime, t))
         for epoch, seq in rows("SELECT DISTINCT epoch, seq FROM conflict WHERE gateway = ?"):
-            ledger.epoch(epoch).conflicts.add(seq)
+            ledger.epoch(epoch).contradict(seq)
         for epoch, seq in rows("SELECT epoch, seq FROM state WHERE gateway = ? AND epoch IS NOT NULL"):
             ledger.newest = (epoch, seq or 0)
         return ledger
@@ -159,7 +163,7 @@ class Store:
             if batch.seq not in ledger.held:
                 taken.batches += 1
                 taken.values += batch.values
-                ledger.held.add(batch.seq)
+                ledger.hold(batch.seq, batch.seq)
                 self._gather(group, arrival, totals)
             elif arrival.digest == (group.digests.get((*key, batch.seq)) or self._digest(*key, batch.seq)):
                 taken.duplicates += 1
@@ -167,7 +171,7 @@ class Store:
             else:
                 taken.conflicts += 1
                 totals["conflicts"] += self._keep_conflict(arrival)
-                ledger.conflicts.add(batch.seq)
+                ledger.contradict(batch.seq)
         self._write(group, taken)
         return taken
 
@@ -177,8 +181,10 @@ class Store:
 
     def _keep_conflict(self, arrival: Arrival) -> int:
         b = arrival.batch
-        row = (b.gateway, b.epoch, b.seq, arrival.digest, arrival.received, arrival.plain.decode(errors="replace"))
-        return self.conn.execute("INSERT OR IGNORE INTO conflict VALUES (?, ?, ?, ?, ?, ?)", row).rowcount
+        row = (b.gateway, b.epoch, b.seq, arrival.digest, arrival.received, arrival.plain.decode(errors="replace"), VERSIONS)
+        sql = """INSERT OR IGNORE INTO conflict SELECT ?1, ?2, ?3, ?4, ?5, ?6
+            WHERE (SELECT count(*) FROM conflict WHERE gateway = ?1 AND epoch = ?2 AND seq = ?3) < ?7"""
+        return self.conn.execute(sql, row).rowcount
 
     def _gather(self, group: _Group, arrival: Arrival, totals: Counter[str]) -> None:
         b = arrival.batch
@@ -276,12 +282,13 @@ class Store:
     def explain(self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False) -> None:
         """These seqs, (first, last), will never come. `spills`: those below the epoch's first belong to the epochs before."""
         first, last = seqs
-        ledger = self.ledger(gateway).epoch(epoch)
-        (ledger.open_explained if spills else ledger.explained).add(first, last)
+        self.ledger(gateway).epoch(epoch).explain(first, last, spills=spills)
         self.conn.execute("INSERT OR IGNORE INTO explained VALUES (?, ?, ?, ?, ?, ?, ?)", (gateway, epoch, first, last, reason, spills, at))
 
     def _anchor(self, gateway: str, epoch: str, uptime: int, t: int) -> None:
         ledger = self.ledger(gateway).epoch(epoch)
+        if len(ledger.anchors) >= ANCHORS:
+            return
         if not self.conn.execute("INSERT OR IGNORE INTO anchor VALUES (?, ?, ?, ?)", (gateway, epoch, uptime, t)).rowcount:
             return
         ledger.anchors.append((uptime, t))

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from receiver_feed import E1, E2, E3
 
@@ -6,8 +8,13 @@ from gateway.receiver.ledger import EpochLedger, GatewayLedger, receipts
 from gateway.wire import Receipt, parse
 
 
-def epoch(*held, first=None, **more):
-    return EpochLedger(held=Ranges(held), first=first, **more)
+def epoch(*held, first=None, conflicts=(), **more):
+    ledger = EpochLedger(first=first, **more)
+    for start, end in held:
+        ledger.hold(start, end)
+    for seq in conflicts:
+        ledger.contradict(seq)
+    return ledger
 
 
 def test_upto_is_contiguous_from_the_first_seq_of_the_epoch():
@@ -27,7 +34,7 @@ def test_an_epoch_that_is_empty_is_receipted_as_empty():
 
 def test_what_is_only_explained_is_not_receipted():
     ledger = epoch((1, 4), (9, 9), first=1)
-    ledger.explained.add(5, 8)
+    ledger.explain(5, 8, spills=False)
     [answer] = receipts(E1, ledger)
     assert (answer.upto, answer.have) == (4, [[9, 9]])
 
@@ -92,9 +99,9 @@ def test_while_the_first_batch_is_missing_the_beginning_is_unknown():
 def test_explained_seqs_are_not_missing():
     ledger = GatewayLedger()
     ledger.epochs[E1] = epoch((1, 5), (20, 20), first=1)
-    ledger.epochs[E1].explained.add(6, 15)
+    ledger.epochs[E1].explain(6, 15, spills=False)
     assert list(ledger.missing()[E1].certain) == [(16, 19)]
-    ledger.epochs[E1].explained.add(16, 19)
+    ledger.epochs[E1].explain(16, 19, spills=False)
     assert ledger.missing() == {}
 
 
@@ -103,9 +110,10 @@ def test_an_event_without_an_epoch_speaks_of_earlier_epochs_below_its_own():
     ledger.epochs[E1] = epoch((1, 2), first=1)
     ledger.epochs[E2] = epoch((11, 12), first=11, previous=E1, previous_last=10)
     ledger.epochs[E3] = epoch((21, 21), first=21, previous=E2, previous_last=20)
-    ledger.epochs[E3].open_explained.add(3, 20)
+    ledger.epochs[E3].explain(3, 20, spills=True)
     assert ledger.missing() == {}
-    ledger.epochs[E3].open_explained = Ranges([(5, 15)])
+    ledger.epochs[E3] = epoch((21, 21), first=21, previous=E2, previous_last=20)
+    ledger.epochs[E3].explain(5, 15, spills=True)
     assert list(ledger.missing()[E1].certain) == [(3, 4)]
     assert list(ledger.missing()[E2].certain) == [(16, 20)]
 
@@ -122,3 +130,34 @@ def test_the_nearest_anchor_gives_the_time():
     assert ledger.anchored(1500) == 50_500
     assert ledger.anchored(8000) == 98_000
     assert EpochLedger().anchored(1) is None
+
+
+def test_a_year_of_thinning_is_looked_through_quickly():
+    ledger = GatewayLedger()
+    one = ledger.epoch(E1)
+    one.first = 1
+    for seq in range(1, 40_000, 2):
+        one.hold(seq, seq)
+    for seq in range(2, 40_000, 2):
+        one.explain(seq, seq, spills=False)
+    began = time.process_time()
+    for seq in range(40_000, 40_200):
+        one.hold(seq, seq)
+        assert len(receipts(E1, one, {seq})[0].have) == 1
+        assert not ledger.missing()
+    assert time.process_time() - began < 2.0
+
+
+def test_conflicts_in_numbers_are_told_in_parts():
+    one = epoch((1, 5000), first=1, conflicts=range(100, 1100))
+    [answer] = receipts(E1, one, {100, 101, 4000})
+    assert answer.conflicts == [100, 101]
+    [answer] = receipts(E1, one)
+    assert answer.conflicts == list(range(850, 1100))
+    assert (answer.upto, answer.have) == (99, [[1100, 5000]])
+
+
+def test_a_number_is_found_in_its_range_and_the_ends_are_known():
+    ranges = Ranges([(1, 3), (7, 7)])
+    assert [ranges.around(n) for n in (0, 1, 3, 4, 7, 8)] == [None, (1, 3), (1, 3), None, (7, 7), None]
+    assert (ranges.span, Ranges().span) == ((1, 7), None)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from receiver_feed import E1, E2, T0, arrival, batch, opening
 
 from gateway.errors import JournalBusy, JournalError
-from gateway.model import Event, Interval, Reading
+from gateway.model import Event, Interval, Ranges, Reading
 from gateway.receiver.store import Store
 from gateway.wire import State
 
@@ -75,8 +75,16 @@ def test_the_same_number_with_other_content_is_a_conflict_and_both_are_kept(stor
     assert count(store, "batch") == 2
     bodies = [json.loads(body) for (body,) in store.conn.execute("SELECT body FROM conflict ORDER BY body")]
     assert [body["tables"][0]["values"]["active_power"] for body in bodies] == [[6.0], [7.0]]
-    assert store.ledger("gw-1").epoch(E1).conflicts == {2}
+    assert store.ledger("gw-1").epoch(E1).conflicts == Ranges([(2, 2)])
     assert store.rows("epoch", "gw-1")[0]["conflicts"] == 2
+
+
+def test_contradicting_versions_and_anchors_are_bounded(store):
+    take(store, opening(1), *(batch(1, value=float(n)) for n in range(30)))
+    assert count(store, "conflict") == 8
+    anchors = [Event("clock_anchor", 0, {"epoch": E1, "uptime": n, "t": T0 + n}) for n in range(1200)]
+    take(store, batch(2, events=anchors))
+    assert count(store, "anchor") == len(store.ledger("gw-1").epoch(E1).anchors) == 1000
 
 
 def test_gateways_and_epochs_do_not_mix(store):
