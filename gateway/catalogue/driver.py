@@ -139,6 +139,8 @@ class Discovery:
     take: tuple[int, ...]
     """The model ids that make this meter; `nth` of them is meant."""
     nth: int
+    beside: tuple[int, ...]
+    """Models that add to it where the device has them."""
     models: tuple[tuple[tuple[int, ...], str, int], ...]
     """ids, register text, the line it starts on."""
     inverted: tuple[str, ...]

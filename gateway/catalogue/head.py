@@ -93,6 +93,7 @@ class SunspecPart(Part):
 
     take: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
     nth: Annotated[int, Field(ge=1, le=8)] = 1
+    beside: Annotated[tuple[Word, ...], Field(strict=False)] = ()
     bases: Annotated[tuple[Word, ...], Field(strict=False)] = (40000, 50000, 0)
     inverted: Annotated[tuple[str, ...], Field(strict=False)] = ()
     models: Annotated[tuple[ModelPart, ...], Field(strict=False)] = ()

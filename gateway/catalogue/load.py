@@ -152,7 +152,7 @@ class _Table:
         known = tuple((model.ids, *self.blocks.get(model.registers, (model.registers, 1))) for model in models)
         if not known and self.base and self.base.discovery:
             known = self.base.discovery.models
-        return Discovery("sunspec", part.bases, part.take, part.nth, known, part.inverted)
+        return Discovery("sunspec", part.bases, part.take, part.nth, part.beside, known, part.inverted)
 
     def _rows(self, key: str, order: str | None = None) -> list[Row]:
         block, line = self.blocks.get(key, (key, 1))
@@ -195,7 +195,9 @@ def _identity(part: IdentityPart) -> Identity:
 def _reordered(row: Row, order: str) -> Row:
     """The row, and what it refers to, in another word order."""
     other = [part and _reordered(part, order) for part in (row.times, row.sign_of)]
-    return replace(row, order=order, times=other[0], sign_of=other[1], terms=tuple((sign, _reordered(term, order)) for sign, term in row.terms))
+    return replace(
+        row, order=order, times=other[0], sign_of=other[1], terms=tuple((sign, _reordered(term, order)) for sign, term in row.terms)
+    )
 
 
 def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:

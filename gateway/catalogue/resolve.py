@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.catalogue.driver import Driver, Identity
-from gateway.errors import BusError, Refused
+from gateway.errors import NoReply, Refused
 
 Read = Callable[[int, int, int], Awaitable[list[int]]]
 """read(function, address, count) -> words. Raises BusError."""
@@ -24,19 +24,23 @@ async def resolve(driver: Driver, read: Read) -> Driver:
         return await discover(driver, read)
     known: dict[tuple[int, int, int], list[int] | None] = {}
     for variant in driver.variants:
-        if await matches(variant.when, read, known):
+        if await matches(variant.when, read, known, driver):
             return replace(driver, rows=variant.rows, variants=(), variant=variant.name)
     return replace(driver, variants=())
 
 
-async def matches(identity: Identity, read: Read, known: dict[tuple[int, int, int], list[int] | None] | None = None) -> bool:
-    """Whether the meter's identity register has one of the values. Raises BusError when the meter does not answer."""
+async def matches(identity: Identity, read: Read, known: dict[tuple[int, int, int], list[int] | None], driver: Driver) -> bool:
+    """Whether the meter's identity register has one of the values; `known` is what was read. Raises BusError when it does not answer."""
     place = (identity.function, identity.address, identity.words)
-    known = {} if known is None else known
     if place not in known:
         try:
             known[place] = await read(*place)
         except Refused:
+            known[place] = None
+        except NoReply:
+            # Some meters do not even refuse a register that they do not have: ask for one that it must have.
+            span = next(span for row in driver.rows for span in row.spans)
+            await read(span.function, span.address, span.words)
             known[place] = None
     words = known[place]
     return words is not None and recognised(identity, words)
@@ -52,6 +56,3 @@ def recognised(identity: Identity, words: list[int]) -> bool:
         text = data.split(b"\0")[0].decode("latin-1").strip().casefold()
         return any(text.startswith(str(value).strip().casefold()) for value in identity.values)
     return int.from_bytes(data, "big") in identity.values
-
-
-__all__ = ["BusError", "Read", "matches", "recognised", "resolve"]

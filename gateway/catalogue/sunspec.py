@@ -7,77 +7,104 @@ differs by revision, so the walk steps by the length that is read. Source: SunSp
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final, NamedTuple
 
 from gateway.catalogue.cells import Defaults
 from gateway.catalogue.driver import Discovery, Driver, Row
 from gateway.catalogue.registers import parse_registers
 from gateway.catalogue.resolve import Read
-from gateway.errors import BadFrame, DriverError, Refused
+from gateway.errors import BadFrame, BusError, DriverError, NoReply, Refused
 
-MARKER = (0x5375, 0x6E53)
-END = 0xFFFF
-COMMON = 1
+MARKER: Final = (0x5375, 0x6E53)
+END: Final = 0xFFFF
+COMMON: Final = 1
 _FUNCTION = 3
+_HEADER = 2
+"""A model's id and its length, which does not count these two."""
 _MOST_MODELS = 64
 _MAKER = slice(2, 18)
-_POWERS = ("active_power", "reactive_power")
+_DIRECTED = ("active_power", "reactive_power")
+
+
+class Model(NamedTuple):
+    """A model that the device has."""
+
+    id: int
+    start: int
+    end: int
 
 
 async def discover(driver: Driver, read: Read) -> Driver:
-    """The driver with the rows of the models that this meter has. Raises BusError when it does not answer, or is no SunSpec meter."""
+    """The driver with the rows of the models that this device has. Raises BusError when it does not answer, or has none of them."""
     discovery = driver.discovery
     assert discovery is not None
-    base = await _find(discovery, read)
-    common: int | None = None
-    maker = ""
-    found: list[tuple[int, int, int]] = []
-    at = base + len(MARKER)
-    for _ in range(_MOST_MODELS):
-        if at > END - 1:
-            break
-        model, length = await read(_FUNCTION, at, 2)
-        if model == END:
-            break
-        if model == COMMON:
-            common = at
-        elif model in discovery.take and common is not None:
-            found.append((model, at, common))
-        at += 2 + length
-    if len(found) < discovery.nth:
+    models = await _walk(await _find(discovery, read), read)
+    meant = [index for index, model in enumerate(models) if model.id in discovery.take]
+    if len(meant) < discovery.nth:
         wanted = ", ".join(str(model) for model in discovery.take)
         raise BadFrame(
-            f"the device has {len(found)} of the SunSpec models {wanted}; number {discovery.nth} is asked for",
+            f"the device has {len(meant)} of the SunSpec models {wanted}; number {discovery.nth} is asked for",
             hint="check the unit address, and whether this is an inverter or a meter",
         )
-    model, start, common = found[discovery.nth - 1]
-    words = await read(_FUNCTION, common + _MAKER.start, _MAKER.stop - _MAKER.start)
-    maker = b"".join(word.to_bytes(2, "big") for word in words).split(b"\0")[0].decode("latin-1").strip()
-    rows = _rows(driver, discovery, COMMON, common) + _rows(driver, discovery, model, start)
+    index = meant[discovery.nth - 1]
+    model = models[index]
+    # A device may describe several: the common model before the meant one is its own.
+    parts = [model, *(other for other in models if other.id in discovery.beside)]
+    common = next((other for other in reversed(models[:index]) if other.id == COMMON), None)
+    maker = ""
+    if common is not None:
+        words = await read(_FUNCTION, common.start + _MAKER.start, _MAKER.stop - _MAKER.start)
+        maker = b"".join(word.to_bytes(2, "big") for word in words).split(b"\0")[0].decode("latin-1").strip()
+        parts.insert(0, common)
+    rows = [row for part in parts for row in _rows(driver, discovery, part)]
     if any(maker.casefold().startswith(name.casefold()) for name in discovery.inverted):
-        rows = [replace(row, factor=-row.factor) if row.name.startswith(_POWERS) else row for row in rows]
-    return replace(driver, rows=tuple(rows), discovery=None, variant=f"{maker} model {model} at {start}".strip())
+        rows = _turned(rows)
+    return replace(driver, rows=tuple(rows), discovery=None, variant=f"{maker} model {model.id} at {model.start}".strip())
 
 
 async def _find(discovery: Discovery, read: Read) -> int:
-    """The base address with the marker. Raises BusError."""
+    """The address behind the marker. Raises BusError."""
+    silent: BusError | None = None
     for base in discovery.bases:
         try:
             if tuple(await read(_FUNCTION, base, len(MARKER))) == MARKER:
-                return base
+                return base + len(MARKER)
         except Refused:
+            silent = None
             continue
+        except NoReply as error:  # some devices do not even refuse what they do not have
+            silent = error
+    if silent is not None:
+        raise silent
     places = ", ".join(str(base) for base in discovery.bases)
     raise BadFrame(f"there is no SunSpec marker at {places}", hint="switch SunSpec Modbus on in the device, or use the driver of its model")
 
 
-def _rows(driver: Driver, discovery: Discovery, model: int, start: int) -> list[Row]:
-    """The points of one model at its place. Raises DriverError."""
+async def _walk(at: int, read: Read) -> list[Model]:
+    """Every model from `at` on. Raises BusError."""
+    models: list[Model] = []
+    while at + _HEADER <= END and len(models) < _MOST_MODELS:
+        model, length = await read(_FUNCTION, at, _HEADER)
+        if model == END:
+            break
+        models.append(Model(model, at, at + _HEADER + length))
+        at = models[-1].end
+    return models
+
+
+def _rows(driver: Driver, discovery: Discovery, model: Model) -> list[Row]:
+    """The points of a model that its length reaches. Raises DriverError."""
     rows: list[Row] = []
     for ids, text, line in discovery.models:
-        if model in ids:
-            defaults = Defaults(_FUNCTION, "big", driver.sentinels, start)
-            found, problems = parse_registers(text, line, driver.path, defaults)
+        if model.id in ids:
+            found, problems = parse_registers(text, line, driver.path, Defaults(_FUNCTION, "big", driver.sentinels, model.start))
             if problems:
                 raise DriverError(problems)
             rows += found
-    return rows
+    return [row for row in rows if all(span.end <= model.end for span in row.spans)]
+
+
+def _turned(rows: list[Row]) -> list[Row]:
+    """Rows of a maker that counts export as positive power."""
+    turned = {row.name: replace(row, factor=-row.factor) if row.name.startswith(_DIRECTED) else row for row in rows}
+    return [replace(row, sign_of=turned[row.sign_of.name]) if row.sign_of else row for row in turned.values()]

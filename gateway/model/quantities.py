@@ -135,6 +135,14 @@ _SINGLES: Final = (
     ("dc_current", "A", "gauge", "", "DC current", "DC akım", -1e6, 1e6),
 )
 
+# of an inverter's inputs s1 to s4: name | unit | kind | English | Turkish | low | high
+_INPUTS: Final[tuple[tuple[str, str, Kind, str, str, float, float], ...]] = (
+    ("dc_power", "kW", "gauge", "DC power", "DC güç", -_BIG, _BIG),
+    ("dc_voltage", "V", "gauge", "DC voltage", "DC gerilim", -1e6, 1e6),
+    ("dc_current", "A", "gauge", "DC current", "DC akım", -1e6, 1e6),
+    ("dc_energy", "kWh", "counter", "DC energy", "DC enerji", 0.0, _COUNT),
+)
+
 
 def _vocabulary() -> dict[str, Quantity]:
     words: list[Quantity] = []
@@ -158,6 +166,8 @@ def _vocabulary() -> dict[str, Quantity]:
             )
             for t in _TARIFFS
         ]
+    for name, unit, kind, en, tr, low, high in _INPUTS:
+        words += [Quantity(f"{name}_s{n}", unit, kind, "", f"{en}, input {n}", f"{tr}, giriş {n}", low, high) for n in range(1, 5)]
     for name, unit, kind, obis, en, tr, low, high in _SINGLES:
         phase = next((p for p in _PHASES if name.endswith((f"_{p}", f"_{p}n"))), "")
         words.append(Quantity(name, unit, "counter" if kind == "counter" else "gauge", obis, en, tr, low, high, phase))

@@ -1,0 +1,61 @@
+"""Every driver reads independent register images to the values that papers and frames give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from register_images import IMAGES, Section, sections
+
+from gateway.catalogue import Driver, Row, load_driver, load_file, resolve, shipped
+from gateway.field.decode import Decoded, Image, decode
+
+CASES = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path)]
+
+
+def read_all(rows: tuple[Row, ...], section: Section) -> Image:
+    """Each span by a read of its own, without a bus."""
+    image = Image()
+    for span in {span for row in rows for span in row.spans}:
+        try:
+            image.add(span.function, span.address, section.read(span.function, span.address, span.words).words)
+        except Exception:  # noqa: BLE001 - refused
+            image.fail(span.function, span.address, span.words, "exception_2")
+    return image
+
+
+def off_by(row: Row, got: float, meant: float) -> float:
+    """How far a value is off, in units of what its row resolves."""
+    step = 10.0**-row.decimals if row.decimals is not None else max(abs(meant) * 1e-6, 1e-9)
+    return abs(got - meant) / step
+
+
+def check(driver: Driver, found: Decoded, section: Section) -> None:
+    rows = {row.name: row for row in driver.rows}
+    for name, meant in section.values.items():
+        assert name in found.values, f"{name} is {found.absent.get(name, 'not in the driver')}"
+        assert off_by(rows[name], found.values[name], meant) <= 0.51, (name, found.values[name], meant)
+    assert {name: found.absent.get(name) for name in section.absent} == section.absent
+    assert {name: found.attributes.get(name) for name in section.texts} == section.texts
+
+
+@pytest.mark.parametrize(("name", "section"), CASES, ids=[f"{name}-{section.name}" for name, section in CASES])
+async def test_an_independent_image_reads_to_its_values(name: str, section: Section) -> None:
+    driver = await resolve(load_driver(name), section.ask)
+    check(driver, decode(driver.rows, read_all(driver.rows, section)), section)
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+async def test_every_row_of_every_driver_is_proven(path: Path) -> None:
+    driver = load_file(path)
+    found = sections(IMAGES / f"{path.stem}.txt")
+    proven = set().union(*(section.names for section in found))
+    resolved = [await resolve(driver, section.ask) for section in found]
+    unproven = {row.name for driver in resolved for row in driver.rows} - proven
+    assert not unproven
+    variants = {driver.variant for driver in resolved}
+    assert {variant.name for variant in driver.variants} <= variants
+
+
+def test_no_image_without_a_driver() -> None:
+    assert {path.stem for path in IMAGES.glob("*.txt")} == {path.stem for path in shipped()}

@@ -1,0 +1,68 @@
+"""Every driver reads its image from a simulated meter, over TCP and over a serial line, through the whole stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from register_images import IMAGES, Section, sections
+from test_images import check
+
+from gateway.catalogue import load_driver
+from gateway.config.schema import Meter, SerialBus, TcpBus
+from gateway.demo.line import SerialLine
+from gateway.demo.slave import Slave
+from gateway.demo.tcp import TcpPlant, TcpServer
+from gateway.errors import BusError
+from gateway.field.decode import Decoded
+from gateway.field.meter import MeterTask
+from gateway.field.poller import BusWorker
+
+METERS = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path) if section.name == "table"]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as entered:
+        yield entered
+
+
+def tasks() -> list[MeterTask]:
+    return [
+        MeterTask(Meter(id=f"m{unit}", bus="bus", address=unit, driver=name), load_driver(name)) for unit, (name, _) in enumerate(METERS, 1)
+    ]
+
+
+def slaves() -> list[Slave]:
+    """A simulated meter for each image; it refuses reads that are longer than its maker allows."""
+    return [Slave(unit, section, limit=load_driver(name).limits.max_registers) for unit, (name, section) in enumerate(METERS, 1)]
+
+
+async def read_everything(worker: BusWorker) -> None:
+    try:
+        for unit, (name, section) in enumerate(METERS, 1):
+            reading = await worker.poll(f"m{unit}")
+            trouble: BusError | None = worker.trouble(f"m{unit}")
+            assert not reading.missing, (name, reading.missing, trouble)
+            driver = worker.seats[f"m{unit}"].poll.driver
+            found = Decoded(reading.values, dict(reading.absent), worker.attributes(f"m{unit}"))
+            check(driver, found, section)
+            assert reading.absent == without_attributes(section, found), name
+    finally:
+        await worker.stop()
+
+
+def without_attributes(section: Section, found: Decoded) -> dict[str, str]:
+    return {name: reason for name, reason in section.absent.items() if name not in found.attributes}
+
+
+async def test_over_tcp(stack: ExitStack) -> None:
+    server = TcpServer(slaves())
+    stack.enter_context(TcpPlant([server]))
+    await read_everything(BusWorker(TcpBus(name="bus", type="tcp", host=server.host, port=server.port), tasks(), lambda _: None))
+
+
+async def test_over_a_serial_line(stack: ExitStack) -> None:
+    line = stack.enter_context(SerialLine(slaves(), baudrate=115200, turnaround=0.001, quantum=0.003))
+    await read_everything(BusWorker(SerialBus(name="bus", type="serial", port=line.port, baudrate=115200), tasks(), lambda _: None))
