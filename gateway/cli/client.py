@@ -84,6 +84,15 @@ class ControlClient:
         answer: list[dict[str, Any]] = self._ask("POST", "/read", {"meter": meters or []})["readings"]
         return answer
 
+    def pulses(self) -> list[dict[str, Any]]:
+        """Every pulse input with its counts, register and rejected noise."""
+        inputs: list[dict[str, Any]] = self._ask("GET", "/pulses")["pulses"]
+        return inputs
+
+    def set_pulse(self, meter: str, value: str) -> dict[str, Any]:
+        """Set the register of a pulse input to what the meter shows: old and new value."""
+        return self._ask("POST", f"/pulses/{quote(meter, safe='')}", {"value": value})
+
     def journal(self) -> dict[str, Any]:
         """Epochs, counts, sizes, state of the journal."""
         return self._ask("GET", "/journal")

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+from gateway.errors import GatewayError
 from gateway.model import Sealed
 from gateway.wire import decompress
 
@@ -23,8 +24,25 @@ class DaemonActions:
 
     async def poll(self, meter_id: str) -> dict[str, Any]:
         """Poll a meter now, lost or not."""
-        reading = await self._daemon.assembly.worker_of(meter_id).poll(meter_id)
+        assembly = self._daemon.assembly
+        if assembly.pulses and meter_id in assembly.pulses.inputs:
+            return dataclasses.asdict(assembly.pulses.poll(meter_id))
+        reading = await assembly.worker_of(meter_id).poll(meter_id)
         return dataclasses.asdict(reading)
+
+    async def pulses(self) -> list[dict[str, Any]]:
+        """Every pulse input."""
+        pulses = self._daemon.assembly.pulses
+        return [dataclasses.asdict(health) for health in pulses.health()] if pulses else []
+
+    async def set_pulse(self, meter_id: str, value: float) -> dict[str, Any]:
+        """Set the register of a pulse input; on disk when this returns, if the journal has room."""
+        assembly = self._daemon.assembly
+        if assembly.pulses is None:
+            raise GatewayError("this gateway has no pulse inputs", hint="add them to the configuration, under pulses:")
+        fields = assembly.pulses.set(meter_id, value)
+        await assembly.slots.flush()
+        return fields
 
     async def journal_status(self) -> dict[str, Any]:
         """What the journal says of itself, and its epochs."""

@@ -17,13 +17,17 @@ from gateway.daemon.slots import SlotCollector
 from gateway.errors import DriverError, GatewayError
 from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
+from gateway.field.pulses import PulseInputs
 from gateway.host.clock import Clock
+from gateway.host.pins import Pins
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
 from gateway.uplink import Forwarder
 
 log = logging.getLogger(__name__)
 
+PULSE_INTERVAL = 10.0
+"""s between two readings of a pulse input; never longer than a slot, which is what a power cut may cost."""
 RESTART = 5.0
 """s before a part that ended by a mistake of ours is started again."""
 
@@ -54,6 +58,8 @@ class Assembly:
         *,
         changed: Callable[[], None] = lambda: None,
         power: Callable[[Reading], None] = lambda _: None,
+        pins: Pins | None = None,
+        carried: dict[str, Any] | None = None,
     ) -> None:
         self.config = config
         self.drivers = drivers
@@ -67,6 +73,7 @@ class Assembly:
         self._tasks: list[asyncio.Task[None]] = []
         self.live = LiveValues([*(meter.id for meter in config.meters if meter.enabled), *(pulse.id for pulse in config.pulses)])
         self.workers = {bus.name: self._worker(bus.name) for bus in config.buses}
+        self.pulses = self._pulse_inputs(pins or Pins(), (carried or journal.carried).get("pulses"))
         self.description = Description(config, drivers, self.attributes)
         self.slots = SlotCollector(config.gateway.commit_interval, self._commit, self._due, clock.wall)
         self.forwarders = [
@@ -78,6 +85,17 @@ class Assembly:
         config = next(entry for entry in self.config.buses if entry.name == bus)
         tasks = [MeterTask(meter, self.drivers[meter.driver]) for meter in self.config.meters if meter.enabled and meter.bus == bus]
         return BusWorker(config, tasks, self._read, self._tell)
+
+    def _pulse_inputs(self, pins: Pins, carried: dict[str, Any] | None) -> PulseInputs | None:
+        if not self.config.pulses:
+            pins.only(())
+            return None
+        interval = min(PULSE_INTERVAL, self.config.gateway.commit_interval)
+        return PulseInputs(self.config.pulses, self._read, carried, self._tell, pins=pins, interval=interval, uptime=self._clock.uptime)
+
+    def carry(self) -> dict[str, Any]:
+        """What the next batch carries beside its readings; empty when this configuration has nothing to carry."""
+        return {**self._journal.carried, **self.pulses.carry()} if self.pulses else {}
 
     def attributes(self, meter: str) -> dict[str, str]:
         """What a meter says of itself; empty while it has not been asked."""
@@ -92,7 +110,10 @@ class Assembly:
         raise GatewayError(f"there is no meter {meter!r} to poll", hint=f"the meters of this gateway are: {known}")
 
     def _due(self) -> Iterable[float | None]:
-        return [worker.next_due() for worker in self.workers.values()]
+        return [source.next_due() for source in self._sources()]
+
+    def _sources(self) -> list[BusWorker | PulseInputs]:
+        return [*self.workers.values(), *([self.pulses] if self.pulses else [])]
 
     def _read(self, reading: Reading) -> None:
         self.live.take(reading)
@@ -118,7 +139,8 @@ class Assembly:
 
     async def _commit(self, draft: Draft) -> None:
         epoch = self._journal.epoch
-        sealed = await self._journal.commit(draft)
+        # Taken in the same breath as the draft: it describes exactly what is in this batch and those before.
+        sealed = await self._journal.commit(draft, self.carry())
         self.deliver(sealed)
         self._changed()
         if self._journal.epoch != epoch:
@@ -136,6 +158,8 @@ class Assembly:
         self.describe(everything=True)
         for name, worker in self.workers.items():
             self._start(f"bus {name}", worker.run)
+        if self.pulses:
+            self._start("pulses", self.pulses.run)
         self._start("slots", self.slots.run)
         for uplink, forwarder in zip(self.config.uplinks, self.forwarders, strict=True):
             self._start(f"uplink {uplink.name}", forwarder.run)
@@ -156,7 +180,7 @@ class Assembly:
 
     async def stop(self) -> None:
         """Stop polling, commit what the open slot holds, end the uplinks."""
-        await asyncio.gather(*(worker.stop() for worker in self.workers.values()), return_exceptions=True)
+        await asyncio.gather(*(source.stop() for source in self._sources()), return_exceptions=True)
         with contextlib.suppress(GatewayError):
             await self.slots.stop()
         await asyncio.gather(*(forwarder.stop() for forwarder in self.forwarders), return_exceptions=True)

@@ -20,6 +20,7 @@ from gateway.daemon.heart import Heart
 from gateway.errors import ConfigError, ControlError, GatewayError
 from gateway.host.clock import Clock
 from gateway.host.notify import notify
+from gateway.host.pins import Pins
 from gateway.journal import Journal
 from gateway.model import Event, Reading, Sealed
 from gateway.status.snapshot import Snapshot
@@ -55,6 +56,7 @@ class Daemon:
         self.clock = Clock(self.config.clock.trust)
         self.journal: Journal
         self.assembly: Assembly
+        self._pins = Pins()
         self.heart = Heart(self._status_line)
 
     async def run(self) -> None:
@@ -101,8 +103,11 @@ class Daemon:
         self.journal.on_late = self._late
         self.assembly = self._assemble(config)
 
-    def _assemble(self, config: Config) -> Assembly:
-        return Assembly(config, self._drivers, self.journal, self.clock, changed=self._notify, power=self._note_power)
+    def _assemble(self, config: Config, carried: dict[str, Any] | None = None) -> Assembly:
+        return Assembly(
+            config, self._drivers, self.journal, self.clock,
+            changed=self._notify, power=self._note_power, pins=self._pins, carried=carried,
+        )  # fmt: skip
 
     async def _remember_time(self) -> None:
         """Give the clock what the journal knows: the newest right time, and an anchor in this boot."""
@@ -183,7 +188,7 @@ class Daemon:
             await self._remember_time()
             await self.journal.configure(clock=self.clock)
         self.config, self._drivers, self._problems = config, drivers, ()
-        self.assembly = self._assemble(config)
+        self.assembly = self._assemble(config, old.carry())
         self.assembly.live.inherit(old.live)
         self.trend.keep(set(self.assembly.live.meters))
         changes = differences(old_config, config)
@@ -203,6 +208,7 @@ class Daemon:
         health = {name: worker.health() for name, worker in assembly.workers.items()}
         stats = self.journal.stats()
         problems = [bus.warning for bus in health.values() if bus.warning]
+        problems += assembly.pulses.problems() if assembly.pulses else []
         return Snapshot(
             gateway=config.gateway.id, name=config.gateway.name, version=__version__, timezone=config.gateway.timezone,
             language=config.status.language, taken=moment.wall, booted=moment.uptime, uptime=moment.monotonic - self._started,

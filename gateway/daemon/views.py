@@ -39,7 +39,8 @@ def meter_views(assembly: Assembly, health: dict[str, BusHealth], moment: Moment
     """Every meter of the configuration, those that are switched off included."""
     known = {meter.meter: meter for bus in health.values() for meter in bus.meters}
     views = [_meter(meter, assembly, known.get(meter.id), moment) for meter in assembly.config.meters]
-    return (*views, *(_pulse(pulse, assembly.live.meters[pulse.id], moment) for pulse in assembly.config.pulses))
+    errors = {pulse.id: pulse.error for pulse in assembly.pulses.health()} if assembly.pulses else {}
+    return (*views, *(_pulse(pulse, assembly.live.meters[pulse.id], errors.get(pulse.id, ""), moment) for pulse in assembly.config.pulses))
 
 
 def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment: Moment) -> MeterView:
@@ -80,12 +81,12 @@ def _values(live: LiveMeter, driver: Driver | None, meter: Meter, moment: Moment
     return tuple(views)
 
 
-def _pulse(pulse: Pulse, live: LiveMeter, moment: Moment) -> MeterView:
+def _pulse(pulse: Pulse, live: LiveMeter, error: str, moment: Moment) -> MeterView:
     values = tuple(ValueView(name, last.value, moment.age(last.uptime), suspect=last.suspect) for name, last in live.values.items())
     state: MeterState = "starting" if live.polled is None else "lost" if live.missing else "answering"
     return MeterView(
         id=pulse.id, label=pulse.label, state=state, bus="", address=None, driver="", model=f"GPIO {pulse.pin}",
-        age=moment.age(live.answered), values=values, missing=live.missing,
+        age=moment.age(live.answered), values=values, missing=live.missing, error=error,
     )  # fmt: skip
 
 

@@ -15,6 +15,12 @@ class Actions(Protocol):
     async def poll(self, meter_id: str) -> dict[str, Any]:
         """Poll a meter now, lost or not, and give its reading: `{meter, uptime, values, absent, missing, suspect}`."""
 
+    async def pulses(self) -> list[dict[str, Any]]:
+        """Every pulse input, the fields of gateway.field.pulses.PulseHealth: count, register, what was rejected, state."""
+
+    async def set_pulse(self, meter_id: str, value: float) -> dict[str, Any]:
+        """The display of a meter with a pulse output shows `value` now: `{meter, quantity, old, new, pulse_count}`."""
+
     async def journal_status(self) -> dict[str, Any]:
         """Epochs, counts, sizes, state of the journal."""
 

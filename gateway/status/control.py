@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 MAX_ROWS = 1000
 SEQ_LIMIT = 2**53
 _DIGITS = 16
+_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
 class _NoSuchMeter(GatewayError):
@@ -53,6 +55,15 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
                 readings.append({"meter": meter, "error": error.message, "hint": error.hint})
         return JSONResponse({"readings": readings})
 
+    async def pulses(_: Request) -> Response:
+        return JSONResponse({"pulses": await actions.pulses()})
+
+    async def set_pulse(request: Request) -> Response:
+        text = request.query_params.get("value", "")
+        if not _DECIMAL.fullmatch(text):
+            raise _BadQuery(f"value={text[:40]!r} is not a number", hint="write the register as the meter shows it, like 1240.5")
+        return JSONResponse(await actions.set_pulse(request.path_params["meter"], float(text)))
+
     async def journal(_: Request) -> Response:
         return JSONResponse(await actions.journal_status())
 
@@ -70,6 +81,8 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
             Route("/status", status),
             Route("/poll/{meter}", poll, methods=["POST"]),
             Route("/read", read, methods=["POST"]),
+            Route("/pulses", pulses),
+            Route("/pulses/{meter}", set_pulse, methods=["POST"]),
             Route("/journal", journal),
             Route("/journal/rows", rows),
             Route("/reload", reload, methods=["POST"]),

@@ -1,0 +1,283 @@
+"""Meters with a pulse output: edges are counted in a thread of their own, readings are made on the event loop.
+
+What rides in the journal and what was read are the same by construction: a reading and the carried state are made in one
+step on the event loop (`_take`), from one look at the count. So `carry()` at the moment a batch is handed over describes
+exactly the newest reading of each input that is in this batch or in an earlier one. A power cut costs the pulses counted
+after that reading: those of the open slot. The counting thread only ever adds to its own integers, which the loop only reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import math
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gateway.config import Pulse
+from gateway.errors import GatewayError
+from gateway.field.pulse_filter import PulseFilter
+from gateway.field.pulse_register import Register
+from gateway.field.schedule import boundary_after
+from gateway.host.clock import uptime_ms
+from gateway.host.pins import Pins, PinsError, PinSource
+from gateway.model import QUANTITIES, Event, Reading
+
+log = logging.getLogger(__name__)
+
+RETRY = 60.0
+"""s between two attempts to open a pin."""
+MINUTE = 60.0
+MAX_GONE = 64
+"""Inputs that are not in the configuration any more, and whose registers are kept in case they come back."""
+
+State = Literal["starting", "counting", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class PulseHealth:
+    """One input. `count` and `register` (in `unit`) are those of now; `short`, `gap` and `rate` count what was rejected, by reason.
+
+    `per_minute` is over the last minute, None in the first second; `age` in s since the newest pulse of this run; `closed`
+    whether the contact is closed now.
+    """
+
+    id: str
+    label: str
+    pin: int
+    state: State
+    error: str
+    quantity: str
+    unit: str
+    count: int
+    register: float
+    short: int
+    gap: int
+    rate: int
+    per_minute: float | None
+    age: float | None
+    closed: bool
+
+
+class _Input:
+    """One input: the filter belongs to the counting thread, all else to the event loop."""
+
+    def __init__(self, config: Pulse, carried: object) -> None:
+        self.config = config
+        self.register = Register(config, carried)
+        self.filter = PulseFilter(config.min_width, config.min_gap, config.max_rate)
+        self.state: State = "starting"
+        self.error = ""
+        self.newest: float | None = None
+        self._before = self.register.count
+        self.taken = self.register.carry(self._before)
+        """The newest reading, as the next batch carries it."""
+        self._rejected = 0
+        self._samples: deque[tuple[float, int]] = deque()
+
+    @property
+    def count(self) -> int:
+        """Pulses ever counted."""
+        return self._before + self.filter.count
+
+    def edge(self, level: bool, tick: int | None) -> None:
+        """Take an edge, in the counting thread: a contact pulls its pin to ground unless the pin is pulled down."""
+        if self.filter.edge(level == (self.config.pull == "down"), tick):
+            self.newest = time.monotonic()
+
+    def take(self, uptime: int) -> Reading:
+        """A reading of now; it is what the next batch carries."""
+        self.taken = self.register.carry(self.count)
+        if self.state != "counting":
+            return Reading(self.config.id, uptime, missing="not_available")
+        values = {"pulse_count": self.taken["count"], self.config.quantity: self.taken["register"]}
+        rejected, self._rejected = self._rejected, self.filter.rejected.rate
+        return Reading(self.config.id, uptime, values, suspect=tuple(values) if self._rejected > rejected else ())
+
+    def sample(self, now: float) -> None:
+        """Remember the count for the rate."""
+        self._samples.append((now, self.count))
+        while len(self._samples) > 1 and self._samples[1][0] <= now - MINUTE:
+            self._samples.popleft()
+
+    def health(self, now: float) -> PulseHealth:
+        """How it is now."""
+        config, rejected, count = self.config, self.filter.rejected, self.count
+        then, before = self._samples[0] if self._samples else (now, count)
+        return PulseHealth(
+            id=config.id, label=config.label, pin=config.pin, state=self.state, error=self.error, quantity=config.quantity,
+            unit=QUANTITIES[config.quantity].unit, count=count, register=self.register.at(count),
+            short=rejected.short, gap=rejected.gap, rate=rejected.rate,
+            per_minute=(count - before) / (now - then) * MINUTE if now - then >= 1.0 else None,
+            age=None if self.newest is None else now - self.newest, closed=self.filter.closed,
+        )  # fmt: skip
+
+
+class PulseInputs:
+    """Counts the pulses of all inputs and gives a reading of each at the multiples of `interval` (s) on the wall clock.
+
+    `carried` is what `carry()["pulses"]` was at the newest batch. `events` gets what else should be known. `pins` outlives
+    this object when a reload makes another: then no pulse is lost between the two. `uptime` is CLOCK_BOOTTIME in ms, `wall` UTC in s.
+    """
+
+    def __init__(
+        self,
+        pulses: Sequence[Pulse],
+        sink: Callable[[Reading], None],
+        carried: Mapping[str, Any] | None = None,
+        events: Callable[[Event], None] = lambda _: None,
+        *,
+        pins: PinSource | None = None,
+        interval: float = 10.0,
+        uptime: Callable[[], int] = uptime_ms,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        carried = carried if isinstance(carried, Mapping) else {}
+        self.inputs = {pulse.id: _Input(pulse, carried.get(pulse.id)) for pulse in pulses}
+        gone = [(name, state) for name, state in carried.items() if name not in self.inputs]
+        self._gone = dict(gone[-MAX_GONE:])
+        self._sink, self._events = sink, events
+        self._pins = pins or Pins()
+        self._interval, self._uptime, self._wall = interval, uptime, wall
+        self._edges: queue.SimpleQueue[tuple[_Input, bool, int | None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._count, name="pulses", daemon=True)
+        self._opening = asyncio.Lock()
+        self._open_at = 0.0
+        self._due: float | None = None
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self._said: dict[str, list[str]] = {}
+
+    async def run(self) -> None:
+        """Count until `stop`."""
+        loop = asyncio.get_running_loop()
+        if not self._stopping and self._thread.ident is None:
+            self._thread.start()
+        while not self._stopping:
+            self._due = loop.time()
+            await self._open()
+            if self._stopping:
+                return
+            self._take_all()
+            self._due = boundary_after(self._interval, loop.time(), self._wall() - loop.time())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._due - loop.time())
+
+    async def stop(self) -> None:
+        """End `run`; what was counted until now is in a last reading."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._woken.set()
+        async with self._opening:
+            if self._thread.ident is None:
+                return
+            self._pins.pause()
+            self._edges.put(None)
+            await asyncio.to_thread(self._thread.join)
+        for entry in self.inputs.values():
+            if entry.count != entry.taken["count"]:
+                self._sink(entry.take(self._uptime()))
+
+    def next_due(self) -> float | None:
+        """Monotonic time of the next reading; None before the start."""
+        return self._due
+
+    def carry(self) -> dict[str, Any]:
+        """What must ride with the next batch: the newest reading of each input, and the registers of inputs that are gone."""
+        return {"pulses": {**self._gone, **{name: entry.taken for name, entry in self.inputs.items()}}}
+
+    def set(self, meter: str, value: float) -> dict[str, Any]:
+        """The meter's display shows `value` now. A reading and an event say so at once. Raises GatewayError."""
+        entry = self._find(meter)
+        quantity = QUANTITIES[entry.config.quantity]
+        if not math.isfinite(value) or not 0.0 <= value <= quantity.high:
+            raise GatewayError(
+                f"{value} is not what a register can show", hint=f"write a number of {quantity.unit} from 0 to {quantity.high:g}"
+            )
+        count = entry.count
+        old = entry.register.at(count)
+        entry.register.set(count, value)
+        reading = self.poll(meter)
+        fields = {"meter": meter, "quantity": quantity.name, "old": old, "new": value, "pulse_count": count}
+        self._events(Event("pulse_register_set", reading.uptime, fields))
+        log.info("pulse input %s: its register was %s, is set to %s %s", meter, old, value, quantity.unit)
+        return fields
+
+    def poll(self, meter: str) -> Reading:
+        """A reading of now, beside those that are due. Raises GatewayError when there is no such input."""
+        reading = self._find(meter).take(self._uptime())
+        self._sink(reading)
+        return reading
+
+    def health(self) -> tuple[PulseHealth, ...]:
+        """How every input is."""
+        now = time.monotonic()
+        return tuple(entry.health(now) for entry in self.inputs.values())
+
+    def problems(self) -> list[str]:
+        """What keeps inputs from counting, a line each."""
+        return [f"pulse input {', '.join(names)} does not count: {error}" for error, names in self._said.items()]
+
+    def _find(self, meter: str) -> _Input:
+        if meter not in self.inputs:
+            raise GatewayError(f"there is no pulse input {meter!r}", hint=f"the pulse inputs are: {', '.join(self.inputs) or 'none'}")
+        return self.inputs[meter]
+
+    def _put(self, entry: _Input, _pin: int, level: bool, tick: int | None) -> None:
+        self._edges.put((entry, level, tick))
+
+    def _count(self) -> None:
+        while (item := self._edges.get()) is not None:
+            entry, level, tick = item
+            entry.edge(level, tick)
+
+    def _take_all(self) -> None:
+        now, uptime = time.monotonic(), self._uptime()
+        for entry in self.inputs.values():
+            entry.sample(now)
+            self._sink(entry.take(uptime))
+
+    async def _open(self) -> None:
+        """Open the pins that are not open, now and then."""
+        now = time.monotonic()
+        closed = [entry for entry in self.inputs.values() if entry.state != "counting"]
+        if not closed or now < self._open_at:
+            return
+        async with self._opening:
+            if self._stopping:
+                return
+            # The library takes its time to load.
+            await asyncio.to_thread(self._open_pins, closed)
+        self._open_at = now + RETRY
+        self._say()
+
+    def _open_pins(self, entries: Sequence[_Input]) -> None:
+        for entry in entries:
+            try:
+                self._pins.open(entry.config.pin, entry.config.pull, functools.partial(self._put, entry))
+            except PinsError as error:
+                entry.state, entry.error = "failed", str(error)
+            else:
+                entry.state, entry.error = "counting", ""
+        self._pins.only({entry.config.pin for entry in self.inputs.values()})
+
+    def _say(self) -> None:
+        """Log what was lost once when it is lost, once when it is back."""
+        failed: dict[str, list[str]] = {}
+        for entry in self.inputs.values():
+            if entry.error:
+                failed.setdefault(entry.error, []).append(entry.config.id)
+        for error, names in failed.items():
+            if self._said.get(error) != names:
+                log.warning("pulse input %s does not count: %s", ", ".join(names), error)
+        for name in {name for names in self._said.values() for name in names} - {name for names in failed.values() for name in names}:
+            log.info("pulse input %s counts again", name)
+        self._said = failed
