@@ -192,7 +192,7 @@ class Forwarder:
     async def _farewell(self, connection: Connection) -> None:
         """The retained state says that we went in good order; what was acknowledged meanwhile is settled."""
         epoch, seq = self._outbox.newest
-        state = State(online=False, epoch=epoch, seq=seq, backlog=self._books.batches, version=__version__)
+        state = State(online=False, epoch=epoch or None, seq=seq, backlog=self._books.batches, version=__version__)
         goodbye = Outgoing(self._topics.state, state.to_bytes(), retain=True, tag="goodbye")
         deadline = time.monotonic() + FAREWELL
         said = False
@@ -220,6 +220,8 @@ class Forwarder:
         for tag, code in acks:
             if isinstance(tag, str) and code >= FIRST_FAILURE:
                 self._complaints.raised(tag, f"the broker refuses {tag} (reason code 0x{code:02x})", ACCESS_LIST)
+            elif isinstance(tag, str):
+                self._complaints.ended(tag)
         self._carry_out(self._delivery.acknowledged(acks, time.monotonic()))
         self._pump()
         self._wake.set()
@@ -314,7 +316,7 @@ class Forwarder:
         epoch, seq = self._outbox.newest
         waiting = self._waiting
         if self._report.due(epoch, seq, waiting, now):
-            state = State(online=True, epoch=epoch, seq=seq, backlog=waiting, version=__version__)
+            state = State(online=True, epoch=epoch or None, seq=seq, backlog=waiting, version=__version__)
             self._say(self._topics.state, state.to_bytes(), retain=True)
             self._report.said(epoch, seq, waiting, now)
 
