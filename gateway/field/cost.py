@@ -91,7 +91,7 @@ class Fit:
         a, b = guess.a - gap, guess.b
         # Evidence in units of a squared residual: (noise / spread)² at the guess.
         self._ka = (_NOISE / max(a, 0.02)) ** 2
-        self._kb = (_NOISE / max(sure_of_b * b, 0.0005)) ** 2
+        self._kb = (_NOISE / max(sure_of_b * b, 1e-5)) ** 2
         self._guess = (a, b)
         self._sums = [0.0, 0.0, 0.0, 0.0, 0.0]  # w, wn, wnn, wt, wnt
 

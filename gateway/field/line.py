@@ -24,7 +24,7 @@ Probe = tuple[int, int, int]
 """function, address, count of a read that may serve to re-synchronise."""
 
 LATE = 3.0
-"""The late-answer bound: this many times the slowest answer seen."""
+"""The late-answer bound: this many times the slowest answer seen, and not less than the latency allowed for."""
 LATEST = 10.0
 """s; no bound is longer."""
 FORGET = 60.0
@@ -33,8 +33,8 @@ BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
 BACK_OFF = (0.25, 5.0)
 """s between two attempts to open the port: doubling from, up to."""
-DEAF = 3
-"""Timeouts in a row, with not one byte from anybody, after which a connection is taken for half-open."""
+DEAF = 2
+"""Timeouts in a row, with every station of the connection among them and not one byte, that mean it is half-open."""
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 ENOUGH = 10
@@ -103,12 +103,14 @@ class Line:
         self._back_off = BACK_OFF[0]
         self._strays = 0
         self._last: tuple[Station, int] | None = None
-        self._deaf = 0
+        self._stations = 0
+        self._deaf: list[Station] = []
 
     def station(self, unit: int, *, min_gap: float = 0.0, patience: float | None = None) -> Station:
         """A meter on this line, with the cost of a read as the line's speed suggests it."""
         gap = max(min_gap, self.wire.gap)
         sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
+        self._stations += 1
         return Station(unit, Fit(prior(self.bus, min_gap), gap=gap, sure_of_b=sure), min_gap, patience)
 
     @property
@@ -128,7 +130,8 @@ class Line:
         except BaseException:
             self._become("closed")
             raise
-        self._back_off, self._deaf, self._strays = BACK_OFF[0], 0, self.port.strays
+        self._back_off, self._strays = BACK_OFF[0], self.port.strays
+        self._deaf.clear()
         self.openings += 1
         if self.error:
             log.info("bus %s is back", self.bus.name)
@@ -154,8 +157,7 @@ class Line:
 
     def late_bound(self, station: Station) -> float:
         """Seconds of silence after which a late answer of this station is not expected any more."""
-        slowest = station.slowest or self.slowest
-        return min(LATE * slowest if slowest else self.timeout(station, 1), LATEST)
+        return min(max(LATE * (station.slowest or self.slowest), self._latency(station)), LATEST)
 
     def timeout(self, station: Station, count: int) -> float:
         """Seconds from sending the request to giving up: the time on the wire and the station's latency."""
@@ -257,18 +259,19 @@ class Line:
         except Refused as error:
             for counters in (mine, total):
                 counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
-            self._deaf = 0
+            self._deaf.clear()
             station.last = port.heard_at
             raise
         except NoReply:
             mine.timeouts += 1
             total.timeouts += 1
             station.last = port.sent_at + self.wire.time(0)
-            self._deaf = 0 if port.heard_at != heard else self._deaf + 1
+            if port.heard_at != heard:
+                self._deaf.clear()
+            self._deaf.append(station)
             if not port.numbered:
                 self._doubt(station, count, self.late_bound(station))
-            if not isinstance(self.bus, SerialBus) and self._deaf >= DEAF:
-                self._deaf = 0
+            if not isinstance(self.bus, SerialBus) and len(self._deaf) >= DEAF and len({id(each) for each in self._deaf}) == self._stations:
                 self.lost(BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again"))
             raise
         except BadFrame:
@@ -294,7 +297,7 @@ class Line:
         station.last = port.heard_at
         total.replies += 1
         mine.replies += 1
-        self._deaf = 0
+        self._deaf.clear()
         station.answers += 1
         station.slowest = max(0.999 * station.slowest, took)
         self.slowest = max(0.999 * self.slowest, took)

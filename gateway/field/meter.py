@@ -167,14 +167,15 @@ class MeterPoll:
         return None
 
     async def _fetch(self, read: Read, image: Image) -> bool:
-        """One read; whether it, or all of its parts, came. Raises what ends the meter's turn."""
+        """One read; whether it came whole. Raises what ends the meter's turn."""
         try:
             words = await self.line.read(self.station, read.function, read.address, read.count)
         except Refused as error:
             if error.code in ABSENT_STATION:
                 raise
             if error.code in SPLIT:
-                return await self._split(read, error, image)
+                await self._split(read, error, image)
+                return False
             image.fail(read.function, read.address, read.count, error.reason)
             return False
         except BadFrame as error:
@@ -185,18 +186,17 @@ class MeterPoll:
         image.add(read.function, read.address, words)
         return True
 
-    async def _split(self, read: Read, error: Refused, image: Image) -> bool:
+    async def _split(self, read: Read, error: Refused, image: Image) -> None:
         """The two halves of a refused read; what is at fault is remembered, so that it is not asked again."""
         parts = halves(read, self._rules())
         if parts is None:
             span = read.spans[0]
             self._refuse((span.function, span.address, span.end), error.reason)
             image.fail(read.function, read.address, read.count, error.reason)
-            return False
-        came = [await self._fetch(part, image) for part in parts]
-        if all(came):
+            return
+        whole = [await self._fetch(part, image) for part in parts]
+        if all(whole):
             self._refuse(between(*parts), error.reason)
-        return all(came)
 
     def _refuse(self, place: tuple[int, int, int], reason: str) -> None:
         self.illegal[place] = reason

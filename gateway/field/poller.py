@@ -166,13 +166,14 @@ class BusWorker:
         if self._wanted:
             return self.seats[next(iter(self._wanted))], 0.0
         best: Seat | None = None
-        best_at = float("inf")
+        best_at = (float("inf"), 0.0)
         blocked = 0.0 if self.line.ready else self.line.retry_at
         for seat in self.seats.values():
-            at = seat.at(self._share_free_at, blocked)
+            # lost meters all wait for the same share: the one that has waited longest goes first
+            at = (seat.at(self._share_free_at, blocked), seat.probe_at)
             if at < best_at:
                 best, best_at = seat, at
-        return best, best_at
+        return best, best_at[0]
 
     async def _sleep_until(self, at: float) -> None:
         """Wait, but look at the wall clock now and then."""
@@ -225,7 +226,8 @@ class BusWorker:
             if self.line.openings != self._openings:
                 self._openings = self.line.openings
                 for other in self.seats.values():
-                    other.expect_anything()
+                    if other is not seat:
+                        other.expect_anything()
                 due = EVERYTHING
             if seat.gone:
                 seat.poll.forget()

@@ -1,0 +1,144 @@
+"""The hazard of RTU: an answer that comes after the timeout is taken for the answer to the next question."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from conftest import pattern
+from pymodbus.client import AsyncModbusSerialClient
+from pymodbus.exceptions import ModbusException
+
+from gateway.demo.faults import Fault
+from gateway.errors import BadFrame, NoReply
+from gateway.field.line import Line
+from gateway.field.modbus import ModbusPort
+
+TIMEOUT = 0.1
+LATE = Fault("late", seconds=0.14)
+QUESTIONS = [(4, 1000, 2), (4, 2000, 2)] * 12
+
+
+def slow_twice(line) -> None:
+    """Late for two of the requests, the first and one in the middle, as a meter that writes its flash."""
+    line.faults.order(1, LATE)
+
+
+async def test_plain_pymodbus_gives_wrong_values_without_an_error(serial) -> None:
+    """The control: it must fail, or the test below proves nothing."""
+    line, bus = serial([1], busy="queue")
+    client = AsyncModbusSerialClient(bus.port, baudrate=bus.baudrate, timeout=TIMEOUT, retries=0)
+    assert await client.connect()
+    wrong = 0
+    try:
+        for index, (_, first, count) in enumerate(QUESTIONS):
+            if index in {3, 12}:
+                slow_twice(line)
+            try:
+                answer = await client.read_input_registers(first, count=count, device_id=1)
+            except ModbusException:
+                continue
+            wrong += not answer.isError() and tuple(answer.registers) != pattern(1, first, count)
+    finally:
+        client.close()
+    assert wrong > 0
+
+
+@pytest.mark.parametrize("busy", ["queue", "drop"])
+async def test_our_line_gives_none(serial, busy: str) -> None:
+    line, bus = serial([1, 2], busy=busy, timeout=f"{int(1000 * TIMEOUT)}ms")
+    ours = Line(bus, ModbusPort(bus))
+    station, other = ours.station(1), ours.station(2)
+    station.probes = ((4, 1000, 1), (4, 1000, 3), (4, 1000, 4))
+    await ours.open()
+    wrong = right = failed = 0
+    for index, (function, first, count) in enumerate(QUESTIONS):
+        if index in {3, 12}:
+            slow_twice(line)
+        for who in (station, other):
+            try:
+                words = await ours.read(who, function, first, count)
+            except (NoReply, BadFrame):
+                failed += 1
+            else:
+                good = words == pattern(who.unit, first, count)
+                right += good
+                wrong += not good
+    ours.close()
+    assert wrong == 0
+    assert failed == 2
+    assert right == 2 * len(QUESTIONS) - 2
+    assert station.counters.resyncs >= 2
+    assert other.counters.resyncs == 0
+
+
+async def test_after_a_timeout_there_is_silence_then_a_read_of_another_length(serial) -> None:
+    line, bus = serial([1], timeout="100ms")
+    port = ModbusPort(bus)
+    asked: list[tuple[float, int]] = []
+    read = port.read
+
+    async def listen(unit, function, address, count, allowed):
+        asked.append((asyncio.get_running_loop().time(), count))
+        return await read(unit, function, address, count, allowed)
+
+    port.read = listen
+    ours = Line(bus, port)
+    station = ours.station(1)
+    station.probes = ((4, 0, 2), (4, 0, 4), (4, 0, 6))
+    await ours.open()
+    await ours.read(station, 4, 0, 60)
+    slowest = station.slowest
+    line.faults.order(1, Fault("dead"), 2)
+    with pytest.raises(NoReply):
+        await ours.read(station, 4, 0, 2)
+    with pytest.raises(NoReply):
+        await ours.read(station, 4, 0, 2)
+    assert await ours.read(station, 4, 0, 2) == pattern(1, 0, 2)
+    ours.close()
+    counts = [count for _, count in asked]
+    assert counts == [60, 2, 4, 6, 2], "no length comes twice until one reply was clean"
+    for (before, _), (after, _) in pairwise(asked[1:4]):
+        assert after - before >= 0.1 + 3 * slowest
+
+
+async def test_a_second_answer_brings_doubt_before_the_next_question(serial) -> None:
+    line, bus = serial([1], timeout="100ms")
+    ours = Line(bus, ModbusPort(bus))
+    station = ours.station(1)
+    station.probes = ((4, 0, 1),)
+    await ours.open()
+    line.faults.order(1, Fault("double"))
+    assert await ours.read(station, 4, 1000, 2) == pattern(1, 1000, 2)
+    await asyncio.sleep(0.05)
+    assert await ours.read(station, 4, 2000, 2) == pattern(1, 2000, 2)
+    assert station.counters.resyncs == 1
+    ours.close()
+
+
+@pytest.mark.parametrize("busy", ["queue", "drop"])
+async def test_no_wrong_value_from_hundreds_of_faulted_replies(serial, busy: str) -> None:
+    names = ("late", "corrupt", "truncated", "foreign", "wrong_function", "wrong_count", "noise", "double")
+    kinds = tuple(Fault(name, seconds=0.05) for name in names)
+    line, bus = serial([1, 2], busy=busy, timeout="50ms", turnaround=0.001)
+    line.faults.kinds, line.faults.rate = kinds, 0.3
+    ours = Line(bus, ModbusPort(bus))
+    stations = [ours.station(1), ours.station(2)]
+    for station in stations:
+        station.probes = tuple((4, 3000, count) for count in range(1, 9))
+    await ours.open()
+    right = failed = 0
+    for index in range(150):
+        station = stations[index % 2]
+        first, count = 100 * (index % 7), (2, 2, 4)[index % 3]
+        try:
+            words = await ours.read(station, 4, first, count)
+        except (NoReply, BadFrame):
+            failed += 1
+            continue
+        assert words == pattern(station.unit, first, count)
+        right += 1
+    ours.close()
+    assert right > 50
+    assert failed > 10

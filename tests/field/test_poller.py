@@ -1,0 +1,377 @@
+"""A worker per bus: who is polled when, what a lost meter may cost, what a reading holds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from conftest import NAMES, driver, meter
+
+from gateway.config.schema import SerialBus, TcpBus
+from gateway.errors import BadFrame, BusDown, GatewayError, NoReply
+from gateway.field.fake_modbus import FakePort
+from gateway.field.meter import MeterTask
+from gateway.field.poller import BusWorker
+from gateway.model import Reading
+
+TCP = TcpBus(name="bus", type="tcp", host="h", timeout="50ms")
+SERIAL = SerialBus(name="bus", type="serial", port="/dev/fake", baudrate=115200, timeout="50ms")
+
+
+def table(unit: int):
+    return lambda _, address: address + 1000 * unit
+
+
+def tables(*units: int):
+    return {unit: table(unit) for unit in units}
+
+
+class Bench:
+    """A worker with what came out of it."""
+
+    def __init__(self, bus, tasks, port, **more) -> None:
+        self.readings: list[Reading] = []
+        self.events = []
+        self.port = port
+        self.worker = BusWorker(bus, tasks, self.readings.append, self.events.append, port=port, **more)
+
+    def of(self, name: str) -> list[Reading]:
+        return [reading for reading in self.readings if reading.meter == name]
+
+    async def until(self, condition, seconds: float = 10.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not within {seconds} s; {len(self.readings)} readings, {self.worker.health()}"
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(bus, tasks, port, **more) -> AsyncIterator[Bench]:
+    bench = Bench(bus, tasks, port, **more)
+    task = asyncio.create_task(bench.worker.run())
+    try:
+        yield bench
+    finally:
+        await bench.worker.stop()
+        await asyncio.wait_for(task, 5)
+
+
+async def test_every_meter_is_polled_at_once_and_then_on_its_boundaries() -> None:
+    port = FakePort(tables(1, 2, 3))
+    starts: list[float] = []
+    tasks = [MeterTask(meter(unit, interval="500ms"), driver()) for unit in (1, 2, 3)]
+    began = time.time()
+    async with running(TCP, tasks, port) as bench:
+        bench.worker._sink = lambda reading: (starts.append(time.time()), bench.readings.append(reading))
+        await bench.until(lambda: len(bench.readings) >= 9)
+    assert {reading.meter for reading in bench.readings[:3]} == {"m1", "m2", "m3"}
+    assert starts[2] - began < 0.4
+    for at in starts[3:9]:
+        assert at % 0.5 < 0.25, "on the boundary, or a little late; never before"
+
+
+async def test_a_reading_has_every_value_by_absolute_address_and_the_middle_of_its_span() -> None:
+    port = FakePort(tables(7), latency=0.05)
+    task = MeterTask(meter(7), driver())
+    bench = Bench(TCP, [task], port)
+    before = time.clock_gettime(time.CLOCK_BOOTTIME) * 1000
+    reading = await bench.worker.poll("m7")
+    after = time.clock_gettime(time.CLOCK_BOOTTIME) * 1000
+    await bench.worker.stop()
+    assert reading.values == {name: 7000 + 10 * index for index, name in enumerate(NAMES)}
+    assert (reading.absent, reading.missing, reading.suspect) == ({}, "", ())
+    assert before + 20 < reading.uptime < after - 20
+    assert bench.readings == [reading]
+    assert bench.worker.registers("m7")[0][:2] == (4, 0)
+
+
+async def test_one_dead_meter_of_five_hardly_costs_the_others_anything() -> None:
+    port = FakePort(tables(1, 2, 3, 4, 5), latency=0.001)
+    tasks = [MeterTask(meter(unit, interval="0s"), driver()) for unit in range(1, 6)]
+    async with running(SERIAL, tasks, port) as bench:
+        await bench.until(lambda: all(len(bench.of(f"m{unit}")) > 20 for unit in range(1, 6)))
+        bench.readings.clear()
+        await asyncio.sleep(1.0)
+        alive = Counter(reading.meter for reading in bench.readings)
+        port.silent.add(3)
+        bench.readings.clear()
+        port.asked.clear()
+        await asyncio.sleep(3.0)
+        after = Counter(reading.meter for reading in bench.readings)
+        asked = Counter(unit for unit, *_ in port.asked)
+    for unit in (1, 2, 4, 5):
+        assert after[f"m{unit}"] / 3 >= 0.9 * alive[f"m{unit}"]
+    assert asked[3] <= 4, "the first timeout ends its turn; the next probe is twenty times its cost away"
+
+
+async def test_all_lost_meters_share_one_budget_of_five_percent() -> None:
+    port = FakePort(tables(1), latency=0.001)
+    tasks = [MeterTask(meter(unit, interval="0s"), driver()) for unit in range(1, 9)]
+    spent: list[tuple[float, float, int]] = []
+    read = port.read
+
+    async def watch(unit, function, address, count, allowed):
+        began = time.monotonic()
+        try:
+            return await read(unit, function, address, count, allowed)
+        finally:
+            if unit != 1:
+                spent.append((began, time.monotonic() - began, unit))
+
+    port.read = watch
+    bus = TCP.model_copy(update={"timeout": 0.02})
+    async with running(bus, tasks, port) as bench:
+        await asyncio.sleep(0.3)
+        assert len(spent) == 7, "each is asked once before it is known to be lost"
+        began = time.monotonic()
+        await asyncio.sleep(4.0)
+        passed = time.monotonic() - began
+    probes = [entry for entry in spent if entry[0] >= began]
+    assert sum(seconds for _, seconds, _ in probes) <= 0.08 * passed
+    assert len({unit for *_, unit in probes}) >= min(len(probes), 5), "they take turns"
+    assert len(probes) >= 3, "but nobody is forgotten"
+    assert len(bench.of("m1")) > 100
+
+
+async def test_a_lost_meter_says_so_at_each_of_its_times_and_is_found_again() -> None:
+    port = FakePort(tables(1))
+    port.silent.add(1)
+    async with running(TCP, [MeterTask(meter(1, interval="200ms"), driver())], port) as bench:
+        await bench.until(lambda: len(bench.readings) >= 4)
+        assert [reading.missing for reading in bench.readings[:4]] == ["timeout"] * 4
+        assert all(not reading.values and not reading.absent for reading in bench.readings)
+        assert bench.worker.health().meters[0].state == "lost"
+        asked = len(port.asked)
+        assert asked <= 2
+        port.silent.clear()
+        await bench.until(lambda: bench.readings[-1].values, 5)
+        assert bench.worker.health().meters[0].state == "ok"
+        assert bench.worker.health().meters[0].error == ""
+
+
+async def test_poll_retries_a_lost_meter_now() -> None:
+    port = FakePort(tables(1))
+    port.silent.add(1)
+    async with running(SERIAL, [MeterTask(meter(1, interval="10s"), driver())], port) as bench:
+        await bench.until(lambda: bench.readings)
+        port.silent.clear()
+        reading = await asyncio.wait_for(bench.worker.poll("m1"), 5)
+        assert len(reading.values) == len(NAMES)
+        with pytest.raises(GatewayError, match="its meters are m1"):
+            await bench.worker.poll("m9")
+
+
+async def test_late_polls_are_skipped_counted_and_said(caplog) -> None:
+    port = FakePort(tables(1, 2), latency=0.15)
+    tasks = [MeterTask(meter(unit, interval="100ms"), driver()) for unit in (1, 2)]
+    async with running(TCP, tasks, port) as bench:
+        await asyncio.sleep(2.0)
+        health = bench.worker.health()
+        polls = len(bench.readings)
+    assert polls <= 15, "a bus that needs 0.3 s for both gives no more"
+    assert abs(len(bench.of("m1")) - len(bench.of("m2"))) <= 1, "and both get their share"
+    assert health.counters.missed >= 10
+    assert "cannot hold its intervals" in health.warning
+    assert caplog.text.count("cannot hold its intervals") == 1
+
+
+async def test_an_illegal_address_costs_its_own_value_only_and_is_not_asked_again() -> None:
+    words = {address: address for address in range(100)}
+    del words[40]
+    port = FakePort({1: words})
+    bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 125"))], port)
+    reading = await bench.worker.poll("m1")
+    bad = NAMES[4]
+    assert reading.absent == {bad: "exception_2"}
+    assert set(reading.values) == set(NAMES) - {bad}
+    port.asked.clear()
+    again = await bench.worker.poll("m1")
+    assert again.absent == {bad: "exception_2"}
+    assert again.values == reading.values
+    assert len(port.asked) == 2, "the rows on either side, each in one read"
+    assert not any(first <= 40 < first + count for _, _, first, count in port.asked)
+    await bench.worker.stop()
+
+
+async def test_registers_between_the_rows_that_may_not_be_read_are_found_too() -> None:
+    words = {address: address for address in range(100) if address != 45}
+    port = FakePort({1: words})
+    bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
+    assert set((await bench.worker.poll("m1")).values) == set(NAMES)
+    port.asked.clear()
+    assert set((await bench.worker.poll("m1")).values) == set(NAMES)
+    assert len(port.asked) == 2
+    await bench.worker.stop()
+
+
+@pytest.mark.parametrize("code", [1, 4, 5, 6, 8])
+async def test_another_exception_invalidates_the_read_and_does_not_lose_the_meter(code: int) -> None:
+    port = FakePort(tables(1))
+    port.refuse[1] = code
+    bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
+    reading = await bench.worker.poll("m1")
+    assert reading.missing == f"exception_{code}"
+    assert bench.worker.health().counters.exceptions == {code: 1}
+    assert bench.worker.health().meters[0].state == "ok"
+    await bench.worker.stop()
+
+
+@pytest.mark.parametrize("code", [10, 11])
+async def test_a_gateway_that_says_the_meter_is_absent_makes_it_lost(code: int) -> None:
+    port = FakePort(tables(1))
+    port.refuse[1] = code
+    bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
+    assert (await bench.worker.poll("m1")).missing == f"exception_{code}"
+    assert bench.worker.health().meters[0].state == "lost"
+    await bench.worker.stop()
+
+
+async def test_a_bad_frame_invalidates_exactly_its_own_values() -> None:
+    port = FakePort(tables(1))
+    port.trouble.extend([None, BadFrame("noise")])
+    bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 35"))], port)
+    reading = await bench.worker.poll("m1")
+    assert set(reading.absent.values()) == {"bad_frame"}
+    assert set(reading.values) | set(reading.absent) == set(NAMES)
+    assert 0 < len(reading.absent) < len(NAMES)
+    await bench.worker.stop()
+
+
+async def test_a_timeout_in_the_middle_keeps_what_came_and_ends_the_turn() -> None:
+    port = FakePort(tables(1))
+    port.trouble.extend([None, NoReply("silent")])
+    bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 35"))], port)
+    reading = await bench.worker.poll("m1")
+    assert reading.values
+    assert set(reading.absent.values()) == {"timeout"}
+    assert len(port.asked) == 2, "there would have been a third read"
+    await bench.worker.stop()
+
+
+CLASSES = """
+0 u16 active_power kW fast
+10 u32 active_energy_import kWh slow decimals=0
+20 u32 serial_number - static
+"""
+
+
+async def test_classes_are_read_together_only_when_they_are_due() -> None:
+    port = FakePort(tables(1))
+    task = MeterTask(meter(1, interval="200ms", slow_interval="800ms"), driver(CLASSES))
+    async with running(TCP, [task], port) as bench:
+        await bench.until(lambda: len(bench.readings) >= 10)
+    sets = [frozenset(reading.values) for reading in bench.readings]
+    assert sets[0] == {"active_power", "active_energy_import"}
+    assert sets.count(frozenset({"active_power"})) >= 5
+    assert 2 <= sets.count(sets[0]) <= 4
+    assert [first for _, _, first, _ in port.asked].count(20) == 1, "static once"
+    assert bench.worker.attributes("m1") == {"serial_number": str(1020 << 16 | 1021)}
+
+
+async def test_another_serial_number_is_an_event_and_makes_the_values_suspect() -> None:
+    words = {0: 5, 10: 0, 11: 7, 20: 0, 21: 4711}
+    port = FakePort({1: lambda _, address: words.get(address, 0)})
+    bench = Bench(TCP, [MeterTask(meter(1, serial="0004712"), driver(CLASSES))], port)
+    reading = await bench.worker.poll("m1")
+    assert set(reading.suspect) == set(reading.values)
+    await bench.worker.poll("m1")
+    assert [(event.kind, event.fields) for event in bench.events] == [
+        ("serial_mismatch", {"meter": "m1", "expected": "0004712", "read": "4711"})
+    ]
+    words[21] = 4712
+    assert (await bench.worker.poll("m1")).suspect == ()
+    assert bench.events[-1].kind == "serial_match"
+    await bench.worker.stop()
+
+
+async def test_a_bus_that_is_down_is_told_once_and_comes_back(caplog) -> None:
+    caplog.set_level("INFO")
+    port = FakePort(tables(1, 2))
+    port.down = True
+    tasks = [MeterTask(meter(unit, interval="100ms"), driver(CLASSES)) for unit in (1, 2)]
+    async with running(TCP, tasks, port) as bench:
+        await bench.until(lambda: len(bench.readings) >= 6)
+        assert {reading.missing for reading in bench.readings} == {"timeout"}
+        assert bench.worker.health().state == "waiting"
+        port.down = False
+        await bench.until(lambda: all(bench.of(name)[-1].values for name in ("m1", "m2")))
+        port.down = True
+        await bench.until(lambda: bench.readings[-1].missing)
+        port.down = False
+        await bench.until(lambda: bench.readings[-1].values)
+        await bench.until(lambda: [first for _, _, first, _ in port.asked].count(20) >= 3)
+    assert caplog.text.count("bus bus is lost") == 2
+    assert caplog.text.count("bus bus is back") == 2
+    assert "meter m1" not in caplog.text
+
+
+async def test_without_pause_a_lost_bus_is_not_hammered() -> None:
+    port = FakePort(tables(1))
+    port.down = True
+    opened = 0
+    original = port.open
+
+    async def count() -> None:
+        nonlocal opened
+        opened += 1
+        await original()
+
+    port.open = count
+    async with running(TCP, [MeterTask(meter(1, interval="0s"), driver())], port) as bench:
+        await asyncio.sleep(1.0)
+    assert opened <= 5
+    assert len(bench.readings) <= 8
+
+
+async def test_what_cannot_be_understood_costs_one_meter_its_poll_and_nobody_else(caplog) -> None:
+    port = FakePort({1: lambda *_: "no number", 2: table(2)})
+    tasks = [MeterTask(meter(unit, interval="100ms"), driver()) for unit in (1, 2)]
+    async with running(TCP, tasks, port) as bench:
+        await bench.until(lambda: len(bench.of("m2")) >= 4)
+    assert all(reading.missing == "bad_frame" for reading in bench.of("m1"))
+    assert "could not be understood" in caplog.text
+
+
+async def test_next_due_is_the_earliest_poll_due_or_running() -> None:
+    port = FakePort(tables(1), latency=0.2)
+    bench = Bench(TCP, [], port)
+    assert bench.worker.next_due() is None
+    async with running(TCP, [MeterTask(meter(1, interval="10s"), driver())], port) as bench:
+        await bench.until(lambda: port.asked)
+        assert bench.worker.next_due() <= time.monotonic()
+        await bench.until(lambda: bench.readings)
+        assert 0 < bench.worker.next_due() - time.monotonic() <= 11
+
+
+async def test_stop_is_quick_and_leaves_nobody_waiting() -> None:
+    port = FakePort({}, latency=0.0)
+    bus = TCP.model_copy(update={"timeout": 5.0})
+    bench = Bench(bus, [MeterTask(meter(1), driver())], port)
+    task = asyncio.create_task(bench.worker.run())
+    await bench.until(lambda: port.asked)
+    waiting = asyncio.create_task(bench.worker.poll("m1"))
+    await asyncio.sleep(0.01)
+    began = time.monotonic()
+    await bench.worker.stop()
+    await asyncio.wait_for(task, 1)
+    assert time.monotonic() - began < 1
+    with pytest.raises((BusDown, asyncio.CancelledError)):
+        await waiting
+    assert not port.connected
+
+
+async def test_a_wall_clock_that_is_set_moves_the_deadlines() -> None:
+    shift = 0.0
+    port = FakePort(tables(1))
+    async with running(TCP, [MeterTask(meter(1, interval="10s"), driver())], port, wall=lambda: time.time() + shift) as bench:
+        await bench.until(lambda: bench.readings)
+        before = bench.worker.next_due()
+        shift = 3.3
+        bench.worker._woken.set()
+        await bench.until(
+            lambda: abs((bench.worker.next_due() - before + 3.3) % 10) < 0.2 or abs((bench.worker.next_due() - before + 3.3) % 10) > 9.8
+        )
