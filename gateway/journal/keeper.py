@@ -90,6 +90,7 @@ class Keeper:
         self._memory: Memory | None = None
         self._doubt: tuple[list[Entry], Groups, str | None] | None = None
         self._retry_at = 0.0
+        self._closed = False
         self.evidence = Evidence(directory)
         self.upkeep = Upkeep(self)
         try:
@@ -109,6 +110,8 @@ class Keeper:
 
     def _attach(self) -> Shelf:
         """The open file; opens it, or a new one in the place of a damaged one. Raises for what the file system refuses."""
+        if self._closed:
+            raise JournalError("the journal is closed", hint="readings are taken again after a start")
         if self.shelf is None:
             try:
                 self._open()
@@ -308,6 +311,8 @@ class Keeper:
 
     def idle(self) -> float:
         """One slice of upkeep; seconds until the next."""
+        if self._closed:
+            return RETRY
         if (len(self.waiting) or self.shelf is None) and time.monotonic() >= self._retry_at:
             self._try_again()
         try:
@@ -336,9 +341,12 @@ class Keeper:
         if len(self.waiting):
             self.flush()
         self.upkeep.close()
-        if self.shelf:
+        shelf, self.shelf = self.shelf, None
+        if shelf:
+            self._memory = shelf.memory
             with suppress(sqlite3.Error):
-                self.shelf.store.close()
+                shelf.store.close()
+        self._closed = True
         self._lock.release()
 
     # ── looking: from any thread ──

@@ -88,12 +88,15 @@ def primary(error: BaseException) -> int:
     return code & 0xFF
 
 
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_CONSTRAINT}
+
+
 def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
     """Our error for SQLite's, or the same one when it is the file system that refused."""
     code = primary(error)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return JournalBusy(f"{path} is held by another process", hint="stop the other gateway, or ask it through `submeter status`")
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR} or not isinstance(error, sqlite3.OperationalError):
+    if code in _DAMAGE or (code == sqlite3.SQLITE_ERROR and "no such" in str(error)):
         return JournalDamaged(
             f"{path} is not a sound journal: {error}", hint="it is moved aside and salvaged; polling goes on in a new file"
         )

@@ -1,0 +1,282 @@
+"""What the journal promises its callers while nothing goes wrong."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from journal_data import Building, HandClock, small
+
+from gateway import wire
+from gateway.errors import JournalBusy, JournalError, JournalTooNew
+from gateway.journal import Journal
+from gateway.model import Draft, Event, Interval, Ranges, Reading
+
+OTHER_BOOT = "c1" * 16
+
+
+async def fill(journal, count, clock, **more):
+    taken = []
+    for value in range(count):
+        clock.now += 10_000
+        taken += await journal.commit(small(uptime=clock.now - 300, value=float(value)), **more)
+    return taken
+
+
+async def test_a_batch_comes_back_as_the_bytes_that_go_on_the_wire(opened, clock):
+    journal = opened()
+    draft = Building(10).draft(clock.now)
+    [sealed] = await journal.commit(draft)
+    assert (sealed.epoch, sealed.seq) == journal.newest
+    assert (sealed.readings, sealed.values, sealed.boot) == (10, 340, clock.boot)
+    batch = wire.decode(sealed.body)
+    assert (batch.gateway, batch.epoch, batch.seq, batch.t0) == ("g-1", sealed.epoch, 1, sealed.t0)
+    assert batch.readings == draft.readings
+    assert await journal.unsettled("city") == [sealed] == await journal.find(sealed.epoch, 1, 9)
+
+
+async def test_t0_is_the_wall_time_of_the_earliest_reading_however_late_the_commit(opened, clock):
+    journal = opened()
+    draft = Draft([Reading("b", clock.now - 4000, {"frequency": 50.0}), Reading("a", clock.now - 7000, {"frequency": 50.0})])
+    clock.offset += 1234
+    [sealed] = await journal.commit(draft)
+    assert (sealed.uptime, sealed.t0, sealed.clock) == (clock.now - 7000, clock.now - 7000 + clock.offset, "synced")
+    assert [r.uptime for r in wire.decode(sealed.body).readings] == [clock.now - 4000, clock.now - 7000]
+    clock.synced = False
+    assert (await journal.commit(small(uptime=clock.now)))[0].clock == "unsynced"
+    assert journal.synced == (sealed.t0, sealed.uptime, clock.boot)
+
+
+async def test_a_newer_boot_draws_an_epoch_that_names_the_one_before_and_numbers_go_on(opened, clock):
+    journal = opened()
+    await fill(journal, 3, clock)
+    first = journal.epoch
+    await journal.close()
+    journal = opened()
+    assert journal.epoch == first
+    await fill(journal, 1, clock)
+    await journal.close()
+    clock.boot = OTHER_BOOT
+    journal = opened()
+    assert journal.epoch != first
+    [sealed] = await fill(journal, 1, clock)
+    assert journal.epochs() == [(first, 1, 4), (journal.epoch, 5, 5)]
+    [event] = wire.decode(sealed.body).events
+    assert (event.kind, event.fields) == ("epoch_started", {"previous": first, "last": 4, "reason": "boot"})
+    assert sealed.keep
+    await journal.close()
+    journal = opened()
+    assert journal.epochs() == [(first, 1, 4), (sealed.epoch, 5, 5)]
+
+
+async def test_the_first_epoch_of_a_file_has_nothing_before_it(opened, clock):
+    journal = opened()
+    [sealed] = await fill(journal, 1, clock)
+    assert wire.decode(sealed.body).events[0].fields == {"previous": None, "last": 0, "reason": "new_file"}
+    assert len(sealed.epoch) == 16
+    int(sealed.epoch, 16)
+
+
+async def test_settled_numbers_are_not_offered_again_and_survive_a_restart_with_the_next_row(opened, clock):
+    journal = opened(uplinks=["city", "lab"])
+    await fill(journal, 10, clock)
+    await journal.settle("city", journal.epoch, Ranges([(1, 4), (7, 7)]))
+    assert [s.seq for s in await journal.unsettled("city")] == [5, 6, 8, 9, 10]
+    assert [s.seq for s in await journal.unsettled("city", after=5, limit=2)] == [6, 8]
+    assert len(await journal.unsettled("lab")) == 10
+    backlog = journal.backlog("city")
+    assert (backlog.batches, backlog.readings) == (5, 5)
+    assert backlog.oldest_t0 == (await journal.unsettled("city", limit=1))[0].t0
+    await fill(journal, 1, clock)
+    await journal.close()
+    journal = opened(uplinks=["city", "lab"])
+    assert [s.seq for s in await journal.unsettled("city")] == [5, 6, 8, 9, 10, 11]
+    assert (journal.backlog("city").batches, journal.backlog("lab").batches) == (6, 11)
+
+
+async def test_settle_takes_only_numbers_that_were_given_out_under_that_epoch(opened, clock):
+    journal = opened()
+    await fill(journal, 3, clock)
+    old = journal.epoch
+    await journal.new_epoch("conflict")
+    await fill(journal, 3, clock)
+    await journal.settle("city", old, Ranges([(1, 1000)]))
+    await journal.settle("city", "0" * 16, Ranges([(1, 1000)]))
+    assert [s.seq for s in await journal.unsettled("city")] == [4, 5, 6]
+
+
+async def test_an_uplink_that_was_away_keeps_its_marks(opened, clock):
+    journal = opened(uplinks=["city", "lab"])
+    await fill(journal, 4, clock)
+    await journal.settle("lab", journal.epoch, Ranges([(1, 3)]))
+    await journal.configure(uplinks=["city"])
+    await fill(journal, 1, clock)
+    await journal.close()
+    journal = opened(uplinks=["city"])
+    await journal.configure(uplinks=["city", "lab"])
+    assert journal.backlog("lab").batches == 2
+
+
+async def test_more_than_64_ranges_are_resent_not_lost(opened, clock):
+    journal = opened()
+    await fill(journal, 200, clock)
+    await journal.settle("city", journal.epoch, Ranges((n, n) for n in range(2, 200, 2)))
+    offered = {s.seq for s in await journal.unsettled("city", limit=500)}
+    assert offered >= set(range(1, 201, 2))
+    assert offered == set(range(1, 201)) - set(range(2, 130, 2))
+
+
+async def test_what_a_caller_carries_comes_back(opened, clock):
+    journal = opened()
+    await journal.commit(small(), carry={"pulses": {"su": 12}})
+    await journal.commit(small())
+    assert journal.carried == {"pulses": {"su": 12}}
+    await journal.close()
+    assert opened().carried == {"pulses": {"su": 12}}
+
+
+async def test_a_large_slot_becomes_several_batches_in_one_transaction(opened, clock):
+    journal = opened()
+    draft = Building(300).draft(clock.now)
+    sealed = await journal.commit(draft)
+    assert len(sealed) >= 2
+    assert [s.seq for s in sealed] == list(range(1, len(sealed) + 1))
+    batches = [wire.decode(s.body) for s in sealed]
+    assert all(len(wire.encode(batch)) <= wire.MAX_PLAIN for batch in batches)
+    assert sorted(r.meter for batch in batches for r in batch.readings) == sorted(r.meter for r in draft.readings)
+    assert sum(s.readings for s in sealed) == 300 == journal.stats().taken == journal.backlog("city").readings
+    assert len({s.t0 for s in sealed}) == 1
+
+
+async def test_commits_that_come_together_keep_their_order(opened, clock):
+    journal = opened()
+    results = await asyncio.gather(*(journal.commit(small(value=float(n))) for n in range(100)))
+    assert [sealed.seq for [sealed] in results] == list(range(1, 101))
+    assert [wire.decode(sealed.body).readings[0].values["active_energy_import"] for [sealed] in results] == list(range(100))
+
+
+async def test_an_empty_draft_is_no_batch_and_events_and_intervals_are_kept_ones(opened, clock):
+    journal = opened()
+    assert await journal.commit(Draft()) == []
+    await journal.commit(small())
+    [plain] = await journal.commit(small())
+    [event] = await journal.commit(Draft(events=[Event("door", clock.now, {"open": True})]))
+    [interval] = await journal.commit(Draft(intervals=[Interval("m", 0, 900, 1, "measured", {"active_energy_import": 5})]))
+    assert (plain.keep, event.keep, interval.keep) == (False, True, True)
+    assert event.uptime == clock.now
+
+
+async def test_a_draft_that_cannot_be_encoded_fails_alone(opened, clock):
+    journal = opened()
+    bad, good = await asyncio.gather(journal.commit(small(value=float("nan"))), journal.commit(small()), return_exceptions=True)
+    assert isinstance(bad, ValueError)
+    assert good[0].seq == 1
+    assert journal.stats().dropped == 1
+    [sealed] = await journal.commit(small())
+    events = [event for s in await journal.find(sealed.epoch, 1, 9) for event in wire.decode(s.body).events]
+    assert [(e.kind, e.fields) for e in events if e.kind == "not_taken"] == [("not_taken", {"readings": 1})]
+
+
+async def test_a_conflict_sends_the_same_batches_again_under_a_new_epoch_to_that_uplink_only(opened, clock):
+    journal = opened(uplinks=["city", "lab"])
+    await fill(journal, 5, clock)
+    old = journal.epoch
+    again = await journal.new_epoch("conflict", "city", Ranges([(2, 3), (90, 99)]))
+    assert [s.seq for s in again] == [6, 7]
+    assert {s.epoch for s in again} == {journal.epoch} != {old}
+    assert [(s.epoch, s.seq) for s in await journal.unsettled("city")] == [(old, 1), (old, 4), (old, 5), (journal.epoch, 6), (journal.epoch, 7)]
+    assert [s.seq for s in await journal.unsettled("lab")] == [1, 2, 3, 4, 5]
+    old_batch, new_batch = [wire.decode((await journal.find(epoch, seq, seq))[0].body) for epoch, seq in ((old, 2), (journal.epoch, 6))]
+    assert (new_batch.epoch, new_batch.seq, new_batch.readings) == (journal.epoch, 6, old_batch.readings)
+    assert new_batch.events[0].fields == {"previous": old, "last": 5, "reason": "conflict"}
+    assert (journal.backlog("city").batches, journal.backlog("lab").batches) == (5, 5)
+
+
+async def test_a_second_opener_is_told_who_holds_it(opened, clock, tmp_path):
+    journal = opened()
+    with pytest.raises(JournalBusy, match=rf"held by another process \(pid {os.getpid()}\)"):
+        opened()
+    script = f"from journal_data import HandClock; from gateway.journal import Journal; Journal.open({str(tmp_path)!r}, gateway='g', clock=HandClock())"
+    other = subprocess.run([sys.executable, "-c", script], cwd="tests/journal", capture_output=True, text=True, timeout=60, check=False)
+    assert "JournalBusy" in other.stderr
+    await fill(journal, 1, clock)
+
+
+async def test_a_newer_file_is_left_alone(opened, tmp_path):
+    with sqlite3.connect(tmp_path / "journal.db") as conn:
+        conn.execute("CREATE TABLE future (x)")
+        conn.execute("PRAGMA user_version = 99")
+    conn.close()
+    before = (tmp_path / "journal.db").read_bytes()
+    with pytest.raises(JournalTooNew, match="file version 99, known up to 1"):
+        opened()
+    assert (tmp_path / "journal.db").read_bytes() == before
+    assert not (tmp_path / "damaged").exists()
+
+
+async def test_a_directory_that_cannot_be_one_is_a_clear_line(opened, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(JournalError, match="cannot be made"):
+        opened(tmp_path / "file" / "below")
+
+
+async def test_explain_says_what_is_unknown(opened, clock):
+    journal = opened()
+    await fill(journal, 3, clock)
+    assert await journal.explain(journal.epoch, 2, 9) == [(4, 9, "unknown")]
+    assert await journal.explain("0" * 16, 1, 2) == [(1, 2, "unknown")]
+
+
+async def test_the_heartbeat_goes_on_without_work(opened):
+    journal = opened()
+    before = journal.heartbeat
+    async with asyncio.timeout(20):
+        while journal.heartbeat <= before:
+            await asyncio.sleep(0.05)
+
+
+async def test_stats_know_how_long_the_room_lasts(opened, clock):
+    journal = opened(budget=10_000_000)
+    assert journal.stats().room_days is None
+    building = Building(10)
+    for _ in range(200):
+        clock.now += 10_000
+        await journal.commit(building.draft(clock.now))
+    stats = journal.stats()
+    each = journal._keeper.used / 200
+    assert stats.room_days == pytest.approx((10_000_000 / each - 200) / 8640, rel=0.02)
+    assert (stats.batches, stats.readings, stats.taken, stats.state, stats.oldest_seq, stats.seq) == (200, 2000, 2000, "ok", 1, 200)
+
+
+async def test_the_wal_stays_bounded_and_rows_are_small(opened, clock, tmp_path):
+    journal = opened()
+    building = Building(10)
+    values = 0
+    for _ in range(600):
+        clock.now += 10_000
+        [sealed] = await journal.commit(building.draft(clock.now))
+        values += sealed.values
+        await journal.settle("city", sealed.epoch, Ranges([(1, sealed.seq)]))
+    assert (tmp_path / "journal.db-wal").stat().st_size < 3_000_000
+    assert not (tmp_path / "journal.db-shm").exists()
+    await journal.close()
+    assert (tmp_path / "journal.db").stat().st_size / values <= 6.3
+
+
+def test_carry_is_plain_json_that_anybody_can_read(tmp_path, clock):
+    async def run():
+        journal = Journal.open(tmp_path, gateway="g", clock=clock, uplinks=["city"])
+        await journal.commit(small())
+        await journal.settle("city", journal.epoch, Ranges([(1, 1)]))
+        await journal.commit(small(), carry={"a": 1})
+        await journal.close()
+
+    asyncio.run(run())
+    with sqlite3.connect(tmp_path / "journal.db") as conn:
+        texts = [json.loads(text) for (text,) in conn.execute("SELECT carry FROM batch ORDER BY seq")]
+    conn.close()
+    assert texts == [{}, {"settled": {"city": [[1, 1]]}, "with": {"a": 1}}]
+    assert isinstance(clock, HandClock)
