@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from gateway.status.language import Locale
 from gateway.status.trend import POINTS, STEP_MS
@@ -26,9 +28,7 @@ _DARK = (
 
 def power_chart(points: Sequence[float | None], now: int, locale: Locale) -> bytes:
     """An SVG of POINTS numbers in kW that end at wall time `now` (ms); gaps stay gaps."""
-    import pygal  # noqa: PLC0415 - 2 MiB that a daemon without visitors does not pay
-    from pygal.style import Style  # noqa: PLC0415 - see above
-
+    pygal, Style = _pygal()  # noqa: N806 - a class
     style = Style(
         background="transparent",
         plot_background="transparent",
@@ -83,6 +83,16 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale) -> byt
     chart.add("kW", list(points))
     svg: bytes | str = chart.render()
     return svg.encode() if isinstance(svg, str) else svg
+
+
+@cache
+def _pygal() -> tuple[Any, Any]:
+    import pygal  # noqa: PLC0415 - 2 MiB that a daemon without visitors does not pay
+    from pygal.style import Style  # noqa: PLC0415 - see above
+
+    # Its import hook for maps is of a kind that Python no longer calls, but complains about at every later import.
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, pygal.PluginImportFixer)]
+    return pygal, Style
 
 
 def _without_scripts(root: Element) -> Element:

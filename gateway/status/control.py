@@ -76,7 +76,7 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
     async def reload(_: Request) -> Response:
         return JSONResponse({"messages": await actions.reload()})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/status", status),
             Route("/poll/{meter}", poll, methods=["POST"]),
@@ -89,6 +89,8 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
         ],
         exception_handlers={GatewayError: _refused, HTTPException: _http, Exception: _failed},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _meter(snapshot: Snapshot, name: str) -> str:

@@ -26,6 +26,8 @@ HEADERS = {
 }
 """A response may set its own value of these (the chart, static files); otherwise it gets them."""
 METHODS = ("GET", "HEAD")
+MAX_HEADERS = 16 * 1024
+"""Bytes of path and headers together."""
 MAX_QUERY = 2048
 """Bytes after the question mark."""
 
@@ -69,6 +71,8 @@ class Guard:
 def _refusal(scope: Scope) -> Response | None:
     if scope["method"] not in METHODS:
         return _refuse(405, "this page can only be read", {"allow": ", ".join(METHODS)})
+    if len(scope.get("raw_path") or b"") + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
+        return _refuse(431, f"path and headers have more than {MAX_HEADERS} bytes", {})
     headers = dict(scope["headers"])
     if headers.get(b"content-length", b"0").strip() not in {b"0", b""} or b"transfer-encoding" in headers:
         # The body is never read: the connection cannot go on after it.

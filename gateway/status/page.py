@@ -36,7 +36,7 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 def create_page(source: Source) -> Starlette:
     """The application of the page, the API and the metrics, fed from `source`."""
     page = Page(source)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", page.overview),
             Route("/meter/{meter}", page.meter),
@@ -56,6 +56,9 @@ def create_page(source: Source) -> Starlette:
         middleware=[Middleware(Guard)],
         exception_handlers={HTTPException: page.problem},
     )
+    # A redirect would repeat whatever host name the visitor sent.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def static(request: Request) -> Response:

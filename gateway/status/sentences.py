@@ -218,6 +218,11 @@ def _uplinks(now: Snapshot, f: Locale) -> Iterator[Notice]:
                 _("Tell the platform's operator: name, password or certificate is not accepted."),
                 "/system",
             )
+        elif view.state == "taken over":
+            text = _("Another gateway uses the name of this one at the platform %(name)s.") % {"name": view.name}
+            yield Notice(
+                "bad", f"{text} {uplink(now, view, f)}", _("Each gateway needs an id of its own: tell the maintenance firm."), "/system"
+            )
         elif view.state != "connected" and view.backlog_batches and not _just_begun(now, view):
             text = _("The platform %(name)s is not reachable.") % {"name": view.name}
             action = _("Readings are kept here meanwhile. If this lasts, check the building's internet connection.")
@@ -226,7 +231,7 @@ def _uplinks(now: Snapshot, f: Locale) -> Iterator[Notice]:
 
 def _just_begun(now: Snapshot, view: UplinkView) -> bool:
     # A link that is being made for the first seconds is no news.
-    return view.state == "connecting" and view.since is not None and now.taken - view.since < ON_ITS_WAY_MS
+    return view.state in {"idle", "connecting"} and view.since is not None and now.taken - view.since < ON_ITS_WAY_MS
 
 
 def _machine(now: Snapshot, f: Locale) -> Iterator[Notice]:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_HEADER = 16 * 1024
-"""Bytes of request line and headers."""
+"""Bytes of request line and headers that may wait for their end; whole ones are measured by the guard."""
+KEEP_ALIVE = 5
+"""s that a connection may rest between two requests."""
 MAX_CONNECTIONS = 96
 MAX_PER_ADDRESS = 24
 """One visitor, however hostile, leaves room for the others."""
@@ -110,7 +112,7 @@ class _Server(uvicorn.Server):
                 date_header=False,
                 limit_concurrency=MAX_CONNECTIONS,
                 backlog=MAX_CONNECTIONS,
-                timeout_keep_alive=5,
+                timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=GRACE,
                 h11_max_incomplete_event_size=MAX_HEADER,
             )

@@ -19,8 +19,8 @@ BusState = Literal["idle", "open", "down"]
 JournalState = Literal["ok", "full", "salvaging", "failed"]
 """full: readings wait in memory. salvaging: a damaged file is being read beside the new one. failed: commits do not succeed."""
 
-UplinkState = Literal["connected", "connecting", "down", "refused"]
-"""down: the broker cannot be reached. refused: it was reached and said no."""
+UplinkState = Literal["idle", "connecting", "connected", "waiting", "refused", "taken over", "stopped"]
+"""waiting: not reachable, tried again soon. refused: the broker said no. taken over: another one uses this gateway's name."""
 
 Quality = Literal["good", "suspect", "stale", "absent"]
 

@@ -81,9 +81,15 @@ class Words:
     def uplink_state(self, state: str) -> str:
         """How the platform is reached."""
         _ = self._locale.gettext
-        return {"connected": _("connected"), "connecting": _("connecting"), "down": _("not reachable"), "refused": _("refuses us")}.get(
-            state, state
-        )
+        return {
+            "idle": _("not used yet"),
+            "connecting": _("connecting"),
+            "connected": _("connected"),
+            "waiting": _("not reachable"),
+            "refused": _("refuses us"),
+            "taken over": _("disturbed by another gateway"),
+            "stopped": _("stopped"),
+        }.get(state, state)
 
     def journal_state(self, state: str) -> str:
         """How the store is."""

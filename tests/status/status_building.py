@@ -43,7 +43,15 @@ def electric(power: float, energy: float, age: float = 3.0, *, voltage: float = 
 
 
 def meter(name: str, label: str, number: int, views: tuple[ValueView, ...] = (), **more) -> MeterView:
-    fields = {"address": number, "state": "answering", "bus": "line1", "driver": "eastron-sdm630", "model": "Eastron SDM630-Modbus V2", "since": NOW - 9 * HOUR, "age": 3.0}
+    fields = {
+        "address": number,
+        "state": "answering",
+        "bus": "line1",
+        "driver": "eastron-sdm630",
+        "model": "Eastron SDM630-Modbus V2",
+        "since": NOW - 9 * HOUR,
+        "age": 3.0,
+    }
     return MeterView(id=name, label=label, values=views, **{**fields, **more})
 
 
@@ -53,22 +61,36 @@ def lost(view: MeterView, since: int, age: float) -> MeterView:
 
 
 METERS = (
-    meter("main", "Ana sayaç", 1, electric(84.213, 184_223.91), feeds="Bina girişi", attributes={"serial_number": "23481771", "ct_ratio": "200/5"}),
+    meter(
+        "main",
+        "Ana sayaç",
+        1,
+        electric(84.213, 184_223.91),
+        feeds="Bina girişi",
+        attributes={"serial_number": "23481771", "ct_ratio": "200/5"},
+    ),
     meter("hvac", "Klima santrali", 2, electric(31.07, 61_902.4), feeds="Çatı, klima ve havalandırma", parent="main"),
-    lost(meter("chiller", "Soğutma grubu", 3, electric(22.4, 40_118.2), feeds="Bodrum kat, soğutma", parent="main"), NOW - 41 * MINUTE, 41 * 60 + 7.0),
+    lost(
+        meter("chiller", "Soğutma grubu", 3, electric(22.4, 40_118.2), feeds="Bodrum kat, soğutma", parent="main"),
+        NOW - 41 * MINUTE,
+        41 * 60 + 7.0,
+    ),
     meter("lighting", "Aydınlatma", 4, electric(9.885, 20_771.66), feeds="Tüm katlar", parent="main"),
     meter(
         "server",
         "Sistem odası",
         5,
         tuple(
-            replace(v, value=None, absent="exception_2") if v.quantity in {"current_l3", "reactive_energy_import"} else v for v in electric(6.02, 31_444.07)
+            replace(v, value=None, absent="exception_2") if v.quantity in {"current_l3", "reactive_energy_import"} else v
+            for v in electric(6.02, 31_444.07)
         ),
         feeds="Sunucular",
         parent="main",
         state="partial",
     ),
-    meter("lift", "Asansörler", 6, electric(1.204, 5_402.18, age=96.0), driver="eastron-sdm72d-m-v2", model="Eastron SDM72D-M v2", age=96.0),
+    meter(
+        "lift", "Asansörler", 6, electric(1.204, 5_402.18, age=96.0), driver="eastron-sdm72d-m-v2", model="Eastron SDM72D-M v2", age=96.0
+    ),
     meter(
         "solar",
         "Güneş panelleri",
@@ -79,11 +101,33 @@ METERS = (
         driver="abb-b23",
         model="ABB B23 112-100",
     ),
-    meter("water", "Su sayacı", 0, (value("volume", 1_842.317, 7.0, decimals=3),), bus="pins", address=None, driver="pulse", model="", feeds="Ana vana"),
+    meter(
+        "water",
+        "Su sayacı",
+        0,
+        (value("volume", 1_842.317, 7.0, decimals=3),),
+        bus="pins",
+        address=None,
+        driver="pulse",
+        model="",
+        feeds="Ana vana",
+    ),
 )
 
 BUSES = (
-    BusView("line1", "serial", "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0", "open", NOW - 9 * HOUR, 41_822, 127, 3, 64, 24.3, 0.61),
+    BusView(
+        "line1",
+        "serial",
+        "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0",
+        "open",
+        NOW - 9 * HOUR,
+        41_822,
+        127,
+        3,
+        64,
+        24.3,
+        0.61,
+    ),
     BusView("plant", "tcp", "192.0.2.10:502", "open", NOW - 2 * HOUR, 9_718, 0, 0, 0, 4.1, 0.03),
 )
 
@@ -111,7 +155,22 @@ SNAPSHOT = Snapshot(
     ),
     meters=METERS,
     buses=BUSES,
-    uplinks=(UplinkView("city", "platform.example:8883", "down", NOW - 5 * HOUR - 23 * MINUTE, 155, 1_240, NOW - 5 * HOUR - 23 * MINUTE, 0, 3_115, True, NOW - 5 * HOUR - 24 * MINUTE, "connection refused"),),
+    uplinks=(
+        UplinkView(
+            "city",
+            "platform.example:8883",
+            "waiting",
+            NOW - 5 * HOUR - 23 * MINUTE,
+            155,
+            1_240,
+            NOW - 5 * HOUR - 23 * MINUTE,
+            0,
+            3_115,
+            True,
+            NOW - 5 * HOUR - 24 * MINUTE,
+            "connection refused",
+        ),
+    ),
     beats=(Beat("loop", 0.2, 30.0), Beat("journal", 1.1, 60.0), Beat("uplink city", 0.4, 60.0)),
 )
 """Turkish by default, as the configuration is."""

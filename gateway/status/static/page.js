@@ -60,8 +60,9 @@
     close();
     stream = new EventSource(address);
     stream.addEventListener("page", (event) => {
-      const page = new DOMParser().parseFromString(event.data, "text/html");
-      match(live, page.body);
+      // As it stands in the page, line ends included: white space counts as a node.
+      const page = new DOMParser().parseFromString(`<main>\n${event.data}\n</main>`, "text/html");
+      match(live, page.querySelector("main"));
       fresh();
     });
     stream.addEventListener("error", () => {

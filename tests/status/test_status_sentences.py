@@ -1,0 +1,188 @@
+"""The plain sentences: true, and in both languages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from status_building import BUSES, CALM, HOUR, METERS, MINUTE, NOW, SNAPSHOT, value
+
+from gateway.status import sentences
+from gateway.status.language import Locale
+from gateway.status.snapshot import Beat, ClockView, JournalView, MeterView, UplinkView
+
+
+def locale(language: str = "en") -> Locale:
+    return Locale(language, "Europe/Istanbul", NOW)
+
+
+def texts(snapshot, language: str = "en") -> list[str]:
+    return [notice.text for notice in sentences.notices(snapshot, locale(language))]
+
+
+def verdict(snapshot, language: str = "en") -> sentences.Notice:
+    f = locale(language)
+    return sentences.verdict(snapshot, sentences.notices(snapshot, f), f)
+
+
+def link(**fields) -> UplinkView:
+    return UplinkView(**{"name": "city", "where": "p:8883", "state": "connected", "since": NOW - HOUR, **fields})
+
+
+def said(view: UplinkView, language: str = "en", **journal) -> str:
+    now = replace(CALM, uplinks=(view,), journal=replace(CALM.journal, **journal))
+    return sentences.uplink(now, view, locale(language))
+
+
+def test_the_sentence_that_no_other_gateway_says():
+    view = SNAPSHOT.uplinks[0]
+    assert sentences.uplink(SNAPSHOT, view, locale()) == "1,240 readings have been waiting since 14:02; there is room for 41 more days."
+    assert sentences.uplink(SNAPSHOT, view, locale("tr")) == "1.240 okuma 14:02'den beri bekliyor; 41 gün daha yer var."
+
+
+def test_one_reading_one_hour():
+    view = link(state="waiting", backlog_batches=1, backlog_readings=1, backlog_oldest=NOW - 10 * MINUTE)
+    assert said(view, room_days=0.05) == "1 reading has been waiting since 19:15; there is room for 1 more hour."
+
+
+def test_unknown_room_is_not_invented():
+    view = link(state="waiting", backlog_batches=2, backlog_readings=16, backlog_oldest=NOW - 10 * MINUTE)
+    assert said(view, room_days=None) == "16 readings have been waiting since 19:15."
+
+
+def test_delivered_with_and_without_confirmation():
+    assert said(link(last_receipt=NOW - 4000)) == "Everything stored has been delivered; the platform confirmed it at 19:24:56."
+    assert said(link(receipts=False)) == "Everything stored has been delivered."
+
+
+def test_fresh_batches_are_on_their_way_old_ones_wait():
+    assert said(link(backlog_batches=1, backlog_readings=8, backlog_oldest=NOW - 5000)).startswith("The newest 8 readings are on their way")
+    assert (
+        said(link(backlog_batches=90, backlog_readings=720, backlog_oldest=NOW - HOUR))
+        == "720 readings waiting since 18:25 are being delivered."
+    )
+
+
+def test_held_batches_are_explained():
+    view = link(backlog_batches=90, backlog_readings=720, backlog_oldest=NOW - HOUR, held=90)
+    assert said(view) == "720 readings are held back until the clock is right."
+
+
+def test_calm():
+    assert texts(CALM) == []
+    assert verdict(CALM).text == "Everything is in order. All 2 meters answer."
+    assert verdict(CALM).level == "good"
+    assert verdict(CALM, "tr").text == "Her şey yolunda. 2 sayacın tümü yanıt veriyor."
+
+
+def test_a_lost_meter_is_named_with_what_to_do():
+    found = sentences.notices(SNAPSHOT, locale())
+    assert found[0].text == "Soğutma grubu: no answer since 18:44."
+    assert "power" in found[0].action
+    assert found[0].link == "/meter/chiller"
+    assert verdict(SNAPSHOT).text == "7 of 8 meters answer."
+    assert verdict(SNAPSHOT).level == "bad"
+
+
+def test_partial_old_and_suspect_are_named():
+    told = texts(SNAPSHOT)
+    assert "Sistem odası: 2 of its values are missing." in told
+    assert "Asansörler: its numbers are old (1 min ago)." in told
+    assert "Güneş panelleri: some values are doubtful (Frequency)." in told
+
+
+def test_a_dead_line_is_one_notice_not_one_per_meter():
+    down = replace(SNAPSHOT, buses=(replace(BUSES[0], state="down", error="No such file"), BUSES[1]))
+    told = texts(down)
+    assert any(text.startswith("The line line1 cannot be opened") for text in told)
+    assert not any("Soğutma" in text for text in told)
+
+
+def test_all_meters_of_a_line_lost_points_at_the_line():
+    lost = tuple(replace(m, state="lost", missing="timeout") if m.bus == "line1" else m for m in METERS)
+    told = texts(replace(SNAPSHOT, meters=lost))
+    assert "None of the 6 meters on the line line1 answers." in told
+    assert not any("no answer since" in text for text in told)
+
+
+def test_one_meter_alone_on_its_line_is_named_itself():
+    lost = tuple(replace(m, state="lost") if m.id == "solar" else m for m in METERS)
+    assert any(text.startswith("Güneş panelleri: no answer since") for text in texts(replace(SNAPSHOT, meters=lost)))
+
+
+def test_storage_trouble():
+    full = replace(CALM, journal=replace(CALM.journal, state="full", not_taken=3, pending=77))
+    told = texts(full)
+    assert "There is no room left to store readings." in told
+    assert "3 readings could not be stored and are lost." in told
+    assert sentences.power_cut(full, locale()).startswith("If the power fails now, 77 readings that could not be stored are lost.")
+
+
+def test_what_a_power_cut_costs():
+    assert sentences.power_cut(CALM, locale()) == (
+        "If the power fails now, at most the readings of the last 10 s are lost. The meters themselves go on counting kWh."
+    )
+
+
+def test_stored_up_to():
+    assert (
+        sentences.stored(CALM, locale()) == "Stored on this gateway up to 19:24:54. Newer numbers on this page are live and not yet stored."
+    )
+    nothing = replace(CALM, journal=JournalView("00", 0))
+    assert sentences.stored(nothing, locale()) == "Nothing has been stored yet. The numbers on this page are live."
+
+
+def test_a_refusing_platform_and_a_stranger_with_our_name():
+    for state, word in (("refused", "refuses this gateway"), ("taken over", "Another gateway uses the name")):
+        found = sentences.notices(replace(CALM, uplinks=(link(state=state),)), locale())
+        assert found[0].level == "bad"
+        assert word in found[0].text
+        assert found[0].action
+
+
+def test_an_outage_gets_urgent_when_room_runs_out():
+    away = link(state="waiting", backlog_batches=10, backlog_readings=80, backlog_oldest=NOW - HOUR)
+    for days, level in ((40.0, "warn"), (2.0, "bad")):
+        now = replace(CALM, uplinks=(away,), journal=replace(CALM.journal, room_days=days))
+        assert sentences.notices(now, locale())[0].level == level
+
+
+def test_connecting_for_a_moment_is_no_news():
+    fresh = link(state="connecting", since=NOW - 2000, backlog_batches=1, backlog_readings=8, backlog_oldest=NOW - 4000)
+    assert texts(replace(CALM, uplinks=(fresh,))) == []
+    assert texts(replace(CALM, uplinks=(replace(fresh, since=NOW - HOUR),))) != []
+
+
+def test_clock_parts_and_the_daemons_own_lines():
+    now = replace(CALM, clock=ClockView(synced=False), beats=(Beat("journal", 99.0, 60.0),), problems=("configuration refused: line 7",))
+    told = texts(now)
+    assert "The gateway does not know the right time yet." in told
+    assert "A part of the gateway has stopped: journal." in told
+    assert "configuration refused: line 7" in told
+
+
+def test_no_meter_and_starting():
+    assert verdict(replace(CALM, meters=())).text == "No meter is configured yet."
+    starting = tuple(replace(m, state="starting", values=(), age=None) for m in CALM.meters)
+    assert verdict(replace(CALM, meters=starting)).text == "Starting: 0 of 2 meters have answered."
+
+
+def test_switched_off_meters_do_not_count():
+    off = replace(CALM, meters=(*CALM.meters, MeterView("old", "Old", "disabled", "line1", 9, "x")))
+    assert verdict(off).text == "Everything is in order. All 2 meters answer."
+
+
+def test_a_line_in_words():
+    assert sentences.bus(BUSES[0], locale()) == "41,822 requests, 194 errors (0.5%), meters answer after 24 ms, busy 61% of the time"
+    assert sentences.bus(BUSES[0], locale("tr")) == "41.822 sorgu, 194 hata (%0,5), yanıt gecikmesi 24 ms, hat doluluğu %61"
+    assert sentences.bus(replace(BUSES[0], requests=0), locale()) == "not used yet"
+    assert sentences.bus(replace(BUSES[0], state="down", error="gone"), locale()) == "cannot be opened: gone"
+
+
+def test_quality_is_the_worst_that_is_true():
+    assert value("active_power", 1.0, 3.0).quality == "good"
+    assert value("active_power", 1.0, 3.0, suspect=True).quality == "suspect"
+    assert value("active_power", 1.0, 31.0, suspect=True).quality == "stale"
+    assert value("active_power", 1.0, None).quality == "stale"
+    assert value("active_power", None, 1.0, absent="timeout").quality == "absent"
+    assert value("active_energy_import", 1.0, 170.0).quality == "good"
+    assert value("active_power", 1.0, 29.0, interval=0.0).quality == "good"

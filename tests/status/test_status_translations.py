@@ -1,0 +1,79 @@
+"""The Turkish catalogue is whole, current and compiled; the placeholders of every translation are those of its source."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+extract = pytest.importorskip("babel.messages.extract", reason="babel is in the dev extra")
+from babel.messages.mofile import read_mo  # noqa: E402
+from babel.messages.pofile import read_po  # noqa: E402
+
+STATUS = Path(__file__).parents[2] / "gateway" / "status"
+CATALOGUE = STATUS / "locale" / "tr" / "LC_MESSAGES" / "submeter.po"
+HOW = "see gateway/status/locale/babel.cfg for the three commands"
+
+
+def sources() -> set[str | tuple[str, str]]:
+    methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
+    options = {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
+    return {message for _, _, message, _, _ in extract.extract_from_dir(STATUS, methods, options)}
+
+
+def catalogue():
+    with CATALOGUE.open("rb") as file:
+        return read_po(file, locale="tr")
+
+
+def places(text: str) -> set[str]:
+    return set(re.findall(r"%\(\w+\)s", text))
+
+
+def test_every_message_of_page_and_sentences_is_in_the_catalogue_and_nothing_else():
+    wanted = sources()
+    assert len(wanted) > 100
+    assert {message.id for message in catalogue() if message.id} == wanted, HOW
+
+
+def test_every_message_is_translated_and_none_is_a_guess():
+    for message in catalogue():
+        if message.id:
+            texts = message.string if isinstance(message.string, tuple) else (message.string,)
+            assert all(texts), f"{message.id!r} is not translated"
+            assert not message.fuzzy, f"{message.id!r} is fuzzy"
+
+
+def test_placeholders_are_those_of_the_source():
+    for message in catalogue():
+        if not message.id:
+            continue
+        source = message.id if isinstance(message.id, tuple) else (message.id,)
+        allowed = set.union(*(places(text) for text in source))
+        for text in message.string if isinstance(message.string, tuple) else (message.string,):
+            # A Turkish singular may name the count that English leaves to the word.
+            assert places(text) <= allowed | {"%(n)s"}, message.id
+            assert allowed - {"%(n)s"} <= places(text), message.id
+
+
+def test_what_is_compiled_is_what_is_written():
+    compiled = read_mo(io.BytesIO(CATALOGUE.with_suffix(".mo").read_bytes()))
+    assert flat(compiled) == flat(catalogue()), HOW
+
+
+def flat(messages) -> dict[str | tuple[str, ...], tuple[str, ...]]:
+    def texts(value) -> tuple[str, ...]:
+        return (value,) if isinstance(value, str) else tuple(value)
+
+    return {texts(message.id): texts(message.string) for message in messages if message.id}
+
+
+def test_no_user_text_is_changed_in_case():
+    # Turkish: "ISI".lower() is not "ısı".
+    for path in STATUS.rglob("*.py"):
+        assert not re.search(r"\.(lower|upper|title|capitalize|swapcase)\(\)", path.read_text()) or path.name == "guard.py", path
+    for path in STATUS.rglob("*.html"):
+        assert not re.search(r"\|\s*(lower|upper|title|capitalize)", path.read_text()), path
+    assert "text-transform" not in (STATUS / "static" / "page.css").read_text()
