@@ -1,0 +1,127 @@
+"""What a configuration will cost, before anything is plugged in; and `submeter plan`, which says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import NAMES, driver, meter
+
+from gateway.cli.plan import command
+from gateway.config.schema import SerialBus, TcpBus
+from gateway.field.cost import wire_of
+from gateway.field.forecast import forecast_bus, traffic
+from gateway.field.meter import MeterTask
+
+LINE = SerialBus(name="bus", type="serial", port="/dev/ttyUSB0")
+ENERGIES = [
+    f"{energy}{end}"
+    for energy in ("active_energy_import", "active_energy_export", "active_energy_total")
+    for end in ("", "_l1", "_l2", "_l3", "_t1", "_t2", "_t3", "_t4")
+]
+# 34 values in three groups with gaps, as a large meter has them
+WIDE = "\n".join(
+    [
+        *(
+            f"{2 * index if index < 20 else 160 + 2 * index} float32 {name} kWh fast"
+            for index, name in enumerate([*ENERGIES, "heat_energy"])
+        ),
+        *(f"{250 + 2 * index} float32 {name} kW fast" for index, name in enumerate(NAMES)),
+        "400 float32 frequency Hz fast",
+    ]
+)
+
+
+def tasks(count: int, table=None, **more) -> list[MeterTask]:
+    table = table or driver(WIDE, "function: 4, max_registers: 80")
+    return [MeterTask(meter(unit, **more), table) for unit in range(1, count + 1)]
+
+
+def test_the_time_of_a_poll_is_the_wires_minimum_with_the_guessed_turn_around() -> None:
+    forecast = forecast_bus(LINE, tasks(1, interval="10s")).meters[0]
+    wire = wire_of(LINE)
+    assert forecast.fast_values == 34
+    assert forecast.fast_time == pytest.approx(sum(wire.least(read.count, 0.02) for read in forecast.fast))
+    assert forecast.load == pytest.approx(forecast.fast_time / 10)
+
+
+def test_an_interval_that_cannot_be_held_gets_the_one_that_fits() -> None:
+    forecast = forecast_bus(LINE, tasks(60, interval="10s"))
+    assert forecast.load > 1
+    fits = forecast.fits()
+    assert fits == pytest.approx(60 * forecast.meters[0].fast_time, abs=1.0)
+    assert forecast_bus(LINE, tasks(60, interval=f"{fits:g}s")).fits() is None
+    assert forecast_bus(LINE, tasks(60, interval=f"{fits - 1.5:g}s")).fits() is not None
+
+
+def test_only_the_meters_that_are_too_fast_have_to_slow_down() -> None:
+    some = [*tasks(20, interval="10s"), *[MeterTask(meter(unit, interval="1h"), driver()) for unit in range(30, 40)]]
+    fits = forecast_bus(LINE, some).fits()
+    assert fits is None or fits < 30
+
+
+def test_slow_reads_count_at_their_own_rate_and_at_the_quarter_hours() -> None:
+    table = driver("0 u16 active_power kW fast\n10 u32 active_energy_import kWh slow")
+    with_minutes = forecast_bus(LINE, tasks(1, table, interval="10s")).meters[0]
+    assert with_minutes.load == pytest.approx(with_minutes.fast_time / 10 + (with_minutes.both_time - with_minutes.fast_time) / 60)
+    odd = forecast_bus(LINE, tasks(1, table, interval="10s", slow_interval="7min")).meters[0]
+    assert odd.load == pytest.approx(odd.fast_time / 10 + (odd.both_time - odd.fast_time) * (1 / 420 + 1 / 900))
+    hourly = forecast_bus(LINE, tasks(1, table, interval="1h")).meters[0]
+    assert hourly.values_per_second(1.0) == pytest.approx(1 / 3600 + 1 / 3600 + 1 / 900)
+
+
+def test_the_meters_own_gap_is_paid_between_its_reads_only() -> None:
+    narrow = forecast_bus(LINE, tasks(1, driver(reads="function: 4, min_gap: 100ms"), interval="10s")).meters[0]
+    plain = forecast_bus(LINE, tasks(1, driver(), interval="10s")).meters[0]
+    assert len(narrow.fast) == 1
+    assert narrow.fast_time == pytest.approx(plain.fast_time)
+
+
+def test_traffic_agrees_with_what_was_measured() -> None:
+    """10 meters with 34 values every 10 s: 4.6 bytes a value on the wire, 34 GB a year on the card."""
+    forecast = forecast_bus(TcpBus(name="bus", type="tcp", host="h"), tasks(10, interval="10s"))
+    total = traffic([forecast], 10.0)
+    assert total.values_per_second == pytest.approx(34)
+    assert total.batches_per_second == pytest.approx(0.1)
+    assert total.gb_per_year == pytest.approx(34, rel=0.05)
+    per_value = (total.mb_per_month * 1e6 / (30 * 86400) - 0.1 * 300) / 34
+    assert per_value == pytest.approx(4.6, rel=0.05)
+    assert traffic([], 10.0).mb_per_month == 0
+
+
+CONFIG = """
+gateway: {{id: house}}
+buses: [{{name: line1, type: serial, port: /dev/ttyUSB0}}]
+drivers: {{directory: {directory}}}
+meters:
+"""
+
+
+def write(tmp_path: Path, count: int, interval: str) -> Path:
+    rows = "\n".join("  " + row for row in WIDE.splitlines())
+    (tmp_path / "test-table.yaml").write_text(
+        f"maker: T\nmodel: T\nverified: simulator\nsource: tests\nreads: {{function: 4, max_registers: 80}}\nregisters: |\n{rows}\n"
+    )
+    path = tmp_path / "gateway.yaml"
+    meters = "\n".join(
+        f"  - {{id: m{unit}, bus: line1, address: {unit}, driver: test-table, interval: {interval}}}" for unit in range(1, count + 1)
+    )
+    path.write_text(CONFIG.format(directory=tmp_path) + meters + "\n")
+    return path
+
+
+def test_plan_prints_what_it_costs(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, [str(write(tmp_path, 2, "10s")), "--reads"])
+    assert result.exit_code == 0
+    assert "line1: /dev/ttyUSB0, 9600 8N1" in result.output
+    assert "MB a month" in result.output
+    assert "GB a year to the card" in result.output
+    assert "4:0000+" in result.output
+
+
+def test_plan_refuses_what_the_line_cannot_hold_and_says_what_fits(tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, [str(write(tmp_path, 60, "10s"))])
+    assert result.exit_code == 1
+    forecast = forecast_bus(LINE, tasks(60, interval="10s"))
+    assert f"write interval: {forecast.fits():g}s for m1, m2, m3, m4, m5 and 55 more" in result.output
