@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gateway.catalogue import Driver, Row, load_driver
+from gateway.catalogue import Driver, Row, Span, load_driver
 from gateway.catalogue.driver import Identity
 from gateway.catalogue.encode import build, encode
 from gateway.demo.building import Building, Time
@@ -62,7 +62,7 @@ class MeterImage:
             raise ModbusError(ILLEGAL_ADDRESS)
 
     def _find(self, function: int, address: int, count: int) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-        """The rows that a read touches, and the names of those that it brings whole."""
+        """The rows that a read touches, and the names of those that it brings: their own registers, or every term of a sum."""
         touched, whole = [], []
         for row in self._rows:
             spans = [span for span in row.spans if span.function == function]
@@ -71,7 +71,8 @@ class MeterImage:
             if any(span.alone and (span.address, span.words) != (address, count) for span in spans):
                 raise ModbusError(ILLEGAL_ADDRESS)
             touched.append(row)
-            if len(spans) == len(row.spans) and all(address <= span.address and span.end <= address + count for span in spans):
+            own = [Span(row.function, row.address, row.words)] if row.words else row.spans
+            if all(span.function == function and address <= span.address and span.end <= address + count for span in own):
                 whole.append(row.name)
         return tuple(touched), tuple(whole)
 

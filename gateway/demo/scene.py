@@ -113,7 +113,8 @@ def gateway_config(
         )
     lines += [
         "uplinks:",
-        f'  - {{name: {UPLINK}, url: "mqtt://127.0.0.1:{broker}", receipts: [{UPLINK}], spread: 0s}}',
+        "  # The embedded broker speaks MQTT 3.1.1 only.",
+        f'  - {{name: {UPLINK}, url: "mqtt://127.0.0.1:{broker}", protocol: "3.1.1", receipts: [{UPLINK}], spread: 0s}}',
         f'status: {{listen: "{listen}"}}',
         f"journal: {{directory: {_quoted(directory / 'journal')}, budget: 1GB}}",
         f"drivers: {{directory: {_quoted(directory / 'drivers')}}}",

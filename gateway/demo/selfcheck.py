@@ -81,7 +81,7 @@ class Trial:
         self.breaks.append(Break(went, _uptime()))
         stage.configure(meters_on=False)
         stage.gateway.start()
-        self._until(lambda: (counts := stage.counts()) is not None and counts.waiting == 0 and counts.missing == 0, _DRAIN)
+        self._until(lambda: (counts := stage.counts()) is not None and counts.waiting == 0 and counts.delivered == counts.taken, _DRAIN)
         stage.gateway.stop()
 
     def _wait(self, until: float) -> None:
@@ -154,9 +154,11 @@ def rows(account: Account) -> list[tuple[str, int, str]]:
         ("committed, and not at the platform", account.absent_batches, "0"),
         ("at the platform, and never committed", account.invented, "0"),
         ("batches or readings that count twice", account.twice, "0"),
+        ("replies that came late on purpose", account.faults["late"], "at least 1"),
+        ("replies with a byte damaged on purpose", account.faults["corrupt"], "at least 1"),
         ("readings that the simulated meters served", account.served, ""),
         ("of these at the platform, each once", account.arrived, ""),
-        ("spoilt by the simulator on purpose", account.spoilt, "not at the platform"),
+        ("of these late or damaged on purpose", account.spoilt, "none at the platform"),
         ("in the open slot of the kill or the stop", account.open_slot, "may be missing"),
         ("not received in time, and said so by the gateway", account.declared, "may be missing"),
         ("served, and lost", account.lost, "0"),

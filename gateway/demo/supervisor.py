@@ -23,22 +23,26 @@ _SOCKET_PATH = 100
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Batches: committed by the gateway, of these not yet confirmed, and stored at the platform; and readings committed."""
+    """Batches: committed by the gateway, of these not yet confirmed, and stored at the platform; and readings committed.
+
+    `gaps` are the numbers between the platform's first and last batch that it does not have.
+    """
 
     taken: int
     waiting: int
     stored: int
+    gaps: int
     readings: int
 
     @property
     def delivered(self) -> int:
-        """Batches that the platform has confirmed."""
-        return max(0, self.taken - self.waiting)
+        """Batches that are at the platform, of those that were taken when we asked."""
+        return min(self.taken, self.stored)
 
     @property
     def missing(self) -> int:
-        """Batches that the gateway believes delivered and the platform does not have."""
-        return max(0, self.delivered - self.stored)
+        """Batches that the platform lacks and that are not on their way either."""
+        return max(0, self.gaps - self.waiting)
 
 
 class Stage:
@@ -150,7 +154,8 @@ class Stage:
         journal, uplinks = status["journal"], status["uplinks"]
         waiting = max((int(uplink["backlog_batches"]) for uplink in uplinks), default=0)
         # Asked last: the platform only ever has more than it had when the gateway heard of it.
-        return Counts(int(journal["batches"]), waiting, self.stored(), int(journal["readings"]))
+        stored, gaps = self.stored()
+        return Counts(int(journal["batches"]), waiting, stored, gaps, int(journal["readings"]))
 
     def status(self) -> dict[str, Any] | None:
         """What the gateway says of itself over its control socket; None while it does not answer."""
@@ -167,13 +172,14 @@ class Stage:
             self._status.close()
             self._status = None
 
-    def stored(self) -> int:
-        """Batches at the platform."""
+    def stored(self) -> tuple[int, int]:
+        """Batches at the platform, and how many are missing between the first and the last."""
         if not self.database.exists():
-            return 0
+            return 0, 0
         with contextlib.suppress(sqlite3.Error), contextlib.closing(open_readonly(self.database)) as db:
-            return int(db.execute("SELECT count(*) FROM batch WHERE gateway = ?", (GATEWAY,)).fetchone()[0])
-        return 0
+            count, first, last = db.execute("SELECT count(*), min(seq), max(seq) FROM batch WHERE gateway = ?", (GATEWAY,)).fetchone()
+            return (count, last - first + 1 - count) if count else (0, 0)
+        return 0, 0
 
     def wait_for(self, batches: int, patience: float) -> bool:
         """Wait until so many batches are committed; False when it takes longer than `patience` seconds."""

@@ -192,6 +192,7 @@ def test_every_demo_driver_takes_an_ordinal_in_a_place_that_was_free(tmp_path):
 
 
 def test_the_status_line_counts_in_words():
-    assert re.search(r"taken 10 · delivered 8 · missing at the platform 1 · waiting 2", status_line(Counts(10, 2, 7, 90)))
-    assert Counts(10, 2, 9, 90).missing == 0
+    assert re.search(r"taken 10 · delivered 7 · missing at the platform 1 · waiting 1", status_line(Counts(10, 1, 7, 2, 90)))
+    assert Counts(10, 3, 7, 2, 90).missing == 0
+    assert Counts(10, 0, 12, 0, 90).delivered == 10
     assert "starting" in status_line(None)

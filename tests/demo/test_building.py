@@ -155,7 +155,8 @@ def test_every_driver_reads_the_building_back(name):
         image.add(function, address, served.words)
         meant.update(served.values)
     decoded = decode(rows, image)
-    assert len(meant) >= 3
+    known = plant.building.values("hvac", MONDAY)
+    assert {row.name for row in rows if row.words and row.name in known} <= meant.keys()
     for row in rows:
         if row.name in meant and row.name in decoded.values:
             step = max(row.factor if not row.type.startswith("float") else 0.0, 10.0 ** -(row.decimals if row.decimals is not None else 9))

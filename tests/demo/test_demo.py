@@ -1,0 +1,111 @@
+"""`submeter demo` as a user runs it: it comes up, shows its page, survives kills of its parts, ends cleanly and leaves nothing behind."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import psutil
+import pytest
+
+from gateway.demo.worker import Worker, free_port
+
+PATIENCE = 60
+
+
+def start(directory, *arguments):
+    command = [sys.executable, "-m", "gateway", "demo", "--directory", str(directory), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def lines_until(process, pattern):
+    """The lines up to the one that matches, and the match."""
+    seen = []
+    deadline = time.monotonic() + PATIENCE
+    for line in process.stdout:
+        seen.append(line)
+        if match := re.search(pattern, line):
+            return seen, match
+        assert time.monotonic() < deadline, "".join(seen)
+    pytest.fail(f"ended with {process.wait()}:\n{''.join(seen)}")
+
+
+def family(process):
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def wait_until_gone(processes):
+    gone, left = psutil.wait_procs(processes, timeout=20)
+    assert not left, left
+    return gone
+
+
+def test_the_demo_comes_up_mends_itself_and_ends_cleanly_twice_in_a_row(tmp_path):
+    for _ in range(2):
+        demo = start(tmp_path)
+        try:
+            seen, page = lines_until(demo, r"the page: (\S+)")
+            assert any("serial lines at 9600 baud" in line for line in seen)
+            _, pids = lines_until(demo, r"gateway: PID (\d+)")
+            assert len(family(demo)) == 4
+            _, counts = lines_until(
+                demo, r"taken (\d+) · delivered (\d+) · missing at the platform 0 · waiting \d+ .*\(([1-9]\d*) readings"
+            )
+            assert int(counts[1]) >= int(counts[2])
+            with urllib.request.urlopen(page[1], timeout=10) as response:
+                assert response.status == 200
+                assert b"Demo Belediye" in response.read()
+            psutil.Process(int(pids[1])).kill()
+            lines_until(demo, r"the gateway was killed by signal 9; started again as PID \d+")
+            lines_until(demo, r"taken \d+ · delivered [1-9]\d* · missing at the platform 0")
+            children = family(demo)
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(30) == 0
+            wait_until_gone(children)
+            assert "were killed" not in demo.stdout.read()
+        finally:
+            demo.kill()
+            demo.wait()
+            demo.stdout.close()
+
+
+def test_nothing_outlives_a_demo_that_is_killed(tmp_path):
+    demo = start(tmp_path)
+    try:
+        lines_until(demo, r"the page: (\S+)")
+        children = family(demo)
+        assert len(children) == 4
+        demo.kill()
+        wait_until_gone(children)
+    finally:
+        demo.kill()
+        demo.wait()
+        demo.stdout.close()
+
+
+def test_a_port_that_is_taken_is_not_taken_again():
+    first = free_port("127.0.0.1")
+    with socket.create_server(("127.0.0.1", first)):
+        assert free_port("127.0.0.1", first) > first
+
+
+def test_a_worker_tells_how_it_ended(tmp_path):
+    worker = Worker("snake", ["-c", "import sys; print('hiss', flush=True); sys.exit(3)"], tmp_path / "log")
+    worker.start()
+    deadline = time.monotonic() + 20
+    while worker.running and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert (worker.code, worker.tail()) == (3, "hiss")
+    stubborn = Worker(
+        "stubborn",
+        ["-c", "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"],
+        tmp_path / "log2",
+    )
+    stubborn.start()
+    while stubborn.tail() != "up" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert stubborn.stop(0.3) is False
+    assert not stubborn.running
