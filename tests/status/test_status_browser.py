@@ -22,9 +22,16 @@ pytestmark = [
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is in the dev extra")
 
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-).split()
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
 PHONE, DESK = 360, 1200
 
 
@@ -134,7 +141,7 @@ def test_the_page_shows_values_in_both_languages(gateway, browser):
 def test_a_new_value_comes_without_a_reload(gateway, browser):
     go(browser, gateway, "/?lang=en")
     browser.execute_script("window.untouched = document.querySelector('#meter-main .big'); window.same = true")
-    gateway.show(meters=(meter("main", "Ana sayaç", 1, electric(99.5, 184_224.0)), *METERS[1:]))
+    gateway.show(meters=(replace(METERS[0], values=electric(99.5, 184_224.0)), *METERS[1:]))
     until(lambda: "99.500\u00a0kW" in text(browser, "#meter-main"), "the new value")
     assert browser.execute_script("return window.same && window.untouched === document.querySelector('#meter-main .big')")
 
@@ -212,7 +219,8 @@ def test_dark_and_light_differ_and_both_can_be_read(gateway, browser):
               const a = luminance(getComputedStyle(e).color), b = luminance(getComputedStyle(p).backgroundColor);
               return (Math.max(a, b) + .05) / (Math.min(a, b) + .05); };
             return [getComputedStyle(document.body).backgroundColor,
-              ...[...document.querySelectorAll('main p, main h1, main li, main b, .quality, .says, footer span')].map((e) => [ratio(e), e.className])];
+              ...[...document.querySelectorAll('main p, main h1, main li, main b, .quality, .says, footer span')]
+                .map((e) => [ratio(e), e.className])];
         """
         colours[scheme], *ratios = browser.execute_script(script)
         assert min(ratios)[0] >= 4.5, (scheme, min(ratios))

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from status_building import CALM, METERS, SNAPSHOT, Building, meter, value
 
+from gateway.status.api import as_json
 from gateway.status.guard import HEADERS, POLICY
+from gateway.status.metrics import families
 from gateway.status.page import create_page
 from gateway.status.snapshot import Beat, MeterView, Snapshot
 
@@ -290,7 +293,7 @@ async def test_what_is_no_number_is_null_in_the_api():
     odd = replace(SNAPSHOT, meters=(meter("d", "D", 4, (value("active_power", math.nan), value("frequency", math.inf))),))
     async with client(odd) as http:
         text = (await http.get("/api/v1/meters/d")).text
-    values = json.loads(text, parse_constant=lambda name: pytest.fail(name))["meter"]["values"]
+    values = json.loads(text, parse_constant=pytest.fail)["meter"]["values"]
     assert values["active_power"]["value"] is None
     assert values["frequency"]["value"] is None
 
@@ -307,8 +310,6 @@ async def test_health_is_about_signs_of_life_not_about_success():
 
 
 async def test_metrics_are_what_prometheus_reads_and_leave_stale_numbers_out():
-    from prometheus_client.parser import text_string_to_metric_families
-
     async with client() as http:
         response = await http.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -367,12 +368,9 @@ def test_every_route_metric_and_field_is_documented():
     text = DOCUMENT.read_text()
     for route in create_page(Building()).routes:
         assert f"`{re.sub(r'{meter}', '<id>', route.path)}`" in text or route.path.startswith(("/live/", "/static/")), route.path
-    from gateway.status.metrics import families
-
     for family in families(SNAPSHOT):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert f"`{name}`" in text, name
-    from gateway.status.api import as_json
 
     def keys(thing) -> set[str]:
         if isinstance(thing, dict):

@@ -167,7 +167,7 @@ async def test_one_address_cannot_take_every_connection():
         for _, other in held:
             other.close()
         async with asyncio.timeout(20):
-            while not await healthy(port):
+            while not await healthy(port):  # noqa: ASYNC110 - seen from outside
                 await asyncio.sleep(0.05)
 
 
@@ -186,7 +186,7 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_kept(monkeypatch):
 
 async def test_a_visitor_who_does_not_read_his_answers_is_harmless():
     async with served() as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
         with contextlib.suppress(ConnectionError):
             writer.write(b"GET /api/v1/status HTTP/1.1\r\nHost: g\r\n\r\n" * 300)
         assert await healthy(port)
@@ -203,7 +203,7 @@ async def test_a_taken_port_is_told_once_and_tried_again(caplog):
         assert f"127.0.0.1:{port}" in server.error
         await asyncio.sleep(0.3)
     async with asyncio.timeout(10):
-        while server.error:
+        while server.error:  # noqa: ASYNC110 - seen from outside
             await asyncio.sleep(0.02)
     assert await healthy(port)
     await server.stop()

@@ -1,0 +1,74 @@
+"""What the page costs a small machine: modules, memory, time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+PROBE = """
+import asyncio, json, sys
+sys.path.insert(0, {tests!r})
+
+def rss():
+    return int(open("/proc/self/statm").read().split()[1]) * 4 / 1024
+
+import gateway.model, logging, email.utils, http, zoneinfo
+before = rss()
+import gateway.status.page, gateway.status.control, gateway.status.server
+after = rss()
+early = [name for name in ("pygal", "prometheus_client", "httpx", "babel", "rich", "requests") if name in sys.modules]
+
+from dataclasses import replace
+from status_building import SNAPSHOT, METERS, Building
+import httpx
+sixty = replace(SNAPSHOT, meters=tuple(replace(METERS[0], id=f"m{{n}}") for n in range(60)))
+building = Building(sixty)
+ready = rss()
+
+async def visit():
+    transport = httpx.ASGITransport(app=gateway.status.page.create_page(building))
+    async with httpx.AsyncClient(transport=transport, base_url="http://g") as http:
+        for round in range(40):
+            for path in ("/", "/system", f"/meter/m{{round}}", "/metrics", "/api/v1/status", f"/meter/m{{round}}/power.svg"):
+                building.changes.notify()
+                assert (await http.get(path)).status_code == 200
+            if round == 9:
+                settled = rss()
+    return settled
+
+settled = asyncio.run(visit())
+print(json.dumps(dict(imports=after - before, early=early, visits=settled - ready, leak=rss() - settled)))
+"""
+
+
+def test_the_page_is_light_and_loads_what_is_heavy_only_when_asked():
+    probe = PROBE.format(tests=str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=110, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    cost = json.loads(done.stdout)
+    assert cost["early"] == []
+    assert cost["imports"] < 16, cost
+    assert cost["visits"] < 20, cost
+    assert cost["leak"] < 3, cost
+
+
+def test_the_snapshot_alone_needs_no_web_framework():
+    code = (
+        "import sys, gateway.status.snapshot, gateway.status.trend, gateway.status.source;"
+        "print([m for m in ('starlette', 'uvicorn', 'jinja2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_commands_do_not_load_the_web_framework():
+    code = (
+        "import sys, gateway.cli.status, gateway.cli.poll, gateway.cli.reload;"
+        "print([m for m in ('starlette', 'uvicorn', 'httpx', 'jinja2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
