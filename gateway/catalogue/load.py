@@ -31,21 +31,24 @@ def shipped() -> list[Path]:
     return sorted(shipped_directory().glob("*.yaml"))
 
 
-def load_driver(name: str, directory: Path | None = None) -> Driver:
-    """The driver of that name: a technician's own directory first, then the shipped tables. Raises DriverError."""
+def load_driver(name: str, directory: Path | None = None, *, within: tuple[str, ...] = ()) -> Driver:
+    """The driver of that name: a technician's own directory first, then the shipped tables. Raises DriverError.
+
+    `within` are the drivers that are being loaded because they build on this one.
+    """
     places = [place for place in (directory, shipped_directory()) if place is not None]
     if _NAME.fullmatch(name):
         for place in places:
             path = place / f"{name}.yaml"
             if path.is_file():
-                return load_file(path)
+                return load_file(path, within=within)
     known = sorted({path.stem for place in places if place.is_dir() for path in place.glob("*.yaml")})
     near = difflib.get_close_matches(name, known, 3, 0.5)
     mend = f"did you mean {' or '.join(near)}?" if near else "see `submeter drivers list`"
     raise DriverError([Problem(str(places[0] / f"{name}.yaml"), 1, "driver", f"there is no driver {name!r}", mend)])
 
 
-def load_file(path: Path) -> Driver:
+def load_file(path: Path, *, within: tuple[str, ...] = ()) -> Driver:
     """The driver in a file. Raises DriverError with every problem found."""
     name = str(path)
     try:
@@ -56,10 +59,10 @@ def load_file(path: Path) -> Driver:
         raise DriverError([Problem(name, 1, "", f"cannot be read: {error.strerror}", "check the path and its permissions")]) from error
     except UnicodeDecodeError as error:
         raise DriverError([Problem(name, 1, "", f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")]) from error
-    return load_text(text, path.stem, name)
+    return load_text(text, path.stem, name, within=within)
 
 
-def load_text(text: str, name: str, file: str = "") -> Driver:
+def load_text(text: str, name: str, file: str = "", *, within: tuple[str, ...] = ()) -> Driver:
     """The driver in a text; `name` is its file's stem. Raises DriverError with every problem found."""
     file = file or f"{name}.yaml"
     blocks: dict[str, tuple[str, int]] = {}
@@ -73,7 +76,7 @@ def load_text(text: str, name: str, file: str = "") -> Driver:
         )
     if head is None:
         raise DriverError(sorted(problems))
-    table = _Table(name, file, head, blocks)
+    table = _Table(name, file, head, blocks, (*within, name))
     problems += [
         Problem(file, line_of(document, ["absent", kind]), f"absent.{kind}", "is not a type", f"types are {', '.join(TYPES)}")
         for kind in head.absent
@@ -91,8 +94,8 @@ def load_text(text: str, name: str, file: str = "") -> Driver:
 class _Table:
     """A head and its register blocks on their way to a Driver."""
 
-    def __init__(self, name: str, file: str, head: Head, blocks: dict[str, tuple[str, int]]) -> None:
-        self.name, self.file, self.head, self.blocks = name, file, head, blocks
+    def __init__(self, name: str, file: str, head: Head, blocks: dict[str, tuple[str, int]], within: tuple[str, ...]) -> None:
+        self.name, self.file, self.head, self.blocks, self.within = name, file, head, blocks, within
         self.problems: list[Problem] = []
         self.base = self._other(head.like, "like")
         reads, base = head.reads or ReadsPart(), self.base
@@ -175,15 +178,18 @@ class _Table:
         """Another driver, from beside this file or from the shipped ones."""
         if name is None:
             return None
-        if name == self.name:
-            self.problems.append(Problem(self.file, 1, key, "a driver cannot be like itself", "name another driver"))
+        if name in self.within:
+            chain = " → ".join((*self.within[self.within.index(name) :], name))
+            self.problems.append(
+                Problem(
+                    self.file, 1, key, f"the drivers build on each other in a circle: {chain}", "let one of them have its own registers"
+                )
+            )
             return None
         try:
-            return load_driver(name, Path(self.file).parent)
+            return load_driver(name, Path(self.file).parent, within=self.within)
         except DriverError as error:
             self.problems += error.problems
-        except RecursionError:
-            self.problems.append(Problem(self.file, 1, key, f"{name} is like this one in turn", "let one of them have its own registers"))
         return None
 
 

@@ -319,10 +319,8 @@ def shortest(number: float, factor: float, *, single: bool) -> float:
 def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever its type unpacks to
     """A fact about the meter as text; None when the meter has none."""
     if row.type == "text":
-        if row.order.endswith("swapped"):
-            raw = bytes(raw)
         text = bytes(raw).split(b"\0")[0].decode("utf-8", "replace").strip()
-        return text if text and text.isprintable() else None
+        return text if text and text.isprintable() and "\ufffd" not in text else None
     number: float = int.from_bytes(raw, "big") if row.type == "u48" else raw
     if number in _patterns(row) or not math.isfinite(number):
         return None

@@ -65,7 +65,9 @@ def sections(path: Path) -> list[Section]:
 
 
 def _take(section: Section, content: str) -> None:
-    place, text = (content[: content.index('"')].split(), content[content.index('"') + 1 : -1]) if content.endswith('"') else (content.split(), "")
+    place, text = (
+        (content[: content.index('"')].split(), content[content.index('"') + 1 : -1]) if content.endswith('"') else (content.split(), "")
+    )
     if not text:
         shown = place.pop()
     name = place.pop()

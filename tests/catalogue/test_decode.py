@@ -1,0 +1,260 @@
+"""Decoding by absolute address: every type and order, and what must never become a value."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_language import table
+
+from gateway.catalogue.driver import ORDERS, TYPES
+from gateway.catalogue.encode import build, encode
+from gateway.field.decode import Image, decode, shortest
+
+NUMBERS = sorted(set(TYPES) - {"hex16", "hex32"})
+
+
+def image(*reads: tuple[int, int, list[int]]) -> Image:
+    made = Image()
+    for function, start, words in reads:
+        made.add(function, start, words)
+    return made
+
+
+def one(line: str, words: list[int], **more: object):
+    rows = table(line).rows
+    return decode(rows, image((3, 0, words)), **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "words", "meant"),
+    [
+        ("u16", "big", "FFFF", 65535),
+        ("s16", "big", "FFFE", -2),
+        ("u16", "big-swapped", "3412", 0x1234),
+        ("u32", "big", "1234 5678", 0x12345678),
+        ("u32", "little", "5678 1234", 0x12345678),
+        ("u32", "big-swapped", "3412 7856", 0x12345678),
+        ("u32", "little-swapped", "7856 3412", 0x12345678),
+        ("s32", "big", "FFFF FF85", -123),
+        ("s32", "little", "FF85 FFFF", -123),
+        ("u48", "big", "0001 0000 0002", 0x100000002),
+        ("u48", "little", "0002 0000 0001", 0x100000002),
+        ("u64", "big", "0000 0000 0001 E240", 123456),
+        ("u64", "little", "E240 0001 0000 0000", 123456),
+        ("s64", "big", "FFFF FFFF FFFF FFFF", -1),
+        ("float32", "big", "4366 3333", 230.2),
+        ("float32", "little", "3333 4366", 230.2),
+        ("float32", "big-swapped", "6643 3333", 230.2),
+        ("float32", "little-swapped", "3333 6643", 230.2),
+        ("float64", "big", "4132 D687 0000 0000", 1234567),
+        ("float64", "little", "0000 0000 D687 4132", 1234567),
+    ],
+)
+def test_every_type_and_order_of_words(kind: str, order: str, words: str, meant: float) -> None:
+    found = one(f"0 {kind} active_energy_import kWh slow order={order}", [int(word, 16) for word in words.split()])
+    assert found.values == {"active_energy_import": meant}
+
+
+@given(st.sampled_from(NUMBERS), st.sampled_from(ORDERS), st.data())
+def test_what_is_encoded_decodes_to_itself(kind: str, order: str, data: st.DataObject) -> None:
+    row = table(f"7 {kind} active_energy_import kWh slow order={order} low=-1e300 high=1e300").rows[0]
+    bits = 16 * row.words
+    if kind == "float32":
+        value: float = data.draw(st.floats(width=32, allow_nan=False, allow_infinity=False))
+    elif kind == "float64":
+        value = data.draw(st.floats(min_value=-1e300, max_value=1e300))
+    else:
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if kind[0] == "s" else (0, (1 << bits) - 1)
+        value = data.draw(st.integers(low, high))
+    words = encode(row, value)
+    found = decode((row,), image((3, 5, [0xDEAD, 0xDEAD, *words, 0xDEAD])))
+    got = found.values["active_energy_import"]
+    assert got == float(value) or (kind == "float32" and struct.pack(">f", got) == struct.pack(">f", value))
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.sampled_from(NUMBERS), st.sampled_from(ORDERS)), min_size=1, max_size=12), st.data())
+def test_decoding_goes_by_address_whatever_the_reads(wanted: list[tuple[int, str, str]], data: st.DataObject) -> None:
+    names = [f"active_energy_{way}_{part}" for way in ("import", "export") for part in ("l1", "l2", "l3", "t1", "t2", "t3")]
+    lines, taken = [], set()
+    for address, kind, order in wanted:
+        places = set(range(address, address + TYPES[kind]))
+        if not places & taken:
+            taken |= places
+            lines.append(f"{address} {kind} {names[len(lines)]} kWh slow order={order} low=-1e300 high=1e300")
+    rows = table("\n".join(lines)).rows
+    meant = {row.name: float(data.draw(st.integers(0, 1000))) for row in rows}
+    memory = {place: 0xDEAD for place in range(400)}
+    memory |= {address: word for (_, address), word in build(rows, meant).items()}
+    cuts = sorted(data.draw(st.sets(st.integers(1, 399), max_size=8)))
+    edges = [0, *cuts, 400]
+    reads = [(3, first, [memory[at] for at in range(first, end)]) for first, end in zip(edges, edges[1:], strict=False)]
+    found = decode(rows, image(*reads))
+    for row in rows:
+        whole = any(start <= row.address and row.address + row.words <= start + len(words) for _, start, words in reads)
+        assert found.values.get(row.name) == (meant[row.name] if whole else None)
+        assert (row.name in found.absent) is not whole
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "reason"),
+    [
+        ("0 float32 active_power kW fast decimals=3", [0x7FC0, 0], "not_available"),
+        ("0 float32 active_power kW fast", [0x7FC0, 0], "not_available"),
+        ("0 float32 active_power kW fast", [0x7F80, 0], "not_available"),
+        ("0 float32 active_power kW fast decimals=3", [0xFF80, 0], "not_available"),
+        ("0 float64 active_power kW fast", [0x7FF0, 0, 0, 0], "not_available"),
+        ("0 float32 active_power kW fast decimals=3", [0x7149, 0xF2CA], "implausible"),
+        ("0 float32 power_factor 1 fast decimals=3", [0x3FA0, 0], "implausible"),
+        ("0 s16 power_factor 0.001 fast", [1001], "implausible"),
+        ("0 u16 frequency 0.01Hz fast low=40 high=70", [3999], "implausible"),
+        ("0 s32 active_power W fast na=0x7FFFFFFF", [0x7FFF, 0xFFFF], "not_available"),
+        ("0 s16 active_power W fast na=0x8000", [0x8000], "not_available"),
+        ("0 u64 active_energy_import Wh slow na=0xFFFFFFFFFFFFFFFF", [0xFFFF] * 4, "not_available"),
+        ("0 u48 active_energy_import Wh slow na=0xFFFFFFFFFFFF", [0xFFFF] * 3, "not_available"),
+        ("0 u32 active_energy_import Wh slow na=0,0xFFFFFFFF", [0, 0], "not_available"),
+        ("0 s16 active_power W fast sf=1", [5, 0x8000], "not_available"),
+        ("0 s16 active_power W fast sf=1", [5, 11], "implausible"),
+        ("0 float32 power_factor 1 fast rule=pf4q", [0x4040, 0], "not plausible"),
+    ],
+)
+def test_what_is_no_value_is_absent_with_its_reason(line: str, words: list[int], reason: str) -> None:
+    found = one(line, words)
+    name = line.split()[2]
+    if reason == "not plausible":  # raw 3 is -1: the edge of the circle, still a power factor
+        assert found.values == {name: -1.0}
+        return
+    assert found.values == {}
+    assert found.absent == {name: reason}
+
+
+def test_a_failed_read_costs_exactly_its_own_quantities() -> None:
+    rows = table("0 u16 voltage_l1n V fast\n9 u16 voltage_l2n V fast\n20 u16 voltage_l3n V fast").rows
+    found = image((3, 0, [230]))
+    found.fail(3, 5, 10, "exception_2")
+    result = decode(rows, found)
+    assert result.values == {"voltage_l1n": 230}
+    assert result.absent == {"voltage_l2n": "exception_2", "voltage_l3n": "timeout"}
+
+
+def test_function_three_and_four_are_different_registers() -> None:
+    rows = table("0 u16 voltage_l1n V fast\n0 u16 voltage_l2n V fast function=4").rows
+    assert decode(rows, image((3, 0, [230]), (4, 0, [231]))).values == {"voltage_l1n": 230, "voltage_l2n": 231}
+
+
+def test_a_register_that_must_be_read_alone_is_not_taken_from_a_longer_read() -> None:
+    rows = table("10 s32 active_power W fast\n11 u16 firmware - static alone").rows
+    assert decode(rows, image((3, 10, [0, 5]))).attributes == {}
+    assert decode(rows, image((3, 10, [0, 5]), (3, 11, [341]))).attributes == {"firmware": "341"}
+
+
+def test_secondary_values_are_multiplied_by_the_ratios() -> None:
+    rows = table("""
+        0 u16 voltage_l1n 0.1V fast
+        1 u16 current_l1 0.001A fast
+        2 u16 active_power W fast
+        3 u16 active_energy_import 0.01kWh slow
+        4 u16 frequency 0.01Hz fast
+        5 s16 power_factor 0.001 fast
+        6 float32 reactive_power kvar fast
+    """).rows
+    words = [1000, 5000, 800, 123, 5000, 900, *struct.unpack(">2H", struct.pack(">f", 0.5))]
+    found = decode(rows, image((3, 0, words)), ct=40.0, vt=100.0, values="secondary")
+    assert found.values == {
+        "voltage_l1n": 10000.0, "current_l1": 200.0, "active_power": 3200.0, "active_energy_import": 4920.0,
+        "frequency": 50.0, "power_factor": 0.9, "reactive_power": 2000.0,
+    }  # fmt: skip
+    assert decode(rows, image((3, 0, words)), ct=40.0, vt=100.0).values["active_power"] == 0.8
+
+
+def test_sums_and_differences() -> None:
+    rows = table("""
+        0 u32 active_energy_import_t1 0.01kWh slow
+        2 u32 active_energy_import_t2 0.01kWh slow
+        - sum active_energy_import kWh slow of=active_energy_import_t1+active_energy_import_t2
+        4 u16 _in W fast na=0xFFFF
+        5 u16 _out W fast
+        - sum active_power kW fast of=_in-_out
+    """).rows
+    found = decode(rows, image((3, 0, [0, 10, 0, 20, 0, 1500])))
+    assert found.values == {
+        "active_energy_import_t1": 0.1, "active_energy_import_t2": 0.2, "active_energy_import": 0.3, "active_power": -1.5,
+    }  # fmt: skip
+    found = decode(rows, image((3, 0, [0, 10, 0, 20, 0xFFFF, 1500])))
+    assert found.absent == {"active_power": "not_available"}
+    partly = image((3, 0, [0, 10]))
+    partly.fail(3, 2, 2, "exception_4")
+    assert decode(rows, partly).absent["active_energy_import"] == "exception_4"
+
+
+def test_whole_and_fraction_make_one_energy() -> None:
+    rows = table("0 u32 _whole MWh slow\n2 u16 _rest 0.1kWh slow\n- sum active_energy_import kWh slow of=_whole+_rest").rows
+    assert decode(rows, image((3, 0, [0, 12, 3456]))).values == {"active_energy_import": 12345.6}
+
+
+def test_a_ratio_register_multiplies() -> None:
+    rows = table("0 u16 _ct 1 fast\n1 s16 active_power W fast times=_ct").rows
+    assert decode(rows, image((3, 0, [40, 100]))).values == {"active_power": 4.0}
+    assert decode(rows, image((3, 1, [100]))).absent == {"active_power": "timeout"}
+
+
+@pytest.mark.parametrize(("power", "raw", "meant"), [(100, -900, 0.9), (-100, 900, -0.9), (-100, -900, -0.9), (0, -900, 0.9)])
+def test_power_factor_takes_its_sign_from_the_power(power: int, raw: int, meant: float) -> None:
+    rows = table("0 s16 active_power W fast\n1 s16 power_factor 0.001 fast rule=magnitude sign=active_power").rows
+    assert decode(rows, image((3, 0, [power & 0xFFFF, raw & 0xFFFF]))).values["power_factor"] == meant
+
+
+@pytest.mark.parametrize(("raw", "meant"), [(0.9, 0.9), (-0.9, -0.9), (1.05, 0.95), (-1.2, -0.8), (1.0, 1.0), (2.0, 0.0), (-2.0, 0.0)])
+def test_four_quadrant_power_factor(raw: float, meant: float) -> None:
+    words = list(struct.unpack(">2H", struct.pack(">f", raw)))
+    assert one("0 float32 power_factor 1 fast decimals=3 rule=pf4q", words).values["power_factor"] == pytest.approx(meant, abs=1e-9)
+
+
+def test_scale_factor_registers_and_their_decimals() -> None:
+    rows = table("0 s16 active_power W fast sf=1").rows
+    assert decode(rows, image((3, 0, [0xFB2E, 0xFFFF]))).values == {"active_power": -0.1234}
+    assert decode(rows, image((3, 0, [12, 2]))).values == {"active_power": 1.2}
+
+
+def test_without_decimals_a_float_is_the_shortest_that_is_still_the_same() -> None:
+    words = list(struct.unpack(">2H", struct.pack(">f", 230.2)))
+    assert one("0 float32 voltage_l1n V fast", words).values == {"voltage_l1n": 230.2}
+    words = list(struct.unpack(">2H", struct.pack(">f", 12345.5)))
+    assert one("0 float32 active_power W fast", words).values == {"active_power": 12.3455}
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_shortest_is_the_same_float(number: float) -> None:
+    assert struct.pack(">f", shortest(number, 1.0, single=True)) == struct.pack(">f", number)
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "text"),
+    [
+        ("0 text:3 model_name - static", [0x4232, 0x3320, 0], "B23"),
+        ("0 text:2 model_name - static order=big-swapped", [0x3242, 0x2033], "B23"),
+        ("0 hex32 serial_number - static", [0x2103, 0x4567], "21034567"),
+        ("0 hex16 firmware - static", [0x0205], "205"),
+        ("0 u32 serial_number - static", [0x00BC, 0x614E], "12345678"),
+        ("0 float32 firmware - static", [0x3F9D, 0x70A4], "1.23"),
+        ("0 u32 ct_ratio 0.1 static", [0, 400], "40"),
+        ("0 u32 ct_ratio 0.1 static", [0, 405], "40.5"),
+    ],
+)
+def test_facts_about_the_meter_are_texts(line: str, words: list[int], text: str) -> None:
+    assert list(one(line, words).attributes.values()) == [text]
+
+
+@pytest.mark.parametrize("words", [[0, 0, 0], [0x2020, 0x2020, 0], [0x0102, 0x0304, 0x0506], [0xFFFF, 0xFFFF, 0xFFFF]])
+def test_a_text_that_is_none_is_absent(words: list[int]) -> None:
+    assert one("0 text:3 model_name - static", words).absent == {"model_name": "not_available"}
+
+
+def test_no_value_is_ever_not_a_number() -> None:
+    for pattern in (0x7FC0, 0x7F80, 0xFF80, 0xFFFF, 0x7FFF):
+        for kind in ("float32", "float64"):
+            found = one(f"0 {kind} active_power W fast", [pattern] + [0] * (TYPES[kind] - 1))
+            assert all(math.isfinite(value) for value in found.values.values())

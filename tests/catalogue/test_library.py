@@ -1,0 +1,97 @@
+"""What holds for every shipped table: it reads as its maker allows, and its facts are cited."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from register_images import IMAGES, sections
+
+from gateway.catalogue import Driver, load_file, resolve, shipped
+from gateway.catalogue.load import shipped_directory
+from gateway.field.cost import Cost
+from gateway.field.planner import Rules, plan, unreachable
+from gateway.model import QUANTITIES
+
+PATHS = shipped()
+COST = Cost(0.03, 0.0021)
+
+
+def loaded() -> list[Driver]:
+    return [load_file(path) for path in PATHS]
+
+
+async def concrete(driver: Driver) -> list[Driver]:
+    """The driver as every meter makes it for which there is an image."""
+    return [driver, *[await resolve(driver, section.ask) for section in sections(IMAGES / f"{driver.name}.txt")]]
+
+
+def test_there_are_more_models_than_anybody_else_has() -> None:
+    """A model counts when its register map is its own: no other table reads the same things at the same places."""
+    maps = {}
+    for driver in loaded():
+        if driver.discovery:
+            continue
+        key = frozenset((row.name, span) for row in driver.rows for span in row.spans)
+        maps.setdefault(key, driver.name)
+    assert len(maps) >= 50
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+async def test_the_planner_stays_within_the_limits(path: Path) -> None:
+    for driver in await concrete(load_file(path)):
+        rules = Rules.of(driver.limits)
+        for paces in ({"fast"}, {"slow"}, {"fast", "slow"}, {"static"}, {"fast", "slow", "static"}):
+            spans = {span for row in driver.rows if row.pace in paces for span in row.spans}
+            assert unreachable(spans, rules) == []
+            reads = plan(spans, rules, COST)
+            assert {span for read in reads for span in read.spans} == spans
+            for read in reads:
+                assert 1 <= read.count <= driver.limits.max_registers
+                assert not any(first < read.end and read.address <= last for first, last in driver.limits.holes)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+async def test_rows_make_sense(path: Path) -> None:
+    driver = load_file(path)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", driver.name)
+    assert driver.verified in {"datasheet", "simulator"}, "nobody has touched a meter yet"
+    assert len(driver.source) > 15
+    assert driver.notes
+    for concrete_driver in await concrete(driver):
+        for row in concrete_driver.rows:
+            if row.attribute:
+                assert row.pace == "static"
+                continue
+            quantity = QUANTITIES[row.name]
+            assert row.pace == ("slow" if quantity.kind == "counter" or row.name.startswith(("thd_", "active_power_demand")) else "fast"), (
+                row.name
+            )
+            assert quantity.low <= row.low < row.high <= quantity.high
+            assert not row.name.startswith("power_factor") or row.rule or driver.name in {"hager-ecm", "hager-ecr380d", "orno-we504"}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_files_are_plain(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "\t" not in text
+    assert text.endswith("\n")
+    assert max(len(line) for line in text.splitlines()) <= 200
+
+
+def test_loading_the_library_is_quick_and_needs_no_terminal() -> None:
+    program = (
+        "import sys, time; from gateway.catalogue import load_driver, shipped\n"
+        "began = time.process_time(); [load_driver(path.stem) for path in shipped()[:7]]; print(time.process_time() - began)\n"
+        "assert not {'rich', 'pymodbus', 'starlette', 'paho'} & set(sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert float(out.stdout) < 1.0
+
+
+def test_the_tables_are_where_a_checkout_has_them() -> None:
+    assert shipped_directory().name == "drivers"
+    assert all(path.parent == shipped_directory() for path in PATHS)
