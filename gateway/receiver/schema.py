@@ -7,11 +7,10 @@ from sqlite_utils import Database, Migrations
 migrations = Migrations("receiver")
 
 _SCHEMA = """
-CREATE TABLE batch (  -- one row per batch; the key is the promise that nothing counts twice
-    gateway TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, digest TEXT NOT NULL,
-    t0 INTEGER NOT NULL, uptime INTEGER NOT NULL, clock TEXT NOT NULL,
-    readings INTEGER NOT NULL, "values" INTEGER NOT NULL, received INTEGER NOT NULL,
-    PRIMARY KEY (gateway, epoch, seq)) WITHOUT ROWID, STRICT;
+CREATE TABLE batch (  -- one row per batch; the key is the promise that nothing counts twice; mark: blake2b of the JSON in body
+    gateway TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, t0 INTEGER NOT NULL, uptime INTEGER NOT NULL, clock TEXT NOT NULL,
+    readings INTEGER NOT NULL, "values" INTEGER NOT NULL, received INTEGER NOT NULL, mark BLOB NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (gateway, epoch, seq)) STRICT;
 CREATE TABLE reading (  -- n: place within the batch; missing: the reason when the meter gave nothing at all
     gateway TEXT NOT NULL, meter TEXT NOT NULL, t INTEGER NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, n INTEGER NOT NULL,
     uptime INTEGER NOT NULL, clock TEXT NOT NULL, "values" TEXT NOT NULL, absent TEXT, suspect TEXT, missing TEXT) STRICT;
@@ -37,7 +36,7 @@ CREATE TABLE epoch (  -- running totals, so that a report need not count a year 
 CREATE TABLE held (  -- the seqs of `batch` as ranges: read at start instead of every batch
     gateway TEXT NOT NULL, epoch TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     PRIMARY KEY (gateway, epoch, first)) WITHOUT ROWID, STRICT;
-CREATE TABLE conflict (  -- the same identity with other content: kept as it came
+CREATE TABLE conflict (  -- the same identity with other content; digest: as gateway.wire.digest, body: its JSON
     gateway TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, digest TEXT NOT NULL, received INTEGER NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (gateway, epoch, seq, digest)) STRICT;
 CREATE TABLE explained (  -- seqs that will never come, and why; open: the event named no epoch

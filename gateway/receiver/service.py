@@ -207,7 +207,7 @@ class Receiver:
             if _disk(error):
                 raise
             # One of them carries something that nobody thought of: find it, keep the rest.
-            log.exception("a group of %d batches could not be stored; trying them one by one", len(group.arrivals))
+            log.warning("a group of %d batches could not be stored (%s); trying them one by one", len(group.arrivals), error)
             taken = self._one_by_one(group)
         if self._failing:
             self._failing = False

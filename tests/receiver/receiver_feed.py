@@ -12,8 +12,9 @@ import time
 import paho.mqtt.client as paho
 
 from gateway.model import Event, Ranges, Reading
+from gateway.receiver.intake import mark
 from gateway.receiver.store import Arrival
-from gateway.wire import Batch, Receipt, State, Topics, compress, decode, digest, encode, parse
+from gateway.wire import Batch, Receipt, State, Topics, compress, decode, encode, parse
 
 E1, E2, E3 = "00000000000000e1", "00000000000000e2", "00000000000000e3"
 T0 = 1_795_278_300_000
@@ -42,7 +43,7 @@ def opening(seq=1, *, previous=None, last=0, reason="new_file", **more):
 def arrival(b, received=T0 + 5_000):
     """A batch as the intake hands it to the store."""
     plain = encode(b)
-    return Arrival(decode(plain), digest(plain), plain, received)
+    return Arrival(decode(plain), mark(plain), compress(plain), received)
 
 
 def until(condition, seconds=20.0):

@@ -154,6 +154,8 @@ HOSTILE = [
     (P.data, encode(opening(1)).replace(b'"frequency":[50.0]', b'"frequency":[50.0,1]')),
     (P.data, encode(opening(1)).replace(b'"reason":"new_file"', b'"reason":"\\ud800"')),
     (P.data, encode(opening(1)).replace(b'"reason":"new_file"', b'"reason":' + b"9" * 5000)),
+    (P.data, encode(opening(1)).replace(b'"new_file"', b"NaN")),
+    (P.data, encode(opening(1)).replace(b'"new_file"', b"[" * 5000 + b"]" * 5000)),
     (P.state, b"no"),
     (P.state, b'{"online":1}'),
     (P.state, b" " * 20_000),
