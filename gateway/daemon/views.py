@@ -15,6 +15,8 @@ from gateway.status.snapshot import BusView, ClockView, JournalView, MeterState,
 from gateway.uplink import UplinkStats
 
 _BUS_STATES = {"closed": "idle", "connecting": "down", "ready": "open", "waiting": "down"}
+_UPLINK_STATES = {"connected": "connected", "idle": "connecting", "connecting": "connecting", "refused": "refused", "taken over": "refused"}
+"""Every other state of the link: down."""
 _JOURNAL_STATES = {"ok": "ok", "full": "full", "failing": "failed"}
 
 
@@ -117,7 +119,8 @@ def journal_view(stats: JournalStats, newest: int | None, pending: int, refused:
 def uplink_view(stats: UplinkStats, *, receipts: bool, moment: Moment) -> UplinkView:
     """One uplink."""
     return UplinkView(
-        name=stats.name, where=stats.broker, state=stats.state, since=stats.since, backlog_batches=stats.backlog_batches,  # type: ignore[arg-type]
+        name=stats.name, where=stats.broker, state=_UPLINK_STATES.get(stats.state, "down"),  # type: ignore[arg-type]
+        since=stats.since, backlog_batches=stats.backlog_batches,
         backlog_readings=stats.backlog_readings, backlog_oldest=stats.oldest_t0, held=stats.waiting_batches if stats.held else 0,
         delivered=stats.delivered_batches, receipts=receipts, error=stats.last_error,
         last_receipt=None if stats.last_receipt_age is None else moment.wall - int(stats.last_receipt_age * 1000),

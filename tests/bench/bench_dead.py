@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Figure, at_least
-from tests.bench.rig import DRIVERS, rig
+from tests.rig import DRIVERS, rig
 
 CASES = ((5, 1), (5, 3), (5, 4), (32, 16))
 WARM, BEFORE, AFTER = 12.0, 60.0, 60.0

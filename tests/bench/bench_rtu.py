@@ -8,12 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from gateway.catalogue import load_driver
 from gateway.config import Meter, SerialBus
 from gateway.field.cost import TURN_AROUND, prior, wire_of
 from gateway.field.meter import MeterTask
 from gateway.field.planner import Rules, plan
 from tests.bench.figures import Figure, at_most, plain
-from tests.bench.rig import DRIVERS, rig
+from tests.rig import DRIVERS, rig
 
 METERS = 5
 SECONDS = 40.0
@@ -21,8 +22,6 @@ SECONDS = 40.0
 
 def least() -> float:
     """Seconds that a cycle cannot be faster than: the best plan at 9600 8N1 with a turn-around of 20 ms, t3.5 kept."""
-    from gateway.catalogue import load_driver
-
     bus = SerialBus(name="line", type="serial", port="/dev/null")
     driver = load_driver("bench-sdm630", DRIVERS)
     task = MeterTask(Meter(id="m", bus="line", driver="bench-sdm630"), driver)
@@ -47,7 +46,9 @@ def run() -> list[Figure]:
         with rig(directory, spec) as site:
             site.configure(
                 buses=[{"name": "line", "type": "serial", "port": str(directory / "line")}],
-                meters=[{"id": f"m{n}", "bus": "line", "address": n, "driver": "bench-sdm630", "interval": "0s"} for n in range(1, METERS + 1)],
+                meters=[
+                    {"id": f"m{n}", "bus": "line", "address": n, "driver": "bench-sdm630", "interval": "0s"} for n in range(1, METERS + 1)
+                ],
             )
             site.start_gateway()
             time.sleep(SECONDS)
@@ -59,6 +60,12 @@ def run() -> list[Figure]:
         mean, minimum = statistics.mean(cycles), least()
         return [
             plain("RTU cycle, 5 meters × 34 values, the wire's minimum", minimum, "s"),
-            at_most("RTU cycle, 5 meters × 34 values, over the minimum", mean / minimum, "×", 1.02, f"mean of {len(cycles)} cycles: {mean:.4f} s"),
+            at_most(
+                "RTU cycle, 5 meters × 34 values, over the minimum",
+                mean / minimum,
+                "×",
+                1.02,
+                f"mean of {len(cycles)} cycles: {mean:.4f} s",
+            ),
             at_most("RTU requests that break t3.5", line["early"], f"of {line['requests']}", 0),
         ]

@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.bench.figures import Figure, at_most, plain
-from tests.bench.rig import DRIVERS, rig, until
+from tests.rig import DRIVERS, rig, until
 
 METERS = 50
 VALUES = 34
@@ -24,7 +24,9 @@ def run() -> list[Figure]:
                 "name": f"plant{n}",
                 "host": "127.0.0.1",
                 "port": 0,
-                "slaves": [{"unit": 1, "meter": f"m{n}", "image": {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}}],
+                "slaves": [
+                    {"unit": 1, "meter": f"m{n}", "image": {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}}
+                ],
             }
             for n in range(1, METERS + 1)
         ]
@@ -37,7 +39,8 @@ def run() -> list[Figure]:
             site.configure(
                 buses=[{"name": name, "type": "tcp", "host": host, "port": port} for name, (host, port) in places.items()],
                 meters=[
-                    {"id": f"m{n}", "bus": f"plant{n}", "address": 1, "driver": "bench-sdm630", "interval": "1s"} for n in range(1, METERS + 1)
+                    {"id": f"m{n}", "bus": f"plant{n}", "address": 1, "driver": "bench-sdm630", "interval": "1s"}
+                    for n in range(1, METERS + 1)
                 ],
                 uplinks=[site.uplink()],
             )

@@ -18,7 +18,7 @@ from typing import Any
 from gateway.demo.process import SimulatorProcess
 
 HERE = Path(__file__).parent
-DRIVERS = HERE / "drivers"
+DRIVERS = HERE / "bench" / "drivers"
 LEASH = [sys.executable, "-m", "gateway.demo.leash"]
 MOSQUITTO = next((path for path in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto") if Path(path).exists()), None)
 
@@ -68,7 +68,7 @@ class Rig:
         self.socket = directory / "control.sock"
         self.database = directory / "received.db"
 
-    def configure(self, **sections: Any) -> None:  # noqa: ANN401 - YAML
+    def configure(self, **sections: Any) -> None:
         """Write the configuration; JSON is YAML."""
         base = {
             "gateway": {"id": "bench-1", "commit_interval": "10s"},
@@ -80,15 +80,26 @@ class Rig:
         base.update(sections)
         self.config_path.write_text(json.dumps(base, indent=1))
 
-    def uplink(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - YAML
+    def uplink(self, **more: Any) -> dict[str, Any]:
         """An uplink to this rig's broker, without pauses."""
-        return {"name": "city", "url": f"mqtt://127.0.0.1:{self.broker_port}", "receipts": ["city"], "spread": "0s", "backlog_rate": 0, **more}
+        return {
+            "name": "city",
+            "url": f"mqtt://127.0.0.1:{self.broker_port}",
+            "receipts": ["city"],
+            "spread": "0s",
+            "backlog_rate": 0,
+            **more,
+        }
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a process whose words go to <name>.log."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [*LEASH, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, "SUBMETER_SOCKET": str(self.socket)}
+                [*LEASH, *command],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "SUBMETER_SOCKET": str(self.socket)},
             )
         self.processes[name] = process
         return process

@@ -1,0 +1,225 @@
+"""The daemon as its users meet it: processes, signals, sockets, files."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.rig import Rig, free_port, rig, until
+
+SUBMETER = [sys.executable, "-m", "gateway"]
+
+
+def plant(directory: Path, meters: int = 2) -> dict:
+    """A simulated TCP plant with some meters behind it."""
+    slaves = [
+        {"unit": unit, "meter": f"m{unit}", "image": {"driver": "eastron-sdm630", "circuit": "main"}} for unit in range(1, meters + 1)
+    ]
+    return {
+        "seed": 1,
+        "building": {"start": 1795278300, "speed": 1, "step": 1},
+        "servers": [{"name": "plant", "host": "127.0.0.1", "port": 0, "slaves": slaves}],
+    }
+
+
+def bus(site: Rig) -> dict:
+    host, port = site.simulator.addresses["plant"]
+    return {"name": "plant", "type": "tcp", "host": host, "port": port}
+
+
+def meter(number: int, **more) -> dict:
+    return {"id": f"m{number}", "bus": "plant", "address": number, "driver": "eastron-sdm630", "interval": "1s", **more}
+
+
+def configure(site: Rig, meters: list[dict], **more) -> None:
+    site.configure(gateway={"id": "bench-1", "commit_interval": "1s"}, buses=[bus(site)], meters=meters, **more)
+
+
+def control(site: Rig) -> httpx.Client:
+    return httpx.Client(transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=10)
+
+
+def status(site: Rig) -> dict:
+    with control(site) as client:
+        return client.get("/status").json()
+
+
+def answers(site: Rig) -> bool:
+    # The socket file of a daemon that was killed is still there.
+    try:
+        return bool(status(site))
+    except httpx.TransportError:
+        return False
+
+
+def started(site: Rig) -> None:
+    site.start_gateway()
+    until(lambda: answers(site) or site.processes["gateway"].poll() is not None, 20, "the control socket answers")
+    assert site.processes["gateway"].poll() is None, site.log("gateway")
+
+
+def submeter(site: Rig, *words: str) -> subprocess.CompletedProcess:
+    env = {**os.environ, "SUBMETER_SOCKET": str(site.socket)}
+    return subprocess.run([*SUBMETER, *words], capture_output=True, text=True, timeout=30, env=env, check=False)
+
+
+def test_starts_when_everything_is_absent_and_stops_cleanly(tmp_path) -> None:
+    with rig(tmp_path) as site:
+        site.configure(
+            buses=[
+                {"name": "line", "type": "serial", "port": str(tmp_path / "no-such-port")},
+                {"name": "far", "type": "tcp", "host": "127.0.0.1", "port": free_port()},
+            ],
+            meters=[
+                {"id": "a", "bus": "line", "address": 1, "driver": "eastron-sdm630", "interval": "1s"},
+                {"id": "b", "bus": "far", "address": 1, "driver": "eastron-sdm630", "interval": "1s"},
+            ],
+            clock={"trust": "kernel"},
+            uplinks=[site.uplink()],
+        )
+        started(site)
+        until(lambda: all(entry["state"] == "lost" for entry in status(site)["meters"]), 20, "both meters are lost")
+        seen = status(site)
+        assert {entry["state"] for entry in seen["buses"]} == {"down"}
+        assert seen["uplinks"][0]["state"] == "down"
+        begin = time.monotonic()
+        process = site.processes["gateway"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - begin < 5
+        said = site.log("gateway")
+        assert "Traceback" not in said
+        assert said.count("bus line is lost") == 1
+        assert not site.socket.exists()
+
+
+def test_the_commands_ask_the_running_daemon(tmp_path) -> None:
+    with rig(tmp_path, plant(tmp_path)) as site:
+        configure(site, [meter(1), meter(2)])
+        started(site)
+        until(lambda: status(site)["journal"]["seq"] >= 1, 20, "a batch is committed")
+        told = submeter(site, "status")
+        assert told.returncode == 0, told.stderr
+        assert "bench-1" in told.stdout
+        polled = submeter(site, "poll", "m2")
+        assert polled.returncode == 0, polled.stderr
+        assert "230" in polled.stdout or "23" in polled.stdout
+        unknown = submeter(site, "poll", "m3")
+        assert unknown.returncode == 1
+        assert "m3" in unknown.stderr
+        assert "Traceback" not in unknown.stderr
+        with control(site) as client:
+            rows = client.get("/journal/rows", params={"limit": 2}).json()["rows"]
+        assert rows[0]["batch"]["gateway"] == "bench-1"
+
+
+def test_a_bad_configuration_is_told_and_not_taken_over(tmp_path) -> None:
+    with rig(tmp_path, plant(tmp_path)) as site:
+        configure(site, [meter(1, drvier="x")])
+        broken = submeter(site, "run", str(site.config_path))
+        assert broken.returncode == 1
+        assert "did you mean driver?" in broken.stderr
+        assert "Traceback" not in broken.stderr
+        configure(site, [meter(1)])
+        started(site)
+        until(lambda: status(site)["journal"]["seq"] >= 1, 20, "a batch is committed")
+        configure(site, [meter(1, interval="soon")])
+        refused = submeter(site, "reload")
+        assert refused.returncode == 1
+        assert "is not a duration" in refused.stderr + refused.stdout
+        before = status(site)["journal"]["seq"]
+        until(lambda: status(site)["journal"]["seq"] > before + 1, 20, "the old configuration goes on")
+        assert any("was not taken over" in line for line in status(site)["problems"])
+
+
+def test_a_reload_rebuilds_without_losing_a_reading(tmp_path) -> None:
+    with rig(tmp_path, plant(tmp_path)) as site:
+        configure(site, [meter(1)])
+        started(site)
+        until(lambda: status(site)["journal"]["seq"] >= 2, 20, "two batches are committed")
+        epoch = status(site)["journal"]["epoch"]
+        configure(site, [meter(1, name="Ana sayaç"), meter(2)])
+        reloaded = submeter(site, "reload")
+        assert reloaded.returncode == 0, reloaded.stderr
+        assert "meter m2 was added" in reloaded.stdout
+        until(
+            lambda: {entry["id"]: entry["state"] for entry in status(site)["meters"]} == {"m1": "answering", "m2": "answering"},
+            20,
+            "both answer",
+        )
+        seen = status(site)
+        assert seen["journal"]["epoch"] == epoch
+        assert {entry["id"]: entry["label"] for entry in seen["meters"]}["m1"] == "Ana sayaç"
+        site.processes["gateway"].send_signal(signal.SIGHUP)
+        until(lambda: "nothing changed" in site.log("gateway"), 10, "SIGHUP reloads too")
+        with control(site) as client:
+            rows = client.get("/journal/rows", params={"limit": 1000}).json()["rows"]
+        kinds = [event["kind"] for row in rows for event in row["batch"].get("events", [])]
+        assert "configuration_changed" in kinds
+        polled = {}
+        for row in rows:
+            for table in row["batch"]["tables"]:
+                for name, dt in zip(table["meter"], table["dt"], strict=True):
+                    polled.setdefault(name, []).append(row["batch"]["uptime"] + dt)
+        gaps = [after - before for before, after in pairwise(polled["m1"])]
+        assert max(gaps) <= 3500, gaps
+
+
+def test_a_second_daemon_says_who_holds_the_journal(tmp_path) -> None:
+    with rig(tmp_path, plant(tmp_path)) as site:
+        configure(site, [meter(1)])
+        started(site)
+        second = submeter(site, "run", str(site.config_path))
+        assert second.returncode == 1
+        assert "journal" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert site.processes["gateway"].poll() is None
+
+
+def test_the_service_manager_is_told_and_fed(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, rig(tmp_path, plant(tmp_path)) as site:
+        manager.bind(str(path))
+        manager.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        monkeypatch.setenv("WATCHDOG_USEC", "2000000")
+        configure(site, [meter(1)])
+        started(site)
+        said: list[str] = []
+        while not any("READY=1" in text for text in said) or sum("WATCHDOG=1" in text for text in said) < 3:
+            said.append(manager.recv(4096).decode())
+        assert any("STATUS=" in text for text in said)
+        site.processes["gateway"].send_signal(signal.SIGTERM)
+        while "STOPPING=1" not in said[-1]:
+            said.append(manager.recv(4096).decode())
+
+
+@pytest.mark.parametrize("times", [3])
+def test_kill_9_keeps_what_was_taken(tmp_path, times) -> None:
+    with rig(tmp_path, plant(tmp_path)) as site:
+        configure(site, [meter(1), meter(2)])
+        taken: list[tuple[str, int]] = []
+        for _ in range(times):
+            started(site)
+            want = len(taken) + 2
+            until(lambda want=want: status(site)["journal"]["batches"] >= want, 20, "more batches are committed")
+            with control(site) as client:
+                taken = [(row["epoch"], row["seq"]) for row in client.get("/journal/rows", params={"limit": 1000}).json()["rows"]]
+            site.kill("gateway")
+        started(site)
+        until(lambda: status(site)["journal"]["seq"] > taken[-1][1], 20, "it goes on")
+        with control(site) as client:
+            rows = client.get("/journal/rows", params={"limit": 1000}).json()["rows"]
+        now = [(row["epoch"], row["seq"]) for row in rows]
+        assert now[: len(taken)] == taken
+        assert len(set(now)) == len(now)
+        assert len({epoch for epoch, _ in now}) == 1, "one boot, one epoch"
+        assert json.loads(json.dumps(rows[-1]["batch"]))["schema"] == "submeter/1"
