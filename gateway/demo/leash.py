@@ -1,4 +1,7 @@
-"""python -m gateway.demo.leash COMMAND…: become COMMAND, and be killed by the kernel when the parent dies, however it dies."""
+"""python -m gateway.demo.leash PARENT COMMAND…: become COMMAND, and be killed by the kernel when the parent dies, however it dies.
+
+PARENT is the starter's process id. The leash belongs to the thread that started us: start workers from a thread that stays.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def leash() -> None:
+def leash(parent: int) -> None:
     """Tie this process to its parent; what it becomes by exec stays tied."""
-    parent = os.getppid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # the parent died in between
+    if os.getppid() != parent:  # it died before we were tied
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    leash()
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - becoming the command is the purpose
+    leash(int(sys.argv[1]))
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - becoming the command is the purpose

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ class SimulatorProcess:
         path.write_text(json.dumps(spec))
         errors = None if messages is None else messages.open("ab")
         self.process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "gateway.demo.leash", sys.executable, "-m", "gateway.demo.simulator", str(path)],
+            [sys.executable, "-m", "gateway.demo.leash", str(os.getpid()), sys.executable, "-m", "gateway.demo.simulator", str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

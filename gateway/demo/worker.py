@@ -43,7 +43,7 @@ class Worker:
         """Start it, again if need be."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own modules
-                [sys.executable, "-m", "gateway.demo.leash", sys.executable, *self._command],
+                [sys.executable, "-m", "gateway.demo.leash", str(os.getpid()), sys.executable, *self._command],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

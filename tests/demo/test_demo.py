@@ -43,47 +43,57 @@ def wait_until_gone(processes):
     return gone
 
 
-def test_the_demo_comes_up_mends_itself_and_ends_cleanly_twice_in_a_row(tmp_path):
-    for _ in range(2):
-        demo = start(tmp_path)
-        try:
-            seen, page = lines_until(demo, r"the page: (\S+)")
-            assert any("serial lines at 9600 baud" in line for line in seen)
-            _, pids = lines_until(demo, r"gateway: PID (\d+)")
-            assert len(family(demo)) == 4
-            _, counts = lines_until(
-                demo, r"taken (\d+) · delivered (\d+) · missing at the platform 0 · waiting \d+ .*\(([1-9]\d*) readings"
-            )
-            assert int(counts[1]) >= int(counts[2])
-            with urllib.request.urlopen(page[1], timeout=10) as response:
-                assert response.status == 200
-                assert b"Demo Belediye" in response.read()
-            psutil.Process(int(pids[1])).kill()
-            lines_until(demo, r"the gateway was killed by signal 9; started again as PID \d+")
-            lines_until(demo, r"taken \d+ · delivered [1-9]\d* · missing at the platform 0")
-            children = family(demo)
-            demo.send_signal(signal.SIGINT)
-            assert demo.wait(30) == 0
-            wait_until_gone(children)
-            assert "were killed" not in demo.stdout.read()
-        finally:
-            demo.kill()
-            demo.wait()
-            demo.stdout.close()
+@pytest.fixture
+def demo(tmp_path):
+    started = []
+
+    def run():
+        started.append(start(tmp_path))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
-def test_nothing_outlives_a_demo_that_is_killed(tmp_path):
-    demo = start(tmp_path)
-    try:
-        lines_until(demo, r"the page: (\S+)")
-        children = family(demo)
-        assert len(children) == 4
-        demo.kill()
-        wait_until_gone(children)
-    finally:
-        demo.kill()
-        demo.wait()
-        demo.stdout.close()
+def end(process):
+    """Ctrl-C: everything must go by itself, within seconds."""
+    children = family(process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    wait_until_gone(children)
+    assert "were killed" not in process.stdout.read()
+
+
+def test_the_demo_comes_up_mends_itself_and_ends_cleanly_twice_in_a_row(demo):
+    first = demo()
+    seen, page = lines_until(first, r"the page: (\S+)")
+    assert any("serial lines at 9600 baud" in line for line in seen)
+    _, pids = lines_until(first, r"gateway: PID (\d+)")
+    assert len(family(first)) == 4
+    lines_until(first, r"taken \d+ · delivered [1-9]\d* · missing at the platform 0 · waiting \d+ .*\([1-9]\d* readings")
+    with urllib.request.urlopen(page[1], timeout=10) as response:
+        assert response.status == 200
+        assert b"Demo Belediye" in response.read()
+    psutil.Process(int(pids[1])).kill()
+    lines_until(first, r"the gateway was killed by signal 9; started again as PID \d+")
+    _, before = lines_until(first, r"taken (\d+) · delivered [1-9]\d* · missing at the platform 0")
+    end(first)
+    second = demo()
+    _, after = lines_until(second, r"taken (\d+) · delivered [1-9]\d* · missing at the platform 0")
+    assert int(after[1]) >= int(before[1])
+    end(second)
+
+
+@pytest.mark.parametrize("moment", ["starting", "the page: "])
+def test_nothing_outlives_a_demo_that_is_killed(demo, moment):
+    process = demo()
+    lines_until(process, moment)
+    children = family(process)
+    process.kill()
+    wait_until_gone(children)
 
 
 def test_a_port_that_is_taken_is_not_taken_again():
