@@ -19,7 +19,6 @@ from gateway.demo.process import SimulatorProcess
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "bench" / "drivers"
-LEASH = [sys.executable, "-m", "gateway.demo.leash"]
 MOSQUITTO = next((path for path in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto") if Path(path).exists()), None)
 
 
@@ -95,7 +94,7 @@ class Rig:
         """Start a process whose words go to <name>.log."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [*LEASH, *command],
+                [sys.executable, "-m", "gateway.demo.leash", str(os.getpid()), *command],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -109,9 +108,7 @@ class Rig:
         if MOSQUITTO is None:
             raise RuntimeError("mosquitto is not installed: apt install mosquitto")
         conf = self.directory / "mosquitto.conf"
-        conf.write_text(
-            f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 1000\nset_tcp_nodelay true\n"
-        )
+        conf.write_text(f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n")
         self.start("broker", MOSQUITTO, "-c", str(conf))
         until(self._broker_listens, 10, "the broker listens")
 
