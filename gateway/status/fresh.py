@@ -16,7 +16,6 @@ AT_LEAST = 0.25
 """s that an answer is shared whatever happens."""
 AT_MOST = 1.0
 """s that it is shared while nothing changes: ages go on."""
-MAX_ANSWERS = 512
 
 
 class Fresh:
@@ -26,7 +25,7 @@ class Fresh:
         self._source = source
         self._worker = ThreadPoolExecutor(1, "page")
         self._snapshot: tuple[float, int, Snapshot] | None = None
-        self._made: dict[Hashable, tuple[Snapshot, asyncio.Task[Any]]] = {}
+        self._made: dict[Hashable, asyncio.Task[Any]] = {}
 
     def snapshot(self) -> Snapshot:
         """The facts of now, not older than a second."""
@@ -37,19 +36,18 @@ class Fresh:
                 return snapshot
         snapshot = self._source.snapshot()
         self._snapshot = (now, version, snapshot)
+        # What was made of the old one is of no use, and would keep it in memory.
+        self._made.clear()
         return snapshot
 
     async def make(self, key: Hashable, maker: Callable[[Snapshot], Made]) -> Made:
         """What `maker` makes of the newest snapshot, in the worker thread; `key` names maker and arguments."""
         snapshot = self.snapshot()
-        known = self._made.get(key)
-        if known is None or known[0] is not snapshot:
-            if len(self._made) >= MAX_ANSWERS:
-                self._made.clear()
-            task = asyncio.create_task(self._run(maker, snapshot))
-            self._made[key] = known = (snapshot, task)
+        task = self._made.get(key)
+        if task is None:
+            task = self._made[key] = asyncio.create_task(self._run(maker, snapshot))
         # One visitor that leaves must not take the answer from the others.
-        made: Made = await asyncio.shield(known[1])
+        made: Made = await asyncio.shield(task)
         return made
 
     async def _run(self, maker: Callable[[Snapshot], Made], snapshot: Snapshot) -> Made:

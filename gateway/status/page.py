@@ -19,7 +19,7 @@ from gateway.status.fresh import Fresh
 from gateway.status.guard import Guard
 from gateway.status.language import Locale, choose
 from gateway.status.metrics import CONTENT_TYPE, exposition
-from gateway.status.snapshot import Snapshot
+from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.source import Source
 from gateway.status.stream import EventStream, Streams, event
 
@@ -145,8 +145,7 @@ class Page:
         meter_id = self._meter_id(request)
 
         def make(now: Snapshot) -> str:
-            meter = now.meter(meter_id)
-            return _dumps({"taken": now.taken, "meter": meter_json(meter) if meter else None})
+            return _dumps({"taken": now.taken, "meter": meter_json(_present(now, meter_id))})
 
         return _json(await self._fresh.make(("meter", meter_id), make))
 
@@ -184,7 +183,7 @@ class Page:
         visitor = self._visitor(request)
 
         def make(now: Snapshot) -> str:
-            view = now.meter(meter)
+            view = _present(now, meter) if meter else None
             return render.whole(render.fragment(page, now, visitor, meter), now, visitor, view.label if view else "")
 
         html = await self._fresh.make(("whole", page, meter, visitor.language, visitor.asked), make)
@@ -227,9 +226,15 @@ class Page:
 
     def _meter_id(self, request: Request) -> str:
         name: str = request.path_params["meter"]
-        if self._fresh.snapshot().meter(name) is None:
-            raise HTTPException(404, "there is no such meter")
+        _present(self._fresh.snapshot(), name)
         return name
+
+
+def _present(now: Snapshot, meter_id: str) -> MeterView:
+    meter = now.meter(meter_id)
+    if meter is None:
+        raise HTTPException(404, "there is no such meter")
+    return meter
 
 
 def _status(now: Snapshot) -> str:

@@ -25,16 +25,22 @@ early = [name for name in ("pygal", "prometheus_client", "httpx", "babel", "rich
 from dataclasses import replace
 from status_building import SNAPSHOT, METERS, Building
 import httpx
-sixty = replace(SNAPSHOT, meters=tuple(replace(METERS[0], id=f"m{{n}}") for n in range(60)))
-building = Building(sixty)
+from gateway.status import fresh as page
+def sixty():
+    # Nothing is shared between two snapshots, as in the daemon.
+    return tuple(replace(METERS[0], id=f"m{{n}}", values=tuple(replace(v) for v in METERS[0].values * 2)) for n in range(60))
+
+building = Building(replace(SNAPSHOT, meters=sixty()))
 ready = rss()
 
 async def visit():
     transport = httpx.ASGITransport(app=gateway.status.page.create_page(building))
     async with httpx.AsyncClient(transport=transport, base_url="http://g") as http:
+        page.AT_LEAST = 0.0
         for round in range(40):
             for path in ("/", "/system", f"/meter/m{{round}}", "/metrics", "/api/v1/status", f"/meter/m{{round}}/power.svg"):
-                building.changes.notify()
+                building.change(meters=sixty())
+                await asyncio.sleep(0.002)
                 assert (await http.get(path)).status_code == 200
             if round == 9:
                 settled = rss()
