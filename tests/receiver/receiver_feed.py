@@ -58,12 +58,13 @@ def until(condition, seconds=20.0):
 class Feeder:
     """A gateway on a real broker: `send` publishes, `held` is what receipts named, `deliver` repeats until all are named."""
 
-    def __init__(self, port, gateway="gw-1", consumer="city", protocol=paho.MQTTv5):
+    def __init__(self, port, gateway="gw-1", consumer="city", protocol=paho.MQTTv5, user=None):
         self.topics = Topics(gateway)
         self.held = {}
         self.receipts = []
         self.arrived = []
         self.replays = []
+        self.heard = []
         self.acks = threading.Semaphore(20)
         self.subscribed = threading.Event()
         self._receipt_topic = self.topics.receipt(consumer)
@@ -72,11 +73,14 @@ class Feeder:
         client.on_subscribe = lambda *_: self.subscribed.set()
         client.on_publish = lambda *_: self.acks.release()
         client.on_message = self._hear
+        if user:
+            client.username_pw_set(user, user)
         client.connect("127.0.0.1", port)
         client.loop_start()
         assert self.subscribed.wait(10)
 
     def _hear(self, _client, _userdata, message):
+        self.heard.append((message.topic, message.payload))
         if message.topic == self._receipt_topic:
             receipt = parse(Receipt, message.payload)
             self.held.setdefault(receipt.epoch, Ranges()).update(receipt.covers(1))
@@ -118,14 +122,16 @@ class Feeder:
 class Mosquitto:
     """A broker that can be stopped and started again on its port."""
 
-    def __init__(self, directory, extra=""):
+    def __init__(self, directory, extra="", *, anonymous=True):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self._conf = directory / "mosquitto.conf"
         # Started by root it would become another user, who may not read the test's directory.
         user = "user root\n" if os.geteuid() == 0 else ""
-        self._conf.write_text(f"{user}listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n{extra}")
+        self._conf.write_text(
+            f"{user}listener {self.port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\nmax_queued_messages 0\n{extra}"
+        )
         self._process = None
 
     @property

@@ -284,9 +284,7 @@ def test_passwords_come_from_a_file_and_a_refusal_is_said(tmp_path, receive, fee
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "city", "s3cret"], check=True, capture_output=True)
     passwords.chmod(0o644)
-    server = Mosquitto(tmp_path, f"password_file {passwords}\nallow_anonymous false\n")
-    conf = tmp_path / "mosquitto.conf"
-    conf.write_text(conf.read_text().replace("allow_anonymous true\n", ""))
+    server = Mosquitto(tmp_path, f"password_file {passwords}\n", anonymous=False)
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")
     server.start()
