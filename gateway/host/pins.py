@@ -69,17 +69,13 @@ class _Line:
             self._on_edge = on_edge
 
     def _claim(self, line: Any, pull: Pull) -> None:  # noqa: ANN401 - gpiozero has no types
-        wanted = "floating" if pull == "none" else pull
-        if self._pull is None:
-            line.function = "input"
-            line.pull = wanted
-            line.edges = "both"
-        else:
-            # Setting the pull ends the watch. What is still on its way must arrive before gpiozero forgets whom to call:
-            # an error in a callback would end the library's thread, and with it every pulse.
-            line.pull = wanted
+        # Setting the function ends the watch, if there is one. What is still on its way must arrive before gpiozero forgets whom
+        # to call: an error in a callback would end the library's thread, and with it every pulse.
+        line.function = "input"
+        line.pull = "floating" if pull == "none" else pull
+        if self._pull is not None:
             time.sleep(SETTLE)
-            line.when_changed = None
+        line.when_changed = None
         line.when_changed = self._changed
         self._pull = pull
 
@@ -177,12 +173,12 @@ def _writable_directory() -> Iterator[None]:
 
 def _no_gpio(name: str, error: Exception) -> PinsError:
     kind = type(error).__name__
+    if kind == "BadPinFactory":
+        return PinsError(f"{FACTORY}={name} is not a pin factory of gpiozero", hint=f"write {FACTORY}=lgpio, or leave it out")
     if isinstance(error, (ImportError, AttributeError)):
         return PinsError(f"the library behind {FACTORY}={name} cannot be used: {error}", hint=_LIBRARY)
     if kind == "PinUnknownPi":
         return PinsError("this machine has no GPIO: it is not a Raspberry Pi", hint="move the pulse inputs to a gateway that is one")
-    if kind == "BadPinFactory":
-        return PinsError(f"{FACTORY}={name} is not a pin factory of gpiozero", hint=f"write {FACTORY}=lgpio, or leave it out")
     if ".lgd-nfy" in str(error):
         return PinsError(f"lgpio cannot make its pipe: {error}", hint=f"name a directory that the daemon may write to in {DIRECTORY}")
     hint = "is the daemon's user in the group gpio, is there a /dev/gpiochip0?"

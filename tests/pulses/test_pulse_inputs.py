@@ -1,0 +1,286 @@
+"""Pulse inputs on pins in memory: nothing is lost, readings and what the journal carries are one, registers can be set."""
+
+import asyncio
+import logging
+import threading
+import time
+
+import pytest
+
+from gateway.config.schema import Pulse
+from gateway.errors import GatewayError
+from gateway.field.pulse_register import Register
+from gateway.field.pulses import PulseInputs
+from gateway.host.pins import Pins
+from gateway.model import Draft, Event, Reading
+from gateway.wire import Batch, decode, split
+
+
+def pulse(name="water", pin=17, **more) -> Pulse:
+    return Pulse(
+        **{"id": name, "pin": pin, "per_unit": 1000, "quantity": "volume", "min_width": "2ms", "min_gap": "2ms", "max_rate": 1000.0, **more}
+    )
+
+
+class Slot:
+    """Takes readings and events as the open slot does."""
+
+    def __init__(self) -> None:
+        self.readings: list[Reading] = []
+        self.events: list[Event] = []
+
+    def of(self, meter: str) -> list[Reading]:
+        return [reading for reading in self.readings if reading.meter == meter]
+
+
+class Running:
+    """Inputs that run while the block lasts."""
+
+    def __init__(self, pulses, carried=None, pins=None, interval=0.2) -> None:
+        self.slot = Slot()
+        self.pins = pins or Pins.mock()
+        self.inputs = PulseInputs(pulses, self.slot.readings.append, carried, self.slot.events.append, pins=self.pins, interval=interval)
+
+    async def __aenter__(self):
+        self._task = asyncio.create_task(self.inputs.run())
+        await until(lambda: self.slot.readings)
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self.inputs.stop()
+        await asyncio.wait_for(self._task, 10)
+
+    @property
+    def health(self):
+        return self.inputs.health()[0]
+
+    async def counted(self, number: int) -> None:
+        await until(lambda: self.health.count >= number)
+
+
+async def until(true, limit=20.0) -> None:
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+
+
+def give(pins: Pins, numbers, pulses: int, pause=0.003, *, closed=False) -> None:
+    """Close and open contacts: never shorter than `pause`. `closed` is the level of a closed one."""
+    for _ in range(pulses):
+        for high in (closed, not closed):
+            for number in numbers:
+                pins.drive(number, high=high)
+            time.sleep(pause)
+
+
+async def test_ten_inputs_at_fifty_pulses_a_second_lose_nothing() -> None:
+    pulses = [pulse(f"input-{number}", number, max_rate=60.0) for number in range(4, 14)]
+    async with Running(pulses) as running:
+        await asyncio.to_thread(give, running.pins, range(4, 14), 200, 0.01)
+    health = running.inputs.health()
+    assert [entry.count for entry in health] == [200] * 10
+    assert [(entry.short, entry.gap, entry.rate) for entry in health] == [(0, 0, 0)] * 10
+    for entry in pulses:
+        counts = [reading.values["pulse_count"] for reading in running.slot.of(entry.id)]
+        assert counts == sorted(counts)
+        assert counts[-1] == 200
+        assert len(counts) > 5
+        assert running.slot.of(entry.id)[-1].values["volume"] == 0.2
+
+
+async def test_ten_threads_as_fast_as_they_can_lose_nothing() -> None:
+    numbers = range(4, 14)
+    async with Running([pulse(f"input-{number}", number, min_width="0s", min_gap="0s") for number in numbers]) as running:
+        threads = [threading.Thread(target=give, args=(running.pins, [number], 500, 0)) for number in numbers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+    for entry in running.inputs.health():
+        assert entry.count + entry.rate == 500
+        assert (entry.short, entry.gap) == (0, 0)
+
+
+async def test_what_is_carried_is_what_was_read() -> None:
+    async with Running([pulse(start=100.0), pulse("gas", 18)], interval=0.05) as running:
+        task = asyncio.create_task(asyncio.to_thread(give, running.pins, [17], 150))
+        while not task.done():
+            await asyncio.sleep(0)
+            carried = running.inputs.carry()["pulses"]
+            for name in ("water", "gas"):
+                newest = running.slot.of(name)[-1].values
+                assert carried[name] == {"count": newest["pulse_count"], "register": newest["volume"], "quantity": "volume"}
+            await asyncio.sleep(0.005)
+        await task
+    assert running.inputs.carry()["pulses"]["water"] == {"count": 150, "register": 100.15, "quantity": "volume"}
+
+
+async def test_a_restart_goes_on_where_the_newest_batch_was() -> None:
+    async with Running([pulse(start=100.0)]) as running:
+        await asyncio.to_thread(give, running.pins, [17], 10)
+    async with Running([pulse(start=100.0)], running.inputs.carry()["pulses"]) as again:
+        assert again.slot.readings[0].values == {"pulse_count": 10, "volume": 100.01}
+        await asyncio.to_thread(give, again.pins, [17], 5)
+    assert again.slot.readings[-1].values == {"pulse_count": 15, "volume": 100.015}
+
+
+async def test_a_reload_in_the_middle_of_a_pulse_train_loses_nothing() -> None:
+    pins, carried = Pins.mock(), None
+    done = threading.Event()
+    driver = threading.Thread(target=lambda: (give(pins, [17], 400), done.set()))
+    reloads, total = 0, 0
+    while not done.is_set():
+        async with Running([pulse()], carried, pins, interval=0.05) as running:
+            if not driver.ident:
+                driver.start()
+            await asyncio.sleep(0.1)
+        carried, total = running.inputs.carry()["pulses"], running.health.count
+        reloads += 1
+        await asyncio.sleep(0.05)
+    async with Running([pulse()], carried, pins) as running:
+        pass
+    assert reloads > 3
+    assert total <= running.health.count == 400
+
+
+async def test_setting_a_register_is_carried_read_and_told_at_once() -> None:
+    async with Running([pulse(start=5.0)], interval=60.0) as running:
+        await asyncio.to_thread(give, running.pins, [17], 10)
+        await running.counted(10)
+        answer = running.inputs.set("water", 1240.5)
+        assert answer == {"meter": "water", "quantity": "volume", "old": 5.01, "new": 1240.5, "pulse_count": 10}
+        assert running.slot.readings[-1].values == {"pulse_count": 10, "volume": 1240.5}
+        assert [(event.kind, event.fields) for event in running.slot.events] == [("pulse_register_set", answer)]
+        assert running.inputs.carry()["pulses"]["water"] == {"count": 10, "register": 1240.5, "quantity": "volume"}
+        await asyncio.to_thread(give, running.pins, [17], 3)
+    assert running.slot.readings[-1].values == {"pulse_count": 13, "volume": 1240.503}
+    async with Running([pulse(start=5.0)], running.inputs.carry()["pulses"]) as again:
+        assert again.slot.readings[0].values == {"pulse_count": 13, "volume": 1240.503}
+
+
+@pytest.mark.parametrize(
+    ("meter", "value", "words"), [("air", 1.0, "no pulse input 'air'"), ("water", -1.0, "-1.0"), ("water", float("nan"), "nan")]
+)
+async def test_a_register_that_cannot_be_is_refused(meter, value, words) -> None:
+    async with Running([pulse()]) as running:
+        with pytest.raises(GatewayError, match=words) as caught:
+            running.inputs.set(meter, value)
+    assert caught.value.hint
+    assert running.slot.events == []
+
+
+async def test_more_pulses_than_the_meter_can_give_are_not_counted_and_make_the_reading_suspect() -> None:
+    async with Running([pulse(max_rate=5.0)], interval=0.2) as running:
+        await asyncio.to_thread(give, running.pins, [17], 100)
+        await until(lambda: running.slot.readings[-1].values["pulse_count"] > 0)
+    health = running.health
+    assert health.count + health.rate == 100
+    assert health.rate > 50
+    suspect = [reading for reading in running.slot.readings if reading.suspect]
+    assert suspect
+    assert set(suspect[0].suspect) == {"pulse_count", "volume"}
+    assert not running.slot.readings[0].suspect
+
+
+async def test_health_tells_rate_age_and_noise() -> None:
+    async with Running([pulse(min_width="50ms", min_gap="20ms")], interval=0.2) as running:
+        assert running.health.age is None
+        await asyncio.to_thread(give, running.pins, [17], 4, 0.06)
+        await asyncio.to_thread(give, running.pins, [17], 3, 0.001)
+        await running.counted(4)
+        await until(lambda: running.health.per_minute)
+        health = running.health
+        assert (health.state, health.error, health.count, health.unit, health.pin) == ("counting", "", 4, "m³", 17)
+        assert health.register == 0.004
+        assert health.short + health.gap > 0
+        assert health.age >= 0
+        assert 0 < health.per_minute <= 60 * 4
+        running.pins.drive(17, high=False)
+        await until(lambda: running.health.closed)
+
+
+async def test_pulled_down_and_without_a_resistor() -> None:
+    pins = Pins.mock()
+    async with Running([pulse(pull="down")], pins=pins) as running:
+        await asyncio.to_thread(give, pins, [17], 3, closed=True)
+        await running.counted(3)
+        assert not running.health.closed
+    async with Running([pulse(pull="none")], running.inputs.carry()["pulses"], pins) as running:
+        await asyncio.to_thread(give, pins, [17], 2)
+        await until(lambda: running.health.count >= 4)
+
+
+async def test_inputs_that_come_and_go() -> None:
+    pins = Pins.mock()
+    async with Running([pulse(start=10.0)], pins=pins) as first:
+        await asyncio.to_thread(give, pins, [17], 20)
+    async with Running([pulse("gas", 18, start=7.0)], first.inputs.carry()["pulses"], pins) as second:
+        await asyncio.to_thread(give, pins, [17], 5)  # nobody counts this pin now
+        assert second.slot.readings[0].values == {"pulse_count": 0, "volume": 7.0}
+    carried = second.inputs.carry()["pulses"]
+    assert carried["water"] == {"count": 20, "register": 10.02, "quantity": "volume"}
+    async with Running([pulse(start=99.0)], carried, pins) as third:
+        assert third.slot.readings[0].values == {"pulse_count": 20, "volume": 10.02}
+
+
+def test_other_units_hold_from_now_on_and_another_quantity_begins_anew() -> None:
+    carried = {"count": 1000, "register": 50.0, "quantity": "volume"}
+    assert Register(pulse(per_unit=100), carried).at(1100) == 51.0
+    assert Register(pulse(quantity="heat_energy", start=3.0), carried).at(1500) == 3.5
+    assert Register(pulse(quantity="heat_energy"), carried).count == 1000
+
+
+@pytest.mark.parametrize(
+    "carried", [None, [], 3, {}, {"count": "x"}, {"count": -1, "register": 1.0, "quantity": "volume"}, {"count": 1, "register": None}]
+)
+async def test_a_carried_state_that_makes_no_sense_is_a_first_start(carried) -> None:
+    assert Register(pulse(start=4.0), carried).carry(0) == {"count": 0, "register": 4.0, "quantity": "volume"}
+    inputs = PulseInputs([pulse(start=4.0)], lambda _: None, {"water": carried}, pins=Pins.mock())
+    assert inputs.carry()["pulses"]["water"]["register"] == 4.0
+
+
+def test_the_register_stays_exact() -> None:
+    register = Register(pulse(per_unit=6400, quantity="active_energy_import", start=184223.91))
+    for count in range(0, 64000, 7):
+        register = Register(pulse(per_unit=6400, quantity="active_energy_import"), register.carry(count))
+    assert abs(register.at(64000) - 184233.91) < 1e-4
+
+
+async def test_a_reading_passes_the_wire_unchanged() -> None:
+    async with Running([pulse(start=1234.5)]) as running:
+        await asyncio.to_thread(give, running.pins, [17], 123)
+    reading = running.slot.readings[-1]
+    (plain,) = split(Draft([reading]), Batch("g", "0" * 16, 1, 1, 1, "synced"))
+    assert decode(plain).readings[0].values == reading.values == {"pulse_count": 123, "volume": 1234.623}
+
+
+async def test_the_next_reading_is_due_on_the_wall_clock() -> None:
+    async with Running([pulse()], interval=5.0) as running:
+        due = running.inputs.next_due()
+        wall = time.time() + due - time.monotonic()
+        assert abs(wall / 5 - round(wall / 5)) < 0.02
+        assert 0 < due - time.monotonic() <= 5.6
+
+
+async def test_a_stop_before_the_start_and_a_second_stop_do_nothing() -> None:
+    inputs = PulseInputs([pulse()], lambda _: None, pins=Pins.mock())
+    await inputs.stop()
+    await inputs.run()
+    await inputs.stop()
+    assert inputs.health()[0].state == "starting"
+
+
+async def test_a_pin_that_cannot_be_used_leaves_the_others_alone(caplog) -> None:
+    caplog.set_level(logging.INFO)
+    async with Running([pulse("fixed", 2, pull="down"), pulse("water", 17)], interval=0.05) as running:
+        await asyncio.to_thread(give, running.pins, [17], 5)
+        await until(lambda: len(running.slot.of("fixed")) > 3)
+    fixed, water = running.inputs.health()
+    assert (fixed.state, water.state, water.count) == ("failed", "counting", 5)
+    assert "write pull: up" in fixed.error
+    assert running.slot.of("fixed")[-1].missing == "not_available"
+    assert [record.message for record in caplog.records if "fixed" in record.message and record.levelno == logging.WARNING] == [
+        f"pulse input fixed does not count: {fixed.error}"
+    ]
+    assert running.inputs.problems() == [f"pulse input fixed does not count: {fixed.error}"]
