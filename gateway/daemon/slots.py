@@ -14,6 +14,8 @@ from gateway.model import QUANTITIES, Draft, Event, Interval, Reading
 log = logging.getLogger(__name__)
 
 QUARTER_MS = 15 * 60 * 1000
+SAME = 0.1
+"""s; a poll that is due at the slot's end may be computed a moment before it, from another reading of the clocks."""
 MAX_HELD = 20_000
 """Readings that may wait for a journal that does not answer; beyond, the newest are refused and counted."""
 
@@ -120,7 +122,7 @@ class SlotCollector:
 
     def _complete(self, end: float) -> bool:
         """Nothing more can come before the slot ends."""
-        return all(due is None or due >= end for due in self._next_due())
+        return all(due is None or due >= end - SAME for due in self._next_due())
 
     async def _settle_until(self, end: float) -> None:
         # A batch that closed early waits for the next slot only if the next poll is far: a second batch in the
