@@ -48,8 +48,9 @@ def command(seconds: float | None, port: int, host: str, directory: Path | None)
     try:
         code = run_demo(place, host=host, port=port, seconds=seconds)
     finally:
-        if directory is None and (code == 0 or seconds is None):
+        failed = code == 1 and seconds is not None
+        if directory is None and not failed:
             shutil.rmtree(place, ignore_errors=True)
-    if code == 1 and directory is None and seconds is not None:
+    if failed:
         print(f"what was recorded is in {place}")
     sys.exit(code)

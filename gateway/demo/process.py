@@ -13,12 +13,14 @@ from typing import Any, Self
 class SimulatorProcess:
     """Start it with a specification, read where everything is, order faults, read its log.
 
-    `directory` gets the specification and, unless the specification says otherwise, the serve log. The process dies with us.
+    `directory` gets the specification and, unless the specification says otherwise ("log": null for none), the serve log. The
+    process dies with us.
     Its error messages go to ours, or to the file `messages`.
     """
 
     def __init__(self, spec: dict[str, Any], directory: Path, messages: Path | None = None) -> None:
-        self.log = Path(spec.setdefault("log", str(directory / "serves.jsonl")))
+        log = spec.setdefault("log", str(directory / "serves.jsonl"))
+        self.log = Path(log) if log else None
         path = directory / "simulator.json"
         path.write_text(json.dumps(spec))
         errors = None if messages is None else messages.open("ab")
@@ -60,8 +62,8 @@ class SimulatorProcess:
         self.order("fault", bus=bus, unit=unit, kind=kind, seconds=seconds, code=code, times=times)
 
     def serves(self) -> list[dict[str, Any]]:
-        """The serve log so far."""
-        return read_serves(self.log)
+        """The serve log so far; empty when none is kept."""
+        return read_serves(self.log) if self.log else []
 
     def stop(self) -> None:
         """End it, politely first."""

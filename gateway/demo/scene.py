@@ -56,7 +56,7 @@ BRISK = Pace("2s", "1s", "1s")
 
 
 def simulator_spec(directory: Path, stamps: dict[str, Stamp], *, seed: int = 1) -> dict[str, Any]:
-    """The simulator's half of the site: serial lines under `directory`, TCP servers on free ports."""
+    """The simulator's half of the site: serial lines under `directory`, TCP servers on free ports; a serve log when stamped."""
 
     def slaves(bus: str) -> list[dict[str, Any]]:
         return [
@@ -76,7 +76,7 @@ def simulator_spec(directory: Path, stamps: dict[str, Stamp], *, seed: int = 1) 
         ]
 
     return {
-        "log": str(directory / "serves.jsonl"),
+        "log": str(directory / "serves.jsonl") if stamps else None,  # a megabyte every few minutes: only for a judge
         "seed": seed,
         "lines": [{"name": name, "path": str(directory / name), "baudrate": 9600, "slaves": slaves(name)} for name in LINES],
         "servers": [

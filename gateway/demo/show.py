@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
@@ -37,6 +38,7 @@ class Screen:
     def status(self, text: str) -> None:
         """The line that changes."""
         if self._live:
+            text = text[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be written over
             sys.stdout.write(f"\r{text:<{len(self._shown)}}")
             sys.stdout.flush()
             self._shown = text
@@ -64,8 +66,8 @@ def status_line(counts: Counts | None) -> str:
     if counts is None:
         return "the gateway is starting …"
     return (
-        f"batches: taken {counts.taken} · delivered {counts.delivered} · missing at the platform {counts.missing} · "
-        f"waiting {counts.waiting}   ({counts.readings} readings)"
+        f"taken {counts.taken} · delivered {counts.delivered} · missing at the platform {counts.missing} · "
+        f"waiting {counts.waiting} batches ({counts.readings} readings)"
     )
 
 
