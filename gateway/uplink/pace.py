@@ -15,11 +15,11 @@ _BURST = 0.2
 
 
 class TokenBucket:
-    """At most `rate` tokens a second; a rate of 0 means no limit. Times are monotonic seconds."""
+    """At most `rate` tokens a second, `burst` at once; a rate of 0 means no limit. Times are monotonic seconds."""
 
-    def __init__(self, rate: float, now: float) -> None:
+    def __init__(self, rate: float, now: float, *, burst: float = 0.0) -> None:
         self._rate = rate
-        self._most = max(1.0, rate * _BURST)
+        self._most = burst or max(1.0, rate * _BURST)
         self._tokens = self._most
         self._at = now
 

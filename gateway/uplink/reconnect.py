@@ -54,6 +54,7 @@ class Reconnect:
         self._failures = 0
         self._short_lives = 0
         self._taken = 0
+        self._protocol = ""
         self._told: type[UplinkError] | None = None
 
     def _enter(self, state: LinkState) -> None:
@@ -68,14 +69,18 @@ class Reconnect:
 
     def connected(self, protocol: str) -> None:
         """The broker accepted us."""
-        back = self._told is not None
-        self._told = None
         self._failures = 0
-        self.error = None
+        self._protocol = protocol
         self._enter(LinkState.CONNECTED)
-        # A link that flaps every second is one trouble, not one line in the log per second.
+        # A link that flaps every second is one trouble, not two lines in the log per second: it is back when it is steady.
         if self._short_lives < _SUSPICIOUS:
-            log.info("uplink %s: %s %s, MQTT %s", self._name, "back at" if back else "connected to", self._broker, protocol)
+            self._back()
+
+    def _back(self) -> None:
+        word = "back at" if self._told is not None else "connected to"
+        log.info("uplink %s: %s %s, MQTT %s", self._name, word, self._broker, self._protocol)
+        self._told = None
+        self.error = None
 
     def failed(self, error: UplinkError) -> float:
         """An attempt did not succeed: seconds until the next."""
@@ -110,6 +115,8 @@ class Reconnect:
     def steady(self) -> None:
         """The connection has lived long enough to be trusted."""
         if self._short_lives and self.state is LinkState.CONNECTED and self._monotonic() - self.since >= SHORT_LIFE:
+            if self._short_lives >= _SUSPICIOUS:
+                self._back()
             self._short_lives = 0
 
     def stopped(self) -> None:

@@ -13,7 +13,8 @@ from gateway.uplink.pace import TokenBucket
 from gateway.wire import Replay, Reply, parse
 
 MAX_PENDING = 8
-COMMANDS_PER_SECOND = 5.0
+COMMANDS_PER_SECOND = 2.0
+COMMANDS_AT_ONCE = 10.0
 MAX_GONE = 100
 """Explained ranges in one reply."""
 CHUNK = 50
@@ -32,7 +33,7 @@ class Replays:
 
     def __init__(self, outbox: Outbox, now: float) -> None:
         self._outbox = outbox
-        self._bucket = TokenBucket(COMMANDS_PER_SECOND, now)
+        self._bucket = TokenBucket(COMMANDS_PER_SECOND, now, burst=COMMANDS_AT_ONCE)
         self._jobs: deque[_Job] = deque()
 
     def __len__(self) -> int:
@@ -44,16 +45,16 @@ class Replays:
 
     def command(self, payload: bytes, now: float) -> Reply | None:
         """Accept a command, or the reply that says why not; None also when too many come to answer each. Raises WireError."""
-        if not self._bucket.take(now):
-            msg = "replay commands come faster than they are answered"
-            raise WireError(msg)
         try:
             command = parse(Replay, payload)
         except WireError as error:
             asked = _id_of(payload)
-            if asked is None:
+            if asked is None or not self._bucket.take(now):
                 raise
             return Reply(id=asked, ok=False, error=error.message[:500])
+        if not self._bucket.take(now):
+            msg = "replay commands come faster than they are answered"
+            raise WireError(msg, hint="ask for one range at a time and wait for the reply")
         if command.from_ > command.to:
             return Reply(
                 id=command.id, ok=False, epoch=command.epoch, error=f"the range runs backwards: from {command.from_} to {command.to}"
