@@ -8,11 +8,15 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+from pydantic import ValidationError
+from ruamel.yaml.comments import CommentedMap
+
 from gateway.catalogue.cells import Defaults, offer
 from gateway.catalogue.driver import TYPES, Discovery, Driver, Identity, Limits, Row, SerialDefaults, Variant
 from gateway.catalogue.head import Head, IdentityPart, ReadsPart, SerialPart, explain
+from gateway.catalogue.quick import quick_head
 from gateway.catalogue.registers import parse_registers
-from gateway.config.yamlfile import MAX_BYTES, line_of, parse_yaml, validate
+from gateway.config.yamlfile import MAX_BYTES, parse_yaml, validate
 from gateway.errors import DriverError, Problem
 
 _PACKAGED = Path(__file__).parent / "drivers"
@@ -66,26 +70,31 @@ def load_text(text: str, name: str, file: str = "", *, within: tuple[str, ...] =
     """The driver in a text; `name` is its file's stem. Raises DriverError with every problem found."""
     file = file or f"{name}.yaml"
     blocks: dict[str, tuple[str, int]] = {}
-    document, problems = parse_yaml(_lift(text.replace("\r\n", "\n"), blocks), file)
-    if document is None:
-        raise DriverError(problems)
-    head, problems = validate(Head, document, file, explain)
+    rest = _lift(text.replace("\r\n", "\n"), blocks)
+    document: CommentedMap | None = None
+    problems: list[Problem] = []
+    head = _quick(rest)
+    if head is None:
+        document, problems = parse_yaml(rest, file)
+        if document is None:
+            raise DriverError(problems)
+        head, problems = validate(Head, document, file, explain)
     if not _NAME.fullmatch(name):
         problems.append(
             Problem(file, 1, "", f"{name!r} is not a driver's name", "call the file maker-model.yaml, in small letters, digits and hyphens")
         )
     if head is None:
         raise DriverError(sorted(problems))
-    table = _Table(name, file, head, blocks, (*within, name))
+    table = _Table(name, file, head, blocks, within=(*within, name), text=text)
     problems += [
-        Problem(file, line_of(document, ["absent", kind]), f"absent.{kind}", "is not a type", f"types are {', '.join(TYPES)}")
+        Problem(file, _line(text, "absent"), f"absent.{kind}", "is not a type", f"types are {', '.join(TYPES)}")
         for kind in head.absent
         if kind not in TYPES
     ]
     driver = table.build()
     problems += table.problems
     if not (driver.rows or driver.discovery or problems):
-        problems.append(Problem(file, line_of(document, ["registers"]), "registers", "has no rows", "write one line per register"))
+        problems.append(Problem(file, _line(text, "registers"), "registers", "has no rows", "write one line per register"))
     if problems:
         raise DriverError(sorted(set(problems)))
     return driver
@@ -94,7 +103,8 @@ def load_text(text: str, name: str, file: str = "", *, within: tuple[str, ...] =
 class _Table:
     """A head and its register blocks on their way to a Driver."""
 
-    def __init__(self, name: str, file: str, head: Head, blocks: dict[str, tuple[str, int]], within: tuple[str, ...]) -> None:
+    def __init__(self, name: str, file: str, head: Head, blocks: dict[str, tuple[str, int]], *, within: tuple[str, ...], text: str) -> None:
+        self._text = text
         self.name, self.file, self.head, self.blocks, self.within = name, file, head, blocks, within
         self.problems: list[Problem] = []
         self.base = self._other(head.like, "like")
@@ -104,6 +114,10 @@ class _Table:
             self.limits = base.limits
         self.order = reads.order if head.reads or not base else base.order
         self.sentinels = dict(head.absent) or (base.sentinels if base else {})
+
+    def line(self, key: str) -> int:
+        """Where a key of the head stands."""
+        return _line(self._text, key.partition(".")[0])
 
     def build(self) -> Driver:
         """The driver; mistakes are left in `problems`."""
@@ -168,7 +182,9 @@ class _Table:
         have = {row.name for row in base}
         for name in without:
             if name not in have and not self.problems:
-                self.problems.append(Problem(self.file, 1, "without", f"{name} is not a row of the table", offer(name, have, "remove it")))
+                self.problems.append(
+                    Problem(self.file, self.line("without"), "without", f"{name} is not a row of the table", offer(name, have, "remove it"))
+                )
         gone = {row.name for row in own} | set(without)
         rows = tuple(row for row in base if row.name not in gone) + tuple(own)
         self.problems += _check(rows, self.limits, self.file)
@@ -190,6 +206,15 @@ class _Table:
             return load_driver(name, Path(self.file).parent, within=self.within)
         except DriverError as error:
             self.problems += error.problems
+        return None
+
+
+def _quick(text: str) -> Head | None:
+    """The head when it is plain and good; a mistake is told by the slow way, which knows its line."""
+    plain = quick_head(text)
+    try:
+        return None if plain is None else Head.model_validate(plain)
+    except ValidationError:
         return None
 
 
@@ -234,6 +259,11 @@ def _leaves(rows: tuple[Row, ...]) -> list[Row]:
         if row.words:
             found[row.name] = row
     return list(found.values())
+
+
+def _line(text: str, key: str) -> int:
+    """The line on which a key of the head stands."""
+    return next((number for number, line in enumerate(text.splitlines(), 1) if line.startswith(f"{key}:")), 1)
 
 
 def _lift(text: str, blocks: dict[str, tuple[str, int]]) -> str:

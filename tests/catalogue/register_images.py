@@ -58,9 +58,8 @@ def sections(path: Path) -> list[Section]:
     for line in path.read_text().splitlines():
         if match := re.match(r"\[(.+?)\]", line):
             found.append(Section(match[1]))
-        elif content := re.split(r"\s#", line)[0].strip():
-            if not content.startswith("#"):
-                _take(found[-1], content)
+        elif (content := re.split(r"\s#", line)[0].strip()) and not content.startswith("#"):
+            _take(found[-1], content)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -87,11 +88,11 @@ def test_decoding_goes_by_address_whatever_the_reads(wanted: list[tuple[int, str
             lines.append(f"{address} {kind} {names[len(lines)]} kWh slow order={order} low=-1e300 high=1e300")
     rows = table("\n".join(lines)).rows
     meant = {row.name: float(data.draw(st.integers(0, 1000))) for row in rows}
-    memory = {place: 0xDEAD for place in range(400)}
+    memory = dict.fromkeys(range(400), 0xDEAD)
     memory |= {address: word for (_, address), word in build(rows, meant).items()}
     cuts = sorted(data.draw(st.sets(st.integers(1, 399), max_size=8)))
     edges = [0, *cuts, 400]
-    reads = [(3, first, [memory[at] for at in range(first, end)]) for first, end in zip(edges, edges[1:], strict=False)]
+    reads = [(3, first, [memory[at] for at in range(first, end)]) for first, end in pairwise(edges)]
     found = decode(rows, image(*reads))
     for row in rows:
         whole = any(start <= row.address and row.address + row.words <= start + len(words) for _, start, words in reads)

@@ -212,7 +212,7 @@ def test_a_technicians_file_comes_first_and_may_build_on_a_shipped_one(tmp_path:
 def test_two_files_that_build_on_each_other_end_in_words(tmp_path: Path) -> None:
     (tmp_path / "a-a.yaml").write_text(HEAD + "like: b-b\n")
     (tmp_path / "b-b.yaml").write_text(HEAD + "like: a-a\n")
-    with pytest.raises(DriverError, match="in a circle: b-b → a-a → b-b|in a circle: a-a → b-b → a-a"):
+    with pytest.raises(DriverError, match="in a circle: a-a → b-b → a-a"):
         load_driver("a-a", tmp_path)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from register_images import IMAGES, sections
+from ruamel.yaml import YAML
 
 from gateway.catalogue import Driver, load_file, resolve, shipped
-from gateway.catalogue.load import shipped_directory
+from gateway.catalogue.load import _lift, shipped_directory
+from gateway.catalogue.quick import quick_head
 from gateway.field.cost import Cost
 from gateway.field.planner import Rules, plan, unreachable
 from gateway.model import QUANTITIES
@@ -95,3 +97,10 @@ def test_loading_the_library_is_quick_and_needs_no_terminal() -> None:
 def test_the_tables_are_where_a_checkout_has_them() -> None:
     assert shipped_directory().name == "drivers"
     assert all(path.parent == shipped_directory() for path in PATHS)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_the_fast_way_through_a_head_says_what_yaml_says(path: Path) -> None:
+    text = _lift(path.read_text(encoding="utf-8"), {})
+    quick = quick_head(text)
+    assert quick is None or quick == YAML(typ="safe", pure=True).load(text)

@@ -64,7 +64,7 @@ async def test_one_identity_register_is_read_once() -> None:
         + "  - name: third\n    when: {address: 100, values: [8, 9]}\n    without: [voltage_l1n]\n    registers: |\n      6 u16 frequency Hz fast\n"
     )
     read, asked = meter({100: 9})
-    chosen = await resolve(table("0 u16 voltage_l1n V fast", more), read)
+    chosen = await resolve(table("0 u16 voltage_l1n V fast", VARIANT + more), read)
     assert (chosen.variant, chosen.quantities, asked) == ("third", ("frequency",), [100])
 
 
