@@ -35,8 +35,9 @@ def test_plain_heads_are_read(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a: 1 # comment", "a: 'x'", 'a: "x\\n"', "a: |\n  text", "a: &x 1", "a: *x", "a: 1.5", "a: 012", "a: null", "a:", "a: 1\na: 2", "a: yes",
-        "a:b", "a: {b}", "a: [1", "a: [1]]", "a: {b: 1, b: 2}", "a: x: y", "a: x #y", "  a: 1", "a:\n  b: 1", "- a", "a: 2026-01-01", "a: 1e3", "a: .5",
+        "a: 1 # comment", "a: 'x'", 'a: "x\\n"', "a: |\n  text", "a: &x 1", "a: *x", "a: 1.5", "a: 012", "a: null", "a:", "a: 1\na: 2",
+        "a: yes", "a:b", "a: {b}", "a: [1", "a: [1]]", "a: {b: 1, b: 2}", "a: x: y", "a: x #y", "  a: 1", "a:\n  b: 1", "- a",
+        "a: 2026-01-01", "a: 1e3", "a: .5",
     ],
 )  # fmt: skip
 def test_what_is_not_plain_is_left_to_yaml(text: str) -> None:

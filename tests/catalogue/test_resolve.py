@@ -59,12 +59,14 @@ async def test_a_dead_meter_decides_nothing() -> None:
 
 
 async def test_one_identity_register_is_read_once() -> None:
-    more = (
-        VARIANT
-        + "  - name: third\n    when: {address: 100, values: [8, 9]}\n    without: [voltage_l1n]\n    registers: |\n      6 u16 frequency Hz fast\n"
-    )
+    third = """  - name: third
+    when: {address: 100, values: [8, 9]}
+    without: [voltage_l1n]
+    registers: |
+      6 u16 frequency Hz fast
+"""
     read, asked = meter({100: 9})
-    chosen = await resolve(table("0 u16 voltage_l1n V fast", VARIANT + more), read)
+    chosen = await resolve(table("0 u16 voltage_l1n V fast", VARIANT + third), read)
     assert (chosen.variant, chosen.quantities, asked) == ("third", ("frequency",), [100])
 
 
