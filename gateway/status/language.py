@@ -54,6 +54,11 @@ def _quality(parameter: str) -> float:
         return 0.0
 
 
+def usual_decimals(value: float) -> int:
+    """As many digits after the point as a reader can use: three below 10, one from 10 000 on, else two."""
+    return 3 if abs(value) < 10 else 2 if abs(value) < 10_000 else 1  # noqa: PLR2004 - the rule itself
+
+
 def _zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
@@ -74,7 +79,7 @@ class Locale:
     def number(self, value: float, decimals: int | None = None) -> str:
         """1.234,5 or 1,234.5; without `decimals`, as many as a reader can use."""
         if decimals is None:
-            decimals = 3 if abs(value) < 10 else 2 if abs(value) < 10_000 else 1  # noqa: PLR2004 - four significant digits or so
+            decimals = usual_decimals(value)
         thousands, point = _MARKS[self.language]
         text = f"{abs(value):,.{max(decimals, 0)}f}"
         text = text.replace(",", " ").replace(".", point).replace(" ", thousands)

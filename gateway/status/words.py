@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from gateway.model import ATTRIBUTES, QUANTITIES
-from gateway.status.language import Locale
+from gateway.status.language import Locale, usual_decimals
 from gateway.status.snapshot import MeterView, ValueView
+
+_MOST_DECIMALS = 3
+_ORDER = {name: index for index, name in enumerate(QUANTITIES)}
 
 HEADLINES = ("active_power", "heat_power", "dc_power", "volume_flow", "apparent_power")
 """What a meter is doing now: the first that it has."""
@@ -29,13 +32,23 @@ class Words:
         word = ATTRIBUTES.get(name)
         return name if word is None else word.tr if self._locale.language == "tr" else word.en
 
-    def amount(self, view: ValueView) -> str:
-        """The number with its unit, or a dash."""
+    def amount(self, view: ValueView, *, short: bool = False) -> str:
+        """The number with its unit, or a dash; `short` leaves out digits that nobody reads at a glance."""
         if view.value is None:
             return "–"
         word = QUANTITIES.get(view.quantity)
-        text = self._locale.number(view.value, view.decimals if view.decimals is not None or word is None or word.kind == "gauge" else 2)
+        counts = word is not None and word.kind == "counter"
+        decimals = view.decimals if view.decimals is not None else 2 if counts else None
+        if decimals is not None:
+            decimals = min(decimals, _MOST_DECIMALS)
+            if short and not counts:
+                decimals = min(decimals, usual_decimals(view.value))
+        text = self._locale.number(view.value, decimals)
         return f"{text}\u00a0{word.unit}" if word and word.unit else text
+
+    def ordered(self, views: tuple[ValueView, ...]) -> list[ValueView]:
+        """As in the vocabulary: powers, energies, then the rest; what it does not know comes last."""
+        return sorted(views, key=lambda view: _ORDER.get(view.quantity, len(_ORDER)))
 
     def quality(self, view: ValueView) -> str:
         """How far a number may be believed, in a word."""

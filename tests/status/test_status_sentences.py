@@ -9,6 +9,7 @@ from status_building import BUSES, CALM, HOUR, METERS, MINUTE, NOW, SNAPSHOT, va
 from gateway.status import sentences
 from gateway.status.language import Locale
 from gateway.status.snapshot import Beat, ClockView, JournalView, MeterView, UplinkView
+from gateway.status.words import Words
 
 
 def locale(language: str = "en") -> Locale:
@@ -176,6 +177,24 @@ def test_a_line_in_words():
     assert sentences.bus(BUSES[0], locale("tr")) == "41.822 sorgu, 194 hata (%0,5), yanıt gecikmesi 24 ms, hat doluluğu %61"
     assert sentences.bus(replace(BUSES[0], requests=0), locale()) == "not used yet"
     assert sentences.bus(replace(BUSES[0], state="down", error="gone"), locale()) == "cannot be opened: gone"
+
+
+def test_amounts_have_the_digits_that_a_reader_can_use():
+    words = Words(locale())
+    assert words.amount(value("active_power", 3.30919, decimals=5)) == "3.309\u00a0kW"
+    assert words.amount(value("active_power", 84.2134, decimals=4), short=True) == "84.21\u00a0kW"
+    assert words.amount(value("active_power", 84.0, decimals=0), short=True) == "84\u00a0kW"
+    assert words.amount(value("active_energy_import", 184_223.914, decimals=2), short=True) == "184,223.91\u00a0kWh"
+    assert words.amount(value("active_energy_import", 184_223.914)) == "184,223.91\u00a0kWh"
+    assert words.amount(value("power_factor", 0.98, decimals=3)) == "0.980"
+    assert words.amount(value("power_factor", None)) == "–"
+    assert words.amount(value("not_in_the_vocabulary", 1.5)) == "1.500"
+
+
+def test_values_stand_in_the_order_of_the_vocabulary():
+    names = ["voltage_l1n", "strange", "active_energy_import", "active_power"]
+    ordered = Words(locale()).ordered(tuple(value(name, 1.0) for name in names))
+    assert [view.quantity for view in ordered] == ["active_power", "active_energy_import", "voltage_l1n", "strange"]
 
 
 def test_quality_is_the_worst_that_is_true():
