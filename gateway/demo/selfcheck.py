@@ -25,6 +25,7 @@ LATE = 1.5
 _SLOT = 1.0
 _DRAIN = 25.0
 _START = 30.0
+_EXTRA = 20.0
 _LATE_AT, _CORRUPT_AT = ("line1", 1), ("line2", 2)
 
 
@@ -68,6 +69,8 @@ class Trial:
         self.breaks.append(Break(went, _uptime()))
         stage.gateway.start()
         self._wait(ready + span)
+        # A slow machine gets a little more time for its fifteen commits.
+        self._until(lambda: (counts := stage.counts()) is not None and counts.taken > BATCHES, _EXTRA)
         self._drain()
         stage.stop()
         return self._judge()
