@@ -79,6 +79,8 @@ class _Input:
         self._before = self.register.count
         self.taken = self.register.carry(self._before)
         """The newest reading, as the next batch carries it."""
+        self.fast = False
+        """Faster than its meter can be, at the last reading."""
         self._rejected = 0
         self._samples: deque[tuple[float, int]] = deque()
 
@@ -243,7 +245,13 @@ class PulseInputs:
         now, uptime = time.monotonic(), self._uptime()
         for entry in self.inputs.values():
             entry.sample(now)
-            self._sink(entry.take(uptime))
+            reading = entry.take(uptime)
+            self._sink(reading)
+            if reading.suspect and not entry.fast:
+                log.warning(
+                    "pulse input %s gives more than %g pulses a second: those are not counted", entry.config.id, entry.config.max_rate
+                )
+            entry.fast = bool(reading.suspect)
 
     async def _open(self) -> None:
         """Open the pins that are not open, now and then."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.client import ControlClient
+from gateway.cli.pulses import lines
 from gateway.host.clock import Clock
 from gateway.journal import Journal
 from gateway.wire import decode
@@ -168,6 +169,9 @@ async def test_the_command_shows_and_sets(gateway) -> None:
     assert answer.returncode == 0, answer.stderr
     assert "is 1240.5 at pulse" in answer.stdout
     assert gateway.cli("poll", "water").returncode == 0
+    with gateway.client() as client:
+        assert [(reading["meter"], len(reading["values"])) for reading in client.read()] == [("water", 2), ("gas", 2)]
+        assert {meter["id"]: meter["state"] for meter in client.status()["meters"]} == {"water": "answering", "gas": "answering"}
     refused = gateway.cli("pulses", "set", "water", "1240,5")
     assert refused.returncode == 1
     assert "like 1240.5" in refused.stderr
@@ -185,7 +189,18 @@ async def test_the_command_shows_and_sets(gateway) -> None:
     assert after.values["volume"] == round(1240.5 + (after.values["pulse_count"] - event.fields["pulse_count"]) / 100, 9)
 
 
-def test_the_command_without_a_daemon_and_without_inputs(gateway) -> None:
+def test_the_command_without_a_daemon(gateway) -> None:
     answer = gateway.cli("pulses")
     assert answer.returncode == 1
     assert "no daemon listens" in answer.stderr
+
+
+def test_the_table_says_why_an_input_does_not_count() -> None:
+    assert "configuration" in lines([])[0]
+    failed = {
+        "id": "gas", "label": "Gaz", "pin": 4, "state": "failed", "error": "there is no GPIO → move it", "quantity": "volume", "unit": "m³",
+        "count": 12, "register": 184223.91, "short": 3, "gap": 4, "rate": 5, "per_minute": None, "age": None, "closed": False,
+    }  # fmt: skip
+    _, row, why = lines([failed])
+    assert row.split() == ["gas", "4", "184223.91", "m³", "12", "–", "–", "failed", "3", "4", "5"]
+    assert why == "! gas does not count: there is no GPIO → move it"
