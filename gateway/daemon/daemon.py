@@ -225,11 +225,10 @@ class Daemon:
         )  # fmt: skip
 
     def _status_line(self) -> str:
-        snapshot = self.snapshot()
-        enabled = [meter for meter in snapshot.meters if meter.state != "disabled"]
-        answering = sum(meter.state in {"answering", "partial"} for meter in enabled)
-        waiting = sum(uplink.backlog_readings for uplink in snapshot.uplinks)
-        return f"{answering} of {len(enabled)} meters answer, {snapshot.journal.taken} readings taken, {waiting} waiting"
+        live, stats = self.assembly.live, self.journal.stats()
+        answering = sum(meter.answered is not None and not meter.missing for meter in live.meters.values())
+        waiting = max((backlog.readings for backlog in stats.backlog.values()), default=0)
+        return f"{answering} of {len(live.meters)} meters answer, {stats.taken} readings taken, {waiting} waiting"
 
     # -- the end
 
