@@ -145,6 +145,8 @@ class PahoConnection:
         except BaseException:
             self._abandon()
             raise
+        if self._end is not None and self._ended.is_set():
+            raise self._end  # it ended between the broker's yes and this line
         self._live = True
 
     def _prepare(self, will: Outgoing) -> None:

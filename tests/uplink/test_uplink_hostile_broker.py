@@ -230,7 +230,10 @@ async def test_packets_that_no_broker_should_send(protocol, number):
 
     async with Poisoner() as broker:
         ear = Ear()
-        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(ear, will=WILL, topics=[TOPICS.receipt("city")])
+        try:
+            connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(ear, will=WILL, topics=[TOPICS.receipt("city")])
+        except LinkDown:
+            return  # it ended before it had begun: said all the same
         await asyncio.sleep(0.02)
         if connection.room:
             connection.publish([Outgoing(TOPICS.data, b"x", tag=7)])
@@ -240,7 +243,7 @@ async def test_packets_that_no_broker_should_send(protocol, number):
             await asyncio.sleep(0.01)
         assert len(ear.errors) <= 1
         if not ear.errors:
-            thread = next(t for t in threading.enumerate() if t.name == "uplink-city" and t.is_alive())
+            (thread,) = [t for t in threading.enumerate() if t.name == "uplink-city"]
             assert ear.acks == [(7, 0)] or broker.data() == [b"x"]
             await connection.close()
             await until(lambda: not thread.is_alive())

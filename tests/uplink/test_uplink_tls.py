@@ -1,0 +1,138 @@
+"""TLS: the right authority and name, a client certificate, credentials; every refusal in words that help."""
+
+import subprocess
+
+import pytest
+from gateway.errors import LinkDown, LinkRefused
+from gateway.uplink import LinkState
+from gateway.uplink.link import Outgoing
+from gateway.uplink.paho_link import PahoLink
+from gateway.wire import Topics
+from uplink_parts import FakeClock, Running, config, outbox, until
+
+pytestmark = pytest.mark.broker
+WILL = Outgoing(Topics("gw1").state, b"{}", retain=True)
+
+
+def openssl(*args):
+    subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    """An authority, a broker certificate for `localhost`, one for another name, an expired one, a client's; and a stranger."""
+    home = tmp_path_factory.mktemp("pki")
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for ca in ("ca", "stranger"):
+        openssl("req", "-x509", *new, "-keyout", home / f"{ca}.key", "-out", home / f"{ca}.crt", "-subj", f"/CN={ca}", "-days", 2)
+
+    def issue(name, common, *, names="", dates=("-days", "2")):
+        extra = home / f"{name}.ext"
+        extra.write_text(names)
+        openssl("req", *new, "-keyout", home / f"{name}.key", "-out", home / f"{name}.csr", "-subj", f"/CN={common}")
+        openssl(
+            "x509", "-req", "-in", home / f"{name}.csr", "-CA", home / "ca.crt", "-CAkey", home / "ca.key", "-CAcreateserial",
+            "-out", home / f"{name}.crt", "-extfile", extra, *dates,
+        )  # fmt: skip
+
+    issue("broker", "localhost", names="subjectAltName=DNS:localhost,IP:127.0.0.1")
+    issue("elsewhere", "elsewhere.example", names="subjectAltName=DNS:elsewhere.example")
+    issue("expired", "localhost", names="subjectAltName=DNS:localhost", dates=("-days", "-1"))
+    issue("client", "gw1")
+    return home
+
+
+def tls(pki, name="broker", *, certificate=False):
+    more = f"cafile {pki}/ca.crt\nrequire_certificate true\nuse_identity_as_username true\n" if certificate else ""
+    return f"allow_anonymous true\ncertfile {pki}/{name}.crt\nkeyfile {pki}/{name}.key\n{more}"
+
+
+async def opens(settings, clock=None):
+    class Ear:
+        def acknowledged(self, acks): ...
+        def received(self, topic, payload): ...
+        def lost(self, error): ...
+
+    connection = await PahoLink(settings, "gw1", clock=clock).open(Ear(), will=WILL, topics=[])
+    await connection.close()
+    return connection.protocol
+
+
+@pytest.mark.parametrize(("host", "protocol"), [("localhost", "5.0"), ("127.0.0.1", "3.1.1")])
+async def test_with_the_right_authority_and_name(mosquitto, pki, host, protocol):
+    broker = mosquitto(conf=tls(pki))
+    async with Running(config(url=f"mqtts://{host}:{broker.port}", ca=str(pki / "ca.crt"), protocol=protocol, receipts=["x"]), outbox(50)) as run:
+        await until(lambda: run.stats.unconfirmed == 50)
+        assert run.stats.protocol == protocol
+
+
+async def test_a_certificate_for_another_name_is_refused(mosquitto, pki):
+    broker = mosquitto(conf=tls(pki, "elsewhere"))
+    with pytest.raises(LinkRefused, match=r"not accepted.*[Hh]ostname mismatch"):
+        await opens(config(url=f"mqtts://localhost:{broker.port}", ca=str(pki / "ca.crt")))
+
+
+async def test_an_unknown_authority_is_refused(mosquitto, pki):
+    broker = mosquitto(conf=tls(pki))
+    for ca in (str(pki / "stranger.crt"), None):
+        with pytest.raises(LinkRefused, match="not accepted"):
+            await opens(config(url=f"mqtts://localhost:{broker.port}", ca=ca))
+
+
+async def test_an_expired_certificate_is_refused_unless_it_may_be_our_clock(mosquitto, pki):
+    broker = mosquitto(conf=tls(pki, "expired"))
+    settings = config(url=f"mqtts://localhost:{broker.port}", ca=str(pki / "ca.crt"))
+    with pytest.raises(LinkRefused, match="expired"):
+        await opens(settings, FakeClock(synced=True))
+    with pytest.raises(LinkDown, match="clock is not synchronised") as caught:
+        await opens(settings, FakeClock(synced=False))
+    assert not isinstance(caught.value, LinkRefused), "tried again soon, not in half a minute"
+
+
+async def test_a_client_certificate_opens_the_door_and_nothing_else_does(mosquitto, pki):
+    broker = mosquitto(conf=tls(pki, certificate=True))
+    url, ca = f"mqtts://localhost:{broker.port}", str(pki / "ca.crt")
+    settings = config(url=url, ca=ca, cert=str(pki / "client.crt"), key=str(pki / "client.key"))
+    assert await opens(settings) == "5.0"
+    with pytest.raises(LinkDown, match="client certificate"):
+        await opens(config(url=url, ca=ca))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("ca", "/nonexistent/ca.pem", "CA file"), ("ca", "KEY", "CA file"), ("cert", "/nonexistent/c.pem", "client certificate"),
+        ("key", "STRANGER", "client certificate"), ("password_file", "/nonexistent/password", "password file"),
+    ],
+)  # fmt: skip
+async def test_files_that_cannot_be_used_are_named(mosquitto, pki, field, value, words):
+    broker = mosquitto(conf=tls(pki))
+    value = {"KEY": str(pki / "client.key"), "STRANGER": str(pki / "stranger.key")}.get(value, value)
+    files = {"ca": str(pki / "ca.crt"), "cert": str(pki / "client.crt"), "key": str(pki / "client.key"), field: value}
+    with pytest.raises(LinkRefused, match=words) as caught:
+        await opens(config(url=f"mqtts://localhost:{broker.port}", username="gw1", **files))
+    assert caught.value.hint
+
+
+async def test_a_plain_port_under_mqtts_and_a_tls_port_under_mqtt(mosquitto, pki):
+    plain, secret = mosquitto(), mosquitto(conf=tls(pki))
+    with pytest.raises((LinkRefused, LinkDown)):
+        await opens(config(url=f"mqtts://localhost:{plain.port}", ca=str(pki / "ca.crt")))
+    with pytest.raises(LinkDown):
+        await opens(config(url=f"mqtt://localhost:{secret.port}"))
+
+
+async def test_a_wrong_password_is_told_as_such_and_a_right_one_works(mosquitto, tmp_path):
+    passwords = tmp_path / "passwd"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "gw1", "secret"], check=True, capture_output=True)
+    passwords.chmod(0o644)
+    broker = mosquitto(conf=f"allow_anonymous false\npassword_file {passwords}\n")
+    word = tmp_path / "word"
+    word.write_text("wrong\n")
+    settings = config(url=f"mqtt://127.0.0.1:{broker.port}", username="gw1", password_file=str(word), receipts=["x"])
+    async with Running(settings, outbox(1)) as run:
+        await until(lambda: run.stats.state == LinkState.REFUSED.value)
+        assert "password_file" in run.stats.last_error
+    word.write_text("secret\n")
+    async with Running(settings, outbox(1)) as run:
+        await until(lambda: run.stats.unconfirmed == 1)
