@@ -83,7 +83,7 @@ def command(
     counts = receiver.counts
     print(
         f"{database}: stored {counts.batches} batches with {counts.values} values in {counts.commits} commits, "
-        f"ignored {counts.duplicates} duplicates, kept {counts.conflicts} conflicts, refused {counts.refused.total()} messages, "
+        f"ignored {counts.duplicates} duplicates, met {counts.conflicts} conflicts, refused {counts.refused.total()} messages, "
         f"sent {counts.receipts} receipts and {counts.replays} replays",
         file=sys.stderr,
     )

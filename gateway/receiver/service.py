@@ -28,6 +28,8 @@ LINGER = 0.05
 GROUP = 100
 """Messages of one commit: with it a receipt leaves within 200 ms of the oldest batch in the group."""
 TICK = 1.0
+QUIET = 60.0
+"""Seconds between two warnings about conflicts."""
 SHARE = 0.05
 """Part of the time that may go into looking for gaps, however many there are."""
 PATIENCE = 0.5
@@ -101,6 +103,7 @@ class Receiver:
         self._stopping = False
         self._inbox = Inbox()
         self._failing = False
+        self._warned = float("-inf")
         self.counts = Counts()
 
     def stop(self) -> None:
@@ -217,8 +220,9 @@ class Receiver:
         self.counts.values += taken.values
         self.counts.duplicates += taken.duplicates
         self.counts.conflicts += taken.conflicts
-        if taken.conflicts:
-            log.warning("%d batches contradict what is stored under the same number; both are kept", taken.conflicts)
+        if taken.conflicts and time.monotonic() - self._warned > QUIET:
+            self._warned = time.monotonic()
+            log.warning("batches contradict what is stored under the same number; both are kept (%d so far)", self.counts.conflicts)
         self._receipt(group, taken)
 
     def _store_group(self, group: _Group) -> Taken:
