@@ -46,8 +46,8 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale) -> byt
         colors=("#0b6e4f",),
         transition="0s",
     )
-    known = [abs(point) for point in points if point is not None]
-    decimals = max(0, 1 - math.floor(math.log10(max([*known, 0.001]))))
+    known = [point for point in points if point is not None]
+    ticks, decimals = axis(min([*known, 0.0]), max([*known, 0.0]))
     labels = [""] * POINTS
     # Every quarter of an hour back from now; the oldest would collide with the axis.
     for index in range(POINTS - 1, 0, -_QUARTER):
@@ -62,14 +62,13 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale) -> byt
         show_legend=False,
         show_dots=False,
         show_minor_x_labels=False,
-        show_minor_y_labels=False,
         allow_interruptions=True,
         stroke_style={"width": 2},
         margin=6,
         margin_right=18,
         truncate_label=-1,
         include_x_axis=True,
-        y_labels_major_count=3,
+        y_labels=ticks,
         no_data_text=locale.gettext("Nothing has been read in the last hour."),
         show_x_labels=bool(known),
         show_y_labels=bool(known),
@@ -83,6 +82,15 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale) -> byt
     chart.add("kW", list(points))
     svg: bytes | str = chart.render()
     return svg.encode() if isinstance(svg, str) else svg
+
+
+def axis(low: float, high: float) -> tuple[list[float], int]:
+    """Round numbers that span `low` to `high` (low ≤ 0 ≤ high), and the decimals that they need."""
+    rough = max(high - low, 0.003) / 3
+    power = math.floor(math.log10(rough))
+    step = next(nice * 10.0**power for nice in (1, 2, 5, 10) if nice * 10.0**power >= rough * 0.999)
+    ticks = range(math.floor(low / step + 0.001), math.ceil(high / step - 0.001) + 1)
+    return [tick * step for tick in ticks], max(0, -math.floor(math.log10(step) + 0.001))
 
 
 @cache

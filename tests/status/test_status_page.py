@@ -12,13 +12,16 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from status_building import CALM, METERS, SNAPSHOT, Building, meter, value
+from status_building import CALM, METERS, NOW, SNAPSHOT, Building, meter, value
 
 from gateway.status.api import as_json
+from gateway.status.chart import axis, power_chart
 from gateway.status.guard import HEADERS, POLICY
+from gateway.status.language import Locale
 from gateway.status.metrics import families
 from gateway.status.page import create_page
 from gateway.status.snapshot import Beat, MeterView, Snapshot
+from gateway.status.trend import POINTS
 
 ROUTES = ("/", "/meter/main", "/meter/chiller", "/meter/water", "/system")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
@@ -344,6 +347,31 @@ async def test_the_picture_has_gaps_and_no_script():
     assert "19:25" in svg
     assert len(re.findall(r'<path d="[^"]+" class="line reactive', svg)) == 2  # two strokes around one gap
     assert "Nothing has been read in the last hour." in empty
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks", "decimals"),
+    [
+        (0.0, 94.0, [0, 50, 100], 0),
+        (0.0, 60.0, [0, 20, 40, 60], 0),
+        (-18.4, 0.0, [-20, -10, 0], 0),
+        (-7.0, 21.0, [-10, 0, 10, 20, 30], 0),
+        (0.0, 1.2, [0, 0.5, 1.0, 1.5], 1),
+        (0.0, 0.05, [0, 0.02, 0.04, 0.06], 2),
+        (0.0, 0.0, [0], 3),
+    ],
+)
+def test_the_axis_has_few_round_numbers(low, high, ticks, decimals):
+    found, digits = axis(low, high)
+    assert found == pytest.approx(ticks)
+    assert digits == decimals
+
+
+@pytest.mark.parametrize("power", [1e9, -1e9, 1e-9, 0.0, 999.9999])
+def test_every_power_can_be_drawn(power):
+    svg = power_chart([power, None] * (POINTS // 2), NOW, Locale("tr", "Europe/Istanbul", NOW))
+    assert svg.startswith(b"<svg")
+    assert len(svg) < 60_000
 
 
 async def test_answers_are_shared_while_nothing_changes():
