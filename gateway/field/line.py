@@ -24,7 +24,7 @@ Probe = tuple[int, int, int]
 """function, address, count of a read that may serve to re-synchronise."""
 
 LATE = 3.0
-"""The late-answer bound: this many times the slowest answer seen, and not less than the latency allowed for."""
+"""The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
 LATEST = 10.0
 """s; no bound is longer."""
 FORGET = 60.0
@@ -37,6 +37,11 @@ DEAF = 2
 """Timeouts in a row, with every station of the connection among them and not one byte, that mean it is half-open."""
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
+LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
+"""s that a station on a serial line (True) or behind a network has for its turn-around: at least, before it is known, at most."""
+SLACK = 5
+"""Times its slowest turn-around that a station has."""
+FADE = 0.9999
 ENOUGH = 10
 """Answers from which a station's own slowest one bounds its timeout."""
 
@@ -76,7 +81,10 @@ class Station:
     counters: Counters = field(default_factory=Counters)
     turn_around: TurnAround = field(default_factory=TurnAround)
     slowest: float = 0.0
+    """s, the longest turn-around seen; fades over ten thousand answers."""
     answers: int = 0
+    unanswered: int = 0
+    """Timeouts since the last answer: each doubles the patience, so that a meter that has become slow is found again."""
     last: float = float("-inf")
     """When the last frame to or from it ended."""
     open: dict[int, float] = field(default_factory=dict)
@@ -155,9 +163,10 @@ class Line:
         self.port.close()
         self._become("closed")
 
-    def late_bound(self, station: Station) -> float:
-        """Seconds of silence after which a late answer of this station is not expected any more."""
-        return min(max(LATE * (station.slowest or self.slowest), self._latency(station)), LATEST)
+    def late_bound(self, station: Station, count: int) -> float:
+        """Seconds of silence after which a late answer to a read of `count` is not expected any more."""
+        slowest = LATE * (station.slowest or self.slowest) + self.wire.time(count)
+        return min(max(slowest, self._latency(station)), LATEST)
 
     def timeout(self, station: Station, count: int) -> float:
         """Seconds from sending the request to giving up: the time on the wire and the station's latency."""
@@ -166,9 +175,9 @@ class Line:
     def _latency(self, station: Station) -> float:
         if self.bus.timeout is not None:
             return self.bus.timeout
-        first, floor, most = (0.5, 0.3, 1.0) if isinstance(self.bus, SerialBus) else (1.0, 0.5, 2.0)
-        own = min(max(4 * station.slowest, floor), most) if station.answers >= ENOUGH else first
-        return max(own, station.patience or 0.0)
+        floor, first, most = LATENCY[isinstance(self.bus, SerialBus)]
+        own = max(SLACK * station.slowest, floor) if station.answers >= ENOUGH else first
+        return max(min(own * 2 ** min(station.unanswered, 4), most), station.patience or 0.0)
 
     async def read(self, station: Station, function: int, address: int, count: int) -> Words:
         """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
@@ -211,6 +220,8 @@ class Line:
             if self._last is not None:
                 other, count = self._last
                 other.open.setdefault(count, loop.time())
+                if other.unanswered:  # it did answer, only late: it needs more patience than we had
+                    other.slowest = max(other.slowest, port.heard_at - port.sent_at - self.wire.time(count))
 
     async def _resync(self, station: Station) -> None:
         """Ask for a length that no open question had, until one clean reply came. Raises like `read`."""
@@ -225,7 +236,7 @@ class Line:
                 refused += 1
                 if error.code not in {2, 3} or refused > 3:  # noqa: PLR2004 - illegal address or length: another one may do
                     raise
-                self._doubt(station, count, self.late_bound(station))
+                self._doubt(station, count, self.late_bound(station, count))
                 await self._quiet(station)
             else:
                 station.open.clear()
@@ -260,17 +271,19 @@ class Line:
             for counters in (mine, total):
                 counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
             self._deaf.clear()
+            station.unanswered = 0
             station.last = port.heard_at
             raise
         except NoReply:
             mine.timeouts += 1
+            station.unanswered += 1
             total.timeouts += 1
             station.last = port.sent_at + self.wire.time(0)
             if port.heard_at != heard:
                 self._deaf.clear()
             self._deaf.append(station)
             if not port.numbered:
-                self._doubt(station, count, self.late_bound(station))
+                self._doubt(station, count, self.late_bound(station, count))
             if not isinstance(self.bus, SerialBus) and len(self._deaf) >= DEAF and len({id(each) for each in self._deaf}) == self._stations:
                 self.lost(BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again"))
             raise
@@ -291,7 +304,7 @@ class Line:
             raise
         except asyncio.CancelledError:
             if not port.numbered:
-                self._doubt(station, count, self.late_bound(station))
+                self._doubt(station, count, self.late_bound(station, count))
             raise
         took = port.heard_at - port.sent_at
         station.last = port.heard_at
@@ -299,10 +312,11 @@ class Line:
         mine.replies += 1
         self._deaf.clear()
         station.answers += 1
-        station.slowest = max(0.999 * station.slowest, took)
-        self.slowest = max(0.999 * self.slowest, took)
+        station.unanswered = 0
         station.fit.add(count, took)
         turn = max(0.0, took - self.wire.time(count))
+        station.slowest = max(FADE * station.slowest, turn)
+        self.slowest = max(FADE * self.slowest, turn)
         station.turn_around.add(turn)
         self.turn_around.add(turn)
         return words

@@ -223,7 +223,7 @@ class MeterPoll:
             rows = tuple(row for row in self.driver.rows if row.pace in paces)
             job = _Job(rows, spans_of(rows))
             rules = self._rules()
-            job.reads = plan(job.spans, rules, self.station.fit.cost)
+            job.reads = _shortest_first(plan(job.spans, rules, self.station.fit.cost))
             job.out_of_reach = tuple(unreachable(job.spans, rules))
             self._jobs[fast, slow, static] = job
         return job
@@ -233,7 +233,7 @@ class MeterPoll:
         better = plan(job.spans, self._rules(), cost)
         if worth_it(job.reads, better, cost):
             log.debug("meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads))
-            job.reads = better
+            job.reads = _shortest_first(better)
 
     def _learn_probes(self) -> None:
         """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first."""
@@ -253,6 +253,11 @@ class MeterPoll:
                     break
                 probes.setdefault(behind - begin, (first.function, begin, behind - begin))
         self.station.probes = tuple(probes[count] for count in sorted(probes))
+
+
+def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:
+    """A meter that has died is found out by its first read: the shorter it is, the less that costs the others."""
+    return tuple(sorted(reads, key=lambda read: read.count))
 
 
 def spans_of(rows: Sequence[Row]) -> tuple[Span, ...]:

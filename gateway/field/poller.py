@@ -86,6 +86,8 @@ class BusWorker:
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
+            if self._task is not None:
+                self._task.uncancel()
         finally:
             self._give_up()
             self.line.close()
@@ -141,7 +143,7 @@ class BusWorker:
             state=line.state,
             since=line.since,
             error=line.error,
-            load=self._load,
+            load=self._load_now(),
             predicted=self.predicted_load(),
             warning=self._warning(),
             turn_around=line.turn_around.mean,
@@ -264,6 +266,9 @@ class BusWorker:
             seat.schedule.again(slow=due.slow, static=due.static)
             seat.unreachable(error, ended)
             return
+        if isinstance(error, BadFrame) and not seat.lost and seat.stumble(error):
+            seat.schedule.again(slow=due.slow, static=due.static)
+            return
         if error is not None:
             if seat.lost:
                 self._share_free_at = max(self._share_free_at, ended) + (1 / SHARE - 1) * cost
@@ -282,10 +287,11 @@ class BusWorker:
 
     def _book(self, busy: float, now: float) -> None:
         """Keep the share of the last minute or so that the bus was in use."""
-        passed = max(now - self._load_at, 1e-9)
-        keep = max(0.0, 1.0 - passed / _LOAD_MEMORY)
-        self._load = min(1.0, keep * self._load + min(busy, passed) / _LOAD_MEMORY)
+        self._load = min(1.0, self._load_now() + min(busy, now - self._load_at) / _LOAD_MEMORY)
         self._load_at = now
+
+    def _load_now(self) -> float:
+        return self._load * max(0.0, 1.0 - (time.monotonic() - self._load_at) / _LOAD_MEMORY)
 
     def _give_up(self) -> None:
         for answers in self._wanted.values():

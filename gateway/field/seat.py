@@ -39,7 +39,7 @@ class Seat:
         self._since = 0.0
         self._last_good: float | None = None
         self.trouble: BusError | None = None
-        self._failures = 0
+        self._failures = self._stumbles = 0
         self._told: str | None = None
 
     def begin(self, now: float) -> None:
@@ -78,6 +78,12 @@ class Seat:
         self.trouble, self.reason = error, error.reason
         self._become("lost", now)
 
+    def stumble(self, error: BusError) -> bool:
+        """It gave only damaged frames: noise is forgiven once, then it counts as lost."""
+        self.trouble, self.reason = error, error.reason
+        self._stumbles += 1
+        return self._stumbles == 1
+
     def lose(self, error: BusError, now: float, wait: float) -> None:
         """It did not answer: leave it alone for a while. Said when it happens a second time."""
         self.trouble, self.reason = error, error.reason
@@ -94,7 +100,7 @@ class Seat:
         if self.gone:
             log.info("meter %s on bus %s is back", self.id, self.line.bus.name)
         self.lost, self._failures, self.answered = False, 0, True
-        self.trouble = None
+        self.trouble, self._stumbles = None, 0
         self._last_good = now
         self.poll.station.counters.polls += 1
         self.line.counters.polls += 1

@@ -89,6 +89,16 @@ async def test_a_little_noise_before_the_reply_does_no_harm(serial) -> None:
         assert await reading == pattern(1, 0, 10)
 
 
+async def test_an_adapter_that_hears_itself_does_no_harm(serial) -> None:
+    _, bus = serial([1])
+    async with opened(bus) as port:
+        reading = asyncio.create_task(port.read(1, 4, 0, 10, 1.0))
+        await asyncio.sleep(0)
+        port._link.data_received(port._sent[:3])
+        port._link.data_received(port._sent[3:])
+        assert await reading == pattern(1, 0, 10)
+
+
 async def test_a_second_answer_is_counted_as_stray(serial) -> None:
     line, bus = serial([1])
     line.faults.order(1, Fault("double"))

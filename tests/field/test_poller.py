@@ -375,3 +375,17 @@ async def test_a_wall_clock_that_is_set_moves_the_deadlines() -> None:
         await bench.until(
             lambda: abs((bench.worker.next_due() - before + 3.3) % 10) < 0.2 or abs((bench.worker.next_due() - before + 3.3) % 10) > 9.8
         )
+
+
+async def test_noise_is_forgiven_once_before_a_meter_is_lost() -> None:
+    port = FakePort(tables(1))
+    bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
+    port.trouble.append(BadFrame("noise"))
+    assert (await bench.worker.poll("m1")).missing == "bad_frame"
+    assert not bench.worker.seats["m1"].lost
+    assert (await bench.worker.poll("m1")).values
+    port.trouble.extend([BadFrame("noise")] * 2)
+    await bench.worker.poll("m1")
+    await bench.worker.poll("m1")
+    assert bench.worker.seats["m1"].lost
+    await bench.worker.stop()
