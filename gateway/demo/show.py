@@ -62,12 +62,12 @@ class Screen:
 
 
 def status_line(counts: Counts | None) -> str:
-    """The four numbers, in batches."""
+    """The four numbers, in batches, and the readings that are in them."""
     if counts is None:
         return "the gateway is starting …"
     return (
         f"taken {counts.taken} · delivered {counts.delivered} · missing at the platform {counts.missing} · "
-        f"waiting {counts.waiting} batches ({counts.readings} readings)"
+        f"waiting {counts.waiting} ({counts.readings} readings)"
     )
 
 
@@ -120,6 +120,7 @@ def _introduce(screen: Screen, stage: Stage) -> None:
 
 def _watch(screen: Screen, stage: Stage) -> None:
     """Show the status until somebody ends it; start again what falls over."""
+    screen.say("The line below counts batches: what all meters gave in one slot, committed together.")
     screen.say("Ctrl-C ends it. Kill the gateway meanwhile (kill -9 PID): nothing that was taken is lost.")
     screen.say("  ".join(f"{worker.name}: PID {worker.pid}" for worker in stage.workers))
     restarts = dict.fromkeys(stage.workers, 0)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from gateway.cli.client import ControlClient, control_client
+from gateway.demo.control import gateway_status
 from gateway.demo.process import SimulatorProcess
 from gateway.demo.scene import CALM, GATEWAY, UPLINK, Pace, gateway_config, simulator_spec, stamp_drivers
 from gateway.demo.worker import Worker, free_port, wait_for_port
-from gateway.errors import GatewayError
 
 _SOCKET_PATH = 100
 """Bytes that a Unix socket's path may have, with a margin (108 in Linux)."""
@@ -78,7 +77,6 @@ class Stage:
         self.gateway = Worker(
             "gateway", ["-m", "gateway", "run", str(self._config)], log / "gateway.log", {"SUBMETER_SOCKET": str(self.socket)}
         )
-        self._status: ControlClient | None = None
 
     def _socket_path(self) -> Path:
         path = self.directory / "control.sock"
@@ -123,7 +121,6 @@ class Stage:
 
     def stop(self) -> list[str]:
         """End everything, the gateway first; returns the names of those that had to be killed."""
-        self._hang_up()
         killed = [] if self.gateway.stop() else [self.gateway.name]
         self.receiver.terminate()
         self.broker.terminate()
@@ -159,18 +156,7 @@ class Stage:
 
     def status(self) -> dict[str, Any] | None:
         """What the gateway says of itself over its control socket; None while it does not answer."""
-        try:
-            if self._status is None:
-                self._status = control_client(self.socket, timeout=3)
-            return None if self._status is None else self._status.status()
-        except GatewayError:
-            self._hang_up()
-            return None
-
-    def _hang_up(self) -> None:
-        if self._status is not None:
-            self._status.close()
-            self._status = None
+        return gateway_status(self.socket)
 
     def stored(self) -> tuple[int, int]:
         """Batches at the platform, and how many are missing between the first and the last."""
