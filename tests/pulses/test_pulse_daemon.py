@@ -12,9 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
 
 from gateway.cli.client import ControlClient
 from gateway.cli.pulses import lines
+from gateway.daemon.daemon import Daemon
+from gateway.errors import JournalFull
 from gateway.host.clock import Clock
 from gateway.journal import Journal
 from gateway.wire import decode
@@ -99,6 +103,13 @@ def until(true, limit=60.0) -> None:
         time.sleep(0.02)
 
 
+async def soon(true, limit=60.0) -> None:
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+
+
 async def stored(gateway: Gateway) -> tuple[dict, list, list]:
     """What the journal carries, every reading of the water meter and every event, oldest first."""
     journal = Journal.open(gateway.directory / "state", gateway="pulses", clock=Clock("system"))
@@ -151,6 +162,39 @@ async def test_a_clean_stop_and_reloads_lose_nothing(gateway) -> None:
     carried, readings, _ = await stored(gateway)
     assert given <= carried["water"]["count"] <= gateway.given + 1
     assert readings[-1].values["pulse_count"] == carried["water"]["count"]
+
+
+async def test_a_reload_while_the_disk_is_full_keeps_what_was_counted(gateway, monkeypatch) -> None:
+    async def refuse(*_):
+        raise JournalFull("no room")
+
+    factory = MockFactory()
+    monkeypatch.setattr(Device, "pin_factory", factory)
+    daemon = Daemon(gateway.config, gateway.socket)
+    task = asyncio.create_task(daemon.run())
+
+    async def count(number: int) -> None:
+        await soon(lambda: daemon.assembly.pulses.health()[0].state == "counting")
+        for _ in range(number):
+            factory.pin(17).drive_low()
+            await asyncio.sleep(0.006)
+            factory.pin(17).drive_high()
+            await asyncio.sleep(0.006)
+
+    await soon(gateway.socket.exists)
+    await count(20)
+    commit = daemon.journal.commit
+    monkeypatch.setattr(daemon.journal, "commit", refuse)
+    await count(30)
+    await daemon.reload()
+    await count(10)
+    monkeypatch.setattr(daemon.journal, "commit", commit)
+    await asyncio.sleep(0.2)
+    daemon.end()
+    await asyncio.wait_for(task, 30)
+    carried, readings, _ = await stored(gateway)
+    assert carried["water"] == {"count": 60, "register": 50.6, "quantity": "volume"}
+    assert readings[-1].values["pulse_count"] == 60
 
 
 async def test_the_command_shows_and_sets(gateway) -> None:

@@ -64,7 +64,7 @@ def test_a_change_too_short_to_be_seen_gives_the_same_level_twice() -> None:
     assert (one.count, rejected(one)) == (0, (1, 0, 0))
     one.edge(True, 100 * MS)
     one.edge(True, 110 * MS)
-    one.edge(False, 140 * MS)
+    one.edge(False, 135 * MS)
     assert (one.count, rejected(one)) == (1, (1, 1, 0))
 
 
