@@ -32,13 +32,18 @@ _LONGEST = 256
 
 @dataclass(slots=True)
 class LineStats:
-    """What the line saw. `early` counts requests that began less than t3.5 after an answer; `shortest_gap` is in seconds."""
+    """What the line saw.
+
+    `dropped`: requests to a slave that was busy, or while another talked. `hasty`: requests that came before the slave's own minimum
+    gap was over, and were ignored. `early`: requests that began less than t3.5 after an answer; `shortest_gap` in s.
+    """
 
     requests: int = 0
     answers: int = 0
     bad_frames: int = 0
     strangers: int = 0
     dropped: int = 0
+    hasty: int = 0
     early: int = 0
     shortest_gap: float | None = None
 
@@ -88,11 +93,11 @@ class SerialLine:
 
     def _reset(self) -> None:
         self._heard = bytearray()
+        self._heard_from = 0.0  # when the first byte heard came
         self._heard_until = 0.0  # when the last byte heard has left the wire
-        self._heard_over_talk = False
         self._out: list[tuple[float, int, int]] = []  # heap of (deadline, order, byte)
         self._count = 0
-        self._said_until = 0.0  # when the last scheduled answer will have left the wire
+        self._talks: list[tuple[float, float]] = []  # from when to when an answer is on the wire, now or later
         self._said_at = 0.0  # when the last byte was really handed out
         self._owes: dict[int, float] = {}  # unit → until when it is occupied
 
@@ -197,7 +202,7 @@ class SerialLine:
         now = time.monotonic()
         if not self._heard and data:
             self.stats.requests += 1
-            self._heard_over_talk = bool(self._out)
+            self._heard_from = now
             if self._said_at:
                 gap = now - self._said_at
                 self.stats.shortest_gap = gap if self.stats.shortest_gap is None else min(self.stats.shortest_gap, gap)
@@ -208,8 +213,10 @@ class SerialLine:
 
     def _frame(self) -> None:
         """A frame has ended: let the slave it is for answer."""
-        frame, over_talk = bytes(self._heard), self._heard_over_talk
+        frame = bytes(self._heard)
         self._heard.clear()
+        self._talks = [talk for talk in self._talks if talk[1] > self._heard_from]
+        over_talk = any(start < self._heard_until for start, _ in self._talks)
         parts = rtu_parts(frame)
         if self._speed is not None and self._pty and termios.tcgetattr(self._pty[1])[4] != self._speed:
             parts = None
@@ -226,9 +233,12 @@ class SerialLine:
         if self._busy == "drop" and (over_talk or ended < self._owes.get(unit, 0.0)):
             self.stats.dropped += 1
             return
+        if slave.min_gap and self._heard_from < self._owes.get(unit, -_IDLE) + slave.min_gap:
+            self.stats.hasty += 1
+            return
         start = ended
         if self._busy == "queue":
-            start = max(start, self._owes.get(unit, 0.0), self._said_until)
+            start = max(start, *(until for _, until in self._talks), self._owes.get(unit, 0.0))
         self._answer(slave, request, start + self.turnaround, self.faults.take(unit))
 
     def _answer(self, slave: Slave, request: bytes, start: float, fault: Fault | None) -> None:
@@ -248,7 +258,7 @@ class SerialLine:
             through = min(len(data), (index // self._group + 1) * self._group)
             heapq.heappush(self._out, (start + through * self.character, self._count, byte))
         end = start + len(data) * self.character
-        self._said_until = max(self._said_until, end)
+        self._talks.append((start, end))
         return end
 
     def _say(self, now: float) -> None:

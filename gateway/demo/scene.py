@@ -63,6 +63,7 @@ def simulator_spec(directory: Path, stamps: dict[str, Stamp], *, seed: int = 1) 
             {
                 "unit": meter.address,
                 "meter": meter.id,
+                "min_gap": load_driver(meter.driver).limits.min_gap,
                 "image": {
                     "driver": meter.driver,
                     "circuit": meter.circuit,

@@ -3,7 +3,7 @@
 SPEC: {"log": "serves.jsonl", "seed": 1, "building": {"start": 1795278300, "speed": 1, "step": 1}, "lines": [LINE…], "servers": [SERVER…]}
 LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults": CHANCE, "slaves": [SLAVE…]}
 SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "downstream": {"baudrate", "turnaround"}, "faults", "slaves"}
-SLAVE: {"unit", "meter", "limit", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000} | METER}
+SLAVE: {"unit", "meter", "limit", "min_gap", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000} | METER}
 CHANCE: {"seed", "rate", "kinds": ["late", {"kind": "exception", "code": 11}], "units": [1]}
 METER: see gateway.demo.meters.
 
@@ -74,6 +74,7 @@ class Simulator:
                 stamp=Stamp(**slave["stamp"]) if slave.get("stamp") else None,
                 log=self.log,
                 limit=slave.get("limit", 125),
+                min_gap=slave.get("min_gap", 0.0),
             )
             for slave in spec["slaves"]
         ]

@@ -114,10 +114,20 @@ class Slave:
     """One meter: its unit id, its registers, its ordinal, its place in the serve log."""
 
     def __init__(
-        self, unit: int, image: Image, *, name: str = "", stamp: Stamp | None = None, log: ServeLog | None = None, limit: int = READ_LIMIT
+        self,
+        unit: int,
+        image: Image,
+        *,
+        name: str = "",
+        stamp: Stamp | None = None,
+        log: ServeLog | None = None,
+        limit: int = READ_LIMIT,
+        min_gap: float = 0.0,
     ) -> None:
+        """`limit`: the longest read it accepts. `min_gap`: s after an answer during which a serial line's slave hears nothing."""
         self.unit = unit
         self.name = name or f"unit{unit}"
+        self.min_gap = min_gap
         self.ordinal = 0
         self.serves = 0
         self._image = image

@@ -215,6 +215,42 @@ def test_a_slave_that_drops_while_busy_answers_only_the_old_question():
     assert dropped == 1
 
 
+def test_a_late_answer_of_one_slave_does_not_silence_the_others():
+    with (
+        SerialLine([Slave(1, PatternImage()), Slave(2, PatternImage(7))], baudrate=115200, turnaround=0.002) as line,
+        serial.Serial(line.port, 115200) as port,
+    ):
+        line.faults.order(1, Fault("late", seconds=0.6))
+        port.write(rtu_frame(1, read_pdu(3, 0, 1)))
+        time.sleep(0.1)
+        answer, _ = talk(port, rtu_frame(2, read_pdu(3, 0, 1)), quiet=0.8)
+        assert answer == rtu_frame(2, bytes.fromhex("03020007")) + rtu_frame(1, bytes.fromhex("03020000"))
+        assert line.stats.dropped == 0
+
+
+def test_a_request_while_another_slave_talks_is_heard_by_nobody():
+    slaves = [Slave(1, PatternImage()), Slave(2, PatternImage())]
+    with SerialLine(slaves, baudrate=9600, turnaround=0.002) as line, serial.Serial(line.port, 9600) as port:
+        port.timeout = 2
+        port.write(rtu_frame(1, read_pdu(3, 0, 100)))
+        assert len(port.read(20)) == 20
+        answer, _ = talk(port, rtu_frame(2, read_pdu(3, 0, 1)), quiet=0.4)
+        assert len(answer) == 185
+        assert line.stats.dropped == 1
+
+
+def test_a_slave_does_not_hear_what_comes_before_its_minimum_gap_is_over():
+    with SerialLine([Slave(1, PatternImage(), min_gap=0.3)], baudrate=115200) as line, serial.Serial(line.port, 115200) as port:
+        request = rtu_frame(1, read_pdu(3, 0, 1))
+        port.timeout = 0.6
+        port.write(request)
+        assert len(port.read(7)) == 7
+        port.write(request)
+        assert port.read(7) == b""
+        assert line.stats.hasty == 1
+        assert len(talk(port, request)[0]) == 7
+
+
 def test_an_adapter_that_goes_hangs_up_and_comes_back_under_its_path(tmp_path):
     path = tmp_path / "adapter"
     with SerialLine([Slave(1, PatternImage())], path=path, baudrate=115200) as line:
