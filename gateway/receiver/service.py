@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 LINGER = 0.05
 """Seconds that a commit waits for company, counted from the arrival of its first message."""
 GROUP = 100
-"""Messages of one commit: with it a receipt leaves within 200 ms of the oldest batch in the group."""
+SPELL = 0.1
+"""Messages and seconds of decoding for one commit at most: a receipt leaves within 200 ms of taking up the oldest of them."""
 TICK = 1.0
 QUIET = 60.0
 """Seconds between two warnings about conflicts."""
@@ -140,11 +141,12 @@ class Receiver:
         message = self._inbox.get(wait)
         if message is None:
             return None
-        group, taken, deadline = _Group(), 0, message.at + LINGER
+        group, taken, deadline, end = _Group(), 0, message.at + LINGER, time.monotonic() + SPELL
         while message is not None:
             self._sort(group, message)
             taken += 1
-            message = self._inbox.get(deadline - time.monotonic()) if taken < GROUP and not self._stopping else None
+            now = time.monotonic()
+            message = self._inbox.get(deadline - now) if taken < GROUP and now < end and not self._stopping else None
         return group
 
     def _sort(self, group: _Group, message: Message) -> None:
@@ -153,6 +155,8 @@ class Receiver:
             gateway, kind = intake.address(message.topic)
             if self._gateways and gateway not in self._gateways:
                 return
+            if not message.size and kind != "data":
+                return  # a retained message was cleared
             intake.check_size(gateway, message.size)
             now = _now()
             if kind == "data":

@@ -74,6 +74,7 @@ class Store:
         """Open or create. Raises JournalBusy when another receiver uses the file, JournalError when it cannot be opened."""
         self.path = path
         self._lock: IO[bytes] | None = None if readonly else _lock(path)
+        connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True, timeout=10)
             self.db = Database(connection)
@@ -85,8 +86,9 @@ class Store:
                     connection.execute(f"PRAGMA {pragma}").fetchall()
                 migrations.apply(self.db)
         except sqlite3.Error as error:
-            if self._lock:
-                self._lock.close()
+            for part in (connection, self._lock):
+                if part:
+                    part.close()
             raise JournalError(
                 f"{path}: {error}", hint="name a database of `submeter receive`, in a directory that may be written"
             ) from error

@@ -119,13 +119,18 @@ class Feeder:
         self.client.loop_stop()
 
 
+def free_port():
+    """A TCP port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Mosquitto:
     """A broker that can be stopped and started again on its port."""
 
     def __init__(self, directory, extra="", *, anonymous=True):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._conf = directory / "mosquitto.conf"
         # Started by root it would become another user, who may not read the test's directory.
         user = "user root\n" if os.geteuid() == 0 else ""
@@ -137,6 +142,10 @@ class Mosquitto:
     @property
     def url(self):
         return f"mqtt://127.0.0.1:{self.port}"
+
+    def also(self, lines):
+        """More configuration."""
+        self._conf.write_text(self._conf.read_text() + lines)
 
     def start(self):
         self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
-from receiver_feed import E1, E2, MOSQUITTO, Feeder, Mosquitto, batch, opening, until
+from receiver_feed import E1, E2, MOSQUITTO, Feeder, Mosquitto, batch, free_port, opening, until
 
 from gateway.errors import GatewayError
 from gateway.receiver import Inbox, Receiver
@@ -210,6 +210,32 @@ def test_killed_again_and_again_in_the_stream_nothing_is_lost_and_nothing_twice(
     rows = receiver.query("SELECT epoch, seq, value FROM value WHERE quantity = 'active_power' ORDER BY seq")
     assert rows == [(b.epoch, b.seq, float(b.seq)) for b in batches]
     assert report(receiver.database)["totals"]["missing"] == 0
+
+
+def test_frozen_for_a_while_it_goes_on_where_it_was(broker, receive, feeders):
+    receiver = receive(broker.url).connected()
+    feeder = feeders(broker.port)
+    feeder.deliver([opening(1)])
+    receiver.process.send_signal(signal.SIGSTOP)
+    for seq in range(2, 52):
+        feeder.send(batch(seq))
+    time.sleep(1.0)
+    assert feeder.held[E1].count == 1
+    receiver.process.send_signal(signal.SIGCONT)
+    feeder.deliver([batch(seq) for seq in range(2, 60)])
+    assert receiver.end() == 0
+    assert receiver.query("SELECT count(*) FROM batch") == [(59,)]
+
+
+def test_websockets_work_too(tmp_path, receive, feeders):
+    server, sockets = Mosquitto(tmp_path), free_port()
+    server.also(f"listener {sockets} 127.0.0.1\nprotocol websockets\n")
+    server.start()
+    try:
+        receive(f"ws://127.0.0.1:{sockets}/mqtt").connected()
+        feeders(server.port).deliver([opening(1), batch(2)])
+    finally:
+        server.stop()
 
 
 def test_an_early_sigint_ends_it_too(tmp_path, receive):

@@ -301,6 +301,15 @@ def test_descriptions_and_states_are_kept(run, tmp_path):
     assert look(tmp_path, "SELECT count(*) FROM meters") == [(1,)]
 
 
+def test_a_retained_message_that_was_cleared_is_nothing(run):
+    running = run()
+    running.link.hear(P.state, b"")
+    running.link.hear(P.meters, b"")
+    running.hear(opening(1))
+    until(running.receipts)
+    assert not running.receiver.counts.refused
+
+
 def gap(run, **options):
     """A receiver that misses seqs 3 to 6 of a gateway that has no backlog."""
     running = run(gap_age=0.2, gap_spacing=0.05, tick=0.05, **options)
