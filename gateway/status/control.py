@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -78,19 +78,34 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
 
     app = Starlette(
         routes=[
-            Route("/status", status),
-            Route("/poll/{meter}", poll, methods=["POST"]),
-            Route("/read", read, methods=["POST"]),
-            Route("/pulses", pulses),
-            Route("/pulses/{meter}", set_pulse, methods=["POST"]),
-            Route("/journal", journal),
-            Route("/journal/rows", rows),
-            Route("/reload", reload, methods=["POST"]),
+            _route("GET", "/status", status),
+            _route("POST", "/poll/{meter}", poll),
+            _route("POST", "/read", read),
+            _route("GET", "/pulses", pulses),
+            _route("POST", "/pulses/{meter}", set_pulse),
+            _route("GET", "/journal", journal),
+            _route("GET", "/journal/rows", rows),
+            _route("POST", "/reload", reload),
         ],
-        exception_handlers={GatewayError: _refused, HTTPException: _http, Exception: _failed},
+        exception_handlers={GatewayError: _refused, HTTPException: _http},
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _route(method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    async def careful(request: Request) -> Response:
+        # Left to the framework, an error of our own would be answered, raised again, and end the connection.
+        try:
+            return await endpoint(request)
+        except (GatewayError, HTTPException):
+            raise
+        except Exception:
+            log.exception("control socket: %s %s failed", request.method, request.url.path)
+            body = {"error": "the daemon met an error of its own", "hint": "see its log: journalctl -u submeter-gateway"}
+            return JSONResponse(body, 500)
+
+    return Route(path, careful, methods=[method])
 
 
 def _meter(snapshot: Snapshot, name: str) -> str:
@@ -140,8 +155,3 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     hint = "this command and the running daemon may be of different versions" if error.status_code in {404, 405} else ""
     return JSONResponse({"error": f"{request.method} {request.url.path}: {error.detail}", "hint": hint}, error.status_code, error.headers)
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    log.error("control socket: %s %s failed", request.method, request.url.path, exc_info=error)
-    return JSONResponse({"error": "the daemon met an error of its own", "hint": "see its log: journalctl -u submeter-gateway"}, 500)

@@ -63,6 +63,13 @@ class Daemon:
             raise JournalFull("the disk is full", hint="make room")
         return [{"seq": first}]
 
+    async def pulses(self):
+        return [{"meter": "water", "count": 12}]
+
+    async def set_pulse(self, meter_id, value):
+        self.asked.append(("set_pulse", meter_id, value))
+        return {"meter": meter_id, "old": 1.0, "new": value}
+
     async def reload(self):
         self.asked.append(("reload",))
         if len(self.asked) > 1:
@@ -195,6 +202,26 @@ def test_numbers_that_are_none_are_refused(running, query):
         response = http.get("http://x/journal/rows?" + query)
     assert response.status_code == 400
     assert "is not a number from" in response.json()["error"]
+
+
+def test_pulses(asking, running):
+    assert asking.pulses() == [{"meter": "water", "count": 12}]
+    assert asking.set_pulse("water", "1842.317")["new"] == 1842.317
+    assert running.daemon.asked == [("set_pulse", "water", 1842.317)]
+
+
+@pytest.mark.parametrize("value", ["", "-1", "nan", "inf", "1e400", "1,5", "0x10", "9" * 400, "١", "1_0", " 1"])
+def test_a_register_that_is_no_number_is_never_set(asking, running, value):
+    with pytest.raises(ControlError, match="is not a number"):
+        asking.set_pulse("water", value)
+    assert running.daemon.asked == []
+
+
+def test_every_request_is_documented():
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    for route in create_control(lambda: SNAPSHOT, Daemon()).routes:
+        for method in route.methods - {"HEAD"}:
+            assert f"`{method} {route.path.replace('{meter}', '<id>')}" in text, (method, route.path)
 
 
 def test_reload_tells_what_changed_and_what_is_wrong(asking):
