@@ -20,7 +20,7 @@ from gateway.journal.lock import Lock
 from gateway.journal.memory import Memory
 from gateway.journal.pace import Pace, room_days
 from gateway.journal.salvage import glance, wal_is_damaged
-from gateway.journal.schema import Synchronous, primary
+from gateway.journal.schema import PAGE, Synchronous, primary
 from gateway.journal.shelf import Groups, Shelf
 from gateway.journal.space import Space
 from gateway.journal.stats import Backlog, JournalStats, State
@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 TRIES = 6
 """Attempts to commit the same drafts before they have to wait."""
+
+SPARE = 64 * PAGE
+"""Free bytes within the file that are kept while the disk is full."""
 
 TOGETHER = 32
 """Drafts that one transaction commits at most."""
@@ -218,8 +221,9 @@ class Keeper:
         notices = [*self.notices, *([Event("not_taken", now, {"readings": untold})] if untold else [])]
         if notices:
             drafts[0] = replace(drafts[0], events=[*drafts[0].events, *notices])
-        self.used = shelf.store.used
-        room = Room.THIN if self.used > self.space.budget else Room.ENOUGH
+        self.used, spare = shelf.store.used, shelf.store.free
+        # On a full disk the file must not grow: delivered rows make way before it has to.
+        room = Room.THIN if self.used > self.space.budget else Room.DELIVERED if self.space.tight and spare < SPARE else Room.ENOUGH
         groups = shelf.write(drafts, self.gateway, self.clock.wall() - now, synced=self.clock.synced, carry=carry, now=now, room=room)
         self.notices = [event for event in self.notices if event not in notices]
         self.waiting.untold -= untold
@@ -235,12 +239,21 @@ class Keeper:
             self._doubt = (chunk, shelf.attempt, shelf.opening) if shelf.attempt else self._doubt
             self._let_go(shelf)
             return first
-        dropped = self.space.drop()
+        room = Room.THIN if self.waiting.pressed else Room.DELIVERED
+        if not shelf.can_make_room(room):
+            return False
+        self.space.tight = True
+        # The ballast is for this alone: deleting and moving the WAL need room before they give any.
+        self.space.drop()
         deleted = 0
-        with suppress(sqlite3.OperationalError):
-            deleted = shelf.make_room(Room.THIN if self.waiting.pressed else Room.DELIVERED)
+        try:
             shelf.store.checkpoint()
-        return dropped or deleted > 0
+            deleted = shelf.make_room(room)
+            shelf.store.checkpoint()
+        except sqlite3.OperationalError as refused:
+            logger.warning("no room could be made in %s: %s", self.path, refused)
+        self.space.reload()
+        return deleted > 0
 
     def _let_go(self, shelf: Shelf) -> None:
         # After a failed write or sync nothing that is in memory can be trusted: the file is opened anew.

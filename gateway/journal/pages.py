@@ -109,8 +109,11 @@ def cell(page: bytes, at: int, read: ReadPage) -> Found | None:
     return Found(row, own) if row else None
 
 
-def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found]:
-    """Every sound row of a page; when its own directory of cells is damaged, every place is tried."""
+def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found | None]:
+    """Every sound row of a page; when its own directory of cells is damaged, every place is tried.
+
+    That takes a while: a None now and then lets the caller look at the clock.
+    """
     head = 100 if number == 1 else 0
     if len(page) != PAGE or page[head] != LEAF:
         return
@@ -125,6 +128,8 @@ def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found]:
     yield from found
     for place in () if whole else range(head + 8, PAGE - _COLUMNS):
         one = cell(page, place, read)
+        if place % 256 == 0:
+            yield None
         if one and one.row.seq not in seen:
             seen.add(one.row.seq)
             yield one

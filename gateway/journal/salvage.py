@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
@@ -47,20 +47,22 @@ class Scan:
         return self._wal.sound.get(number) or self.read(number)
 
     def found(self) -> Iterator[list[Found]]:
-        """The rows, a page at a time: the WAL's committed pages first, then the file, then pages of the WAL that nothing vouches for."""
+        """The rows, a few at a time: the WAL's committed pages first, then the file, then pages of the WAL that nothing vouches for."""
         for number, page in self._wal.sound.items():
-            yield self._rows(page, number, self._newest)
+            yield from self._rows(page, number, self._newest)
         # The newest page is at the end of a file that grows.
         for number in range(self.pages, 0, -1):
-            yield self._rows(self.read(number), number, self._newest)
+            yield from self._rows(self.read(number), number, self._newest)
             self.page += 1
         loose = dict(self._wal.loose)
         for number, page in self._wal.loose:
-            yield self._rows(page, number, lambda follow: loose.get(follow) or self._newest(follow))
+            yield from self._rows(page, number, lambda follow: loose.get(follow) or self._newest(follow))
 
-    def _rows(self, page: bytes, number: int, read: Callable[[int], bytes]) -> list[Found]:
+    def _rows(self, page: bytes, number: int, read: pages.ReadPage) -> Iterator[list[Found]]:
         self.gone.update(pages.gone(page))
-        return list(pages.rows(page, number, read))
+        yield []
+        for one in pages.rows(page, number, read):
+            yield [one] if one else []
 
     def close(self) -> None:
         """Close the file."""
@@ -120,7 +122,7 @@ def wal_is_damaged(path: Path) -> bool:
     newest = max((row.seq for row in _asked(path)), default=0)
 
     def highest(pages_: Iterable[tuple[int, bytes]], read: pages.ReadPage) -> int:
-        return max((one.row.seq for number, page in pages_ for one in pages.rows(page, number, read) if one.own), default=0)
+        return max((one.row.seq for number, page in pages_ for one in pages.rows(page, number, read) if one and one.own), default=0)
 
     newest = max(newest, highest(wal.sound.items(), lambda number: wal.sound.get(number, b"")))
     return wal.loose_commits > 1 and highest(wal.loose, lambda number: loose.get(number, b"")) > newest + 1

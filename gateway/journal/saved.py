@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gateway.journal import gone
 from gateway.journal.rows import Row
@@ -38,7 +38,8 @@ class Saved:
 
     def add(self, rows: list[Row]) -> int:
         """Take rows in, within a transaction; how many were new."""
-        fresh = [row for row in rows if row.seq not in self.holds(row.sealed.epoch)]
+        once = {(row.sealed.epoch, row.seq): row for row in rows}
+        fresh = [row for (epoch, seq), row in once.items() if seq not in self.holds(epoch)]
         self._store.insert(fresh, "salvage")
         for row in fresh:
             self._held.setdefault(row.sealed.epoch, Ranges()).add(row.seq)
@@ -106,8 +107,11 @@ class Saved:
         for epoch, seq in self._store.query("SELECT epoch, seq FROM salvage ORDER BY epoch, seq"):
             self._held.setdefault(epoch.hex(), Ranges()).add(seq)
 
-    def _delivered(self, uplinks: tuple[str, ...], count: int) -> int:
-        done = 0
+    def any_delivered(self, uplinks: tuple[str, ...]) -> bool:
+        """Whether a row is there that every uplink has settled."""
+        return any(True for _ in self._by_all(uplinks))
+
+    def _by_all(self, uplinks: tuple[str, ...]) -> Iterator[tuple[str, int, int]]:
         for epoch, held in list(self._held.items()) if uplinks else ():
             for first, last in held:
                 both = Ranges([(first, last)])
@@ -115,12 +119,17 @@ class Saved:
                     for start, end in self.marks(uplink, epoch).gaps(first, last):
                         both.discard(start, end)
                 for start, end in both:
-                    upto = min(end, start + count - done - 1)
-                    self._delete(epoch, start, upto)
-                    gone.note(self._store, (epoch, start, upto, gone.DELIVERED), 0, told=True)
-                    done += upto - start + 1
-                    if done >= count:
-                        return done
+                    yield epoch, start, end
+
+    def _delivered(self, uplinks: tuple[str, ...], count: int) -> int:
+        done = 0
+        for epoch, start, end in self._by_all(uplinks):
+            upto = min(end, start + count - done - 1)
+            self._delete(epoch, start, upto)
+            gone.note(self._store, (epoch, start, upto, gone.DELIVERED), 0, told=True)
+            done += upto - start + 1
+            if done >= count:
+                break
         return done
 
     def _delete(self, epoch: str, first: int, last: int) -> None:

@@ -171,6 +171,12 @@ class Shelf:
 
     # ── making room ──
 
+    def can_make_room(self, room: Room) -> bool:
+        """Whether there is anything to delete; reads only."""
+        if room is Room.THIN:
+            return self.tally.held[0] > 1 or bool(self.saved.epochs())
+        return self.saved.any_delivered(self.settled.active) or thinning.any_delivered(self.store, self.settled, self.last)
+
     def make_room(self, room: Room) -> int:
         """Delete one lot of rows in a transaction of its own; how many went."""
         with self.undo(), self.store.transaction():

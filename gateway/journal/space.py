@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import resource
+import sys
 from contextlib import suppress
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
-
 LARGEST, SMALLEST = 8 << 20, 1 << 20
 """Bytes of ballast: room for the WAL to grow by some thousand pages, so that rows can be deleted and the WAL be moved."""
+
+
+def _largest_file() -> int:
+    """What this process may let a file grow to (RLIMIT_FSIZE), with room for the pages on their way out of the WAL."""
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return sys.maxsize if most == resource.RLIM_INFINITY else max(most // 2, most - 2 * SMALLEST)
 
 
 class Space:
@@ -22,6 +27,8 @@ class Space:
         self.limit = limit
         self.budget = limit
         self.free = 0
+        self.tight = False
+        """The disk was full a moment ago."""
 
     @property
     def ballast(self) -> int:
@@ -34,13 +41,12 @@ class Space:
         The budget is the smaller of the configured one and half of what was free without us; what we hold is never called
         too much because another program fills the disk, and a disk that is full is no reason to thin: it may be mended.
         """
-        try:
-            found = os.statvfs(self._directory)
-        except OSError:
+        if not self._measure():
             return
-        self.free = found.f_bavail * found.f_frsize
+        limit = min(self.limit, _largest_file())
+        self.tight = self.tight and self.free < 4 * self.ballast
         if self.free > self.ballast:
-            self.budget = min(self.limit, max(own, (own + self.free) // 2))
+            self.budget = min(limit, max(own, (own + self.free) // 2))
 
     def held(self) -> int:
         """Bytes of ballast on board."""
@@ -53,13 +59,18 @@ class Space:
         """Take ballast on board if there is ample room; whether it is on board now."""
         if self.held() == self.ballast:
             return True
-        if self.free < 4 * self.ballast:
-            return False
+        return self._measure() and self.free > 4 * self.ballast and self._allocate(self.ballast)
+
+    def reload(self) -> None:
+        """Take back as much ballast as a full disk still has room for, before somebody else does."""
+        any(self._allocate(self.ballast >> halved) for halved in range(4))
+
+    def _allocate(self, size: int) -> bool:
         try:
             handle = os.open(self._ballast, os.O_RDWR | os.O_CREAT, 0o640)
             try:
-                os.posix_fallocate(handle, 0, self.ballast)
-                os.truncate(handle, self.ballast)
+                os.posix_fallocate(handle, 0, size)
+                os.truncate(handle, size)
             finally:
                 os.close(handle)
         except OSError:
@@ -67,11 +78,15 @@ class Space:
             return False
         return True
 
-    def drop(self) -> bool:
-        """Throw the ballast overboard; whether that made room."""
-        had = self.held()
+    def drop(self) -> None:
+        """Throw the ballast overboard."""
         with suppress(OSError):
             self._ballast.unlink(missing_ok=True)
-        if had:
-            logger.warning("the disk of %s is full: %d bytes of ballast were given up to make room", self._directory, had)
-        return had > 0
+
+    def _measure(self) -> bool:
+        try:
+            found = os.statvfs(self._directory)
+        except OSError:
+            return False
+        self.free = found.f_bavail * found.f_frsize
+        return True

@@ -90,9 +90,14 @@ class Store:
         return int(self.query("PRAGMA page_count")[0][0]) * PAGE
 
     @property
+    def free(self) -> int:
+        """Bytes of the file that hold nothing: they are used before it grows."""
+        return int(self.query("PRAGMA freelist_count")[0][0]) * PAGE
+
+    @property
     def used(self) -> int:
         """Bytes of the file that hold something."""
-        return self.size - int(self.query("PRAGMA freelist_count")[0][0]) * PAGE
+        return self.size - self.free
 
     def checkpoint(self, mode: Literal["PASSIVE", "TRUNCATE"] = "PASSIVE") -> None:
         """Copy the WAL into the file. Raises sqlite3.OperationalError when the disk refuses."""

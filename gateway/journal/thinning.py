@@ -56,6 +56,11 @@ def drop(store: Store, settled: Settled, behind: int, newest: int, most: int, *,
     return Lot(len(victims))
 
 
+def any_delivered(store: Store, settled: Settled, newest: int) -> bool:
+    """Whether a row is there that every uplink has settled."""
+    return bool(_delivered(store, settled, newest, 1))
+
+
 def _delivered(store: Store, settled: Settled, newest: int, most: int) -> list[Victim]:
     # The newest row stays whatever happens: it is the high-water mark of the numbers.
     found: list[Victim] = []

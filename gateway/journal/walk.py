@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
+from gateway.errors import JournalDamaged
 from gateway.journal.store import Store, Table
 
 CHUNK = 16
@@ -39,6 +41,8 @@ class Walk:
                 self._at = 1 << 62
                 self._table = "salvage" if self._table == "batch" else None
                 continue
-            lowest = records[-1][0]
-            self._store.select(f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}", (lowest, self._at - 1), self._table)
-            self._at = lowest
+            keys = [self._at, *(record[0] for record in records)]
+            if any(after >= before for before, after in pairwise(keys)):
+                raise JournalDamaged(f"{self._store.path}: the rows near {keys[-1]} are out of order", hint="the file is moved aside and salvaged")
+            self._store.select(f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}", (keys[-1], self._at - 1), self._table)
+            self._at = keys[-1]

@@ -1,0 +1,185 @@
+"""The disk refuses: full, failing, read-only. Injected at each write and sync of the shipped journal; nothing taken may be missing or double."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from journal_data import Building
+from journal_tools import WRITER, contents, needs_root, needs_strace, write
+
+from gateway.errors import JournalFull
+from gateway.journal import Journal
+from gateway.model import Ranges
+
+TRACED = "openat,pwrite64,fdatasync,fsync,ftruncate"
+CASES = [
+    f"{call}:error={error}:when={when}"
+    for call, errors, whens in (
+        ("pwrite64", ("ENOSPC", "EIO", "EROFS"), ("20..24", "41..90+3", "90..140")),
+        ("fdatasync", ("EIO", "ENOSPC"), ("8..9", "12..60+7", "30..60")),
+    )
+    for error in errors
+    for when in whens
+]
+
+
+@needs_strace
+@pytest.mark.parametrize("injected", CASES)
+async def test_nothing_taken_is_missing_and_nothing_is_there_twice(injected, tmp_path):
+    trace = tmp_path / "trace"
+    prefix = ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={TRACED}", "-e", f"inject={injected}"]
+    (tmp_path / "j").mkdir()
+    run = write(tmp_path / "j", prefix=prefix, count=60, wait=20)
+    hits = trace.read_text().count("INJECTED")
+    assert hits > 0, "nothing was injected: the test would prove nothing"
+    assert run.end["dropped"] == 0
+    held, _, stats = await contents(tmp_path / "j")
+    assert not run.twice
+    assert {key: held.get(key) for key in run.taken} == run.taken
+    # Each draft exactly once: taken at once, or late, or still waiting at the end.
+    assert len(run.taken) + run.end["waiting"] // 2 == 60
+    assert len(held) == len(run.taken) or run.end["waiting"]
+    assert stats.state == "ok"
+    assert stats.damaged == ()
+
+
+@needs_root
+async def test_on_a_full_disk_readings_wait_until_room_appears_or_delivered_rows_make_it(tmp_path, clock):
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    image = tmp_path / "image"
+    image.write_bytes(b"")
+    os.truncate(image, 16 << 20)
+    subprocess.run(["mkfs.ext4", "-qF", str(image)], check=True)
+    if subprocess.run(["mount", "-o", "loop,noatime", str(image), str(mount)], check=False, capture_output=True).returncode:
+        pytest.skip("this kernel has no loop devices")
+    try:
+        await full_disk(mount, clock)
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+async def full_disk(mount, clock):
+    journal = Journal.open(mount, gateway="g-1", clock=clock, uplinks=["city"], budget=64_000_000)
+    building = Building(10)
+    late = []
+    journal.on_late = late.extend
+    taken = {}
+
+    async def commit():
+        clock.now += 10_000
+        for sealed in await journal.commit(building.draft(clock.now)):
+            taken[sealed.epoch, sealed.seq] = sealed
+
+    try:
+        for _ in range(50):
+            await commit()
+        async with asyncio.timeout(30):
+            while not (mount / "journal.ballast").exists():
+                await asyncio.sleep(0.1)
+        filler = mount / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(bytes(1 << 16))
+        refused = 0
+        for _ in range(3000):
+            try:
+                await commit()
+            except JournalFull as error:
+                assert "is full" in error.message
+                refused += 1
+                if refused == 30:
+                    break
+        assert (mount / "journal.ballast").exists(), "the ballast is kept for the rescue"
+        stats = journal.stats()
+        assert (stats.state, stats.waiting, stats.not_taken) == ("full", 300, 300)
+        assert stats.seq == len(taken) >= 50
+        assert "make room" in stats.error
+
+        filler.unlink()
+        async with asyncio.timeout(30):
+            while journal.stats().waiting:
+                await asyncio.sleep(0.1)
+        await commit()
+        taken |= {(s.epoch, s.seq): s for s in late}
+        stats = journal.stats()
+        assert (stats.state, stats.error, stats.not_taken, len(late)) == ("ok", "", 0, 30)
+        assert sorted(seq for _, seq in taken) == list(range(1, stats.seq + 1))
+        async with asyncio.timeout(60):
+            while not (mount / "journal.ballast").exists():
+                await asyncio.sleep(0.1)
+        # The same again, and while readings wait the receipts come: delivered rows make way, and nothing waits any more.
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            while True:
+                file.write(bytes(1 << 16))
+        with pytest.raises(JournalFull):
+            for _ in range(1000):
+                await commit()
+        await journal.settle("city", journal.epoch, Ranges([(1, journal.newest[1])]))
+        async with asyncio.timeout(30):
+            while journal.stats().waiting:
+                await asyncio.sleep(0.1)
+        taken |= {(s.epoch, s.seq): s for s in late}
+        for _ in range(1200):
+            await commit()
+            await journal.settle("city", journal.epoch, Ranges([(1, journal.newest[1])]))
+        assert journal.stats().state == "ok"
+        filler.unlink()
+    finally:
+        await journal.close()
+    held, gone, stats = await contents(mount)
+    assert set(held) | set(gone) == set(taken)
+    assert not set(held) & set(gone)
+    assert set(gone.values()) == {"delivered"}
+    assert all(taken[key].body.hex() == body for key, body in held.items())
+
+
+async def test_a_limit_of_the_file_size_is_a_budget(tmp_path):
+    limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)); os.execv(sys.argv[1], sys.argv[1:])"
+    run = write(tmp_path, prefix=[sys.executable, "-c", limit], count=1500, meters=10, settle=20)
+    held, gone, stats = await contents(tmp_path)
+    assert {key: body for key, body in run.taken.items() if key in held} == held
+    assert run.end["state"] == "ok", run.end
+    assert run.end["waiting"] == run.end["dropped"] == 0
+    assert len(run.taken) == 1500
+    assert set(held) | set(gone) == set(run.taken)
+    assert set(gone.values()) == {"delivered"}
+
+
+async def test_memory_for_waiting_readings_is_bounded_and_what_is_let_go_is_counted_and_told(tmp_path, clock, opened, monkeypatch):
+    monkeypatch.setattr("gateway.journal.waiting.MOST_BYTES", 40_000)
+    journal = opened()
+    journal._keeper.waiting._most = 40_000
+    keeper = journal._keeper
+    # The directory turns into something that cannot be written: the file is closed and its place taken.
+    building = Building(10)
+    await journal.commit(building.draft(clock.now))
+    shelf = keeper.shelf
+    shelf.store.conn.execute("PRAGMA query_only = ON")
+    monkeypatch.setattr(keeper, "_open", lambda: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    for _ in range(60):
+        clock.now += 10_000
+        with pytest.raises(JournalFull, match="Read-only|readonly"):
+            await journal.commit(building.draft(clock.now))
+    stats = journal.stats()
+    assert stats.state == "failing"
+    assert stats.waiting > 50
+    assert stats.dropped > 0
+    assert stats.not_taken == 600
+    assert keeper.waiting.packed <= 40_000
+    monkeypatch.undo()
+    keeper.waiting._most = 40_000
+    async with asyncio.timeout(30):
+        while journal.stats().waiting:
+            await asyncio.sleep(0.05)
+    after = journal.stats()
+    assert (after.state, after.dropped) == ("ok", stats.dropped)
+    assert after.taken == 10 + 600 - stats.dropped
+
+
+def test_the_writer_can_be_run_by_hand(tmp_path):
+    run = write(tmp_path, count=3)
+    assert len(run.taken) == 3
+    assert WRITER[0] == sys.executable
