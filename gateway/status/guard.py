@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
@@ -30,6 +31,8 @@ MAX_HEADERS = 16 * 1024
 """Bytes of path and headers together."""
 MAX_QUERY = 2048
 """Bytes after the question mark."""
+TELL_EVERY = 60.0
+"""s between two log entries about errors of our own."""
 
 
 class Guard:
@@ -37,6 +40,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._told = -TELL_EVERY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -61,11 +65,18 @@ class Guard:
             return
         try:
             await self._app(scope, receive, guarded)
-        except Exception:
+        except Exception as error:
+            self._tell(scope, error)
             if begun:
                 raise
-            log.exception("the page cannot answer %s %r", scope["method"], scope["path"])
             await JSONResponse({"error": "the gateway met an error of its own", "hint": "its log says more"}, 500)(scope, receive, guarded)
+
+    def _tell(self, scope: Scope, error: Exception) -> None:
+        # A page that fails is asked again every second: once a minute is enough to know.
+        now = time.monotonic()
+        if now - self._told >= TELL_EVERY:
+            self._told = now
+            log.error("the page cannot answer %s %r", scope["method"], scope["path"], exc_info=error)
 
 
 def _refusal(scope: Scope) -> Response | None:

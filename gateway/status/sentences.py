@@ -148,6 +148,8 @@ def _lines(now: Snapshot, f: Locale) -> Iterator[Notice]:
     _ = f.gettext
     for view in now.buses:
         members = [meter for meter in now.meters if meter.bus == view.name and meter.state != "disabled"]
+        if view.state == "down" and not view.error:
+            continue  # being opened for the first time
         if view.state == "down":
             action = _("Check the adapter or converter and its cable at the gateway.")
             yield Notice(

@@ -30,6 +30,7 @@ MAX_HEADER = 16 * 1024
 KEEP_ALIVE = 5
 """s that a connection may rest between two requests."""
 MAX_CONNECTIONS = 96
+"""All visitors together: the daemon's descriptors are for buses, journal and broker."""
 MAX_PER_ADDRESS = 24
 """One visitor, however hostile, leaves room for the others."""
 REQUEST_DEADLINE = 10.0
@@ -49,6 +50,9 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)

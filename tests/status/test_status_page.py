@@ -248,6 +248,13 @@ async def test_an_error_of_our_own_shows_nothing_of_itself(caplog):
     assert "secret detail" in caplog.text
 
 
+async def test_an_error_that_lasts_does_not_fill_the_log(caplog):
+    async with client(Broken()) as http:
+        for _ in range(20):
+            assert (await http.get("/")).status_code == 500
+    assert len([record for record in caplog.records if record.name == "gateway.status.guard"]) == 1
+
+
 async def test_states_that_happen_once_a_year_still_make_a_page():
     odd = (
         MeterView("a", "A", "starting", "line1", 1, "x"),

@@ -98,6 +98,11 @@ def test_a_dead_line_is_one_notice_not_one_per_meter():
     assert not any("Soğutma" in text for text in told)
 
 
+def test_a_line_that_is_just_being_opened_is_no_news():
+    opening = replace(CALM, buses=(replace(BUSES[0], state="down", error=""),))
+    assert texts(opening) == []
+
+
 def test_all_meters_of_a_line_lost_points_at_the_line():
     lost = tuple(replace(m, state="lost", missing="timeout") if m.bus == "line1" else m for m in METERS)
     told = texts(replace(SNAPSHOT, meters=lost))

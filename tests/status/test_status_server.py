@@ -171,6 +171,21 @@ async def test_one_address_cannot_take_every_connection():
                 await asyncio.sleep(0.05)
 
 
+async def test_all_addresses_together_cannot_take_every_descriptor(monkeypatch):
+    monkeypatch.setattr(server_module, "MAX_PER_ADDRESS", 1000)
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 10)
+    async with served() as port:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""  # at once, not by a deadline
+        for _, other in (*held, (reader, writer)):
+            other.close()
+        async with asyncio.timeout(20):
+            while not await healthy(port):  # noqa: ASYNC110 - seen from outside
+                await asyncio.sleep(0.05)
+
+
 async def test_an_idle_connection_is_closed_and_a_busy_one_kept(monkeypatch):
     monkeypatch.setattr(server_module, "KEEP_ALIVE", 1)
     async with served() as port:
