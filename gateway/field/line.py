@@ -84,7 +84,7 @@ class Station:
     """s, the longest turn-around seen; fades over ten thousand answers."""
     answers: int = 0
     unanswered: int = 0
-    """Timeouts since the last answer: each doubles the patience, so that a meter that has become slow is found again."""
+    """Timeouts since the last answer: then it gets twice the time, lest one that has become slow stays lost."""
     last: float = float("-inf")
     """When the last frame to or from it ended."""
     open: dict[int, float] = field(default_factory=dict)
@@ -166,18 +166,18 @@ class Line:
     def late_bound(self, station: Station, count: int) -> float:
         """Seconds of silence after which a late answer to a read of `count` is not expected any more."""
         slowest = LATE * (station.slowest or self.slowest) + self.wire.time(count)
-        return min(max(slowest, self._latency(station)), LATEST)
+        return min(max(slowest, self._latency(station, 0)), LATEST)
 
     def timeout(self, station: Station, count: int) -> float:
         """Seconds from sending the request to giving up: the time on the wire and the station's latency."""
-        return self.wire.time(count) + 2 * self.wire.gap + self._latency(station)
+        return self.wire.time(count) + 2 * self.wire.gap + self._latency(station, station.unanswered)
 
-    def _latency(self, station: Station) -> float:
+    def _latency(self, station: Station, unanswered: int) -> float:
         if self.bus.timeout is not None:
             return self.bus.timeout
         floor, first, most = LATENCY[isinstance(self.bus, SerialBus)]
         own = max(SLACK * station.slowest, floor) if station.answers >= ENOUGH else first
-        return max(min(own * 2 ** min(station.unanswered, 4), most), station.patience or 0.0)
+        return max(min(2 * own if unanswered else own, most), station.patience or 0.0)
 
     async def read(self, station: Station, function: int, address: int, count: int) -> Words:
         """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
