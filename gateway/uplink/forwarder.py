@@ -101,6 +101,7 @@ class Forwarder:
     async def run(self) -> None:
         """Serve until `stop`. Never ends because of a broker, a message or the journal."""
         self._started = True
+        self._ended.clear()
         watch = asyncio.create_task(self._watch())
         try:
             await self._books.learn(self._hold)
@@ -319,6 +320,11 @@ class Forwarder:
             state = State(online=True, epoch=epoch or None, seq=seq, backlog=waiting, version=__version__)
             self._say(self._topics.state, state.to_bytes(), retain=True)
             self._report.said(epoch, seq, waiting, now)
+
+    def _state(self, *, online: bool) -> bytes:
+        epoch, seq = self._outbox.newest
+        newest = {"epoch": epoch, "seq": seq} if epoch else {}
+        return State.model_validate({"online": online, **newest, "backlog": self._waiting, "version": __version__}).to_bytes()
 
     @property
     def _waiting(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -111,7 +112,24 @@ def encode(batch: Batch) -> bytes:
         "t0": batch.t0, "uptime": batch.uptime, "clock": batch.clock,
     }  # fmt: skip
     message.update(_body(batch))
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        return _json(message)
+    except ValueError:
+        # A decoder that let NaN through must not cost the whole slot: JSON has no such number, so the value is absent.
+        return _json(_finite(message))
+
+
+def _json(message: object) -> bytes:
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace")  # a lone surrogate from a meter's name is no reason to lose a batch
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _body(batch: Batch) -> dict[str, Any]:
@@ -137,7 +155,9 @@ def _body(batch: Batch) -> dict[str, Any]:
             for i in batch.intervals
         ]
     if batch.events:
-        body["events"] = [{"dt": e.uptime - batch.uptime, "kind": e.kind, **e.fields} for e in batch.events]
+        body["events"] = [
+            {"dt": e.uptime - batch.uptime, "kind": e.kind, **{k: v for k, v in e.fields.items() if k not in {"dt", "kind"}}} for e in batch.events
+        ]
     return body
 
 
@@ -202,6 +222,7 @@ def decode(body: bytes) -> Batch:
 
 
 def _readings(message: BatchMessage) -> Iterator[Reading]:
+    suspects = {meter: frozenset(names) for meter, names in message.suspect.items()}
     for table in message.tables:
         rows = len(table.meter)
         if len(table.dt) != rows or any(len(column) != rows for column in table.values.values()):
@@ -215,7 +236,7 @@ def _readings(message: BatchMessage) -> Iterator[Reading]:
                 for name, value in values.items()
                 if value is None
             }
-            suspect = tuple(name for name in message.suspect.get(meter, ()) if name in values)
+            suspect = tuple(sorted(suspects[meter].intersection(values))) if meter in suspects else ()
             yield Reading(meter, message.uptime + table.dt[row], {n: v for n, v in values.items() if v is not None}, absent, "", suspect)
     for meter, reason in message.absent.items():
         if isinstance(reason, str):
@@ -254,7 +275,7 @@ def with_header(
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
         msg = "the message is not a JSON object"
         raise WireError(msg) from error
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _json(message)
 
 
 def digest(plain: bytes) -> str:

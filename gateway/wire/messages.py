@@ -58,7 +58,10 @@ class Replay(_Small):
 
 
 class Reply(_Small):
-    """P/reply: what became of a command. `gone` explains seqs that cannot be sent: [first, last, reason]."""
+    """P/reply: what became of a command. `gone` explains seqs that cannot be sent: [first, last, reason].
+
+    `sent` counts the batches that were handed to the broker again. With `ok` false nothing was done and `error` says why.
+    """
 
     model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
     id: Annotated[str, Field(max_length=64)]
@@ -97,9 +100,13 @@ def parse(model: type[Message], payload: bytes) -> Message:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schemas of every message, by file name: docs/wire/ is made from them."""
-    from gateway.wire.batch import BatchMessage  # noqa: PLC0415 - only the docs need it here
+    # Only the docs need these here.
+    from gateway.wire.batch import BatchMessage  # noqa: PLC0415
+    from gateway.wire.meters import MetersMessage  # noqa: PLC0415
 
-    models: dict[str, type[BaseModel]] = {"batch": BatchMessage, "receipt": Receipt, "replay": Replay, "reply": Reply, "state": State}
+    models: dict[str, type[BaseModel]] = {
+        "batch": BatchMessage, "meters": MetersMessage, "receipt": Receipt, "replay": Replay, "reply": Reply, "state": State,
+    }  # fmt: skip
     return {
         name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)}
         for name, model in models.items()

@@ -61,7 +61,9 @@ async def opens(settings, clock=None):
 @pytest.mark.parametrize(("host", "protocol"), [("localhost", "5.0"), ("127.0.0.1", "3.1.1")])
 async def test_with_the_right_authority_and_name(mosquitto, pki, host, protocol):
     broker = mosquitto(conf=tls(pki))
-    async with Running(config(url=f"mqtts://{host}:{broker.port}", ca=str(pki / "ca.crt"), protocol=protocol, receipts=["x"]), outbox(50)) as run:
+    async with Running(
+        config(url=f"mqtts://{host}:{broker.port}", ca=str(pki / "ca.crt"), protocol=protocol, receipts=["x"]), outbox(50)
+    ) as run:
         await until(lambda: run.stats.unconfirmed == 50)
         assert run.stats.protocol == protocol
 

@@ -1,0 +1,285 @@
+"""Batch ⇄ bytes: nothing is lost on the way, and whatever else comes is refused as a WireError."""
+
+import json
+import math
+import random
+import time
+import zlib
+
+import pytest
+from gateway.errors import WireError
+from gateway.model import QUANTITIES, Draft, Event, Interval, Reading
+from gateway.wire import MAX_MESSAGE, MAX_PLAIN, Batch, compress, decode, decompress, digest, encode, peek_gateway, split, with_header
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NAMES = st.sampled_from(sorted(QUANTITIES))
+REASONS = st.sampled_from(["timeout", "bad_frame", "exception_2", "not_available", "implausible"])
+METERS = st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)
+MS = st.integers(0, 2**50)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+EPOCH = "b7f2c6d05a91e3f4"
+
+
+@st.composite
+def readings(draw, meter):
+    uptime = draw(MS)
+    if draw(st.booleans()):
+        return Reading(meter, uptime, missing=draw(REASONS))
+    names = draw(st.lists(NAMES, unique=True, min_size=1, max_size=8))
+    cut = draw(st.integers(0, len(names)))
+    values = {name: draw(FLOATS) for name in names[:cut]}
+    absent = {name: draw(REASONS) for name in names[cut:]}
+    suspect = tuple(sorted(draw(st.sets(st.sampled_from(names)))))
+    return Reading(meter, uptime, values, absent, "", suspect)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | FLOATS | st.text(max_size=20),
+    lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(max_size=10), child, max_size=3), max_leaves=8,
+)  # fmt: skip
+EVENTS = st.builds(
+    Event,
+    st.text(min_size=1, max_size=20),
+    MS,
+    st.dictionaries(st.text(max_size=10).filter(lambda k: k not in {"dt", "kind"}), JSON, max_size=3),
+)
+
+
+@st.composite
+def batches(draw):
+    meters = draw(st.lists(METERS, unique=True, max_size=5))
+    batch = Batch(
+        draw(METERS), EPOCH, draw(st.integers(1, 2**53 - 1)), draw(MS), draw(MS), draw(st.sampled_from(["synced", "anchored", "unsynced"]))
+    )
+    batch.readings = [draw(readings(meter)) for meter in meters]
+    batch.events = draw(st.lists(EVENTS, max_size=3))
+    batch.intervals = [
+        Interval(meter, draw(MS), 900, 1, "measured", {"active_energy_import": draw(st.integers(-(2**60), 2**60))}) for meter in meters
+    ]
+    return batch
+
+
+def comparable(batch):
+    """A meter that gave nothing has no time of its own on the wire; order within a batch is the tables'."""
+    rows = [(r.meter, None if r.missing else r.uptime, r.values, r.absent, r.missing, r.suspect) for r in batch.readings]
+    return (
+        batch.gateway, batch.epoch, batch.seq, batch.t0, batch.uptime, batch.clock, sorted(rows, key=lambda row: row[0]),
+        [(e.kind, e.uptime, e.fields) for e in batch.events], batch.intervals,
+    )  # fmt: skip
+
+
+@given(batches())
+def test_what_is_encoded_is_decoded_again_plain_and_compressed(batch):
+    plain = encode(batch)
+    assert comparable(decode(plain)) == comparable(batch)
+    assert comparable(decode(compress(plain))) == comparable(batch)
+    assert decompress(compress(plain)) == decompress(plain) == plain
+    assert peek_gateway(plain) == peek_gateway(compress(plain)) == batch.gateway
+
+
+@given(batches())
+def test_encoding_is_deterministic_and_names_each_value_once(batch):
+    plain = encode(batch)
+    assert plain == encode(batch)
+    message = json.loads(plain)
+    assert message["schema"] == "submeter/1"
+    assert sum(len(table["meter"]) for table in message["tables"]) == sum(not r.missing for r in batch.readings)
+
+
+@given(batches(), st.randoms(use_true_random=False))
+@settings(max_examples=200)
+def test_damage_is_a_wire_error_and_nothing_else(batch, rng):
+    body = bytearray(compress(encode(batch)) if rng.random() < 0.5 else encode(batch))
+    for _ in range(rng.randint(1, 4)):
+        kind = rng.randint(0, 3)
+        at = rng.randrange(len(body)) if body else 0
+        if kind == 0 and body:
+            body[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del body[at:]
+        elif kind == 2:
+            body[at:at] = rng.randbytes(rng.randint(1, 9))
+        elif body:
+            del body[at]
+    try:
+        decode(bytes(body))
+    except WireError:
+        pass
+    for function in (decompress, digest, peek_gateway):
+        try:
+            function(bytes(body))
+        except WireError:
+            pass
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(body):
+    for prefix in (b"", b"{", b"\x78", b"\x78\x9c"):
+        with pytest.raises(WireError):
+            decode(prefix + body)
+
+
+@given(JSON)
+def test_any_json(value):
+    message = {"schema": "submeter/1", "gateway": "g", "epoch": EPOCH, "seq": 1, "t0": 0, "uptime": 0, "clock": "synced"}
+    for part in ("tables", "absent", "suspect", "intervals", "events", "seq", "t0", "clock", "gateway", "epoch"):
+        try:
+            decode(json.dumps({**message, part: value}).encode())
+        except WireError:
+            pass
+
+
+def header(**changes):
+    return {"schema": "submeter/1", "gateway": "g", "epoch": EPOCH, "seq": 1, "t0": 0, "uptime": 0, "clock": "synced", **changes}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"null", b"[]", b"{}", b"\xff\xfe", b'{"schema":"submeter/2"}', b"{" * 100_000, b'{"a":' * 100_000,
+        json.dumps(header(seq=0)).encode(), json.dumps(header(seq=2**53)).encode(), json.dumps(header(seq=1.5)).encode(),
+        json.dumps(header(seq="1")).encode(), json.dumps(header(seq=True)).encode(), json.dumps(header(t0=-1)).encode(),
+        json.dumps(header(epoch="B7F2C6D05A91E3F4")).encode(), json.dumps(header(gateway="../etc")).encode(), json.dumps(header(clock="right")).encode(),
+        json.dumps(header(tables=[{"meter": ["a"], "dt": [0, 1], "values": {}}])).encode(),
+        json.dumps(header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": [1, 2]}}])).encode(),
+        json.dumps(header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": ["1"]}}])).encode(),
+        json.dumps(header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": [math.nan]}}])).encode(),
+        json.dumps(header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": [math.inf]}}])).encode(),
+        json.dumps(header(tables=[{"meter": ["a"], "dt": [1e3], "values": {"x": [1]}}])).encode(),
+        b"{" + b" " * MAX_MESSAGE + b"}", zlib.compress(b"{" + b" " * MAX_MESSAGE + b"}"), zlib.compress(b"{}") + b"x", zlib.compress(b"{}")[:-3],
+        zlib.compress(b"\x00" * 50_000_000),
+    ],
+)  # fmt: skip
+def test_what_is_no_batch_is_refused_in_words(body):
+    with pytest.raises(WireError) as caught:
+        decode(body)
+    assert caught.value.message
+
+
+def test_a_bomb_costs_no_more_than_a_message():
+    began = time.process_time()
+    with pytest.raises(WireError, match="larger"):
+        decode(zlib.compress(b"{" + b" " * 100_000_000))
+    many = 15_000
+    body = header(
+        tables=[{"meter": ["a"] * many, "dt": [0] * many, "values": {"x": [1] * many}}], suspect={"a": [f"n{i}" for i in range(many)]}
+    )
+    assert len(decode(json.dumps(body, separators=(",", ":")).encode()).readings) == many
+    assert time.process_time() - began < 5
+
+
+def test_unknown_fields_quantities_and_events_are_ignored_or_kept_as_they_are():
+    plain = encode(Batch("g", EPOCH, 1, 5, 5, "synced", [Reading("a", 5, {"active_power": 1.0})]))
+    message = json.loads(plain)
+    message["new_part"] = {"x": [1]}
+    message["tables"][0]["colour"] = "blue"
+    message["tables"][0]["values"]["quantity_of_next_year"] = [3.5]
+    message["events"] = [{"dt": -3, "kind": "event_of_next_year", "size": 7}]
+    batch = decode(json.dumps(message).encode())
+    assert batch.readings[0].values == {"active_power": 1.0, "quantity_of_next_year": 3.5}
+    assert batch.events == [Event("event_of_next_year", 2, {"size": 7})]
+
+
+def test_a_value_without_a_reason_is_absent_all_the_same():
+    body = header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": [None]}}])
+    assert decode(json.dumps(body).encode()).readings[0].absent == {"x": "not_available"}
+
+
+def test_no_number_of_a_faulty_decoder_costs_the_slot():
+    batch = Batch(
+        "g",
+        EPOCH,
+        1,
+        0,
+        0,
+        "synced",
+        [Reading("a", 0, {"active_power": math.nan, "frequency": 50.0}), Reading("b", 0, {"frequency": math.inf})],
+    )
+    back = decode(encode(batch))
+    assert back.readings[0].values == {"frequency": 50.0}
+    assert back.readings[1].absent == {"frequency": "not_available"}
+
+
+def test_a_lone_surrogate_costs_no_batch():
+    batch = decode(encode(Batch("g", EPOCH, 1, 0, 0, "synced", events=[Event("meter", 0, {"name": "caf\udce9"})])))
+    assert batch.events[0].fields == {"name": "caf?"}
+
+
+def test_an_event_cannot_rename_itself():
+    batch = decode(encode(Batch("g", EPOCH, 1, 0, 100, "synced", events=[Event("thinned", 100, {"kind": "x", "dt": 9, "from": 1})])))
+    assert batch.events == [Event("thinned", 100, {"from": 1})]
+
+
+@given(batches(), MS, st.sampled_from(["synced", "anchored", "unsynced"]))
+def test_a_repaired_clock_is_the_same_batch_and_a_changed_value_is_not(batch, t0, clock):
+    plain = encode(batch)
+    repaired = with_header(plain, t0=t0, clock=clock)
+    assert digest(repaired) == digest(plain)
+    assert (decode(repaired).t0, decode(repaired).clock) == (t0, clock)
+    assert comparable(decode(repaired))[6:] == comparable(batch)[6:]
+    renamed = with_header(plain, gateway="another-one", epoch="0" * 16)
+    assert (decode(renamed).gateway, decode(renamed).epoch) == ("another-one", "0" * 16)
+    assert digest(renamed) != digest(plain)
+    message = json.loads(plain)
+    message["seq"] = message["seq"] % 1000 + 1001
+    assert digest(json.dumps(message).encode()) != digest(plain) or message["seq"] == batch.seq
+
+
+def test_the_order_and_the_spelling_of_json_do_not_change_the_digest():
+    plain = encode(
+        Batch(
+            "g",
+            EPOCH,
+            1,
+            0,
+            0,
+            "synced",
+            [Reading("ölçü".replace("ö", "o").replace("l", "l").replace("ç", "c").replace("ü", "u"), 0, {"frequency": 50.0})],
+        )
+    )
+    message = json.loads(plain)
+    assert digest(json.dumps(dict(reversed(message.items())), indent=3).encode()) == digest(plain)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{", b"\xff", b"[" * 100_000, b'{"a":NaN}'])
+def test_what_is_no_object_has_no_digest_and_no_header(body):
+    with pytest.raises(WireError):
+        digest(body)
+    if body != b'{"a":NaN}':
+        with pytest.raises(WireError):
+            with_header(body, gateway="x")
+
+
+@given(st.lists(METERS, min_size=1, max_size=40, unique=True), st.integers(1, 6), st.integers(0, 400))
+@settings(max_examples=30, deadline=None)
+def test_a_long_slot_is_split_into_whole_batches_with_nothing_lost(meters, polls, events):
+    rng = random.Random(3)
+    names = sorted(QUANTITIES)[:60]
+    draft = Draft([Reading(m, 10 * n, {name: rng.random() for name in names}) for n in range(polls) for m in meters])
+    draft.events = [Event("meter", n, {"text": "x" * 100}) for n in range(events)]
+    parts = split(draft, Batch("g", EPOCH, 7, 0, 0, "synced"))
+    assert all(len(part) <= MAX_PLAIN for part in parts)
+    back = [decode(part) for part in parts]
+    assert [b.seq for b in back] == list(range(7, 7 + len(parts)))
+    assert sorted((r.meter, r.uptime) for b in back for r in b.readings) == sorted((r.meter, r.uptime) for r in draft.readings)
+    assert sum(len(b.events) for b in back) == events
+
+
+def test_the_size_on_the_wire_holds_for_ten_and_sixty_meters():
+    rng = random.Random(20)
+    fast = [name for name, q in QUANTITIES.items() if q.kind == "gauge"][:26] + [
+        name for name, q in QUANTITIES.items() if q.kind == "counter"
+    ][:8]
+    for meters, bar in ((10, 4.6), (60, 3.4)):
+        readings_ = [
+            Reading(
+                f"m{m:02}",
+                1000 + m * 90,
+                {name: round(rng.gauss(230, 3) if name.startswith("volt") else rng.gauss(12, 4), 1 + n % 2) for n, name in enumerate(fast)},
+            )
+            for m in range(meters)
+        ]
+        parts = split(Draft(readings_), Batch("izm-konak-017", EPOCH, 41822, 1795278300000, 81234567, "synced"))
+        size = sum(len(compress(part)) for part in parts) / (meters * len(fast))
+        assert size <= bar, f"{size:.2f} bytes a value with {meters} meters"
