@@ -15,6 +15,8 @@ from gateway.demo.slave import exception
 _REPLIES = ("dead", "late", "truncated", "foreign", "wrong_function", "wrong_count", "exception", "double")
 SERIAL_KINDS = (*_REPLIES, "corrupt", "noise")
 TCP_KINDS = (*_REPLIES, "reset", "half_open", "wrong_transaction")
+CONVERTER_KINDS = (*SERIAL_KINDS, "reset", "half_open")
+"""RTU over TCP."""
 _EXCEPTION = 2  # bytes of an exception PDU
 UNSERVED = frozenset({"dead", "exception", "reset", "half_open"})
 """Faults after which no value leaves the meter."""
@@ -50,13 +52,26 @@ class Faults:
     _orders: dict[int, deque[Fault]] = field(default_factory=dict)
     _standing: dict[int, Fault] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _possible: tuple[str, ...] = ()
     rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)  # noqa: S311 - repeatable trouble, not secrets
 
+    def restrict(self, kinds: tuple[str, ...]) -> None:
+        """Only these can happen on this bus. Raises ValueError for what chance was given beyond."""
+        self._possible = kinds
+        for fault in self.kinds:
+            self._check(fault)
+
+    def _check(self, fault: Fault) -> None:
+        if self._possible and fault.kind not in self._possible:
+            msg = f"{fault.kind!r} cannot happen on this bus: choose one of {', '.join(sorted(self._possible))}"
+            raise ValueError(msg)
+
     def order(self, unit: int, fault: Fault, times: int | None = 1) -> None:
-        """Fault the next `times` replies of a unit; None: every reply until `clear`."""
+        """Fault the next `times` replies of a unit; None: every reply until `clear`. Raises ValueError for what cannot happen here."""
+        self._check(fault)
         with self._lock:
             if times is None:
                 self._standing[unit] = fault

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from gateway.demo.faults import UNSERVED, Fault, Faults, faulted_frames, faulted_pdu
+from gateway.demo.faults import SERIAL_KINDS, UNSERVED, Fault, Faults, faulted_frames, faulted_pdu
 from gateway.demo.frames import character_time, rtu_parts, silence
 from gateway.demo.slave import Slave
 
@@ -75,6 +75,7 @@ class SerialLine:
         self.name = name
         self.slaves = {slave.unit: slave for slave in slaves}
         self.faults = faults or Faults()
+        self.faults.restrict(SERIAL_KINDS)
         self.stats = LineStats()
         self.turnaround = turnaround
         self.character = character_time(baudrate, parity, stopbits)

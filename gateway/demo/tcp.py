@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from gateway.demo.faults import UNSERVED, Fault, Faults, faulted_frames, faulted_pdu
+from gateway.demo.faults import CONVERTER_KINDS, TCP_KINDS, UNSERVED, Fault, Faults, faulted_frames, faulted_pdu
 from gateway.demo.frames import character_time, rtu_parts, silence, tcp_frame
 from gateway.demo.slave import Slave
 
@@ -63,6 +63,7 @@ class TcpServer:
         self.name = name
         self.slaves = {slave.unit: slave for slave in slaves}
         self.faults = faults or Faults()
+        self.faults.restrict(TCP_KINDS if mode == "tcp" else CONVERTER_KINDS)
         self.stats = ServerStats()
         self.mode = mode
         self.latency = latency

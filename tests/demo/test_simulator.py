@@ -430,6 +430,10 @@ async def test_a_simulator_in_its_own_process_takes_orders(tmp_path):
         assert not (tmp_path / "tty1").exists()
         simulator.order("plug", bus="line1")
         assert simulator.order("stats")["stats"]["line1"]["requests"] == 1
+        with pytest.raises(RuntimeError, match="'corrupt' cannot happen on this bus"):
+            simulator.fault("plant", 3, "corrupt")
+        with pytest.raises(RuntimeError, match="'reset' cannot happen on this bus"):
+            simulator.fault("line1", 1, "reset")
         with pytest.raises(RuntimeError, match="nonsense"):
             simulator.order("nonsense")
         with pytest.raises(RuntimeError, match="nowhere"):
