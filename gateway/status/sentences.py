@@ -179,8 +179,7 @@ def _meters(now: Snapshot, f: Locale) -> Iterator[Notice]:
         if meter.state == "lost" and meter.bus not in down:
             action = _("Check that the meter has power and that its data cable is firm. The others go on being read.")
             yield Notice("bad", f"{meter.label}: {words.meter_state(meter)}.", action, link)
-        elif meter.state == "partial":
-            absent = sum(view.value is None or bool(view.absent) for view in meter.values)
+        elif meter.state == "partial" and (absent := sum(view.value is None or bool(view.absent) for view in meter.values)):
             text = ngettext("%(meter)s: %(n)s of its values is missing.", "%(meter)s: %(n)s of its values are missing.", absent)
             yield Notice("warn", text % {"meter": meter.label, "n": f.whole(absent)}, "", link)
         elif meter.state == "answering" and (main := headline(meter) or counter(meter)) is not None and main.quality == "stale":
