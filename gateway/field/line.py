@@ -42,6 +42,8 @@ LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
 SLACK = 5
 """Times its slowest turn-around that a station has."""
 FADE = 0.9999
+THIN = 64
+"""Answers that are all fitted; later every eighth will do."""
 ENOUGH = 10
 """Answers from which a station's own slowest one bounds its timeout."""
 
@@ -234,10 +236,13 @@ class Line:
                 await self._exchange(station, function, address, count)
             except Refused as error:
                 refused += 1
-                if error.code not in {2, 3} or refused > 3:  # noqa: PLR2004 - illegal address or length: another one may do
+                if error.code not in {2, 3}:
                     raise
+                # The meter does not like this length. A late answer may have been a refusal too, but not twice after silence.
                 self._doubt(station, count, self.late_bound(station, count))
                 await self._quiet(station)
+                if refused > 1:
+                    station.open.clear()
             else:
                 station.open.clear()
 
@@ -313,7 +318,8 @@ class Line:
         self._deaf.clear()
         station.answers += 1
         station.unanswered = 0
-        station.fit.add(count, took)
+        if station.answers < THIN or station.answers % 8 == 0:
+            station.fit.add(count, took)
         turn = max(0.0, took - self.wire.time(count))
         station.slowest = max(FADE * station.slowest, turn)
         self.slowest = max(FADE * self.slowest, turn)

@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 import pytest
 from conftest import NAMES, driver, meter
 
+from gateway.catalogue import load_text
 from gateway.config.schema import SerialBus, TcpBus
-from gateway.errors import BadFrame, BusDown, GatewayError, NoReply
+from gateway.errors import BadFrame, BusDown, GatewayError, NoReply, Refused
 from gateway.field.fake_modbus import FakePort
 from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
@@ -388,4 +389,58 @@ async def test_noise_is_forgiven_once_before_a_meter_is_lost() -> None:
     await bench.worker.poll("m1")
     await bench.worker.poll("m1")
     assert bench.worker.seats["m1"].lost
+    await bench.worker.stop()
+
+
+VARIANTS = """
+maker: T
+model: T
+verified: simulator
+source: tests
+reads: {function: 4}
+variants:
+  - name: new
+    when: {address: 100, values: [7]}
+    registers: |
+      10 u16 active_power kW fast
+registers: |
+  20 u16 active_power kW fast
+"""
+
+
+async def test_a_driver_with_variants_looks_at_the_meter_first_and_again_when_it_was_lost() -> None:
+    words = {100: 7, 10: 110, 20: 120}
+    port = FakePort({1: words})
+    bench = Bench(TCP, [MeterTask(meter(1), load_text(VARIANTS, "test-variants"))], port)
+    assert (await bench.worker.poll("m1")).values == {"active_power": 110}
+    words[100] = 8
+    assert (await bench.worker.poll("m1")).values == {"active_power": 110}
+    port.silent.add(1)
+    for _ in range(3):
+        assert (await bench.worker.poll("m1")).missing == "timeout"
+    port.silent.clear()
+    assert (await bench.worker.poll("m1")).values == {"active_power": 120}
+    await bench.worker.stop()
+
+
+async def test_a_meter_that_refuses_every_other_length_is_believed_after_two_silences() -> None:
+    def picky(unit: int, function: int, address: int, count: int) -> None:
+        if count != 2:
+            raise Refused("only whole values", 2)
+
+    port = FakePort(tables(1), numbered=False)
+    read = port.read
+
+    async def watch(unit, function, address, count, allowed):
+        picky(unit, function, address, count)
+        return await read(unit, function, address, count, allowed)
+
+    port.read = watch
+    task = MeterTask(meter(1), driver("0 u32 active_energy_import kWh fast decimals=0"))
+    bench = Bench(SERIAL, [task], port)
+    assert (await bench.worker.poll("m1")).values
+    port.trouble.append(NoReply("silent"))
+    assert (await bench.worker.poll("m1")).missing == "timeout"
+    assert (await bench.worker.poll("m1")).values
+    assert bench.worker.health().counters.resyncs == 2
     await bench.worker.stop()
