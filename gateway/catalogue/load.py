@@ -21,7 +21,7 @@ from gateway.errors import DriverError, Problem
 
 _PACKAGED = Path(__file__).parent / "drivers"
 _CHECKOUT = Path(__file__).parents[2] / "drivers"
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _BLOCK = re.compile(r"^( *)(?:- )?( *)registers: \|[ \t]*(?:#.*)?\n((?:(?:\1 +\S.*|[ \t]*)(?:\n|$))*)", re.MULTILINE)
 
 

@@ -108,3 +108,13 @@ def _turned(rows: list[Row]) -> list[Row]:
     """Rows of a maker that counts export as positive power."""
     turned = {row.name: replace(row, factor=-row.factor) if row.name.startswith(_DIRECTED) else row for row in rows}
     return [replace(row, sign_of=turned[row.sign_of.name]) if row.sign_of else row for row in turned.values()]
+
+
+def offered(driver: Driver) -> list[Row]:
+    """Every row that a device may turn out to have, of all models, at the address 0. For lists. Raises DriverError."""
+    assert driver.discovery is not None
+    names: dict[str, Row] = {}
+    for ids, _, _ in driver.discovery.models:
+        for row in _rows(driver, driver.discovery, Model(ids[0], 0, END)):
+            names.setdefault(row.name, row)
+    return list(names.values())

@@ -1,0 +1,165 @@
+"""Drivers on paper: the list of known meters for the documentation, and the skeleton of a new table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from gateway.catalogue.driver import Driver, SerialDefaults
+from gateway.catalogue.load import load_file, shipped
+from gateway.catalogue.sunspec import offered
+from gateway.model import ATTRIBUTES, QUANTITIES
+
+_GROUPS = (
+    ("U", ("voltage_",)),
+    ("I", ("current",)),
+    ("P", ("active_power",)),
+    ("Q", ("reactive_power",)),
+    ("S", ("apparent_power",)),
+    ("PF", ("power_factor", "displacement_factor")),
+    ("f", ("frequency",)),
+    ("kWh import", ("active_energy_import",)),
+    ("kWh export", ("active_energy_export",)),
+    ("kWh total", ("active_energy_total",)),
+    ("kvarh", ("reactive_energy",)),
+    ("THD", ("thd_",)),
+    ("DC", ("dc_",)),
+    ("heat", ("temperature", "heat", "volume")),
+)
+
+SKELETON = """\
+# A driver is a table: copy the register list of the meter's manual, one line per register.
+# Check it:   submeter drivers check {name}.yaml
+# Try it:     submeter drivers try {name}.yaml --bus /dev/ttyUSB0 --address 1
+# Use it:     put it into /etc/submeter/drivers/ and write driver: {name} at the meter.
+# Every word of the language: docs/add-a-meter.md
+
+maker: Maker
+model: Model
+verified: datasheet            # datasheet | simulator | hardware (your name, 2026-01-31)
+source: "title, number and version of the paper that the addresses come from"
+notes:
+  - "What the next person must know; what was left out, and why."
+serial: {{baudrate: 9600, parity: N, stopbits: 1, address: 1}}   # factory setting; leave out what you do not know
+reads: {{function: 3, max_registers: 60}}   # function 3 holding, 4 input registers; order: little when the low word comes first
+
+registers: |
+  # address: 0-based, as it goes over the wire (manual 30001 or 40001 is 0). raw: unit of the register, with its step: 0.1V, W, 10Wh.
+  # address  type     quantity                raw    class  more
+  0x0000     float32  voltage_{{l1n,l2n,l3n}}   V      fast   decimals=1
+  0x0006     float32  current_{{l1,l2,l3}}      A      fast   decimals=3
+  0x0034     float32  active_power            W      fast   decimals=0
+  0x0046     float32  frequency               Hz     fast   decimals=2
+  0x0048     float32  active_energy_import    kWh    slow   decimals=2
+"""
+
+
+def skeleton(name: str) -> str:
+    """A commented table to start from; it passes the check as it is."""
+    return SKELETON.format(name=name)
+
+
+def library(directory: Path | None = None) -> list[Driver]:
+    """The shipped drivers, and a technician's own in their place or beside them, by name. Raises DriverError."""
+    paths = {path.stem: path for path in shipped()}
+    if directory is not None and directory.is_dir():
+        paths |= {path.stem: path for path in directory.glob("*.yaml")}
+    return [load_file(paths[name]) for name in sorted(paths)]
+
+
+def quantities(driver: Driver) -> tuple[str, ...]:
+    """What a driver can give, also when the meter decides: every variant's and every model's quantities."""
+    names = dict.fromkeys(driver.quantities)
+    for variant in driver.variants:
+        names |= dict.fromkeys(row.name for row in variant.rows if not row.attribute)
+    if driver.discovery:
+        names |= dict.fromkeys(row.name for row in offered(driver) if not row.attribute)
+    return tuple(names)
+
+
+def port(defaults: SerialDefaults, tcp: int | None) -> str:
+    """The factory setting of a meter's port, as people write it."""
+    parts = []
+    if defaults.baudrate or defaults.parity or defaults.stopbits:
+        frame = f"8{defaults.parity or '?'}{defaults.stopbits or '?'}" if defaults.parity or defaults.stopbits else ""
+        parts.append(f"{defaults.baudrate or '?'} {frame}".strip())
+    if defaults.address:
+        parts.append(f"address {defaults.address}")
+    if tcp:
+        parts.append(f"TCP {tcp}")
+    return ", ".join(parts) or "not known"
+
+
+def summary(driver: Driver) -> str:
+    """The groups of quantities that a driver gives."""
+    names = quantities(driver)
+    found = []
+    for label, starts in _GROUPS:
+        mine = [name for name in names if name.startswith(starts) and "demand" not in name]
+        if mine:
+            phases = any(name.endswith(("_l1", "_l1n", "_l2")) for name in mine) and any(
+                name.endswith(("_l2", "_l2n", "_l23")) for name in mine
+            )
+            quadrants = any(name.endswith("_q1") for name in mine)
+            tariffs = max((name[-1] for name in mine if name[-3:-1] == "_t"), default="")
+            marks = [mark for mark, there in (("phases", phases), ("Q1–Q4", quadrants), (f"T1–T{tariffs}", bool(tariffs))) if there]
+            found.append(label + (f" ({', '.join(marks)})" if marks else ""))
+    if any("demand" in name for name in names):
+        found.append("demand")
+    return ", ".join(found)
+
+
+def markdown(drivers: Iterable[Driver]) -> str:
+    """docs/meters.md."""
+    drivers = list(drivers)
+    own = [driver for driver in drivers if not _same_map(driver, drivers)]
+    lines = [
+        "# Known meters",
+        "",
+        "<!-- Made by `submeter drivers list --markdown`; a test keeps it current. Change the tables in drivers/, not this page. -->",
+        "",
+        f"{len(drivers)} drivers, {len(own)} of them with a register map of their own.",
+        "Your meter is not here? [Add it in ten minutes](add-a-meter.md).",
+        "",
+        "**Proof** says how far a table was proven. `datasheet`: its addresses come from the maker's paper, and independent register",
+        "images of that paper read to the right values through the whole gateway. `simulator`: the same, but the addresses come from",
+        "other working programs, not from the maker. `hardware` names who read a real meter, and when. Nothing is called proven on",
+        "hardware that nobody has touched: compare with the display when you commission the first of a kind (`submeter drivers try`).",
+        "",
+        "Powers and energies count import as positive. The sign of a power factor is that of the active power. Two reactive counters",
+        "are import and export; quadrants are given only where the meter has four.",
+        "",
+    ]
+    maker = ""
+    for driver in sorted(drivers, key=lambda driver: (driver.maker.casefold(), driver.name)):
+        if driver.maker != maker:
+            maker = driver.maker
+            lines += [f"## {maker}", "", "| driver | models | gives | factory port | proof | source |", "|---|---|---|---|---|---|"]
+            lines += [_line(other, drivers) for other in sorted(drivers, key=lambda other: other.name) if other.maker == maker]
+            lines += [""]
+    return "\n".join(lines)
+
+
+def _line(driver: Driver, drivers: list[Driver]) -> str:
+    models = driver.model + (f"; also {', '.join(driver.covers)}" if driver.covers else "")
+    same = _same_map(driver, drivers)
+    gives = f"as `{same}`" if same else summary(driver)
+    return f"| `{driver.name}` | {models} | {gives} | {port(driver.serial, driver.tcp_port)} | {driver.verified} | {driver.source} |"
+
+
+def _same_map(driver: Driver, drivers: list[Driver]) -> str:
+    """The driver whose map this one shares whole; empty when its map is its own."""
+    if not driver.like or driver.discovery:
+        return driver.like
+    mine = {(row.name, row.spans, row.factor) for row in driver.rows if not row.attribute}
+    base = next((other for other in drivers if other.name == driver.like), None)
+    theirs = {(row.name, row.spans, row.factor) for row in base.rows if not row.attribute} if base else set()
+    return driver.like if mine <= theirs and len(mine) == len(theirs) else ""
+
+
+def vocabulary() -> str:
+    """The words of the vocabulary as a table, patterns together."""
+    lines = ["| quantity | unit | OBIS | English | Türkçe |", "|---|---|---|---|---|"]
+    lines += [f"| `{word.name}` | {word.unit} | {word.obis} | {word.en} | {word.tr} |" for word in QUANTITIES.values()]
+    lines += ["", "Facts about a meter (class `static`): " + ", ".join(f"`{name}`" for name in ATTRIBUTES) + "."]
+    return "\n".join(lines)

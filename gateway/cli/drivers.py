@@ -1,0 +1,261 @@
+"""submeter drivers: the meters that are known, and help with one that is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.catalogue import Driver, Row, load_driver, load_file
+from gateway.catalogue.paper import library, markdown, port, quantities, skeleton, summary, vocabulary
+from gateway.errors import DriverError, GatewayError
+from gateway.model import ATTRIBUTES, QUANTITIES
+
+if TYPE_CHECKING:
+    from gateway.commissioning.trial import Trial
+    from gateway.config.schema import SerialBus, TcpBus
+
+OWN = Path("/etc/submeter/drivers")
+
+
+@click.group(name="drivers", help="The meters that are known, and help with one that is not.")
+def command() -> None:
+    """Group of the driver commands."""
+
+
+@command.command(name="list", help="Every known meter, one line each; WORDS narrow the list down.")
+@click.argument("words", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print everything about each driver as JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print the page docs/meters.md.")
+@click.option("--vocabulary", "as_vocabulary", is_flag=True, help="Print the words that a table may use.")
+@click.option("--directory", type=click.Path(path_type=Path), default=OWN, show_default=True, help="Where your own tables are.")
+def list_command(words: tuple[str, ...], as_json: bool, as_markdown: bool, as_vocabulary: bool, directory: Path) -> None:
+    """Print the library."""
+    if as_vocabulary:
+        print(vocabulary())
+        return
+    if as_markdown:
+        print(markdown(library()), end="")
+        return
+    drivers = [driver for driver in library(directory) if _matches(driver, words)]
+    if as_json:
+        print(json.dumps([describe(driver) for driver in drivers], indent=1, ensure_ascii=False))
+        return
+    if not drivers:
+        raise GatewayError(
+            f"no driver knows {' '.join(words)!r}", hint="see `submeter drivers list`, or start a table: `submeter drivers new`"
+        )
+    width = max(len(driver.name) for driver in drivers)
+    for driver in drivers:
+        print(f"{driver.name:<{width}}  {driver.maker} {driver.model}")
+    print(f"\n{len(drivers)} drivers. `submeter drivers show NAME` tells more.")
+
+
+def _matches(driver: Driver, words: tuple[str, ...]) -> bool:
+    text = " ".join((driver.name, driver.maker, driver.model, *driver.covers)).casefold()
+    return all(word.casefold() in text for word in words)
+
+
+def describe(driver: Driver) -> dict[str, Any]:
+    """A driver as JSON."""
+    limits = driver.limits
+    return {
+        "name": driver.name,
+        "maker": driver.maker,
+        "model": driver.model,
+        "covers": list(driver.covers),
+        "verified": driver.verified,
+        "source": driver.source,
+        "notes": list(driver.notes),
+        "serial": dataclasses.asdict(driver.serial),
+        "tcp_port": driver.tcp_port,
+        "reads": {"function": limits.function, "max_registers": limits.max_registers, "min_gap": limits.min_gap, "timeout": limits.timeout},
+        "variants": [variant.name for variant in driver.variants],
+        "discovered": driver.discovery is not None,
+        "quantities": list(quantities(driver)),
+        "attributes": [row.name for row in driver.rows if row.attribute],
+        "path": driver.path,
+    }
+
+
+@command.command(name="show", help="Everything about one driver: what it reads and where, and what its table leaves out.")
+@click.argument("model")
+@click.option("--directory", type=click.Path(path_type=Path), default=OWN, show_default=True, help="Where your own tables are.")
+def show_command(model: str, directory: Path) -> None:
+    """Print one driver."""
+    driver = find(model, directory)
+    print(f"{driver.name}: {driver.maker} {driver.model}")
+    if driver.covers:
+        print(f"also      {', '.join(driver.covers)}")
+    print(f"gives     {summary(driver)}")
+    print(f"port      {port(driver.serial, driver.tcp_port)}")
+    print(f"reads     function {driver.limits.function}, at most {driver.limits.max_registers} registers")
+    print(f"proof     {driver.verified}")
+    print(f"source    {driver.source}")
+    for note in driver.notes:
+        print(f"note      {note}")
+    for variant in driver.variants:
+        print(f"variant   {variant.name}, when register {variant.when.address} says so")
+    if driver.discovery:
+        print(f"found by  walking the SunSpec models {', '.join(str(model_id) for model_id in driver.discovery.take)}")
+    print()
+    for row in driver.rows:
+        print(f"  {place(row):<14} {row.type:<8} {row.name:<28} {unit(row):<6} {row.pace}")
+    print(f"\n{driver.path}")
+
+
+def place(row: Row) -> str:
+    """Where a row stands: function and address, or that it is a sum."""
+    return f"{row.function}: {row.address} (0x{row.address:04X})" if row.words else "sum"
+
+
+def unit(row: Row) -> str:
+    """The unit of a reading; what an attribute is called has none."""
+    return QUANTITIES[row.name].unit if row.name in QUANTITIES else ""
+
+
+def find(model: str, directory: Path) -> Driver:
+    """The driver of a file, or of a name. Raises DriverError."""
+    path = Path(model)
+    return load_file(path) if path.suffix in {".yaml", ".yml"} or path.is_file() else load_driver(model, directory)
+
+
+@command.command(name="check", help="Check tables and print every problem as file:line: what is wrong → what to write.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+def check_command(files: tuple[Path, ...]) -> None:
+    """Print the problems of each file, or a line that says what it gives."""
+    problems = 0
+    for file in files:
+        try:
+            driver = load_file(file)
+        except DriverError as error:
+            for problem in error.problems:
+                print(problem)
+            problems += len(error.problems)
+        else:
+            print(f"{file}: good. {driver.maker} {driver.model}: {len(driver.rows)} rows. It gives {summary(driver) or 'no readings'}.")
+    if problems:
+        print(f"\n{problems} problem{'s' * (problems != 1)}", file=sys.stderr)
+        sys.exit(1)
+    print("A good table may still read nonsense: try it on the meter with `submeter drivers try FILE --bus … --address …`.")
+
+
+@command.command(name="new", help="A commented table to start from: printed, or written to NAME.yaml (maker-model).")
+@click.argument("name", required=False)
+def new_command(name: str | None) -> None:
+    """Print or write the skeleton."""
+    if name is None:
+        print(skeleton("maker-model"), end="")
+        return
+    path = Path(f"{name.removesuffix('.yaml')}.yaml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(skeleton(path.stem))
+    except FileExistsError:
+        raise GatewayError(f"{path} is there already", hint="choose another name, or move it away") from None
+    except OSError as error:
+        raise GatewayError(f"{path} cannot be written: {error.strerror}", hint="change to a directory that is yours") from error
+    print(f"{path}: fill it in, then `submeter drivers check {path}`.")
+
+
+@command.command(
+    name="try", help="Read a meter live with a table and judge every value by physics; find what is wrong when it does not fit."
+)
+@click.argument("file")
+@click.option("--bus", "bus", required=True, help="A serial port (/dev/ttyUSB0), or host or host:port of a Modbus TCP device.")
+@click.option("--address", required=True, type=click.IntRange(0, 255), help="The meter's address (unit).")
+@click.option("--baudrate", type=int, help="Of a serial port; else the table's, else 9600.")
+@click.option("--parity", type=click.Choice(["N", "E", "O"]), help="Of a serial port; else the table's, else N.")
+@click.option("--stopbits", type=click.Choice(["1", "2"]), help="Of a serial port; else the table's, else 1.")
+@click.option("--rtu", is_flag=True, help="The host is a serial converter that passes RTU frames over TCP.")
+@click.option(
+    "--seconds", type=click.FloatRange(0, 3600), default=10.0, show_default=True, help="Time between two polls, to see the counters rise."
+)
+@click.option("--directory", type=click.Path(path_type=Path), default=OWN, show_default=True, help="Where your own tables are.")
+def try_command(file: str, bus: str, address: int, seconds: float, directory: Path, **wire: Any) -> None:  # noqa: ANN401 - click's options
+    """Print values, findings and proposals; exit 1 when the table does not fit."""
+    import asyncio  # noqa: PLC0415 - only `try` talks to a meter
+
+    from gateway.commissioning.trial import trial  # noqa: PLC0415 - pymodbus, which the other commands need not load
+
+    logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
+    driver = find(file, directory)
+    result = asyncio.run(trial(driver, bus_of(bus, driver, **wire), address, seconds=seconds))
+    print_trial(result)
+    if not result.good:
+        sys.exit(1)
+
+
+def bus_of(text: str, driver: Driver, *, baudrate: int | None, parity: str | None, stopbits: str | None, rtu: bool) -> SerialBus | TcpBus:
+    """The bus that the options mean. Raises GatewayError."""
+    from pydantic import ValidationError  # noqa: PLC0415 - beside the schema
+
+    from gateway.config.schema import SerialBus, TcpBus  # noqa: PLC0415 - only `try` opens a bus
+
+    speed = baudrate or driver.serial.baudrate or 9600
+    try:
+        if rtu or "/" not in text:
+            host, _, number = text.partition(":")
+            kind = "rtu-over-tcp" if rtu else "tcp"
+            return TcpBus.model_validate({"name": "bus", "type": kind, "host": host, "port": int(number or 502), "baudrate": speed})
+        frame = {"parity": parity or driver.serial.parity or "N", "stopbits": int(stopbits or driver.serial.stopbits or 1)}
+        return SerialBus.model_validate({"name": "bus", "type": "serial", "port": text, "baudrate": speed, **frame})
+    except (ValueError, ValidationError) as error:
+        raise GatewayError(
+            f"{text!r} is not a bus", hint="write a port like /dev/ttyUSB0, or a host like 192.0.2.10 or 192.0.2.10:502"
+        ) from error
+
+
+def print_trial(result: Trial) -> None:
+    """Values with what speaks for and against each, the verdict, and what would fit better."""
+    driver, reading = result.driver, result.reading
+    print(f"{driver.name}: {driver.maker} {driver.model}" + (f" ({driver.variant})" if driver.variant else ""))
+    if reading.missing:
+        print(f"  nothing was read: {result.trouble or reading.missing}")
+    for name, text in result.attributes.items():
+        print(f"  {ATTRIBUTES[name].en}: {text}")
+    told = {name: finding for finding in result.findings for name in finding.names[:1]}
+    for name, value in reading.values.items():
+        finding = told.get(name)
+        mark = {True: "fits", False: "NO", None: ""}[finding.good if finding else None]
+        print(f"  {name:<28} {value:>14,.10g} {QUANTITIES[name].unit:<5} {mark}")
+    for name, reason in reading.absent.items():
+        print(f"  {name:<28} {'–':>14} {'':<5} {reason}")
+    print()
+    for finding in result.findings:
+        if finding.good is not True:
+            print(f"  {'does not fit' if finding.good is False else 'open'}: {finding.names[0]}: {finding.text}")
+    fitting = sum(finding.good is True for finding in result.findings)
+    against = sum(finding.good is False for finding in result.findings)
+    if result.good:
+        print(
+            f"\nThe table fits: {fitting} checks speak for it, none against. Compare one value of each kind with the display all the same."
+        )
+        return
+    print(
+        f"\nThe table does not fit: {fitting} checks speak for it, {against} against."
+        if fitting or against
+        else "\nNothing could be judged."
+    )
+    for number, proposal in enumerate(result.proposals, 1):
+        print(f"\nProposal {number}: {proposal.change}")
+        for factor, names in _by_factor(proposal.steps).items():
+            print(f"  and a step of {factor:g} in the raw column of {', '.join(names)}")
+        for finding in proposal.findings:
+            if finding.good is not None:
+                print(f"  {'fits' if finding.good else 'does not fit'}: {finding.names[0]}: {finding.text}")
+    if not result.proposals:
+        print("No other word order, kind of number, neighbouring address or function code fits either.")
+        print("Check the meter's address, its wiring, and that the manual is of this model.")
+
+
+def _by_factor(steps: dict[str, float]) -> dict[float, list[str]]:
+    found: dict[float, list[str]] = {}
+    for name, factor in steps.items():
+        found.setdefault(factor, []).append(name)
+    return found

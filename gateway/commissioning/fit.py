@@ -1,0 +1,233 @@
+"""Find what is wrong with a driver table from what the meter really holds: the systematic slips of a hurried hand.
+
+A hypothesis changes the whole table at once — function code, addresses off by one, word order, kind of number — because
+that is how such slips come. It is judged by physics on the registers that were read, and needs evidence to be proposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+
+from gateway.catalogue.driver import ORDERS, Driver, Row
+from gateway.commissioning.physics import HZ_BAND, LL_BAND, LN_BAND, Finding, judge, score
+from gateway.errors import BadFrame, NoReply, Refused
+from gateway.field.decode import Image, decode
+from gateway.model import QUANTITIES
+
+Ask = Callable[[int, int, int], Awaitable[list[int]]]
+Words = Mapping[tuple[int, int], int]
+
+KINDS = {
+    "float": {2: "float32", 4: "float64"},
+    "unsigned": {1: "u16", 2: "u32", 3: "u48", 4: "u64"},
+    "signed": {1: "s16", 2: "s32", 4: "s64"},
+}
+LEAST = 3
+"""Checks that must speak for a proposal."""
+_REACH = 1
+_MOST_AT_ONCE = 40
+_ADDRESSES = 0x10000
+_PATIENCE = 2
+"""Unanswered reads after which a function is given up."""
+_MOST = 3
+_ANY = 1e18
+POWERS = (0, -1, -2, -3)
+"""Steps of ten that a raw column may lack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What may be wrong with a table; None is as written."""
+
+    function: int | None = None
+    shift: int = 0
+    order: str | None = None
+    kind: str | None = None
+
+    def __str__(self) -> str:
+        parts = []
+        if self.function is not None:
+            parts.append(f"function {self.function}")
+        if self.shift:
+            parts.append(f"every address {abs(self.shift)} {'higher' if self.shift > 0 else 'lower'}")
+        if self.order is not None:
+            parts.append(f"word order {self.order}")
+        if self.kind is not None:
+            parts.append(
+                {"float": "floating-point numbers", "unsigned": "unsigned whole numbers", "signed": "signed whole numbers"}[self.kind]
+            )
+        return ", ".join(parts) or "as written"
+
+    @property
+    def size(self) -> int:
+        """How many things are changed."""
+        return sum((self.function is not None, self.shift != 0, self.order is not None, self.kind is not None))
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change with what speaks for and against it. `steps` are factors that the raw columns lack, by quantity."""
+
+    change: Change
+    findings: tuple[Finding, ...]
+    values: dict[str, float]
+    steps: dict[str, float]
+
+    @property
+    def off(self) -> float:
+        """How exactly the relations hold: the mean share by which they are off."""
+        shares = [finding.off for finding in self.findings if finding.good is not None]
+        return sum(shares) / max(1, len(shares))
+
+    @property
+    def score(self) -> int:
+        """Evidence, less what stays open, less what is changed."""
+        return score(list(self.findings)) - self.change.size - len(set(self.steps.values()))
+
+
+async def collect(rows: Iterable[Row], ask: Ask) -> dict[tuple[int, int], int]:
+    """The registers of the rows and their neighbours, by both read functions; what the meter refuses is left out.
+
+    Raises NoReply when nothing answers at all, BusDown when the bus is gone.
+    """
+    words: dict[tuple[int, int], int] = {}
+    places = sorted({(span.address, span.end) for row in rows if not row.attribute for span in row.spans if not span.alone})
+    ranges: list[tuple[int, int]] = []
+    for first, end in places:
+        if ranges and first - ranges[-1][1] <= _REACH + 1 and end - ranges[-1][0] <= _MOST_AT_ONCE:
+            ranges[-1] = (ranges[-1][0], max(end, ranges[-1][1]))
+        else:
+            ranges.append((first, end))
+    silent: NoReply | None = None
+    for function in (3, 4):
+        silences = 0
+        for first, end in ranges:
+            # Some meters do not even refuse a function that they do not have.
+            if silences >= _PATIENCE:
+                break
+            try:
+                if not await _take(function, first - _REACH, end + _REACH, ask, words):
+                    for a, b in [(a, b) for a, b in places if first <= a and b <= end]:
+                        for shift in (0, -_REACH, _REACH):
+                            await _take(function, a + shift, b + shift, ask, words)
+            except NoReply as error:
+                silent, silences = error, silences + 1
+    if silent is not None and not words:
+        raise silent
+    return words
+
+
+async def _take(function: int, first: int, end: int, ask: Ask, words: dict[tuple[int, int], int]) -> bool:
+    """Read a range into `words`; whether it came. Raises NoReply, BusDown."""
+    first, end = max(first, 0), min(end, _ADDRESSES)
+    try:
+        found = await ask(function, first, end - first)
+    except (Refused, BadFrame):
+        return False
+    words.update({(function, first + offset): word for offset, word in enumerate(found)})
+    return True
+
+
+def hypotheses() -> Iterator[Change]:
+    """Every change, the written table first."""
+    for function, shift, order, kind in product((None, 3, 4), (0, -1, 1), (None, *ORDERS), (None, *KINDS)):
+        yield Change(function, shift, order, kind)
+
+
+def apply(rows: Iterable[Row], change: Change) -> tuple[Row, ...]:
+    """The rows of a table, changed; rows that cannot be changed so are left as they are."""
+    return tuple(_changed(row, change) for row in rows)
+
+
+def _changed(row: Row, change: Change) -> Row:
+    if not row.words:
+        return replace(row, terms=tuple((sign, _changed(term, change)) for sign, term in row.terms))
+    kind = row.type
+    if change.kind and kind not in {"text", "hex16", "hex32"}:
+        kind = KINDS[change.kind].get(row.words, kind)
+    return replace(
+        row,
+        function=change.function or row.function,
+        address=min(max(row.address + change.shift, 0), _ADDRESSES - row.words),
+        type=kind,
+        order=change.order or row.order,
+        # A whole number may lack its step of ten: it is judged with the step, not by the bounds of the bare number.
+        low=row.low if kind.startswith("float") else -_ANY,
+        high=row.high if kind.startswith("float") else _ANY,
+        decimals=row.decimals if row.type == kind else None if kind.startswith("float") else 6,
+        sentinels=row.sentinels if row.type == kind else (),
+        scale_at=None if row.scale_at is None else row.scale_at + change.shift,
+        times=row.times and _changed(row.times, change),
+        sign_of=row.sign_of and _changed(row.sign_of, change),
+    )
+
+
+def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], dict[str, str]]:
+    """Values and reasons that these registers give to these rows; rows without their registers are in neither."""
+    image = Image()
+    covered = []
+    for row in rows:
+        spans = row.spans
+        if all((span.function, at) in words for span in spans for at in range(span.address, span.end)):
+            covered.append(row)
+            for span in spans:
+                image.add(span.function, span.address, [words[span.function, at] for at in range(span.address, span.end)])
+    found = decode(tuple(covered), image)
+    return found.values, found.absent
+
+
+def propose(driver: Driver, words: Words) -> list[Proposal]:
+    """The best changes, best first; empty when none has evidence, or the written table is as good."""
+    rows = tuple(row for row in driver.rows if not row.attribute)
+    written = weigh(rows, Change(), words)
+    seen: dict[tuple[tuple[str, float], ...], Proposal] = {}
+    for change in hypotheses():
+        proposal = weigh(rows, change, words)
+        if sum(finding.good is True for finding in proposal.findings) < LEAST:
+            continue
+        key = tuple(sorted(proposal.values.items()))
+        if key not in seen or proposal.change.size < seen[key].change.size:
+            seen[key] = proposal
+    better = [proposal for proposal in seen.values() if proposal.score > written.score and (proposal.change.size or proposal.steps)]
+    # A table that is nearly right (a low word from next door) has as many checks, but they hold less exactly.
+    return sorted(better, key=lambda proposal: (-proposal.score, round(proposal.off, 4), proposal.change.size))[:_MOST]
+
+
+def weigh(rows: tuple[Row, ...], change: Change, words: Words) -> Proposal:
+    """One hypothesis against the registers, with the steps of the raw columns that suit it best."""
+    values, absent = read_from(apply(rows, change), words)
+    anchors = _anchored(values)
+    best: Proposal | None = None
+    for amperes, kilowatts in product(POWERS, POWERS) if change.kind != "float" else ((0, 0),):
+        steps = anchors | _of_unit(values, "A", amperes) | _of_unit(values, "kW", kilowatts) | _of_unit(values, "kvar", kilowatts)
+        steps |= _of_unit(values, "kVA", kilowatts)
+        scaled = {name: value * steps.get(name, 1.0) for name, value in values.items()}
+        proposal = Proposal(change, tuple(judge(scaled, absent)), scaled, steps)
+        if best is None or proposal.score > best.score:
+            best = proposal
+    assert best is not None
+    return best
+
+
+def _of_unit(values: Mapping[str, float], unit: str, power: int) -> dict[str, float]:
+    return {name: 10.0**power for name in values if QUANTITIES[name].unit == unit} if power else {}
+
+
+def _anchored(values: Mapping[str, float]) -> dict[str, float]:
+    """Powers of ten that bring voltages and frequency into their bands."""
+    steps: dict[str, float] = {}
+    for unit, names, (low, high) in (
+        ("Hz", ("frequency",), HZ_BAND),
+        ("V", ("voltage_l12", "voltage_l23", "voltage_l31", "voltage_ll"), LL_BAND),
+        ("V", ("voltage_l1n", "voltage_l2n", "voltage_l3n", "voltage_ln"), LN_BAND),
+    ):
+        found = [values[name] for name in names if values.get(name, 0.0) > 1.0]
+        power = next((power for power in (*POWERS, 1) if found and all(low <= value * 10.0**power <= high for value in found)), 0)
+        steps |= _of_unit(values, unit, power)
+    factors = [value for name, value in values.items() if name.startswith(("power_factor", "displacement_factor"))]
+    if any(abs(value) > 1.0 for value in factors):
+        power = next((power for power in POWERS if all(abs(value) * 10.0**power <= 1.0 for value in factors)), 0)
+        steps |= _of_unit(values, "", power)
+    return steps

@@ -1,0 +1,81 @@
+"""Read a meter live with a driver and judge what comes; when it cannot be, find the table that would make it so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from gateway.catalogue import Driver
+from gateway.commissioning.fit import Proposal, collect, propose
+from gateway.commissioning.physics import Finding, fits, judge, rising
+from gateway.config.schema import Bus, Meter
+from gateway.errors import BusError
+from gateway.field.meter import MeterTask
+from gateway.field.poller import BusWorker
+from gateway.model import Reading
+
+_METER = "trial"
+
+
+@dataclass(slots=True)
+class Trial:
+    """What the meter said, what speaks for and against it, and what would fit better."""
+
+    driver: Driver
+    reading: Reading
+    attributes: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    proposals: list[Proposal] = field(default_factory=list)
+    trouble: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether the values are possible, and something was there to judge."""
+        return not self.reading.missing and fits(self.findings)
+
+
+async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0) -> Trial:
+    """Poll the meter, again after `seconds` to see its counters rise, and judge. What the bus had to say stands in `trouble`."""
+    task = MeterTask(Meter(id=_METER, bus=bus.name, address=address, driver=driver.name), driver)
+    worker = BusWorker(bus, [task], lambda _: None)
+    try:
+        began = time.monotonic()
+        first = await worker.poll(_METER)
+        trouble = worker.trouble(_METER)
+        result = Trial(worker.seats[_METER].poll.driver, first, worker.attributes(_METER))
+        result.trouble = str(trouble) if trouble and first.missing else ""
+        if not worker.line.ready:
+            return result
+        result.findings = judge(first.values, first.absent)
+        if seconds > 0 and not first.missing:
+            await asyncio.sleep(seconds)
+            last = await worker.poll(_METER)
+            result.findings += _rises(result.driver, first, last, time.monotonic() - began)
+        if not result.good and not driver.discovery:
+            station = worker.seats[_METER].poll.station
+
+            async def ask(function: int, start: int, count: int) -> list[int]:
+                return list(await worker.line.read(station, function, start, count))
+
+            try:
+                result.proposals = propose(result.driver, await collect(result.driver.rows, ask))
+            except BusError as error:
+                result.trouble = str(error)
+        return result
+    finally:
+        await worker.stop()
+
+
+def _rises(driver: Driver, first: Reading, last: Reading, seconds: float) -> list[Finding]:
+    """Counters of active energy beside the mean power between two readings."""
+    found = []
+    rows = {row.name: row for row in driver.rows}
+    for way, sign in (("import", 1.0), ("export", -1.0)):
+        name = f"active_energy_{way}"
+        if name in first.values and name in last.values and "active_power" in first.values and "active_power" in last.values:
+            power = sign * (first.values["active_power"] + last.values["active_power"]) / 2
+            decimals = rows[name].decimals
+            step = 10.0**-decimals if decimals is not None else max(first.values[name], 1.0) * 1e-6
+            found.append(rising(name, first.values[name], last.values[name], power=power, seconds=seconds, step=step))
+    return found

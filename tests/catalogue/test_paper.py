@@ -1,0 +1,111 @@
+"""The pages and the commands that are made from the tables."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.catalogue import load_file, load_text, shipped
+from gateway.catalogue.cells import FLAGS, OPTIONS, RULES
+from gateway.catalogue.driver import ORDERS, TYPES
+from gateway.catalogue.head import Head, ReadsPart
+from gateway.catalogue.paper import library, markdown, skeleton, vocabulary
+from gateway.cli.drivers import command
+from gateway.errors import DriverError
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def run(*words: str, directory: Path | None = None) -> Result:
+    return CliRunner().invoke(command, [*words, *(["--directory", str(directory)] if directory else [])])
+
+
+def test_the_list_of_meters_is_current() -> None:
+    assert (DOCS / "meters.md").read_text(encoding="utf-8") == markdown(library()), "run: submeter drivers list --markdown > docs/meters.md"
+
+
+def test_the_page_for_technicians_has_the_whole_language() -> None:
+    page = (DOCS / "add-a-meter.md").read_text(encoding="utf-8")
+    assert vocabulary() in page, "run: submeter drivers list --vocabulary"
+    for word in (*FLAGS, *(f"{option}=" for option in OPTIONS), *RULES, *ORDERS, *(f"{kind}" for kind in TYPES), "text:N", "sum"):
+        assert word in page, word
+    for key in {*Head.model_fields, *ReadsPart.model_fields} - {"covers", "sunspec"}:
+        assert f"{key}:" in page or f"`{key}`" in page, key
+
+
+def test_examples_of_the_page_load() -> None:
+    page = (DOCS / "add-a-meter.md").read_text(encoding="utf-8")
+    head, rows = re.findall(r"```yaml\n(maker:.*?|registers:.*?)```", page, re.DOTALL)[:2]
+    driver = load_text(head + rows, "maker-model")
+    assert {"voltage_l1n", "active_power", "active_energy_import", "frequency", "serial_number"} <= {row.name for row in driver.rows}
+
+
+def test_the_skeleton_is_a_good_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_text(skeleton("maker-model"), "maker-model").rows
+    monkeypatch.chdir(tmp_path)
+    assert run("new", "my-meter").exit_code == 0
+    assert run("check", "my-meter.yaml").exit_code == 0
+    again = run("new", "my-meter")
+    assert again.exit_code != 0
+    assert "is there already" in str(again.exception)
+    assert run("new").output == skeleton("maker-model")
+
+
+def test_list_shows_every_driver_and_narrows_down(tmp_path: Path) -> None:
+    everything = run("list", directory=tmp_path).output
+    assert all(path.stem in everything for path in shipped())
+    few = run("list", "schneider", "iem", directory=tmp_path).output
+    assert "schneider-iem3155" in few
+    assert "eastron" not in few
+    assert "no driver knows" in str(run("list", "abacus", directory=tmp_path).exception)
+
+
+def test_list_as_json_says_everything(tmp_path: Path) -> None:
+    found = {driver["name"]: driver for driver in json.loads(run("list", "--json", directory=tmp_path).output)}
+    assert set(found) == {path.stem for path in shipped()}
+    assert found["eastron-sdm630"]["serial"] == {"baudrate": 9600, "parity": "N", "stopbits": 1, "address": 1}
+    assert "active_energy_export" in found["carlogavazzi-em24"]["quantities"], "variants count"
+    assert {"dc_power_s1", "active_power"} <= set(found["sunspec-inverter"]["quantities"]), "what is discovered counts"
+
+
+def test_own_tables_stand_beside_the_shipped_ones(tmp_path: Path) -> None:
+    (tmp_path / "my-meter.yaml").write_text(skeleton("my-meter"))
+    assert "my-meter" in run("list", directory=tmp_path).output
+    assert "Maker Model" in run("show", "my-meter", directory=tmp_path).output
+
+
+@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
+def test_show_tells_everything_about_a_driver(path: Path, tmp_path: Path) -> None:
+    output = run("show", path.stem, directory=tmp_path).output
+    driver = load_file(path)
+    assert driver.source in output
+    assert all(note in output for note in driver.notes)
+    assert all(row.name in output for row in driver.rows)
+
+
+def test_check_prints_every_problem(tmp_path: Path) -> None:
+    path = tmp_path / "my-meter.yaml"
+    path.write_text(skeleton("my-meter").replace("current_{l1,l2,l3}", "curent_l1").replace("0.1V", "V").replace("slow", "slw"))
+    found = run("check", str(path))
+    assert found.exit_code == 1
+    assert re.search(r"my-meter.yaml:\d+: curent_l1: is not a quantity → did you mean current_l1\?", found.output)
+    assert "'slw' is not a class" in found.output
+    missing = run("check", str(tmp_path / "none-there.yaml"))
+    assert missing.exit_code == 1
+    assert "cannot be read" in missing.output
+
+
+def test_show_of_an_unknown_model_offers_near_ones(tmp_path: Path) -> None:
+    found = run("show", "eastron-sdm603", directory=tmp_path)
+    assert isinstance(found.exception, DriverError)
+    assert "did you mean eastron-sdm630" in str(found.exception)
+
+
+@pytest.mark.parametrize("bus", ["", "host:port", "host:99999"])
+def test_try_refuses_what_is_no_bus(bus: str, tmp_path: Path) -> None:
+    found = run("try", "eastron-sdm630", "--bus", bus, "--address", "1", directory=tmp_path)
+    assert "is not a bus" in str(found.exception)

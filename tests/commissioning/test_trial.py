@@ -1,0 +1,175 @@
+"""A table on a live meter: what fits is said to fit, and the slip that was made is found."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.catalogue import Driver, load_driver, load_text
+from gateway.cli.drivers import command
+from gateway.commissioning.trial import Trial, trial
+from gateway.config.schema import SerialBus, TcpBus
+from gateway.demo.line import SerialLine
+from gateway.demo.slave import Slave, WordImage
+from gateway.demo.tcp import TcpPlant, TcpServer
+
+HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
+
+# The meter's manual: three phases at a power factor of 0.95, function 4.
+TRUE = {
+    0: 230.4, 2: 231.2, 4: 229.7, 6: 10.0, 8: 6.0, 10: 3.0, 12: 2188.8, 14: 1317.8, 16: 654.6, 18: 2304.0, 20: 1387.2, 22: 689.1, 24: 719.4,
+    26: 433.2, 28: 215.2, 30: 0.95, 32: 0.95, 34: 0.95, 52: 4161.2, 56: 4380.3, 60: 1367.8, 62: 0.95, 70: 50.02, 72: 12345.67, 74: 1.25,
+}  # fmt: skip
+ROWS = """
+  0x0000 float32 voltage_{l1n,l2n,l3n}     V   fast decimals=1
+  0x0006 float32 current_{l1,l2,l3}        A   fast decimals=3
+  0x000C float32 active_power_{l1,l2,l3}   W   fast decimals=0
+  0x0012 float32 apparent_power_{l1,l2,l3} VA  fast decimals=0
+  0x0018 float32 reactive_power_{l1,l2,l3} var fast decimals=0
+  0x0034 float32 active_power              W   fast decimals=0
+  0x0046 float32 frequency                 Hz  fast decimals=2
+  0x0048 float32 active_energy_import      kWh slow decimals=2
+"""
+
+
+def words(values: dict[int, float], *, little: bool = False) -> dict[int, int]:
+    found = dict.fromkeys(range(80), 0)
+    for address, value in values.items():
+        high, low = struct.unpack(">2H", struct.pack(">f", value))
+        found[address], found[address + 1] = (low, high) if little else (high, low)
+    return found
+
+
+def driver(rows: str = ROWS, reads: str = "{function: 4, max_registers: 60}") -> Driver:
+    return load_text(f"{HEAD}reads: {reads}\nregisters: |{rows}", "t-table")
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as entered:
+        yield entered
+
+
+def meter(stack: ExitStack, image: WordImage) -> TcpBus:
+    server = TcpServer([Slave(1, image)])
+    stack.enter_context(TcpPlant([server]))
+    return TcpBus(name="bus", type="tcp", host=server.host, port=server.port)
+
+
+async def tried(stack: ExitStack, table: Driver, image: WordImage) -> Trial:
+    return await trial(table, meter(stack, image), 1)
+
+
+async def test_a_right_table_fits(stack: ExitStack) -> None:
+    result = await tried(stack, driver(), WordImage(words(TRUE), functions=(4,)))
+    assert result.good
+    assert sum(finding.good is True for finding in result.findings) >= 10
+    assert result.proposals == []
+
+
+async def test_the_other_word_order_is_found(stack: ExitStack) -> None:
+    result = await tried(stack, driver(), WordImage(words(TRUE, little=True), functions=(4,)))
+    assert not result.good
+    assert str(result.proposals[0].change) == "word order little"
+    assert result.proposals[0].values["voltage_l1n"] == 230.4
+
+
+async def test_addresses_off_by_one_are_found(stack: ExitStack) -> None:
+    off = {address + 1: word for address, word in words(TRUE).items()}
+    result = await tried(stack, driver(), WordImage({0: 0, **off}, functions=(4,)))
+    assert str(result.proposals[0].change) == "every address 1 higher"
+
+
+async def test_the_other_function_code_is_found(stack: ExitStack) -> None:
+    result = await tried(stack, driver(), WordImage(words(TRUE), functions=(3,)))
+    assert result.reading.missing == "exception_1"
+    assert str(result.proposals[0].change) == "function 3"
+
+
+async def test_whole_numbers_and_their_steps_are_found(stack: ExitStack) -> None:
+    steps = dict.fromkeys((0, 2, 4), 10) | dict.fromkeys((6, 8, 10), 1000) | {70: 100}
+    image = dict.fromkeys(range(80), 0)
+    for address, value in TRUE.items():
+        whole = round(value * steps.get(address, 1))
+        image[address], image[address + 1] = whole >> 16, whole & 0xFFFF
+    result = await tried(stack, driver(), WordImage(image, functions=(4,)))
+    best = result.proposals[0]
+    assert "whole numbers" in str(best.change)
+    assert (best.values["voltage_l1n"], best.values["frequency"]) == (pytest.approx(230.4), pytest.approx(50.02))
+    steps = {name: best.steps[name] for name in ("voltage_l1n", "current_l1", "frequency")}
+    assert steps == pytest.approx({"voltage_l1n": 0.1, "current_l1": 0.001, "frequency": 0.01})
+
+
+async def test_two_slips_at_once_are_found(stack: ExitStack) -> None:
+    off = {address + 1: word for address, word in words(TRUE, little=True).items()}
+    result = await tried(stack, driver(), WordImage({0: 0, **off}, functions=(4,)))
+    assert str(result.proposals[0].change) == "every address 1 higher, word order little"
+
+
+async def test_nonsense_gets_no_proposal(stack: ExitStack) -> None:
+    noise = {at: at * 7919 + 13 & 0xFFFF for at in range(80)}
+    result = await tried(stack, driver(), WordImage(noise, functions=(4,)))
+    assert not result.good
+    assert result.proposals == []
+
+
+async def test_a_swapped_table_is_seen_by_physics(stack: ExitStack) -> None:
+    """Currents where the powers stand: each number alone would pass."""
+    wrong = ROWS.replace("0x000C float32 active_power_{l1,l2,l3}  ", "0x0018 float32 active_power_{l1,l2,l3}  ").replace(
+        "0x0018 float32 reactive_power", "0x000C float32 reactive_power"
+    )
+    result = await tried(stack, driver(wrong), WordImage(words(TRUE), functions=(4,)))
+    assert not result.good
+    assert any(finding.good is False and finding.names[0] == "active_power" for finding in result.findings)
+
+
+async def test_a_counter_must_rise_with_the_power(stack: ExitStack) -> None:
+    image = WordImage(words(TRUE | {52: 4.1612e6}), functions=(4,))
+    stuck = await trial(driver(), meter(stack, image), 1, seconds=0.2)
+    energy = next(finding for finding in stuck.findings if finding.names == ("active_energy_import",))
+    assert energy.good is False
+
+
+async def test_a_dead_meter_and_a_missing_port_are_told(stack: ExitStack) -> None:
+    server = TcpServer([Slave(9, WordImage(words(TRUE)))])
+    stack.enter_context(TcpPlant([server]))
+    dead = await trial(driver(), TcpBus(name="bus", type="tcp", host=server.host, port=server.port, timeout="100ms"), 1)
+    assert (dead.reading.missing, dead.good, dead.proposals) == ("exception_11", False, [])
+    assert dead.trouble
+    gone = await trial(driver(), SerialBus(name="bus", type="serial", port="/dev/does-not-exist"), 1)
+    assert gone.reading.missing
+    assert "does-not-exist" in gone.trouble
+
+
+async def test_over_a_serial_line(stack: ExitStack) -> None:
+    slave = Slave(3, WordImage(words(TRUE, little=True), functions=(4,)))
+    line = stack.enter_context(SerialLine([slave], baudrate=115200, turnaround=0.001))
+    result = await trial(driver(), SerialBus(name="bus", type="serial", port=line.port, baudrate=115200), 3)
+    assert str(result.proposals[0].change) == "word order little"
+
+
+def test_the_command_says_what_to_write(stack: ExitStack, tmp_path: Path) -> None:
+    bus = meter(stack, WordImage(words(TRUE, little=True), functions=(4,)))
+    path = tmp_path / "my-meter.yaml"
+    path.write_text(f"{HEAD}reads: {{function: 4}}\nregisters: |{ROWS}")
+    found = CliRunner().invoke(command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"])
+    assert found.exit_code == 1
+    assert "The table does not fit" in found.output
+    assert "Proposal 1: word order little" in found.output
+    assert "fits: voltage_l1n: 230.4 V is within 207 to 253 V" in found.output
+    path.write_text(f"{HEAD}reads: {{function: 4, order: little}}\nregisters: |{ROWS}")
+    found = CliRunner().invoke(command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"])
+    assert found.exit_code == 0, found.output
+    assert "The table fits" in found.output
+
+
+def test_shipped_drivers_can_be_tried_by_name(stack: ExitStack) -> None:
+    bus = meter(stack, WordImage(words(TRUE) | dict.fromkeys(range(80, 400), 0), functions=(4,)))
+    found = CliRunner().invoke(command, ["try", "eastron-sdm72d-m", "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"])
+    assert "active_power" in found.output
+    assert load_driver("eastron-sdm72d-m").maker in found.output
