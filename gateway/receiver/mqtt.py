@@ -36,6 +36,8 @@ FIRST_SETTLE = 2.5
 """Seconds for the first CONNACK: there are brokers for 3.1.1 only that do not answer a version 5 CONNECT at all."""
 BACKOFF = (0.5, 10.0)
 """First and longest pause in seconds between attempts; the pause is drawn from its upper half."""
+REASONS = 5
+"""Different reasons of one outage that are worth a line."""
 _SCHEMES = {"mqtt": (1883, "tcp", False), "mqtts": (8883, "tcp", True), "ws": (80, "websockets", False), "wss": (443, "websockets", True)}
 
 
@@ -91,14 +93,17 @@ class PahoLink:
         self._client: _Client | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
-        self._lost: str | None = ""
+        self._said: set[str] = set()
 
     def _tls_context(self) -> ssl.SSLContext:
         broker = self._broker
         try:
             context = ssl.create_default_context(cafile=str(broker.ca) if broker.ca else None)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            # Python 3.13 began to refuse private CAs without a key usage extension; both supported versions judge alike.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             if broker.cert:
-                context.load_cert_chain(broker.cert, broker.key)
+                context.load_cert_chain(broker.cert, broker.key, password="")  # an encrypted key must fail, not ask the terminal
         except OSError as error:
             names = ", ".join(str(path) for path in (broker.ca, broker.cert, broker.key) if path)
             raise GatewayError(f"{names}: cannot be used for TLS: {error}", hint="name readable PEM files that belong together") from error
@@ -227,13 +232,14 @@ class PahoLink:
         self._inbox.put(Message(topic, payload, time.monotonic(), size))
 
     def _say_lost(self, why: str) -> None:
-        if self._lost is None or self._lost == "":
+        # Once per outage and reason: a wrong password that follows a closed port is news, the fifth closed port is not.
+        if why not in self._said and len(self._said) < REASONS:
+            self._said.add(why)
             log.warning("%s: %s; trying again until it is back", self._broker.url, why)
-        self._lost = why
 
     def _say_back(self) -> None:
         log.info("%s: connected (MQTT %s)", self._broker.url, "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1")
-        self._lost = None
+        self._said.clear()
 
 
 def _safe(callback: Callable[..., None]) -> Callable[..., None]:

@@ -130,6 +130,9 @@ class Receiver:
                         look = began + max(self._tick, took / SHARE)
                 except sqlite3.Error as error:
                     self._fail(error)
+                except Exception:  # a mistake of ours must not end the receiver: what was not receipted comes again
+                    log.exception("a group of messages could not be handled")
+                    time.sleep(PATIENCE)
         finally:
             self._inbox.closed = True
             self._link.stop()

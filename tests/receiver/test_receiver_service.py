@@ -10,8 +10,9 @@ from receiver_feed import E1, E2, batch, opening, until
 
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
-from gateway.receiver import Receiver, Store
+from gateway.receiver import Receiver, Store, service
 from gateway.receiver.intake import schema_check
+from gateway.receiver.ledger import receipts
 from gateway.receiver.mqtt import MemoryLink
 from gateway.wire import MAX_MESSAGE, Receipt, Replay, Reply, State, Topics, compress, encode, parse
 
@@ -251,6 +252,23 @@ def test_a_disk_that_fails_is_outlived_and_nothing_is_receipted_meanwhile(run, m
     until(lambda: running.receiver._failing)
     assert running.receipts() == []
     broken.clear()
+    running.hear(opening(1))
+    until(running.receipts)
+    assert running.receipts()[-1].upto == 1
+
+
+def test_a_mistake_of_ours_does_not_end_it(run, monkeypatch, caplog):
+    wrong = iter([True])
+
+    def stumble(*arguments, **options):
+        if next(wrong, False):
+            raise ZeroDivisionError
+        return receipts(*arguments, **options)
+
+    monkeypatch.setattr(service, "receipts", stumble)
+    running = run()
+    running.hear(opening(1))
+    until(lambda: "could not be handled" in caplog.text)
     running.hear(opening(1))
     until(running.receipts)
     assert running.receipts()[-1].upto == 1
