@@ -45,8 +45,8 @@ State = Literal["starting", "counting", "failed"]
 class PulseHealth:
     """One input. `count` and `register` (in `unit`) are those of now; `short`, `gap` and `rate` count what was rejected, by reason.
 
-    `per_minute` is over the last minute, None in the first second; `age` in s since the newest pulse of this run; `closed`
-    whether the contact is closed now.
+    `per_minute` is over the last minute, None while nobody knows; `age` in s since the newest pulse of this run; `closed` whether
+    the contact is closed now.
     """
 
     id: str
@@ -117,7 +117,7 @@ class _Input:
             id=config.id, label=config.label, pin=config.pin, state=self.state, error=self.error, quantity=config.quantity,
             unit=QUANTITIES[config.quantity].unit, count=count, register=self.register.at(count),
             short=rejected.short, gap=rejected.gap, rate=rejected.rate,
-            per_minute=(count - before) / (now - then) * MINUTE if now - then >= 1.0 else None,
+            per_minute=(count - before) / (now - then) * MINUTE if now - then >= 1.0 and self.state == "counting" else None,
             age=None if self.newest is None else now - self.newest, closed=self.filter.closed,
         )  # fmt: skip
 
@@ -226,7 +226,7 @@ class PulseInputs:
 
     def problems(self) -> list[str]:
         """What keeps inputs from counting, a line each."""
-        return [f"pulse input {', '.join(names)} does not count: {error}" for error, names in self._said.items()]
+        return [_problem(names, error) for error, names in self._said.items()]
 
     def _find(self, meter: str) -> _Input:
         if meter not in self.inputs:
@@ -285,7 +285,13 @@ class PulseInputs:
                 failed.setdefault(entry.error, []).append(entry.config.id)
         for error, names in failed.items():
             if self._said.get(error) != names:
-                log.warning("pulse input %s does not count: %s", ", ".join(names), error)
+                log.warning("%s", _problem(names, error))
         for name in {name for names in self._said.values() for name in names} - {name for names in failed.values() for name in names}:
             log.info("pulse input %s counts again", name)
         self._said = failed
+
+
+def _problem(names: Sequence[str], error: str) -> str:
+    return (
+        f"pulse input {names[0]} does not count: {error}" if len(names) == 1 else f"pulse inputs {', '.join(names)} do not count: {error}"
+    )

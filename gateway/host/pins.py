@@ -27,6 +27,7 @@ SETTLE = 0.05
 
 FACTORY = "GPIOZERO_PIN_FACTORY"
 DIRECTORY = "LG_WD"
+CHIP = Path("/dev/gpiochip0")
 # The package index also holds an empty lgpio 0.0.0.2, which lacks every name.
 _LIBRARY = "install it: pip install lgpio==0.2.2.0 (Python 3.11, 3.12), else apt install python3-lgpio and a venv that sees it"
 
@@ -175,13 +176,13 @@ def _no_gpio(name: str, error: Exception) -> PinsError:
     kind = type(error).__name__
     if kind == "BadPinFactory":
         return PinsError(f"{FACTORY}={name} is not a pin factory of gpiozero", hint=f"write {FACTORY}=lgpio, or leave it out")
+    if kind == "PinUnknownPi" or (isinstance(error, ImportError) and not CHIP.exists()):
+        return PinsError("this machine has no GPIO: it is not a Raspberry Pi", hint="move the pulse inputs to a gateway that is one")
     if isinstance(error, (ImportError, AttributeError)):
         return PinsError(f"the library behind {FACTORY}={name} cannot be used: {error}", hint=_LIBRARY)
-    if kind == "PinUnknownPi":
-        return PinsError("this machine has no GPIO: it is not a Raspberry Pi", hint="move the pulse inputs to a gateway that is one")
     if ".lgd-nfy" in str(error):
         return PinsError(f"lgpio cannot make its pipe: {error}", hint=f"name a directory that the daemon may write to in {DIRECTORY}")
-    hint = "is the daemon's user in the group gpio, is there a /dev/gpiochip0?"
+    hint = f"is the daemon's user in the group gpio, is there a {CHIP}?"
     return PinsError(f"the GPIO chip cannot be opened: {error or kind}", hint=hint)
 
 

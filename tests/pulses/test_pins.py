@@ -145,8 +145,16 @@ def test_a_pin_that_nobody_wants_is_ignored_also_over_a_pause(lgpio) -> None:
 def test_a_machine_without_gpio_says_so() -> None:
     with pytest.raises(PinsError) as caught:
         Pins().open(17, "up", lambda *_: None)
-    assert "lgpio" in caught.value.message
-    assert "install" in caught.value.hint
+    assert "no GPIO" in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.skipif(HAS_GPIO, reason="this machine has lgpio")
+def test_a_pi_without_the_library_says_which_to_install(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(pins_module, "CHIP", tmp_path)
+    with pytest.raises(PinsError, match="lgpio") as caught:
+        Pins().open(17, "up", lambda *_: None)
+    assert "pip install lgpio==0.2.2.0" in caught.value.hint
 
 
 def test_a_machine_that_is_no_pi_says_so(lgpio, monkeypatch) -> None:
