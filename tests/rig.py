@@ -165,5 +165,9 @@ def rig(directory: Path, spec: dict[str, Any] | None = None) -> Iterator[Rig]:
     made = Rig(directory, spec)
     try:
         yield made
+    except Exception as error:
+        for name in made.processes:
+            error.add_note(f"— {name}:\n{made.log(name)[-1500:]}")
+        raise
     finally:
         made.stop()

@@ -30,7 +30,7 @@ def main() -> int:
         try:
             found = importlib.import_module(f"tests.bench.bench_{name}").run()
         except Exception as error:  # noqa: BLE001 - one bench that breaks must not hide the others
-            print(f"  {name} broke: {type(error).__name__}: {error}")
+            print(f"  {name} broke: {type(error).__name__}: {error}", *getattr(error, "__notes__", ()), sep="\n  ")
             failed.append(name)
             continue
         for figure in found:
