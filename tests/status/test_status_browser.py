@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from status_building import CALM, METERS, NOW, SNAPSHOT, Building, electric, meter
 
+from gateway.status.fresh import AT_LEAST
 from gateway.status.page import create_page
 from gateway.status.server import PageServer
 
@@ -62,9 +63,12 @@ class Gateway:
         self.call(self.server.stop())
 
     def show(self, snapshot=None, **fields) -> None:
+        """Change what is shown; returns when a new visitor will see it too."""
+
         async def change() -> None:
             self.building.now = snapshot or self.building.now
             self.building.change(**fields)
+            await asyncio.sleep(AT_LEAST)  # so long an answer may be shared
 
         self.call(change())
 
