@@ -146,21 +146,24 @@ def test_every_driver_reads_the_building_back(name):
     driver = load_driver(name)
     if driver.discovery:
         pytest.skip("its map must be walked: simulated with plain words")
-    rows, _ = chosen(driver)
     plant = Plant(seed=2, now=Time(MONDAY + 9 * 3600, clock=lambda: 0.0))
-    meter = plant.image({"driver": name, "circuit": "hvac", "attributes": {"serial_number": "12345678"}})
-    image, meant = Image(), {}
-    for function, address, count in reads_of(rows, driver.limits.even):
-        served = meter.read(function, address, count)
-        image.add(function, address, served.words)
-        meant.update(served.values)
-    decoded = decode(rows, image)
     known = plant.building.values("hvac", MONDAY)
-    assert {row.name for row in rows if row.words and row.name in known} <= meant.keys()
-    for row in rows:
-        if row.name in meant and row.name in decoded.values:
-            step = max(row.factor if not row.type.startswith("float") else 0.0, 10.0 ** -(row.decimals if row.decimals is not None else 9))
-            assert decoded.values[row.name] == pytest.approx(meant[row.name], abs=step * 1.01, rel=3e-7), row.name
+    for variant in (None, *(each.name for each in driver.variants)):
+        rows, _ = chosen(driver, variant)
+        meter = plant.image({"driver": name, "circuit": "hvac", "variant": variant, "attributes": {"serial_number": "12345678"}})
+        image, meant = Image(), {}
+        for function, address, count in reads_of(rows, driver.limits.even):
+            served = meter.read(function, address, count)
+            image.add(function, address, served.words)
+            meant.update(served.values)
+        decoded = decode(rows, image)
+        assert {row.name for row in rows if row.words and row.name in known} <= meant.keys()
+        for row in rows:
+            if row.name in meant and row.name in decoded.values:
+                step = max(
+                    row.factor if not row.type.startswith("float") else 0.0, 10.0 ** -(row.decimals if row.decimals is not None else 9)
+                )
+                assert decoded.values[row.name] == pytest.approx(meant[row.name], abs=step * 1.01, rel=3e-7), (variant, row.name)
 
 
 def test_a_meter_is_as_strict_as_its_table():
