@@ -12,7 +12,7 @@ from gateway.errors import LinkRefused, LinkTaken, UplinkError
 
 log = logging.getLogger(__name__)
 
-QUICK = (0.5, 4.0)
+QUICK = (0.5, 3.0)
 """First and longest wait in seconds while the broker cannot be reached: it must be noticed within 5 s of its return."""
 UNSTEADY = (1.0, 60.0)
 """After connections that end right after they began."""
