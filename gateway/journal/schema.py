@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlite_utils import Database, Migrations
 
-from gateway.errors import JournalBusy, JournalDamaged, JournalTooNew
+from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalTooNew
 
 VERSION = 1
 """PRAGMA user_version of what this program writes."""
@@ -56,7 +56,7 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
         _prepare(conn, path, synchronous)
         db = Database(conn, execute_plugins=False)
         if migrations.pending(db):
-            migrations.apply(db)
+            _migrate(db, path)
     except sqlite3.DatabaseError as error:
         conn.close()
         raise translate(error, path) from error
@@ -82,12 +82,40 @@ def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> 
     conn.execute("PRAGMA cache_size = -2000")
 
 
+def _migrate(db: Database, path: Path) -> None:
+    """All steps or none. Raises JournalError for a step that fails; what the disk refuses stays what it is."""
+    try:
+        with db.atomic():
+            migrations.apply(db)
+    except sqlite3.DatabaseError as error:
+        if primary(error) in _DISK | _DAMAGE - {sqlite3.SQLITE_CONSTRAINT}:
+            raise
+        raise _unmigrated(path, error) from error
+    except Exception as error:
+        raise _unmigrated(path, error) from error
+
+
+def _unmigrated(path: Path, error: Exception) -> JournalError:
+    return JournalError(
+        f"{path} could not be brought to file version {VERSION}: {error}",
+        hint="the file is as it was: install the version before and keep a copy of the file for whoever looks into it; readings wait in memory",
+    )
+
+
 def primary(error: BaseException) -> int:
     """SQLite's primary result code of an error; 0 when it has none."""
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF
 
 
+_DISK = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_CONSTRAINT}
 
 

@@ -43,6 +43,8 @@ class Walk:
                 continue
             keys = [self._at, *(record[0] for record in records)]
             if any(after >= before for before, after in pairwise(keys)):
-                raise JournalDamaged(f"{self._store.path}: the rows near {keys[-1]} are out of order", hint="the file is moved aside and salvaged")
+                raise JournalDamaged(
+                    f"{self._store.path}: the rows near {keys[-1]} are out of order", hint="the file is moved aside and salvaged"
+                )
             self._store.select(f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}", (keys[-1], self._at - 1), self._table)
             self._at = keys[-1]

@@ -15,22 +15,30 @@ class Meter:
         self.name = name
         self.rng = rng
         self.load = [rng.uniform(0.3, 6.0) for _ in PHASES]
-        self.energy = {quantity: rng.uniform(1e3, 4e5) for quantity in ("active_energy_import", "active_energy_export", "reactive_energy_import", "reactive_energy_export")}
+        self.energy = {
+            quantity: rng.uniform(1e3, 4e5)
+            for quantity in ("active_energy_import", "active_energy_export", "reactive_energy_import", "reactive_energy_export")
+        }
 
     def values(self, seconds):
         rng, values = self.rng, {}
         volts = [230 + rng.gauss(0, 1.5) for _ in PHASES]
         self.load = [max(0.02, load * rng.gauss(1, 0.02)) for load in self.load]
         factors = [min(1.0, 0.93 + rng.gauss(0, 0.02)) for _ in PHASES]
-        apparent = [load / factor for load, factor in zip(self.load, factors)]
-        reactive = [(a * a - p * p) ** 0.5 if a > p else 0.0 for a, p in zip(apparent, self.load)]
+        apparent = [load / factor for load, factor in zip(self.load, factors, strict=False)]
+        reactive = [(a * a - p * p) ** 0.5 if a > p else 0.0 for a, p in zip(apparent, self.load, strict=False)]
         for i, phase in enumerate(PHASES):
             values[f"voltage_{phase}n"] = round(volts[i], 1)
         for i, phase in enumerate(PHASES):
             values[f"current_{phase}"] = round(apparent[i] * 1000 / volts[i], 2)
-        for name, parts in (("active_power", self.load), ("apparent_power", apparent), ("reactive_power", reactive), ("power_factor", factors)):
+        for name, parts in (
+            ("active_power", self.load),
+            ("apparent_power", apparent),
+            ("reactive_power", reactive),
+            ("power_factor", factors),
+        ):
             digits = 2 if name == "power_factor" else 3
-            for phase, part in zip(PHASES, parts):
+            for phase, part in zip(PHASES, parts, strict=False):
                 values[f"{name}_{phase}"] = round(part, digits)
             values[name] = round(sum(parts) / (3 if name == "power_factor" else 1), digits)
         values["frequency"] = round(50 + rng.gauss(0, 0.015), 2)

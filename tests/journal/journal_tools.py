@@ -35,7 +35,9 @@ class Run:
 
 
 def write(directory, *, prefix=(), timeout=100, **options):
-    done = subprocess.run([*prefix, *WRITER, str(directory), json.dumps(options)], capture_output=True, text=True, timeout=timeout, check=False, cwd=HERE)
+    done = subprocess.run(
+        [*prefix, *WRITER, str(directory), json.dumps(options)], capture_output=True, text=True, timeout=timeout, check=False, cwd=HERE
+    )
     assert "Traceback" not in done.stderr, done.stderr
     run = Run(done.stdout)
     run.stderr = done.stderr

@@ -15,7 +15,17 @@ from gateway.host.clock import Clock
 from gateway.journal import Journal
 from gateway.model import Ranges
 
-DEFAULTS = {"count": 100, "meters": 2, "pause": 0.0, "synchronous": "FULL", "budget": 4_000_000_000, "settle": 0, "keep": 0, "wait": 0.0, "uplinks": ["city"]}
+DEFAULTS = {
+    "count": 100,
+    "meters": 2,
+    "pause": 0.0,
+    "synchronous": "FULL",
+    "budget": 4_000_000_000,
+    "settle": 0,
+    "keep": 0,
+    "wait": 0.0,
+    "uplinks": ["city"],
+}
 
 
 def say(word, sealed):
@@ -26,7 +36,12 @@ def say(word, sealed):
 
 async def main(directory, options):
     journal = Journal.open(
-        directory, gateway="g-1", clock=Clock("system"), uplinks=options["uplinks"], synchronous=options["synchronous"], budget=options["budget"]
+        directory,
+        gateway="g-1",
+        clock=Clock("system"),
+        uplinks=options["uplinks"],
+        synchronous=options["synchronous"],
+        budget=options["budget"],
     )
     journal.on_late = lambda sealed: say("late", sealed)
     building = Building(options["meters"], seed=3)
@@ -44,7 +59,14 @@ async def main(directory, options):
     while journal.stats().waiting and asyncio.get_running_loop().time() < end:
         await asyncio.sleep(0.1)
     stats = journal.stats()
-    report = {"state": stats.state, "waiting": stats.waiting, "dropped": stats.dropped, "taken": stats.taken, "damaged": len(stats.damaged), "error": stats.error}
+    report = {
+        "state": stats.state,
+        "waiting": stats.waiting,
+        "dropped": stats.dropped,
+        "taken": stats.taken,
+        "damaged": len(stats.damaged),
+        "error": stats.error,
+    }
     os.write(1, f"end {json.dumps(report)}\n".encode())
     await journal.close()
 

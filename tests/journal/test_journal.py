@@ -187,7 +187,13 @@ async def test_a_conflict_sends_the_same_batches_again_under_a_new_epoch_to_that
     again = await journal.new_epoch("conflict", "city", Ranges([(2, 3), (90, 99)]))
     assert [s.seq for s in again] == [6, 7]
     assert {s.epoch for s in again} == {journal.epoch} != {old}
-    assert [(s.epoch, s.seq) for s in await journal.unsettled("city")] == [(old, 1), (old, 4), (old, 5), (journal.epoch, 6), (journal.epoch, 7)]
+    assert [(s.epoch, s.seq) for s in await journal.unsettled("city")] == [
+        (old, 1),
+        (old, 4),
+        (old, 5),
+        (journal.epoch, 6),
+        (journal.epoch, 7),
+    ]
     assert [s.seq for s in await journal.unsettled("lab")] == [1, 2, 3, 4, 5]
     old_batch, new_batch = [wire.decode((await journal.find(epoch, seq, seq))[0].body) for epoch, seq in ((old, 2), (journal.epoch, 6))]
     assert (new_batch.epoch, new_batch.seq, new_batch.readings) == (journal.epoch, 6, old_batch.readings)

@@ -89,7 +89,7 @@ class Damage:
     def four_swapped_pages(self):
         (a, _), (b, _), (c, _), (d, _) = self.rng.sample(self.leaves, 4)
         pages = [bytes(self.data[(n - 1) * PAGE : n * PAGE]) for n in (a, b, c, d)]
-        for number, page in zip((b, c, d, a), pages):
+        for number, page in zip((b, c, d, a), pages, strict=False):
             self.data[(number - 1) * PAGE : number * PAGE] = page
         return set()
 
@@ -183,7 +183,9 @@ async def test_damage_is_moved_aside_and_sound_rows_come_back(kind, sound, tmp_p
         explained = {n for a, b, reason in await journal.explain(epoch, 1, ROWS) if reason == "damaged" for n in range(a, b + 1)}
         assert explained >= lost
         events = [e for s in await journal.find(journal.epoch, 1, 10_000_000, 100) for e in wire.decode(s.body).events]
-        told = {n for e in events if e.kind == "damaged" and e.fields["epoch"] == epoch for n in range(e.fields["from"], e.fields["to"] + 1)}
+        told = {
+            n for e in events if e.kind == "damaged" and e.fields["epoch"] == epoch for n in range(e.fields["from"], e.fields["to"] + 1)
+        }
         assert told >= lost
         assert [e.fields["rows"] for e in events if e.kind == "salvaged"] == [len(back)]
         assert journal.carried["pulses"]["su"] >= (ROWS - 2 if kind != "truncated_to_half" else 1)

@@ -137,9 +137,11 @@ async def full_disk(mount, clock):
 
 
 async def test_a_limit_of_the_file_size_is_a_budget(tmp_path):
-    limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)); os.execv(sys.argv[1], sys.argv[1:])"
+    limit = (
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)); os.execv(sys.argv[1], sys.argv[1:])"
+    )
     run = write(tmp_path, prefix=[sys.executable, "-c", limit], count=1500, meters=10, settle=20)
-    held, gone, stats = await contents(tmp_path)
+    held, gone, _stats = await contents(tmp_path)
     assert {key: body for key, body in run.taken.items() if key in held} == held
     assert run.end["state"] == "ok", run.end
     assert run.end["waiting"] == run.end["dropped"] == 0

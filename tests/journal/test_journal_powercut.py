@@ -65,7 +65,9 @@ def test_the_control_loses(tmp_path):
 @needs_strace
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("options", [{"count": 300, "meters": 10, "settle": 30}, {"count": 900, "meters": 10, "settle": 5, "budget": 1_000_000, "keep": 9}])
+@pytest.mark.parametrize(
+    "options", [{"count": 300, "meters": 10, "settle": 30}, {"count": 900, "meters": 10, "settle": 5, "budget": 1_000_000, "keep": 9}]
+)
 def test_no_committed_batch_is_lost_at_every_cut_in_every_way(options, tmp_path):
     directory, ops = run(tmp_path, **options)
     step = max(1, len(ops) // 1500)
