@@ -155,10 +155,13 @@ def _body(batch: Batch) -> dict[str, Any]:
             for i in batch.intervals
         ]
     if batch.events:
-        body["events"] = [
-            {"dt": e.uptime - batch.uptime, "kind": e.kind, **{k: v for k, v in e.fields.items() if k not in {"dt", "kind"}}} for e in batch.events
-        ]
+        body["events"] = [_event(event, batch.uptime) for event in batch.events]
     return body
+
+
+def _event(event: Event, uptime: int) -> dict[str, Any]:
+    own = {key: value for key, value in event.fields.items() if key not in {"dt", "kind"}}
+    return {"dt": event.uptime - uptime, "kind": event.kind, **own}
 
 
 def _tables(batch: Batch) -> list[dict[str, Any]]:

@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from uplink_parts import E1, Platform, Running, config, outbox, platform, until
+
 from gateway.uplink import Timing
 from gateway.wire import Receipt, State, Topics
-from uplink_parts import E1, Platform, Running, config, outbox, platform, until
 
 pytestmark = pytest.mark.broker
 ACL = Path(__file__).parents[2] / "config" / "mosquitto-acl.example"

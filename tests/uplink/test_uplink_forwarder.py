@@ -4,13 +4,14 @@ import asyncio
 import json
 
 import pytest
+from uplink_parts import E1, E2, EARLIER, T0, FakeClock, Running, Store, config, message_of, outbox, row, until
+
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
 from gateway.uplink import LinkState
 from gateway.uplink.conflicts import derived_epoch
 from gateway.uplink.link import MemoryLink
 from gateway.wire import Receipt, Topics
-from uplink_parts import E1, E2, EARLIER, T0, FakeClock, Running, Store, config, message_of, outbox, row, until
 
 TOPICS = Topics("gw1")
 
@@ -157,12 +158,16 @@ async def test_a_receipt_settles_nothing_that_was_not_sent():
 @pytest.mark.parametrize(
     "payload",
     [
-        b"", b"\x00\xff\xfe", b"null", b"[]", b'"x"', b"{", b"{}", b'{"epoch":"' + E1.encode() + b'"}', b'{"epoch":1,"upto":5}',
-        b'{"epoch":"' + E1.encode() + b'","upto":-1}', b'{"epoch":"' + E1.encode() + b'","upto":1e300}', b'{"epoch":"' + E1.encode() + b'","upto":NaN}',
-        b'{"epoch":"' + E1.encode() + b'","upto":"5"}', b'{"epoch":"' + E1.encode() + b'","upto":5,"have":[[9,3]]}',
-        b'{"epoch":"' + E1.encode() + b'","upto":5,"have":[[1]]}', b'{"epoch":"' + E1.encode() + b'","upto":5,"have":[[1,2,3]]}',
-        b'{"epoch":"' + E1.encode() + b'","upto":true}', b'{"epoch":"../../../etc","upto":5}', b"[" * 10_000, b"x" * 300_000,
-        b'{"epoch":"' + E1.encode() + b'","upto":5,"have":' + b"[" * 5000 + b"}", b'{"epoch":"' + E1.encode() + b'","upto":5,"have":[[1,99999999999999999999]]}',
+        b"", b"\x00\xff\xfe", b"null", b"[]", b'"x"', b"{", b"{}", b"[" * 10_000, b"x" * 300_000, b'{"epoch":1,"upto":5}',
+        b'{"epoch":"../../../etc","upto":5}',
+        *[
+            b'{"epoch":"00000000000000a1"' + rest + b"}"
+            for rest in (
+                b"", b',"upto":-1', b',"upto":1e300', b',"upto":NaN', b',"upto":"5"', b',"upto":true', b',"upto":5,"have":[[9,3]]',
+                b',"upto":5,"have":[[1]]', b',"upto":5,"have":[[1,2,3]]', b',"upto":5,"have":' + b"[" * 5000,
+                b',"upto":5,"have":[[1,99999999999999999999]]', b',"upto":5,"conflicts":[0]', b',"upto":5,"conflicts":{"1":2}',
+            )
+        ],
     ],
 )  # fmt: skip
 async def test_malformed_messages_do_no_harm(payload):

@@ -6,13 +6,14 @@ import socket
 import threading
 
 import pytest
+from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, FakeBroker, packet, publish
+from uplink_parts import E1, Running, config, message_of, outbox, until
+
 from gateway.errors import LinkDown, LinkRefused
 from gateway.uplink import LinkState, Timing
 from gateway.uplink.link import Outgoing
 from gateway.uplink.paho_link import PahoLink
 from gateway.wire import Receipt, Topics
-from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, FakeBroker, packet, publish
-from uplink_parts import E1, Running, config, message_of, outbox, until
 
 TOPICS = Topics("gw1")
 WILL = Outgoing(TOPICS.state, b"{}", retain=True)

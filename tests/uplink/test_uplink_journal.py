@@ -5,11 +5,12 @@ import itertools
 import time
 
 import pytest
+from uplink_parts import T0, FakeClock, Running, Store, config, until
+
 from gateway.journal import Journal
 from gateway.model import Draft, Reading
 from gateway.uplink.link import MemoryLink
 from gateway.wire import Topics, compress, decode, encode
-from uplink_parts import T0, FakeClock, Running, Store, config, until
 
 TOPICS = Topics("gw1")
 

@@ -3,13 +3,16 @@
 import asyncio
 import json
 import socket
+import threading
 import time
+from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+from uplink_parts import E1, FAST, Running, config, outbox, platform, row, until
+
 from gateway.uplink import LinkState
 from gateway.wire import State, Topics
-from uplink_parts import E1, FAST, Running, config, outbox, platform, row, until
 
 pytestmark = pytest.mark.broker
 TOPICS = Topics("gw1")
@@ -230,18 +233,18 @@ async def test_a_change_of_id_sends_the_backlog_under_the_new_one(mosquitto):
 
 
 async def test_no_thread_and_no_socket_is_left_behind(mosquitto):
-    import os
-    import threading
+    def files():
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     broker = mosquitto()
     async with Running(config(url=url(broker.port), protocol="5.0"), outbox(), timing=FAST) as run:
         await until(lambda: run.stats.connected)
-        files = len(os.listdir("/proc/self/fd"))
+        before = files()
         for _ in range(5):
             run.forwarder._connection._client.socket().shutdown(socket.SHUT_RDWR)
             await until(lambda: not run.stats.connected)
             run.forwarder._reconnect._short_lives = 0
             await until(lambda: run.stats.connected)
-        assert len(os.listdir("/proc/self/fd")) <= files
+        await until(lambda: files() <= before)
         assert sum(t.name == "uplink-city" for t in threading.enumerate()) == 1
     await until(lambda: all(t.name != "uplink-city" for t in threading.enumerate()))

@@ -3,19 +3,24 @@
 import subprocess
 
 import pytest
+from uplink_parts import FakeClock, Running, config, outbox, until
+
 from gateway.errors import LinkDown, LinkRefused
 from gateway.uplink import LinkState
 from gateway.uplink.link import Outgoing
 from gateway.uplink.paho_link import PahoLink
 from gateway.wire import Topics
-from uplink_parts import FakeClock, Running, config, outbox, until
 
 pytestmark = pytest.mark.broker
 WILL = Outgoing(Topics("gw1").state, b"{}", retain=True)
 
 
+def run_(*command):
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+
+
 def openssl(*args):
-    subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True)
+    run_("openssl", *args)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +131,7 @@ async def test_a_plain_port_under_mqtts_and_a_tls_port_under_mqtt(mosquitto, pki
 
 async def test_a_wrong_password_is_told_as_such_and_a_right_one_works(mosquitto, tmp_path):
     passwords = tmp_path / "passwd"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "gw1", "secret"], check=True, capture_output=True)
+    run_("mosquitto_passwd", "-b", "-c", passwords, "gw1", "secret")
     passwords.chmod(0o644)
     broker = mosquitto(conf=f"allow_anonymous false\npassword_file {passwords}\n")
     word = tmp_path / "word"

@@ -10,6 +10,7 @@ import threading
 import time
 
 import paho.mqtt.client as paho
+
 from gateway.config.schema import Uplink
 from gateway.model import Ranges, Reading, Sealed
 from gateway.uplink import Forwarder, MemoryOutbox, Timing

@@ -1,5 +1,6 @@
 """Batch ⇄ bytes: nothing is lost on the way, and whatever else comes is refused as a WireError."""
 
+import contextlib
 import json
 import math
 import random
@@ -7,11 +8,12 @@ import time
 import zlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gateway.errors import WireError
 from gateway.model import QUANTITIES, Draft, Event, Interval, Reading
 from gateway.wire import MAX_MESSAGE, MAX_PLAIN, Batch, compress, decode, decompress, digest, encode, peek_gateway, split, with_header
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NAMES = st.sampled_from(sorted(QUANTITIES))
 REASONS = st.sampled_from(["timeout", "bad_frame", "exception_2", "not_available", "implausible"])
@@ -102,15 +104,11 @@ def test_damage_is_a_wire_error_and_nothing_else(batch, rng):
             body[at:at] = rng.randbytes(rng.randint(1, 9))
         elif body:
             del body[at]
-    try:
+    with contextlib.suppress(WireError):
         decode(bytes(body))
-    except WireError:
-        pass
     for function in (decompress, digest, peek_gateway):
-        try:
+        with contextlib.suppress(WireError):
             function(bytes(body))
-        except WireError:
-            pass
 
 
 @given(st.binary(max_size=200))
@@ -124,10 +122,8 @@ def test_any_bytes(body):
 def test_any_json(value):
     message = {"schema": "submeter/1", "gateway": "g", "epoch": EPOCH, "seq": 1, "t0": 0, "uptime": 0, "clock": "synced"}
     for part in ("tables", "absent", "suspect", "intervals", "events", "seq", "t0", "clock", "gateway", "epoch"):
-        try:
+        with contextlib.suppress(WireError):
             decode(json.dumps({**message, part: value}).encode())
-        except WireError:
-            pass
 
 
 def header(**changes):
@@ -138,17 +134,23 @@ def header(**changes):
     "body",
     [
         b"", b"null", b"[]", b"{}", b"\xff\xfe", b'{"schema":"submeter/2"}', b"{" * 100_000, b'{"a":' * 100_000,
-        json.dumps(header(seq=0)).encode(), json.dumps(header(seq=2**53)).encode(), json.dumps(header(seq=1.5)).encode(),
-        json.dumps(header(seq="1")).encode(), json.dumps(header(seq=True)).encode(), json.dumps(header(t0=-1)).encode(),
-        json.dumps(header(epoch="B7F2C6D05A91E3F4")).encode(), json.dumps(header(gateway="../etc")).encode(), json.dumps(header(clock="right")).encode(),
-        json.dumps(header(tables=[{"meter": ["a"], "dt": [0, 1], "values": {}}])).encode(),
-        json.dumps(header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": [1, 2]}}])).encode(),
-        json.dumps(header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": ["1"]}}])).encode(),
-        json.dumps(header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": [math.nan]}}])).encode(),
-        json.dumps(header(tables=[{"meter": ["a"], "dt": [0], "values": {"x": [math.inf]}}])).encode(),
-        json.dumps(header(tables=[{"meter": ["a"], "dt": [1e3], "values": {"x": [1]}}])).encode(),
-        b"{" + b" " * MAX_MESSAGE + b"}", zlib.compress(b"{" + b" " * MAX_MESSAGE + b"}"), zlib.compress(b"{}") + b"x", zlib.compress(b"{}")[:-3],
-        zlib.compress(b"\x00" * 50_000_000),
+        *[
+            json.dumps(header(**{field: value})).encode()
+            for field, values in {
+                "seq": (0, 2**53, 1.5, "1", True, None), "t0": (-1, "now"), "epoch": ("B7F2C6D05A91E3F4", "", 7),
+                "gateway": ("../etc", "", "a" * 33), "clock": ("right", None),
+            }.items()
+            for value in values
+        ],
+        *[
+            json.dumps(header(tables=[{"meter": ["a"], "dt": dt, "values": values}])).encode()
+            for dt, values in (
+                ([0, 1], {}), ([0], {"x": [1, 2]}), ([0], {"x": ["1"]}), ([1e3], {"x": [1]}),
+                ([0], {"x": [math.nan]}), ([0], {"x": [math.inf]}),
+            )
+        ],
+        b"{" + b" " * MAX_MESSAGE + b"}", zlib.compress(b"{" + b" " * MAX_MESSAGE + b"}"), zlib.compress(b"{}") + b"x",
+        zlib.compress(b"{}")[:-3], zlib.compress(b"\x00" * 50_000_000),
     ],
 )  # fmt: skip
 def test_what_is_no_batch_is_refused_in_words(body):
@@ -235,7 +237,7 @@ def test_the_order_and_the_spelling_of_json_do_not_change_the_digest():
             0,
             0,
             "synced",
-            [Reading("ölçü".replace("ö", "o").replace("l", "l").replace("ç", "c").replace("ü", "u"), 0, {"frequency": 50.0})],
+            [Reading("main", 0, {"frequency": 50.0})],
         )
     )
     message = json.loads(plain)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from test_wire_batch import EPOCH, batches
+
 from gateway.catalogue import load_driver, shipped
 from gateway.config.schema import Config
 from gateway.daemon.describe import Description
@@ -13,8 +16,6 @@ from gateway.model import Draft, Event, Interval, Reading
 from gateway.uplink.conflicts import reissued
 from gateway.wire import Batch, Receipt, Replay, Reply, State, encode, schemas, split, with_header
 from gateway.wire.__main__ import text_of
-from hypothesis import given, settings
-from test_wire_batch import EPOCH, batches
 
 DOCS = Path(__file__).parents[2] / "docs" / "wire"
 README = (DOCS / "README.md").read_text(encoding="utf-8")
