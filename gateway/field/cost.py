@@ -16,6 +16,8 @@ TURN_AROUND = 0.02
 FIXED_GAP_ABOVE = 19200
 """Baud; Modbus over serial line V1.02, 2.5.1.1: up to it t3.5 is 3.5 characters of 11 bits, above it 1.75 ms."""
 
+SHAPE = 0.1
+
 _TCP = (0.005, 0.00002)
 _MEMORY = 0.98  # a measurement's weight after the next one: about fifty count
 _OUTLIER = 3.0  # residuals beyond this many typical ones pull no harder than this
@@ -32,6 +34,10 @@ class Cost:
     def time(self, count: int) -> float:
         """Seconds for one read of `count` registers."""
         return self.a + self.b * count
+
+    def same_shape(self, other: Cost) -> bool:
+        """Whether a read weighs as many registers as there, within a tenth: then the same plan is best."""
+        return abs(self.a * other.b - other.a * self.b) <= SHAPE * other.a * self.b
 
 
 @dataclass(frozen=True, slots=True)

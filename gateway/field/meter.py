@@ -23,7 +23,7 @@ ABSENT_STATION = frozenset({10, 11})
 """Exceptions with which a gateway says that the meter behind it does not answer."""
 SPLIT = frozenset({2, 3})
 """Exceptions that may come from one register of a longer read, or from its length."""
-REPLAN = 32
+REPLAN = 16
 """Polls between two looks at whether another plan has become cheaper."""
 
 
@@ -43,7 +43,6 @@ class _Job:
     spans: tuple[Span, ...]
     reads: tuple[Read, ...] = ()
     out_of_reach: tuple[Span, ...] = ()
-    polls: int = 0
 
 
 @dataclass(slots=True)
@@ -73,6 +72,8 @@ class MeterPoll:
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
         self._refused_at = 0.0
+        self._polls = 0
+        self._planned_for = self.station.fit.cost
         self._began = 0.0
         self.forget()
 
@@ -137,9 +138,9 @@ class MeterPoll:
             reading.missing = error.reason if error else next((failure[3] for failure in image.failures), "timeout")
             if error is None and reading.missing == BadFrame.reason:
                 error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
-        job.polls += 1
-        if job.polls % REPLAN == 0:
-            self._replan(job)
+        self._polls += 1
+        if self._polls % REPLAN == 0:
+            self._replan()
         return Outcome(reading, error, due.slow and self._failed(image), static_failed, attributes)
 
     def _nothing(self, error: BusError) -> Outcome:
@@ -223,17 +224,22 @@ class MeterPoll:
             rows = tuple(row for row in self.driver.rows if row.pace in paces)
             job = _Job(rows, spans_of(rows))
             rules = self._rules()
-            job.reads = _shortest_first(plan(job.spans, rules, self.station.fit.cost))
+            job.reads = _shortest_first(plan(job.spans, rules, self._planned_for))
             job.out_of_reach = tuple(unreachable(job.spans, rules))
             self._jobs[fast, slow, static] = job
         return job
 
-    def _replan(self, job: _Job) -> None:
+    def _replan(self) -> None:
+        """Exchange plans for those that have become cheaper. What is cheapest depends on a and b by their ratio alone."""
         cost = self.station.fit.cost
-        better = plan(job.spans, self._rules(), cost)
-        if worth_it(job.reads, better, cost):
-            log.debug("meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads))
-            job.reads = _shortest_first(better)
+        if cost.same_shape(self._planned_for):
+            return
+        self._planned_for = cost
+        for job in self._jobs.values():
+            better = plan(job.spans, self._rules(), cost)
+            if worth_it(job.reads, better, cost):
+                log.debug("meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads))
+                job.reads = _shortest_first(better)
 
     def _learn_probes(self) -> None:
         """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first."""

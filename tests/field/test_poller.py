@@ -424,15 +424,12 @@ async def test_a_driver_with_variants_looks_at_the_meter_first_and_again_when_it
 
 
 async def test_a_meter_that_refuses_every_other_length_is_believed_after_two_silences() -> None:
-    def picky(unit: int, function: int, address: int, count: int) -> None:
-        if count != 2:
-            raise Refused("only whole values", 2)
-
     port = FakePort(tables(1), numbered=False)
     read = port.read
 
     async def watch(unit, function, address, count, allowed):
-        picky(unit, function, address, count)
+        if count != 2:
+            raise Refused("only whole values", 2)
         return await read(unit, function, address, count, allowed)
 
     port.read = watch
@@ -444,3 +441,23 @@ async def test_a_meter_that_refuses_every_other_length_is_believed_after_two_sil
     assert (await bench.worker.poll("m1")).values
     assert bench.worker.health().counters.resyncs == 2
     await bench.worker.stop()
+
+
+async def test_a_line_that_turns_out_slow_gets_another_plan() -> None:
+    port = FakePort(tables(1))
+    read = port.read
+
+    async def slow(unit, function, address, count, allowed):
+        per_register = 0.0005 if len(port.asked) > 20 else 0.0
+        await asyncio.sleep(per_register * count)
+        words = await read(unit, function, address, count, allowed)
+        port.sent_at -= per_register * count
+        return words
+
+    port.read = slow
+    rows = "0 u16 active_power kW fast\n1 u32 active_energy_import kWh fast\n60 u16 heat_power kW fast"
+    async with running(TCP, [MeterTask(meter(1, interval="0s"), driver(rows))], port) as bench:
+        await bench.until(lambda: len(port.asked) > 15)
+        assert {(first, count) for _, _, first, count in port.asked[:15]} == {(0, 61)}
+        await bench.until(lambda: port.asked[-1][2:] in {(0, 3), (60, 1)}, 30)
+        assert bench.worker.health().meters[0].reads == 2
