@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache, lru_cache
+from typing import Any
 
 from gateway.demo.circuit import QUARTER, Circuit, Power, Voltages
 
@@ -19,6 +20,7 @@ SUBMETERS = ("hvac", "lighting", "sockets", "server", "elevator", "kitchen", "ev
 """What hangs below `main`; `sockets` splits further into floor-1 … floor-64."""
 FLOORS = 64
 _DAY = 86400
+_MOST_STEPS = 1000
 _UTC_OFFSET = 3 * 3600  # Turkey keeps +03:00 all year
 _SATURDAY, _SUNDAY = 5, 6
 _OPEN, _PLUGGED, _BUSY = 0.3, 0.1, 0.5
@@ -60,6 +62,28 @@ class Building:
         self._circuits[name] = circuit
         self._flow()
         return circuit
+
+    def remember(self) -> dict[str, Any]:
+        """Every register at the last whole step, as JSON values."""
+        with self._lock:
+            return {"t": self._index * self.step, "registers": {name: dict(circuit.registers) for name, circuit in self._circuits.items()}}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """Go on from what was remembered: time that went by since then has flowed through the meters. Raises KeyError."""
+        with self._lock:
+            now, fine = self._now, self.step
+            if memory["t"] >= now:
+                return
+            # After a long pause in coarser steps; from the step that was begun, so that no register can go back.
+            self.step = fine * max(1, math.ceil((now - memory["t"]) / fine / _MOST_STEPS))
+            self._index = math.floor(memory["t"] / self.step)
+            for name, registers in memory["registers"].items():
+                self.circuit(name).registers = dict(registers)
+            self._flow()
+            self._advance(now)
+            self.step = fine
+            self._index = math.floor(now / fine)
+            self._flow()
 
     def values(self, circuit: str, t: float) -> dict[str, float]:
         """Every quantity of a circuit at unix time t; the past stays as it was. Raises KeyError."""

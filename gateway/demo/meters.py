@@ -7,6 +7,8 @@ with firmware variants the ordinary meter is simulated unless one is named.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -78,11 +80,22 @@ class MeterImage:
 
 
 class Plant:
-    """Every simulated meter of one building, all looking at the same moment."""
+    """Every simulated meter of one building, all looking at the same moment. `memory`: a file that keeps their registers between runs."""
 
-    def __init__(self, *, seed: int = 1, now: Time | None = None, step: float = 1.0) -> None:
+    def __init__(self, *, seed: int = 1, now: Time | None = None, step: float = 1.0, memory: Path | None = None) -> None:
         self.now = now or Time()
         self.building = Building(seed, start=self.now.start, step=step)
+        self._memory = memory
+        if memory is not None:
+            with contextlib.suppress(OSError, ValueError, KeyError):  # none yet, or none that can be used: the meters are new
+                self.building.recall(json.loads(memory.read_text()))
+
+    def save(self) -> None:
+        """Write the registers down, if somebody wants them."""
+        if self._memory is not None:
+            fresh = self._memory.with_suffix(".new")
+            fresh.write_text(json.dumps(self.building.remember()))
+            fresh.replace(self._memory)
 
     def image(self, spec: Mapping[str, Any]) -> MeterImage:
         """The image of one METER. Raises DriverError, KeyError."""

@@ -79,6 +79,7 @@ def simulator_spec(directory: Path, stamps: dict[str, Stamp], *, seed: int = 1) 
     return {
         "log": str(directory / "serves.jsonl") if stamps else None,  # a megabyte every few minutes: only for a judge
         "seed": seed,
+        "building": {"memory": str(directory / "registers.json")},
         "lines": [{"name": name, "path": str(directory / name), "baudrate": 9600, "slaves": slaves(name)} for name in LINES],
         "servers": [
             {"name": name, "mode": "tcp" if mode == "tcp" else "rtu", "latency": 0.005, "slaves": slaves(name)}

@@ -1,6 +1,7 @@
 """python -m gateway.demo.simulator SPEC.json: simulated meters in a process of their own.
 
-SPEC: {"log": "serves.jsonl", "seed": 1, "building": {"start": 1795278300, "speed": 1, "step": 1}, "lines": [LINE…], "servers": [SERVER…]}
+SPEC: {"log": "serves.jsonl", "seed": 1, "building": BUILDING, "lines": [LINE…], "servers": [SERVER…]}
+BUILDING: {"start": 1795278300, "speed": 1, "step": 1, "memory": FILE that keeps the registers between runs}
 LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults": CHANCE, "slaves": [SLAVE…]}
 SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "downstream": {"baudrate", "turnaround"}, "faults", "slaves"}
 SLAVE: {"unit", "meter", "limit", "min_gap", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000} | METER}
@@ -22,14 +23,18 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gateway.demo.faults import Fault, Faults, faults_from
 from gateway.demo.line import SerialLine
 from gateway.demo.slave import Image, PatternImage, ServeLog, Slave, Stamp, WordImage
 from gateway.demo.tcp import Downstream, TcpPlant, TcpServer
 
+if TYPE_CHECKING:
+    from gateway.demo.meters import Plant
+
 Spec = Mapping[str, Any]
+_SAVE = 5.0
 _LINE_KEYS = ("baudrate", "parity", "stopbits", "turnaround", "busy", "quantum", "check_speed")
 _SERVER_KEYS = ("host", "port", "mode", "latency")
 
@@ -39,11 +44,13 @@ class Simulator:
 
     def __init__(self, spec: Spec, *, images: Callable[[Spec], Image] | None = None, keep: bool = False) -> None:
         """`images` builds an image from what stands under "image"; `keep` keeps the serve log in memory too."""
-        self._images = images or _images(spec)
+        self._spec = spec
+        self._images = images or self._image
+        self._building: Plant | None = None
         self.log = ServeLog(Path(spec["log"]) if spec.get("log") else None, keep=keep)
         self.lines = [self._line(line) for line in spec.get("lines", ())]
         self.servers = [self._server(server) for server in spec.get("servers", ())]
-        self._plant = TcpPlant(self.servers)
+        self._sockets = TcpPlant(self.servers)
         self._parts: dict[str, SerialLine | TcpServer] = {line.name: line for line in self.lines}
         self._parts.update({server.name: server for server in self.servers})
 
@@ -79,19 +86,41 @@ class Simulator:
             for slave in spec["slaves"]
         ]
 
+    def _image(self, image: Spec) -> Image:
+        if "words" in image:
+            return WordImage({int(address, 0): int(word) for address, word in image["words"].items()})
+        if "pattern" in image:
+            return PatternImage(int(image["pattern"]))
+        if self._building is None:
+            # Plain images need neither building nor catalogue.
+            from gateway.demo.building import Time  # noqa: PLC0415
+            from gateway.demo.meters import Plant  # noqa: PLC0415
+
+            house = self._spec.get("building", {})
+            now = Time(house.get("start"), house.get("speed", 1.0))
+            memory = Path(house["memory"]) if house.get("memory") else None
+            self._building = Plant(seed=int(self._spec.get("seed", 1)), now=now, step=house.get("step", 1.0), memory=memory)
+        return self._building.image(image)
+
+    def save(self) -> None:
+        """Write the building's registers down, where the specification says."""
+        if self._building is not None:
+            self._building.save()
+
     def start(self) -> Self:
         """Plug in every line and listen on every port."""
         for line in self.lines:
             line.start()
-        self._plant.start()
+        self._sockets.start()
         return self
 
     def stop(self) -> None:
         """Unplug and close everything."""
         for line in self.lines:
             line.stop()
-        self._plant.stop()
+        self._sockets.stop()
         self.log.close()
+        self.save()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -139,7 +168,7 @@ class Simulator:
             case "inject":
                 self.line(order["bus"]).inject(bytes.fromhex(order["hex"]))
             case "drop":
-                self._plant.drop_clients([order["bus"]] if "bus" in order else None)
+                self._sockets.drop_clients([order["bus"]] if "bus" in order else None)
             case "stats":
                 return {"stats": {name: dataclasses.asdict(part.stats) for name, part in self._parts.items()}}
             case "stop":
@@ -148,27 +177,6 @@ class Simulator:
                 msg = f"{unknown!r} is not an order"
                 raise ValueError(msg)
         return None
-
-
-def _images(spec: Spec) -> Callable[[Spec], Image]:
-    seed = int(spec.get("seed", 1))
-    meters: list[Callable[[Spec], Image]] = []
-
-    def build(image: Spec) -> Image:
-        if "words" in image:
-            return WordImage({int(address, 0): int(word) for address, word in image["words"].items()})
-        if "pattern" in image:
-            return PatternImage(int(image["pattern"]))
-        if not meters:
-            # Plain images need neither building nor catalogue.
-            from gateway.demo.building import Time  # noqa: PLC0415
-            from gateway.demo.meters import Plant  # noqa: PLC0415
-
-            house = spec.get("building", {})
-            meters.append(Plant(seed=seed, now=Time(house.get("start"), house.get("speed", 1.0)), step=house.get("step", 1.0)).image)
-        return meters[0](image)
-
-    return build
 
 
 def _tell(message: dict[str, Any]) -> None:
@@ -197,7 +205,8 @@ def main() -> None:
     with simulator:
         _tell(simulator.ready)
         threading.Thread(target=orders, name="orders", daemon=True).start()
-        stop.wait()
+        while not stop.wait(_SAVE):
+            simulator.save()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from gateway.catalogue import load_driver, shipped
 from gateway.catalogue.encode import build
 from gateway.demo.building import FLOORS, SUBMETERS, Building, Time, compensation, loads, presence, sun
 from gateway.demo.meters import MeterImage, Plant, chosen
+from gateway.demo.simulator import Simulator
 from gateway.demo.slave import ModbusError
 from gateway.field.decode import Image, decode
 from gateway.model import QUANTITIES
@@ -90,6 +91,43 @@ def test_asking_often_or_seldom_gives_the_same_registers():
         often.values("main", MONDAY + tick * 0.77)
     often_values, seldom_values = often.values("main", MONDAY + 400), seldom.values("main", MONDAY + 400)
     assert often_values == pytest.approx(seldom_values, rel=1e-9)
+
+
+@pytest.mark.parametrize("pause", [0.4, 90.0, 5 * 86400.0])
+def test_registers_go_on_where_they_were_left(pause):
+    first = Building(3, start=MONDAY)
+    first.circuit("floor-2")
+    before = {name: first.values(name, MONDAY + 600.5) for name in ("main", "pv", "floor-2")}
+    second = Building(3, start=MONDAY + 600.5 + pause)
+    second.recall(first.remember())
+    for name, values in before.items():
+        after = second.values(name, MONDAY + 600.5 + pause)
+        unbroken = Building(3, start=MONDAY)
+        for register in ("active_energy_import", "active_energy_export", "reactive_energy_import", "apparent_energy"):
+            assert after[register] >= values[register]
+        if pause < 100:
+            unbroken.circuit(name)
+            expected = unbroken.values(name, MONDAY + 600.5 + pause)
+            assert after["active_energy_import"] == pytest.approx(expected["active_energy_import"], rel=1e-9)
+    gained = second.values("main", MONDAY + 600.5 + pause)["apparent_energy"] - before["main"]["apparent_energy"]
+    assert 3 * pause / 3600 < gained + 1e-3 < 90 * (pause + 300) / 3600
+
+
+def test_a_simulator_keeps_its_registers_between_runs(tmp_path):
+    spec = {
+        "building": {"start": MONDAY, "speed": 100.0, "memory": str(tmp_path / "registers.json")},
+        "lines": [{"name": "line", "slaves": [{"unit": 1, "image": {"driver": "eastron-sdm630", "circuit": "hvac"}}]}],
+    }
+    energies = []
+    for start in (MONDAY, MONDAY + 7200):
+        spec["building"]["start"] = start
+        with Simulator(spec) as simulator:
+            energies.append(simulator.line("line").slaves[1].respond(bytes.fromhex("0400480002")))
+    first, second = (struct.unpack(">f", answer[2:])[0] for answer in energies)
+    assert first < second < first + 100
+    (tmp_path / "registers.json").write_text("{")
+    with Simulator(spec):
+        pass
 
 
 def test_time_that_runs_backwards_does_not_turn_a_register_back():
