@@ -72,11 +72,10 @@ class Building:
         """Go on from what was remembered: time that went by since then has flowed through the meters. Raises KeyError."""
         with self._lock:
             now, fine = self._now, self.step
-            if memory["t"] >= now:
-                return
+            then = min(float(memory["t"]), now)
             # After a long pause in coarser steps; from the step that was begun, so that no register can go back.
-            self.step = fine * max(1, math.ceil((now - memory["t"]) / fine / _MOST_STEPS))
-            self._index = math.floor(memory["t"] / self.step)
+            self.step = fine * max(1, math.ceil((now - then) / fine / _MOST_STEPS))
+            self._index = math.floor(then / self.step)
             for name, registers in memory["registers"].items():
                 self.circuit(name).registers = dict(registers)
             self._flow()

@@ -21,7 +21,7 @@ moments = st.floats(MONDAY, MONDAY + 14 * 86400)
 circuits = st.sampled_from(["main", *SUBMETERS, "floor-7"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 5), circuits, moments)
 def test_powers_currents_and_voltages_belong_together(seed, circuit, t):
     values = Building(seed, start=t).values(circuit, t + 0.5)
@@ -44,7 +44,7 @@ def test_powers_currents_and_voltages_belong_together(seed, circuit, t):
         assert QUANTITIES[name].low <= value <= QUANTITIES[name].high
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(1, 5), moments, st.floats(1, 4000))
 def test_registers_are_the_integral_of_power(seed, t, span):
     t, step = math.floor(t / 10) * 10.0, 10.0
