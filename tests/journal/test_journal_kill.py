@@ -1,0 +1,80 @@
+"""kill -9 while the journal writes, checkpoints, thins, and salvages: what was taken is there, no number is used twice."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+
+import pytest
+from journal_data import HandClock
+from journal_tools import HERE, WRITER, Run, contents
+
+from gateway.journal import Journal
+
+
+def killed(directory, after, rng, **options):
+    """A writer that is killed some time after its first commits; what it had said."""
+    process = subprocess.Popen([*WRITER, str(directory), json.dumps(options)], stdout=subprocess.PIPE, cwd=HERE)
+    said = b""
+    lines = 0
+    while lines < after:
+        chunk = os.read(process.stdout.fileno(), 1 << 16)
+        assert chunk, "the writer ended by itself"
+        said += chunk
+        lines = said.count(b"\n")
+    try:
+        process.wait(rng.random() * 0.02)
+    except subprocess.TimeoutExpired:
+        pass
+    process.send_signal(signal.SIGKILL)
+    said += process.stdout.read()
+    process.wait(30)
+    return Run(said[: said.rindex(b"\n") + 1].decode())
+
+
+@pytest.mark.parametrize("options", [{"meters": 10}, {"meters": 2, "settle": 20, "budget": 200_000, "keep": 9}])
+async def test_what_was_taken_survives_kill_9_however_often(tmp_path, options):
+    rng = random.Random(5)
+    taken, gone = {}, {}
+    for _ in range(6):
+        run = killed(tmp_path, rng.randrange(5, 300), rng, count=100_000, **options)
+        assert not run.twice
+        assert not set(run.taken) & set(taken)
+        taken |= run.taken
+        # Each look is a restart on another boot: a new epoch follows.
+        held, gone, stats = await contents(tmp_path)
+        assert stats.damaged == ()
+        missing = {key: body for key, body in taken.items() if held.get(key) != body}
+        assert set(missing) <= set(gone)
+        assert set(gone.values()) <= {"delivered", "thinned"}
+        # At most the transaction that was under way is there without having been said.
+        extra = set(held) | set(gone)
+        assert len(extra - set(taken)) <= 6
+
+
+async def test_kill_9_during_salvage_starts_it_again(tmp_path):
+    rng = random.Random(6)
+    run = killed(tmp_path, 800, rng, count=100_000, meters=4)
+    with (tmp_path / "journal.db").open("r+b") as file:
+        file.write(bytes(4096))
+    (tmp_path / "journal.db-wal").unlink()  # the page must come from the file
+    for after in (1, 3, 9):
+        killed(tmp_path, after, rng, count=100_000)
+    clock = HandClock(boot="cc" * 16)
+    journal = Journal.open(tmp_path, gateway="g-1", clock=clock, uplinks=["city"])
+    try:
+        async with asyncio.timeout(60):
+            while not all(case.done for case in journal.stats().damaged):
+                await asyncio.sleep(0.05)
+        [case] = journal.stats().damaged
+        epoch = next(iter(run.taken))[0]
+        back = {s.seq: s.body.hex() for s in await journal.find(epoch, 1, 100_000, 100_000)}
+        # Without its WAL the file has what was checkpointed: that comes back whole and once.
+        assert len(back) > 400
+        assert all(run.taken.get((epoch, seq), body) == body for seq, body in back.items())
+        assert len(await journal.salvaged("city", 100_000)) == len(back)
+        assert case.done
+    finally:
+        await journal.close()
