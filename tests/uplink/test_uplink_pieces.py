@@ -1,0 +1,396 @@
+"""The uplink's small parts: pace, patience, reconnect, window, ledger, hold, state, words."""
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from uplink_parts import BOOT, E1, EARLIER, T0, FakeClock, row
+
+from gateway.errors import LinkDown, LinkRefused, LinkTaken
+from gateway.model import Ranges
+from gateway.uplink import LinkState, UplinkStats
+from gateway.uplink.complaints import Complaints
+from gateway.uplink.conflicts import Conflicts, derived_epoch
+from gateway.uplink.dress import dress
+from gateway.uplink.hold import Hold
+from gateway.uplink.pace import TokenBucket, live_offset, start_delay
+from gateway.uplink.probe import Probe
+from gateway.uplink.receipts import Ledger
+from gateway.uplink.reconnect import QUICK, REFUSED, SHORT_LIFE, Reconnect
+from gateway.uplink.report import EVERY, SELDOM, SETTLE, Report
+from gateway.uplink.security import is_this_machine
+from gateway.uplink.window import GRACE, MAX_BATCHES, MAX_BYTES, Window, key_of
+from gateway.wire import Receipt, decode, decompress
+
+
+class Now:
+    def __init__(self):
+        self.t = 1000.0
+
+    def __call__(self):
+        return self.t
+
+
+# -- pace
+
+
+@given(st.floats(0.1, 5000), st.lists(st.floats(0, 2), min_size=1, max_size=60))
+def test_a_bucket_never_gives_more_than_its_rate(rate, waits):
+    bucket, now, taken = TokenBucket(rate, 0.0), 0.0, 0
+    for wait in waits:
+        now += wait
+        while bucket.take(now):
+            taken += 1
+    assert taken <= rate * now + max(1.0, rate * 0.2) + 1e-6
+
+
+@given(st.floats(0.1, 5000))
+def test_after_the_wait_there_is_a_token(rate):
+    bucket = TokenBucket(rate, 0.0)
+    while bucket.take(0.0):
+        pass
+    wait = bucket.wait(0.0)
+    assert wait > 0
+    assert bucket.take(wait * (1 + 1e-9) + 1e-9)
+
+
+def test_a_rate_of_zero_is_no_limit():
+    bucket = TokenBucket(0.0, 0.0)
+    assert all(bucket.take(0.0) for _ in range(10_000))
+    assert bucket.wait(0.0) == 0.0
+
+
+@given(st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True))
+def test_the_live_offset_belongs_to_the_id(gateway):
+    assert 0.0 <= live_offset(gateway, 60.0) < 2.0
+    assert live_offset(gateway, 60.0) == live_offset(gateway, 1.0)
+    assert live_offset(gateway, 0.0) == 0.0
+
+
+def test_the_live_offsets_of_a_fleet_are_spread():
+    offsets = sorted(live_offset(f"gw-{n:03}", 60.0) for n in range(400))
+    assert all(abs(offset - n / 200) < 0.25 for n, offset in enumerate(offsets))
+
+
+def test_only_a_long_outage_delays_the_backlog():
+    assert start_delay(299.0, 60.0, lambda: 0.5) == 0.0
+    assert start_delay(301.0, 60.0, lambda: 0.5) == 30.0
+    assert start_delay(301.0, 0.0, lambda: 0.5) == 0.0
+
+
+# -- patience
+
+
+def test_patience_doubles_to_five_minutes_and_is_restored_by_progress():
+    probe, now, waits = Probe(), 0.0, []
+    assert not probe.due(1e9)
+    probe.expect(now)
+    for _ in range(7):
+        waits.append(probe.at - now)
+        now = probe.at
+        assert probe.due(now)
+        probe.tried(now)
+    assert waits == [30.0, 60.0, 120.0, 240.0, 300.0, 300.0, 300.0]
+    probe.progress(now, waiting=True)
+    assert probe.at - now == 30.0
+    probe.soon(now, 1.0)
+    assert probe.at - now == 1.0
+    probe.progress(now, waiting=False)
+    probe.soon(now, 1.0)
+    assert not probe.running
+
+
+# -- reconnect
+
+
+def reconnect(chance=1.0):
+    now = Now()
+    return Reconnect("city", "b:1", chance=lambda: chance, monotonic=now), now
+
+
+def test_a_broker_that_is_back_is_noticed_within_five_seconds():
+    state, _ = reconnect()
+    waits = [state.failed(LinkDown("cannot be reached")) for _ in range(20)]
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == QUICK
+    assert state.state is LinkState.WAITING
+
+
+def test_a_refusal_is_tried_slowly_and_jitter_spreads_a_fleet():
+    state, _ = reconnect()
+    assert [state.failed(LinkRefused("no")) for _ in range(5)] == [30.0, 60.0, 120.0, 240.0, 300.0]
+    assert state.state is LinkState.REFUSED
+    early, _ = reconnect(0.0)
+    assert early.failed(LinkRefused("no")) == REFUSED[0] / 2
+
+
+def test_lost_and_back_are_each_said_once(caplog):
+    caplog.set_level(logging.INFO)
+    state, now = reconnect()
+    state.connected("5.0")
+    now.t += 100
+    state.lost(LinkDown("the connection was lost"))
+    for _ in range(50):
+        state.failed(LinkDown("cannot be reached"))
+    state.connected("5.0")
+    lines = [(r.levelname, r.getMessage()) for r in caplog.records]
+    assert [level for level, _ in lines] == ["INFO", "WARNING", "INFO"]
+    assert "back at b:1" in lines[2][1]
+
+
+def test_a_flapping_link_is_one_trouble_and_grows_slow(caplog):
+    caplog.set_level(logging.INFO)
+    state, now = reconnect()
+    waits = []
+    for _ in range(30):
+        state.connected("3.1.1")
+        now.t += 0.2
+        waits.append(state.lost(LinkDown("the connection was lost")))
+    assert waits[0] == 1.0
+    assert waits[-1] == 60.0
+    assert len(caplog.records) <= 8
+    assert "same gateway id" in str(state.error)
+    state.connected("3.1.1")
+    now.t += SHORT_LIFE
+    state.steady()
+    assert state.error is None
+    assert "back at" in caplog.records[-1].getMessage()
+    assert state.lost(LinkDown("x")) == QUICK[0]
+
+
+def test_a_takeover_is_answered_with_patience():
+    state, now = reconnect()
+    waits = []
+    for _ in range(5):
+        state.connected("5.0")
+        now.t += 40
+        state.steady()
+        waits.append(state.lost(LinkTaken("taken")))
+    assert waits == [30.0, 60.0, 120.0, 240.0, 300.0]
+    assert state.state is LinkState.TAKEN
+
+
+def test_an_outage_is_measured_from_the_last_connection_that_lasted():
+    state, now = reconnect()
+    state.connected("5.0")
+    now.t += 100
+    state.lost(LinkDown("x"))
+    lost = now.t
+    now.t += 1000
+    state.connected("5.0")
+    now.t += 1
+    state.lost(LinkDown("x"))
+    assert state.lost_at == lost
+
+
+# -- window
+
+
+@given(st.lists(st.tuples(st.sampled_from(["send", "ack", "drop", "cut", "receipt"]), st.integers(1, 30)), max_size=120))
+def test_the_window_counts_right_whatever_happens(steps):
+    window, acked, here = Window(), set(), set()
+    for step, (what, seq) in enumerate(steps):
+        key = (E1, seq)
+        if what == "send":
+            window.sent(row(seq), float(step))
+            here.add(key)
+            acked.discard(key)
+        elif what == "ack":
+            assert (window.acked(key) is not None) == (key in here - acked)
+            acked |= here & {key}
+        elif what == "drop":
+            window.drop(key)
+            here.discard(key)
+            acked.discard(key)
+        elif what == "cut":
+            window.disconnected()
+            here &= acked
+        else:
+            gone = window.settled(E1, Ranges([(1, seq)]))
+            assert {key_of(entry.sealed) for entry in gone} == {k for k in here if k[1] <= seq}
+            here = {k for k in here if k[1] > seq}
+            acked &= here
+        assert len(window) == len(here)
+        assert window.unacked == len(here - acked)
+        assert window._bytes == sum(len(entry.sealed.body) for entry in window)
+
+
+def test_the_window_is_full_by_count_and_by_bytes():
+    window = Window()
+    for seq in range(1, MAX_BATCHES + 1):
+        assert not window.full
+        window.sent(row(seq), 0.0)
+    assert window.full
+    big = Window()
+    body = b"x" * (MAX_BYTES // 4)
+    for seq in range(1, 5):
+        assert not big.full
+        sealed = row(seq)
+        big.sent(type(sealed)(*[body if f == "body" else getattr(sealed, f) for f in sealed.__slots__]), 0.0)
+    assert big.full
+
+
+def test_what_is_overtaken_after_the_grace_was_lost():
+    window = Window()
+    for seq in range(1, 6):
+        window.sent(row(seq), 0.0)
+        window.acked((E1, seq))
+    order = max(entry.order for entry in window.settled(E1, Ranges([(3, 3)])))
+    assert window.overtaken(order, GRACE / 2) == []
+    assert [sealed.seq for sealed in window.overtaken(order, GRACE + 1)] == [1, 2]
+    assert sorted(entry.sealed.seq for entry in window) == [4, 5]
+
+
+# -- ledger
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 40), st.sampled_from(["a", "b", "x"]), st.integers(0, 50), st.lists(st.integers(1, 50), max_size=4)),
+        max_size=30,
+    )
+)
+def test_the_ledger_delivers_what_was_sent_and_all_have_and_nothing_else(steps):
+    ledger = Ledger(["a", "b"])
+    sent, held, delivered = set(), {"a": set(), "b": set()}, set()
+    for seq, consumer, upto, have in steps:
+        ledger.sent(E1, seq)
+        sent.add(seq)
+        new = ledger.receipt(consumer, Receipt(epoch=E1, upto=upto, have=[[h, h] for h in have]))
+        if consumer in held:
+            held[consumer] |= (set(range(1, upto + 1)) | set(have)) & sent
+        both = held["a"] & held["b"]
+        assert {s for first, last in new for s in range(first, last + 1)} == both - delivered
+        delivered |= both
+        assert all(ledger.is_delivered(E1, s) == (s in delivered) for s in range(1, 51))
+
+
+def test_a_conflict_in_a_receipt_is_no_delivery():
+    ledger = Ledger(["a"])
+    ledger.sent(E1, 1)
+    ledger.sent(E1, 2)
+    assert list(ledger.receipt("a", Receipt(epoch=E1, upto=2, conflicts=[1]))) == [(2, 2)]
+
+
+# -- hold
+
+
+def test_the_verdict_on_a_batch():
+    clock = FakeClock(synced=False, uptime=10_000)
+    hold = Hold(clock, 60.0)
+    mine, earlier, good = row(1, clock="unsynced", uptime=9_000), row(2, clock="unsynced", boot=EARLIER), row(3)
+    hold.met(mine)
+    assert hold.verdict(mine).wait
+    assert not hold.verdict(earlier).wait
+    assert not hold.verdict(good).wait
+    assert not hold.released()
+    clock.synced = True
+    assert hold.released()
+    assert not hold.released(), "once"
+    assert hold.verdict(mine).t0 == T0 + 9_000
+    assert list(hold.anchors()) == [], "nothing unsynced has been sent"
+    assert mine.boot == BOOT
+
+
+def test_no_hold_at_all():
+    clock = FakeClock(synced=False, uptime=10_000)
+    hold = Hold(clock, 0.0)
+    mine = row(1, clock="unsynced", uptime=10_000)
+    hold.met(mine)
+    assert not hold.verdict(mine).wait
+    clock.synced = True
+    assert [event.fields["t"] for event in hold.anchors()] == [T0 + 10_000]
+    assert list(hold.anchors()) == []
+
+
+def test_a_clock_that_is_lost_and_found_again_is_anchored_again():
+    clock = FakeClock(synced=True, uptime=100_000)
+    hold = Hold(clock, 10.0)
+    hold.met(row(1, uptime=1_000))
+    assert list(hold.anchors()) == []
+    clock.synced = False
+    assert list(hold.anchors()) == []
+    late = row(2, clock="unsynced", uptime=99_000)
+    assert not hold.verdict(late).wait, "this boot holds no more"
+    clock.synced = True
+    assert [event.kind for event in hold.anchors()] == ["clock_anchor"]
+
+
+# -- state
+
+
+def test_the_state_is_told_sparsely_and_its_zero_at_once():
+    report = Report()
+
+    def tell(seq, backlog, now):
+        due = report.due(E1, seq, backlog, now)
+        if due:
+            report.said(E1, seq, backlog, now)
+        return due
+
+    assert tell(1, 0, 0.0)
+    assert not tell(2, 1, 1.0), "a live batch is a backlog for a moment"
+    assert not tell(3, 0, 2.0)
+    assert not tell(4, 5, 10.0)
+    assert tell(4, 9, 10.0 + SETTLE)
+    assert not tell(4, 500, 20.0)
+    assert tell(4, 500, 10.0 + SETTLE + EVERY)
+    assert tell(5, 0, 45.0)
+    assert not tell(6, 0, 46.0)
+    assert tell(60, 0, 45.0 + SELDOM)
+    assert report.due("0" * 16, 61, 0, 346.0), "a new epoch is news"
+    report.forget()
+    assert report.due(E1, 60, 0, 346.0)
+
+
+# -- bodies, words
+
+
+def test_dressing():
+    sealed = row(4, clock="unsynced")
+    assert dress(sealed, "gw1") is sealed.body
+    assert dress(sealed, "gw1", packed=False) == decompress(sealed.body)
+    changed = decode(dress(sealed, "gw2", t0=77))
+    assert (changed.gateway, changed.t0, changed.clock, changed.seq) == ("gw2", 77, "anchored", 4)
+    assert changed.readings[0].values == {"active_power": 4.0}
+
+
+def test_a_derived_epoch_depends_on_identity_and_content_alone():
+    assert derived_epoch(row(1)) == derived_epoch(row(1))
+    assert len({derived_epoch(row(1)), derived_epoch(row(2)), derived_epoch(row(1, value=9))}) == 3
+    assert derived_epoch(row(1)) == derived_epoch(row(1, clock="unsynced")), "a repaired time is no other content"
+
+
+def test_conflicts_are_handled_once_and_bounded():
+    conflicts = Conflicts()
+    assert conflicts.report(E1, [3, 4]) == [(E1, 3), (E1, 4)]
+    assert conflicts.report(E1, [3, 4, 5]) == [(E1, 5)]
+    assert len(conflicts.report(E1, range(10, 5000))) < 1000
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [("localhost", True), ("127.0.0.1", True), ("::1", True), ("broker.localhost", True), ("10.0.0.1", False), ("example.org", False)],
+)
+def test_this_machine(host, here):
+    assert is_this_machine(host) is here
+
+
+def test_complaints_are_said_at_their_beginning_and_end(caplog):
+    caplog.set_level(logging.INFO)
+    complaints = Complaints("city")
+    for _ in range(5):
+        complaints.raised("journal", "the journal does not answer", "look at the disk")
+    assert complaints.latest == "the journal does not answer → look at the disk"
+    complaints.ended("journal")
+    complaints.ended("journal")
+    assert complaints.latest == ""
+    assert len(caplog.records) == 2
+
+
+def test_the_sentence():
+    facts = dict.fromkeys(UplinkStats.__slots__, 0)
+    facts.update(broker="b:8883", state="connected", protocol="5.0", backlog_readings=1240, oldest_t0=T0, last_error="", held=3)
+    words = "Connected to b:8883 (MQTT 5.0); 1240 readings wait since 2026-11-21 16:25 UTC; 3 batches are held until the clock is right."
+    assert UplinkStats(**facts).sentence == words
