@@ -112,13 +112,13 @@ def summary(driver: Driver) -> str:
 def markdown(drivers: Iterable[Driver]) -> str:
     """docs/meters.md."""
     drivers = list(drivers)
-    own = [driver for driver in drivers if not _same_map(driver, drivers)]
+    twins = same_maps(drivers)
     lines = [
         "# Known meters",
         "",
         "<!-- Made by `submeter drivers list --markdown`; a test keeps it current. Change the tables in drivers/, not this page. -->",
         "",
-        f"{len(drivers)} drivers, {len(own)} of them with a register map of their own.",
+        f"{len(drivers)} drivers, {len(drivers) - len(twins)} of them with a register map of their own.",
         "Your meter is not here? [Add it in ten minutes](add-a-meter.md).",
         "",
         "**Proof** says how far a table was proven. `datasheet`: its addresses come from the maker's paper, and independent register",
@@ -135,26 +135,27 @@ def markdown(drivers: Iterable[Driver]) -> str:
         if driver.maker != maker:
             maker = driver.maker
             lines += [f"## {maker}", "", "| driver | models | gives | factory port | proof | source |", "|---|---|---|---|---|---|"]
-            lines += [_line(other, drivers) for other in sorted(drivers, key=lambda other: other.name) if other.maker == maker]
+            lines += [_line(other, twins) for other in sorted(drivers, key=lambda other: other.name) if other.maker == maker]
             lines += [""]
     return "\n".join(lines)
 
 
-def _line(driver: Driver, drivers: list[Driver]) -> str:
+def _line(driver: Driver, twins: dict[str, str]) -> str:
     models = driver.model + (f"; also {', '.join(driver.covers)}" if driver.covers else "")
-    same = _same_map(driver, drivers)
-    gives = f"as `{same}`" if same else summary(driver)
+    gives = f"as `{twins[driver.name]}`" if driver.name in twins else summary(driver)
     return f"| `{driver.name}` | {models} | {gives} | {port(driver.serial, driver.tcp_port)} | {driver.verified} | {driver.source} |"
 
 
-def _same_map(driver: Driver, drivers: list[Driver]) -> str:
-    """The driver whose map this one shares whole; empty when its map is its own."""
-    if not driver.like or driver.discovery:
-        return driver.like
-    mine = {(row.name, row.spans, row.factor) for row in driver.rows if not row.attribute}
-    base = next((other for other in drivers if other.name == driver.like), None)
-    theirs = {(row.name, row.spans, row.factor) for row in base.rows if not row.attribute} if base else set()
-    return driver.like if mine <= theirs and len(mine) == len(theirs) else ""
+def same_maps(drivers: Iterable[Driver]) -> dict[str, str]:
+    """Drivers that read the same values at the same places as another one, and which: their map is not their own."""
+    first: dict[object, str] = {}
+    twins: dict[str, str] = {}
+    for driver in sorted(drivers, key=lambda driver: (bool(driver.like), driver.name)):
+        rows = frozenset((row.name, row.spans, row.type, row.order, row.factor) for row in driver.rows if not row.attribute)
+        key = (rows, driver.discovery and driver.discovery.models)
+        if first.setdefault(key, driver.name) != driver.name:
+            twins[driver.name] = first[key]
+    return twins
 
 
 def vocabulary() -> str:
