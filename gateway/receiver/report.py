@@ -93,7 +93,8 @@ def _time(ms: int | None) -> str | None:
 
 def render(report: dict[str, Any]) -> RenderableType:
     """The report as tables with a sentence on top."""
-    from rich.console import Group  # noqa: PLC0415 - only a report for people needs it
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - only a report for people needs it
+    from rich.console import Group  # noqa: PLC0415 - likewise
     from rich.markup import escape  # noqa: PLC0415 - likewise
     from rich.table import Table  # noqa: PLC0415 - likewise
 
@@ -102,11 +103,10 @@ def render(report: dict[str, Any]) -> RenderableType:
         heard = f", heard {gateway['heard']}" if gateway["heard"] else ""
         waiting = "" if gateway["backlog"] is None else f", {gateway['backlog']} waiting there"
         head = f"{gateway['gateway']} · {'online' if gateway['online'] else 'offline'}{heard}{waiting}"
-        table = Table(title=escape(head), title_justify="left", title_style="bold")
-        for column in ("epoch", "seqs", "batches", "readings", "again", "conflicts", "missing", "explained", "clock", "from", "to"):
-            table.add_column(
-                column, justify="right" if column in {"batches", "readings", "again", "conflicts"} else "left", overflow="fold"
-            )
+        table = Table(title=escape(head), title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_lines=True, pad_edge=False)
+        for column in ("epoch and seqs", "stored", "not stored", "from, to (UTC)"):
+            # Epochs and times are to be read and copied whole, on 80 columns too; a long list of ranges may fold.
+            table.add_column(column, no_wrap=column != "not stored", min_width=18 if column == "not stored" else None, overflow="fold")
         for epoch in gateway["epochs"]:
             table.add_row(*(escape(cell) for cell in _cells(epoch)))
         parts.append(table)
@@ -119,34 +119,36 @@ def render(report: dict[str, Any]) -> RenderableType:
 def sentence(report: dict[str, Any]) -> str:
     """The report in one line."""
     total = report["totals"]
-    gateways = len(report["gateways"])
+    gateways = _count(len(report["gateways"]), "gateway", "gateways")
     return (
-        f"{total['batches']} batches with {total['readings']} readings of {gateways} gateway{'s' * (gateways != 1)}; "
+        f"{_count(total['batches'], 'batch', 'batches')} with {_count(total['readings'], 'reading', 'readings')} of {gateways}; "
         f"{total['missing']} missing, {total['explained']} explained, {total['conflicts']} in conflict, "
-        f"{total['duplicates']} duplicates ignored"
+        f"{_count(total['duplicates'], 'duplicate', 'duplicates')} ignored"
     )
 
 
 def _cells(epoch: dict[str, Any]) -> list[str]:
     start = epoch["lowest"] if epoch["first"] is None else epoch["first"]
-    seqs = (
-        "none yet"
-        if epoch["highest"] is None
-        else f"{start}–{epoch['highest']}" + (" (beginning unknown)" if epoch["first"] is None else "")
-    )
-    clock = ", ".join(f"{count} {name}" for name, count in epoch["clock"].items() if count) or "–"
-    explained = _ranges(epoch["explained_ranges"])
-    if explained != "none":
-        explained += ": " + ", ".join(sorted({reason for *_, reason in epoch["explanations"]} or {"by a later epoch"}))
-    counts = [str(epoch[key]) for key in ("batches", "readings", "duplicates", "conflicts")]
-    times = [epoch["first_time"] or "–", epoch["last_time"] or "–"]
-    return [epoch["epoch"], seqs, *counts, _ranges(epoch["missing_ranges"]), explained, clock, *times]
+    name = [epoch["epoch"], "none yet" if epoch["highest"] is None else f"{start}–{epoch['highest']}"]
+    stored = [_count(epoch["batches"], "batch", "batches"), _count(epoch["readings"], "reading", "readings")]
+    stored += [f"{epoch['duplicates']} came again"] if epoch["duplicates"] else []
+    stored += [f"{epoch['conflicts']} in conflict"] if epoch["conflicts"] else []
+    absent = [f"{epoch['missing']} missing" + _ranges(epoch["missing_ranges"])] if epoch["missing"] else ["none missing"]
+    if epoch["explained"]:
+        reasons = sorted({reason for *_, reason in epoch["explanations"]} or {"by a later epoch"})
+        absent.append(f"{epoch['explained']} explained{_ranges(epoch['explained_ranges'])}: {', '.join(reasons)}")
+    if epoch["beginning_unknown"]:
+        absent.append(f"beginning unknown{_ranges(epoch['beginning_unknown'])}")
+    times = [(epoch[key] or "–").split(".")[0].replace("T", " ") for key in ("first_time", "last_time")]
+    clock = [f"{count} {state}" for state, count in epoch["clock"].items() if count]
+    return ["\n".join(cell) for cell in (name, stored, absent, [*times, *clock])]
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _ranges(ranges: list[list[int]], most: int = 5) -> str:
-    if not ranges:
-        return "none"
-    count = sum(last - first + 1 for first, last in ranges)
     shown = ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in ranges[:most])
     more = f" and {len(ranges) - most} more ranges" if len(ranges) > most else ""
-    return f"{count} ({shown}{more})"
+    return f" ({shown}{more})"

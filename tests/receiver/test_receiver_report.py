@@ -51,7 +51,7 @@ def test_the_report_says_what_is_held_and_what_is_missing(database):
         {"gateway": "gw-1", "reason": "malformed", "count": 3, "at": "2026-11-21T16:26:40.000Z", "example": "not a [bold]batch"}
     ]
     assert found["totals"] == {"batches": 5, "readings": 10, "values": 10, "duplicates": 1, "conflicts": 1, "missing": 6, "explained": 2}
-    assert sentence(found) == "5 batches with 10 readings of 1 gateway; 6 missing, 2 explained, 1 in conflict, 1 duplicates ignored"
+    assert sentence(found) == "5 batches with 10 readings of 1 gateway; 6 missing, 2 explained, 1 in conflict, 1 duplicate ignored"
 
 
 def test_an_epoch_that_never_came_is_in_the_report(store):
@@ -73,13 +73,23 @@ def test_the_command_prints_readable_words(database):
     for words in (
         "6 missing, 2 explained",
         "gw-1 · online, heard 2026-11-21T16:26:40.000Z, 2 waiting there",
-        "4 (3, 7–8, 10)",
-        "2 (5–6): thinned",
-        "3 synced, 1 unsynced",
+        "4 missing (3, 7–8, 10)",
+        "2 explained (5–6): thinned",
+        "1 came again",
+        "4 batches",
+        "1 in conflict",
+        "3 synced",
+        "1 unsynced",
+        "2026-11-21 16:25:09",
         "refused: gw-1: malformed × 3",
         "not a [bold]batch",
     ):
         assert words in done.output
+
+
+def test_a_narrow_terminal_cuts_neither_epochs_nor_times(database):
+    done = CliRunner().invoke(cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "80"})
+    assert all(word in done.output for word in (E1, E2, "2026-11-21 16:25:01", "7–8", "thinned", "1 unsynced"))
 
 
 def test_an_empty_database_has_an_empty_report(store):
