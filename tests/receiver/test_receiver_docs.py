@@ -1,0 +1,31 @@
+"""The manual names every option of the command and every table of the database, and its SQL runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+from receiver_feed import arrival, opening
+
+from gateway.cli.receive import command
+
+MANUAL = (Path(__file__).parents[2] / "docs" / "receiver.md").read_text()
+
+
+@pytest.mark.parametrize("option", [option.opts[0] for option in command.params])
+def test_an_option_is_in_the_manual_and_has_help(option):
+    assert f"`{option}" in MANUAL
+    assert next(o for o in command.params if o.opts[0] == option).help
+
+
+def test_every_table_is_in_the_manual(store):
+    names = [*store.db.table_names(), *store.db.view_names()]
+    assert [name for name in names if not name.startswith("_") and f"`{name}`" not in MANUAL] == []
+
+
+def test_the_queries_of_the_manual_run(store):
+    with store.atomic():
+        store.take([arrival(opening(1, gateway="izm-konak-017"))])
+    [block] = re.findall(r"```sql\n(.*?)```", MANUAL, re.DOTALL)
+    queries = [query for query in re.sub(r"--.*", "", block).split(";") if query.strip()]
+    assert len(queries) == 2
+    assert [store.conn.execute(query).fetchall() for query in queries] == [[], [("hvac", "timeout", 1)]]
