@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.config.schema import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.cost import Fit, Wire, prior, wire_of
 from gateway.field.health import BusState, Counters, TurnAround
+from gateway.field.station import FADE, Station
 
 log = logging.getLogger(__name__)
 
 Words = tuple[int, ...]
-Probe = tuple[int, int, int]
-"""function, address, count of a read that may serve to re-synchronise."""
-
 LATE = 3.0
 """The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
 LATEST = 10.0
 """s; no bound is longer."""
-FORGET = 60.0
-"""s after which a question that was never answered is not answered any more."""
 BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
 BACK_OFF = (0.25, 5.0)
@@ -39,13 +34,6 @@ ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
 """s that a station on a serial line (True) or behind a network has for its turn-around: at least, before it is known, at most."""
-SLACK = 5
-"""Times its slowest turn-around that a station has."""
-FADE = 0.9999
-THIN = 64
-"""Answers that are all fitted; later every eighth will do."""
-ENOUGH = 10
-"""Answers from which a station's own slowest one bounds its timeout."""
 
 
 class Port(Protocol):
@@ -68,29 +56,6 @@ class Port(Protocol):
 
     async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
         """Read registers. Raises BusDown, NoReply, BadFrame, Refused."""
-
-
-@dataclass(slots=True)
-class Station:
-    """A meter's side of the line: what it costs, how slow it was, and which questions to it are still open."""
-
-    unit: int
-    fit: Fit
-    min_gap: float = 0.0
-    patience: float | None = None
-    """s that its maker allows it for an answer."""
-    probes: tuple[Probe, ...] = ()
-    counters: Counters = field(default_factory=Counters)
-    turn_around: TurnAround = field(default_factory=TurnAround)
-    slowest: float = 0.0
-    """s, the longest turn-around seen; fades over ten thousand answers."""
-    answers: int = 0
-    unanswered: int = 0
-    """Timeouts since the last answer: then it gets twice the time, lest one that has become slow stays lost."""
-    last: float = float("-inf")
-    """When the last frame to or from it ended."""
-    open: dict[int, float] = field(default_factory=dict)
-    """Lengths of reads that may still be answered, and when they were asked."""
 
 
 class Line:
@@ -177,9 +142,7 @@ class Line:
     def _latency(self, station: Station, unanswered: int) -> float:
         if self.bus.timeout is not None:
             return self.bus.timeout
-        floor, first, most = LATENCY[isinstance(self.bus, SerialBus)]
-        own = max(SLACK * station.slowest, floor) if station.answers >= ENOUGH else first
-        return max(min(2 * own if unanswered else own, most), station.patience or 0.0)
+        return station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=unanswered > 0)
 
     async def read(self, station: Station, function: int, address: int, count: int) -> Words:
         """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
@@ -222,18 +185,21 @@ class Line:
             if self._last is not None:
                 other, count = self._last
                 other.open.setdefault(count, loop.time())
+                other.early = None
                 if other.unanswered:  # it did answer, only late: it needs more patience than we had
                     other.slowest = max(other.slowest, port.heard_at - port.sent_at - self.wire.time(count))
+        else:
+            station.nothing_followed()
 
     async def _resync(self, station: Station) -> None:
         """Ask for a length that no open question had, until one clean reply came. Raises like `read`."""
         refused = 0
         while station.open:
-            function, address, count = self._probe(station)
+            function, address, count = station.probe(asyncio.get_running_loop().time())
             self.counters.resyncs += 1
             station.counters.resyncs += 1
             try:
-                await self._exchange(station, function, address, count)
+                await self._exchange(station, function, address, count, sure=True)
             except Refused as error:
                 refused += 1
                 if error.code not in {2, 3}:
@@ -246,24 +212,13 @@ class Line:
             else:
                 station.open.clear()
 
-    def _probe(self, station: Station) -> Probe:
-        now = asyncio.get_running_loop().time()
-        for count in [count for count, asked in station.open.items() if now - asked > FORGET]:
-            if len(station.open) > 1:
-                del station.open[count]
-        for probe in station.probes:
-            if probe[2] not in station.open:
-                return probe
-        function, address, _ = station.probes[0] if station.probes else (3, 0, 1)
-        return function, address, next(count for count in range(1, 126) if count not in station.open)
-
     def _doubt(self, station: Station, count: int, silence: float) -> None:
         now = asyncio.get_running_loop().time()
         station.open[count] = now
         self.silent_until = max(self.silent_until, now + silence)
 
-    async def _exchange(self, station: Station, function: int, address: int, count: int) -> Words:
-        """One request and its answer, counted and timed."""
+    async def _exchange(self, station: Station, function: int, address: int, count: int, *, sure: bool = False) -> Words:
+        """One request and its answer, counted and timed. `sure`: only the true answer can have this length."""
         port, mine, total = self.port, station.counters, self.counters
         timeout = self.timeout(station, count)
         total.requests += 1
@@ -271,7 +226,7 @@ class Line:
         heard = port.heard_at
         self._last = (station, count)
         try:
-            words = await port.read(station.unit, function, address, count, timeout)
+            words = await self._ask(station, function, address, count, timeout, sure=sure or port.numbered)
         except Refused as error:
             for counters in (mine, total):
                 counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
@@ -312,20 +267,28 @@ class Line:
                 self._doubt(station, count, self.late_bound(station, count))
             raise
         took = port.heard_at - port.sent_at
+        turn = took - self.wire.time(count)
         station.last = port.heard_at
         total.replies += 1
         mine.replies += 1
         self._deaf.clear()
-        station.answers += 1
-        station.unanswered = 0
-        if station.answers < THIN or station.answers % 8 == 0:
-            station.fit.add(count, took)
-        turn = max(0.0, took - self.wire.time(count))
-        station.slowest = max(FADE * station.slowest, turn)
+        station.heard(count, took, turn)
         self.slowest = max(FADE * self.slowest, turn)
-        station.turn_around.add(turn)
-        self.turn_around.add(turn)
+        self.turn_around.add(max(0.0, turn))
         return words
+
+    async def _ask(self, station: Station, function: int, address: int, count: int, timeout: float, *, sure: bool) -> Words:  # noqa: ASYNC109 - the port's own
+        """The port's answer, unless it came sooner than the station can have heard the question: then a BadFrame."""
+        port = self.port
+        try:
+            words = await port.read(station.unit, function, address, count, timeout)
+        except Refused:
+            if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(0)):
+                raise
+        else:
+            if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(count)):
+                return words
+        raise BadFrame(f"unit {station.unit}: an answer came before the question can have been heard")
 
     def _become(self, state: BusState) -> None:
         if state != self.state:

@@ -12,9 +12,10 @@ from gateway.catalogue.driver import Span
 from gateway.config.schema import Meter
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.decode import Image, decode
-from gateway.field.line import Line, Probe
+from gateway.field.line import Line
 from gateway.field.planner import Read, Rules, between, halves, plan, seconds, unreachable, worth_it
 from gateway.field.schedule import DAY, Due
+from gateway.field.station import Probe
 from gateway.model import Reading
 
 log = logging.getLogger(__name__)
@@ -262,8 +263,17 @@ class MeterPoll:
 
 
 def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:
-    """A meter that has died is found out by its first read: the shorter it is, the less that costs the others."""
-    return tuple(sorted(reads, key=lambda read: read.count))
+    """The order in which a meter's reads go out.
+
+    The first one finds out that the meter has died: the shorter it is, the less that costs the others. Two of one length
+    do not follow each other if that can be helped: a second copy of an answer would fit the next question.
+    """
+    rest, order = sorted(reads, key=lambda read: read.count), []
+    while rest:
+        chosen = next((read for read in rest if not order or read.count != order[-1].count), rest[0])
+        rest.remove(chosen)
+        order.append(chosen)
+    return tuple(order)
 
 
 def spans_of(rows: Sequence[Row]) -> tuple[Span, ...]:

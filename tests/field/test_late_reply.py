@@ -10,8 +10,10 @@ from conftest import pattern
 from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.exceptions import ModbusException
 
+from gateway.config.schema import SerialBus
 from gateway.demo.faults import Fault
 from gateway.errors import BadFrame, NoReply
+from gateway.field.fake_modbus import FakePort
 from gateway.field.line import Line
 from gateway.field.modbus import ModbusPort
 
@@ -142,3 +144,41 @@ async def test_no_wrong_value_from_hundreds_of_faulted_replies(serial, busy: str
     ours.close()
     assert right > 50
     assert failed > 10
+
+
+def fake_line(latency: float) -> tuple[Line, FakePort]:
+    port = FakePort({1: lambda _, address: address}, latency=latency, numbered=False)
+    return Line(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200, timeout="50ms"), port), port
+
+
+async def test_an_answer_that_comes_before_the_question_can_have_been_heard_is_refused() -> None:
+    """A second copy of the last answer, held up by a converter until the next question is out: same unit, function and length."""
+    ours, port = fake_line(0.03)
+    station = ours.station(1)
+    station.probes = ((4, 0, 1),)
+    await ours.open()
+    for _ in range(10):
+        assert await ours.read(station, 4, 1000, 2) == (1000, 1001)
+    port.latency = 0.002
+    with pytest.raises(BadFrame, match="before the question"):
+        await ours.read(station, 4, 2000, 2)
+    port.latency = 0.03
+    port.strays += 9  # the true answer, while the line is silent
+    assert await ours.read(station, 4, 2000, 2) == (2000, 2001)
+    assert [count for *_, count in port.asked[-2:]] == [1, 2]
+    port.latency = 0.002
+    with pytest.raises(BadFrame):
+        await ours.read(station, 4, 3000, 2)
+
+
+async def test_a_meter_that_has_become_quicker_is_believed_after_one_doubt() -> None:
+    ours, port = fake_line(0.03)
+    station = ours.station(1)
+    await ours.open()
+    for _ in range(10):
+        await ours.read(station, 4, 1000, 2)
+    port.latency = 0.002
+    with pytest.raises(BadFrame):
+        await ours.read(station, 4, 2000, 2)
+    for _ in range(5):
+        assert await ours.read(station, 4, 2000, 2) == (2000, 2001)

@@ -461,3 +461,12 @@ async def test_a_line_that_turns_out_slow_gets_another_plan() -> None:
         assert {(first, count) for _, _, first, count in port.asked[:15]} == {(0, 61)}
         await bench.until(lambda: port.asked[-1][2:] in {(0, 3), (60, 1)}, 30)
         assert bench.worker.health().meters[0].reads == 2
+
+
+async def test_reads_of_one_length_do_not_follow_each_other_and_the_shortest_is_first() -> None:
+    port = FakePort(tables(1))
+    rows = "0 u16 active_power kW fast\n100 u16 heat_power kW fast\n200 u32 active_energy_import kWh fast\n300 u16 dc_power kW fast"
+    bench = Bench(SERIAL, [MeterTask(meter(1), driver(rows, "function: 4, max_registers: 10"))], port)
+    await bench.worker.poll("m1")
+    assert [count for *_, count in port.asked] == [1, 2, 1, 1]
+    await bench.worker.stop()

@@ -1,0 +1,88 @@
+"""A meter's side of the line: what it costs, how quick and how slow it was, and which questions to it are still open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.field.cost import Fit
+from gateway.field.health import Counters, TurnAround
+
+Probe = tuple[int, int, int]
+"""function, address, count of a read that may serve to re-synchronise."""
+
+ENOUGH = 10
+"""Answers from which a station's own slowest and quickest ones are believed."""
+FADE = 0.9999
+THIN = 64
+"""Answers that are all fitted; later every eighth will do."""
+FORGET = 60.0
+"""s after which a question that was never answered is not answered any more."""
+SLACK = 5
+"""Times its slowest turn-around that a station has."""
+SOON = 0.5
+"""An answer in less than this share of the shortest turn-around ever seen belongs to another question."""
+
+
+@dataclass(slots=True)
+class Station:
+    """Times are the loop's, in s."""
+
+    unit: int
+    fit: Fit
+    min_gap: float = 0.0
+    patience: float | None = None
+    """s that its maker allows it for an answer."""
+    probes: tuple[Probe, ...] = ()
+    counters: Counters = field(default_factory=Counters)
+    turn_around: TurnAround = field(default_factory=TurnAround)
+    slowest: float = 0.0
+    """s, the longest turn-around seen; fades over ten thousand answers."""
+    quickest: float = float("inf")
+    """s, the shortest turn-around seen; negative where bytes do not keep the line's pace."""
+    early: float | None = None
+    """s, the turn-around of an answer that came too soon to be believed."""
+    answers: int = 0
+    unanswered: int = 0
+    """Timeouts since the last answer: then it gets twice the time, lest one that has become slow stays lost."""
+    last: float = float("-inf")
+    """When the last frame to or from it ended."""
+    open: dict[int, float] = field(default_factory=dict)
+    """Lengths of reads that may still be answered, and when they were asked."""
+
+    def latency(self, floor: float, first: float, most: float, *, waiting: bool) -> float:
+        """Seconds that it has to begin its answer; twice as many when we are `waiting` for a silent one."""
+        own = max(SLACK * self.slowest, floor) if self.answers >= ENOUGH else first
+        return max(min(2 * own if waiting else own, most), self.patience or 0.0)
+
+    def heard(self, count: int, took: float, turn: float) -> None:
+        """It answered a read of `count` in `took` s, `turn` s of it without what the wire needs."""
+        self.answers += 1
+        self.unanswered = 0
+        if self.answers < THIN or self.answers % 8 == 0:
+            self.fit.add(count, took)
+        self.quickest = min(self.quickest, turn)
+        self.slowest = max(FADE * self.slowest, turn)
+        self.turn_around.add(max(0.0, turn))
+
+    def too_soon(self, turn: float) -> bool:
+        """Whether it cannot have heard the question before it answered: a second copy of an earlier answer, say."""
+        if self.answers < ENOUGH or self.quickest <= 0.0 or turn >= SOON * self.quickest:
+            return False
+        self.early = turn
+        return True
+
+    def nothing_followed(self) -> None:
+        """After an answer that came too soon there was silence: it was the answer, and the meter has become quicker."""
+        if self.early is not None:
+            self.quickest, self.early = min(self.quickest, self.early), None
+
+    def probe(self, now: float) -> Probe:
+        """A read of a length that none of its open questions has."""
+        for count in [count for count, asked in self.open.items() if now - asked > FORGET]:
+            if len(self.open) > 1:
+                del self.open[count]
+        for probe in self.probes:
+            if probe[2] not in self.open:
+                return probe
+        function, address, _ = self.probes[0] if self.probes else (3, 0, 1)
+        return function, address, next(count for count in range(1, 126) if count not in self.open)
