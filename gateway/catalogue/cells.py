@@ -122,6 +122,10 @@ class Line:
             raise Mistake(self.name, "is not a quantity", mend)
         if self.pace not in {"fast", "slow", "static"}:
             raise Mistake(self.name, f"{self.pace!r} is not a class", "write fast, slow or static")
+        if quantity and self.pace == "static":
+            raise Mistake(self.name, "is a reading, and static is read once a day", "write fast or slow")
+        if attribute and self.pace != "static":
+            raise Mistake(self.name, "is a fact about the meter, which hardly ever changes", "write static")
         raw = self._raw()
         if quantity and raw.unit != quantity.unit:
             raise Mistake(
@@ -129,6 +133,12 @@ class Line:
                 f"is in {quantity.unit or 'no unit'}, which {self.raw!r} is not",
                 f"write the unit that the register has, like {example(quantity.unit)}",
             )
+        low = self._number("low", quantity.low if quantity else -_ANYTHING)
+        high = self._number("high", quantity.high if quantity else _ANYTHING)
+        if low >= high:
+            raise Mistake(self.name, f"can be nothing between low={low:g} and high={high:g}", "write the smaller one as low")
+        if "rule" in self.options and "factor" not in self.name and not self.name.startswith("_"):
+            raise Mistake(self.name, "has a rule for power factors", "leave rule= out")
         return Row(
             name=self.name,
             function=self._choice("function", {"3": 3, "4": 4}, self.defaults.function),
@@ -139,8 +149,8 @@ class Line:
             factor=float(raw.factor),
             decimals=self._decimals(raw),
             pace="static" if self.pace == "static" else "slow" if self.pace == "slow" else "fast",
-            low=self._number("low", quantity.low if quantity else -_ANYTHING),
-            high=self._number("high", quantity.high if quantity else _ANYTHING),
+            low=low,
+            high=high,
             attribute=attribute,
             alone="alone" in self.flags,
             starts="starts" in self.flags,

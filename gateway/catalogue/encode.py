@@ -37,6 +37,8 @@ def _place(row: Row, value: float | str, image: Registers) -> None:
         return
     if row.times is not None:
         _place(row.times, 1.0, image)
+    if row.rule == "magnitude":
+        value = abs(float(value))
     if row.scale_at is not None:
         image[row.function, row.scale_at] = image.get((row.function, row.scale_at), 0)
         power = image[row.function, row.scale_at]

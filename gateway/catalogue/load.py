@@ -241,6 +241,9 @@ def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:
                 problems.append(Problem(file, row.line, row.name, what, "check reads: max_registers"))
             if any(first < span.end and span.address <= last for first, last in limits.holes):
                 problems.append(Problem(file, row.line, row.name, "stands in a hole that no read may touch", "check reads: holes"))
+        if limits.even and row.alone and (row.address % 2 or row.words % 2):
+            what = "must be read alone, but reads of this meter are even"
+            problems.append(Problem(file, row.line, row.name, what, "check reads: even, or leave alone out"))
     placed = sorted((row for row in _leaves(rows) if not row.alone), key=lambda row: (row.function, row.address, row.words))
     for first, second in pairwise(placed):
         if first.function == second.function and second.address < first.address + first.words:

@@ -13,6 +13,7 @@ import click
 
 from gateway.catalogue import Driver, Row, load_driver, load_file
 from gateway.catalogue.paper import library, markdown, port, quantities, skeleton, summary, vocabulary
+from gateway.catalogue.sunspec import offered
 from gateway.errors import DriverError, GatewayError
 from gateway.model import ATTRIBUTES, QUANTITIES
 
@@ -103,8 +104,9 @@ def show_command(model: str, directory: Path) -> None:
         print(f"variant   {variant.name}, when register {variant.when.address} says so")
     if driver.discovery:
         print(f"found by  walking the SunSpec models {', '.join(str(model_id) for model_id in driver.discovery.take)}")
+        print("          at each model's own place:")
     print()
-    for row in driver.rows:
+    for row in driver.rows or offered(driver):
         print(f"  {place(row):<14} {row.type:<8} {row.name:<28} {unit(row):<6} {row.pace}")
     print(f"\n{driver.path}")
 

@@ -137,7 +137,7 @@ class _Plan:
                 continue
             value = value * factor
             if low <= value <= high:
-                values[name] = round(value, decimals)
+                values[name] = round(value, decimals) + 0.0  # never -0.0
             else:
                 absent[name] = "implausible" if math.isfinite(value) else "not_available"
         for row, reader in self.others:
@@ -145,7 +145,7 @@ class _Plan:
             if isinstance(outcome, str):
                 absent[row.name] = outcome
             elif row.low <= outcome <= row.high:
-                values[row.name] = outcome
+                values[row.name] = outcome + 0.0
             else:
                 absent[row.name] = "implausible" if math.isfinite(outcome) else "not_available"
         for slot, row in self.attributes:
@@ -159,7 +159,7 @@ class _Plan:
         return result
 
 
-_MOST_PLANS = 512
+_MOST_PLANS = 256
 _plans: dict[Any, _Plan] = {}
 
 

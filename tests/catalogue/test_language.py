@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.catalogue import Driver, Span, load_driver, load_file, load_text
+from gateway.catalogue.load import shipped_directory
 from gateway.errors import DriverError
 
+FILES = ["eastron-sdm630.yaml", "carlogavazzi-em24.yaml", "dzg-dvh4013.yaml", "sunspec-inverter.yaml", "socomec-countis-e23.yaml"]
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
 
 
@@ -47,7 +51,7 @@ def test_columns() -> None:
     ],
 )
 def test_raw_column(raw: str, kind: str, name: str, factor: float, decimals: int) -> None:
-    found = row(f"0 {kind} {name} {raw} fast", name)
+    found = row(f"0 {kind} {name} {raw} {'static' if name == 'serial_number' else 'fast'}", name)
     assert found.factor == pytest.approx(factor, rel=1e-12)
     assert found.decimals == decimals
 
@@ -127,6 +131,10 @@ def test_head_reaches_rows_and_limits() -> None:
         ("0 u32 voltage_l1n V fast\n1 u16 voltage_l2n V fast", "7: voltage_l2n: overlaps voltage_l1n (line 6: 0 to 1)"),
         ("0 text:99 model_name - static", "'text:99' is not a type"),
         ("-5 u16 voltage_l1n V fast", "'-5' is not an address"),
+        ("5 u16 frequency Hz fast low=70 high=40", "can be nothing between low=70 and high=40"),
+        ("5 u16 frequency Hz fast rule=magnitude", "has a rule for power factors"),
+        ("5 u16 frequency Hz static", "is a reading, and static is read once a day"),
+        ("5 u32 serial_number - fast", "is a fact about the meter, which hardly ever changes → write static"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_its_mend(line: str, says: str) -> None:
@@ -222,6 +230,21 @@ def test_hostile_files_end_in_words(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(DriverError):
         load_file(path)
+
+
+@given(st.data())
+def test_whatever_a_hand_does_to_a_table_ends_in_words(data: st.DataObject) -> None:
+    text = (shipped_directory() / data.draw(st.sampled_from(FILES))).read_text(encoding="utf-8")
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(text)))
+        gone = data.draw(st.integers(0, 30))
+        text = text[:at] + data.draw(st.text("ab01xW+-_{},:|=# \n\t\"'.", max_size=6)) + text[at + gone :]
+    problems = []
+    try:
+        load_text(text, "t-table")
+    except DriverError as error:
+        problems = error.problems
+    assert all(problem.line >= 1 and problem.what for problem in problems)
 
 
 def test_windows_line_ends_keep_their_lines() -> None:

@@ -11,11 +11,13 @@ import pytest
 from register_images import IMAGES, sections
 from ruamel.yaml import YAML
 
-from gateway.catalogue import Driver, load_file, resolve, shipped
+from gateway.catalogue import Driver, Row, load_file, resolve, shipped
+from gateway.catalogue.encode import build
 from gateway.catalogue.load import _lift, shipped_directory
 from gateway.catalogue.paper import same_maps
 from gateway.catalogue.quick import quick_head
 from gateway.field.cost import Cost
+from gateway.field.decode import Image, decode
 from gateway.field.planner import Rules, plan, unreachable
 from gateway.model import QUANTITIES
 
@@ -72,6 +74,35 @@ async def test_rows_make_sense(path: Path) -> None:
             )
             assert quantity.low <= row.low < row.high <= quantity.high
             assert not row.name.startswith("power_factor") or row.rule or driver.name in {"hager-ecm", "hager-ecr380d", "orno-we504"}
+
+
+def meant(row: Row, index: int) -> float | str:
+    """A value that a meter may show, different for each row."""
+    if row.attribute:
+        return "40" if row.type not in {"text", "hex16", "hex32"} else "1234"
+    if row.name.startswith("frequency"):
+        return 50.0
+    if "factor" in row.name:
+        return 0.9
+    return 100.0 + index if "energy" in row.name or row.name.startswith(("voltage", "dc_voltage")) else 20.0 + index / 10
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+async def test_what_the_simulator_writes_is_what_the_gateway_reads(path: Path) -> None:
+    for driver in await concrete(load_file(path)):
+        rows = [row for row in driver.rows if row.words]
+        values = {row.name: meant(row, index) for index, row in enumerate(rows)}
+        registers = build(driver.rows, values)
+        image = Image()
+        for span in {span for row in rows for span in row.spans}:
+            image.add(span.function, span.address, [registers.get((span.function, at), 0) for at in range(span.address, span.end)])
+        found = decode(tuple(rows), image)
+        for row in rows:
+            if row.attribute:
+                assert found.attributes[row.name] == values[row.name]
+            else:
+                step = max(10.0 ** -(row.decimals if row.decimals is not None else 6), abs(row.factor) if row.scale_at is not None else 0.0)
+                assert abs(found.values[row.name] - float(values[row.name])) <= step * 1.01, (row.name, found.values[row.name])
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from register_images import IMAGES, Section, sections
@@ -19,7 +20,9 @@ from gateway.field.decode import Decoded
 from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
 
-METERS = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path) if section.name == "table"]
+EVERYTHING = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path)]
+TELLING = {"second version", "application H", "feeding in", "feeding back", "at 50000", "at 0", "float", "fronius"}
+METERS = [(name, section) for name, section in EVERYTHING if section.name == "table"]
 
 
 @pytest.fixture
@@ -55,6 +58,28 @@ async def read_everything(worker: BusWorker) -> None:
 
 def without_attributes(section: Section, found: Decoded) -> dict[str, str]:
     return {name: reason for name, reason in section.absent.items() if name not in found.attributes}
+
+
+async def test_sentinels_and_variants_over_tcp(stack: ExitStack) -> None:
+    """The images that show a meter's own "not available", other firmware, other scales, other SunSpec devices."""
+    special = [(name, section) for name, section in EVERYTHING if section.absent or section.alone or section.name in TELLING]
+    assert len(special) > len(TELLING)
+    server = TcpServer([Slave(unit, section) for unit, (_, section) in enumerate(special, 1)])
+    stack.enter_context(TcpPlant([server]))
+    meters = [
+        MeterTask(Meter(id=f"m{unit}", bus="bus", address=unit, driver=name), load_driver(name))
+        for unit, (name, _) in enumerate(special, 1)
+    ]
+    worker = BusWorker(TcpBus(name="bus", type="tcp", host=server.host, port=server.port), meters, lambda _: None)
+    try:
+        for unit, (name, section) in enumerate(special, 1):
+            reading = await worker.poll(f"m{unit}")
+            assert not reading.missing, (name, section.name, reading.missing)
+            driver = worker.seats[f"m{unit}"].poll.driver
+            without_facts = replace(section, absent={key: why for key, why in section.absent.items() if key in driver.quantities})
+            check(driver, Decoded(reading.values, reading.absent, worker.attributes(f"m{unit}")), without_facts)
+    finally:
+        await worker.stop()
 
 
 async def test_over_tcp(stack: ExitStack) -> None:
