@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import JournalError
-from gateway.journal.keeper import ClockLike, Keeper
+from gateway.journal.clocklike import ClockLike
+from gateway.journal.keeper import Keeper
 from gateway.journal.memory import Synced
+from gateway.journal.report import snapshot
 from gateway.journal.schema import Synchronous
 from gateway.journal.shelf import Shelf
 from gateway.journal.stats import Backlog, JournalStats
@@ -130,7 +132,7 @@ class Journal:
     @property
     def newest(self) -> tuple[str, int]:
         """(epoch, seq) of the newest batch; ("", 0) when there is none."""
-        stats = self._mind.stats()
+        stats = snapshot(self._mind)
         return stats.epoch, stats.seq
 
     @property
@@ -158,7 +160,7 @@ class Journal:
 
     def stats(self) -> JournalStats:
         """How the journal is."""
-        return self._mind.stats()
+        return snapshot(self._mind)
 
     @property
     def heartbeat(self) -> float:

@@ -12,18 +12,19 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
+from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalTooNew
+from gateway.journal.clocklike import ClockLike
 from gateway.journal.evidence import Evidence
 from gateway.journal.lock import Lock
 from gateway.journal.memory import Memory
-from gateway.journal.pace import Pace, room_days
+from gateway.journal.pace import Pace
 from gateway.journal.salvage import glance, wal_is_damaged
-from gateway.journal.schema import PAGE, Synchronous, primary
+from gateway.journal.schema import PAGE, Synchronous, full, primary
 from gateway.journal.shelf import Groups, Shelf
 from gateway.journal.space import Space
-from gateway.journal.stats import Backlog, JournalStats, State
+from gateway.journal.stats import Backlog, State
 from gateway.journal.thinning import Room
 from gateway.journal.upkeep import Upkeep
 from gateway.journal.waiting import Entry, Waiting, settle
@@ -43,19 +44,6 @@ TOGETHER = 32
 
 RETRY = 2.0
 """Seconds between attempts to commit what waits, when no new draft brings one."""
-
-
-class ClockLike(Protocol):
-    """What the journal asks a clock: ms, UTC and CLOCK_BOOTTIME, this boot's name, and whether somebody vouches for the time."""
-
-    boot: str
-    synced: bool
-
-    def wall(self) -> int:
-        """UTC in ms."""
-
-    def uptime(self) -> int:
-        """CLOCK_BOOTTIME in ms."""
 
 
 class Keeper:
@@ -267,16 +255,8 @@ class Keeper:
 
     def _refuse(self, error: Exception) -> None:
         """Nothing can be committed at the moment: say so once, and keep what waits."""
-        full = primary(error) == sqlite3.SQLITE_FULL
-        state: State = "full" if full else "failing"
-        if full:
-            told: JournalError = JournalFull(
-                f"the disk of {self.directory} is full", hint="make room on it; readings wait in memory until then"
-            )
-        elif isinstance(error, JournalError):
-            told = JournalFull(error.message, hint=error.hint)
-        else:
-            told = JournalFull(f"{self.path} cannot be written: {error}", hint="check the card or disk; readings wait in memory until then")
+        state: State = "full" if primary(error) == sqlite3.SQLITE_FULL else "failing"
+        told = full(error, self.path)
         if state != self.state:
             logger.error("the journal takes no readings: %s", told)
         self.state, self.error = state, str(told)
@@ -318,7 +298,7 @@ class Keeper:
         if self.shelf:
             self.shelf.settled.activate(self.uplinks)
             self.space.look(self.shelf.store.size)
-            self.ask(lambda shelf: shelf.tally.count(shelf.last), None)
+            self.ask(lambda shelf: shelf.count(), None)
 
     # ── between commits ──
 
@@ -385,30 +365,3 @@ class Keeper:
         """What an uplink has not settled."""
         shelf = self.shelf
         return shelf.tally.backlogs.get(uplink, Backlog()) if shelf else Backlog()
-
-    def stats(self) -> JournalStats:
-        """A snapshot; may be taken from any thread."""
-        shelf, space = self.shelf, self.space
-        memory = self.memory
-        held, oldest = (shelf.tally.held, shelf.tally.oldest) if shelf else ((0, 0), None)
-        backlogs = dict(shelf.tally.backlogs) if shelf else {}
-        return JournalStats(
-            epoch=memory.epoch,
-            seq=memory.seq,
-            oldest_seq=oldest[0] if oldest else None,
-            oldest_t0=oldest[1] if oldest else None,
-            batches=held[0],
-            readings=held[1],
-            bytes=self.upkeep.disk or self.used,
-            budget=space.budget,
-            room_days=room_days(self.pace, space.budget, self.used, held[0], backlogs),
-            taken=memory.total,
-            waiting=self.waiting.late,
-            dropped=self.waiting.dropped,
-            state=self.state,
-            error=self.error,
-            damaged=tuple(case.progress() for case in list(self.evidence.cases)),
-            walked=self.upkeep.walked,
-            backlog=backlogs,
-            salvaged={uplink: shelf.saved.count(uplink) for uplink in self.uplinks} if shelf and shelf.saved.epochs() else {},
-        )

@@ -67,6 +67,7 @@ class Rescue:
                         shelf.saved.settle(uplink, one.row.sealed.epoch, [(one.row.seq, one.row.seq)])
             shelf.saved.write_marks()
         shelf.saved.marks_written()
+        shelf.saved.recount(settled.active)
 
     def _declare_lost(self, shelf: Shelf, settled: Settled) -> None:
         known = Ranges()

@@ -19,14 +19,19 @@ class Saved:
         self._held: dict[str, Ranges] = {}
         self._marks: dict[tuple[str, str], Ranges] = {}
         self._changed: set[tuple[str, str]] = set()
+        self.counts: dict[str, int] = {}
+        """Rows that each uplink has not settled; replaced as a whole, so that other threads may read it."""
+        self.spans: list[tuple[str, int, int]] = []
+        """(epoch, first, last) of what is held; replaced as a whole."""
         self.reload()
         for uplink, epoch, text in store.query("SELECT uplink, epoch, ranges FROM salvage_settled"):
             self._marks[uplink, epoch.hex()] = Ranges(json.loads(text))
 
-    def epochs(self) -> list[tuple[str, int, int]]:
-        """(epoch, first, last) of what is held."""
+    def recount(self, uplinks: Iterable[str]) -> None:
+        """Bring `counts` and `spans` up to date after a change."""
         spans = [(epoch, list(held)) for epoch, held in self._held.items() if held]
-        return [(epoch, ranges[0][0], ranges[-1][1]) for epoch, ranges in spans]
+        self.spans = [(epoch, ranges[0][0], ranges[-1][1]) for epoch, ranges in spans]
+        self.counts = {uplink: sum(last - first + 1 for _, first, last in self.waiting(uplink)) for uplink in uplinks} if spans else {}
 
     def holds(self, epoch: str) -> Ranges:
         """Which numbers of an epoch are held."""
@@ -45,11 +50,13 @@ class Saved:
             self._held.setdefault(row.sealed.epoch, Ranges()).add(row.seq)
         return len(fresh)
 
-    def settle(self, uplink: str, epoch: str, ranges: Iterable[tuple[int, int]]) -> None:
-        """Note what need not be sent any more; it is written with the next commit."""
-        if epoch in self._held:
-            self.marks(uplink, epoch).update(ranges)
-            self._changed.add((uplink, epoch))
+    def settle(self, uplink: str, epoch: str, ranges: Iterable[tuple[int, int]]) -> bool:
+        """Note what need not be sent any more; it is written with the next commit. Whether the epoch is held here."""
+        if epoch not in self._held:
+            return False
+        self.marks(uplink, epoch).update(ranges)
+        self._changed.add((uplink, epoch))
+        return True
 
     def write_marks(self) -> None:
         """Write the marks that changed, within a transaction. Losing them costs a resend."""
@@ -67,10 +74,6 @@ class Saved:
             for first, last in held:
                 for start, end in self.marks(uplink, epoch).gaps(first, last):
                     yield epoch, start, end
-
-    def count(self, uplink: str) -> int:
-        """How many rows an uplink has not settled."""
-        return sum(last - first + 1 for _, first, last in self.waiting(uplink))
 
     def unsettled(self, uplink: str, limit: int) -> list[Sealed]:
         """Rows that an uplink has not settled, by epoch and number."""

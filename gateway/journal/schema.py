@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlite_utils import Database, Migrations
 
-from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalTooNew
+from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
 
 VERSION = 1
 """PRAGMA user_version of what this program writes."""
@@ -98,7 +98,7 @@ def _migrate(db: Database, path: Path) -> None:
 def _unmigrated(path: Path, error: Exception) -> JournalError:
     return JournalError(
         f"{path} could not be brought to file version {VERSION}: {error}",
-        hint="the file is as it was: install the version before and keep a copy of the file for whoever looks into it; readings wait in memory",
+        hint="the file is as it was: install the version before and keep a copy of it for whoever mends this; readings wait in memory",
     )
 
 
@@ -129,3 +129,12 @@ def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
             f"{path} is not a sound journal: {error}", hint="it is moved aside and salvaged; polling goes on in a new file"
         )
     return error
+
+
+def full(error: Exception, path: Path) -> JournalFull:
+    """What to tell those whose readings cannot be committed at the moment."""
+    if primary(error) == sqlite3.SQLITE_FULL:
+        return JournalFull(f"the disk of {path.parent} is full", hint="make room on it; readings wait in memory until then")
+    if isinstance(error, JournalError):
+        return JournalFull(error.message, hint=error.hint)
+    return JournalFull(f"{path} cannot be written: {error}", hint="check the card or disk; readings wait in memory until then")

@@ -61,6 +61,7 @@ class Shelf:
         elif found.boot != boot:
             self.begin_epoch("boot")
         self.tally = Tally(self.store, self.settled, self.last)
+        self.saved.recount(self.settled.active)
         # Whatever lies before the last thinned number was looked at already.
         self._thinned_to: int = self.store.query("SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (gone.THINNED,))[0][0]
 
@@ -79,7 +80,7 @@ class Shelf:
 
     def epochs(self) -> list[tuple[str, int, int]]:
         """(epoch, first seq, last seq), oldest first: saved ones, then those of this file that have a batch."""
-        return self.saved.epochs() + self._spans()
+        return self.saved.spans + self._spans()
 
     def span(self, epoch: str) -> Ranges:
         """Which numbers of this file belong to an epoch."""
@@ -171,10 +172,15 @@ class Shelf:
 
     # ── making room ──
 
+    def count(self) -> None:
+        """Count anew what is held and what waits for each uplink."""
+        self.tally.count(self.last)
+        self.saved.recount(self.settled.active)
+
     def can_make_room(self, room: Room) -> bool:
         """Whether there is anything to delete; reads only."""
         if room is Room.THIN:
-            return self.tally.held[0] > 1 or bool(self.saved.epochs())
+            return self.tally.held[0] > 1 or bool(self.saved.spans)
         return self.saved.any_delivered(self.settled.active) or thinning.any_delivered(self.store, self.settled, self.last)
 
     def make_room(self, room: Room) -> int:
@@ -192,6 +198,7 @@ class Shelf:
         except BaseException:
             with suppress(JournalDamaged, sqlite3.Error):
                 self.saved.reload()
+                self.saved.recount(self.settled.active)
             raise
 
     def _drop(self, room: Room) -> Lot:
@@ -199,20 +206,21 @@ class Shelf:
             return Lot()
         most = max(thinning.FEWEST, min(thinning.MOST, self.tally.held[0] // 64))
         thin = room is Room.THIN
-        if self.saved.epochs() and (rows := self.saved.make_room(self.settled.active, most, thin=thin)):
+        if self.saved.spans and (rows := self.saved.make_room(self.settled.active, most, thin=thin)):
             return Lot(rows)
         return thinning.drop(self.store, self.settled, self._thinned_to, self.last, most, thin=thin)
 
     def _dropped(self, lot: Lot) -> None:
         self._thinned_to = max(self._thinned_to, lot.thinned_to)
         if lot.rows:
-            self.tally.count(self.last)
+            self.count()
 
     # ── asking ──
 
     def settle(self, uplink: str, epoch: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Note what an uplink need not send any more: only numbers that were given out under this epoch."""
-        self.saved.settle(uplink, epoch, ranges)
+        if self.saved.settle(uplink, epoch, ranges):
+            self.saved.recount(self.settled.active)
         for first, last in self.span(epoch):
             self.settled.add(uplink, Ranges(ranges).within(first, last))
         self.tally.settled(uplink, self.last)

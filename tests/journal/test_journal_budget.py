@@ -46,7 +46,9 @@ async def test_an_outage_longer_than_the_budget_keeps_every_quarter_hour_and_exp
     rows = await everything(journal)
     assert len(rows) == stats.batches == stats.backlog["city"].batches
     assert sum(row.readings for row in rows) == stats.backlog["city"].readings
-    quarters = {int(r.values["active_energy_import"]) for row in rows for r in wire.decode(row.body).readings} & set(range(0, clock.now // SLOT + 1, QUARTER))
+    quarters = {int(r.values["active_energy_import"]) for row in rows for r in wire.decode(row.body).readings} & set(
+        range(0, clock.now // SLOT + 1, QUARTER)
+    )
     expected = {n for n in range(1_000_000 // SLOT + 1, clock.now // SLOT + 1) if n % QUARTER == 0}
     assert quarters == expected
     held = {(row.epoch, row.seq) for row in rows}
@@ -57,7 +59,12 @@ async def test_an_outage_longer_than_the_budget_keeps_every_quarter_hour_and_exp
     assert not missing - told(await everything(journal))
     assert all(seq > 0 for _, seq in untold)
     assert not told(rows) & held
-    explained = {(journal.epoch, n) for a, b, reason in await journal.explain(journal.epoch, 1, stats.seq) if reason == "thinned" for n in range(a, b + 1)}
+    explained = {
+        (journal.epoch, n)
+        for a, b, reason in await journal.explain(journal.epoch, 1, stats.seq)
+        if reason == "thinned"
+        for n in range(a, b + 1)
+    }
     assert explained == missing
 
 
