@@ -37,6 +37,8 @@ KEEPALIVE = 20
 """Seconds: a half-open connection is noticed within two of these."""
 OPEN_TIMEOUT = 20.0
 """Seconds for name resolution, TCP, TLS, CONNACK and SUBACK together."""
+CONNACK_TIMEOUT = 4.0
+"""Seconds for an answer to CONNECT while there is another version to try: some 3.1.1 brokers wait for more of an MQTT 5 one."""
 CLOSE_TIMEOUT = 2.0
 MAX_INBOX = 1000
 """Received messages that wait for the event loop; a flood beyond that is dropped and counted."""
@@ -80,6 +82,8 @@ class PahoLink:
         versions = self._versions()
         for version in versions:
             connection = PahoConnection(self._config, self._client_id, version, listener, clock=self._clock)
+            if version != versions[-1]:
+                connection.connack_timeout = CONNACK_TIMEOUT
             try:
                 await connection.open(will, topics)
             except (NoConnack, WrongVersion):
@@ -102,6 +106,7 @@ class PahoConnection:
         self.protocol = version
         self.refused_topics: tuple[str, ...] = ()
         self.beat = time.monotonic()
+        self.connack_timeout = OPEN_TIMEOUT
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
@@ -268,9 +273,12 @@ class PahoConnection:
         except ValueError as error:
             return LinkRefused(f"cannot be used: {error}", hint="check url")
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        deadline = time.monotonic() + self.connack_timeout
         while code == MQTTErrorCode.MQTT_ERR_SUCCESS and not self._quit:
             self.beat = time.monotonic()
-            code = self._client.loop(_TURN)
+            code = self._client.loop(_TURN if self._connected else 0.1)
+            if not self._connected and self.beat > deadline:
+                break
         if not self._connected:
             return no_connack(tls=self._config.tls)
         return LinkDown(

@@ -71,3 +71,9 @@ def mosquitto(tmp_path):
     yield make
     for broker in made:
         broker.kill()
+
+
+@pytest.fixture
+def free_port_of():
+    """Ports that nobody uses."""
+    return free_port

@@ -126,7 +126,13 @@ class OnlyOldAndRude(FakeBroker):
             await super().on_connect(writer)
 
 
-@pytest.mark.parametrize("kind", [OnlyOld, OnlyOldAndRude])
+class OnlyOldAndMute(FakeBroker):
+    async def on_connect(self, writer):
+        if not writer.five:
+            await super().on_connect(writer)
+
+
+@pytest.mark.parametrize("kind", [OnlyOld, OnlyOldAndRude, OnlyOldAndMute])
 async def test_auto_falls_back_to_3_1_1_and_remembers(kind):
     async with kind() as broker, Running(settings(broker), outbox(3)) as run:
         await until(lambda: run.stats.delivered_batches == 3)

@@ -193,17 +193,6 @@ async def test_two_gateways_with_one_id_are_detected_backed_off_and_said(mosquit
         assert here.seqs == [1]
 
 
-async def test_websockets(mosquitto):
-    broker = mosquitto(protocol="protocol websockets\n", start=False)
-    try:
-        broker.start()
-    except AssertionError:
-        pytest.skip("this mosquitto was built without websockets")
-    async with Running(config(url=url(broker.port, "ws") + "/mqtt", receipts=["city"]), outbox(3)) as run:
-        await until(lambda: run.stats.unconfirmed == 3)
-        assert run.stats.protocol == "5.0"
-
-
 async def test_hostile_and_malformed_messages_on_every_subscribed_topic(mosquitto):
     broker = mosquitto()
     with platform(broker.port) as here:
