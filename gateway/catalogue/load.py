@@ -32,7 +32,15 @@ def shipped_directory() -> Path:
 
 def shipped() -> list[Path]:
     """Every shipped table, by name."""
-    return sorted(shipped_directory().glob("*.yaml"))
+    return tables(shipped_directory())
+
+
+def tables(directory: Path) -> list[Path]:
+    """The tables in a directory, by name; none when it is not there or may not be read."""
+    try:
+        return sorted(path for path in directory.iterdir() if path.suffix == ".yaml")
+    except OSError:
+        return []
 
 
 def load_driver(name: str, directory: Path | None = None, *, within: tuple[str, ...] = ()) -> Driver:
@@ -41,13 +49,12 @@ def load_driver(name: str, directory: Path | None = None, *, within: tuple[str, 
     `within` are the drivers that are being loaded because they build on this one.
     """
     places = [place for place in (directory, shipped_directory()) if place is not None]
-    if _NAME.fullmatch(name):
-        for place in places:
-            path = place / f"{name}.yaml"
-            if path.is_file():
-                return load_file(path, within=within)
-    known = sorted({path.stem for place in places if place.is_dir() for path in place.glob("*.yaml")})
-    near = difflib.get_close_matches(name, known, 3, 0.5)
+    known: dict[str, Path] = {}
+    for place in reversed(places):
+        known |= {path.stem: path for path in tables(place)}
+    if name in known:
+        return load_file(known[name], within=within)
+    near = difflib.get_close_matches(name, sorted(known), 3, 0.5)
     mend = f"did you mean {' or '.join(near)}?" if near else "see `submeter drivers list`"
     raise DriverError([Problem(str(places[0] / f"{name}.yaml"), 1, "driver", f"there is no driver {name!r}", mend)])
 

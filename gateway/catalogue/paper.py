@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.catalogue.driver import Driver, SerialDefaults
-from gateway.catalogue.load import load_file, shipped
+from gateway.catalogue.load import load_file, shipped, tables
 from gateway.catalogue.sunspec import offered
 from gateway.model import ATTRIBUTES, QUANTITIES
 
@@ -25,6 +25,24 @@ _GROUPS = (
     ("THD", ("thd_",)),
     ("DC", ("dc_",)),
     ("heat", ("temperature", "heat", "volume")),
+)
+
+_MISSING = (
+    "## Not here, and what it would take",
+    "",
+    "A table is left out, or a row of it, when its facts are not known well enough: a wrong value is worse than none.",
+    "",
+    "| meter | what is missing |",
+    "|---|---|",
+    "| Entes MPR-53S, ES-32L; energies of MPR-2X to MPR-63 | the maker's register list with scales, or words read beside the display |",
+    "| Klemsan KLEA 110P; energies of KLEA 220P and 320P | the scaling of the energy block, checked on a meter |",
+    "| Circutor CVM-144, CVM-MINI; powers and energy of CVM-C10 | scales, the unit of the energy, the bits of the quadrant register |",
+    "| Schneider PM5500, Iskra | one list that does not contradict itself |",
+    "| Kamstrup MULTICAL: heat energy, flow, power | the unit registers and the register of the energy |",
+    "| Gossen Metrawatt ENERGYMID | exponents of eight bits in the table language |",
+    "| Chint DTSU666-H, Acrel ADL3000, Phoenix Contact EEM | a second source for scales and units |",
+    "| Makers' identification by function 17 or 43 (Lovato, Schneider, Siemens) | those functions in the gateway |",
+    "",
 )
 
 SKELETON = """\
@@ -62,8 +80,8 @@ def skeleton(name: str) -> str:
 def library(directory: Path | None = None) -> list[Driver]:
     """The shipped drivers, and a technician's own in their place or beside them, by name. Raises DriverError."""
     paths = {path.stem: path for path in shipped()}
-    if directory is not None and directory.is_dir():
-        paths |= {path.stem: path for path in directory.glob("*.yaml")}
+    if directory is not None:
+        paths |= {path.stem: path for path in tables(directory)}
     return [load_file(paths[name]) for name in sorted(paths)]
 
 
@@ -137,7 +155,7 @@ def markdown(drivers: Iterable[Driver]) -> str:
             lines += [f"## {maker}", "", "| driver | models | gives | factory port | proof | source |", "|---|---|---|---|---|---|"]
             lines += [_line(other, twins) for other in sorted(drivers, key=lambda other: other.name) if other.maker == maker]
             lines += [""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_MISSING])
 
 
 def _line(driver: Driver, twins: dict[str, str]) -> str:

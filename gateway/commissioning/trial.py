@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Driver
-from gateway.commissioning.fit import Proposal, collect, propose
+from gateway.catalogue.resolve import recognised
+from gateway.commissioning.fit import Ask, Proposal, collect, propose
 from gateway.commissioning.physics import Finding, fits, judge, rising
 from gateway.config.schema import Bus, Meter
 from gateway.errors import BusError
@@ -32,7 +33,7 @@ class Trial:
     @property
     def good(self) -> bool:
         """Whether the values are possible, and something was there to judge."""
-        return not self.reading.missing and fits(self.findings)
+        return not self.reading.missing and fits([finding for finding in self.findings if finding.names != ("identity",)])
 
 
 async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0) -> Trial:
@@ -47,17 +48,17 @@ async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0)
         result.trouble = str(trouble) if trouble and first.missing else ""
         if not worker.line.ready:
             return result
-        result.findings = judge(first.values, first.absent)
+        station = worker.seats[_METER].poll.station
+
+        async def ask(function: int, start: int, count: int) -> list[int]:
+            return list(await worker.line.read(station, function, start, count))
+
+        result.findings = [*await _identity(driver, ask), *judge(first.values, first.absent)]
         if seconds > 0 and not first.missing:
             await asyncio.sleep(seconds)
             last = await worker.poll(_METER)
             result.findings += _rises(result.driver, first, last, time.monotonic() - began)
         if not result.good and not driver.discovery:
-            station = worker.seats[_METER].poll.station
-
-            async def ask(function: int, start: int, count: int) -> list[int]:
-                return list(await worker.line.read(station, function, start, count))
-
             try:
                 result.proposals = propose(result.driver, await collect(result.driver.rows, ask))
             except BusError as error:
@@ -65,6 +66,22 @@ async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0)
         return result
     finally:
         await worker.stop()
+
+
+async def _identity(driver: Driver, ask: Ask) -> list[Finding]:
+    """Whether the meter says that it is of the model that the table is for; a mismatch is no proof, makers change codes."""
+    identity = driver.identity
+    if identity is None:
+        return []
+    try:
+        words = await ask(identity.function, identity.address, identity.words)
+    except BusError as error:
+        return [Finding(None, ("identity",), f"register {identity.address} was not read: {error.message}")]
+    shown = " ".join(f"{word:04X}" for word in words)
+    if recognised(identity, words):
+        return [Finding(True, ("identity",), f"register {identity.address} holds {shown}: the meter that this table is for")]
+    meant = ", ".join(str(value) for value in identity.values)
+    return [Finding(None, ("identity",), f"register {identity.address} holds {shown}, this table is for {meant}: is it this model?")]
 
 
 def _rises(driver: Driver, first: Reading, last: Reading, seconds: float) -> list[Finding]:
