@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "uplink": {"model", "wire", "config", "errors"},
     "status": {"model", "errors"},
     "receiver": {"model", "wire", "errors"},
+    "commissioning": {"model", "catalogue", "config", "field", "errors"},
     "demo": {"model", "catalogue", "config", "wire", "errors"},
 }
 """Beside itself and the package's version. daemon and cli may import all."""

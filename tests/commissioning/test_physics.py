@@ -1,0 +1,81 @@
+"""What a low-voltage installation must look like."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.commissioning.physics import fits, judge, rising, score
+
+GOOD = {
+    "voltage_l1n": 230.4, "voltage_l2n": 231.2, "voltage_l3n": 229.7, "voltage_l12": 399.7, "voltage_l23": 399.1, "voltage_l31": 398.4,
+    "current_l1": 10.0, "current_l2": 6.0, "current_l3": 3.0, "active_power": 4.161, "reactive_power": 1.368, "apparent_power": 4.38,
+    "active_power_l1": 2.189, "active_power_l2": 1.318, "active_power_l3": 0.655, "apparent_power_l1": 2.304, "apparent_power_l2": 1.387,
+    "apparent_power_l3": 0.689, "power_factor": 0.95, "frequency": 50.02, "active_energy_import": 12345.6,
+}  # fmt: skip
+
+
+def against(**changed: float) -> set[str]:
+    """The first names of the checks that fail when some values are others."""
+    return {finding.names[0] for finding in judge(GOOD | changed, {}) if finding.good is False}
+
+
+def test_a_sound_installation_passes_every_check() -> None:
+    findings = judge(GOOD, {})
+    assert fits(findings)
+    assert score(findings) >= 15
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [
+        ({"voltage_l1n": 206.9}, {"voltage_l1n", "apparent_power_l1"}),
+        ({"voltage_l1n": 133.0}, {"voltage_l1n", "voltage_l12", "voltage_l31", "apparent_power_l1"}),
+        ({"voltage_l1n": 253.1}, {"voltage_l1n", "apparent_power_l1"}),
+        ({"voltage_l12": 230.0}, {"voltage_l12"}),
+        ({"frequency": 49.4}, {"frequency"}),
+        ({"frequency": 5002.0}, {"frequency"}),
+        ({"power_factor": 0.5}, {"power_factor"}),
+        ({"apparent_power_l1": 23.04}, {"apparent_power_l1"}),
+        ({"active_power_l2": -1.318}, {"active_power"}),
+        ({"reactive_power": 4.2}, {"active_power"}),
+        ({"active_energy_import": -1.0}, {"active_energy_import"}),
+        ({"active_energy_import": 4e9}, {"active_energy_import"}),
+    ],
+)
+def test_each_slip_is_seen(changed: dict[str, float], names: set[str]) -> None:
+    assert names <= against(**changed)
+
+
+def test_what_may_be_is_left_open() -> None:
+    idle = GOOD | {name: 0.0 for name in GOOD if name.startswith(("current", "active_power", "reactive_power", "apparent_power"))}
+    assert fits(judge(idle, {})), "an idle installation is a sound one"
+    single = {name: value for name, value in GOOD.items() if not name.endswith(("_l2", "_l3")) and "_l12" not in name}
+    assert not [
+        finding
+        for finding in judge(single | {"voltage_l2n": 0.0, "voltage_l3n": 0.0}, {})
+        if "voltage_l2n" in finding.names[:1] and finding.good
+    ]
+    distorted = judge(GOOD | {"apparent_power": 5.2, "power_factor": 0.8}, {})
+    assert all(finding.good is not False for finding in distorted), "harmonics make S larger than √(P²+Q²)"
+
+
+def test_nothing_to_judge_does_not_fit() -> None:
+    assert not fits(judge({}, {}))
+    assert not fits(judge({}, {"frequency": "timeout"}))
+    assert score(judge(GOOD, {"thd_voltage_l1": "implausible"})) < score(judge(GOOD, {"thd_voltage_l1": "not_available"}))
+
+
+@pytest.mark.parametrize(
+    ("last", "power", "seconds", "good"),
+    [
+        (100.10, 36.0, 10.0, True),
+        (100.00, 36.0, 10.0, False),
+        (101.00, 36.0, 10.0, False),
+        (99.90, 36.0, 10.0, False),
+        (100.00, 0.5, 10.0, None),
+        (100.00, -36.0, 10.0, None),
+        (100.10, -36.0, 10.0, False),
+    ],
+)
+def test_a_counter_rises_with_its_power(last: float, power: float, seconds: float, good: bool | None) -> None:
+    assert rising("active_energy_import", 100.0, last, power=power, seconds=seconds, step=0.01).good is good
