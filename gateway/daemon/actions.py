@@ -13,8 +13,6 @@ from gateway.wire import decompress
 if TYPE_CHECKING:
     from gateway.daemon.daemon import Daemon
 
-ALL = 2**53
-
 
 class DaemonActions:
     """Implements gateway.status.actions.Actions."""
@@ -23,12 +21,13 @@ class DaemonActions:
         self._daemon = daemon
 
     async def poll(self, meter_id: str) -> dict[str, Any]:
-        """Poll a meter now, lost or not."""
+        """Poll a meter now, lost or not: its reading, the registers as they came, and what it says of itself."""
         assembly = self._daemon.assembly
         if assembly.pulses and meter_id in assembly.pulses.inputs:
             return dataclasses.asdict(assembly.pulses.poll(meter_id))
-        reading = await assembly.worker_of(meter_id).poll(meter_id)
-        return dataclasses.asdict(reading)
+        worker = assembly.worker_of(meter_id)
+        reading = await worker.poll(meter_id)
+        return {**dataclasses.asdict(reading), "registers": worker.registers(meter_id), "attributes": worker.attributes(meter_id)}
 
     async def pulses(self) -> list[dict[str, Any]]:
         """Every pulse input."""
