@@ -135,4 +135,7 @@ class Clock:
         if synced != self.synced:
             changes.append(ClockChange("clock_synced" if synced else "clock_unsynced"))
         self.synced = synced
+        if synced:
+            # What is committed now is synced journal time: a clock that is set back before it is not right any more.
+            self._floor = max(self._floor, self.wall())
         return changes

@@ -91,3 +91,15 @@ def test_the_watchdog_time_is_halved_and_only_ours(monkeypatch) -> None:
     assert watchdog_seconds() is None
     monkeypatch.setenv("WATCHDOG_USEC", "nonsense")
     assert watchdog_seconds() is None
+
+
+def test_a_running_clock_that_is_set_back_before_what_was_taken_is_not_right() -> None:
+    hands = Hands(vouched=True)
+    clock = hands.clock("system")
+    hands.pass_time(5000)
+    assert clock.look() == []
+    hands.wall -= 3_600_000
+    assert clock.look() == [ClockChange("clock_step", -3_600_000), ClockChange("clock_unsynced")]
+    hands.pass_time(1000)
+    hands.wall += 3_600_000
+    assert clock.look() == [ClockChange("clock_step", 3_600_000), ClockChange("clock_synced")]
