@@ -16,6 +16,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -281,13 +282,17 @@ def live(directory: Path, *, days: float, interval: float, deeds: int, seed: int
 
 
 def _live(run: Run, days: float, deeds: int) -> None:
-    kinds = [run.broker_away, run.receiver_away, run.network_away, run.meters_away, run.clock_step, run.reload, run.kill]
+    kinds: list[tuple[Callable[[float], None], float]] = [
+        (run.broker_away, DAY), (run.receiver_away, DAY), (run.network_away, 3600), (run.meters_away, 3600),
+        (run.clock_step, 20_000), (run.reload, 0), (run.kill, 0),
+    ]  # fmt: skip
     spacing = days * DAY * 2 / 3 / deeds
     for number in range(deeds):
         begin = run.clock.uptime
         run.go(run.dice.uniform(0.1, 0.5) * spacing)
-        # Each at least once; how long: from seconds to most of the time until the next.
-        kinds[number % len(kinds)](min(10 ** run.dice.uniform(1, 5), 0.45 * spacing))
+        # In turn, so that each happens; how long: from seconds to its longest, and never until the next.
+        deed, longest = kinds[number % len(kinds)]
+        deed(min(10 ** run.dice.uniform(1, 5), longest, 0.45 * spacing))
         run.go(max(1.0, begin + spacing - run.clock.uptime))
     run.sample()
     rest = days * DAY - (run.clock.uptime - run.began)

@@ -86,7 +86,7 @@ class UnderWay:
         self.openings = 0
         self.forwarders = weakref.WeakSet()
         self.silent = False
-        """What is owed for deliveries did not come within its time: nobody is there."""
+        """What a broker or a platform owed us did not come within its time: nobody is there, until somebody is heard."""
         self.at = _real_monotonic()
 
     def stir(self) -> None:
@@ -120,7 +120,7 @@ class UnderWay:
         if self.requests:
             return ANSWER
         if self.openings:
-            return OPENING
+            return SETTLING if self.silent else OPENING
         return DELIVERY if not self.silent and self.owed() else SETTLING
 
 
@@ -147,7 +147,7 @@ def lead(clock: Clock, coarse: float) -> None:
                 if left <= 0:
                     return []
                 if rest <= 0:
-                    if way.patience() == DELIVERY:
+                    if not way.jobs and not way.requests and (way.openings or way.owed()):
                         way.silent = True
                     if way.polls or way.requests:
                         gone = clock.leap(left)  # a poll's own pauses and timeouts are kept as they are
