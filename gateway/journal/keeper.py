@@ -173,7 +173,8 @@ class Keeper:
             try:
                 shelf = self._attach()
                 chunk = self.waiting.head(together)
-                self._finish(chunk, self._write(shelf, chunk))
+                if chunk:  # opening may have found that the last attempt was written after all
+                    self._finish(chunk, self._write(shelf, chunk))
                 tries = 0
             except JournalDamaged as error:
                 tries += 1

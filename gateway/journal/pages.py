@@ -95,14 +95,17 @@ class Found:
 
 
 def cell(page: bytes, at: int, read: ReadPage) -> Found | None:
-    """The sound row in the cell at `at`; None when there is none. Its checksum makes the guess certain."""
-    try:
-        size, at = varint(page, at)
-        rowid, at = varint(page, at)
-        if not _COLUMNS < size <= MAX_ROW:
-            return None
-        values = record(payload(page, at, size, read))
-    except (IndexError, ValueError, struct.error):
+    """The sound row in the cell at `at`; None for a record that is none. Its checksum makes the guess certain.
+
+    Raises ValueError, IndexError, struct.error when there is no record at all.
+    """
+    size, at = varint(page, at)
+    rowid, at = varint(page, at)
+    if size > MAX_ROW:
+        msg = "no row of ours is so large"
+        raise ValueError(msg)
+    values = record(payload(page, at, size, read))
+    if len(values) not in {_COLUMNS, _COLUMNS + 1}:
         return None
     own = len(values) == _COLUMNS
     row = from_record([rowid, *values[1:]] if own else values[1:])
@@ -119,17 +122,23 @@ def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found | None]:
         return
     count = struct.unpack_from(">H", page, head + 3)[0]
     whole = head + 8 + 2 * count <= PAGE
-    found = []
-    if whole:
-        cells = [cell(page, place, read) for place in struct.unpack_from(f">{count}H", page, head + 8)]
-        found = [one for one in cells if one]
-        whole = len(found) == count
-    seen = {one.row.seq for one in found}
-    yield from found
+    seen = set()
+    for place in struct.unpack_from(f">{count}H", page, head + 8) if whole else ():
+        try:
+            one = cell(page, place, read)
+        except (IndexError, ValueError, struct.error):
+            whole = False
+            continue
+        if one:
+            seen.add(one.row.seq)
+            yield one
     for place in () if whole else range(head + 8, PAGE - _COLUMNS):
-        one = cell(page, place, read)
         if place % 256 == 0:
             yield None
+        try:
+            one = cell(page, place, read)
+        except (IndexError, ValueError, struct.error):
+            continue
         if one and one.row.seq not in seen:
             seen.add(one.row.seq)
             yield one

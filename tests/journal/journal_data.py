@@ -1,5 +1,6 @@
 """Noisy, seeded readings of SDM630-like meters (34 values), and a clock that is moved by hand."""
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 
@@ -86,6 +87,13 @@ class HandClock:
 
     def uptime(self):
         return self.now
+
+
+async def until(condition, seconds=60):
+    """Wait for the journal thread to get there."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - it is another thread's state, no event tells of it
+            await asyncio.sleep(0.02)
 
 
 def small(meter="m", uptime=1000, value=1.0, **more):

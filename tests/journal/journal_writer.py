@@ -1,14 +1,15 @@
 """A process that runs the shipped journal: commits drafts and says on stdout, unbuffered, what came back.
 
-python journal_writer.py DIRECTORY '{"count": 100, "meters": 2, "pause": 0.0, "synchronous": "FULL", "budget": 4000000000, "settle": 0, "tries": 0}'
+python journal_writer.py DIRECTORY '{"count": 100, "meters": 2, "synchronous": "FULL"}'        (all options: DEFAULTS)
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
 
-from journal_data import Building
+from journal_data import Building, until
 
 from gateway.errors import JournalFull
 from gateway.host.clock import Clock
@@ -55,9 +56,8 @@ async def main(directory, options):
         if options["settle"] and journal.newest[1] > options["settle"]:
             await journal.settle("city", journal.epoch, Ranges([(1, journal.newest[1] - options["settle"])]))
         await asyncio.sleep(options["pause"])
-    end = asyncio.get_running_loop().time() + options["wait"]
-    while journal.stats().waiting and asyncio.get_running_loop().time() < end:
-        await asyncio.sleep(0.1)
+    with contextlib.suppress(TimeoutError):
+        await until(lambda: not journal.stats().waiting, options["wait"])
     stats = journal.stats()
     report = {
         "state": stats.state,

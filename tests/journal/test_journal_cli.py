@@ -88,7 +88,7 @@ def test_salvage_counts_and_writes_what_is_sound(filled, tmp_path):
 
 
 def test_a_damaged_file_an_absent_one_and_a_held_one_are_clear_lines(filled, tmp_path):
-    with pytest.raises(JournalError, match="there is no journal in .*--directory"):
+    with pytest.raises(JournalError, match=r"there is no journal in .*--directory"):
         FileSource(tmp_path)
     shutil.copy(filled / "journal.db", tmp_path)
     with (tmp_path / "journal.db").open("r+b") as file:

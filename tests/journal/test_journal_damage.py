@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 
 import pytest
-from journal_data import Building, HandClock, small
+from journal_data import Building, HandClock, small, until
 
 from gateway import wire
 from gateway.journal import Journal
@@ -129,12 +129,6 @@ class Damage:
 
 
 KINDS = [name for name in vars(Damage) if name[0] != "_" and name not in {"zero", "garbage"}]
-
-
-async def until(condition, seconds=60):
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("kind", KINDS)

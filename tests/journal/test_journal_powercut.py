@@ -1,4 +1,4 @@
-"""The power fails at every write of a recorded run of the shipped journal. No committed batch may be lost, and nothing may be found damaged."""
+"""The power fails at every write of a recorded run of the shipped journal: no committed batch is lost, nothing is found damaged."""
 
 import asyncio
 import json

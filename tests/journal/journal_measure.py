@@ -1,0 +1,86 @@
+"""What the journal costs: bytes per value, syncs per commit, and bytes that reach a block device (needs root for that one).
+
+python tests/journal/journal_measure.py [--pace SECONDS] [--commits N] [--meters N] [--budget BYTES]
+
+The device is a loop-mounted ext4 without atime; its sectors are counted by the kernel, the file system's own journal included.
+With `--pace 0` a sync every 30 commits stands for what the kernel writes back by itself in five minutes.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from journal_data import Building, HandClock
+
+from gateway.journal import Journal
+from gateway.model import Ranges
+
+YEAR = 365 * 8640
+WARM_UP = 600
+
+
+def written(device):
+    return int(Path(f"/sys/block/{device}/stat").read_text().split()[6]) * 512
+
+
+async def run(directory, device, options):
+    clock, building = HandClock(), Building(options.meters)
+    journal = Journal.open(directory, gateway="izm-konak-017", clock=clock, uplinks=["city"], budget=options.budget)
+    values = body = before = 0
+    for number in range(WARM_UP + options.commits):
+        if number == WARM_UP and device:
+            os.sync()
+            before = written(device)
+        clock.now += 10_000
+        [sealed] = await journal.commit(building.draft(clock.now))
+        values, body = values + sealed.values, body + len(sealed.body)
+        await journal.settle("city", sealed.epoch, Ranges([(1, max(1, number))]))
+        if number >= WARM_UP:
+            await asyncio.sleep(options.pace)
+            if device and not options.pace and number % 30 == 0:
+                os.sync()
+    held = journal.stats().batches / (WARM_UP + options.commits)
+    print(f"{options.meters} meters, {journal.stats().seq} batches, {held:.0%} of them still held")
+    print(f"{body / values:.2f} bytes a value on the wire, {journal._keeper.shelf.store.used / values / held:.2f} in the file")
+    if device:
+        os.sync()
+        each = (written(device) - before) / options.commits
+        print(f"{each:.0f} bytes reach the device per commit: {each * YEAR / 1e9:.1f} GB a year at a commit every 10 s")
+    await journal.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pace", type=float, default=0.0)
+    parser.add_argument("--commits", type=int, default=600)
+    parser.add_argument("--meters", type=int, default=10)
+    parser.add_argument("--budget", type=int, default=4_000_000_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        disk = Path(work) / "disk"
+        disk.mkdir()
+        if os.geteuid():
+            print("not root: nothing is said of the device", file=sys.stderr)
+            asyncio.run(run(disk, None, options))
+            return
+        image = Path(work) / "image"
+        with image.open("wb") as file:
+            file.truncate(256 << 20)
+        subprocess.run(["mkfs.ext4", "-qF", image], check=True)
+        device = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True).stdout.strip()
+        try:
+            subprocess.run(["mount", "-o", "noatime", device, disk], check=True)
+            try:
+                asyncio.run(run(disk, Path(device).name, options))
+            finally:
+                subprocess.run(["umount", disk], check=True)
+        finally:
+            subprocess.run(["losetup", "-d", device], check=True)
+
+
+if __name__ == "__main__":
+    main()
