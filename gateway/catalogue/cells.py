@@ -14,7 +14,7 @@ from gateway.errors import Problem
 from gateway.model import ATTRIBUTES, QUANTITIES
 
 FLAGS: Final = ("alone", "starts")
-OPTIONS: Final = ("decimals", "order", "function", "na", "low", "high", "sf", "rule", "of", "times", "sign")
+OPTIONS: Final = ("decimals", "order", "function", "na", "low", "high", "sf", "sf8", "rule", "of", "times", "sign")
 RULES: Final = ("pf4q", "magnitude")
 ADDRESS: Final = re.compile(r"(0x[0-9a-fA-F]{1,4}|\d{1,5})(?:\+(0x[0-9a-fA-F]{1,4}|\d{1,5}))?")
 BRACES: Final = re.compile(r"\{([a-z0-9,]+)\}")
@@ -137,6 +137,8 @@ class Line:
         high = self._number("high", quantity.high if quantity else _ANYTHING)
         if low >= high:
             raise Mistake(self.name, f"can be nothing between low={low:g} and high={high:g}", "write the smaller one as low")
+        if {"sf", "sf8"} <= set(self.options):
+            raise Mistake(self.name, "has two scale registers", "write sf= or sf8=, not both")
         if "rule" in self.options and "factor" not in self.name and not self.name.startswith("_"):
             raise Mistake(self.name, "has a rule for power factors", "leave rule= out")
         return Row(
@@ -155,7 +157,10 @@ class Line:
             alone="alone" in self.flags,
             starts="starts" in self.flags,
             sentinels=self._patterns(words),
-            scale_at=self._whole("sf", self.options["sf"]) + self.defaults.shift if "sf" in self.options else None,
+            scale_at=next(
+                (self._whole(key, self.options[key]) + self.defaults.shift for key in ("sf", "sf8") if key in self.options), None
+            ),
+            scale_byte="sf8" in self.options,
             rule=self._choice("rule", {rule: rule for rule in RULES}, ""),
             terms=self._terms(rows),
             times=self._other("times", rows),

@@ -58,6 +58,8 @@ class Row:
     """Raw patterns (unsigned) that mean "not available"."""
     scale_at: int | None = None
     """Address of a signed power of ten that belongs to this value (SunSpec)."""
+    scale_byte: bool = False
+    """The power of ten stands in the low byte of its register."""
     rule: str = ""
     """pf4q: Schneider's four-quadrant power factor, -2..2. magnitude: the sign is not a direction."""
     terms: tuple[tuple[int, Row], ...] = ()

@@ -40,9 +40,7 @@ def _place(row: Row, value: float | str, image: Registers) -> None:
     if row.rule == "magnitude":
         value = abs(float(value))
     if row.scale_at is not None:
-        image[row.function, row.scale_at] = image.get((row.function, row.scale_at), 0)
-        power = image[row.function, row.scale_at]
-        value = float(value) / 10.0 ** (power - 0x10000 if power & 0x8000 else power)
+        image[row.function, row.scale_at] = 0  # ten to the power of 0: the register's own unit
     for offset, word in enumerate(encode(row, value)):
         image[row.function, row.address + offset] = word
 

@@ -39,7 +39,6 @@ _MISSING = (
     "| Circutor CVM-144, CVM-MINI; powers and energy of CVM-C10 | scales, the unit of the energy, the bits of the quadrant register |",
     "| Schneider PM5500, Iskra | one list that does not contradict itself |",
     "| Kamstrup MULTICAL: heat energy, flow, power | the unit registers and the register of the energy |",
-    "| Gossen Metrawatt ENERGYMID | exponents of eight bits in the table language |",
     "| Chint DTSU666-H, Acrel ADL3000, Phoenix Contact EEM | a second source for scales and units |",
     "| Makers' identification by function 17 or 43 (Lovato, Schneider, Siemens) | those functions in the gateway |",
     "",

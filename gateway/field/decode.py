@@ -21,6 +21,7 @@ Values = Literal["primary", "secondary"]
 _CODES = {
     "u16": "H",
     "s16": "h",
+    "s8": "xb",
     "u32": "I",
     "s32": "i",
     "u48": "6s",
@@ -34,7 +35,6 @@ _CODES = {
 _RATIOS = {"V": (0, 1), "A": (1, 0), "kW": (1, 1), "kvar": (1, 1), "kVA": (1, 1), "kWh": (1, 1), "kvarh": (1, 1), "kVAh": (1, 1)}
 _UNREAD = "timeout"
 _SF_LIMIT = 10
-_NO_POWER = -0x8000
 
 
 class Image:
@@ -167,11 +167,15 @@ def _item(row: Row) -> tuple[Span, str, str]:
     return Span(row.function, row.address, row.words, row.alone, row.starts), row.type, row.order
 
 
+def _scale(row: Row) -> tuple[Span, str, str]:
+    return Span(row.function, row.scale_at or 0, 1), "s8" if row.scale_byte else "s16", "big"
+
+
 def _items(row: Row) -> list[tuple[Span, str, str]]:
     """Every raw number that a row needs."""
     items = [_item(row)] if row.words else []
     if row.scale_at is not None:
-        items.append((Span(row.function, row.scale_at, 1), "s16", "big"))
+        items.append(_scale(row))
     for part in (*(term for _, term in row.terms), row.times, row.sign_of):
         if part is not None:
             items += _items(part)
@@ -259,7 +263,8 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
         return total
 
     slot, sentinels, factor, decimals = slots[_item(row)], _patterns(row), row.factor, row.decimals
-    exponent = slots[Span(row.function, row.scale_at, 1), "s16", "big"] if row.scale_at is not None else None
+    exponent = slots[_scale(row)] if row.scale_at is not None else None
+    no_power = -0x80 if row.scale_byte else -0x8000
     times = _reader(row.times, slots, 1.0) if row.times else None
     sign_of = _reader(row.sign_of, slots, 1.0) if row.sign_of else None
     single, sixes, rule = row.type == "float32", row.type == "u48", row.rule
@@ -275,7 +280,7 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
         places, more = decimals, scale
         if exponent is not None:
             power = raw[exponent]
-            if power == _NO_POWER:
+            if power == no_power:
                 return "not_available"
             if not -_SF_LIMIT <= power <= _SF_LIMIT:
                 return "implausible"

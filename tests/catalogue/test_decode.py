@@ -7,7 +7,7 @@ import struct
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_language import table
 
@@ -60,6 +60,7 @@ def test_every_type_and_order_of_words(kind: str, order: str, words: str, meant:
     assert found.values == {"active_energy_import": meant}
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NUMBERS), st.sampled_from(ORDERS), st.data())
 def test_what_is_encoded_decodes_to_itself(kind: str, order: str, data: st.DataObject) -> None:
     row = table(f"7 {kind} active_energy_import kWh slow order={order} low=-1e300 high=1e300").rows[0]
@@ -77,6 +78,7 @@ def test_what_is_encoded_decodes_to_itself(kind: str, order: str, data: st.DataO
     assert got == float(value) or (kind == "float32" and struct.pack(">f", got) == struct.pack(">f", value))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 300), st.sampled_from(NUMBERS), st.sampled_from(ORDERS)), min_size=1, max_size=12), st.data())
 def test_decoding_goes_by_address_whatever_the_reads(wanted: list[tuple[int, str, str]], data: st.DataObject) -> None:
     names = [f"active_energy_{way}_{part}" for way in ("import", "export") for part in ("l1", "l2", "l3", "t1", "t2", "t3")]
@@ -218,6 +220,11 @@ def test_scale_factor_registers_and_their_decimals() -> None:
     rows = table("0 s16 active_power W fast sf=1").rows
     assert decode(rows, image((3, 0, [0xFB2E, 0xFFFF]))).values == {"active_power": -0.1234}
     assert decode(rows, image((3, 0, [12, 2]))).values == {"active_power": 1.2}
+    rows = table("0 s16 active_power W fast sf8=1").rows
+    assert decode(rows, image((3, 0, [0xFB2E, 0x00FF]))).values == {"active_power": -0.1234}
+    assert decode(rows, image((3, 0, [12, 0x7F02]))).values == {"active_power": 1.2}
+    assert decode(rows, image((3, 0, [12, 0x0080]))).absent == {"active_power": "not_available"}
+    assert decode(rows, image((3, 0, [12, 0x0014]))).absent == {"active_power": "implausible"}
 
 
 def test_without_decimals_a_float_is_the_shortest_that_is_still_the_same() -> None:
@@ -227,6 +234,7 @@ def test_without_decimals_a_float_is_the_shortest_that_is_still_the_same() -> No
     assert one("0 float32 active_power W fast", words).values == {"active_power": 12.3455}
 
 
+@settings(deadline=None)
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_shortest_is_the_same_float(number: float) -> None:
     assert struct.pack(">f", shortest(number, 1.0, single=True)) == struct.pack(">f", number)

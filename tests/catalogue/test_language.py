@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.catalogue import Driver, Span, load_driver, load_file, load_text
@@ -132,6 +132,7 @@ def test_head_reaches_rows_and_limits() -> None:
         ("0 text:99 model_name - static", "'text:99' is not a type"),
         ("-5 u16 voltage_l1n V fast", "'-5' is not an address"),
         ("5 u16 frequency Hz fast low=70 high=40", "can be nothing between low=70 and high=40"),
+        ("5 u16 frequency Hz fast sf=6 sf8=7", "has two scale registers"),
         ("5 u16 frequency Hz fast rule=magnitude", "has a rule for power factors"),
         ("5 u16 frequency Hz static", "is a reading, and static is read once a day"),
         ("5 u32 serial_number - fast", "is a fact about the meter, which hardly ever changes → write static"),
@@ -232,6 +233,7 @@ def test_hostile_files_end_in_words(tmp_path: Path, content: bytes) -> None:
         load_file(path)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_whatever_a_hand_does_to_a_table_ends_in_words(data: st.DataObject) -> None:
     text = (shipped_directory() / data.draw(st.sampled_from(FILES))).read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -44,6 +44,7 @@ def test_what_is_not_plain_is_left_to_yaml(text: str) -> None:
     assert quick_head(text) is None
 
 
+@settings(deadline=None)
 @given(st.text("ab:1x0\"'[]{},-# .\\|&*!%@`tnf", max_size=16))
 def test_it_never_says_anything_else_than_yaml(value: str) -> None:
     text = f"key: {value}"
