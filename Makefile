@@ -7,7 +7,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check --no-input --requir
 SOAK_MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint format bench soak lock translations docs clean
+.PHONY: help demo install test lint format bench soak lock translations clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +53,11 @@ soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simula
 	@tests/tools.sh
 	@SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -m slow --timeout=0 tests
 
-docs: $(VENV)/.dev ## Make the generated pages anew: meters, wire schemas
-	@$(BIN)/python tests/make_docs.py
-
-translations: $(VENV)/.dev ## Collect and compile the page's texts
-	@$(BIN)/python tests/make_translations.py
+translations: $(VENV)/.dev ## Collect the page's texts and compile what is translated
+	@mkdir -p build
+	@$(BIN)/pybabel -q extract -F gateway/status/locale/babel.cfg --no-location --no-wrap --sort-output -o build/submeter.pot gateway/status
+	@$(BIN)/pybabel -q update -D submeter -d gateway/status/locale -l tr -i build/submeter.pot --no-wrap --no-fuzzy-matching --ignore-obsolete
+	@$(BIN)/pybabel -q compile -D submeter -d gateway/status/locale -l tr
 
 lock: ## Lock the dependencies anew (needs uv)
 	@for kind in "dev --extra demo --extra receiver --extra build --extra dev" "demo --extra demo --extra receiver --extra build" "runtime"; do \

@@ -75,9 +75,13 @@ def power_cut(now: Snapshot, f: Locale) -> str:
     _ = f.gettext
     if now.journal.state in {"full", "failed"}:
         text = _("If the power fails now, %(n)s readings that could not be stored are lost. The meters themselves go on counting kWh.")
-        return text % {"n": f.whole(now.journal.pending)}
-    text = _("If the power fails now, at most the readings of the last %(span)s are lost. The meters themselves go on counting kWh.")
-    return text % {"span": f.span(now.journal.slot)}
+        text %= {"n": f.whole(now.journal.pending)}
+    else:
+        text = _("If the power fails now, at most the readings of the last %(span)s are lost. The meters themselves go on counting kWh.")
+        text %= {"span": f.span(now.journal.slot)}
+    if any(meter.address is None for meter in now.meters):
+        text += " " + _("Pulses that come while the gateway has no power are not counted.")
+    return text
 
 
 def room(now: Snapshot, f: Locale) -> str:

@@ -14,7 +14,7 @@ from babel.messages.pofile import read_po  # noqa: E402
 
 STATUS = Path(__file__).parents[2] / "gateway" / "status"
 CATALOGUE = STATUS / "locale" / "tr" / "LC_MESSAGES" / "submeter.po"
-HOW = "see gateway/status/locale/babel.cfg for the three commands"
+HOW = "run make translations, translate what is new, run it again"
 
 
 def sources() -> set[str | tuple[str, str]]:
