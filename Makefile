@@ -7,7 +7,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check --no-input --requir
 SOAK_MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint format bench soak lock translations clean
+.PHONY: help demo install test lint format bench soak lock docs translations clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ bench: $(VENV)/.dev ## Measure every figure that docs/performance.md gives, besi
 soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log
 	@tests/tools.sh
 	@SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -m slow --timeout=0 tests
+
+docs: $(VENV)/.dev ## Make the generated pages anew: the list of meters, the schemas of the wire
+	@$(BIN)/submeter drivers list --markdown > docs/meters.md
+	@$(BIN)/python -m gateway.wire docs/wire
 
 translations: $(VENV)/.dev ## Collect the page's texts and compile what is translated
 	@mkdir -p build
