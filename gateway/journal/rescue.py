@@ -14,6 +14,10 @@ from gateway.journal.thinning import Room
 from gateway.model import Ranges
 
 
+AT_ONCE = 128
+"""Rows that one slice takes in: writing them takes about as long as finding them."""
+
+
 class Rescue:
     """Works in slices; `step` returns True when the case is done. Starting over is harmless: a row is taken in once."""
 
@@ -31,7 +35,7 @@ class Rescue:
         ended = True
         for rows in self._pages:
             found += rows
-            if time.monotonic() > end:
+            if time.monotonic() > end or len(found) >= AT_ONCE:
                 ended = False
                 break
         settled = Settled(shelf.settled.active)

@@ -102,7 +102,7 @@ class Upkeep:
             return CALM
         if self._rescue is None:
             self._rescue = Rescue(case)
-        if self._rescue.step(shelf, SLICE, self._host.space.budget):
+        if self._rescue.step(shelf, SLICE / 2, self._host.space.budget):
             self._rescue.close()
             self._rescue = None
             event = Event("salvaged", self._host.uptime, {"file": case.folder.name, "rows": case.rows, "reason": case.reason})
