@@ -28,10 +28,11 @@ class Books:
         self.oldest_t0: int | None = None
 
     def trouble(self, error: Exception) -> None:
-        """The journal did not do what was asked."""
-        self._complaints.raised(
-            "journal", f"the journal does not answer: {error}", cause=None if isinstance(error, GatewayError) else error
-        )
+        """Something between two wake-ups failed: said, and tried again soon."""
+        if isinstance(error, (GatewayError, OSError)):
+            self._complaints.raised("the journal", f"the journal cannot be asked: {error}")
+        else:
+            self._complaints.raised("the journal", f"an unforeseen error: {type(error).__name__}: {error}", cause=error)
 
     async def look(self) -> None:
         """Renew the figures of the backlog."""
@@ -42,7 +43,7 @@ class Books:
             self.trouble(error)
         else:
             self.batches, self.readings, self.oldest_t0 = backlog.batches, backlog.readings, backlog.oldest_t0
-            self._complaints.ended("journal")
+            self._complaints.ended("the journal")
 
     async def learn(self, hold: Hold) -> None:
         """When this boot began to take readings: its hold runs from there."""
@@ -75,13 +76,12 @@ class Books:
                 await self._outbox.new_epoch("conflict")
             conflicts.reported.pop(0)
             fate = "it is sent again under a new epoch" if found else "the batch is not in the journal any more"
-            self._complaints.raised(
-                "conflict", f"the platform holds other content as batch {epoch}/{seq}: {fate}", "look for a copied or restored card"
-            )
+            cause = "was this card, or the platform, copied or restored?"
+            self._complaints.noted(f"conflict in {epoch}", f"the platform holds other content as batch {epoch}/{seq}: {fate} → {cause}")
             for sealed in found:
                 try:
                     conflicts.reissue(sealed)
                 except WireError as error:
-                    self._complaints.raised(f"batch {epoch}/{seq}", f"batch {epoch}/{seq} cannot be sent again: {error}")
+                    self._complaints.noted(f"batch {epoch}/{seq}", f"batch {epoch}/{seq} cannot be sent again: {error}")
                 else:
                     sources.again.append(sealed)

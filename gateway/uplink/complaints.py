@@ -6,6 +6,9 @@ import logging
 
 log = logging.getLogger("gateway.uplink")
 
+MAX_NOTED = 1000
+"""Subjects that are remembered: a stranger must not fill memory or log with new ones."""
+
 
 class Complaints:
     """What is wrong with one uplink at the moment, by subject."""
@@ -13,6 +16,7 @@ class Complaints:
     def __init__(self, uplink: str) -> None:
         self._uplink = uplink
         self._open: dict[str, str] = {}
+        self._noted: set[str] = set()
 
     def raised(self, subject: str, what: str, hint: str = "", *, cause: BaseException | None = None) -> None:
         """Something is wrong; logged when the subject is new. `cause` adds its traceback."""
@@ -21,10 +25,16 @@ class Complaints:
             log.warning("uplink %s: %s", self._uplink, text, exc_info=cause)
         self._open[subject] = text
 
+    def noted(self, subject: str, what: str) -> None:
+        """Something happened that has no end: logged when the subject is new."""
+        if subject not in self._noted and len(self._noted) < MAX_NOTED:
+            self._noted.add(subject)
+            log.warning("uplink %s: %s", self._uplink, what)
+
     def ended(self, subject: str) -> None:
         """It is well again; logged when it was not."""
         if self._open.pop(subject, None) is not None:
-            log.info("uplink %s: %s: well again", self._uplink, subject)
+            log.info("uplink %s: the trouble with %s is over", self._uplink, subject)
 
     @property
     def latest(self) -> str:

@@ -67,6 +67,11 @@ class Delivery:
         key = key_of(sealed)
         return key in self.window or key in self.conflicts or self.ledger.is_delivered(*key)
 
+    def needless(self, sealed: Sealed) -> bool:
+        """Was to go again, and is on its way or delivered by now."""
+        key = key_of(sealed)
+        return key in self.window or (key not in self.conflicts and self.ledger.is_delivered(*key))
+
     def sent(self, sealed: Sealed, now: float, *, replay: bool = False) -> None:
         """Handed to the connection."""
         key = key_of(sealed)
@@ -120,6 +125,7 @@ class Delivery:
         """A consumer says what it has. Raises WireError for ranges that run backwards."""
         mine = [seq for seq in receipt.conflicts or () if self.ledger.was_sent(receipt.epoch, seq)]
         delivered = self.ledger.receipt(consumer, receipt)
+        silent = self.receipt_at is None or now - self.receipt_at > self._patience
         self.receipt_at = now
         for epoch, seq in self.conflicts.report(receipt.epoch, mine):
             self.ledger.forget(epoch, seq)
@@ -129,8 +135,8 @@ class Delivery:
         outcome = Outcome(again=self.window.overtaken(last, now))
         if last:
             self.receipt_probe.progress(now, waiting=bool(len(self.window)))
-        else:
-            self.receipt_probe.soon(now, 1.0)  # the platform is there: no reason to wait long with the next probe
+        elif silent:
+            self.receipt_probe.soon(now, 1.0)  # the platform is there again: no reason to wait long with the next probe
         return outcome
 
     def _account(self, epoch: str, delivered: Ranges, now: float) -> int:

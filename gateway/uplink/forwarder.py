@@ -264,7 +264,7 @@ class Forwarder:
 
     def _ignored(self, topic: str, why: str) -> None:
         self._delivery.counters.ignored += 1
-        self._complaints.raised(f"messages on {topic[:100]!r}", f"a message on {topic[:100]!r} was ignored: {why[:300]}")
+        self._complaints.noted(topic, f"a message on {topic[:100]!r} was ignored: {why[:300]}; further ones are only counted")
 
     def _say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._sender.say(Outgoing(topic, payload, retain=retain, tag=topic))
@@ -285,10 +285,10 @@ class Forwarder:
         """Everything that asks the journal or looks at the time."""
         self.heartbeat = now = time.monotonic()
         try:
+            await self._books.settle()
             if now >= self._tick_at:
                 self._tick_at = now + self._timing.tick
                 await self._tick(now)
-            await self._books.settle()
             await self._books.resolve_conflicts(self._sender.sources)
             await self._sender.sources.refill(now)
             reply = await self._sender.replays.work()

@@ -142,6 +142,8 @@ class Sender:
                 if now < self._backlog_at or not (self.sources.waiting or self.replays.ready) or not self._bucket.take(now):
                     return None
                 sealed = self.sources.take_waiting()
+                if sealed is not None and self._delivery.needless(sealed):
+                    continue
             if sealed is None:
                 sealed, replay = self.replays.take(), True
             if sealed is None:
@@ -177,7 +179,7 @@ class Sender:
     def _give_up(self, sealed: Sealed, error: WireError) -> None:
         """A stored batch that is none: the platform is told that this number will never come."""
         what = f"batch {sealed.epoch}/{sealed.seq} cannot be sent, its stored form is damaged: {error}"
-        self._complaints.raised(f"batch {sealed.epoch}/{sealed.seq}", what)
+        self._complaints.noted(f"batch {sealed.epoch}/{sealed.seq}", what)
         if self._delivery.gone(sealed):
             self._emit(
                 Event("thinned", sealed.uptime, {"epoch": sealed.epoch, "from": sealed.seq, "to": sealed.seq, "reason": "unreadable"})
