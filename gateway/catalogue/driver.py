@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 Pace = Literal["fast", "slow", "static"]
 """fast: power, voltage, current. slow: energy. static: serial number, ratios."""
@@ -136,7 +136,6 @@ class Variant:
 class Discovery:
     """A meter whose map must be walked first (SunSpec). `models` give register text by model id, offsets from its ID register."""
 
-    kind: str
     bases: tuple[int, ...]
     take: tuple[int, ...]
     """The model ids that make this meter; `nth` of them is meant."""
@@ -185,7 +184,3 @@ class Driver:
     def dynamic(self) -> bool:
         """Whether `resolve` must look at the meter before the rows are known."""
         return bool(self.variants or self.discovery)
-
-    def describe(self) -> dict[str, Any]:
-        """What lists and pages show of it."""
-        return {"name": self.name, "maker": self.maker, "model": self.model, "verified": self.verified, "source": self.source}

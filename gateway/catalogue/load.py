@@ -176,7 +176,7 @@ class _Table:
         known = tuple((model.ids, *self.blocks.get(model.registers, (model.registers, 1))) for model in models)
         if not known and self.base and self.base.discovery:
             known = self.base.discovery.models
-        return Discovery("sunspec", part.bases, part.take, part.nth, part.beside, known, part.inverted)
+        return Discovery(part.bases, part.take, part.nth, part.beside, known, part.inverted)
 
     def _rows(self, key: str, order: str | None = None) -> list[Row]:
         block, line = self.blocks.get(key, (key, 1))
