@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway import __version__
+from gateway.catalogue import Driver
 from gateway.config import Config, load_config
 from gateway.daemon import views
 from gateway.daemon.assembly import Assembly, load_drivers
+from gateway.daemon.changes import Change, differences
 from gateway.daemon.heart import Heart
 from gateway.errors import ConfigError, ControlError, GatewayError
 from gateway.host.clock import Clock
@@ -99,13 +101,14 @@ class Daemon:
         )
         self.journal = await asyncio.to_thread(open_journal)
         self.heart.watch("journal", lambda: self.journal.heartbeat)
+        self.heart.watch("uplinks", self._uplinks_beat)
         await self._remember_time()
         self.journal.on_late = self._late
-        self.assembly = self._assemble(config)
+        self.assembly = self._assemble(config, self._drivers)
 
-    def _assemble(self, config: Config, carried: dict[str, Any] | None = None) -> Assembly:
+    def _assemble(self, config: Config, drivers: dict[str, Driver], carried: dict[str, Any] | None = None) -> Assembly:
         return Assembly(
-            config, self._drivers, self.journal, self.clock,
+            config, drivers, self.journal, self.clock,
             changed=self._notify, power=self._note_power, pins=self._pins, carried=carried,
         )  # fmt: skip
 
@@ -119,6 +122,10 @@ class Daemon:
                         anchor = (sealed.t0, sealed.uptime) if sealed.boot == self.clock.boot else None
                         self.clock.remember(sealed.t0, anchor)
                         return
+
+    def _uplinks_beat(self) -> float:
+        """The oldest sign of life among the uplinks; now when there are none."""
+        return min((forwarder.heartbeat for forwarder in self.assembly.forwarders), default=time.monotonic())
 
     def _late(self, sealed: list[Sealed]) -> None:
         # Batches that had to wait for room are on disk now.
@@ -171,14 +178,30 @@ class Daemon:
                 self.changes.notify()
 
     async def _reload(self) -> list[str]:
-        def check() -> tuple[Config, dict[str, Any]]:
+        def check() -> tuple[Config, dict[str, Driver]]:
             fresh = load_config(self.path)
             return fresh, load_drivers(fresh)
 
         config, drivers = await asyncio.to_thread(check)
-        old_config, old = self.config, self.assembly
+        before = self.config, self._drivers
+        changes = differences(self.config, config)
+        try:
+            await self._swap(config, drivers, changes)
+        except Exception as error:
+            log.exception("the new configuration could not be started: the old one goes on")
+            self._problems = (f"{self.path} could not be started: {error}; the old configuration goes on",)
+            await self._swap(*before, [])
+            raise GatewayError(self._problems[0], hint="look into the log: journalctl -u submeter-gateway") from error
+        self._problems = ()
+        words = [change.words for change in changes] or ["nothing changed"]
+        log.info("the configuration was read again: %s", "; ".join(words))
+        return words
+
+    async def _swap(self, config: Config, drivers: dict[str, Driver], changes: list[Change]) -> None:
+        """Stop what runs, build and start the other: the journal, its numbers and the pulse registers go on."""
+        old = self.assembly
         await old.stop()
-        if config.journal.directory != old_config.journal.directory:
+        if config.journal.directory != self.config.journal.directory:
             log.warning("journal.directory is taken over at the next start only")
         await self.journal.configure(
             gateway=config.gateway.id, budget=config.journal.budget, uplinks=[uplink.name for uplink in config.uplinks]
@@ -187,17 +210,14 @@ class Daemon:
             self.clock = Clock(config.clock.trust)
             await self._remember_time()
             await self.journal.configure(clock=self.clock)
-        self.config, self._drivers, self._problems = config, drivers, ()
-        self.assembly = self._assemble(config, old.carry())
-        self.assembly.live.inherit(old.live)
-        self.trend.keep(set(self.assembly.live.meters))
-        changes = differences(old_config, config)
+        assembly = self._assemble(config, drivers, old.carry())
+        assembly.live.inherit(old.live)
+        self.config, self._drivers, self.assembly = config, drivers, assembly
+        self.trend.keep(set(assembly.live.meters))
         for change in changes:
-            self.assembly.slots.tell(Event("configuration_changed", self.clock.uptime(), {"change": change}))
-        self.assembly.start()
+            assembly.slots.tell(Event("configuration_changed", self.clock.uptime(), change.fields))
+        assembly.start()
         await self._servers.reconfigure(config)
-        log.info("the configuration was read again: %s", "; ".join(changes) or "nothing changed")
-        return changes or ["nothing changed"]
 
     # -- what others see
 
@@ -242,19 +262,3 @@ class Daemon:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.journal.close()
         log.info("stopped")
-
-
-def differences(old: Config, new: Config) -> list[str]:
-    """What a person would call the change between two configurations, a line each."""
-    lines = []
-    before, after = {meter.id: meter for meter in old.meters}, {meter.id: meter for meter in new.meters}
-    lines += [f"meter {name} was added" for name in after if name not in before]
-    lines += [f"meter {name} was removed" for name in before if name not in after]
-    for name in (name for name in after if name in before and after[name] != before[name]):
-        was, now = before[name], after[name]
-        fields = [field for field in type(now).model_fields if getattr(was, field) != getattr(now, field)]
-        lines.append(f"meter {name}: " + ", ".join(f"{field} was {getattr(was, field)}, is {getattr(now, field)}" for field in fields))
-    for section in ("gateway", "clock", "buses", "pulses", "uplinks", "status", "journal", "drivers"):
-        if getattr(old, section) != getattr(new, section):
-            lines.append(f"{section} changed")
-    return lines
