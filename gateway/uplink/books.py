@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gateway.errors import GatewayError, WireError
 from gateway.uplink.complaints import Complaints
 from gateway.uplink.delivery import Delivery
@@ -34,11 +32,10 @@ class Books:
         else:
             self._complaints.raised("the journal", f"an unforeseen error: {type(error).__name__}: {error}", cause=error)
 
-    async def look(self) -> None:
+    def look(self) -> None:
         """Renew the figures of the backlog."""
         try:
-            # In a thread: the journal may be in the middle of a commit on a slow card.
-            backlog = await asyncio.to_thread(self._outbox.backlog, self._uplink)
+            backlog = self._outbox.backlog(self._uplink)
         except Exception as error:  # noqa: BLE001 - figures only; the journal heals itself
             self.trouble(error)
         else:

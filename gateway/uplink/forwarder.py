@@ -170,7 +170,7 @@ class Forwarder:
         self._reconnect.connected(connection.protocol)
         for topic in connection.refused_topics:
             self._complaints.raised(topic, f"the broker refuses the subscription to {topic}", ACCESS_LIST)
-        await self._books.look()
+        self._books.look()
         now = time.monotonic()
         self._sender.begin(connection, now + start_delay(self._outage(now), self._config.spread, self._chance))
         self._report.forget()
@@ -299,7 +299,7 @@ class Forwarder:
             await self._until(self._stopping, self._timing.tick)
 
     async def _tick(self, now: float) -> None:
-        await self._books.look()
+        self._books.look()
         self._reconnect.steady()
         if self._connection is not None and now - self._connection.beat > self._timing.stuck:
             self.lost(LinkDown("the thread that serves the connection is stuck"))
@@ -337,7 +337,7 @@ class Forwarder:
             try:
                 if self._connection is None:
                     self.heartbeat = time.monotonic()
-                    await self._books.look()
+                    self._books.look()
                 for event in self._hold.anchors():
                     log.info(
                         "uplink %s: the clock is right now; the platform is told for epoch %s", self._config.name, event.fields["epoch"]

@@ -46,10 +46,10 @@ class Outbox(Protocol):
         """Draw a new epoch: the batches from here on cannot be mistaken for others."""
 
     def epochs(self) -> Sequence[tuple[str, int, int]]:
-        """(epoch, first seq, last seq), oldest first."""
+        """(epoch, first seq, last seq), oldest first; never blocks."""
 
     def backlog(self, uplink: str, /) -> Backlog:
-        """What waits for this uplink."""
+        """What waits for this uplink; never blocks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,9 @@
 """TLS: the right authority and name, a client certificate, credentials; every refusal in words that help."""
 
+import os
+import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from uplink_parts import FakeClock, Running, config, outbox, until
@@ -11,12 +14,24 @@ from gateway.uplink.link import Outgoing
 from gateway.uplink.paho_link import PahoLink
 from gateway.wire import Topics
 
+EXAMPLES = Path(__file__).parents[2] / "config"
+MOSQUITTO = "/usr/sbin/mosquitto"
 pytestmark = pytest.mark.broker
 WILL = Outgoing(Topics("gw1").state, b"{}", retain=True)
 
 
 def run_(*command):
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def started(*command):
+    return subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def openssl(*args):
@@ -143,3 +158,37 @@ async def test_a_wrong_password_is_told_as_such_and_a_right_one_works(mosquitto,
     word.write_text("secret\n")
     async with Running(settings, outbox(1)) as run:
         await until(lambda: run.stats.unconfirmed == 1)
+
+
+async def test_the_example_configuration_of_the_broker_works(mosquitto, pki, tmp_path):
+    """config/mosquitto.example.conf with its paths put here: TLS, a password per gateway, the access list."""
+    port = free_port()
+    passwords = tmp_path / "passwd"
+    run_("mosquitto_passwd", "-b", "-c", passwords, "gw1", "secret")
+    text = (EXAMPLES / "mosquitto.example.conf").read_text()
+    acl = tmp_path / "acl"
+    acl.write_text((EXAMPLES / "mosquitto-acl.example").read_text())
+    places = {
+        "listener 8883": f"listener {port} 127.0.0.1", "/var/lib/mosquitto/": f"{tmp_path}/", "/etc/mosquitto/ca.crt": pki / "ca.crt",
+        "/etc/mosquitto/broker.crt": pki / "broker.crt", "/etc/mosquitto/broker.key": pki / "broker.key",
+        "/etc/mosquitto/acl": acl, "/etc/mosquitto/passwd\n": f"{passwords}\n",
+    }  # fmt: skip
+    for old, new in places.items():
+        assert old in text
+        text = text.replace(old, str(new))
+    for file in (passwords, acl):
+        file.chmod(0o644)
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text(("user root\n" if os.geteuid() == 0 else "") + text)
+    word = tmp_path / "word"
+    word.write_text("secret\n")
+    with started(MOSQUITTO, "-c", conf) as process:
+        try:
+            settings = config(
+                url=f"mqtts://localhost:{port}", ca=str(pki / "ca.crt"), username="gw1", password_file=str(word), receipts=["city"]
+            )
+            async with Running(settings, outbox(5)) as run:
+                await until(lambda: run.stats.unconfirmed == 5)
+                assert run.stats.last_error == ""
+        finally:
+            process.terminate()
