@@ -25,10 +25,17 @@ def command(file: Path) -> None:
         print(f"\n{file}: {len(error.problems)} problem{'s' * (len(error.problems) != 1)}", file=sys.stderr)
         sys.exit(1)
     enabled = sum(meter.enabled for meter in config.meters)
-    print(
-        f"{file}: good. Gateway {config.gateway.id}: {enabled} meters on {len(config.buses)} buses, "
-        f"{len(config.pulses)} pulse inputs, {len(config.uplinks)} uplinks."
+    counts = (
+        _count(enabled, "meter"),
+        _count(len(config.buses), "bus"),
+        _count(len(config.pulses), "pulse input"),
+        _count(len(config.uplinks), "uplink"),
     )
+    print(f"{file}: good. Gateway {config.gateway.id}: {', '.join(counts)}.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def check_drivers(config: Config) -> None:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from gateway import __version__
 from gateway.catalogue import Driver
+from gateway.catalogue.paper import quantities
 from gateway.config import Config, Meter
 from gateway.model import QUANTITIES, Event
 
 
 def driver_version(driver: Driver) -> str:
-    """A fingerprint of the table's text: the same table has the same version everywhere."""
-    try:
-        text = Path(driver.path).read_bytes()
-    except OSError:
-        text = repr(driver.rows).encode()
-    return hashlib.blake2b(text, digest_size=6).hexdigest()
+    """A fingerprint of what the table says, tables that it builds on included: the same everywhere for the same rows."""
+    said = (driver.rows, driver.variants, driver.discovery, driver.limits, driver.order)
+    return hashlib.blake2b(repr(said).encode(), digest_size=6).hexdigest()
 
 
 class Description:
@@ -75,7 +72,7 @@ def text_of(event: Event) -> str:
 
 def _driver(driver: Driver) -> dict[str, Any]:
     return {"maker": driver.maker, "model": driver.model, "version": driver_version(driver), "verified": driver.verified,
-            "quantities": _quantities(driver.quantities)}  # fmt: skip
+            "quantities": _quantities(quantities(driver))}  # fmt: skip
 
 
 def _quantities(names: Iterable[str]) -> dict[str, dict[str, str]]:
