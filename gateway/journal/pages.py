@@ -14,8 +14,11 @@ from gateway.journal.rows import Row, from_record
 from gateway.journal.schema import PAGE
 
 LEAF, INDEX_LEAF = 0x0D, 0x0A
-MAX_ROW = 16 << 20
+MAX_ROW = 256 << 10
 """A payload that claims more bytes than this is not one of ours."""
+
+MAX_HEADER = 40
+"""Bytes of a record's header, at most, in any table of ours."""
 
 ReadPage = Callable[[int], bytes]
 """Page number (from 1) to its bytes; empty when there is no such page."""
@@ -39,18 +42,17 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 def record(payload: bytes) -> list[Any]:
     """The values of a record. Raises IndexError, ValueError for what is none."""
     end, at = varint(payload, 0)
-    types = []
+    sizes = []
     while at < end:
         kind, at = varint(payload, at)
-        types.append(kind)
+        sizes.append((kind, _INT_SIZES.get(kind, 8 if kind == 7 else 0 if kind < 12 else (kind - 12) // 2)))  # noqa: PLR2004 - serial types
+    if at != end or end + sum(size for _, size in sizes) != len(payload):
+        msg = "the record does not fill its payload"
+        raise ValueError(msg)
     values: list[Any] = []
     at = end
-    for kind in types:
-        size = _INT_SIZES.get(kind, 8 if kind == 7 else 0 if kind < 12 else (kind - 12) // 2)  # noqa: PLR2004 - serial types
+    for kind, size in sizes:
         chunk = payload[at : at + size]
-        if len(chunk) != size:
-            msg = "the record is cut short"
-            raise ValueError(msg)
         at += size
         if kind in _INT_SIZES:
             values.append(int.from_bytes(chunk, "big", signed=True))
@@ -101,8 +103,9 @@ def cell(page: bytes, at: int, read: ReadPage) -> Found | None:
     """
     size, at = varint(page, at)
     rowid, at = varint(page, at)
-    if size > MAX_ROW:
-        msg = "no row of ours is so large"
+    # The length of the record's header, before anything is read: 13 or 14 columns take 14 to 40 bytes, other tables less.
+    if size > MAX_ROW or page[at] > MAX_HEADER:
+        msg = "no table of ours has such a record"
         raise ValueError(msg)
     values = record(payload(page, at, size, read))
     if len(values) not in {_COLUMNS, _COLUMNS + 1}:

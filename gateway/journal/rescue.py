@@ -13,7 +13,6 @@ from gateway.journal.shelf import Shelf
 from gateway.journal.thinning import Room
 from gateway.model import Ranges
 
-
 AT_ONCE = 128
 """Rows that one slice takes in: writing them takes about as long as finding them."""
 
