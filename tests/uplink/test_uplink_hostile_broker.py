@@ -184,6 +184,17 @@ async def test_the_brokers_receive_maximum_is_kept():
         assert len(broker.published) == 3
 
 
+async def test_a_refused_subscription_is_said_and_the_rest_goes_on():
+    class Selective(FakeBroker):
+        async def on_subscribe(self, writer, mid):
+            writer.write(packet(SUBACK, mid + b"\x00\x87\x01"))
+
+    async with Selective() as broker, Running(settings(broker, receipts=["city"]), outbox(3)) as run:
+        await until(lambda: run.stats.unconfirmed == 3)
+        assert TOPICS.receipt("city") in run.stats.last_error
+        assert "mosquitto-acl.example" in run.stats.last_error
+
+
 async def test_taken_over_by_another_client():
     class Taken(FakeBroker):
         async def on_publish(self, writer, mid):
