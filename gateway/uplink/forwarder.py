@@ -168,8 +168,11 @@ class Forwarder:
         self._connection = connection
         self._protocol = connection.protocol
         self._reconnect.connected(connection.protocol)
-        for topic in connection.refused_topics:
-            self._complaints.raised(topic, f"the broker refuses the subscription to {topic}", ACCESS_LIST)
+        for topic in (*self._receipt_topics, self._topics.replay):
+            if topic in connection.refused_topics:
+                self._complaints.raised(topic, f"the broker refuses the subscription to {topic}", ACCESS_LIST)
+            else:
+                self._complaints.ended(topic)
         self._books.look()
         now = time.monotonic()
         self._sender.begin(connection, now + start_delay(self._outage(now), self._config.spread, self._chance))
