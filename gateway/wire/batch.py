@@ -275,10 +275,10 @@ def with_header(
         message.update({key: value for key, value in changes.items() if value is not None})
         if events:
             message["events"] = [*events, *message.get("events", ())]
+        return _json(message)
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
-        msg = "the message is not a JSON object"
+        msg = "the message is not a JSON object, or has a number that JSON has not"
         raise WireError(msg) from error
-    return _json(message)
 
 
 def digest(plain: bytes) -> str:
