@@ -1,0 +1,53 @@
+"""Bytes from a hostile world: what once broke something is tried again for ever, and more is tried each time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.fuzz import known
+from tests.hostile.targets import TARGETS, seeds
+
+ROOT = Path(__file__).parents[2]
+CI_SECONDS = 4
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_seeds_do_no_harm(target: str) -> None:
+    for data in seeds()[target]:
+        TARGETS[target](data)
+
+
+FINDINGS = [pytest.param(target, path, id=f"{target}/{path.name[:20]}") for target in TARGETS for path in known(target)]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(("target", "path"), FINDINGS)
+def test_what_once_broke_it_does_not_any_more(target: str, path: Path) -> None:
+    TARGETS[target](path.read_bytes())
+
+
+def fuzz(target: str, seconds: float, findings: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile.fuzz", target, "--seconds", str(int(seconds)), "--findings", str(findings)],
+        cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=seconds + 120, check=False,
+    )  # fmt: skip
+    found = [f"{path.name}: {path.read_bytes()!r}" for path in findings.iterdir()]
+    assert done.returncode == 0, "\n".join([done.stdout[-2000:], done.stderr[-4000:], *found])
+    assert not found
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("target", TARGETS)
+def test_some_seconds_of_bytes(target: str, tmp_path: Path) -> None:
+    fuzz(target, CI_SECONDS, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS)
+def test_many_minutes_of_bytes(target: str, tmp_path: Path) -> None:
+    fuzz(target, 60 * float(os.environ.get("SOAK_MINUTES", "60")) / len(TARGETS), tmp_path)
