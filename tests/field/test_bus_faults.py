@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import NAMES, driver, meter, pattern
+from field_parts import NAMES, driver, meter, pattern
 
 from gateway.demo.faults import SERIAL_KINDS, TCP_KINDS, Fault
 from gateway.field.meter import MeterTask

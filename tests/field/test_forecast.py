@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import NAMES, driver, meter
+from field_parts import NAMES, driver, meter
 
 from gateway.cli.plan import command
 from gateway.config.schema import SerialBus, TcpBus

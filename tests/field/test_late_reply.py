@@ -6,7 +6,7 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from conftest import pattern
+from field_parts import pattern
 from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.exceptions import ModbusException
 

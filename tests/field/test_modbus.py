@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from conftest import pattern
+from field_parts import pattern
 
 import gateway
 from gateway.config.schema import Bus, SerialBus, TcpBus

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from conftest import NAMES, driver, meter
+from field_parts import NAMES, driver, meter
 
 from gateway.catalogue import load_text
 from gateway.config.schema import SerialBus, TcpBus
