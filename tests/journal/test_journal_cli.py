@@ -76,7 +76,7 @@ def test_export_as_json_lines_and_as_csv(filled, tmp_path):
 
 def test_salvage_counts_and_writes_what_is_sound(filled, tmp_path):
     data = bytearray((filled / "journal.db").read_bytes())
-    data[:4096] = bytes(4096)
+    data[:1024] = bytes(1024)
     (tmp_path / "bad.db").write_bytes(data)
     done = CliRunner().invoke(cli.command, ["salvage", str(tmp_path / "bad.db")])
     assert "251 sound batches" in done.output
@@ -92,7 +92,7 @@ def test_a_damaged_file_an_absent_one_and_a_held_one_are_clear_lines(filled, tmp
         FileSource(tmp_path)
     shutil.copy(filled / "journal.db", tmp_path)
     with (tmp_path / "journal.db").open("r+b") as file:
-        file.seek(4096 * 20)
+        file.seek(4096 * 10)
         file.write(bytes(4096 * 100))
     with pytest.raises(JournalError, match="submeter journal salvage"):
         FileSource(tmp_path)

@@ -12,9 +12,9 @@ from journal_data import Building, HandClock, small, until
 from gateway import wire
 from gateway.journal import Journal
 from gateway.journal.salvage import Scan
+from gateway.journal.schema import PAGE
 from gateway.model import Ranges
 
-PAGE = 4096
 ROWS = 600
 SETTLED = 400
 
@@ -42,14 +42,22 @@ def sound(tmp_path_factory):
     return directory, epoch, rows
 
 
-def leaves(path):
-    """(page number, sequence numbers) of each leaf of the table of batches."""
-    found = []
+def pages_of_rows(path):
+    """{seq: page numbers}, the leaf first, then its overflow pages."""
+    found = {}
     with Scan(path) as scan:
         for number in range(1, scan.pages + 1):
-            seqs = [one.row.seq for rows in scan._rows(scan.read(number), number, scan.read) for one in rows]
-            if seqs:
-                found.append((number, seqs))
+            more = []
+
+            def read(follow, more=more, scan=scan):
+                more.append(follow)
+                return scan.read(follow)
+
+            for rows in scan._rows(scan.read(number), number, read):
+                for one in rows:
+                    found[one.row.seq] = [number, *more]
+                if rows:
+                    more.clear()
     return found
 
 
@@ -60,7 +68,9 @@ class Damage:
         self.path = path
         self.data = bytearray(path.read_bytes())
         self.rng = random.Random(7)
-        self.leaves = leaves(path)
+        self.pages = pages_of_rows(path)
+        self.used = sorted({page for pages in self.pages.values() for page in pages})
+        self.leaves = sorted({pages[0] for pages in self.pages.values()})
         with sqlite3.connect(path) as conn:
             self.root = conn.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'batch'").fetchone()[0]
         conn.close()
@@ -71,32 +81,32 @@ class Damage:
     def garbage(self, number, pages=1):
         self.data[(number - 1) * PAGE : (number - 1 + pages) * PAGE] = self.rng.randbytes(pages * PAGE)
 
+    def rows_on(self, numbers):
+        return {seq for seq, pages in self.pages.items() if set(pages) & set(numbers)}
+
     def sixteen_flipped_bytes(self):
-        hit = set()
-        for _ in range(16):
-            number, seqs = self.rng.choice(self.leaves)
+        numbers = self.rng.choices(self.used, k=16)
+        for number in numbers:
             self.data[(number - 1) * PAGE + self.rng.randrange(PAGE)] ^= 0xFF
-            hit |= set(seqs)
-        return hit
+        return self.rows_on(numbers)
 
     def four_zeroed_pages(self):
-        hit = set()
-        for number, seqs in self.rng.sample(self.leaves, 4):
+        numbers = self.rng.sample(self.leaves, 4)
+        for number in numbers:
             self.zero(number)
-            hit |= set(seqs)
-        return hit
+        return self.rows_on(numbers)
 
     def four_swapped_pages(self):
-        (a, _), (b, _), (c, _), (d, _) = self.rng.sample(self.leaves, 4)
+        a, b, c, d = self.rng.sample(self.leaves, 4)
         pages = [bytes(self.data[(n - 1) * PAGE : n * PAGE]) for n in (a, b, c, d)]
         for number, page in zip((b, c, d, a), pages, strict=False):
             self.data[(number - 1) * PAGE : number * PAGE] = page
         return set()
 
     def a_garbage_erase_block(self):
-        first = len(self.data) // PAGE // 2
-        self.garbage(first, 32)
-        return {seq for number, seqs in self.leaves if first <= number < first + 32 for seq in seqs}
+        first, pages = len(self.data) // PAGE // 2, (128 << 10) // PAGE
+        self.garbage(first, pages)
+        return self.rows_on(range(first, first + pages))
 
     def page_one_zeroed(self):
         self.zero(1)
@@ -113,14 +123,14 @@ class Damage:
     def truncated_to_half(self):
         half = len(self.data) // PAGE // 2
         del self.data[half * PAGE :]
-        return {seq for number, seqs in self.leaves if number > half for seq in seqs}
+        return self.rows_on(range(half + 1, max(self.used) + 1))
 
     def a_single_bit_of_a_body(self, seq=137):
-        number = next(number for number, seqs in self.leaves if seq in seqs)
         with sqlite3.connect(self.path) as conn:
             body = conn.execute("SELECT body FROM batch WHERE seq = ?", (seq,)).fetchone()[0]
         conn.close()
-        at = self.data.index(body[20:60], (number - 1) * PAGE)
+        at = next(at for start in range(20, 200) if (at := self.data.rfind(body[start : start + 40])) >= 0)
+        assert self.data.count(self.data[at : at + 40]) == 1
         self.data[at + 5] ^= 0x10
         return {seq}
 
@@ -128,7 +138,7 @@ class Damage:
         return self.a_single_bit_of_a_body(ROWS)
 
 
-KINDS = [name for name in vars(Damage) if name[0] != "_" and name not in {"zero", "garbage"}]
+KINDS = [name for name in vars(Damage) if name[0] != "_" and name not in {"zero", "garbage", "rows_on"}]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,9 +13,8 @@ from gateway.errors import JournalFull
 from gateway.journal.evidence import Evidence
 from gateway.journal.memory import Memory
 from gateway.journal.salvage import glance, wal_is_damaged
+from gateway.journal.schema import PAGE
 from gateway.model import Event, Ranges
-
-PAGE = 4096
 
 
 async def fill(journal, clock, count, meters=4):
@@ -27,7 +26,7 @@ async def fill(journal, clock, count, meters=4):
     return taken
 
 
-def spoil(path, part=0.5, pages=8):
+def spoil(path, part=0.5, pages=32):
     size = path.stat().st_size // PAGE
     with path.open("r+b") as file:
         file.seek(int(size * part) * PAGE)

@@ -12,6 +12,7 @@ from journal_data import HandClock, until
 from journal_tools import HERE, WRITER, Run, contents
 
 from gateway.journal import Journal
+from gateway.journal.schema import PAGE
 
 
 def killed(directory, after, rng, **options):
@@ -55,7 +56,7 @@ async def test_kill_9_during_salvage_starts_it_again(tmp_path):
     rng = random.Random(6)
     run = killed(tmp_path, 800, rng, count=100_000, meters=4)
     with (tmp_path / "journal.db").open("r+b") as file:
-        file.write(bytes(4096))
+        file.write(bytes(PAGE))
     (tmp_path / "journal.db-wal").unlink()  # the page must come from the file
     for after in (1, 3, 9):
         killed(tmp_path, after, rng, count=100_000)

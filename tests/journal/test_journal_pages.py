@@ -37,7 +37,7 @@ def rows(sizes, seed=1):
 @settings(max_examples=20, deadline=None)
 @given(
     sizes=st.lists(
-        st.one_of(st.integers(0, 5000), st.integers(0, 60_000), st.sampled_from([3960, 3961, 3962, 4061, 4062, 8153])),
+        st.one_of(st.integers(0, 5000), st.integers(0, 60_000), st.sampled_from([880, 888, 889, 890, 989, 990, 1908])),
         min_size=1,
         max_size=40,
     ),

@@ -46,7 +46,7 @@ def interesting(ops, count):
 
 @needs_strace
 def test_no_committed_batch_is_lost_at_any_cut(tmp_path):
-    directory, ops = run(tmp_path, count=140, meters=10, settle=30, budget=1_000_000)
+    directory, ops = run(tmp_path, count=330, meters=10, settle=30, budget=400_000)
     assert sum(op.kind == "sync" and op.path.endswith("journal.db") for op in ops) >= 2, "no checkpoint was recorded"
     cuts, lost, damaged, foreign = judge(ops, directory, tmp_path / "cut", interesting(ops, 240))
     print(f"power cut: {cuts} cuts, {lost} committed batches lost, {damaged} damaged")

@@ -1,4 +1,4 @@
-PRAGMA page_size = 4096;
+PRAGMA page_size = 1024;
 PRAGMA user_version = 1;
 BEGIN TRANSACTION;
 CREATE TABLE "_sqlite_migrations" (
