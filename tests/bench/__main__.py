@@ -37,7 +37,7 @@ def main() -> int:
             print("  " + figure.line(), flush=True)
         print(f"  ({time.monotonic() - begin:.0f} s)")
         figures += found
-        write(found)
+        write(name, found)
     missed = [figure.name for figure in figures if figure.ok is False]
     held = sum(figure.ok is True for figure in figures)
     print(f"\n{held} bars hold, {len(missed)} missed, {len(failed)} benches broke; build/bench.json has the figures.")

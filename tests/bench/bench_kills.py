@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.bench.figures import Figure, at_least, at_most
 from tests.chaos.mistreat import mistreat
+from tests.reliability import note
 
 BLOWS = 200
 LONGEST = 1500.0
@@ -19,6 +20,15 @@ def run() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         control = mistreat(Path(folder), 60, seed=2026, control=True)
     account = story.account
+    note(
+        "kills",
+        runs=story.blows.total(),
+        taken=account.arrived,
+        lost=account.lost + account.absent_batches,
+        twice=account.twice + account.invented,
+        wrong=account.wrong,
+        control=f"{control.account.absent_batches} of {control.account.committed} batches",
+    )
     what = ", ".join(f"{name} {count}" for name, count in sorted(story.blows.items()))
     lost = account.lost + account.absent_batches
     return [

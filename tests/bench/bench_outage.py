@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import Figure, at_most
+from tests.reliability import note
 from tests.rig import Rig, rig, until
 
 METERS = 10
@@ -81,8 +82,10 @@ def run() -> list[Figure]:
     arrived = Counter((meter, int(count)) for meter, count in rows if count is not None)
     # What was served in the moment of the stop was never taken.
     served = {(serve["meter"], serve["ordinal"]) for serve in serves if serve["t"] < last - 2000}
+    everything = {(serve["meter"], serve["ordinal"]) for serve in serves}
     lost = [key for key in served if key not in arrived]
     twice = [key for key, count in arrived.items() if count > 1]
+    note("outage", runs=1, taken=len(served), lost=len(lost), twice=len(twice), wrong=len(arrived.keys() - everything))
     return [
         at_most("outage of 120 s, 10 meters a second: readings lost", len(lost), f"of {len(served)}", 0),
         at_most("outage of 120 s: readings counted twice", len(twice), f"of {len(arrived)}", 0),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 OUT = Path("build/bench.json")
 
@@ -41,10 +43,15 @@ def plain(name: str, figure: float, unit: str, note: str = "") -> Figure:
     return Figure(name, figure, unit, "–", None, note)
 
 
-def write(figures: list[Figure]) -> None:
-    """Put the figures into build/bench.json; those of benches that did not run this time stay."""
+def write(bench: str, figures: list[Figure]) -> None:
+    """Put a bench's figures into build/bench.json in the place of its former ones; those of benches that did not run this time stay."""
     OUT.parent.mkdir(exist_ok=True)
-    old = json.loads(OUT.read_text()) if OUT.exists() else []
-    names = {figure.name for figure in figures}
-    kept = [entry for entry in old if entry["name"] not in names]
-    OUT.write_text(json.dumps(kept + [asdict(figure) for figure in figures], indent=1, ensure_ascii=False) + "\n")
+    kept = [entry for entry in read() if entry.get("bench") != bench]
+    mine = [{"bench": bench, **asdict(figure), "when": time.strftime("%Y-%m-%d")} for figure in figures]
+    OUT.write_text(json.dumps(kept + mine, indent=1, ensure_ascii=False) + "\n")
+
+
+def read() -> list[dict[str, Any]]:
+    """What build/bench.json holds."""
+    entries: list[dict[str, Any]] = json.loads(OUT.read_text()) if OUT.exists() else []
+    return entries
