@@ -9,7 +9,6 @@ the machine's own life. The judge is the meters' log, by the ordinal that each s
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -18,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,11 @@ from tests.rig import Rig, until, usage
 from tests.soak.leaps import LeapClock
 
 DAY = 86400.0
-DRIVERS = ("eastron-sdm630", "abb-b23", "schneider-iem3155")
+DRIVERS = ("eastron-sdm630", "schneider-iem3155")
 SLOT = 10.0
 FAULTS = ("dead", "late", "truncated", "wrong_count", "exception", "reset", "half_open", "wrong_transaction", "double")
-LATE = 0.05
-"""s; nobody's clock leaps while an answer may come, so this is real time."""
+LATE = 0.5
+"""Real s: many times what is waited for an answer before the clock leaps."""
 PATIENCE = 60.0
 
 
@@ -47,7 +46,6 @@ class Sample:
     gateway: int
     receiver: int
     descriptors: int
-    cpu: float
     journal: int
     wal: int
     batches: int
@@ -63,7 +61,6 @@ class Month:
     samples: list[Sample]
     leaps: int
     said: str
-    unexplained: list[str] = field(default_factory=list)
 
 
 class Run:
@@ -92,7 +89,7 @@ class Run:
                 "stamp": {"address": self._stamps[driver].address},
                 "image": {"driver": driver, "circuit": circuit, "directory": str(self.directory / "drivers")},
             }
-            for unit, (driver, circuit) in enumerate(zip(DRIVERS, ("main", "hvac", "lighting"), strict=True), 1)
+            for unit, (driver, circuit) in enumerate(zip(DRIVERS, ("main", "lighting"), strict=True), 1)
         ]
         return {"seed": 1, "building": {"step": 60}, "servers": [{"name": "plant", "mode": "tcp", "slaves": slaves}]}
 
@@ -130,10 +127,17 @@ class Run:
     def start(self) -> None:
         self.configure()
         self.site.start_broker()
-        with self._leaping():
-            self.site.start_receiver()
+        self.start_receiver()
         self.start_gateway()
         self.began = self.clock.uptime
+
+    def start_receiver(self) -> None:
+        """Start it, and wait until it can hear."""
+        log = self.directory / "receiver.log"
+        before = log.read_text().count("connected") if log.exists() else 0
+        with self._leaping():
+            self.site.start_receiver()
+        until(lambda: log.read_text().count("connected") > before, PATIENCE, "the receiver is connected")
 
     def start_gateway(self) -> None:
         """Start it; nobody leaps before it answers."""
@@ -166,8 +170,7 @@ class Run:
     def receiver_away(self, seconds: float) -> None:
         self.site.kill("receiver")
         self.go(seconds)
-        with self._leaping():
-            self.site.start_receiver()
+        self.start_receiver()
         self.deeds["receiver away"] += 1
 
     def network_away(self, seconds: float) -> None:
@@ -183,7 +186,7 @@ class Run:
         simulator = self.site.simulator
         assert simulator is not None
         kind = self.dice.choice(FAULTS)
-        for unit in self.dice.choice([(1,), (2,), (3,), (1, 2, 3)]):
+        for unit in self.dice.choice([(1,), (2,), (1, 2)]):
             simulator.fault("plant", unit, kind, seconds=LATE, times=None if kind in {"dead", "exception"} else 5)
         self.go(seconds)
         simulator.order("clear", bus="plant")
@@ -231,7 +234,7 @@ class Run:
                 self.clock.uptime - self.began,
                 usage(gateway).rss,
                 usage(self.site.processes["receiver"].pid).rss,
-                len(list(Path(f"/proc/{gateway}/fd").iterdir())), usage(gateway).cpu,
+                len(list(Path(f"/proc/{gateway}/fd").iterdir())),
                 (state / "journal.db").stat().st_size,
                 (state / "journal.db-wal").stat().st_size,
                 batches,

@@ -4,8 +4,8 @@ Every process of a run maps one file, LEAP_CLOCK (see tests/soak/leaps.py). All 
 `step` besides. One of them, LEAP_ROLE=leader, is the gateway: whenever its event loop has nothing to do and nothing can still be
 under way, it adds the time until its next timer to `leap` instead of sleeping it away. Work is never skipped, only waiting.
 
-What can still be under way, and so is waited for in real time first: a job of a thread; a Modbus request (ANSWER); what a broker or a
-platform owes us (DELIVERY), as long as they have answered lately.
+What can still be under way, and so is waited for in real time first: a job of a thread; a Modbus request (ANSWER); a connection that is
+being made (OPENING); a PUBACK (BROKER); a receipt (RECEIPT). Who has not answered in that time is not waited for again until heard.
 Timers may be due up to LEAP_COARSE late, as on a busy machine; then one leap serves many of them. No leap passes `limit`.
 Signs of life of threads are aged in real time, because threads do not leap.
 """
@@ -25,8 +25,9 @@ import time
 import weakref
 
 ANSWER = 0.03
-DELIVERY = 0.06
-OPENING = 0.3
+BROKER = 0.4
+RECEIPT = 0.3
+OPENING = 0.2
 SETTLING = 0.0003
 """s after anything else."""
 
@@ -85,8 +86,8 @@ class UnderWay:
         self.polls = 0
         self.openings = 0
         self.forwarders = weakref.WeakSet()
-        self.silent = False
-        """What a broker or a platform owed us did not come within its time: nobody is there, until somebody is heard."""
+        self.mute: set[float] = set()
+        """The patiences that were in vain: nobody is there, until somebody is heard."""
         self.at = _real_monotonic()
 
     def stir(self) -> None:
@@ -110,18 +111,27 @@ class UnderWay:
         self.jobs -= 1
         self.stir()
 
-    def owed(self) -> bool:
-        return any(f._connection is not None and len(f._delivery.window) for f in self.forwarders)
-
     def patience(self) -> float:
         """Real seconds without anything happening after which nothing is expected any more."""
         if self.jobs:
             return math.inf
         if self.requests:
             return ANSWER
+        owed = SETTLING
         if self.openings:
-            return SETTLING if self.silent else OPENING
-        return DELIVERY if not self.silent and self.owed() else SETTLING
+            owed = OPENING
+        for forwarder in self.forwarders:
+            if forwarder._connection is not None and not forwarder._connection.idle:
+                owed = BROKER
+            elif forwarder._connection is not None and len(forwarder._delivery.window):
+                owed = RECEIPT
+        return SETTLING if owed in self.mute else owed
+
+    def in_vain(self) -> None:
+        """Patience is over."""
+        patience = self.patience()
+        if patience not in {ANSWER, SETTLING}:
+            self.mute.add(patience)
 
 
 def lead(clock: Clock, coarse: float) -> None:
@@ -147,8 +157,7 @@ def lead(clock: Clock, coarse: float) -> None:
                 if left <= 0:
                     return []
                 if rest <= 0:
-                    if not way.jobs and not way.requests and (way.openings or way.owed()):
-                        way.silent = True
+                    way.in_vain()
                     if way.polls or way.requests:
                         gone = clock.leap(left)  # a poll's own pauses and timeouts are kept as they are
                     else:
@@ -214,17 +223,19 @@ def lead(clock: Clock, coarse: float) -> None:
         way.forwarders.add(self)
 
     Forwarder.__init__ = made_and_known
-    received, serve = Forwarder.received, Forwarder._serve
 
-    def heard(self, topic, payload):
-        way.silent = False
-        return received(self, topic, payload)
+    def hearing(name: str, *patiences: float) -> None:
+        plain = getattr(Forwarder, name)
 
-    async def served(self, connection):
-        way.silent = False
-        return await serve(self, connection)
+        def heard(self, *args):
+            way.mute.difference_update(patiences)
+            return plain(self, *args)
 
-    Forwarder.received, Forwarder._serve = heard, served
+        setattr(Forwarder, name, heard)
+
+    hearing("received", BROKER, RECEIPT)
+    hearing("acknowledged", BROKER)
+    hearing("_serve", OPENING, BROKER)
     committed = Forwarder.committed
 
     def told(self, batches):
@@ -246,6 +257,7 @@ def lead(clock: Clock, coarse: float) -> None:
 
     PahoConnection.beat = aged("_leaping_beat")
     JournalThread.heartbeat = aged("_leaping_heartbeat")
+    Forwarder.heartbeat = aged("_leaping_heartbeat")  # one leap may be longer than what a loop may be silent for
     assert asyncio.selector_events.selectors.DefaultSelector is Selector
 
 

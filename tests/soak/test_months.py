@@ -1,0 +1,66 @@
+"""Thirty days with everything that goes wrong in a plant room: nothing lost, nothing twice, nothing grows that should not."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.field.forecast import BATCH_BYTES, VALUE_BYTES
+from tests.rig import MOSQUITTO
+from tests.soak.months import Month, live
+
+pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
+
+MB = 1_000_000
+
+
+def check(month: Month, days: float) -> None:
+    account = month.account
+    print(f"{month.days:.1f} days, {account.arrived} of {account.served} readings, {account.committed} batches, {dict(month.deeds)}")
+    assert account.good, "\n".join(account.problems)
+    assert month.days >= days
+    assert account.arrived + account.open_slot + account.declared + account.spoilt == account.served
+    assert account.arrived > 0.9 * account.served
+    kinds = {deed.split()[0] for deed in month.deeds}
+    assert kinds == {"broker", "receiver", "network", "meters", "clock", "reload", "gateway"}
+    assert "Traceback" not in month.said
+    assert not re.search(r"^(ERROR|CRITICAL)", month.said, re.MULTILINE)
+    # Calm days after all that: everything stays as it is.
+    first, last = month.samples[0], month.samples[-1]
+    assert last.uptime - first.uptime > days * 86400 / 4
+    assert last.gateway - first.gateway < 8 * MB, [sample.gateway for sample in month.samples]
+    assert last.receiver - first.receiver < 8 * MB, [sample.receiver for sample in month.samples]
+    assert last.descriptors <= first.descriptors + 4
+    assert max(sample.wal for sample in month.samples) < 3 * MB
+    # The file grows by its batches, as `submeter plan` sizes them, and by nothing else.
+    predicted = account.committed * BATCH_BYTES + account.values * VALUE_BYTES
+    assert 0.7 < last.journal / predicted < 1.5, (last.journal, predicted)
+    grown = (last.journal - first.journal) / (last.batches - first.batches)
+    assert 0.7 < grown / (last.journal / last.batches) < 1.3
+
+
+@pytest.mark.timeout(900)
+def test_thirty_days_in_minutes(tmp_path: Path) -> None:
+    check(live(tmp_path, days=30, interval=900, deeds=14, coarse=300), 30)
+
+
+@pytest.mark.slow
+def test_months_with_timers_on_time(tmp_path: Path) -> None:
+    """Ten-second slots, no timer late; as many days as the time allows, and another seed each time."""
+    end = time.monotonic() + 60 * float(os.environ.get("SOAK_MINUTES", "60"))
+    seed, days = 2, 1.0
+    while True:
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        began = time.monotonic()
+        check(live(folder, days=days, interval=10, deeds=14, seed=seed, coarse=0), days)
+        took = time.monotonic() - began
+        left = end - time.monotonic()
+        if left < took / days:
+            return
+        # The next takes what is left, at most thirty days.
+        seed, days = seed + 1, max(1.0, min(30.0, 0.8 * left / took * days))
