@@ -92,7 +92,7 @@ class Journal:
             return []
         entry = Entry(draft, carry or None, asyncio.get_running_loop())
         self._mind.waiting.add(entry)
-        self._thread.call(self._mind.flush)
+        _alive(self._thread.call(self._mind.flush))
         return await _outcome(entry.done)
 
     async def unsettled(self, uplink: str, after: int = 0, limit: int = 50, max_bytes: int = 2_000_000) -> list[Sealed]:
@@ -173,6 +173,12 @@ class Journal:
         await asyncio.to_thread(self._thread.stop)
 
 
+def _alive(future: Future[T]) -> Future[T]:
+    if future.cancelled():
+        raise JournalError("the journal is closed", hint="readings are taken again after a start")
+    return future
+
+
 async def _outcome(future: Future[T]) -> T:
     # Shielded: a caller who is cancelled must not undo what the thread is about to do.
-    return await asyncio.shield(asyncio.wrap_future(future))
+    return await asyncio.shield(asyncio.wrap_future(_alive(future)))

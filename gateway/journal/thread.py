@@ -33,10 +33,10 @@ class JournalThread:
         self._thread.start()
 
     def call(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue `job`; its result or its exception arrives in the future."""
+        """Queue `job`; its result or its exception arrives in the future, which is cancelled when the thread has ended."""
         future: Future[T] = Future()
         if not self._thread.is_alive():
-            future.set_exception(RuntimeError("the journal is closed"))
+            future.cancel()
             return future
         self._jobs.put((future, lambda: job(*args, **kwargs)))
         return future

@@ -3,6 +3,7 @@ import contextlib
 import pytest
 from journal_data import HandClock
 
+from gateway.errors import JournalError
 from gateway.journal import Journal
 
 
@@ -23,5 +24,5 @@ async def opened(tmp_path, clock):
 
     yield make
     for journal in journals:
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(JournalError):
             await journal.close()

@@ -229,6 +229,15 @@ async def test_a_directory_that_cannot_be_one_is_a_clear_line(opened, tmp_path):
         opened(tmp_path / "file" / "below")
 
 
+async def test_a_closed_journal_says_so(opened):
+    journal = opened()
+    await journal.close()
+    with pytest.raises(JournalError, match="is closed"):
+        await journal.commit(small())
+    with pytest.raises(JournalError, match="is closed"):
+        await journal.unsettled("city")
+
+
 async def test_explain_says_what_is_unknown(opened, clock):
     journal = opened()
     await fill(journal, 3, clock)

@@ -185,3 +185,53 @@ def test_the_writer_can_be_run_by_hand(tmp_path):
     run = write(tmp_path, count=3)
     assert len(run.taken) == 3
     assert WRITER[0] == sys.executable
+
+
+@pytest.mark.root
+@needs_root
+async def test_on_a_full_disk_old_batches_are_thinned_before_new_readings_are_let_go(small_disk, clock):
+    journal = Journal.open(small_disk, gateway="g-1", clock=clock, uplinks=["city"], budget=64_000_000)
+    try:
+        journal._keeper.waiting._most = 60_000
+        building = Building(10)
+        for _ in range(300):
+            clock.now += 10_000
+            await journal.commit(building.draft(clock.now))
+        await until((small_disk / "journal.ballast").exists)
+        fill_up(small_disk / "filler")
+        refused = 0
+        for _ in range(600):
+            clock.now += 10_000
+            try:
+                await journal.commit(building.draft(clock.now))
+            except JournalFull:
+                refused += 1
+        stats = journal.stats()
+        assert refused > 3
+        assert stats.dropped == 0
+        assert stats.seq + stats.waiting // 10 == 900
+        assert "thinned" in {reason for *_, reason in await journal.explain(journal.epoch, 1, stats.seq)}
+    finally:
+        await journal.close()
+
+
+@pytest.mark.root
+@needs_root
+async def test_on_a_read_only_disk_the_journal_starts_and_waits(small_disk, clock):
+    def remount(how):
+        subprocess.run(["mount", "-o", f"remount,{how}", str(small_disk)], check=True)
+
+    remount("ro")
+    journal = Journal.open(small_disk, gateway="g-1", clock=clock, uplinks=["city"])
+    late = []
+    journal.on_late = late.extend
+    try:
+        with pytest.raises(JournalFull, match="cannot be written"):
+            await journal.commit(Building(2).draft(clock.now))
+        assert journal.stats().state == "failing"
+        remount("rw")
+        await until(lambda: late)
+        assert journal.stats().state == "ok"
+    finally:
+        remount("rw")
+        await journal.close()
