@@ -134,12 +134,14 @@ class Keeper:
         if shelf:
             memory = shelf.memory
             memory.settled = shelf.settled.to_json()
-        # Moved first, closed then: closing would otherwise tidy the WAL of the evidence away.
-        self.evidence.move_aside(self.path, reason, memory, boot=self.clock.boot, uptime=self.clock.uptime())
         self._memory = memory
-        if shelf:
-            with suppress(sqlite3.Error):
-                shelf.store.close()
+        try:
+            # Moved first, closed then: closing would otherwise tidy the WAL of the evidence away.
+            self.evidence.move_aside(self.path, reason, memory, boot=self.clock.boot, uptime=self.clock.uptime())
+        finally:
+            if shelf:
+                with suppress(sqlite3.Error):
+                    shelf.store.close()
 
     def replace(self, error: JournalDamaged) -> bool:
         """Damage was found while the file was open: a new file takes over; False when even that is refused."""

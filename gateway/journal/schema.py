@@ -119,6 +119,9 @@ _DISK = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
 }
+_UNREADABLE = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
+"""A sector that cannot be read is damage like any other: what lies beside it comes back by salvage."""
+
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_CONSTRAINT}
 
 
@@ -127,7 +130,8 @@ def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
     code = primary(error)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return JournalBusy(f"{path} is held by another process", hint="stop the other gateway, or ask it through `submeter status`")
-    if code in _DAMAGE or (code == sqlite3.SQLITE_ERROR and "no such" in str(error)):
+    unreadable = getattr(error, "sqlite_errorcode", 0) in _UNREADABLE
+    if code in _DAMAGE or unreadable or (code == sqlite3.SQLITE_ERROR and "no such" in str(error)):
         return JournalDamaged(
             f"{path} is not a sound journal: {error}", hint="it is moved aside and salvaged; polling goes on in a new file"
         )

@@ -8,8 +8,9 @@ import sqlite3
 
 import pytest
 from journal_data import Building, small, until
+from journal_tools import contents, needs_strace, write
 
-from gateway.errors import JournalFull
+from gateway.errors import JournalDamaged, JournalFull
 from gateway.journal.evidence import Evidence
 from gateway.journal.memory import Memory
 from gateway.journal.salvage import glance, wal_is_damaged
@@ -233,3 +234,43 @@ async def test_the_evidence_keeps_the_file_as_it_was_found(opened, clock, tmp_pa
     await until(lambda: journal.stats().damaged and journal.stats().damaged[0].done)
     assert (tmp_path / "damaged" / "0001" / "journal.db").read_bytes() == before
     assert "batch 20 does not fit its checksum" in journal.stats().damaged[0].reason
+
+
+async def test_a_file_that_cannot_be_moved_aside_is_tried_again(opened, clock, tmp_path, monkeypatch):
+    journal = opened()
+    await fill(journal, clock, 5)
+    keeper = journal._keeper
+
+    def refuse(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(keeper.evidence, "move_aside", refuse)
+    journal._thread.call(keeper.replace, JournalDamaged("spoilt")).result()
+    assert journal.stats().state == "failing"
+    monkeypatch.undo()
+    [sealed] = await fill(journal, clock, 1)
+    assert (sealed.seq, journal.stats().state) == (6, "ok")
+
+
+@needs_strace
+async def test_a_sector_that_cannot_be_read_is_damage(tmp_path):
+    write(tmp_path / "j", count=2000, meters=4)
+    trace = tmp_path / "trace"
+    prefix = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        str(trace),
+        "-P",
+        str(tmp_path / "j" / "journal.db"),
+        "-e",
+        "trace=pread64",
+        "-e",
+        "inject=pread64:error=EIO:when=900",
+    ]
+    run = write(tmp_path / "j", prefix=prefix, count=40, pause=0.1)
+    assert trace.read_text().count("INJECTED") == 1
+    assert (run.end["damaged"], run.end["state"], len(run.taken)) == (1, "ok", 40)
+    held, _, _ = await contents(tmp_path / "j")
+    assert {key: held.get(key) for key in run.taken} == run.taken
