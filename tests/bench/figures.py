@@ -25,7 +25,14 @@ class Figure:
     def line(self) -> str:
         """A line for a terminal."""
         verdict = {True: "holds", False: "MISSED", None: ""}[self.ok]
-        return f"{self.name:<58} {self.figure:>12,.4g} {self.unit:<22} bar {self.bar:<14} {verdict}{'  ' + self.note if self.note else ''}"
+        return (
+            f"{self.name:<58} {number(self.figure):>12} {self.unit:<22} bar {self.bar:<14} {verdict}{'  ' + self.note if self.note else ''}"
+        )
+
+
+def number(figure: float) -> str:
+    """Four digits that mean something; thousands set apart."""
+    return f"{figure:,.0f}".replace(",", " ") if abs(figure) >= 1000 else f"{figure:.4g}"
 
 
 def at_most(name: str, figure: float, unit: str, bar: float, note: str = "") -> Figure:
@@ -43,11 +50,11 @@ def plain(name: str, figure: float, unit: str, note: str = "") -> Figure:
     return Figure(name, figure, unit, "–", None, note)
 
 
-def write(bench: str, figures: list[Figure]) -> None:
-    """Put a bench's figures into build/bench.json in the place of its former ones; those of benches that did not run this time stay."""
+def write(bench: str, figures: list[Figure], load: float) -> None:
+    """Put a bench's figures into build/bench.json in the place of its former ones; `load` is the machine's before it began."""
     OUT.parent.mkdir(exist_ok=True)
     kept = [entry for entry in read() if entry.get("bench") != bench]
-    mine = [{"bench": bench, **asdict(figure), "when": time.strftime("%Y-%m-%d")} for figure in figures]
+    mine = [{"bench": bench, **asdict(figure), "when": time.strftime("%Y-%m-%d"), "load": round(load, 1)} for figure in figures]
     OUT.write_text(json.dumps(kept + mine, indent=1, ensure_ascii=False) + "\n")
 
 

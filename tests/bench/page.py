@@ -1,0 +1,117 @@
+"""docs/performance.md from build/bench.json: every figure with its bar, its verdict and the command that makes it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from tests.bench.figures import number
+
+PAGE = Path("docs/performance.md")
+
+TCP_PEERS = (
+    "CPU s per 100 000 values: collectd (C) 6.5, modbus4mqtt 7.6 in 50 processes with 1.4 GB and 86 % kept, modbus2mqtt 13 with "
+    "47–95 % kept, ThingsBoard Gateway 24–36. Memory: collectd 7.5 MiB without store and page, ThingsBoard Gateway 68–71 MiB"
+)
+SECTIONS = (
+    (
+        "rtu",
+        "A serial line: five SDM630-type meters, 34 values each, 9600 8N1, 20 ms turn-around, as fast as possible",
+        "modbus2mqtt 1.01–1.10 × the minimum with ranges planned by hand; wb-mqtt-serial 1.23, ThingsBoard 1.28 with ranges; else 4.1–4.2",
+    ),
+    (
+        "dead",
+        "Lost meters: what the others keep of their rate, over the 60 s from the death",
+        "ThingsBoard Gateway blocks the line up to 120 s",
+    ),
+    (
+        "faults",
+        "Wrong values from late, foreign, truncated and corrupt replies",
+        "plain pymodbus: 4–5 wrong values in 24 reads, no error",
+    ),
+    (
+        "tcp",
+        "Modbus TCP: fifty meters with 34 values every second, journal, uplink and page at work",
+        TCP_PEERS,
+    ),
+    ("start", "Start", "ThingsBoard Gateway 2.0–4.3 s"),
+    ("open", "Start with a journal of two gigabytes", ""),
+    (
+        "drain",
+        "Backlog: from a real journal through a real broker, QoS 1",
+        "ThingsBoard Gateway 26 000–106 000 values/s, beginning after 35 s",
+    ),
+    ("size", "Size of a value", "on the wire: modbus2mqtt 16 bytes, ThingsBoard Gateway 17–19, collectd 31"),
+    (
+        "written",
+        "What a card has to bear",
+        "ThingsBoard Gateway 63–136 bytes a value with 3 fsyncs in 150 s: not durable",
+    ),
+    (
+        "outage",
+        "An outage of the broker",
+        "ThingsBoard Gateway: 340 readings lost in 1 of 7 runs, up to 34 136 sent twice; the others lose all",
+    ),
+    (
+        "kills",
+        "Kills and stops of gateway, broker and receiver",
+        "ThingsBoard Gateway: the newest poll of each meter per kill; in memory mode the whole outage",
+    ),
+    ("powercut", "Power cut at every write of a recorded run", ""),
+)
+
+REASONS: dict[str, str] = {}
+"""Why a bar is missed, by the figure's name: written by hand when it is known."""
+
+
+def page(entries: list[dict[str, Any]]) -> str:
+    """The whole page."""
+    judged = [entry for entry in entries if entry["ok"] is not None]
+    missed = [entry for entry in judged if not entry["ok"]]
+    parts = [
+        "# Figures",
+        "Made by `python -m tests.bench --write-docs` from the figures that `make bench` has measured. Do not edit by hand.",
+        machine(),
+        f"**{len(judged) - len(missed)} of {len(judged)} bars hold.**" + _missed(missed),
+        *(_section(bench, title, peers, [entry for entry in entries if entry["bench"] == bench]) for bench, title, peers in SECTIONS),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def machine() -> str:
+    """Where this was measured, and how to read it."""
+    return (
+        f"Machine: {os.cpu_count()}-core {platform.machine()}, Linux, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}; "
+        "no Raspberry Pi was measured. *Load* is the machine's load average before the bench began: where it is above the number of "
+        "cores, something else wanted the processors too, and figures of time are worse than on an idle machine. The peers were measured "
+        "on such a machine with the same kind of simulators: ThingsBoard Gateway 3.8.5, collectd 5.12, modbus2mqtt 0.73, modbus4mqtt 0.7.1, "
+        "wb-mqtt-serial 1.61."
+    )
+
+
+def _missed(missed: list[dict[str, Any]]) -> str:
+    if not missed:
+        return ""
+    lines = [f"- {entry['name']}: {_value(entry)}, bar {entry['bar']}. {REASONS.get(entry['name'], '')}".rstrip() for entry in missed]
+    return " Missed:\n\n" + "\n".join(lines)
+
+
+def _value(entry: dict[str, Any]) -> str:
+    return f"{number(entry['figure'])} {entry['unit']}".strip()
+
+
+def _section(bench: str, title: str, peers: str, entries: list[dict[str, Any]]) -> str:
+    lines = [f"## {title}", ""]
+    if entries:
+        lines += ["| what | figure | bar | verdict | |", "|---|---|---|---|---|"]
+        verdicts = {True: "holds", False: "**missed**", None: ""}
+        lines += [f"| {e['name']} | {_value(e)} | {e['bar']} | {verdicts[e['ok']]} | {e['note']} |" for e in entries]
+        lines += ["", f"`python -m tests.bench {bench}`, {entries[0]['when']}, load {entries[0].get('load', '?')}."]
+    else:
+        lines.append(f"Not measured on this machine: `python -m tests.bench {bench}`.")
+    if peers:
+        lines += ["", f"Others: {peers}."]
+    return "\n".join(lines)
