@@ -86,9 +86,9 @@ def machine() -> str:
     return (
         f"Machine: {os.cpu_count()}-core {platform.machine()}, Linux, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}; "
         "no Raspberry Pi was measured. *Load* is the machine's load average before the bench began: where it is above the number of "
-        "cores, something else wanted the processors too, and figures of time are worse than on an idle machine. The peers were measured "
-        "on such a machine with the same kind of simulators: ThingsBoard Gateway 3.8.5, collectd 5.12, modbus2mqtt 0.73, modbus4mqtt 0.7.1, "
-        "wb-mqtt-serial 1.61."
+        "cores, something else wanted the processors too, and figures of time are worse than on an idle machine. "
+        "The peers were measured on such a machine with the same kind of simulators: ThingsBoard Gateway 3.8.5, collectd 5.12, "
+        "modbus2mqtt 0.73, modbus4mqtt 0.7.1, wb-mqtt-serial 1.61."
     )
 
 
