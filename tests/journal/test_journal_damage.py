@@ -14,6 +14,7 @@ from gateway.journal import Journal
 from gateway.journal.salvage import Scan
 from gateway.journal.schema import PAGE
 from gateway.model import Ranges
+from tests.reliability import note
 
 ROWS = 600
 SETTLED = 400
@@ -165,6 +166,8 @@ async def test_damage_is_moved_aside_and_sound_rows_come_back(kind, sound, tmp_p
             rows = rows | {first.seq: first}
         untouched = set(rows) - hit
         back = {s.seq: s for s in await journal.find(epoch, 1, ROWS + 1, 2 * ROWS)}
+        wrong = sum(back[seq] != rows.get(seq) for seq in back)
+        note("damage", part=kind, runs=1, taken=len(rows), lost=len(untouched - set(back)), twice=0, wrong=wrong)
         assert len(set(back) & untouched) >= 0.99 * len(untouched)
         assert all(back[seq] == rows[seq] for seq in back)
         # The new epoch says which went before; numbers go on where the newest row could still be read.

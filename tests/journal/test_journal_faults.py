@@ -11,6 +11,7 @@ from journal_tools import WRITER, contents, needs_root, needs_strace, write
 from gateway.errors import JournalFull
 from gateway.journal import Journal
 from gateway.model import Ranges
+from tests.reliability import note
 
 TRACED = "openat,pwrite64,fdatasync,fsync,ftruncate"
 CASES = [
@@ -35,6 +36,8 @@ async def test_nothing_taken_is_missing_and_nothing_is_there_twice(injected, tmp
     assert hits > 0, "nothing was injected: the test would prove nothing"
     assert run.end["dropped"] == 0
     held, _, stats = await contents(tmp_path / "j")
+    lost, wrong = len(run.taken.keys() - held.keys()), sum(held.get(key, body) != body for key, body in run.taken.items())
+    note("disk-errors", part=injected, runs=hits, taken=len(run.taken), lost=lost, twice=run.twice, wrong=wrong)
     assert not run.twice
     assert {key: held.get(key) for key in run.taken} == run.taken
     # Each draft exactly once: taken at once, or late, or still waiting at the end.
@@ -133,6 +136,15 @@ async def full_disk(mount, clock):
     finally:
         await journal.close()
     held, gone, stats = await contents(mount)
+    wrong = sum(taken[key].body.hex() != body for key, body in held.items() if key in taken)
+    note(
+        "disk-full",
+        runs=2,
+        taken=len(taken),
+        lost=len(taken.keys() - held.keys() - gone.keys()),
+        twice=len((held | gone).keys() - taken.keys()),
+        wrong=wrong,
+    )
     assert set(held) | set(gone) == set(taken)
     assert not set(held) & set(gone)
     assert set(gone.values()) == {"delivered"}
