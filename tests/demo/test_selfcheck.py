@@ -14,6 +14,7 @@ from gateway.demo.account import judge, resolutions
 from gateway.demo.process import read_serves
 from gateway.demo.scene import METERS
 from gateway.demo.selfcheck import committed, platform
+from tests.reliability import note
 
 
 def problems(directory):
@@ -60,6 +61,14 @@ def test_the_self_check_is_good(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = {name: int(number) for name, number in re.findall(r"^  (\S.*?)  +(\d+)(?:   .*)?$", done.stdout, re.MULTILINE)}
+    note(
+        "selfcheck",
+        runs=1,
+        taken=found["batches committed by the gateway"],
+        lost=found["committed, and not at the platform"] + found["served, and lost"],
+        twice=found["batches or readings that count twice"],
+        wrong=found["of these wrong"],
+    )
     assert found["batches committed by the gateway"] >= 15
     assert found["of these at the platform"] == found["batches committed by the gateway"]
     assert found["of these at the platform, each once"] > 100
