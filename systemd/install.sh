@@ -16,6 +16,11 @@ for group in dialout gpio; do
   if getent group "$group" >/dev/null; then usermod --append --groups "$group" submeter; fi
 done
 
+if [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
+  # Whoever installs may read the configuration and ask the daemon, from the next login on.
+  usermod --append --groups submeter "$SUDO_USER"
+fi
+
 echo "Installing the program into $home …"
 if [ ! -x "$home/bin/python" ]; then
   # Python 3.13 has no lgpio on the package index: pulse inputs then use the distribution's python3-lgpio.
@@ -35,15 +40,19 @@ else
 fi
 install -d -m 0750 -o submeter -g submeter /var/lib/submeter
 
+install -d "$home/share/doc/submeter-gateway"
+install -m 0644 README.md CHANGELOG.md LICENSE "$home/share/doc/submeter-gateway/"
+
+# FTDI adapters hold bytes back for 16 ms unless they are told not to.
+if [ -d /etc/udev/rules.d ]; then
+  echo 'ACTION=="add", SUBSYSTEM=="usb-serial", DRIVER=="ftdi_sio", ATTR{latency_timer}="1"' > /etc/udev/rules.d/60-submeter-ftdi.rules
+fi
+
 if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then
   install -m 0644 systemd/submeter-gateway.service /etc/systemd/system/submeter-gateway.service
   systemctl daemon-reload
-  if [ -n "$fresh" ]; then
-    systemctl enable --quiet submeter-gateway.service
-  else
-    systemctl enable --quiet submeter-gateway.service
-    systemctl try-restart submeter-gateway.service
-  fi
+  systemctl enable --quiet submeter-gateway.service
+  systemctl try-restart submeter-gateway.service
 else
   echo "No systemd here: the unit was not installed. Start it by hand: submeter run /etc/submeter/gateway.yaml"
 fi
@@ -51,7 +60,8 @@ fi
 submeter --version
 if [ -n "$fresh" ]; then
   echo "Next: edit /etc/submeter/gateway.yaml, then"
-  echo "  submeter check            # says every mistake at once"
-  echo "  sudo submeter read /etc/submeter/gateway.yaml   # polls every meter once"
-  echo "  sudo systemctl start submeter-gateway && submeter status"
+  echo "  sudo submeter check       # says every mistake at once"
+  echo "  sudo submeter read        # polls every meter once"
+  echo "  sudo systemctl start submeter-gateway && sudo submeter status"
+  echo "From your next login on the commands work without sudo."
 fi

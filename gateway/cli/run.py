@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
 import click
+
+from gateway.errors import ConfigError
 
 
 @click.command(name="run", help="Run the gateway: poll the meters, keep every reading, deliver them, serve the page.")
@@ -16,7 +19,11 @@ import click
 def command(config: Path, log_level: str) -> None:
     """Run until SIGTERM; SIGHUP reads the configuration again."""
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format=_format())
-    asyncio.run(_run(config))
+    try:
+        asyncio.run(_run(config))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(os.EX_CONFIG)  # 78: the service manager need not try again before somebody has mended the file
 
 
 def _format() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.config.units import Duration, Ratio, Size
 
+MAX_PORT = 65535
 ID_PATTERN = r"^[a-z0-9-]{1,32}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -32,6 +34,14 @@ def _a_parity(value: object) -> object:
 def _a_serial(value: object) -> object:
     # Serial numbers are often written without quotes.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _a_listener(value: str) -> str:
+    match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value)
+    if not match or not 1 <= int(match[2]) <= MAX_PORT:
+        msg = "is not an address to listen on: write host:port, like 0.0.0.0:8080"
+        raise ValueError(msg)
+    return value
 
 
 class Section(BaseModel):
@@ -196,7 +206,7 @@ class Uplink(Section):
 class Status(Section):
     """The page on the local network."""
 
-    listen: Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")] = "0.0.0.0:8080"
+    listen: Annotated[str, AfterValidator(_a_listener)] = "0.0.0.0:8080"
     language: Literal["tr", "en"] = "tr"
     enabled: bool = True
 

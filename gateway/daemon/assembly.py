@@ -46,6 +46,18 @@ def load_drivers(config: Config) -> dict[str, Driver]:
     return drivers
 
 
+async def keep_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a part to its end. A mistake of ours in it must not take the others down: it is said, and the part starts again."""
+    while True:
+        try:
+            await run()
+        except Exception:
+            log.exception("%s stopped by a mistake in the program; it is started again in %g s", name, RESTART)
+            await asyncio.sleep(RESTART)
+        else:
+            return
+
+
 class Assembly:
     """Buses, slots and uplinks of one configuration, connected to the journal that outlives them."""
 
@@ -165,18 +177,7 @@ class Assembly:
             self._start(f"uplink {uplink.name}", forwarder.run)
 
     def _start(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.append(asyncio.create_task(self._keep_running(name, run), name=name))
-
-    async def _keep_running(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        # A mistake of ours in one part must not take the others down; it is said with its trace, and the part starts again.
-        while True:
-            try:
-                await run()
-            except Exception:
-                log.exception("%s stopped by a mistake in the program; it is started again in %g s", name, RESTART)
-                await asyncio.sleep(RESTART)
-            else:
-                return
+        self._tasks.append(asyncio.create_task(keep_running(name, run), name=name))
 
     async def stop(self) -> None:
         """Stop polling, commit what the open slot holds, end the uplinks."""

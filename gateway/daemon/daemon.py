@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import importlib
 import logging
 import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
 from gateway.catalogue import Driver
 from gateway.config import Config, load_config
 from gateway.daemon import views
-from gateway.daemon.assembly import Assembly, load_drivers
+from gateway.daemon.assembly import Assembly, keep_running, load_drivers
 from gateway.daemon.changes import Change, differences
 from gateway.daemon.heart import Heart
 from gateway.errors import ConfigError, ControlError, GatewayError
@@ -28,6 +29,9 @@ from gateway.model import Event, Reading, Sealed
 from gateway.status.snapshot import Snapshot
 from gateway.status.source import Changes
 from gateway.status.trend import Trend
+
+if TYPE_CHECKING:
+    from gateway.daemon.servers import Servers
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ class Daemon:
         self._ended = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._problems: tuple[str, ...] = ()
+        self._servers: Servers | None = None
         self._newest_wall: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.changes = Changes()
@@ -69,21 +74,20 @@ class Daemon:
             loop.add_signal_handler(number, self._ended.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self.assembly.start()
-        self._spawn(self._watch_clock(), "clock")
-        self._spawn(self.heart.run(), "heart")
-        # The servers cost the most to load, and no reading waits for them.
-        from gateway.daemon.servers import Servers  # noqa: PLC0415 - see above
-
-        servers = Servers(self, self._socket)
+        self._spawn(keep_running("clock", self._watch_clock), "clock")
+        self._spawn(keep_running("heart", self.heart.run), "heart")
         try:
+            # The servers cost the most to load, and no reading waits for them.
+            module = await asyncio.to_thread(importlib.import_module, "gateway.daemon.servers")
+            servers: Servers = module.Servers(self, self._socket)
             await servers.start(self.config)
+            self._servers = servers
             notify("READY=1", f"STATUS={self._status_line()}")
             log.info("gateway %s runs: %s", self.config.gateway.id, self._status_line())
-            self._servers = servers
             await self._ended.wait()
         finally:
             notify("STOPPING=1")
-            await self._close(servers)
+            await self._close()
 
     def end(self) -> None:
         """Let `run` stop everything and return."""
@@ -212,12 +216,14 @@ class Daemon:
             await self.journal.configure(clock=self.clock)
         assembly = self._assemble(config, drivers, old.carry())
         assembly.live.inherit(old.live)
+        assembly.slots.inherit(old.slots)
         self.config, self._drivers, self.assembly = config, drivers, assembly
         self.trend.keep(set(assembly.live.meters))
         for change in changes:
             assembly.slots.tell(Event("configuration_changed", self.clock.uptime(), change.fields))
         assembly.start()
-        await self._servers.reconfigure(config)
+        if self._servers is not None:
+            await self._servers.reconfigure(config)
 
     # -- what others see
 
@@ -252,11 +258,12 @@ class Daemon:
 
     # -- the end
 
-    async def _close(self, servers: Any) -> None:  # noqa: ANN401 - loaded late
+    async def _close(self) -> None:
         self.changes.close()
         with contextlib.suppress(TimeoutError, ControlError):
             async with asyncio.timeout(STOP_LIMIT):
-                await asyncio.gather(servers.stop(), self.assembly.stop(), return_exceptions=True)
+                stops = [self.assembly.stop(), *([self._servers.stop()] if self._servers else [])]
+                await asyncio.gather(*stops, return_exceptions=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

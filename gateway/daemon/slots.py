@@ -77,6 +77,14 @@ class SlotCollector:
         self._draft.keep = True
         self._woken.set()
 
+    def inherit(self, older: SlotCollector) -> None:
+        """Take over what was told to a collector after it had stopped."""
+        left, older._draft = older._draft, Draft()
+        self._draft.readings += left.readings
+        self._draft.events += left.events
+        self._draft.intervals += left.intervals
+        self._draft.keep |= left.keep
+
     async def run(self) -> None:
         """Close slot after slot until `stop`."""
         while not self._stopping:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import cast
 
 from gateway.catalogue import Driver
 from gateway.config import Meter, Pulse, SerialBus
@@ -11,12 +12,10 @@ from gateway.daemon.live import LiveMeter
 from gateway.field.health import BusHealth, MeterHealth
 from gateway.host.clock import Clock
 from gateway.journal import JournalStats
-from gateway.status.snapshot import BusView, ClockView, JournalView, MeterState, MeterView, UplinkView, ValueView
+from gateway.status.snapshot import BusView, ClockView, JournalView, MeterState, MeterView, UplinkState, UplinkView, ValueView
 from gateway.uplink import UplinkStats
 
 _BUS_STATES = {"closed": "idle", "connecting": "down", "ready": "open", "waiting": "down"}
-_UPLINK_STATES = {"connected": "connected", "idle": "connecting", "connecting": "connecting", "refused": "refused", "taken over": "refused"}
-"""Every other state of the link: down."""
 _JOURNAL_STATES = {"ok": "ok", "full": "full", "failing": "failed"}
 
 
@@ -119,7 +118,7 @@ def journal_view(stats: JournalStats, newest: int | None, pending: int, refused:
 def uplink_view(stats: UplinkStats, *, receipts: bool, moment: Moment) -> UplinkView:
     """One uplink."""
     return UplinkView(
-        name=stats.name, where=stats.broker, state=_UPLINK_STATES.get(stats.state, "down"),  # type: ignore[arg-type]
+        name=stats.name, where=stats.broker, state=cast("UplinkState", stats.state),
         since=stats.since, backlog_batches=stats.backlog_batches,
         backlog_readings=stats.backlog_readings, backlog_oldest=stats.oldest_t0, held=stats.waiting_batches if stats.held else 0,
         delivered=stats.delivered_batches, receipts=receipts, error=stats.last_error,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
+from typing import Protocol
 
 from gateway.config.schema import Bus, SerialBus
 
@@ -12,11 +14,25 @@ log = logging.getLogger(__name__)
 _TTYS = Path("/sys/class/tty")
 
 
-def low_latency(port: str) -> None:
-    """Set an FTDI adapter's latency timer to 1 ms, or say what it costs that it cannot be."""
+class Adjustable(Protocol):
+    """An open port of pyserial."""
+
+    def set_low_latency_mode(self, low_latency_settings: bool, /) -> None:
+        """ASYNC_LOW_LATENCY; ftdi_sio makes a latency timer of 1 ms of it. Raises ValueError where the driver knows no such thing."""
+
+
+def low_latency(port: str, serial: Adjustable | None = None) -> None:
+    """Set an FTDI adapter's latency timer to 1 ms, or say what it costs that it cannot be.
+
+    The open port is asked first: that needs no rights on the file in /sys.
+    """
     timer = _TTYS / Path(port).resolve().name / "device/latency_timer"
     try:
         now = int(timer.read_text())
+        if now > 1 and serial is not None:
+            with contextlib.suppress(ValueError, OSError, NotImplementedError):
+                serial.set_low_latency_mode(True)
+            now = int(timer.read_text())
     except (OSError, ValueError):
         return
     if now > 1:

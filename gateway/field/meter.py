@@ -268,7 +268,8 @@ def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:
     The first one finds out that the meter has died: the shorter it is, the less that costs the others. Two of one length
     do not follow each other if that can be helped: a second copy of an answer would fit the next question.
     """
-    rest, order = sorted(reads, key=lambda read: read.count), []
+    rest = sorted(reads, key=lambda read: read.count)
+    order: list[Read] = []
     while rest:
         chosen = next((read for read in rest if not order or read.count != order[-1].count), rest[0])
         rest.remove(chosen)

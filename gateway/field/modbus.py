@@ -76,8 +76,9 @@ class ModbusPort:
             link.close()
             raise BusDown(f"{self.name} cannot be opened{error or why_not(self._bus)}", hint=mend(self._bus))
         self._link = link
+        self.numbered = self._framed  # it may be another device now
         if isinstance(self._bus, SerialBus):
-            low_latency(self._bus.port)
+            low_latency(self._bus.port, getattr(link.transport, "sync_serial", None))
 
     def close(self) -> None:
         """Close the port; whoever waits for an answer gets BusDown."""
@@ -145,9 +146,9 @@ class ModbusPort:
             done += used
             if self._answer is None or self._answer.done():
                 self.strays += used
-            elif number == (self._number if self.numbered else 0):
+            elif number == self._number or (number == 0 and not self.numbered):
                 self._judge(unit, pdu)
-            elif number == 0 and self.numbered:
+            elif number == 0:
                 log.info("%s answers without transaction numbers: the rules of a serial line hold", self.name)
                 self.numbered = False
                 self._fail(BadFrame(f"{self.name} answers without a transaction number"))

@@ -230,3 +230,45 @@ def test_pymodbus_is_imported_in_one_place_and_nothing_can_write() -> None:
         for word in ("write_register", "write_coil", "WriteMultiple", "WriteSingle", "MaskWrite"):
             assert word not in source, f"{path}: the daemon has no Modbus write"
     assert importers == {"modbus.py"}
+
+
+def test_the_open_port_is_asked_first_for_low_latency(tmp_path, monkeypatch, caplog) -> None:
+    timer = tmp_path / "ttyUSB7" / "device" / "latency_timer"
+    timer.parent.mkdir(parents=True)
+    timer.write_text("16\n")
+    monkeypatch.setattr(adapter, "_TTYS", tmp_path)
+
+    class Port:
+        def set_low_latency_mode(self, low_latency_settings: bool) -> None:
+            assert low_latency_settings
+            timer.write_text("1\n")
+            timer.chmod(0o444)
+
+    adapter.low_latency("/dev/ttyUSB7", Port())
+    assert timer.read_text() == "1\n"
+    assert not caplog.records
+
+
+async def test_one_reply_without_a_number_does_not_end_the_connection() -> None:
+    """A gateway that once answers with transaction 0 is held to serial rules, but its proper replies are still taken."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = 0
+        while header := await reader.read(7):
+            body = await reader.readexactly(int.from_bytes(header[4:6]) - 1)
+            asked += 1
+            number = b"\0\0" if asked == 1 else header[:2]
+            count = int.from_bytes(body[3:5])
+            pdu = bytes((body[0], 2 * count)) + bytes(2 * count)
+            writer.write(number + b"\0\0" + (len(pdu) + 1).to_bytes(2) + header[6:7] + pdu)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = ModbusPort(TcpBus(name="t", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1]))
+    await port.open()
+    with pytest.raises(BadFrame):
+        await port.read(1, 3, 0, 2, 5.0)
+    assert await port.read(1, 3, 0, 2, 5.0) == (0, 0)
+    assert await port.read(1, 3, 0, 4, 5.0) == (0, 0, 0, 0)
+    port.close()
+    server.close()

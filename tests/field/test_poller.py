@@ -1,4 +1,4 @@
-"""A worker per bus: who is polled when, what a lost meter may cost, what a reading holds."""
+"""A worker per bus: who is polled when, what a lost meter may cost, what a reading holds. On virtual time: counts are exact."""
 
 from __future__ import annotations
 
@@ -19,12 +19,19 @@ from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
 from gateway.model import Reading
 
+pytestmark = pytest.mark.virtual_time
+WALL = 1_795_278_300.0
+"""UTC in s at monotonic 0."""
 TCP = TcpBus(name="bus", type="tcp", host="h", timeout="50ms")
 SERIAL = SerialBus(name="bus", type="serial", port="/dev/fake", baudrate=115200, timeout="50ms")
 
 
 def table(unit: int):
     return lambda _, address: address + 1000 * unit
+
+
+def wall() -> float:
+    return WALL + time.monotonic()
 
 
 def tables(*units: int):
@@ -38,7 +45,7 @@ class Bench:
         self.readings: list[Reading] = []
         self.events = []
         self.port = port
-        self.worker = BusWorker(bus, tasks, self.readings.append, self.events.append, port=port, **more)
+        self.worker = BusWorker(bus, tasks, self.readings.append, self.events.append, port=port, **{"wall": wall, **more})
 
     def of(self, name: str) -> list[Reading]:
         return [reading for reading in self.readings if reading.meter == name]
@@ -65,27 +72,28 @@ async def test_every_meter_is_polled_at_once_and_then_on_its_boundaries() -> Non
     port = FakePort(tables(1, 2, 3))
     starts: list[float] = []
     tasks = [MeterTask(meter(unit, interval="500ms"), driver()) for unit in (1, 2, 3)]
-    began = time.time()
+    began = wall()
     async with running(TCP, tasks, port) as bench:
-        bench.worker._sink = lambda reading: (starts.append(time.time()), bench.readings.append(reading))
+        bench.worker._sink = lambda reading: (starts.append(wall()), bench.readings.append(reading))
         await bench.until(lambda: len(bench.readings) >= 9)
     assert {reading.meter for reading in bench.readings[:3]} == {"m1", "m2", "m3"}
-    assert starts[2] - began < 0.4
+    assert starts[2] - began < 0.01
     for at in starts[3:9]:
-        assert at % 0.5 < 0.25, "on the boundary, or a little late; never before"
+        assert at % 0.5 < 0.01, "on the boundary, or a little late; never before"
 
 
 async def test_a_reading_has_every_value_by_absolute_address_and_the_middle_of_its_span() -> None:
     port = FakePort(tables(7), latency=0.05)
     task = MeterTask(meter(7), driver())
-    bench = Bench(TCP, [task], port)
-    before = time.clock_gettime(time.CLOCK_BOOTTIME) * 1000
+    bench = Bench(TCP, [task], port, uptime=lambda: round(time.monotonic() * 1000))
+    before = time.monotonic() * 1000
     reading = await bench.worker.poll("m7")
-    after = time.clock_gettime(time.CLOCK_BOOTTIME) * 1000
+    after = time.monotonic() * 1000
     await bench.worker.stop()
     assert reading.values == {name: 7000 + 10 * index for index, name in enumerate(NAMES)}
     assert (reading.absent, reading.missing, reading.suspect) == ({}, "", ())
-    assert before + 20 < reading.uptime < after - 20
+    assert after - before > 49
+    assert abs(reading.uptime - (before + after) / 2) < 2
     assert bench.readings == [reading]
     assert bench.worker.registers("m7")[0][:2] == (4, 0)
 
@@ -368,7 +376,7 @@ async def test_stop_is_quick_and_leaves_nobody_waiting() -> None:
 async def test_a_wall_clock_that_is_set_moves_the_deadlines() -> None:
     shift = 0.0
     port = FakePort(tables(1))
-    async with running(TCP, [MeterTask(meter(1, interval="10s"), driver())], port, wall=lambda: time.time() + shift) as bench:
+    async with running(TCP, [MeterTask(meter(1, interval="10s"), driver())], port, wall=lambda: wall() + shift) as bench:
         await bench.until(lambda: bench.readings)
         before = bench.worker.next_due()
         shift = 3.3
