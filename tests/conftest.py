@@ -1,8 +1,28 @@
 """What every test may rely on."""
 
+import asyncio
 import logging
+import time
 
 import pytest
+
+from tests import virtual_time
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "virtual_time: sleeps pass at once and last exactly as long as they say")
+
+
+def pytest_asyncio_loop_factories(item):
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": virtual_time.VirtualLoop}
+    return {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _monotonic_is_virtual(request, monkeypatch):
+    if request.node.get_closest_marker("virtual_time"):
+        monkeypatch.setattr(time, "monotonic", virtual_time.monotonic)
 
 
 @pytest.fixture(autouse=True)
