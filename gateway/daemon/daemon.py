@@ -39,8 +39,6 @@ SOCKET = Path("/run/submeter/control.sock")
 CLOCK_LOOK = 1.0
 STOP_LIMIT = 5.0
 """s that a clean stop may take; what is not ended by then is left to the kernel."""
-LOOK_BACK = 8
-"""Epochs that are looked through for the newest time that was right."""
 
 
 class Daemon:
@@ -117,15 +115,13 @@ class Daemon:
         )  # fmt: skip
 
     async def _remember_time(self) -> None:
-        """Give the clock what the journal knows: the newest right time, and an anchor in this boot."""
-        for epoch, first, last in reversed(self.journal.epochs()[-LOOK_BACK:]):
-            for seq in (last, first):
-                for sealed in await self.journal.find(epoch, seq, seq):
-                    self._newest_wall = self._newest_wall or sealed.t0
-                    if sealed.clock != "unsynced":
-                        anchor = (sealed.t0, sealed.uptime) if sealed.boot == self.clock.boot else None
-                        self.clock.remember(sealed.t0, anchor)
-                        return
+        """Give the clock what the journal knows: the newest right time, and an anchor if that was in this boot."""
+        epoch, seq = self.journal.newest
+        newest = await self.journal.find(epoch, seq, seq) if seq else []
+        self._newest_wall = newest[0].t0 if newest else None
+        if self.journal.synced is not None:
+            t0, uptime, boot = self.journal.synced
+            self.clock.remember(t0, (t0, uptime) if boot == self.clock.boot else None)
 
     def _uplinks_beat(self) -> float:
         """The oldest sign of life among the uplinks; now when there are none."""

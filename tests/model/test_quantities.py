@@ -8,7 +8,8 @@ from gateway.model import ATTRIBUTES, QUANTITIES
 
 # Unit by the end of the name: a word that carries another unit would be a trap for every reader.
 UNITS = {
-    "active_power": "kW", "reactive_power": "kvar", "apparent_power": "kVA", "power_factor": "", "displacement_factor": "", "voltage": "V", "current": "A",
+    "active_power": "kW", "reactive_power": "kvar", "apparent_power": "kVA", "power_factor": "", "displacement_factor": "",
+    "voltage": "V", "current": "A",
     "frequency": "Hz", "active_energy": "kWh", "reactive_energy": "kvarh", "apparent_energy": "kVAh", "thd": "%", "pulse_count": "",
     "volume_flow": "m³/h", "volume": "m³", "heat_energy": "kWh", "heat_power": "kW", "temperature": "°C",
     "dc_power": "kW", "dc_energy": "kWh", "dc_voltage": "V", "dc_current": "A",
