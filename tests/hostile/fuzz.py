@@ -4,12 +4,13 @@ Coverage guides the bytes where atheris runs (CPython below 3.13 on x86); elsewh
 is written to DIR and belongs into tests/hostile/corpus/TARGET once it is mended, where plain pytest tries it for ever.
 """
 
+# ruff: noqa: PLC0415 - atheris must be there before what it looks into
 from __future__ import annotations
 
 import argparse
-import logging
 import hashlib
 import importlib.util
+import logging
 import sys
 import tempfile
 import time
@@ -86,10 +87,11 @@ def main() -> int:
     words.add_argument("--seconds", type=int, default=10)
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--findings", type=Path, default=Path())
+    words.add_argument("--blind", action="store_true", help="hypothesis, also where there is atheris")
     chosen = words.parse_args()
     chosen.findings.mkdir(parents=True, exist_ok=True)
     logging.getLogger("gateway").addHandler(logging.NullHandler())  # what it says about each input is not for the terminal
-    if importlib.util.find_spec("atheris") is None:
+    if chosen.blind or importlib.util.find_spec("atheris") is None:
         return with_hypothesis(chosen.target, chosen.seconds, chosen.seed, chosen.findings)
     with_atheris(chosen.target, chosen.seconds, chosen.seed, chosen.findings)
     return 0

@@ -282,7 +282,9 @@ async def _commands(data: bytes) -> None:
     outbox = MemoryOutbox()
     for sealed in _sealed():
         outbox.commit(sealed)
-    forwarder = Forwarder(Uplink(name="city", url="mqtt://127.0.0.1", receipts=("city",)), "gw1", outbox, _Clock(), lambda: b"{}", lambda _: None)
+    forwarder = Forwarder(
+        Uplink(name="city", url="mqtt://127.0.0.1", receipts=("city",)), "gw1", outbox, _Clock(), lambda: b"{}", lambda _: None
+    )
     delivery = forwarder._delivery
     for sealed in _sealed():
         delivery.sent(sealed, 0.0)
@@ -376,17 +378,18 @@ def seeds() -> dict[str, list[bytes]]:
         bytes((3, 1, 40, 9, 7, 3, 3, 1, 90, 6, 5, 7, 20, 4, 3)) * 4,
     ]
     table = (
-        "maker: Test\nmodel: Table\nverified: datasheet\nsource: \"none\"\nreads: {function: 3, max_registers: 50, holes: [0x10..0x20]}\n"
-        "identity: {address: 0xFC02, type: u16, values: [112]}\nregisters: |\n  0 float32 voltage_l1n V fast decimals=1\n"
-        "  2 i32 active_power 0.1W fast order=little\n  0x{30,40} u16 current_l{1,2} A slow\n"
-    ).encode()  # fmt: skip
+        b'maker: Test\nmodel: Table\nverified: datasheet\nsource: "none"\nreads: {function: 3, max_registers: 50, holes: [0x10..0x20]}\n'
+        b"identity: {address: 0xFC02, type: u16, values: [112]}\nregisters: |\n  0 float32 voltage_l1n V fast decimals=1\n"
+        b"  2 i32 active_power 0.1W fast order=little\n  0x{30,40} u16 current_l{1,2} A slow\n"
+    )  # fmt: skip
     config = (
-        "gateway: {id: a}\nbuses: [{name: b, type: tcp, host: h}]\nmeters:\n  - {id: m, bus: b, driver: eastron-sdm630, ct: 200/5}\n"
-        "uplinks: [{name: c, url: 'mqtts://p:8883', receipts: [c]}]\njournal: {budget: 4GB}\nclock: {hold: 5min}\n"
-    ).encode()
+        b"gateway: {id: a}\nbuses: [{name: b, type: tcp, host: h}]\nmeters:\n  - {id: m, bus: b, driver: eastron-sdm630, ct: 200/5}\n"
+        b"uplinks: [{name: c, url: 'mqtts://p:8883', receipts: [c]}]\njournal: {budget: 4GB}\nclock: {hold: 5min}\n"
+    )
     return {
         "rtu": lines, "tcp": lines, "rtu_over_tcp": lines,
         "commands": [b"\x00" + receipt, b"\x01" + replay, b"\x00" + receipt + b"\xff\xff\x01" + replay],
-        "small": [receipt, replay, replying, online], "batch": [*good, *plain], "intake": [*good, *plain, online, replying, b'{"meters":[]}'],
+        "small": [receipt, replay, replying, online], "batch": [*good, *plain],
+        "intake": [*good, *plain, online, replying, b'{"meters":[]}'],
         "driver": [table], "configuration": [config],
     }  # fmt: skip

@@ -13,7 +13,7 @@ from tests.hostile.fuzz import known
 from tests.hostile.targets import TARGETS, seeds
 
 ROOT = Path(__file__).parents[2]
-CI_SECONDS = 4
+CI_SECONDS = 2
 
 
 @pytest.mark.parametrize("target", TARGETS)

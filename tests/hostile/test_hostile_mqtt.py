@@ -70,7 +70,7 @@ def nasty() -> list[bytes]:
     odd = [float("nan"), float("inf"), -1, 2**80, "\ud800", None, [], {"a": None}, "x" * 5000, True, 1e308]
     changed = [json.dumps({**whole, key: value}, default=str).encode("utf-8", "surrogatepass") for key in whole for value in odd]
     return [
-        b"", b"\x00", b"{", b"[]", b"null", b"NaN", b"\xff\xfe\xfd" * 100, b"\xed\xa0\x80", b"{\"a\":" * 40_000, b"[" * 200_000,
+        b"", b"\x00", b"{", b"[]", b"null", b"NaN", b"\xff\xfe\xfd" * 100, b"\xed\xa0\x80", b'{"a":' * 40_000, b"[" * 200_000,
         b'{"tables":' + b"[" * 100_000, b'{"epoch":"' + b"a" * 200_000, b"9" * 250_000, b'{"seq":' + b"9" * 9000 + b"}",
         zlib.compress(bytes(50_000_000)), zlib.compress(b"[" * 1_000_000), seeds()["batch"][0][:-5], b"\x78" + chance.randbytes(2_000_000),
         b'{"epoch":"00000000000000ff","upto":9007199254740991,"have":[[1,9007199254740991]]}',
@@ -92,7 +92,12 @@ def test_messages_that_nobody_should_send_harm_neither_half(tmp_path: Path) -> N
         stranger.connect("127.0.0.1", site.broker_port)
         stranger.loop_start()
         topics = [TOPICS.receipt("city"), TOPICS.replay, TOPICS.reply, Topics("gw1").data, Topics("gw1").state, Topics("gw1").meters]
-        topics += ["submeter/v1/BAD ID/data", "submeter/v1//data", f"{TOPICS.prefix}/cmd/replay/more", f"{TOPICS.prefix}/receipt/" + "x" * 3000]
+        topics += [
+            "submeter/v1/BAD ID/data",
+            "submeter/v1//data",
+            f"{TOPICS.prefix}/cmd/replay/more",
+            f"{TOPICS.prefix}/receipt/" + "x" * 3000,
+        ]
         sent = [stranger.publish(topic, payload, qos=1, retain=number % 3 == 0)
                 for number, payload in enumerate(nasty()) for topic in topics]  # fmt: skip
         for message in sent:
@@ -124,7 +129,11 @@ def test_two_gateways_with_one_id_both_say_so_and_do_not_fight(tmp_path: Path) -
         until(lambda: "connected to" in first.log("gateway"), 30, "the first is connected")
         twin.start_gateway()
         # By MQTT 5's reason code, or, where the broker gives none, by connections that end right after they began.
-        until(lambda: any("one id" in site.log("gateway") or "same gateway id" in site.log("gateway") for site in (first, twin)), 60, "it is said")
+        until(
+            lambda: any("one id" in site.log("gateway") or "same gateway id" in site.log("gateway") for site in (first, twin)),
+            60,
+            "it is said",
+        )
         connections = first.log("broker").count("New client connected")
         time.sleep(8)
         assert first.log("broker").count("New client connected") <= connections + 6, "they do not fight for the broker every moment"
@@ -135,8 +144,8 @@ def test_two_gateways_with_one_id_both_say_so_and_do_not_fight(tmp_path: Path) -
             assert "Traceback" not in site.log("gateway")
 
 
-for test in (test_messages_that_nobody_should_send_harm_neither_half, test_two_gateways_with_one_id_both_say_so_and_do_not_fight):
-    test.pytestmark = [*test.pytestmark, *mosquitto]
+for case in (test_messages_that_nobody_should_send_harm_neither_half, test_two_gateways_with_one_id_both_say_so_and_do_not_fight):
+    case.pytestmark = [*case.pytestmark, *mosquitto]
 
 
 class AcknowledgesThePast(FakeBroker):

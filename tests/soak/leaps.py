@@ -8,15 +8,16 @@ import time
 from pathlib import Path
 
 HOOK = Path(__file__).parent / "leaping"
+_SIZE = 40
 
 
 class LeapClock:
     """Real time plus what was leapt over. `uptime` and `limit` in s of CLOCK_BOOTTIME."""
 
     def __init__(self, path: Path) -> None:
-        path.write_bytes(bytes(32))
+        path.write_bytes(bytes(_SIZE))
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 32)
+            self._map = mmap.mmap(file.fileno(), _SIZE)
         self.path = path
 
     def environment(self, *, coarse: float) -> dict[str, str]:
@@ -47,3 +48,7 @@ class LeapClock:
     def allow(self, until: float) -> None:
         """Leaps may go on until this uptime; what is before now: none."""
         self._put(2, round(until * 1e9))
+
+    def trouble(self, *, on: bool) -> None:
+        """Whether meters may leave a question without an answer: then nobody waits long for it in real time."""
+        self._put(4, int(on))

@@ -91,10 +91,11 @@ class Run:
             }
             for unit, (driver, circuit) in enumerate(zip(DRIVERS, ("main", "lighting"), strict=True), 1)
         ]
-        return {"seed": 1, "building": {"step": 60}, "servers": [{"name": "plant", "mode": "tcp", "slaves": slaves}]}
+        return {"seed": 1, "building": {"step": 900}, "servers": [{"name": "plant", "mode": "tcp", "slaves": slaves}]}
 
     @contextmanager
-    def _leaping(self):
+    def _leaping(self) -> Iterator[None]:
+        """Processes that are started now take part."""
         before = {name: os.environ.get(name) for name in self._environment}
         os.environ.update(self._environment)
         try:
@@ -186,10 +187,13 @@ class Run:
         simulator = self.site.simulator
         assert simulator is not None
         kind = self.dice.choice(FAULTS)
+        self.clock.trouble(on=True)
         for unit in self.dice.choice([(1,), (2,), (1, 2)]):
             simulator.fault("plant", unit, kind, seconds=LATE, times=None if kind in {"dead", "exception"} else 5)
         self.go(seconds)
         simulator.order("clear", bus="plant")
+        self.go(max(600.0, 2 * self.interval))
+        self.clock.trouble(on=False)
         self.deeds[f"meters {kind}"] += 1
 
     def clock_step(self, seconds: float) -> None:

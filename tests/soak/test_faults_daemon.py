@@ -6,7 +6,6 @@ The judge is the meters' own log: every value at the platform is what its meter 
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import sqlite3
 import time
@@ -23,6 +22,7 @@ from gateway.demo.control import gateway_status
 from gateway.demo.faults import SERIAL_KINDS, TCP_KINDS
 from gateway.demo.scene import GATEWAY, stamp_drivers
 from gateway.demo.selfcheck import committed, platform
+from tests.reliability import note
 from tests.rig import MOSQUITTO, Rig, rig, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
@@ -57,7 +57,8 @@ class Site:
             gateway={"id": GATEWAY, "commit_interval": "1s"},
             buses=[line, {"name": "plant", "type": "tcp", "host": host, "port": port, "timeout": "200ms"}],
             meters=[
-                {"id": name, "bus": "line" if name in SERIAL else "plant", "address": unit, "driver": DRIVER, "interval": "500ms", "enabled": meters_on}
+                {"id": name, "bus": "line" if name in SERIAL else "plant", "address": unit, "driver": DRIVER, "interval": "500ms",
+                 "enabled": meters_on}
                 for name, unit in (SERIAL | TCP).items()
             ],
             uplinks=[self.made.uplink()],
@@ -72,9 +73,10 @@ class Site:
 
     def good(self) -> Counter[str]:
         """Readings with an ordinal at the platform, by meter."""
-        with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(
-            sqlite3.connect(f"file:{self.made.database}?mode=ro", uri=True)
-        ) as db:
+        with (
+            contextlib.suppress(sqlite3.OperationalError),
+            contextlib.closing(sqlite3.connect(f"file:{self.made.database}?mode=ro", uri=True)) as db,
+        ):
             where = "json_extract(\"values\", '$.pulse_count') IS NOT NULL"
             return Counter(dict(db.execute(f"SELECT meter, count(*) FROM reading WHERE {where} GROUP BY meter").fetchall()))
         return Counter()
@@ -82,7 +84,12 @@ class Site:
     def more(self, names: dict[str, int], count: int = 2) -> None:
         """Wait until each of these meters has given so many more good readings."""
         before = self.good()
-        until(lambda: all(self.good()[name] >= before[name] + count for name in names), PATIENCE, f"all of {', '.join(names)} give readings", pause=0.2)
+        until(
+            lambda: all(self.good()[name] >= before[name] + count for name in names),
+            PATIENCE,
+            f"all of {', '.join(names)} give readings",
+            pause=0.2,
+        )
 
     def drain(self) -> Break:
         went = uptime()
@@ -127,9 +134,9 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         site.more(SERIAL | TCP)
         # Each kind of reply and each exception code, a few meters at a time.
         serial, tcp = orders(SERIAL_KINDS), orders(TCP_KINDS)
-        rounds = zip_longest(*(serial[first::4] for first in range(4)), *(tcp[first::3] for first in range(3)))
+        dealt = list(zip_longest(*(serial[first::4] for first in range(4)), *(tcp[first::3] for first in range(3))))
         places = [("line", name) for name in list(SERIAL)[:4]] + [("plant", name) for name in TCP]
-        for round_ in rounds:
+        for round_ in dealt:
             for (bus, name), order in zip(places, round_, strict=True):
                 if order:
                     site.simulator.order("fault", bus=bus, unit=(SERIAL | TCP)[name], seconds=LATE, **order)
@@ -171,7 +178,8 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
             breaks=[stopped], slot=SLOT, tolerance=resolutions(drivers),
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} conflicts")
-        print(json.dumps({name: getattr(account, name) for name in ("served", "arrived", "spoilt", "declared", "lost", "values", "wrong")}))
+        note("plant-room", runs=sum(order is not None for round_ in dealt for order in round_), taken=account.arrived,
+             lost=account.lost + account.absent_batches, twice=account.twice, wrong=account.wrong)  # fmt: skip
         assert account.good, "\n".join(account.problems)
         assert kinds >= (set(SERIAL_KINDS) | set(TCP_KINDS)) - {"dead", "exception", "reset", "half_open"}
         assert account.values > 3000
