@@ -117,6 +117,37 @@ MATRIX = (
         "pytest tests/journal/test_journal_damage.py",
         head=True,
     ),
+    Fault(
+        "month",
+        "thirty days of the whole product on a clock that leaps over idle time: broker, network, platform and meters away, the wall clock "
+        "stepped, reloads, `kill -9`",
+        "misfortunes",
+        "readings",
+        "the simulated meters' log, by ordinals; waiting is simulated, every poll, commit and delivery is real",
+        "",
+        "pytest tests/soak/test_months.py",
+        head=True,
+    ),
+    Fault(
+        "plant-room",
+        "every kind of bad reply and every exception code on a line and a network, noise, connections reset, an adapter gone and back, "
+        "a dead meter among five, no broker at the start; on the running gateway",
+        "spoilt replies",
+        "readings",
+        "the simulated meters' log, by ordinals",
+        "",
+        "pytest tests/soak/test_faults_daemon.py",
+    ),
+    Fault(
+        "clock",
+        "the wall clock is stepped by 400 days and by an hour while the gateway runs; a boot whose clock is 30 days wrong until it is "
+        "synchronised",
+        "steps",
+        "readings",
+        "the ordinals of the readings; wrong is a time at the platform that is off by more than 1.5 s",
+        "",
+        "pytest tests/soak/test_clock_daemon.py",
+    ),
 )
 
 
