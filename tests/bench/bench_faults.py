@@ -42,10 +42,10 @@ PLACES = {0x100: "active_energy_import", 0x200: "active_energy_export", 0x300: "
 UNITS = (1, 2, 3)
 LATE = [{"kind": "late", "seconds": seconds} for seconds in (0.13, 0.2, 0.35)]
 SPOILT = ("truncated", "foreign", "wrong_function", "wrong_count")
-SERIAL = [*LATE, *SPOILT, "corrupt", "noise", "double"]
-CONVERTER = [*LATE, *SPOILT, "corrupt", "noise"]
-"""No second copies: behind a socket they may come after the next question was sent, and nobody could tell."""
-TCP = [*LATE, *SPOILT, "double", "wrong_transaction"]
+SERIAL = [*LATE, *SPOILT, "corrupt", "noise"]
+DOUBLE = ["double"]
+"""Apart from the others: a second copy that comes after the next question was sent has nothing in it that tells."""
+TCP = [*LATE, *SPOILT, *DOUBLE, "wrong_transaction"]
 UNUSABLE = {*SPOILT, "corrupt", "wrong_transaction"}
 TABLE = "maker: Bench\nmodel: four counters\nverified: simulator\nsource: bench\nreads: {function: 4, max_registers: 8}\nregisters: |\n"
 DRIVER = load_text(TABLE + "".join(f"  {at} u32 {name} 1kWh fast\n".replace("1kWh", unit) for at, name, unit in (
@@ -62,7 +62,7 @@ class Taken:
     number: int
 
 
-def _spec(lines: int, servers: int, log: Path) -> dict[str, Any]:
+def _spec(lines: int, servers: int, log: Path, kinds: list[Any]) -> dict[str, Any]:
     def slaves(name: str) -> list[dict[str, Any]]:
         return [{"unit": unit, "meter": f"{name}-{unit}", "image": {"places": list(PLACES)}} for unit in UNITS]
 
@@ -71,12 +71,12 @@ def _spec(lines: int, servers: int, log: Path) -> dict[str, Any]:
 
     serial = [
         {"name": f"line{n}", "baudrate": 115200, "turnaround": 0.002, "busy": ("drop", "queue")[n % 2], "slaves": slaves(f"line{n}"),
-         "faults": chance(n, SERIAL)}
+         "faults": chance(n, kinds)}
         for n in range(lines)
     ]  # fmt: skip
     sockets = [
         {"name": f"plant{n}", "host": "127.0.0.1", "port": 0, "mode": ("rtu", "tcp")[n % 2], "slaves": slaves(f"plant{n}"),
-         "faults": chance(100 + n, (CONVERTER, TCP)[n % 2])}
+         "faults": chance(100 + n, (SERIAL, TCP)[n % 2])}
         for n in range(servers)
     ]  # fmt: skip
     return {"log": str(log), "lines": serial, "servers": sockets}
@@ -184,11 +184,13 @@ def judge(taken: Sequence[Taken], serves: Sequence[dict[str, Any]]) -> Counter[s
     return verdicts
 
 
-def _measure(poll: Poll, lines: int, servers: int, seconds: float, most: int) -> tuple[Counter[str], Counter[str]]:
+def _measure(
+    poll: Poll, lines: int, servers: int, seconds: float, most: int, *, kinds: list[Any] = SERIAL
+) -> tuple[Counter[str], Counter[str]]:
     """(verdicts on values, faults that were dealt out)."""
     with tempfile.TemporaryDirectory() as name:
         log = Path(name) / "serves.jsonl"
-        with _simulator(Path(name), _spec(lines, servers, log)) as buses:
+        with _simulator(Path(name), _spec(lines, servers, log, kinds)) as buses:
             taken = asyncio.run(_run(poll, buses, log, seconds, most))
         serves = read_serves(log)
     return judge(taken, serves), Counter(serve["fault"] for serve in serves if serve["fault"])
@@ -200,11 +202,13 @@ def run() -> list[Figure]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     serial, faults = _measure(_ours, 28, 0, LONGEST, FAULTED)
     sockets, socket_faults = _measure(_ours, 0, 12, LONGEST / 3, SOCKETS)
+    doubled, doubles = _measure(_ours, 12, 0, LONGEST / 4, SOCKETS, kinds=DOUBLE)
     control, control_faults = _measure(_plain, 12, 0, CONTROL, FAULTED)
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
     told = f"{_wrong(control)} of {control.total()} values wrong"
     note("frames", part="serial", runs=faults.total(), taken=serial.total(), wrong=_wrong(serial), control=told)
     note("frames", part="sockets", runs=socket_faults.total(), taken=sockets.total(), wrong=_wrong(sockets))
+    note("double", runs=doubles.total(), taken=doubled.total(), wrong=_wrong(doubled))
     return [
         at_least("serial replies faulted on purpose, fixed seeds", faults.total(), "", FAULTED, kinds),
         at_most("wrong values from them", _wrong(serial), f"of {serial.total()}", 0, _kinds(serial)),
@@ -214,6 +218,13 @@ def run() -> list[Figure]:
             f"of {sockets.total()}",
             0,
             f"{socket_faults.total()} faulted replies; {_kinds(sockets)}".rstrip("; "),
+        ),
+        at_most(
+            "wrong values when meters answer twice",
+            _wrong(doubled),
+            f"of {doubled.total()}",
+            0,
+            f"serial; {doubles.total()} second copies; {_kinds(doubled)}".rstrip("; "),
         ),
         at_least(
             "the control, plain pymodbus on serial lines: wrong values",

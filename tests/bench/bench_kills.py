@@ -9,16 +9,16 @@ from tests.bench.figures import Figure, at_least, at_most
 from tests.chaos.mistreat import mistreat
 from tests.reliability import note
 
-BLOWS = 200
+BLOWS, CONTROL = 200, 60
 LONGEST = 1500.0
 
 
 def run() -> list[Figure]:
-    """The run, and a short control that deletes on the broker's acknowledgement."""
+    """The run, and a shorter control that deletes on the broker's acknowledgement."""
     with tempfile.TemporaryDirectory() as folder:
         story = mistreat(Path(folder), LONGEST, seed=2026, most=BLOWS)
     with tempfile.TemporaryDirectory() as folder:
-        control = mistreat(Path(folder), 60, seed=2026, control=True)
+        control = mistreat(Path(folder), 300, seed=7, control=True, most=CONTROL)
     account = story.account
     note(
         "kills",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -53,9 +54,11 @@ def plain(name: str, figure: float, unit: str, note: str = "") -> Figure:
 def write(bench: str, figures: list[Figure], load: float) -> None:
     """Put a bench's figures into build/bench.json in the place of its former ones; `load` is the machine's before it began."""
     OUT.parent.mkdir(exist_ok=True)
-    kept = [entry for entry in read() if entry.get("bench") != bench]
     mine = [{"bench": bench, **asdict(figure), "when": time.strftime("%Y-%m-%d"), "load": round(load, 1)} for figure in figures]
-    OUT.write_text(json.dumps(kept + mine, indent=1, ensure_ascii=False) + "\n")
+    with OUT.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = [entry for entry in read() if entry["bench"] != bench]
+        OUT.write_text(json.dumps(kept + mine, indent=1, ensure_ascii=False) + "\n")
 
 
 def read() -> list[dict[str, Any]]:
