@@ -91,7 +91,7 @@ def test_the_log_file_holds_whole_lines_only(tmp_path):
 
 
 async def rtu_client(line, baudrate=9600):
-    client = AsyncModbusSerialClient(line.port, framer=FramerType.RTU, baudrate=baudrate, timeout=2, retries=0)
+    client = AsyncModbusSerialClient(line.port, framer=FramerType.RTU, baudrate=baudrate, timeout=10, retries=0)
     assert await client.connect()
     return client
 
@@ -111,13 +111,17 @@ async def test_pymodbus_reads_several_slaves_over_a_pty(tmp_path):
         assert line.stats.strangers == line.stats.bad_frames == line.stats.dropped == 0
 
 
-def talk(port, request, quiet=0.3, limit=5.0):
-    """Write a request to a serial port; the bytes that come until it is quiet, and when the last one came."""
+def talk(port, request, *, quiet=0.3, limit=20.0, first=3.0, size=None):
+    """Write a request to a serial port; the bytes that come, and when each came.
+
+    They end when it is quiet (s), or `size` bytes are there. The first one may take `first` s.
+    """
     at = [time.monotonic()]
     port.write(request)
     answer = b""
-    while time.monotonic() < at[0] + limit:
-        ready, _, _ = select.select([port.fileno()], [], [], quiet + (0.2 if not answer else 0))
+    while time.monotonic() < at[0] + limit and (size is None or len(answer) < size):
+        patience = limit if size is not None else quiet if answer else first
+        ready, _, _ = select.select([port.fileno()], [], [], patience)
         if not ready:
             break
         answer += os.read(port.fileno(), 4096)
@@ -128,12 +132,15 @@ def talk(port, request, quiet=0.3, limit=5.0):
 def test_an_answer_takes_as_long_as_the_wire_needs():
     with SerialLine([Slave(1, PatternImage())], baudrate=9600, turnaround=0.02) as line, serial.Serial(line.port, 9600) as port:
         due = 8 * 10 / 9600 + 38.5 / 9600 + 0.02 + 125 * 10 / 9600
-        spans, pieces = [], []
-        for _ in range(3):
-            answer, at = talk(port, rtu_frame(1, read_pdu(3, 0, 60)), quiet=0.1)
+        spans, pieces = [due * 100], [0]
+        for _ in range(30):  # a busy machine may be late for one of them, and not for all
+            answer, at = talk(port, rtu_frame(1, read_pdu(3, 0, 60)), size=125)
             assert len(answer) == 125
             spans.append(at[-1] - at[0])
             pieces.append(len(at))
+            if min(spans) < due * 1.5 and max(pieces) > 20:
+                break
+            time.sleep(0.05)
         assert min(spans) > due - 0.0005, "no byte may come before the wire has carried it"
         assert min(spans) < due * 1.5
         assert max(pieces) > 20, "the bytes must come one by one, not in a lump"
@@ -142,18 +149,20 @@ def test_an_answer_takes_as_long_as_the_wire_needs():
 def test_a_line_is_deaf_to_the_wrong_speed_when_told_so():
     with SerialLine([Slave(1, PatternImage())], baudrate=9600, check_speed=True) as line:
         with serial.Serial(line.port, 19200) as port:
-            assert talk(port, rtu_frame(1, read_pdu(3, 0, 2)))[0] == b""
+            assert talk(port, rtu_frame(1, read_pdu(3, 0, 2)), first=0.5)[0] == b""
         with serial.Serial(line.port, 9600) as port:
-            assert rtu_parts(talk(port, rtu_frame(1, read_pdu(3, 5, 1)))[0]) == (1, bytes.fromhex("03020005"))
+            assert rtu_parts(talk(port, rtu_frame(1, read_pdu(3, 5, 1)), size=7)[0]) == (1, bytes.fromhex("03020005"))
 
 
 def test_a_request_that_breaks_the_silence_is_counted():
     with SerialLine([Slave(1, PatternImage())], baudrate=1200) as line, serial.Serial(line.port, 1200) as port:
-        port.timeout = 2
-        for _ in range(6):
+        port.timeout = 20
+        requests = 0
+        while requests < 6 or (not line.stats.early and requests < 60):
             port.write(rtu_frame(1, read_pdu(3, 0, 1)))
-            assert len(port.read(7)) == 7  # t3.5 is 32 ms here, and the next request follows at once
-        assert 1 <= line.stats.early <= 5
+            assert len(port.read(7)) == 7  # t3.5 is 32 ms here, and the next request follows at once, unless this machine is busy
+            requests += 1
+        assert 1 <= line.stats.early < requests
         assert line.stats.shortest_gap < line.silence
 
 
@@ -177,15 +186,14 @@ def test_each_serial_fault_does_what_its_name_says_and_only_once(kind):
     slave = Slave(1, PatternImage(), log=log)
     with SerialLine([slave], baudrate=115200, turnaround=0.005) as line, serial.Serial(line.port, 115200) as port:
         request = rtu_frame(1, read_pdu(3, 300, 4))
-        good, _ = talk(port, request, quiet=0.2)
+        good, _ = talk(port, request, size=13)
         assert rtu_parts(good) is not None
         line.faults.order(1, Fault(kind, seconds=0.35))
-        faulted, late = talk(port, request, quiet=0.2)
+        faulted, at = talk(port, request, first=1.0 if kind == "dead" else 5.0)
         if kind == "late":
-            assert faulted == b"" or late[-1] - late[0] > 0.3
-            faulted = faulted or talk(port, b"", quiet=0.3)[0]
+            assert at[1] - at[0] > 0.3
         assert EXPECTED[kind](faulted, good)
-        assert talk(port, request, quiet=0.2)[0] == good
+        assert talk(port, request, size=13)[0] == good
         assert line.faults.log == [(1, kind)]
     assert [entry["fault"] for entry in log.entries] == ["", *([] if kind in {"dead", "exception"} else [kind]), ""]
 
@@ -196,11 +204,16 @@ def late_then_next(busy):
         SerialLine([Slave(1, PatternImage())], baudrate=115200, turnaround=0.002, busy=busy) as line,
         serial.Serial(line.port, 115200) as port,
     ):
-        line.faults.order(1, Fault("late", seconds=0.8))
         port.timeout = 0.15
-        port.write(rtu_frame(1, read_pdu(3, 1000, 2)))
-        assert port.read(9) == b""
-        return talk(port, rtu_frame(1, read_pdu(3, 2000, 2)), quiet=0.8)[0], line.stats.dropped
+        for _ in range(5):
+            line.faults.order(1, Fault("late", seconds=0.8))
+            dropped, began = line.stats.dropped, time.monotonic()
+            port.write(rtu_frame(1, read_pdu(3, 1000, 2)))
+            early = port.read(9)
+            answers, at = talk(port, rtu_frame(1, read_pdu(3, 2000, 2)), quiet=0.8)
+            if not early and at[0] < began + 0.5:  # else this machine stood still, and the second question was not asked in time
+                return answers, line.stats.dropped - dropped
+        pytest.fail("this machine is too busy to ask twice within half a second")
 
 
 def test_a_slave_that_queues_answers_the_old_question_first():
@@ -221,10 +234,10 @@ def test_a_late_answer_of_one_slave_does_not_silence_the_others():
         SerialLine([Slave(1, PatternImage()), Slave(2, PatternImage(7))], baudrate=115200, turnaround=0.002) as line,
         serial.Serial(line.port, 115200) as port,
     ):
-        line.faults.order(1, Fault("late", seconds=0.6))
+        line.faults.order(1, Fault("late", seconds=3.0))
         port.write(rtu_frame(1, read_pdu(3, 0, 1)))
         time.sleep(0.1)
-        answer, _ = talk(port, rtu_frame(2, read_pdu(3, 0, 1)), quiet=0.8)
+        answer, _ = talk(port, rtu_frame(2, read_pdu(3, 0, 1)), size=14)
         assert answer == rtu_frame(2, bytes.fromhex("03020007")) + rtu_frame(1, bytes.fromhex("03020000"))
         assert line.stats.dropped == 0
 
@@ -232,10 +245,14 @@ def test_a_late_answer_of_one_slave_does_not_silence_the_others():
 def test_a_request_while_another_slave_talks_is_heard_by_nobody():
     slaves = [Slave(1, PatternImage()), Slave(2, PatternImage())]
     with SerialLine(slaves, baudrate=9600, turnaround=0.002) as line, serial.Serial(line.port, 9600) as port:
-        port.timeout = 2
-        port.write(rtu_frame(1, read_pdu(3, 0, 100)))
-        assert len(port.read(20)) == 20
-        answer, _ = talk(port, rtu_frame(2, read_pdu(3, 0, 1)), quiet=0.4)
+        port.timeout = 20
+        for _ in range(5):
+            dropped = line.stats.dropped
+            port.write(rtu_frame(1, read_pdu(3, 0, 100)))
+            assert len(port.read(20)) == 20
+            answer, _ = talk(port, rtu_frame(2, read_pdu(3, 0, 1)), quiet=0.5)
+            if line.stats.dropped > dropped:  # else this machine stood still, and the first one had fallen silent meanwhile
+                break
         assert len(answer) == 185
         assert line.stats.dropped == 1
 
@@ -243,14 +260,15 @@ def test_a_request_while_another_slave_talks_is_heard_by_nobody():
 def test_a_slave_does_not_hear_what_comes_before_its_minimum_gap_is_over():
     with SerialLine([Slave(1, PatternImage(), min_gap=0.8)], baudrate=115200) as line, serial.Serial(line.port, 115200) as port:
         request = rtu_frame(1, read_pdu(3, 0, 1))
-        port.timeout = 0.5
-        port.write(request)
-        assert len(port.read(7)) == 7
-        port.write(request)
-        assert port.read(7) == b""
+        for _ in range(5):
+            assert len(talk(port, request, size=7)[0]) == 7
+            answer, _ = talk(port, request, first=0.5)
+            time.sleep(0.9)
+            if not answer:  # else this machine stood still until the gap was over
+                break
+        assert answer == b""
         assert line.stats.hasty == 1
-        time.sleep(0.9)
-        assert len(talk(port, request)[0]) == 7
+        assert len(talk(port, request, size=7)[0]) == 7
 
 
 def test_an_adapter_that_goes_hangs_up_and_comes_back_under_its_path(tmp_path):
@@ -258,7 +276,7 @@ def test_an_adapter_that_goes_hangs_up_and_comes_back_under_its_path(tmp_path):
     with SerialLine([Slave(1, PatternImage())], path=path, baudrate=115200) as line:
         request = rtu_frame(1, read_pdu(3, 1, 1))
         port = serial.Serial(line.port, 115200)
-        assert talk(port, request)[0]
+        assert talk(port, request, size=7)[0]
         line.unplug()
         assert not path.exists()
         with pytest.raises((OSError, serial.SerialException)):  # noqa: PT012 - which of the two notices first is the driver's choice
@@ -267,14 +285,14 @@ def test_an_adapter_that_goes_hangs_up_and_comes_back_under_its_path(tmp_path):
         port.close()
         line.plug()
         with serial.Serial(str(path), 115200) as again:
-            assert rtu_parts(talk(again, request)[0]) == (1, bytes.fromhex("03020001"))
+            assert rtu_parts(talk(again, request, size=7)[0]) == (1, bytes.fromhex("03020001"))
     assert not path.is_symlink()
 
 
 def test_noise_that_nobody_asked_for_arrives():
     with SerialLine([], baudrate=115200) as line, serial.Serial(line.port, 115200) as port:
         line.inject(b"\x00\xff\x55")
-        port.timeout = 2
+        port.timeout = 20
         assert port.read(3) == b"\x00\xff\x55"
 
 
@@ -291,7 +309,7 @@ def test_chance_is_the_same_for_the_same_seed():
 # --- TCP ------------------------------------------------------------------------------------------------------------
 
 
-async def tcp_client(server, patience=2.0, framer=FramerType.SOCKET):
+async def tcp_client(server, patience=10.0, framer=FramerType.SOCKET):
     client = AsyncModbusTcpClient(server.host, port=server.port, timeout=patience, retries=0, framer=framer, reconnect_delay=0)
     assert await client.connect()
     return client
@@ -326,15 +344,15 @@ async def test_a_unit_that_is_not_there_is_refused_by_a_tcp_server_and_ignored_b
         silent.close()
 
 
-async def raw(server, request, limit=1.0):
-    """A request as bytes; what comes within the limit, and how the connection ended: open, closed or reset."""
+async def raw(server, request, limit=10.0, size=None):
+    """A request as bytes; what comes within the limit, `size` bytes at most; how the connection ended: open, closed or reset."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(request)
     answer, end = b"", "open"
     try:
-        while chunk := await asyncio.wait_for(reader.read(4096), limit):
+        while (size is None or len(answer) < size) and (chunk := await asyncio.wait_for(reader.read(4096), limit)):
             answer += chunk
-        end = "closed"
+        end = "open" if answer and len(answer) == size else "closed"
     except TimeoutError:
         pass
     except ConnectionResetError:
@@ -364,8 +382,9 @@ async def test_each_tcp_fault_does_what_its_name_says_and_only_once(kind):
     with TcpPlant([server]):
         request = bytes.fromhex("abcd00000006010300070001")
         server.faults.order(1, Fault(kind, seconds=0.2, code=0x0B))
-        assert await raw(server, request, 0.5) == TCP_EXPECTED[kind]
-        assert await raw(server, request, 0.2) == (TCP_GOOD, "open")
+        answer, end = TCP_EXPECTED[kind]
+        assert await raw(server, request, 10.0 if answer or end != "open" else 0.5, len(answer) or None) == (answer, end)
+        assert await raw(server, request, size=len(TCP_GOOD)) == (TCP_GOOD, "open")
 
 
 async def test_a_half_open_connection_stays_deaf_while_new_ones_are_served():
@@ -418,14 +437,14 @@ def spec(directory):
 async def test_a_simulator_in_its_own_process_takes_orders(tmp_path):
     with SimulatorProcess(spec(tmp_path), tmp_path) as simulator:
         host, port = simulator.addresses["plant"]
-        client = AsyncModbusTcpClient(host, port=port, timeout=2, retries=0)
+        client = AsyncModbusTcpClient(host, port=port, timeout=10, retries=0)
         assert await client.connect()
         assert (await client.read_holding_registers(16, count=1, device_id=3)).registers == [4]
         simulator.fault("plant", 3, "exception", code=4)
         assert (await client.read_holding_registers(0, count=1, device_id=3)).exception_code == 4
         client.close()
         with serial.Serial(simulator.ports["line1"], 115200) as tty:
-            assert rtu_parts(talk(tty, rtu_frame(1, read_pdu(4, 50, 2)))[0]) == (1, bytes.fromhex("040400000001"))
+            assert rtu_parts(talk(tty, rtu_frame(1, read_pdu(4, 50, 2)), size=9)[0]) == (1, bytes.fromhex("040400000001"))
         simulator.order("unplug", bus="line1")
         assert not (tmp_path / "tty1").exists()
         simulator.order("plug", bus="line1")
@@ -462,7 +481,7 @@ def test_a_simulator_dies_with_the_one_who_started_it(tmp_path):
     starter.send_signal(signal.SIGKILL)
     starter.wait()
     starter.stdout.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(pid)

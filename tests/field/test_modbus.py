@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +29,13 @@ async def opened(bus: Bus) -> AsyncIterator[ModbusPort]:
         port.close()
 
 
+async def until(condition, seconds: float = 20.0) -> None:
+    end = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < end, f"not within {seconds} s"
+        await asyncio.sleep(0.01)
+
+
 @pytest.fixture(params=["serial", "tcp", "rtu-over-tcp"])
 def bus_and_faults(request, serial, tcp):
     if request.param == "serial":
@@ -42,7 +49,7 @@ async def test_registers_are_read_by_both_functions(bus_and_faults) -> None:
     bus, _ = bus_and_faults
     async with opened(bus) as port:
         for function, first, count in ((3, 0, 1), (4, 40000, 125), (4, 7, 33)):
-            assert await port.read(2, function, first, count, 1.0) == pattern(2, first, count)
+            assert await port.read(2, function, first, count, 10.0) == pattern(2, first, count)
 
 
 @pytest.mark.parametrize("code", [*EXCEPTIONS, 7, 255])
@@ -51,10 +58,10 @@ async def test_every_exception_code_is_a_refusal(bus_and_faults, code: int) -> N
     faults.order(1, Fault("exception", code=code))
     async with opened(bus) as port:
         with pytest.raises(Refused) as caught:
-            await port.read(1, 4, 0, 10, 1.0)
+            await port.read(1, 4, 0, 10, 10.0)
         assert caught.value.code == code
         assert caught.value.reason == f"exception_{code}"
-        assert await port.read(1, 4, 0, 10, 1.0) == pattern(1, 0, 10)
+        assert await port.read(1, 4, 0, 10, 10.0) == pattern(1, 0, 10)
 
 
 @pytest.mark.parametrize("kind", ["truncated", "foreign", "wrong_function", "wrong_count"])
@@ -83,7 +90,7 @@ async def test_a_damaged_reply_is_a_bad_frame_long_before_the_timeout(serial) ->
 async def test_a_little_noise_before_the_reply_does_no_harm(serial) -> None:
     _, bus = serial([1])
     async with opened(bus) as port:
-        reading = asyncio.create_task(port.read(1, 4, 0, 10, 1.0))
+        reading = asyncio.create_task(port.read(1, 4, 0, 10, 10.0))
         await asyncio.sleep(0)
         port._link.data_received(b"\xff\x00")
         assert await reading == pattern(1, 0, 10)
@@ -92,7 +99,7 @@ async def test_a_little_noise_before_the_reply_does_no_harm(serial) -> None:
 async def test_an_adapter_that_hears_itself_does_no_harm(serial) -> None:
     _, bus = serial([1])
     async with opened(bus) as port:
-        reading = asyncio.create_task(port.read(1, 4, 0, 10, 1.0))
+        reading = asyncio.create_task(port.read(1, 4, 0, 10, 10.0))
         await asyncio.sleep(0)
         port._link.data_received(port._sent[:3])
         port._link.data_received(port._sent[3:])
@@ -103,7 +110,8 @@ async def test_a_second_answer_is_counted_as_stray(serial) -> None:
     line, bus = serial([1])
     line.faults.order(1, Fault("double"))
     async with opened(bus) as port:
-        await port.read(1, 4, 0, 10, 1.0)
+        await port.read(1, 4, 0, 10, 10.0)
+        await until(lambda: port.strays >= 25)
         await asyncio.sleep(0.1)
         assert port.strays == 25
 
@@ -115,18 +123,23 @@ async def test_silence_is_no_reply_within_the_time_allowed(bus_and_faults) -> No
         began = asyncio.get_running_loop().time()
         with pytest.raises(NoReply, match="unit 1 did not answer"):
             await port.read(1, 4, 0, 10, 0.1)
-        assert 0.09 < asyncio.get_running_loop().time() - began < 1.0
+        assert 0.09 < asyncio.get_running_loop().time() - began < 10
 
 
-async def test_tcp_drops_a_late_reply_by_its_number(tcp) -> None:
-    server, bus, _ = tcp()
-    server.faults.order(1, Fault("late", seconds=0.15))
-    async with opened(bus) as port:
+async def test_tcp_drops_a_late_reply_by_its_number() -> None:
+    async def tardy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The first question is answered when the second one is there, before it.
+        for request in [await reader.readexactly(12), await reader.readexactly(12)]:
+            words = b"".join(word.to_bytes(2, "big") for word in pattern(1, int.from_bytes(request[8:10], "big"), 2))
+            writer.write(request[:4] + bytes((0, 7, request[6], request[7], 4)) + words)
+        await writer.drain()
+
+    server = await asyncio.start_server(tardy, "127.0.0.1", 0)
+    async with server, opened(TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])) as port:
         with pytest.raises(NoReply):
             await port.read(1, 4, 1000, 2, 0.1)
-        await asyncio.sleep(0.02)
-        server.faults.order(1, Fault("late", seconds=0.1))
-        assert await port.read(1, 4, 2000, 2, 0.5) == pattern(1, 2000, 2)
+        assert await port.read(1, 4, 2000, 2, 10.0) == pattern(1, 2000, 2)
+        assert port.strays == 13
 
 
 async def test_what_is_not_modbus_closes_the_connection() -> None:
@@ -139,8 +152,7 @@ async def test_what_is_not_modbus_closes_the_connection() -> None:
     async with server, opened(TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])) as port:
         with pytest.raises((BadFrame, BusDown)):
             await port.read(1, 4, 0, 1, 1.0)
-        await asyncio.sleep(0.05)
-        assert not port.connected
+        await until(lambda: not port.connected)
 
 
 async def test_a_server_without_transaction_numbers_gets_the_rules_of_a_serial_line() -> None:
@@ -153,15 +165,15 @@ async def test_a_server_without_transaction_numbers_gets_the_rules_of_a_serial_l
     async with server, opened(TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])) as port:
         assert port.numbered
         with pytest.raises(BadFrame):
-            await port.read(1, 4, 0, 2, 1.0)
+            await port.read(1, 4, 0, 2, 10.0)
         assert not port.numbered
-        assert await port.read(1, 4, 0, 2, 1.0) == (0, 0)
+        assert await port.read(1, 4, 0, 2, 10.0) == (0, 0)
 
 
 async def test_a_port_that_goes_away_is_told_and_can_be_opened_again(serial, tmp_path: Path) -> None:
     line, bus = serial(path=tmp_path / "adapter")
     async with opened(bus) as port:
-        assert await port.read(1, 4, 0, 2, 1.0) == pattern(1, 0, 2)
+        assert await port.read(1, 4, 0, 2, 10.0) == pattern(1, 0, 2)
         line.unplug()
         with pytest.raises(BusDown):
             await port.read(1, 4, 0, 2, 1.0)
@@ -170,7 +182,7 @@ async def test_a_port_that_goes_away_is_told_and_can_be_opened_again(serial, tmp
             await port.open()
         line.plug()
         await port.open()
-        assert await port.read(1, 4, 0, 2, 1.0) == pattern(1, 0, 2)
+        assert await port.read(1, 4, 0, 2, 10.0) == pattern(1, 0, 2)
 
 
 async def test_a_connection_that_is_reset_is_told(tcp) -> None:
@@ -180,7 +192,7 @@ async def test_a_connection_that_is_reset_is_told(tcp) -> None:
         with pytest.raises(BusDown):
             await port.read(1, 4, 0, 2, 1.0)
         await port.open()
-        assert await port.read(1, 4, 0, 2, 1.0) == pattern(1, 0, 2)
+        assert await port.read(1, 4, 0, 2, 10.0) == pattern(1, 0, 2)
 
 
 async def test_the_port_is_ours_alone(serial) -> None:
@@ -217,16 +229,8 @@ def test_pymodbus_is_imported_in_one_place_and_nothing_can_write() -> None:
         if "demo" in path.parts:
             continue
         source = path.read_text()
-        for node in ast.walk(ast.parse(source)):
-            names = (
-                [alias.name for alias in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            if any(name.split(".")[0] == "pymodbus" for name in names):
-                importers.add(path.name)
+        if re.search(r"^\s*(?:from|import)\s+pymodbus\b", source, re.MULTILINE):
+            importers.add(path.name)
         for word in ("write_register", "write_coil", "WriteMultiple", "WriteSingle", "MaskWrite"):
             assert word not in source, f"{path}: the daemon has no Modbus write"
     assert importers == {"modbus.py"}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from gpiozero.pins.mock import MockFactory
 from gateway.cli.client import ControlClient
 from gateway.cli.pulses import lines
 from gateway.daemon.daemon import Daemon
-from gateway.errors import JournalFull
+from gateway.errors import GatewayError, JournalFull
 from gateway.host.clock import Clock
 from gateway.journal import Journal
 from gateway.wire import decode
@@ -75,6 +76,15 @@ class Gateway:
     def given(self) -> int:
         return len(self.pulses)
 
+    @property
+    def seq(self) -> int:
+        """The newest batch; 0 while nobody answers."""
+        try:
+            with ControlClient(self.socket) as client:
+                return client.status()["journal"]["seq"]
+        except GatewayError:
+            return 0
+
     def client(self) -> ControlClient:
         until(self.socket.exists)
         return ControlClient(self.socket)
@@ -125,12 +135,17 @@ async def stored(gateway: Gateway) -> tuple[dict, list, list]:
 
 
 async def test_a_kill_loses_at_most_the_open_slot(gateway) -> None:
-    before, seen, chance = 0, 0, random.Random(7)
+    before, seen, newest_seq, chance = 0, 0, 0, random.Random(7)
     for _ in range(4):
         gateway.start()
-        await asyncio.sleep(2.0 + chance.random() * 1.5)
+        until(lambda newest=newest_seq: gateway.seq >= newest + 3)
+        newest_seq = gateway.seq
+        await asyncio.sleep(chance.random() * 1.5)
         gateway.end(signal.SIGKILL)
         pulses = gateway.pulses
+        # The meter's log shows when this machine stood still: such a moment is no fault of the counting.
+        stall = max(after - before for (_, before), (_, after) in pairwise(pulses))
+        slack = 200 + 2 * stall
         carried, readings, _ = await stored(gateway)
         newest = readings[-1]
         # What goes on after the restart is exactly what was taken last.
@@ -138,10 +153,10 @@ async def test_a_kill_loses_at_most_the_open_slot(gateway) -> None:
         assert newest.values["volume"] == round(50 + newest.values["pulse_count"] / 100, 9)
         for reading in readings[seen:]:
             # Every pulse that was over before a reading is in it; the thread may have a few under way.
-            certain = sum(uptime < reading.uptime - 100 for _, uptime in pulses)
-            possible = sum(uptime <= reading.uptime + 100 for _, uptime in pulses) + 1
+            certain = sum(uptime < reading.uptime - slack for _, uptime in pulses)
+            possible = sum(uptime <= reading.uptime + slack for _, uptime in pulses) + 1
             assert before + certain <= reading.values["pulse_count"] <= before + possible
-        assert pulses[-1][1] - newest.uptime < 5000
+        assert pulses[-1][1] - newest.uptime < 5000 + slack
         assert len(readings) > seen + 1
         before, seen = int(carried["water"]["count"]), len(readings)
     counts = [reading.values["pulse_count"] for reading in readings]

@@ -128,8 +128,16 @@ async def test_a_restart_goes_on_where_the_newest_batch_was() -> None:
 async def test_a_reload_in_the_middle_of_a_pulse_train_loses_nothing() -> None:
     pins, carried = Pins.mock(), None
     done = threading.Event()
-    driver = threading.Thread(target=lambda: (give(pins, [17], 400), done.set()))
-    reloads, total = 0, 0
+    reloads, total, given = 0, 0, 0
+
+    def drive() -> None:
+        nonlocal given
+        while reloads < 6:
+            give(pins, [17], 1)
+            given += 1
+        done.set()
+
+    driver = threading.Thread(target=drive)
     while not done.is_set():
         async with Running([pulse()], carried, pins, interval=0.05) as running:
             if not driver.ident:
@@ -140,8 +148,8 @@ async def test_a_reload_in_the_middle_of_a_pulse_train_loses_nothing() -> None:
         await asyncio.sleep(0.05)
     async with Running([pulse()], carried, pins) as running:
         pass
-    assert reloads > 3
-    assert total <= running.health.count == 400
+    assert total <= running.health.count == given
+    assert given > 20
 
 
 async def test_setting_a_register_is_carried_read_and_told_at_once() -> None:
@@ -187,7 +195,7 @@ async def test_health_tells_rate_age_and_noise() -> None:
     async with Running([pulse(min_width="50ms", min_gap="20ms")], interval=0.2) as running:
         assert running.health.age is None
         await asyncio.to_thread(give, running.pins, [17], 4, 0.06)
-        await asyncio.to_thread(give, running.pins, [17], 3, 0.001)
+        await asyncio.to_thread(give, running.pins, [17], 3, 0.0)
         await running.counted(4)
         await until(lambda: running.health.per_minute)
         health = running.health
@@ -257,10 +265,11 @@ async def test_a_reading_passes_the_wire_unchanged() -> None:
 
 async def test_the_next_reading_is_due_on_the_wall_clock() -> None:
     async with Running([pulse()], interval=5.0) as running:
+        await until(lambda: running.inputs.next_due() > time.monotonic() + 0.2)  # not while one is being taken
         due = running.inputs.next_due()
         wall = time.time() + due - time.monotonic()
-        assert abs(wall / 5 - round(wall / 5)) < 0.02
-        assert 0 < due - time.monotonic() <= 5.6
+        assert abs(wall - 5 * round(wall / 5)) < 0.5
+        assert due - time.monotonic() <= 5.6
 
 
 async def test_a_stop_before_the_start_and_a_second_stop_do_nothing() -> None:

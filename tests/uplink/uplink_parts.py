@@ -20,6 +20,8 @@ E1, E2 = "00000000000000a1", "00000000000000a2"
 BOOT, EARLIER = "b" * 32, "e" * 32
 T0 = 1_795_278_300_000
 FAST = Timing(patience=0.5, tick=0.05)
+PATIENT = Timing(patience=30.0, tick=0.05)
+"""Where nothing may go a second time, also when this machine stands still for a while."""
 
 
 def row(seq, *, epoch=E1, gateway="gw1", clock="synced", boot=BOOT, uptime=None, value=None, events=()):
@@ -58,7 +60,7 @@ def config(**changes):
     return Uplink(**{"name": "city", "url": "mqtt://127.0.0.1:1883", "spread": "0s", "backlog_rate": 0.0, **changes})
 
 
-async def until(condition, seconds=20.0):
+async def until(condition, seconds=30.0):
     """Wait for something that must happen; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not (found := condition()):
