@@ -74,7 +74,7 @@ MATRIX = (
         "meters that answer twice, on serial lines",
         "second copies",
         "values",
-        "as above",
+        "the same numbers",
         "",
         "python -m tests.bench faults",
     ),
@@ -171,7 +171,15 @@ def note(fault: str, *, part: str = "", control: str = "", **counts: int) -> Non
     with NOTED.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         entries = [entry for entry in noted() if (entry["fault"], entry["part"]) != (fault, part)]
-        entries.append({"fault": fault, "part": part, **counts, "control": control, "when": time.strftime("%Y-%m-%d")})
+        entries.append(
+            {
+                "fault": fault,
+                "part": part,
+                **{name: int(count) for name, count in counts.items()},
+                "control": control,
+                "when": time.strftime("%Y-%m-%d"),
+            }
+        )
         fresh = NOTED.with_suffix(".new")
         fresh.write_text(
             json.dumps(sorted(entries, key=lambda entry: (entry["fault"], entry["part"])), indent=1, ensure_ascii=False) + "\n"
@@ -201,7 +209,12 @@ def table(entries: list[dict[str, Any]], rows: Iterable[Fault]) -> str:
     for row in rows:
         own = [entry for entry in entries if entry["fault"] == row.key]
         runs, taken, *rest = _sums(own) if own else ["not run", *["–"] * 5]
-        cells = [row.what, f"{runs} {row.runs}" if own else runs, f"{taken} {row.counted}" if taken != "–" else taken, *rest]
+        cells = [
+            row.what,
+            f"{runs} {row.runs.removesuffix('s') if runs == '1' else row.runs}" if own else runs,
+            f"{taken} {row.counted}" if taken != "–" else taken,
+            *rest,
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -62,24 +62,18 @@ class Taken:
     number: int
 
 
-def _spec(lines: int, servers: int, log: Path, kinds: list[Any]) -> dict[str, Any]:
-    def slaves(name: str) -> list[dict[str, Any]]:
-        return [{"unit": unit, "meter": f"{name}-{unit}", "image": {"places": list(PLACES)}} for unit in UNITS]
+def _spec(mode: str, count: int, log: Path, kinds: list[Any]) -> dict[str, Any]:
+    """So many serial lines, or servers of a mode: rtu, tcp."""
 
-    def chance(seed: int, kinds: list[Any]) -> dict[str, Any]:
-        return {"seed": seed, "rate": RATE, "kinds": kinds}
+    def bus(number: int) -> dict[str, Any]:
+        name = f"{mode}{number}"
+        slaves = [{"unit": unit, "meter": f"{name}-{unit}", "image": {"places": list(PLACES)}} for unit in UNITS]
+        return {"name": name, "slaves": slaves, "faults": {"seed": number, "rate": RATE, "kinds": kinds}}
 
-    serial = [
-        {"name": f"line{n}", "baudrate": 115200, "turnaround": 0.002, "busy": ("drop", "queue")[n % 2], "slaves": slaves(f"line{n}"),
-         "faults": chance(n, kinds)}
-        for n in range(lines)
-    ]  # fmt: skip
-    sockets = [
-        {"name": f"plant{n}", "host": "127.0.0.1", "port": 0, "mode": ("rtu", "tcp")[n % 2], "slaves": slaves(f"plant{n}"),
-         "faults": chance(100 + n, (SERIAL, TCP)[n % 2])}
-        for n in range(servers)
-    ]  # fmt: skip
-    return {"log": str(log), "lines": serial, "servers": sockets}
+    if mode == "serial":
+        pace = {"baudrate": 115200, "turnaround": 0.002}
+        return {"log": str(log), "lines": [{**bus(n), **pace, "busy": ("drop", "queue")[n % 2]} for n in range(count)], "servers": []}
+    return {"log": str(log), "servers": [{**bus(n), "host": "127.0.0.1", "port": 0, "mode": mode} for n in range(count)]}
 
 
 @contextmanager
@@ -184,61 +178,61 @@ def judge(taken: Sequence[Taken], serves: Sequence[dict[str, Any]]) -> Counter[s
     return verdicts
 
 
-def _measure(
-    poll: Poll, lines: int, servers: int, seconds: float, most: int, *, kinds: list[Any] = SERIAL
-) -> tuple[Counter[str], Counter[str]]:
-    """(verdicts on values, faults that were dealt out)."""
+@dataclass
+class Trial:
+    """What one kind of line was put through: the verdicts on its values, the faults that were dealt out."""
+
+    verdicts: Counter[str]
+    faults: Counter[str]
+
+    @property
+    def values(self) -> int:
+        """That were believed."""
+        return self.verdicts.total()
+
+    @property
+    def wrong(self) -> int:
+        """Of these."""
+        return self.values - self.verdicts["right"]
+
+    def told(self) -> str:
+        """In words."""
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.verdicts.items()) if kind != "right")
+        return f"{self.faults.total()} faulted replies" + (f"; {kinds}" if kinds else "")
+
+    def noted(self, fault: str, part: str, control: str = "") -> None:
+        """For the fault matrix."""
+        note(fault, part=part, runs=self.faults.total(), taken=self.values, wrong=self.wrong, control=control)
+
+
+def _try(poll: Poll, mode: str, count: int, seconds: float, kinds: list[Any], most: int = SOCKETS) -> Trial:  # noqa: PLR0917 - a table of trials
     with tempfile.TemporaryDirectory() as name:
         log = Path(name) / "serves.jsonl"
-        with _simulator(Path(name), _spec(lines, servers, log, kinds)) as buses:
+        with _simulator(Path(name), _spec(mode, count, log, kinds)) as buses:
             taken = asyncio.run(_run(poll, buses, log, seconds, most))
         serves = read_serves(log)
-    return judge(taken, serves), Counter(serve["fault"] for serve in serves if serve["fault"])
+    return Trial(judge(taken, serves), Counter(serve["fault"] for serve in serves if serve["fault"]))
 
 
 def run() -> list[Figure]:
-    """Serial lines until ten thousand replies were faulted, sockets for a while, then the control."""
+    """Serial lines until ten thousand replies were faulted, the others for a while, then the control."""
     for name in ("gateway.field", "pymodbus"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    serial, faults = _measure(_ours, 28, 0, LONGEST, FAULTED)
-    sockets, socket_faults = _measure(_ours, 0, 12, LONGEST / 3, SOCKETS)
-    doubled, doubles = _measure(_ours, 12, 0, LONGEST / 4, SOCKETS, kinds=DOUBLE)
-    control, control_faults = _measure(_plain, 12, 0, CONTROL, FAULTED)
-    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(faults.items()))
-    told = f"{_wrong(control)} of {control.total()} values wrong"
-    note("frames", part="serial", runs=faults.total(), taken=serial.total(), wrong=_wrong(serial), control=told)
-    note("frames", part="sockets", runs=socket_faults.total(), taken=sockets.total(), wrong=_wrong(sockets))
-    note("double", runs=doubles.total(), taken=doubled.total(), wrong=_wrong(doubled))
+    serial = _try(_ours, "serial", 28, LONGEST, SERIAL, FAULTED)
+    rtu = _try(_ours, "rtu", 12, LONGEST / 4, SERIAL)
+    tcp = _try(_ours, "tcp", 12, LONGEST / 4, TCP)
+    double = _try(_ours, "serial", 12, LONGEST / 4, DOUBLE)
+    control = _try(_plain, "serial", 12, CONTROL, SERIAL, FAULTED)
+    serial.noted("frames", "serial", f"{control.wrong} of {control.values} values wrong")
+    rtu.noted("frames", "rtu over tcp")
+    tcp.noted("frames", "tcp")
+    double.noted("double", "serial")
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(serial.faults.items()))
     return [
-        at_least("serial replies faulted on purpose, fixed seeds", faults.total(), "", FAULTED, kinds),
-        at_most("wrong values from them", _wrong(serial), f"of {serial.total()}", 0, _kinds(serial)),
-        at_most(
-            "wrong values, RTU over TCP and TCP",
-            _wrong(sockets),
-            f"of {sockets.total()}",
-            0,
-            f"{socket_faults.total()} faulted replies; {_kinds(sockets)}".rstrip("; "),
-        ),
-        at_most(
-            "wrong values when meters answer twice",
-            _wrong(doubled),
-            f"of {doubled.total()}",
-            0,
-            f"serial; {doubles.total()} second copies; {_kinds(doubled)}".rstrip("; "),
-        ),
-        at_least(
-            "the control, plain pymodbus on serial lines: wrong values",
-            _wrong(control),
-            f"of {control.total()}",
-            1,
-            f"{control_faults.total()} faulted replies; {_kinds(control)}",
-        ),
+        at_least("serial replies faulted on purpose, fixed seeds", serial.faults.total(), "", FAULTED, kinds),
+        at_most("wrong values from them", serial.wrong, f"of {serial.values}", 0, serial.told()),
+        at_most("wrong values, RTU over TCP", rtu.wrong, f"of {rtu.values}", 0, rtu.told()),
+        at_most("wrong values, TCP", tcp.wrong, f"of {tcp.values}", 0, tcp.told()),
+        at_most("wrong values when meters answer twice", double.wrong, f"of {double.values}", 0, double.told()),
+        at_least("the control, plain pymodbus: wrong values", control.wrong, f"of {control.values}", 1, control.told()),
     ]
-
-
-def _wrong(verdicts: Counter[str]) -> int:
-    return verdicts.total() - verdicts["right"]
-
-
-def _kinds(verdicts: Counter[str]) -> str:
-    return ", ".join(f"{kind} {count}" for kind, count in sorted(verdicts.items()) if kind != "right")

@@ -20,7 +20,7 @@ def run() -> list[Figure]:
     """Cut the run everywhere, then the control's."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        directory, ops = shipped.run(folder, count=330, meters=10, settle=30, budget=400_000)
+        directory, ops = shipped.run(folder, count=150, meters=10, settle=30, budget=150_000)
         # At every point what was not synced is lost, and at every other one it is kept or torn.
         points = [(point, how, point) for point in range(1, len(ops) + 1) for how in ("dropped", ("kept", "torn")[point % 2])]
         cuts, lost, damaged, foreign = shipped.judge(ops, directory, folder / "cut", points)
