@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import struct
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ class LeapClock:
     def __init__(self, path: Path) -> None:
         path.write_bytes(bytes(_SIZE))
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), _SIZE)
+            self._numbers = memoryview(mmap.mmap(file.fileno(), _SIZE)).cast("q")
         self.path = path
 
     def environment(self, *, coarse: float) -> dict[str, str]:
@@ -25,11 +24,10 @@ class LeapClock:
         return {"PYTHONPATH": str(HOOK), "LEAP_CLOCK": str(self.path), "LEAP_COARSE": str(coarse)}
 
     def _get(self, index: int) -> int:
-        value: int = struct.unpack_from("q", self._map, 8 * index)[0]
-        return value
+        return self._numbers[index]
 
     def _put(self, index: int, value: int) -> None:
-        struct.pack_into("q", self._map, 8 * index, value)
+        self._numbers[index] = value
 
     @property
     def uptime(self) -> float:

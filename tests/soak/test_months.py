@@ -49,7 +49,7 @@ def check(month: Month, days: float, seed: int = 1) -> None:
 
 @pytest.mark.timeout(900)
 def test_thirty_days_in_minutes(tmp_path: Path) -> None:
-    check(live(tmp_path, days=30, interval=900, deeds=14, coarse=300), 30)
+    check(live(tmp_path, days=30, interval=900, deeds=10, coarse=300), 30)
 
 
 @pytest.mark.slow
