@@ -5,8 +5,13 @@ import logging
 import time
 
 import pytest
+from hypothesis import settings
 
 from tests import virtual_time
+
+# How long one example takes says something of the machine, nothing of the code.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 def pytest_configure(config):

@@ -120,7 +120,7 @@ def test_loading_the_library_is_quick_and_needs_no_terminal() -> None:
         "assert not {'rich', 'pymodbus', 'starlette', 'paho'} & set(sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert float(out.stdout) < 1.0
+    assert float(out.stdout) < 3.0
 
 
 def test_the_tables_are_where_a_checkout_has_them() -> None:

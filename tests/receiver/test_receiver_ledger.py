@@ -145,7 +145,7 @@ def test_a_year_of_thinning_is_looked_through_quickly():
         one.hold(seq, seq)
         assert len(receipts(E1, one, {seq})[0].have) == 1
         assert not ledger.missing()
-    assert time.process_time() - began < 2.0
+    assert time.process_time() - began < 6.0
 
 
 def test_conflicts_in_numbers_are_told_in_parts():

@@ -168,7 +168,7 @@ def test_a_bomb_costs_no_more_than_a_message():
         tables=[{"meter": ["a"] * many, "dt": [0] * many, "values": {"x": [1] * many}}], suspect={"a": [f"n{i}" for i in range(many)]}
     )
     assert len(decode(json.dumps(body, separators=(",", ":")).encode()).readings) == many
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 15
 
 
 def test_unknown_fields_quantities_and_events_are_ignored_or_kept_as_they_are():
