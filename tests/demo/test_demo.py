@@ -13,7 +13,7 @@ import pytest
 
 from gateway.demo.worker import Worker, free_port
 
-PATIENCE = 60
+PATIENCE = 100
 
 
 def start(directory, *arguments):
@@ -38,7 +38,7 @@ def family(process):
 
 
 def wait_until_gone(processes):
-    gone, left = psutil.wait_procs(processes, timeout=20)
+    gone, left = psutil.wait_procs(processes, timeout=60)
     assert not left, left
     return gone
 

@@ -25,7 +25,7 @@ def test_the_seeds_do_no_harm(target: str) -> None:
 FINDINGS = [pytest.param(target, path, id=f"{target}/{path.name[:20]}") for target in TARGETS for path in known(target)]
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("target", "path"), FINDINGS)
 def test_what_once_broke_it_does_not_any_more(target: str, path: Path) -> None:
     TARGETS[target](path.read_bytes())

@@ -46,7 +46,7 @@ def arrival(b, received=T0 + 5_000):
     return Arrival(decode(plain), mark(plain), compress(plain), received)
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=60.0):
     """Wait for something that must happen; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -94,7 +94,7 @@ class Feeder:
         self.raw(self.topics.data, body if plain else compress(body))
 
     def raw(self, topic, payload, *, retain=False):
-        assert self.acks.acquire(timeout=10)
+        assert self.acks.acquire(timeout=60)
         self.client.publish(topic, payload, qos=1, retain=retain)
 
     def state(self, epoch, seq, backlog=0, *, online=True):
@@ -103,7 +103,7 @@ class Feeder:
     def missing(self, batches):
         return [b for b in batches if b.seq not in self.held.get(b.epoch, ())]
 
-    def deliver(self, batches, seconds=40.0, window=200):
+    def deliver(self, batches, seconds=80.0, window=200):
         """As a gateway does: a window without receipt, then again from what is not receipted."""
         end = time.monotonic() + seconds
         while left := self.missing(batches):

@@ -124,7 +124,7 @@ def text(driver, selector: str = "body") -> str:
     return driver.execute_script("return document.querySelector(arguments[0]).innerText", selector)
 
 
-def until(condition, what: str, limit: float = 30.0) -> None:
+def until(condition, what: str, limit: float = 60.0) -> None:
     end = time.monotonic() + limit
     while time.monotonic() < end:
         if condition():
