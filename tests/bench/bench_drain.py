@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import signal
 import socket
@@ -11,10 +12,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+
+import paho.mqtt.client as paho
 
 from gateway.config.schema import Uplink
 from gateway.host.clock import Clock
@@ -114,6 +118,25 @@ class _Bench:
                 await _until(lambda: forwarder.stats().delivered_batches >= BATCHES)
                 return BATCHES * METERS * VALUES / (time.monotonic() - begin)
 
+    def bare(self, bodies: list[bytes]) -> float:
+        """The control: values a second of plain paho with the same messages, out of memory."""
+        subscriber = (sys.executable, "-c", _SUBSCRIBER, str(self.port))
+        with _broker(self.folder, self.port), _process(*subscriber):
+            time.sleep(2.0)
+            client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+            came, done = itertools.count(1), threading.Event()
+            client.on_publish = lambda *_: done.set() if next(came) == len(bodies) else None
+            client.connect("127.0.0.1", self.port)
+            client.loop_start()
+            begin = time.monotonic()
+            for body in bodies:
+                client.publish("submeter/v1/bare/data", body, qos=1)
+            assert done.wait(120), "paho did not send everything"
+            took = time.monotonic() - begin
+            client.disconnect()
+            client.loop_stop()
+        return len(bodies) * METERS * VALUES / took
+
     async def with_receipts(self) -> float:
         """Values a second until the reference receiver has receipted every batch."""
         database = self.folder / "platform.db"
@@ -160,12 +183,15 @@ async def _measure() -> list[Figure]:
             begins = await bench.begins()
             broker = await bench.to_the_broker()
             receipts = await bench.with_receipts()
+            rows = [row for at in range(1, BATCHES, 200) for row in await journal.find(journal.newest[0], at, at + 199, 200)]
+            control = await asyncio.to_thread(bench.bare, [row.body for row in rows])
         finally:
             await journal.close()
     size = sum(len(row.body) for row in first) / sum(row.values for row in first)
     return [
         at_least("drain to the broker", broker, "values/s", 300_000, f"{BATCHES} batches of {METERS} × {VALUES}"),
         at_least("drain with receipts from the reference receiver", receipts, "values/s", 100_000),
+        plain("the control, plain paho with the same messages", control, "values/s", "out of memory, without journal"),
         at_most("drain begins after the broker is back", begins, "s", 5.0, f"away for {LONG_AWAY:g} s"),
         plain("bytes per value on the wire in this bench", size, "bytes", "a random walk with two decimals"),
     ]

@@ -32,18 +32,18 @@ class Figure:
 
 
 def number(figure: float) -> str:
-    """Four digits that mean something; thousands set apart."""
-    return f"{figure:,.0f}".replace(",", " ") if abs(figure) >= 1000 else f"{figure:.4g}"
+    """Five digits at the most; thousands set apart."""
+    return f"{figure:,.0f}".replace(",", " ") if abs(figure) >= 1000 else f"{figure:.5g}"
 
 
 def at_most(name: str, figure: float, unit: str, bar: float, note: str = "") -> Figure:
     """A figure that should be no more than its bar."""
-    return Figure(name, figure, unit, f"≤ {bar:,g}", figure <= bar, note)
+    return Figure(name, figure, unit, f"≤ {number(bar)}", figure <= bar, note)
 
 
 def at_least(name: str, figure: float, unit: str, bar: float, note: str = "") -> Figure:
     """A figure that should be no less than its bar."""
-    return Figure(name, figure, unit, f"≥ {bar:,g}", figure >= bar, note)
+    return Figure(name, figure, unit, f"≥ {number(bar)}", figure >= bar, note)
 
 
 def plain(name: str, figure: float, unit: str, note: str = "") -> Figure:
