@@ -120,6 +120,7 @@ class _Slave:
     def __init__(self, script: _Script, *, framed: bool) -> None:
         self.script, self.framed = script, framed
         self.requests = 0
+        self.number = self.unit = self.function = 0
         self.words: tuple[int, ...] = ()
         """The answer to the newest request."""
         self.said = b""
@@ -129,6 +130,7 @@ class _Slave:
         self.requests += 1
         number, unit, pdu = (frame[:2], frame[6], frame[7:]) if self.framed else (b"", frame[0], frame[1:-2])
         function, _, count = struct.unpack(">BHH", pdu)
+        self.number, self.unit, self.function = int.from_bytes(number, "big"), unit, function
         self.words = tuple((self.requests << 6) + at & 0xFFFF for at in range(count))
         self.said = b""
         right = struct.pack(f">BB{count}H", function, 2 * count, *self.words)
@@ -173,8 +175,11 @@ class _Slave:
         link.loop.call_later(delay, link.hang_up)
 
     def may_have_said(self, words: tuple[int, ...]) -> bool:
-        """Whether an answer with these words stands in what was said: bytes that look right in every way are right."""
-        return struct.pack(f">B{len(words)}H", 2 * len(words), *words) in self.said
+        """Whether a whole frame with these words stands in what was said: one that is right in every way may be believed."""
+        right = struct.pack(f">BB{len(words)}H", self.function, 2 * len(words), *words)
+        if not self.framed:
+            return rtu_frame(self.unit, right) in self.said
+        return any(tcp_frame(number, self.unit, right) in self.said for number in (self.number, 0))
 
 
 async def _read(bus: SerialBus | TcpBus, data: bytes) -> None:

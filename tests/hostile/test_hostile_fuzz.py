@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,34 @@ CI_SECONDS = 2
 def test_the_seeds_do_no_harm(target: str) -> None:
     for data in seeds()[target]:
         TARGETS[target](data)
+
+
+def scripts(count: int) -> Iterator[bytes]:
+    """What a slave may do, by chance; the same each time."""
+    chance = random.Random(1)
+    for _ in range(count):
+        yield chance.randbytes(chance.randrange(20, 90))
+
+
+def test_scripts_by_chance_do_no_harm() -> None:
+    for target, data in product(("rtu", "tcp", "rtu_over_tcp"), scripts(150)):
+        TARGETS[target](data)
+
+
+def finds(target: str) -> None:
+    with pytest.raises(AssertionError, match="is not what was said to this question"):
+        for data in scripts(3000):
+            TARGETS[target](data)
+
+
+def test_a_port_that_does_not_check_is_found_out(monkeypatch) -> None:
+    monkeypatch.setattr("gateway.field.modbus.FramerRTU.check_CRC", lambda *_: True)
+    finds("rtu")
+
+
+def test_a_line_that_forgets_its_open_questions_is_found_out(monkeypatch) -> None:
+    monkeypatch.setattr("gateway.field.line.Line._doubt", lambda *_: None)
+    finds("rtu")
 
 
 FINDINGS = [pytest.param(target, path, id=f"{target}/{path.name[:20]}") for target in TARGETS for path in known(target)]
