@@ -37,6 +37,9 @@ EXCEPTIONS = {
 
 Words = tuple[int, ...]
 
+HEADER = 8
+"""The header of Modbus TCP, and a function code."""
+
 
 class ModbusPort:
     """A serial port or a connection: one request in flight, no retry, no queue. Times are the loop's, in s."""
@@ -132,29 +135,42 @@ class ModbusPort:
         return self._take_tcp(data) if self._framed else self._take_rtu(data)
 
     def _take_tcp(self, data: bytes) -> int:
+        """Frames count only if what follows is a frame too: a reply that was cut short would be filled up with the bytes of the next."""
         done = 0
-        while len(data) - done >= 8:  # noqa: PLR2004 - the shortest frame with its header
+        frames: list[tuple[int, int, bytes]] = []
+        while len(data) - done >= HEADER:
             protocol, length = struct.unpack_from(">HH", data, done + 2)
             if protocol or not 3 <= length <= 254:  # noqa: PLR2004 - unit, function, one byte; or 253 bytes behind the unit
-                self._fail(BadFrame(f"{self.name} sent what is not Modbus TCP"))
-                if self._link is not None:
-                    self._link.close()
+                self._out_of_step()
                 return len(data)
             used, unit, number, pdu = self._framer.decode(data[done:])
             if not used:
                 break
             done += used
-            if self._answer is None or self._answer.done():
-                self.strays += used
-            elif number == self._number or (number == 0 and not self.numbered):
-                self._judge(unit, pdu)
-            elif number == 0:
-                log.info("%s answers without transaction numbers: the rules of a serial line hold", self.name)
-                self.numbered = False
-                self._fail(BadFrame(f"{self.name} answers without a transaction number"))
-            else:
-                self.strays += used
+            frames.append((number, unit, pdu))
+        if any(data[done + 2 : done + 4]):
+            self._out_of_step()
+            return len(data)
+        for number, unit, pdu in frames:
+            self._take_frame(number, unit, pdu)
         return done
+
+    def _out_of_step(self) -> None:
+        self._fail(BadFrame(f"{self.name} sent what is not Modbus TCP"))
+        if self._link is not None:
+            self._link.close()
+
+    def _take_frame(self, number: int, unit: int, pdu: bytes) -> None:
+        if self._answer is None or self._answer.done():
+            self.strays += HEADER - 1 + len(pdu)
+        elif number == self._number or (number == 0 and not self.numbered):
+            self._judge(unit, pdu)
+        elif number == 0:
+            log.info("%s answers without transaction numbers: the rules of a serial line hold", self.name)
+            self.numbered = False
+            self._fail(BadFrame(f"{self.name} answers without a transaction number"))
+        else:
+            self.strays += HEADER - 1 + len(pdu)
 
     def _take_rtu(self, data: bytes) -> int:
         unit, function, count = self._request

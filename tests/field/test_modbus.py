@@ -276,3 +276,22 @@ async def test_one_reply_without_a_number_does_not_end_the_connection() -> None:
     assert await port.read(1, 3, 0, 4, 5.0) == (0, 0, 0, 0)
     port.close()
     server.close()
+
+
+async def test_a_reply_that_is_cut_short_is_not_filled_up_with_the_next_ones_bytes() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        header, body = await reader.readexactly(7), await reader.readexactly(5)
+        whole = header[:4] + b"\0\x07" + header[6:7] + bytes((body[0], 4)) + b"\x11\x22\x33\x44"
+        late = b"\0\x63" + whole[2:]
+        writer.write(whole[:-2] + late)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = ModbusPort(TcpBus(name="t", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1]))
+    await port.open()
+    with pytest.raises(BadFrame):
+        await port.read(1, 3, 0, 2, 5.0)
+    assert not port.connected
+    port.close()
+    server.close()
