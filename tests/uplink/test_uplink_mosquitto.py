@@ -173,7 +173,7 @@ async def test_two_gateways_with_one_id_are_detected_backed_off_and_said(mosquit
     broker = mosquitto()
     with platform(broker.port) as here:
         async with Running(config(url=url(broker.port), protocol=protocol), outbox(1)) as run:
-            await until(lambda: run.stats.connected)
+            await until(lambda: here.seqs == [1], 30)
             for _ in range(12):
                 twin = paho.Client(
                     paho.CallbackAPIVersion.VERSION2, client_id="gw1-city", protocol=paho.MQTTv5 if protocol == "5.0" else paho.MQTTv311
