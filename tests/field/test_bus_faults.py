@@ -40,7 +40,7 @@ async def running(bus, meters: Sequence[MeterTask]) -> AsyncIterator[tuple[BusWo
     assert all(right(reading) for reading in readings)
 
 
-async def until(condition, seconds: float = 15.0) -> None:
+async def until(condition, seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
