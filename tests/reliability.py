@@ -248,6 +248,9 @@ A control is the same mistreatment of a simpler design: where it loses nothing, 
   or silently dropped by the platform.
 - What a power cut or a kill costs by design: the polls of the slot that was open (10 seconds as installed). They were never taken.
 - A physically lost card loses what was not delivered.
+- In the thirty days, waiting is simulated: the gateway's clock leaps over the time in which nothing is under way, and its timers may be
+  late by up to five minutes (`make soak` runs them on time, in slots of ten seconds). Polls, commits, deliveries, kills and outages are
+  real; MQTT keep-alives, the ageing of a card and the weather are not in it.
 """
 
 
