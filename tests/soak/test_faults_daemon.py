@@ -155,11 +155,13 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         # One of five is dead: the others hardly notice.
         site.simulator.fault("line", 5, "dead", times=None)
         until(lambda: site.states()["s5"] == "lost", PATIENCE, "the dead meter is lost")
-        before, began = site.good(), time.monotonic()
+        before = site.good()
         time.sleep(8)
-        took = time.monotonic() - began
+        gained = site.good() - before
+        pace = min(gained[name] for name in TCP)  # of the same seconds on a bus where nobody is dead: what this machine can do
+        assert pace >= 4
         for name in list(SERIAL)[:4]:
-            assert (site.good()[name] - before[name]) / took > 2 * 0.8, "its neighbours keep their rate"
+            assert gained[name] >= 0.8 * pace - 2, "its neighbours keep their rate"
         site.simulator.order("clear", bus="line")
         site.more({"s5": 5})
         stopped = site.drain()
