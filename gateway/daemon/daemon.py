@@ -20,7 +20,7 @@ from gateway.daemon import views
 from gateway.daemon.assembly import Assembly, keep_running, load_drivers
 from gateway.daemon.changes import Change, differences
 from gateway.daemon.heart import Heart
-from gateway.errors import ConfigError, ControlError, GatewayError
+from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.host.clock import Clock
 from gateway.host.notify import notify
 from gateway.host.pins import Pins
@@ -117,7 +117,10 @@ class Daemon:
     async def _remember_time(self) -> None:
         """Give the clock what the journal knows: the newest right time, and an anchor if that was in this boot."""
         epoch, seq = self.journal.newest
-        newest = await self.journal.find(epoch, seq, seq) if seq else []
+        try:
+            newest = await self.journal.find(epoch, seq, seq) if seq else []
+        except JournalError:  # it says itself what is wrong; meters are polled all the same
+            newest = []
         self._newest_wall = newest[0].t0 if newest else None
         if self.journal.synced is not None:
             t0, uptime, boot = self.journal.synced

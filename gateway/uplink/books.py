@@ -32,6 +32,10 @@ class Books:
         else:
             self._complaints.raised("the journal", f"an unforeseen error: {type(error).__name__}: {error}", cause=error)
 
+    def answered(self) -> None:
+        """Everything that had to be asked was answered. The figures alone prove nothing: they come from memory."""
+        self._complaints.ended("the journal")
+
     def look(self) -> None:
         """Renew the figures of the backlog."""
         try:
@@ -40,7 +44,6 @@ class Books:
             self.trouble(error)
         else:
             self.batches, self.readings, self.oldest_t0 = backlog.batches, backlog.readings, backlog.oldest_t0
-            self._complaints.ended("the journal")
 
     async def learn(self, hold: Hold) -> None:
         """When this boot began to take readings: its hold runs from there."""
@@ -70,7 +73,11 @@ class Books:
             epoch, seq = conflicts.reported[0]
             found = await self._outbox.find(epoch, seq, seq, 1)
             if self._outbox.newest[0] == epoch and conflicts.leaves(epoch):
-                await self._outbox.new_epoch("conflict")
+                try:
+                    await self._outbox.new_epoch("conflict")
+                except BaseException:
+                    conflicts.stays(epoch)
+                    raise
             conflicts.reported.pop(0)
             fate = "it is sent again under a new epoch" if found else "the batch is not in the journal any more"
             cause = "was this card, or the platform, copied or restored?"

@@ -51,6 +51,10 @@ class Conflicts:
         self._left.add(epoch)
         return first
 
+    def stays(self, epoch: str) -> None:
+        """The journal could not leave it: the next conflict is the first one again."""
+        self._left.discard(epoch)
+
     def report(self, epoch: str, seqs: Iterable[int]) -> list[Key]:
         """Remember what is new of a receipt's conflicts, at most MAX_PENDING at a time."""
         new = [(epoch, seq) for seq in seqs if (epoch, seq) not in self._seen][

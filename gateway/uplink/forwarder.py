@@ -297,6 +297,7 @@ class Forwarder:
             reply = await self._sender.replays.work()
             if reply is not None:
                 self._say(self._topics.reply, reply.to_bytes())
+            self._books.answered()
         except Exception as error:  # noqa: BLE001 - said once; the journal heals itself
             self._books.trouble(error)
             await self._until(self._stopping, self._timing.tick)
@@ -310,6 +311,7 @@ class Forwarder:
             self.lost(LinkDown(f"the broker has acknowledged nothing for {self._timing.patience:g} s"))
             return
         self._sender.release()
+        self._sender.sources.look_again(0 if self._sender.held else self._waiting, now)
         self._sender.probe(now)
         if now >= self._meters_at:
             self._meters_at = now + EVERY
@@ -323,11 +325,6 @@ class Forwarder:
             state = State(online=True, epoch=epoch or None, seq=seq, backlog=waiting, version=__version__)
             self._say(self._topics.state, state.to_bytes(), retain=True)
             self._report.said(epoch, seq, waiting, now)
-
-    def _state(self, *, online: bool) -> bytes:
-        epoch, seq = self._outbox.newest
-        newest = {"epoch": epoch, "seq": seq} if epoch else {}
-        return State.model_validate({"online": online, **newest, "backlog": self._waiting, "version": __version__}).to_bytes()
 
     @property
     def _waiting(self) -> int:

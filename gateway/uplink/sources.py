@@ -15,6 +15,10 @@ MAX_LIVE = 100
 SALVAGE_EVERY = 2.0
 """Seconds between looks for rows of damaged files when there was nothing new."""
 
+STALLED = 30.0
+"""Seconds with nothing in hand while the journal counts a backlog: then it is read anew, each time after twice as long."""
+LONGEST = 3600.0
+
 
 class Sources:
     """Queues of one connection; everything in them is in the journal too and may be forgotten at any time."""
@@ -30,6 +34,8 @@ class Sources:
         self._cursor = 0
         self._until = 0
         self._salvage_at = 0.0
+        self._patience = STALLED
+        self._idle_since: float | None = None
 
     def begin(self) -> None:
         """A new connection: the backlog is everything up to now, what is committed from here on is live."""
@@ -43,6 +49,17 @@ class Sources:
         self._cursor = 0
         self._salvage_at = 0.0
         self._epoch, self._until = self._outbox.newest
+
+    def look_again(self, backlog: int, now: float) -> None:
+        """Nothing is in hand and `backlog` batches were never sent: something was left out, so it is read from the beginning."""
+        if backlog <= 0 or self.waiting or self._live or self.low:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        elif now - self._idle_since >= self._patience:
+            self._idle_since = None
+            self._patience = min(2 * self._patience, LONGEST)
+            self.rewind()
 
     def committed(self, sealed: Sealed, at: float) -> None:
         """A live batch, to be sent at monotonic time `at`."""
@@ -88,6 +105,7 @@ class Sources:
             while queue:
                 sealed = queue.popleft()
                 if queue is self.again or not self._skip(sealed):
+                    self._patience = STALLED
                     return sealed
         return None
 
