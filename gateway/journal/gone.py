@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from gateway.errors import JournalDamaged
 from gateway.journal.store import Store
 from gateway.model import Event, Ranges
 
@@ -11,6 +12,9 @@ DELIVERED, THINNED, DAMAGED, UNKNOWN = "delivered", "thinned", "damaged", "unkno
 
 Gone = tuple[str, int, int, str]
 """(epoch, first, last, reason)."""
+
+REASONS = (DELIVERED, THINNED, DAMAGED)
+"""What the table may say."""
 
 TELL = 200
 """Ranges told with one commit: the rest waits for the next."""
@@ -34,9 +38,24 @@ def note(store: Store, what: Gone, readings: int, *, told: bool) -> None:
     store.execute("INSERT OR REPLACE INTO gone VALUES (?,?,?,?,?,?)", (name, first, last, readings, reason, told))
 
 
+def check(store: Store) -> None:
+    """The whole table: small, and without checksums. Raises JournalDamaged for an entry that cannot have been written."""
+    sql = """SELECT 1 FROM gone WHERE reason NOT IN (?,?,?) OR typeof(epoch) != 'blob' OR length(epoch) != 8
+             OR typeof(first) != 'integer' OR typeof(last) != 'integer' OR typeof(readings) != 'integer'
+             OR first < 1 OR last < first OR readings < 0 OR told NOT IN (0, 1) LIMIT 1"""
+    if store.query(sql, REASONS):
+        raise _damaged(store)
+
+
+def _damaged(store: Store) -> JournalDamaged:
+    return JournalDamaged(f"{store.path}: the table of what is gone holds nonsense", hint="the file is moved aside and salvaged")
+
+
 def untold(store: Store) -> list[Gone]:
-    """Ranges that no event has named yet."""
+    """Ranges that no event has named yet. Raises JournalDamaged for a reason that does not exist."""
     rows = store.query("SELECT epoch, first, last, reason FROM gone WHERE told = 0 ORDER BY epoch, first LIMIT ?", (TELL,))
+    if any(row[3] not in REASONS for row in rows):
+        raise _damaged(store)
     return [(epoch.hex(), first, last, reason) for epoch, first, last, reason in rows]
 
 
@@ -79,12 +98,14 @@ def explained(store: Store, epoch: str, first: int, last: int) -> bool:
 
 
 def explain(store: Store, epoch: str, asked: Ranges) -> list[tuple[int, int, str]]:
-    """(first, last, reason) for everything of `asked`, oldest first; what nobody knows is `unknown`."""
+    """(first, last, reason) for everything of `asked`, oldest first; what nobody knows is `unknown`. Raises as `untold`."""
     answer: list[tuple[int, int, str]] = []
     for first, last in asked:
         unknown = Ranges([(first, last)])
         sql = "SELECT first, last, reason FROM gone WHERE epoch = ? AND last >= ? AND first <= ? ORDER BY first"
         for start, end, reason in store.query(sql, (bytes.fromhex(epoch), first, last)):
+            if reason not in REASONS:
+                raise _damaged(store)
             answer.append((max(first, start), min(last, end), reason))
             unknown.discard(start, end)
         answer += [(start, end, UNKNOWN) for start, end in unknown]

@@ -78,10 +78,10 @@ class Journal:
         assert self._keeper is not None
         return self._keeper
 
-    async def _ask(self, question: Callable[[Shelf], T], otherwise: T) -> T:
-        return await _outcome(self._thread.call(self._mind.ask, question, otherwise))
+    async def _ask(self, question: Callable[[Shelf], T]) -> T:
+        return await _outcome(self._thread.call(self._mind.ask, question))
 
-    # ── taking and giving ──
+    # ── taking and giving: JournalError, too, when the file cannot be asked at the moment ──
 
     async def commit(self, draft: Draft, carry: dict[str, Any] | None = None) -> list[Sealed]:
         """Take a draft; its batches, after the COMMIT. `carry` rides along and is repeated until the next.
@@ -97,28 +97,28 @@ class Journal:
 
     async def unsettled(self, uplink: str, after: int = 0, limit: int = 50, max_bytes: int = 2_000_000) -> list[Sealed]:
         """The oldest batches with seq > `after` that this uplink has not settled; at least one if there is any."""
-        return await self._ask(lambda shelf: shelf.unsettled(uplink, after, limit, max_bytes), [])
+        return await self._ask(lambda shelf: shelf.unsettled(uplink, after, limit, max_bytes))
 
     async def salvaged(self, uplink: str, limit: int = 50) -> list[Sealed]:
         """Rows of damaged files under their old identity that this uplink has not settled."""
-        return await self._ask(lambda shelf: shelf.saved.unsettled(uplink, limit), [])
+        return await self._ask(lambda shelf: shelf.saved.unsettled(uplink, limit))
 
     async def settle(self, uplink: str, epoch: str, ranges: Ranges) -> None:
         """Delivered ∪ declared gone; written with the next batch. Numbers that were never given out settle nothing."""
         pairs = list(ranges)
-        await self._ask(lambda shelf: shelf.settle(uplink, epoch, pairs), None)
+        await self._ask(lambda shelf: shelf.settle(uplink, epoch, pairs))
 
     async def find(self, epoch: str, first: int, last: int, limit: int = 50) -> list[Sealed]:
         """What is still held of an epoch between two numbers, oldest first; also from damaged files."""
-        return await self._ask(lambda shelf: shelf.find(epoch, first, last, limit), [])
+        return await self._ask(lambda shelf: shelf.find(epoch, first, last, limit))
 
     async def explain(self, epoch: str, first: int, last: int) -> list[tuple[int, int, str]]:
         """(first, last, reason) of what is not held between two numbers: thinned, damaged, delivered, unknown."""
-        return await self._ask(lambda shelf: shelf.explain(epoch, first, last), [])
+        return await self._ask(lambda shelf: shelf.explain(epoch, first, last))
 
-    async def new_epoch(self, reason: str, uplink: str = "", again: Ranges | None = None) -> list[Sealed]:
-        """Draw a new epoch. After a conflict, `again` of the newest epoch is journalled anew for `uplink`: the new batches."""
-        return await _outcome(self._thread.call(self._mind.new_epoch, reason, uplink, again or Ranges()))
+    async def new_epoch(self, reason: str) -> None:
+        """Draw a new epoch: the batches from here on cannot be mistaken for others."""
+        await _outcome(self._thread.call(self._mind.new_epoch, reason))
 
     async def configure(
         self, *, gateway: str | None = None, budget: int | None = None, uplinks: Sequence[str] | None = None, clock: ClockLike | None = None

@@ -21,14 +21,14 @@ from gateway.journal.lock import Lock
 from gateway.journal.memory import Memory
 from gateway.journal.pace import Pace
 from gateway.journal.salvage import glance, wal_is_damaged
-from gateway.journal.schema import PAGE, Synchronous, full, primary
+from gateway.journal.schema import Synchronous, full, primary
 from gateway.journal.shelf import Groups, Shelf
 from gateway.journal.space import Space
 from gateway.journal.stats import Backlog, State
 from gateway.journal.thinning import Room
 from gateway.journal.upkeep import Upkeep
 from gateway.journal.waiting import Entry, Waiting, settle
-from gateway.model import Event, Ranges, Sealed
+from gateway.model import Event, Sealed
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -36,8 +36,8 @@ T = TypeVar("T")
 TRIES = 6
 """Attempts to commit the same drafts before they have to wait."""
 
-SPARE = 64 * PAGE
-"""Free bytes within the file that are kept while the disk is full."""
+SPARE = 64
+"""Free pages within the file that are kept while the disk is full."""
 
 TOGETHER = 32
 """Drafts that one transaction commits at most."""
@@ -79,6 +79,8 @@ class Keeper:
         self.notices: list[Event] = []
         """Events of the journal's own that go with the next batch."""
         self._memory: Memory | None = None
+        self._backlogs: dict[str, Backlog] = {}
+        """As they were when the file was let go: a file that is closed for a moment is not an empty one."""
         self._doubt: tuple[list[Entry], Groups, str | None] | None = None
         self._retry_at = 0.0
         self._closed = False
@@ -89,7 +91,7 @@ class Keeper:
         except (JournalBusy, JournalTooNew):
             self._lock.release()
             raise
-        except (JournalError, sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - said there; meters are polled whatever the data look like
             self._refuse(error)
 
     @property
@@ -148,7 +150,7 @@ class Keeper:
         try:
             self._move_aside(error.message)
             self._open()
-        except (JournalError, sqlite3.Error, OSError) as refused:
+        except Exception as refused:  # noqa: BLE001 - said there; whoever waits must be told
             self._refuse(refused)
             return False
         return True
@@ -169,6 +171,12 @@ class Keeper:
 
     def flush(self) -> None:
         """Commit everything that waits, oldest first. Never raises: whoever waits is told."""
+        try:
+            self._flush()
+        except Exception as error:  # noqa: BLE001 - said there
+            self._refuse(error)
+
+    def _flush(self) -> None:
         together, tries = TOGETHER, 0
         while len(self.waiting):
             chunk: list[Entry] = []
@@ -188,6 +196,8 @@ class Keeper:
                     self._refuse(error)
                     return
             except Exception as error:
+                if not chunk:  # it was not about a draft
+                    raise
                 if len(chunk) > 1:
                     together = 1  # alone, each shows whether it is the one
                     continue
@@ -212,7 +222,7 @@ class Keeper:
         notices = [*self.notices, *([Event("not_taken", now, {"readings": untold})] if untold else [])]
         if notices:
             drafts[0] = replace(drafts[0], events=[*drafts[0].events, *notices])
-        self.used, spare = shelf.store.used, shelf.store.free
+        self.used, spare = shelf.store.used, shelf.store.free // shelf.store.page
         # On a full disk the file must not grow: delivered rows make way before it has to.
         room = Room.THIN if self.used > self.space.budget else Room.DELIVERED if self.space.tight and spare < SPARE else Room.ENOUGH
         groups = shelf.write(drafts, self.gateway, self.clock.wall() - now, synced=self.clock.synced, carry=carry, now=now, room=room)
@@ -250,6 +260,7 @@ class Keeper:
         # After a failed write or sync nothing that is in memory can be trusted: the file is opened anew.
         self._memory = shelf.memory
         self._memory.settled = shelf.settled.to_json()
+        self._backlogs = dict(shelf.tally.backlogs)
         self.shelf = None
         with suppress(sqlite3.Error):
             shelf.store.close()
@@ -261,15 +272,19 @@ class Keeper:
         state: State = "full" if primary(error) == sqlite3.SQLITE_FULL else "failing"
         told = full(error, self.path)
         if state != self.state:
-            logger.error("the journal takes no readings: %s", told)
+            unforeseen = None if isinstance(error, (JournalError, sqlite3.Error, OSError)) else error
+            logger.error("the journal takes no readings: %s", told, exc_info=unforeseen)
         self.state, self.error = state, str(told)
         self.waiting.refuse(told)
         self._retry_at = time.monotonic() + RETRY
 
     # ── asking ──
 
-    def ask(self, question: Callable[[Shelf], T], otherwise: T) -> T:
-        """An answer from the open file; damage that shows is dealt with, and the question asked again."""
+    def ask(self, question: Callable[[Shelf], T]) -> T:
+        """An answer from the open file; damage that shows is dealt with, and the question asked again.
+
+        Raises JournalError when there is no answer: nothing found and nothing known are not the same.
+        """
         for _ in range(2):
             if self.shelf is None:
                 break
@@ -277,18 +292,13 @@ class Keeper:
                 return question(self.shelf)
             except JournalDamaged as error:
                 self.replace(error)
-            except sqlite3.OperationalError as error:
-                logger.warning("%s cannot be read: %s", self.path, error)
-                break
-        return otherwise
+            except sqlite3.Error as error:
+                raise JournalError(f"{self.path} cannot be read: {error}", hint="check the card or disk; it is asked again soon") from error
+        raise JournalError(f"{self.path} is not open: {self.error or 'it is being opened anew'}", hint="it is asked again soon")
 
-    def new_epoch(self, reason: str, uplink: str, again: Ranges) -> list[Sealed]:
-        """Draw a new epoch; batches of the newest one that must be journalled anew for an uplink get their new identity."""
-        if self.shelf is None:
-            return []
-        mine = Ranges(pair for first, last in self.shelf.span(self.shelf.epoch) for pair in again.within(first, last))
-        self.shelf.begin_epoch(reason)
-        return self.ask(lambda shelf: shelf.journal_again(uplink, mine), []) if mine else []
+    def new_epoch(self, reason: str) -> None:
+        """Draw a new epoch for the batches from here on. Raises JournalError when no file is open."""
+        self.ask(lambda shelf: shelf.begin_epoch(reason))
 
     def configure(self, gateway: str | None, budget: int | None, uplinks: tuple[str, ...] | None, clock: ClockLike | None) -> None:
         """Take over what a reload changed."""
@@ -300,8 +310,9 @@ class Keeper:
             self.uplinks = uplinks
         if self.shelf:
             self.shelf.settled.activate(self.uplinks)
-            self.space.look(self.shelf.store.size)
-            self.ask(lambda shelf: shelf.count(), None)
+            with suppress(JournalError):  # a file that is opened later is counted then
+                self.ask(lambda shelf: self.space.look(shelf.store.size))
+                self.ask(Shelf.count)
 
     # ── between commits ──
 
@@ -325,7 +336,7 @@ class Keeper:
     def _try_again(self) -> None:
         try:
             self._attach()
-        except (JournalError, sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - said there, and tried again
             self._refuse(error)
             return
         self.flush()
@@ -365,6 +376,6 @@ class Keeper:
         return shelf.epochs() if shelf else []
 
     def backlog(self, uplink: str) -> Backlog:
-        """What an uplink has not settled."""
+        """What an uplink has not settled; while no file is open, what it was."""
         shelf = self.shelf
-        return shelf.tally.backlogs.get(uplink, Backlog()) if shelf else Backlog()
+        return (shelf.tally.backlogs if shelf else self._backlogs).get(uplink, Backlog())

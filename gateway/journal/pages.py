@@ -20,12 +20,39 @@ MAX_ROW = 256 << 10
 MAX_HEADER = 40
 """Bytes of a record's header, at most, in any table of ours."""
 
+SIZES = (PAGE, 4096)
+"""Bytes of a page in the files that were ever written: guessed among when the header does not say."""
+
 ReadPage = Callable[[int], bytes]
 """Page number (from 1) to its bytes; empty when there is no such page."""
 
 _INT_SIZES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _COLUMNS = 13
 """Of the table `batch`. A row of `salvage` has one more in front."""
+
+
+def page_size(header: bytes) -> int:
+    """Bytes of a page, by a file's first 100 bytes; 0 when they are no header."""
+    if header[:16] != b"SQLite format 3\0" or len(header) < 100:  # noqa: PLR2004 - the header's size
+        return 0
+    said = int.from_bytes(header[16:18], "big")
+    return _power(1 << 16 if said == 1 else said)
+
+
+def _power(size: int) -> int:
+    return size if 512 <= size <= 1 << 16 and size & (size - 1) == 0 else 0  # noqa: PLR2004 - the smallest page there is
+
+
+def leaves(data: bytes, size: int) -> int:
+    """At how many multiples of `size` a page of a table begins whose cells all lie within so many bytes."""
+    found = 0
+    for at in range(0, len(data) - size + 1, size):
+        count = int.from_bytes(data[at + 3 : at + 5], "big")
+        start = 8 + 2 * count
+        if data[at] == LEAF and count > 0 and start < size:
+            places = struct.unpack_from(f">{count}H", data, at + 8)
+            found += start <= min(places) and max(places) < size
+    return found
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -61,17 +88,18 @@ def record(payload: bytes) -> list[Any]:
         elif kind < 12:  # noqa: PLR2004 - NULL, 0, 1
             values.append({8: 0, 9: 1}.get(kind))
         else:
-            values.append(chunk.decode() if kind % 2 else chunk)
+            values.append(chunk.decode(errors="replace") if kind % 2 else chunk)
     return values
 
 
 def payload(page: bytes, at: int, size: int, read: ReadPage) -> bytes:
     """A cell's payload of `size` bytes that begins at `at`, overflow pages included. Raises ValueError, IndexError, struct.error."""
-    largest = PAGE - 35
+    whole = len(page)
+    largest = whole - 35
     local = size
     if size > largest:
-        smallest = (PAGE - 12) * 32 // 255 - 23
-        local = smallest + (size - smallest) % (PAGE - 4)
+        smallest = (whole - 12) * 32 // 255 - 23
+        local = smallest + (size - smallest) % (whole - 4)
         local = local if local <= largest else smallest
     parts = [page[at : at + local]]
     missing = size - local
@@ -79,11 +107,11 @@ def payload(page: bytes, at: int, size: int, read: ReadPage) -> bytes:
         follow = struct.unpack_from(">I", page, at + local)[0]
         while missing > 0:
             extra = read(follow)
-            if len(extra) != PAGE:
+            if len(extra) != whole:
                 msg = "an overflow page is missing"
                 raise ValueError(msg)
-            parts.append(extra[4 : 4 + min(missing, PAGE - 4)])
-            missing -= PAGE - 4
+            parts.append(extra[4 : 4 + min(missing, whole - 4)])
+            missing -= whole - 4
             follow = struct.unpack_from(">I", extra)[0]
     return b"".join(parts)
 
@@ -121,10 +149,10 @@ def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found | None]:
     That takes a while: a None now and then lets the caller look at the clock.
     """
     head = 100 if number == 1 else 0
-    if len(page) != PAGE or page[head] != LEAF:
+    if not page or page[head] != LEAF:
         return
     count = struct.unpack_from(">H", page, head + 3)[0]
-    whole = head + 8 + 2 * count <= PAGE
+    whole = head + 8 + 2 * count <= len(page)
     seen = set()
     for place in struct.unpack_from(f">{count}H", page, head + 8) if whole else ():
         try:
@@ -135,7 +163,7 @@ def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found | None]:
         if one:
             seen.add(one.row.seq)
             yield one
-    for place in () if whole else range(head + 8, PAGE - _COLUMNS):
+    for place in () if whole else range(head + 8, len(page) - _COLUMNS):
         if place % 256 == 0:
             yield None
         try:
@@ -149,10 +177,10 @@ def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found | None]:
 
 def gone(page: bytes) -> Iterator[tuple[str, int, int, int, str]]:
     """(epoch, first, last, readings, reason) of every plausible entry of the table `gone` in a page."""
-    if len(page) != PAGE or page[0] != INDEX_LEAF:
+    if not page or page[0] != INDEX_LEAF:
         return
     count = struct.unpack_from(">H", page, 3)[0]
-    if 8 + 2 * count > PAGE:
+    if 8 + 2 * count > len(page):
         return
     for place in struct.unpack_from(f">{count}H", page, 8):
         try:
@@ -165,20 +193,22 @@ def gone(page: bytes) -> Iterator[tuple[str, int, int, int, str]]:
 
 
 class Wal:
-    """The pages of a write-ahead log: `sound` by number (the newest of each that is checksummed and committed), `loose` the others."""
+    """The pages of a write-ahead log: `sound` by number (the newest of each that is checksummed and committed), `loose` the others.
 
-    def __init__(self, data: bytes) -> None:
+    `size` of a page is believed when the log's own header is not sound.
+    """
+
+    def __init__(self, data: bytes, size: int = PAGE) -> None:
         self.sound: dict[int, bytes] = {}
         self.loose: list[tuple[int, bytes]] = []
         self.loose_commits = 0
-        order = "<" if data[:4] == b"\x37\x7f\x06\x82" else ">"
-        salt = data[16:24]
-        check = _checksum(data[:24], order, (0, 0))
-        good = len(data) >= 32 and check == struct.unpack_from(">2I", data, 24)  # noqa: PLR2004 - the header's size
+        order, check, said = _log_header(data)
+        salt, good = data[16:24], said > 0
+        size = said or size
         pending: list[tuple[int, bytes]] = []
-        for at in range(32, len(data) - PAGE - 23, PAGE + 24):
+        for at in range(32, len(data) - size - 23, size + 24):
             number, commit = struct.unpack_from(">2I", data, at)
-            page = data[at + 24 : at + 24 + PAGE]
+            page = data[at + 24 : at + 24 + size]
             if good:
                 check = _checksum(page, order, _checksum(data[at : at + 8], order, check))
                 good = data[at + 8 : at + 16] == salt and check == struct.unpack_from(">2I", data, at + 16)
@@ -191,6 +221,19 @@ class Wal:
             if commit:
                 self.sound.update(pending)
                 pending.clear()
+
+
+def _log_header(data: bytes) -> tuple[str, tuple[int, int], int]:
+    """(byte order of the checksums, the header's own, bytes of a page); 0 bytes when the header is not sound."""
+    order = "<" if data[:4] == b"\x37\x7f\x06\x82" else ">"
+    check = _checksum(data[:24], order, (0, 0))
+    good = len(data) >= 32 and check == struct.unpack_from(">2I", data, 24)  # noqa: PLR2004 - the header's size
+    return order, check, _power(struct.unpack_from(">I", data, 8)[0]) if good else 0
+
+
+def log_page_size(data: bytes) -> int:
+    """Bytes of a page, by a write-ahead log's header; 0 when it is not sound."""
+    return _log_header(data)[2]
 
 
 def _checksum(data: bytes, order: str, start: tuple[int, int]) -> tuple[int, int]:

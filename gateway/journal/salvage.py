@@ -17,8 +17,11 @@ from gateway.journal import pages
 from gateway.journal.memory import Memory
 from gateway.journal.pages import Found, Wal
 from gateway.journal.rows import COLUMNS, Row, from_record
-from gateway.journal.schema import PAGE
+from gateway.journal.schema import text
 from gateway.journal.seal import read_carry
+
+SAMPLES, SAMPLE = 64, 1 << 16
+"""How many pieces of how many bytes of a file without a header are looked at."""
 
 
 class Scan:
@@ -26,36 +29,48 @@ class Scan:
 
     def __init__(self, path: Path) -> None:
         self._handle: int | None = None
-        self.pages = self.page = 0
+        self.page = 0
         self.gone: set[tuple[str, int, int, int, str]] = set()
         with suppress(OSError):
             self._handle = os.open(path, os.O_RDONLY)
-            self.pages = -(-os.fstat(self._handle).st_size // PAGE)
-        try:
-            self._wal = Wal(path.with_name(path.name + "-wal").read_bytes())
-        except OSError:
-            self._wal = Wal(b"")
+        log = b""
+        with suppress(OSError):
+            log = path.with_name(path.name + "-wal").read_bytes()
+        length = os.fstat(self._handle).st_size if self._handle is not None else 0
+        self.size = pages.page_size(self._piece(0, 100)) or pages.log_page_size(log) or self._guess(length)
+        self.pages = -(-length // self.size)
+        self.wal = Wal(log, self.size)
 
-    def read(self, number: int) -> bytes:
-        """A page as the file alone has it; empty when it is not there or cannot be read."""
+    def _guess(self, length: int) -> int:
+        """Without a sound header: the size at whose multiples the most pages of rows begin."""
+        step = max(SAMPLE, length // SAMPLES // SAMPLE * SAMPLE)
+        seen = [self._piece(at, SAMPLE) for at in range(0, length, step)]
+        return max(pages.SIZES, key=lambda size: sum(pages.leaves(piece, size) for piece in seen))
+
+    def _piece(self, at: int, length: int) -> bytes:
         try:
-            return os.pread(self._handle, PAGE, (number - 1) * PAGE) if self._handle is not None and number > 0 else b""
+            return os.pread(self._handle, length, at) if self._handle is not None else b""
         except OSError:
             return b""
 
+    def read(self, number: int) -> bytes:
+        """A page as the file alone has it; empty when it is not there in full or cannot be read."""
+        page = self._piece((number - 1) * self.size, self.size) if number > 0 else b""
+        return page if len(page) == self.size else b""
+
     def _newest(self, number: int) -> bytes:
-        return self._wal.sound.get(number) or self.read(number)
+        return self.wal.sound.get(number) or self.read(number)
 
     def found(self) -> Iterator[list[Found]]:
         """The rows, a few at a time: the WAL's committed pages first, then the file, then pages of the WAL that nothing vouches for."""
-        for number, page in self._wal.sound.items():
+        for number, page in self.wal.sound.items():
             yield from self._rows(page, number, self._newest)
         # The newest page is at the end of a file that grows.
         for number in range(self.pages, 0, -1):
             yield from self._rows(self.read(number), number, self._newest)
             self.page += 1
-        loose = dict(self._wal.loose)
-        for number, page in self._wal.loose:
+        loose = dict(self.wal.loose)
+        for number, page in self.wal.loose:
             yield from self._rows(page, number, lambda follow: loose.get(follow) or self._newest(follow))
 
     def _rows(self, page: bytes, number: int, read: pages.ReadPage) -> Iterator[list[Found]]:
@@ -101,8 +116,9 @@ def _asked(path: Path) -> list[Row]:
     # Immutable: SQLite looks at the file alone, without its WAL, and changes nothing.
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True)) as conn:
+            conn.text_factory = text
             records = conn.execute(f"SELECT {COLUMNS} FROM batch ORDER BY seq DESC LIMIT 40").fetchall()  # noqa: S608 - names of our own
-    except sqlite3.Error:
+    except (sqlite3.Error, ValueError):  # ValueError: SQLite complains of a name that is no UTF-8
         return []
     return [row for row in map(from_record, records) if row]
 
@@ -112,10 +128,8 @@ def wal_is_damaged(path: Path) -> bool:
 
     A power cut leaves at most one transaction half-written, the last. More commits behind a wrong checksum are rot.
     """
-    try:
-        wal = Wal(path.with_name(path.name + "-wal").read_bytes())
-    except OSError:
-        return False
+    with Scan(path) as scan:
+        wal = scan.wal
     if not wal.loose_commits:
         return False
     loose = dict(wal.loose)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 
 from gateway.journal import gone
@@ -25,7 +26,7 @@ class Saved:
         """(epoch, first, last) of what is held; replaced as a whole."""
         self.reload()
         for uplink, epoch, text in store.query("SELECT uplink, epoch, ranges FROM salvage_settled"):
-            self._marks[uplink, epoch.hex()] = Ranges(json.loads(text))
+            self._marks[uplink, epoch.hex()] = read_marks(uplink, epoch, text)
 
     def recount(self, uplinks: Iterable[str]) -> None:
         """Bring `counts` and `spans` up to date after a change."""
@@ -61,8 +62,9 @@ class Saved:
     def write_marks(self) -> None:
         """Write the marks that changed, within a transaction. Losing them costs a resend."""
         for uplink, epoch in self._changed:
-            text = json.dumps(list(self.marks(uplink, epoch)), separators=(",", ":"))
-            self._store.execute("INSERT OR REPLACE INTO salvage_settled VALUES (?,?,?)", (uplink, bytes.fromhex(epoch), text))
+            name = bytes.fromhex(epoch)
+            text = write_marks(uplink, name, self.marks(uplink, epoch))
+            self._store.execute("INSERT OR REPLACE INTO salvage_settled VALUES (?,?,?)", (uplink, name, text))
 
     def marks_written(self) -> None:
         """The transaction of `write_marks` has committed."""
@@ -138,3 +140,24 @@ class Saved:
     def _delete(self, epoch: str, first: int, last: int) -> None:
         self._store.execute("DELETE FROM salvage WHERE epoch = ? AND seq BETWEEN ? AND ?", (bytes.fromhex(epoch), first, last))
         self._held[epoch].discard(first, last)
+
+
+def write_marks(uplink: str, epoch: bytes, ranges: Ranges) -> str:
+    """The column `ranges`: JSON, and behind a space its CRC-32, for a flipped digit would settle what was never delivered."""
+    text = json.dumps(list(ranges), separators=(",", ":"))
+    return f"{text} {_crc(uplink, epoch, text):08x}"
+
+
+def read_marks(uplink: str, epoch: bytes, text: str) -> Ranges:
+    """What a column `ranges` says; nothing for what is malformed or does not fit its checksum: that costs a resend."""
+    data, _, crc = text.partition(" ")
+    try:
+        if crc and int(crc, 16) != _crc(uplink, epoch, data):
+            return Ranges()
+        return Ranges((int(first), int(last)) for first, last in json.loads(data))
+    except (TypeError, ValueError, OverflowError):
+        return Ranges()
+
+
+def _crc(uplink: str, epoch: bytes, text: str) -> int:
+    return zlib.crc32(text.encode(), zlib.crc32(uplink.encode() + epoch))

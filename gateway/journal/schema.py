@@ -54,12 +54,14 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
 
     Raises JournalBusy, JournalTooNew, JournalDamaged, and sqlite3.OperationalError for what the file system refuses.
     """
+    _check_header(path)
     conn = sqlite3.connect(path, isolation_level=None, timeout=2, check_same_thread=False, cached_statements=64)
+    conn.text_factory = text
     try:
-        _prepare(conn, path, synchronous)
+        version = _prepare(conn, path, synchronous)
         db = Database(conn, execute_plugins=False)
         if migrations.pending(db):
-            _migrate(db, path)
+            _migrate(db, path, version)
     except sqlite3.DatabaseError as error:
         conn.close()
         raise translate(error, path) from error
@@ -69,12 +71,36 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
     return db
 
 
-def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> None:
+def _check_header(path: Path) -> None:
+    """SQLite takes a file whose format numbers are too high for one that it must not write: here that is a flipped bit.
+
+    Read before SQLite has it open: closing a second handle would let go of its locks.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError:
+        return  # SQLite will say the same, with its code
+    if len(header) == 20 and not set(header[18:20]) <= {1, 2}:  # noqa: PLR2004 - https://www.sqlite.org/fileformat2.html, 1.3.3
+        raise _unsound(path, f"its header asks for file format {max(header[18:20])}")
+
+
+def text(raw: bytes) -> str:
+    """A TEXT column. Bytes that are no UTF-8 are damage: they become marks that fit no checksum, instead of an error without a code."""
+    return raw.decode(errors="replace")
+
+
+def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> int:
+    """Set the connection up; the file's version. Raises JournalTooNew, JournalDamaged."""
     # The order matters: exclusive before the first access keeps SQLite from making a -shm file.
     for pragma in ("locking_mode = EXCLUSIVE", f"page_size = {PAGE}", "cell_size_check = ON", "secure_delete = OFF", "temp_store = MEMORY"):
         conn.execute(f"PRAGMA {pragma}")
     version: int = conn.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
+        # A newer program has left a step here that is unknown; a flipped bit in the number has not.
+        steps = {step.name for step in migrations.applied(Database(conn, execute_plugins=False))}
+        if steps <= {step.name for step in migrations._migrations}:  # noqa: SLF001 - they are listed nowhere else
+            raise _unsound(path, f"it claims file version {version}, and all its steps are those of version {VERSION}")
         raise JournalTooNew(
             f"{path} was written by a newer version of this program (file version {version}, known up to {VERSION})",
             hint="install that version again, or move the file away to start an empty journal; it was not touched",
@@ -83,10 +109,17 @@ def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> 
     conn.execute(f"PRAGMA synchronous = {synchronous}")
     conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
     conn.execute("PRAGMA cache_size = -2000")
+    return version
 
 
-def _migrate(db: Database, path: Path) -> None:
+def _unsound(path: Path, what: str) -> JournalDamaged:
+    return JournalDamaged(f"{path} is not a sound journal: {what}", hint="it is moved aside and salvaged; polling goes on in a new file")
+
+
+def _migrate(db: Database, path: Path, version: int) -> None:
     """All steps or none. Raises JournalError for a step that fails; what the disk refuses stays what it is."""
+    if version == VERSION:
+        raise _unsound(path, "its list of steps does not name those that made it")
     try:
         with db.atomic():
             migrations.apply(db)
@@ -131,10 +164,11 @@ def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return JournalBusy(f"{path} is held by another process", hint="stop the other gateway, or ask it through `submeter status`")
     unreadable = getattr(error, "sqlite_errorcode", 0) in _UNREADABLE
-    if code in _DAMAGE or unreadable or (code == sqlite3.SQLITE_ERROR and "no such" in str(error)):
-        return JournalDamaged(
-            f"{path} is not a sound journal: {error}", hint="it is moved aside and salvaged; polling goes on in a new file"
-        )
+    # Python's own verdict on what it read has no code; nor has a call on a closed file, but that says nothing of the file.
+    undecoded = not hasattr(error, "sqlite_errorcode") and not isinstance(error, sqlite3.ProgrammingError)
+    nonsense = code == sqlite3.SQLITE_ERROR and any(word in str(error) for word in ("no such", "unsupported file format", "malformed"))
+    if code in _DAMAGE or unreadable or undecoded or nonsense:
+        return _unsound(path, str(error))
     return error
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.journal.rows import Row
 from gateway.model import ClockState, Draft, Event, Sealed
-from gateway.wire import Batch, compress, decode, decompress, split
+from gateway.wire import Batch, compress, decode, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,6 @@ def seal(draft: Draft, stamp: Stamp, base: int, seq: int, total: int) -> list[Ro
         )  # fmt: skip
         rows.append(Row(sealed, total, ""))
     return rows
-
-
-def again(row: Row, epoch: str, seq: int, total: int, opening: Sequence[Event] = ()) -> Row:
-    """The same batch under a new identity; `opening` events go in front of its own."""
-    message = json.loads(decompress(row.sealed.body))
-    message |= {"epoch": epoch, "seq": seq}
-    if opening:
-        first = [{"dt": 0, "kind": event.kind, **event.fields} for event in opening]
-        message["events"] = first + message.get("events", [])
-    body = compress(json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
-    keep = row.sealed.keep or bool(opening)
-    return Row(replace(row.sealed, epoch=epoch, seq=seq, keep=keep, body=body), total + row.sealed.readings, "")
 
 
 def write_carry(settled: dict[str, list[list[int]]], carried: dict[str, Any], synced: Sequence[Any] | None) -> str:

@@ -60,6 +60,6 @@ class Settled:
         for name, pairs in data.items():
             try:
                 self._ranges[name] = Ranges((int(first), int(last)) for first, last in pairs)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 continue
         self.activate(self.active)

@@ -15,7 +15,7 @@ from gateway.journal.memory import Memory, Synced
 from gateway.journal.rows import Row
 from gateway.journal.saved import Saved
 from gateway.journal.schema import Synchronous
-from gateway.journal.seal import Stamp, again, earliest, new_epoch, read_carry, seal, started, write_carry
+from gateway.journal.seal import Stamp, earliest, new_epoch, read_carry, seal, started, write_carry
 from gateway.journal.settled import Settled
 from gateway.journal.store import Store
 from gateway.journal.tally import Tally
@@ -24,6 +24,9 @@ from gateway.model import Draft, Event, Ranges, Sealed
 
 Groups = list[list[Sealed]]
 
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What comes of values that SQLite reads without complaint and that nobody has written."""
+
 
 class Shelf:
     """Opens a file and picks the epoch. `before` is what was known of the journal when it had to be reopened or replaced."""
@@ -31,10 +34,17 @@ class Shelf:
     def __init__(
         self, path: Path, boot: str, uplinks: Sequence[str], *, before: Memory | None = None, synchronous: Synchronous = "FULL"
     ) -> None:
-        self.store = Store(path, synchronous)
+        try:
+            self.store = Store(path, synchronous)
+        except _NONSENSE as error:
+            raise _unreadable(path, error) from error
         try:
             self.store.check()
+            gone.check(self.store)
             self._open(boot, uplinks, before)
+        except _NONSENSE as error:
+            self.store.close()
+            raise _unreadable(path, error) from error
         except BaseException:
             self.store.close()
             raise
@@ -151,25 +161,6 @@ class Shelf:
         """Whether all these batches are in the file as they are."""
         return all([row] == [found.sealed for found in self.store.between(row.seq, row.seq, 1)] for row in rows)
 
-    def journal_again(self, uplink: str, wanted: Ranges) -> list[Sealed]:
-        """After a conflict: the same batches under the new epoch for one uplink; the others get them under the old one only."""
-        rows = [row for first, last in wanted for row in self.store.between(first, last, 200)][:200]
-        copies: list[Row] = []
-        total = self.memory.total
-        for index, row in enumerate(rows):
-            opening = self._opening_events(row.sealed.uptime) if index == 0 else []
-            copies.append(again(row, self.epoch, self.last + 1 + index, total, opening))
-            total = copies[-1].total
-        for row, copy in zip(rows, copies, strict=True):
-            self.settled.add(uplink, [(row.seq, row.seq)])
-            for other in self.settled.active:
-                if other != uplink:
-                    self.settled.add(other, [(copy.seq, copy.seq)])
-        if copies:
-            self._commit(copies, None)
-            self.tally.count(self.last)
-        return [copy.sealed for copy in copies]
-
     # ── making room ──
 
     def count(self) -> None:
@@ -259,6 +250,13 @@ class Shelf:
             ):
                 missing.add(max(low, row[0]), min(high, row[1]))
         return gone.explain(self.store, epoch, missing)
+
+
+def _unreadable(path: Path, error: Exception) -> JournalDamaged:
+    return JournalDamaged(
+        f"{path} holds what no journal holds: {type(error).__name__}: {error}",
+        hint="it is moved aside and salvaged; polling goes on in a new file",
+    )
 
 
 def recall(store: Store) -> Memory | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gateway.errors import JournalDamaged
 from gateway.journal.rows import COLUMNS, Row, from_record
-from gateway.journal.schema import PAGE, TABLES, Synchronous, connect, translate
+from gateway.journal.schema import TABLES, Synchronous, connect, translate
 
 Table = Literal["batch", "salvage"]
 
@@ -24,6 +24,8 @@ class Store:
         self.path = path
         self.db = connect(path, synchronous)
         self.conn: sqlite3.Connection = self.db.conn
+        self.page = int(self.query("PRAGMA page_size")[0][0])
+        """Bytes of a page: a file that was begun with others keeps them."""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -87,12 +89,12 @@ class Store:
     @property
     def size(self) -> int:
         """Bytes of the file, free pages included."""
-        return int(self.query("PRAGMA page_count")[0][0]) * PAGE
+        return int(self.query("PRAGMA page_count")[0][0]) * self.page
 
     @property
     def free(self) -> int:
         """Bytes of the file that hold nothing: they are used before it grows."""
-        return int(self.query("PRAGMA freelist_count")[0][0]) * PAGE
+        return int(self.query("PRAGMA freelist_count")[0][0]) * self.page
 
     @property
     def used(self) -> int:

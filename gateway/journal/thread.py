@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +49,14 @@ class JournalThread:
         self._jobs.put(None)
         self._thread.join()
 
+    def _rest(self) -> float:
+        try:
+            return self._idle()
+        except Exception:
+            # Whatever it is: who waits for a commit needs this thread.
+            logger.exception("the journal's upkeep failed in an unforeseen way")
+            return PULSE
+
     def _run(self) -> None:
         wait = 0.0
         while True:
@@ -53,7 +64,7 @@ class JournalThread:
                 item = self._jobs.get(timeout=min(wait, PULSE)) if wait > 0 else self._jobs.get_nowait()
             except queue.Empty:
                 self.heartbeat = time.monotonic()
-                wait = self._idle()
+                wait = self._rest()
                 continue
             self.heartbeat = time.monotonic()
             if item is None:

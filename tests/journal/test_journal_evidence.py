@@ -10,7 +10,7 @@ import pytest
 from journal_data import Building, small, until
 from journal_tools import contents, needs_strace, write
 
-from gateway.errors import JournalDamaged, JournalFull
+from gateway.errors import JournalDamaged, JournalError, JournalFull
 from gateway.journal.evidence import Evidence
 from gateway.journal.memory import Memory
 from gateway.journal.salvage import glance, wal_is_damaged
@@ -200,9 +200,18 @@ async def test_the_journal_starts_when_its_file_cannot_be_opened_and_takes_over_
     assert journal.stats().state == "failing"
     assert journal.newest == ("", 0)
     assert journal.epochs() == []
-    assert await journal.unsettled("city") == []
-    assert await journal.new_epoch("conflict") == []
-    await journal.settle("city", "0" * 16, Ranges([(1, 5)]))
+    # Nothing known is not the same as nothing there: whoever asks is told, and asks again.
+    for question in (
+        journal.unsettled("city"),
+        journal.salvaged("city"),
+        journal.find("0" * 16, 1, 5),
+        journal.explain("0" * 16, 1, 5),
+        journal.settle("city", "0" * 16, Ranges([(1, 5)])),
+        journal.new_epoch("conflict"),
+    ):
+        with pytest.raises(JournalError, match="is not open"):
+            await question
+    await journal.configure(uplinks=["city"], budget=10_000_000)
     with pytest.raises(JournalFull, match="unable to open"):
         await journal.commit(small(uptime=clock.now))
     (tmp_path / "journal.db").rmdir()

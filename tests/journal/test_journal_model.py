@@ -6,7 +6,7 @@ import tempfile
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from journal_data import HandClock
 
 from gateway.journal import Journal
@@ -97,21 +97,6 @@ class Outbox(RuleBasedStateMachine):
     @rule()
     def conflict(self):
         self.run(self.journal.new_epoch("conflict"))
-
-    @precondition(lambda self: self.taken)
-    @rule(data=st.data())
-    def conflict_of_a_batch(self, data):
-        epoch, seq = self.journal.newest
-        before = {uplink: {(s.epoch, s.seq) for s in self.offered(uplink)} for uplink in self.uplinks}
-        if self.journal.epoch != epoch:
-            return
-        again = self.run(self.journal.new_epoch("conflict", "city", Ranges([(seq, seq)])))
-        self.note(again)
-        assert [(s.readings, s.t0, s.uptime) for s in again] == [(s.readings, s.t0, s.uptime) for s in [self.taken[epoch, seq]]]
-        self.delivered["city"].add((epoch, seq))
-        self.delivered["lab"] |= {(s.epoch, s.seq) for s in again}
-        assert {(s.epoch, s.seq) for s in self.offered("lab")} == before["lab"]
-        assert data
 
     def offered(self, uplink):
         found, after = [], 0
