@@ -91,17 +91,17 @@ def run() -> list[Figure]:
             site.kill("gateway", 15)
             before = len(site.serves())
             asyncio.run(bare(str(directory / "line")))
-            control = statistics.mean(_cycles(site.serves()[before:]))
+            control = statistics.median(_cycles(site.serves()[before:]))
         cycles = _cycles(serves)
-        mean, minimum = statistics.mean(cycles), least()
+        median, minimum = statistics.median(cycles), least()
         return [
             plain("RTU cycle, 5 meters × 34 values, the wire's minimum", minimum, "s"),
             at_most(
                 "RTU cycle, 5 meters × 34 values, over the minimum",
-                mean / minimum,
+                median / minimum,
                 "×",
                 1.02,
-                f"mean of {len(cycles)} cycles: {mean:.4f} s",
+                f"median of {len(cycles)} cycles: {median:.4f} s; mean {statistics.mean(cycles):.4f} s",
             ),
             plain("the control, a bare pymodbus loop, over the minimum", control / minimum, "×", f"{control:.4f} s"),
             at_most("RTU requests that break t3.5", line["early"], f"of {line['requests']}", 0),

@@ -109,8 +109,19 @@ def machine() -> str:
 def _missed(missed: list[dict[str, Any]]) -> str:
     if not missed:
         return ""
-    lines = [f"- {entry['name']}: {_value(entry)}, bar {entry['bar']}. {REASONS.get(entry['name'], '')}".rstrip() for entry in missed]
+    lines = [f"- {entry['name']}: {_value(entry)}, bar {entry['bar']}. {_reason(entry)}".rstrip() for entry in missed]
     return " Missed:\n\n" + "\n".join(lines)
+
+
+def _reason(entry: dict[str, Any]) -> str:
+    """What is known of it; a figure of time on a busy machine says little."""
+    known = REASONS.get(entry["name"], "")
+    busy = entry["unit"] in {"s", "×", "values/s", "%"} and entry["load"] > (os.cpu_count() or 1)
+    if known or not busy:
+        return known
+    return (
+        f"The machine was busy with other work (load {entry['load']:g}): compare it with the control; to be measured again on an idle one."
+    )
 
 
 def _value(entry: dict[str, Any]) -> str:
