@@ -225,7 +225,7 @@ def run() -> list[Figure]:
     control = _try(_plain, "serial", 12, CONTROL, SERIAL, FAULTED)
     serial.noted("frames", "serial", f"{control.wrong} of {control.values} values wrong")
     rtu.noted("frames", "rtu over tcp")
-    tcp.noted("frames", "tcp")
+    tcp.noted("frames-tcp", "")
     double.noted("double", "serial")
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(serial.faults.items()))
     return [
