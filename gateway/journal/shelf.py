@@ -55,6 +55,7 @@ class Shelf:
         self.settled = Settled(uplinks)
         self._epochs = [(epoch.hex(), first) for first, epoch in self.store.query("SELECT first, epoch FROM epoch ORDER BY first")]
         found = recall(self.store)
+        self._check_epochs(found.seq if found else 0)
         self.memory = found or before or Memory()
         self.opening: str | None = None
         self.attempt: Groups = []
@@ -75,6 +76,16 @@ class Shelf:
         # Whatever lies before the last thinned number was looked at already.
         self._thinned_to: int = self.store.query("SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (gone.THINNED,))[0][0]
 
+    def _check_epochs(self, last: int) -> None:
+        """The table `epoch` has no checksums; the rows have: at both ends of a span they must agree with it. Raises JournalDamaged."""
+        sql = "SELECT epoch FROM batch WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        sound = not self._epochs or not self.store.query(f"{sql} LIMIT 1", (1, self._epochs[0][1] - 1))
+        for epoch, first, end in self._spans(last):
+            ends = [self.store.query(f"{sql} {order} LIMIT 1", (first, end)) for order in ("ASC", "DESC")]
+            sound = sound and all(row[0].hex() == epoch for rows in ends for row in rows)
+        if not sound:
+            raise JournalDamaged(f"{self.store.path}: its epochs are not those of its rows", hint="the file is moved aside and salvaged")
+
     @property
     def last(self) -> int:
         """The newest seq; 0 when there never was one."""
@@ -84,17 +95,17 @@ class Shelf:
         """Draw a new epoch; it is written with its first batch."""
         self.epoch, self.opening = new_epoch(), reason
 
-    def _spans(self) -> list[tuple[str, int, int]]:
-        ends = [first - 1 for _, first in self._epochs[1:]] + [self.last]
+    def _spans(self, newest: int) -> list[tuple[str, int, int]]:
+        ends = [min(first - 1, newest) for _, first in self._epochs[1:]] + [newest]
         return [(epoch, first, last) for (epoch, first), last in zip(self._epochs, ends, strict=False) if last >= first]
 
     def epochs(self) -> list[tuple[str, int, int]]:
         """(epoch, first seq, last seq), oldest first: saved ones, then those of this file that have a batch."""
-        return self.saved.spans + self._spans()
+        return self.saved.spans + self._spans(self.last)
 
     def span(self, epoch: str) -> Ranges:
         """Which numbers of this file belong to an epoch."""
-        return Ranges((first, last) for name, first, last in self._spans() if name == epoch)
+        return Ranges((first, last) for name, first, last in self._spans(self.last) if name == epoch)
 
     # ── taking ──
 

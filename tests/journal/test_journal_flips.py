@@ -149,6 +149,23 @@ def test_no_flipped_bit_settles_what_was_not_delivered():
     assert json.loads(text.split()[0]) == [[1, 20], [24, 25], [300, 4711]]
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["epoch = x'00112233445566ff' WHERE first = 1", "epoch = x'00112233445566ff' WHERE first = 13"]
+    + [f"first = {first} WHERE first = {was}" for was, others in ((1, (3, 1 << 40)), (13, (5, 15, 1 << 40))) for first in others],
+)
+async def test_a_bit_of_the_list_of_epochs_is_damage(change, opened, clock, tmp_path):
+    old = await fill(opened, clock, 12)
+    clock.boot = "b1" * 16
+    new = await fill(opened, clock, 6)
+    spoil(tmp_path, f"UPDATE epoch SET {change}")
+    journal = opened()
+    assert "epochs are not those of its rows" in journal.stats().damaged[0].reason
+    await until(lambda: journal.stats().damaged[0].done)
+    assert [len(await journal.find(epoch, 1, 99)) for epoch in (old, new)] == [12, 6]
+    await journal.commit(small(uptime=clock.now))
+
+
 async def test_a_bit_of_the_version_is_damage_and_no_newer_file(opened, clock, tmp_path):
     epoch = await fill(opened, clock, 12)
     with sqlite3.connect(tmp_path / "journal.db") as conn:
