@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -45,6 +46,8 @@ class ChaosStage(Stage):
         # The control speaks 3.1.1: MQTT 5 would tell it when nobody was there to take a message.
         text = self._config.read_text() if self._control else self._config.read_text().replace('protocol: "3.1.1"', "protocol: auto")
         text = text.replace("spread: 0s", "spread: 0s, backlog_rate: 0")
+        # An answer that comes while this machine, or the stopped gateway, stands still is not to be missed.
+        text = re.sub(r"(- \{name: \S+, type: (?:serial|tcp|rtu-over-tcp), [^}]*)\}", r"\1, timeout: 5s}", text)
         if self._control:
             text = text.replace("receipts: [city]", "receipts: [], replay: false")
         self._config.write_text(text)
