@@ -5,11 +5,14 @@ import json
 import os
 import shutil
 import sqlite3
+import time
+from types import SimpleNamespace
 
 import pytest
 from journal_data import Building, small, until
 from journal_tools import contents, needs_strace, write
 
+from gateway.daemon.daemon import Daemon
 from gateway.errors import JournalDamaged, JournalError, JournalFull
 from gateway.journal.evidence import Evidence
 from gateway.journal.memory import Memory
@@ -218,6 +221,20 @@ async def test_the_journal_starts_when_its_file_cannot_be_opened_and_takes_over_
     await until(lambda: late)
     assert [s.seq for s in late] == [1]
     assert journal.stats().state == "ok"
+
+
+async def test_the_daemon_starts_while_the_journal_cannot_be_asked(opened, clock):
+    journal = opened()
+    [sealed] = await fill(journal, clock, 1)
+    keeper = journal._keeper
+    keeper._retry_at = time.monotonic() + 60
+    await asyncio.wrap_future(journal._thread.call(keeper._let_go, keeper.shelf))
+    assert journal.newest == (sealed.epoch, 1)
+    remembered = []
+    daemon = SimpleNamespace(journal=journal, clock=SimpleNamespace(boot=clock.boot, remember=lambda *what: remembered.append(what)))
+    await Daemon._remember_time(daemon)
+    assert daemon._newest_wall is None
+    assert remembered == [(sealed.t0, (sealed.t0, sealed.uptime))]
 
 
 async def test_a_commit_whose_caller_gave_up_is_taken_all_the_same(opened, clock):
