@@ -252,8 +252,9 @@ class Line:
             total.bad_frames += 1
             station.last = port.heard_at
             if not port.numbered:
-                # the true answer may still come until the time allowed for it is over
-                self._doubt(station, count, port.sent_at + timeout - asyncio.get_running_loop().time())
+                # the true answer may still come until the time allowed for it is over, or be as late as others were
+                rest = port.sent_at + timeout - asyncio.get_running_loop().time()
+                self._doubt(station, count, max(rest, self.late_bound(station, count)))
             elif not port.connected:
                 self.lost(BusDown(f"bus {self.bus.name} sent what is not Modbus", hint="check the port number"))
             raise
