@@ -1,6 +1,7 @@
 """One flipped bit where SQLite notices nothing: found, moved aside, or harmless. Never a stop, and never a silent one."""
 
 import json
+import random
 import shutil
 import sqlite3
 
@@ -243,3 +244,33 @@ async def test_a_file_that_cannot_be_understood_at_the_start_is_no_reason_not_to
     await until(lambda: journal.stats().state == "ok")
     [sealed] = await journal.commit(small(uptime=clock.now))
     assert sealed.seq == 4
+
+
+async def lost_of(journal, epoch, count):
+    """What of so many batches is not offered, after everything was looked at; each must be declared damaged."""
+    # The walk begins with the newest row; when it meets damage the salvage of that file begins.
+    await until(lambda: journal.stats().walked == 1.0 and all(case.done for case in journal.stats().damaged))
+    offered = {(s.epoch, s.seq) for s in [*await journal.unsettled("city", limit=999), *await journal.salvaged("city", limit=999)]}
+    lost = [seq for seq in range(1, count + 1) if (epoch, seq) not in offered]
+    assert [found for seq in lost for found in await journal.explain(epoch, seq, seq)] == [(seq, seq, "damaged") for seq in lost]
+    return lost
+
+
+async def test_a_bit_anywhere_costs_one_batch_at_the_most_and_says_so(opened, clock, tmp_path):
+    """Flips in a whole file, chosen by a fixed seed: everything unsettled is offered, or declared damaged."""
+    epoch = await fill(opened, clock, 120)
+    data = (tmp_path / "journal.db").read_bytes()
+    rng = random.Random(5)
+    for number in range(15):
+        at, bit = rng.randrange(len(data)), rng.choice([7, rng.randrange(8)])
+        directory = tmp_path / f"{number}"
+        directory.mkdir()
+        (directory / "journal.db").write_bytes(flip(data, at, bit))
+        journal = Journal.open(directory, gateway="g-1", clock=clock, uplinks=["city"])
+        try:
+            await journal.commit(small(uptime=clock.now))
+            assert len(await lost_of(journal, epoch, 120)) <= 1, (at, bit)
+            assert journal.stats().state == "ok", (at, bit)
+        finally:
+            await journal.close()
+        shutil.rmtree(directory)
