@@ -51,7 +51,9 @@ def from_record(record: Sequence[Any]) -> Row | None:
     """The row of these column values; None when they are not a sound row (wrong types, wrong CRC)."""
     try:
         seq, epoch, boot, readings, values, total, t0, uptime, clock, keep, crc, carry, body = record
-        sealed = Sealed(epoch.hex(), seq, boot.hex(), t0, uptime, CLOCKS[clock], readings, values, bool(keep), bytes(body))
+        if not isinstance(body, bytes):  # a number would be taken for a length
+            return None
+        sealed = Sealed(epoch.hex(), seq, boot.hex(), t0, uptime, CLOCKS[clock], readings, values, bool(keep), body)
         row = Row(sealed, total, carry)
         return row if len(epoch) == 8 and len(boot) == 16 and row.crc == crc else None  # noqa: PLR2004 - the widths of the two columns
     except (ValueError, TypeError, IndexError, AttributeError, struct.error):

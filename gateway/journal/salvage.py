@@ -98,7 +98,8 @@ def glance(path: Path, seconds: float = 1.0) -> Memory:
     carrier = 0
     end = time.monotonic() + seconds
     with Scan(path) as scan:
-        for rows in chain([_asked(path)], ([one.row for one in found if one.own] for found in scan.found())):
+        asked, claimed = _asked(path)
+        for rows in chain([asked], ([one.row for one in found if one.own] for found in scan.found())):
             for row in rows:
                 if row.seq > memory.seq:
                     memory.epoch, memory.boot, memory.seq, memory.total = row.sealed.epoch, row.sealed.boot, row.seq, row.total
@@ -109,18 +110,22 @@ def glance(path: Path, seconds: float = 1.0) -> Memory:
                         memory.synced = (row.sealed.t0, row.sealed.uptime, row.sealed.boot)
             if time.monotonic() > end:
                 break
+    # A newest row that is not sound was taken all the same: its number is not given out again, and it can be declared lost.
+    for seq in sorted(claimed):
+        memory.seq += seq == memory.seq + 1
     return memory
 
 
-def _asked(path: Path) -> list[Row]:
+def _asked(path: Path) -> tuple[list[Row], list[int]]:
+    """The sound ones of the newest rows, and the numbers of all of them."""
     # Immutable: SQLite looks at the file alone, without its WAL, and changes nothing.
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True)) as conn:
             conn.text_factory = text
             records = conn.execute(f"SELECT {COLUMNS} FROM batch ORDER BY seq DESC LIMIT 40").fetchall()  # noqa: S608 - names of our own
     except (sqlite3.Error, ValueError):  # ValueError: SQLite complains of a name that is no UTF-8
-        return []
-    return [row for row in map(from_record, records) if row]
+        return [], []
+    return [row for row in map(from_record, records) if row], [record[0] for record in records]
 
 
 def wal_is_damaged(path: Path) -> bool:
@@ -133,7 +138,7 @@ def wal_is_damaged(path: Path) -> bool:
     if not wal.loose_commits:
         return False
     loose = dict(wal.loose)
-    newest = max((row.seq for row in _asked(path)), default=0)
+    newest = max((row.seq for row in _asked(path)[0]), default=0)
 
     def highest(pages_: Iterable[tuple[int, bytes]], read: pages.ReadPage) -> int:
         return max((one.row.seq for number, page in pages_ for one in pages.rows(page, number, read) if one and one.own), default=0)
