@@ -16,11 +16,12 @@ VALUE_BYTES = 3.2
 """A batch on the wire, compressed: 4.6 bytes a value at 340 values, 3.4 at 2040 (docs/performance.md)."""
 TRANSPORT_BYTES = 300
 """Beside each batch: topic, MQTT and TLS records, TCP/IP headers, PUBACK, a share of the receipt."""
-STORED_BYTES = 6.3
-"""A value in the journal."""
-PAGE = 4096
-COMMIT_BYTES = 2600
-"""The file system's own writing for a commit; every page goes to the log and, later, to the file."""
+ROW_BYTES = 800
+STORED_BYTES = 2.6
+"""A batch in the journal's file, and a value in it: 31, 4.6 and 3.0 bytes a value with 34, 340 and 2040 of them (docs/journal.md)."""
+COMMIT_BYTES = 16900
+"""What a commit writes beside its row: parts of pages, and most of all ext4's own journal, in blocks of 4096 bytes as a card has them.
+64 GB a year at 340 values every 10 s; on blocks of 1024 bytes it would be 24 (docs/journal.md)."""
 MONTH = 30 * 86400
 YEAR = 365 * 86400
 QUARTERS = 1 / 900
@@ -139,6 +140,6 @@ def traffic(buses: Sequence[BusForecast], commit_interval: float) -> Traffic:
     batches = 1 / max(commit_interval, min(meter.meter.interval for meter, _ in meters))
     values = sum(meter.values_per_second(cycle) for meter, cycle in meters)
     sent = batches * (BATCH_BYTES + TRANSPORT_BYTES) + values * VALUE_BYTES
-    pages = max(1.0, values / batches * STORED_BYTES / PAGE)
-    written = batches * (COMMIT_BYTES + 2 * PAGE * pages)
+    # Every row goes to the log and, later, to the file.
+    written = batches * (COMMIT_BYTES + 2 * ROW_BYTES) + 2 * values * STORED_BYTES
     return Traffic(batches, values, sent * MONTH / 1e6, written * YEAR / 1e9)

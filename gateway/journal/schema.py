@@ -14,8 +14,8 @@ VERSION = 1
 """PRAGMA user_version of what this program writes."""
 
 PAGE = 1024
-"""Small, because a commit writes three or four pages and a disk writes blocks of 4096 bytes: with pages of 4096 bytes it was twice
-as many of them. Rows pack better, too. The figures stand in docs/journal.md."""
+"""Of a new file; one that was begun with others keeps them. Small, because a commit writes three or four pages, and rows pack better.
+The figures stand in docs/journal.md."""
 
 CHECKPOINT = 1000
 """WAL pages after which SQLite copies them into the file: about 1 MB, reused from then on."""
