@@ -32,7 +32,7 @@ from gateway.host.clock import uptime_ms
 from tests.bench.figures import Figure, at_least, at_most
 from tests.reliability import note
 
-FAULTED, LONGEST, CONTROL = 10_000, 200.0, 30.0
+FAULTED, LONGEST, CONTROL = 10_000, 480.0, 30.0
 """Faulted replies, and seconds at most for them; seconds for the control."""
 SOCKETS = 2_000
 """Faulted replies behind sockets."""
@@ -219,9 +219,9 @@ def run() -> list[Figure]:
     for name in ("gateway.field", "pymodbus"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     serial = _try(_ours, "serial", 28, LONGEST, SERIAL, FAULTED)
-    rtu = _try(_ours, "rtu", 12, LONGEST / 4, SERIAL)
-    tcp = _try(_ours, "tcp", 12, LONGEST / 4, TCP)
-    double = _try(_ours, "serial", 12, LONGEST / 4, DOUBLE)
+    rtu = _try(_ours, "rtu", 12, LONGEST / 12, SERIAL)
+    tcp = _try(_ours, "tcp", 12, LONGEST / 12, TCP)
+    double = _try(_ours, "serial", 12, LONGEST / 12, DOUBLE)
     control = _try(_plain, "serial", 12, CONTROL, SERIAL, FAULTED)
     serial.noted("frames", "serial", f"{control.wrong} of {control.values} values wrong")
     rtu.noted("frames", "rtu over tcp")
