@@ -4,12 +4,18 @@
 # once more by itself, and said; what fails twice has failed.
 set -eu
 
+twice() {
+  "$@" && return 0
+  echo "Running once more what has failed …"
+  "$@" --last-failed --last-failed-no-failures none
+}
+
+# Fuzzing drives the interpreter to its limits of depth; it has a process of its own, so that nobody inherits its state.
 run() {
   python=$1
   shift
-  if "$python" -m pytest -m "not slow" tests "$@"; then return 0; fi
-  echo "Running once more what has failed …"
-  "$python" -m pytest -m "not slow" --last-failed --last-failed-no-failures none tests "$@"
+  twice "$python" -m pytest -m "not slow" tests/hostile "$@"
+  twice "$python" -m pytest -m "not slow" tests --ignore=tests/hostile "$@"
 }
 
 mine=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
