@@ -25,14 +25,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.common.text import visible
+
 
 class GatewayError(Exception):
-    """Root of every error that this package raises on purpose."""
+    """Root of every error that this package raises on purpose; what came from outside into its words cannot act on who reads them."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = visible(message)
+        self.hint = visible(hint)
 
     def __str__(self) -> str:
         return f"{self.message} → {self.hint}" if self.hint else self.message
@@ -50,14 +52,15 @@ class Problem:
 
     def __str__(self) -> str:
         head = f"{self.file}:{self.line}: " + (f"{self.key}: " if self.key else "")
-        return f"{head}{self.what}" + (f" → {self.mend}" if self.mend else "")
+        return visible(f"{head}{self.what}" + (f" → {self.mend}" if self.mend else ""))
 
 
 class ConfigError(GatewayError):
     """A file that cannot be used as it is; `problems` holds every mistake found, in file order."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
+        super().__init__("")
+        self.message = "\n".join(str(problem) for problem in problems)
         self.problems = problems
 
 

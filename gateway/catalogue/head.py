@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.catalogue.driver import ORDERS, TYPES
+from gateway.common.text import visible
 from gateway.config.units import Duration
 
+_LINE_END = re.compile(r"[ \t]*\r?\n[ \t]*")
+
 Word = Annotated[int, Field(ge=0, le=0xFFFF)]
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Text = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(lambda text: visible(_LINE_END.sub(" ", text.strip())))]
+"""What people read about a meter, on one line."""
 
 
 def _a_hole(value: object) -> object:
@@ -30,6 +35,9 @@ def _a_hole(value: object) -> object:
 
 def _a_list(value: object) -> object:
     return value if isinstance(value, list) else [value]
+
+
+Tried = Annotated[str, Field(pattern=r"^hardware \(.+, \d{4}-\d{2}-\d{2}\)$"), AfterValidator(visible)]
 
 
 class Part(BaseModel):
@@ -106,7 +114,7 @@ class Head(Part):
     model: Text
     like: str | None = None
     without: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    verified: Literal["datasheet", "simulator"] | Annotated[str, Field(pattern=r"^hardware \(.+, \d{4}-\d{2}-\d{2}\)$")]
+    verified: Literal["datasheet", "simulator"] | Tried
     source: Text
     covers: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     notes: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()

@@ -14,6 +14,7 @@ import click
 from gateway.catalogue import Driver, Row, load_driver, load_file
 from gateway.catalogue.paper import library, markdown, port, quantities, skeleton, summary, vocabulary
 from gateway.catalogue.sunspec import offered
+from gateway.common.text import visible
 from gateway.errors import DriverError, GatewayError
 from gateway.model import ATTRIBUTES, QUANTITIES
 
@@ -108,7 +109,7 @@ def show_command(model: str, directory: Path) -> None:
     print()
     for row in driver.rows or offered(driver):
         print(f"  {place(row):<14} {row.type:<8} {row.name:<28} {unit(row):<6} {row.pace}")
-    print(f"\n{driver.path}")
+    print(f"\n{visible(driver.path)}")
 
 
 def place(row: Row) -> str:
@@ -140,7 +141,8 @@ def check_command(files: tuple[Path, ...]) -> None:
                 print(problem)
             problems += len(error.problems)
         else:
-            print(f"{file}: good. {driver.maker} {driver.model}: {len(driver.rows)} rows. It gives {summary(driver) or 'no readings'}.")
+            gives = summary(driver) or "no readings"
+            print(f"{visible(str(file))}: good. {driver.maker} {driver.model}: {len(driver.rows)} rows. It gives {gives}.")
     if problems:
         print(f"\n{problems} problem{'s' * (problems != 1)}", file=sys.stderr)
         sys.exit(1)

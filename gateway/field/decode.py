@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any, Literal
 
 from gateway.catalogue.driver import Row, Span
+from gateway.common.text import flaw
 from gateway.model import QUANTITIES
 
 Values = Literal["primary", "secondary"]
@@ -325,7 +326,7 @@ def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever
     """A fact about the meter as text; None when the meter has none."""
     if row.type == "text":
         text = bytes(raw).split(b"\0")[0].decode("utf-8", "replace").strip()
-        return text if text and text.isprintable() and "\ufffd" not in text else None
+        return text if text and flaw(text) is None and "\ufffd" not in text else None
     number: float = int.from_bytes(raw, "big") if row.type == "u48" else raw
     if number in _patterns(row) or not math.isfinite(number):
         return None

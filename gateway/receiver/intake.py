@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from gateway.common.text import visible
 from gateway.errors import GatewayError, WireError
 from gateway.model import METER_ID
 from gateway.receiver.store import Arrival
@@ -22,7 +23,7 @@ class Refusal(Exception):
 
     def __init__(self, gateway: str, reason: str, what: str) -> None:
         super().__init__(what)
-        self.gateway, self.reason, self.what = gateway, reason, what
+        self.gateway, self.reason, self.what = gateway, reason, visible(what, 1000)
 
 
 @dataclass(frozen=True, slots=True)

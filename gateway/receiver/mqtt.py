@@ -23,6 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gateway.common.text import visible
 from gateway.errors import GatewayError, LinkDown, LinkRefused
 from gateway.receiver.inbox import Inbox, Message
 from gateway.wire import MAX_MESSAGE
@@ -235,7 +236,7 @@ class PahoLink:
         # Once per outage and reason: a wrong password that follows a closed port is news, the fifth closed port is not.
         if why not in self._said and len(self._said) < REASONS:
             self._said.add(why)
-            log.warning("%s: %s; trying again until it is back", self._broker.url, why)
+            log.warning("%s: %s; trying again until it is back", self._broker.url, visible(why))
 
     def _say_back(self) -> None:
         log.info("%s: connected (MQTT %s)", self._broker.url, "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1")

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from gateway.common.text import visible
 from gateway.receiver import intake
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.inbox import Inbox, Message
@@ -217,7 +218,7 @@ class Receiver:
             if _disk(error):
                 raise
             # One of them carries something that nobody thought of: find it, keep the rest.
-            log.warning("a group of %d batches could not be stored (%s); trying them one by one", len(group.arrivals), error)
+            log.warning("a group of %d batches could not be stored (%s); trying them one by one", len(group.arrivals), visible(str(error)))
             taken = self._one_by_one(group)
         if self._failing:
             self._failing = False

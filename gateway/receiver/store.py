@@ -15,6 +15,7 @@ from typing import IO, Any, TypeGuard
 from pydantic_core import to_json
 from sqlite_utils import Database
 
+from gateway.common.text import visible
 from gateway.errors import JournalBusy, JournalError
 from gateway.receiver.gaps import Ask
 from gateway.receiver.ledger import GatewayLedger
@@ -284,7 +285,7 @@ class Store:
         ledger.previous = previous if _epoch(previous) and previous != batch.epoch else None
         ledger.previous_last = last if ledger.previous and _whole(last, 1) else None
         sql = "UPDATE epoch SET first = ?, previous = ?, previous_last = ?, reason = ? WHERE gateway = ? AND epoch = ?"
-        told = reason if isinstance(reason, str) else None
+        told = visible(reason, 64) if isinstance(reason, str) else None
         self.conn.execute(sql, (ledger.first, ledger.previous, ledger.previous_last, told, batch.gateway, batch.epoch))
         return previous is None or ledger.previous is not None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from gateway.common.text import visible
+
 log = logging.getLogger("gateway.uplink")
 
 MAX_NOTED = 1000
@@ -20,7 +22,7 @@ class Complaints:
 
     def raised(self, subject: str, what: str, hint: str = "", *, cause: BaseException | None = None) -> None:
         """Something is wrong; logged when the subject is new. `cause` adds its traceback."""
-        text = f"{what} → {hint}" if hint else what
+        text = visible(f"{what} → {hint}" if hint else what)
         if subject not in self._open:
             log.warning("uplink %s: %s", self._uplink, text, exc_info=cause)
         self._open[subject] = text
@@ -29,12 +31,12 @@ class Complaints:
         """Something happened that has no end: logged when the subject is new."""
         if subject not in self._noted and len(self._noted) < MAX_NOTED:
             self._noted.add(subject)
-            log.warning("uplink %s: %s", self._uplink, what)
+            log.warning("uplink %s: %s", self._uplink, visible(what))
 
     def ended(self, subject: str) -> None:
         """It is well again; logged when it was not."""
         if self._open.pop(subject, None) is not None:
-            log.info("uplink %s: the trouble with %s is over", self._uplink, subject)
+            log.info("uplink %s: the trouble with %s is over", self._uplink, visible(subject))
 
     @property
     def latest(self) -> str:

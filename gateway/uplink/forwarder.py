@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway import __version__
+from gateway.common.text import visible
 from gateway.config.schema import Uplink
 from gateway.errors import LinkDown, UplinkError, WireError
 from gateway.model import Event, Sealed
@@ -245,7 +246,7 @@ class Forwarder:
         except WireError as error:
             self._ignored(topic, str(error))
         except Exception as error:
-            log.exception("uplink %s: a message on %s could not be handled", self._config.name, topic)
+            log.exception("uplink %s: a message on %s could not be handled", self._config.name, visible(topic))
             self._ignored(topic, f"{type(error).__name__}")
         self._wake.set()
 

@@ -6,6 +6,7 @@ import json
 from collections import deque
 from dataclasses import dataclass, field
 
+from gateway.common.text import flaw
 from gateway.errors import WireError
 from gateway.model import Sealed
 from gateway.uplink.outbox import Outbox
@@ -100,4 +101,4 @@ def _id_of(payload: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     asked = found.get("id") if isinstance(found, dict) else None
-    return asked if isinstance(asked, str) and 1 <= len(asked) <= 64 and asked.isprintable() else None  # noqa: PLR2004 - as in Replay
+    return asked if isinstance(asked, str) and 1 <= len(asked) <= 64 and flaw(asked) is None else None  # noqa: PLR2004 - as in Replay

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.common.text import visible
 from gateway.errors import WireError
 from gateway.model import ClockState, Draft, Event, Interval, Reading
 
@@ -214,14 +215,20 @@ def decode(body: bytes) -> Batch:
     try:
         message = BatchMessage.model_validate_json(plain)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        msg = f"not a {SCHEMA} batch: {'.'.join(map(str, first['loc'])) or 'message'}: {first['msg']}"
+        msg = f"not a {SCHEMA} batch: {first_flaw(error)}"
         raise WireError(msg) from error
     batch = Batch(message.gateway, message.epoch, message.seq, message.t0, message.uptime, message.clock)
     batch.readings = list(_readings(message))
     batch.events = [Event(e.kind, message.uptime + e.dt, dict(e.model_extra or {})) for e in message.events]
     batch.intervals = [Interval(i.meter, i.start, i.seconds, i.version, i.quality, i.energy_wh) for i in message.intervals]
     return batch
+
+
+def first_flaw(error: ValidationError) -> str:
+    """Where a message breaks the contract and how, on one short line: keys of the sender's choice may stand in the path."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = ".".join(visible(str(key), 64) for key in first["loc"][:8])
+    return f"{path or 'message'}: {visible(first['msg'], 200)}"
 
 
 def _readings(message: BatchMessage) -> Iterator[Reading]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.common.text import visible
 from gateway.errors import WireError
 from gateway.model import Ranges
-from gateway.wire.batch import Epoch, Seq
+from gateway.wire.batch import Epoch, Seq, first_flaw
 
 MAX_SMALL = 16 * 1024
 MAX_RANGES = 1000
@@ -21,6 +22,10 @@ class _Small(BaseModel):
     def to_bytes(self) -> bytes:
         """Compact JSON."""
         return json.dumps(self.model_dump(by_alias=True, exclude_none=True), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+_Text = Annotated[str, AfterValidator(visible)]
+"""What people will read: nothing in it can act on a terminal, a log or a page."""
 
 
 class Receipt(_Small):
@@ -66,10 +71,10 @@ class Reply(_Small):
     model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
     id: Annotated[str, Field(max_length=64)]
     ok: bool
-    error: str | None = None
+    error: _Text | None = None
     epoch: Epoch | None = None
     sent: int | None = None
-    gone: list[tuple[int, int, str]] | None = None
+    gone: list[tuple[int, int, _Text]] | None = None
 
 
 class State(_Small):
@@ -79,7 +84,7 @@ class State(_Small):
     epoch: Epoch | None = None
     seq: Annotated[int, Field(ge=0)] | None = None
     backlog: Annotated[int, Field(ge=0)] | None = None
-    version: str | None = None
+    version: _Text | None = None
 
 
 Message = TypeVar("Message", bound=_Small)
@@ -93,8 +98,7 @@ def parse(model: type[Message], payload: bytes) -> Message:
     try:
         return model.model_validate_json(payload)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        msg = f"not a {model.__name__.lower()}: {'.'.join(map(str, first['loc'])) or 'message'}: {first['msg']}"
+        msg = f"not a {model.__name__.lower()}: {first_flaw(error)}"
         raise WireError(msg) from error
 
 

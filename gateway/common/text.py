@@ -1,0 +1,66 @@
+"""Text that came from outside: what a person may see of it, and what a name may hold.
+
+Whatever a stranger can write (a meter, a broker, a gateway's message, a file's author) is shown on terminals, in logs and on
+pages. Unicode has characters there that are not seen but act: escape sequences, line ends that forge a log line, marks that
+turn the direction of what follows (UAX 9), letters of no width that make two names look the same (UTS 39).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_IGNORABLE = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff"
+"""Seen as nothing although they are letters or marks: Default_Ignorable_Code_Point of Unicode, and the empty Braille cell."""
+_SUSPECT = re.compile(f"[\x00-\x1f\x7f-\x9f\xad{_IGNORABLE}]|[^\x00-\xff]")
+_HIDDEN = re.compile(f"[{_IGNORABLE}]")
+
+
+def is_hidden(character: str) -> bool:
+    """Whether one character is not seen, or acts on what follows: controls, formats, line separators, surrogates, unassigned ones."""
+    if _HIDDEN.match(character):
+        return True
+    return not character.isprintable() and unicodedata.category(character) != "Zs"
+
+
+def visible(text: str, most: int | None = None) -> str:
+    r"""The text with every hidden character written as its code point: `\x1b`, `\u202e`, `\U000e0041`; at most `most` characters of it.
+
+    Blanks and letters of all languages stay as they are, line ends and tabs do not. Making visible what is visible changes nothing.
+
+    >>> visible("kWh\x1b[2J")
+    'kWh\\x1b[2J'
+    """
+    cut = text if most is None or len(text) <= most else f"{text[:most]}…"
+    if cut.isascii() and cut.isprintable():
+        return cut
+    return _SUSPECT.sub(lambda match: _code(match[0]) if is_hidden(match[0]) else match[0], cut)
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004
+
+
+def code_point(character: str) -> str:
+    """How a person looks a character up: `U+200B ZERO WIDTH SPACE`; controls have no name in Unicode."""
+    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+
+
+def flaw(text: str, *, blanks: bool = True) -> str | None:
+    """Why `text` is no name, address or user name, in words; None when it is one. `blanks`: whether blanks may stand inside.
+
+    No blank at either end, no hidden character anywhere, and of the many blanks of Unicode only U+0020.
+    """
+    if not text:
+        return "is empty"
+    for place, character in enumerate(text, 1):
+        inside = 1 < place < len(text)
+        blank = character.isspace() or unicodedata.category(character) == "Zs"
+        if is_hidden(character) or (blank and character != " "):
+            return f"has a character that is not seen, {code_point(character)}, at place {place}"
+        if blank and not (inside and text.strip()):
+            return f"has a blank at its {'beginning' if not text[:place].strip() else 'end'}"
+        if blank and not blanks:
+            return f"has a blank at place {place}"
+    return None
