@@ -8,21 +8,24 @@ from pathlib import Path
 import click
 
 from gateway.catalogue import load_driver
+from gateway.cli.options import config_option, only_config
 from gateway.config import Config, load_config
 from gateway.errors import ConfigError, DriverError
 
 
 @click.command(name="check", help="Check a configuration and print every problem as file:line: key: what is wrong → what to write.")
-@click.argument("file", type=click.Path(path_type=Path), default=Path("/etc/submeter/gateway.yaml"))
-def command(file: Path) -> None:
+@click.argument("words", nargs=-1, metavar="[FILE]")
+@config_option
+def command(words: tuple[str, ...], file: Path | None) -> None:
     """Print the problems, or one line that says what the file describes."""
+    path = only_config(words, file)
     try:
-        config = load_config(file)
+        config = load_config(path)
         check_drivers(config)
     except ConfigError as error:
         for problem in error.problems:
             print(problem)
-        print(f"\n{file}: {len(error.problems)} problem{'s' * (len(error.problems) != 1)}", file=sys.stderr)
+        print(f"\n{path}: {len(error.problems)} problem{'s' * (len(error.problems) != 1)}", file=sys.stderr)
         sys.exit(1)
     enabled = sum(meter.enabled for meter in config.meters)
     counts = (
@@ -31,7 +34,7 @@ def command(file: Path) -> None:
         _count(len(config.pulses), "pulse input"),
         _count(len(config.uplinks), "uplink"),
     )
-    print(f"{file}: good. Gateway {config.gateway.id}: {', '.join(counts)}.")
+    print(f"{path}: good. Gateway {config.gateway.id}: {', '.join(counts)}.")
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
+from gateway.cli.options import SOCKET
 from gateway.errors import ControlError
 
 if TYPE_CHECKING:
     import httpx
 
 UNIT = "submeter-gateway"
-SOCKET = Path("/run/submeter/control.sock")
 VARIABLE = "SUBMETER_SOCKET"
 TIMEOUT = 60.0
 """s that the daemon may take: a poll of a lost meter waits for its turn on the bus."""
@@ -41,12 +41,14 @@ def control_client(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> Contro
     return ControlClient(path, timeout)
 
 
-def need_client(socket: Path = SOCKET) -> ControlClient:
-    """A client of the running daemon. Raises ControlError when none listens."""
+def need_client(socket: Path = SOCKET, config: Path | None = None) -> ControlClient:
+    """A client of the running daemon. Raises ControlError when none listens, or when it runs another file than `config`."""
     client = control_client(socket)
     if client is None:
         path = socket_path(socket)
         raise ControlError(f"no daemon listens on {path}", hint=f"systemctl start {UNIT}, or name its socket in {VARIABLE}")
+    if config is not None:
+        client.must_run(config)
     return client
 
 
@@ -75,9 +77,22 @@ class ControlClient:
         """The snapshot, as /api/v1/status gives it."""
         return self._ask("GET", "/status")
 
-    def poll(self, meter: str) -> dict[str, Any]:
-        """Poll one meter now: its reading."""
-        return self._ask("POST", f"/poll/{quote(meter, safe='')}")
+    def configuration(self) -> dict[str, Any]:
+        """Which file the daemon runs and since when: `path`, `read` (ms)."""
+        return self._ask("GET", "/configuration")
+
+    def must_run(self, config: Path) -> None:
+        """Raises ControlError when the daemon runs another file than this one."""
+        running = str(self.configuration()["path"])
+        if str(config.resolve()) != running:
+            raise ControlError(
+                f"the running gateway uses {running}, not {config}",
+                hint=f"leave out -c, or stop the gateway (systemctl stop {UNIT}), or name the socket of another one in {VARIABLE}",
+            )
+
+    def unread_changes(self) -> dict[str, Any]:
+        """What the file says otherwise than the daemon runs: `changes` in words, `meters` concerned, `problems` of the file."""
+        return self._ask("GET", "/configuration/changes")
 
     def read(self, meters: list[str] | None = None) -> list[dict[str, Any]]:
         """Poll meters now, all that are enabled when none is named; a meter that fails gives `error` and `hint`."""

@@ -11,8 +11,9 @@ from typing import Any, TextIO
 
 import click
 
-from gateway.cli.client import SOCKET, control_client
+from gateway.cli.client import control_client
 from gateway.cli.journal_source import DaemonSource, FileSource, Source
+from gateway.cli.options import SOCKET
 
 DIRECTORY = Path("/var/lib/submeter")
 

@@ -9,6 +9,7 @@ import click
 
 from gateway.catalogue import load_driver
 from gateway.cli.check import check_drivers
+from gateway.cli.options import config_option, only_config
 from gateway.config import load_config
 from gateway.config.schema import Bus, SerialBus
 from gateway.field.forecast import BusForecast, MeterForecast, forecast_bus, traffic
@@ -23,13 +24,14 @@ _FULL = 0.9
     help="Print how each meter would be read, how long that takes, how busy each bus is, and what it sends and writes. "
     "An interval that a bus cannot hold is refused with the one that fits. Nothing is opened.",
 )
-@click.argument("file", type=click.Path(path_type=Path), default=Path("/etc/submeter/gateway.yaml"))
+@click.argument("words", nargs=-1, metavar="[FILE]")
+@config_option
 @click.option("--reads", is_flag=True, help="Also list each read as function:address+registers.")
-def command(file: Path, reads: bool) -> None:
+def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
     """Print the plan; exit 1 when an interval cannot be held."""
     from rich.console import Console  # noqa: PLC0415 - 100 ms that other commands need not pay
 
-    config = load_config(file)
+    config = load_config(only_config(words, file))
     check_drivers(config)
     directory = Path(config.drivers.directory)
     drivers = {name: load_driver(name, directory) for name in sorted({meter.driver for meter in config.meters})}

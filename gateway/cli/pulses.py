@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from gateway.cli.client import SOCKET, need_client
+from gateway.cli.client import need_client
+from gateway.cli.options import SOCKET
 
 _socket = click.option("--socket", type=click.Path(path_type=Path), default=SOCKET, show_default=True, help="The daemon's control socket.")
 _HEAD = ("INPUT", "GPIO", "REGISTER", "PULSES", "A MINUTE", "NEWEST", "CONTACT", "TOO SHORT", "GAP TOO SHORT", "TOO FAST")

@@ -1,11 +1,13 @@
-"""submeter read CONFIG [METER…]: poll meters once and print what they say."""
+"""submeter read [METER…]: poll meters now and print what they say."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import logging
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,8 @@ import click
 
 from gateway.catalogue import load_driver
 from gateway.cli.check import check_drivers
-from gateway.cli.client import control_client
+from gateway.cli.client import ControlClient, control_client
+from gateway.cli.options import CONFIG, SOCKET, config_option, socket_option, split_config
 from gateway.config import Config, load_config
 from gateway.config.schema import Bus, Meter
 from gateway.errors import GatewayError
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Answer = dict[str, Any]
-"""A reading as the control socket gives it; beside it `registers` [[function, first, words]…] and `attributes` when they are known."""
+"""A reading as the control socket gives it, under the configuration that it was read by: `label`, `driver`, `bus`, `address`.
+
+Beside it `registers` [[function, first, words]…] and `attributes` when they are known, `error` and `hint` when it failed.
+"""
 
 REASONS = {
     "timeout": "no answer",
@@ -37,31 +43,62 @@ REASONS = {
 
 @click.command(
     name="read",
-    help="Poll meters once and print value, unit and age. A running daemon is asked; otherwise the bus is opened for the moment.",
+    help="Poll meters now, also one that is given up for the moment, and print every value. A running gateway is asked and "
+    "answers by the configuration that it runs; otherwise the bus is opened for the moment.",
 )
-@click.argument("file", type=click.Path(path_type=Path), default=Path("/etc/submeter/gateway.yaml"))
-@click.argument("meters", nargs=-1, metavar="[METER]...")
+@click.argument("words", nargs=-1, metavar="[METER]...")
+@config_option
 @click.option("--raw", is_flag=True, help="Also print the raw registers.")
-def command(file: Path, meters: tuple[str, ...], raw: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the readings as JSON.")
+@socket_option
+def command(words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool, socket: Path = SOCKET) -> None:
     """Print a table for each meter; exit 1 when one of them gave nothing."""
-    from rich.console import Console  # noqa: PLC0415 - 100 ms that other commands need not pay
-
-    config = load_config(file)
-    chosen = choose(config, meters)
-    client = control_client()
+    file, names = split_config(words, file)
+    client = control_client(socket)
     if client is not None:
         with client:
-            answers = client.read([meter.id for meter in chosen])
+            origin, answers = ask_daemon(client, file, names)
     else:
+        path = file or CONFIG
+        config = load_config(path)
+        chosen = choose(config, names)
         check_drivers(config)
         logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
+        origin = f"No gateway is running: read directly, by {path}."
         answers = asyncio.run(read_meters(config, chosen))
-    console = Console(highlight=False)
-    labels = {meter.id: meter for meter in config.meters}
-    for answer in answers:
-        print_answer(console, labels[str(answer["meter"])], answer, raw)
+    if as_json:
+        print(json.dumps({"source": origin, "readings": answers}, indent=2, ensure_ascii=False))
+    else:
+        _print(origin, answers, raw)
     if any(answer.get("missing") or answer.get("error") for answer in answers):
         sys.exit(1)
+
+
+def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...]) -> tuple[str, list[Answer]]:
+    """Where the values come from, and the running daemon's readings.
+
+    Raises GatewayError when `file` is not what the daemon runs, or when a meter that is asked for has been changed in it since:
+    values read by one configuration are never shown under another.
+    """
+    if file is not None:
+        client.must_run(file)
+    running = client.configuration()
+    found = client.unread_changes()
+    when = datetime.fromtimestamp(running["read"] / 1000).astimezone()
+    origin = f"By the running gateway: {running['path']} as read at {when:%Y-%m-%d %H:%M:%S}."
+    changed = sorted(set(found["meters"]) & set(names)) if names else []
+    if changed:
+        lines = [line for line in found["changes"] if any(line.startswith(f"meter {name}") for name in changed)]
+        raise GatewayError(
+            f"{running['path']} has been changed since the running gateway read it: {'; '.join(lines) or ', '.join(changed)}",
+            hint="submeter reload takes it over; then read again",
+        )
+    if found["problems"]:
+        origin += f"\nThe file has been changed since and is not good ({len(found['problems'])} problems) → submeter check"
+    elif found["changes"]:
+        origin += "\nThe file has been changed since; these values are by what runs → submeter reload"
+        origin += "".join(f"\n  not taken over yet: {line}" for line in found["changes"])
+    return origin, client.read(list(names))
 
 
 def choose(config: Config, names: tuple[str, ...]) -> list[Meter]:
@@ -88,10 +125,11 @@ async def read_meters(config: Config, meters: list[Meter]) -> list[Answer]:
                 why = worker.trouble(meter.id) if reading.missing else None
                 answers[meter.id] = {
                     **dataclasses.asdict(reading),
+                    "label": meter.label, "driver": meter.driver, "bus": meter.bus, "address": meter.address,
                     "registers": worker.registers(meter.id),
                     "attributes": worker.attributes(meter.id),
                     **({"error": why.message, "hint": why.hint} if why else {}),
-                }
+                }  # fmt: skip
         finally:
             await worker.stop()
 
@@ -100,43 +138,60 @@ async def read_meters(config: Config, meters: list[Meter]) -> list[Answer]:
     return [answers[meter.id] for meter in meters]
 
 
-def print_answer(console: Console, meter: Meter, answer: Answer, raw: bool) -> None:
-    """One meter's table."""
+def _print(origin: str, answers: list[Answer], raw: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415 - 100 ms that other commands need not pay
+
+    console = Console(highlight=False)
+    console.print(f"{origin}\n")
+    for answer in answers:
+        print_answer(console, answer, raw)
+
+
+def print_answer(console: Console, answer: Answer, raw: bool = False) -> None:
+    """One meter: what it is, how old the reading is, a line for each quantity."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - loaded with rich
+    from rich.markup import escape  # noqa: PLC0415 - loaded with rich
     from rich.table import Table  # noqa: PLC0415 - loaded with rich
 
-    console.print(f"[bold]{meter.id}[/bold] {meter.label if meter.name else ''} ({meter.driver}, bus {meter.bus}, address {meter.address})")
+    label = answer.get("label") or ""
+    name = f"[bold]{answer['meter']}[/bold]" + (f" {escape(label)}" if label not in {"", answer["meter"]} else "")
+    console.print(f"{name} {escape(_where(answer))}".rstrip())
     if answer.get("error") or answer.get("missing"):
         hint = f" → {answer['hint']}" if answer.get("hint") else ""
-        console.print(f"  nothing: {answer.get('error') or explain(answer['missing'])}{hint}\n", soft_wrap=True)
+        console.print(f"  nothing: {escape(str(answer.get('error') or explain(answer['missing'])))}{escape(hint)}\n", soft_wrap=True)
         return
-    for name, text in answer.get("attributes", {}).items():
-        console.print(f"  {ATTRIBUTES[name].en if name in ATTRIBUTES else name}: {text}", soft_wrap=True)
-    age = f"{max(0, uptime_ms() - answer['uptime']) / 1000:.1f} s"
+    for key, text in answer.get("attributes", {}).items():
+        console.print(f"  {ATTRIBUTES[key].en if key in ATTRIBUTES else key}: {escape(str(text))}")
+    console.print(f"  read {max(0, uptime_ms() - answer['uptime']) / 1000:.1f} s ago")
     suspect = set(answer.get("suspect", ()))
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("quantity")
+    table.add_column("quantity", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("unit")
-    table.add_column("age", justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
     table.add_column("")
-    for name, value in answer["values"].items():
-        quantity = QUANTITIES.get(name)
-        table.add_row(name, f"{value:,.12g}", quantity.unit if quantity else "", age, "suspect" if name in suspect else "")
-    for name, reason in answer["absent"].items():
-        quantity = QUANTITIES.get(name)
-        table.add_row(name, "–", quantity.unit if quantity else "", age, explain(reason))
+    for quantity, value in answer["values"].items():
+        table.add_row(quantity, f"{value:,.12g}", _unit(quantity), "doubtful" if quantity in suspect else "")
+    for quantity, reason in answer["absent"].items():
+        table.add_row(quantity, "–", _unit(quantity), explain(reason))
     console.print(table)
     if raw:
         print_registers(console, answer.get("registers"))
 
 
+def _where(answer: Answer) -> str:
+    """The table and the place that it was read by."""
+    if not answer.get("driver"):
+        return ""
+    return f"({answer['driver']}, bus {answer['bus']}, address {answer['address']})"
+
+
+def _unit(quantity: str) -> str:
+    return QUANTITIES[quantity].unit if quantity in QUANTITIES else ""
+
+
 def print_registers(console: Console, registers: list[tuple[int, int, list[int]]] | None) -> None:
     """Registers by function and address, eight to a line."""
-    if registers is None:
-        console.print("  the running daemon does not pass raw registers on: stop it to see them\n", soft_wrap=True)
-        return
-    for function, first, words in registers:
+    for function, first, words in registers or ():
         console.print(f"  function {function}, {len(words)} registers from 0x{first:04X}")
         for at in range(0, len(words), 8):
             console.print(f"  0x{first + at:04X}  " + " ".join(f"{word:04X}" for word in words[at : at + 8]), soft_wrap=True)

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.client import SOCKET, need_client
+from gateway.cli.client import need_client
+from gateway.cli.options import config_option, socket_option
 
 
 @click.command(
     name="reload", help="Make the running daemon read its configuration again. A file with problems changes nothing: they are printed."
 )
-@click.option("--socket", type=click.Path(path_type=Path), default=SOCKET, show_default=True, help="The daemon's control socket.")
-def command(socket: Path) -> None:
+@config_option
+@socket_option
+def command(file: Path | None, socket: Path) -> None:
     """Ask the daemon and print what changed."""
-    with need_client(socket) as client:
+    with need_client(socket, file) as client:
         messages = client.reload()
     for message in messages or ["nothing changed"]:
         print(message)

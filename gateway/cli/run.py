@@ -10,17 +10,19 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.options import config_option, only_config
 from gateway.errors import ConfigError
 
 
 @click.command(name="run", help="Run the gateway: poll the meters, keep every reading, deliver them, serve the page.")
-@click.argument("config", type=click.Path(path_type=Path), default=Path("/etc/submeter/gateway.yaml"))
+@click.argument("words", nargs=-1, metavar="[FILE]")
+@config_option
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="How much to say.")
-def command(config: Path, log_level: str) -> None:
+def command(words: tuple[str, ...], file: Path | None, log_level: str) -> None:
     """Run until SIGTERM; SIGHUP reads the configuration again."""
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format=_format())
     try:
-        asyncio.run(_run(config))
+        asyncio.run(_run(only_config(words, file)))
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(os.EX_CONFIG)  # 78: the service manager need not try again before somebody has mended the file

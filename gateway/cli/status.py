@@ -8,15 +8,17 @@ from typing import Any
 
 import click
 
-from gateway.cli.client import SOCKET, need_client
+from gateway.cli.client import need_client
+from gateway.cli.options import config_option, socket_option
 
 
 @click.command(name="status", help="Say in a few lines how the running daemon is: meters, lines, journal, platforms, clock.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole snapshot as JSON, as /api/v1/status gives it.")
-@click.option("--socket", type=click.Path(path_type=Path), default=SOCKET, show_default=True, help="The daemon's control socket.")
-def command(as_json: bool, socket: Path) -> None:
+@config_option
+@socket_option
+def command(as_json: bool, file: Path | None, socket: Path) -> None:
     """Ask the daemon and print its answer."""
-    with need_client(socket) as client:
+    with need_client(socket, file) as client:
         snapshot = client.status()
     print(json.dumps(snapshot, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(snapshot)))
 

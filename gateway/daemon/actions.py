@@ -29,6 +29,14 @@ class DaemonActions:
         reading = await worker.poll(meter_id)
         return {**dataclasses.asdict(reading), "registers": worker.registers(meter_id), "attributes": worker.attributes(meter_id)}
 
+    async def configuration(self) -> dict[str, Any]:
+        """Which file runs, and since when."""
+        return self._daemon.running()
+
+    async def unread_changes(self) -> dict[str, Any]:
+        """What the file says by now otherwise than what runs."""
+        return await self._daemon.unread_changes()
+
     async def pulses(self) -> list[dict[str, Any]]:
         """Every pulse input."""
         pulses = self._daemon.assembly.pulses

@@ -1,36 +1,168 @@
-"""What a person would call the change between two configurations, and how the platform is told."""
+"""What a person would call the change between two configurations, how the platform is told, and whose values go on."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from gateway.config import Config, Meter
+from pydantic import BaseModel
+
+from gateway.catalogue import Driver
+from gateway.config import Config, Meter, Pulse
+from gateway.daemon.describe import driver_version
+
+_PEOPLE = {"name", "feeds", "parent", "interval", "slow_interval", "enabled"}
+"""Keys of a meter or a pulse input that do not change what is measured."""
+_LISTS = {"buses": ("bus", "name"), "meters": ("meter", "id"), "pulses": ("pulse input", "id"), "uplinks": ("uplink", "name")}
+"""Section of entries → what one is called, and the key that names it."""
+_CONTENT = ("password_file", "ca", "cert", "key")
+"""Keys of an uplink whose file may change while its name does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change: a line for a person, and the fields of the event `configuration_changed`."""
+    """One change: a line for a person, the fields of the event `configuration_changed`, and the meters whose values it concerns."""
 
     words: str
     fields: dict[str, Any] = field(default_factory=dict)
+    meters: frozenset[str] = frozenset()
 
 
-def differences(old: Config, new: Config) -> list[Change]:
-    """Meters added, removed and changed (renamed, replaced, moved to another bus or address), then every other section."""
-    before, after = {meter.id: meter for meter in old.meters}, {meter.id: meter for meter in new.meters}
-    changes = [Change(f"meter {name} was added", {"meter": name, "change": "added"}) for name in after if name not in before]
-    changes += [Change(f"meter {name} was removed", {"meter": name, "change": "removed"}) for name in before if name not in after]
-    changes += [_changed(before[name], after[name]) for name in after if name in before and after[name] != before[name]]
-    changes += [
-        Change(f"{section} changed", {"section": section, "change": "changed"})
-        for section in type(new).model_fields
-        if section != "meters" and getattr(old, section) != getattr(new, section)
-    ]
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration with what it names: its meter tables by name, and a digest of each file of an uplink."""
+
+    config: Config
+    drivers: dict[str, Driver]
+    files: dict[tuple[str, str], str]
+    """(uplink, key) → digest; a file that cannot be read has none. Never the content: it may be a secret."""
+
+
+def digests(config: Config) -> dict[tuple[str, str], str]:
+    """A digest of every file that an uplink names. Reads files: not for the event loop."""
+    found = {}
+    for uplink in config.uplinks:
+        for key in _CONTENT:
+            path = getattr(uplink, key)
+            try:
+                found[uplink.name, key] = hashlib.blake2b(Path(path).read_bytes() if path else b"", digest_size=16).hexdigest()
+            except OSError:
+                continue
+    return found
+
+
+def differences(old: Loaded, new: Loaded) -> list[Change]:
+    """Every change, key by key: meters first, then the tables that they are read by, then every other section."""
+    changes = list(_entries("meters", old, new))
+    changes += _tables(old, new)
+    changes += _entries("buses", old, new)
+    for section in ("pulses", "uplinks"):
+        changes += _entries(section, old, new)
+    changes += _contents(old, new)
+    for section in type(new.config).model_fields:
+        if section not in _LISTS:
+            changes += _section(section, getattr(old.config, section), getattr(new.config, section))
     return changes
 
 
-def _changed(was: Meter, now: Meter) -> Change:
-    fields = {name: [getattr(was, name), getattr(now, name)] for name in type(now).model_fields if getattr(was, name) != getattr(now, name)}
-    words = ", ".join(f"{name} was {old}, is {new}" for name, (old, new) in fields.items())
-    return Change(f"meter {now.id}: {words}", {"meter": now.id, "change": "changed", "fields": fields})
+def same_source(old: Loaded, new: Loaded) -> set[str]:
+    """The meters and pulse inputs whose values go on over a reload: measured at the same place, by the same table and settings."""
+    versions = [{name: driver_version(driver) for name, driver in side.drivers.items()} for side in (old, new)]
+    buses = [{bus.name: bus for bus in side.config.buses} for side in (old, new)]
+
+    def origin(meter: Meter | Pulse, side: int) -> tuple[object, ...]:
+        keys = tuple(getattr(meter, key) for key in type(meter).model_fields if key not in _PEOPLE)
+        if isinstance(meter, Pulse):
+            return keys
+        return (*keys, buses[side].get(meter.bus), versions[side].get(meter.driver))
+
+    def origins(side: Loaded, number: int) -> dict[str, tuple[object, ...]]:
+        sources: list[Meter | Pulse] = [*side.config.meters, *side.config.pulses]
+        return {source.id: origin(source, number) for source in sources}
+
+    before, after = origins(old, 0), origins(new, 1)
+    return {name for name in before.keys() & after.keys() if before[name] == after[name]}
+
+
+def _entries(section: str, old: Loaded, new: Loaded) -> Iterator[Change]:
+    """Entries of a list, by their name: added, removed, changed."""
+    noun, key = _LISTS[section]
+    before = {getattr(entry, key): entry for entry in getattr(old.config, section)}
+    after = {getattr(entry, key): entry for entry in getattr(new.config, section)}
+    for name in after:
+        if name not in before:
+            yield Change(f"{noun} {name} was added", _fields(section, name, change="added"), _concerned(section, name, new))
+    for name in before:
+        if name not in after:
+            yield Change(f"{noun} {name} was removed", _fields(section, name, change="removed"), _concerned(section, name, old))
+    for name, entry in after.items():
+        found = _compared(before[name], entry) if name in before else {}
+        if found:
+            concerned = _concerned(section, name, new) if found.keys() - _PEOPLE else frozenset[str]()
+            yield Change(f"{noun} {name}: {_words(found)}", _fields(section, name, change="changed", fields=found), concerned)
+
+
+def _fields(section: str, name: str, **more: object) -> dict[str, Any]:
+    return {"meter": name, **more} if section == "meters" else {"section": section, "name": name, **more}
+
+
+def _concerned(section: str, name: str, side: Loaded) -> frozenset[str]:
+    """The meters whose values come from this entry."""
+    if section in {"meters", "pulses"}:
+        return frozenset({name})
+    return frozenset(meter.id for meter in side.config.meters if section == "buses" and meter.bus == name)
+
+
+def _tables(old: Loaded, new: Loaded) -> Iterator[Change]:
+    """Tables that say something else under the same name."""
+    for name in sorted(old.drivers.keys() & new.drivers.keys()):
+        if driver_version(old.drivers[name]) != driver_version(new.drivers[name]):
+            meters = frozenset(meter.id for meter in new.config.meters if meter.driver == name)
+            fields = {"section": "drivers", "name": name, "change": "changed", "version": driver_version(new.drivers[name])}
+            yield Change(f"table {name} says something else (meters {', '.join(sorted(meters))})", fields, meters)
+
+
+def _contents(old: Loaded, new: Loaded) -> Iterator[Change]:
+    """Files of an uplink that kept their name and have another content."""
+    for uplink, key in sorted(old.files.keys() & new.files.keys()):
+        if old.files[uplink, key] != new.files[uplink, key] and _path(old, uplink, key) == _path(new, uplink, key):
+            fields = {"section": "uplinks", "name": uplink, "change": "changed", "content": key}
+            yield Change(f"uplink {uplink}: the file of {key} has another content", fields)
+
+
+def _path(side: Loaded, uplink: str, key: str) -> object:
+    return next(getattr(entry, key) for entry in side.config.uplinks if entry.name == uplink)
+
+
+def _section(section: str, was: BaseModel, now: BaseModel) -> Iterator[Change]:
+    found = _compared(was, now)
+    if found:
+        yield Change(f"{section}: {_words(found)}", {"section": section, "change": "changed", "fields": found})
+
+
+def _compared(was: BaseModel, now: BaseModel) -> dict[str, list[Any]]:
+    """Key → [old, new] for every key that differs; a key that only one of them has is None in the other."""
+    keys = dict.fromkeys([*type(was).model_fields, *type(now).model_fields])
+    old, new = was.model_dump(mode="json"), now.model_dump(mode="json")
+    return {key: [old.get(key), new.get(key)] for key in keys if old.get(key) != new.get(key)}
+
+
+def _words(found: dict[str, list[Any]]) -> str:
+    return ", ".join(f"{key} was {_said(old)}, is {_said(new)}" for key, (old, new) in found.items())
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "not given"
+    if isinstance(value, list):
+        return _listed(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def _listed(values: Iterable[object]) -> str:
+    return "[" + ", ".join(map(str, values)) + "]"

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
-from gateway.catalogue import Driver
 from gateway.config import Config, load_config
 from gateway.daemon import views
 from gateway.daemon.assembly import Assembly, keep_running, load_drivers
-from gateway.daemon.changes import Change, differences
+from gateway.daemon.changes import Change, Loaded, differences, digests, same_source
 from gateway.daemon.heart import Heart
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.host.clock import Clock
@@ -41,13 +40,18 @@ STOP_LIMIT = 5.0
 """s that a clean stop may take; what is not ended by then is left to the kernel."""
 
 
+def load(path: Path) -> Loaded:
+    """A configuration with the tables and files that it names. Raises ConfigError with every problem."""
+    config = load_config(path)
+    return Loaded(config, load_drivers(config), digests(config))
+
+
 class Daemon:
     """Runs a configuration. `run` returns after SIGTERM, SIGINT or `end`."""
 
     def __init__(self, path: Path, socket: Path | None = None) -> None:
-        self.path = path
-        self.config = load_config(path)
-        self._drivers = load_drivers(self.config)
+        self.path = path.resolve()
+        self._loaded = load(self.path)
         self._socket = socket or Path(os.environ.get("SUBMETER_SOCKET", SOCKET))
         self._started = time.monotonic()
         self._ended = asyncio.Event()
@@ -59,10 +63,16 @@ class Daemon:
         self.changes = Changes()
         self.trend = Trend()
         self.clock = Clock(self.config.clock.trust)
+        self._read_at = self.clock.wall()
         self.journal: Journal
         self.assembly: Assembly
         self._pins = Pins()
         self.heart = Heart(self._status_line)
+
+    @property
+    def config(self) -> Config:
+        """What runs."""
+        return self._loaded.config
 
     async def run(self) -> None:
         """Start, run until told to end, stop. Raises JournalError or ControlError when it cannot start at all."""
@@ -106,11 +116,11 @@ class Daemon:
         self.heart.watch("uplinks", self._uplinks_beat)
         await self._remember_time()
         self.journal.on_late = self._late
-        self.assembly = self._assemble(config, self._drivers)
+        self.assembly = self._assemble(self._loaded)
 
-    def _assemble(self, config: Config, drivers: dict[str, Driver], carried: dict[str, Any] | None = None) -> Assembly:
+    def _assemble(self, loaded: Loaded, carried: dict[str, Any] | None = None) -> Assembly:
         return Assembly(
-            config, drivers, self.journal, self.clock,
+            loaded.config, loaded.drivers, self.journal, self.clock,
             changed=self._notify, power=self._note_power, pins=self._pins, carried=carried,
         )  # fmt: skip
 
@@ -181,28 +191,42 @@ class Daemon:
                 self.changes.notify()
 
     async def _reload(self) -> list[str]:
-        def check() -> tuple[Config, dict[str, Driver]]:
-            fresh = load_config(self.path)
-            return fresh, load_drivers(fresh)
-
-        config, drivers = await asyncio.to_thread(check)
-        before = self.config, self._drivers
-        changes = differences(self.config, config)
+        fresh = await asyncio.to_thread(load, self.path)
+        before = self._loaded
+        changes = differences(before, fresh)
         try:
-            await self._swap(config, drivers, changes)
+            await self._swap(fresh, changes)
         except Exception as error:
             log.exception("the new configuration could not be started: the old one goes on")
             self._problems = (f"{self.path} could not be started: {error}; the old configuration goes on",)
-            await self._swap(*before, [])
+            await self._swap(before, [])
             raise GatewayError(self._problems[0], hint="look into the log: journalctl -u submeter-gateway") from error
         self._problems = ()
+        self._read_at = self.clock.wall()
         words = [change.words for change in changes] or ["nothing changed"]
         log.info("the configuration was read again: %s", "; ".join(words))
         return words
 
-    async def _swap(self, config: Config, drivers: dict[str, Driver], changes: list[Change]) -> None:
-        """Stop what runs, build and start the other: the journal, its numbers and the pulse registers go on."""
-        old = self.assembly
+    async def unread_changes(self) -> dict[str, Any]:
+        """What the file says by now otherwise than what runs."""
+        try:
+            fresh = await asyncio.to_thread(load, self.path)
+        except ConfigError as error:
+            return {"changes": [], "meters": [], "problems": [str(problem) for problem in error.problems]}
+        changes = differences(self._loaded, fresh)
+        meters = sorted({meter for change in changes for meter in change.meters})
+        return {"changes": [change.words for change in changes], "meters": meters, "problems": []}
+
+    def running(self) -> dict[str, Any]:
+        """Which file runs, and since when."""
+        return {"path": str(self.path), "read": self._read_at}
+
+    async def _swap(self, loaded: Loaded, changes: list[Change]) -> None:
+        """Stop what runs, build and start the other: the journal, its numbers and the pulse registers go on.
+
+        Values go on for what is measured as before; anything else starts anew.
+        """
+        old, config = self.assembly, loaded.config
         await old.stop()
         if config.journal.directory != self.config.journal.directory:
             log.warning("journal.directory is taken over at the next start only")
@@ -213,11 +237,12 @@ class Daemon:
             self.clock = Clock(config.clock.trust)
             await self._remember_time()
             await self.journal.configure(clock=self.clock)
-        assembly = self._assemble(config, drivers, old.carry())
-        assembly.live.inherit(old.live)
+        going_on = same_source(self._loaded, loaded)
+        assembly = self._assemble(loaded, old.carry())
+        assembly.live.inherit(old.live, going_on)
         assembly.slots.inherit(old.slots)
-        self.config, self._drivers, self.assembly = config, drivers, assembly
-        self.trend.keep(set(assembly.live.meters))
+        self._loaded, self.assembly = loaded, assembly
+        self.trend.keep(going_on)
         for change in changes:
             assembly.slots.tell(Event("configuration_changed", self.clock.uptime(), change.fields))
         assembly.start()

@@ -53,7 +53,7 @@ class LiveValues:
             meter.absent.pop(name, None)
         meter.absent.update(reading.absent)
 
-    def inherit(self, older: LiveValues) -> None:
-        """Keep what was known before a reload, for the meters that are still there."""
-        for name in self.meters.keys() & older.meters.keys():
+    def inherit(self, older: LiveValues, going_on: Iterable[str]) -> None:
+        """Keep what was known before a reload, for the meters that are measured as before: values of another table are no values."""
+        for name in self.meters.keys() & older.meters.keys() & set(going_on):
             self.meters[name] = older.meters[name]

@@ -15,6 +15,12 @@ class Actions(Protocol):
     async def poll(self, meter_id: str) -> dict[str, Any]:
         """Poll a meter now, lost or not, and give its reading: `{meter, uptime, values, absent, missing, suspect}`."""
 
+    async def configuration(self) -> dict[str, Any]:
+        """Which file runs, and since when it does: `{path, read}`; `read` is UTC in ms."""
+
+    async def unread_changes(self) -> dict[str, Any]:
+        """What the file says by now otherwise than what runs: `{changes, meters, problems}`, lines, ids and lines."""
+
     async def pulses(self) -> list[dict[str, Any]]:
         """Every pulse input, the fields of gateway.field.pulses.PulseHealth: count, register, what was rejected, state."""
 

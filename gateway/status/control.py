@@ -17,7 +17,7 @@ from starlette.routing import Route
 from gateway.errors import BusDown, BusError, ConfigError, GatewayError, JournalError
 from gateway.status.actions import Actions
 from gateway.status.api import as_json
-from gateway.status.snapshot import Snapshot
+from gateway.status.snapshot import MeterView, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +41,24 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
     async def status(_: Request) -> Response:
         return JSONResponse(as_json(snapshot()))
 
-    async def poll(request: Request) -> Response:
-        return JSONResponse(await actions.poll(_meter(snapshot(), request.path_params["meter"])))
+    async def configuration(_: Request) -> Response:
+        return JSONResponse(await actions.configuration())
+
+    async def unread_changes(_: Request) -> Response:
+        return JSONResponse(await actions.unread_changes())
 
     async def read(request: Request) -> Response:
         now = snapshot()
-        wanted = request.query_params.getlist("meter") or [meter.id for meter in now.meters if meter.state != "disabled"]
+        named = [_meter(now, name) for name in request.query_params.getlist("meter")]
         readings = []
-        for meter in [_meter(now, name) for name in wanted]:
+        for meter in named or [meter for meter in now.meters if meter.state != "disabled"]:
             try:
-                readings.append(await actions.poll(meter))
+                reading = await actions.poll(meter.id)
             except BusError as error:
-                readings.append({"meter": meter, "error": error.message, "hint": error.hint})
+                reading = {"error": error.message, "hint": error.hint}
+            # By which settings it was read belongs to the reading: the file may say something else by now.
+            place = {"meter": meter.id, "label": meter.label, "driver": meter.driver, "bus": meter.bus, "address": meter.address}
+            readings.append({**place, **reading})
         return JSONResponse({"readings": readings})
 
     async def pulses(_: Request) -> Response:
@@ -79,7 +85,8 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
     app = Starlette(
         routes=[
             _route("GET", "/status", status),
-            _route("POST", "/poll/{meter}", poll),
+            _route("GET", "/configuration", configuration),
+            _route("GET", "/configuration/changes", unread_changes),
             _route("POST", "/read", read),
             _route("GET", "/pulses", pulses),
             _route("POST", "/pulses/{meter}", set_pulse),
@@ -108,10 +115,11 @@ def _route(method: str, path: str, endpoint: Callable[[Request], Awaitable[Respo
     return Route(path, careful, methods=[method])
 
 
-def _meter(snapshot: Snapshot, name: str) -> str:
+def _meter(snapshot: Snapshot, name: str) -> MeterView:
+    meter = snapshot.meter(name)
+    if meter is not None:
+        return meter
     known = [meter.id for meter in snapshot.meters]
-    if name in known:
-        return name
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"configured: {', '.join(known) or 'none'}"
     raise _NoSuchMeter(f"there is no meter {name!r}", hint=hint)

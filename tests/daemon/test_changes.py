@@ -1,9 +1,12 @@
-"""What a reload says of a change, to a person and to the platform."""
+"""What a reload says of a change, to a person and to the platform, and whose values go on."""
+
+from pathlib import Path
 
 import pytest
 
 from gateway.config import parse_config
-from gateway.daemon.changes import differences
+from gateway.daemon.assembly import load_drivers
+from gateway.daemon.changes import Loaded, differences, digests, same_source
 
 BEFORE = """
 gateway: {id: g}
@@ -11,29 +14,92 @@ buses: [{name: line, type: serial, port: /dev/ttyUSB0}, {name: plant, type: tcp,
 meters:
   - {id: main, bus: line, address: 1, driver: eastron-sdm630}
   - {id: hvac, bus: line, address: 2, driver: abb-b23}
+  - {id: roof, bus: plant, address: 1, driver: eastron-sdm630}
+pulses: [{id: water, pin: 17, per_unit: 1000, quantity: volume}]
 """
 
 
+def loaded(text: str) -> Loaded:
+    config = parse_config(text)
+    return Loaded(config, load_drivers(config), digests(config))
+
+
+def changed(what: str, by: str) -> list:
+    assert what in BEFORE
+    return differences(loaded(BEFORE), loaded(BEFORE.replace(what, by)))
+
+
 @pytest.mark.parametrize(
-    ("what", "by", "fields"),
+    ("what", "by", "words", "fields"),
     [
-        ("address: 2", "address: 7", {"meter": "hvac", "change": "changed", "fields": {"address": [2, 7]}}),
-        ("bus: line, address: 2", "bus: plant, address: 2", {"meter": "hvac", "change": "changed", "fields": {"bus": ["line", "plant"]}}),
-        ("abb-b23}", "abb-b23, name: Klima}", {"meter": "hvac", "change": "changed", "fields": {"name": [None, "Klima"]}}),
-        ("  - {id: hvac, bus: line, address: 2, driver: abb-b23}\n", "", {"meter": "hvac", "change": "removed"}),
-        ("ttyUSB0", "ttyUSB1", {"section": "buses", "change": "changed"}),
+        ("address: 2", "address: 7", "meter hvac: address was 2, is 7",
+         {"meter": "hvac", "change": "changed", "fields": {"address": [2, 7]}}),
+        ("bus: line, address: 2", "bus: plant, address: 2", "meter hvac: bus was line, is plant",
+         {"meter": "hvac", "change": "changed", "fields": {"bus": ["line", "plant"]}}),
+        ("abb-b23}", "abb-b23, name: Klima}", "meter hvac: name was not given, is Klima",
+         {"meter": "hvac", "change": "changed", "fields": {"name": [None, "Klima"]}}),
+        ("  - {id: hvac, bus: line, address: 2, driver: abb-b23}\n", "", "meter hvac was removed", {"meter": "hvac", "change": "removed"}),
+        ("ttyUSB0", "ttyUSB1", "bus line: port was /dev/ttyUSB0, is /dev/ttyUSB1",
+         {"section": "buses", "name": "line", "change": "changed", "fields": {"port": ["/dev/ttyUSB0", "/dev/ttyUSB1"]}}),
+        ("pin: 17", "pin: 18", "pulse input water: pin was 17, is 18",
+         {"section": "pulses", "name": "water", "change": "changed", "fields": {"pin": [17, 18]}}),
+        ("{id: g}", "{id: g, name: Konak}", "gateway: name was Submeter Gateway, is Konak",
+         {"section": "gateway", "change": "changed", "fields": {"name": ["Submeter Gateway", "Konak"]}}),
     ],
-)
-def test_a_change_is_told(what, by, fields) -> None:
-    changes = differences(parse_config(BEFORE), parse_config(BEFORE.replace(what, by)))
+)  # fmt: skip
+def test_a_change_is_told_key_by_key(what, by, words, fields) -> None:
+    changes = changed(what, by)
+    assert [change.words for change in changes] == [words]
     assert [change.fields for change in changes] == [fields]
-    assert all(change.words for change in changes)
 
 
 def test_a_new_name_is_one_meter_gone_and_another_come() -> None:
-    changes = differences(parse_config(BEFORE), parse_config(BEFORE.replace("id: hvac", "id: klima")))
-    assert [change.words for change in changes] == ["meter klima was added", "meter hvac was removed"]
+    assert [change.words for change in changed("id: hvac", "id: klima")] == ["meter klima was added", "meter hvac was removed"]
 
 
 def test_the_same_file_changes_nothing() -> None:
-    assert differences(parse_config(BEFORE), parse_config(BEFORE)) == []
+    assert differences(loaded(BEFORE), loaded(BEFORE)) == []
+    assert same_source(loaded(BEFORE), loaded(BEFORE)) == {"main", "hvac", "roof", "water"}
+
+
+@pytest.mark.parametrize(
+    ("what", "by", "anew"),
+    [
+        ("address: 2", "address: 7", {"hvac"}),
+        ("abb-b23", "abb-b21", {"hvac"}),
+        ("ttyUSB0", "ttyUSB1", {"main", "hvac"}),
+        ("192.0.2.1", "192.0.2.2", {"roof"}),
+        ("per_unit: 1000", "per_unit: 100", {"water"}),
+        ("abb-b23}", "abb-b23, ct: 200/5}", {"hvac"}),
+        ("abb-b23}", "abb-b23, interval: 30s, name: Klima, feeds: Kat 1, parent: main}", set()),
+    ],
+)
+def test_values_go_on_only_for_what_is_measured_as_before(what, by, anew) -> None:
+    assert {"main", "hvac", "roof", "water"} - same_source(loaded(BEFORE), loaded(BEFORE.replace(what, by))) == anew
+    concerned = {meter for change in changed(what, by) for meter in change.meters}
+    assert concerned == anew
+
+
+def test_a_table_and_a_password_that_say_something_else_under_the_same_name_are_told(tmp_path: Path) -> None:
+    table, password = tmp_path / "my-meter.yaml", tmp_path / "city.password"
+    head = "maker: T\nmodel: T\nverified: simulator\nsource: tests\nreads: {function: 4}\nregisters: |\n"
+    text = f"""
+gateway: {{id: g}}
+drivers: {{directory: {tmp_path}}}
+buses: [{{name: line, type: serial, port: /dev/ttyUSB0}}]
+meters: [{{id: main, bus: line, address: 1, driver: my-meter}}]
+uplinks: [{{name: city, url: "mqtt://127.0.0.1:1883", username: u, password_file: {password}}}]
+"""
+    table.write_text(head + "  0 u16 voltage_l1n 0.1V fast decimals=1\n")
+    password.write_text("one")
+    before = loaded(text)
+    table.write_text(head + "  0 u16 voltage_l1n 0.01V fast decimals=1\n")
+    password.write_text("two")
+    after = loaded(text)
+    changes = differences(before, after)
+    assert [change.words for change in changes] == [
+        "table my-meter says something else (meters main)",
+        "uplink city: the file of password_file has another content",
+    ]
+    assert same_source(before, after) == set()
+    assert not any("two" in str(change) for change in changes)

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.catalogue import load_driver
 from tests.rig import Rig, free_port, rig, until
 
 SUBMETER = [sys.executable, "-m", "gateway"]
@@ -109,16 +110,48 @@ def test_the_commands_ask_the_running_daemon(tmp_path) -> None:
         told = submeter(site, "status")
         assert told.returncode == 0, told.stderr
         assert "bench-1" in told.stdout
-        polled = submeter(site, "poll", "m2")
-        assert polled.returncode == 0, polled.stderr
-        assert "230" in polled.stdout or "23" in polled.stdout
-        unknown = submeter(site, "poll", "m3")
+        read = submeter(site, "read", "m2", "--json")
+        assert read.returncode == 0, read.stderr
+        (answer,) = json.loads(read.stdout)["readings"]
+        assert (answer["meter"], answer["driver"], answer["address"]) == ("m2", "eastron-sdm630", 2)
+        assert 207 < answer["values"]["voltage_l1n"] < 253
+        unknown = submeter(site, "read", "m3")
         assert unknown.returncode == 1
         assert "m3" in unknown.stderr
         assert "Traceback" not in unknown.stderr
         with control(site) as client:
             rows = client.get("/journal/rows", params={"limit": 2}).json()["rows"]
         assert rows[0]["batch"]["gateway"] == "bench-1"
+
+
+def test_what_is_shown_is_what_was_measured_under_the_configuration_that_measured_it(tmp_path) -> None:
+    with rig(tmp_path, plant(tmp_path)) as site:
+        configure(site, [meter(1), meter(2, driver="eastron-sdm120")])
+        started(site)
+        until(lambda: all(entry["age"] is not None for entry in status(site)["meters"]), 60, "both meters were read")
+        wrong = {name for name, value in status(site)["meters"][1]["values"].items() if value["value"] is not None}
+        assert wrong
+        configure(site, [meter(1, name="Ana"), meter(2, driver="janitza-umg96rm")])
+        mixed = submeter(site, "read", "m2")
+        assert mixed.returncode == 1
+        assert "driver was eastron-sdm120, is janitza-umg96rm" in mixed.stderr
+        assert "submeter reload" in mixed.stderr
+        noted = submeter(site, "read", "m1", "-c", str(site.config_path))
+        assert noted.returncode == 0, noted.stderr
+        assert "not taken over yet: meter m1: name was not given, is Ana" in noted.stdout
+        other = tmp_path / "other.yaml"
+        other.write_text(site.config_path.read_text())
+        refused = submeter(site, "read", str(other), "m1")
+        assert refused.returncode == 1
+        assert f"the running gateway uses {site.config_path}" in refused.stderr
+        told = submeter(site, "reload", "-c", str(site.config_path))
+        assert "meter m2: driver was eastron-sdm120, is janitza-umg96rm" in told.stdout
+        first, second = status(site)["meters"]
+        assert first["values"]["voltage_l1n"]["value"] is not None, "what is measured as before goes on"
+        until(lambda: status(site)["meters"][1]["state"] != "starting", 60, "the other table was tried")
+        second = status(site)["meters"][1]
+        mine = {row.name for row in load_driver("janitza-umg96rm").rows}
+        assert set(second["values"]) <= mine, "values of the old table are gone"
 
 
 def test_a_bad_configuration_is_told_and_not_taken_over(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,8 @@ def test_values_come_with_unit_and_age_and_raw_registers_on_request(config: Path
     rows = {words[0]: words[1:] for row in text.splitlines() if len(words := row.split()) > 2}
     assert rows["voltage_l1n"][:2] == ["230.5", "V"]
     assert rows["active_energy_import"][:2] == ["65,541", "kWh"]
-    assert rows["voltage_l1n"][3] == "s"
+    assert "s ago" in text
+    assert f"No gateway is running: read directly, by {config}" in text.replace("\n", "")
     assert rows["frequency"][0] == "–"
     assert "the meter has no value" in text
     assert "0x0000  0901 0001 0005 FFFF" in text
@@ -65,6 +67,15 @@ def test_a_meter_that_is_silent_is_named_with_what_to_check(config: Path, line) 
     assert result.exit_code == 1
     assert "230.5" in result.output
     assert "unit 2 did not answer → check its address and power, the line's A and B, baud rate and parity" in result.output
+
+
+def test_the_file_is_the_first_word_or_named_by_an_option(config: Path, line) -> None:
+    by_option = CliRunner().invoke(command, ["main", "-c", str(config), "--json"])
+    assert by_option.exit_code == 0, by_option.output
+    assert json.loads(by_option.output)["readings"][0]["values"]["voltage_l1n"] == 230.5
+    twice = CliRunner().invoke(command, [str(config), "-c", str(config)])
+    assert twice.exit_code == 2
+    assert "named twice" in twice.output
 
 
 def test_a_port_that_is_not_there_is_told(config: Path) -> None:

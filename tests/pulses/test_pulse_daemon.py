@@ -227,7 +227,7 @@ async def test_the_command_shows_and_sets(gateway) -> None:
     answer = gateway.cli("pulses", "set", "water", "1240.5")
     assert answer.returncode == 0, answer.stderr
     assert "is 1240.5 at pulse" in answer.stdout
-    assert gateway.cli("poll", "water").returncode == 0
+    assert gateway.cli("read", "water").returncode == 0
     with gateway.client() as client:
         assert [(reading["meter"], len(reading["values"])) for reading in client.read()] == [("water", 2), ("gas", 2)]
         assert {meter["id"]: meter["state"] for meter in client.status()["meters"]} == {"water": "answering", "gas": "answering"}

@@ -16,11 +16,12 @@ import pytest
 from click.testing import CliRunner
 from status_building import CALM, SNAPSHOT, Building
 
-from gateway.cli import poll as poll_command
+from gateway.cli import read as read_command
 from gateway.cli import reload as reload_command
 from gateway.cli import status as status_command
 from gateway.cli.client import VARIABLE, control_client, need_client
-from gateway.errors import BusDown, ConfigError, ControlError, JournalFull, NoReply, Problem
+from gateway.cli.read import ask_daemon
+from gateway.errors import BusDown, ConfigError, ControlError, GatewayError, JournalFull, NoReply, Problem
 from gateway.status.api import as_json, from_json
 from gateway.status.control import create_control
 from gateway.status.server import ControlServer
@@ -53,6 +54,12 @@ class Daemon:
             "missing": "",
             "suspect": ["voltage_l1n"],
         }
+
+    async def configuration(self):
+        return {"path": "/etc/submeter/gateway.yaml", "read": 1795278300000}
+
+    async def unread_changes(self):
+        return {"changes": ["meter chiller: address was 3, is 55"], "meters": ["chiller"], "problems": []}
 
     async def journal_status(self):
         return {"epoch": "b7f2c6d05a91e3f4", "seq": 41822}
@@ -145,22 +152,39 @@ def test_a_newer_daemon_may_say_more():
     assert from_json(body) == CALM
 
 
-def test_poll_one_meter(asking, running):
-    assert asking.poll("main")["values"]["active_power"] == 84.213
+def test_read_one_meter_and_by_which_settings(asking, running):
+    (reading,) = asking.read(["main"])
+    assert reading["values"]["active_power"] == 84.213
+    main = SNAPSHOT.meter("main")
+    assert (reading["driver"], reading["bus"], reading["address"]) == (main.driver, main.bus, main.address)
     assert running.daemon.asked == [("poll", "main")]
 
 
 def test_a_meter_that_does_not_answer_comes_with_its_hint(asking):
-    with pytest.raises(ControlError) as caught:
-        asking.poll("chiller")
-    assert caught.value.message == "chiller: no answer within 0.21 s"
-    assert caught.value.hint == "check its cable"
+    (reading,) = asking.read(["chiller"])
+    assert reading["error"] == "chiller: no answer within 0.21 s"
+    assert reading["hint"] == "check its cable"
+
+
+def test_values_of_one_configuration_are_not_shown_under_another(asking, running):
+    with pytest.raises(GatewayError, match="address was 3, is 55") as caught:
+        ask_daemon(asking, None, ("chiller",))
+    assert "submeter reload" in caught.value.hint
+    assert running.daemon.asked == []
+    origin, readings = ask_daemon(asking, None, ("main",))
+    assert "not taken over yet: meter chiller: address was 3, is 55" in origin
+    assert readings[0]["meter"] == "main"
+
+
+def test_another_file_than_the_one_that_runs_is_refused(asking, tmp_path):
+    with pytest.raises(ControlError, match="the running gateway uses /etc/submeter"):
+        ask_daemon(asking, tmp_path / "other.yaml", ("main",))
 
 
 @pytest.mark.parametrize("name", ["mian", "../status", "a/b", "main?x=1", "%2e%2e", "", "x" * 5000, "💩"])
 def test_a_meter_that_is_not_there_is_never_polled(asking, running, name):
     with pytest.raises(ControlError) as caught:
-        asking.poll(name)
+        asking.read([name])
     if name == "mian":
         assert caught.value.hint == "did you mean main?"
     assert running.daemon.asked == []
@@ -168,7 +192,7 @@ def test_a_meter_that_is_not_there_is_never_polled(asking, running, name):
 
 def test_a_bug_is_told_without_its_inside(asking, caplog):
     with pytest.raises(ControlError) as caught:
-        asking.poll("lift")
+        asking.read(["lift"])
     assert "a bug" not in str(caught.value)
     assert "journalctl" in caught.value.hint
     assert "a bug" in caplog.text
@@ -236,11 +260,11 @@ def test_status_codes(running):
         codes = {
             (method, path): http.request(method, path).status_code
             for method, path in [
-                ("POST", "/poll/nobody"), ("POST", "/poll/chiller"), ("POST", "/poll/solar"), ("POST", "/poll/lift"),
-                ("GET", "/journal/rows?first=13"), ("GET", "/poll/main"), ("POST", "/status"), ("GET", "/nowhere"),
+                ("POST", "/read?meter=nobody"), ("POST", "/read?meter=chiller"), ("POST", "/read?meter=lift"),
+                ("GET", "/journal/rows?first=13"), ("GET", "/read"), ("POST", "/status"), ("GET", "/nowhere"),
             ]
         }  # fmt: skip
-        assert list(codes.values()) == [404, 502, 503, 500, 503, 405, 405, 404]
+        assert list(codes.values()) == [404, 200, 500, 503, 405, 405, 404]
         assert set(http.get("/nowhere").json()) == {"error", "hint"}
 
 
@@ -389,19 +413,20 @@ def test_submeter_status_as_json(running):
 
 
 def test_submeter_poll(running):
-    result = run(poll_command, "main", "--socket", str(running.path))
+    result = run(read_command, "main", "--socket", str(running.path))
     assert result.exit_code == 0
-    assert "main: 2 values, 1 absent" in result.output
-    assert "84.213 kW" in result.output
-    assert "231.4 V  (doubtful)" in result.output
-    assert "exception_2" in result.output
-    assert json.loads(run(poll_command, "main", "--json", "--socket", str(running.path)).output)["meter"] == "main"
+    assert f"({SNAPSHOT.meter('main').driver}, bus" in result.output
+    rows = {words[0]: words[1:] for line in result.output.splitlines() if len(words := line.split()) > 2}
+    assert rows["active_power"] == ["84.213", "kW"]
+    assert rows["voltage_l1n"] == ["231.4", "V", "doubtful"]
+    assert "Modbus exception 2" in " ".join(result.output.split())
+    assert json.loads(run(read_command, "main", "--json", "--socket", str(running.path)).output)["readings"][0]["meter"] == "main"
 
 
 def test_submeter_poll_of_a_silent_meter_fails_with_words(running):
-    result = run(poll_command, "water", "--socket", str(running.path))
+    result = run(read_command, "water", "--socket", str(running.path))
     assert result.exit_code == 1
-    assert "nothing was read: timeout" in result.output
+    assert "nothing: no answer" in result.output
 
 
 def test_submeter_reload(running):
@@ -411,7 +436,7 @@ def test_submeter_reload(running):
 
 
 def test_commands_without_a_daemon_say_how_to_start_it(path):
-    for command, arguments in ((status_command, ()), (poll_command, ("main",)), (reload_command, ())):
+    for command, arguments in ((status_command, ()), (reload_command, ())):
         failed = run(command, *arguments, "--socket", str(path))
         assert isinstance(failed.exception, ControlError)
         assert "systemctl start" in failed.exception.hint

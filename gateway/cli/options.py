@@ -1,0 +1,44 @@
+"""What several commands take: the configuration's file and the control socket of the running daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+CONFIG = Path("/etc/submeter/gateway.yaml")
+SOCKET = Path("/run/submeter/control.sock")
+
+config_option = click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help=f"The configuration.  [default: {CONFIG}]"
+)
+socket_option = click.option(
+    "--socket", type=click.Path(path_type=Path), default=SOCKET, show_default=True, help="The daemon's control socket."
+)
+
+
+def is_path(word: str) -> bool:
+    """Whether a word of the command line names a file: the id of a meter never does."""
+    return "/" in word or word.endswith((".yaml", ".yml"))
+
+
+def split_config(words: tuple[str, ...], config: Path | None) -> tuple[Path | None, tuple[str, ...]]:
+    """The configuration's file and the other words: the first word may be the file instead of -c.
+
+    Raises click.UsageError when both name one.
+    """
+    if not words or not is_path(words[0]):
+        return config, words
+    if config is not None:
+        raise click.UsageError(f"the configuration is named twice: {words[0]} and -c {config}; leave one out")
+    return Path(words[0]), words[1:]
+
+
+def only_config(words: tuple[str, ...], config: Path | None) -> Path:
+    """The configuration's file of a command that takes no other word. Raises click.UsageError for a word too many."""
+    if len(words) == 1 and config is None:
+        return Path(words[0])
+    config, rest = split_config(words, config)
+    if rest:
+        raise click.UsageError(f"{rest[0]!r} is a word too many: this command takes one file")
+    return config or CONFIG
