@@ -11,6 +11,7 @@ from gateway.catalogue import load_driver
 from gateway.cli.options import config_option, only_config
 from gateway.config import Config, load_config
 from gateway.errors import ConfigError, DriverError
+from gateway.uplink.security import open_to_others
 
 
 @click.command(name="check", help="Check a configuration and print every problem as file:line: key: what is wrong → what to write.")
@@ -27,6 +28,9 @@ def command(words: tuple[str, ...], file: Path | None) -> None:
             print(problem)
         print(f"\n{path}: {len(error.problems)} problem{'s' * (len(error.problems) != 1)}", file=sys.stderr)
         sys.exit(1)
+    for uplink in config.uplinks:
+        for line in open_to_others(uplink):
+            print(f"warning: {line}")
     enabled = sum(meter.enabled for meter in config.meters)
     counts = (
         _count(enabled, "meter"),

@@ -28,6 +28,7 @@ from gateway.model import Event, Reading, Sealed
 from gateway.status.snapshot import Snapshot
 from gateway.status.source import Changes
 from gateway.status.trend import Trend
+from gateway.uplink.security import open_to_others
 
 if TYPE_CHECKING:
     from gateway.daemon.servers import Servers
@@ -76,6 +77,8 @@ class Daemon:
 
     async def run(self) -> None:
         """Start, run until told to end, stop. Raises JournalError or ControlError when it cannot start at all."""
+        # What the daemon writes is its own business, also when it was started by hand.
+        os.umask(os.umask(0o077) | 0o077)
         await self._open()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -119,6 +122,9 @@ class Daemon:
         self.assembly = self._assemble(self._loaded)
 
     def _assemble(self, loaded: Loaded, carried: dict[str, Any] | None = None) -> Assembly:
+        for uplink in loaded.config.uplinks:
+            for line in open_to_others(uplink):
+                log.warning("%s", line)
         return Assembly(
             loaded.config, loaded.drivers, self.journal, self.clock,
             changed=self._notify, power=self._note_power, pins=self._pins, carried=carried,

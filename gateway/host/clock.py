@@ -13,6 +13,11 @@ Trust = Literal["kernel", "rtc", "system"]
 
 STEP_MS = 500
 """Wall time that moves against CLOCK_BOOTTIME by more than this between two looks has been stepped."""
+PATIENCE_MS = 24 * 3600 * 1000
+"""A clock other than the kernel's synchronised one that lies before the floor is believed again after running so long without a step:
+otherwise a hardware clock that was wrong once, and taken at its word, would be right in vain until that date."""
+RELEASED_MS = 1_767_225_600_000
+"""2026-01-01. No right time lies before this program: a hardware clock with an empty battery is never believed."""
 
 _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 _RTC = Path("/sys/class/rtc/rtc0/hctosys")
@@ -73,10 +78,11 @@ class ClockChange:
 class Clock:
     """Wall time with its trust.
 
-    `floor` is the newest wall time (ms) that the journal holds as synced: a clock that nobody vouches for and that lies
-    before it is wrong. `anchor` is (wall, uptime) of a synced batch of this same boot, if there is one: within STEP_MS of
-    it the clock is still the one that was right. Once synced, the clock stays so (holdover) until it is stepped by an
-    unknown hand.
+    `floor` is the newest wall time (ms) that the journal holds as synced: a clock that the kernel does not call synchronised
+    and that lies before it is wrong. The kernel's own word outranks the floor whatever `trust` says, and lowers it. `anchor` is
+    (wall, uptime) of a synced batch of this same boot, if there is one: within STEP_MS of it the clock is still the one that was
+    right. Once synced, the clock stays so (holdover) until it is stepped by an unknown hand.
+    `kernel` asks for the kernel's word, `vouched` for that of whoever else `trust` names.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Clock:
         anchor: tuple[int, int] | None = None,
         wall: Callable[[], int] = wall_ms,
         uptime: Callable[[], int] = uptime_ms,
+        kernel: Callable[[], bool] | None = None,
         vouched: Callable[[], bool] | None = None,
         boot: str | None = None,
     ) -> None:
@@ -94,9 +101,12 @@ class Clock:
         self._floor = floor
         self.wall = wall
         self.uptime = uptime
-        self._vouched = vouched or {"kernel": kernel_synced, "rtc": lambda: kernel_synced() or rtc_present(), "system": lambda: True}[trust]
+        self._kernel = kernel or kernel_synced
+        self._vouched = vouched or {"kernel": lambda: False, "rtc": rtc_present, "system": lambda: True}[trust]
         self.boot = boot or boot_id()
         self._offset = wall() - uptime()
+        self._steady = uptime()
+        """CLOCK_BOOTTIME (ms) since which the clock has not been stepped, as far as is known."""
         self.synced = False
         self.remember(floor, anchor)
 
@@ -112,10 +122,14 @@ class Clock:
         return self._trust
 
     def _right_now(self) -> bool:
-        # Only the kernel's own word outranks the journal: an RTC or a plain system clock may have been set back.
-        if not self._vouched():
-            return False
-        return self._trust == "kernel" or self.wall() >= self._floor
+        wall = self.wall()
+        if not self._kernel():
+            # An RTC or a plain system clock may have been set back: the journal outranks it, but not for ever.
+            steady = wall >= RELEASED_MS and self.uptime() - self._steady >= PATIENCE_MS
+            if not (self._vouched() and (wall >= self._floor or steady)):
+                return False
+        self._floor = min(self._floor, wall)
+        return True
 
     @property
     def offset(self) -> int:
@@ -129,6 +143,8 @@ class Clock:
         step = offset - self._offset
         self._offset = offset
         stepped = abs(step) > STEP_MS
+        if stepped:
+            self._steady = self.uptime()
         synced = self._right_now() or (self.synced and not stepped)
         if stepped:
             changes.append(ClockChange("clock_step", step))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import stat
 from pathlib import Path
 
 from gateway.config.schema import Uplink
@@ -51,6 +52,22 @@ def password(config: Uplink) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"the password file {config.password_file} cannot be read: {_reason(error)}"
         raise LinkRefused(msg, hint="make it readable for the user of the service; one line, UTF-8") from error
+
+
+def open_to_others(config: Uplink) -> list[str]:
+    """A line for each secret file of an uplink that every account of this machine may read or change."""
+    found = []
+    for what, path in (("password file", config.password_file), ("key", config.key)):
+        try:
+            mode = Path(path).stat().st_mode if path else 0
+        except OSError:
+            continue  # said when it is read
+        verbs = [verb for bit, verb in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "changed")) if mode & bit]
+        if verbs:
+            found.append(
+                f"uplink {config.name}: the {what} {path} may be {' and '.join(verbs)} by everybody on this machine → chmod 640 {path}"
+            )
+    return found
 
 
 def _reason(error: Exception) -> str:

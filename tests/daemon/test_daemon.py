@@ -256,3 +256,22 @@ def test_kill_9_keeps_what_was_taken(tmp_path, times) -> None:
         assert len(set(now)) == len(now)
         assert len({epoch for epoch, _ in now}) == 1, "one boot, one epoch"
         assert json.loads(json.dumps(rows[-1]["batch"]))["schema"] == "submeter/1"
+
+
+def test_a_secret_that_everybody_may_read_is_told_by_check_and_by_the_daemon(tmp_path) -> None:
+    secret, key = tmp_path / "password", tmp_path / "key.pem"
+    for path, mode in ((secret, 0o666), (key, 0o640)):
+        path.write_text("x")
+        path.chmod(mode)
+    with rig(tmp_path) as site:
+        site.configure(uplinks=[site.uplink(username="u", password_file=str(secret)),
+                                {"name": "tls", "url": "mqtts://127.0.0.1:1", "cert": str(key), "key": str(key)}])  # fmt: skip
+        line = f"uplink city: the password file {secret} may be read and changed by everybody on this machine → chmod 640 {secret}"
+        checked = submeter(site, "check", str(site.config_path))
+        assert checked.returncode == 0
+        assert [text for text in checked.stdout.splitlines() if text.startswith("warning")] == [f"warning: {line}"]
+        started(site)
+        assert line in site.log("gateway")
+        assert str(key) + " may" not in site.log("gateway")
+        secret.chmod(0o640)
+        assert "warning" not in submeter(site, "check", str(site.config_path)).stdout

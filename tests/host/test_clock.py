@@ -3,18 +3,23 @@
 import os
 import socket
 
-from gateway.host.clock import Clock, ClockChange, boot_id
+import pytest
+
+from gateway.host.clock import PATIENCE_MS, RELEASED_MS, Clock, ClockChange, boot_id
 from gateway.host.notify import notify, watchdog_seconds
 
 
 class Hands:
-    """A clock whose hands the test moves."""
+    """A clock whose hands the test moves; `vouched` is the word of whoever `trust` names, `kernel` that of the kernel beside it."""
 
-    def __init__(self, wall=1_000_000, uptime=500, vouched=False) -> None:
-        self.wall, self.uptime, self.vouched = wall, uptime, vouched
+    def __init__(self, wall=1_000_000, uptime=500, vouched=False, kernel=False) -> None:
+        self.wall, self.uptime, self.vouched, self.kernel = wall, uptime, vouched, kernel
 
     def clock(self, trust="kernel", **more) -> Clock:
-        return Clock(trust, wall=lambda: self.wall, uptime=lambda: self.uptime, vouched=lambda: self.vouched, boot="b" * 32, **more)
+        return Clock(
+            trust, wall=lambda: self.wall, uptime=lambda: self.uptime, boot="b" * 32, vouched=lambda: self.vouched and trust != "kernel",
+            kernel=lambda: self.kernel or (self.vouched and trust == "kernel"), **more,
+        )  # fmt: skip
 
     def pass_time(self, ms) -> None:
         self.wall += ms
@@ -103,3 +108,62 @@ def test_a_running_clock_that_is_set_back_before_what_was_taken_is_not_right() -
     hands.pass_time(1000)
     hands.wall += 3_600_000
     assert clock.look() == [ClockChange("clock_step", 3_600_000), ClockChange("clock_synced")]
+
+
+@pytest.mark.parametrize("trust", ["kernel", "rtc", "system"])
+def test_the_kernels_word_outranks_the_journal_and_lowers_the_floor(trust) -> None:
+    hands = Hands(wall=RELEASED_MS, vouched=True, kernel=True)
+    clock = hands.clock(trust, floor=RELEASED_MS + 10 * 365 * 86_400_000)
+    assert clock.synced
+    # NTP goes, the clock is stepped forward by an unknown hand: the wrong hour of years ahead is no bar any more.
+    hands.kernel = False
+    hands.wall += 1000
+    assert clock.look() == [ClockChange("clock_step", 1000)]
+    assert clock.synced
+
+
+@pytest.mark.parametrize("trust", ["rtc", "system"])
+def test_one_wrong_hour_of_a_hardware_clock_is_told_and_forgiven_by_the_kernel(trust) -> None:
+    hands = Hands(wall=RELEASED_MS, vouched=True)
+    clock = hands.clock(trust)
+    hands.wall += 400 * 86_400_000  # taken at its word
+    assert clock.look() == [ClockChange("clock_step", 400 * 86_400_000)]
+    hands.wall -= 400 * 86_400_000
+    assert clock.look() == [ClockChange("clock_step", -400 * 86_400_000), ClockChange("clock_unsynced")]
+    hands.pass_time(1000)
+    hands.kernel = True
+    assert clock.look() == [ClockChange("clock_synced")]
+    hands.kernel = False
+    hands.pass_time(1000)
+    assert clock.look() == []
+    assert clock.synced
+
+
+@pytest.mark.parametrize("trust", ["rtc", "system"])
+def test_without_a_network_a_clock_that_runs_steadily_for_a_day_is_believed_again(trust) -> None:
+    hands = Hands(wall=RELEASED_MS, vouched=True)
+    clock = hands.clock(trust, floor=RELEASED_MS + 10 * 365 * 86_400_000)
+    assert not clock.synced
+    hands.pass_time(PATIENCE_MS - 1000)
+    assert clock.look() == []
+    hands.wall += 3_600_000  # a step begins the day anew
+    assert [change.kind for change in clock.look()] == ["clock_step"]
+    hands.pass_time(PATIENCE_MS - 1000)
+    assert clock.look() == []
+    hands.pass_time(1000)
+    assert clock.look() == [ClockChange("clock_synced")]
+    hands.pass_time(1000)
+    assert clock.look() == []
+    assert clock.synced
+
+
+@pytest.mark.parametrize(
+    ("wall", "vouched", "trust"),
+    [(0, True, "rtc"), (RELEASED_MS - 2 * PATIENCE_MS, True, "system"), (RELEASED_MS, False, "rtc"), (RELEASED_MS, False, "kernel")],
+)
+def test_an_empty_battery_and_a_clock_that_nobody_vouches_for_are_never_believed(wall, vouched, trust) -> None:
+    hands = Hands(wall=wall, vouched=vouched and trust != "kernel")
+    clock = hands.clock(trust, floor=RELEASED_MS + 10 * 365 * 86_400_000)
+    hands.pass_time(PATIENCE_MS + 1000)
+    assert clock.look() == []
+    assert not clock.synced
