@@ -13,7 +13,7 @@ source: "page 1{evil}"
 covers: ["M2{evil}"]
 notes: "see{evil} below"
 registers: |
-  0  u16  frequency  0.1  fast
+  0  u16  frequency  Hz  fast
 """
 
 
