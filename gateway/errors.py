@@ -24,6 +24,7 @@ GatewayError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gateway.common.text import visible
 
@@ -74,8 +75,19 @@ class BusError(GatewayError):
     reason = "timeout"
 
 
+Cause = Literal[
+    "no_port", "permission", "in_use", "no_device", "not_serial",
+    "refused", "no_route", "silent", "hung_up", "unknown_name", "no_name_server", "other",
+]  # fmt: skip
+"""Why a port or a host cannot be opened, for who has words of his own for it."""
+
+
 class BusDown(BusError):
-    """The serial port or the host cannot be opened."""
+    """The serial port or the host cannot be opened; `cause` says why, as far as it is known."""
+
+    def __init__(self, message: str, *, hint: str = "", cause: Cause = "other") -> None:
+        super().__init__(message, hint=hint)
+        self.cause: Cause = cause
 
 
 class NoReply(BusError):

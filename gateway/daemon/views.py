@@ -100,7 +100,7 @@ def bus_view(assembly: Assembly, health: BusHealth, moment: Moment) -> BusView:
         name=bus.name, kind=bus.type, where=bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}",
         state=_BUS_STATES[health.state], since=moment.wall_of(health.since) if health.since else None,  # type: ignore[arg-type]
         requests=counters.requests, timeouts=counters.timeouts, bad_frames=counters.bad_frames,
-        exceptions=sum(counters.exceptions.values()), turnaround=turnaround, load=health.load, error=health.error,
+        exceptions=sum(counters.exceptions.values()), turnaround=turnaround, load=health.load, error=health.error, cause=health.cause,
     )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.errors import Cause
+
 MeterState = Literal["starting", "ok", "lost", "off"]
 BusState = Literal["closed", "connecting", "ready", "waiting"]
 
@@ -72,6 +74,7 @@ class BusHealth:
     state: BusState
     since: float
     error: str
+    cause: Cause | Literal[""]
     load: float
     predicted: float
     warning: str

@@ -70,6 +70,8 @@ class Line:
         self.state: BusState = "closed"
         self.since = 0.0
         self.error = ""
+        self.trouble: BusDown | None = None
+        """Why it is not open; None while it is."""
         self.retry_at = 0.0
         self.openings = 0
         """How often the port was opened: a new number means that anything may have been exchanged."""
@@ -110,7 +112,7 @@ class Line:
         self.openings += 1
         if self.error:
             log.info("bus %s is back", self.bus.name)
-        self.error = ""
+        self.error, self.trouble = "", None
         self._become("ready")
         if not self.port.numbered:
             self.silent_until = max(self.silent_until, loop.time() + self.wire.gap)
@@ -120,7 +122,7 @@ class Line:
         self.port.close()
         if not self.error:
             log.warning("bus %s is lost: %s", self.bus.name, error)
-        self.error = str(error)
+        self.error, self.trouble = str(error), error
         self.retry_at = asyncio.get_running_loop().time() + self._back_off
         self._back_off = min(2 * self._back_off, BACK_OFF[1])
         self._become("waiting")

@@ -18,13 +18,12 @@ from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
 from gateway.config.schema import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
-from gateway.field.adapter import low_latency, mend, why_not
+from gateway.field.adapter import low_latency, trouble
+from gateway.field.connecting import connect, shared_names
 
 log = logging.getLogger(__name__)
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
 
-CONNECT = 3.0
-"""Seconds to open a port or a connection."""
 NOISE = 4
 """Bytes of line noise that may precede a reply: a driver that switches on is often seen as one or two."""
 SETTLE = 0.03
@@ -70,14 +69,11 @@ class ModbusPort:
         """Open the port for us alone. Raises BusDown."""
         self.close()
         link = _Link(_parameters(self._bus), self._take, self._lost)
-        error = ""
         try:
-            opened = await link.connect()
-        except (OSError, ValueError) as problem:
-            opened, error = False, f": {problem}"
-        if not opened:
+            await link.open(self._bus)
+        except (OSError, ValueError) as error:
             link.close()
-            raise BusDown(f"{self.name} cannot be opened{error or why_not(self._bus)}", hint=mend(self._bus))
+            raise await asyncio.to_thread(trouble, self._bus, self.name, error) from error
         self._link = link
         self.numbered = self._framed  # it may be another device now
         if isinstance(self._bus, SerialBus):
@@ -220,6 +216,14 @@ class _Link(ModbusProtocol):
         super().__init__(params, is_server=False)
         self._data, self._gone = take, lost
 
+    async def open(self, bus: Bus) -> None:
+        """Connect, with the kernel's words when that fails: pymodbus' own `connect` swallows them. Raises OSError, ValueError."""
+        if isinstance(bus, SerialBus):
+            self.transport, _ = await self.call_create()
+            return
+        sock = await connect(shared_names(), bus.host, bus.port)
+        self.transport, _ = await self.loop.create_connection(self.handle_new_connection, sock=sock)
+
     def callback_new_connection(self) -> ModbusProtocol:
         raise NotImplementedError  # a client has none
 
@@ -236,7 +240,7 @@ class _Link(ModbusProtocol):
 def _parameters(bus: Bus) -> CommParams:
     if isinstance(bus, SerialBus):
         return CommParams(
-            comm_name=bus.name, comm_type=CommType.SERIAL, host=bus.port, timeout_connect=CONNECT,
+            comm_name=bus.name, comm_type=CommType.SERIAL, host=bus.port,
             baudrate=bus.baudrate, bytesize=8, parity=bus.parity, stopbits=bus.stopbits,
         )  # fmt: skip
-    return CommParams(comm_name=bus.name, comm_type=CommType.TCP, host=bus.host, port=bus.port, timeout_connect=CONNECT)
+    return CommParams(comm_name=bus.name, comm_type=CommType.TCP, host=bus.host, port=bus.port)

@@ -143,6 +143,7 @@ class BusWorker:
             state=line.state,
             since=line.since,
             error=line.error,
+            cause=line.trouble.cause if line.trouble else "",
             load=self._load_now(),
             predicted=self.predicted_load(),
             warning=self._warning(),
@@ -256,7 +257,8 @@ class BusWorker:
         if self.line.ready:
             return
         if not now and asyncio.get_running_loop().time() < self.line.retry_at:
-            raise BusDown(f"bus {self.bus.name} is lost")
+            why = self.line.trouble or BusDown(f"bus {self.bus.name} is lost")
+            raise BusDown(why.message, hint=why.hint, cause=why.cause)  # a new one: a traceback grows with each raise
         await self.line.open()
 
     def _settle(self, seat: Seat, due: Due, outcome: Outcome, ended: float, cost: float) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.status import causes
 from gateway.status.language import Locale
 from gateway.status.snapshot import BusView, MeterView, Snapshot, UplinkView
 from gateway.status.words import Words, counter, headline
@@ -132,7 +133,8 @@ def bus(view: BusView, f: Locale) -> str:
     """How a line is doing: traffic, errors, turn-around, load."""
     _, ngettext = f.gettext, f.ngettext
     if view.state == "down":
-        return Words(f).bus_state("down") + (f": {view.error}" if view.error else "")
+        reason = causes.why(view.cause, f) or view.error
+        return Words(f).bus_state("down") + (f": {reason}" if reason else "")
     if not view.requests:
         return Words(f).bus_state("idle")
     errors = view.timeouts + view.bad_frames + view.exceptions
@@ -155,10 +157,10 @@ def _lines(now: Snapshot, f: Locale) -> Iterator[Notice]:
         if view.state == "down" and not view.error:
             continue  # being opened for the first time
         if view.state == "down":
-            action = _("Check the adapter or converter and its cable at the gateway.")
-            yield Notice(
-                "bad", _("The line %(name)s cannot be opened (%(where)s).") % {"name": view.name, "where": view.where}, action, "/system"
-            )
+            text = _("The line %(name)s cannot be opened (%(where)s).") % {"name": view.name, "where": view.where}
+            reason = causes.why(view.cause, f)
+            text = f"{text.removesuffix('.')}: {reason}." if reason else text
+            yield Notice("bad", text, causes.action(view.cause, f), "/system")
         elif _all_lost(members):
             action = _("Check the data cable where it leaves the gateway, and the power of the converter.")
             yield Notice(

@@ -99,7 +99,8 @@ class BusView:
 
     `kind` is serial, tcp or rtu-over-tcp; `where` the port or host:port; `since` (ms) when `state` began. Counted since the
     start of the daemon: `requests` sent, `timeouts`, `bad_frames`, `exceptions` (the meter said no). `turnaround` in ms is the
-    mean time a meter needs before it answers; `load` is the part of the last minute that the bus was busy, 0 to 1.
+    mean time a meter needs before it answers; `load` is the part of the last minute that the bus was busy, 0 to 1. `error` is why
+    it is down in words, `cause` the same as a word of `gateway.errors.Cause`; both empty while it is not.
     """
 
     name: str
@@ -114,6 +115,7 @@ class BusView:
     turnaround: float | None = None
     load: float | None = None
     error: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
