@@ -14,12 +14,14 @@ from gateway.errors import Problem
 from gateway.model import ATTRIBUTES, QUANTITIES
 
 FLAGS: Final = ("alone", "starts")
-OPTIONS: Final = ("decimals", "order", "function", "na", "low", "high", "sf", "sf8", "rule", "of", "times", "sign")
+OPTIONS: Final = ("decimals", "order", "function", "na", "low", "high", "sf", "sf8", "sf8h", "rule", "of", "times", "sign", "mask")
 RULES: Final = ("pf4q", "magnitude")
 ADDRESS: Final = re.compile(r"(0x[0-9a-fA-F]{1,4}|\d{1,5})(?:\+(0x[0-9a-fA-F]{1,4}|\d{1,5}))?")
 BRACES: Final = re.compile(r"\{([a-z0-9,]+)\}")
 _NAME = re.compile(r"_?[a-z][a-z0-9_]*")
 _TERM = re.compile(r"([+-]?)(_?[a-z][a-z0-9_]*)")
+_BIT = re.compile(r"(?:(?P<row>_?[a-z][a-z0-9_]*)\.)?bit(?P<bit>\d{1,2})")
+_SCALES: Final = {"sf": "", "sf8": "low", "sf8h": "high"}
 _LAST = 0xFFFF
 _LONGEST_TEXT = 64
 _ANYTHING = 1e18
@@ -45,7 +47,8 @@ class Defaults:
 
     function: int = 3
     order: str = "big"
-    sentinels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    sentinels: Mapping[str, tuple[int | range, ...]] = field(default_factory=dict)
+    bounds: Mapping[str, float] = field(default_factory=dict)
     shift: int = 0
     """Added to every address: where a SunSpec model begins."""
 
@@ -76,6 +79,29 @@ def words_of(kind: str) -> int:
     return TYPES[kind]
 
 
+def ends(kind: str, words: int, *, attribute: bool = False) -> tuple[int, ...]:
+    """Raw patterns at the end of a type's range: an overflow or "not available" on every meter, whatever its paper says.
+
+    An unsigned single register may hold 0x7FFF and 0x8000 as a value; two registers hold that very number once in a life.
+    """
+    if kind.startswith(("float", "text", "bcd")) or not words:
+        return ()
+    ones, top = (1 << 16 * words) - 1, 1 << 16 * words - 1
+    if kind.startswith("e8"):
+        return (ones,)
+    middle = {top - 1, top}
+    if words > 1:
+        middle |= {sum(word << 16 * at for at in range(words)) for word in (0x7FFF, 0x8000)}
+    if kind.startswith("s"):
+        return tuple(sorted(middle))
+    return tuple(sorted({ones, *(middle if words > 1 or attribute else ())}))
+
+
+def bound(unit: str, bounds: Mapping[str, float]) -> float:
+    """The largest amount of a unit that a meter with these bounds can show."""
+    return bounds.get({"kvar": "kW", "kVA": "kW", "kvarh": "kWh", "kVAh": "kWh"}.get(unit, unit), _ANYTHING)
+
+
 class Line:
     """One line (or one of those that braces stand for) on its way to a Row."""
 
@@ -101,7 +127,7 @@ class Line:
     def needs(self) -> list[str]:
         """The names of the rows that this one refers to."""
         return [part for _, part in _TERM.findall(self.options.get("of", ""))] + [
-            self.options[key] for key in ("times", "sign") if key in self.options
+            self.options[key].partition(".")[0] for key in ("times", "sign") if key in self.options
         ]
 
     def depth(self, lines: Mapping[str, Line], left: int = _DEPTH) -> int:
@@ -133,14 +159,17 @@ class Line:
                 f"is in {quantity.unit or 'no unit'}, which {self.raw!r} is not",
                 f"write the unit that the register has, like {example(quantity.unit)}",
             )
-        low = self._number("low", quantity.low if quantity else -_ANYTHING)
-        high = self._number("high", quantity.high if quantity else _ANYTHING)
+        most = bound(quantity.unit, self.defaults.bounds) if quantity else _ANYTHING
+        low = self._number("low", max(quantity.low, -most) if quantity else -_ANYTHING)
+        high = self._number("high", min(quantity.high, most) if quantity else _ANYTHING)
         if low >= high:
             raise Mistake(self.name, f"can be nothing between low={low:g} and high={high:g}", "write the smaller one as low")
-        if {"sf", "sf8"} <= set(self.options):
-            raise Mistake(self.name, "has two scale registers", "write sf= or sf8=, not both")
-        if "rule" in self.options and "factor" not in self.name and not self.name.startswith("_"):
+        scales = [key for key in _SCALES if key in self.options]
+        if len(scales) > 1:
+            raise Mistake(self.name, "has two scale registers", "write one of sf=, sf8= and sf8h=")
+        if self.options.get("rule") == "pf4q" and "factor" not in self.name and not self.name.startswith("_"):
             raise Mistake(self.name, "has a rule for power factors", "leave rule= out")
+        sign_of, sign_of_bit, sign_bit = self._sign(words, rows)
         return Row(
             name=self.name,
             function=self._choice("function", {"3": 3, "4": 4}, self.defaults.function),
@@ -156,15 +185,16 @@ class Line:
             attribute=attribute,
             alone="alone" in self.flags,
             starts="starts" in self.flags,
-            sentinels=self._patterns(words),
-            scale_at=next(
-                (self._whole(key, self.options[key]) + self.defaults.shift for key in ("sf", "sf8") if key in self.options), None
-            ),
-            scale_byte="sf8" in self.options,
+            sentinels=self._patterns(words, attribute=attribute),
+            sign_bit=sign_bit,
+            mask=self._mask(words, sign_bit),
+            scale_at=self._whole(scales[0], self.options[scales[0]]) + self.defaults.shift if scales else None,
+            scale_byte=_SCALES[scales[0]] if scales else "",
             rule=self._choice("rule", {rule: rule for rule in RULES}, ""),
             terms=self._terms(rows),
-            times=self._other("times", rows),
-            sign_of=self._other("sign", rows),
+            times=self._find(self.options["times"], "times", rows) if "times" in self.options else None,
+            sign_of=sign_of,
+            sign_of_bit=sign_of_bit,
             line=self.number,
         )
 
@@ -220,18 +250,58 @@ class Line:
             raise Mistake(self.name, f"{key}={self.options[key]} is not known", f"write {key}= with one of {', '.join(choices)}")
         return choices[self.options[key]]
 
-    def _patterns(self, words: int) -> tuple[int, ...]:
+    def _patterns(self, words: int, *, attribute: bool) -> tuple[int | range, ...]:
         text = self.options.get("na")
-        if text is None:
-            return self.defaults.sentinels.get(self.kind, ())
         if text == "none":
             return ()
-        patterns = tuple(self._whole("na", part) for part in text.split(","))
-        if any(not 0 <= pattern < 1 << 16 * words for pattern in patterns):
+        found = self.defaults.sentinels.get(self.kind, ()) if text is None else tuple(self._pattern(part) for part in text.split(","))
+        if any(not 0 <= part[0] <= part[-1] < 1 << 16 * words for part in (p if isinstance(p, range) else (p,) for p in found)):
             raise Mistake(
                 self.name, f"na={text} does not fit into {self.kind}", "write the raw pattern of the registers as an unsigned number"
             )
-        return patterns
+        more = ends(self.kind, words, attribute=attribute)
+        return (*found, *(pattern for pattern in more if pattern not in found))
+
+    def _pattern(self, text: str) -> int | range:
+        """A raw pattern, or a range of them: 0x7FFF0000-0x7FFFFFFF."""
+        first, dash, last = text.partition("-")
+        if not dash:
+            return self._whole("na", first)
+        span = range(self._whole("na", first), self._whole("na", last) + 1)
+        if not span:
+            raise Mistake(self.name, f"na={text} is an empty range", "write the lower pattern first")
+        return span
+
+    def _sign(self, words: int, rows: Mapping[str, Row]) -> tuple[Row | None, int | None, int | None]:
+        """What sign= says: another row, a bit of it, or a bit of this row's own registers."""
+        text = self.options.get("sign")
+        if text is None:
+            return None, None, None
+        match = _BIT.fullmatch(text)
+        if match is None:
+            return self._find(text, "sign", rows), None, None
+        other = self._find(match["row"], "sign", rows) if match["row"] else None
+        kind, size = (other.type, other.words) if other else (self.kind, words)
+        if not kind.startswith(("u", "s", "hex", "bcd")) or not size:
+            raise Mistake(self.name, f"sign={text} is a bit of {kind}, which is no whole number", "write the type as u16, u32, bcd16 …")
+        if int(match["bit"]) >= 16 * size:
+            raise Mistake(self.name, f"sign={text} is beyond the bits of {kind}", f"bits are counted from bit0 to bit{16 * size - 1}")
+        bit = int(match["bit"])
+        return (other, bit, None) if other else (None, None, bit)
+
+    def _mask(self, words: int, sign_bit: int | None) -> int:
+        """The bits that are the number; 0 when all are."""
+        if "mask" not in self.options:
+            return 0 if sign_bit is None else ((1 << 16 * words) - 1) ^ 1 << sign_bit
+        mask = self._whole("mask", self.options["mask"])
+        if not self.kind.startswith(("u", "s", "hex", "bcd")) or not words:
+            raise Mistake(self.name, f"mask= belongs to a whole number, not to {self.kind}", "leave mask= out")
+        if not 0 < mask < 1 << 16 * words:
+            what = f"mask={self.options['mask']} does not fit into {self.kind}"
+            raise Mistake(self.name, what, "write the bits that are the number: 0x0FFF")
+        if sign_bit is not None and mask >> sign_bit & 1:
+            raise Mistake(self.name, f"mask= has bit {sign_bit}, which is the sign", "leave that bit out of the mask")
+        return mask
 
     def _terms(self, rows: Mapping[str, Row]) -> tuple[tuple[int, Row], ...]:
         text = self.options.get("of", "")
@@ -243,9 +313,6 @@ class Line:
         if not found or "".join(sign + part for sign, part in found) != text:
             raise Mistake(self.name, "does not say what it is the sum of", "write of=first+second or of=first-second")
         return tuple((-1 if sign == "-" else 1, self._find(part, "of", rows)) for sign, part in found)
-
-    def _other(self, key: str, rows: Mapping[str, Row]) -> Row | None:
-        return self._find(self.options[key], key, rows) if key in self.options else None
 
     def _find(self, name: str, key: str, rows: Mapping[str, Row]) -> Row:
         if name not in rows:

@@ -9,9 +9,13 @@ from typing import Final, Literal, NamedTuple
 Pace = Literal["fast", "slow", "static"]
 """fast: power, voltage, current. slow: energy. static: serial number, ratios."""
 
-TYPES: Final = {"u16": 1, "s16": 1, "hex16": 1, "u32": 2, "s32": 2, "u48": 3, "u64": 4, "s64": 4, "float32": 2, "float64": 4, "hex32": 2}
+TYPES: Final = {
+    "u16": 1, "s16": 1, "hex16": 1, "bcd16": 1, "u32": 2, "s32": 2, "hex32": 2, "bcd32": 2, "e8u24": 2, "e8s24": 2, "float32": 2,
+    "u48": 3, "bcd48": 3, "u64": 4, "s64": 4, "bcd64": 4, "float64": 4,
+}  # fmt: skip
 """Every type of a fixed size and its registers; `text:N` has N registers, `sum` has none of its own.
-hex16, hex32: a number that people write in hexadecimal digits (a serial number as it stands on the case)."""
+hex16, hex32: a number that people write in hexadecimal digits (a serial number as it stands on the case).
+bcd16 to bcd64: a decimal digit in every four bits. e8u24, e8s24: a signed power of ten in the high byte, a number in the rest."""
 
 ORDERS: Final = ("big", "little", "big-swapped", "little-swapped")
 """big ABCD, little CDAB (low word first), big-swapped BADC, little-swapped DCBA."""
@@ -54,12 +58,16 @@ class Row:
     attribute: bool = False
     alone: bool = False
     starts: bool = False
-    sentinels: tuple[int, ...] = ()
-    """Raw patterns (unsigned) that mean "not available"."""
+    sentinels: tuple[int | range, ...] = ()
+    """Raw patterns (unsigned), or ranges of them, that mean "not available"."""
+    sign_bit: int | None = None
+    """The bit of the raw pattern that says minus (0 is the lowest); the others are the amount."""
+    mask: int = 0
+    """The bits of the raw pattern that are the number, shifted down to the lowest of them; 0: all of them."""
     scale_at: int | None = None
     """Address of a signed power of ten that belongs to this value (SunSpec)."""
-    scale_byte: bool = False
-    """The power of ten stands in the low byte of its register."""
+    scale_byte: str = ""
+    """The power of ten stands in the `low` or the `high` byte of its register."""
     rule: str = ""
     """pf4q: Schneider's four-quadrant power factor, -2..2. magnitude: the sign is not a direction."""
     terms: tuple[tuple[int, Row], ...] = ()
@@ -68,6 +76,8 @@ class Row:
     """A row that this value is multiplied by (a transformer ratio)."""
     sign_of: Row | None = None
     """A row whose sign this value takes."""
+    sign_of_bit: int | None = None
+    """Take it from this bit of that row's raw pattern (1 is minus)."""
     line: int = 0
 
     @property
@@ -162,7 +172,9 @@ class Driver:
     serial: SerialDefaults = SerialDefaults()
     tcp_port: int | None = None
     covers: tuple[str, ...] = ()
-    """Other trade names of the same map."""
+    """Every sibling and rebrand with the same map, as it stands on the label."""
+    no_import: str = ""
+    """Why the table gives no active energy import."""
     notes: tuple[str, ...] = ()
     identity: Identity | None = None
     variants: tuple[Variant, ...] = ()
@@ -172,7 +184,9 @@ class Driver:
     like: str = ""
     """The driver whose table this one takes over."""
     order: str = "big"
-    sentinels: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    sentinels: dict[str, tuple[int | range, ...]] = field(default_factory=dict)
+    bounds: dict[str, float] = field(default_factory=dict)
+    """The largest amount that this meter can show, by unit of the vocabulary."""
     path: str = ""
 
     @property

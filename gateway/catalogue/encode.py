@@ -37,12 +37,26 @@ def _place(row: Row, value: float | str, image: Registers) -> None:
         return
     if row.times is not None:
         _place(row.times, 1.0, image)
-    if row.rule == "magnitude":
+    if row.sign_of is not None and row.sign_of_bit is not None:
+        _set_bit(row.sign_of, row.sign_of_bit, image, on=float(value) < 0)
+    if row.rule == "magnitude" or row.sign_of_bit is not None:
         value = abs(float(value))
     if row.scale_at is not None:
-        image[row.function, row.scale_at] = 0  # ten to the power of 0: the register's own unit
+        image.setdefault((row.function, row.scale_at), 0)  # ten to the power of 0: the register's own unit
+        if row.scale_byte:
+            image[row.function, row.scale_at] &= 0xFF00 if row.scale_byte == "low" else 0x00FF
+        else:
+            image[row.function, row.scale_at] = 0
     for offset, word in enumerate(encode(row, value)):
         image[row.function, row.address + offset] = word
+
+
+def _set_bit(row: Row, bit: int, image: Registers, *, on: bool) -> None:
+    """Set or clear one bit of a row's raw pattern, and leave its others."""
+    places = [(row.function, row.address + offset) for offset in range(row.words)]
+    words = _turned(row, [image.get(place, 0) for place in places])
+    pattern = int.from_bytes(struct.pack(f">{row.words}H", *words), "big") & ~(1 << bit) | on << bit
+    image.update(zip(places, _ordered(row, pattern.to_bytes(2 * row.words, "big")), strict=True))
 
 
 def _share(row: Row, value: float, image: Registers) -> None:
@@ -64,13 +78,39 @@ def _data(row: Row, value: float | str) -> bytes:
     if row.type in _FORMATS:
         return struct.pack(_FORMATS[row.type], float(number))
     whole = int(number) if isinstance(number, str) else round(number)
+    if row.mask or row.type.startswith("bcd"):
+        return _pattern(row, whole).to_bytes(size, "big")
+    if row.type.startswith("e8"):
+        return _scaled(row, float(number)).to_bytes(size, "big")
     signed = row.type.startswith("s")
     low, high = (-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1) if signed else (0, (1 << 8 * size) - 1)
     return min(max(whole, low), high).to_bytes(size, "big", signed=signed)
 
 
+def _pattern(row: Row, whole: int) -> int:
+    """A whole number in the bits (or decimal digits) that it has, and its sign in its own."""
+    mask = row.mask or (1 << 16 * row.words) - 1
+    shift = (mask & -mask).bit_length() - 1
+    room = mask >> shift
+    amount = min(abs(whole), int("9" * (room.bit_length() // 4))) if row.type.startswith("bcd") else min(abs(whole), room)
+    bits = int(str(amount), 16) if row.type.startswith("bcd") else amount
+    return bits << shift | (1 << row.sign_bit if whole < 0 and row.sign_bit is not None else 0)
+
+
+def _scaled(row: Row, number: float) -> int:
+    """A number with the smallest power of ten, from -6 on, whose 24 bits hold it."""
+    room = 0x7FFFFF if row.type == "e8s24" else 0xFFFFFF
+    power = next((power for power in range(-6, 10) if abs(number) / 10.0**power <= room), 10)
+    mantissa = round(number / 10.0**power)
+    return (power & 0xFF) << 24 | (mantissa if row.type == "e8s24" else max(mantissa, 0)) & 0xFFFFFF
+
+
 def _ordered(row: Row, data: bytes) -> list[int]:
-    words = list(struct.unpack(f">{row.words}H", data))
+    return _turned(row, list(struct.unpack(f">{row.words}H", data)))
+
+
+def _turned(row: Row, words: list[int]) -> list[int]:
+    """Words of a row in or out of its order: the same turn either way."""
     if row.order.startswith("little") and row.type != "text":
-        words.reverse()
+        words = [*reversed(words)]
     return [(word >> 8 | word << 8) & 0xFFFF for word in words] if row.order.endswith("swapped") else words

@@ -40,6 +40,24 @@ def _a_list(value: object) -> object:
 Tried = Annotated[str, Field(pattern=r"^hardware \(.+, \d{4}-\d{2}-\d{2}\)$"), AfterValidator(visible)]
 
 
+def _patterns(value: object) -> object:
+    """One raw pattern, or a list; 0x7FFF0000-0x7FFFFFFF is a range of them."""
+    return [_pattern(part) for part in value] if isinstance(value, list) else [_pattern(value)]
+
+
+def _pattern(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        first, _, last = value.partition("-")
+        if 0 <= int(first, 0) <= int(last or first, 0):
+            return range(int(first, 0), int(last or first, 0) + 1)
+    except ValueError:
+        pass
+    msg = "is not a raw pattern: write 0x7FFF, or a range like 0x7FFF0000-0x7FFFFFFF"
+    raise ValueError(msg)
+
+
 class Part(BaseModel):
     """A part of the head: unknown keys are mistakes."""
 
@@ -114,14 +132,16 @@ class Head(Part):
     model: Text
     like: str | None = None
     without: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    verified: Literal["datasheet", "simulator"] | Tried
+    verified: Literal["datasheet", "two-sources", "one-source", "simulator"] | Tried
     source: Text
-    covers: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    covers: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
+    no_import: Text | None = None
     notes: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
     serial: SerialPart | None = None
     tcp: Annotated[int, Field(ge=1, le=65535)] | None = None
     reads: ReadsPart | None = None
-    absent: Annotated[dict[str, Annotated[tuple[int, ...], BeforeValidator(_a_list), Field(strict=False)]], Field(strict=False)] = {}
+    absent: Annotated[dict[str, Annotated[tuple[Any, ...], BeforeValidator(_patterns), Field(strict=False)]], Field(strict=False)] = {}
+    limits: Annotated[dict[Literal["V", "A", "kW", "kWh"], Annotated[float, Field(gt=0, strict=False)]], Field(strict=False)] = {}
     identity: IdentityPart | None = None
     variants: Annotated[tuple[VariantPart, ...], Field(strict=False)] = ()
     sunspec: SunspecPart | None = None
@@ -151,7 +171,7 @@ def explain(error: dict[str, Any]) -> tuple[str, str]:
     if error["loc"] and error["loc"][0] == "verified":
         return (
             f"{shown} is not a level of proof",
-            "write datasheet, simulator, or hardware (who, 2026-01-31) when you have read the meter yourself",
+            "write datasheet, two-sources, one-source, simulator, or hardware (who, 2026-01-31) when you have read the meter yourself",
         )
     if kind == "literal_error":
         return f"{shown} is not one of the choices", f"write {error['ctx']['expected']}"

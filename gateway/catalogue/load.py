@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,13 +12,14 @@ from pathlib import Path
 from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedMap
 
-from gateway.catalogue.cells import Defaults, offer
+from gateway.catalogue.cells import Defaults, bound, offer
 from gateway.catalogue.driver import TYPES, Discovery, Driver, Identity, Limits, Row, SerialDefaults, Variant
 from gateway.catalogue.head import Head, IdentityPart, ReadsPart, SerialPart, explain
 from gateway.catalogue.quick import quick_head
 from gateway.catalogue.registers import parse_registers
 from gateway.config.yamlfile import MAX_BYTES, parse_yaml, validate
 from gateway.errors import DriverError, Problem
+from gateway.model import QUANTITIES
 
 _PACKAGED = Path(__file__).parent / "drivers"
 _CHECKOUT = Path(__file__).parents[2] / "drivers"
@@ -121,6 +123,7 @@ class _Table:
             self.limits = base.limits
         self.order = reads.order if head.reads or not base else base.order
         self.sentinels = dict(head.absent) or (base.sentinels if base else {})
+        self.bounds: dict[str, float] = {str(unit): most for unit, most in head.limits.items()} or (base.bounds if base else {})
 
     def line(self, key: str) -> int:
         """Where a key of the head stands."""
@@ -129,7 +132,7 @@ class _Table:
     def build(self) -> Driver:
         """The driver; mistakes are left in `problems`."""
         head, base = self.head, self.base
-        rows = self._merge(base.rows if base else (), self._rows(head.registers), head.without)
+        rows = self._merge(self._inherited(), self._rows(head.registers), head.without)
         serial = head.serial or SerialPart()
         return Driver(
             name=self.name,
@@ -144,6 +147,7 @@ class _Table:
             else SerialDefaults(serial.baudrate, serial.parity, serial.stopbits, serial.address),
             tcp_port=base.tcp_port if base and head.tcp is None else head.tcp,
             covers=head.covers,
+            no_import=head.no_import or "",
             notes=head.notes,
             identity=_identity(head.identity) if head.identity else None,
             variants=tuple(self._variants(rows)),
@@ -151,8 +155,16 @@ class _Table:
             like=base.name if base else "",
             order=self.order,
             sentinels=self.sentinels,
+            bounds=self.bounds,
             path=self.file,
         )
+
+    def _inherited(self) -> tuple[Row, ...]:
+        """The rows of the table that this one is like, within this table's own limits."""
+        if self.base is None:
+            return ()
+        theirs = self.base.bounds
+        return self.base.rows if self.bounds == theirs else tuple(_within(row, theirs, self.bounds) for row in self.base.rows)
 
     def _variants(self, rows: tuple[Row, ...]) -> list[Variant]:
         variants = []
@@ -180,7 +192,8 @@ class _Table:
 
     def _rows(self, key: str, order: str | None = None) -> list[Row]:
         block, line = self.blocks.get(key, (key, 1))
-        rows, found = parse_registers(block, line, self.file, Defaults(self.limits.function, order or self.order, self.sentinels))
+        defaults = Defaults(self.limits.function, order or self.order, self.sentinels, self.bounds)
+        rows, found = parse_registers(block, line, self.file, defaults)
         self.problems += found
         return rows
 
@@ -235,6 +248,19 @@ def _reordered(row: Row, order: str) -> Row:
     other = [part and _reordered(part, order) for part in (row.times, row.sign_of)]
     return replace(
         row, order=order, times=other[0], sign_of=other[1], terms=tuple((sign, _reordered(term, order)) for sign, term in row.terms)
+    )
+
+
+def _within(row: Row, theirs: Mapping[str, float], ours: Mapping[str, float]) -> Row:
+    """A row whose bounds are not of its own line, with other limits of its meter."""
+    quantity = QUANTITIES.get(row.name)
+    if quantity is None:
+        return row
+    old, new = bound(quantity.unit, theirs), bound(quantity.unit, ours)
+    return replace(
+        row,
+        low=max(quantity.low, -new) if row.low == max(quantity.low, -old) else row.low,
+        high=min(quantity.high, new) if row.high == min(quantity.high, old) else row.high,
     )
 
 

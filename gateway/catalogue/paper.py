@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.catalogue.driver import Driver, SerialDefaults
-from gateway.catalogue.load import load_file, shipped, tables
+from gateway.catalogue.load import load_driver, load_file, shipped, tables
 from gateway.catalogue.sunspec import offered
 from gateway.model import ATTRIBUTES, QUANTITIES
 
@@ -53,8 +54,9 @@ SKELETON = """\
 
 maker: Maker
 model: Model
-verified: datasheet            # datasheet | simulator | hardware (your name, 2026-01-31)
-source: "title, number and version of the paper that the addresses come from"
+verified: datasheet            # datasheet | two-sources | one-source | hardware (your name, 2026-01-31)
+source: "title, number, version and page of the paper that the addresses come from"
+covers: [other names on the label]
 notes:
   - "What the next person must know; what was left out, and why."
 serial: {{baudrate: 9600, parity: N, stopbits: 1, address: 1}}   # factory setting; leave out what you do not know
@@ -138,10 +140,11 @@ def markdown(drivers: Iterable[Driver]) -> str:
         f"{len(drivers)} drivers, {len(drivers) - len(twins)} of them with a register map of their own.",
         "Your meter is not here? [Add it in ten minutes](add-a-meter.md).",
         "",
-        "**Proof** says how far a table was proven. `datasheet`: its addresses come from the maker's paper, and independent register",
-        "images of that paper read to the right values through the whole gateway. `simulator`: the same, but the addresses come from",
-        "other working programs, not from the maker. `hardware` names who read a real meter, and when. Nothing is called proven on",
-        "hardware that nobody has touched: compare with the display when you commission the first of a kind (`submeter drivers try`).",
+        "**Proof** says how well a table is known. `datasheet`: the maker's paper was read; source names title, version and page.",
+        "`two-sources`: two programs or lists that do not know of each other agree. `one-source`: a single one. `hardware` names who",
+        "compared a real meter, and when. Every table reads an independent register image to the right values through the whole gateway,",
+        "but nothing is called proven on hardware that nobody has touched: compare with the display when you commission the first of a",
+        "kind (`submeter drivers try`).",
         "",
         "Powers and energies count import as positive. The sign of a power factor is that of the active power. Two reactive counters",
         "are import and export; quadrants are given only where the meter has four.",
@@ -173,6 +176,29 @@ def same_maps(drivers: Iterable[Driver]) -> dict[str, str]:
         if first.setdefault(key, driver.name) != driver.name:
             twins[driver.name] = first[key]
     return twins
+
+
+def squashed(text: str) -> str:
+    """A name as it is compared: without regard to capitals, blanks, dashes and dots."""
+    return re.sub(r"[\W_]+", "", text.casefold())
+
+
+def matches(driver: Driver, words: Iterable[str]) -> bool:
+    """Whether every word stands in a driver's name, maker, model or what it covers."""
+    names = [driver.name, driver.model, *driver.covers, *driver.model.split(",")]
+    names = [squashed(name) for name in (*names, *(f"{driver.maker} {name}" for name in names))]
+    return all(any(squashed(word) in name for name in names) for word in words)
+
+
+def own_rows(driver: Driver) -> int:
+    """Rows that a table has for itself: all of them, or those that differ from the table that it is like. Raises DriverError."""
+    mine = _places(driver)
+    return len(mine - _places(load_driver(driver.like, Path(driver.path).parent)) if driver.like else mine)
+
+
+def _places(driver: Driver) -> set[object]:
+    rows = [*(offered(driver) if driver.discovery else driver.rows), *(row for variant in driver.variants for row in variant.rows)]
+    return {(row.name, row.spans, row.type, row.order, row.factor, row.mask, row.sign_bit) for row in rows}
 
 
 def vocabulary() -> str:

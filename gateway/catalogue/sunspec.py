@@ -97,7 +97,8 @@ def _rows(driver: Driver, discovery: Discovery, model: Model) -> list[Row]:
     rows: list[Row] = []
     for ids, text, line in discovery.models:
         if model.id in ids:
-            found, problems = parse_registers(text, line, driver.path, Defaults(_FUNCTION, "big", driver.sentinels, model.start))
+            defaults = Defaults(_FUNCTION, "big", driver.sentinels, driver.bounds, model.start)
+            found, problems = parse_registers(text, line, driver.path, defaults)
             if problems:
                 raise DriverError(problems)
             rows += found

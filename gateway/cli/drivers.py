@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.catalogue import Driver, Row, load_driver, load_file
-from gateway.catalogue.paper import library, markdown, port, quantities, skeleton, summary, vocabulary
+from gateway.catalogue.paper import library, markdown, matches, own_rows, port, quantities, skeleton, squashed, summary, vocabulary
 from gateway.catalogue.sunspec import offered
 from gateway.common.text import visible
 from gateway.errors import DriverError, GatewayError
@@ -44,7 +44,7 @@ def list_command(words: tuple[str, ...], as_json: bool, as_markdown: bool, as_vo
     if as_markdown:
         print(markdown(library()), end="")
         return
-    drivers = [driver for driver in library(directory) if _matches(driver, words)]
+    drivers = [driver for driver in library(directory) if matches(driver, words)]
     if as_json:
         print(json.dumps([describe(driver) for driver in drivers], indent=1, ensure_ascii=False))
         return
@@ -54,13 +54,14 @@ def list_command(words: tuple[str, ...], as_json: bool, as_markdown: bool, as_vo
         )
     width = max(len(driver.name) for driver in drivers)
     for driver in drivers:
-        print(f"{driver.name:<{width}}  {driver.maker} {driver.model}")
+        print(f"{driver.name:<{width}}  {driver.maker} {driver.model}{_covered(driver, words)}")
     print(f"\n{len(drivers)} drivers. `submeter drivers show NAME` tells more.")
 
 
-def _matches(driver: Driver, words: tuple[str, ...]) -> bool:
-    text = " ".join((driver.name, driver.maker, driver.model, *driver.covers)).casefold()
-    return all(word.casefold() in text for word in words)
+def _covered(driver: Driver, words: tuple[str, ...]) -> str:
+    """What a driver covers of the names that were asked for, when its model does not show it."""
+    found = [name for name in driver.covers if any(squashed(word) in squashed(name) for word in words)]
+    return f"; also {', '.join(found)}" if found else ""
 
 
 def describe(driver: Driver) -> dict[str, Any]:
@@ -71,7 +72,11 @@ def describe(driver: Driver) -> dict[str, Any]:
         "maker": driver.maker,
         "model": driver.model,
         "covers": list(driver.covers),
+        "like": driver.like,
+        "own_rows": own_rows(driver),
         "verified": driver.verified,
+        "energy_import": "active_energy_import" in quantities(driver),
+        "no_import": driver.no_import,
         "source": driver.source,
         "notes": list(driver.notes),
         "serial": dataclasses.asdict(driver.serial),
@@ -99,6 +104,8 @@ def show_command(model: str, directory: Path) -> None:
     print(f"reads     function {driver.limits.function}, at most {driver.limits.max_registers} registers")
     print(f"proof     {driver.verified}")
     print(f"source    {driver.source}")
+    if driver.no_import:
+        print(f"no kWh    {driver.no_import}")
     for note in driver.notes:
         print(f"note      {note}")
     for variant in driver.variants:

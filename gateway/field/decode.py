@@ -16,26 +16,12 @@ from typing import Any, Literal
 
 from gateway.catalogue.driver import Row, Span
 from gateway.common.text import flaw
+from gateway.field.raw import CODES, POWER_LIMIT, amount, bits, from_bits, largest, patterns, spans
 from gateway.model import QUANTITIES
 
 Values = Literal["primary", "secondary"]
-_CODES = {
-    "u16": "H",
-    "s16": "h",
-    "s8": "xb",
-    "u32": "I",
-    "s32": "i",
-    "u48": "6s",
-    "u64": "Q",
-    "s64": "q",
-    "float32": "f",
-    "float64": "d",
-    "hex16": "H",
-    "hex32": "I",
-}
 _RATIOS = {"V": (0, 1), "A": (1, 0), "kW": (1, 1), "kvar": (1, 1), "kVA": (1, 1), "kWh": (1, 1), "kvarh": (1, 1), "kVAh": (1, 1)}
 _UNREAD = "timeout"
-_SF_LIMIT = 10
 
 
 class Image:
@@ -115,12 +101,10 @@ class _Plan:
                 self.attributes.append((slots[_item(row)], row))
             else:
                 scale = _ratio(row, ratios)
-                if (
-                    row.words
-                    and not (row.rule or row.times or row.sign_of or row.type == "u48" or row.scale_at is not None)
-                    and row.decimals is not None
-                ):
-                    self.simple.append((slots[_item(row)], row.name, row.factor * scale, row.decimals, row.low, row.high, _patterns(row)))
+                if row.words and row.decimals is not None and not _special(row):
+                    most = largest(row) * abs(row.factor * scale)
+                    low, high = max(row.low, -most), min(row.high, most)
+                    self.simple.append((slots[_item(row)], row.name, row.factor * scale, row.decimals, low, high, patterns(row)))
                 else:
                     self.others.append((row, _reader(row, slots, scale)))
 
@@ -169,7 +153,12 @@ def _item(row: Row) -> tuple[Span, str, str]:
 
 
 def _scale(row: Row) -> tuple[Span, str, str]:
-    return Span(row.function, row.scale_at or 0, 1), "s8" if row.scale_byte else "s16", "big"
+    return Span(row.function, row.scale_at or 0, 1), f"s8{row.scale_byte}" if row.scale_byte else "s16", "big"
+
+
+def _special(row: Row) -> bool:
+    """Whether a row is more than raw x factor."""
+    return bool(row.rule or row.times or row.sign_of or row.scale_at is not None or from_bits(row) or spans(row))
 
 
 def _items(row: Row) -> list[tuple[Span, str, str]]:
@@ -213,7 +202,7 @@ def _unpacker(items: list[tuple[Span, str, str]], start: int, count: int) -> Cal
         if word_order.endswith("swapped"):
             swapped += range(first, first + span.words)
         form += f"{2 * (span.address - at)}x" if span.address > at else ""
-        form += f"{2 * span.words}s" if kind == "text" else _CODES[kind]
+        form += f"{2 * span.words}s" if kind == "text" else CODES[kind]
         at = span.end
     form += f"{2 * (start + count - at)}x" if start + count > at else ""
     pack, unpack = struct.Struct(f">{count}H").pack, struct.Struct(form).unpack
@@ -229,15 +218,6 @@ def _unpacker(items: list[tuple[Span, str, str]], start: int, count: int) -> Cal
         return lambda words: unpack(pack(*words))
     turn = itemgetter(*order)
     return lambda words: unpack(pack(*turn(words)))
-
-
-def _patterns(row: Row) -> tuple[float, ...]:
-    """Sentinels as the numbers that unpacking gives."""
-    numbers: list[float] = []
-    for pattern in row.sentinels:
-        data = pattern.to_bytes(2 * row.words, "big")
-        numbers.append(int.from_bytes(data, "big") if row.type == "u48" else struct.unpack(f">{_CODES[row.type]}", data)[0])
-    return tuple(numbers)
 
 
 def _ratio(row: Row, ratios: tuple[float, float]) -> float:
@@ -263,17 +243,25 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
 
         return total
 
-    slot, sentinels, factor, decimals = slots[_item(row)], _patterns(row), row.factor, row.decimals
+    slot, sentinels, ranges, factor, decimals = slots[_item(row)], patterns(row), spans(row), row.factor, row.decimals
     exponent = slots[_scale(row)] if row.scale_at is not None else None
     no_power = -0x80 if row.scale_byte else -0x8000
     times = _reader(row.times, slots, 1.0) if row.times else None
-    sign_of = _reader(row.sign_of, slots, 1.0) if row.sign_of else None
-    single, sixes, rule = row.type == "float32", row.type == "u48", row.rule
+    sign_of = _direction(row, slots)
+    single, patterned, rule = row.type == "float32", from_bits(row), row.rule
+    most = largest(row)
 
     def value(raw: list[Any]) -> float | str:
-        number: float = int.from_bytes(raw[slot], "big") if sixes else raw[slot]
-        if number in sentinels or not math.isfinite(number):
+        number: float = bits(row, raw[slot]) if patterned else raw[slot]
+        if number in sentinels or not math.isfinite(number) or any(first <= number <= last for first, last in ranges):
             return "not_available"
+        if patterned:
+            meant = amount(row, int(number))
+            if isinstance(meant, str):
+                return meant
+            number = meant
+        if not -most <= number <= most:
+            return "implausible"
         if rule == "pf4q":
             number = 2.0 - number if number > 1.0 else -2.0 - number if number < -1.0 else number
         elif rule == "magnitude":
@@ -283,7 +271,7 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
             power = raw[exponent]
             if power == no_power:
                 return "not_available"
-            if not -_SF_LIMIT <= power <= _SF_LIMIT:
+            if not -POWER_LIMIT <= power <= POWER_LIMIT:
                 return "implausible"
             more *= 10.0**power
             places = max(0, (decimals or 0) - power)
@@ -302,6 +290,17 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
         return shortest(number, factor * more, single=single)
 
     return value
+
+
+def _direction(row: Row, slots: dict[tuple[Span, str, str], int]) -> Callable[[list[Any]], float | str] | None:
+    """Where a row takes its sign from: another row's value, or a bit of its raw pattern."""
+    other, bit = row.sign_of, row.sign_of_bit
+    if other is None:
+        return None
+    if bit is None:
+        return _reader(other, slots, 1.0)
+    slot = slots[_item(other)]
+    return lambda raw: -1.0 if bits(other, raw[slot]) >> bit & 1 else 1.0
 
 
 def _common(decimals: list[int | None]) -> int:
@@ -329,7 +328,16 @@ def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever
         return text if text and flaw(text) is None and "\ufffd" not in text else None
     number: float = int.from_bytes(raw, "big") if row.type == "u48" else raw
     if number in _patterns(row) or not math.isfinite(number):
+        return text if text and text.isprintable() and "\ufffd" not in text else None
+    patterned = from_bits(row)
+    number: float = bits(row, raw) if patterned else raw
+    if number in patterns(row) or not math.isfinite(number) or any(first <= number <= last for first, last in spans(row)):
         return None
+    if patterned:
+        meant = amount(row, int(number))
+        if isinstance(meant, str):
+            return None
+        number = meant
     if row.type.startswith("hex"):
         return f"{int(number):x}"
     if row.type.startswith("float"):

@@ -15,7 +15,7 @@ from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.catalogue.encode import build, encode
 from gateway.field.decode import Image, decode, shortest
 
-NUMBERS = sorted(set(TYPES) - {"hex16", "hex32"})
+NUMBERS = sorted(kind for kind in TYPES if not kind.startswith(("hex", "bcd", "e8")))
 
 
 def image(*reads: tuple[int, int, list[int]]) -> Image:
@@ -56,14 +56,14 @@ def one(line: str, words: list[int], **more: object):
     ],
 )
 def test_every_type_and_order_of_words(kind: str, order: str, words: str, meant: float) -> None:
-    found = one(f"0 {kind} active_energy_import kWh slow order={order}", [int(word, 16) for word in words.split()])
+    found = one(f"0 {kind} active_energy_import kWh slow order={order} na=none", [int(word, 16) for word in words.split()])
     assert found.values == {"active_energy_import": meant}
 
 
 @settings(deadline=None)
 @given(st.sampled_from(NUMBERS), st.sampled_from(ORDERS), st.data())
 def test_what_is_encoded_decodes_to_itself(kind: str, order: str, data: st.DataObject) -> None:
-    row = table(f"7 {kind} active_energy_import kWh slow order={order} low=-1e300 high=1e300").rows[0]
+    row = table(f"7 {kind} active_energy_import kWh slow order={order} low=-1e300 high=1e300 na=none").rows[0]
     bits = 16 * row.words
     if kind == "float32":
         value: float = data.draw(st.floats(width=32, allow_nan=False, allow_infinity=False))
@@ -119,6 +119,24 @@ def test_decoding_goes_by_address_whatever_the_reads(wanted: list[tuple[int, str
         ("0 u64 active_energy_import Wh slow na=0xFFFFFFFFFFFFFFFF", [0xFFFF] * 4, "not_available"),
         ("0 u48 active_energy_import Wh slow na=0xFFFFFFFFFFFF", [0xFFFF] * 3, "not_available"),
         ("0 u32 active_energy_import Wh slow na=0,0xFFFFFFFF", [0, 0], "not_available"),
+        ("0 u16 active_energy_import kWh slow na=0x10-0x1F,7", [0x1A], "not_available"),
+        ("0 s16 active_power W fast na=0xFF00-0xFF0F", [0xFF0F], "not_available"),
+        ("0 u16 voltage_l1n 0.1V fast", [0xFFFF], "not_available"),
+        ("0 s16 active_power W fast", [0x7FFF], "not_available"),
+        ("0 s16 active_power W fast", [0x8000], "not_available"),
+        ("0 s32 active_power W fast", [0x7FFF, 0xFFFF], "not_available"),
+        ("0 s32 active_power W fast", [0x8000, 0], "not_available"),
+        ("0 s32 active_power W fast", [0x7FFF, 0x1234], "implausible"),
+        ("0 s32 active_power W fast", [0x8000, 0x8001], "implausible"),
+        ("0 s32 active_power W fast order=little", [0x1234, 0x7FFF], "implausible"),
+        ("0 u32 active_energy_import Wh slow", [0x7FFF, 0x7FFF], "not_available"),
+        ("0 s64 active_power W fast", [0x8000, 0x8000, 0x8000, 0x8000], "not_available"),
+        ("0 bcd32 active_energy_import kWh slow", [0xFFFF, 0xFFFF], "not_available"),
+        ("0 bcd16 active_energy_import kWh slow", [0x12A4], "not_available"),
+        ("0 e8u24 active_power W fast", [0xFFFF, 0xFFFF], "not_available"),
+        ("0 e8u24 active_power W fast", [0x7FFF, 0xFFFF], "implausible"),
+        ("0 e8s24 active_power W fast", [0x0B00, 1], "implausible"),
+        ("0 u16 active_power W fast sign=bit15", [0xFFFF], "not_available"),
         ("0 s16 active_power W fast sf=1", [5, 0x8000], "not_available"),
         ("0 s16 active_power W fast sf=1", [5, 11], "implausible"),
         ("0 float32 power_factor 1 fast rule=pf4q", [0x4040, 0], "not plausible"),
@@ -132,6 +150,86 @@ def test_what_is_no_value_is_absent_with_its_reason(line: str, words: list[int],
         return
     assert found.values == {}
     assert found.absent == {name: reason}
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "meant"),
+    [
+        # 0x8064 is -100 W as sign and amount, -32668 W as a two's complement.
+        ("0 u16 active_power W fast sign=bit15", "8064", -0.1),
+        ("0 u16 active_power W fast sign=bit15", "0064", 0.1),
+        ("0 u16 active_power W fast sign=bit15", "8000", 0.0),
+        ("0 s16 active_power W fast sign=bit15", "8064", -0.1),
+        ("0 u32 active_power W fast sign=bit31", "8000 0064", -0.1),
+        ("0 u32 active_power W fast sign=bit31 order=little", "0064 8000", -0.1),
+        ("0 u32 active_power W fast sign=bit31 order=big-swapped", "0080 6400", -0.1),
+        ("0 u48 active_power W fast sign=bit47", "8000 0000 0064", -0.1),
+        ("0 u64 active_power W fast sign=bit63", "8000 0000 0000 0064", -0.1),
+        ("0 u16 power_factor 0.001 fast sign=bit15", "8384", -0.9),
+        # The number and its sign in one register, beside other bits.
+        ("0 u16 active_power W fast sign=bit15 mask=0x0FFF", "F064", -0.1),
+        ("0 u16 active_power W fast sign=bit0 mask=0xFFF0", "0641", -0.1),
+        ("0 u32 power_factor 0.001 fast sign=bit31 mask=0xFFFF", "FF00 0384", -0.9),
+        ("0 u16 active_power W fast mask=0x7FFF", "8064", 0.1),
+        ("0 bcd16 active_power W fast", "1234", 1.234),
+        ("0 bcd16 active_power W fast sign=bit15", "8123", -0.123),
+        ("0 bcd32 active_energy_import 0.01kWh slow", "1234 5678", 123456.78),
+        ("0 bcd32 active_energy_import 0.01kWh slow order=little", "5678 1234", 123456.78),
+        ("0 bcd48 active_energy_import Wh slow", "0000 1234 5678", 12345.678),
+        ("0 bcd64 active_energy_import Wh slow", "0000 0000 1234 5678", 12345.678),
+        ("0 e8u24 voltage_l1n V fast", "FF00 08FC", 230.0),
+        ("0 e8s24 active_power W fast", "FEFF D8F0", -0.1),
+        ("0 e8s24 active_power W fast", "0200 0001", 0.1),
+        ("0 s32 active_energy_export 0.1kWh slow rule=magnitude", "FFFF FC18", 100.0),
+    ],
+)
+def test_sign_and_amount_digits_and_powers_of_ten(line: str, words: str, meant: float) -> None:
+    name = line.split()[2]
+    given = [int(word, 16) for word in words.split()]
+    assert one(line, given).values == {name: meant}
+    row = table(line).rows[0]
+    assert decode((row,), image((3, 0, encode(row, meant)))).values == {name: meant}, "the simulator writes what is read"
+    if "sign=" in line and meant:
+        plain = one(line.split(" sign=", maxsplit=1)[0].split(" mask=", maxsplit=1)[0], given).values
+        assert plain.get(name) != meant or meant > 0, "without the option another number is read"
+
+
+def test_the_sign_may_stand_in_a_bit_of_another_register() -> None:
+    rows = table(
+        """
+        0 u16 _flags - fast
+        1 u16 active_power_{l1,l2,l3} W fast
+        4 u16 active_power W fast sign=_flags.bit3
+        5 u16 reactive_power var fast sign=_flags.bit11
+    """.replace("W fast\n        4", "W fast\n        4")
+    ).rows
+    found = decode(rows, image((3, 0, [0x0008, 1, 2, 3, 100, 50])))
+    assert (found.values["active_power"], found.values["reactive_power"]) == (-0.1, 0.05)
+    assert decode(rows, image((3, 1, [1, 2, 3, 100, 50]))).absent == {"active_power": "timeout", "reactive_power": "timeout"}
+    for meant in ({"active_power": -0.1, "reactive_power": -0.05}, {"active_power": 0.1, "reactive_power": -0.05}):
+        written = build(rows, meant)
+        assert written[3, 0] == (0x0808 if meant["active_power"] < 0 else 0x0800)
+        back = decode(rows, image((3, 0, [written.get((3, at), 0) for at in range(6)])))
+        assert {name: back.values[name] for name in meant} == meant
+
+
+@pytest.mark.parametrize(("option", "register"), [("sf8h=1", 0xFF05), ("sf8=1", 0x05FF), ("sf=1", 0xFFFF)])
+def test_a_power_of_ten_stands_in_a_register_or_in_either_byte_of_one(option: str, register: int) -> None:
+    rows = table(f"0 u16 voltage_l1n V fast {option}").rows
+    assert decode(rows, image((3, 0, [2301, register]))).values == {"voltage_l1n": 230.1}
+
+
+def test_what_a_meter_cannot_show_is_not_believed() -> None:
+    head = "limits: {V: 1000, A: 200, kW: 100}\n"
+    rows = table(
+        "0 u16 voltage_l1n 0.1V fast\n1 u16 current_l1 0.01A fast\n2 s16 active_power 10W fast\n3 u16 apparent_power 10VA fast", head
+    ).rows
+    assert decode(rows, image((3, 0, [2300, 1000, 500, 600]))).values == {
+        "voltage_l1n": 230.0, "current_l1": 10.0, "active_power": 5.0, "apparent_power": 6.0,
+    }  # fmt: skip
+    found = decode(rows, image((3, 0, [0x8000, 0x7FFF, 0xC000, 0x7FFF])))
+    assert found.values == {}
+    assert set(found.absent.values()) == {"implausible"}
 
 
 def test_a_failed_read_costs_exactly_its_own_quantities() -> None:

@@ -95,8 +95,22 @@ def test_head_reaches_rows_and_limits() -> None:
     assert driver.limits.max_registers == 11
     assert (driver.limits.min_gap, driver.limits.timeout, driver.limits.even) == (0.1, 0.6, True)
     assert driver.limits.holes == ((9, 9), (32, 33))
-    assert (driver.rows[0].function, driver.rows[0].order, driver.rows[0].sentinels) == (4, "little", (0x7FFFFFFF,))
-    assert (driver.rows[1].function, driver.rows[1].order, driver.rows[1].sentinels) == (3, "big", ())
+    assert (driver.rows[0].function, driver.rows[0].order, driver.rows[0].sentinels) == (
+        4, "little", (0x7FFFFFFF, 0x7FFF7FFF, 0x80000000, 0x80008000),
+    )  # fmt: skip
+    assert (driver.rows[1].function, driver.rows[1].order, driver.rows[1].sentinels[-1]) == (3, "big", 0xFFFFFFFF)
+    assert row("0 u16 frequency Hz fast na=none", "frequency").sentinels == ()
+
+
+def test_limits_reach_inherited_rows_and_give_way_to_a_rows_own(tmp_path: Path) -> None:
+    (tmp_path / "a-a.yaml").write_text(
+        HEAD + "limits: {V: 500, kW: 90}\nregisters: |\n  0 u16 voltage_l1n V fast\n  1 s16 active_power W fast high=40\n"
+    )
+    (tmp_path / "b-b.yaml").write_text(HEAD + "like: a-a\n")
+    (tmp_path / "c-c.yaml").write_text(HEAD + "like: a-a\nlimits: {V: 40000}\n")
+    bounds = {name: [(row.low, row.high) for row in load_file(tmp_path / f"{name}.yaml").rows] for name in ("a-a", "b-b", "c-c")}
+    assert bounds["a-a"] == bounds["b-b"] == [(0, 500), (-90, 40)]
+    assert bounds["c-c"] == [(0, 40000), (-1e9, 40)]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +147,16 @@ def test_head_reaches_rows_and_limits() -> None:
         ("-5 u16 voltage_l1n V fast", "'-5' is not an address"),
         ("5 u16 frequency Hz fast low=70 high=40", "can be nothing between low=70 and high=40"),
         ("5 u16 frequency Hz fast sf=6 sf8=7", "has two scale registers"),
-        ("5 u16 frequency Hz fast rule=magnitude", "has a rule for power factors"),
+        ("5 u16 frequency Hz fast rule=pf4q", "has a rule for power factors"),
+        ("0 u16 active_power W fast sign=bit16", "is beyond the bits of u16 → bits are counted from bit0 to bit15"),
+        ("0 float32 active_power W fast sign=bit31", "is a bit of float32, which is no whole number → write the type as u16"),
+        ("0 u16 active_power W fast sign=_flags.bit3", "sign= names _flags, which is not a row"),
+        ("0 u16 active_power W fast sign=bit15 mask=0xFFFF", "mask= has bit 15, which is the sign"),
+        ("0 u16 active_power W fast mask=0x10000", "does not fit into u16"),
+        ("0 float32 active_power W fast mask=0xFF", "mask= belongs to a whole number"),
+        ("0 u16 active_power W fast na=0x20-0x10", "is an empty range"),
+        ("0 bdc16 active_power W fast", "did you mean bcd16?"),
+        ("5 u16 frequency Hz fast sf8=6 sf8h=7", "has two scale registers"),
         ("5 u16 frequency Hz static", "is a reading, and static is read once a day"),
         ("5 u32 serial_number - fast", "is a fact about the meter, which hardly ever changes → write static"),
     ],
@@ -162,6 +185,10 @@ def test_every_mistake_comes_at_once() -> None:
         ("reads: {holes: [0-1]}\n", "stands in a hole"),
         ("absent: {u17: 3}\n", "absent.u17: is not a type"),
         ("serial: {parity: X}\n", "is not one of the choices"),
+        ("limits: {V: -1}\n", "limits.V: -1: Input should be greater than 0"),
+        ("limits: {W: 5}\n", "is not one of the choices → write 'V', 'A', 'kW' or 'kWh'"),
+        ("absent: {u16: 0x1z}\n", "is not a raw pattern → write 0x7FFF"),
+        ("absent: {u16: 0x20-0x10}\n", "is not a raw pattern → write 0x7FFF"),
         ("like: no-such-driver\n", "there is no driver 'no-such-driver'"),
         ("like: t-table\n", "in a circle: t-table → t-table"),
         ("without: [frequency]\n", "frequency is not a row of the table"),
@@ -172,7 +199,12 @@ def test_mistakes_in_the_head(head: str, says: str) -> None:
     assert any(says in problem for problem in found), found
 
 
-@pytest.mark.parametrize("level", ["perfect", "hardware", "hardware (me)"])
+@pytest.mark.parametrize("level", ["datasheet", "two-sources", "one-source", "simulator"])
+def test_levels_of_proof(level: str) -> None:
+    assert load_text(HEAD.replace("datasheet", level) + "registers: |\n  0 u16 frequency Hz fast\n", "t-table").verified == level
+
+
+@pytest.mark.parametrize("level", ["perfect", "hardware", "hardware (me)", "two", "sources"])
 def test_verified_never_claims_a_meter_that_nobody_names(level: str) -> None:
     text = HEAD.replace("datasheet", f'"{level}"') + "registers: |\n  0 u16 frequency Hz fast\n"
     with pytest.raises(DriverError, match="is not a level of proof"):

@@ -33,7 +33,7 @@ def test_the_page_for_technicians_has_the_whole_language() -> None:
     assert vocabulary() in page, "run: submeter drivers list --vocabulary"
     for word in (*FLAGS, *(f"{option}=" for option in OPTIONS), *RULES, *ORDERS, *(f"{kind}" for kind in TYPES), "text:N", "sum"):
         assert word in page, word
-    for key in {*Head.model_fields, *ReadsPart.model_fields} - {"covers", "sunspec"}:
+    for key in {*Head.model_fields, *ReadsPart.model_fields} - {"sunspec"}:
         assert f"{key}:" in page or f"`{key}`" in page, key
 
 
@@ -70,6 +70,30 @@ def test_list_as_json_says_everything(tmp_path: Path) -> None:
     assert found["eastron-sdm630"]["serial"] == {"baudrate": 9600, "parity": "N", "stopbits": 1, "address": 1}
     assert "active_energy_export" in found["carlogavazzi-em24"]["quantities"], "variants count"
     assert {"dc_power_s1", "active_power"} <= set(found["sunspec-inverter"]["quantities"]), "what is discovered counts"
+
+
+def test_list_as_json_says_what_a_table_has_of_its_own(tmp_path: Path) -> None:
+    found = {driver["name"]: driver for driver in json.loads(run("list", "--json", directory=tmp_path).output)}
+    assert all({"own_rows", "like", "covers", "verified", "energy_import"} <= set(driver) for driver in found.values())
+    assert found["eastron-sdm630"]["own_rows"] == len(load_file(shipped()[0].with_name("eastron-sdm630.yaml")).rows)
+    assert (found["eastron-sdm630"]["like"], found["eastron-sdm630"]["energy_import"]) == ("", True)
+    assert (found["sunspec-meter-2"]["like"], found["sunspec-meter-2"]["own_rows"]) == ("sunspec-meter", 0)
+    assert 0 < found["carlogavazzi-et340"]["own_rows"] < 12
+    assert found["carlogavazzi-et340"]["like"] == "carlogavazzi-em340"
+
+
+@pytest.mark.parametrize("words", [["sdm630-modbus"], ["SDM 630 MODBUS"], ["eastron sdm630"], ["Eastron", "630"], ["sdm630modbusmid"]])
+def test_what_stands_on_the_label_is_found(words: list[str], tmp_path: Path) -> None:
+    assert "eastron-sdm630 " in run("list", *words, directory=tmp_path).output
+
+
+def test_a_covered_name_is_found_and_shown(tmp_path: Path) -> None:
+    (tmp_path / "my-meter.yaml").write_text(skeleton("my-meter").replace("other names on the label", "Zähler DRT 428-M, KDK"))
+    for word in ("drt428m", "DRT-428 M", "kdk", "ZÄHLER"):
+        found = run("list", word, directory=tmp_path).output
+        assert "my-meter" in found, word
+        assert "also" in found
+    assert (json.loads(run("list", "kdk", "--json", directory=tmp_path).output)[0])["covers"] == ["Zähler DRT 428-M", "KDK"]
 
 
 def test_own_tables_stand_beside_the_shipped_ones(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""What the registers of one row hold before its unit comes into it: bit patterns, their meaning as numbers, and what is no number."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any, Final
+
+from gateway.catalogue.driver import Row
+from gateway.model import QUANTITIES
+
+CODES: Final = {
+    "u16": "H", "s16": "h", "hex16": "H", "bcd16": "H", "s8low": "xb", "s8high": "bx",
+    "u32": "I", "s32": "i", "hex32": "I", "bcd32": "I", "e8u24": "I", "e8s24": "I", "float32": "f",
+    "u48": "6s", "bcd48": "6s", "u64": "Q", "s64": "q", "bcd64": "Q", "float64": "d",
+}  # fmt: skip
+"""Types as `struct` writes them; s8low and s8high are a byte of a register with a power of ten."""
+POWER_LIMIT: Final = 10
+"""Powers of ten beyond it are no scale of any meter."""
+
+
+def patterns(row: Row) -> tuple[float, ...]:
+    """Sentinels as the numbers that unpacking gives; ranges are left out."""
+    if from_bits(row):
+        return tuple(pattern for pattern in row.sentinels if isinstance(pattern, int))
+    return tuple(_number(row, pattern) for pattern in row.sentinels if isinstance(pattern, int))
+
+
+def spans(row: Row) -> tuple[tuple[float, float], ...]:
+    """Ranges of sentinels as the first and last number that unpacking gives."""
+    ranges = [pattern for pattern in row.sentinels if isinstance(pattern, range)]
+    if from_bits(row):
+        return tuple((float(span[0]), float(span[-1])) for span in ranges)
+    # Of negative numbers, as of floats, the larger pattern is not always the larger number.
+    return tuple((min(ends), max(ends)) for ends in ((_number(row, span[0]), _number(row, span[-1])) for span in ranges))
+
+
+def _number(row: Row, pattern: int) -> float:
+    found: float = struct.unpack(f">{CODES[row.type]}", pattern.to_bytes(2 * row.words, "big"))[0]
+    return found
+
+
+def from_bits(row: Row) -> bool:
+    """Whether the number is made from the raw pattern, and sentinels are looked for there."""
+    return bool(row.mask) or row.type.startswith(("bcd", "e8", "u48"))
+
+
+def bits(row: Row, raw: Any) -> int:  # noqa: ANN401 - whatever its type unpacks to
+    """The raw pattern of a whole number, unsigned."""
+    return int.from_bytes(raw, "big") if isinstance(raw, bytes) else int(raw) & (1 << 16 * row.words) - 1
+
+
+def amount(row: Row, pattern: int) -> float | str:
+    """The number that a raw pattern is: without its sign bit, digits as digits, with its own power of ten."""
+    if row.type.startswith("e8"):
+        power, mantissa = (pattern >> 24 ^ 0x80) - 0x80, pattern & 0xFFFFFF
+        if row.type == "e8s24":
+            mantissa = (mantissa ^ 0x800000) - 0x800000
+        return float(f"{mantissa}e{power}") if -POWER_LIMIT <= power <= POWER_LIMIT else "implausible"
+    sign = -1 if row.sign_bit is not None and pattern >> row.sign_bit & 1 else 1
+    if row.mask:
+        pattern = (pattern & row.mask) >> (row.mask & -row.mask).bit_length() - 1
+    if row.type.startswith("bcd"):
+        digits = f"{pattern:x}"
+        return sign * int(digits) if digits.isdecimal() else "not_available"
+    return sign * pattern
+
+
+def largest(row: Row) -> float:
+    """The largest raw amount that is a measurement: not one whose first register of several holds 0x7FFF or 0x8000."""
+    quantity = QUANTITIES.get(row.name)
+    if row.type not in {"s32", "s64"} or row.mask or not row.sentinels or quantity is None or quantity.kind == "counter":
+        return math.inf
+    return (0x7FFF << 16 * (row.words - 1)) - 0.5
