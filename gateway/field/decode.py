@@ -326,9 +326,6 @@ def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever
     if row.type == "text":
         text = bytes(raw).split(b"\0")[0].decode("utf-8", "replace").strip()
         return text if text and flaw(text) is None and "\ufffd" not in text else None
-    number: float = int.from_bytes(raw, "big") if row.type == "u48" else raw
-    if number in _patterns(row) or not math.isfinite(number):
-        return text if text and text.isprintable() and "\ufffd" not in text else None
     patterned = from_bits(row)
     number: float = bits(row, raw) if patterned else raw
     if number in patterns(row) or not math.isfinite(number) or any(first <= number <= last for first, last in spans(row)):
