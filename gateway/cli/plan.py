@@ -13,6 +13,7 @@ from gateway.cli.options import config_option, only_config
 from gateway.config import load_config
 from gateway.config.schema import Bus, SerialBus
 from gateway.field.forecast import BusForecast, MeterForecast, forecast_bus, traffic
+from gateway.field.learnt import FILE, Learnt, facts_of
 from gateway.field.meter import MeterTask
 from gateway.field.planner import Read
 
@@ -36,7 +37,8 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
     directory = Path(config.drivers.directory)
     drivers = {name: load_driver(name, directory) for name in sorted({meter.driver for meter in config.meters})}
     tasks = [MeterTask(meter, drivers[meter.driver]) for meter in config.meters if meter.enabled]
-    forecasts = [forecast_bus(bus, tasks) for bus in config.buses]
+    learnt = Learnt(Path(config.journal.directory) / FILE)
+    forecasts = [forecast_bus(bus, tasks, learnt) for bus in config.buses]
     console = Console(highlight=False)
     for forecast in forecasts:
         _print_bus(console, forecast, reads)
@@ -70,6 +72,10 @@ def _print_bus(console: object, forecast: BusForecast, reads: bool) -> None:
     if reads:
         for meter in forecast.meters:
             console.print(f"{meter.meter.id}: fast {_listing(meter.fast)}; with slow {_listing(meter.both)}", soft_wrap=True)
+    known = [(f"bus {forecast.bus.name}", forecast.facts), *((f"meter {meter.meter.id}", meter.facts) for meter in forecast.meters)]
+    for name, facts in known:
+        if facts:
+            console.print(f"{name}: {facts_of(facts)}", soft_wrap=True, markup=False)
     endless = [meter for meter in forecast.meters if not meter.meter.interval]
     words = f"Load {forecast.load:.0%}; all fast values once take {_time(forecast.cycle)}."
     if endless:

@@ -40,6 +40,8 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
         if notice.action:
             told.append(f"    → {notice.action}")
     told += [f"line {bus.name}: {sentences.bus(bus, f)}" for bus in now.buses]
+    told += [f"line {bus.name}, known of it: {sentences.facts(bus.learnt, f)}" for bus in now.buses if bus.learnt]
+    told += [f"meter {meter.id}, known of it: {sentences.facts(meter.learnt, f)}" for meter in now.meters if meter.learnt]
     room = sentences.room(now, f)
     told.append(f"journal: {Words(f).journal_state(now.journal.state)}" + (f"; {room}" if room else ""))
     told.append(f"  {sentences.stored(now, f, page=False)}")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from gateway.config.units import Duration, Ratio, Size
+from gateway.config.units import Duration, Ratio, Size, Span
 
 MAX_PORT = 65535
 ID_PATTERN = r"^[a-z0-9-]{1,32}$"
@@ -34,6 +34,15 @@ def _a_parity(value: object) -> object:
 def _a_serial(value: object) -> object:
     # Serial numbers are often written without quotes.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _a_reply_number(value: object) -> str:
+    # YAML reads +1 and -1 as numbers.
+    text = f"{value:+d}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if not re.fullmatch(r"asked|swapped|[+-]\d{1,5}|=\d{1,5}", text):
+        msg = "is not a way to number replies: write asked, =0 or another constant, +1, -1, or swapped"
+        raise ValueError(msg)
+    return text
 
 
 def _a_listener(value: str) -> str:
@@ -66,6 +75,10 @@ class Clock(Section):
     hold: Annotated[Duration, Field(ge=0.0, le=86400.0)] = 300.0
 
 
+Pause = Annotated[Duration, Field(ge=0.0, le=30.0)]
+Unit = Annotated[int, Field(ge=0, le=255)]
+
+
 class SerialBus(Section):
     """An RS-485 line behind a serial port."""
 
@@ -76,6 +89,7 @@ class SerialBus(Section):
     parity: Annotated[Literal["N", "E", "O"], BeforeValidator(_a_parity)] = "N"
     stopbits: Literal[1, 2] = 1
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
+    silence: Pause | None = None
 
 
 class TcpBus(Section):
@@ -88,6 +102,10 @@ class TcpBus(Section):
     baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
     """Of the line behind a converter (rtu-over-tcp): the first guess of the cost model."""
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
+    silence: Pause | None = None
+    connect_pause: Pause | None = None
+    reply_number: Annotated[str, BeforeValidator(_a_reply_number)] | None = None
+    reply_unit: Unit | None = None
 
 
 Bus = Annotated[SerialBus | TcpBus, Field(discriminator="type")]
@@ -109,6 +127,11 @@ class Meter(Section):
     values: Literal["primary", "secondary"] = "primary"
     parent: Id | None = None
     feeds: Name | None = None
+    timeout: Annotated[Duration, Field(ge=0.05, le=30.0)] | None = None
+    pause: Pause | None = None
+    max_registers: Annotated[int, Field(ge=1, le=125)] | None = None
+    skip: Annotated[tuple[Span, ...], Field(strict=False, max_length=200)] | None = None
+    reply_unit: Unit | None = None
     enabled: bool = True
 
     @property

@@ -11,6 +11,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB)", re.IGNORECASE)
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_SPAN = re.compile(r"([1-4])\s*:\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5})(?:\s*-\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5}))?")
+_LAST_REGISTER = 0xFFFF
 _RATIO = re.compile(r"(\d+(?:\.\d+)?)(?:\s*/\s*(\d+(?:\.\d+)?))?")
 
 
@@ -40,8 +42,25 @@ def parse_ratio(value: object) -> float:
     raise ValueError(msg)
 
 
+def _register(text: str) -> int:
+    return int(text, 16 if text[:2].lower() == "0x" else 10)
+
+
+def parse_span(value: object) -> tuple[int, int, int]:
+    """Function, first address and end (behind the last) from '4:0x0156-0x0157' or '3:100'. Raises ValueError."""
+    if isinstance(value, str) and (match := _SPAN.fullmatch(value.strip())):
+        first = _register(match[2])
+        last = _register(match[3]) if match[3] else first
+        if first <= last <= _LAST_REGISTER:
+            return int(match[1]), first, last + 1
+    msg = "is not a span of registers: write function:first-last, like 4:0x0156-0x0157 or 3:100"
+    raise ValueError(msg)
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds."""
 Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes."""
 Ratio = Annotated[float, BeforeValidator(parse_ratio)]
+Span = Annotated[tuple[int, int, int], BeforeValidator(parse_span)]
+"""Function, first address, end."""

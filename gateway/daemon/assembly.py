@@ -15,6 +15,7 @@ from gateway.daemon.describe import Description, text_of
 from gateway.daemon.live import LiveValues
 from gateway.daemon.slots import SlotCollector
 from gateway.errors import DriverError, GatewayError
+from gateway.field.learnt import Learnt
 from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
 from gateway.field.pulses import PulseInputs
@@ -72,6 +73,7 @@ class Assembly:
         power: Callable[[Reading], None] = lambda _: None,
         pins: Pins | None = None,
         carried: dict[str, Any] | None = None,
+        learnt: Learnt | None = None,
     ) -> None:
         self.config = config
         self.drivers = drivers
@@ -79,6 +81,8 @@ class Assembly:
         self._clock = clock
         self._changed = changed
         self._power = power
+        self._learnt = learnt or Learnt()
+        self._learnt.keep(config)
         self._told: dict[str, None] = {}
         self.newest_wall: int | None = None
         """UTC in ms of the newest batch that this assembly committed."""
@@ -96,7 +100,7 @@ class Assembly:
     def _worker(self, bus: str) -> BusWorker:
         config = next(entry for entry in self.config.buses if entry.name == bus)
         tasks = [MeterTask(meter, self.drivers[meter.driver]) for meter in self.config.meters if meter.enabled and meter.bus == bus]
-        return BusWorker(config, tasks, self._read, self._tell)
+        return BusWorker(config, tasks, self._read, self._tell, learnt=self._learnt)
 
     def _pulse_inputs(self, pins: Pins, carried: dict[str, Any] | None) -> PulseInputs | None:
         if not self.config.pulses:

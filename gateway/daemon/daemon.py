@@ -20,6 +20,7 @@ from gateway.daemon.assembly import Assembly, keep_running, load_drivers
 from gateway.daemon.changes import Change, Loaded, differences, digests, same_source
 from gateway.daemon.heart import Heart
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
+from gateway.field.learnt import FILE, Learnt
 from gateway.host.clock import Clock
 from gateway.host.notify import notify
 from gateway.host.pins import Pins
@@ -65,6 +66,7 @@ class Daemon:
         self.trend = Trend()
         self.clock = Clock(self.config.clock.trust)
         self._read_at = self.clock.wall()
+        self.learnt = Learnt()
         self.journal: Journal
         self.assembly: Assembly
         self._pins = Pins()
@@ -87,6 +89,7 @@ class Daemon:
         self.assembly.start()
         self._spawn(keep_running("clock", self._watch_clock), "clock")
         self._spawn(keep_running("heart", self.heart.run), "heart")
+        self._spawn(keep_running("learnt", self.learnt.run), "learnt")
         try:
             # The servers cost the most to load, and no reading waits for them.
             module = await asyncio.to_thread(importlib.import_module, "gateway.daemon.servers")
@@ -119,6 +122,7 @@ class Daemon:
         self.heart.watch("uplinks", self._uplinks_beat)
         await self._remember_time()
         self.journal.on_late = self._late
+        self.learnt = await asyncio.to_thread(Learnt, Path(config.journal.directory) / FILE)
         self.assembly = self._assemble(self._loaded)
 
     def _assemble(self, loaded: Loaded, carried: dict[str, Any] | None = None) -> Assembly:
@@ -127,7 +131,7 @@ class Daemon:
                 log.warning("%s", line)
         return Assembly(
             loaded.config, loaded.drivers, self.journal, self.clock,
-            changed=self._notify, power=self._note_power, pins=self._pins, carried=carried,
+            changed=self._notify, power=self._note_power, pins=self._pins, carried=carried, learnt=self.learnt,
         )  # fmt: skip
 
     async def _remember_time(self) -> None:
@@ -297,5 +301,6 @@ class Daemon:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.learnt.save()
         await self.journal.close()
         log.info("stopped")

@@ -10,9 +10,10 @@ from gateway.config import Meter, Pulse, SerialBus
 from gateway.daemon.assembly import Assembly
 from gateway.daemon.live import LiveMeter
 from gateway.field.health import BusHealth, MeterHealth
+from gateway.field.learnt import Fact
 from gateway.host.clock import Clock
 from gateway.journal import JournalStats
-from gateway.status.snapshot import BusView, ClockView, JournalView, MeterState, MeterView, UplinkState, UplinkView, ValueView
+from gateway.status.snapshot import BusView, ClockView, FactView, JournalView, MeterState, MeterView, UplinkState, UplinkView, ValueView
 from gateway.uplink import UplinkStats
 
 _BUS_STATES = {"closed": "idle", "connecting": "down", "ready": "open", "waiting": "down"}
@@ -61,8 +62,12 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         model=f"{driver.maker} {driver.model}" if driver else "", feeds=meter.feeds or "", parent=meter.parent or "",
         interval=meter.interval, since=moment.wall_of(health.since) if health else None, age=moment.age(live.answered),
         values=_values(live, driver, meter, moment), missing=live.missing, error=health.error if health else "",
-        attributes=assembly.attributes(meter.id),
+        attributes=assembly.attributes(meter.id), learnt=_facts(health.facts) if health else (),
     )  # fmt: skip
+
+
+def _facts(facts: tuple[Fact, ...]) -> tuple[FactView, ...]:
+    return tuple(FactView(fact.name, fact.text, fact.since) for fact in facts)
 
 
 def _values(live: LiveMeter, driver: Driver | None, meter: Meter, moment: Moment) -> tuple[ValueView, ...]:
@@ -101,6 +106,7 @@ def bus_view(assembly: Assembly, health: BusHealth, moment: Moment) -> BusView:
         state=_BUS_STATES[health.state], since=moment.wall_of(health.since) if health.since else None,  # type: ignore[arg-type]
         requests=counters.requests, timeouts=counters.timeouts, bad_frames=counters.bad_frames,
         exceptions=sum(counters.exceptions.values()), turnaround=turnaround, load=health.load, error=health.error, cause=health.cause,
+        learnt=_facts(health.facts),
     )  # fmt: skip
 
 

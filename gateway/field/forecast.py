@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.config.schema import Bus, Meter
 from gateway.field.cost import prior, wire_of
+from gateway.field.learnt import Fact, Learnt
 from gateway.field.meter import MeterTask, spans_of
 from gateway.field.planner import Read, Rules, plan, seconds
 
@@ -40,6 +41,7 @@ class MeterForecast:
     slow_values: int
     unknown: bool
     """The driver must look at the meter before its registers are known."""
+    facts: tuple[Fact, ...] = ()
 
     @property
     def load(self) -> float:
@@ -67,6 +69,7 @@ class BusForecast:
 
     bus: Bus
     meters: tuple[MeterForecast, ...]
+    facts: tuple[Fact, ...] = ()
 
     @property
     def load(self) -> float:
@@ -106,16 +109,20 @@ class Traffic:
     gb_per_year: float
 
 
-def forecast_bus(bus: Bus, tasks: Sequence[MeterTask]) -> BusForecast:
-    """The reads of a bus's meters by the prior cost model."""
-    return BusForecast(bus, tuple(_forecast(bus, task) for task in tasks if task.config.bus == bus.name and task.config.enabled))
+def forecast_bus(bus: Bus, tasks: Sequence[MeterTask], learnt: Learnt | None = None) -> BusForecast:
+    """The reads of a bus's meters by the prior cost model, with what has been learnt about them."""
+    home = learnt or Learnt()
+    mine = [task for task in tasks if task.config.bus == bus.name and task.config.enabled]
+    return BusForecast(bus, tuple(_forecast(bus, task, home) for task in mine), home.bus(bus).known())
 
 
-def _forecast(bus: Bus, task: MeterTask) -> MeterForecast:
+def _forecast(bus: Bus, task: MeterTask, learnt: Learnt) -> MeterForecast:
     driver = task.driver
-    cost = prior(bus, driver.limits.min_gap)
-    rules = Rules.of(driver.limits)
-    spare = max(0.0, driver.limits.min_gap - wire_of(bus).gap)
+    facts = learnt.meter(bus, task.config)
+    silence = max(driver.limits.min_gap, learnt.bus(bus).silence, wire_of(bus).gap)
+    cost = prior(bus, max(silence, facts.pause))
+    rules = Rules.of(driver.limits, facts.skipped, facts.max_registers)
+    spare = max(0.0, facts.pause - silence)
     fast_rows = [row for row in driver.rows if row.pace == "fast"]
     slow_rows = [row for row in driver.rows if row.pace == "slow"]
     fast = plan(spans_of(fast_rows), rules, cost)
@@ -129,6 +136,7 @@ def _forecast(bus: Bus, task: MeterTask) -> MeterForecast:
         sum(not row.attribute for row in fast_rows),
         sum(not row.attribute for row in slow_rows),
         driver.dynamic,
+        facts.known(),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.errors import Cause
+from gateway.field.learnt import Fact
 
 MeterState = Literal["starting", "ok", "lost", "off"]
 BusState = Literal["closed", "connecting", "ready", "waiting"]
@@ -64,6 +65,8 @@ class MeterHealth:
     turn_around: float | None
     turn_around_p95: float | None
     counters: Counters
+    facts: tuple[Fact, ...] = ()
+    """What is known of it beside its table: learnt or configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +86,4 @@ class BusHealth:
     stray_bytes: int
     counters: Counters
     meters: tuple[MeterHealth, ...]
+    facts: tuple[Fact, ...] = ()

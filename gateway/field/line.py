@@ -15,6 +15,7 @@ from gateway.config.schema import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.cost import Fit, Wire, prior, wire_of
 from gateway.field.health import BusState, Counters, TurnAround
+from gateway.field.learnt import Learnt, MeterFacts
 from gateway.field.station import FADE, Station
 
 log = logging.getLogger(__name__)
@@ -61,9 +62,13 @@ class Port(Protocol):
 class Line:
     """One physical bus."""
 
-    def __init__(self, bus: Bus, port: Port) -> None:
+    def __init__(self, bus: Bus, port: Port, learnt: Learnt | None = None) -> None:
         self.bus = bus
         self.port = port
+        self.learnt = learnt or Learnt()
+        self.facts = self.learnt.bus(bus)
+        self.silence = self.facts.silence
+        """s of silence on the line before any request."""
         self.wire: Wire = wire_of(bus)
         self.counters = Counters()
         self.turn_around = TurnAround()
@@ -83,12 +88,13 @@ class Line:
         self._stations = 0
         self._deaf: list[Station] = []
 
-    def station(self, unit: int, *, min_gap: float = 0.0, patience: float | None = None) -> Station:
+    def station(self, unit: int, facts: MeterFacts | None = None, *, min_gap: float = 0.0, patience: float | None = None) -> Station:
         """A meter on this line, with the cost of a read as the line's speed suggests it."""
-        gap = max(min_gap, self.wire.gap)
+        facts = facts or MeterFacts({}, {}, self.learnt)
+        gap = max(min_gap, self.silence, self.wire.gap, facts.pause)
         sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
         self._stations += 1
-        return Station(unit, Fit(prior(self.bus, min_gap), gap=gap, sure_of_b=sure), min_gap, patience)
+        return Station(unit, Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure), facts, min_gap, facts.pause, patience)
 
     @property
     def ready(self) -> bool:
@@ -162,8 +168,10 @@ class Line:
                 await self._quiet(station)
             else:
                 raise BadFrame(f"bus {self.bus.name}: there is no silence in which unit {station.unit} could be heard")
-        elif station.min_gap:
-            await self._until(station.last + station.min_gap)
+        else:
+            silence = max(self.silence, station.min_gap)
+            if silence or station.pause:
+                await self._until(max(self.port.heard_at + silence, station.last + station.pause))
         return await self._exchange(station, function, address, count)
 
     async def _until(self, when: float) -> None:
@@ -176,7 +184,9 @@ class Line:
         port, loop = self.port, asyncio.get_running_loop()
         give_up = max(loop.time(), self.silent_until) + BABBLE
         while True:
-            ready = max(port.heard_at + self.wire.gap, station.last + station.min_gap, self.silent_until)
+            # a meter that needs silence needs it from whomever; what it needs after its own answer is its pause
+            silence = max(self.wire.gap, self.silence, station.min_gap)
+            ready = max(max(port.heard_at, station.last) + silence, station.last + station.pause, self.silent_until)
             now = loop.time()
             if now >= ready or now >= give_up:
                 break

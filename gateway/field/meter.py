@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from gateway.catalogue.driver import Span
 from gateway.config.schema import Meter
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.decode import Image, decode
+from gateway.field.learnt import MOST_SPANS
 from gateway.field.line import Line
 from gateway.field.planner import Read, Rules, between, halves, plan, seconds, unreachable, worth_it
 from gateway.field.schedule import DAY, Due
@@ -64,19 +66,18 @@ class MeterPoll:
         self.task = task
         self.line = line
         limits = task.driver.limits
-        self.station = line.station(task.config.address, min_gap=limits.min_gap, patience=limits.timeout)
-        self.illegal: dict[tuple[int, int, int], str] = {}
-        """Ranges that the meter has refused, and the reason."""
+        self.facts = line.learnt.meter(line.bus, task.config)
+        self.station = line.station(task.config.address, self.facts, min_gap=limits.min_gap, patience=limits.timeout)
         self.image: tuple[tuple[int, int, Sequence[int]], ...] = ()
         """The registers that the last poll brought: function, first address, words."""
         self._uptime = uptime
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
-        self._refused_at = 0.0
+        self._refused_at = time.monotonic()
         self._polls = 0
         self._planned_for = self.station.fit.cost
         self._began = 0.0
-        self.forget()
+        self._begin()
 
     @property
     def driver(self) -> Driver:
@@ -85,8 +86,11 @@ class MeterPoll:
 
     def forget(self) -> None:
         """Forget what the meter has shown of itself: it may be another one now."""
+        self.facts.forget("skip")
+        self._begin()
+
+    def _begin(self) -> None:
         self._driver = None if self.task.driver.dynamic else self.task.driver
-        self.illegal.clear()
         self._jobs.clear()
         self._learn_probes()
 
@@ -96,7 +100,9 @@ class MeterPoll:
 
     def predicted(self, due: Due) -> float:
         """Seconds that such a poll takes."""
-        return seconds(self.reads(due), self.station.fit.cost, self.station.fit.gap - self.line.wire.gap)
+        station, line = self.station, self.line
+        silence = max(line.wire.gap, line.silence, station.min_gap)
+        return seconds(self.reads(due), station.fit.cost, max(0.0, station.pause - silence))
 
     async def poll(self, due: Due) -> Outcome:
         """Read what is due. Raises nothing of the bus: the outcome carries it."""
@@ -113,8 +119,8 @@ class MeterPoll:
             self._jobs.clear()
             self._learn_probes()
         if due.static:
-            if self.illegal and loop.time() - self._refused_at > DAY / 2:
-                self.illegal.clear()  # once a day: a refusal may have been a mood
+            if self.facts.skip and loop.time() - self._refused_at > DAY / 2:
+                self.facts.forget("skip")  # once a day: a refusal may have been a mood
                 self._jobs.clear()
             job = self._job(fast=False, slow=False, static=True)
             error = await self._fetch_all(job, image)
@@ -201,7 +207,9 @@ class MeterPoll:
             self._refuse(between(*parts), error.reason)
 
     def _refuse(self, place: tuple[int, int, int], reason: str) -> None:
-        self.illegal[place] = reason
+        kept = tuple(span for span in self.facts.skip if span[:3] != place)
+        if len(kept) >= MOST_SPANS or not self.facts.learn("skip", (*kept, (*place, reason))):
+            return
         self._refused_at = asyncio.get_running_loop().time()
         self._jobs.clear()
         log.info(
@@ -210,13 +218,13 @@ class MeterPoll:
         )  # fmt: skip
 
     def _why(self, span: Span) -> str:
-        for (function, first, end), reason in self.illegal.items():
+        for function, first, end, reason in self.facts.skip:
             if function == span.function and span.address <= first and end <= span.end:
                 return reason
         return "not_available"
 
     def _rules(self) -> Rules:
-        return Rules.of(self.driver.limits, self.illegal)
+        return Rules.of(self.driver.limits, self.facts.skipped, self.facts.max_registers)
 
     def _job(self, fast: bool, slow: bool, static: bool) -> _Job:
         job = self._jobs.get((fast, slow, static))

@@ -29,9 +29,9 @@ class Rules:
     illegal: tuple[tuple[int, int, int], ...] = ()
 
     @classmethod
-    def of(cls, limits: Limits, illegal: Iterable[tuple[int, int, int]] = ()) -> Rules:
-        """The rules of a driver, with what its meter has taught us."""
-        return cls(limits.max_registers, limits.holes, limits.even, tuple(sorted(illegal)))
+    def of(cls, limits: Limits, illegal: Iterable[tuple[int, int, int]] = (), longest: int | None = None) -> Rules:
+        """The rules of a driver, with what its meter has taught us: ranges that it refuses, the longest read that it answers."""
+        return cls(min(limits.max_registers, longest or limits.max_registers), limits.holes, limits.even, tuple(sorted(illegal)))
 
     def bounds(self, first: int, end: int) -> tuple[int, int]:
         """What a read of [first, end) has to fetch."""

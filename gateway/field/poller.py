@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from gateway.config.schema import Bus
 from gateway.errors import BadFrame, BusDown, BusError, GatewayError
 from gateway.field.health import BusHealth
+from gateway.field.learnt import Learnt
 from gateway.field.line import Line, Port
 from gateway.field.meter import MeterTask, Outcome
 from gateway.field.modbus import ModbusPort
@@ -35,7 +36,8 @@ _LOAD_MEMORY = 60.0
 class BusWorker:
     """Polls the meters of one bus. `sink` gets a Reading for every poll, `events` what else should be known.
 
-    `meters` are MeterTasks; `port` and the clocks are for tests. `uptime` is CLOCK_BOOTTIME in ms, `wall` is UTC in s.
+    `meters` are MeterTasks; `learnt` is the home of what is learnt; `port` and the clocks are for
+    tests. `uptime` is CLOCK_BOOTTIME in ms, `wall` is UTC in s.
     """
 
     def __init__(
@@ -46,13 +48,14 @@ class BusWorker:
         events: Callable[[Event], None] = lambda _: None,
         *,
         port: Port | None = None,
+        learnt: Learnt | None = None,
         uptime: Callable[[], int] = uptime_ms,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.bus = bus
         self._sink, self._events = sink, events
         self._uptime, self._wall = uptime, wall
-        self.line = Line(bus, port or ModbusPort(bus))
+        self.line = Line(bus, port or ModbusPort(bus), learnt)
         self.seats = {task.config.id: Seat(task, self.line, uptime) for task in meters}
         self._wanted: dict[str, list[asyncio.Future[Reading]]] = {}
         self._woken = asyncio.Event()
@@ -152,6 +155,7 @@ class BusWorker:
             stray_bytes=line.port.strays,
             counters=line.counters,
             meters=tuple(seat.health() for seat in self.seats.values()),
+            facts=line.facts.known(),
         )
 
     def predicted_load(self) -> float:

@@ -157,6 +157,7 @@ class Seat:
             turn_around=station.turn_around.mean,
             turn_around_p95=station.turn_around.p95,
             counters=station.counters,
+            facts=self.poll.facts.known(),
         )
 
     def _become(self, state: MeterState, now: float) -> None:

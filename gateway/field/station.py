@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.field.cost import Fit
 from gateway.field.health import Counters, TurnAround
+from gateway.field.learnt import MeterFacts
 
 Probe = tuple[int, int, int]
 """function, address, count of a read that may serve to re-synchronise."""
@@ -29,7 +30,11 @@ class Station:
 
     unit: int
     fit: Fit
+    facts: MeterFacts
     min_gap: float = 0.0
+    """s of silence on the line before a request to it, from the last byte of whomever."""
+    pause: float = 0.0
+    """s between its own answer and the next request to it."""
     patience: float | None = None
     """s that its maker allows it for an answer."""
     probes: tuple[Probe, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from gateway.errors import ControlError
 from gateway.model import QUANTITIES
-from gateway.status.snapshot import Beat, BusView, ClockView, JournalView, MeterView, Snapshot, UplinkView, ValueView
+from gateway.status.snapshot import Beat, BusView, ClockView, FactView, JournalView, MeterView, Snapshot, UplinkView, ValueView
 
 Made = TypeVar("Made")
 
@@ -53,10 +53,15 @@ def from_json(body: dict[str, Any]) -> Snapshot:
             clock=_made(ClockView, body["clock"]),
             journal=_made(JournalView, body["journal"]),
             meters=tuple(
-                _made(MeterView, meter, values=tuple(_made(ValueView, view, quantity=name) for name, view in meter["values"].items()))
+                _made(
+                    MeterView,
+                    meter,
+                    values=tuple(_made(ValueView, view, quantity=name) for name, view in meter["values"].items()),
+                    learnt=_facts(meter),
+                )
                 for meter in body["meters"]
             ),
-            buses=tuple(_made(BusView, bus) for bus in body["buses"]),
+            buses=tuple(_made(BusView, bus, learnt=_facts(bus)) for bus in body["buses"]),
             uplinks=tuple(_made(UplinkView, uplink) for uplink in body["uplinks"]),
             beats=tuple(_made(Beat, beat) for beat in body["beats"]),
             problems=tuple(body["problems"]),
@@ -65,6 +70,10 @@ def from_json(body: dict[str, Any]) -> Snapshot:
         raise ControlError(
             "the daemon's answer is not understood", hint="this command and the daemon may be of different versions"
         ) from error
+
+
+def _facts(body: Mapping[str, Any]) -> tuple[FactView, ...]:
+    return tuple(_made(FactView, fact) for fact in body.get("learnt", ()))
 
 
 def _made(kind: type[Made], body: Mapping[str, Any], **parts: object) -> Made:

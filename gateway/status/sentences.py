@@ -8,7 +8,7 @@ from typing import Literal
 
 from gateway.status import causes
 from gateway.status.language import Locale
-from gateway.status.snapshot import BusView, MeterView, Snapshot, UplinkView
+from gateway.status.snapshot import BusView, FactView, MeterView, Snapshot, UplinkView
 from gateway.status.words import Words, counter, headline
 
 Level = Literal["good", "warn", "bad"]
@@ -148,6 +148,12 @@ def bus(view: BusView, f: Locale) -> str:
     if view.load is not None:
         parts.append(_("busy %(part)s of the time") % {"part": f.percent(view.load)})
     return ", ".join(parts)
+
+
+def facts(known: tuple[FactView, ...], f: Locale) -> str:
+    """What was learnt about a line or a meter, or is configured, as keys of the configuration, each with its time."""
+    _ = f.gettext
+    return ", ".join(f"{fact.name}: {fact.value} ({_('configured') if fact.since is None else f.since(fact.since)})" for fact in known)
 
 
 def _lines(now: Snapshot, f: Locale) -> Iterator[Notice]:

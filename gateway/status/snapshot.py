@@ -62,13 +62,23 @@ class ValueView:
 
 
 @dataclass(frozen=True, slots=True)
+class FactView:
+    """What is known of a line or a meter: `name` and `value` as in the configuration, `since` (ms) when it was learnt; None: configured."""
+
+    name: str
+    value: str
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MeterView:
     """A meter on a bus or a pulse input.
 
     `label` is what a person calls it, `feeds` what it measures, `parent` the id of the meter above it or empty; `bus` and
     `address` say where it is (None for a pulse input), `driver` its table, `model` maker and model in words; `interval` in s;
     `since` is the time (ms) at which `state` began; `age` in s since the last answer, None when it never answered; `missing` the
-    reason why the last poll brought nothing; `error` the last error in words; `attributes` by name as in the vocabulary.
+    reason why the last poll brought nothing; `error` the last error in words; `attributes` by name as in the vocabulary;
+    `learnt` what is known of it beside the table.
     """
 
     id: str
@@ -87,6 +97,7 @@ class MeterView:
     missing: str = ""
     error: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    learnt: tuple[FactView, ...] = ()
 
     def value(self, quantity: str) -> ValueView | None:
         """The view of one quantity; None when the meter does not have it."""
@@ -101,6 +112,7 @@ class BusView:
     start of the daemon: `requests` sent, `timeouts`, `bad_frames`, `exceptions` (the meter said no). `turnaround` in ms is the
     mean time a meter needs before it answers; `load` is the part of the last minute that the bus was busy, 0 to 1. `error` is why
     it is down in words, `cause` the same as a word of `gateway.errors.Cause`; both empty while it is not.
+    `learnt` is what is known of the line beside its configuration.
     """
 
     name: str
@@ -116,6 +128,7 @@ class BusView:
     load: float | None = None
     error: str = ""
     cause: str = ""
+    learnt: tuple[FactView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

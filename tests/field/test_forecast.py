@@ -71,11 +71,17 @@ def test_slow_reads_count_at_their_own_rate_and_at_the_quarter_hours() -> None:
     assert hourly.values_per_second(1.0) == pytest.approx(1 / 3600 + 1 / 3600 + 1 / 900)
 
 
-def test_the_meters_own_gap_is_paid_between_its_reads_only() -> None:
-    narrow = forecast_bus(LINE, tasks(1, driver(reads="function: 4, min_gap: 100ms"), interval="10s")).meters[0]
+def test_silence_is_paid_before_each_read_and_a_pause_between_a_meters_own_reads_only() -> None:
     plain = forecast_bus(LINE, tasks(1, driver(), interval="10s")).meters[0]
-    assert len(narrow.fast) == 1
-    assert narrow.fast_time == pytest.approx(plain.fast_time)
+    silent = forecast_bus(LINE, tasks(1, driver(reads="function: 4, min_gap: 100ms"), interval="10s")).meters[0]
+    assert len(silent.fast) == len(plain.fast) == 1
+    assert silent.fast_time == pytest.approx(plain.fast_time + 0.1 - wire_of(LINE).gap)
+    pausing = forecast_bus(LINE, tasks(1, driver(), interval="10s", pause="100ms")).meters[0]
+    assert pausing.fast_time == pytest.approx(plain.fast_time)
+    two = forecast_bus(LINE, tasks(1, driver(), interval="10s", max_registers=40)).meters[0]
+    short = forecast_bus(LINE, tasks(1, driver(), interval="10s", pause="100ms", max_registers=40)).meters[0]
+    assert len(two.fast) == len(short.fast) == 2
+    assert short.fast_time == pytest.approx(two.fast_time + 0.1 - wire_of(LINE).gap)
 
 
 def test_traffic_agrees_with_what_was_measured() -> None:
