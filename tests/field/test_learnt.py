@@ -78,7 +78,16 @@ async def test_what_is_configured_wins_and_is_not_learnt(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", '{"version": 2, "facts": {}}', '{"version": 1}', '{"version": 1, "facts": {"k": 3, "l": {"pause": 1}}}', "[" * 9999]
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"version": 2, "facts": {}}',
+        '{"version": 1}',
+        '{"version": 1, "facts": {"k": 3, "l": {"pause": 1}}}',
+        "[" * 9999,
+    ]
     + ["\x00\xff"],
 )
 async def test_a_damaged_or_foreign_file_is_forgotten(tmp_path: Path, text: str) -> None:
