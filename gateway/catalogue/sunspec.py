@@ -2,10 +2,14 @@
 
 At one of the base addresses stands "SunS"; then model after model: its id, its length, its points. A model's length
 differs by revision, so the walk steps by the length that is read. Source: SunSpec Alliance, github.com/sunspec/models.
+
+By the book the chain ends with the id 0xFFFF. Devices end it with 0, with an address that they refuse or do not answer,
+with a damaged refusal, or not at all; what stands before is good whichever way it ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -13,7 +17,9 @@ from gateway.catalogue.cells import Defaults
 from gateway.catalogue.driver import Discovery, Driver, Row
 from gateway.catalogue.registers import parse_registers
 from gateway.catalogue.resolve import Read
-from gateway.errors import BadFrame, BusError, DriverError, NoReply, Refused
+from gateway.common.text import visible
+from gateway.errors import BadFrame, BusDown, BusError, DriverError, NoReply, Refused
+from gateway.model import QUANTITIES
 
 MARKER: Final = (0x5375, 0x6E53)
 END: Final = 0xFFFF
@@ -21,9 +27,16 @@ COMMON: Final = 1
 _FUNCTION = 3
 _HEADER = 2
 """A model's id and its length, which does not count these two."""
+_LAST = 0xFFFF
 _MOST_MODELS = 64
+_MOST_EMPTY = 4
+"""Models without a point, one after another, that are still a chain and not a stretch of like registers."""
 _MAKER = slice(2, 18)
 _DIRECTED = ("active_power", "reactive_power")
+_NEARBY: Final = (39999, 40001, 49999, 50001, 1)
+"""Where devices have the marker whose makers counted from the other end; asked only of a device that answers."""
+_INPUTS: Final = "_s"
+_UNITS: Final = "units are often 1, 126 (SMA), 71 (Kostal), 247 (Kaco), 200 or 240 (Fronius meters)"
 
 
 class Model(NamedTuple):
@@ -38,25 +51,20 @@ async def discover(driver: Driver, read: Read) -> Driver:
     """The driver with the rows of the models that this device has. Raises BusError when it does not answer, or has none of them."""
     discovery = driver.discovery
     assert discovery is not None
-    models = await _walk(await _find(discovery, read), read)
-    meant = [index for index, model in enumerate(models) if model.id in discovery.take]
+    models, ended = await _walk(await _find(discovery, read), read)
+    meant = _meant(models, discovery)
     if len(meant) < discovery.nth:
-        wanted = ", ".join(str(model) for model in discovery.take)
-        raise BadFrame(
-            f"the device has {len(meant)} of the SunSpec models {wanted}; number {discovery.nth} is asked for",
-            hint="check the unit address, and whether this is an inverter or a meter",
-        )
+        raise _not_there(models, len(meant), discovery, ended)
     index = meant[discovery.nth - 1]
-    model = models[index]
-    # A device may describe several: the common model before the meant one is its own.
-    parts = [model, *(other for other in models if other.id in discovery.beside)]
-    common = next((other for other in reversed(models[:index]) if other.id == COMMON), None)
-    maker = ""
-    if common is not None:
-        words = await read(_FUNCTION, common.start + _MAKER.start, _MAKER.stop - _MAKER.start)
-        maker = b"".join(word.to_bytes(2, "big") for word in words).split(b"\0")[0].decode("latin-1").strip()
-        parts.insert(0, common)
-    rows = [row for part in parts for row in _rows(driver, discovery, part)]
+    model, common = models[index], _common(models, index)
+    maker = await _maker(common, discovery, read)
+    rows = [] if common is None else _rows(driver, discovery, common)
+    rows += _rows(driver, discovery, model)
+    inputs = 0
+    for beside in _beside(models, index, discovery, alone=len(meant) == 1):
+        found = _rows(driver, discovery, beside)
+        rows += _numbered(found, inputs)
+        inputs += max((_input(row) for row in found), default=0)
     if any(maker.casefold().startswith(name.casefold()) for name in discovery.inverted):
         rows = _turned(rows)
     return replace(driver, rows=tuple(rows), discovery=None, variant=f"{maker} model {model.id} at {model.start}".strip())
@@ -64,42 +72,149 @@ async def discover(driver: Driver, read: Read) -> Driver:
 
 async def _find(discovery: Discovery, read: Read) -> int:
     """The address behind the marker. Raises BusError."""
-    silent: BusError | None = None
-    for base in discovery.bases:
+    said: list[str] = []
+    silent: NoReply | None = None
+    alive = False
+    nearby = [base for base in _NEARBY if base not in discovery.bases]
+    for base in (*discovery.bases, *nearby):
+        if len(said) == len(discovery.bases) and not alive:
+            break
         try:
             if tuple(await read(_FUNCTION, base, len(MARKER))) == MARKER:
                 return base + len(MARKER)
-        except Refused:
-            silent = None
-            continue
+            said.append(f"{base}: something else")
+            alive = True
         except NoReply as error:  # some devices do not even refuse what they do not have
+            said.append(f"{base}: silence")
             silent = error
-    if silent is not None:
+        except BusDown:
+            raise
+        except BusError as error:  # a damaged refusal is one as well
+            said.append(f"{base}: {error.message}")
+            alive = True
+    if silent is not None and not alive:
         raise silent
-    places = ", ".join(str(base) for base in discovery.bases)
-    raise BadFrame(f"there is no SunSpec marker at {places}", hint="switch SunSpec Modbus on in the device, or use the driver of its model")
+    raise BadFrame(
+        f"there is no SunSpec marker: {'; '.join(said[: len(discovery.bases)])}",
+        hint=f"switch SunSpec Modbus on in the device, check the unit address ({_UNITS}), or use the driver of its model",
+    )
 
 
-async def _walk(at: int, read: Read) -> list[Model]:
-    """Every model from `at` on. Raises BusError."""
+async def _walk(at: int, read: Read) -> tuple[list[Model], BusError | None]:
+    """Every model from `at` on, and what ended the chain when it was no end by the book. Raises BusDown."""
     models: list[Model] = []
-    while at + _HEADER <= END and len(models) < _MOST_MODELS:
-        model, length = await read(_FUNCTION, at, _HEADER)
-        if model == END:
+    empty = 0
+    while at + _HEADER - 1 <= _LAST and len(models) < _MOST_MODELS and empty < _MOST_EMPTY:
+        try:
+            model, length = await _head(at, read)
+        except BusDown:
+            raise
+        except BusError as error:
+            return models, error
+        if model in {0, END}:
             break
         models.append(Model(model, at, at + _HEADER + length))
+        empty = 0 if length else empty + 1
         at = models[-1].end
-    return models
+    return models, None
+
+
+async def _head(at: int, read: Read) -> list[int]:
+    """Id and length of the model at `at`. Raises BusError."""
+    try:
+        return await read(_FUNCTION, at, _HEADER)
+    except NoReply:
+        # An answer may be lost: the chain ends only where nothing comes twice.
+        return await read(_FUNCTION, at, _HEADER)
+
+
+def _meant(models: list[Model], discovery: Discovery) -> list[int]:
+    """Where the models stand that this table takes, one for each meter or inverter.
+
+    A device may describe the same meter twice, in whole numbers (20x) and in floats (21x); the first is taken. Another
+    meter has a common model of its own before it, or is of a model that the device has given already.
+    """
+    found: list[int] = []
+    seen: set[int] = set()
+    for index, model in enumerate(models):
+        if model.id == COMMON:
+            seen = set()
+        if model.id not in discovery.take:
+            continue
+        if model.id in seen:
+            seen = set()
+        twins = {model.id - 10, model.id + 10} & seen
+        seen.add(model.id)
+        if not twins:
+            found.append(index)
+    return found
+
+
+def _common(models: list[Model], index: int) -> Model | None:
+    """The common model of a model: the nearest before it, else the first of the device."""
+    before = [model for model in models[:index] if model.id == COMMON]
+    after = [model for model in models[index:] if model.id == COMMON]
+    return before[-1] if before else after[0] if after else None
+
+
+def _beside(models: list[Model], index: int, discovery: Discovery, *, alone: bool) -> list[Model]:
+    """The models that add to the one at `index`: those under the same common model, else, when it is `alone`, all of the device."""
+    first = next((at for at in range(index, -1, -1) if models[at].id == COMMON), 0)
+    end = next((at for at in range(index + 1, len(models)) if models[at].id == COMMON), len(models))
+    own = [model for model in models[first:end] if model.id in discovery.beside]
+    return own or ([model for model in models if model.id in discovery.beside] if alone else [])
+
+
+async def _maker(common: Model | None, discovery: Discovery, read: Read) -> str:
+    """The maker that the common model names. Raises BusError when that decides about signs and cannot be read."""
+    if common is None:
+        return ""
+    try:
+        words = await read(_FUNCTION, common.start + _MAKER.start, _MAKER.stop - _MAKER.start)
+    except (Refused, BadFrame):
+        if discovery.inverted:
+            raise
+        return ""
+    return visible(b"".join(word.to_bytes(2, "big") for word in words).split(b"\0")[0].decode("latin-1").strip())
+
+
+def _not_there(models: list[Model], count: int, discovery: Discovery, ended: BusError | None) -> BusError:
+    """The error when the device has too few of the models that are meant."""
+    wanted = ", ".join(str(model) for model in discovery.take)
+    shown = ", ".join(str(model.id) for model in models) or "none"
+    what = f"the device has {count} of the SunSpec models {wanted}; number {discovery.nth} is asked for; it lists {shown}"
+    if ended is None:
+        return BadFrame(what, hint=f"check the unit address ({_UNITS}), and whether this is an inverter or a meter")
+    at = models[-1].end if models else 0
+    what += f", then {ended.message} at {at}"
+    kind = NoReply if isinstance(ended, NoReply) else BadFrame
+    return kind(what, hint=f"the list broke off: check the unit address ({_UNITS}) and the time-out of the bus")
+
+
+def _input(row: Row) -> int:
+    """The number of the inverter's input that a row is about; 0 when it is about none."""
+    base, mark, number = row.name.rpartition(_INPUTS)
+    return int(number) if base and mark and number.isdigit() else 0
+
+
+def _numbered(rows: list[Row], inputs: int) -> Iterator[Row]:
+    """Rows of a further model with inputs: they go on counting where the model before ended, as far as there are words for it."""
+    for row in rows:
+        number = _input(row)
+        name = f"{row.name.removesuffix(str(number))}{number + inputs}" if number else row.name
+        if name in QUANTITIES:
+            yield replace(row, name=name)
 
 
 def _rows(driver: Driver, discovery: Discovery, model: Model) -> list[Row]:
-    """The points of a model that its length reaches. Raises DriverError."""
+    """The points of a model that its length reaches, within the registers that there are. Raises DriverError."""
     rows: list[Row] = []
     for ids, text, line in discovery.models:
         if model.id in ids:
             defaults = Defaults(_FUNCTION, "big", driver.sentinels, driver.bounds, model.start)
             found, problems = parse_registers(text, line, driver.path, defaults)
-            if problems:
+            # The table is good, it was checked when it was loaded: what fails at this place reaches beyond the last register.
+            if problems and not model.start:
                 raise DriverError(problems)
             rows += found
     return [row for row in rows if all(span.end <= model.end for span in row.spans)]

@@ -119,7 +119,7 @@ async def test_no_marker_is_told() -> None:
     read, asked = meter({0: 1, 40000: 2})
     with pytest.raises(BadFrame, match="no SunSpec marker"):
         await resolve(load_driver("sunspec-meter"), read)
-    assert asked == [40000, 50000, 0]
+    assert asked == [40000, 50000, 0, 39999, 40001, 49999, 50001, 1]
 
 
 async def test_a_device_that_ignores_wrong_bases_is_still_found() -> None:
@@ -150,5 +150,5 @@ async def test_a_walk_that_never_ends_ends() -> None:
     async def read(function: int, address: int, count: int) -> list[int]:
         return [0x5375, 0x6E53] if address in {40000, 0} else [7, 0]
 
-    with pytest.raises(BadFrame):
+    with pytest.raises(BadFrame, match="has 0 of the SunSpec models"):
         await resolve(load_driver("sunspec-meter"), read)
