@@ -189,7 +189,7 @@ def new_command(name: str | None) -> None:
 )
 @click.option("--directory", type=click.Path(path_type=Path), default=OWN, show_default=True, help="Where your own tables are.")
 def try_command(file: str, bus: str, address: int, seconds: float, directory: Path, **wire: Any) -> None:  # noqa: ANN401 - click's options
-    """Print values, findings and proposals; exit 1 when the table does not fit."""
+    """Print values, findings and proposals; exit 1 unless the table fits."""
     import asyncio  # noqa: PLC0415 - only `try` talks to a meter
 
     from gateway.commissioning.trial import trial  # noqa: PLC0415 - pymodbus, which the other commands need not load
@@ -230,7 +230,9 @@ def print_trial(result: Trial) -> None:
         print(f"  nothing was read: {result.trouble or reading.missing}")
     for name, text in result.attributes.items():
         print(f"  {ATTRIBUTES[name].en}: {text}")
-    told = {name: finding for finding in result.findings for name in finding.names[:1]}
+    # Of several checks of one value the one that speaks against it is shown.
+    worst = sorted(result.findings, key=lambda finding: (finding.good is not None, finding.good is False))
+    told = {name: finding for finding in worst for name in finding.names[:1]}
     for name, value in reading.values.items():
         finding = told.get(name)
         mark = {True: "fits", False: "NO", None: ""}[finding.good if finding else None]
@@ -247,6 +249,10 @@ def print_trial(result: Trial) -> None:
         print(
             f"\nThe table fits: {fitting} checks speak for it, none against. Compare one value of each kind with the display all the same."
         )
+        return
+    if result.possible:
+        print(f"\nOpen: {fitting} checks speak for the table, none against, but {result.unweighed}.")
+        print("Compare the power with the display, or try again under load with --seconds 60, to see the counters rise.")
         return
     print(
         f"\nThe table does not fit: {fitting} checks speak for it, {against} against."

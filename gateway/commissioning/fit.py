@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Final
 
 from gateway.catalogue.driver import ORDERS, Driver, Row
 from gateway.commissioning.physics import HZ_BAND, LL_BAND, LN_BAND, Finding, judge, score
@@ -23,6 +24,13 @@ KINDS = {
     "float": {2: "float32", 4: "float64"},
     "unsigned": {1: "u16", 2: "u32", 3: "u48", 4: "u64"},
     "signed": {1: "s16", 2: "s32", 4: "s64"},
+    "amount": {1: "u16", 2: "u32", 4: "u64"},
+}
+_KINDS: Final = {
+    "float": "floating-point numbers",
+    "unsigned": "unsigned whole numbers",
+    "signed": "signed whole numbers",
+    "amount": "whole numbers as sign and amount (sign=bit15, sign=bit31)",
 }
 LEAST = 3
 """Checks that must speak for a proposal."""
@@ -55,9 +63,7 @@ class Change:
         if self.order is not None:
             parts.append(f"word order {self.order}")
         if self.kind is not None:
-            parts.append(
-                {"float": "floating-point numbers", "unsigned": "unsigned whole numbers", "signed": "signed whole numbers"}[self.kind]
-            )
+            parts.append(_KINDS[self.kind])
         return ", ".join(parts) or "as written"
 
     @property
@@ -145,8 +151,10 @@ def _changed(row: Row, change: Change) -> Row:
     if not row.words:
         return replace(row, terms=tuple((sign, _changed(term, change)) for sign, term in row.terms))
     kind = row.type
-    if change.kind and kind not in {"text", "hex16", "hex32"}:
+    whole = kind.startswith(("u", "s"))
+    if change.kind and (whole or (kind.startswith("float") and change.kind != "amount")):
         kind = KINDS[change.kind].get(row.words, kind)
+    amount = change.kind == "amount" and whole
     return replace(
         row,
         function=change.function or row.function,
@@ -158,6 +166,8 @@ def _changed(row: Row, change: Change) -> Row:
         high=row.high if kind.startswith("float") else _ANY,
         decimals=row.decimals if row.type == kind else None if kind.startswith("float") else 6,
         sentinels=row.sentinels if row.type == kind else (),
+        sign_bit=16 * row.words - 1 if amount else row.sign_bit,
+        mask=(1 << 16 * row.words - 1) - 1 if amount else row.mask,
         scale_at=None if row.scale_at is None else row.scale_at + change.shift,
         times=row.times and _changed(row.times, change),
         sign_of=row.sign_of and _changed(row.sign_of, change),
@@ -181,7 +191,7 @@ def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], di
 def propose(driver: Driver, words: Words) -> list[Proposal]:
     """The best changes, best first; empty when none has evidence, or the written table is as good."""
     rows = tuple(row for row in driver.rows if not row.attribute)
-    written = weigh(rows, Change(), words)
+    written = score(judge(*read_from(rows, words)))
     seen: dict[tuple[tuple[str, float], ...], Proposal] = {}
     for change in hypotheses():
         proposal = weigh(rows, change, words)
@@ -190,7 +200,7 @@ def propose(driver: Driver, words: Words) -> list[Proposal]:
         key = tuple(sorted(proposal.values.items()))
         if key not in seen or proposal.change.size < seen[key].change.size:
             seen[key] = proposal
-    better = [proposal for proposal in seen.values() if proposal.score > written.score and (proposal.change.size or proposal.steps)]
+    better = [proposal for proposal in seen.values() if proposal.score > written and (proposal.change.size or proposal.steps)]
     # A table that is nearly right (a low word from next door) has as many checks, but they hold less exactly.
     return sorted(better, key=lambda proposal: (-proposal.score, round(proposal.off, 4), proposal.change.size))[:_MOST]
 

@@ -14,12 +14,21 @@ from typing import Final
 LN_BAND: Final = (207.0, 253.0)
 LL_BAND: Final = (358.0, 438.0)
 HZ_BAND: Final = (49.5, 50.5)
+ROSE: Final = "rose by"
 _PHASES = ("_l1", "_l2", "_l3")
 _DEAD_VOLTS = 20.0
 _SMALL = 0.02
 """kW, kvar, kVA: below, nothing can be told."""
 _SHARE = 0.06
 _DISTORTED = 1.5
+_LOOSE = 1.25
+"""P beyond U·I by more than this share is impossible, whatever moved between two requests."""
+_IDLE_FACTOR = 0.2
+_NO_FACTOR = 0.05
+"""Power factors: below the first a load is unusual, below the second P is in another step than U and I."""
+_TELLING = 0.2
+"""kVA: below, the power of a standby load may be anything."""
+_ROOT_3: Final = math.sqrt(3)
 _MOST_KWH = 1e9
 
 
@@ -36,7 +45,15 @@ class Finding:
 
 def judge(values: Mapping[str, float], absent: Mapping[str, str]) -> list[Finding]:
     """Every check that these values allow."""
-    return [*_voltages(values), *_frequency(values), *_powers(values), *_energies(values), *_absent(absent)]
+    return [
+        *_voltages(values),
+        *_frequency(values),
+        *_powers(values),
+        *_powers_of_currents(values),
+        *_direct(values),
+        *_energies(values),
+        *_absent(absent),
+    ]
 
 
 def score(findings: list[Finding]) -> int:
@@ -48,6 +65,17 @@ def fits(findings: list[Finding]) -> bool:
     """Whether nothing speaks against the table, and something for it."""
     told = [finding.good for finding in findings if finding.good is not None]
     return bool(told) and all(told)
+
+
+def unweighed(values: Mapping[str, float], findings: list[Finding]) -> str:
+    """Why nobody can say whether the active power is right, in words; empty when something bears it out, or there is none to weigh."""
+    power = values.get("active_power")
+    if power is None or abs(power) <= _SMALL:
+        return ""
+    powers = ("active_power", *(f"active_power{phase}" for phase in _PHASES))
+    if any(finding.good and ({*powers} & {*finding.names} or finding.text.startswith(ROSE)) for finding in findings):
+        return ""
+    return f"active_power: {power:g} kW could not be weighed: nothing stands beside it (current, S, a counter that rises)"
 
 
 def _voltages(values: Mapping[str, float]) -> Iterator[Finding]:
@@ -115,6 +143,77 @@ def _powers(values: Mapping[str, float]) -> Iterator[Finding]:
         yield _beside(("active_power", *(f"active_power{suffix}" for suffix in _PHASES)), total, sum(parts), text)
 
 
+def _powers_of_currents(values: Mapping[str, float]) -> Iterator[Finding]:
+    """P beside U·I, for each phase and for all: P = U·I·cos φ, so never more, and hardly ever a twentieth of it."""
+    for suffix in ("", *_PHASES):
+        name = f"active_power{suffix}"
+        known = _apparent(values, suffix)
+        if name in values and known is not None:
+            meant, names, how = known
+            yield from _power_of(values, suffix, meant, (name, *names), f"P {values[name]:g} kW beside U·I = {how} = {meant:.4g} kVA")
+
+
+def _apparent(values: Mapping[str, float], suffix: str) -> tuple[float, tuple[str, ...], str] | None:
+    """U·I of a phase, or of all, in kVA, from which values, and how."""
+    if suffix:
+        names = (f"voltage{suffix}n", f"current{suffix}")
+        if not all(name in values for name in names):
+            return None
+        u, i = (values[name] for name in names)
+        return u * abs(i) / 1000, names, f"{u:g} V · {i:g} A"
+    phases = [phase for phase in _PHASES if f"current{phase}" in values]
+    if not phases:
+        return None
+    currents = [values[f"current{phase}"] for phase in phases]
+    lines = [values[name] for name in ("voltage_l12", "voltage_l23", "voltage_l31") if name in values]
+    ll = values.get("voltage_ll", sum(lines) / len(lines) if lines else None)
+    volts = [values.get(f"voltage{phase}n", values.get("voltage_ln")) for phase in phases]
+    if all(u is not None for u in volts):
+        meant = sum(u * abs(i) for u, i in zip(volts, currents, strict=True) if u is not None) / 1000
+        shown = f"{volts[0]:g} V · {currents[0]:g} A" if len(phases) == 1 else f"the sum of the phases ({sum(map(abs, currents)):.4g} A)"
+        return meant, tuple(f"current{phase}" for phase in phases), shown
+    if ll is None or len(phases) != len(_PHASES):
+        return None
+    mean = sum(abs(i) for i in currents) / len(currents)
+    return _ROOT_3 * ll * mean / 1000, ("voltage_ll", *(f"current{phase}" for phase in phases)), f"√3 · {ll:.4g} V · {mean:.4g} A"
+
+
+def _power_of(values: Mapping[str, float], suffix: str, meant: float, names: tuple[str, ...], text: str) -> Iterator[Finding]:
+    power = abs(values[names[0]])
+    if max(power, meant) <= _SMALL:
+        return
+    if power > meant * (1 + _SHARE) + _SMALL:
+        good = False if power > meant * _LOOSE + _SMALL else None
+        yield Finding(good, names, f"{text}: more power than voltage and current can carry", min(1.0, power / max(meant, _SMALL) - 1))
+        return
+    ratio = power / meant if meant else 0.0
+    if ratio >= _IDLE_FACTOR:
+        # Of several steps that P may have, the one with the better power factor is the likelier.
+        yield Finding(True, names, text, _SHARE * max(0.0, 1 - ratio))
+        return
+    # A motor that idles, a capacitor: another quantity of the meter must say so.
+    reactive, factor = values.get(f"reactive_power{suffix}"), values.get(f"power_factor{suffix}")
+    borne_out = (reactive is not None and abs(math.hypot(power, reactive) - meant) <= max(_SHARE * meant, _SMALL)) or (
+        factor is not None and abs(abs(factor) - ratio) <= _SHARE
+    )
+    if borne_out:
+        yield Finding(True, names, f"{text}, at a power factor of {ratio:.2g}, which the meter bears out")
+    elif ratio < _NO_FACTOR and meant > _TELLING:
+        yield Finding(False, names, f"{text}: a power factor of {ratio:.2g}, so P or I is in another step", 1.0)
+    else:
+        yield Finding(None, names, f"{text}: a power factor of {ratio:.2g} is unusual: compare with the display")
+
+
+def _direct(values: Mapping[str, float]) -> Iterator[Finding]:
+    """DC: P = U·I, of the whole and of each input."""
+    for suffix in ("", "_s1", "_s2", "_s3", "_s4"):
+        names = (f"dc_power{suffix}", f"dc_voltage{suffix}", f"dc_current{suffix}")
+        if all(name in values for name in names):
+            p, u, i = (values[name] for name in names)
+            if max(abs(p), abs(u * i) / 1000) > _SMALL:
+                yield _beside(names, abs(p), abs(u * i) / 1000, f"P {p:g} kW beside U·I = {u:g} V · {i:g} A = {abs(u * i) / 1000:.4g} kW")
+
+
 def _energies(values: Mapping[str, float]) -> Iterator[Finding]:
     for name, value in values.items():
         if "_energy" in name and not 0 <= value < _MOST_KWH:
@@ -132,7 +231,7 @@ def _absent(absent: Mapping[str, str]) -> Iterator[Finding]:
 def rising(name: str, first: float, last: float, *, power: float, seconds: float, step: float) -> Finding:
     """An energy counter beside the power: kWh before and after, mean kW in the counter's direction, the counter's step in kWh."""
     gained, meant = last - first, max(power, 0.0) * seconds / 3600
-    text = f"rose by {gained:.4g} kWh in {seconds:.0f} s at {power:.4g} kW ({meant:.4g} kWh expected)"
+    text = f"{ROSE} {gained:.4g} kWh in {seconds:.0f} s at {power:.4g} kW ({meant:.4g} kWh expected)"
     if gained < -step / 2:
         return Finding(False, (name,), text)
     if meant < 2 * step and gained < 2 * step:

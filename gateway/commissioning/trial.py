@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.catalogue import Driver
 from gateway.catalogue.resolve import recognised
 from gateway.commissioning.fit import Ask, Proposal, collect, propose
-from gateway.commissioning.physics import Finding, fits, judge, rising
+from gateway.commissioning.physics import Finding, fits, judge, rising, unweighed
 from gateway.config.schema import Bus, Meter
 from gateway.errors import BusError
 from gateway.field.meter import MeterTask
@@ -17,6 +17,8 @@ from gateway.field.poller import BusWorker
 from gateway.model import Reading
 
 _METER = "trial"
+_LOWEST = -0x7000
+"""Raw numbers of an s16 below it are rather an amount with a sign bit."""
 
 
 @dataclass(slots=True)
@@ -32,8 +34,18 @@ class Trial:
 
     @property
     def good(self) -> bool:
-        """Whether the values are possible, and something was there to judge."""
+        """Whether the values are possible, something was there to judge, and the power was weighed."""
+        return self.possible and not self.unweighed
+
+    @property
+    def possible(self) -> bool:
+        """Whether nothing that could be judged speaks against the table, and something for it."""
         return not self.reading.missing and fits([finding for finding in self.findings if finding.names != ("identity",)])
+
+    @property
+    def unweighed(self) -> str:
+        """Why nobody can say whether the power is right; empty when it was weighed."""
+        return unweighed(self.reading.values, self.findings)
 
 
 async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0) -> Trial:
@@ -58,6 +70,7 @@ async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0)
             await asyncio.sleep(seconds)
             last = await worker.poll(_METER)
             result.findings += _rises(result.driver, first, last, time.monotonic() - began)
+        result.findings += _ends(result.driver, first)
         if not result.good and not driver.discovery:
             try:
                 result.proposals = propose(result.driver, await collect(result.driver.rows, ask))
@@ -82,6 +95,21 @@ async def _identity(driver: Driver, ask: Ask) -> list[Finding]:
         return [Finding(True, ("identity",), f"register {identity.address} holds {shown}: the meter that this table is for")]
     meant = ", ".join(str(value) for value in identity.values)
     return [Finding(None, ("identity",), f"register {identity.address} holds {shown}, this table is for {meant}: is it this model?")]
+
+
+def _ends(driver: Driver, reading: Reading) -> list[Finding]:
+    """Signed registers near the lowest number that they can hold: a small amount with a sign bit looks like that."""
+    found = []
+    for row in driver.rows:
+        value = reading.values.get(row.name)
+        if value is None or row.type != "s16" or row.mask or row.rule or row.scale_at is not None or row.times:
+            continue
+        raw = round(value / row.factor)
+        if raw < _LOWEST:
+            amount = -(raw + 0x8000) * row.factor
+            text = f"{value:g} is near the lowest number of an s16; as sign and amount (u16, sign=bit15) it would be {amount:g}"
+            found.append(Finding(None, (row.name,), text))
+    return found
 
 
 def _rises(driver: Driver, first: Reading, last: Reading, seconds: float) -> list[Finding]:

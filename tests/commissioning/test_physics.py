@@ -46,6 +46,51 @@ def test_each_slip_is_seen(changed: dict[str, float], names: set[str]) -> None:
     assert names <= against(**changed)
 
 
+THREE = {"voltage_l1n": 230.0, "voltage_l2n": 230.0, "voltage_l3n": 230.0, "current_l1": 1.5, "current_l2": 1.5, "current_l3": 1.5}
+ONE = {"voltage_l1n": 230.0, "current_l1": 10.0}
+WIRES = {"voltage_ll": 400.0, "current_l1": 10.0, "current_l2": 10.0, "current_l3": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("base", "changed", "good"),
+    [
+        (THREE, {"active_power": -32.668}, False),  # -100 W as sign and amount, read as a two's complement
+        (THREE, {"active_power": 0.9}, True),
+        (THREE, {"active_power": -0.9}, True),
+        (THREE, {"active_power": 9.0}, False),
+        (THREE, {"active_power": 0.009}, False),
+        (THREE, {"active_power": 0.1}, None),
+        (THREE, {"active_power_l2": 3.0}, False),
+        (THREE, {"active_power_l2": 0.3}, True),
+        (THREE, {"active_power": 1.15}, None),  # the load moved between two requests
+        (THREE, {"active_power": 0.04, "reactive_power": 1.034}, True),  # a capacitor bank
+        (THREE, {"active_power": 0.04, "power_factor": 0.04}, True),
+        (THREE, {"active_power": 0.04, "power_factor": 0.9}, False),
+        (ONE, {"active_power": 2.2}, True),
+        (ONE, {"active_power": 22.0}, False),
+        (ONE, {"active_power": 0.0022}, False),
+        (WIRES, {"active_power": 6.5}, True),
+        (WIRES, {"active_power": 65.0}, False),
+        ({key: value for key, value in WIRES.items() if key != "voltage_ll"} | {"voltage_l12": 400.0}, {"active_power": 12.0}, False),
+        ({"voltage_ln": 230.0, "current_l1": 5.0, "current_l2": 5.0, "current_l3": 5.0}, {"active_power": 3.4}, True),
+        ({"dc_voltage_s1": 600.0, "dc_current_s1": 5.0}, {"dc_power_s1": 3.0}, True),
+        ({"dc_voltage_s1": 600.0, "dc_current_s1": 5.0}, {"dc_power_s1": 30.0}, False),
+    ],
+)
+def test_power_is_weighed_against_voltage_and_current(base: dict[str, float], changed: dict[str, float], good: bool | None) -> None:
+    name = next(iter(changed))
+    found = {finding.good for finding in judge(base | changed, {}) if finding.names[0] == name and "U·I" in finding.text}
+    assert found == {good}
+    assert fits(judge(base | changed, {})) is (good is not False)
+
+
+@pytest.mark.parametrize(
+    "base", [{}, {"voltage_l1n": 230.0}, {"current_l1": 5.0}, {"current_l1": 5.0, "current_l2": 5.0, "voltage_ll": 400.0}]
+)
+def test_power_alone_says_nothing(base: dict[str, float]) -> None:
+    assert not [finding for finding in judge(base | {"active_power": 99.0}, {}) if finding.names[0] == "active_power"]
+
+
 def test_what_may_be_is_left_open() -> None:
     idle = GOOD | {name: 0.0 for name in GOOD if name.startswith(("current", "active_power", "reactive_power", "apparent_power"))}
     assert fits(judge(idle, {})), "an idle installation is a sound one"

@@ -128,6 +128,46 @@ async def test_a_swapped_table_is_seen_by_physics(stack: ExitStack) -> None:
     assert any(finding.good is False and finding.names[0] == "active_power" for finding in result.findings)
 
 
+async def test_sign_and_amount_are_seen_and_proposed(stack: ExitStack) -> None:
+    """0x8164 is -356 W, read as a two's complement -32412 W: more than 1.5 A can carry."""
+    rows = "".join(f"\n  {at} u16 {name} fast" for at, name in enumerate(
+        ("voltage_l1n 0.1V", "voltage_l2n 0.1V", "voltage_l3n 0.1V", "current_l1 0.01A", "current_l2 0.01A", "current_l3 0.01A"))
+    ) + "\n  6 s16 active_power W fast\n  7 u16 frequency 0.01Hz fast\n"  # fmt: skip
+    image = WordImage(dict(enumerate([2300, 2301, 2302, 150, 150, 150, 0x8364, 5000])))
+    table = driver(rows, "{function: 3}")
+    result = await tried(stack, table, image)
+    assert not result.good
+    assert any(finding.good is False and "more power than" in finding.text for finding in result.findings)
+    assert "sign=bit15" in str(result.proposals[0].change)
+    assert result.proposals[0].values["active_power"] == -0.868
+    right = driver(rows.replace("s16 active_power W fast", "u16 active_power W fast sign=bit15"), "{function: 3}")
+    assert (await tried(stack, right, image)).good
+
+
+def test_a_power_that_nothing_bears_out_is_left_open(stack: ExitStack, tmp_path: Path) -> None:
+    """Voltages fit, the power stands alone: nobody can say that the table fits."""
+    rows = "\n  0 u16 voltage_l1n 0.1V fast\n  1 s16 active_power W fast\n"
+    bus = meter(stack, WordImage({0: 2300, 1: 0x8064}))
+    path = tmp_path / "my-meter.yaml"
+    path.write_text(f"{HEAD}registers: |{rows}")
+    found = CliRunner().invoke(command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"])
+    assert found.exit_code == 1
+    assert "The table fits" not in found.output
+    assert "could not be weighed" in found.output
+    assert "sign=bit15) it would be -0.1" in found.output
+
+
+async def test_a_step_that_is_wrong_alone_is_proposed(stack: ExitStack) -> None:
+    """Everything is right but the power, which the table takes for W and which is in steps of 10 W."""
+    rows = ROWS.replace("active_power              W  ", "active_power              100W")
+    result = await tried(stack, driver(rows), WordImage(words(TRUE), functions=(4,)))
+    assert not result.good
+    whole = "\n  0 u16 voltage_l1n 0.1V fast\n  1 u16 current_l1 0.01A fast\n  2 u16 active_power 10W fast\n  3 u16 frequency 0.01Hz fast\n"
+    result = await tried(stack, driver(whole, "{function: 3}"), WordImage(dict(enumerate([2300, 500, 1100, 5000]))))
+    assert not result.good
+    assert (str(result.proposals[0].change), result.proposals[0].steps) == ("as written", {"active_power": 0.1})
+
+
 async def test_a_counter_must_rise_with_the_power(stack: ExitStack) -> None:
     image = WordImage(words(TRUE | {52: 4.1612e6}), functions=(4,))
     stuck = await trial(driver(), meter(stack, image), 1, seconds=0.2)
