@@ -204,6 +204,10 @@ def lines(state: dict[str, Any]) -> list[str]:
         told.append(f"{uplink}: {backlog['batches']} batches ({backlog['readings']} readings) wait{since}")
     if state["waiting"] or state["dropped"]:
         told.append(f"not taken: {state['waiting']} readings wait in memory, {state['dropped']} were let go")
+    if state["thinned"]:
+        since, until = state["thinned_since"], state["thinned_until"]
+        span = "" if since is None else f" of the time from {_iso(since)} to {_iso(until)}"
+        told.append(f"made room undelivered: {state['thinned']} batches ({state['thinned_readings']} readings){span}")
     for case in state["damaged"]:
         done = "salvaged" if case["done"] else f"being salvaged, page {case['page']} of {case['pages']}"
         told.append(f"damaged file {case['name']}: {done}, {case['rows']} batches came back ({case['reason']})")

@@ -98,6 +98,11 @@ class FileSource:
             room_days=None,
             taken=shelf.memory.total,
             backlog=shelf.tally.backlogs,
+            thinned=shelf.thinned[0],
+            thinned_readings=shelf.thinned[1],
+            thinned_since=shelf.memory.thinned[1] if shelf.memory.thinned else None,
+            thinned_until=shelf.memory.thinned[2] if shelf.memory.thinned else None,
+            thinned_at=shelf.memory.thinned[3] if shelf.memory.thinned else None,
         )
         epochs = [{"epoch": epoch, "first": first, "last": last} for epoch, first, last in shelf.epochs()]
         return asdict(stats) | {"damaged": self._cases, "epochs": epochs}

@@ -17,7 +17,7 @@ from gateway.status.snapshot import BusView, ClockView, FactView, JournalView, M
 from gateway.uplink import UplinkStats
 
 _BUS_STATES = {"closed": "idle", "connecting": "down", "ready": "open", "waiting": "down"}
-_JOURNAL_STATES = {"ok": "ok", "full": "full", "failing": "failed"}
+_JOURNAL_STATES = {"ok": "ok", "full": "full", "failing": "failed", "newer": "newer"}
 
 
 class Moment:
@@ -118,6 +118,8 @@ def journal_view(stats: JournalStats, newest: int | None, pending: int, refused:
         epoch=stats.epoch, seq=stats.seq, state=state, newest=newest, batches=stats.batches, readings=stats.readings,  # type: ignore[arg-type]
         bytes=stats.bytes, budget=stats.budget, room_days=stats.room_days, taken=stats.taken, not_taken=stats.dropped + refused,
         pending=pending + stats.waiting, slot=slot, error=stats.error,
+        thinned=stats.thinned, thinned_readings=stats.thinned_readings, thinned_since=stats.thinned_since,
+        thinned_until=stats.thinned_until, thinned_at=stats.thinned_at,
     )  # fmt: skip
 
 

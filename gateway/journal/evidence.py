@@ -71,6 +71,8 @@ def read_case(folder: Path) -> Case:
         memory = Memory(**data.pop("memory"))
         if memory.synced:
             memory.synced = (memory.synced[0], memory.synced[1], memory.synced[2])
+        if memory.thinned:
+            memory.thinned = (memory.thinned[0], memory.thinned[1], memory.thinned[2], memory.thinned[3])
         return Case(folder, **data, memory=memory)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return case

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gateway.errors import JournalDamaged
 from gateway.journal.store import Store
@@ -16,25 +16,25 @@ Gone = tuple[str, int, int, str]
 REASONS = (DELIVERED, THINNED, DAMAGED)
 """What the table may say."""
 
+UNTOLD, NOBODY = 0, -1
+"""In the column `told`, instead of the number of the batch that told: nobody has told it yet; nobody needs to hear it (any more)."""
+
 TELL = 200
 """Ranges told with one commit: the rest waits for the next."""
 
 
-def note(store: Store, what: Gone, readings: int, *, told: bool) -> None:
-    """Record a range within a transaction; it melts into the one before it when that says the same."""
+def note(store: Store, what: Gone, readings: int, *, told: int) -> None:
+    """Record a range within a transaction; it melts into its neighbours when they say the same."""
     epoch, first, last, reason = what
     name = bytes.fromhex(epoch)
-    before = store.query(
-        "SELECT first, readings FROM gone WHERE epoch = ? AND last = ? AND reason = ? AND told = ?", (name, first - 1, reason, told)
-    )
-    after = store.query(
-        "SELECT first, last, readings FROM gone WHERE epoch = ? AND first = ? AND reason = ? AND told = ?", (name, last + 1, reason, told)
-    )
-    if after:
+    sql = "SELECT first, last, readings, reason, told FROM gone WHERE epoch = ? AND first"
+    before = store.query(f"{sql} < ? ORDER BY first DESC LIMIT 1", (name, first))
+    after = store.query(f"{sql} = ?", (name, last + 1))
+    if after and after[0][3:] == (reason, told):
         store.execute("DELETE FROM gone WHERE epoch = ? AND first = ?", (name, after[0][0]))
         last, readings = after[0][1], readings + after[0][2]
-    if before:
-        first, readings = before[0][0], readings + before[0][1]
+    if before and before[0][1] == first - 1 and before[0][3:] == (reason, told):
+        first, readings = before[0][0], readings + before[0][2]
     store.execute("INSERT OR REPLACE INTO gone VALUES (?,?,?,?,?,?)", (name, first, last, readings, reason, told))
 
 
@@ -42,8 +42,8 @@ def check(store: Store) -> None:
     """The whole table: small, and without checksums. Raises JournalDamaged for an entry that cannot have been written."""
     sql = """SELECT 1 FROM gone WHERE reason NOT IN (?,?,?) OR typeof(epoch) != 'blob' OR length(epoch) != 8
              OR typeof(first) != 'integer' OR typeof(last) != 'integer' OR typeof(readings) != 'integer'
-             OR first < 1 OR last < first OR readings < 0 OR told NOT IN (0, 1) LIMIT 1"""
-    if store.query(sql, REASONS):
+             OR first < 1 OR last < first OR readings < 0 OR typeof(told) != 'integer' OR told < ? LIMIT 1"""
+    if store.query(sql, (*REASONS, NOBODY)):
         raise _damaged(store)
 
 
@@ -53,7 +53,9 @@ def _damaged(store: Store) -> JournalDamaged:
 
 def untold(store: Store) -> list[Gone]:
     """Ranges that no event has named yet. Raises JournalDamaged for a reason that does not exist."""
-    rows = store.query("SELECT epoch, first, last, reason FROM gone WHERE told = 0 ORDER BY epoch, first LIMIT ?", (TELL,))
+    # `told >= 0` names the index, which has nothing of what nobody needs to hear.
+    sql = "SELECT epoch, first, last, reason FROM gone WHERE told = 0 AND told >= 0 ORDER BY epoch, first LIMIT ?"
+    rows = store.query(sql, (TELL,))
     if any(row[3] not in REASONS for row in rows):
         raise _damaged(store)
     return [(epoch.hex(), first, last, reason) for epoch, first, last, reason in rows]
@@ -64,31 +66,44 @@ def events(ranges: Iterable[Gone], uptime: int) -> list[Event]:
     return [Event(reason, uptime, {"epoch": epoch, "from": first, "to": last}) for epoch, first, last, reason in ranges]
 
 
-def tell(store: Store, ranges: Iterable[Gone]) -> None:
-    """Mark ranges as told, in the transaction that commits their events."""
-    for epoch, first, last, reason in ranges:
+def tell(store: Store, ranges: Iterable[Gone], tellers: Sequence[int]) -> None:
+    """Mark ranges as told by the batches of these numbers, in the transaction that commits their events."""
+    for (epoch, first, last, reason), teller in zip(ranges, tellers, strict=True):
         name = bytes.fromhex(epoch)
         found = store.query("SELECT readings FROM gone WHERE epoch = ? AND first = ?", (name, first))
         if found:
             store.execute("DELETE FROM gone WHERE epoch = ? AND first = ?", (name, first))
-            note(store, (epoch, first, last, reason), found[0][0], told=True)
+            note(store, (epoch, first, last, reason), found[0][0], told=teller)
 
 
-def tell_again(store: Store, epoch: str, last: int) -> None:
-    """The batch that told of what is gone up to `last` is gone itself: say it all again, melted into few ranges."""
-    name = bytes.fromhex(epoch)
-    told = store.query(
-        "SELECT first, last, readings, reason FROM gone WHERE epoch = ? AND last <= ? AND told = 1 AND reason != ?", (name, last, DELIVERED)
-    )
-    for first, end, readings, reason in told:
-        store.execute("DELETE FROM gone WHERE epoch = ? AND first = ?", (name, first))
-        note(store, (epoch, first, end, reason), readings, told=False)
+def tellers_gone(store: Store, first: int, last: int, *, heard: bool) -> None:
+    """The batches from `first` to `last` go, in this transaction: `heard` by everybody, or what they told must be told again."""
+    sql = "SELECT epoch, first, last, readings, reason FROM gone WHERE told BETWEEN ? AND ? AND told >= 0 ORDER BY epoch, first"
+    for name, start, end, readings, reason in store.query(sql, (first, last)):
+        store.execute("DELETE FROM gone WHERE epoch = ? AND first = ?", (name, start))
+        note(store, (name.hex(), start, end, reason), readings, told=NOBODY if heard else UNTOLD)
+
+
+_OWN = "epoch IN (SELECT epoch FROM epoch)"
+"""Numbers of this very file: those of damaged ones may be the same."""
 
 
 def between(store: Store, first: int, last: int) -> tuple[int, int]:
     """(batches, readings) of this file that are gone between two numbers."""
-    sql = "SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE first > ? AND last < ? AND reason != ?"
-    found: tuple[int, int] = store.query(sql, (first, last, DAMAGED))[0]
+    sql = f"SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE first > ? AND last < ? AND {_OWN}"  # noqa: S608 - a text of our own
+    found: tuple[int, int] = store.query(sql, (first, last))[0]
+    return found
+
+
+def own(store: Store) -> list[tuple[int, int]]:
+    """(first, last) of everything that is gone of this file."""
+    return store.query(f"SELECT first, last FROM gone WHERE {_OWN} ORDER BY first")  # noqa: S608 - a text of our own
+
+
+def thinned(store: Store) -> tuple[int, int]:
+    """(batches, readings) that had to make room undelivered, of damaged files too."""
+    sql = "SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE reason = ?"
+    found: tuple[int, int] = store.query(sql, (THINNED,))[0]
     return found
 
 
@@ -109,4 +124,15 @@ def explain(store: Store, epoch: str, asked: Ranges) -> list[tuple[int, int, str
             answer.append((max(first, start), min(last, end), reason))
             unknown.discard(start, end)
         answer += [(start, end, UNKNOWN) for start, end in unknown]
-    return sorted(answer)
+    return _melted(sorted(answer))
+
+
+def _melted(answer: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    # Told by different batches, but the same to whoever asks.
+    whole: list[tuple[int, int, str]] = []
+    for first, last, reason in answer:
+        if whole and whole[-1][2] == reason and whole[-1][1] >= first - 1:
+            whole[-1] = (whole[-1][0], max(last, whole[-1][1]), reason)
+        else:
+            whole.append((first, last, reason))
+    return whole

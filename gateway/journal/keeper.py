@@ -18,6 +18,7 @@ from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalToo
 from gateway.journal.clocklike import ClockLike
 from gateway.journal.evidence import Evidence
 from gateway.journal.lock import Lock
+from gateway.journal.loss import Loss
 from gateway.journal.memory import Memory
 from gateway.journal.pace import Pace
 from gateway.journal.salvage import glance, wal_is_damaged
@@ -25,7 +26,7 @@ from gateway.journal.schema import Synchronous, full, primary
 from gateway.journal.shelf import Groups, Shelf
 from gateway.journal.space import Space
 from gateway.journal.stats import Backlog, State
-from gateway.journal.thinning import Room
+from gateway.journal.thinning import PART, Room
 from gateway.journal.upkeep import Upkeep
 from gateway.journal.waiting import Entry, Waiting, settle
 from gateway.model import Event, Sealed
@@ -81,6 +82,7 @@ class Keeper:
         self._memory: Memory | None = None
         self._backlogs: dict[str, Backlog] = {}
         """As they were when the file was let go: a file that is closed for a moment is not an empty one."""
+        self._loss = Loss()
         self._doubt: tuple[list[Entry], Groups, str | None] | None = None
         self._retry_at = 0.0
         self._closed = False
@@ -98,6 +100,11 @@ class Keeper:
     def uptime(self) -> int:
         """CLOCK_BOOTTIME in ms."""
         return self.clock.uptime()
+
+    @property
+    def wall(self) -> int:
+        """UTC in ms, right or wrong."""
+        return self.clock.wall()
 
     # ── opening, replacing ──
 
@@ -225,7 +232,10 @@ class Keeper:
         self.used, spare = shelf.store.used, shelf.store.free // shelf.store.page
         # On a full disk the file must not grow: delivered rows make way before it has to.
         room = Room.THIN if self.used > self.space.budget else Room.DELIVERED if self.space.tight and spare < SPARE else Room.ENOUGH
-        groups = shelf.write(drafts, self.gateway, self.clock.wall() - now, synced=self.clock.synced, carry=carry, now=now, room=room)
+        groups = shelf.write(
+            drafts, self.gateway, self.clock.wall() - now, synced=self.clock.synced, carry=carry, now=now, room=room, lot=self._lot()
+        )
+        self._loss.look(self.path, self.space.budget, shelf)
         self.notices = [event for event in self.notices if event not in notices]
         self.waiting.untold -= untold
         self.pace.add(shelf.last, now)
@@ -249,12 +259,17 @@ class Keeper:
         deleted = 0
         try:
             shelf.store.checkpoint()
-            deleted = shelf.make_room(room)
+            deleted = shelf.make_room(room, self._lot(), self.wall)
+            self._loss.look(self.path, self.space.budget, shelf)
             shelf.store.checkpoint()
         except sqlite3.OperationalError as refused:
             logger.warning("no room could be made in %s: %s", self.path, refused)
         self.space.reload()
         return deleted > 0
+
+    def _lot(self) -> int:
+        """Bytes that go at a time when room must be made."""
+        return max(self.space.budget // PART, self.used - self.space.budget)
 
     def _let_go(self, shelf: Shelf) -> None:
         # After a failed write or sync nothing that is in memory can be trusted: the file is opened anew.

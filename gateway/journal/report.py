@@ -11,6 +11,7 @@ def snapshot(keeper: Keeper) -> JournalStats:
     """How the journal is; may be taken from any thread."""
     shelf, space, memory = keeper.shelf, keeper.space, keeper.memory
     held, oldest = (shelf.tally.held, shelf.tally.oldest) if shelf else ((0, 0), None)
+    times = (memory.thinned or (None,) * 4)[1:]
     backlogs = dict(shelf.tally.backlogs) if shelf else {}
     return JournalStats(
         epoch=memory.epoch,
@@ -25,6 +26,11 @@ def snapshot(keeper: Keeper) -> JournalStats:
         taken=memory.total,
         waiting=keeper.waiting.late,
         dropped=keeper.waiting.dropped,
+        thinned=shelf.thinned[0] if shelf else 0,
+        thinned_readings=shelf.thinned[1] if shelf else 0,
+        thinned_since=times[0],
+        thinned_until=times[1],
+        thinned_at=times[2],
         state=keeper.state,
         error=keeper.error,
         damaged=tuple(case.progress() for case in list(keeper.evidence.cases)),

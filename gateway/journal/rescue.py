@@ -10,7 +10,7 @@ from gateway.journal.pages import Found
 from gateway.journal.salvage import Scan
 from gateway.journal.settled import Settled
 from gateway.journal.shelf import Shelf
-from gateway.journal.thinning import Room
+from gateway.journal.thinning import PART, Room
 from gateway.model import Ranges
 
 AT_ONCE = 128
@@ -27,8 +27,8 @@ class Rescue:
         self._epochs: dict[str, Ranges] = {}
         case.pages, case.page, case.rows = self._scan.pages, 0, 0
 
-    def step(self, shelf: Shelf, seconds: float, budget: int) -> bool:
-        """One slice. Raises JournalDamaged, sqlite3.OperationalError of the new file; then the rescue starts over."""
+    def step(self, shelf: Shelf, seconds: float, budget: int, wall: int) -> bool:
+        """One slice; `wall` is UTC in ms. Raises JournalDamaged, sqlite3.OperationalError of the new file; then the rescue starts over."""
         end = time.monotonic() + seconds
         found: list[Found] = []
         ended = True
@@ -39,7 +39,7 @@ class Rescue:
                 break
         settled = Settled(shelf.settled.active)
         settled.load(self.case.memory.settled)
-        self._take(shelf, found, settled, budget)
+        self._take(shelf, found, settled, budget, wall)
         self.case.page = self._scan.page
         if ended:
             self._declare_lost(shelf, settled)
@@ -47,9 +47,9 @@ class Rescue:
             self.case.done = True
         return ended
 
-    def _take(self, shelf: Shelf, found: list[Found], settled: Settled, budget: int) -> None:
-        if shelf.store.used > budget:
-            shelf.make_room(Room.THIN)
+    def _take(self, shelf: Shelf, found: list[Found], settled: Settled, budget: int, wall: int) -> None:
+        if (over := shelf.store.used - budget) > 0:
+            shelf.make_room(Room.THIN, max(over, budget // PART), wall)
         roomy = shelf.store.used < budget // 2
         wanted = []
         for one in found:
@@ -81,15 +81,19 @@ class Rescue:
             return
         lowest, highest = next(iter(known))[0], max(self.case.memory.seq, list(known)[-1][1])
         if settled.active:
-            known.update(settled.by_all(lowest, highest))
+            # Up to where rows had to make room, what counts as settled need not have been delivered.
+            upto = self.case.memory.thinned[0] if self.case.memory.thinned else 0
+            known.update(settled.by_all(max(lowest, upto + 1), highest))
         with shelf.store.transaction():
             for epoch, first, last, readings, reason in sorted(self._scan.gone):
                 if epoch in self._epochs and not gone.explained(shelf.store, epoch, first, last):
-                    gone.note(shelf.store, (epoch, first, last, reason), readings, told=True)
+                    # Who told of it may be lost itself: it is said again.
+                    nobody = reason == gone.DELIVERED or not settled.active
+                    gone.note(shelf.store, (epoch, first, last, reason), readings, told=gone.NOBODY if nobody else gone.UNTOLD)
             for first, last in known.gaps(lowest, highest):
                 for epoch in self._owners(first, last):
                     if not gone.explained(shelf.store, epoch, first, last):
-                        gone.note(shelf.store, (epoch, first, last, gone.DAMAGED), 0, told=not settled.active)
+                        gone.note(shelf.store, (epoch, first, last, gone.DAMAGED), 0, told=gone.UNTOLD if settled.active else gone.NOBODY)
 
     def _owners(self, first: int, last: int) -> set[str]:
         # Between two epochs nobody can say whose the lost numbers were: both say that they are lost.

@@ -105,7 +105,7 @@ def glance(path: Path, seconds: float = 1.0) -> Memory:
                     memory.epoch, memory.boot, memory.seq, memory.total = row.sealed.epoch, row.sealed.boot, row.seq, row.total
                 if row.carry and row.seq > carrier:
                     carrier = row.seq
-                    memory.settled, memory.carried, memory.synced = read_carry(row.carry)
+                    memory.settled, memory.carried, memory.synced, memory.thinned = read_carry(row.carry)
                     if row.sealed.clock == "synced":
                         memory.synced = (row.sealed.t0, row.sealed.uptime, row.sealed.boot)
             if time.monotonic() > end:

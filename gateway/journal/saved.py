@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from gateway.journal import gone
 from gateway.journal.rows import Row
 from gateway.journal.store import Store
+from gateway.journal.thinning import MOST, OVERHEAD, Lot, Victim, enough, thinned
 from gateway.model import Ranges, Sealed
 
 
@@ -91,20 +92,21 @@ class Saved:
         where = "WHERE epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
         return [row.sealed for row in self._store.select(where, (bytes.fromhex(epoch), first, last, limit), "salvage")]
 
-    def make_room(self, uplinks: tuple[str, ...], count: int, *, thin: bool) -> int:
-        """Delete up to `count` rows within a transaction: delivered ones; with `thin`, the oldest, `keep` ones last. How many went."""
-        done = self._delivered(uplinks, count)
+    def make_room(self, uplinks: tuple[str, ...], size: int, *, thin: bool) -> Lot:
+        """Delete some `size` bytes within a transaction: delivered rows; with `thin`, the oldest, `keep` ones last."""
+        done = self._delivered(uplinks, size)
         if done or not thin:
-            return done
+            return Lot(done)
         for condition in ("NOT keep", "1"):
-            sql = f"SELECT epoch, seq, readings FROM salvage WHERE {condition} ORDER BY id LIMIT ?"  # noqa: S608 - one of two words
-            rows = self._store.query(sql, (count,))
-            for epoch, seq, readings in rows:
-                self._delete(epoch.hex(), seq, seq)
-                gone.note(self._store, (epoch.hex(), seq, seq, gone.THINNED), readings, told=not uplinks)
-            if rows:
-                return len(rows)
-        return 0
+            sql = f"SELECT seq, epoch, readings, t0, length(body) FROM salvage WHERE {condition} ORDER BY id LIMIT {MOST}"  # noqa: S608 - one of two words
+            victims = enough((Victim(seq, epoch.hex(), *more) for seq, epoch, *more in self._store.rows(sql)), size)
+            for victim in victims:
+                what = (victim.epoch, victim.seq, victim.seq, gone.THINNED)
+                self._delete(victim.epoch, victim.seq, victim.seq)
+                gone.note(self._store, what, victim.readings, told=gone.UNTOLD if uplinks else gone.NOBODY)
+            if victims:
+                return thinned(victims, [])
+        return Lot()
 
     def reload(self) -> None:
         """Read again what is held: a transaction was rolled back."""
@@ -126,14 +128,20 @@ class Saved:
                 for start, end in both:
                     yield epoch, start, end
 
-    def _delivered(self, uplinks: tuple[str, ...], count: int) -> int:
+    def _delivered(self, uplinks: tuple[str, ...], size: int) -> int:
         done = 0
         for epoch, start, end in self._by_all(uplinks):
-            upto = min(end, start + count - done - 1)
-            self._delete(epoch, start, upto)
-            gone.note(self._store, (epoch, start, upto, gone.DELIVERED), 0, told=True)
-            done += upto - start + 1
-            if done >= count:
+            where = "epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+            sql = f"SELECT seq, epoch, readings, t0, length(body) FROM salvage WHERE {where}"  # noqa: S608 - a text of our own
+            found = self._store.rows(sql, (bytes.fromhex(epoch), start, end, MOST))
+            victims = enough((Victim(seq, epoch, *more) for seq, _, *more in found), size)
+            if not victims:
+                continue
+            self._delete(epoch, start, victims[-1].seq)
+            gone.note(self._store, (epoch, start, victims[-1].seq, gone.DELIVERED), 0, told=gone.NOBODY)
+            done += len(victims)
+            size -= sum(victim.size + OVERHEAD for victim in victims)
+            if size <= 0 or done >= MOST:
                 break
         return done
 

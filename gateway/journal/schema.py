@@ -10,7 +10,7 @@ from sqlite_utils import Database, Migrations
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
 
-VERSION = 1
+VERSION = 2
 """PRAGMA user_version of what this program writes."""
 
 PAGE = 1024
@@ -45,6 +45,31 @@ def v1_batches(db: Database) -> None:
         """CREATE TABLE salvage_settled (uplink TEXT NOT NULL, epoch BLOB NOT NULL, ranges TEXT NOT NULL,
            PRIMARY KEY (uplink, epoch)) STRICT, WITHOUT ROWID""",
         "PRAGMA user_version = 1",
+    ):
+        db.conn.execute(statement)
+
+
+@migrations()
+def v2_who_told(db: Database) -> None:
+    """Who told of what is gone and of where an epoch begins: the number of that batch, 0 for nobody yet, -1 for nobody needs it."""
+    for statement in (
+        "ALTER TABLE epoch ADD COLUMN previous BLOB",
+        "ALTER TABLE epoch ADD COLUMN last INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE epoch ADD COLUMN told INTEGER NOT NULL DEFAULT -1",
+        """UPDATE epoch SET last = first - 1,
+           previous = (SELECT e.epoch FROM epoch e WHERE e.first < epoch.first ORDER BY e.first DESC LIMIT 1)
+           WHERE first > (SELECT MIN(first) FROM epoch)""",
+        # Of a file that followed a damaged one, nobody knows any more what came before its first epoch.
+        """UPDATE epoch SET told = CASE
+           WHEN first IN (SELECT seq FROM batch) THEN first
+           WHEN first IN (SELECT e.first FROM epoch e JOIN gone g ON g.epoch = e.epoch AND e.first BETWEEN g.first AND g.last
+                          WHERE g.reason = 'thinned') THEN 0
+           ELSE -1 END
+           WHERE previous IS NOT NULL OR reason = 'new_file'""",
+        # The batch that told was not noted: whatever somebody may still need to hear is said once more.
+        "UPDATE gone SET told = CASE reason WHEN 'delivered' THEN -1 ELSE 0 END",
+        "CREATE INDEX gone_told ON gone (told) WHERE told >= 0",
+        "PRAGMA user_version = 2",
     ):
         db.conn.execute(statement)
 
@@ -118,7 +143,8 @@ def _unsound(path: Path, what: str) -> JournalDamaged:
 
 def _migrate(db: Database, path: Path, version: int) -> None:
     """All steps or none. Raises JournalError for a step that fails; what the disk refuses stays what it is."""
-    if version == VERSION:
+    steps = [step.name for step in migrations._migrations]  # noqa: SLF001 - they are listed nowhere else
+    if {step.name for step in migrations.applied(db)} != set(steps[:version]):
         raise _unsound(path, "its list of steps does not name those that made it")
     try:
         with db.atomic():

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gateway.journal.memory import Synced, Thinned
 from gateway.journal.rows import Row
 from gateway.model import ClockState, Draft, Event, Sealed
-from gateway.wire import Batch, compress, decode, split
+from gateway.wire import Batch, compress, decode, decompress, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +55,34 @@ def seal(draft: Draft, stamp: Stamp, base: int, seq: int, total: int) -> list[Ro
     return rows
 
 
-def write_carry(settled: dict[str, list[list[int]]], carried: dict[str, Any], synced: Sequence[Any] | None) -> str:
-    """The carry column: settled ranges by uplink, what the caller gave along, (t0, uptime, boot) of the newest synced batch."""
-    parts = {"settled": settled, "with": carried, "synced": synced}
+def write_carry(settled: dict[str, list[list[int]]], carried: dict[str, Any], synced: Synced | None, thinned: Thinned | None = None) -> str:
+    """The carry column: settled ranges by uplink, what the caller gave along, the newest synced batch, what was thinned."""
+    parts = {"settled": settled, "with": carried, "synced": synced, "thinned": thinned}
     return json.dumps({key: value for key, value in parts.items() if value}, separators=(",", ":"), ensure_ascii=False)
 
 
-def read_carry(text: str) -> tuple[dict[str, Any], dict[str, Any], tuple[int, int, str] | None]:
-    """(settled, carried, newest synced) of a carry column; empty for anything malformed."""
+def read_carry(text: str) -> tuple[dict[str, Any], dict[str, Any], Synced | None, Thinned | None]:
+    """(settled, carried, newest synced, thinned) of a carry column; empty for anything malformed."""
     try:
         data = json.loads(text)
-        settled, carried, synced = data.get("settled", {}), data.get("with", {}), data.get("synced")
+        settled, carried, synced, thinned = data.get("settled", {}), data.get("with", {}), data.get("synced"), data.get("thinned")
     except (ValueError, AttributeError):
-        return {}, {}, None
-    well = isinstance(synced, list) and [type(item) for item in synced] == [int, int, str]
-    return settled if isinstance(settled, dict) else {}, carried if isinstance(carried, dict) else {}, tuple(synced) if well else None
+        return {}, {}, None, None
+    return (
+        settled if isinstance(settled, dict) else {},
+        carried if isinstance(carried, dict) else {},
+        (synced[0], synced[1], synced[2]) if _is(synced, int, int, str) else None,
+        (thinned[0], thinned[1], thinned[2], thinned[3]) if _is(thinned, int, int, int, int) else None,
+    )
 
 
-def started(previous: str, last: int, reason: str, uptime: int) -> Event:
-    """The event with which an epoch opens: it names the one before and its last seq, so that the platform can tell an end from a gap."""
-    return Event("epoch_started", uptime, {"previous": previous or None, "last": last, "reason": reason})
+def _is(value: object, *types: type) -> bool:
+    return isinstance(value, list) and [type(item) for item in value] == list(types)
+
+
+def tellers(rows: Sequence[Row], events: Sequence[Event]) -> list[int]:
+    """The number of the batch that holds each of these events: a draft that was split has several."""
+    if len(rows) == 1:
+        return [rows[0].seq] * len(events)
+    said = [(row.seq, [(event.kind, event.fields) for event in decode(decompress(row.sealed.body)).events]) for row in rows]
+    return [next((seq for seq, held in said if (event.kind, event.fields) in held), rows[0].seq) for event in events]

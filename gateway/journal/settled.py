@@ -8,17 +8,22 @@ from typing import Any
 from gateway.model import Ranges
 
 MOST = 64
-"""Ranges per uplink. Beyond that the newest are forgotten: that costs a resend, never a reading."""
+"""Ranges per uplink. Beyond that the shortest are forgotten, never the newest: that costs a resend, never a reading."""
 
 DORMANT = 8
 """Uplinks that are no longer configured and whose ranges are still carried, in case one comes back."""
 
 
 class Settled:
-    """Ranges of seq by uplink; the uplinks of `active` are the ones that hold rows in the journal."""
+    """Ranges of seq by uplink; the uplinks of `active` are the ones that hold rows in the journal.
 
-    def __init__(self, active: Iterable[str] = ()) -> None:
+    Numbers that are gone need no sending: what is settled on both sides of them melts into one range, so that nothing but
+    a row that is still to be sent ever parts two ranges.
+    """
+
+    def __init__(self, active: Iterable[str] = (), gone: Iterable[tuple[int, int]] = ()) -> None:
         self._ranges: dict[str, Ranges] = {}
+        self._gone = Ranges(gone)
         self.active: tuple[str, ...] = ()
         self.activate(active)
 
@@ -36,10 +41,23 @@ class Settled:
         return self._ranges.setdefault(uplink, Ranges())
 
     def add(self, uplink: str, ranges: Iterable[tuple[int, int]]) -> None:
-        """Settle, and forget the newest ranges beyond MOST."""
+        """Settle, and forget the shortest ranges beyond MOST."""
         mine = self.of(uplink)
-        mine.update(ranges)
+        for first, last in ranges:
+            mine.add(first, last)
+            for end in (first - 1, last + 1):
+                if beside := self._gone.around(end):
+                    mine.add(*beside)
         mine.limit(MOST)
+
+    def gone(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """These numbers are not in the journal any more: there is nothing left to send, to nobody."""
+        for first, last in ranges:
+            self._gone.add(first, last)
+            low, high = self._gone.around(first) or (first, last)
+            for mine in self._ranges.values():
+                if mine.around(low - 1) or mine.around(high + 1):
+                    mine.add(low, high)
 
     def by_all(self, first: int, last: int) -> Ranges:
         """The numbers between `first` and `last` that every active uplink has settled; all of them when there is no uplink."""
@@ -59,7 +77,9 @@ class Settled:
             return
         for name, pairs in data.items():
             try:
-                self._ranges[name] = Ranges((int(first), int(last)) for first, last in pairs)
+                ranges = Ranges((int(first), int(last)) for first, last in pairs)
             except (TypeError, ValueError, OverflowError):
                 continue
+            self._ranges[name] = Ranges()
+            self.add(name, ranges)
         self.activate(self.active)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import JournalDamaged
-from gateway.journal import gone, thinning
+from gateway.journal import epochs, gone, thinning
+from gateway.journal.epochs import Start
 from gateway.journal.memory import Memory, Synced
 from gateway.journal.rows import Row
 from gateway.journal.saved import Saved
 from gateway.journal.schema import Synchronous
-from gateway.journal.seal import Stamp, earliest, new_epoch, read_carry, seal, started, write_carry
+from gateway.journal.seal import Stamp, earliest, new_epoch, read_carry, seal, tellers, write_carry
 from gateway.journal.settled import Settled
 from gateway.journal.store import Store
 from gateway.journal.tally import Tally
@@ -52,8 +53,8 @@ class Shelf:
     def _open(self, boot: str, uplinks: Sequence[str], before: Memory | None) -> None:
         self.boot = boot
         self.saved = Saved(self.store)
-        self.settled = Settled(uplinks)
-        self._epochs = [(epoch.hex(), first) for first, epoch in self.store.query("SELECT first, epoch FROM epoch ORDER BY first")]
+        self.settled = Settled(uplinks, gone.own(self.store))
+        self._epochs = epochs.firsts(self.store)
         found = recall(self.store)
         self._check_epochs(found.seq if found else 0)
         self.memory = found or before or Memory()
@@ -73,6 +74,8 @@ class Shelf:
             self.begin_epoch("boot")
         self.tally = Tally(self.store, self.settled, self.last)
         self.saved.recount(self.settled.active)
+        self.thinned = gone.thinned(self.store)
+        """(batches, readings) that had to make room undelivered."""
         # Whatever lies before the last thinned number was looked at already.
         self._thinned_to: int = self.store.query("SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (gone.THINNED,))[0][0]
 
@@ -119,54 +122,63 @@ class Shelf:
         carry: dict[str, Any] | None,
         now: int,
         room: Room = Room.ENOUGH,
+        lot: int = 0,
     ) -> Groups:
         """Commit drafts in one transaction; the batches of each. `offset` is wall minus uptime, `now` the uptime, in ms.
+
+        `room` says what may be deleted for it, `lot` how many bytes at a time; never less than what comes in.
 
         When this returns they are taken. When it raises (JournalDamaged, sqlite3.OperationalError) nothing has changed.
         """
         stamp = Stamp(gateway, self.epoch, self.boot, offset, "synced" if synced else "unsynced")
-        untold: list[gone.Gone] = []
+        tell = _Tell()
         groups: list[list[Row]] = []
         seq, total = self.last, self.memory.total
         for draft in drafts:
             base = earliest(draft, now)
-            extra = self._opening_events(base) if not groups else []
-            if not untold and (draft.keep or draft.events or draft.intervals or extra):
+            extra = [start.event(base) for start in self._opening() if not groups]
+            if not tell and (draft.keep or draft.events or draft.intervals or extra):
                 # What is gone is told with a batch that is spared anyway: no batch becomes a kept one for that alone.
-                untold = gone.untold(self.store)
-                extra += gone.events(untold, base)
+                tell = _Tell(epochs.untold(self.store), gone.untold(self.store))
+                extra += tell.events(base)
             full = replace(draft, events=[*extra, *draft.events]) if extra else draft
             rows = seal(full, stamp, base, seq + 1, total)
+            if tell and not tell.tellers:
+                tell.tellers = tellers(rows, tell.events(base))
             groups.append(rows)
             seq, total = rows[-1].seq, rows[-1].total
         self.attempt = [[row.sealed for row in group] for group in groups]
-        self._commit([row for group in groups for row in group], carry, untold, room)
+        rows = [row for group in groups for row in group]
+        size = sum(len(row.sealed.body) + thinning.OVERHEAD for row in rows)
+        self._dropped(self._commit(rows, carry, tell, room, max(lot, size)), offset + now)
         return self.attempt
 
-    def _opening_events(self, uptime: int) -> list[Event]:
-        return [] if self.opening is None else [started(self.memory.epoch, self.last, self.opening, uptime)]
+    def _opening(self) -> list[Start]:
+        """The epoch that the next commit begins, if it does."""
+        return [] if self.opening is None else [Start(self.epoch, self.last + 1, self.opening, self.memory.epoch, self.last)]
 
-    def _commit(self, rows: list[Row], carry: dict[str, Any] | None, tell: Sequence[gone.Gone] = (), room: Room = Room.ENOUGH) -> None:
+    def _commit(self, rows: list[Row], carry: dict[str, Any] | None, tell: _Tell, room: Room, size: int) -> Lot:
         newest = rows[-1].sealed
         synced: Synced | None = (newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.memory.synced
         carried = carry or self.memory.carried
         # A synced row is its own anchor: only others need to carry one.
-        text = write_carry(self.settled.to_json(), carried, synced if newest.clock != "synced" else None)
+        text = write_carry(self.settled.to_json(), carried, synced if newest.clock != "synced" else None, self.memory.thinned)
         rows = [*rows[:-1], replace(rows[-1], carry=text)]
         with self.undo(), self.store.transaction():
-            if self.opening is not None:
-                self.store.execute("INSERT INTO epoch VALUES (?,?,?)", (rows[0].seq, bytes.fromhex(self.epoch), self.opening))
+            for start in self._opening():
+                epochs.insert(self.store, start)
             self.store.insert(rows)
-            gone.tell(self.store, tell)
+            tell.write(self.store)
             self.saved.write_marks()
-            lot = self._drop(room)
+            lot = self._drop(room, size)
         if self.opening is not None:
             self._epochs.append((self.epoch, rows[0].seq))
             self.opening = None
-        self.memory = Memory(self.epoch, self.boot, rows[-1].seq, rows[-1].total, self.settled.to_json(), carried, synced)
+        thinned = self.memory.thinned
+        self.memory = Memory(self.epoch, self.boot, rows[-1].seq, rows[-1].total, self.settled.to_json(), carried, synced, thinned)
         self.saved.marks_written()
         self.tally.taken(rows)
-        self._dropped(lot)
+        return lot
 
     def holds(self, rows: Iterable[Sealed]) -> bool:
         """Whether all these batches are in the file as they are."""
@@ -185,11 +197,11 @@ class Shelf:
             return self.tally.held[0] > 1 or bool(self.saved.spans)
         return self.saved.any_delivered(self.settled.active) or thinning.any_delivered(self.store, self.settled, self.last)
 
-    def make_room(self, room: Room) -> int:
-        """Delete one lot of rows in a transaction of its own; how many went."""
+    def make_room(self, room: Room, size: int, wall: int) -> int:
+        """Delete one lot of rows, some `size` bytes, in a transaction of its own; how many went. `wall` is UTC in ms."""
         with self.undo(), self.store.transaction():
-            lot = self._drop(room)
-        self._dropped(lot)
+            lot = self._drop(room, size)
+        self._dropped(lot, wall)
         return lot.rows
 
     @contextmanager
@@ -203,19 +215,24 @@ class Shelf:
                 self.saved.recount(self.settled.active)
             raise
 
-    def _drop(self, room: Room) -> Lot:
+    def _drop(self, room: Room, size: int) -> Lot:
         if room is Room.ENOUGH:
             return Lot()
-        most = max(thinning.FEWEST, min(thinning.MOST, self.tally.held[0] // 64))
         thin = room is Room.THIN
-        if self.saved.spans and (rows := self.saved.make_room(self.settled.active, most, thin=thin)):
-            return Lot(rows)
-        return thinning.drop(self.store, self.settled, self._thinned_to, self.last, most, thin=thin)
+        if self.saved.spans and (lot := self.saved.make_room(self.settled.active, size, thin=thin)).rows:
+            return lot
+        return thinning.drop(self.store, self.settled, self._thinned_to, self.last, size, thin=thin)
 
-    def _dropped(self, lot: Lot) -> None:
+    def _dropped(self, lot: Lot, wall: int) -> None:
         self._thinned_to = max(self._thinned_to, lot.thinned_to)
+        self.settled.gone(lot.ranges)
         if lot.rows:
             self.count()
+        if lot.thinned:
+            self.thinned = (self.thinned[0] + lot.thinned, self.thinned[1] + lot.readings)
+            _, since, until, _ = self.memory.thinned or (0, lot.oldest, 0, 0)
+            upto = max([self._thinned_to, *(last for _, last in lot.ranges)])
+            self.memory.thinned = (upto, min(since, lot.oldest), max(until, lot.newest), wall)
 
     # ── asking ──
 
@@ -263,6 +280,26 @@ class Shelf:
         return gone.explain(self.store, epoch, missing)
 
 
+@dataclass(slots=True)
+class _Tell:
+    """What a commit says of the past, and the numbers of the batches that hold it: of each epoch, then of each range."""
+
+    starts: Sequence[Start] = ()
+    ranges: Sequence[gone.Gone] = ()
+    tellers: Sequence[int] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.starts or self.ranges)
+
+    def events(self, uptime: int) -> list[Event]:
+        return [*(start.event(uptime, again=True) for start in self.starts), *gone.events(self.ranges, uptime)]
+
+    def write(self, store: Store) -> None:
+        for start, teller in zip(self.starts, self.tellers, strict=False):
+            epochs.tell(store, start, teller)
+        gone.tell(store, self.ranges, self.tellers[len(self.starts) :])
+
+
 def _unreadable(path: Path, error: Exception) -> JournalDamaged:
     return JournalDamaged(
         f"{path} holds what no journal holds: {type(error).__name__}: {error}",
@@ -276,7 +313,7 @@ def recall(store: Store) -> Memory | None:
     if newest is None:
         return None
     found = store.query("SELECT carry FROM batch WHERE carry != '' ORDER BY seq DESC LIMIT 1")
-    settled, carried, synced = read_carry(found[0][0]) if found else ({}, {}, None)
+    settled, carried, synced, thinned = read_carry(found[0][0]) if found else ({}, {}, None, None)
     if newest.sealed.clock == "synced":
         synced = (newest.sealed.t0, newest.sealed.uptime, newest.sealed.boot)
-    return Memory(newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced)
+    return Memory(newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced, thinned)

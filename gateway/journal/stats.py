@@ -53,6 +53,13 @@ class JournalStats:
     """Readings in memory that could not be committed yet: not taken."""
     dropped: int = 0
     """Readings that had to be let go since the start, because memory is bounded: never taken."""
+    thinned: int = 0
+    """Batches that had to make room undelivered, since the journal was begun."""
+    thinned_readings: int = 0
+    thinned_since: int | None = None
+    """Time of the oldest batch that was given up so, of the newest, and when that happened last."""
+    thinned_until: int | None = None
+    thinned_at: int | None = None
     state: State = "ok"
     error: str = ""
     """What is wrong and what to do, in words for a person; empty when nothing is."""

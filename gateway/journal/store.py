@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,14 @@ class Store:
         """All rows of a query. Raises as `transaction`."""
         try:
             return self.conn.execute(sql, parameters).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise translate(error, self.path) from error
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Any]:
+        """The rows of a query one by one, for whoever may stop early. Raises as `transaction`."""
+        try:
+            with closing(self.conn.execute(sql, parameters)) as cursor:
+                yield from cursor
         except sqlite3.DatabaseError as error:
             raise translate(error, self.path) from error
 

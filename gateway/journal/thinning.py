@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from gateway.journal import gone
+from gateway.journal import epochs, gone
 from gateway.journal.settled import Settled
 from gateway.journal.store import Store
 
-FEWEST, MOST = 64, 1000
-"""Rows that one transaction deletes: many enough for few ranges, few enough for a slow card."""
+MOST = 1000
+"""Rows that one transaction deletes at most: few enough for a slow card."""
+
+PART = 50
+"""A lot is at least this part of the budget: many rows enough for few ranges, and never more than must be."""
+
+OVERHEAD = 150
+"""Bytes of a row beside its body."""
 
 
 class Room(Enum):
@@ -24,9 +30,18 @@ class Room(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """What one transaction deleted: how many rows, and up to which number only `keep` rows are left."""
+    """What one transaction deleted: how many rows, and which numbers of the file itself.
+
+    Of those that were given up undelivered: how many batches and readings, t0 (ms) of the oldest and the newest, and up to
+    which number only `keep` rows are left.
+    """
 
     rows: int = 0
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    thinned: int = 0
+    readings: int = 0
+    oldest: int = 0
+    newest: int = 0
     thinned_to: int = 0
 
 
@@ -37,23 +52,32 @@ class Victim:
     seq: int
     epoch: str
     readings: int
-    keep: bool
+    t0: int
+    size: int
 
 
-def drop(store: Store, settled: Settled, behind: int, newest: int, most: int, *, thin: bool) -> Lot:
-    """Delete up to `most` rows: delivered ones; if there are none and `thin`, the oldest not `keep` behind a number; `keep` ones last."""
-    victims = _delivered(store, settled, newest, most)
+def drop(store: Store, settled: Settled, behind: int, newest: int, size: int, *, thin: bool) -> Lot:
+    """Delete some `size` bytes, one row at least.
+
+    Delivered ones; if there are none and `thin`, the oldest not `keep` behind a number; `keep` ones last.
+    """
+    victims = _delivered(store, settled, newest, size)
     if victims or not thin:
-        _delete(store, victims, gone.DELIVERED, tell=False)
-        return Lot(len(victims))
+        return Lot(len(victims), _delete(store, victims, gone.DELIVERED, tell=False))
     tell = bool(settled.active)
-    victims = _victims(store, "seq > ? AND seq < ? AND NOT keep ORDER BY seq LIMIT ?", (behind, newest, most))
-    if victims:
-        _delete(store, victims, gone.THINNED, tell=tell)
-        return Lot(len(victims), victims[-1].seq)
-    victims = _victims(store, "seq < ? ORDER BY seq LIMIT ?", (newest, most))
-    _delete(store, victims, gone.THINNED, tell=tell)
-    return Lot(len(victims))
+    victims = _victims(store, "seq > ? AND seq < ? AND NOT keep ORDER BY seq LIMIT ?", (behind, newest, MOST), size)
+    spared = not victims
+    if spared:
+        victims = _victims(store, "seq < ? ORDER BY seq LIMIT ?", (newest, MOST), size)
+    ranges = _delete(store, victims, gone.THINNED, tell=tell)
+    return thinned(victims, ranges, victims[-1].seq if victims and not spared else 0)
+
+
+def thinned(victims: list[Victim], ranges: list[tuple[int, int]], upto: int = 0) -> Lot:
+    """The lot of rows that were given up undelivered."""
+    dates = [victim.t0 for victim in victims]
+    readings = sum(victim.readings for victim in victims)
+    return Lot(len(victims), ranges, len(victims), readings, min(dates, default=0), max(dates, default=0), upto)
 
 
 def any_delivered(store: Store, settled: Settled, newest: int) -> bool:
@@ -61,28 +85,46 @@ def any_delivered(store: Store, settled: Settled, newest: int) -> bool:
     return bool(_delivered(store, settled, newest, 1))
 
 
-def _delivered(store: Store, settled: Settled, newest: int, most: int) -> list[Victim]:
-    # The newest row stays whatever happens: it is the high-water mark of the numbers.
+def enough(victims: Iterable[Victim], size: int) -> list[Victim]:
+    """The first ones, one at least, that make up `size` bytes."""
     found: list[Victim] = []
-    for first, last in settled.by_all(1, newest - 1) if settled.active else ():
-        found += _victims(store, "seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (first, last, most - len(found)))
-        if len(found) >= most:
+    for victim in victims:
+        found.append(victim)
+        size -= victim.size + OVERHEAD
+        if size <= 0:
             break
     return found
 
 
-def _victims(store: Store, where: str, parameters: tuple[int, ...]) -> list[Victim]:
-    rows = store.query(f"SELECT seq, epoch, readings, keep FROM batch WHERE {where}", parameters)  # noqa: S608 - conditions of our own
-    return [Victim(seq, epoch.hex(), readings, bool(keep)) for seq, epoch, readings, keep in rows]
+def _delivered(store: Store, settled: Settled, newest: int, size: int) -> list[Victim]:
+    # The newest row stays whatever happens: it is the high-water mark of the numbers.
+    found: list[Victim] = []
+    for first, last in settled.by_all(1, newest - 1) if settled.active else ():
+        more = _victims(store, "seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (first, last, MOST - len(found)), size)
+        found += more
+        size -= sum(victim.size + OVERHEAD for victim in more)
+        if size <= 0 or len(found) >= MOST:
+            break
+    return found
 
 
-def _delete(store: Store, victims: Iterable[Victim], reason: str, *, tell: bool) -> None:
-    """Delete rows and record their numbers with the reason; `tell`: an event shall say so."""
+def _victims(store: Store, where: str, parameters: tuple[int, ...], size: int) -> list[Victim]:
+    sql = f"SELECT seq, epoch, readings, t0, length(body) FROM batch WHERE {where}"  # noqa: S608 - conditions of our own
+    return enough((Victim(seq, epoch.hex(), *more) for seq, epoch, *more in store.rows(sql, parameters)), size)
+
+
+def _delete(store: Store, victims: Iterable[Victim], reason: str, *, tell: bool) -> list[tuple[int, int]]:
+    """Delete rows and record their numbers with the reason; `tell`: an event shall say so, and whatever they said is said again."""
+    ranges = []
     for run in _runs(victims):
-        store.execute("DELETE FROM batch WHERE seq BETWEEN ? AND ?", (run[0].seq, run[-1].seq))
-        gone.note(store, (run[0].epoch, run[0].seq, run[-1].seq, reason), sum(victim.readings for victim in run), told=not tell)
-        if tell and any(victim.keep for victim in run):
-            gone.tell_again(store, run[0].epoch, run[-1].seq)
+        first, last = run[0].seq, run[-1].seq
+        store.execute("DELETE FROM batch WHERE seq BETWEEN ? AND ?", (first, last))
+        told = gone.UNTOLD if tell else gone.NOBODY
+        gone.note(store, (run[0].epoch, first, last, reason), sum(victim.readings for victim in run), told=told)
+        gone.tellers_gone(store, first, last, heard=not tell)
+        epochs.tellers_gone(store, first, last, heard=not tell)
+        ranges.append((first, last))
+    return ranges
 
 
 def _runs(victims: Iterable[Victim]) -> Iterator[list[Victim]]:

@@ -49,6 +49,10 @@ class Host(Protocol):
     def uptime(self) -> int:
         """CLOCK_BOOTTIME in ms."""
 
+    @property
+    def wall(self) -> int:
+        """UTC in ms, right or wrong."""
+
 
 class Upkeep:
     """`slice` may raise JournalDamaged (a row that does not fit), sqlite3.OperationalError, OSError."""
@@ -102,7 +106,7 @@ class Upkeep:
             return CALM
         if self._rescue is None:
             self._rescue = Rescue(case)
-        if self._rescue.step(shelf, SLICE / 2, self._host.space.budget):
+        if self._rescue.step(shelf, SLICE / 2, self._host.space.budget, self._host.wall):
             self._rescue.close()
             self._rescue = None
             event = Event("salvaged", self._host.uptime, {"file": case.folder.name, "rows": case.rows, "reason": case.reason})

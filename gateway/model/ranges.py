@@ -55,8 +55,15 @@ class Ranges:
         self._last[low:high] = [pair[1] for pair in rest]
 
     def limit(self, most: int) -> None:
-        """Keep the `most` oldest ranges and forget the newest: what is forgotten is sent again, never lost."""
-        del self._first[most:], self._last[most:]
+        """Keep `most` ranges and forget the shortest, never the newest nor the oldest: what is forgotten is sent again, never lost."""
+        count = len(self._first)
+        if count <= most:
+            return
+        ends = {count - 1, 0} if most > 1 else {count - 1}
+        longest = sorted(range(count), key=lambda index: (index in ends, self._last[index] - self._first[index], -index), reverse=True)
+        kept = sorted(longest[:most])
+        self._first[:] = [self._first[index] for index in kept]
+        self._last[:] = [self._last[index] for index in kept]
 
     def gaps(self, first: int, last: int) -> Ranges:
         """The numbers from `first` to `last` that are not in the set."""

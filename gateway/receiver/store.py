@@ -277,16 +277,22 @@ class Store:
         return True
 
     def _start(self, batch: Batch, fields: dict[str, Any]) -> bool:
-        ledger = self.ledger(batch.gateway).epoch(batch.epoch)
-        if ledger.first is not None and ledger.first <= batch.seq:
+        # Said again in a later batch, of this epoch or another, because the first one had to make room.
+        epoch, first = fields.get("epoch", batch.epoch), fields.get("first", batch.seq)
+        if not (_epoch(epoch) and _whole(first, 1)):
+            return False
+        ledger = self.ledger(batch.gateway).epoch(epoch)
+        if ledger.first is not None and ledger.first <= first:
             return True
         previous, last, reason = fields.get("previous"), fields.get("last"), fields.get("reason")
-        ledger.first = batch.seq
-        ledger.previous = previous if _epoch(previous) and previous != batch.epoch else None
+        ledger.first = first
+        ledger.previous = previous if _epoch(previous) and previous != epoch else None
         ledger.previous_last = last if ledger.previous and _whole(last, 1) else None
-        sql = "UPDATE epoch SET first = ?, previous = ?, previous_last = ?, reason = ? WHERE gateway = ? AND epoch = ?"
+        sql = """INSERT INTO epoch (gateway, epoch, first, previous, previous_last, reason) VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET (first, previous, previous_last, reason) =
+            (excluded.first, excluded.previous, excluded.previous_last, excluded.reason)"""
         told = visible(reason, 64) if isinstance(reason, str) else None
-        self.conn.execute(sql, (ledger.first, ledger.previous, ledger.previous_last, told, batch.gateway, batch.epoch))
+        self.conn.execute(sql, (batch.gateway, epoch, ledger.first, ledger.previous, ledger.previous_last, told))
         return previous is None or ledger.previous is not None
 
     def explain(self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False) -> None:

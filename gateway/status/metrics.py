@@ -115,6 +115,8 @@ def _journal(now: Snapshot) -> Iterator[Metric]:
     yield _gauge("submeter_journal_budget_bytes", "Room that the store may take", (), [((), journal.budget)])
     yield _gauge("submeter_journal_batches", "Batches kept", (), [((), journal.batches)])
     yield _gauge("submeter_journal_readings", "Readings kept", (), [((), journal.readings)])
+    yield _gauge("submeter_journal_thinned_batches", "Batches that made room undelivered", (), [((), journal.thinned)])
+    yield _gauge("submeter_journal_thinned_readings", "Readings that made room undelivered", (), [((), journal.thinned_readings)])
     yield _gauge("submeter_journal_pending_readings", "Readings taken from meters and not yet stored", (), [((), journal.pending)])
     yield _gauge(
         "submeter_journal_room_seconds",

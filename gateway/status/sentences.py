@@ -15,6 +15,8 @@ Level = Literal["good", "warn", "bad"]
 
 SOON_DAYS = 3.0
 """With less room than this an outage of the platform is urgent."""
+THINNED_MS = 7 * 86_400_000
+"""So long after the last time a person is told that readings had to make room; the store's own section always says it."""
 ON_ITS_WAY_MS = 120_000
 """Younger batches are being delivered, not waiting."""
 
@@ -74,7 +76,7 @@ def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:
 def power_cut(now: Snapshot, f: Locale) -> str:
     """What a power cut would cost at this moment."""
     _ = f.gettext
-    if now.journal.state in {"full", "failed"}:
+    if now.journal.state in {"full", "failed", "newer"}:
         text = _("If the power fails now, %(n)s readings that could not be stored are lost. The meters themselves go on counting kWh.")
         text %= {"n": f.whole(now.journal.pending)}
     else:
@@ -91,6 +93,21 @@ def room(now: Snapshot, f: Locale) -> str:
     if days is None:
         return ""
     return _room(days, f)
+
+
+def thinned(now: Snapshot, f: Locale) -> str:
+    """What had to make room before it was delivered; empty when nothing had to."""
+    journal = now.journal
+    if not journal.thinned:
+        return ""
+    text = f.ngettext(
+        "%(n)s undelivered reading had to make room for newer ones", "%(n)s undelivered readings had to make room for newer ones",
+        journal.thinned_readings,
+    ) % {"n": f.whole(journal.thinned_readings)}  # fmt: skip
+    if journal.thinned_since is not None and journal.thinned_until is not None:
+        span = {"since": f.moment(journal.thinned_since), "until": f.moment(journal.thinned_until)}
+        text += f.gettext(" (between %(since)s and %(until)s)") % span
+    return text + f.gettext(". Quarter-hour meter readings are kept the longest.")
 
 
 def _room(days: float, f: Locale) -> str:
@@ -209,6 +226,11 @@ def _storage(now: Snapshot, f: Locale) -> Iterator[Notice]:
     if journal.state in {"full", "failed"}:
         text = _("There is no room left to store readings.") if journal.state == "full" else _("Readings cannot be stored.")
         yield Notice("bad", text, _("Tell the maintenance firm today: the memory card is full or worn out."), "/system")
+    if journal.state == "newer":
+        text = _("The readings stored on this gateway were written by a newer version of its program; new ones wait in memory.")
+        yield Notice("bad", text, _("Tell the maintenance firm today: install the newer version again."), "/system")
+    if journal.thinned_at is not None and now.taken - journal.thinned_at < THINNED_MS:
+        yield Notice("warn", thinned(now, f), _("The platform must be reachable again, or the store on this gateway be larger."), "/system")
     if journal.state == "salvaging":
         yield Notice("warn", _("A damaged data file is being read back; new readings are stored as usual."), "", "/system")
     if journal.not_taken:

@@ -16,8 +16,10 @@ MeterState = Literal["starting", "answering", "partial", "lost", "disabled"]
 BusState = Literal["idle", "open", "down"]
 """idle: nothing has been asked yet. open: the port or the connection stands. down: it cannot be opened."""
 
-JournalState = Literal["ok", "full", "salvaging", "failed"]
-"""full: readings wait in memory. salvaging: a damaged file is being read beside the new one. failed: commits do not succeed."""
+JournalState = Literal["ok", "full", "salvaging", "failed", "newer"]
+"""full: readings wait in memory. salvaging: a damaged file is being read beside the new one. failed: commits do not succeed.
+
+newer: a newer version of the program wrote the file, which is left alone; readings wait in memory."""
 
 UplinkState = Literal["idle", "connecting", "connected", "waiting", "refused", "taken over", "stopped"]
 """waiting: not reachable, tried again soon. refused: the broker said no. taken over: another one uses this gateway's name."""
@@ -138,7 +140,8 @@ class JournalView:
     `epoch` and `seq` name the newest committed batch, `newest` (ms) is its time; `batches`, `readings` and `bytes` count what
     is kept, `budget` (bytes) what may be; `room_days` is how long an outage may last before thinning starts; `taken` and
     `not_taken` count readings committed and given up since the start of the daemon, `pending` those of the open slot and those
-    that wait for room; `slot` in s is what a power cut costs at most.
+    that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with `thinned_readings` had to make
+    room undelivered since the journal was begun: of the time from `thinned_since` to `thinned_until`, last at `thinned_at` (ms).
     """
 
     epoch: str
@@ -154,6 +157,11 @@ class JournalView:
     not_taken: int = 0
     pending: int = 0
     slot: float = 10.0
+    thinned: int = 0
+    thinned_readings: int = 0
+    thinned_since: int | None = None
+    thinned_until: int | None = None
+    thinned_at: int | None = None
     error: str = ""
 
 

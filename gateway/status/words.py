@@ -112,6 +112,7 @@ class Words:
             "full": _("no room"),
             "salvaging": _("reading back a damaged file"),
             "failed": _("cannot be written"),
+            "newer": _("written by a newer version"),
         }.get(state, state)
 
     def clock_source(self, source: str) -> str:

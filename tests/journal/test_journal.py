@@ -125,7 +125,8 @@ async def test_more_than_64_ranges_are_resent_not_lost(opened, clock):
     await journal.settle("city", journal.epoch, Ranges((n, n) for n in range(2, 200, 2)))
     offered = {s.seq for s in await journal.unsettled("city", limit=500)}
     assert offered >= set(range(1, 201, 2))
-    assert offered == set(range(1, 201)) - set(range(2, 130, 2))
+    # The newest is never among those that are forgotten: what is delivered last is settled whatever came before.
+    assert offered == set(range(1, 201)) - set(range(2, 128, 2)) - {198}
 
 
 async def test_what_a_caller_carries_comes_back(opened, clock):
@@ -197,7 +198,7 @@ async def test_a_newer_file_is_left_alone(opened, tmp_path):
         conn.execute("PRAGMA user_version = 99")
     conn.close()
     before = (tmp_path / "journal.db").read_bytes()
-    with pytest.raises(JournalTooNew, match="file version 99, known up to 1"):
+    with pytest.raises(JournalTooNew, match="file version 99, known up to 2"):
         opened()
     assert (tmp_path / "journal.db").read_bytes() == before
     assert not (tmp_path / "damaged").exists()

@@ -35,6 +35,14 @@ def told(rows):
     }  # fmt: skip
 
 
+async def tell_all(journal, clock):
+    """All that is left to tell goes with the next kept batches."""
+    untold = "SELECT first FROM gone WHERE told = 0 UNION ALL SELECT first FROM epoch WHERE told = 0"
+    await journal.commit(Draft(events=[Event("door", clock.now)]))
+    while journal._thread.call(journal._keeper.shelf.store.query, untold).result():
+        await journal.commit(Draft(events=[Event("door", clock.now)]))
+
+
 async def test_an_outage_longer_than_the_budget_keeps_every_quarter_hour_and_explains_every_gap(opened, clock):
     journal = opened(budget=1_000_000)
     days = 2
@@ -71,7 +79,7 @@ async def test_an_outage_longer_than_the_budget_keeps_every_quarter_hour_and_exp
 async def test_when_nothing_but_kept_batches_is_left_the_oldest_go_and_all_is_told_again(opened, clock):
     journal = opened(budget=300_000)
     await take(journal, clock, 6000, keep_every=2)
-    await journal.commit(Draft(events=[Event("door", clock.now)]))
+    await tell_all(journal, clock)
     assert journal._keeper.used < 400_000
     rows = await everything(journal)
     held = {(row.epoch, row.seq) for row in rows}
@@ -140,10 +148,7 @@ async def test_a_year_of_outage(opened, clock):
         if number == year // 10:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < peak + 16_000
-    await journal.commit(Draft(events=[Event("door", clock.now)]))
-    # All that is left to tell goes with the next kept batches.
-    while journal._thread.call(journal._keeper.shelf.store.query, "SELECT 1 FROM gone WHERE told = 0 LIMIT 1").result():
-        await journal.commit(Draft(events=[Event("door", clock.now)]))
+    await tell_all(journal, clock)
     rows = await everything(journal)
     held = {(row.epoch, row.seq) for row in rows}
     assert {(journal.epoch, n) for n in range(1, journal.newest[1] + 1)} == held | told(rows)

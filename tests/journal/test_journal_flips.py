@@ -12,6 +12,7 @@ from gateway.errors import JournalDamaged
 from gateway.journal import Journal, gone
 from gateway.journal.rows import COLUMNS
 from gateway.journal.saved import read_marks, write_marks
+from gateway.journal.schema import VERSION
 from gateway.journal.shelf import Shelf
 from gateway.model import Ranges
 
@@ -180,10 +181,17 @@ async def test_a_bit_of_the_version_is_damage_and_no_newer_file(opened, clock, t
     assert sealed.seq == 13
 
 
+@pytest.mark.parametrize("step", range(1, VERSION + 1))
 @pytest.mark.parametrize("column", ["name", "migration_set"])
-async def test_a_bit_of_the_list_of_steps_is_damage(column, opened, clock, tmp_path):
+async def test_a_bit_of_the_list_of_steps_is_damage(column, step, opened, clock, tmp_path):
     epoch = await fill(opened, clock, 12)
-    spoil(tmp_path, f"UPDATE _sqlite_migrations SET {column} = CAST(x'6a6fff726e616c' AS TEXT)")
+    spoil(tmp_path, f"UPDATE _sqlite_migrations SET {column} = CAST(x'6a6fff726e616c' AS TEXT) WHERE id = ?", step)
+    if step < VERSION:
+        # As if the version before had written the file: what its list does not name cannot be done a second time.
+        spoil(tmp_path, "DELETE FROM _sqlite_migrations WHERE id = ?", VERSION)
+        with sqlite3.connect(tmp_path / "journal.db") as conn:
+            conn.execute(f"PRAGMA user_version = {VERSION - 1}")
+        conn.close()
     journal = opened()
     assert "list of steps" in journal.stats().damaged[0].reason
     await until(lambda: journal.stats().damaged[0].done)

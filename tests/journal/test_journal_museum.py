@@ -14,7 +14,7 @@ from gateway.journal.salvage import Scan, wal_is_damaged
 from gateway.journal.schema import VERSION, migrations
 from gateway.journal.store import Store
 from gateway.model import Ranges
-from gateway.wire import decompress, digest
+from gateway.wire import decode, decompress, digest
 
 MUSEUM = Path(__file__).parent / "museum"
 FILES = sorted(path.stem for path in MUSEUM.glob("*.sql"))
@@ -56,12 +56,29 @@ async def test_an_old_file_upgrades_and_keeps_everything(name, tmp_path, opened,
     conn.close()
 
 
+async def test_an_old_file_does_not_know_who_told_so_all_is_said_once_more(tmp_path, opened, clock):
+    restore("v1", tmp_path)
+    with sqlite3.connect(tmp_path / "journal.db") as conn:
+        conn.execute("UPDATE gone SET told = 1")
+        [(name,)] = conn.execute("SELECT epoch FROM epoch WHERE first = 1")
+        conn.execute("DELETE FROM batch WHERE seq < 4")
+        conn.execute("INSERT INTO gone VALUES (?, 1, 2, 4, 'delivered', 1), (?, 3, 3, 2, 'thinned', 1)", (name, name))
+    conn.close()
+    journal = opened(gateway="izm-konak-017", uplinks=["city", "lab"])
+    [sealed] = await journal.commit(small(uptime=clock.now, keep=True))
+    said = [(e.fields["epoch"], e.fields["from"], e.fields["to"]) for e in decode(sealed.body).events if e.kind == "thinned"]
+    assert sorted(said) == sorted([("00112233445566ff", 10, 20), (name.hex(), 3, 3)])
+    assert await journal.explain(name.hex(), 1, 3) == [(1, 2, "delivered"), (3, 3, "thinned")]
+    [after] = await journal.commit(small(uptime=clock.now, keep=True))
+    assert decode(after.body).events == []
+
+
 def found_in(directory):
     with Scan(directory / "journal.db") as scan:
         return {(one.row.sealed.epoch, one.row.seq) for some in scan.found() for one in some}
 
 
-@pytest.mark.parametrize(("name", "size"), [("v1", 1024), ("v1-4096", 4096)])
+@pytest.mark.parametrize(("name", "size"), [("v1", 1024), ("v1-4096", 4096), ("v2", 1024)])
 async def test_a_file_keeps_its_pages_and_salvage_reads_them_whatever_their_size(name, size, tmp_path, opened, clock):
     expected = restore(name, tmp_path)
     rows = {(epoch, seq) for epoch, first, last in expected["epochs"] for seq in range(first, last + 1)}
@@ -69,8 +86,10 @@ async def test_a_file_keeps_its_pages_and_salvage_reads_them_whatever_their_size
     path = tmp_path / "journal.db"
     assert found_in(tmp_path) == rows
     store = Store(path)
-    assert (store.page, store.size) == (size, path.stat().st_size)
+    assert store.page == size
+    whole = store.size
     store.close()
+    assert path.stat().st_size == whole
     journal = opened()
     for _ in range(40):
         clock.now += 10_000
@@ -93,7 +112,7 @@ async def test_a_file_keeps_its_pages_and_salvage_reads_them_whatever_their_size
 
 
 async def test_a_migration_that_fails_leaves_the_file_as_it_was_and_says_what_to_do(tmp_path, opened, clock, monkeypatch):
-    restore("v1", tmp_path)
+    restore(f"v{VERSION}", tmp_path)
     with sqlite3.connect(tmp_path / "journal.db") as conn:
         before = list(conn.iterdump())
     conn.close()
@@ -105,10 +124,10 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was_and_says_what_to
 
     broken = schema.Migrations("journal")
     broken._migrations = list(migrations._migrations)
-    broken(name="v2_fine")(lambda db: db.conn.execute("CREATE TABLE fine (x)"))
-    broken(name="v3_half_way")(half_way)
+    broken(name=f"v{VERSION + 1}_fine")(lambda db: db.conn.execute("CREATE TABLE fine (x)"))
+    broken(name=f"v{VERSION + 2}_half_way")(half_way)
     monkeypatch.setattr(schema, "migrations", broken)
-    monkeypatch.setattr(schema, "VERSION", 3)
+    monkeypatch.setattr(schema, "VERSION", VERSION + 2)
     journal = opened()
     stats = journal.stats()
     assert stats.state == "failing"

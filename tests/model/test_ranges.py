@@ -49,11 +49,17 @@ def test_gaps_and_within_split_a_span(moves, span) -> None:
 
 
 @given(steps, st.integers(1, 5))
-def test_limit_keeps_the_oldest(moves, most) -> None:
+def test_limit_forgets_the_shortest_never_the_newest(moves, most) -> None:
     ranges, _ = play(moves)
     whole = list(ranges)
     ranges.limit(most)
-    assert list(ranges) == whole[:most]
+    kept = list(ranges)
+    assert len(kept) == min(most, len(whole))
+    assert set(kept) <= set(whole)
+    assert kept[-1:] == whole[-1:]
+    assert most == 1 or kept[:1] == whole[:1]
+    forgotten = [last - first for first, last in whole if (first, last) not in kept]
+    assert all(last - first >= max(forgotten, default=0) for first, last in kept[1:-1])
 
 
 def test_a_backward_range_is_refused() -> None:

@@ -144,6 +144,18 @@ def test_an_anchor_repairs_what_is_here_and_what_comes_later(store, order):
     assert [t for (t,) in store.conn.execute("SELECT t FROM event WHERE kind = 'epoch_started'")] == [T0 + 1000]
 
 
+@pytest.mark.parametrize("held", [(), (45,)])
+def test_an_epoch_whose_first_batch_made_room_is_known_by_a_later_one(store, held):
+    again = Event("epoch_started", 60_000, {"epoch": E2, "first": 41, "previous": E1, "last": 40, "reason": "boot"})
+    gone = Event("thinned", 60_000, {"epoch": E2, "from": 41, "to": 59})
+    take(store, opening(1), *(batch(seq, epoch=E2) for seq in held))
+    take(store, opening(60, epoch="0f" * 8, previous=E2, last=59, events=[again, gone]))
+    missing = store.ledger("gw-1").missing()
+    assert {epoch: (list(gap.certain), list(gap.beginning)) for epoch, gap in missing.items()} == {E1: ([(2, 40)], [])}
+    [told] = [row for row in store.rows("epoch", "gw-1") if row["epoch"] == E2]
+    assert (told["first"], told["previous"], told["previous_last"], told["batches"]) == (41, E1, 40, len(held))
+
+
 def test_an_anchor_of_one_epoch_leaves_another_alone(store):
     anchor = Event("clock_anchor", 9000, {"epoch": E2, "uptime": 9000, "t": T0})
     take(store, batch(1, clock="unsynced", t0=77_000), batch(2, events=[anchor]))
@@ -162,6 +174,8 @@ def test_an_anchor_of_one_epoch_leaves_another_alone(store):
         ("clock_anchor", {"epoch": E1, "uptime": -1, "t": 2}),
         ("clock_anchor", {"epoch": E1, "uptime": 1, "t": 1.5}),
         ("epoch_started", {"previous": 17, "last": "x", "reason": ["?"]}),
+        ("epoch_started", {"epoch": "x", "first": 1, "previous": None, "last": 0}),
+        ("epoch_started", {"epoch": E1, "first": 0, "previous": None, "last": 0}),
     ],
 )
 def test_a_nonsensical_event_is_a_flaw_and_the_batch_is_kept(store, kind, fields):

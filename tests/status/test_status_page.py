@@ -265,7 +265,7 @@ async def test_states_that_happen_once_a_year_still_make_a_page():
         ),
         MeterView("e", "E", "answering", "", None, "", values=()),
     )
-    for journal in ("ok", "full", "salvaging", "failed"):
+    for journal in ("ok", "full", "salvaging", "failed", "newer"):
         for uplink in ("idle", "connecting", "connected", "waiting", "refused", "taken over", "stopped"):
             now = replace(
                 SNAPSHOT,

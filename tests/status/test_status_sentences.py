@@ -11,6 +11,8 @@ from gateway.status.language import Locale
 from gateway.status.snapshot import Beat, ClockView, JournalView, MeterView, UplinkView
 from gateway.status.words import Words
 
+DAY = 24 * HOUR
+
 
 def locale(language: str = "en") -> Locale:
     return Locale(language, "Europe/Istanbul", NOW)
@@ -121,6 +123,25 @@ def test_storage_trouble():
     assert "There is no room left to store readings." in told
     assert "3 readings could not be stored and are lost." in told
     assert sentences.power_cut(full, locale()).startswith("If the power fails now, 77 readings that could not be stored are lost.")
+
+
+def test_what_had_to_make_room_is_said_for_a_week_and_in_the_store_for_good():
+    lot = {"thinned": 63, "thinned_readings": 4410, "thinned_since": NOW - 3 * DAY, "thinned_until": NOW - 2 * DAY}
+    now = replace(CALM, journal=replace(CALM.journal, **lot, thinned_at=NOW - 6 * DAY))
+    [text] = [text for text in texts(now) if "make room" in text]
+    assert text.startswith("4,410 undelivered readings had to make room for newer ones (between ")
+    later = replace(CALM, journal=replace(CALM.journal, **lot, thinned_at=NOW - 8 * DAY))
+    assert not any("make room" in text for text in texts(later))
+    assert sentences.thinned(later, locale()) == text
+    assert sentences.thinned(CALM, locale()) == ""
+    assert "4.410" in sentences.thinned(now, locale("tr"))
+
+
+def test_a_store_of_a_newer_version_says_what_to_do():
+    newer = replace(CALM, journal=replace(CALM.journal, state="newer", pending=77, error="file version 9"))
+    [notice] = [notice for notice in sentences.notices(newer, locale()) if "newer version of its program" in notice.text]
+    assert (notice.level, notice.action) == ("bad", "Tell the maintenance firm today: install the newer version again.")
+    assert "77 readings that could not be stored" in sentences.power_cut(newer, locale())
 
 
 def test_what_a_power_cut_costs():
