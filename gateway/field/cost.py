@@ -22,6 +22,9 @@ _TCP = (0.005, 0.00002)
 _MEMORY = 0.98  # a measurement's weight after the next one: about fifty count
 _OUTLIER = 3.0  # residuals beyond this many typical ones pull no harder than this
 _NOISE = 0.002  # s, the smallest typical residual that is believed
+_LONGEST_READ = 125  # registers, Modbus application protocol V1.1b3, 6.3
+_LEAP = 8.0  # from the longest answer that was measured to what the longest read is believed to take
+_STEEPER = 4.0  # times the line's own slope that are believed without having been measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class Fit:
         self._kb = (_NOISE / max(sure_of_b * b, 1e-5)) ** 2
         self._guess = (a, b)
         self._sums = [0.0, 0.0, 0.0, 0.0, 0.0]  # w, wn, wnn, wt, wnt
+        self._longest = 0.0
 
     def add(self, count: int, seconds: float) -> None:
         """An answer of `count` registers took `seconds` from sending the request to its last byte."""
@@ -112,6 +116,7 @@ class Fit:
         for index, value in enumerate((1.0, count, count * count, seconds, count * seconds)):
             sums[index] += weight * value
         self._sums = sums
+        self._longest = max(seconds, _MEMORY * self._longest)
         self._solve()
 
     def _solve(self) -> None:
@@ -125,4 +130,7 @@ class Fit:
             a, b = ya / saa, 0.0
         elif a < 0.0:
             a, b = 0.0, yb / sbb
-        self.cost = Cost(max(a, 0.0) + self.gap, max(b, 0.0))
+        a = max(a, 0.0)
+        # Two short reads, one of them held up, would foretell minutes for a long one.
+        steepest = max(_STEEPER * b0, (_LEAP * self._longest - a) / _LONGEST_READ)
+        self.cost = Cost(a + self.gap, max(min(b, steepest), 0.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config.schema import SerialBus, TcpBus
@@ -72,6 +72,7 @@ def test_a_line_that_has_really_changed_is_followed() -> None:
     assert fit.cost.time(40) == pytest.approx(0.2, rel=0.1)
 
 
+@example([(1, 0.0), (2, 25.0)])
 @given(st.lists(st.tuples(st.integers(1, 125), st.floats(0.0, 100.0)), max_size=200))
 def test_it_is_never_negative_whatever_is_measured(measured) -> None:
     fit = Fit(Cost(0.005, 0.00002), sure_of_b=100.0)

@@ -7,8 +7,8 @@ import json
 import logging
 import selectors
 import struct
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 
 from gateway.catalogue import load_text
@@ -260,12 +260,20 @@ class _Alarm(logging.Handler):
             raise record.exc_info[1]
 
 
-@cache
-def _alarm() -> None:
-    log = logging.getLogger("gateway")
-    log.addHandler(_Alarm())
+@contextmanager
+def _alarmed() -> Iterator[None]:
+    """The alarm is heard while a target runs, and by nobody after it."""
+    log, alarm = logging.getLogger("gateway"), _Alarm()
+    level, propagate = log.level, log.propagate
+    log.addHandler(alarm)
     log.setLevel(logging.ERROR)
     log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(alarm)
+        log.setLevel(level)
+        log.propagate = propagate
 
 
 @cache
@@ -279,8 +287,8 @@ def _sealed() -> tuple[Sealed, ...]:
 
 def commands(data: bytes) -> None:
     """Messages on the topics that a gateway subscribes to, split at 0xFFFF, each behind a byte that chooses the topic."""
-    _alarm()
-    asyncio.run(_commands(data))
+    with _alarmed():
+        asyncio.run(_commands(data))
 
 
 async def _commands(data: bytes) -> None:
