@@ -150,4 +150,8 @@ class WireError(GatewayError):
 
 
 class ControlError(GatewayError):
-    """The running daemon cannot be asked."""
+    """The running daemon cannot be asked, or says no; its answer may have several lines."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.message = "\n".join(visible(line) for line in message.split("\n"))

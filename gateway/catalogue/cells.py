@@ -25,7 +25,8 @@ _SCALES: Final = {"sf": "", "sf8": "low", "sf8h": "high"}
 _LAST = 0xFFFF
 _LONGEST_TEXT = 64
 _ANYTHING = 1e18
-_DEPTH = 4
+_OFFERED = 500
+"""Names among which a near one is looked for."""
 _T = TypeVar("_T")
 
 
@@ -55,7 +56,7 @@ class Defaults:
 
 def offer(word: str, known: Iterable[str], otherwise: str) -> str:
     """A near word, or what else to do."""
-    near = difflib.get_close_matches(word, list(known), 1)
+    near = difflib.get_close_matches(word[:100], list(known)[:_OFFERED], 1)
     return f"did you mean {near[0]}?" if near else otherwise
 
 
@@ -129,12 +130,6 @@ class Line:
         return [part for _, part in _TERM.findall(self.options.get("of", ""))] + [
             self.options[key].partition(".")[0] for key in ("times", "sign") if key in self.options
         ]
-
-    def depth(self, lines: Mapping[str, Line], left: int = _DEPTH) -> int:
-        """How many references deep the row is, at most `_DEPTH`: a row that refers to itself never comes to rest."""
-        if not left:
-            return 0
-        return 1 + max((lines[name].depth(lines, left - 1) for name in self.needs if name in lines), default=-1)
 
     def row(self, rows: Mapping[str, Row]) -> Row:
         """The row; `rows` are those that it may refer to. Raises Mistake."""

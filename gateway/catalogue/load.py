@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import ValidationError
-from ruamel.yaml.comments import CommentedMap
-
 from gateway.catalogue.cells import Defaults, bound, offer
 from gateway.catalogue.driver import TYPES, Discovery, Driver, Identity, Limits, Row, SerialDefaults, Variant
 from gateway.catalogue.head import Head, IdentityPart, ReadsPart, SerialPart, explain
-from gateway.catalogue.quick import quick_head
 from gateway.catalogue.registers import parse_registers
-from gateway.config.yamlfile import MAX_BYTES, parse_yaml, validate
+from gateway.config.yamlfile import Table, few, line_of, odd_character, parse_yaml, read_text, validate
 from gateway.errors import DriverError, Problem
 from gateway.model import QUANTITIES
+
+log = logging.getLogger(__name__)
 
 _PACKAGED = Path(__file__).parent / "drivers"
 _CHECKOUT = Path(__file__).parents[2] / "drivers"
@@ -63,57 +62,62 @@ def load_driver(name: str, directory: Path | None = None, *, within: tuple[str, 
 
 def load_file(path: Path, *, within: tuple[str, ...] = ()) -> Driver:
     """The driver in a file. Raises DriverError with every problem found."""
-    name = str(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DriverError([Problem(name, 1, "", f"is larger than {MAX_BYTES} bytes", "is this the right file?")])
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise DriverError([Problem(name, 1, "", f"cannot be read: {error.strerror}", "check the path and its permissions")]) from error
-    except UnicodeDecodeError as error:
-        raise DriverError([Problem(name, 1, "", f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")]) from error
-    return load_text(text, path.stem, name, within=within)
+    text, problems = read_text(path)
+    if text is None:
+        raise DriverError(problems)
+    return load_text(text, path.stem, str(path), within=within)
 
 
 def load_text(text: str, name: str, file: str = "", *, within: tuple[str, ...] = ()) -> Driver:
-    """The driver in a text; `name` is its file's stem. Raises DriverError with every problem found."""
+    """The driver in a text; `name` is its file's stem. Raises DriverError with every problem found, and nothing else."""
     file = file or f"{name}.yaml"
+    try:
+        return _judge(text.removeprefix("\ufeff").replace("\r\n", "\n"), name, file, within)
+    except DriverError:
+        raise
+    except Exception as error:
+        # A table that nobody thought of: it must not end the reload of all the others.
+        log.exception("%s: a table that cannot be judged", file)
+        what = f"cannot be judged: {type(error).__name__}: {error}"
+        raise DriverError([Problem(file, 1, "", what[:300], "take out what was changed last")]) from error
+
+
+def _judge(text: str, name: str, file: str, within: tuple[str, ...]) -> Driver:
+    if odd := odd_character(text, file):
+        raise DriverError([odd])
     blocks: dict[str, tuple[str, int]] = {}
-    rest = _lift(text.replace("\r\n", "\n"), blocks)
-    document: CommentedMap | None = None
-    problems: list[Problem] = []
-    head = _quick(rest)
-    if head is None:
-        document, problems = parse_yaml(rest, file)
-        if document is None:
-            raise DriverError(problems)
-        head, problems = validate(Head, document, file, explain)
+    document, problems = parse_yaml(_lift(text, blocks), file)
+    if document is None:
+        raise DriverError(problems)
+    head, problems = validate(Head, document, file, explain)
     if not _NAME.fullmatch(name):
         problems.append(
             Problem(file, 1, "", f"{name!r} is not a driver's name", "call the file maker-model.yaml, in small letters, digits and hyphens")
         )
     if head is None:
         raise DriverError(sorted(problems))
-    table = _Table(name, file, head, blocks, within=(*within, name), text=text)
+    table = _Table(name, file, head, blocks, within=(*within, name), document=document)
     problems += [
-        Problem(file, _line(text, "absent"), f"absent.{kind}", "is not a type", f"types are {', '.join(TYPES)}")
+        Problem(file, line_of(document, ["absent", kind]), f"absent.{kind}", "is not a type", f"types are {', '.join(TYPES)}")
         for kind in head.absent
         if kind not in TYPES
     ]
     driver = table.build()
     problems += table.problems
     if not (driver.rows or driver.discovery or problems):
-        problems.append(Problem(file, _line(text, "registers"), "registers", "has no rows", "write one line per register"))
+        problems.append(Problem(file, line_of(document, ["registers"]), "registers", "has no rows", "write one line per register"))
     if problems:
-        raise DriverError(sorted(set(problems)))
+        raise DriverError(few(iter(sorted(set(problems))), file))
     return driver
 
 
 class _Table:
     """A head and its register blocks on their way to a Driver."""
 
-    def __init__(self, name: str, file: str, head: Head, blocks: dict[str, tuple[str, int]], *, within: tuple[str, ...], text: str) -> None:
-        self._text = text
+    def __init__(
+        self, name: str, file: str, head: Head, blocks: dict[str, tuple[str, int]], *, within: tuple[str, ...], document: Table
+    ) -> None:
+        self._document = document
         self.name, self.file, self.head, self.blocks, self.within = name, file, head, blocks, within
         self.problems: list[Problem] = []
         self.base = self._other(head.like, "like")
@@ -127,7 +131,7 @@ class _Table:
 
     def line(self, key: str) -> int:
         """Where a key of the head stands."""
-        return _line(self._text, key.partition(".")[0])
+        return line_of(self._document, [key.partition(".")[0]])
 
     def build(self) -> Driver:
         """The driver; mistakes are left in `problems`."""
@@ -229,15 +233,6 @@ class _Table:
         return None
 
 
-def _quick(text: str) -> Head | None:
-    """The head when it is plain and good; a mistake is told by the slow way, which knows its line."""
-    plain = quick_head(text)
-    try:
-        return None if plain is None else Head.model_validate(plain)
-    except ValidationError:
-        return None
-
-
 def _identity(part: IdentityPart) -> Identity:
     words = int(part.type[5:]) if part.type.startswith("text:") else TYPES[part.type]
     return Identity(part.function, part.address, words, part.type.partition(":")[0], part.values, part.alone, part.order)
@@ -295,11 +290,6 @@ def _leaves(rows: tuple[Row, ...]) -> list[Row]:
         if row.words:
             found[row.name] = row
     return list(found.values())
-
-
-def _line(text: str, key: str) -> int:
-    """The line on which a key of the head stands."""
-    return next((number for number, line in enumerate(text.splitlines(), 1) if line.startswith(f"{key}:")), 1)
 
 
 def _lift(text: str, blocks: dict[str, tuple[str, int]]) -> str:

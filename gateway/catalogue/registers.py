@@ -16,8 +16,15 @@ from collections.abc import Iterator
 
 from gateway.catalogue.cells import ADDRESS, BRACES, Defaults, Line, Mistake, words_of
 from gateway.catalogue.driver import Row
+from gateway.config.yamlfile import MAX_PROBLEMS
 from gateway.errors import Problem
 
+MAX_ROWS = 2000
+"""Rows of a table: more than any meter has registers that matter."""
+MAX_PARTS = 200
+"""Rows that one row is made of, those of its parts included."""
+MAX_REPEATS = 100
+"""Rows that one line stands for."""
 _COLUMNS = 5
 """Address, type, quantity, raw, class; the rest are options."""
 
@@ -26,7 +33,7 @@ def parse_registers(text: str, first_line: int, file: str, defaults: Defaults) -
     """Rows of a register block whose text begins on `first_line`: the published ones in file order, and every mistake."""
     lines: dict[str, Line] = {}
     problems: list[Problem] = []
-    for number, content in enumerate(text.splitlines(), first_line):
+    for number, content in enumerate(text.split("\n"), first_line):
         columns = content.partition("#")[0].split()
         if not columns:
             continue
@@ -44,14 +51,40 @@ def parse_registers(text: str, first_line: int, file: str, defaults: Defaults) -
                     problems.append(Problem(file, number, line.name, what, "a quantity stands in one line of a table"))
         except Mistake as mistake:
             problems.append(mistake.problem(file, number))
+        if len(lines) > MAX_ROWS or len(problems) > MAX_PROBLEMS:
+            problems.append(Problem(file, number, "", f"more than {MAX_ROWS} rows or {MAX_PROBLEMS} problems", "is this the right file?"))
+            break
     rows: dict[str, Row] = {}
+    weights: dict[str, int] = {}
     # What refers to another row comes after it.
-    for line in sorted(lines.values(), key=lambda line: line.depth(lines)):
+    for line in _in_order(lines):
+        weights[line.name] = 1 + sum(weights.get(name, 0) for name in line.needs)
+        if weights[line.name] > MAX_PARTS:
+            problems.append(Problem(file, line.number, line.name, f"is made of more than {MAX_PARTS} rows", "a sum adds a few"))
+            continue
         try:
             rows[line.name] = line.row(rows)
         except Mistake as mistake:
             problems.append(mistake.problem(file, line.number))
     return [rows[name] for name in lines if name in rows and not name.startswith("_")], sorted(set(problems))
+
+
+def _in_order(lines: dict[str, Line]) -> list[Line]:
+    """The lines in an order in which each comes after those that it refers to; of a circle one comes too early, and is a mistake."""
+    ordered: dict[str, Line] = {}
+    begun: set[str] = set()
+    for name in lines:
+        waiting = [name]
+        while waiting:
+            here = waiting[-1]
+            open_ones = [] if here in begun else [other for other in lines[here].needs if other in lines and other not in begun]
+            begun.add(here)
+            if open_ones:
+                waiting += open_ones
+            else:
+                ordered.setdefault(here, lines[here])
+                waiting.pop()
+    return list(ordered.values())
 
 
 def _expand(columns: list[str]) -> Iterator[list[str]]:
@@ -61,8 +94,11 @@ def _expand(columns: list[str]) -> Iterator[list[str]]:
     if braces is None:
         yield columns
         return
+    parts = braces[1].split(",")
+    if len(parts) > MAX_REPEATS:
+        raise Mistake(BRACES.sub("{…}", name), f"stands for {len(parts)} rows", f"write at most {MAX_REPEATS} names between the braces")
     match = ADDRESS.fullmatch(place)
     step = int(match[2], 0) if match and match[2] else words_of(kind)
-    for index, part in enumerate(braces[1].split(",")):
+    for index, part in enumerate(parts):
         at = str(int(match[1], 0) + index * step) if match else place
         yield [at, kind, BRACES.sub(part, name, count=1), *(cell.replace("{}", part) for cell in rest)]

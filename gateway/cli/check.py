@@ -9,8 +9,10 @@ import click
 
 from gateway.catalogue import load_driver
 from gateway.cli.options import config_option, only_config
+from gateway.common.files import read_secret
 from gateway.config import Config, load_config
-from gateway.errors import ConfigError, DriverError
+from gateway.config.yamlfile import MAX_PROBLEMS, dotted, line_of, load_yaml
+from gateway.errors import ConfigError, DriverError, Problem
 from gateway.uplink.security import open_to_others
 
 
@@ -23,6 +25,7 @@ def command(words: tuple[str, ...], file: Path | None) -> None:
     try:
         config = load_config(path)
         check_drivers(config)
+        check_secrets(config, path)
     except ConfigError as error:
         for problem in error.problems:
             print(problem)
@@ -45,6 +48,24 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
+def check_secrets(config: Config, file: Path) -> None:
+    """Look at every password file that is here and may be read. Raises ConfigError; a file that is elsewhere is no mistake."""
+    problems = []
+    for index, uplink in enumerate(config.uplinks):
+        try:
+            if uplink.password_file:
+                read_secret(Path(uplink.password_file))
+        except OSError:
+            continue
+        except ValueError as error:
+            what, _, mend = str(error).partition(": ")
+            key: list[str | int] = ["uplinks", index, "password_file"]
+            line = line_of(load_yaml(file)[0], key)
+            problems.append(Problem(str(file), line, dotted(key), f"{uplink.password_file} {what}", mend))
+    if problems:
+        raise ConfigError(problems)
+
+
 def check_drivers(config: Config) -> None:
     """Load every driver that the configuration names. Raises DriverError with all their problems."""
     problems = []
@@ -53,5 +74,7 @@ def check_drivers(config: Config) -> None:
             load_driver(name, Path(config.drivers.directory))
         except DriverError as error:
             problems += error.problems
+        if len(problems) > MAX_PROBLEMS:
+            break
     if problems:
         raise DriverError(problems)

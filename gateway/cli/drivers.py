@@ -206,20 +206,21 @@ def bus_of(text: str, driver: Driver, *, baudrate: int | None, parity: str | Non
     """The bus that the options mean. Raises GatewayError."""
     from pydantic import ValidationError  # noqa: PLC0415 - beside the schema
 
+    from gateway.config.places import host_and_port  # noqa: PLC0415 - likewise
     from gateway.config.schema import SerialBus, TcpBus  # noqa: PLC0415 - only `try` opens a bus
 
     speed = baudrate or driver.serial.baudrate or 9600
     try:
-        if rtu or "/" not in text:
-            host, _, number = text.partition(":")
+        if rtu or not text.startswith("/"):
+            host, number = host_and_port(text)
             kind = "rtu-over-tcp" if rtu else "tcp"
-            return TcpBus.model_validate({"name": "bus", "type": kind, "host": host, "port": int(number or 502), "baudrate": speed})
+            return TcpBus.model_validate({"name": "bus", "type": kind, "host": host, "port": number, "baudrate": speed})
         frame = {"parity": parity or driver.serial.parity or "N", "stopbits": int(stopbits or driver.serial.stopbits or 1)}
         return SerialBus.model_validate({"name": "bus", "type": "serial", "port": text, "baudrate": speed, **frame})
-    except (ValueError, ValidationError) as error:
-        raise GatewayError(
-            f"{text!r} is not a bus", hint="write a port like /dev/ttyUSB0, or a host like 192.0.2.10 or 192.0.2.10:502"
-        ) from error
+    except ValidationError as error:
+        what, _, mend = error.errors()[0]["msg"].removeprefix("Value error, ").partition(": ")
+        hint = mend or "write a port like /dev/ttyUSB0, or a host like 192.0.2.10, 192.0.2.10:502 or [2001:db8::10]:502"
+        raise GatewayError(f"{text!r} is not a bus: it {what}", hint=hint) from error
 
 
 def print_trial(result: Trial) -> None:

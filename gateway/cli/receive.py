@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from gateway.common.files import read_secret
 from gateway.errors import GatewayError
 from gateway.host.notify import notify
 
@@ -108,9 +109,12 @@ def _password(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        return file.read_text().split("\n", 1)[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GatewayError(f"{file}: cannot be read as a password: {error}", hint="put the password alone on the first line") from error
+        return read_secret(file)
+    except OSError as error:
+        raise GatewayError(f"{file}: cannot be read as a password: {error.strerror}", hint="check the path and its permissions") from error
+    except ValueError as error:
+        what, _, mend = str(error).partition(": ")
+        raise GatewayError(f"{file} {what}", hint=mend) from None
 
 
 def _schema_check() -> Callable[[object], str | None]:

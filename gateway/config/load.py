@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import itertools
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
-from ruamel.yaml.comments import CommentedMap
-
+from gateway.common.text import visible
+from gateway.config.places import same_lines
 from gateway.config.schema import Config, SerialBus, TcpBus
-from gateway.config.yamlfile import Key, dotted, line_of, load_yaml, parse_yaml, validate
+from gateway.config.yamlfile import Key, Table, dotted, few, line_of, load_yaml, parse_yaml, validate
 from gateway.errors import ConfigError, Problem
+
+log = logging.getLogger(__name__)
 
 _KINDS = {
     "int": "a whole number", "float": "a number", "string": "text", "bool": "true or false",
     "tuple": "a list", "list": "a list", "dict": "keys with values", "model": "keys with values",
 }  # fmt: skip
 _TOP = Config.model_fields
+_OFFERED = 500
+"""Names among which a near one is looked for."""
+_LISTED = 20
+"""Names that are listed."""
 _8E1 = 80.0
 """What YAML makes of 8E1."""
 MAX_SERIAL_ADDRESS = 247
@@ -25,26 +33,34 @@ MAX_SERIAL_ADDRESS = 247
 
 
 def load_config(path: Path) -> Config:
-    """Read and check a configuration file. Raises ConfigError with every problem found."""
-    document, problems = load_yaml(path)
-    return _check(document, problems, str(path))
+    """Read and check a configuration file. Raises ConfigError with every problem found, and nothing else."""
+    return _check(lambda: load_yaml(path), str(path))
 
 
 def parse_config(text: str, name: str = "gateway.yaml") -> Config:
-    """Check a configuration that is already in memory. Raises ConfigError with every problem found."""
-    document, problems = parse_yaml(text, name)
-    return _check(document, problems, name)
+    """Check a configuration that is already in memory. Raises ConfigError with every problem found, and nothing else."""
+    return _check(lambda: parse_yaml(text, name), name)
 
 
-def _check(document: CommentedMap | None, problems: list[Problem], name: str) -> Config:
+def _check(read: Callable[[], tuple[Table | None, list[Problem]]], name: str) -> Config:
+    try:
+        document, problems = read()
+        return _judge(document, problems, name)
+    except ConfigError:
+        raise
+    except Exception as error:
+        # A file that nobody thought of: whoever waits for the reload must hear of it all the same.
+        log.exception("%s: a configuration that cannot be judged", name)
+        what = f"cannot be judged: {type(error).__name__}: {error}"
+        raise ConfigError([Problem(name, 1, "", what[:300], "take out what was changed last")]) from error
+
+
+def _judge(document: Table | None, problems: list[Problem], name: str) -> Config:
     if document is None:
         raise ConfigError(problems)
     config, problems = validate(Config, document, name, _explain)
     # What names what is checked on the raw file too, so that one slip does not hide the next.
-    found = [
-        Problem(name, line_of(document, loc), dotted(loc), what, mend)
-        for loc, what, mend in _cross_check(document)
-    ]  # fmt: skip
+    found = few((Problem(name, line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in _cross_check(document)), name)
     if config is None or found:
         raise ConfigError(sorted({*problems, *found}))
     return config
@@ -53,7 +69,10 @@ def _check(document: CommentedMap | None, problems: list[Problem], name: str) ->
 def _explain(error: dict[str, Any]) -> tuple[str, str]:
     """One pydantic error in words: (what is wrong, what to write)."""
     kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
-    shown = f"{value!r}" if isinstance(value, (str, int, float)) else ""
+    secret = isinstance(value, str) and "@" in value  # a URL with a password in it must not reach a log
+    shown = visible(repr(value), 80) if isinstance(value, (str, int, float)) and not secret else ""
+    if kind == "finite_number":
+        return f"{shown} is not a number that can be meant", "write a finite number"
     if kind == "missing":
         return "is missing", f"write {error['loc'][-1]}: …"
     if kind == "extra_forbidden":
@@ -103,7 +122,7 @@ def _known_keys(loc: tuple[Key, ...]) -> list[str]:
     return list(getattr(section, "model_fields", {}))
 
 
-def _cross_check(document: CommentedMap) -> Iterator[tuple[list[Key], str, str]]:
+def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
     """What one section says of another: names that must exist, must not repeat, must not clash."""
     buses = _names(document, "buses", "name")
     meters = _names(document, "meters", "id")
@@ -116,11 +135,15 @@ def _cross_check(document: CommentedMap) -> Iterator[tuple[list[Key], str, str]]
             yield ["pulses", index, "id"], f"{name!r} is already the id of another meter", "give each meter and pulse input its own id"
         taken.add(name)
     yield from _repeats(document, "pulses", "pin")
+    yield from same_lines(list(_rows(document, "buses")))
     places: dict[tuple[str, str], int] = {}
+    lines = {str(row.get("name")) for _, row in _rows(document, "buses") if row.get("type") != "tcp"}
+    ancestors = _in_a_loop(document)
+    names_of_buses, names_of_meters = set(buses), set(meters)
     rows = dict(_rows(document, "meters"))
     for index, meter in rows.items():
         bus, address = meter.get("bus"), meter.get("address", 1)
-        if bus is not None and bus not in buses:
+        if bus is not None and not (isinstance(bus, str) and bus in names_of_buses):
             yield ["meters", index, "bus"], f"{bus!r} is not the name of a bus", _offer(bus, buses, "buses")
         elif meter.get("enabled", True) is not False:
             # A meter that is switched off may keep its address while another one sits in its place.
@@ -129,26 +152,25 @@ def _cross_check(document: CommentedMap) -> Iterator[tuple[list[Key], str, str]]
                 what = f"address {address} on bus {bus} is already taken by {rows[first].get('id')}"
                 yield ["meters", index, "address"], what, "each meter on a bus has its own address"
         parent = meter.get("parent")
-        if parent is not None and parent not in meters:
+        if parent is not None and not (isinstance(parent, str) and parent in names_of_meters):
             yield ["meters", index, "parent"], f"{parent!r} is not the id of a meter", _offer(parent, meters, "meters")
-        elif parent is not None and _loops(document, str(meter.get("id"))):
+        elif parent is not None and str(meter.get("id")) in ancestors:
             yield ["meters", index, "parent"], "the meter would be its own ancestor", "let the tree end at the main meter (parent: null)"
-        serial_bus = any(row.get("name") == bus and row.get("type") != "tcp" for _, row in _rows(document, "buses"))
-        if serial_bus and isinstance(address, int) and not 1 <= address <= MAX_SERIAL_ADDRESS:
+        if str(bus) in lines and isinstance(address, int) and not 1 <= address <= MAX_SERIAL_ADDRESS:
             yield ["meters", index, "address"], f"{address} is not an address on a serial line", "write 1 to 247"
 
 
-def _rows(document: CommentedMap, section: str) -> Iterator[tuple[int, CommentedMap]]:
+def _rows(document: Table, section: str) -> Iterator[tuple[int, Table]]:
     rows = document.get(section)
     if isinstance(rows, list):
-        yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, CommentedMap))
+        yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, Table))
 
 
-def _names(document: CommentedMap, section: str, key: str) -> list[str]:
+def _names(document: Table, section: str, key: str) -> list[str]:
     return [row[key] for _, row in _rows(document, section) if isinstance(row.get(key), str)]
 
 
-def _repeats(document: CommentedMap, section: str, key: str) -> Iterator[tuple[list[Key], str, str]]:
+def _repeats(document: Table, section: str, key: str) -> Iterator[tuple[list[Key], str, str]]:
     seen: dict[Any, int] = {}
     for index, row in _rows(document, section):
         value = row.get(key)
@@ -157,18 +179,26 @@ def _repeats(document: CommentedMap, section: str, key: str) -> Iterator[tuple[l
             yield [section, index, key], f"{value!r} is used twice (first in line {line})", f"give each of the {section} its own {key}"
 
 
-def _loops(document: CommentedMap, start: str) -> bool:
+def _in_a_loop(document: Table) -> set[str]:
+    """The meters that are their own ancestors; each is walked over once."""
     parents = {str(row.get("id")): row.get("parent") for _, row in _rows(document, "meters")}
-    at, steps = parents.get(start), 0
-    while at is not None and steps <= len(parents):
-        if at == start:
-            return True
-        at, steps = parents.get(str(at)), steps + 1
-    return False
+    found: set[str] = set()
+    done: set[str] = set()
+    for start in parents:
+        path: dict[str, int] = {}
+        at = start
+        while at in parents and at not in done and at not in path:
+            path[at] = len(path)
+            at = str(parents[at])
+        if at in path:
+            found.update(itertools.islice(path, path[at], None))
+        done.update(path)
+    return found
 
 
 def _offer(value: object, known: list[str], what: str) -> str:
-    near = difflib.get_close_matches(str(value), known, 1)
+    near = difflib.get_close_matches(str(value)[:100], known[:_OFFERED], 1)
     if near:
         return f"did you mean {near[0]}?"
-    return f"the {what} of this file are: {', '.join(known)}" if known else f"this file has no {what}"
+    listed = ", ".join(known[:_LISTED]) + (" …" if len(known) > _LISTED else "")
+    return f"the {what} of this file are: {listed}" if known else f"this file has no {what}"

@@ -9,12 +9,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from gateway.common.text import flaw
+from gateway.config.places import a_host, a_port, plain_text
 from gateway.config.units import Duration, Ratio, Size, Span
 
 MAX_PORT = 65535
 ID_PATTERN = r"^[a-z0-9-]{1,32}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
+Text = Annotated[str, Field(max_length=4096), AfterValidator(plain_text)]
+"""What is passed on as it stands: a path, a user name."""
 
 
 def _a_zone(value: str) -> str:
@@ -53,10 +57,41 @@ def _a_listener(value: str) -> str:
     return value
 
 
+def a_broker(value: str) -> str:
+    """The address of a broker, with nothing in it that would not be used. Raises ValueError with what to write."""
+    if what := flaw(value, blanks=False):
+        msg = f"{what}: write it again by hand"
+        raise ValueError(msg)
+    try:
+        parts = urlsplit(value)
+        name = parts.hostname
+    except ValueError as error:
+        msg = "is not a broker address: write mqtts://host:8883, and an IP address of version 6 in brackets: mqtts://[2001:db8::10]:8883"
+        raise ValueError(msg) from error
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in {"mqtt", "mqtts", "ws", "wss"} or not name:
+        msg = "is not a broker address: write mqtts://host:8883, mqtt://host:1883, wss://host/path or ws://host/path"
+    elif "@" in parts.netloc:
+        msg = "carries credentials: write username and password_file instead"
+    elif port == 0:
+        msg = "has a port that is not a number from 1 to 65535: write one, or leave it out"
+    elif parts.query or parts.fragment or value[-1] in "?#":
+        msg = "has a part behind ? or # that would not be used: write it without that part"
+    elif parts.scheme in {"mqtt", "mqtts"} and parts.path not in {"", "/"}:
+        msg = "has a path, which only ws:// and wss:// use: write it without the path"
+    else:
+        a_host(name)
+        return value
+    raise ValueError(msg)
+
+
 class Section(BaseModel):
     """A part of the file: unknown keys are mistakes, never silently ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Gateway(Section):
@@ -84,7 +119,7 @@ class SerialBus(Section):
 
     name: Id
     type: Literal["serial"]
-    port: Annotated[str, Field(min_length=1)]
+    port: Annotated[str, Field(max_length=4096), AfterValidator(a_port)]
     baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
     parity: Annotated[Literal["N", "E", "O"], BeforeValidator(_a_parity)] = "N"
     stopbits: Literal[1, 2] = 1
@@ -97,7 +132,7 @@ class TcpBus(Section):
 
     name: Id
     type: Literal["tcp", "rtu-over-tcp"]
-    host: Annotated[str, Field(min_length=1, max_length=253)]
+    host: Annotated[str, Field(max_length=253), AfterValidator(a_host)]
     port: Annotated[int, Field(ge=1, le=65535)] = 502
     baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
     """Of the line behind a converter (rtu-over-tcp): the first guess of the cost model."""
@@ -121,7 +156,7 @@ class Meter(Section):
     driver: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
     interval: Annotated[Duration, Field(ge=0.0, le=86400.0)] = 10.0
     slow_interval: Annotated[Duration, Field(ge=0.0, le=86400.0)] | None = None
-    serial: Annotated[str, BeforeValidator(_a_serial), Field(min_length=1, max_length=64)] | None = None
+    serial: Annotated[str, BeforeValidator(_a_serial), Field(max_length=64), AfterValidator(plain_text)] | None = None
     ct: Ratio = 1.0
     vt: Ratio = 1.0
     values: Literal["primary", "secondary"] = "primary"
@@ -151,12 +186,12 @@ class Pulse(Section):
     id: Id
     name: Name | None = None
     pin: Annotated[int, Field(ge=0, le=27)]
-    per_unit: Annotated[float, Field(gt=0.0, strict=False)]
+    per_unit: Annotated[float, Field(ge=1e-6, le=1e9, strict=False)]
     quantity: Literal["volume", "active_energy_import", "active_energy_export", "heat_energy"] = "active_energy_import"
-    start: Annotated[float, Field(ge=0.0, strict=False)] = 0.0
+    start: Annotated[float, Field(ge=0.0, le=1e12, strict=False)] = 0.0
     min_width: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
     min_gap: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
-    max_rate: Annotated[float, Field(gt=0.0, le=1000.0, strict=False)] = 50.0
+    max_rate: Annotated[float, Field(ge=0.001, le=1000.0, strict=False)] = 50.0
     pull: Literal["up", "down", "none"] = "up"
 
     @property
@@ -169,12 +204,12 @@ class Uplink(Section):
     """A platform to deliver to."""
 
     name: Id
-    url: str
-    username: str | None = None
-    password_file: str | None = None
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+    url: Annotated[str, Field(max_length=2048), AfterValidator(a_broker)]
+    username: Text | None = None
+    password_file: Text | None = None
+    ca: Text | None = None
+    cert: Text | None = None
+    key: Text | None = None
     protocol: Literal["auto", "5.0", "3.1.1"] = "auto"
     dialect: Literal["native"] = "native"
     receipts: Annotated[tuple[Id, ...], Field(strict=False)] = ()
@@ -185,18 +220,9 @@ class Uplink(Section):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"mqtt", "mqtts", "ws", "wss"} or not parts.hostname:
-            msg = "url: is not a broker address: write mqtts://host:8883, mqtt://host:1883, wss://host/path or ws://host/path"
+        if self.password_file is not None and self.username is None:
+            msg = "password_file is not used without username: write username too"
             raise ValueError(msg)
-        if parts.username or parts.password:
-            msg = "url: carries credentials: write username and password_file instead"
-            raise ValueError(msg)
-        try:
-            _ = parts.port
-        except ValueError as error:
-            msg = "url: has a port that is not a number from 1 to 65535"
-            raise ValueError(msg) from error
         if (self.cert is None) != (self.key is None):
             msg = "cert and key belong together: write both or neither"
             raise ValueError(msg)
@@ -230,6 +256,8 @@ class Status(Section):
     """The page on the local network."""
 
     listen: Annotated[str, AfterValidator(_a_listener)] = "0.0.0.0:8080"
+    names: Annotated[tuple[Annotated[str, Field(max_length=253), AfterValidator(a_host)], ...], Field(strict=False)] = ()
+    """Host names, beside this machine's own, under which visitors reach it."""
     language: Literal["tr", "en"] = "tr"
     enabled: bool = True
 
@@ -243,14 +271,14 @@ class Status(Section):
 class Journal(Section):
     """Where readings are kept, and how much room they may take."""
 
-    directory: str = "/var/lib/submeter"
-    budget: Annotated[Size, Field(ge=1_000_000)] = 4_000_000_000
+    directory: Text = "/var/lib/submeter"
+    budget: Annotated[Size, Field(ge=1_000_000, le=10**15)] = 4_000_000_000
 
 
 class Drivers(Section):
     """Where a technician's own driver tables are."""
 
-    directory: str = "/etc/submeter/drivers"
+    directory: Text = "/etc/submeter/drivers"
 
 
 class Config(Section):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)")
+_NUMBER = r"(\d{1,15}(?:\.\d{1,15})?)"
+"""Digits are bounded, so that no number is infinite."""
+_DURATION = re.compile(_NUMBER + r"\s*(ms|s|min|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB)", re.IGNORECASE)
+_SIZE = re.compile(_NUMBER + r"\s*(B|kB|MB|GB)", re.ASCII | re.IGNORECASE)
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
-_SPAN = re.compile(r"([1-4])\s*:\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5})(?:\s*-\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5}))?")
+_SPAN = re.compile(r"([1-4])\s*:\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5})(?:\s*-\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5}))?", re.ASCII)
 _LAST_REGISTER = 0xFFFF
-_RATIO = re.compile(r"(\d+(?:\.\d+)?)(?:\s*/\s*(\d+(?:\.\d+)?))?")
+_RATIO = re.compile(rf"{_NUMBER}(?:\s*/\s*{_NUMBER})?", re.ASCII)
 
 
 def parse_duration(value: object) -> float:
@@ -61,6 +63,7 @@ Duration = Annotated[float, BeforeValidator(parse_duration)]
 """Seconds."""
 Size = Annotated[int, BeforeValidator(parse_size)]
 """Bytes."""
-Ratio = Annotated[float, BeforeValidator(parse_ratio)]
+Ratio = Annotated[float, BeforeValidator(parse_ratio), Field(ge=0.001, le=100_000.0)]
+"""Primary over secondary: 5000/1 A and 400 000/100 V are the largest in use."""
 Span = Annotated[tuple[int, int, int], BeforeValidator(parse_span)]
 """Function, first address, end."""

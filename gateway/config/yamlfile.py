@@ -1,87 +1,298 @@
-"""YAML that remembers its lines: one loader for the configuration and for driver tables."""
+"""YAML that remembers its lines: one loader for the configuration and for driver tables.
+
+libyaml gives the events, what they mean is decided here, by the core schema of YAML 1.2: `N`, `yes` and `012` are not what
+YAML 1.1 makes of them. The work is linear in the file: what aliases repeat is counted before anybody walks it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from gateway.common.files import MARK, read_regular
+from gateway.common.text import code_point
 from gateway.errors import Problem
 
 MAX_BYTES = 1 << 20
 """A configuration is a few kilobytes; a megabyte is a wrong file."""
+MAX_DEPTH = 50
+"""Lists and mappings inside one another."""
+MAX_VALUES = 300_000
+"""Values of a file with its aliases written out: as many as a file of MAX_BYTES can hold by itself."""
+MAX_PROBLEMS = 100
+"""Problems of one file that are told; who has more has another one first."""
+MAX_DIGITS = 30
+"""A number with more is text: nothing here can mean it."""
+
+_NO_YAML = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Not printable by YAML 1.2 (5.1); and U+0085, U+2028, U+2029, which end a line for YAML 1.1 and for no editor."""
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_WORDS = {"": None, "~": None} | {
+    form: value for word, value in (("null", None), ("true", True), ("false", False)) for form in (word, word.title(), word.upper())
+}
+_PLAIN_TAG = "tag:yaml.org,2002:"
 
 Key = str | int
-_TAGS = {"serial", "tcp", "rtu-over-tcp"}
 Model = TypeVar("Model", bound=BaseModel)
+_TAGS = {"serial", "tcp", "rtu-over-tcp"}
 
 
-def load_yaml(path: Path) -> tuple[CommentedMap | None, list[Problem]]:
+class Table(dict[str, Any]):
+    """A mapping; `lines` says on which line each key stands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[str, int] = {}
+        self.weight = 1
+        """Values in it with its aliases written out, itself included."""
+
+
+class Rows(list[Any]):
+    """A list; `lines` says on which line each item begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[int] = []
+        self.weight = 1
+
+
+class _Unfit(Exception):
+    """What is wrong, what to write, on which line."""
+
+    def __init__(self, line: int, what: str, mend: str) -> None:
+        super().__init__(what)
+        self.line, self.what, self.mend = line, what, mend
+
+
+def load_yaml(path: Path) -> tuple[Table | None, list[Problem]]:
     """Read a YAML mapping. Returns it, or None and why not."""
+    text, problems = read_text(path)
+    return (None, problems) if text is None else parse_yaml(text, str(path))
+
+
+def read_text(path: Path) -> tuple[str | None, list[Problem]]:
+    """The text of a small file that a person wrote, or None and why not. A byte order mark is no part of it."""
     name = str(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return None, [Problem(name, 1, "", f"is larger than {MAX_BYTES} bytes", "is this the right file?")]
-        text = path.read_bytes().decode("utf-8")
+        data = read_regular(path, MAX_BYTES)
     except OSError as error:
+        if error.strerror and error.strerror.startswith("is "):
+            return None, [Problem(name, 1, "", error.strerror, "is this the right file?")]
         return None, [Problem(name, 1, "", f"cannot be read: {error.strerror}", "check the path and its permissions")]
-    except UnicodeDecodeError as error:
-        return None, [Problem(name, 1, "", f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")]
-    return parse_yaml(text, name)
-
-
-def parse_yaml(text: str, name: str) -> tuple[CommentedMap | None, list[Problem]]:
-    """Parse YAML text into a mapping with line numbers. Returns it, or None and why not."""
+    except ValueError as error:
+        return None, [Problem(name, 1, "", f"cannot be read: {error}", "check the path")]
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return None, [Problem(name, 1, "", "is UTF-16 text, not UTF-8", "save it as UTF-8")]
+    data = data.removeprefix(MARK)
     try:
-        document = YAML(typ="rt", pure=True).load(text)
-    except MarkedYAMLError as error:
+        return data.decode("utf-8"), []
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return None, [Problem(name, line, "", f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")]
+
+
+def parse_yaml(text: str, name: str) -> tuple[Table | None, list[Problem]]:
+    """Parse YAML text into a mapping with line numbers. Returns it, or None and why not. Raises nothing."""
+    text = text.removeprefix("\ufeff")
+    if odd := odd_character(text, name):
+        return None, [odd]
+    try:
+        document = _Builder(text).build()
+    except _Unfit as unfit:
+        return None, [Problem(name, unfit.line, "", f"is not valid YAML: {unfit.what}", unfit.mend)]
+    except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part) or "is not YAML"
         return None, [Problem(name, mark.line + 1 if mark else 1, "", f"is not valid YAML: {what}", "check indentation, colons and quotes")]
-    except (YAMLError, ValueError, RecursionError) as error:
-        return None, [
-            Problem(
-                name, 1, "", f"is not valid YAML: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "check the file"
-            )
-        ]
-    if not isinstance(document, CommentedMap):
+    except Exception as error:  # noqa: BLE001 - whatever a file makes the library raise is a problem of the file
+        what = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return None, [Problem(name, 1, "", f"is not valid YAML: {what}", "check the file")]
+    if not isinstance(document, Table):
         return None, [Problem(name, 1, "", "is not a mapping of keys to values", "start with the keys of the sample configuration")]
     return document, []
+
+
+def odd_character(text: str, name: str) -> Problem | None:
+    """The first character that no YAML file may hold."""
+    if odd := _NO_YAML.search(text):
+        line = text.count("\n", 0, odd.start()) + 1
+        return Problem(name, line, "", f"is not valid YAML: it has the character {code_point(odd[0])}", "write the line again by hand")
+    return None
+
+
+class _Builder:
+    """Events → mappings, lists and values, without recursion."""
+
+    def __init__(self, text: str) -> None:
+        self._events = yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+        self._anchors: dict[str, Any] = {}
+        self._stack: list[tuple[Table | Rows, str | None, int]] = []
+        """What is open: the container, its anchor, the line where it began."""
+        self._keys: list[tuple[str, int] | None] = []
+        """Of each open mapping the key that waits for its value."""
+        self._merges: list[list[tuple[int, Any]]] = []
+        self._root: Any = None
+        self._documents = 0
+
+    def build(self) -> Any:  # noqa: ANN401 - any YAML value
+        """The one document. Raises _Unfit, yaml.YAMLError."""
+        for event in self._events:
+            line = event.start_mark.line + 1
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._documents += 1
+                if self._documents > 1:
+                    raise _Unfit(line, "a second document begins", "remove the line ---")
+            elif isinstance(event, yaml.ScalarEvent):
+                plain = event.implicit[0] and not event.style
+                _refuse_tag(event.tag, line)
+                if event.anchor:
+                    self._anchors[event.anchor] = event.value if not plain else scalar(event.value)
+                self._put(event.value, line, plain=plain)
+            elif isinstance(event, yaml.AliasEvent):
+                if event.anchor not in self._anchors:
+                    raise _Unfit(
+                        line, f"*{event.anchor} names nothing, or what it stands in", f"write &{event.anchor} in front of a value above"
+                    )
+                self._put(self._anchors[event.anchor], line)
+            elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+                self._begin(event, line)
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                self._end()
+        return self._root
+
+    def _begin(self, event: Any, line: int) -> None:  # noqa: ANN401 - the library has no types
+        _refuse_tag(event.tag, line)
+        if len(self._stack) >= MAX_DEPTH:
+            raise _Unfit(line, f"lists and mappings stand more than {MAX_DEPTH} deep in one another", "check brackets and indentation")
+        if self._waits_for_key():
+            raise _Unfit(line, "a list or a mapping is no key", "a key is a word in front of a colon")
+        mapping = isinstance(event, yaml.MappingStartEvent)
+        self._stack.append((Table() if mapping else Rows(), event.anchor, line))
+        self._keys.append(None)
+        self._merges.append([])
+
+    def _end(self) -> None:
+        container, anchor, line = self._stack.pop()
+        self._keys.pop()
+        for at, source in self._merges.pop():
+            assert isinstance(container, Table)
+            _merge(container, source, at)
+        if anchor:
+            self._anchors[anchor] = container
+        self._put(container, line)
+
+    def _waits_for_key(self) -> bool:
+        return bool(self._stack) and isinstance(self._stack[-1][0], Table) and self._keys[-1] is None
+
+    def _put(self, value: Any, line: int, *, plain: bool = False) -> None:  # noqa: ANN401 - any YAML value
+        if self._waits_for_key():
+            if not isinstance(value, str):
+                raise _Unfit(
+                    line, "a list or a mapping is no key" if isinstance(value, (Table, Rows)) else f"{value!r} is no key", "write a word"
+                )
+            container = self._stack[-1][0]
+            if value in container:
+                first = container.lines[value]  # type: ignore[call-overload]
+                raise _Unfit(line, f"the key {value!r} is given twice (first in line {first})", "remove one of them")
+            self._keys[-1] = (value, line)
+            return
+        if plain:
+            value = scalar(value)
+        if not self._stack:
+            self._root = value
+            return
+        container = self._stack[-1][0]
+        weight = container.weight + getattr(value, "weight", 1)
+        if weight > MAX_VALUES:
+            raise _Unfit(line, f"its aliases repeat more than {MAX_VALUES} values", "write out what is meant, or use fewer aliases")
+        container.weight = weight
+        if isinstance(container, Rows):
+            container.append(value)
+            container.lines.append(line)
+            return
+        key, at = self._keys[-1] or ("", line)
+        self._keys[-1] = None
+        if key == "<<":
+            self._merges[-1].append((at, value))
+        else:
+            container[key] = value
+            container.lines[key] = at
+
+
+def _merge(table: Table, source: Any, line: int) -> None:  # noqa: ANN401 - any YAML value
+    """The keys of other mappings that this one does not have (yaml.org/type/merge)."""
+    for other in source if isinstance(source, Rows) else [source]:
+        if not isinstance(other, Table):
+            raise _Unfit(line, "<< stands before something that is no mapping", "write <<: *name, or <<: [*one, *other]")
+        for key, value in other.items():
+            if key not in table:
+                table[key] = value
+                table.lines[key] = other.lines[key]
+
+
+def _refuse_tag(tag: str | None, line: int) -> None:
+    if tag is not None and tag != "!":
+        raise _Unfit(line, f"the tag {tag.replace(_PLAIN_TAG, '!!')} means nothing here", "remove it")
+
+
+def scalar(text: str) -> Any:  # noqa: ANN401 - None, bool, int, float or str
+    """What a text without quotes stands for in the core schema of YAML 1.2 (10.3.2)."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[:1] in "+-.0123456789" and len(text) <= MAX_DIGITS:
+        if _INT.fullmatch(text):
+            return int(text, 0) if text[:2] in {"0x", "0o"} else int(text)
+        if _FLOAT.fullmatch(text):
+            return float(re.sub(r"\.(inf|nan)", r"\1", text.lower()))
+    return text
 
 
 def line_of(document: Any, loc: Sequence[Key]) -> int:  # noqa: ANN401 - any YAML node
     """The 1-based line of the deepest part of `loc` that the file has."""
     line, node = 1, document
     for key in loc:
-        if isinstance(node, CommentedMap) and key in node:
-            line = node.lc.key(key)[0] + 1
-        elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
-            line = node.lc.item(key)[0] + 1
+        if (isinstance(node, Table) and key in node) or (isinstance(node, Rows) and isinstance(key, int) and key < len(node)):
+            line = node.lines[key]  # type: ignore[index]
+            node = node[key]  # type: ignore[index]
         else:
             break
-        node = node[key]
     return line
 
 
 def validate(
-    model: type[Model], document: CommentedMap, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
+    model: type[Model], document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
 ) -> tuple[Model | None, list[Problem]]:
     """Check a document against a pydantic model; `explain` turns one pydantic error into (what is wrong, what to write)."""
     try:
         return model.model_validate(document), []
     except ValidationError as error:
-        problems = []
-        for item in error.errors(include_url=False):
-            # pydantic names the chosen kind of a union after its index: buses[0].serial.port is buses[0].port in the file.
-            loc = [key for at, key in enumerate(item["loc"]) if not (at and key in _TAGS and isinstance(item["loc"][at - 1], int))]
-            what, mend = explain(dict(item))
-            problems.append(Problem(name, line_of(document, loc), dotted(loc), what, mend))
-        return None, sorted(problems)
+        return None, few(_told(error, document, name, explain), name)
+
+
+def _told(error: ValidationError, document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]) -> Iterator[Problem]:
+    for item in error.errors(include_url=False):
+        # pydantic names the chosen kind of a union after its index: buses[0].serial.port is buses[0].port in the file.
+        loc = list(item["loc"])
+        if loc[:1] == ["buses"] and loc[2:3] and loc[2] in _TAGS:
+            del loc[2]
+        what, mend = explain(dict(item))
+        yield Problem(name, line_of(document, loc), dotted(loc), what, mend)
+
+
+def few(problems: Iterator[Problem], name: str) -> list[Problem]:
+    """The first MAX_PROBLEMS of them, in the order of the file; a last one says that there are more."""
+    told = list(islice(problems, MAX_PROBLEMS))
+    if next(problems, None) is not None:
+        last = max(problem.line for problem in told)
+        told.append(Problem(name, last, "", f"more than {MAX_PROBLEMS} problems", "mend these first"))
+    return sorted(told)
 
 
 def dotted(loc: Sequence[Key]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.catalogue import Driver, load_driver
 from gateway.config import Config
+from gateway.config.yamlfile import MAX_PROBLEMS
 from gateway.daemon.describe import Description, text_of
 from gateway.daemon.live import LiveValues
 from gateway.daemon.slots import SlotCollector
@@ -42,6 +43,8 @@ def load_drivers(config: Config) -> dict[str, Driver]:
             drivers[name] = load_driver(name, Path(config.drivers.directory))
         except DriverError as error:
             problems += error.problems
+        if len(problems) > MAX_PROBLEMS:
+            break
     if problems:
         raise DriverError(problems)
     return drivers

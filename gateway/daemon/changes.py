@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from gateway.catalogue import Driver
+from gateway.common.files import read_regular
 from gateway.config import Config, Meter, Pulse
 from gateway.daemon.describe import driver_version
 
@@ -18,6 +19,8 @@ _PEOPLE = {"name", "feeds", "parent", "interval", "slow_interval", "enabled"}
 """Keys of a meter or a pulse input that do not change what is measured."""
 _LISTS = {"buses": ("bus", "name"), "meters": ("meter", "id"), "pulses": ("pulse input", "id"), "uplinks": ("uplink", "name")}
 """Section of entries → what one is called, and the key that names it."""
+_MAX_FILE = 4 * 1024 * 1024
+"""Bytes of a file of an uplink: a whole set of public authorities has a quarter of a million."""
 _CONTENT = ("password_file", "ca", "cert", "key")
 """Keys of an uplink whose file may change while its name does not."""
 
@@ -48,7 +51,7 @@ def digests(config: Config) -> dict[tuple[str, str], str]:
         for key in _CONTENT:
             path = getattr(uplink, key)
             try:
-                found[uplink.name, key] = hashlib.blake2b(Path(path).read_bytes() if path else b"", digest_size=16).hexdigest()
+                found[uplink.name, key] = hashlib.blake2b(read_regular(Path(path), _MAX_FILE) if path else b"", digest_size=16).hexdigest()
             except OSError:
                 continue
     return found

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
+from gateway.common.text import visible
 from gateway.config import Config, load_config
 from gateway.daemon import views
 from gateway.daemon.assembly import Assembly, keep_running, load_drivers
 from gateway.daemon.changes import Change, Loaded, differences, digests, same_source
 from gateway.daemon.heart import Heart
+from gateway.daemon.paths import Paths
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field.learnt import FILE, Learnt
 from gateway.host.clock import Clock
@@ -180,7 +182,7 @@ class Daemon:
         self._spawn(self._reload_and_log(), "reload")
 
     async def _reload_and_log(self) -> None:
-        with contextlib.suppress(GatewayError):
+        with contextlib.suppress(Exception):  # said on log and page
             await self.reload()
 
     async def reload(self) -> list[str]:
@@ -196,6 +198,13 @@ class Daemon:
                 self._problems = (f"{self.path} was not taken over: {len(error.problems)} problems; the old configuration goes on",)
                 log.error("%s\n%s", self._problems[0], error)  # noqa: TRY400 - the trace says nothing to a person
                 raise
+            except GatewayError:
+                raise  # said where it was met
+            except Exception as error:
+                what = f"{self.path} was not taken over: {type(error).__name__}: {error}"
+                self._problems = (visible(f"{what}; the old configuration goes on", 400),)
+                log.exception("%s", self._problems[0])
+                raise GatewayError(self._problems[0], hint="look into the log: journalctl -u submeter-gateway") from error
             finally:
                 notify("READY=1")
                 self.changes.notify()
@@ -208,7 +217,7 @@ class Daemon:
             await self._swap(fresh, changes)
         except Exception as error:
             log.exception("the new configuration could not be started: the old one goes on")
-            self._problems = (f"{self.path} could not be started: {error}; the old configuration goes on",)
+            self._problems = (visible(f"{self.path} could not be started: {error}; the old configuration goes on", 400),)
             await self._swap(before, [])
             raise GatewayError(self._problems[0], hint="look into the log: journalctl -u submeter-gateway") from error
         self._problems = ()
@@ -262,14 +271,14 @@ class Daemon:
     # -- what others see
 
     def snapshot(self) -> Snapshot:
-        """The facts of now."""
+        """The facts of now, without paths of this machine."""
         config, assembly = self.config, self.assembly
         moment = views.Moment(self.clock)
         health = {name: worker.health() for name, worker in assembly.workers.items()}
         stats = self.journal.stats()
         problems = [bus.warning for bus in health.values() if bus.warning]
         problems += assembly.pulses.problems() if assembly.pulses else []
-        return Snapshot(
+        return Paths(config, self.path).hidden(Snapshot(
             gateway=config.gateway.id, name=config.gateway.name, version=__version__, timezone=config.gateway.timezone,
             language=config.status.language, taken=moment.wall, booted=moment.uptime, uptime=moment.monotonic - self._started,
             clock=views.clock_view(self.clock),
@@ -282,7 +291,7 @@ class Daemon:
                 for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
             ),
             beats=self.heart.beats(), problems=(*self._problems, *problems),
-        )  # fmt: skip
+        ))  # fmt: skip
 
     def _status_line(self) -> str:
         live, stats = self.assembly.live, self.journal.stats()

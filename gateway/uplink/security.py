@@ -7,9 +7,12 @@ import ssl
 import stat
 from pathlib import Path
 
+from gateway.common.files import read_regular, read_secret
 from gateway.config.schema import Uplink
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 
+_MAX_FILE = 4 * 1024 * 1024
+"""Bytes of a PEM file: a whole set of public authorities has a quarter of a million."""
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
 
@@ -25,6 +28,8 @@ def is_this_machine(host: str) -> bool:
 def tls_context(config: Uplink) -> ssl.SSLContext:
     """TLS 1.2 or newer with certificate and name check. Raises LinkRefused for files that cannot be used."""
     try:
+        if config.ca:
+            read_regular(Path(config.ca), _MAX_FILE)  # OpenSSL would wait for ever in front of a pipe
         context = ssl.create_default_context(cafile=config.ca)
     except (OSError, ssl.SSLError) as error:
         msg = f"the CA file {config.ca} cannot be used: {_reason(error)}"
@@ -34,6 +39,8 @@ def tls_context(config: Uplink) -> ssl.SSLContext:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if config.cert and config.key:
         try:
+            for path in (config.cert, config.key):
+                read_regular(Path(path), _MAX_FILE)
             context.load_cert_chain(config.cert, config.key, password="")  # an encrypted key must fail, not ask the terminal
         except (OSError, ssl.SSLError) as error:
             msg = f"the client certificate {config.cert} with its key {config.key} cannot be used: {_reason(error)}"
@@ -44,14 +51,17 @@ def tls_context(config: Uplink) -> ssl.SSLContext:
 
 
 def password(config: Uplink) -> str | None:
-    """The first line of the password file. Raises LinkRefused."""
+    """The line of the password file. Raises LinkRefused."""
     if config.password_file is None:
         return None
     try:
-        return (Path(config.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
-    except (OSError, UnicodeDecodeError) as error:
+        return read_secret(Path(config.password_file))
+    except OSError as error:
         msg = f"the password file {config.password_file} cannot be read: {_reason(error)}"
         raise LinkRefused(msg, hint="make it readable for the user of the service; one line, UTF-8") from error
+    except ValueError as error:
+        what, _, mend = str(error).partition(": ")
+        raise LinkRefused(f"the password file {config.password_file} {what}", hint=mend) from None
 
 
 def open_to_others(config: Uplink) -> list[str]:

@@ -1,0 +1,57 @@
+"""Small files that a person wrote: read whole, never more than a bound, never from what is no file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from gateway.common.text import flaw
+
+MARK = b"\xef\xbb\xbf"
+"""The byte order mark that some editors of Windows put in front of UTF-8: no part of the text."""
+MAX_SECRET = 64 * 1024
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The bytes of a regular file of at most `most` bytes. Raises OSError, its `strerror` in words.
+
+    A device or a pipe would hold up whoever reads it, for ever or until memory is full: size and kind are asked of what was opened.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+        data = b""
+        while len(data) <= most and (part := os.read(handle, most + 1 - len(data))):
+            data += part
+    finally:
+        os.close(handle)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"is larger than {most} bytes", str(path))
+    return data
+
+
+def read_secret(path: Path) -> str:
+    """A password or token: the one line of a UTF-8 file. Raises OSError, and ValueError with what is wrong, never with the secret.
+
+    A byte order mark and one line end of either kind are no part of it.
+    """
+    data = read_regular(path, MAX_SECRET).removeprefix(MARK)
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        msg = "is UTF-16 text: save it as UTF-8"
+        raise ValueError(msg)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        msg = f"is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        raise ValueError(msg) from None
+    first, _, rest = text.replace("\r\n", "\n").partition("\n")
+    if rest.strip("\n"):
+        msg = "has more than one line: leave only the line with the secret"
+        raise ValueError(msg)
+    if what := flaw(first):
+        msg = f"{what}: write it again by hand"
+        raise ValueError(msg)
+    return first

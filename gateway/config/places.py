@@ -1,0 +1,150 @@
+"""Where a bus is: what may stand in host and port, and which two entries are one and the same line."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.common.text import flaw
+
+_PORT_BEHIND = re.compile(r"(?P<host>[^:/@]+|\[[0-9a-fA-F:.%a-z]+\]):(?P<port>\d{1,5})")
+_LABEL = re.compile(r"(?!-)[^\s.:/@\[\]]{1,63}(?<!-)")
+_NUMBERS = re.compile(r"[0-9.]+|.*\.(\d+|0[xX][0-9a-fA-F]*)\.?|0[xX][0-9a-fA-F]+")
+"""Names whose last part is a number: old resolvers read them as addresses (inet_aton(3): 192.168.1 is 192.168.0.1)."""
+_LONGEST = 253
+_SELF = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+
+Place = tuple[str, ...]
+
+
+def plain_text(value: str) -> str:
+    """A text as a validator: no blank at its ends, no character that is not seen. Raises ValueError."""
+    if what := flaw(value):
+        msg = f"{what}: write it again by hand"
+        raise ValueError(msg)
+    return value
+
+
+def a_host(value: str) -> str:
+    """A host name or an IP address, nothing around it. Raises ValueError with what to write."""
+    if what := flaw(value, blanks=False):
+        msg = f"{what}: write a host name or an IP address, nothing else"
+    elif "://" in value:
+        rest = value.partition("://")[2].rpartition("@")[2].partition("/")[0]
+        msg = f"is a URL: write {_split(rest, 'only the host')}"
+    elif match := _PORT_BEHIND.fullmatch(value):
+        msg = f"has a port in it: write {_split(match[0], '')}"
+    elif value[:1] == "[" and value[-1:] == "]":
+        msg = f"is in brackets, which belong to URLs: write {value[1:-1]}"
+    elif is_address(value):
+        return value
+    elif _NUMBERS.fullmatch(value):
+        msg = "is not an IP address: write four numbers from 0 to 255 without leading zeros, like 192.0.2.10"
+    elif ":" in value:
+        msg = "is not an IP address of version 6: write it like 2001:db8::10, and a port in port"
+    elif not _is_name(value):
+        msg = "is not a host name: write a name like meter-room.local, or an IP address"
+    else:
+        return value
+    raise ValueError(msg)
+
+
+def _split(text: str, otherwise: str) -> str:
+    match = _PORT_BEHIND.fullmatch(text)
+    if match:
+        return f"host: {match['host'].strip('[]')} and port: {match['port']}"
+    return f"host: {text.strip('[]')}" if text and not flaw(text) else otherwise
+
+
+def host_and_port(text: str, port: int = 502) -> tuple[str, int]:
+    """host, host:port, [IPv6]:port or an IPv6 address alone, as a command line has it; what is none of them is left to `a_host`."""
+    match = None if is_address(text) else _PORT_BEHIND.fullmatch(text)
+    if match:
+        return match["host"].strip("[]"), int(match["port"])
+    return text[1:-1] if text[:1] == "[" and is_address(text[1:-1]) else text, port
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an IP address of either version, with or without an interface."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_name(host: str) -> bool:
+    bare = host.removesuffix(".")
+    try:
+        encoded = bare.encode("idna")
+    except UnicodeError:
+        return False
+    return len(encoded) <= _LONGEST and all(_LABEL.fullmatch(label) for label in bare.split("."))
+
+
+def a_port(value: str) -> str:
+    """The path of a serial port. Raises ValueError with what to write."""
+    if what := flaw(value):
+        msg = f"{what}: write it again by hand"
+    elif "://" in value:
+        msg = "is a URL: write type: rtu-over-tcp with host and port for a converter, or a path like /dev/ttyUSB0"
+    elif not value.startswith("/"):
+        msg = f"is not a path: write {f'/dev/{value}' if value.startswith('tty') else 'a name from /dev/serial/by-id, or /dev/ttyUSB0'}"
+    else:
+        return value
+    raise ValueError(msg)
+
+
+def same_lines(buses: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[list[str | int], str, str]]:
+    """Buses that are one line: the same port, or the same host and port, however they are written."""
+    first: dict[Place, dict[str, Any]] = {}
+    for index, bus in buses:
+        place = _place(bus)
+        if place is None:
+            continue
+        other = first.setdefault(place, bus)
+        if other is not bus:
+            key = "port" if place[0] == "serial" else "host"
+            written = other.get(key)
+            told = "" if written == bus.get(key) else f" ({written} is the same)"
+            yield (
+                ["buses", index, key],
+                f"{bus.get(key)!r} is the line of the bus {other.get('name')} already{told}",
+                "write one bus, and put the meters of both on it: a line has one master",
+            )
+
+
+def _place(bus: dict[str, Any]) -> Place | None:
+    if bus.get("type") == "serial" and isinstance(path := bus.get("port"), str) and path.startswith("/") and "\0" not in path:
+        return _device(path)
+    if bus.get("type") in {"tcp", "rtu-over-tcp"} and isinstance(host := bus.get("host"), str):
+        port = bus.get("port", 502)
+        return ("tcp", _machine(host), str(port))
+    return None
+
+
+def _device(path: str) -> Place:
+    try:
+        about = os.stat(path)  # noqa: PTH116 - follows every link, as opening would
+        if stat.S_ISCHR(about.st_mode):
+            return ("serial", f"{about.st_rdev:x}")
+    except (OSError, ValueError):
+        pass
+    return ("serial", os.path.realpath(path))
+
+
+def _machine(host: str) -> str:
+    name = host.casefold().removesuffix(".")
+    if name in _SELF or name.endswith(".localhost"):
+        return "localhost"
+    try:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return name
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return "localhost" if str(address) in {"127.0.0.1", "::1"} else str(address)

@@ -1,0 +1,431 @@
+"""Text that looks right, files that are none, numbers without end: refused in words, at their line, in a bounded time."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gateway.catalogue import load_file, load_text
+from gateway.cli.check import command as check
+from gateway.cli.drivers import bus_of
+from gateway.common.files import read_secret
+from gateway.config import load_config, parse_config
+from gateway.config.places import a_host
+from gateway.config.schema import Uplink
+from gateway.config.yamlfile import MAX_BYTES, MAX_PROBLEMS, parse_yaml, scalar
+from gateway.errors import ConfigError, DriverError, GatewayError
+
+HEAD = "gateway: {id: g}\n"
+TABLE = "maker: M\nmodel: M\nverified: datasheet\nsource: p\nregisters: |\n"
+SOON = 20.0
+"""s, wide enough for a machine that eight people share; what is quadratic takes minutes."""
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(HEAD + text, "f")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def bus(host: str) -> str:
+    return f"buses:\n  - {{name: t, type: tcp, host: {host}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ('" 10.0.0.1"', "a blank at its beginning"),
+        ('"10.0.0.1 "', "a blank at its end"),
+        ('"met er"', "a blank at place 4"),
+        ('"meter\\u200b"', "U+200B ZERO WIDTH SPACE"),
+        ('"meter\\u00a0"', "U+00A0 NO-BREAK SPACE"),
+        ('"\\ufeffmeter"', "U+FEFF"),
+        ('"meter\\u202e"', "U+202E RIGHT-TO-LEFT OVERRIDE"),
+        ('"meter\\t"', "U+0009"),
+        ('"[::1]"', "in brackets, which belong to URLs → write ::1"),
+        ('"10.0.0.1:502"', "has a port in it → write host: 10.0.0.1 and port: 502"),
+        ('"[2001:db8::1]:502"', "has a port in it → write host: 2001:db8::1 and port: 502"),
+        ('"tcp://10.0.0.1:503/x"', "is a URL → write host: 10.0.0.1 and port: 503"),
+        ('"http://meter.local"', "is a URL → write host: meter.local"),
+        ("192.168.1", "four numbers"),
+        ("192.168.1.300", "four numbers"),
+        ("192.168.001.010", "four numbers"),
+        ("10.1", "is not text"),
+        ('"0x7f.1"', "four numbers"),
+        ('"2130706433"', "four numbers"),
+        ('"2001:db8::zz"', "version 6"),
+        ("-meter", "is not a host name"),
+        ("a..b", "is not a host name"),
+        ("meter/1", "is not a host name"),
+        ('""', "is empty"),
+        (f"{'a' * 64}.local", "is not a host name"),
+    ],
+)
+def test_a_host_is_a_name_or_an_address_alone(host, why) -> None:
+    told = problems(bus(host))
+    assert any(line.startswith("f:3: buses[0].host: ") and why in line for line in told), told
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "::1", "fe80::1%eth0", "2001:db8::10", "meter", "meter_room-1.local", "ölçüm.example", "a.b.", "3com.example"]
+)
+def test_names_and_addresses_are_good(host) -> None:
+    assert a_host(host) == host
+    assert parse_config(HEAD + bus(f'"{host}"')).buses
+
+
+@pytest.mark.parametrize(
+    ("port", "why"),
+    [
+        ('"/dev/ttyUSB0 "', "a blank at its end"),
+        ("ttyUSB0", "write /dev/ttyUSB0"),
+        ("COM3", "is not a path"),
+        ('"socket://h:1"', "rtu-over-tcp"),
+        ('"/dev/tty\\u200bUSB0"', "U+200B"),
+        ('""', "is empty"),
+    ],
+)
+def test_a_serial_port_is_a_path(port, why) -> None:
+    told = problems(f"buses:\n  - {{name: t, type: serial, port: {port}}}\n")
+    assert any(line.startswith("f:3: buses[0].port: ") and why in line for line in told), told
+
+
+@pytest.mark.parametrize(
+    ("uplink", "why"),
+    [
+        ('url: "mqtt://h "', "a blank at its end"),
+        ('url: "mqtt://h\\u200b"', "U+200B"),
+        ('url: "mqtt://h?x=1"', "would not be used"),
+        ('url: "wss://h/mqtt?token=1"', "would not be used"),
+        ('url: "mqtt://h#x"', "would not be used"),
+        ('url: "mqtt://h/path"', "has a path"),
+        ('url: "mqtt://u:secret@h"', "credentials"),
+        ('url: "mqtt://@h"', "credentials"),
+        ('url: "mqtt://h:0"', "a port that is not a number"),
+        ('url: "mqtt://h:port"', "a port that is not a number"),
+        ('url: "mqtt://::1:1883"', ""),
+        ('url: "mqtt://[::1"', "brackets"),
+        ('url: "mqtt://192.168.1"', "four numbers"),
+        ('url: "mqtt://h", username: "u "', "a blank at its end"),
+        ('url: "mqtt://h", username: "\\ufeffu"', "U+FEFF"),
+        ('url: "mqtt://h", username: ""', "is empty"),
+        ('url: "mqtt://h", password_file: /p', "without username"),
+    ],
+)
+def test_what_a_broker_is_reached_with_is_checked(uplink, why) -> None:
+    told = problems(f"uplinks:\n  - {{name: u, {uplink}}}\n")
+    assert any(line.startswith("f:3: uplinks[0]") and why in line for line in told), told
+    assert not any("secret" in line for line in told), "a password in a URL must not reach the log"
+
+
+@pytest.mark.parametrize("url", ["mqtts://h", "mqtt://h:1883/", "wss://h/mqtt", "mqtt://[::1]:1883", "MQTTS://Broker.Example:8883"])
+def test_addresses_of_brokers_are_good(url) -> None:
+    assert Uplink(name="u", url=url).url == url
+
+
+@pytest.mark.parametrize("serial", ['"12 "', '"12\\u200e"', '" 12"'])
+def test_a_serial_number_has_no_hidden_ends(serial) -> None:
+    told = problems(f"buses: [{{name: t, type: tcp, host: h}}]\nmeters: [{{id: m, bus: t, driver: d, serial: {serial}}}]\n")
+    assert any("meters[0].serial" in line for line in told)
+
+
+# -- two buses on one line
+
+
+def two(first: str, second: str) -> str:
+    return f"buses:\n  - {{name: a, {first}}}\n  - {{name: b, {second}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("localhost", "127.0.0.1"), ("localhost", '"::1"'), ("LOCALHOST.", "localhost"), ("Meter.local", "meter.local."),
+        ('"::ffff:10.0.0.1"', "10.0.0.1"), ('"2001:db8::1"', '"2001:DB8:0::1"'), ("10.0.0.1", "10.0.0.1"),
+    ],
+)  # fmt: skip
+def test_two_buses_at_one_host_and_port_are_one_line(one, other) -> None:
+    told = problems(two(f"type: tcp, host: {one}", f"type: rtu-over-tcp, host: {other}, port: 502"))
+    assert any(line.startswith("f:4: buses[1].host: ") and "the line of the bus a" in line for line in told), told
+    assert parse_config(HEAD + two(f"type: tcp, host: {one}", f"type: tcp, host: {other}, port: 503"))
+
+
+def test_two_buses_on_one_port_are_one_line_however_it_is_called(tmp_path) -> None:
+    master, slave = os.openpty()
+    real = os.ttyname(slave)
+    (tmp_path / "by-id").symlink_to(real)
+    (tmp_path / "again").symlink_to(tmp_path / "by-id")
+    try:
+        for name in (real, tmp_path / "by-id", tmp_path / "again", f"/dev/../{real}"):
+            told = problems(two(f"type: serial, port: {real}", f"type: serial, port: {name}"))
+            assert any(line.startswith("f:4: buses[1].port: ") for line in told), told
+    finally:
+        os.close(master)
+        os.close(slave)
+    told = problems(two("type: serial, port: /dev/none0", "type: serial, port: /dev/./none0"))
+    assert any("buses[1].port" in line for line in told)
+    assert parse_config(HEAD + two("type: serial, port: /dev/none0", "type: serial, port: /dev/none1"))
+
+
+# -- files
+
+
+def test_a_byte_order_mark_and_crlf_do_no_harm(tmp_path) -> None:
+    path = tmp_path / "g.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode())
+    assert load_config(path).gateway.id == "g"
+    table = tmp_path / "m-m.yaml"
+    table.write_bytes(b"\xef\xbb\xbf" + (TABLE + "  0 u16 frequency Hz fast\n").replace("\n", "\r\n").encode())
+    assert load_file(table).rows
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "why"),
+    [
+        ("gateway: {id: g}\n".encode("utf-16"), 1, "UTF-16"),
+        ("gateway:\n  id: g\n  name: Ana sayaç şalt\n".encode("cp1254"), 3, "not UTF-8"),
+        ("gateway:\n  id: g\n  name: a\u2028b\n".encode(), 3, "U+2028"),
+        ("gateway:\n  id: g\n# a\x85b\n".encode(), 3, "U+0085"),
+        (b"gateway:\n  id: g\x00\n", 2, "U+0000"),
+        (b"gateway:\n\tid: g\n", 2, "not valid YAML"),
+    ],
+)
+def test_other_encodings_are_named_with_their_line(tmp_path, data, line, why) -> None:
+    path = tmp_path / "g.yaml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+    assert why in str(caught.value)
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    began = time.monotonic()
+    for path in (fifo, Path("/dev/zero"), Path("/dev/null"), tmp_path):
+        for load, kind in ((load_config, ConfigError), (load_file, DriverError)):
+            with pytest.raises(kind, match="is not a regular file"):
+                load(path)
+    assert time.monotonic() - began < SOON
+
+
+def test_a_file_that_grows_is_read_up_to_the_bound(tmp_path) -> None:
+    path = tmp_path / "g.yaml"
+    with path.open("wb") as file:
+        file.truncate(40 * MAX_BYTES)  # no bytes on the disk
+    with pytest.raises(ConfigError, match="is larger than"):
+        load_config(path)
+
+
+SECRETS = [
+    (b"s3cret,\xc4\x9f#:@ %41\n", "s3cret,ğ#:@ %41", ""),
+    (b"s3cret\r\n", "s3cret", ""),
+    (b"\xef\xbb\xbfs3cret", "s3cret", ""),
+    (b"s3cret\n\n", "s3cret", ""),
+    (b"s3cret\ntwo\n", "", "more than one line"),
+    (b"one\r\n\r\ntwo", "", "more than one line"),
+    ("s3\u2028cret".encode(), "", "U+2028"),
+    (b"s3\x0bcret", "", "U+000B"),
+    ("s3\u200bcret".encode(), "", "U+200B"),
+    (b"s3cret ", "", "blank at its end"),
+    ("s3cret".encode("utf-16"), "", "UTF-16"),
+    (b"s3\xffcret", "", "UTF-8"),
+    (b"", "", "is empty"),
+    (b"\n", "", "is empty"),
+]
+
+
+@pytest.mark.parametrize(("data", "secret", "why"), SECRETS)
+def test_a_password_file_is_one_line_of_plain_text(tmp_path, data, secret, why) -> None:
+    path = tmp_path / "password"
+    path.write_bytes(data)
+    path.chmod(stat.S_IRUSR)
+    if secret:
+        assert read_secret(path) == secret
+    else:
+        with pytest.raises(ValueError, match=why.replace("+", r"\+")) as caught:
+            read_secret(path)
+        assert "s3" not in str(caught.value), "never the secret"
+    config = tmp_path / "g.yaml"
+    config.write_text(f"{HEAD}uplinks:\n  - {{name: u, url: mqtt://h,\n     username: u, password_file: {path}}}\n")
+    result = CliRunner().invoke(check, [str(config)])
+    assert (result.exit_code == 0) is bool(secret), result.output
+    assert secret or f"{config}:4: uplinks[0].password_file: {path} " in result.output
+
+
+# -- numbers and sizes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "journal: {budget: " + "9" * 400 + "GB}",
+        "journal: {budget: 99999999999GB}",
+        "clock: {hold: " + "9" * 400 + "s}",
+        "pulses: [{id: p, pin: 4, per_unit: .inf}]",
+        "pulses: [{id: p, pin: 4, per_unit: .nan}]",
+        "pulses: [{id: p, pin: 4, per_unit: 1.0e999}]",
+        "pulses: [{id: p, pin: 4, per_unit: 1.0e-300}]",
+        "pulses: [{id: p, pin: 4, per_unit: 1, start: .inf}]",
+        "pulses: [{id: p, pin: 4, per_unit: 1, start: 1.0e300}]",
+        "pulses: [{id: p, pin: " + "9" * 5000 + ", per_unit: 1}]",
+        "buses: [{name: t, type: tcp, host: h}]\nmeters: [{id: m, bus: t, driver: d, ct: " + "9" * 400 + "}]",
+        "buses: [{name: t, type: tcp, host: h}]\nmeters: [{id: m, bus: t, driver: d, ct: .inf}]",
+        "buses: [{name: t, type: tcp, host: h}]\nmeters: [{id: m, bus: t, driver: d, ct: 1000000000000/0.000001}]",
+        "uplinks: [{name: u, url: mqtt://h, backlog_rate: .nan}]",
+        "uplinks: [{name: u, url: mqtt://h, backlog_rate: .inf}]",
+    ],
+)
+def test_no_number_is_without_end(text) -> None:
+    for line in problems(text):
+        assert len(line) < 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "? [a, b]\n: c\n", "&a [1]: 2", "x: {? *a : 1}", "a: &a {b: *a}", "<<: 3", "a: &x [1]\nb: {<<: *x}", "a: 1\n--- \nb: 2",
+        "a: !!set {x}",
+        "a: *nothing", "{" * 60, "- " * 60, "a: [", "gateway: [[[[]]]]",
+    ],
+)  # fmt: skip
+def test_strange_yaml_is_a_problem_with_file_and_line(text) -> None:
+    for line in problems(text):
+        assert line.startswith("f:")
+
+
+@given(st.text("a:- {}[]&*<>|'\"\n,?!#%@`0x.~\t", max_size=40))
+def test_whatever_is_written_no_loader_raises_anything_else(text) -> None:
+    with pytest.raises(ConfigError):
+        parse_config(text)
+    parse_yaml(text, "f")
+    with pytest.raises(DriverError):
+        load_text(text, "t-table")
+
+
+def test_a_mistake_of_ours_is_a_problem_too(monkeypatch) -> None:
+    monkeypatch.setattr("gateway.config.load._cross_check", lambda _: 1 / 0)
+    with pytest.raises(ConfigError, match="f:1: cannot be judged: ZeroDivisionError"):
+        parse_config(HEAD, "f")
+    monkeypatch.setattr("gateway.catalogue.load._lift", lambda *_: 1 / 0)
+    with pytest.raises(DriverError, match=r"t-table\.yaml:1: cannot be judged: ZeroDivisionError"):
+        load_text(TABLE, "t-table")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("N", "N"), ("yes", "yes"), ("012", 12), ("0x1F", 31), ("0o17", 15), ("8E1", 80.0), ("1_000", "1_000"),
+        ("2026-01-01", "2026-01-01"), ("~", None), ("null", None), ("True", True), ("1.", 1.0), (".5", 0.5), ("+5", 5), ("-", "-"),
+        ("0x", "0x"), ("9" * 5000, "9" * 5000),
+    ],
+)  # fmt: skip
+def test_plain_words_mean_what_yaml_1_2_says(text, value) -> None:
+    assert scalar(text) == value
+    assert type(scalar(text)) is type(value)
+
+
+def test_merges_and_aliases_have_their_lines() -> None:
+    text = f"""{HEAD}buses:
+  - &one {{name: a, type: tcp, host: h}}
+  - {{<<: *one, name: b,
+      port: 0}}
+"""
+    with pytest.raises(ConfigError, match=r"f:5: buses\[1\]\.port"):
+        parse_config(text, "f")
+
+
+# -- work that grows with the file
+
+
+def quickly(text: str) -> float:
+    began = time.monotonic()
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text, "f")
+    assert len(caught.value.problems) <= 2 * MAX_PROBLEMS + 2
+    return time.monotonic() - began
+
+
+def meters(count: int, row: str) -> str:
+    return HEAD + "buses: [{name: t, type: tcp, host: h}]\nmeters:\n" + "".join(row.format(n=n, m=n - 1) for n in range(1, count))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        meters(9000, "  - {{id: m{n}, bus: t, address: 1, driver: d, parent: m{m}, interval: 10s, slow_interval: 60s, name: Meter {n}}}\n"),
+        meters(9000, "  - {{id: m{n}, bus: no{n}, address: 1, driver: d, parent: not{n}, enabled: false, name: Some Meter {n}}}\n"),
+        meters(9000, "  - {{id: same, bus: t, address: 1, driver: d, parent: same, interval: 10s, slow_interval: 60s, n: x}}\n"),
+        HEAD + "buses:\n" + "".join(f"  - {{name: b{n}, type: tcp, host: h, port: {n % 9 + 1}}}\n" for n in range(20000)),
+        HEAD + "a: &a {" + ", ".join(f"k{n}: {n}" for n in range(4000)) + "}\nb: [" + ", ".join(["*a"] * 200_000) + "]\n",
+        HEAD + "".join(f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: 1}}\n" if n else "a0: &a0 {k: 1}\n" for n in range(20000)),
+        HEAD + "a: &a [" + "x," * 9 + "]\n" + "".join(f"{c}: &{c} [{f'*{p},' * 9}]\n" for p, c in pairwise("abcdefghi")),
+        "[" * (MAX_BYTES - 1),
+        "{a: " * (MAX_BYTES // 4 - 1),
+        "a: " + "[" * 40 + "x, " * 300_000,
+        HEAD + "x: '" + "a" * 900_000 + "'\n",
+        HEAD + "".join(f"key{n}: 1\n" for n in range(80_000)),
+    ],
+    ids=["meters", "unknown", "same", "buses", "aliases", "merges", "laughs", "brackets", "braces", "items", "scalar", "keys"],
+)  # fmt: skip
+def test_a_megabyte_is_judged_soon(text) -> None:
+    assert quickly(text[:MAX_BYTES]) < SOON
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "  0 u16 voltage_{" + ",".join(f"x{n}" for n in range(60_000)) + "} V fast\n",
+        "".join(f"  {n} u16 _r{n} V fast\n" for n in range(40_000)),
+        "".join(f"  {n} u16 nothing{n} V fast\n" for n in range(40_000)),
+        "  0 u16 _r0 W fast\n" + "".join(f"  - sum _r{n} W fast of=_r{n - 1}+_r{n - 1}\n" for n in range(1, 1500)),
+        "".join(f"  - sum _r{n} W fast of=_r{n + 1}\n" for n in range(1500)),
+        "  0 u16 frequency Hz fast of=" + "+a" * 400_000 + "\n",
+        " \n" * 300_000,
+        "  0 " + "x " * 300_000 + "\n",
+    ],
+    ids=["parts", "rows", "unknown", "doubling", "circle", "terms", "blank", "columns"],
+)
+def test_a_table_of_a_megabyte_is_judged_soon(rows) -> None:
+    began = time.monotonic()
+    with pytest.raises(DriverError) as caught:
+        load_text((TABLE + rows)[:MAX_BYTES], "t-table")
+    assert len(caught.value.problems) <= 2 * MAX_PROBLEMS + 2
+    assert time.monotonic() - began < SOON
+
+
+# -- the command line names a bus
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("10.0.0.1", "10.0.0.1", 502),
+        ("h:503", "h", 503),
+        ("::1", "::1", 502),
+        ("[::1]", "::1", 502),
+        ("[2001:db8::1]:503", "2001:db8::1", 503),
+    ],
+)
+def test_a_bus_of_the_command_line(text, host, port) -> None:
+    driver = load_text(TABLE + "  0 u16 frequency Hz fast\n", "t-table")
+    found = bus_of(text, driver, baudrate=None, parity=None, stopbits=None, rtu=False)
+    assert (found.host, found.port) == (host, port)
+    assert bus_of("/dev/ttyUSB0", driver, baudrate=None, parity=None, stopbits=None, rtu=False).port == "/dev/ttyUSB0"
+    for bad in ("tcp://h", "h h", "h:99999", "10.0.0", "ttyUSB0 "):
+        with pytest.raises(GatewayError, match="is not a bus: it "):
+            bus_of(bad, driver, baudrate=None, parity=None, stopbits=None, rtu=False)
+
+
+def test_a_validation_error_never_leaves_the_loader() -> None:
+    with pytest.raises(ValidationError):
+        Uplink(name="u", url="mqtt://h?x")
