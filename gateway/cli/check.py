@@ -34,6 +34,10 @@ def command(words: tuple[str, ...], file: Path | None) -> None:
     for uplink in config.uplinks:
         for line in open_to_others(uplink):
             print(f"warning: {line}")
+    for pulse in config.pulses:
+        if pulse.max_rate and pulse.max_rate > pulse.fastest:
+            print(f"warning: pulse input {pulse.id}: max_rate {pulse.max_rate:g} is never reached, min_width and min_gap let "
+                  f"{pulse.fastest:.3g} pulses a second be counted → make them smaller, or leave min_width and min_gap out")  # fmt: skip
     enabled = sum(meter.enabled for meter in config.meters)
     counts = (
         _count(enabled, "meter"),

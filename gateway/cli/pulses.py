@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def set_register(meter: str, value: str, socket: Path) -> None:
     """Let the daemon set it, and say what it was."""
     with need_client(socket) as client:
         answer = client.set_pulse(meter, value)
-    print(f"{answer['meter']}: {answer['quantity']} was {answer['old']:.10g}, is {answer['new']:.10g} at pulse {answer['pulse_count']}")
+    old, new = digits(answer["old"]), digits(answer["new"])
+    print(f"{answer['meter']}: {answer['quantity']} was {old}, is {new} at pulse {answer['pulse_count']}")
 
 
 def lines(inputs: list[dict[str, Any]]) -> list[str]:
@@ -59,14 +61,32 @@ def lines(inputs: list[dict[str, Any]]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-    return told + [f"! {entry['id']} does not count: {entry['error']}" for entry in inputs if entry["error"]]
+    told += [f"! {entry['id']} does not count: {entry['error']}" for entry in inputs if entry["error"]]
+    told += [
+        f"! {entry['id']} gets pulses faster than min_width and min_gap let them be counted: its readings are marked suspect → make them "
+        "smaller if the meter is that fast, else look for mains hum on its cable"
+        for entry in inputs
+        if entry.get("fast")
+    ]
+    told += [
+        f"! {entry['id']}: {entry['doubt']} → read the display and set it: submeter pulses set {entry['id']} VALUE"
+        for entry in inputs
+        if entry.get("doubt")
+    ]
+    return told
+
+
+def digits(value: float) -> str:
+    """Every digit of a register, never in powers of ten."""
+    text = format(Decimal(repr(float(value))), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     rate, age = entry["per_minute"], entry["age"]
     contact = ("closed" if entry["closed"] else "open") if entry["state"] == "counting" else entry["state"]
     return (
-        entry["id"], str(entry["pin"]), f"{entry['register']:.10g} {entry['unit']}", str(entry["count"]),
+        entry["id"], str(entry["pin"]), f"{digits(entry['register'])} {entry['unit']}", str(entry["count"]),
         "–" if rate is None else f"{rate:.1f}", "–" if age is None else f"{age:.0f} s ago", contact,
         str(entry["short"]), str(entry["gap"]), str(entry["rate"]),
     )  # fmt: skip

@@ -14,6 +14,10 @@ from gateway.config.places import a_host, a_port, plain_text
 from gateway.config.units import Duration, Ratio, Size, Span
 
 MAX_PORT = 65535
+MAX_REGISTER = 1e12
+"""What a register can show: the upper bound of volume and energy in the vocabulary of quantities."""
+MAX_PULSES = 1000.0
+"""A second."""
 ID_PATTERN = r"^[a-z0-9-]{1,32}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -186,13 +190,34 @@ class Pulse(Section):
     id: Id
     name: Name | None = None
     pin: Annotated[int, Field(ge=0, le=27)]
-    per_unit: Annotated[float, Field(ge=1e-6, le=1e9, strict=False)]
+    per_unit: Annotated[float, Field(ge=1e-4, le=1e6, strict=False, allow_inf_nan=False)]
     quantity: Literal["volume", "active_energy_import", "active_energy_export", "heat_energy"] = "active_energy_import"
-    start: Annotated[float, Field(ge=0.0, le=1e12, strict=False)] = 0.0
+    start: Annotated[float, Field(ge=0.0, le=MAX_REGISTER, strict=False, allow_inf_nan=False)] = 0.0
     min_width: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
     min_gap: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
-    max_rate: Annotated[float, Field(ge=0.001, le=1000.0, strict=False)] = 50.0
+    max_rate: Annotated[float, Field(ge=0.001, le=MAX_PULSES, strict=False, allow_inf_nan=False)] | None = None
     pull: Literal["up", "down", "none"] = "up"
+
+    @property
+    def limits(self) -> tuple[float, float, float]:
+        """(min_width s, min_gap s, max_rate pulses/s) as they are used: what is not written follows from what is.
+
+        A greatest rate leaves a pulse and its gap no more than half of a period each; a width and a gap allow no more than one pulse
+        in both, and a tenth for jitter.
+        """
+        width, gap, rate = self.min_width, self.min_gap, self.max_rate
+        if rate is None:
+            both = width + gap
+            return width, gap, min(MAX_PULSES, 1.1 / both) if both else MAX_PULSES
+        half = 0.45 / rate
+        written = self.model_fields_set
+        return width if "min_width" in written else min(width, half), gap if "min_gap" in written else min(gap, half), rate
+
+    @property
+    def fastest(self) -> float:
+        """Pulses a second beyond which `min_width` and `min_gap` let none be counted."""
+        width, gap, _ = self.limits
+        return 1 / (width + gap) if width + gap else MAX_PULSES
 
     @property
     def label(self) -> str:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, JournalError
 from gateway.model import Sealed
 from gateway.wire import decompress
 
@@ -43,13 +43,21 @@ class DaemonActions:
         return [dataclasses.asdict(health) for health in pulses.health()] if pulses else []
 
     async def set_pulse(self, meter_id: str, value: float) -> dict[str, Any]:
-        """Set the register of a pulse input; on disk when this returns, if the journal has room."""
+        """Set the register of a pulse input; on disk when this returns. Raises JournalError when it is set but not on disk yet."""
         assembly = self._daemon.assembly
         if assembly.pulses is None:
             raise GatewayError("this gateway has no pulse inputs", hint="add them to the configuration, under pulses:")
         fields = assembly.pulses.set(meter_id, value)
-        await assembly.slots.flush()
-        return fields
+        refused = await assembly.slots.flush()
+        copied = await self._daemon.save_registers()
+        if refused is None:
+            return fields
+        left = f"{meter_id} is set to {value} at pulse {fields['pulse_count']}, but not on disk yet: {refused.message}"
+        if copied:
+            hint = "its second copy is kept: a power cut does not undo it. Do not set it again; make room for the journal"
+        else:
+            hint = "a power cut now undoes it: make room for the journal, then look at submeter pulses"
+        raise JournalError(left, hint=hint)
 
     async def journal_status(self) -> dict[str, Any]:
         """What the journal says of itself, and its epochs."""

@@ -25,11 +25,17 @@ from gateway.host.pins import Pins
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
 from gateway.uplink import Forwarder
+from gateway.wire import decode
 
 log = logging.getLogger(__name__)
 
 PULSE_INTERVAL = 10.0
 """s between two readings of a pulse input; never longer than a slot, which is what a power cut may cost."""
+DOUBTS = {
+    "damage": "the journal was damaged, its last batches may be missing",
+    "conflict": "the journal is older than what the platform has",
+}
+"""Reasons of an epoch after which pulse registers may have fallen back."""
 RESTART = 5.0
 """s before a part that ended by a mistake of ours is started again."""
 
@@ -92,7 +98,10 @@ class Assembly:
         self._tasks: list[asyncio.Task[None]] = []
         self.live = LiveValues([*(meter.id for meter in config.meters if meter.enabled), *(pulse.id for pulse in config.pulses)])
         self.workers = {bus.name: self._worker(bus.name) for bus in config.buses}
-        self.pulses = self._pulse_inputs(pins or Pins(), (carried or journal.carried).get("pulses"))
+        self._carried = journal.carried if carried is None else carried
+        """What to go on from. While nothing counts here it is handed on as it is: nothing to carry is not the same as no past."""
+        self._epoch = ""
+        self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
         self.description = Description(config, drivers, self.attributes)
         self.slots = SlotCollector(config.gateway.commit_interval, self._commit, self._due, clock.wall)
         self.forwarders = [
@@ -113,8 +122,9 @@ class Assembly:
         return PulseInputs(self.config.pulses, self._read, carried, self._tell, pins=pins, interval=interval, uptime=self._clock.uptime)
 
     def carry(self) -> dict[str, Any]:
-        """What the next batch carries beside its readings; empty when this configuration has nothing to carry."""
-        return {**self._journal.carried, **self.pulses.carry()} if self.pulses else {}
+        """What the next batch carries beside its readings, and what a reload goes on from."""
+        own = self.pulses.carry() if self.pulses else {name: self._carried[name] for name in ("pulses",) if name in self._carried}
+        return {**self._journal.carried, **own}
 
     def attributes(self, meter: str) -> dict[str, str]:
         """What a meter says of itself; empty while it has not been asked."""
@@ -169,8 +179,21 @@ class Assembly:
         """Offer committed batches to every uplink."""
         if sealed:
             self.newest_wall = sealed[-1].t0
+        self._doubt(sealed)
         for forwarder in self.forwarders:
             forwarder.committed(sealed)
+
+    def _doubt(self, sealed: list[Sealed]) -> None:
+        """Registers may have fallen back with a damaged or an older file: the first batch of its epoch tells."""
+        for batch in sealed:
+            if batch.epoch == self._epoch or self.pulses is None:
+                continue
+            first, self._epoch = not self._epoch, batch.epoch
+            for event in decode(batch.body).events:
+                reason = event.fields.get("reason") if event.kind == "epoch_started" else None
+                if reason in DOUBTS:
+                    # What was counted by this process goes on from its own memory, whatever happened to the file.
+                    self.pulses.began(DOUBTS[reason], doubt=first or reason == "conflict")
 
     def start(self) -> None:
         """Start every part; none of them needs the others to be well."""

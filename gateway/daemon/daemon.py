@@ -21,6 +21,7 @@ from gateway.daemon.assembly import Assembly, keep_running, load_drivers
 from gateway.daemon.changes import Change, Loaded, differences, digests, same_source
 from gateway.daemon.heart import Heart
 from gateway.daemon.paths import Paths
+from gateway.daemon.registers import RegisterCopy, merge
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field.learnt import FILE, Learnt
 from gateway.host.clock import Clock
@@ -40,6 +41,8 @@ log = logging.getLogger(__name__)
 
 SOCKET = Path("/run/submeter/control.sock")
 CLOCK_LOOK = 1.0
+COPY_EVERY = 60.0
+"""s between two writes of the second copy of the pulse registers."""
 STOP_LIMIT = 5.0
 """s that a clean stop may take; what is not ended by then is left to the kernel."""
 
@@ -92,6 +95,7 @@ class Daemon:
         self._spawn(keep_running("clock", self._watch_clock), "clock")
         self._spawn(keep_running("heart", self.heart.run), "heart")
         self._spawn(keep_running("learnt", self.learnt.run), "learnt")
+        self._spawn(keep_running("registers", self._copy_registers), "registers")
         try:
             # The servers cost the most to load, and no reading waits for them.
             module = await asyncio.to_thread(importlib.import_module, "gateway.daemon.servers")
@@ -125,7 +129,9 @@ class Daemon:
         await self._remember_time()
         self.journal.on_late = self._late
         self.learnt = await asyncio.to_thread(Learnt, Path(config.journal.directory) / FILE)
-        self.assembly = self._assemble(self._loaded)
+        self._copy = RegisterCopy(Path(config.journal.directory))
+        carried = merge(self.journal.carried, await asyncio.to_thread(self._copy.load))
+        self.assembly = self._assemble(self._loaded, carried)
 
     def _assemble(self, loaded: Loaded, carried: dict[str, Any] | None = None) -> Assembly:
         for uplink in loaded.config.uplinks:
@@ -135,6 +141,16 @@ class Daemon:
             loaded.config, loaded.drivers, self.journal, self.clock,
             changed=self._notify, power=self._note_power, pins=self._pins, carried=carried, learnt=self.learnt,
         )  # fmt: skip
+
+    async def save_registers(self, *, exact: bool = False) -> bool:
+        """Write the second copy of the pulse registers; whether it is on disk."""
+        pulses = self.assembly.carry().get("pulses")
+        return not pulses or await asyncio.to_thread(self._copy.save, pulses, exact=exact)
+
+    async def _copy_registers(self) -> None:
+        while True:
+            await self.save_registers()
+            await asyncio.sleep(COPY_EVERY)
 
     async def _remember_time(self) -> None:
         """Give the clock what the journal knows: the newest right time, and an anchor if that was in this boot."""
@@ -311,5 +327,6 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.learnt.save()
+        await self.save_registers(exact=True)
         await self.journal.close()
         log.info("stopped")

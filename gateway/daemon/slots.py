@@ -100,16 +100,18 @@ class SlotCollector:
         self._woken.set()
         await self.flush()
 
-    async def flush(self) -> None:
-        """Commit what the open slot holds."""
+    async def flush(self) -> GatewayError | None:
+        """Commit what the open slot holds; why it is not on disk yet, None when it is."""
         if self._draft.empty:
-            return
+            return None
         draft, self._draft = self._draft, Draft()
         try:
             await self._commit(draft)
         except GatewayError as error:
             # The journal keeps what it can in memory and says so itself; polling goes on.
             log.debug("a batch is not on disk yet: %s", error)
+            return error
+        return None
 
     def _slot_end(self) -> float:
         """Monotonic time of the next multiple of the interval on the wall clock, at least a tenth of a slot away."""

@@ -11,6 +11,7 @@ from gateway.daemon.assembly import Assembly
 from gateway.daemon.live import LiveMeter
 from gateway.field.health import BusHealth, MeterHealth
 from gateway.field.learnt import Fact
+from gateway.field.pulses import PulseHealth
 from gateway.host.clock import Clock
 from gateway.journal import JournalStats
 from gateway.status.snapshot import BusView, ClockView, FactView, JournalView, MeterState, MeterView, UplinkState, UplinkView, ValueView
@@ -41,8 +42,8 @@ def meter_views(assembly: Assembly, health: dict[str, BusHealth], moment: Moment
     """Every meter of the configuration, those that are switched off included."""
     known = {meter.meter: meter for bus in health.values() for meter in bus.meters}
     views = [_meter(meter, assembly, known.get(meter.id), moment) for meter in assembly.config.meters]
-    errors = {pulse.id: pulse.error for pulse in assembly.pulses.health()} if assembly.pulses else {}
-    return (*views, *(_pulse(pulse, assembly.live.meters[pulse.id], errors.get(pulse.id, ""), moment) for pulse in assembly.config.pulses))
+    inputs = {pulse.id: pulse for pulse in assembly.pulses.health()} if assembly.pulses else {}
+    return (*views, *(_pulse(pulse, assembly.live.meters[pulse.id], inputs[pulse.id], moment) for pulse in assembly.config.pulses))
 
 
 def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment: Moment) -> MeterView:
@@ -87,12 +88,13 @@ def _values(live: LiveMeter, driver: Driver | None, meter: Meter, moment: Moment
     return tuple(views)
 
 
-def _pulse(pulse: Pulse, live: LiveMeter, error: str, moment: Moment) -> MeterView:
+def _pulse(pulse: Pulse, live: LiveMeter, health: PulseHealth, moment: Moment) -> MeterView:
     values = tuple(ValueView(name, last.value, moment.age(last.uptime), suspect=last.suspect) for name, last in live.values.items())
     state: MeterState = "starting" if live.polled is None else "lost" if live.missing else "answering"
     return MeterView(
         id=pulse.id, label=pulse.label, state=state, bus="", address=None, driver="", model=f"GPIO {pulse.pin}",
-        age=moment.age(live.answered), values=values, missing=live.missing, error=error,
+        age=moment.age(live.answered), values=values, missing=live.missing, error=health.error,
+        remarks=(*(("register_unsure",) if health.doubt else ()), *(("too_fast",) if health.fast else ())),
     )  # fmt: skip
 
 

@@ -16,110 +16,25 @@ import math
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from gateway.config import Pulse
 from gateway.errors import GatewayError
-from gateway.field.pulse_filter import PulseFilter
-from gateway.field.pulse_register import Register
+from gateway.field.pulse_input import Kept, PulseHealth, PulseInput
 from gateway.field.schedule import boundary_after
 from gateway.host.clock import uptime_ms
 from gateway.host.pins import Pins, PinsError, PinSource
 from gateway.model import QUANTITIES, Event, Reading
 
+__all__ = ["PulseHealth", "PulseInputs"]
+
 log = logging.getLogger(__name__)
 
 RETRY = 60.0
 """s between two attempts to open a pin."""
-MINUTE = 60.0
 MAX_GONE = 64
 """Inputs that are not in the configuration any more, and whose registers are kept in case they come back."""
-
-State = Literal["starting", "counting", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class PulseHealth:
-    """One input. `count` and `register` (in `unit`) are those of now; `short`, `gap` and `rate` count what was rejected, by reason.
-
-    `per_minute` is over the last minute, None while nobody knows; `age` in s since the newest pulse of this run; `closed` whether
-    the contact is closed now.
-    """
-
-    id: str
-    label: str
-    pin: int
-    state: State
-    error: str
-    quantity: str
-    unit: str
-    count: int
-    register: float
-    short: int
-    gap: int
-    rate: int
-    per_minute: float | None
-    age: float | None
-    closed: bool
-
-
-class _Input:
-    """One input: the filter belongs to the counting thread, all else to the event loop."""
-
-    def __init__(self, config: Pulse, carried: object) -> None:
-        self.config = config
-        self.register = Register(config, carried)
-        self.filter = PulseFilter(config.min_width, config.min_gap, config.max_rate)
-        self.state: State = "starting"
-        self.error = ""
-        self.newest: float | None = None
-        self._before = self.register.count
-        self.taken = self.register.carry(self._before)
-        """The newest reading, as the next batch carries it."""
-        self.fast = False
-        """Faster than its meter can be, at the last reading."""
-        self._rejected = 0
-        self._samples: deque[tuple[float, int]] = deque()
-
-    @property
-    def count(self) -> int:
-        """Pulses ever counted."""
-        return self._before + self.filter.count
-
-    def edge(self, level: bool, tick: int | None) -> None:
-        """Take an edge, in the counting thread: a contact pulls its pin to ground unless the pin is pulled down."""
-        if self.filter.edge(level == (self.config.pull == "down"), tick):
-            self.newest = time.monotonic()
-
-    def take(self, uptime: int) -> Reading:
-        """A reading of now; it is what the next batch carries."""
-        self.taken = self.register.carry(self.count)
-        if self.state != "counting":
-            return Reading(self.config.id, uptime, missing="not_available")
-        values = {"pulse_count": self.taken["count"], self.config.quantity: self.taken["register"]}
-        rejected, self._rejected = self._rejected, self.filter.rejected.rate
-        return Reading(self.config.id, uptime, values, suspect=tuple(values) if self._rejected > rejected else ())
-
-    def sample(self, now: float) -> None:
-        """Remember the count for the rate."""
-        self._samples.append((now, self.count))
-        while len(self._samples) > 1 and self._samples[1][0] <= now - MINUTE:
-            self._samples.popleft()
-
-    def health(self, now: float) -> PulseHealth:
-        """How it is now."""
-        config, rejected, count = self.config, self.filter.rejected, self.count
-        then, before = self._samples[0] if self._samples else (now, count)
-        return PulseHealth(
-            id=config.id, label=config.label, pin=config.pin, state=self.state, error=self.error, quantity=config.quantity,
-            unit=QUANTITIES[config.quantity].unit, count=count, register=self.register.at(count),
-            short=rejected.short, gap=rejected.gap, rate=rejected.rate,
-            per_minute=(count - before) / (now - then) * MINUTE if now - then >= 1.0 and self.state == "counting" else None,
-            age=None if self.newest is None else now - self.newest, closed=self.filter.closed,
-        )  # fmt: skip
 
 
 class PulseInputs:
@@ -142,13 +57,14 @@ class PulseInputs:
         wall: Callable[[], float] = time.time,
     ) -> None:
         carried = carried if isinstance(carried, Mapping) else {}
-        self.inputs = {pulse.id: _Input(pulse, carried.get(pulse.id)) for pulse in pulses}
+        self._pins = pins or Pins()
+        self.inputs = {pulse.id: self._input(pulse, carried.get(pulse.id)) for pulse in pulses}
         gone = [(name, state) for name, state in carried.items() if name not in self.inputs]
         self._gone = dict(gone[-MAX_GONE:])
         self._sink, self._events = sink, events
-        self._pins = pins or Pins()
+        self._told = False
         self._interval, self._uptime, self._wall = interval, uptime, wall
-        self._edges: queue.SimpleQueue[tuple[_Input, bool, int | None] | None] = queue.SimpleQueue()
+        self._edges: queue.SimpleQueue[tuple[PulseInput, bool, int, bool] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._count, name="pulses", daemon=True)
         self._opening = asyncio.Lock()
         self._open_at = 0.0
@@ -157,9 +73,16 @@ class PulseInputs:
         self._stopping = False
         self._said: dict[str, list[str]] = {}
 
+    def _input(self, pulse: Pulse, carried: object) -> PulseInput:
+        kept = self._pins.kept.get(pulse.pin)
+        made = PulseInput(pulse, carried, kept if isinstance(kept, Kept) else None)
+        self._pins.kept[pulse.pin] = made.kept
+        return made
+
     async def run(self) -> None:
         """Count until `stop`."""
         loop = asyncio.get_running_loop()
+        self._tell_beginnings()
         if not self._stopping and self._thread.ident is None:
             self._thread.start()
         while not self._stopping:
@@ -208,10 +131,41 @@ class PulseInputs:
         old = entry.register.at(count)
         entry.register.set(count, value)
         reading = self.poll(meter)
-        fields = {"meter": meter, "quantity": quantity.name, "old": old, "new": value, "pulse_count": count}
+        fields = {"meter": meter, "quantity": quantity.name, "old": old, "new": value, "pulse_count": count, "why": "set"}
         self._events(Event("pulse_register_set", reading.uptime, fields))
         log.info("pulse input %s: its register was %s, is set to %s %s", meter, old, value, quantity.unit)
         return fields
+
+    def began(self, why: str, *, doubt: bool = True) -> None:
+        """Tell why the registers may not go on where they were; `doubt` asks for the displays to be read."""
+        for entry in self.inputs.values():
+            self._tell_beginning(entry, why, doubt=doubt)
+
+    def _tell_beginnings(self) -> None:
+        """Once: which registers begin without a past, and which the configuration has moved."""
+        if self._told:
+            return
+        self._told = True
+        for entry in self.inputs.values():
+            register, count = entry.register, entry.count
+            if register.began:
+                self._tell_beginning(entry, register.began, doubt=register.doubt == register.began)
+            if register.changed:
+                fields = {"meter": entry.config.id, "quantity": register.quantity, **register.changed, "pulse_count": count}
+                self._events(Event("pulse_register_set", self._uptime(), fields))
+                log.warning("pulse input %s: %s; its register was %s, is %s %s", entry.config.id, fields["why"], fields["old"],
+                            fields["new"], QUANTITIES[register.quantity].unit)  # fmt: skip
+
+    def _tell_beginning(self, entry: PulseInput, why: str, *, doubt: bool = True) -> None:
+        count, name = entry.count, entry.config.id
+        register, unit = entry.register.at(count), QUANTITIES[entry.config.quantity].unit
+        fields = {"meter": name, "count": count, "register": register, "why": why}
+        self._events(Event("pulse_register_started", self._uptime(), fields))
+        if not doubt:
+            return
+        entry.register.doubt = why
+        log.warning("pulse input %s: its register goes on from %s %s at pulse %s: %s → %s", name, register, unit, count, why,
+                    f"read the display and set it: submeter pulses set {name} VALUE")  # fmt: skip
 
     def poll(self, meter: str) -> Reading:
         """A reading of now, beside those that are due. Raises GatewayError when there is no such input."""
@@ -228,18 +182,19 @@ class PulseInputs:
         """What keeps inputs from counting, a line each."""
         return [_problem(names, error) for error, names in self._said.items()]
 
-    def _find(self, meter: str) -> _Input:
+    def _find(self, meter: str) -> PulseInput:
         if meter not in self.inputs:
             raise GatewayError(f"there is no pulse input {meter!r}", hint=f"the pulse inputs are: {', '.join(self.inputs) or 'none'}")
         return self.inputs[meter]
 
-    def _put(self, entry: _Input, _pin: int, level: bool, tick: int | None) -> None:
-        self._edges.put((entry, level, tick))
+    def _put(self, entry: PulseInput, _pin: int, level: bool, tick: int | None) -> None:
+        # What was found has no time of its own: it dates from now, on the clock of the edges.
+        self._edges.put((entry, level, time.monotonic_ns() if tick is None else tick, tick is None))
 
     def _count(self) -> None:
         while (item := self._edges.get()) is not None:
-            entry, level, tick = item
-            entry.edge(level, tick)
+            entry, level, tick, found = item
+            entry.edge(level, tick, found=found)
 
     def _take_all(self) -> None:
         now, uptime = time.monotonic(), self._uptime()
@@ -248,9 +203,7 @@ class PulseInputs:
             reading = entry.take(uptime)
             self._sink(reading)
             if reading.suspect and not entry.fast:
-                log.warning(
-                    "pulse input %s gives more than %g pulses a second: those are not counted", entry.config.id, entry.config.max_rate
-                )
+                log.warning("%s", _too_fast(entry))
             entry.fast = bool(reading.suspect)
 
     async def _open(self) -> None:
@@ -267,7 +220,11 @@ class PulseInputs:
         self._open_at = now + RETRY
         self._say()
 
-    def _open_pins(self, entries: Sequence[_Input]) -> None:
+    def _open_pins(self, entries: Sequence[PulseInput]) -> None:
+        # All lines settle together.
+        for entry in entries:
+            with contextlib.suppress(PinsError):  # said below
+                self._pins.claim(entry.config.pin, entry.config.pull)
         for entry in entries:
             try:
                 self._pins.open(entry.config.pin, entry.config.pull, functools.partial(self._put, entry))
@@ -295,3 +252,15 @@ def _problem(names: Sequence[str], error: str) -> str:
     return (
         f"pulse input {names[0]} does not count: {error}" if len(names) == 1 else f"pulse inputs {', '.join(names)} do not count: {error}"
     )
+
+
+def _too_fast(entry: PulseInput) -> str:
+    name, (width, gap, rate) = entry.config.id, entry.config.limits
+    if entry.too_fast:
+        rejected, most = entry.filter.rejected, entry.config.fastest
+        return (
+            f"pulse input {name} gets even pulses that its limits reject (too short: {rejected.short}, gap too short: {rejected.gap}): "
+            f"min_width {width:g} s and min_gap {gap:g} s allow {most:.3g} a second "
+            "→ make them smaller if the meter is that fast, else look for mains hum on its cable"
+        )
+    return f"pulse input {name} gives more than {rate:g} pulses a second: those are not counted → is max_rate right?"

@@ -22,8 +22,9 @@ The first call of all gives the level that was found, without a time. It must no
 """
 MOST_HELD = 10_000
 """Edges of a pin that are held while nobody takes them: more than a reload can miss."""
-SETTLE = 0.05
-"""s in which an edge that the kernel has given has long been passed on."""
+SETTLE = 0.1
+"""s after a resistor was set: a long cable with its capacitor has reached its level, and an edge that the kernel has given has long
+been passed on."""
 
 FACTORY = "GPIOZERO_PIN_FACTORY"
 DIRECTORY = "LG_WD"
@@ -38,6 +39,12 @@ class PinsError(GatewayError):
 
 class PinSource(Protocol):
     """What a pulse counter needs of the machine. It outlives the counter: over a reload no edge is lost."""
+
+    kept: dict[int, object]
+    """What a counter leaves for the next one, by pin; forgotten when the pin is ignored."""
+
+    def claim(self, pin: int, pull: Pull) -> None:
+        """Set the resistor of a pin (BCM number), before `open`: many lines then settle together. Raises PinsError."""
 
     def open(self, pin: int, pull: Pull, on_edge: OnEdge) -> None:
         """Watch a pin (BCM number). Raises PinsError."""
@@ -58,31 +65,45 @@ class _Line:
         self._held: deque[tuple[bool, int]] = deque(maxlen=MOST_HELD)
         self._on_edge: OnEdge | None = None
         self._pull: Pull | None = None
+        self._settled = 0.0
+        self._watched = False
+        self._level: bool | None = None
+        """After the last edge that was passed on: the line itself may be ahead of its edges."""
+
+    def claim(self, line: Any, pull: Pull) -> None:  # noqa: ANN401 - gpiozero has no types
+        with self._lock:
+            if pull == self._pull:
+                return
+            # Setting the function ends the watch, if there is one. What is still on its way must arrive before gpiozero forgets whom
+            # to call: an error in a callback would end the library's thread, and with it every pulse. The line settles meanwhile.
+            self._pull, self._watched, self._level = None, False, None
+            line.function = "input"
+            line.pull = "floating" if pull == "none" else pull
+            self._pull, self._settled = pull, time.monotonic() + SETTLE
 
     def open(self, line: Any, pull: Pull, on_edge: OnEdge) -> None:  # noqa: ANN401 - gpiozero has no types
+        self.claim(line, pull)
+        if not self._watched:
+            time.sleep(max(0.0, self._settled - time.monotonic()))
         with self._lock:
-            if pull != self._pull:
-                self._claim(line, pull)
-            found = not self._held[0][0] if self._held else bool(line.state)
-            on_edge(self._pin, found, None)
+            if not self._watched:
+                line.when_changed = None
+                line.when_changed = self._changed
+                self._watched = True
+            level = not self._held[0][0] if self._held else self._level
+            on_edge(self._pin, bool(line.state) if level is None else level, None)
             while self._held:
+                self._level = self._held[0][0]
                 on_edge(self._pin, *self._held.popleft())
             self._on_edge = on_edge
 
-    def _claim(self, line: Any, pull: Pull) -> None:  # noqa: ANN401 - gpiozero has no types
-        # Setting the function ends the watch, if there is one. What is still on its way must arrive before gpiozero forgets whom
-        # to call: an error in a callback would end the library's thread, and with it every pulse.
-        line.function = "input"
-        line.pull = "floating" if pull == "none" else pull
-        if self._pull is not None:
-            time.sleep(SETTLE)
-        line.when_changed = None
-        line.when_changed = self._changed
-        self._pull = pull
-
-    def pass_to(self, on_edge: OnEdge | None) -> None:
+    def hold(self) -> None:
         with self._lock:
-            self._on_edge = on_edge
+            self._on_edge = None
+
+    def ignore(self) -> None:
+        with self._lock:
+            self._on_edge, self._level = _nobody, None
             self._held.clear()
 
     def _changed(self, ticks: float, state: int) -> None:
@@ -90,7 +111,12 @@ class _Line:
             if self._on_edge is None:
                 self._held.append((bool(state), round(ticks * 1e9)))
             else:
+                self._level = None if self._on_edge is _nobody else bool(state)
                 self._on_edge(self._pin, bool(state), round(ticks * 1e9))
+
+
+def _nobody(_pin: int, _level: bool, _tick: int | None) -> None:
+    """Takes the edges of a pin that is not configured any more."""
 
 
 class Pins:
@@ -103,6 +129,7 @@ class Pins:
     def __init__(self, factory: Any = None) -> None:  # noqa: ANN401 - gpiozero has no types
         self._factory = factory
         self._lines: dict[int, _Line] = {}
+        self.kept: dict[int, object] = {}
 
     @classmethod
     def mock(cls) -> Pins:
@@ -111,12 +138,19 @@ class Pins:
 
         return cls(MockFactory())
 
+    def claim(self, pin: int, pull: Pull) -> None:
+        """Set the resistor of a pin (BCM number), before `open`: many lines then settle together. Raises PinsError."""
+        self._use(pin, pull, lambda line, own: line.claim(own, pull))
+
     def open(self, pin: int, pull: Pull, on_edge: OnEdge) -> None:
         """Watch a pin (BCM number); what it gave while paused comes first. Raises PinsError."""
+        self._use(pin, pull, lambda line, own: line.open(own, pull, on_edge))
+
+    def _use(self, pin: int, pull: Pull, use: Callable[[_Line, Any], None]) -> None:
         self._factory = self._factory or _machine()
         line = self._lines.get(pin) or _Line(pin)
         try:
-            line.open(self._factory.pin(pin), pull, on_edge)
+            use(line, self._factory.pin(pin))
         except Exception as error:
             raise _unusable(pin, pull, error) from error
         self._lines[pin] = line
@@ -124,13 +158,14 @@ class Pins:
     def pause(self) -> None:
         """Hold all edges from now on, until their pin is opened again."""
         for line in self._lines.values():
-            line.pass_to(None)
+            line.hold()
 
     def only(self, pins: Collection[int]) -> None:
         """Ignore all other pins."""
         for pin, line in self._lines.items():
             if pin not in pins:
-                line.pass_to(lambda *_: None)
+                line.ignore()
+        self.kept = {pin: what for pin, what in self.kept.items() if pin in pins}
 
     def drive(self, pin: int, *, high: bool) -> None:
         """Move a pin in memory, as the meter's contact would."""

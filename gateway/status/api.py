@@ -58,6 +58,7 @@ def from_json(body: dict[str, Any]) -> Snapshot:
                     meter,
                     values=tuple(_made(ValueView, view, quantity=name) for name, view in meter["values"].items()),
                     learnt=_facts(meter),
+                    remarks=tuple(meter.get("remarks", ())),
                 )
                 for meter in body["meters"]
             ),

@@ -33,7 +33,7 @@ class Notice:
 
 def notices(now: Snapshot, f: Locale) -> list[Notice]:
     """Everything that is not in order, the worst first."""
-    found = [*_lines(now, f), *_meters(now, f), *_storage(now, f), *_uplinks(now, f), *_machine(now, f)]
+    found = [*_lines(now, f), *_meters(now, f), *_pulses(now, f), *_storage(now, f), *_uplinks(now, f), *_machine(now, f)]
     return sorted(found, key=lambda notice: notice.level != "bad")
 
 
@@ -213,11 +213,23 @@ def _meters(now: Snapshot, f: Locale) -> Iterator[Notice]:
             yield Notice("warn", text % {"meter": meter.label, "n": f.whole(absent)}, "", link)
         elif meter.state == "answering" and (main := headline(meter) or counter(meter)) is not None and main.quality == "stale":
             yield Notice("warn", _("%(meter)s: its numbers are old (%(age)s).") % {"meter": meter.label, "age": f.ago(main.age)}, "", link)
-        suspects = [view for view in meter.values if view.suspect]
+        suspects = [view for view in meter.values if view.suspect and "too_fast" not in meter.remarks]
         if suspects and meter.state in {"answering", "partial"}:
             text = _("%(meter)s: some values are doubtful (%(which)s).")
             which = ", ".join(words.quantity(view.quantity) for view in suspects[:3]) + ("…" if len(suspects) > 3 else "")  # noqa: PLR2004 - enough to recognise
             yield Notice("warn", text % {"meter": meter.label, "which": which}, _("Has the meter been replaced or rewired?"), link)
+
+
+def _pulses(now: Snapshot, f: Locale) -> Iterator[Notice]:
+    _ = f.gettext
+    for meter in now.meters:
+        link, name = f"/meter/{meter.id}", {"meter": meter.label}
+        if "too_fast" in meter.remarks:
+            action = _("Pulses are missing. Tell the maintenance firm: the limits do not fit this meter, or its cable is disturbed.")
+            yield Notice("warn", _("%(meter)s: its pulses come faster than they can be counted.") % name, action, link)
+        if "register_unsure" in meter.remarks:
+            action = _("Read the display and set it: submeter pulses set %(id)s VALUE") % {"id": meter.id}
+            yield Notice("warn", _("%(meter)s: its register may differ from the meter's display.") % name, action, link)
 
 
 def _storage(now: Snapshot, f: Locale) -> Iterator[Notice]:

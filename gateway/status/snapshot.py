@@ -26,6 +26,10 @@ UplinkState = Literal["idle", "connecting", "connected", "waiting", "refused", "
 
 Quality = Literal["good", "suspect", "stale", "absent"]
 
+Remark = Literal["register_unsure", "too_fast"]
+"""register_unsure: nobody knows whether the register is what the meter's display shows. too_fast: the contact gives pulses faster than its
+limits let them be counted."""
+
 STALE_POLLS = 3
 STALE_LEAST = 30.0
 """A value is stale when it is older than three of its intervals, and than 30 s."""
@@ -80,7 +84,7 @@ class MeterView:
     `address` say where it is (None for a pulse input), `driver` its table, `model` maker and model in words; `interval` in s;
     `since` is the time (ms) at which `state` began; `age` in s since the last answer, None when it never answered; `missing` the
     reason why the last poll brought nothing; `error` the last error in words; `attributes` by name as in the vocabulary;
-    `learnt` what is known of it beside the table.
+    `learnt` what is known of it beside the table; `remarks` what else a person should see to, of a pulse input.
     """
 
     id: str
@@ -100,6 +104,7 @@ class MeterView:
     error: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     learnt: tuple[FactView, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     def value(self, quantity: str) -> ValueView | None:
         """The view of one quantity; None when the meter does not have it."""

@@ -1,5 +1,7 @@
 """Edges become pulses: what the contact did is counted once, noise is rejected with its reason."""
 
+import random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,8 +60,8 @@ def test_the_least_pulse_of_the_standard_survives_the_kernels_jitter() -> None:
 
 def test_a_change_too_short_to_be_seen_gives_the_same_level_twice() -> None:
     one = fresh()
-    one.edge(False, None)
-    one.edge(False, 1 * MS)  # the first edge tells nothing
+    one.found(False, 2 * MS)
+    one.edge(False, 1 * MS)  # this edge led to what was found
     one.edge(False, 50 * MS)
     assert (one.count, rejected(one)) == (0, (1, 0, 0))
     one.edge(True, 100 * MS)
@@ -68,12 +70,70 @@ def test_a_change_too_short_to_be_seen_gives_the_same_level_twice() -> None:
     assert (one.count, rejected(one)) == (1, (1, 1, 0))
 
 
-def test_a_contact_that_was_found_closed_is_counted_when_it_opens() -> None:
+def test_a_contact_that_was_found_closed_dates_from_then() -> None:
     one = fresh()
-    one.edge(True, None)
-    assert one.edge(False, 5 * MS)
-    run(one, [(False, 100), (True, 50), (False, 50)], start=5 * MS)
+    one.found(True, 100 * MS)
+    assert one.edge(False, 131 * MS)
+    run(one, [(False, 100), (True, 50), (False, 50)], start=131 * MS)
     assert (one.count, rejected(one)) == (2, (0, 0, 0))
+    one = fresh()
+    one.found(True, 100 * MS)
+    assert not one.edge(False, 120 * MS)
+    assert (one.count, rejected(one)) == (0, (1, 0, 0))
+
+
+def test_only_an_edges_stamp_decides_when_what_was_found_is_newer() -> None:
+    one = fresh()  # found closed, and the edge that closed it comes later
+    one.found(True, 100 * MS)
+    one.edge(True, 60 * MS)
+    assert one.edge(False, 101 * MS)
+    one = fresh()  # found closed, and comes with a whole gap that is older
+    one.found(True, 100 * MS)
+    one.edge(False, 50 * MS)
+    one.edge(True, 99 * MS)
+    assert not one.edge(False, 103 * MS)
+    assert one.count == 0
+    one = fresh()  # found open, and a whole pulse is under way
+    one.found(False, 100 * MS)
+    one.edge(True, 50 * MS)
+    assert one.edge(False, 99 * MS)
+
+
+def test_what_is_found_later_changes_nothing() -> None:
+    one = fresh()
+    one.edge(True, 100 * MS)
+    one.found(False, 110 * MS)
+    assert one.closed
+    assert one.edge(False, 140 * MS)
+
+
+def test_other_limits_hold_from_now_on_in_the_middle_of_a_pulse() -> None:
+    one = fresh()
+    one.edge(True, 100 * MS)
+    one.limit(0.002, 0.002, 100.0)
+    assert one.edge(False, 110 * MS)
+    one.limit(0.03, 0.03, 100.0)
+    one.edge(True, 120 * MS)
+    assert not one.edge(False, 160 * MS)  # the gap was too short: still the same pulse
+    assert (one.count, rejected(one)) == (1, (0, 1, 0))
+
+
+def test_even_rejections_are_told_from_chatter_and_noise() -> None:
+    for period in (58.0, 55.0, 40.0, 20.0):
+        one = fresh()
+        run(one, [(True, period / 2), (False, period / 2)] * 100)
+        assert one.regular > 90, period
+    uneven = fresh()
+    run(uneven, [(True, 40), (False, 10)] * 100)
+    assert uneven.regular > 90
+    chance = random.Random(5)
+    noise = fresh()
+    run(noise, [(number % 2 == 0, chance.expovariate(1 / 8)) for number in range(4000)])
+    assert noise.rejected.total > 500
+    assert noise.regular < noise.rejected.total / 50
+    reed = fresh()
+    run(reed, [(True, 1), (False, 1), (True, 1), (False, 1), (True, 100), (False, 1), (True, 1), (False, 800)] * 100)
+    assert (reed.count, reed.regular) == (100, 0)
 
 
 def test_a_clock_that_is_set_back_costs_no_pulse() -> None:
