@@ -80,8 +80,6 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
         return "is not a key here", f"did you mean {near[0]}?" if near else "remove it, or look at the sample configuration"
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         return "is not a bus type" if kind == "union_tag_invalid" else "has no type", "write type: serial, tcp or rtu-over-tcp"
-    if kind == "finite_number":
-        return f"{shown} is not a number that can be", "write a finite number"
     if kind == "value_error":
         what, _, mend = str(context.get("error", error["msg"])).partition(": write ")
         return f"{shown} {what}".strip(), f"write {mend}" if mend else ""

@@ -190,12 +190,12 @@ class Pulse(Section):
     id: Id
     name: Name | None = None
     pin: Annotated[int, Field(ge=0, le=27)]
-    per_unit: Annotated[float, Field(ge=1e-4, le=1e6, strict=False, allow_inf_nan=False)]
+    per_unit: Annotated[float, Field(ge=1e-4, le=1e6, strict=False)]
     quantity: Literal["volume", "active_energy_import", "active_energy_export", "heat_energy"] = "active_energy_import"
-    start: Annotated[float, Field(ge=0.0, le=MAX_REGISTER, strict=False, allow_inf_nan=False)] = 0.0
+    start: Annotated[float, Field(ge=0.0, le=MAX_REGISTER, strict=False)] = 0.0
     min_width: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
     min_gap: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
-    max_rate: Annotated[float, Field(ge=0.001, le=MAX_PULSES, strict=False, allow_inf_nan=False)] | None = None
+    max_rate: Annotated[float, Field(ge=0.001, le=MAX_PULSES, strict=False)] | None = None
     pull: Literal["up", "down", "none"] = "up"
 
     @property

@@ -1,5 +1,6 @@
 """A configuration is read whole, or every mistake in it is told at once, with its line and its mend."""
 
+import json
 import re
 from pathlib import Path
 
@@ -104,3 +105,25 @@ def test_sizes_and_ratios() -> None:
 def test_values_of_the_wrong_kind_are_mistakes_not_crashes(text) -> None:
     with pytest.raises(ConfigError):
         parse_config("gateway: {id: g}\n" + text)
+
+
+def pulse(**keys):
+    return parse_config(json.dumps({"gateway": {"id": "g"}, "pulses": [{"id": "p", "pin": 4, "per_unit": 1000, **keys}]})).pulses[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "width", "gap", "rate", "fastest"),
+    [
+        ({}, 0.03, 0.03, 18.3, 16.67),
+        ({"max_rate": 10}, 0.03, 0.03, 10, 16.67),
+        ({"max_rate": 50}, 0.009, 0.009, 50, 55.6),
+        ({"max_rate": 50, "min_width": "8ms"}, 0.008, 0.009, 50, 58.8),
+        ({"min_width": "5ms", "min_gap": "5ms"}, 0.005, 0.005, 110, 100),
+        ({"min_width": "0s", "min_gap": "0s"}, 0, 0, 1000, 1000),
+        ({"max_rate": 50, "min_width": "30ms", "min_gap": "30ms"}, 0.03, 0.03, 50, 16.67),
+    ],
+)
+def test_the_limits_of_a_pulse_follow_from_each_other(keys, width, gap, rate, fastest) -> None:
+    found = pulse(**keys)
+    assert found.limits == pytest.approx((width, gap, rate), rel=0.01)
+    assert found.fastest == pytest.approx(fastest, rel=0.01)

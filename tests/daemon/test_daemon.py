@@ -275,3 +275,15 @@ def test_a_secret_that_everybody_may_read_is_told_by_check_and_by_the_daemon(tmp
         assert str(key) + " may" not in site.log("gateway")
         secret.chmod(0o640)
         assert "warning" not in submeter(site, "check", str(site.config_path)).stdout
+
+
+def test_check_warns_of_a_rate_that_is_never_reached(tmp_path) -> None:
+    with rig(tmp_path) as site:
+        site.configure(pulses=[
+            {"id": "slow", "pin": 4, "per_unit": 10, "max_rate": 50, "min_width": "30ms", "min_gap": "30ms"},
+            {"id": "fits", "pin": 5, "per_unit": 10, "max_rate": 50},
+        ])  # fmt: skip
+        checked = submeter(site, "check", str(site.config_path))
+    assert checked.returncode == 0
+    (line,) = [text for text in checked.stdout.splitlines() if text.startswith("warning")]
+    assert line.startswith("warning: pulse input slow: max_rate 50 is never reached, min_width and min_gap let 16.7 pulses a second")
