@@ -404,3 +404,56 @@ async def test_a_kill_while_the_journal_is_full_costs_what_the_second_copy_lacks
     _, readings, events = await stored(gateway)
     assert [reading.values["pulse_count"] for reading in readings] == sorted(reading.values["pulse_count"] for reading in readings)
     assert [event.fields["count"] for event in events if event.kind == "pulse_register_started"][-2:].count(40) == 1
+
+
+async def test_epochs_after_damage_and_conflict_ask_for_the_display(gateway, monkeypatch, caplog) -> None:
+    state = gateway.directory / "state"
+    async with here(gateway, monkeypatch) as (daemon, factory):
+        for meter in ("water", "gas"):
+            assert (await asyncio.to_thread(gateway.cli, "pulses", "set", meter, "100")).returncode == 0
+        for _ in range(5):
+            await give(daemon, factory, 4)
+            daemon.assembly.pulses.poll("water")
+            await daemon.assembly.slots.flush()
+        assert not daemon.assembly.pulses.health()[0].doubt
+        await daemon.journal.new_epoch("conflict")
+        daemon.assembly.pulses.poll("water")
+        await daemon.assembly.slots.flush()
+        assert "older than what the platform has" in daemon.assembly.pulses.health()[0].doubt
+        for meter in ("water", "gas"):
+            await asyncio.to_thread(gateway.cli, "pulses", "set", meter, "200")
+    # A page of zeros in the middle of the file.
+    database = bytearray((state / "journal.db").read_bytes())
+    for page in range(len(database) // 1024 // 2, len(database) // 1024):
+        database[page * 1024 : page * 1024 + 600] = bytes(600)
+    (state / "journal.db").write_bytes(database)
+    caplog.clear()
+    async with here(gateway, monkeypatch) as (daemon, _):
+        await soon(lambda: daemon.assembly.pulses.health()[0].doubt)
+        (water, _) = daemon.assembly.pulses.health()
+        assert (water.count, water.register) == (20, 200)
+    _, _, events = await stored(gateway)
+    told = [event.fields["why"] for event in events if event.kind == "pulse_register_started" and event.fields["meter"] == "water"]
+    assert any("damaged" in why or "lost" in why for why in told), told
+    assert any("set water VALUE" in record.message for record in caplog.records)
+
+
+async def test_fifty_reloads_of_the_process_lose_and_double_nothing(gateway) -> None:
+    gateway.start()
+    with gateway.client() as client:
+        for number in range(50):
+            gateway.write(f"Su {number}")
+            client.reload()
+            await asyncio.sleep(0.03)
+        until(lambda: client.pulses()[0]["label"] == "Su 49")
+        entry = client.pulses()[0]
+    given = gateway.given
+    gateway.end()
+    carried, readings, events = await stored(gateway)
+    # The meter goes on while the process stops. A machine that stood still makes a pulse of 10 ms too short, which is told.
+    counted = carried["water"]["count"] + entry["short"] + entry["gap"]
+    assert given > 60
+    assert given <= counted <= gateway.given + 1
+    counts = [reading.values["pulse_count"] for reading in readings]
+    assert counts == sorted(counts)
+    assert sum(event.kind == "pulse_register_started" for event in events) == 2

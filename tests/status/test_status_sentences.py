@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from status_building import BUSES, CALM, HOUR, METERS, MINUTE, NOW, SNAPSHOT, value
 
 from gateway.status import sentences
@@ -231,3 +232,17 @@ def test_quality_is_the_worst_that_is_true():
     assert value("active_power", None, 1.0, absent="timeout").quality == "absent"
     assert value("active_energy_import", 1.0, 170.0).quality == "good"
     assert value("active_power", 1.0, 29.0, interval=0.0).quality == "good"
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "action"),
+    [("en", "may differ from the meter's display", "submeter pulses set water VALUE"),
+     ("tr", "ekranındakinden farklı olabilir", "submeter pulses set water DEĞER")],
+)  # fmt: skip
+def test_a_register_that_nobody_is_sure_of_asks_for_the_display(language, words, action):
+    meter = replace(CALM.meters[0], id="water", label="Su", remarks=("register_unsure", "too_fast"))
+    found = sentences.notices(replace(CALM, meters=(meter,)), locale(language))
+    (unsure,) = [notice for notice in found if words in notice.text]
+    assert action in unsure.action
+    assert len(found) == 2
+    assert not sentences.notices(replace(CALM, meters=(replace(meter, remarks=()),)), locale(language))
