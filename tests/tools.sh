@@ -6,6 +6,7 @@ need() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || missing="$m
 need mosquitto mosquitto
 need strace strace
 need openssl openssl
+need systemd-analyze systemd
 need mkfs.ext4 e2fsprogs
 need chromium chromium
 need chromedriver chromium-driver

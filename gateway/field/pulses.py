@@ -204,6 +204,8 @@ class PulseInputs:
             self._sink(reading)
             if reading.suspect and not entry.fast:
                 log.warning("%s", _too_fast(entry))
+                if entry.too_fast:
+                    entry.register.doubt = "pulses came faster than its limits let them be counted"
             entry.fast = bool(reading.suspect)
 
     async def _open(self) -> None:
