@@ -35,13 +35,11 @@ _MISSING = (
     "",
     "| meter | what is missing |",
     "|---|---|",
-    "| Entes MPR-53S, ES-32L; energies of MPR-2X to MPR-63 | the maker's register list with scales, or words read beside the display |",
-    "| Klemsan KLEA 110P; energies of KLEA 220P and 320P | the scaling of the energy block, checked on a meter |",
-    "| Circutor CVM-144, CVM-MINI; powers and energy of CVM-C10 | scales, the unit of the energy, the bits of the quadrant register |",
-    "| Schneider PM5500, Iskra | one list that does not contradict itself |",
+    "| energies of Entes MPR-2X and MPR-60S | their registers, or words read beside the display |",
+    "| energies of Klemsan KLEA 110P, 220P | the unit of the counters at 470, checked on a meter |",
+    "| Circutor CVM-144, CVM-MINI | scales |",
     "| Kamstrup MULTICAL: heat energy, flow, power | the unit registers and the register of the energy |",
-    "| Chint DTSU666-H, Acrel ADL3000, Phoenix Contact EEM | a second source for scales and units |",
-    "| Makers' identification by function 17 or 43 (Lovato, Schneider, Siemens) | those functions in the gateway |",
+    "| makers' identification by function 17 or 43 (Lovato, Schneider, Siemens) | those functions in the gateway |",
     "",
 )
 
