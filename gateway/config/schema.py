@@ -168,6 +168,7 @@ class Meter(Section):
     feeds: Name | None = None
     timeout: Annotated[Duration, Field(ge=0.05, le=30.0)] | None = None
     pause: Pause | None = None
+    silence: Pause | None = None
     max_registers: Annotated[int, Field(ge=1, le=125)] | None = None
     skip: Annotated[tuple[Span, ...], Field(strict=False, max_length=200)] | None = None
     reply_unit: Unit | None = None

@@ -145,6 +145,11 @@ class MeterFacts(Facts):
         return cast("float", self._get("pause") or 0.0)
 
     @property
+    def silence(self) -> float:
+        """Silence on the line before a request to it, from the last byte of whomever, beyond what its table says."""
+        return cast("float", self._get("silence") or 0.0)
+
+    @property
     def timeout(self) -> float:
         """What it has to begin its answer, beyond the time on the wire; 0 when its turn-around says it."""
         return cast("float", self._get("timeout") or 0.0)
@@ -171,7 +176,7 @@ class MeterFacts(Facts):
 
 
 _BUS_NAMES = ("silence", "connect_pause", "reply_number", "reply_unit")
-_METER_NAMES = ("pause", "timeout", "max_registers", "skip", "reply_unit")
+_METER_NAMES = ("pause", "silence", "timeout", "max_registers", "skip", "reply_unit")
 
 
 class Learnt:

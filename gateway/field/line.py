@@ -91,6 +91,7 @@ class Line:
     def station(self, unit: int, facts: MeterFacts | None = None, *, min_gap: float = 0.0, patience: float | None = None) -> Station:
         """A meter on this line, with the cost of a read as the line's speed suggests it."""
         facts = facts or MeterFacts({}, {}, self.learnt)
+        min_gap = max(min_gap, facts.silence)
         gap = max(min_gap, self.silence, self.wire.gap, facts.pause)
         sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
         self._stations += 1

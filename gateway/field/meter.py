@@ -11,21 +11,17 @@ from dataclasses import dataclass, field
 from gateway.catalogue import Driver, Row, resolve
 from gateway.catalogue.driver import Span
 from gateway.config.schema import Meter
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.errors import BadFrame, BusError
 from gateway.field.decode import Image, decode
-from gateway.field.learnt import MOST_SPANS
 from gateway.field.line import Line
-from gateway.field.planner import Read, Rules, between, halves, plan, seconds, unreachable, worth_it
+from gateway.field.planner import Read, Rules, plan, seconds, unreachable, worth_it
+from gateway.field.reader import RegisterReader, Turn
 from gateway.field.schedule import DAY, Due
 from gateway.field.station import Probe
 from gateway.model import Reading
 
 log = logging.getLogger(__name__)
 
-ABSENT_STATION = frozenset({10, 11})
-"""Exceptions with which a gateway says that the meter behind it does not answer."""
-SPLIT = frozenset({2, 3})
-"""Exceptions that may come from one register of a longer read, or from its length."""
 REPLAN = 16
 """Polls between two looks at whether another plan has become cheaper."""
 
@@ -57,6 +53,8 @@ class Outcome:
     slow_failed: bool = False
     static_failed: bool = False
     attributes: dict[str, str] = field(default_factory=dict)
+    spent: float = 0.0
+    """s on learning what the meter does not answer, beyond what a poll costs."""
 
 
 class MeterPoll:
@@ -68,15 +66,13 @@ class MeterPoll:
         limits = task.driver.limits
         self.facts = line.learnt.meter(line.bus, task.config)
         self.station = line.station(task.config.address, self.facts, min_gap=limits.min_gap, patience=limits.timeout)
-        self.image: tuple[tuple[int, int, Sequence[int]], ...] = ()
-        """The registers that the last poll brought: function, first address, words."""
+        self.reader = RegisterReader(task.config.id, line, self.station, self._rules, self._changed)
         self._uptime = uptime
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
-        self._refused_at = time.monotonic()
         self._polls = 0
         self._planned_for = self.station.fit.cost
-        self._began = 0.0
+        self._knock: Read | None = None
         self._begin()
 
     @property
@@ -86,7 +82,7 @@ class MeterPoll:
 
     def forget(self) -> None:
         """Forget what the meter has shown of itself: it may be another one now."""
-        self.facts.forget("skip")
+        self.reader.forget()
         self._begin()
 
     def _begin(self) -> None:
@@ -104,38 +100,31 @@ class MeterPoll:
         silence = max(line.wire.gap, line.silence, station.min_gap)
         return seconds(self.reads(due), station.fit.cost, max(0.0, station.pause - silence))
 
-    async def poll(self, due: Due) -> Outcome:
+    async def poll(self, due: Due, turn: Turn | None = None) -> Outcome:
         """Read what is due. Raises nothing of the bus: the outcome carries it."""
+        turn = turn or Turn()
         loop = asyncio.get_running_loop()
-        image, attributes = Image(), {}
-        self.image = ()
-        error: BusError | None = None
-        static_failed = False
+        self.reader.image = []
         if self._driver is None:
             try:
                 self._driver = await resolve(self.task.driver, self._words)
             except BusError as problem:
                 return self._nothing(problem)
-            self._jobs.clear()
+            turn.alive = True
+            self._changed()
             self._learn_probes()
-        if due.static:
-            if self.facts.skip and loop.time() - self._refused_at > DAY / 2:
-                self.facts.forget("skip")  # once a day: a refusal may have been a mood
-                self._jobs.clear()
-            job = self._job(fast=False, slow=False, static=True)
-            error = await self._fetch_all(job, image)
-            static_failed = bool(image.failures)
-            if error is not None:
-                return self._nothing(error)
-            if job.rows:
-                attributes = decode(job.rows, image).attributes
-            image = Image()
+        image = Image()
         job = self._job(due.fast, due.slow, static=False)
-        self._began = 0.0
-        error = await self._fetch_all(job, image)
+        self.reader.began = 0.0
+        error = await self._fetch_all(job, image, turn)
         ended = self.line.port.heard_at
-        began = self._began or ended
+        began = self.reader.began or ended
         middle = self._uptime() - (round(1000 * (loop.time() - (began + ended) / 2)) if image.reads else 0)
+        slow_failed = due.slow and turn.again
+        attributes: dict[str, str] = {}
+        static_failed = due.static
+        if due.static and error is None:
+            error, static_failed, attributes = await self._identify(turn, alone=not job.rows)
         config = self.task.config
         found = decode(job.rows, image, ct=config.ct, vt=config.vt, values=config.values)
         reading = Reading(config.id, middle, found.values, found.absent)
@@ -148,80 +137,33 @@ class MeterPoll:
         self._polls += 1
         if self._polls % REPLAN == 0:
             self._replan()
-        return Outcome(reading, error, due.slow and self._failed(image), static_failed, attributes)
+        return Outcome(reading, error, slow_failed, static_failed, attributes, turn.spent)
+
+    async def _identify(self, turn: Turn, *, alone: bool) -> tuple[BusError | None, bool, dict[str, str]]:
+        """What the meter says of itself: the error when it is lost, whether something of it failed, and its attributes."""
+        image = Image()
+        if self.facts.skip and time.monotonic() - self.reader.learnt_at > DAY / 2:
+            await self.reader.ask_again(Image(), turn)
+        job = self._job(fast=False, slow=False, static=True)
+        turn.again, turn.alive = False, not alone
+        error = await self._fetch_all(job, image, turn)
+        return error, turn.again, decode(job.rows, image).attributes if image.reads else {}
 
     def _nothing(self, error: BusError) -> Outcome:
         reading = Reading(self.task.config.id, self._uptime(), missing=error.reason)
         return Outcome(reading, error, slow_failed=True, static_failed=True)
 
-    def _failed(self, image: Image) -> bool:
-        """Whether something failed that may succeed next time."""
-        return any(reason in {"timeout", "bad_frame"} for *_, reason in image.failures)
-
     async def _words(self, function: int, address: int, count: int) -> list[int]:
         return list(await self.line.read(self.station, function, address, count))
 
-    async def _fetch_all(self, job: _Job, image: Image) -> BusError | None:
-        """All reads of a job, back to back; the error that ended the turn, if one did."""
+    async def _fetch_all(self, job: _Job, image: Image, turn: Turn) -> BusError | None:
+        """All reads of a job, back to back; the error that makes the meter lost, if there is one."""
         for span in job.out_of_reach:
-            image.fail(span.function, span.address, span.words, self._why(span))
-        for index, read in enumerate(job.reads):
-            try:
-                await self._fetch(read, image)
-            except (NoReply, BusDown, Refused) as error:
-                for rest in job.reads[index:]:
-                    image.fail(rest.function, rest.address, rest.count, error.reason)
-                return error
-        return None
+            image.fail(span.function, span.address, span.words, self.reader.why(span))
+        return await self.reader.read_all(job.reads, image, turn, self._knock) if job.reads else None
 
-    async def _fetch(self, read: Read, image: Image) -> bool:
-        """One read; whether it came whole. Raises what ends the meter's turn."""
-        try:
-            words = await self.line.read(self.station, read.function, read.address, read.count)
-        except Refused as error:
-            if error.code in ABSENT_STATION:
-                raise
-            if error.code in SPLIT:
-                await self._split(read, error, image)
-                return False
-            image.fail(read.function, read.address, read.count, error.reason)
-            return False
-        except BadFrame as error:
-            image.fail(read.function, read.address, read.count, error.reason)
-            return False
-        self._began = self._began or self.line.port.sent_at
-        self.image += ((read.function, read.address, words),)
-        image.add(read.function, read.address, words)
-        return True
-
-    async def _split(self, read: Read, error: Refused, image: Image) -> None:
-        """The two halves of a refused read; what is at fault is remembered, so that it is not asked again."""
-        parts = halves(read, self._rules())
-        if parts is None:
-            span = read.spans[0]
-            self._refuse((span.function, span.address, span.end), error.reason)
-            image.fail(read.function, read.address, read.count, error.reason)
-            return
-        whole = [await self._fetch(part, image) for part in parts]
-        if all(whole):
-            self._refuse(between(*parts), error.reason)
-
-    def _refuse(self, place: tuple[int, int, int], reason: str) -> None:
-        kept = tuple(span for span in self.facts.skip if span[:3] != place)
-        if len(kept) >= MOST_SPANS or not self.facts.learn("skip", (*kept, (*place, reason))):
-            return
-        self._refused_at = asyncio.get_running_loop().time()
+    def _changed(self) -> None:
         self._jobs.clear()
-        log.info(
-            "meter %s refuses registers %d-%d (function %d): they are left out of its reads",
-            self.task.config.id, place[1], place[2] - 1, place[0],
-        )  # fmt: skip
-
-    def _why(self, span: Span) -> str:
-        for function, first, end, reason in self.facts.skip:
-            if function == span.function and span.address <= first and end <= span.end:
-                return reason
-        return "not_available"
 
     def _rules(self) -> Rules:
         return Rules.of(self.driver.limits, self.facts.skipped, self.facts.max_registers)
@@ -268,6 +210,7 @@ class MeterPoll:
                     break
                 probes.setdefault(behind - begin, (first.function, begin, behind - begin))
         self.station.probes = tuple(probes[count] for count in sorted(probes))
+        self._knock = Read(*self.station.probes[0], ()) if self.station.probes else None
 
 
 def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:

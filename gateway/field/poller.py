@@ -15,8 +15,10 @@ from gateway.field.learnt import Learnt
 from gateway.field.line import Line, Port
 from gateway.field.meter import MeterTask, Outcome
 from gateway.field.modbus import ModbusPort
+from gateway.field.reader import Turn
 from gateway.field.schedule import EVERYTHING, Due
 from gateway.field.seat import Seat
+from gateway.field.turns import Turns
 from gateway.host.clock import uptime_ms
 from gateway.model import Event, Reading
 
@@ -30,6 +32,12 @@ STEP = 0.5
 """s; a wall clock that moves by more against the monotonic one was set."""
 LOOK = 30.0
 """s between two looks at the wall clock."""
+LEARN = 5.0
+"""s that one poll may spend on what a meter does not answer, while nobody else wants the line."""
+LEAST = 0.001
+"""s; so short an allowance lets one such read be asked, which is then paid from the share of the lost meters."""
+ROOM = 2.0
+"""s before somebody else's poll in which nothing is learnt: a read that is not answered takes that long."""
 _LOAD_MEMORY = 60.0
 
 
@@ -56,7 +64,9 @@ class BusWorker:
         self._sink, self._events = sink, events
         self._uptime, self._wall = uptime, wall
         self.line = Line(bus, port or ModbusPort(bus), learnt)
-        self.seats = {task.config.id: Seat(task, self.line, uptime) for task in meters}
+        self.seats = {task.config.id: Seat(task, self.line, uptime, order) for order, task in enumerate(meters)}
+        self._turns = Turns(self.seats.values())
+        self._planned = 0.0
         self._wanted: dict[str, list[asyncio.Future[Reading]]] = {}
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -77,6 +87,7 @@ class BusWorker:
         self._load_at = loop.time()
         for seat in self.seats.values():
             seat.begin(loop.time())
+        self._turns.rebuild()
         try:
             while not self._stopping:
                 chosen, at = self._next()
@@ -108,10 +119,8 @@ class BusWorker:
 
     def next_due(self) -> float | None:
         """Monotonic time of the earliest poll that is due or running; None when there is nothing to poll."""
-        times = [seat.due_at for seat in self.seats.values()]
-        if self._running is not None:
-            times.append(self._running)
-        return min(times, default=None)
+        due = self._turns.due()
+        return due if self._running is None else self._running if due is None else min(due, self._running)
 
     async def poll(self, meter: str) -> Reading:
         """Poll a meter now, with everything it has, also when it is lost. Raises GatewayError when it is not on this bus."""
@@ -132,7 +141,7 @@ class BusWorker:
 
     def registers(self, meter: str) -> list[tuple[int, int, list[int]]]:
         """The raw registers of the meter's last poll: function, first address, words."""
-        return [(function, start, list(words)) for function, start, words in self.seats[meter].poll.image]
+        return [(function, start, list(words)) for function, start, words in self.seats[meter].poll.reader.image]
 
     def trouble(self, meter: str) -> BusError | None:
         """Why the meter's last poll ended early; None when it did not."""
@@ -140,7 +149,7 @@ class BusWorker:
 
     def health(self) -> BusHealth:
         """How the bus and its meters are."""
-        line = self.line
+        line, load = self.line, self.predicted_load()
         return BusHealth(
             bus=self.bus.name,
             state=line.state,
@@ -148,8 +157,8 @@ class BusWorker:
             error=line.error,
             cause=line.trouble.cause if line.trouble else "",
             load=self._load_now(),
-            predicted=self.predicted_load(),
-            warning=self._warning(),
+            predicted=load,
+            warning=self._warning(load),
             turn_around=line.turn_around.mean,
             turn_around_p95=line.turn_around.p95,
             stray_bytes=line.port.strays,
@@ -162,8 +171,7 @@ class BusWorker:
         """The share of the bus's time that the polls need, by today's cost model; meters without pause take the rest."""
         return sum(seat.predicted_load() for seat in self.seats.values() if not seat.lost)
 
-    def _warning(self) -> str:
-        load = self.predicted_load()
+    def _warning(self, load: float) -> str:
         if load <= 1.0:
             return ""
         return f"bus {self.bus.name} cannot hold its intervals: they need {load:.0%} of its time, so polls are skipped"
@@ -172,15 +180,7 @@ class BusWorker:
         """The seat whose turn it is, or comes next, and when."""
         if self._wanted:
             return self.seats[next(iter(self._wanted))], 0.0
-        best: Seat | None = None
-        best_at = (float("inf"), 0.0)
-        blocked = 0.0 if self.line.ready else self.line.retry_at
-        for seat in self.seats.values():
-            # lost meters all wait for the same share: the one that has waited longest goes first
-            at = (seat.at(self._share_free_at, blocked), seat.probe_at)
-            if at < best_at:
-                best, best_at = seat, at
-        return best, best_at[0]
+        return self._turns.next(self._share_free_at, 0.0 if self.line.ready else self.line.retry_at)
 
     async def _sleep_until(self, at: float) -> None:
         """Wait, but look at the wall clock now and then."""
@@ -200,6 +200,7 @@ class BusWorker:
         if abs(offset - self._offset) > STEP:
             for seat in self.seats.values():
                 seat.schedule.realign(now, offset)
+            self._turns.rebuild()
         self._offset = offset
 
     async def _serve(self, seat: Seat) -> None:
@@ -216,6 +217,7 @@ class BusWorker:
         self._running = min(seat.due_at, now)
         try:
             due = seat.schedule.take(now, self._offset) if seat.schedule.at <= now else Due()
+            self._turns.put(seat)
             seat.missed(due.missed)
             if seat.lost and not seat.may_probe(now, self._share_free_at):
                 self._sink(Reading(seat.id, self._uptime(), missing=seat.reason))
@@ -235,10 +237,14 @@ class BusWorker:
                 for other in self.seats.values():
                     if other is not seat:
                         other.expect_anything()
+                self._turns.rebuild()
                 due = EVERYTHING
             if seat.gone:
                 seat.poll.forget()
-            outcome = await seat.poll.poll(due)
+            slack, turn = self._turn_for(seat, now)
+            outcome = await seat.poll.poll(due, turn)
+            if (beyond := turn.spent - slack) > 0.0:
+                self._share_free_at = max(self._share_free_at, loop.time()) + (1 / SHARE - 1) * beyond
         except BusDown as error:
             outcome = Outcome(Reading(seat.id, self._uptime(), missing=error.reason), error, due.slow, due.static)
         except asyncio.CancelledError:
@@ -254,8 +260,19 @@ class BusWorker:
         cost = max(ended, self.line.silent_until if not self.line.port.numbered else 0.0) - began
         self._book(ended - began, ended)
         self._settle(seat, due, outcome, ended, cost)
+        self._turns.put(seat)
         self._sink(outcome.reading)
         return outcome.reading
+
+    def _turn_for(self, seat: Seat, now: bool) -> tuple[float, Turn]:
+        """Seconds until somebody else wants the line, and a turn that may learn so long, or what the share of the lost ones allows."""
+        if now:
+            return float("inf"), Turn(LEARN, patient=seat.patient)
+        loop = asyncio.get_running_loop()
+        _, at = self._turns.next(float("inf"), 0.0, but=seat)
+        slack = max(0.0, at - loop.time() - ROOM)
+        allowed = min(slack, LEARN) if slack else 0.0 if loop.time() < self._share_free_at else LEAST
+        return slack, Turn(0.0 if seat.lost else allowed, patient=seat.patient)
 
     async def _ensure_open(self, now: bool) -> None:
         if self.line.ready:
@@ -276,6 +293,7 @@ class BusWorker:
             seat.schedule.again(slow=due.slow, static=due.static)
             return
         if error is not None:
+            self._planned, seat.share = self._planned - seat.share, 0.0
             if seat.lost:
                 self._share_free_at = max(self._share_free_at, ended) + (1 / SHARE - 1) * cost
             seat.lose(error, ended, min(cost / SHARE, CAP))
@@ -287,9 +305,17 @@ class BusWorker:
                 self._events(event)
         if seat.foreign:
             outcome.reading.suspect = tuple(outcome.reading.values)
-        if not self._warned and seat.answered and self._warning():
+        if not self._warned:
+            self._look_at_load(seat)
+
+    def _look_at_load(self, seat: Seat) -> None:
+        """Add up what the polls need as each meter comes to know it: the sum of all of them at each poll would grow with their number."""
+        share = 0.0 if seat.lost else seat.predicted_load()
+        self._planned += share - seat.share
+        seat.share = share
+        if self._planned > 1.0 and (warning := self._warning(self.predicted_load())):
             self._warned = True
-            log.warning("%s; `submeter plan` says which interval fits", self._warning())
+            log.warning("%s; `submeter plan` says which interval fits", warning)
 
     def _book(self, busy: float, now: float) -> None:
         """Keep the share of the last minute or so that the bus was in use."""

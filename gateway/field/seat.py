@@ -21,8 +21,13 @@ _BOTH = Due(fast=True, slow=True)
 class Seat:
     """State per (bus, address). Times are monotonic seconds."""
 
-    def __init__(self, task: MeterTask, line: Line, uptime: Callable[[], int]) -> None:
+    def __init__(self, task: MeterTask, line: Line, uptime: Callable[[], int], order: int = 0) -> None:
         config = task.config
+        self.order = order
+        self.ticket = 0
+        """The number of its newest entry among the bus's turns."""
+        self.share = 0.0
+        """What its polls take of the bus's time, as it was last added up; 0 while it is lost."""
         self.id = config.id
         self.config = config
         self.line = line
@@ -57,12 +62,10 @@ class Seat:
         """When its next poll is due; a lost meter that is polled without pause is due when it is probed."""
         return self.probe_at if self.lost and not self.pausing else self.schedule.at
 
-    def at(self, share_free_at: float, blocked_until: float) -> float:
-        """When it wants a turn."""
-        if not self.lost:
-            return self.schedule.at if self.pausing else max(self.schedule.at, blocked_until)
-        probe = max(self.probe_at, share_free_at, blocked_until)
-        return min(self.schedule.at, probe) if self.pausing else probe
+    @property
+    def patient(self) -> bool:
+        """Whether the line falls silent before it is asked: some probes of a lost meter on a serial line, for it may need that."""
+        return self.lost and self.line.wire.char > 0.0 and self._failures % (4 if self.answered else 2) == 0
 
     def may_probe(self, now: float, share_free_at: float) -> bool:
         """Whether it is time to ask a lost meter again."""

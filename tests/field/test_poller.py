@@ -250,14 +250,32 @@ async def test_a_bad_frame_invalidates_exactly_its_own_values() -> None:
     await bench.worker.stop()
 
 
-async def test_a_timeout_in_the_middle_keeps_what_came_and_ends_the_turn() -> None:
+async def test_a_read_that_was_lost_on_the_way_is_asked_again_in_the_same_poll_while_the_meter_is_new() -> None:
     port = FakePort(tables(1))
     port.trouble.extend([None, NoReply("silent")])
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 35"))], port)
     reading = await bench.worker.poll("m1")
+    assert len(reading.values) == len(NAMES)
+    assert not reading.absent
+    await bench.worker.stop()
+
+
+async def test_a_meter_that_falls_silent_in_the_middle_keeps_what_came_and_its_turn_ends_after_two_silences() -> None:
+    port = FakePort(tables(1))
+    bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 15"))], port)
+    for _ in range(3):
+        assert not (await bench.worker.poll("m1")).absent
+    reads = len(port.asked) // 3
+    assert reads == 4
+    port.asked.clear()
+    port.trouble.extend([None, *[NoReply("silent")] * 9])
+    reading = await bench.worker.poll("m1")
     assert reading.values
     assert set(reading.absent.values()) == {"timeout"}
-    assert len(port.asked) == 2, "there would have been a third read"
+    assert len(port.asked) == 3, "the fourth is not tried"
+    assert not bench.worker.seats["m1"].lost, "something of it was answered"
+    assert (await bench.worker.poll("m1")).missing == "timeout"
+    assert bench.worker.seats["m1"].lost
     await bench.worker.stop()
 
 
@@ -444,6 +462,7 @@ async def test_a_meter_that_refuses_every_other_length_is_believed_after_two_sil
     task = MeterTask(meter(1), driver("0 u32 active_energy_import kWh fast decimals=0"))
     bench = Bench(SERIAL, [task], port)
     assert (await bench.worker.poll("m1")).values
+    await asyncio.sleep(1.0)
     port.trouble.append(NoReply("silent"))
     assert (await bench.worker.poll("m1")).missing == "timeout"
     assert (await bench.worker.poll("m1")).values

@@ -1,0 +1,399 @@
+"""The reads of one meter, one after the other: what is refused or not answered is found out, remembered, and said.
+
+A meter is lost when no read of it is answered. A read that is silent while another is answered is like a refused one:
+it is halved until the registers at fault are known. First it is asked again after silence, for a meter may be deaf after
+its own answer; and as learning takes the line's time, which is the others' too, it goes on only as far as it is allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gateway.catalogue.driver import Span
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.field.decode import Image
+from gateway.field.learnt import MOST_SPANS
+from gateway.field.line import Line
+from gateway.field.planner import Read, Rules, between, halves
+from gateway.field.quiet import LONGEST, QuietTime
+from gateway.field.silent_read import SilentRead
+from gateway.field.station import Station
+
+log = logging.getLogger(__name__)
+
+ABSENT_STATION = frozenset({10, 11})
+"""Exceptions with which a gateway says that the meter behind it does not answer."""
+SPLIT = frozenset({2, 3})
+"""Exceptions that may come from one register of a longer read, or from its length."""
+SILENT = 2
+"""Polls in a row in which a read was not answered while others were: then it is looked into."""
+NOISY = 0.1
+"""Share of reads lost on the way, above which a silent read means little."""
+SILENT_IN_NOISE = 6
+_FADE = 0.02
+_MOST_KEYS = 64
+_NEVER = float("-inf")
+_SAME = 0.001
+"""s between two times that are of the same frame."""
+_NONE = (0, 0.0, 0.0)
+
+Key = tuple[int, int, int]
+
+
+@dataclass(slots=True)
+class Turn:
+    """One poll of one meter: `allowance` s may be spent on learning."""
+
+    allowance: float = 0.0
+    patient: bool = False
+    """Whether the line falls silent first: for a meter that is lost."""
+    spent: float = 0.0
+    alive: bool = False
+    """Something was answered, be it by a refusal."""
+    again: bool = False
+    """Something failed that may succeed next time."""
+    go_on: bool = False
+    """Whether another read may be answered where the first one was not."""
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether there is time left."""
+        return self.spent < self.allowance
+
+
+class RegisterReader:
+    """Reads of one meter. `rules` are those of today; `changed` is called when they have become others."""
+
+    def __init__(self, meter: str, line: Line, station: Station, rules: Callable[[], Rules], changed: Callable[[], None]) -> None:
+        self.meter, self.line, self.station, self.facts = meter, line, station, station.facts
+        self.image: list[tuple[int, int, Sequence[int]]] = []
+        """The registers that the last poll brought: function, first address, words."""
+        self.began = 0.0
+        """When the first request of a poll that was answered went out."""
+        self.learnt_at = time.monotonic()
+        self._rules, self._changed = rules, changed
+        self._unanswered: dict[Key, tuple[int, float, float]] = {}
+        """How often in a row a read was not answered, and how long it came after the meter's own answer and the line's last byte."""
+        self._silent: dict[Key, SilentRead] = {}
+        self._proven: set[Read] = set()
+        self._proof: Read | None = None
+        """The shortest read that was answered."""
+        self._mute = False
+        self._heard = _NEVER
+        self._after = (0.0, 0.0)
+        self._loss = 0.0
+        self._longest = 0
+        self._pause = QuietTime("pause", meter, station.facts)
+        self._silence = QuietTime("silence", meter, station.facts)
+        self._min_gap = station.min_gap
+        self._pace()
+
+    def forget(self) -> None:
+        """It may be another meter now: what was refused or silent is asked again."""
+        self.facts.forget("skip", "max_registers")
+        self._unanswered.clear()
+        self._silent.clear()
+        self._proven.clear()
+        self._proof = None
+        self._longest = 0
+        self._pause.closest = self._silence.closest = float("inf")
+
+    async def read_all(self, reads: Sequence[Read], image: Image, turn: Turn, knock: Read | None = None) -> BusError | None:
+        """All reads, back to back; the error that makes the meter lost, if nothing was answered. `knock`: a short read to find it by."""
+        ended: BusError | None = None
+        first: BusError | None = None
+        missed = 0
+        for read in self._in_order(reads, turn, knock) if self._unanswered else reads:
+            if ended is not None:
+                self._fail(read, ended.reason, image)
+                continue
+            try:
+                if self._unanswered or turn.patient:
+                    await self._take(read, image, turn)
+                else:
+                    await self.fetch(read, image, turn)
+                missed = 0
+            except BusDown as error:
+                first, turn.alive = error, False
+                ended = error
+                self._fail(read, error.reason, image)
+            except (NoReply, Refused) as error:
+                if await self._missed(read, image, turn, further=missed > 0):
+                    missed = 0
+                    continue
+                self._fail(read, error.reason, image)
+                first = first or error
+                missed += 1
+                if missed > 1 if turn.alive else not turn.go_on:
+                    ended = error
+        return None if turn.alive else first
+
+    def _in_order(self, reads: Sequence[Read], turn: Turn, knock: Read | None) -> Sequence[Read]:
+        """Those that were answered go first: a silent one says nothing about the meter."""
+        missed = self._unanswered
+        if knock and not turn.alive and reads and all(missed.get(_key(read), _NONE)[0] >= SILENT for read in reads) and knock not in reads:
+            reads = [*reads, knock]
+        return sorted(reads, key=lambda read: missed[_key(read)][0] if _key(read) in missed else 0)
+
+    async def _take(self, read: Read, image: Image, turn: Turn) -> None:
+        """One read of a poll, when some were not answered lately. Raises what was not answered."""
+        before = self._unanswered.get(_key(read), _NONE)[0]
+        if turn.alive and before >= (SILENT if self._loss < NOISY else SILENT_IN_NOISE):
+            await self._look_into(read, image, turn)
+        elif turn.patient and not turn.alive:
+            await self._patiently(read, image, turn)
+        else:
+            await self.fetch(read, image, turn)
+
+    async def fetch(self, read: Read, image: Image, turn: Turn) -> bool:
+        """One request; whether it came whole. Raises NoReply, BusDown, and Refused for a meter that its gateway does not reach."""
+        port = self.line.port
+        own, others = self._heard, port.heard_at
+        try:
+            words = await self.line.read(self.station, read.function, read.address, read.count)
+        except Refused as error:
+            self._after = (port.sent_at - own, port.sent_at - others)
+            if error.code in ABSENT_STATION:
+                self._mute = True
+                raise
+            self._answered(turn)
+            if error.code in SPLIT:
+                await self._split(read, error, image, turn)
+            else:
+                self._fail(read, error.reason, image)
+            return False
+        except BadFrame as error:
+            self._fail(read, error.reason, image)
+            turn.again = True
+            self._count(read)
+            return False
+        except NoReply:
+            self._after = (port.sent_at - own, port.sent_at - others)
+            self._mute = True
+            raise
+        self._after = (port.sent_at - own, port.sent_at - others)
+        self._answered(turn)
+        if self._unanswered:
+            self._unanswered.pop(_key(read), None)
+        if read not in self._proven:
+            self._proven.add(read)
+            self._proof = min(self._proven, key=lambda each: each.count)
+            self._longest = max(self._longest, read.count)
+        self.began = self.began or port.sent_at
+        self.image.append((read.function, read.address, words))
+        image.add(read.function, read.address, words)
+        return True
+
+    def _answered(self, turn: Turn) -> None:
+        turn.alive, self._mute = True, False
+        self._heard = self.line.port.heard_at
+        self._loss -= _FADE * self._loss
+        own, line = self._after
+        if self._pause.answered(own) | self._silence.answered(min(own, line)):
+            self._pace()
+
+    async def _missed(self, read: Read, image: Image, turn: Turn, *, further: bool) -> bool:
+        """A read was not answered. If it may have come too soon it is asked once more, after silence; whether it is answered then.
+
+        The first one of a poll costs nobody's share: it may be the meter's end, or noise. A `further` one is learning.
+        """
+        own, line = self._after
+        key = _key(read)
+        turn.again = True
+        before = self._unanswered.get(key, _NONE)[0]
+        news = read in self._proven and not before
+        self._count(read)
+        if news:
+            self._loss += _FADE * (1.0 - self._loss)
+        # a meter that does not answer what it has always answered is gone; one that never did may answer another read
+        turn.go_on = turn.may_learn and not news
+        if further or (turn.alive and before):
+            turn.spent += asyncio.get_running_loop().time() - self.line.port.sent_at
+        too_soon = self._pause.suspect(own) or (self.line.wire.char > 0.0 and self._silence.suspect(line))
+        if not (too_soon and turn.may_learn and self.line.ready):
+            return False
+        try:
+            answered = await self.again(read, image, turn)
+        except (NoReply, Refused):
+            return False
+        if answered:
+            self._learn_quiet(own, line, sure=True)
+        return answered
+
+    def _learn_quiet(self, own: float, line: float, *, sure: bool) -> None:
+        """A request that was not answered was answered after silence. It was too close to the meter's own answer, or to another's."""
+        quiet, after = (self._pause, own) if own <= line + _SAME or not self.line.wire.char else (self._silence, line)
+        if after < LONGEST and quiet.too_soon(after, sure=sure):
+            self._pace()
+
+    def _pace(self) -> None:
+        """Hand what was found to the station, and to what its reads are expected to cost."""
+        station = self.station
+        station.pause, station.min_gap = self._pause.value, max(self._min_gap, self._silence.value)
+        station.fit.gap = max(self.line.wire.gap, self.line.silence, station.min_gap, station.pause)
+
+    def _count(self, read: Read) -> None:
+        if len(self._unanswered) > _MOST_KEYS:
+            self._unanswered.clear()
+            self._silent.clear()
+        key = _key(read)
+        self._unanswered[key] = (self._unanswered.get(key, _NONE)[0] + 1, *self._after)
+
+    async def _patiently(self, read: Read, image: Image, turn: Turn) -> bool:
+        """One request after silence in which any meter hears, as is the request that re-synchronises the line before it."""
+        self.station.pause = LONGEST
+        if self.line.wire.char:
+            self.station.min_gap = max(self.station.min_gap, LONGEST)
+        try:
+            return await self.fetch(read, image, turn)
+        finally:
+            self._pace()
+
+    async def again(self, read: Read, image: Image, turn: Turn) -> bool:
+        """The read after silence; whether it was answered. What it takes is spent.
+
+        Two silences in a row may be the meter's end, so a read that it has answered stands between them. Raises when that is silent.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            if self._mute and self._proof is not None and self._proof != read:
+                await self._patiently(self._proof, image, turn)
+            try:
+                return await self._patiently(read, image, turn)
+            except (NoReply, Refused):
+                return False
+        finally:
+            turn.spent += loop.time() - began
+
+    # -- a read that is not answered while others are
+
+    async def _look_into(self, read: Read, image: Image, turn: Turn) -> None:
+        """Find out which registers are at fault, as far as the turn allows."""
+        key = _key(read)
+        asking = _Asking(self, image, turn)
+        silent = self._silent.get(key)
+        if silent is None:
+            _, own, line = self._unanswered[key]
+            if not turn.may_learn:
+                asking.fail(read)
+                return
+            if await self.again(read, image, turn):
+                self._learn_quiet(own, line, sure=False)
+                return
+            silent = self._silent[key] = SilentRead(read, self._rules)
+        if self.facts.fixed("skip"):
+            del self._silent[key]
+            asking.fail(read)
+            return
+        await silent.go_on(asking)
+        if silent.known:
+            del self._silent[key]
+            self._unanswered.pop(key, None)
+            self._conclude(silent)
+
+    def _conclude(self, silent: SilentRead) -> None:
+        """What is known now is remembered, so that it is not asked again."""
+        if rows := silent.silent():
+            self._leave_out(rows, NoReply.reason)
+        count = silent.too_long()
+        if count is not None and self._longest < count:
+            if self.facts.learn("max_registers", self._longest):
+                log.info("meter %s does not answer reads of %d registers: they have at most %d now", self.meter, count, self._longest)
+        elif steps := silent.steps():
+            self._leave_out(steps, NoReply.reason)
+        self._changed()
+
+    # -- what it refuses
+
+    async def _split(self, read: Read, error: Refused, image: Image, turn: Turn) -> None:
+        """The two halves of a refused read; what is at fault is remembered, so that it is not asked again."""
+        parts = halves(read, self._rules())
+        if parts is None:
+            span = read.spans[0]
+            self._leave_out([(span.function, span.address, span.end)], error.reason)
+            self._fail(read, error.reason, image)
+            return
+        whole = []
+        for part in parts:
+            try:
+                whole.append(await self.fetch(part, image, turn))
+            except (NoReply, Refused) as problem:
+                self._fail(part, problem.reason, image)
+                turn.again = True
+                whole.append(False)
+        if all(whole):
+            self._leave_out([between(*parts)], error.reason)
+
+    def _leave_out(self, places: Sequence[tuple[int, int, int]], reason: str) -> None:
+        kept = [span for span in self.facts.skip if span[:3] not in places]
+        fresh = [(*place, reason) for place in places]
+        if len(kept) + len(fresh) > MOST_SPANS or not self.facts.learn("skip", (*kept, *fresh)):
+            return
+        self.learnt_at = time.monotonic()
+        log.info(
+            "meter %s %s registers %s, while it answers others: they are left out of its reads → look whether its table fits",
+            self.meter,
+            "does not answer" if reason == NoReply.reason else "refuses",
+            ", ".join(f"{function}:{first}-{end - 1}" for function, first, end in places),
+        )
+        self._changed()
+
+    async def ask_again(self, image: Image, turn: Turn) -> None:
+        """Once a day: what was refused may be answered now. A refusal costs little, a silence is asked for by itself."""
+        self.learnt_at = time.monotonic()
+        kept = [span for span in self.facts.skip if span[3] == NoReply.reason]
+        answered = []
+        for span in kept:
+            function, first, end, _ = span
+            first, end = self._rules().bounds(first, end)
+            if turn.may_learn and await self.again(Read(function, first, end - first, ()), image, turn):
+                answered.append(span)
+        left = tuple(span for span in kept if span not in answered)
+        if left != self.facts.skip and not self.facts.fixed("skip"):
+            self.facts.learn("skip", left)
+            self._changed()
+
+    def why(self, span: Span) -> str:
+        """Why a span is left out."""
+        for function, first, end, reason in self.facts.skip:
+            if function == span.function and span.address <= first and end <= span.end:
+                return reason
+        return "not_available"
+
+    def _fail(self, read: Read, reason: str, image: Image) -> None:
+        image.fail(read.function, read.address, read.count, reason)
+
+
+@dataclass(slots=True)
+class _Asking:
+    """How the parts of a silent read are asked."""
+
+    reader: RegisterReader
+    image: Image
+    turn: Turn
+
+    @property
+    def may_learn(self) -> bool:
+        return self.turn.may_learn
+
+    async def again(self, read: Read) -> bool:
+        return await self.reader.again(read, self.image, self.turn)
+
+    async def plainly(self, read: Read) -> None:
+        try:
+            await self.reader.fetch(read, self.image, self.turn)
+        except (NoReply, Refused):
+            self.fail(read)
+
+    def fail(self, read: Read) -> None:
+        self.turn.again = True
+        self.image.fail(read.function, read.address, read.count, NoReply.reason)
+
+
+def _key(read: Read) -> Key:
+    return read.function, read.address, read.count
