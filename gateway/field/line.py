@@ -224,6 +224,7 @@ class Line:
                     station.open.clear()
             else:
                 station.open.clear()
+                station.answered_reads.setdefault(count, (function, address, count))
 
     def _doubt(self, station: Station, count: int, silence: float) -> None:
         now = asyncio.get_running_loop().time()

@@ -72,7 +72,7 @@ class MeterPoll:
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
         self._polls = 0
         self._planned_for = self.station.fit.cost
-        self._knock: Read | None = None
+        self._knocks: tuple[Read, ...] = ()
         self._begin()
 
     @property
@@ -160,7 +160,7 @@ class MeterPoll:
         """All reads of a job, back to back; the error that makes the meter lost, if there is one."""
         for span in job.out_of_reach:
             image.fail(span.function, span.address, span.words, self.reader.why(span))
-        return await self.reader.read_all(job.reads, image, turn, self._knock) if job.reads else None
+        return await self.reader.read_all(job.reads, image, turn, self._knocks) if job.reads else None
 
     def _changed(self) -> None:
         self._jobs.clear()
@@ -193,10 +193,11 @@ class MeterPoll:
                 job.reads = _shortest_first(better)
 
     def _learn_probes(self) -> None:
-        """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first."""
-        probes: dict[int, Probe] = {}
+        """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first, a few of each length."""
+        probes: dict[int, list[Probe]] = {}
         rules = Rules.of(self.driver.limits)
         spans = [span for span in spans_of(self.driver.rows) if not span.alone]
+        shortest = [(span, *rules.bounds(span.address, span.end)) for span in spans]
         for first in spans:
             end = first.end
             for last in spans:
@@ -208,9 +209,14 @@ class MeterPoll:
                 begin, behind = rules.bounds(first.address, end)
                 if not rules.allow(first.function, begin, behind):
                     break
-                probes.setdefault(behind - begin, (first.function, begin, behind - begin))
-        self.station.probes = tuple(probes[count] for count in sorted(probes))
-        self._knock = Read(*self.station.probes[0], ()) if self.station.probes else None
+                probes.setdefault(behind - begin, []).append((first.function, begin, behind - begin))
+        self.station.probes = tuple(probe for count in sorted(probes) for probe in _spread(probes[count]))
+        self._knocks = tuple(Read(span.function, first, end - first, (span,)) for span, first, end in shortest)
+
+
+def _spread(probes: Sequence[Probe]) -> list[Probe]:
+    """The first, one in the middle and the last: a meter may be silent about some registers."""
+    return list(dict.fromkeys((probes[0], probes[len(probes) // 2], probes[-1])))
 
 
 def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:

@@ -296,7 +296,7 @@ class BusWorker:
             self._planned, seat.share = self._planned - seat.share, 0.0
             if seat.lost:
                 self._share_free_at = max(self._share_free_at, ended) + (1 / SHARE - 1) * cost
-            seat.lose(error, ended, min(cost / SHARE, CAP))
+            seat.lose(error, ended, min(max(0.0, cost - outcome.spent) / SHARE, CAP))
             return
         seat.found(ended)
         seat.schedule.again(slow=outcome.slow_failed, static=outcome.static_failed)

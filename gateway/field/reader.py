@@ -8,6 +8,7 @@ its own answer; and as learning takes the line's time, which is the others' too,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,10 @@ SPLIT = frozenset({2, 3})
 """Exceptions that may come from one register of a longer read, or from its length."""
 SILENT = 2
 """Polls in a row in which a read was not answered while others were: then it is looked into."""
+GENEROUS = 1.0
+"""s; with so much time left a meter that has never answered is asked for single rows in its first poll."""
+KNOCKS = 3
+"""Single rows that are tried in one poll when no read of a meter has ever been answered."""
 NOISY = 0.1
 """Share of reads lost on the way, above which a silent read means little."""
 SILENT_IN_NOISE = 6
@@ -78,11 +83,14 @@ class RegisterReader:
         self._rules, self._changed = rules, changed
         self._unanswered: dict[Key, tuple[int, float, float]] = {}
         """How often in a row a read was not answered, and how long it came after the meter's own answer and the line's last byte."""
+        self._tried: dict[Key, int] = {}
+        """The same for polls in which nothing was answered: which read is the next to find the meter by."""
         self._silent: dict[Key, SilentRead] = {}
         self._proven: set[Read] = set()
         self._proof: Read | None = None
         """The shortest read that was answered."""
         self._mute = False
+        self._knocked = -1
         self._heard = _NEVER
         self._after = (0.0, 0.0)
         self._loss = 0.0
@@ -95,19 +103,20 @@ class RegisterReader:
     def forget(self) -> None:
         """It may be another meter now: what was refused or silent is asked again."""
         self.facts.forget("skip", "max_registers")
-        self._unanswered.clear()
         self._silent.clear()
         self._proven.clear()
         self._proof = None
+        self.station.answered_reads.clear()
         self._longest = 0
         self._pause.closest = self._silence.closest = float("inf")
 
-    async def read_all(self, reads: Sequence[Read], image: Image, turn: Turn, knock: Read | None = None) -> BusError | None:
-        """All reads, back to back; the error that makes the meter lost, if nothing was answered. `knock`: a short read to find it by."""
+    async def read_all(self, reads: Sequence[Read], image: Image, turn: Turn, knocks: Sequence[Read] = ()) -> BusError | None:
+        """All reads, back to back; the error that makes the meter lost, if nothing was answered. `knocks`: short reads to find it by."""
         ended: BusError | None = None
         first: BusError | None = None
         missed = 0
-        for read in self._in_order(reads, turn, knock) if self._unanswered else reads:
+        early: list[Read] = []
+        for read in self._in_order(reads, turn, knocks) if self._unanswered or self._tried else reads:
             if ended is not None:
                 self._fail(read, ended.reason, image)
                 continue
@@ -128,16 +137,51 @@ class RegisterReader:
                 self._fail(read, error.reason, image)
                 first = first or error
                 missed += 1
+                if not turn.alive:
+                    early.append(read)
                 if missed > 1 if turn.alive else not turn.go_on:
                     ended = error
+        generous = turn.allowance - turn.spent >= GENEROUS
+        if first is not None and generous and not turn.alive and not self._proven and await self._knock(knocks, image, turn):
+            for read in reads:
+                self._unanswered[_key(read)] = (SILENT_IN_NOISE, *self._after)
+                await self._take(read, image, turn)
+        elif turn.alive and early:
+            await self._once_more(early, image, turn)
         return None if turn.alive else first
 
-    def _in_order(self, reads: Sequence[Read], turn: Turn, knock: Read | None) -> Sequence[Read]:
+    async def _once_more(self, early: Sequence[Read], image: Image, turn: Turn) -> None:
+        """Reads that were missed before the first answer: it may have been the request to re-synchronise that was not answered."""
+        for read in early:
+            answered = False
+            if turn.may_learn and self.line.ready:
+                with contextlib.suppress(NoReply, Refused):
+                    answered = await self.again(read, image, turn)
+            if not answered:
+                self._count(read)
+
+    async def _knock(self, knocks: Sequence[Read], image: Image, turn: Turn) -> bool:
+        """Whether a meter that has never answered answers one of its rows by itself."""
+        for _ in range(min(len(knocks), KNOCKS)):
+            if not (turn.may_learn and self.line.ready):
+                return False
+            self._knocked += 1
+            try:
+                await self.again(knocks[self._knocked % len(knocks)], image, turn)
+            except (NoReply, Refused):
+                return False
+            if turn.alive:
+                return True
+        return False
+
+    def _in_order(self, reads: Sequence[Read], turn: Turn, knocks: Sequence[Read]) -> Sequence[Read]:
         """Those that were answered go first: a silent one says nothing about the meter."""
         missed = self._unanswered
-        if knock and not turn.alive and reads and all(missed.get(_key(read), _NONE)[0] >= SILENT for read in reads) and knock not in reads:
-            reads = [*reads, knock]
-        return sorted(reads, key=lambda read: missed[_key(read)][0] if _key(read) in missed else 0)
+        tried = self._tried
+        if knocks and not turn.alive and all(_key(read) in missed or tried.get(_key(read), 0) >= SILENT for read in reads):
+            self._knocked += 1
+            reads = [knocks[self._knocked % len(knocks)], *(read for read in reads if read not in knocks)]
+        return sorted(reads, key=lambda read: missed.get(_key(read), _NONE)[0] + tried.get(_key(read), 0))
 
     async def _take(self, read: Read, image: Image, turn: Turn) -> None:
         """One read of a poll, when some were not answered lately. Raises what was not answered."""
@@ -152,7 +196,7 @@ class RegisterReader:
     async def fetch(self, read: Read, image: Image, turn: Turn) -> bool:
         """One request; whether it came whole. Raises NoReply, BusDown, and Refused for a meter that its gateway does not reach."""
         port = self.line.port
-        own, others = self._heard, port.heard_at
+        own, others, answers = self._heard, port.heard_at, self.station.answers
         try:
             words = await self.line.read(self.station, read.function, read.address, read.count)
         except Refused as error:
@@ -169,11 +213,13 @@ class RegisterReader:
         except BadFrame as error:
             self._fail(read, error.reason, image)
             turn.again = True
-            self._count(read)
+            self._miss(read, turn)
             return False
         except NoReply:
             self._after = (port.sent_at - own, port.sent_at - others)
             self._mute = True
+            if self.station.answers != answers:  # the request to re-synchronise was answered: it is there
+                turn.alive = True
             raise
         self._after = (port.sent_at - own, port.sent_at - others)
         self._answered(turn)
@@ -183,6 +229,7 @@ class RegisterReader:
             self._proven.add(read)
             self._proof = min(self._proven, key=lambda each: each.count)
             self._longest = max(self._longest, read.count)
+            self.station.answered_reads[read.count] = _key(read)
         self.began = self.began or port.sent_at
         self.image.append((read.function, read.address, words))
         image.add(read.function, read.address, words)
@@ -190,6 +237,8 @@ class RegisterReader:
 
     def _answered(self, turn: Turn) -> None:
         turn.alive, self._mute = True, False
+        if self._tried:
+            self._tried.clear()
         self._heard = self.line.port.heard_at
         self._loss -= _FADE * self._loss
         own, line = self._after
@@ -206,7 +255,7 @@ class RegisterReader:
         turn.again = True
         before = self._unanswered.get(key, _NONE)[0]
         news = read in self._proven and not before
-        self._count(read)
+        self._miss(read, turn)
         if news:
             self._loss += _FADE * (1.0 - self._loss)
         # a meter that does not answer what it has always answered is gone; one that never did may answer another read
@@ -214,7 +263,8 @@ class RegisterReader:
         if further or (turn.alive and before):
             turn.spent += asyncio.get_running_loop().time() - self.line.port.sent_at
         too_soon = self._pause.suspect(own) or (self.line.wire.char > 0.0 and self._silence.suspect(line))
-        if not (too_soon and turn.may_learn and self.line.ready):
+        trying = self._pause.searching or self._silence.searching
+        if not (too_soon and (turn.may_learn or trying) and self.line.ready):
             return False
         try:
             answered = await self.again(read, image, turn)
@@ -229,12 +279,20 @@ class RegisterReader:
         quiet, after = (self._pause, own) if own <= line + _SAME or not self.line.wire.char else (self._silence, line)
         if after < LONGEST and quiet.too_soon(after, sure=sure):
             self._pace()
+            self._unanswered.clear()
+            self._silent.clear()
 
     def _pace(self) -> None:
         """Hand what was found to the station, and to what its reads are expected to cost."""
         station = self.station
         station.pause, station.min_gap = self._pause.value, max(self._min_gap, self._silence.value)
         station.fit.gap = max(self.line.wire.gap, self.line.silence, station.min_gap, station.pause)
+
+    def _miss(self, read: Read, turn: Turn) -> None:
+        if turn.alive:
+            self._count(read)
+        else:
+            self._tried[_key(read)] = self._tried.get(_key(read), 0) + 1
 
     def _count(self, read: Read) -> None:
         if len(self._unanswered) > _MOST_KEYS:

@@ -38,6 +38,8 @@ class Station:
     patience: float | None = None
     """s that its maker allows it for an answer."""
     probes: tuple[Probe, ...] = ()
+    answered_reads: dict[int, Probe] = field(default_factory=dict)
+    """A read of each length that it has answered; the best to re-synchronise by."""
     counters: Counters = field(default_factory=Counters)
     turn_around: TurnAround = field(default_factory=TurnAround)
     slowest: float = 0.0
@@ -86,8 +88,11 @@ class Station:
         for count in [count for count, asked in self.open.items() if now - asked > FORGET]:
             if len(self.open) > 1:
                 del self.open[count]
-        for probe in self.probes:
-            if probe[2] not in self.open:
-                return probe
-        function, address, _ = self.probes[0] if self.probes else (3, 0, 1)
+        known = [count for count in self.answered_reads if count not in self.open]
+        if known:
+            return self.answered_reads[min(known)]
+        fresh = [probe for probe in self.probes if probe[2] not in self.open]
+        if fresh:  # another one each time: a meter may be silent about the registers of the first
+            return fresh[max(0, self.unanswered - 1) % len(fresh)]
+        function, address, _ = self.probes[max(0, self.unanswered - 1) % len(self.probes)] if self.probes else (3, 0, 1)
         return function, address, next(count for count in range(1, 126) if count not in self.open)
