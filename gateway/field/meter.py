@@ -15,9 +15,10 @@ from gateway.errors import BadFrame, BusError
 from gateway.field.decode import Image, decode
 from gateway.field.line import Line
 from gateway.field.planner import Read, Rules, plan, seconds, unreachable, worth_it
-from gateway.field.reader import RegisterReader, Turn
+from gateway.field.reader import RegisterReader
 from gateway.field.schedule import DAY, Due
 from gateway.field.station import Probe
+from gateway.field.turn import Turn
 from gateway.model import Reading
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class MeterPoll:
     async def _identify(self, turn: Turn, *, alone: bool) -> tuple[BusError | None, bool, dict[str, str]]:
         """What the meter says of itself: the error when it is lost, whether something of it failed, and its attributes."""
         image = Image()
-        if self.facts.skip and time.monotonic() - self.reader.learnt_at > DAY / 2:
+        if self.facts.skip and time.monotonic() - self.reader.left_out.looked_at > DAY / 2:
             await self.reader.ask_again(Image(), turn)
         job = self._job(fast=False, slow=False, static=True)
         turn.again, turn.alive = False, not alone
@@ -159,7 +160,7 @@ class MeterPoll:
     async def _fetch_all(self, job: _Job, image: Image, turn: Turn) -> BusError | None:
         """All reads of a job, back to back; the error that makes the meter lost, if there is one."""
         for span in job.out_of_reach:
-            image.fail(span.function, span.address, span.words, self.reader.why(span))
+            image.fail(span.function, span.address, span.words, self.reader.left_out.why(span))
         return await self.reader.read_all(job.reads, image, turn, self._knocks) if job.reads else None
 
     def _changed(self) -> None:

@@ -15,9 +15,9 @@ from gateway.field.learnt import Learnt
 from gateway.field.line import Line, Port
 from gateway.field.meter import MeterTask, Outcome
 from gateway.field.modbus import ModbusPort
-from gateway.field.reader import Turn
 from gateway.field.schedule import EVERYTHING, Due
 from gateway.field.seat import Seat
+from gateway.field.turn import Turn
 from gateway.field.turns import Turns
 from gateway.host.clock import uptime_ms
 from gateway.model import Event, Reading

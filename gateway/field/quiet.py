@@ -6,6 +6,8 @@ import logging
 from typing import Literal
 
 from gateway.field.learnt import MeterFacts
+from gateway.field.line import Line
+from gateway.field.station import Station
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,8 @@ _EVIDENCE = 2
 """Times that a read was answered after silence only, before a meter that did without is believed to need it."""
 _FADES = 100
 """Answers after which such a time is forgotten."""
+_SAME = 0.001
+"""s between two times that are of the same frame."""
 _WORDS = {"pause": "after its own answer", "silence": "on the line before it is asked"}
 
 
@@ -102,3 +106,57 @@ class QuietTime:
                 self._meter, 1000 * self.value, _WORDS[self._name],
             )  # fmt: skip
         return changed
+
+
+class Pace:
+    """Both quiet times of one meter, and what its station does about them.
+
+    `own` and `line` are the s between the end of the meter's own last answer, or of the last byte on its line, and a request.
+    Silence on the line is looked for where there is a line: a server behind Modbus TCP keeps it itself.
+    """
+
+    def __init__(self, meter: str, line: Line, station: Station) -> None:
+        self._line, self._station = line, station
+        self._pause = QuietTime("pause", meter, station.facts)
+        self._silence = QuietTime("silence", meter, station.facts)
+        self._min_gap = station.min_gap
+        self._serial = line.wire.char > 0.0
+        self.apply()
+
+    @property
+    def searching(self) -> bool:
+        """Whether a shorter time is being tried."""
+        return self._pause.searching or self._silence.searching
+
+    def suspect(self, own: float, line: float) -> bool:
+        """Whether a request that was not answered may have come too soon."""
+        return self._pause.suspect(own) or (self._serial and self._silence.suspect(line))
+
+    def answered(self, own: float, line: float) -> None:
+        """A request was answered."""
+        if self._pause.answered(own) | self._silence.answered(min(own, line)):
+            self.apply()
+
+    def too_soon(self, own: float, line: float, *, sure: bool) -> bool:
+        """A request that was not answered was answered after silence; whether the meter is left alone for longer now."""
+        quiet, after = (self._pause, own) if own <= line + _SAME or not self._serial else (self._silence, line)
+        if after < LONGEST and quiet.too_soon(after, sure=sure):
+            self.apply()
+            return True
+        return False
+
+    def rest(self) -> None:
+        """Silence in which any meter hears, before each request until `apply`."""
+        self._station.pause = LONGEST
+        if self._serial:
+            self._station.min_gap = max(self._station.min_gap, LONGEST)
+
+    def apply(self) -> None:
+        """Hand what was found to the station, and to what its reads are expected to cost."""
+        station, line = self._station, self._line
+        station.pause, station.min_gap = self._pause.value, max(self._min_gap, self._silence.value)
+        station.fit.gap = max(line.wire.gap, line.silence, station.min_gap, station.pause)
+
+    def forget(self) -> None:
+        """It may be another meter: how soon it has answered says nothing any more."""
+        self._pause.closest = self._silence.closest = float("inf")

@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.catalogue.driver import Span
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.decode import Image
-from gateway.field.learnt import MOST_SPANS
+from gateway.field.left_out import LeftOut
 from gateway.field.line import Line
 from gateway.field.planner import Read, Rules, between, halves
-from gateway.field.quiet import LONGEST, QuietTime
+from gateway.field.quiet import Pace
 from gateway.field.silent_read import SilentRead
 from gateway.field.station import Station
+from gateway.field.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -42,32 +42,9 @@ SILENT_IN_NOISE = 6
 _FADE = 0.02
 _MOST_KEYS = 64
 _NEVER = float("-inf")
-_SAME = 0.001
-"""s between two times that are of the same frame."""
 _NONE = (0, 0.0, 0.0)
 
 Key = tuple[int, int, int]
-
-
-@dataclass(slots=True)
-class Turn:
-    """One poll of one meter: `allowance` s may be spent on learning."""
-
-    allowance: float = 0.0
-    patient: bool = False
-    """Whether the line falls silent first: for a meter that is lost."""
-    spent: float = 0.0
-    alive: bool = False
-    """Something was answered, be it by a refusal."""
-    again: bool = False
-    """Something failed that may succeed next time."""
-    go_on: bool = False
-    """Whether another read may be answered where the first one was not."""
-
-    @property
-    def may_learn(self) -> bool:
-        """Whether there is time left."""
-        return self.spent < self.allowance
 
 
 class RegisterReader:
@@ -79,7 +56,7 @@ class RegisterReader:
         """The registers that the last poll brought: function, first address, words."""
         self.began = 0.0
         """When the first request of a poll that was answered went out."""
-        self.learnt_at = time.monotonic()
+        self.left_out = LeftOut(meter, station.facts, changed)
         self._rules, self._changed = rules, changed
         self._unanswered: dict[Key, tuple[int, float, float]] = {}
         """How often in a row a read was not answered, and how long it came after the meter's own answer and the line's last byte."""
@@ -95,10 +72,7 @@ class RegisterReader:
         self._after = (0.0, 0.0)
         self._loss = 0.0
         self._longest = 0
-        self._pause = QuietTime("pause", meter, station.facts)
-        self._silence = QuietTime("silence", meter, station.facts)
-        self._min_gap = station.min_gap
-        self._pace()
+        self._pace = Pace(meter, line, station)
 
     def forget(self) -> None:
         """It may be another meter now: what was refused or silent is asked again."""
@@ -108,7 +82,7 @@ class RegisterReader:
         self._proof = None
         self.station.answered_reads.clear()
         self._longest = 0
-        self._pause.closest = self._silence.closest = float("inf")
+        self._pace.forget()
 
     async def read_all(self, reads: Sequence[Read], image: Image, turn: Turn, knocks: Sequence[Read] = ()) -> BusError | None:
         """All reads, back to back; the error that makes the meter lost, if nothing was answered. `knocks`: short reads to find it by."""
@@ -241,9 +215,7 @@ class RegisterReader:
             self._tried.clear()
         self._heard = self.line.port.heard_at
         self._loss -= _FADE * self._loss
-        own, line = self._after
-        if self._pause.answered(own) | self._silence.answered(min(own, line)):
-            self._pace()
+        self._pace.answered(*self._after)
 
     async def _missed(self, read: Read, image: Image, turn: Turn, *, further: bool) -> bool:
         """A read was not answered. If it may have come too soon it is asked once more, after silence; whether it is answered then.
@@ -262,9 +234,8 @@ class RegisterReader:
         turn.go_on = turn.may_learn and not news
         if further or (turn.alive and before):
             turn.spent += asyncio.get_running_loop().time() - self.line.port.sent_at
-        too_soon = self._pause.suspect(own) or (self.line.wire.char > 0.0 and self._silence.suspect(line))
-        trying = self._pause.searching or self._silence.searching
-        if not (too_soon and (turn.may_learn or trying) and self.line.ready):
+        pace = self._pace
+        if not (pace.suspect(own, line) and (turn.may_learn or pace.searching) and self.line.ready):
             return False
         try:
             answered = await self.again(read, image, turn)
@@ -275,18 +246,9 @@ class RegisterReader:
         return answered
 
     def _learn_quiet(self, own: float, line: float, *, sure: bool) -> None:
-        """A request that was not answered was answered after silence. It was too close to the meter's own answer, or to another's."""
-        quiet, after = (self._pause, own) if own <= line + _SAME or not self.line.wire.char else (self._silence, line)
-        if after < LONGEST and quiet.too_soon(after, sure=sure):
-            self._pace()
+        if self._pace.too_soon(own, line, sure=sure):
             self._unanswered.clear()
             self._silent.clear()
-
-    def _pace(self) -> None:
-        """Hand what was found to the station, and to what its reads are expected to cost."""
-        station = self.station
-        station.pause, station.min_gap = self._pause.value, max(self._min_gap, self._silence.value)
-        station.fit.gap = max(self.line.wire.gap, self.line.silence, station.min_gap, station.pause)
 
     def _miss(self, read: Read, turn: Turn) -> None:
         if turn.alive:
@@ -303,13 +265,11 @@ class RegisterReader:
 
     async def _patiently(self, read: Read, image: Image, turn: Turn) -> bool:
         """One request after silence in which any meter hears, as is the request that re-synchronises the line before it."""
-        self.station.pause = LONGEST
-        if self.line.wire.char:
-            self.station.min_gap = max(self.station.min_gap, LONGEST)
+        self._pace.rest()
         try:
             return await self.fetch(read, image, turn)
         finally:
-            self._pace()
+            self._pace.apply()
 
     async def again(self, read: Read, image: Image, turn: Turn) -> bool:
         """The read after silence; whether it was answered. What it takes is spent.
@@ -357,13 +317,13 @@ class RegisterReader:
     def _conclude(self, silent: SilentRead) -> None:
         """What is known now is remembered, so that it is not asked again."""
         if rows := silent.silent():
-            self._leave_out(rows, NoReply.reason)
+            self.left_out.add(rows, NoReply.reason)
         count = silent.too_long()
         if count is not None and self._longest < count:
             if self.facts.learn("max_registers", self._longest):
                 log.info("meter %s does not answer reads of %d registers: they have at most %d now", self.meter, count, self._longest)
         elif steps := silent.steps():
-            self._leave_out(steps, NoReply.reason)
+            self.left_out.add(steps, NoReply.reason)
         self._changed()
 
     # -- what it refuses
@@ -373,7 +333,7 @@ class RegisterReader:
         parts = halves(read, self._rules())
         if parts is None:
             span = read.spans[0]
-            self._leave_out([(span.function, span.address, span.end)], error.reason)
+            self.left_out.add([(span.function, span.address, span.end)], error.reason)
             self._fail(read, error.reason, image)
             return
         whole = []
@@ -385,25 +345,11 @@ class RegisterReader:
                 turn.again = True
                 whole.append(False)
         if all(whole):
-            self._leave_out([between(*parts)], error.reason)
-
-    def _leave_out(self, places: Sequence[tuple[int, int, int]], reason: str) -> None:
-        kept = [span for span in self.facts.skip if span[:3] not in places]
-        fresh = [(*place, reason) for place in places]
-        if len(kept) + len(fresh) > MOST_SPANS or not self.facts.learn("skip", (*kept, *fresh)):
-            return
-        self.learnt_at = time.monotonic()
-        log.info(
-            "meter %s %s registers %s, while it answers others: they are left out of its reads → look whether its table fits",
-            self.meter,
-            "does not answer" if reason == NoReply.reason else "refuses",
-            ", ".join(f"{function}:{first}-{end - 1}" for function, first, end in places),
-        )
-        self._changed()
+            self.left_out.add([between(*parts)], error.reason)
 
     async def ask_again(self, image: Image, turn: Turn) -> None:
         """Once a day: what was refused may be answered now. A refusal costs little, a silence is asked for by itself."""
-        self.learnt_at = time.monotonic()
+        self.left_out.looked_at = time.monotonic()
         kept = [span for span in self.facts.skip if span[3] == NoReply.reason]
         answered = []
         for span in kept:
@@ -415,13 +361,6 @@ class RegisterReader:
         if left != self.facts.skip and not self.facts.fixed("skip"):
             self.facts.learn("skip", left)
             self._changed()
-
-    def why(self, span: Span) -> str:
-        """Why a span is left out."""
-        for function, first, end, reason in self.facts.skip:
-            if function == span.function and span.address <= first and end <= span.end:
-                return reason
-        return "not_available"
 
     def _fail(self, read: Read, reason: str, image: Image) -> None:
         image.fail(read.function, read.address, read.count, reason)
