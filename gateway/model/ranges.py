@@ -54,6 +54,60 @@ class Ranges:
         self._first[low:high] = [pair[0] for pair in rest]
         self._last[low:high] = [pair[1] for pair in rest]
 
+    def without(self, other: Iterable[tuple[int, int]]) -> Ranges:
+        """What is in this set and in none of `other`, which is sorted. One walk over both, however many ranges they have."""
+        rest = Ranges()
+        gone = iter(other)
+        cut = next(gone, None)
+        for first, last in zip(self._first, self._last, strict=True):
+            at = first
+            while cut is not None and cut[1] < at:
+                cut = next(gone, None)
+            while cut is not None and cut[0] <= last and at <= last:
+                if cut[0] > at:
+                    rest._append(at, cut[0] - 1)
+                at = max(at, cut[1] + 1)
+                if cut[1] > last:
+                    break
+                cut = next(gone, None)
+            if at <= last:
+                rest._append(at, last)
+        return rest
+
+    def common(self, other: Ranges) -> Ranges:
+        """What is in both. One walk over both."""
+        both = Ranges()
+        theirs = iter(other)
+        part = next(theirs, None)
+        for first, last in zip(self._first, self._last, strict=True):
+            while part is not None and part[0] <= last:
+                if part[1] >= first:
+                    both._append(max(first, part[0]), min(last, part[1]))
+                if part[1] > last:
+                    break
+                part = next(theirs, None)
+        return both
+
+    def _append(self, first: int, last: int) -> None:
+        if self._last and self._last[-1] >= first - 1:
+            self._last[-1] = max(self._last[-1], last)
+        else:
+            self._first.append(first)
+            self._last.append(last)
+
+    def newest_gaps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """The numbers from `first` to `last` that are not in the set, from the highest down, as far as somebody asks."""
+        at = last
+        for index in range(bisect_right(self._first, last) - 1, -1, -1):
+            start, end = self._first[index], self._last[index]
+            if end < first:
+                break
+            if end < at:
+                yield end + 1, at
+            at = min(at, start - 1)
+        if at >= first:
+            yield first, at
+
     def limit(self, most: int) -> None:
         """Keep `most` ranges and forget the shortest, never the newest nor the oldest: what is forgotten is sent again, never lost."""
         count = len(self._first)
@@ -107,6 +161,10 @@ class Ranges:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(list(zip(self._first, self._last, strict=True)))
+
+    def __reversed__(self) -> Iterator[tuple[int, int]]:
+        for index in range(len(self._first) - 1, -1, -1):
+            yield self._first[index], self._last[index]
 
     def __len__(self) -> int:
         """How many ranges, not how many numbers: see `count`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from heapq import merge
 
 from gateway.model import Ranges
 from gateway.receiver.ledger import Missing
@@ -56,7 +57,7 @@ class Gaps:
         self._remember(missing, now)
         if self.open is not None:
             left = missing.get(self.open.epoch, Missing())
-            whole = Ranges([*left.certain, *left.beginning]).within(self.open.first, self.open.last)
+            whole = Ranges(merge(left.beginning, left.certain)).within(self.open.first, self.open.last)
             if len(whole) and now - self._asked < self.answer:
                 return None
             if whole.count == self.open.last - self.open.first + 1:
@@ -71,6 +72,12 @@ class Gaps:
             self.open, self._asked = ask, now
         return ask
 
+    def deferred(self, epoch: str, now: float) -> Ranges:
+        """What is not asked for at the moment because it was in vain."""
+        return Ranges(
+            sorted((ask.first, ask.last) for ask, put_off in self._deferred.items() if ask.epoch == epoch and put_off.until > now)
+        )
+
     def answered(self) -> None:
         """The open replay was answered with nothing to come: what is still missing of it counts as a try at once."""
         self._asked = min(self._asked, self._asked - self.answer + self.spacing)
@@ -79,13 +86,13 @@ class Gaps:
         # A seq keeps the time at which it was first seen missing, however its gap is cut or grows. All that is old enough melts.
         seen: dict[str, list[tuple[float, Ranges]]] = {}
         for epoch, gap in missing.items():
-            rest = Ranges([*gap.certain, *gap.beginning])
+            rest = Ranges(merge(gap.beginning, gap.certain))
             entries: dict[float, Ranges] = {}
             for since, ranges in self._seen.get(epoch, ()):
-                still = Ranges(pair for first, last in ranges for pair in rest.within(first, last))
-                for first, last in still:
-                    rest.discard(first, last)
-                entries.setdefault(since if now - since < self.age else float("-inf"), Ranges()).update(still)
+                still = rest.common(ranges)
+                rest = rest.without(still)
+                key = since if now - since < self.age else float("-inf")
+                entries[key] = Ranges(merge(entries[key], still)) if key in entries else still
             if len(rest):
                 entries[now] = rest
             seen[epoch] = [(since, ranges) for since, ranges in entries.items() if len(ranges)]
@@ -93,11 +100,8 @@ class Gaps:
 
     def _choose(self, now: float) -> Ask | None:
         for epoch, entries in self._seen.items():
-            old = Ranges(pair for since, ranges in entries if now - since >= self.age for pair in ranges)
-            for ask, deferred in self._deferred.items():
-                if ask.epoch == epoch and deferred.until > now:
-                    old.discard(ask.first, ask.last)
+            old = Ranges(merge(*(ranges for since, ranges in entries if now - since >= self.age)))
             # From the newest down: of an epoch whose first seq is unknown, the next lower batches are the ones that exist.
-            for first, last in reversed(list(old)):
+            for first, last in reversed(old.without(self.deferred(epoch, now))):
                 return Ask(epoch, max(first, last - SPAN + 1), last)
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -11,6 +11,12 @@ from gateway.wire import Receipt
 
 MAX_RANGES = 1000
 MAX_CONFLICTS = 250
+LOOKED_AT = 500
+"""Ranges that one look for gaps of a gateway takes up."""
+NEWEST = 1000
+"""Epochs, the newest ones, whose gaps are asked for."""
+FOLLOWED = 200
+"""Epochs after one in which explanations for it are looked for."""
 MAX_BYTES = 15_000
 """A receipt stays below the 16 KiB that a gateway is willing to read."""
 
@@ -71,6 +77,18 @@ class Missing:
         return bool(len(self.certain) or len(self.beginning))
 
 
+@dataclass(slots=True)
+class Links:
+    """How the epochs of a gateway follow one another."""
+
+    ends: dict[str, int]
+    """The last seq that an epoch must have, as its follower or P/state says."""
+    after: dict[str, str]
+    """Which epoch follows."""
+    spilling: bool
+    """Whether any has explanations that may speak of the epochs before it."""
+
+
 class GatewayLedger:
     """Every epoch of one gateway; `newest` is (epoch, seq) as its P/state tells."""
 
@@ -82,44 +100,88 @@ class GatewayLedger:
         """The ledger of an epoch, made when it is new."""
         return self.epochs.setdefault(epoch, EpochLedger())
 
-    def missing(self) -> dict[str, Missing]:
-        """What is missing per epoch, explained seqs aside; epochs that miss nothing are left out."""
-        ends: dict[str, int] = {}
-        for ledger in self.epochs.values():
-            if ledger.previous and ledger.previous_last:
-                ends[ledger.previous] = max(ledger.previous_last, ends.get(ledger.previous, 0))
+    def links(self, names: Iterable[str] | None = None) -> Links:
+        """How the epochs (or those of `names`) follow one another: one walk, to be shared by all who ask for each of them."""
+        links = Links({}, {}, spilling=False)
+        for name in self.epochs if names is None else names:
+            ledger = self.epochs[name]
+            links.spilling |= bool(len(ledger.open_explained))
+            if ledger.previous:
+                links.after[ledger.previous] = name
+                if ledger.previous_last:
+                    links.ends[ledger.previous] = max(ledger.previous_last, links.ends.get(ledger.previous, 0))
         if self.newest:
-            ends[self.newest[0]] = max(self.newest[1], ends.get(self.newest[0], 0))
-        found = {name: self._missing(name, ends.get(name, 0)) for name in {**self.epochs, **ends}}
+            links.ends[self.newest[0]] = max(self.newest[1], links.ends.get(self.newest[0], 0))
+        return links
+
+    def missing(self) -> dict[str, Missing]:
+        """What is missing per epoch, explained seqs aside; epochs that miss nothing are left out. Grows with all that is held."""
+        links = self.links()
+        found = {name: self._missing(name, links) for name in {**self.epochs, **links.ends}}
         return {name: gap for name, gap in found.items() if gap}
 
-    def _missing(self, name: str, end: int) -> Missing:
+    def newest_missing(self, skip: Callable[[str], Ranges]) -> dict[str, Missing]:
+        """The newest of what is missing: at most LOOKED_AT ranges of NEWEST epochs, without those of `skip(epoch)`.
+
+        A look at it costs the same however much a gateway has sent: whoever asks for gaps begins with the newest anyway.
+        """
+        links = self.links(islice(reversed(self.epochs), NEWEST))
+        found: dict[str, Missing] = {}
+        left = LOOKED_AT
+        for name in dict.fromkeys([*links.ends, *islice(reversed(self.epochs), NEWEST)]):
+            first, known, last = self._bounds(name, links)
+            covered = self.epochs[name].covered if name in self.epochs else Ranges()
+            leave = skip(name)
+            gap = Missing()
+            for start, end in islice(covered.newest_gaps(first, last) if last else (), left):
+                left -= 1
+                for part in leave.gaps(start, end):
+                    if part[1] >= known:
+                        gap.certain.add(max(part[0], known), part[1])
+                    if part[0] < known:
+                        gap.beginning.add(part[0], min(part[1], known - 1))
+            spilt = list(islice(self._spilt(name, links), LOOKED_AT)) if gap and links.spilling else []
+            gap = self._less(gap, spilt)
+            if gap:
+                found[name] = gap
+            if left <= 0:
+                break
+        return found
+
+    def _bounds(self, name: str, links: Links) -> tuple[int, int, int]:
+        """The first seq that may be missing, the first that must exist, the last that must exist; 0 when nothing is known."""
         ledger = self.epochs.get(name) or EpochLedger()
         span = ledger.held.span
-        last = max(end, span[1] if span else 0)
+        last = max(links.ends.get(name, 0), span[1] if span else 0)
+        if ledger.first is not None:
+            return ledger.first, ledger.first, last
+        return 1, span[0] if span else last, last
+
+    def _missing(self, name: str, links: Links) -> Missing:
+        first, known, last = self._bounds(name, links)
         if not last:
             return Missing()
-        known = ledger.first if ledger.first is not None else (span[0] if span else last)
-        certain = ledger.covered.gaps(known, last)
-        beginning = ledger.covered.gaps(1, known - 1) if ledger.first is None and known > 1 else Ranges()
-        for first, final in self._spilt(name):
-            certain.discard(first, final)
-            beginning.discard(first, final)
-        return Missing(certain, beginning)
+        covered = self.epochs[name].covered if name in self.epochs else Ranges()
+        certain = covered.gaps(known, last)
+        beginning = covered.gaps(first, known - 1) if known > first else Ranges()
+        return self._less(Missing(certain, beginning), self._spilt(name, links))
 
-    def explanations(self, name: str) -> Iterator[tuple[int, int]]:
+    def _less(self, gap: Missing, spilt: Iterable[tuple[int, int]]) -> Missing:
+        gone = list(Ranges(sorted(spilt)))
+        return Missing(gap.certain.without(gone), gap.beginning.without(gone)) if gone else gap
+
+    def explanations(self, name: str, links: Links | None = None) -> Iterator[tuple[int, int]]:
         """Ranges of an epoch that are explained, also by events of the epochs that followed it."""
         if ledger := self.epochs.get(name):
             yield from ledger.explained
             yield from ledger.open_explained
-        yield from self._spilt(name)
+        yield from self._spilt(name, links or self.links())
 
-    def _spilt(self, name: str) -> Iterator[tuple[int, int]]:
-        if not any(len(ledger.open_explained) for ledger in self.epochs.values()):
+    def _spilt(self, name: str, links: Links) -> Iterator[tuple[int, int]]:
+        if not links.spilling:
             return
-        after = {e.previous: key for key, e in self.epochs.items() if e.previous}
         seen, below = {name}, _ALL
-        while (name := after.get(name, "")) and name not in seen:
+        while (name := links.after.get(name, "")) and name not in seen and len(seen) <= FOLLOWED:
             seen.add(name)
             later = self.epochs[name]
             below = min(below, (later.first if later.first is not None else (later.previous_last or 0) + 1) - 1)
@@ -127,6 +189,11 @@ class GatewayLedger:
 
 
 def receipts(epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pages: int = 1) -> list[Receipt]:
+    """All of `receipt_pages` at once."""
+    return list(receipt_pages(epoch, ledger, lately, pages=pages))
+
+
+def receipt_pages(epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pages: int = 1) -> Iterator[Receipt]:
     """What is held of an epoch, in at most `pages` receipts; when the ranges are too many for one, those with `lately` alone.
 
     Only what is held is receipted, never what is merely explained: a thinned range may have spared batches inside that
@@ -140,18 +207,18 @@ def receipts(epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pag
         ranges = [pair for pair in good if pair != start]
     told = [seq for seq in sorted(lately) if seq in ledger.conflicts] or list(_newest(ledger.conflicts, MAX_CONFLICTS))
     conflicts = sorted(told[:MAX_CONFLICTS])
-    answer: list[Receipt] = []
-    while len(answer) < pages and (ranges or not answer):
-        page, size = 0, 20 * len(conflicts)
-        while page < min(len(ranges), MAX_RANGES) and size < MAX_BYTES:
-            size += len(f"[{ranges[page][0]},{ranges[page][1]}],")
-            page += 1
-        have = [[first, last] for first, last in ranges[:page]]
-        answer.append(Receipt(epoch=epoch, upto=start[1] if start else 0, have=have, conflicts=conflicts or None))
-        del ranges[:page]
-    return answer
+    at = 0
+    for page in range(pages):
+        if page and at >= len(ranges):
+            return
+        begin, size = at, 20 * len(conflicts)
+        while at < min(len(ranges), begin + MAX_RANGES) and size < MAX_BYTES:
+            size += len(f"[{ranges[at][0]},{ranges[at][1]}],")
+            at += 1
+        have = [[first, last] for first, last in ranges[begin:at]]
+        yield Receipt(epoch=epoch, upto=start[1] if start else 0, have=have, conflicts=conflicts or None)
 
 
 def _newest(ranges: Ranges, most: int) -> Iterator[int]:
-    numbers = (seq for first, last in reversed(list(ranges)) for seq in range(last, first - 1, -1))
+    numbers = (seq for first, last in reversed(ranges) for seq in range(last, first - 1, -1))
     return islice(numbers, most)

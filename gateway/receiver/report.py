@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.model import Ranges
-from gateway.receiver.ledger import EpochLedger, GatewayLedger, Missing
+from gateway.receiver.ledger import EpochLedger, GatewayLedger, Links, Missing
 from gateway.receiver.store import Store
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def build(path: Path) -> dict[str, Any]:
 
 def _gateway(store: Store, name: str) -> dict[str, Any]:
     ledger = store.ledger(name)
-    missing = ledger.missing()
+    missing, links = ledger.missing(), ledger.links()
     totals = {row["epoch"]: row for row in store.rows("epoch", name)}
     reasons = store.rows("explained", name)
     state = next(iter(store.rows("state", name)), {})
@@ -45,17 +45,17 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
         "heard": _time(state.get("at")),
         "descriptions": len(store.rows("meters", name)),
         "replays": {"asked": len(replays), "answered": sum(row["answered"] is not None for row in replays)},
-        "epochs": [_epoch(key, ledger, missing.get(key, Missing()), totals.get(key, {}), reasons) for key in names],
+        "epochs": [_epoch(key, ledger, missing.get(key, Missing()), totals.get(key, {}), reasons, links=links) for key in names],
     }
 
 
-def _epoch(name: str, whole: GatewayLedger, missing: Missing, totals: dict[str, Any], reasons: list[dict[str, Any]]) -> dict[str, Any]:
+def _epoch(
+    name: str, whole: GatewayLedger, missing: Missing, totals: dict[str, Any], reasons: list[dict[str, Any]], *, links: Links
+) -> dict[str, Any]:
     ledger = whole.epochs.get(name, EpochLedger())
     ranges = list(ledger.held)
     told = [[row["first"], row["last"], row["reason"]] for row in reasons if row["epoch"] == name]
-    explained = Ranges(whole.explanations(name))
-    for first, last in ranges:
-        explained.discard(first, last)
+    explained = Ranges(sorted(whole.explanations(name, links))).without(ranges)
     return {
         "epoch": name,
         "first": ledger.first,

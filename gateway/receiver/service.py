@@ -7,9 +7,10 @@ import secrets
 import sqlite3
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +19,9 @@ from gateway.receiver import intake
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.inbox import Inbox, Message
 from gateway.receiver.intake import Refusal
-from gateway.receiver.ledger import receipts
+from gateway.receiver.ledger import Missing, receipt_pages, receipts
 from gateway.receiver.store import Arrival, Store, Taken
-from gateway.wire import Replay, Reply, State, Topics
+from gateway.wire import Receipt, Replay, Reply, State, Topics
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ SHARE = 0.05
 """Part of the time that may go into looking for gaps, however many there are."""
 PATIENCE = 0.5
 """Seconds of rest after a commit that failed."""
+TURN = 0.02
+"""Seconds at a time for looking for gaps, and for the receipts that a gateway is owed which came online: nobody else waits longer."""
 EPOCHS = 16
 """Epochs, the newest ones, that are receipted when a gateway comes online; its current one always."""
 
@@ -103,6 +106,8 @@ class Receiver:
         self._states: dict[str, State] = {}
         self._replays: dict[str, tuple[str, Ask]] = {}
         self._stopping = False
+        self._owed: dict[str, Iterator[Receipt]] = {}
+        self._next = 0
         self._inbox = Inbox()
         self._failing = False
         self._warned = float("-inf")
@@ -120,10 +125,11 @@ class Receiver:
         look = time.monotonic() + self._tick
         try:
             while not self._stopping:
-                group = self._gather(max(0.0, look - time.monotonic()))
+                group = self._gather(0.0 if self._owed else max(0.0, look - time.monotonic()))
                 try:
                     if group:
                         self._commit(group)
+                    self._pay()
                     if time.monotonic() >= look:
                         began = time.monotonic()
                         self._ask()
@@ -274,25 +280,47 @@ class Receiver:
 
     def _receipt(self, group: _Group, taken: Taken) -> None:
         for (gateway, epoch), seqs in taken.seqs.items():
-            self._send_receipts(gateway, epoch, seqs, pages=1)
+            self._send_receipts(gateway, epoch, seqs)
         for gateway, current in group.online.items():
-            known = list(self._store.ledger(gateway).epochs)[-EPOCHS:]
-            for epoch in dict.fromkeys([*([current] if current else []), *known]):
-                self._send_receipts(gateway, epoch, set(), pages=64)
+            self._owed[gateway] = self._everything(gateway, current)
 
-    def _send_receipts(self, gateway: str, epoch: str, seqs: set[int], *, pages: int) -> None:
+    def _everything(self, gateway: str, current: str | None) -> Iterator[Receipt]:
+        """Receipts for all that a gateway which came online has delivered, its newest epochs first."""
+        known = islice(reversed(self._store.ledger(gateway).epochs), EPOCHS)
+        for epoch in dict.fromkeys([*([current] if current else []), *known]):
+            yield from receipt_pages(epoch, self._store.ledger(gateway).epoch(epoch), pages=64)
+
+    def _pay(self) -> None:
+        """Send of what is owed as much as a turn allows, a page of each gateway after the other."""
+        end = time.monotonic() + TURN
+        while self._owed and time.monotonic() < end:
+            gateway = next(iter(self._owed))
+            pages = self._owed.pop(gateway)
+            if (receipt := next(pages, None)) is not None:
+                self.counts.receipts += self._link.send(Topics(gateway).receipt(self._consumer), receipt.to_bytes())
+                self._owed[gateway] = pages
+
+    def _send_receipts(self, gateway: str, epoch: str, seqs: set[int]) -> None:
         topic = Topics(gateway).receipt(self._consumer)
-        for receipt in receipts(epoch, self._store.ledger(gateway).epoch(epoch), seqs, pages=pages):
+        for receipt in receipts(epoch, self._store.ledger(gateway).epoch(epoch), seqs):
             self.counts.receipts += self._link.send(topic, receipt.to_bytes())
 
     # --- gaps
 
+    def _newest_missing(self, gateway: str, gaps: Gaps, now: float) -> dict[str, Missing]:
+        return self._store.ledger(gateway).newest_missing(lambda epoch: gaps.deferred(epoch, now))
+
     def _ask(self) -> None:
         now = time.monotonic()
-        for gateway, state in self._states.items():
-            gaps = self._gaps[gateway]
+        names = list(self._states)
+        for number in range(len(names)):
+            if time.monotonic() - now > TURN:
+                self._next += number  # the others come first next time
+                return
+            gateway = names[(self._next + number) % len(names)]
+            state, gaps = self._states[gateway], self._gaps[gateway]
             ready = state.online and state.backlog == 0
-            ask = gaps.look(self._store.ledger(gateway).missing(), now, ready=ready) if ready or gaps.open else None
+            ask = gaps.look(self._newest_missing(gateway, gaps, now), now, ready=ready) if ready or gaps.open else None
             if ask is None:
                 continue
             id_ = secrets.token_hex(8)

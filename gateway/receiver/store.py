@@ -27,6 +27,8 @@ GONE = frozenset({"thinned", "damaged"})
 
 VERSIONS = 8
 """Contradicting versions of one batch that are kept: more would be a way to fill the disk."""
+DESCRIPTIONS = 32
+"""Descriptions of a gateway's meters that are kept, the newest ones."""
 ANCHORS = 1000
 """Clock anchors of one epoch: each says the same, give or take the drift."""
 
@@ -332,7 +334,12 @@ class Store:
         """Keep a P/meters if it differs from the newest one; whether it did."""
         sql = """INSERT INTO meters SELECT ?1, ?2, ?3 WHERE ?3 IS NOT
             (SELECT description FROM meters WHERE gateway = ?1 ORDER BY received DESC, rowid DESC LIMIT 1)"""
-        return self.conn.execute(sql, (gateway, at, description)).rowcount > 0
+        changed = self.conn.execute(sql, (gateway, at, description)).rowcount > 0
+        if changed:
+            old = """DELETE FROM meters WHERE gateway = ?1 AND rowid NOT IN
+                (SELECT rowid FROM meters WHERE gateway = ?1 ORDER BY received DESC, rowid DESC LIMIT ?2)"""
+            self.conn.execute(old, (gateway, DESCRIPTIONS))
+        return changed
 
     def refuse(self, gateway: str, reason: str, count: int, at: int, example: str) -> None:
         """Count what could not be used."""

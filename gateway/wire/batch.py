@@ -25,6 +25,14 @@ MAX_PLAIN = 48 * 1024
 """Bytes of JSON a gateway puts into one batch before compression."""
 MAX_MESSAGE = 256 * 1024
 """Bytes a receiver is willing to take, before and after decompression."""
+MAX_READINGS = 2000
+"""Rows of all tables of a batch together, and meters without a reading."""
+MAX_CELLS = 25_000
+"""Values of a batch, absent ones included: as many as MAX_PLAIN can hold."""
+MAX_COLUMNS = 250
+"""Quantities of a table."""
+MAX_EVENTS = 2000
+"""Events of a batch, and intervals."""
 
 
 @dataclass(slots=True)
@@ -65,9 +73,9 @@ Seq = Annotated[int, Field(ge=1, lt=2**53)]
 class TableMessage(_Wire):
     """Readings of the meters that gave the same set of quantities: a column per quantity, a row per meter."""
 
-    meter: list[_Meter]
-    dt: list[_Dt]
-    values: dict[_Name, list[float | None]]
+    meter: Annotated[list[_Meter], Field(max_length=MAX_READINGS)]
+    dt: Annotated[list[_Dt], Field(max_length=MAX_READINGS)]
+    values: Annotated[dict[_Name, Annotated[list[float | None], Field(max_length=MAX_READINGS)]], Field(max_length=MAX_COLUMNS)]
 
 
 class IntervalMessage(_Wire):
@@ -78,7 +86,7 @@ class IntervalMessage(_Wire):
     seconds: Annotated[int, Field(gt=0)]
     version: Annotated[int, Field(ge=1)]
     quality: _Name
-    energy_wh: dict[_Name, int]
+    energy_wh: Annotated[dict[_Name, int], Field(max_length=MAX_COLUMNS)]
 
 
 class EventMessage(BaseModel):
@@ -99,11 +107,13 @@ class BatchMessage(_Wire):
     t0: _Ms
     uptime: _Ms
     clock: Literal["synced", "anchored", "unsynced"]
-    tables: list[TableMessage] = []
-    absent: dict[_Meter, _Reason | dict[_Name, _Reason]] = {}
-    suspect: dict[_Meter, list[_Name]] = {}
-    intervals: list[IntervalMessage] = []
-    events: list[EventMessage] = []
+    tables: Annotated[list[TableMessage], Field(max_length=MAX_READINGS)] = []
+    absent: Annotated[
+        dict[_Meter, _Reason | Annotated[dict[_Name, _Reason], Field(max_length=MAX_COLUMNS)]], Field(max_length=MAX_READINGS)
+    ] = {}
+    suspect: Annotated[dict[_Meter, Annotated[list[_Name], Field(max_length=MAX_COLUMNS)]], Field(max_length=MAX_READINGS)] = {}
+    intervals: Annotated[list[IntervalMessage], Field(max_length=MAX_EVENTS)] = []
+    events: Annotated[list[EventMessage], Field(max_length=MAX_EVENTS)] = []
 
 
 def encode(batch: Batch) -> bytes:
@@ -217,11 +227,22 @@ def decode(body: bytes) -> Batch:
     except ValidationError as error:
         msg = f"not a {SCHEMA} batch: {first_flaw(error)}"
         raise WireError(msg) from error
+    _bounded(message)
     batch = Batch(message.gateway, message.epoch, message.seq, message.t0, message.uptime, message.clock)
     batch.readings = list(_readings(message))
     batch.events = [Event(e.kind, message.uptime + e.dt, dict(e.model_extra or {})) for e in message.events]
     batch.intervals = [Interval(i.meter, i.start, i.seconds, i.version, i.quality, i.energy_wh) for i in message.intervals]
     return batch
+
+
+def _bounded(message: BatchMessage) -> None:
+    """Raise WireError for a batch that is small on the wire and large in a database."""
+    rows = sum(len(table.meter) for table in message.tables)
+    cells = sum(len(column) for table in message.tables for column in table.values.values())
+    for number, most, what in ((rows, MAX_READINGS, "readings"), (cells, MAX_CELLS, "values")):
+        if number > most:
+            msg = f"not a {SCHEMA} batch: it has {number} {what}, more than {most}"
+            raise WireError(msg)
 
 
 def first_flaw(error: ValidationError) -> str:
@@ -305,17 +326,26 @@ def digest(plain: bytes) -> str:
 
 
 def split(draft: Draft, header: Batch) -> list[bytes]:
-    """The JSON of a draft as one or more batches of at most MAX_PLAIN bytes, with seq counting up from the header's.
+    """The JSON of a draft as one or more batches within the bounds of the contract, with seq counting up from the header's.
 
     The readings of one meter stay together; a single reading is always far below the limit.
     """
     whole = replace(header, readings=draft.readings, events=draft.events, intervals=draft.intervals)
     plain = encode(whole)
-    if len(plain) <= MAX_PLAIN or len(draft.readings) + len(draft.events) + len(draft.intervals) <= 1:
+    if (len(plain) <= MAX_PLAIN and _fits(draft)) or len(draft.readings) + len(draft.events) + len(draft.intervals) <= 1:
         return [plain]
     parts = _halves(draft)
     first = split(parts[0], header)
     return first + split(parts[1], replace(header, seq=header.seq + len(first)))
+
+
+def _fits(draft: Draft) -> bool:
+    # Events may be put in front when a batch goes out again: room is left for them.
+    return (
+        len(draft.readings) <= MAX_READINGS
+        and sum(len(reading.values) + len(reading.absent) for reading in draft.readings) <= MAX_CELLS
+        and len(draft.events) + len(draft.intervals) <= MAX_EVENTS // 2
+    )
 
 
 def _halves(draft: Draft) -> tuple[Draft, Draft]:

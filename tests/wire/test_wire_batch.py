@@ -163,11 +163,16 @@ def test_a_bomb_costs_no_more_than_a_message():
     began = time.process_time()
     with pytest.raises(WireError, match="larger"):
         decode(zlib.compress(b"{" + b" " * 100_000_000))
-    many = 15_000
-    body = header(
-        tables=[{"meter": ["a"] * many, "dt": [0] * many, "values": {"x": [1] * many}}], suspect={"a": [f"n{i}" for i in range(many)]}
-    )
-    assert len(decode(json.dumps(body, separators=(",", ":")).encode()).readings) == many
+    for many, good in ((2_000, True), (15_000, False)):
+        body = header(
+            tables=[{"meter": ["a"] * many, "dt": [0] * many, "values": {"x": [1] * many}}], suspect={"a": [f"n{i}" for i in range(200)]}
+        )
+        plain = json.dumps(body, separators=(",", ":")).encode()
+        if good:
+            assert len(decode(plain).readings) == many
+        else:
+            with pytest.raises(WireError, match="2000"):
+                decode(zlib.compress(plain))
     assert time.process_time() - began < 15
 
 
