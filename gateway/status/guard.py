@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import os
+import re
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
@@ -26,6 +30,7 @@ HEADERS = {
     "cache-control": "no-store",
 }
 """A response may set its own value of these (the chart, static files); otherwise it gets them."""
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^\s:/\[\]@]+))(?::\d{1,5})?")
 METHODS = ("GET", "HEAD")
 MAX_HEADERS = 16 * 1024
 """Bytes of path and headers together."""
@@ -36,10 +41,14 @@ TELL_EVERY = 60.0
 
 
 class Guard:
-    """Lets reading requests through, refuses everything else, adds the security headers to whatever goes out."""
+    """Lets reading requests through, refuses everything else, adds the security headers to whatever goes out.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `names` are host names by which visitors may come, beside those that `is_ours` knows.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
         self._app = app
+        self._names = frozenset(name.casefold().removesuffix(".") for name in names)
         self._told = -TELL_EVERY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +68,7 @@ class Guard:
                 ]
             await send(message)
 
-        refusal = _refusal(scope)
+        refusal = _refusal(scope, self._names)
         if refusal is not None:
             await refusal(scope, receive, guarded)
             return
@@ -79,12 +88,38 @@ class Guard:
             log.error("the page cannot answer %s %r", scope["method"], scope["path"], exc_info=error)
 
 
-def _refusal(scope: Scope) -> Response | None:
+def is_ours(host: str, names: Collection[str]) -> bool:
+    """Whether a Host header names this machine: by an IP address, localhost, a name in .local, its own name, or one of `names`.
+
+    A web page elsewhere can point a name of its own at this address and then read us through the visitor's browser (DNS rebinding);
+    what it cannot do is to send another Host than its own name.
+    """
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    if match["address"]:
+        return _is_address(match["address"])
+    name = match["name"].casefold().removesuffix(".")
+    own = os.uname().nodename.casefold()
+    return _is_address(name) or name.endswith(".local") or name in {"localhost", own, own.partition(".")[0]} or name in names
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _refusal(scope: Scope, names: Collection[str]) -> Response | None:
     if scope["method"] not in METHODS:
         return _refuse(405, "this page can only be read", {"allow": ", ".join(METHODS)})
     if len(scope.get("raw_path") or b"") + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
         return _refuse(431, f"path and headers have more than {MAX_HEADERS} bytes", {})
     headers = dict(scope["headers"])
+    if (host := headers.get(b"host")) is not None and not is_ours(host.decode("latin-1").strip(), names):
+        return _refuse(421, "this gateway does not go by that name", {}, "open it by its IP address, or list the name in status.names")
     if headers.get(b"content-length", b"0").strip() not in {b"0", b""} or b"transfer-encoding" in headers:
         # The body is never read: the connection cannot go on after it.
         return _refuse(400, "a reading request carries no body", {})
@@ -93,7 +128,7 @@ def _refusal(scope: Scope) -> Response | None:
     return None
 
 
-def _refuse(status: int, error: str, headers: dict[str, str]) -> Response:
-    return JSONResponse(
-        {"error": error, "hint": "GET without a body is all that is needed: see docs/api.md"}, status, {**headers, "connection": "close"}
-    )
+def _refuse(
+    status: int, error: str, headers: dict[str, str], hint: str = "GET without a body is all that is needed: see docs/api.md"
+) -> Response:
+    return JSONResponse({"error": error, "hint": hint}, status, {**headers, "connection": "close"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,8 +33,8 @@ EVERY = (1, 5, 60)
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
-def create_page(source: Source) -> Starlette:
-    """The application of the page, the API and the metrics, fed from `source`."""
+def create_page(source: Source, names: Collection[str] = ()) -> Starlette:
+    """The application of the page, the API and the metrics, fed from `source`; `names`: host names beside the machine's own."""
     page = Page(source)
     app = Starlette(
         routes=[
@@ -53,7 +53,7 @@ def create_page(source: Source) -> Starlette:
             Route("/api/v1/meters/{meter}", page.api_meter),
             Route("/api/v1/events", page.api_events),
         ],
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard, names=names)],
         exception_handlers={HTTPException: page.problem},
     )
     # A redirect would repeat whatever host name the visitor sent.

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from gateway.errors import ControlError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ MAX_CONNECTIONS = 96
 """All visitors together: the daemon's descriptors are for buses, journal and broker."""
 MAX_PER_ADDRESS = 24
 """One visitor, however hostile, leaves room for the others."""
+SPARE = 4
+"""Connections of this machine beyond both bounds; they get an answer to /healthz alone."""
 REQUEST_DEADLINE = 10.0
 """s for a request to arrive whole."""
 DEAD_PEER_MS = 30_000
@@ -47,20 +49,45 @@ class _Protocol(H11Protocol):
     """HTTP/1.1 with a deadline for each request and a bound on connections per address."""
 
     _deadline: asyncio.TimerHandle | None = None
+    waits_since: float | None = None
+    """Loop time since which we wait for a request to be whole, or for the next one; None while one is answered."""
+    spare = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.abort()
-            return
+        others = [other for other in self.connections if isinstance(other, _Protocol) and other is not self and not other.ending]
         sock = transport.get_extra_info("socket")
+        same = 0
         if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_MS)
-            same = sum(isinstance(other, H11Protocol) and _host(other) == _host(self) for other in self.connections)
-            if same > MAX_PER_ADDRESS:
-                transport.abort()
-                return
+            same = sum(_host(other) == _host(self) for other in others)
+        if not (same < MAX_PER_ADDRESS and self._has_room(others)) and not self._takes_spare(others):
+            transport.abort()
+            return
         self._arm()
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is being closed."""
+        return self.transport.is_closing()
+
+    def _has_room(self, others: list[_Protocol]) -> bool:
+        """Whether there is room for one more; whoever has kept us waiting longest for a whole request makes it."""
+        if len(others) < MAX_CONNECTIONS:
+            return True
+        waiting = [other for other in others if other.waits_since is not None and not other.spare]
+        if not waiting:
+            return False
+        min(waiting, key=lambda other: other.waits_since or 0.0).transport.abort()
+        return True
+
+    def _takes_spare(self, others: list[_Protocol]) -> bool:
+        """Whoever watches over this machine must not take a full page for a dead gateway."""
+        if not _host(self).startswith(("127.", "::1", "::ffff:127.")) or sum(other.spare for other in others) >= SPARE:
+            return False
+        self.spare = True
+        self.app = _Healthz(self.app)
+        return True
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -82,11 +109,15 @@ class _Protocol(H11Protocol):
             self._disarm()
         elif self._deadline is None:
             self._arm()
+        if idle:
+            self.waits_since = self.loop.time()
 
     def _arm(self) -> None:
+        self.waits_since = self.loop.time()
         self._deadline = self.loop.call_later(REQUEST_DEADLINE, self.transport.abort)
 
     def _disarm(self) -> None:
+        self.waits_since = None
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -94,6 +125,21 @@ class _Protocol(H11Protocol):
 
 def _host(protocol: H11Protocol) -> str:
     return protocol.client[0] if protocol.client else ""
+
+
+class _Healthz:
+    """Of an application only /healthz."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/healthz":
+            await self._app(scope, receive, send)
+            return
+        headers = [(b"retry-after", b"5"), (b"connection", b"close"), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
 
 
 class _Server(uvicorn.Server):
@@ -114,7 +160,6 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
-                limit_concurrency=MAX_CONNECTIONS,
                 backlog=MAX_CONNECTIONS,
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=GRACE,

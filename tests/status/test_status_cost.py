@@ -34,7 +34,7 @@ building = Building(replace(SNAPSHOT, meters=sixty()))
 ready = rss()
 
 async def visit():
-    transport = httpx.ASGITransport(app=gateway.status.page.create_page(building))
+    transport = httpx.ASGITransport(app=gateway.status.page.create_page(building, ["g"]))
     async with httpx.AsyncClient(transport=transport, base_url="http://g") as http:
         page.AT_LEAST = 0.0
         for round in range(40):

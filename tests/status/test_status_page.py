@@ -29,7 +29,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
 
 def client(source: Building | Snapshot = SNAPSHOT, **headers: str) -> httpx.AsyncClient:
     building = source if isinstance(source, Building) else Building(source)
-    transport = httpx.ASGITransport(app=create_page(building), raise_app_exceptions=True)
+    transport = httpx.ASGITransport(app=create_page(building, ["gateway"]), raise_app_exceptions=True)
     return httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=headers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -14,13 +15,16 @@ from status_building import Building
 
 from gateway.status import server as server_module
 from gateway.status.page import create_page
-from gateway.status.server import MAX_PER_ADDRESS, PageServer
+from gateway.status.server import MAX_PER_ADDRESS, SPARE, PageServer
+
+NAMES = ("g", "gateway")
+"""Host names of the requests here."""
 
 
 @asynccontextmanager
-async def served(building: Building | None = None):
+async def served(building: Building | None = None, names=NAMES):
     building = building or Building()
-    server = PageServer(create_page(building), "127.0.0.1", 0, building.changes.close)
+    server = PageServer(create_page(building, names), "127.0.0.1", 0, building.changes.close)
     assert await server.start()
     try:
         yield server.port
@@ -87,7 +91,7 @@ async def test_garbage_gets_an_error_or_a_closed_door(garbage, caplog):
         b"GET http://elsewhere/healthz HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n",
         b"GET /healthz HTTP/1.1\r\nHost: g\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
         b"GET /healthz HTTP/1.0\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nX-Forwarded-For: 10.0.0.1\r\nConnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: g\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Host: evil.example\r\nConnection: close\r\n\r\n",
     ],
 )
 async def test_strange_but_readable_requests_get_a_plain_answer_that_repeats_nothing(strange):
@@ -96,6 +100,24 @@ async def test_strange_but_readable_requests_get_a_plain_answer_that_repeats_not
         assert answer.split()[1] in {b"200", b"404"}
         assert b"elsewhere" not in answer
         assert b"evil.example" not in answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("192.0.2.10", 200), ("192.0.2.10:8080", 200), ("[2001:db8::1]", 200), ("[::1]:8080", 200), ("localhost", 200),
+        ("LOCALHOST:80", 200),
+        ("gateway.local", 200), ("Gateway.Local.:8080", 200), (os.uname().nodename, 200), ("page.example", 200), ("PAGE.example.", 200),
+        ("evil.example", 421), ("localhost.evil.example", 421), ("page.example.evil.example", 421), ("192.0.2.10.evil.example", 421),
+        ("local", 421), ("evil.example:127.0.0.1", 421), ("user@localhost", 421), ("", 421), ("[evil.example]", 421), ("a b", 421),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/", "/healthz", "/api/v1/status", "/live/", "/static/page.css"])
+async def test_only_names_of_ours_are_answered(host, status, path):
+    async with served(names=["page.example"]) as port:
+        answer = await say(port, f"HEAD {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert answer.split()[1] in {str(status).encode(), b"400" if status == 421 else b"404"}
+        assert b"evil" not in answer
 
 
 async def test_random_bytes_for_a_while():
@@ -160,10 +182,11 @@ async def test_a_body_that_never_comes_does_not_hold_the_connection(monkeypatch)
 async def test_one_address_cannot_take_every_connection():
     async with served() as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_PER_ADDRESS)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: g\r\n\r\n")
-        with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), 10) == b""
+        await asyncio.sleep(0.1)
+        assert await healthy(port), "room is kept for whoever watches over this machine"
+        assert (await say(port, b"GET / HTTP/1.1\r\nHost: g\r\n\r\n")).startswith(b"HTTP/1.1 503")
+        held += [await asyncio.open_connection("127.0.0.1", port) for _ in range(SPARE)]
+        assert await say(port, b"") == b"", "that room has an end too"
         for _, other in held:
             other.close()
         async with asyncio.timeout(20):
@@ -175,15 +198,57 @@ async def test_all_addresses_together_cannot_take_every_descriptor(monkeypatch):
     monkeypatch.setattr(server_module, "MAX_PER_ADDRESS", 1000)
     monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 10)
     async with served() as port:
-        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), 5) == b""  # at once, not by a deadline
-        for _, other in (*held, (reader, writer)):
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counting
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        assert await healthy(port)
+        await asyncio.sleep(0.2)
+        open_here = len(os.listdir("/proc/self/fd")) - before - len(held)  # noqa: PTH208
+        assert open_here <= 10 + SPARE, "our ends of what was dropped are closed"
+        for _, other in held:
             other.close()
         async with asyncio.timeout(20):
             while not await healthy(port):  # noqa: ASYNC110 - seen from outside
                 await asyncio.sleep(0.05)
+
+
+async def test_a_full_page_drops_who_is_unfinished_longest_and_keeps_who_is_served(monkeypatch):
+    monkeypatch.setattr(server_module, "MAX_PER_ADDRESS", 1000)
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 6)
+    async with served() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: g\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        slow = []
+        for _ in range(5):
+            slow.append(await asyncio.open_connection("127.0.0.1", port))
+            slow[-1][1].write(b"GET / HTTP/1.1\r\nHost")
+            await asyncio.sleep(0.05)
+        for count in range(1, 4):
+            assert await healthy(port), count
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(slow[0][0].read(), 10) == b"", "the oldest went first"
+        slow[-1][1].write(b": g\r\nConnection: close\r\n\r\n")
+        assert (await asyncio.wait_for(slow[-1][0].readline(), 10)).startswith(b"HTTP/1.1 200"), "the youngest is still here"
+        assert await asyncio.wait_for(reader.readuntil(b"event: status"), 20), "a stream goes on"
+        writer.transport.abort()
+        for _, other in slow:
+            other.close()
+
+
+async def test_a_page_full_of_streams_turns_others_away_but_not_the_watchman(monkeypatch):
+    monkeypatch.setattr(server_module, "MAX_PER_ADDRESS", 1000)
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
+    async with served() as port:
+        streams = []
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: g\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            streams.append(writer)
+        assert await healthy(port)
+        assert (await say(port, b"GET /system HTTP/1.1\r\nHost: g\r\n\r\n")).startswith(b"HTTP/1.1 503")
+        for writer in streams:
+            writer.transport.abort()
 
 
 async def test_an_idle_connection_is_closed_and_a_busy_one_kept(monkeypatch):
@@ -213,7 +278,7 @@ async def test_a_taken_port_is_told_once_and_tried_again(caplog):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         building = Building()
-        server = PageServer(create_page(building), "127.0.0.1", port, building.changes.close, retry=0.05)
+        server = PageServer(create_page(building, NAMES), "127.0.0.1", port, building.changes.close, retry=0.05)
         assert not await server.start()
         assert f"127.0.0.1:{port}" in server.error
         await asyncio.sleep(0.3)
@@ -237,7 +302,7 @@ async def test_an_address_that_is_not_ours_is_told_too():
 
 async def test_ipv6_where_the_host_has_it():
     building = Building()
-    server = PageServer(create_page(building), "::", 0, building.changes.close)
+    server = PageServer(create_page(building, NAMES), "::", 0, building.changes.close)
     if not await server.start():
         await server.stop()
         pytest.skip(f"no IPv6 here: {server.error}")
@@ -253,12 +318,12 @@ async def test_signals_stay_with_the_daemon():
 
 async def test_start_and_stop_again_and_again_on_one_port():
     building = Building()
-    first = PageServer(create_page(building), "127.0.0.1", 0)
+    first = PageServer(create_page(building, NAMES), "127.0.0.1", 0)
     await first.start()
     port = first.port
     await first.stop()
     for _ in range(3):
-        again = PageServer(create_page(building), "127.0.0.1", port)
+        again = PageServer(create_page(building, NAMES), "127.0.0.1", port)
         assert await again.start(), again.error
         assert await healthy(port)
         await again.stop()
