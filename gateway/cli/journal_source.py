@@ -55,11 +55,12 @@ class FileSource:
     def __init__(self, directory: Path) -> None:
         from gateway.journal.evidence import Evidence  # noqa: PLC0415 - a command without this verb need not load SQLite
         from gateway.journal.lock import Lock  # noqa: PLC0415 - see above
+        from gateway.journal.places import size_of  # noqa: PLC0415 - see above
         from gateway.journal.shelf import Shelf  # noqa: PLC0415 - see above
 
         path = directory / "journal.db"
         try:
-            if not path.exists():
+            if size_of(path) is None:
                 raise JournalError(f"there is no journal in {directory}", hint="name its folder with --directory")
             self._lock = Lock(directory)
         except PermissionError as error:
@@ -78,7 +79,9 @@ class FileSource:
         except BaseException:
             self._lock.release()
             raise
-        self._cases = [asdict(case.progress()) for case in Evidence(directory).cases]
+        evidence = Evidence(directory)
+        evidence.read()
+        self._cases = [asdict(case.progress()) for case in evidence.cases]
         self._path = path
 
     def status(self) -> dict[str, Any]:

@@ -6,13 +6,15 @@ import json
 import logging
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from gateway.journal.memory import Memory
+from gateway.journal.places import beside, clear, read_regular, real, size_of, standing
 from gateway.journal.stats import SalvageProgress
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,12 @@ NEWEST = 3
 
 MOST_BYTES = 1_000_000_000
 """What salvaged cases may hold together; of a case that is larger alone, the report stays."""
+
+FOLDERS = 9
+"""Names that are tried for the folder of damaged files."""
+
+MOST_REPORT = 4 << 20
+"""Bytes of a report that are read."""
 
 STORM, STORM_MS = 3, 600_000
 """So many files damaged within ten minutes of one boot: the storage is sick, another new file would only be the next one."""
@@ -41,6 +49,8 @@ class Case:
     rows: int = 0
     done: bool = False
     memory: Memory = field(default_factory=Memory)
+    spans: list[tuple[str, int, int]] = field(default_factory=list)
+    """(epoch, first, last) of what the file had, where that is known: what does not come back of it is lost."""
 
     @property
     def path(self) -> Path:
@@ -53,7 +63,8 @@ class Case:
 
     def write(self) -> None:
         """Write the report. Raises OSError."""
-        data = {key: value for key, value in asdict(self).items() if key != "folder"}
+        data = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in {"folder", "memory"}}
+        data["memory"] = asdict(self.memory)
         new = self.folder / "report.json.new"
         with new.open("w", encoding="utf-8") as file:
             json.dump(data, file, indent=1, ensure_ascii=False)
@@ -67,7 +78,7 @@ def read_case(folder: Path) -> Case:
     """The case in a folder; with defaults for whatever its report does not say."""
     case = Case(folder)
     try:
-        data = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        data = json.loads(read_regular(folder / "report.json", MOST_REPORT))
         memory = Memory(**data.pop("memory"))
         if memory.synced:
             memory.synced = (memory.synced[0], memory.synced[1], memory.synced[2])
@@ -87,51 +98,86 @@ def sync(folder: Path) -> None:
         os.close(handle)
 
 
+def _into(path: Path, to: Path) -> None:
+    # A link is evidence, but nothing to read: it may lead to the very file that takes over.
+    if os.path.lexists(path):
+        path.rename(to.with_name(to.name + ".link") if path.is_symlink() else to)
+
+
 class Evidence:
-    """The folder `damaged` beside the journal."""
+    """The folder `damaged` beside the journal; another one beside it when that cannot be used."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._folder = directory / "damaged"
-        self.cases = list(self._read())
+        self.cases: list[Case] = []
+
+    def read(self) -> None:
+        """Look what is there. Only for whoever has the lock."""
+        self.cases = sorted(self._read(), key=lambda case: int(case.folder.name))
         self._adopt_stray_wal()
 
+    def _folders(self) -> list[Path]:
+        return [self._directory / ("damaged" if number == 1 else f"damaged-{number}") for number in range(1, FOLDERS + 1)]
+
     def _read(self) -> Iterator[Case]:
-        with suppress(OSError):
-            for folder in sorted(self._folder.iterdir()):
-                if folder.name.isdigit():
-                    yield read_case(folder)
+        for folder in self._folders():
+            with suppress(OSError):
+                for found in folder.iterdir():
+                    if found.name.isdecimal() and not standing(found, kind=stat.S_IFDIR):
+                        yield read_case(found)
 
     def _adopt_stray_wal(self) -> None:
         # A power cut between the two renames of `move_aside` leaves a WAL without its file.
         path = self._directory / "journal.db"
         wal = self._directory / "journal.db-wal"
-        if self.cases and not path.exists() and wal.exists():
+        case = self.cases[-1] if self.cases else None
+        if case is None or case.done or os.path.lexists(path) or not size_of(wal) or standing(wal):
+            return
+        if os.path.lexists(case.path) and not os.path.lexists(case.folder / "journal.db-wal"):
             with suppress(OSError):
-                wal.rename(self.cases[-1].folder / "journal.db-wal")
+                wal.rename(case.folder / "journal.db-wal")
 
     def storm(self, boot: str, uptime: int) -> bool:
         """Whether files are being damaged one after the other."""
         return sum(case.boot == boot and uptime - case.uptime < STORM_MS for case in self.cases) >= STORM
 
     def move_aside(self, path: Path, reason: str, memory: Memory, *, boot: str, uptime: int) -> Case:
-        """Move a damaged file and its WAL into a folder of their own. Raises OSError."""
-        number = 1 + max((int(case.folder.name) for case in self.cases), default=0)
-        folder = self._folder / f"{number:04d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        case = Case(folder, reason, boot, uptime, time.time_ns() // 1_000_000, memory=memory)
+        """Move what stands under a file's name, and its WAL, into a folder of their own. Raises OSError."""
+        case = self.begin(reason, memory, boot=boot, uptime=uptime)
+        extra = {suffix: beside(path, suffix) for suffix in ("-wal", "-journal")}
+        if path.is_symlink() and not standing(path, link=True):
+            case.path.symlink_to(real(path))
+            path.unlink()
+        else:
+            _into(path, case.path)
+        for suffix, file in extra.items():
+            _into(file, case.path.with_name(case.path.name + suffix))
+        sync(case.folder)
         sync(self._directory)
-        path.rename(case.path)
-        wal = path.with_name(path.name + "-wal")
-        if wal.exists():
-            wal.rename(folder / "journal.db-wal")
-        sync(folder)
-        sync(self._directory)
-        self.cases.append(case)
-        logger.error("the journal was damaged and moved to %s (%s); a new file takes over, its rows are being salvaged", folder, reason)
+        logger.error(
+            "the journal was damaged and moved to %s (%s); a new file takes over, its rows are being salvaged", case.folder, reason
+        )
         with suppress(OSError):
             case.write()
         return case
+
+    def begin(self, reason: str, memory: Memory, *, boot: str, uptime: int) -> Case:
+        """A new case in a folder of its own. Raises OSError when no folder can be made."""
+        number = 1 + max((int(case.folder.name) for case in self.cases), default=0)
+        refused = OSError(0, "there is no folder for damaged files")
+        for folder in self._folders():
+            try:
+                clear(folder, link=True, kind=stat.S_IFDIR)
+                (folder / f"{number:04d}").mkdir(parents=True, exist_ok=True)
+                case = Case(folder / f"{number:04d}", reason, boot, uptime, time.time_ns() // 1_000_000, memory=memory)
+                sync(folder)
+                sync(self._directory)
+            except OSError as error:
+                refused = error
+            else:
+                self.cases.append(case)
+                return case
+        raise refused
 
     def pending(self) -> Case | None:
         """The oldest case that is not salvaged."""

@@ -52,18 +52,10 @@ class Journal:
     ) -> Journal:
         """Open or create the journal of a directory; blocks for a moment.
 
-        Raises JournalBusy, JournalTooNew, and JournalError for a directory that cannot be one. Damage, a full disk and a
-        disk that refuses are no reason not to start: see `stats`. `synchronous` other than FULL is for the test that must fail.
+        Raises JournalBusy. Damage, a full disk, a disk that refuses, a folder that cannot be made and the file of a newer version
+        are no reason not to start: see `stats`. `synchronous` other than FULL is for the test that must fail.
         """
-        folder = Path(directory)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise JournalError(
-                f"{folder} cannot be made: {error.strerror}",
-                hint="write another journal: directory: or create it with the rights of the service",
-            ) from error
-        return cls(folder, gateway=gateway, clock=clock, budget=budget, uplinks=tuple(uplinks), synchronous=synchronous)
+        return cls(Path(directory), gateway=gateway, clock=clock, budget=budget, uplinks=tuple(uplinks), synchronous=synchronous)
 
     def _idle(self) -> float:
         return self._keeper.idle() if self._keeper else 0.01

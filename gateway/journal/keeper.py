@@ -16,12 +16,11 @@ from typing import TypeVar
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalTooNew
 from gateway.journal.clocklike import ClockLike
-from gateway.journal.evidence import Evidence
-from gateway.journal.lock import Lock
 from gateway.journal.loss import Loss
 from gateway.journal.memory import Memory
+from gateway.journal.opener import Opener
 from gateway.journal.pace import Pace
-from gateway.journal.salvage import glance, wal_is_damaged
+from gateway.journal.places import aside, beside
 from gateway.journal.schema import Synchronous, full, primary
 from gateway.journal.shelf import Groups, Shelf
 from gateway.journal.space import Space
@@ -46,9 +45,12 @@ TOGETHER = 32
 RETRY = 2.0
 """Seconds between attempts to commit what waits, when no new draft brings one."""
 
+REFLECT = 30.0
+"""Seconds between looks at a file that only a person can change."""
+
 
 class Keeper:
-    """Raises JournalBusy and JournalTooNew when it is made; everything else it deals with itself."""
+    """Raises JournalBusy when it is made; everything else it deals with itself."""
 
     def __init__(
         self,
@@ -61,14 +63,12 @@ class Keeper:
         synchronous: Synchronous,
         late: Callable[[Entry, list[Sealed]], None],
     ) -> None:
-        self.directory = directory
-        self.path = directory / "journal.db"
+        self._opener = Opener(directory, synchronous)
+        self.path = self._opener.path
         self.gateway = gateway
         self.clock = clock
         self.uplinks = uplinks
-        self._synchronous = synchronous
         self._late = late
-        self._lock = Lock(directory)
         self.space = Space(directory, budget)
         self.waiting = Waiting()
         self.state: State = "ok"
@@ -79,32 +79,21 @@ class Keeper:
         """Bytes of the file that hold something, at the last commit."""
         self.notices: list[Event] = []
         """Events of the journal's own that go with the next batch."""
-        self._memory: Memory | None = None
         self._backlogs: dict[str, Backlog] = {}
         """As they were when the file was let go: a file that is closed for a moment is not an empty one."""
         self._loss = Loss()
         self._doubt: tuple[list[Entry], Groups, str | None] | None = None
         self._retry_at = 0.0
         self._closed = False
-        self.evidence = Evidence(directory)
+        self.evidence = self._opener.evidence
         self.upkeep = Upkeep(self)
         try:
             self._attach()
-        except (JournalBusy, JournalTooNew):
-            self._lock.release()
+        except JournalBusy:
+            self._opener.leave()
             raise
         except Exception as error:  # noqa: BLE001 - said there; meters are polled whatever the data look like
             self._refuse(error)
-
-    @property
-    def uptime(self) -> int:
-        """CLOCK_BOOTTIME in ms."""
-        return self.clock.uptime()
-
-    @property
-    def wall(self) -> int:
-        """UTC in ms, right or wrong."""
-        return self.clock.wall()
 
     # ── opening, replacing ──
 
@@ -113,6 +102,8 @@ class Keeper:
         if self._closed:
             raise JournalError("the journal is closed", hint="readings are taken again after a start")
         if self.shelf is None:
+            self._opener.enter()
+            self.upkeep.begin(self._opener.part)
             try:
                 self._open()
             except JournalDamaged as error:
@@ -123,34 +114,15 @@ class Keeper:
         return self.shelf
 
     def _open(self) -> None:
-        if wal_is_damaged(self.path):
-            raise JournalDamaged(f"{self.path}-wal holds batches behind a damaged place", hint="the file is moved aside and salvaged")
-        self.shelf = Shelf(self.path, self.clock.boot, self.uplinks, before=self._memory, synchronous=self._synchronous)
-        self._memory = self.shelf.memory
+        self.shelf = self._opener.open(self.clock, self.uplinks)
         self.used = self.shelf.store.used
         self.space.look(self.shelf.store.size)
         self.pace.seed([row.sealed.uptime for row in self.shelf.store.newest(100) if row.sealed.boot == self.clock.boot])
         self.upkeep.opened(self.shelf)
 
     def _move_aside(self, reason: str) -> None:
-        if self.evidence.storm(self.clock.boot, self.clock.uptime()):
-            raise JournalError(
-                f"{self.path} was damaged again ({reason}), the third time within ten minutes",
-                hint="the storage is failing: replace the card or disk; until then readings wait in memory",
-            )
         shelf, self.shelf = self.shelf, None
-        memory = self._memory or glance(self.path)
-        if shelf:
-            memory = shelf.memory
-            memory.settled = shelf.settled.to_json()
-        self._memory = memory
-        try:
-            # Moved first, closed then: closing would otherwise tidy the WAL of the evidence away.
-            self.evidence.move_aside(self.path, reason, memory, boot=self.clock.boot, uptime=self.clock.uptime())
-        finally:
-            if shelf:
-                with suppress(sqlite3.Error):
-                    shelf.store.close()
+        self._opener.move_aside(reason, shelf, self.clock)
 
     def replace(self, error: JournalDamaged) -> bool:
         """Damage was found while the file was open: a new file takes over; False when even that is refused."""
@@ -161,6 +133,29 @@ class Keeper:
             self._refuse(refused)
             return False
         return True
+
+    def look(self) -> None:
+        """Whether a start would find what is open. Raises sqlite3.Error, OSError, JournalError."""
+        shelf = self.shelf
+        if shelf is None:
+            return
+        if what := self._opener.lost():
+            logger.error("%s; what was taken is written into a new file, or it would be lost at the next start", what)
+            self._part(shelf, what)
+        elif self._opener.lost_wal():
+            logger.error("%s-wal was removed or replaced while it was open; what is in it goes into the file at once", self.path)
+            shelf.store.checkpoint("TRUNCATE")
+            with suppress(OSError):
+                aside(beside(self.path, "-wal"))
+            self._let_go(shelf)
+            self._attach()
+
+    def _part(self, shelf: Shelf, what: str) -> None:
+        self._backlogs = dict(shelf.tally.backlogs)
+        self._opener.remember(shelf)
+        self.shelf = None
+        self.upkeep.parted(shelf, what)
+        self._attach()
 
     def _resolve(self, shelf: Shelf) -> None:
         """After a failed sync the batches may be in the file all the same: make durable what is there, and see."""
@@ -259,7 +254,7 @@ class Keeper:
         deleted = 0
         try:
             shelf.store.checkpoint()
-            deleted = shelf.make_room(room, self._lot(), self.wall)
+            deleted = shelf.make_room(room, self._lot(), self.clock.wall())
             self._loss.look(self.path, self.space.budget, shelf)
             shelf.store.checkpoint()
         except sqlite3.OperationalError as refused:
@@ -273,8 +268,7 @@ class Keeper:
 
     def _let_go(self, shelf: Shelf) -> None:
         # After a failed write or sync nothing that is in memory can be trusted: the file is opened anew.
-        self._memory = shelf.memory
-        self._memory.settled = shelf.settled.to_json()
+        self._opener.remember(shelf)
         self._backlogs = dict(shelf.tally.backlogs)
         self.shelf = None
         with suppress(sqlite3.Error):
@@ -284,14 +278,15 @@ class Keeper:
 
     def _refuse(self, error: Exception) -> None:
         """Nothing can be committed at the moment: say so once, and keep what waits."""
-        state: State = "full" if primary(error) == sqlite3.SQLITE_FULL else "failing"
+        newer = isinstance(error, JournalTooNew)
+        state: State = "full" if primary(error) == sqlite3.SQLITE_FULL else "newer" if newer else "failing"
         told = full(error, self.path)
         if state != self.state:
             unforeseen = None if isinstance(error, (JournalError, sqlite3.Error, OSError)) else error
             logger.error("the journal takes no readings: %s", told, exc_info=unforeseen)
         self.state, self.error = state, str(told)
         self.waiting.refuse(told)
-        self._retry_at = time.monotonic() + RETRY
+        self._retry_at = time.monotonic() + (REFLECT if newer else RETRY)
 
     # ── asking ──
 
@@ -360,16 +355,19 @@ class Keeper:
 
     def close(self) -> None:
         """A last attempt to commit what waits; then the file is closed."""
+        with suppress(JournalError, sqlite3.Error, OSError):
+            self.look()
         if len(self.waiting):
             self.flush()
+        self.upkeep.finish()
         self.upkeep.close()
         shelf, self.shelf = self.shelf, None
         if shelf:
-            self._memory = shelf.memory
+            self._opener.remember(shelf)
             with suppress(sqlite3.Error):
                 shelf.store.close()
         self._closed = True
-        self._lock.release()
+        self._opener.leave()
 
     # ── looking: from any thread ──
 
@@ -377,7 +375,7 @@ class Keeper:
     def memory(self) -> Memory:
         """The end of the journal."""
         shelf = self.shelf
-        return (shelf.memory if shelf else self._memory) or Memory()
+        return (shelf.memory if shelf else self._opener.memory) or Memory()
 
     @property
     def epoch(self) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway.errors import JournalBusy, JournalError
+from gateway.journal.places import clear, read_regular
 
 
 class Lock:
@@ -31,16 +32,32 @@ class Lock:
             self.release()
             holder = ""
             with suppress(OSError):
-                holder = name.read_text(encoding="ascii", errors="replace")[:20].strip()
+                holder = read_regular(name, 20).decode("ascii", errors="replace").strip()
             raise JournalBusy(
                 f"the journal in {directory} is held by another process{f' ({holder})' if holder else ''}",
                 hint="stop that gateway first, or ask it: `submeter status`, `submeter journal status`",
             ) from error
+        clear(name)
         with suppress(OSError):
-            name.write_text(f"pid {os.getpid()}\n", encoding="ascii")
+            write(name, f"pid {os.getpid()}\n")
+
+    def same(self, directory: Path) -> bool:
+        """Whether the name still leads to the folder that is locked."""
+        try:
+            now = directory.stat()
+        except OSError:
+            return False
+        return self._handle is not None and os.path.samestat(os.fstat(self._handle), now)
 
     def release(self) -> None:
         """Let others in."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def write(path: Path, text: str) -> None:
+    """Write a small file, never through a link, never into a FIFO. Raises OSError."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(text)

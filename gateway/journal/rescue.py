@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from gateway.journal import gone
 from gateway.journal.evidence import Case
+from gateway.journal.moved import OpenScan
 from gateway.journal.pages import Found
 from gateway.journal.salvage import Scan
 from gateway.journal.settled import Settled
@@ -20,11 +22,13 @@ AT_ONCE = 128
 class Rescue:
     """Works in slices; `step` returns True when the case is done. Starting over is harmless: a row is taken in once."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, scan: Scan | OpenScan) -> None:
         self.case = case
-        self._scan = Scan(case.path)
+        self._scan = scan
         self._pages = self._scan.found()
         self._epochs: dict[str, Ranges] = {}
+        self._first = False
+        """Whether the very first row of the file is there: nothing is missing before it."""
         case.pages, case.page, case.rows = self._scan.pages, 0, 0
 
     def step(self, shelf: Shelf, seconds: float, budget: int, wall: int) -> bool:
@@ -56,6 +60,7 @@ class Rescue:
             seq = one.row.seq
             if one.own:
                 self._epochs.setdefault(one.row.sealed.epoch, Ranges()).add(seq)
+                self._first |= one.row.total == one.row.sealed.readings
             delivered = one.own and bool(settled.active) and bool(settled.by_all(seq, seq))
             # What everybody has is kept for replays only while there is ample room.
             if roomy or not delivered:
@@ -76,30 +81,40 @@ class Rescue:
         known = Ranges()
         for ranges in self._epochs.values():
             known.update(ranges)
-        known.update((first, last) for epoch, first, last, *_ in self._scan.gone if epoch in self._epochs)
-        if not known:
+        ours = {*self._epochs, *(epoch for epoch, *_ in self.case.spans)}
+        known.update((first, last) for epoch, first, last, *_ in self._scan.gone if epoch in ours)
+        bounds = [(first, last) for _, first, last in self.case.spans] or [known.span or (1, 0)]
+        lowest = bounds[0][0] if self._scan.whole or self._first or self.case.spans else 1
+        highest = max(self.case.memory.seq, bounds[-1][1], (known.span or (0, 0))[1])
+        if highest < lowest or not (ours or self.case.memory.epoch):
             return
-        lowest, highest = next(iter(known))[0], max(self.case.memory.seq, list(known)[-1][1])
         if settled.active:
             # Up to where rows had to make room, what counts as settled need not have been delivered.
             upto = self.case.memory.thinned[0] if self.case.memory.thinned else 0
             known.update(settled.by_all(max(lowest, upto + 1), highest))
+        told = gone.UNTOLD if settled.active else gone.NOBODY
         with shelf.store.transaction():
             for epoch, first, last, readings, reason in sorted(self._scan.gone):
-                if epoch in self._epochs and not gone.explained(shelf.store, epoch, first, last):
+                if epoch in ours and not gone.explained(shelf.store, epoch, first, last):
                     # Who told of it may be lost itself: it is said again.
-                    nobody = reason == gone.DELIVERED or not settled.active
-                    gone.note(shelf.store, (epoch, first, last, reason), readings, told=gone.NOBODY if nobody else gone.UNTOLD)
+                    gone.note(shelf.store, (epoch, first, last, reason), readings, told=gone.NOBODY if reason == gone.DELIVERED else told)
             for first, last in known.gaps(lowest, highest):
-                for epoch in self._owners(first, last):
-                    if not gone.explained(shelf.store, epoch, first, last):
-                        gone.note(shelf.store, (epoch, first, last, gone.DAMAGED), 0, told=gone.UNTOLD if settled.active else gone.NOBODY)
+                for epoch, start, end in self._owners(first, last):
+                    if not gone.explained(shelf.store, epoch, start, end):
+                        gone.note(shelf.store, (epoch, start, end, gone.DAMAGED), 0, told=told)
 
-    def _owners(self, first: int, last: int) -> set[str]:
+    def _owners(self, first: int, last: int) -> Iterator[tuple[str, int, int]]:
+        """(epoch, first, last) of lost numbers."""
+        if self.case.spans:
+            for epoch, low, high in self.case.spans:
+                if max(first, low) <= min(last, high):
+                    yield epoch, max(first, low), min(last, high)
+            return
         # Between two epochs nobody can say whose the lost numbers were: both say that they are lost.
         before = {epoch for epoch, ranges in self._epochs.items() if first - 1 in ranges}
         after = {epoch for epoch, ranges in self._epochs.items() if last + 1 in ranges}
-        return before | after or {self.case.memory.epoch} - {""}
+        for epoch in before | after or {self.case.memory.epoch} - {""}:
+            yield epoch, first, last
 
     def close(self) -> None:
         """Let go of the file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
@@ -16,12 +16,16 @@ from urllib.parse import quote
 from gateway.journal import pages
 from gateway.journal.memory import Memory
 from gateway.journal.pages import Found, Wal
+from gateway.journal.places import beside, open_regular, read_regular, real, size_of
 from gateway.journal.rows import COLUMNS, Row, from_record
 from gateway.journal.schema import text
 from gateway.journal.seal import read_carry
 
 SAMPLES, SAMPLE = 64, 1 << 16
 """How many pieces of how many bytes of a file without a header are looked at."""
+
+MOST_LOG = 64 << 20
+"""Bytes of a WAL that are read: one of ours has about 1 MB."""
 
 
 class Scan:
@@ -30,12 +34,14 @@ class Scan:
     def __init__(self, path: Path) -> None:
         self._handle: int | None = None
         self.page = 0
+        self.whole = False
+        """Whether the file itself has a row: then it is one of ours, and what it lacks is not all that was ever in it."""
         self.gone: set[tuple[str, int, int, int, str]] = set()
         with suppress(OSError):
-            self._handle = os.open(path, os.O_RDONLY)
+            self._handle = open_regular(path)
         log = b""
         with suppress(OSError):
-            log = path.with_name(path.name + "-wal").read_bytes()
+            log = read_regular(beside(path, "-wal"), MOST_LOG)
         length = os.fstat(self._handle).st_size if self._handle is not None else 0
         self.size = pages.page_size(self._piece(0, 100)) or pages.log_page_size(log) or self._guess(length)
         self.pages = -(-length // self.size)
@@ -58,20 +64,23 @@ class Scan:
         page = self._piece((number - 1) * self.size, self.size) if number > 0 else b""
         return page if len(page) == self.size else b""
 
-    def _newest(self, number: int) -> bytes:
+    def newest(self, number: int) -> bytes:
+        """A page as the WAL has it, or else the file; empty when neither has it."""
         return self.wal.sound.get(number) or self.read(number)
 
     def found(self) -> Iterator[list[Found]]:
         """The rows, a few at a time: the WAL's committed pages first, then the file, then pages of the WAL that nothing vouches for."""
         for number, page in self.wal.sound.items():
-            yield from self._rows(page, number, self._newest)
+            yield from self._rows(page, number, self.newest)
         # The newest page is at the end of a file that grows.
         for number in range(self.pages, 0, -1):
-            yield from self._rows(self.read(number), number, self._newest)
+            for found in self._rows(self.read(number), number, self.newest):
+                self.whole |= any(one.own for one in found)
+                yield found
             self.page += 1
         loose = dict(self.wal.loose)
         for number, page in self.wal.loose:
-            yield from self._rows(page, number, lambda follow: loose.get(follow) or self._newest(follow))
+            yield from self._rows(page, number, lambda follow: loose.get(follow) or self.newest(follow))
 
     def _rows(self, page: bytes, number: int, read: pages.ReadPage) -> Iterator[list[Found]]:
         self.gone.update(pages.gone(page))
@@ -98,8 +107,8 @@ def glance(path: Path, seconds: float = 1.0) -> Memory:
     carrier = 0
     end = time.monotonic() + seconds
     with Scan(path) as scan:
-        asked, claimed = _asked(path)
-        for rows in chain([asked], ([one.row for one in found if one.own] for found in scan.found())):
+        asked_, claimed = asked(path)
+        for rows in chain([asked_], ([one.row for one in found if one.own] for found in scan.found())):
             for row in rows:
                 if row.seq > memory.seq:
                     memory.epoch, memory.boot, memory.seq, memory.total = row.sealed.epoch, row.sealed.boot, row.seq, row.total
@@ -116,32 +125,15 @@ def glance(path: Path, seconds: float = 1.0) -> Memory:
     return memory
 
 
-def _asked(path: Path) -> tuple[list[Row], list[int]]:
+def asked(path: Path) -> tuple[list[Row], list[int]]:
     """The sound ones of the newest rows, and the numbers of all of them."""
+    if size_of(path) is None:
+        return [], []
     # Immutable: SQLite looks at the file alone, without its WAL, and changes nothing.
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?immutable=1", uri=True)) as conn:
+        with closing(sqlite3.connect(f"file:{quote(str(real(path)))}?immutable=1", uri=True)) as conn:
             conn.text_factory = text
             records = conn.execute(f"SELECT {COLUMNS} FROM batch ORDER BY seq DESC LIMIT 40").fetchall()  # noqa: S608 - names of our own
     except (sqlite3.Error, ValueError):  # ValueError: SQLite complains of a name that is no UTF-8
         return [], []
     return [row for row in map(from_record, records) if row], [record[0] for record in records]
-
-
-def wal_is_damaged(path: Path) -> bool:
-    """Whether the WAL holds commits that SQLite would silently leave out.
-
-    A power cut leaves at most one transaction half-written, the last. More commits behind a wrong checksum are rot.
-    """
-    with Scan(path) as scan:
-        wal = scan.wal
-    if not wal.loose_commits:
-        return False
-    loose = dict(wal.loose)
-    newest = max((row.seq for row in _asked(path)[0]), default=0)
-
-    def highest(pages_: Iterable[tuple[int, bytes]], read: pages.ReadPage) -> int:
-        return max((one.row.seq for number, page in pages_ for one in pages.rows(page, number, read) if one and one.own), default=0)
-
-    newest = max(newest, highest(wal.sound.items(), lambda number: wal.sound.get(number, b"")))
-    return wal.loose_commits > 1 and highest(wal.loose, lambda number: loose.get(number, b"")) > newest + 1

@@ -9,6 +9,7 @@ from typing import Literal
 from sqlite_utils import Database, Migrations
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
+from gateway.journal.places import read_regular
 
 VERSION = 2
 """PRAGMA user_version of what this program writes."""
@@ -102,8 +103,7 @@ def _check_header(path: Path) -> None:
     Read before SQLite has it open: closing a second handle would let go of its locks.
     """
     try:
-        with path.open("rb") as file:
-            header = file.read(20)
+        header = read_regular(path, 20)
     except OSError:
         return  # SQLite will say the same, with its code
     if len(header) == 20 and not set(header[18:20]) <= {1, 2}:  # noqa: PLR2004 - https://www.sqlite.org/fileformat2.html, 1.3.3
@@ -126,15 +126,20 @@ def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> 
         steps = {step.name for step in migrations.applied(Database(conn, execute_plugins=False))}
         if steps <= {step.name for step in migrations._migrations}:  # noqa: SLF001 - they are listed nowhere else
             raise _unsound(path, f"it claims file version {version}, and all its steps are those of version {VERSION}")
-        raise JournalTooNew(
-            f"{path} was written by a newer version of this program (file version {version}, known up to {VERSION})",
-            hint="install that version again, or move the file away to start an empty journal; it was not touched",
-        )
+        raise too_new(path, version)
     conn.execute("PRAGMA journal_mode = WAL")
     conn.execute(f"PRAGMA synchronous = {synchronous}")
     conn.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
     conn.execute("PRAGMA cache_size = -2000")
     return version
+
+
+def too_new(path: Path, version: int) -> JournalTooNew:
+    """What to tell of a file that a newer program has written."""
+    return JournalTooNew(
+        f"{path} was written by a newer version of this program (file version {version}, known up to {VERSION})",
+        hint="install that version again, or move the file away to start an empty journal; it was not touched",
+    )
 
 
 def _unsound(path: Path, what: str) -> JournalDamaged:

@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from gateway.journal.places import clear, size_of, standing
+
 LARGEST, SMALLEST = 8 << 20, 1 << 20
 """Bytes of ballast: room for the WAL to grow by some thousand pages, so that rows can be deleted and the WAL be moved."""
 
@@ -50,10 +52,7 @@ class Space:
 
     def held(self) -> int:
         """Bytes of ballast on board."""
-        try:
-            return self._ballast.stat().st_size
-        except OSError:
-            return 0
+        return 0 if standing(self._ballast) else size_of(self._ballast) or 0
 
     def load(self) -> bool:
         """Take ballast on board if there is ample room; whether it is on board now."""
@@ -66,8 +65,9 @@ class Space:
         any(self._allocate(self.ballast >> halved) for halved in range(4))
 
     def _allocate(self, size: int) -> bool:
+        clear(self._ballast)
         try:
-            handle = os.open(self._ballast, os.O_RDWR | os.O_CREAT, 0o640)
+            handle = os.open(self._ballast, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
             try:
                 os.posix_fallocate(handle, 0, size)
                 os.truncate(handle, size)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-State = Literal["ok", "full", "failing"]
-"""ok: commits return. full: no room, readings wait in memory. failing: the file system refuses, readings wait in memory."""
+State = Literal["ok", "full", "failing", "newer"]
+"""ok: commits return. full: no room; failing: the file system refuses; newer: a newer program wrote the file. In these, readings wait in
+memory."""
 
 
 @dataclass(frozen=True, slots=True)

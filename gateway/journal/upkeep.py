@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from gateway.journal.evidence import MOST_BYTES, Evidence
+from gateway.errors import GatewayError
+from gateway.journal.clocklike import ClockLike
+from gateway.journal.evidence import MOST_BYTES, Case, Evidence
+from gateway.journal.moved import OpenScan
+from gateway.journal.places import beside, size_of
 from gateway.journal.rescue import Rescue
+from gateway.journal.salvage import Scan
 from gateway.journal.shelf import Shelf
 from gateway.journal.space import Space
 from gateway.journal.walk import Walk
@@ -28,6 +35,9 @@ CALM = 1.0
 LOOK = 10.0
 """Seconds between looks at the disk."""
 
+FINISH = 3.0
+"""Seconds that the end may take for files that lost their name."""
+
 REST = 30.0
 """Seconds before upkeep tries again after the disk refused."""
 
@@ -35,23 +45,18 @@ REST = 30.0
 class Host(Protocol):
     """What upkeep needs of the keeper."""
 
-    directory: Path
     path: Path
     space: Space
     evidence: Evidence
     notices: list[Event]
+    clock: ClockLike
 
     @property
     def shelf(self) -> Shelf | None:
         """The open file."""
 
-    @property
-    def uptime(self) -> int:
-        """CLOCK_BOOTTIME in ms."""
-
-    @property
-    def wall(self) -> int:
-        """UTC in ms, right or wrong."""
+    def look(self) -> None:
+        """Whether a start would find what is open; acts when it would not."""
 
 
 class Upkeep:
@@ -64,6 +69,10 @@ class Upkeep:
         self._look_at = 0.0
         self._rest_until = 0.0
         self.disk = 0
+        self._parted: list[tuple[Shelf, str]] = []
+        """Files that lost their name and have no case yet."""
+        self._open: dict[Path, Shelf] = {}
+        """Those that have one, by its folder: they are read through the open handle."""
 
     @property
     def walked(self) -> float:
@@ -85,6 +94,9 @@ class Upkeep:
             return CALM
         if now >= self._look_at:
             self._look_at = now + LOOK
+            self._host.look()
+            if self._host.shelf is not shelf:
+                return PAUSE
             self._look(shelf)
         if self._walk and not self._walk.done:
             self._walk.step(SLICE)
@@ -95,9 +107,8 @@ class Upkeep:
         self._host.space.look(shelf.store.size)
         self._host.space.load()
         self._host.evidence.prune(min(MOST_BYTES, self._host.space.budget))
-        wal = self._host.path.with_name(self._host.path.name + "-wal")
-        files = [self._host.path, wal]
-        self.disk = sum(file.stat().st_size for file in files if file.exists()) + self._host.space.held()
+        files = [self._host.path, beside(self._host.path, "-wal")]
+        self.disk = sum(size_of(file) or 0 for file in files) + self._host.space.held()
         self.disk += sum(self._host.evidence.size(case) for case in self._host.evidence.cases)
 
     def _salvage(self, shelf: Shelf) -> float:
@@ -105,15 +116,47 @@ class Upkeep:
         if case is None:
             return CALM
         if self._rescue is None:
-            self._rescue = Rescue(case)
-        if self._rescue.step(shelf, SLICE / 2, self._host.space.budget, self._host.wall):
+            self._rescue = Rescue(case, self._scan(case))
+        if self._rescue.step(shelf, SLICE / 2, self._host.space.budget, self._host.clock.wall()):
             self._rescue.close()
             self._rescue = None
-            event = Event("salvaged", self._host.uptime, {"file": case.folder.name, "rows": case.rows, "reason": case.reason})
+            if old := self._open.pop(case.folder, None):
+                old.store.close()
+            event = Event("salvaged", self._host.clock.uptime(), {"file": case.folder.name, "rows": case.rows, "reason": case.reason})
             self._host.notices.append(event)
             logger.warning("salvage of %s is done: %d batches came back", case.folder, case.rows)
             case.write()
         return PAUSE
+
+    def _scan(self, case: Case) -> OpenScan | Scan:
+        old = self._open.get(case.folder)
+        return OpenScan(old.store, old.last) if old else Scan(case.path)
+
+    def parted(self, shelf: Shelf, what: str) -> None:
+        """A file lost its name while it was open: it is read like a damaged one as soon as another is open."""
+        self._parted.append((shelf, what))
+        self._rescue = None
+
+    def begin(self, part: Callable[[Path], None]) -> None:
+        """Before another file is opened: each gets its case; `part` moves what of it still has a name. Raises OSError."""
+        while self._parted:
+            shelf, what = self._parted[0]
+            case = self._host.evidence.begin(what, shelf.memory, boot=shelf.boot, uptime=self._host.clock.uptime())
+            self._open[case.folder] = shelf
+            case.spans = shelf.epochs()
+            del self._parted[0]
+            part(case.folder)
+            case.write()
+
+    def finish(self, seconds: float = FINISH) -> None:
+        """The end: what lost its name is written again, as far as that can be done in a few seconds. Raises nothing."""
+        end = time.monotonic() + seconds
+        shelf = self._host.shelf
+        try:
+            while shelf and self._open and time.monotonic() < end:
+                self._salvage(shelf)
+        except (GatewayError, sqlite3.Error, OSError) as error:
+            logger.warning("not everything of a file without a name could be written again: %s", error)
 
     def rest(self, error: Exception | None) -> None:
         """The disk refused: leave it alone for a while."""

@@ -10,7 +10,7 @@ from journal_data import Building, HandClock, small, until
 from journal_tools import write
 
 from gateway import wire
-from gateway.errors import JournalBusy, JournalError, JournalTooNew
+from gateway.errors import JournalBusy, JournalError, JournalFull
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Interval, Ranges, Reading
 
@@ -191,23 +191,36 @@ async def test_a_second_opener_is_told_who_holds_it(opened, clock, tmp_path):
     await fill(journal, 1, clock)
 
 
-async def test_a_newer_file_is_left_alone(opened, tmp_path):
+async def test_a_newer_file_is_left_alone_and_readings_wait(opened, clock, tmp_path):
     with sqlite3.connect(tmp_path / "journal.db") as conn:
         conn.execute("CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)")
         conn.execute("INSERT INTO _sqlite_migrations VALUES (1, 'journal', 'v1_batches', ''), (2, 'journal', 'v99_future', '')")
         conn.execute("PRAGMA user_version = 99")
     conn.close()
     before = (tmp_path / "journal.db").read_bytes()
-    with pytest.raises(JournalTooNew, match="file version 99, known up to 2"):
-        opened()
+    journal = opened()
+    assert journal.stats().state == "newer"
+    assert "file version 99, known up to 2" in journal.stats().error
+    assert "install that version again" in journal.stats().error
+    with pytest.raises(JournalFull, match="was not touched"):
+        await journal.commit(small(uptime=clock.now))
+    assert journal.stats().waiting == journal.stats().not_taken == 1
+    await journal.close()
     assert (tmp_path / "journal.db").read_bytes() == before
-    assert not (tmp_path / "damaged").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"journal.db", "journal.lock"}
 
 
-async def test_a_directory_that_cannot_be_one_is_a_clear_line(opened, tmp_path):
+async def test_a_directory_that_cannot_be_one_is_said_and_tried_again(opened, clock, tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(JournalError, match="cannot be made"):
-        opened(tmp_path / "file" / "below")
+    journal = opened(tmp_path / "file" / "j")
+    assert journal.stats().state == "failing"
+    assert "cannot be made" in journal.stats().error
+    assert "write another journal: directory:" in journal.stats().error
+    with pytest.raises(JournalFull):
+        await journal.commit(small(uptime=clock.now))
+    (tmp_path / "file").unlink()
+    await until(lambda: journal.stats().state == "ok")
+    assert (journal.stats().waiting, journal.stats().taken) == (0, 1)
 
 
 async def test_a_closed_journal_says_so(opened):

@@ -16,8 +16,9 @@ from gateway.daemon.daemon import Daemon
 from gateway.errors import JournalDamaged, JournalError, JournalFull
 from gateway.journal.evidence import Evidence
 from gateway.journal.memory import Memory
-from gateway.journal.salvage import glance, wal_is_damaged
+from gateway.journal.salvage import Scan, glance
 from gateway.journal.schema import PAGE
+from gateway.journal.signs import wal_is_damaged
 from gateway.model import Event, Ranges
 
 
@@ -28,6 +29,17 @@ async def fill(journal, clock, count, meters=4):
         clock.now += 10_000
         taken += await journal.commit(building.draft(clock.now), carry={"pulses": {"su": clock.now}})
     return taken
+
+
+def evidence_of(directory):
+    evidence = Evidence(directory)
+    evidence.read()
+    return evidence
+
+
+def judged(path):
+    with Scan(path) as scan:
+        return wal_is_damaged(path, scan)
 
 
 def spoil(path, part=0.5, pages=32):
@@ -118,18 +130,18 @@ async def test_the_third_damage_within_ten_minutes_is_a_sick_disk_and_readings_w
 
 
 async def test_only_the_newest_three_cases_are_kept_and_what_is_not_salvaged_is_never_deleted(tmp_path):
-    evidence = Evidence(tmp_path)
+    evidence = evidence_of(tmp_path)
     for number in range(6):
         (tmp_path / "journal.db").write_bytes(bytes(1000))
         case = evidence.move_aside(tmp_path / "journal.db", "test", Memory(seq=number), boot="b", uptime=number)
         case.done = number != 1
         case.write()
-    evidence = Evidence(tmp_path)
+    evidence = evidence_of(tmp_path)
     evidence.prune()
     assert [case.folder.name for case in evidence.cases] == ["0002", "0004", "0005", "0006"]
-    assert [case.memory.seq for case in Evidence(tmp_path).cases] == [1, 3, 4, 5]
+    assert [case.memory.seq for case in evidence_of(tmp_path).cases] == [1, 3, 4, 5]
     assert evidence.pending().folder.name == "0002"
-    evidence.prune(most=2500)
+    evidence.prune(most=2700)
     assert [case.path.exists() for case in evidence.cases] == [True, False, True, True]
     assert (tmp_path / "damaged" / "0004" / "report.json").exists()
 
@@ -162,13 +174,13 @@ async def test_rot_in_the_wal_is_not_passed_over_in_silence(opened, clock, tmp_p
     copy.mkdir()
     for name in ("journal.db", "journal.db-wal"):
         shutil.copy(tmp_path / name, copy)
-    assert not wal_is_damaged(copy / "journal.db")
+    assert not judged(copy / "journal.db")
     with (copy / "journal.db-wal").open("r+b") as file:
         file.seek(32 + 20 * (PAGE + 24) + 2000)
         byte = file.read(1)
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 1]))
-    assert wal_is_damaged(copy / "journal.db")
+    assert judged(copy / "journal.db")
     assert glance(copy / "journal.db").seq == 60
     other = opened(copy)
     await until(lambda: other.stats().damaged[0].done)
@@ -189,16 +201,16 @@ async def test_a_torn_last_transaction_is_what_a_power_cut_leaves_and_no_damage(
     with (copy / "journal.db-wal").open("r+b") as file:
         file.seek(size - 3000)
         file.write(bytes(2000))
-    assert not wal_is_damaged(copy / "journal.db")
+    assert not judged(copy / "journal.db")
     other = opened(copy)
     assert other.stats().damaged == ()
     assert other.newest[1] in {29, 30}
 
 
 async def test_the_journal_starts_when_its_file_cannot_be_opened_and_takes_over_later(opened, clock, tmp_path):
-    (tmp_path / "journal.db").mkdir()
+    (tmp_path / "state").write_text("a file where the folder should be")
     late = []
-    journal = opened()
+    journal = opened(tmp_path / "state")
     journal.on_late = late.extend
     assert journal.stats().state == "failing"
     assert journal.newest == ("", 0)
@@ -215,9 +227,9 @@ async def test_the_journal_starts_when_its_file_cannot_be_opened_and_takes_over_
         with pytest.raises(JournalError, match="is not open"):
             await question
     await journal.configure(uplinks=["city"], budget=10_000_000)
-    with pytest.raises(JournalFull, match="unable to open"):
+    with pytest.raises(JournalFull, match="cannot be made: File exists"):
         await journal.commit(small(uptime=clock.now))
-    (tmp_path / "journal.db").rmdir()
+    (tmp_path / "state").unlink()
     await until(lambda: late)
     assert [s.seq for s in late] == [1]
     assert journal.stats().state == "ok"
