@@ -150,6 +150,11 @@ class Keeper:
             self._let_go(shelf)
             self._attach()
 
+    def note(self) -> None:
+        """Write down which batch is the newest."""
+        if self.shelf:
+            self._opener.note(self.shelf)
+
     def _part(self, shelf: Shelf, what: str) -> None:
         self._backlogs = dict(shelf.tally.backlogs)
         self._opener.remember(shelf)
@@ -360,6 +365,7 @@ class Keeper:
         if len(self.waiting):
             self.flush()
         self.upkeep.finish()
+        self.note()
         self.upkeep.close()
         shelf, self.shelf = self.shelf, None
         if shelf:

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import fcntl
 import os
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
 from gateway.errors import JournalBusy, JournalError
 from gateway.journal.places import clear, read_regular
+
+Mark = tuple[str, int, int]
+"""An epoch, its first number, and its newest."""
+
+
+def write_mark(mark: Mark) -> str:
+    """The line of a mark, with its CRC-32."""
+    text = f"newest {mark[0]} {mark[1]} {mark[2]}"
+    return f"{text} {zlib.crc32(text.encode()):08x}\n"
+
+
+def read_mark(path: Path) -> Mark | None:
+    """The mark in a file; None when there is none, or one that is not sound."""
+    try:
+        line = read_regular(path, 200).decode("ascii").splitlines()[1]
+        _, epoch, first, last, _ = line.split(" ")
+        mark = (epoch, int(first), int(last))
+    except (OSError, ValueError, LookupError):
+        return None
+    return mark if write_mark(mark) == line + "\n" and 0 < mark[1] <= mark[2] < 1 << 53 else None
 
 
 class Lock:
@@ -32,14 +53,22 @@ class Lock:
             self.release()
             holder = ""
             with suppress(OSError):
-                holder = read_regular(name, 20).decode("ascii", errors="replace").strip()
+                holder = read_regular(name, 20).decode("ascii", errors="replace").partition("\n")[0].strip()
             raise JournalBusy(
                 f"the journal in {directory} is held by another process{f' ({holder})' if holder else ''}",
                 hint="stop that gateway first, or ask it: `submeter status`, `submeter journal status`",
             ) from error
         clear(name)
+        self._name = name
+        self.mark = read_mark(name)
+        """The newest batch that the folder is known to have had; None when nothing is known."""
+        self.note(self.mark)
+
+    def note(self, mark: Mark | None) -> None:
+        """Write down who has the journal, and its newest batch. As far as that can be done: nothing depends on it but a warning."""
+        self.mark = mark or self.mark
         with suppress(OSError):
-            write(name, f"pid {os.getpid()}\n")
+            write(self._name, f"pid {os.getpid()}\n" + (write_mark(self.mark) if self.mark else ""))
 
     def same(self, directory: Path) -> bool:
         """Whether the name still leads to the folder that is locked."""

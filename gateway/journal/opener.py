@@ -68,10 +68,25 @@ class Opener:
             # What it carries still holds: registers go on where they were.
             self.memory = self.memory or glance(self.path)
             raise
-        shelf = Shelf(self.path, clock.boot, uplinks, before=self.memory, synchronous=self._synchronous)
+        mark = self._lock.mark if self._lock else None
+        shelf = Shelf(self.path, clock.boot, uplinks, before=self.memory, mark=mark, synchronous=self._synchronous)
+        if shelf.missing:
+            logger.error(
+                "%s %s: batches %d to %d of epoch %s had been taken and are not in it; what of them was not delivered is lost, and told",
+                self.path,
+                "is older than the journal that was here" if shelf.epochs() else "was gone",
+                *shelf.missing[1:],
+                shelf.missing[0],
+            )
         self.memory = shelf.memory
+        self.note(shelf)
         self._file, self._wal = identity(self.path), identity(beside(self.path, "-wal"))
         return shelf
+
+    def note(self, shelf: Shelf) -> None:
+        """Write the newest number down beside the file: one that is put back later, or is gone, is known by it."""
+        if self._lock and (spans := shelf.epochs()) and spans[-1][2] == shelf.last:
+            self._lock.note(spans[-1])
 
     def remember(self, shelf: Shelf) -> None:
         """A file is let go: what is known of it stays."""

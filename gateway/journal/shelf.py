@@ -12,6 +12,7 @@ from typing import Any
 from gateway.errors import JournalDamaged
 from gateway.journal import epochs, gone, thinning
 from gateway.journal.epochs import Start
+from gateway.journal.lock import Mark
 from gateway.journal.memory import Memory, Synced
 from gateway.journal.rows import Row
 from gateway.journal.saved import Saved
@@ -30,11 +31,15 @@ _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError
 
 
 class Shelf:
-    """Opens a file and picks the epoch. `before` is what was known of the journal when it had to be reopened or replaced."""
+    """Opens a file and picks the epoch.
+
+    `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch that stood here once.
+    """
 
     def __init__(
-        self, path: Path, boot: str, uplinks: Sequence[str], *, before: Memory | None = None, synchronous: Synchronous = "FULL"
-    ) -> None:
+        self, path: Path, boot: str, uplinks: Sequence[str], *, before: Memory | None = None, mark: Mark | None = None,
+        synchronous: Synchronous = "FULL",
+    ) -> None:  # fmt: skip
         try:
             self.store = Store(path, synchronous)
         except _NONSENSE as error:
@@ -42,7 +47,7 @@ class Shelf:
         try:
             self.store.check()
             gone.check(self.store)
-            self._open(boot, uplinks, before)
+            self._open(boot, uplinks, before, mark)
         except _NONSENSE as error:
             self.store.close()
             raise _unreadable(path, error) from error
@@ -50,7 +55,7 @@ class Shelf:
             self.store.close()
             raise
 
-    def _open(self, boot: str, uplinks: Sequence[str], before: Memory | None) -> None:
+    def _open(self, boot: str, uplinks: Sequence[str], before: Memory | None, mark: Mark | None) -> None:
         self.boot = boot
         self.saved = Saved(self.store)
         self.settled = Settled(uplinks, gone.own(self.store))
@@ -64,6 +69,14 @@ class Shelf:
         self.epoch = self.memory.epoch
         if found:
             self.settled.load(found.settled | (before.settled if before else {}))
+        self.missing: Mark | None = None
+        """(epoch, first, last) that stood here once and does not any more: an older file, or none, is in its place."""
+        if before is None and mark and mark[2] > (found.seq if found else 0):
+            self.missing = (mark[0], max(mark[1], found.seq + 1 if found else 1), mark[2])
+            before = replace(found or Memory(), epoch=mark[0], seq=mark[2])
+            with self.store.transaction():
+                gone.note(self.store, (*self.missing, gone.DAMAGED), 0, told=gone.UNTOLD if uplinks else gone.NOBODY)
+            self.settled.gone([self.missing[1:]])
         if before and (found is None or found.seq < before.seq):
             # Batches that were taken are not here: their numbers must never be used again under their epoch.
             self.memory = before

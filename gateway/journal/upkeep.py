@@ -38,6 +38,9 @@ LOOK = 10.0
 FINISH = 3.0
 """Seconds that the end may take for files that lost their name."""
 
+NOTE = 3600.0
+"""Seconds between two notes of the newest number: one more small write."""
+
 REST = 30.0
 """Seconds before upkeep tries again after the disk refused."""
 
@@ -58,6 +61,9 @@ class Host(Protocol):
     def look(self) -> None:
         """Whether a start would find what is open; acts when it would not."""
 
+    def note(self) -> None:
+        """Write down which batch is the newest."""
+
 
 class Upkeep:
     """`slice` may raise JournalDamaged (a row that does not fit), sqlite3.OperationalError, OSError."""
@@ -67,6 +73,7 @@ class Upkeep:
         self._walk: Walk | None = None
         self._rescue: Rescue | None = None
         self._look_at = 0.0
+        self._note_at = time.monotonic() + NOTE
         self._rest_until = 0.0
         self.disk = 0
         self._parted: list[tuple[Shelf, str]] = []
@@ -98,6 +105,9 @@ class Upkeep:
             if self._host.shelf is not shelf:
                 return PAUSE
             self._look(shelf)
+            if now >= self._note_at:
+                self._note_at = now + NOTE
+                self._host.note()
         if self._walk and not self._walk.done:
             self._walk.step(SLICE)
             return PAUSE

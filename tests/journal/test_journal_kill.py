@@ -8,11 +8,13 @@ import subprocess
 import time
 
 import pytest
-from journal_data import HandClock, until
+from journal_data import HandClock, small, until
 from journal_tools import HERE, WRITER, Run, contents
 
+from gateway import wire
 from gateway.journal import Journal
 from gateway.journal.schema import PAGE
+from gateway.model import Draft, Event, Ranges
 
 
 def killed(directory, after, rng, **options):
@@ -50,6 +52,50 @@ async def test_what_was_taken_survives_kill_9_however_often(tmp_path, options):
         # At most the transaction that was under way is there without having been said.
         extra = set(held) | set(gone)
         assert len(extra - set(taken)) <= 6
+
+
+def told(rows):
+    events = [event for row in rows for event in wire.decode(row.body).events if event.kind in {"thinned", "damaged"}]
+    return {(e.fields["epoch"], n) for e in events for n in range(e.fields["from"], e.fields["to"] + 1)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"meters": 6, "budget": 150_000, "keep": 9}, {"meters": 6, "budget": 150_000, "keep": 1}, {"meters": 1, "budget": 60_000, "keep": 2}],
+)
+@pytest.mark.parametrize("boots", [1, 3])
+async def test_what_was_thinned_is_told_however_often_kill_9_comes(tmp_path, options, boots):
+    """Nobody takes anything; the budget is met all the time; each kill comes somewhere within the lots."""
+    rng = random.Random(11)
+    taken = {}
+    for number in range(8):
+        run = killed(tmp_path, rng.randrange(60, 400), rng, count=100_000, **options)
+        assert not set(run.taken) & set(taken)
+        taken |= run.taken
+        if number % boots == 0:
+            # Another boot: the ranges of this epoch are told by batches of the next.
+            clock = HandClock(boot=f"{number:032x}")
+            journal = Journal.open(tmp_path, gateway="g-1", clock=clock, uplinks=["city"], budget=options["budget"])
+            await journal.commit(small(uptime=clock.now))
+            await journal.close()
+    journal = Journal.open(tmp_path, gateway="g-1", clock=HandClock(boot="dd" * 16), uplinks=["city"], budget=50_000_000)
+    try:
+        assert journal.stats().damaged == ()
+        untold = "SELECT first FROM gone WHERE told = 0 UNION ALL SELECT first FROM epoch WHERE told = 0"
+        while journal._thread.call(journal._keeper.shelf.store.query, untold).result():
+            await journal.commit(Draft(events=[Event("door", 1000)]))
+        rows = await journal.unsettled("city", limit=100_000, max_bytes=1 << 30)
+        held = {(row.epoch, row.seq): row.body.hex() for row in rows}
+        assert all(held[key] == body for key, body in taken.items() if key in held)
+        assert set(taken) <= set(held) | told(rows)
+        assert not told(rows) & set(held)
+        assert journal.stats().thinned > 100
+        # All of it delivered: nothing waits.
+        for row in rows:
+            await journal.settle("city", row.epoch, Ranges([(row.seq, row.seq)]))
+        assert journal.backlog("city").batches == 0
+    finally:
+        await journal.close()
 
 
 async def test_kill_9_during_salvage_starts_it_again(tmp_path):

@@ -14,7 +14,9 @@ from journal_data import Building, small, until
 from journal_tools import needs_root
 
 from gateway import wire
+from gateway.cli.journal_source import FileSource
 from gateway.errors import JournalTooNew
+from gateway.journal.lock import read_mark
 from gateway.journal.places import standing
 from gateway.journal.schema import PAGE
 from gateway.journal.signs import examine
@@ -399,3 +401,76 @@ async def test_a_folder_that_cannot_be_written_yet_is_waited_for(opened, clock, 
         await journal.close()
     finally:
         system(["umount", disk])
+
+
+# ── a journal that is gone, or older than the one that was here ──
+
+
+async def declared(journal, clock):
+    await journal.commit(Draft(events=[Event("door", clock.now)]))
+    rows = await everything(journal)
+    starts = [e.fields for row in rows for e in wire.decode(row.body).events if e.kind == "epoch_started"]
+    return told(rows), starts[-1]
+
+
+async def test_an_older_copy_gives_no_number_out_again_and_says_what_is_missing(opened, clock, tmp_path, caplog):
+    journal = opened()
+    await fill(journal, clock, 10)
+    await journal.close()
+    shutil.copy(tmp_path / "journal.db", tmp_path / "older.db")
+    journal = opened()
+    later = await fill(journal, clock, 15)
+    await journal.close()
+    (tmp_path / "older.db").replace(tmp_path / "journal.db")
+    journal = opened()
+    assert [record.message for record in caplog.records if "is older than the journal that was here" in record.message]
+    [sealed] = await journal.commit(small(uptime=clock.now))
+    assert (sealed.seq, sealed.epoch != later[0].epoch) == (26, True)
+    lost, start = await declared(journal, clock)
+    assert lost == {(row.epoch, row.seq) for row in later}
+    assert start == {"previous": later[0].epoch, "last": 25, "reason": "damage"}
+    assert (journal.stats().batches, journal.backlog("city").batches) == (12, 12)
+    assert await journal.explain(later[0].epoch, 1, 25) == [(11, 25, "damaged")]
+    # Said once.
+    await journal.close()
+    journal = opened()
+    assert journal.stats().batches == 12
+    assert (await declared(journal, clock))[0] == lost
+
+
+@pytest.mark.parametrize("keep", [(), ("journal.ballast",)])
+async def test_a_journal_that_is_gone_is_no_first_start(opened, clock, tmp_path, caplog, keep):
+    journal = opened()
+    taken = await fill(journal, clock, 10)
+    await journal.close()
+    for path in list(tmp_path.iterdir()):
+        if path.name not in {"journal.lock", *keep}:
+            path.unlink()
+    journal = opened()
+    assert [record.message for record in caplog.records if "was gone" in record.message]
+    lost, start = await declared(journal, clock)
+    assert lost == {(row.epoch, row.seq) for row in taken}
+    assert start == {"previous": taken[0].epoch, "last": 10, "reason": "damage"}
+    assert journal.newest[1] == 11
+
+
+@pytest.mark.parametrize("line", [b"", b"newest x 1 2 00000000\n", b"\xff" * 50, b"newest " + b"a" * 16 + b" 1 99999999 00000000\n"])
+async def test_a_mark_that_is_not_sound_means_nothing(opened, clock, tmp_path, line):
+    journal = opened()
+    await fill(journal, clock, 10)
+    await journal.close()
+    (tmp_path / "journal.lock").write_bytes(b"pid 17\n" + line)
+    journal = opened()
+    [sealed] = await journal.commit(small(uptime=clock.now))
+    assert sealed.seq == 11
+    assert (await declared(journal, clock))[0] == set()
+
+
+async def test_who_looks_in_without_the_daemon_leaves_the_mark(opened, clock, tmp_path):
+    journal = opened()
+    await fill(journal, clock, 10)
+    await journal.close()
+    source = FileSource(tmp_path)
+    assert source.status()["seq"] == 10
+    source.close()
+    assert read_mark(tmp_path / "journal.lock")[1:] == (1, 10)
