@@ -303,8 +303,8 @@ class BusWorker:
         if outcome.attributes:
             for event in seat.learn(outcome.attributes, outcome.reading.uptime):
                 self._events(event)
-        if seat.foreign:
-            outcome.reading.suspect = tuple(outcome.reading.values)
+        for event in seat.judge(outcome.reading):
+            self._events(event)
         if not self._warned:
             self._look_at_load(seat)
 

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 
 from gateway.errors import BusError
+from gateway.field.counters import CounterMemory
 from gateway.field.health import MeterHealth, MeterState
 from gateway.field.line import Line
 from gateway.field.meter import MeterPoll, MeterTask
 from gateway.field.schedule import Due, Schedule
-from gateway.model import Event
+from gateway.model import Event, Reading
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class Seat:
         self.line = line
         self.poll = MeterPoll(task, line, uptime)
         self.schedule = Schedule(config.interval, config.slow, 0.0)
+        self.counters = CounterMemory(config.id)
         self.attributes: dict[str, str] = {}
         self.foreign = False
         """Whether another meter than the configured one answers."""
@@ -121,6 +123,9 @@ class Seat:
 
     def learn(self, attributes: dict[str, str], uptime: int) -> list[Event]:
         """Take what the meter says of itself; an event when it is not the meter that it should be, or is again."""
+        known = self.attributes.get("serial_number")
+        if known is not None and attributes.get("serial_number", known) != known:
+            self.counters.forget()
         self.attributes.update(attributes)
         read, expected = attributes.get("serial_number"), self.config.serial
         if read is None or expected is None:
@@ -136,6 +141,20 @@ class Seat:
                 self.id, expected, read,
             )  # fmt: skip
         return [Event("serial_mismatch" if self.foreign else "serial_match", uptime, fields)]
+
+    def judge(self, reading: Reading) -> list[Event]:
+        """Mark what should not be believed blindly; an event for each register that begins to be doubted."""
+        config = self.config
+        scale = config.ct * config.vt if config.values == "secondary" else 1.0
+        events = self.counters.judge(reading, self.poll.driver.rows, scale)
+        for event in events:
+            log.warning(
+                "meter %s: %s %s from %s to %s: it is suspect until three readings agree",
+                self.id, event.fields["quantity"], event.kind.removeprefix("register_"), event.fields["from"], event.fields["to"],
+            )  # fmt: skip
+        if self.foreign:
+            reading.suspect = tuple(reading.values)
+        return events
 
     def predicted_load(self) -> float:
         """The share of the bus's time that its polls take."""

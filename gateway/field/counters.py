@@ -1,0 +1,176 @@
+"""Memory of a meter's counter registers: one that falls, or leaps further than energy can flow, is suspect until it is confirmed.
+
+Meters show 0 for one poll, copy a counter while it is read (the halves of two moments), or start again after an exchange. What
+a register says then is passed on, for the platform has to know it, but not as good. A true wrap is good: the register was
+about to be full. Lives as long as the process: what a register did while nobody looked is for the journal's readers to judge.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.catalogue import Row
+from gateway.model import QUANTITIES, Event, Reading
+
+AGREE = 3
+"""Readings in a row, none below the one before it, after which a register is believed to have changed for good."""
+MOST = 10_000.0
+"""kW: no leap within a building is faster, whatever flowed before."""
+TIMES = 20.0
+"""Times its fastest rate that a register may gain without being doubted, beyond `LEAST`."""
+LEAST = 1000.0
+"""kW: what a load that is switched on may draw at once, however little flowed before."""
+SEEN = 3
+"""Gains from which the fastest one is believed."""
+FULL = 0.01
+"""Share of a register's range in which it is about to be full."""
+_HALF = 0xFF00
+"""Raw steps that a torn high word makes at least."""
+_DECIMAL = range(5, 13)
+"""Digits of registers that start again after 99999 or more, whatever their words could hold."""
+_FLOAT_HALF = 1 / 256
+"""Share of a float's value that its high word moves it by at least."""
+
+
+@dataclass(slots=True)
+class _Register:
+    """`moduli` are where it starts again, `leap` is the least step of a torn half; both in the quantity's unit."""
+
+    moduli: tuple[float, ...]
+    leap: float
+    energy: bool
+    value: float
+    at: int
+    fastest: float = 0.0
+    """Gain per ms."""
+    gains: int = 0
+    other: float | None = None
+    """What it says instead, while that is in doubt."""
+    agreed: int = 0
+
+
+class CounterMemory:
+    """The last believed value of each counter of one meter."""
+
+    def __init__(self, meter: str) -> None:
+        self._meter = meter
+        self._registers: dict[str, _Register] = {}
+        self._rows: tuple[Row, ...] = ()
+        self._names: tuple[str, ...] = ()
+
+    def forget(self) -> None:
+        """It is another meter now: its registers have values of their own."""
+        self._registers.clear()
+
+    def judge(self, reading: Reading, rows: tuple[Row, ...], scale: float = 1.0) -> list[Event]:
+        """Mark the counters of a reading that are not to be believed yet; an event for each that begins to be doubted.
+
+        `rows` are the driver's; `scale` is what the transformer ratios make of energy.
+        """
+        if rows is not self._rows:
+            self._rows = rows
+            self._names = tuple(row.name for row in rows if _counts(row))
+        events: list[Event] = []
+        suspect: list[str] = []
+        values, at = reading.values, reading.uptime
+        for name in self._names:
+            value = values.get(name)
+            if value is None:
+                continue
+            register = self._registers.get(name)
+            if register is None:
+                self._registers[name] = self._new(name, value, at, scale)
+            elif value != register.value or register.other is not None:
+                kind = _take(register, value, at)
+                if kind is not None:
+                    suspect.append(name)
+                if kind:
+                    fields = {"meter": self._meter, "quantity": name, "from": register.value, "to": value}
+                    events.append(Event(kind, at, fields))
+        if suspect:
+            reading.suspect = tuple(dict.fromkeys((*reading.suspect, *suspect)))
+        return events
+
+    def _new(self, name: str, value: float, at: int, scale: float) -> _Register:
+        row = next(row for row in self._rows if row.name == name)
+        parts = [part for _, part in row.terms] or [row]
+        unit = min(abs(part.factor) * scale for part in parts)
+        moduli = {
+            modulus * abs(part.factor) * scale * 10.0**power
+            for part in parts
+            for modulus in _moduli(part)
+            for power in (range(-3, 4) if part.scale_at is not None else (0,))
+        }
+        torn = any(part.words > 1 for part in parts)
+        leap = float("inf") if not torn else 0.0 if any(part.type.startswith("float") for part in parts) else _HALF * unit
+        quantity = QUANTITIES.get(name)
+        energy = quantity is not None and quantity.unit in {"kWh", "kvarh", "kVAh"}
+        return _Register(tuple(sorted(moduli)), leap, energy, value, at)
+
+
+def _counts(row: Row) -> bool:
+    """Whether a row only ever rises: a counter that is no difference, and whose registers have no sign."""
+    quantity = QUANTITIES.get(row.name)
+    if quantity is None or quantity.kind != "counter":
+        return False
+    net = row.name.removesuffix("_total") != row.name or "_total_" in row.name
+    signed = row.type in {"s16", "s32", "s64"} or row.sign_bit is not None or row.sign_of is not None
+    return not any(sign < 0 for sign, _ in row.terms) and not (net and signed)
+
+
+def _moduli(row: Row) -> list[int]:
+    """Raw numbers after the last one that a register can show."""
+    decimal: list[int] = [10**digits for digits in _DECIMAL]
+    if row.type.startswith("bcd"):
+        return [10 ** (4 * row.words), *decimal]
+    if row.type[0] in "us" and row.words:
+        bits = (row.mask.bit_count() or 16 * row.words) - (row.type[0] == "s" or row.sign_bit is not None)
+        return [1 << bits, *(modulus for modulus in decimal if modulus < 1 << bits)]
+    return decimal
+
+
+def _take(register: _Register, value: float, at: int) -> str | None:
+    """Compare with what is believed: None when the value is good, the kind of the event when a doubt begins, "" while it goes on."""
+    gain = _gain(register, register.value, value, at)
+    if gain is not None:
+        elapsed = at - register.at
+        if gain > 0.0 and elapsed > 0:
+            register.gains += 1
+            register.fastest = max(register.fastest, gain / elapsed)
+        register.value, register.at, register.other = value, at, None
+        return None
+    fell = value < register.value
+    if register.other is not None and _gain(register, register.other, value, at) is not None:
+        register.other, register.agreed = value, register.agreed + 1
+        if register.agreed >= AGREE:
+            register.value, register.at, register.other, register.fastest, register.gains = value, at, None, 0.0, 0
+            return None
+        return ""
+    begins = register.other is None
+    register.other, register.agreed = value, 1
+    return ("register_fell" if fell else "register_leapt") if begins else ""
+
+
+def _gain(register: _Register, before: float, value: float, at: int) -> float | None:
+    """How much it has gained since it said `before`; None when it has fallen, or gained what cannot be."""
+    gain = value - before
+    if gain >= 0.0:
+        return None if _leaps(register, gain, at) else gain
+    for modulus in register.moduli:
+        if before < modulus and modulus - before <= FULL * modulus and value <= FULL * modulus:
+            wrapped = gain + modulus
+            if not _too_fast(register, wrapped, at):
+                return wrapped
+    return None
+
+
+def _leaps(register: _Register, gain: float, at: int) -> bool:
+    """Whether a gain may be the step of a torn half: as big as that, and faster than anything before."""
+    least = register.leap or _FLOAT_HALF * abs(register.value)
+    return gain >= least > 0.0 and _too_fast(register, gain, at)
+
+
+def _too_fast(register: _Register, gain: float, at: int) -> bool:
+    rate = gain / max(1, at - register.at)
+    power = 3_600_000.0 * rate if register.energy else MOST
+    return power > MOST or (power > LEAST and register.gains >= SEEN and rate > TIMES * register.fastest)
