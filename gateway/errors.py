@@ -130,7 +130,11 @@ class JournalTooNew(JournalError):
 
 
 class UplinkError(GatewayError):
-    """Something between us and the platform."""
+    """Something between us and the platform; `cause` is the word by which the page knows it, empty when there is none."""
+
+    def __init__(self, message: str, *, hint: str = "", cause: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.cause = cause
 
 
 class LinkDown(UplinkError):

@@ -201,7 +201,7 @@ def lines(state: dict[str, Any]) -> list[str]:
     told.append(f"uses {_size(state['bytes'])}{budget}{room}")
     for uplink, backlog in state["backlog"].items():
         since = f", the oldest of {_iso(backlog['oldest_t0'])}" if backlog["oldest_t0"] else ""
-        told.append(f"{uplink}: {backlog['batches']} batches ({backlog['readings']} readings) wait{since}")
+        told.append(f"{uplink.partition('@')[0]}: {backlog['batches']} batches ({backlog['readings']} readings) wait{since}")
     if state["waiting"] or state["dropped"]:
         told.append(f"not taken: {state['waiting']} readings wait in memory, {state['dropped']} were let go")
     if state["thinned"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -54,6 +55,9 @@ def _a_reply_number(value: object) -> str:
 
 
 def _a_listener(value: str) -> str:
+    if re.fullmatch(r"\[[^\]]*%[^\]]*\]:\d{1,5}", value):
+        msg = "has a zone id (%…), which cannot be listened on: write [::]:8080 for all addresses, or one without a zone"
+        raise ValueError(msg)
     match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value)
     if not match or not 1 <= int(match[2]) <= MAX_PORT:
         msg = "is not an address to listen on: write host:port, like 0.0.0.0:8080"
@@ -243,6 +247,10 @@ class Uplink(Section):
     replay: bool = True
     spread: Annotated[Duration, Field(ge=0.0, le=3600.0)] = 60.0
     backlog_rate: Annotated[float, Field(ge=0.0, le=100000.0, strict=False)] = 50.0
+    keepalive: Annotated[Duration, Field(ge=2.0, le=3600.0)] = 20.0
+    """A half-open connection is noticed within two of these; a proxy's limit for silence must be longer."""
+    formerly: Annotated[str, Field(pattern=r"^\S{1,253}:\d{1,5}(/\S*)?$")] | None = None
+    """The address, host:port, that the same platform had before: what counted as delivered there counts on."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -271,6 +279,13 @@ class Uplink(Section):
     def port(self) -> int:
         """The broker's port, by scheme when the url names none."""
         return urlsplit(self.url).port or {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}[self.scheme]
+
+    @property
+    def account(self) -> str:
+        """Under what the journal counts as delivered: the name and a fingerprint of the address. Another broker has another account."""
+        path = urlsplit(self.url).path if self.scheme in {"ws", "wss"} else ""
+        where = (self.formerly or f"{self.host}:{self.port}{path}").lower()
+        return f"{self.name}@{hashlib.blake2b(where.encode(), digest_size=3).hexdigest()}"
 
     @property
     def tls(self) -> bool:

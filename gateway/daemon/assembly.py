@@ -36,6 +36,8 @@ DOUBTS = {
     "conflict": "the journal is older than what the platform has",
 }
 """Reasons of an epoch after which pulse registers may have fallen back."""
+LIMITS = "batch_limits"
+"""What rides with each batch: by uplink, the bytes that a batch may have for its broker."""
 RESTART = 5.0
 """s before a part that ended by a mistake of ours is started again."""
 
@@ -105,9 +107,22 @@ class Assembly:
         self.description = Description(config, drivers, self.attributes)
         self.slots = SlotCollector(config.gateway.commit_interval, self._commit, self._due, clock.wall)
         self.forwarders = [
-            Forwarder(uplink, config.gateway.id, journal, clock, self.description.payload, self.slots.tell, hold=config.clock.hold)
+            Forwarder(
+                uplink,
+                config.gateway.id,
+                journal,
+                clock,
+                self.description.payload,
+                self.slots.tell,
+                hold=config.clock.hold,
+                account=uplink.account,
+            )
             for uplink in config.uplinks
         ]
+        known = journal.carried.get(LIMITS, {})
+        for uplink, forwarder in zip(config.uplinks, self.forwarders, strict=True):
+            # Before the first connection the limit of the last one holds: what is too large for a broker is never made.
+            forwarder.batch_limit = known.get(uplink.name)
 
     def _worker(self, bus: str) -> BusWorker:
         config = next(entry for entry in self.config.buses if entry.name == bus)
@@ -124,7 +139,11 @@ class Assembly:
     def carry(self) -> dict[str, Any]:
         """What the next batch carries beside its readings, and what a reload goes on from."""
         own = self.pulses.carry() if self.pulses else {name: self._carried[name] for name in ("pulses",) if name in self._carried}
-        return {**self._journal.carried, **own}
+        carried = {**self._journal.carried, **own}
+        limits = {f.name: f.batch_limit for f in self.forwarders if f.batch_limit is not None}
+        if limits != carried.get(LIMITS, {}):
+            carried[LIMITS] = limits
+        return carried
 
     def attributes(self, meter: str) -> dict[str, str]:
         """What a meter says of itself; empty while it has not been asked."""
@@ -169,6 +188,7 @@ class Assembly:
     async def _commit(self, draft: Draft) -> None:
         epoch = self._journal.epoch
         # Taken in the same breath as the draft: it describes exactly what is in this batch and those before.
+        draft.packed_limit = min((f.batch_limit for f in self.forwarders if f.batch_limit is not None), default=None)
         sealed = await self._journal.commit(draft, self.carry())
         self.deliver(sealed)
         self._changed()
@@ -195,8 +215,22 @@ class Assembly:
                     # What was counted by this process goes on from its own memory, whatever happened to the file.
                     self.pulses.began(DOUBTS[reason], doubt=first or reason == "conflict")
 
+    def _say_new_addresses(self) -> None:
+        """An uplink whose name was another broker's before: what that one took does not count here."""
+        known = self._journal.known_uplinks()
+        for uplink in self.config.uplinks:
+            before = [account for account in known if account.partition("@")[0] == uplink.name]
+            if before and uplink.account not in before:
+                waiting = self._journal.backlog(uplink.account).batches
+                log.warning(
+                    "uplink %s: %s:%d is another address than before: nothing counts as delivered there, and all %d batches of the journal "
+                    "are sent to it → when the same platform has moved, write formerly: with its old host:port and reload",
+                    uplink.name, uplink.host, uplink.port, waiting,
+                )  # fmt: skip
+
     def start(self) -> None:
         """Start every part; none of them needs the others to be well."""
+        self._say_new_addresses()
         self.describe(everything=True)
         for name, worker in self.workers.items():
             self._start(f"bus {name}", worker.run)

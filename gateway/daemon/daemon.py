@@ -121,7 +121,7 @@ class Daemon:
             gateway=config.gateway.id,
             clock=self.clock,
             budget=config.journal.budget,
-            uplinks=[uplink.name for uplink in config.uplinks],
+            uplinks=[uplink.account for uplink in config.uplinks],
         )
         self.journal = await asyncio.to_thread(open_journal)
         self.heart.watch("journal", lambda: self.journal.heartbeat)
@@ -266,7 +266,7 @@ class Daemon:
         if config.journal.directory != self.config.journal.directory:
             log.warning("journal.directory is taken over at the next start only")
         await self.journal.configure(
-            gateway=config.gateway.id, budget=config.journal.budget, uplinks=[uplink.name for uplink in config.uplinks]
+            gateway=config.gateway.id, budget=config.journal.budget, uplinks=[uplink.account for uplink in config.uplinks]
         )
         if config.clock.trust != self.clock.trust:
             self.clock = Clock(config.clock.trust)

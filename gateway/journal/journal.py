@@ -140,6 +140,11 @@ class Journal:
         """What this uplink has not settled."""
         return self._mind.backlog(uplink)
 
+    def known_uplinks(self) -> tuple[str, ...]:
+        """Uplinks that something was settled for, also those that are not configured any more."""
+        shelf = self._mind.shelf
+        return shelf.settled.known if shelf else ()
+
     @property
     def carried(self) -> dict[str, Any]:
         """What the newest batch carried for its caller."""

@@ -31,10 +31,18 @@ class Settled:
         """Set which uplinks count; the others sleep, and the oldest sleepers are forgotten."""
         self.active = tuple(uplinks)
         for name in self.active:
+            plain, at, _ = name.partition("@")
+            if at and not self._ranges.get(name) and plain in self._ranges and plain not in self.active:
+                self._ranges[name] = self._ranges.pop(plain)  # an older version knew uplinks by their name alone
             self._ranges.setdefault(name, Ranges())
         asleep = [name for name in self._ranges if name not in self.active]
         for name in asleep[: max(0, len(asleep) - DORMANT)]:
             del self._ranges[name]
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Every uplink that something was settled for, active or asleep."""
+        return tuple(name for name, ranges in self._ranges.items() if ranges)
 
     def of(self, uplink: str) -> Ranges:
         """The settled numbers of one uplink."""

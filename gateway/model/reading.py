@@ -62,6 +62,8 @@ class Draft:
     intervals: list[Interval] = field(default_factory=list)
     keep: bool = False
     """Spared when an over-long outage forces thinning: a first energy reading after a quarter hour, an interval, an event."""
+    packed_limit: int | None = None
+    """Bytes that a batch may have when it is compressed, because a platform's broker takes no more; None: no such broker."""
 
     @property
     def empty(self) -> bool:

@@ -21,7 +21,7 @@ from gateway.receiver.inbox import Inbox, Message
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing, receipt_pages, receipts
 from gateway.receiver.store import Arrival, Store, Taken
-from gateway.wire import Receipt, Replay, Reply, State, Topics
+from gateway.wire import MAX_SMALL, Receipt, Replay, Reply, State, Topics
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,10 @@ SPELL = 0.1
 TICK = 1.0
 QUIET = 60.0
 """Seconds between two warnings about conflicts."""
+DIGESTS = 10_000
+"""Digests of stored batches that are remembered: a number in conflict is told often."""
+DIGEST_BYTES = 60
+"""Of a number with the digest of what is stored under it, in a receipt."""
 SHARE = 0.05
 """Part of the time that may go into looking for gaps, however many there are."""
 PATIENCE = 0.5
@@ -103,6 +107,7 @@ class Receiver:
         self._check = check
         self._tick = tick
         self._gaps: defaultdict[str, Gaps] = defaultdict(partial(Gaps, gap_age, gap_answer, gap_spacing))
+        self._digests: dict[tuple[str, str, int], str] = {}
         self._states: dict[str, State] = {}
         self._replays: dict[str, tuple[str, Ask]] = {}
         self._stopping = False
@@ -297,12 +302,29 @@ class Receiver:
             gateway = next(iter(self._owed))
             pages = self._owed.pop(gateway)
             if (receipt := next(pages, None)) is not None:
+                self._add_digests(gateway, receipt)
                 self.counts.receipts += self._link.send(Topics(gateway).receipt(self._consumer), receipt.to_bytes())
                 self._owed[gateway] = pages
+
+    def _add_digests(self, gateway: str, receipt: Receipt) -> None:
+        """Of what is stored under the numbers in conflict, as far as a receipt has room: whose it is need not send it again."""
+        if receipt.conflicts:
+            fit = max(0, (MAX_SMALL - len(receipt.to_bytes())) // DIGEST_BYTES - 1)
+            seqs = receipt.conflicts[max(0, len(receipt.conflicts) - fit) :]
+            receipt.digests = [(seq, self._digest(gateway, receipt.epoch, seq)) for seq in seqs]
+
+    def _digest(self, gateway: str, epoch: str, seq: int) -> str:
+        key = (gateway, epoch, seq)
+        if key not in self._digests:
+            if len(self._digests) >= DIGESTS:
+                self._digests.clear()
+            self._digests[key] = self._store.digest_of(*key)
+        return self._digests[key]
 
     def _send_receipts(self, gateway: str, epoch: str, seqs: set[int]) -> None:
         topic = Topics(gateway).receipt(self._consumer)
         for receipt in receipts(epoch, self._store.ledger(gateway).epoch(epoch), seqs):
+            self._add_digests(gateway, receipt)
             self.counts.receipts += self._link.send(topic, receipt.to_bytes())
 
     # --- gaps

@@ -190,6 +190,11 @@ class Store:
             mark, body = self.conn.execute(sql, key).fetchone()
         return arrival.mark == mark or digest(decompress(arrival.body)) == digest(decompress(body))
 
+    def digest_of(self, gateway: str, epoch: str, seq: int) -> str:
+        """The digest of what is stored under a number, header times aside."""
+        sql = "SELECT body FROM batch WHERE gateway = ? AND epoch = ? AND seq = ?"
+        return digest(decompress(self.conn.execute(sql, (gateway, epoch, seq)).fetchone()[0]))
+
     def _keep_conflict(self, arrival: Arrival) -> int:
         b, plain = arrival.batch, decompress(arrival.body)
         row = (b.gateway, b.epoch, b.seq, digest(plain), arrival.received, plain.decode(), VERSIONS)

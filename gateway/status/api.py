@@ -63,7 +63,7 @@ def from_json(body: dict[str, Any]) -> Snapshot:
                 for meter in body["meters"]
             ),
             buses=tuple(_made(BusView, bus, learnt=_facts(bus)) for bus in body["buses"]),
-            uplinks=tuple(_made(UplinkView, uplink) for uplink in body["uplinks"]),
+            uplinks=tuple(_made(UplinkView, uplink, silent=tuple(uplink.get("silent", ()))) for uplink in body["uplinks"]),
             beats=tuple(_made(Beat, beat) for beat in body["beats"]),
             problems=tuple(body["problems"]),
         )

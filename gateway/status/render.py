@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gateway.status import sentences
+from gateway.status import platforms, sentences
 from gateway.status.language import LANGUAGES, Locale
 from gateway.status.snapshot import Snapshot
 from gateway.status.words import Words, counter, headline
@@ -34,7 +34,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.globals.update(asset=_asset, languages=LANGUAGES, sentences=sentences, headline=headline, counter=counter)
+_ENVIRONMENT.globals.update(asset=_asset, languages=LANGUAGES, sentences=sentences, platforms=platforms, headline=headline, counter=counter)
 
 
 class Visitor:

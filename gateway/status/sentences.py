@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gateway.status import causes
+from gateway.status import causes, platforms
 from gateway.status.language import Locale
 from gateway.status.snapshot import BusView, FactView, MeterView, Snapshot, UplinkView
 from gateway.status.words import Words, counter, headline
@@ -257,14 +257,11 @@ def _uplinks(now: Snapshot, f: Locale) -> Iterator[Notice]:
     days = now.journal.room_days
     urgent = days is not None and days < SOON_DAYS
     for view in now.uplinks:
+        reason, mend = platforms.why(view.cause, f), platforms.action(view.cause, f)
+        told = " ".join(part for part in (reason, uplink(now, view, f)) if part)
         if view.state == "refused":
             text = _("The platform %(name)s refuses this gateway.") % {"name": view.name}
-            yield Notice(
-                "bad",
-                f"{text} {uplink(now, view, f)}",
-                _("Tell the platform's operator: name, password or certificate is not accepted."),
-                "/system",
-            )
+            yield Notice("bad", f"{text} {told}", mend or _("Tell the platform's operator."), "/system")
         elif view.state == "taken over":
             text = _("Another gateway uses the name of this one at the platform %(name)s.") % {"name": view.name}
             yield Notice(
@@ -273,7 +270,9 @@ def _uplinks(now: Snapshot, f: Locale) -> Iterator[Notice]:
         elif view.state != "connected" and view.backlog_batches and not _just_begun(now, view):
             text = _("The platform %(name)s is not reachable.") % {"name": view.name}
             action = _("Readings are kept here meanwhile. If this lasts, check the building's internet connection.")
-            yield Notice("bad" if urgent else "warn", f"{text} {uplink(now, view, f)}", action, "/system")
+            yield Notice("bad" if urgent else "warn", f"{text} {told}", mend or action, "/system")
+        for what, todo in platforms.troubles(view, f):
+            yield Notice("warn", what, todo, "/system")
 
 
 def _just_begun(now: Snapshot, view: UplinkView) -> bool:

@@ -177,7 +177,8 @@ class UplinkView:
     `where` is host:port without credentials; `since` (ms) when `state` began; `backlog_batches`, `backlog_readings` and
     `backlog_oldest` (ms) describe what waits; `held` counts batches kept back until the clock is right; `delivered` counts
     batches since the start of the daemon; `receipts` tells whether the platform confirms what it stored, `last_receipt` (ms)
-    when it last did.
+    when it last did; `cause` is why there is no connection, in one word of a closed set (docs/api.md); `set_aside` counts
+    batches that the broker does not take although it takes others; of `consumers` that confirm, those in `silent` owe it.
     """
 
     name: str
@@ -192,6 +193,10 @@ class UplinkView:
     receipts: bool = True
     last_receipt: int | None = None
     error: str = ""
+    cause: str = ""
+    set_aside: int = 0
+    consumers: int = 0
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

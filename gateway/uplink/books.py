@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from gateway.errors import GatewayError, WireError
+from gateway.model import Sealed
 from gateway.uplink.complaints import Complaints
 from gateway.uplink.delivery import Delivery
+from gateway.uplink.dress import dress
 from gateway.uplink.hold import Hold
 from gateway.uplink.outbox import Outbox
 from gateway.uplink.sources import Sources
+from gateway.wire import decompress, digest
 
 _EPOCHS = 8
 """Epochs that are looked at for the beginning of this boot; one boot rarely has more than one."""
@@ -66,12 +71,20 @@ class Books:
                     self._delivery.unsettled(left, those)
                 raise
 
-    async def resolve_conflicts(self, sources: Sources) -> None:
-        """Offer again, under their own epochs, what the platform holds other content for; leave the present epoch."""
+    async def resolve_conflicts(self, sources: Sources, gateway: str) -> None:
+        """Offer again, under their own epochs, what the platform holds other content for; leave the present epoch.
+
+        When the platform says that it is our batch which it holds, and another one that came with its number, it is delivered.
+        """
         conflicts = self._delivery.conflicts
         while conflicts.reported:
             epoch, seq = conflicts.reported[0]
             found = await self._outbox.find(epoch, seq, seq, 1)
+            if found and self._is_stored(found[0], gateway):
+                conflicts.reported.pop(0)
+                what = f"another batch came to the platform with the number {epoch}/{seq} of ours, which it holds"
+                self._complaints.noted(f"clone in {epoch}", f"{what} → does a copy of this card run elsewhere?")
+                continue
             if self._outbox.newest[0] == epoch and conflicts.leaves(epoch):
                 try:
                     await self._outbox.new_epoch("conflict")
@@ -89,3 +102,10 @@ class Books:
                     self._complaints.noted(f"batch {epoch}/{seq}", f"batch {epoch}/{seq} cannot be sent again: {error}")
                 else:
                     sources.again.append(sealed)
+
+    def _is_stored(self, sealed: Sealed, gateway: str) -> bool:
+        try:
+            mine = digest(decompress(dress(sealed, gateway)))
+        except WireError:
+            return False
+        return self._delivery.is_stored((sealed.epoch, sealed.seq), mine, time.monotonic())

@@ -39,6 +39,8 @@ class Conflicts:
 
     def __init__(self) -> None:
         self._seen: dict[Key, None] = {}
+        self.stored: dict[Key, tuple[str, str]] = {}
+        """Of what was reported and is not resolved: who reported it, and the digest of what is stored there."""
         self.reported: list[Key] = []
         self._epochs: dict[Key, str] = {}
         self._originals: dict[str, Key] = {}

@@ -18,19 +18,21 @@ from gateway.uplink.books import Books
 from gateway.uplink.complaints import Complaints
 from gateway.uplink.delivery import Delivery, Outcome
 from gateway.uplink.hold import ClockView, Hold
-from gateway.uplink.link import FIRST_FAILURE, NO_SUBSCRIBERS, Connection, Link, Outgoing
+from gateway.uplink.link import Connection, Link, Outgoing
 from gateway.uplink.outbox import Outbox
 from gateway.uplink.pace import start_delay
 from gateway.uplink.paho_link import PahoLink
+from gateway.uplink.reasons import TOO_LARGE
 from gateway.uplink.reconnect import LinkState, Reconnect
-from gateway.uplink.report import EVERY, Report
+from gateway.uplink.report import EVERY, UNKEPT, Report
 from gateway.uplink.sender import Sender
 from gateway.uplink.stats import UplinkStats
+from gateway.uplink.suspects import Flying
+from gateway.uplink.troubles import Troubles, about_a_message, with_flying
 from gateway.wire import Receipt, State, Topics, parse
 
 log = logging.getLogger(__name__)
 
-ACCESS_LIST = "allow it in the broker's access list, see config/mosquitto-acl.example"
 FAREWELL = 1.0
 """Seconds for the last state to be acknowledged at a clean stop."""
 
@@ -62,10 +64,13 @@ class Forwarder:
         emit: Callable[[Event], None],
         *,
         hold: float = 300.0,
+        account: str = "",
         link: Link | None = None,
         timing: Timing = _TIMING,
         chance: Callable[[], float] = random.random,
     ) -> None:
+        self.name = config.name
+        self._gateway = gateway
         self._config = config
         self._outbox = outbox
         self._clock = clock
@@ -77,10 +82,14 @@ class Forwarder:
         self._topics = Topics(gateway)
         self._receipt_topics = {self._topics.receipt(consumer): consumer for consumer in config.receipts}
         self._complaints = Complaints(config.name)
+        self._troubles = Troubles(self._complaints)
         self._hold = Hold(clock, hold)
         self._delivery = Delivery(config.receipts, timing.patience)
-        self._books = Books(config.name, outbox, self._delivery, self._complaints)
-        self._sender = Sender(config, gateway, outbox, delivery=self._delivery, hold=self._hold, complaints=self._complaints, emit=emit)
+        account = account or config.name
+        self._books = Books(account, outbox, self._delivery, self._complaints)
+        self._sender = Sender(
+            config, gateway, outbox, account=account, delivery=self._delivery, hold=self._hold, complaints=self._complaints, emit=emit
+        )
         self._report = Report()
         self._reconnect = Reconnect(config.name, f"{config.host}:{config.port}", chance=chance)
         self._connection: Connection | None = None
@@ -93,6 +102,9 @@ class Forwarder:
         self._tick_at = 0.0
         self._meters = b""
         self._meters_at = 0.0
+        self._meters_said = 0.0
+        self.batch_limit: int | None = None
+        """Bytes that the compressed body of a new batch may have, by what is known of the broker; None without a limit."""
         self._since = (LinkState.IDLE, clock.wall())
         self.heartbeat = time.monotonic()
         """Monotonic time of the last turn of this uplink's own loop."""
@@ -169,14 +181,12 @@ class Forwarder:
         self._connection = connection
         self._protocol = connection.protocol
         self._reconnect.connected(connection.protocol)
-        for topic in (*self._receipt_topics, self._topics.replay):
-            if topic in connection.refused_topics:
-                self._complaints.raised(topic, f"the broker refuses the subscription to {topic}", ACCESS_LIST)
-            else:
-                self._complaints.ended(topic)
+        self._troubles.connected(connection, (*self._receipt_topics, self._topics.replay))
         self._books.look()
         now = time.monotonic()
-        self._sender.begin(connection, now + start_delay(self._outage(now), self._config.spread, self._chance))
+        outage = self._reconnect.outage(now, self._clock.wall(), self._books.oldest_t0)
+        self._sender.begin(connection, now + start_delay(outage, self._config.spread, self._chance))
+        self.batch_limit = self._sender.batch_limit
         self._report.forget()
         self._meters = b""
         self._meters_at = self._tick_at = 0.0
@@ -190,9 +200,16 @@ class Forwarder:
                 await self._farewell(connection)
         finally:
             self._connection = None
+            flying = self._sender.flying
             self._sender.end()
             await connection.close()
-        return self._reconnect.lost(self._fault) if self._fault is not None else 0.0
+        return self._ended_with(self._fault, flying) if self._fault is not None else 0.0
+
+    def _ended_with(self, fault: UplinkError, flying: Sequence[Flying]) -> float:
+        """The connection ended: what was on its way, and whether that is why; seconds until the next attempt."""
+        flying = self._sender.suspects.at_the_end(flying, time.monotonic())
+        known = about_a_message(fault) and self._sender.convict(flying, time.monotonic(), too_large=fault.cause == "too_large")
+        return self._reconnect.lost(with_flying(fault, flying), idle=not flying, mended=known)
 
     async def _farewell(self, connection: Connection) -> None:
         """The retained state says that we went in good order; what was acknowledged meanwhile is settled."""
@@ -212,21 +229,17 @@ class Forwarder:
         except Exception as error:  # noqa: BLE001 - sent again after the restart, at worst
             self._books.trouble(error)
 
-    def _outage(self, now: float) -> float:
-        if self._reconnect.lost_at is not None:
-            return now - self._reconnect.lost_at
-        oldest = self._books.oldest_t0  # the first connection since the start: an old backlog tells of an outage before it
-        return (self._clock.wall() - oldest) / 1000 if oldest is not None else 0.0
-
     # -- the link's callbacks -----------------------------------------------------------------------------------------
 
     def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
         """See Listener."""
+        words = self._connection.words if self._connection is not None else ""
         for tag, code in acks:
-            if isinstance(tag, str) and code >= FIRST_FAILURE:
-                self._complaints.raised(tag, f"the broker refuses {tag} (reason code 0x{code:02x})", ACCESS_LIST)
-            elif isinstance(tag, str):
-                self._complaints.ended(tag)
+            if isinstance(tag, str):
+                self._troubles.refused_beside(tag, code, words)
+        if (self._topics.meters, TOO_LARGE) in acks:
+            self._meters, self._meters_at = b"", 0.0  # it is said again, compressed
+        self._sender.acknowledged(acks, time.monotonic())
         self._carry_out(self._delivery.acknowledged(acks, time.monotonic()))
         self._pump()
         self._wake.set()
@@ -257,14 +270,12 @@ class Forwarder:
 
     def _carry_out(self, outcome: Outcome) -> None:
         self._sender.sources.again.extend(outcome.again)
-        for code in set(outcome.refused):
-            if code == NO_SUBSCRIBERS:
-                what = "nobody subscribes to P/data at the broker, so nothing counts as delivered"
-                self._complaints.raised("batches", what, "start the platform, or allow it to read P/data in the broker's access list")
-            else:
-                self._complaints.raised("batches", f"the broker refuses batches (reason code 0x{code:02x})", ACCESS_LIST)
+        words = self._connection.words if self._connection is not None else ""
+        for sealed, code in outcome.unfit:
+            self._sender.unfit(sealed, code, words, time.monotonic())
+        self._troubles.refused_batches(outcome.refused, words)
         if outcome.accepted and not outcome.refused:
-            self._complaints.ended("batches")
+            self._troubles.accepted()
 
     def _ignored(self, topic: str, why: str) -> None:
         self._delivery.counters.ignored += 1
@@ -283,8 +294,6 @@ class Forwarder:
             log.exception("uplink %s: sending failed in an unforeseen way", self._config.name)
             self.lost(LinkDown(f"sending failed: {type(error).__name__}: {error}"))
 
-    # -- between two wake-ups -----------------------------------------------------------------------------------------
-
     async def _work(self) -> None:
         """Everything that asks the journal or looks at the time."""
         self.heartbeat = now = time.monotonic()
@@ -293,7 +302,7 @@ class Forwarder:
             if now >= self._tick_at:
                 self._tick_at = now + self._timing.tick
                 await self._tick(now)
-            await self._books.resolve_conflicts(self._sender.sources)
+            await self._books.resolve_conflicts(self._sender.sources, self._gateway)
             await self._sender.sources.refill(now)
             reply = await self._sender.replays.work()
             if reply is not None:
@@ -312,25 +321,41 @@ class Forwarder:
             self.lost(LinkDown(f"the broker has acknowledged nothing for {self._timing.patience:g} s"))
             return
         self._sender.release()
+        self._sender.look(now)
+        if self._delivery.look(now) and not (self._sender.sources.waiting or self._sender.sources.low):
+            self._sender.sources.rewind()
         self._sender.sources.look_again(0 if self._sender.held else self._waiting, now)
         self._sender.probe(now)
-        if now >= self._meters_at:
-            self._meters_at = now + EVERY
-            meters = self._describe()
-            if meters != self._meters:
-                self._meters = meters
-                self._say(self._topics.meters, meters, retain=True)
+        self._sender.complain()
+        self._troubles.silent(self._delivery.consumers.silent(now), self._config.receipts, now, self._clock.wall())
+        self.batch_limit = self._sender.batch_limit
+        self._describe_meters(now)
         epoch, seq = self._outbox.newest
         waiting = self._waiting
-        if self._report.due(epoch, seq, waiting, now):
+        if self._report.due(epoch, seq, waiting, now, kept=self._retains):
             state = State(online=True, epoch=epoch or None, seq=seq, backlog=waiting, version=__version__)
             self._say(self._topics.state, state.to_bytes(), retain=True)
             self._report.said(epoch, seq, waiting, now)
 
     @property
+    def _retains(self) -> bool:
+        return self._connection is None or self._connection.limits.retain
+
+    def _describe_meters(self, now: float) -> None:
+        """P/meters when it says something new; now and then where the broker does not keep it."""
+        again = not self._retains and now - self._meters_said >= UNKEPT
+        if now < self._meters_at and not again:
+            return
+        self._meters_at = now + EVERY
+        meters = self._describe()
+        if meters != self._meters or again:
+            self._meters, self._meters_said = meters, now
+            self._sender.say(Outgoing(self._topics.meters, meters, retain=True, tag=self._topics.meters, packable=True))
+
+    @property
     def _waiting(self) -> int:
-        """Batches that were not sent yet, live ones aside: 0 tells the platform that a hole is a hole."""
-        return max(0, self._books.batches - self._delivery.window.undelivered - self._sender.sources.live)
+        """Batches that were not sent yet, live and set aside ones left out: 0 tells the platform that a hole is a hole."""
+        return max(0, self._books.batches - self._delivery.undelivered - self._sender.sources.live - len(self._delivery.aside))
 
     async def _watch(self) -> None:
         """Once a tick, connected or not: figures and the clock."""
@@ -354,6 +379,7 @@ class Forwarder:
         """A snapshot; asks nobody."""
         now = time.monotonic()
         delivery, counters, state = self._delivery, self._delivery.counters, self._reconnect.state
+        silent = delivery.consumers.silent(now)
         if state is not self._since[0]:
             self._since = (state, self._clock.wall() - int(1000 * (now - self._reconnect.since)))
 
@@ -363,10 +389,11 @@ class Forwarder:
         return UplinkStats(
             name=self._config.name, broker=f"{self._config.host}:{self._config.port}", state=state.value, since=self._since[1],
             protocol=self._protocol, backlog_batches=self._books.batches, backlog_readings=self._books.readings,
-            oldest_t0=self._books.oldest_t0, waiting_batches=self._waiting, unconfirmed=delivery.window.undelivered,
+            oldest_t0=self._books.oldest_t0, waiting_batches=self._waiting, unconfirmed=delivery.undelivered,
             held=len(self._sender.held), sent_batches=counters.sent, resent_batches=counters.resent, delivered_batches=counters.delivered,
             delivered_readings=counters.delivered_readings, replayed_batches=counters.replayed, conflicts=len(delivery.conflicts),
             refused=counters.refused, ignored_messages=counters.ignored, last_receipt_age=age(delivery.receipt_at),
             last_delivery_age=age(delivery.delivered_at), last_error=str(self._reconnect.error or "") or self._complaints.latest,
-            receipts=delivery.confirmed,
+            receipts=delivery.confirmed, cause=self._reconnect.error.cause if self._reconnect.error else "",
+            set_aside=len(delivery.aside), consumers=len(delivery.ledger.consumers), silent={n: age(at) for n, at in silent.items()},
         )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.errors import LinkDown, UplinkError
+from gateway.uplink.limits import UNLIMITED, Limits
 
 MAX_UNACKED = 20
 """Messages without PUBACK on one connection, batches and others together."""
@@ -20,12 +21,13 @@ FIRST_FAILURE = 0x80
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message at QoS 1. `tag` comes back with its PUBACK."""
+    """A message at QoS 1. `tag` comes back with its PUBACK. `packable`: it may go compressed (zlib) when it is too large."""
 
     topic: str
     payload: bytes
     retain: bool = False
     tag: object = None
+    packable: bool = False
 
 
 class Listener(Protocol):
@@ -39,6 +41,22 @@ class Listener(Protocol):
 
     def lost(self, error: UplinkError) -> None:
         """The connection is gone. Said once."""
+
+
+class Deaf:
+    """Hears nothing: after `close` nobody is told anything."""
+
+    def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
+        """See Listener."""
+
+    def received(self, topic: str, payload: bytes) -> None:
+        """See Listener."""
+
+    def lost(self, error: UplinkError) -> None:
+        """See Listener."""
+
+
+DEAF = Deaf()
 
 
 class Connection(Protocol):
@@ -57,8 +75,16 @@ class Connection(Protocol):
         """Everything that was handed over has its PUBACK."""
 
     @property
-    def refused_topics(self) -> Sequence[str]:
-        """Topics whose subscription the broker refused."""
+    def refused_topics(self) -> Mapping[str, int]:
+        """Topics whose subscription the broker refused, with the reason code; 0 when it ended the connection instead."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the broker takes."""
+
+    @property
+    def words(self) -> str:
+        """What the broker wrote beside its newest refusal of a batch or a subscription, made harmless; mostly empty."""
 
     @property
     def beat(self) -> float:
@@ -81,12 +107,16 @@ class Link(Protocol):
 class MemoryConnection:
     """A connection to nowhere: `sent` holds what was handed over, the test plays the broker."""
 
-    def __init__(self, listener: Listener, will: Outgoing, topics: Sequence[str], *, limit: int = MAX_UNACKED) -> None:
+    def __init__(
+        self, listener: Listener, will: Outgoing, topics: Sequence[str], *, limit: int = MAX_UNACKED, limits: Limits = UNLIMITED
+    ) -> None:
         self.listener = listener
         self.will = will
         self.topics = tuple(topics)
         self.protocol = "5.0"
-        self.refused_topics: tuple[str, ...] = ()
+        self.refused_topics: dict[str, int] = {}
+        self.limits = limits
+        self.words = ""
         self.sent: list[Outgoing] = []
         self.unacked: list[Outgoing] = []
         self.closed = False
@@ -136,6 +166,7 @@ class MemoryLink:
         self.opened: list[MemoryConnection] = []
         self.attempts = 0
         self.refuse: Callable[[], UplinkError] | None = None
+        self.limits = UNLIMITED
 
     async def open(self, listener: Listener, *, will: Outgoing, topics: Sequence[str]) -> MemoryConnection:
         """See Link."""
@@ -143,5 +174,5 @@ class MemoryLink:
         self.attempts += 1
         if self.refuse is not None:
             raise self.refuse()
-        self.opened.append(MemoryConnection(listener, will, topics))
+        self.opened.append(MemoryConnection(listener, will, topics, limits=self.limits))
         return self.opened[-1]

@@ -12,9 +12,8 @@ import logging
 import ssl
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -26,29 +25,41 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.config.schema import Uplink
 from gateway.errors import LinkDown, LinkRefused, UplinkError
+from gateway.uplink.concessions import Concessions
+from gateway.uplink.crossing import Crossing
 from gateway.uplink.hold import ClockView
-from gateway.uplink.link import MAX_UNACKED, Connection, Listener, Outgoing
-from gateway.uplink.reasons import NoConnack, WrongVersion, farewell, no_connack, refusal
+from gateway.uplink.limits import LEAST_PACKET, UNLIMITED, Limits, limits_of
+from gateway.uplink.link import DEAF, MAX_UNACKED, Connection, Listener, Outgoing
+from gateway.uplink.reasons import (
+    CLIENT_ID,
+    RETAIN,
+    NoConnack,
+    Unwelcome,
+    WrongVersion,
+    every_code,
+    farewell,
+    no_connack,
+    packets_too_small,
+    qos_0_only,
+    refusal,
+    said,
+)
 from gateway.uplink.security import is_this_machine, password, tls_context, tls_error
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE = 20
-"""Seconds: a half-open connection is noticed within two of these."""
 OPEN_TIMEOUT = 20.0
 """Seconds for name resolution, TCP, TLS, CONNACK and SUBACK together."""
 CONNACK_TIMEOUT = 4.0
 """Seconds for an answer to CONNECT while there is another version to try: some 3.1.1 brokers wait for more of an MQTT 5 one."""
 CLOSE_TIMEOUT = 2.0
-MAX_INBOX = 1000
-"""Received messages that wait for the event loop; a flood beyond that is dropped and counted."""
 MAX_PACKET = 262144
 """Bytes of one message that a broker may send us (MQTT 5 only)."""
-RELEARN = 3600.0
-"""Seconds after which `auto` tries MQTT 5 again at a broker that had refused it."""
 _TURN = 1.0
 
 _VERSIONS = {"5.0": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
+
+ReasonCode.names = every_code(ReasonCode.names, (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT))
 
 _UNENCRYPTED = (
     "THE LINK TO {host} IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and change them "
@@ -57,43 +68,60 @@ _UNENCRYPTED = (
 
 
 class PahoLink:
-    """A Link to the broker of one uplink. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what worked."""
+    """A Link to the broker of one uplink. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what worked.
+
+    What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may give us one), a
+    retained Last Will. One that ends the connection instead of answering SUBSCRIBE is asked for one topic after the other.
+    """
 
     def __init__(self, config: Uplink, gateway: str, *, clock: ClockView | None = None) -> None:
         self._config = config
         self._client_id = f"{gateway}-{config.name}"
         self._clock = clock
-        self._learned: tuple[str, float] | None = None
+        self._concessions = Concessions(config.protocol)
+        self._newest: PahoConnection | None = None
         if not config.tls and not is_this_machine(config.host):
             better = {"mqtt": "mqtts", "ws": "wss"}[config.scheme]
             log.warning("uplink %s: %s", config.name, _UNENCRYPTED.format(host=config.host, scheme=better))
 
-    def _versions(self) -> list[str]:
-        if self._config.protocol != "auto":
-            return [self._config.protocol]
-        if self._learned is not None:
-            version, at = self._learned
-            if version == "5.0" or time.monotonic() - at < RELEARN:
-                return [version]
-        return ["5.0", "3.1.1"]
-
     async def open(self, listener: Listener, *, will: Outgoing, topics: Sequence[str]) -> Connection:
         """See Link."""
-        versions = self._versions()
+        if self._newest is not None and self._newest.ended_with == RETAIN:
+            self._concessions.leave_out(RETAIN)
+        versions = self._concessions.versions()
         for version in versions:
-            connection = PahoConnection(self._config, self._client_id, version, listener, clock=self._clock)
-            if version != versions[-1]:
-                connection.connack_timeout = CONNACK_TIMEOUT
             try:
-                await connection.open(will, topics)
+                connection = await self._attempt(version, listener, will, topics, last=version == versions[-1])
             except (NoConnack, WrongVersion):
                 if version == versions[-1]:
                     raise
             else:
-                if self._learned is None or self._learned[0] != version:
-                    self._learned = (version, time.monotonic())
+                self._concessions.spoke(version)
                 return connection
         raise AssertionError  # the last version returns or raises
+
+    async def _attempt(self, version: str, listener: Listener, will: Outgoing, topics: Sequence[str], *, last: bool) -> PahoConnection:
+        while True:
+            try:
+                return await self._connect(version, listener, will, topics, last=last)
+            except Unwelcome as error:
+                if not self._concessions.leave_out(error.code):
+                    raise
+
+    async def _connect(self, version: str, listener: Listener, will: Outgoing, topics: Sequence[str], *, last: bool) -> PahoConnection:
+        known = self._concessions
+        client_id = "" if known.leaves_out(CLIENT_ID) else self._client_id
+        self._newest = connection = PahoConnection(self._config, client_id, version, listener, clock=self._clock)
+        connection.one_by_one, connection.skips = known.one_by_one, known.skips
+        connection.keeps_retained = not known.leaves_out(RETAIN)
+        if not last:
+            connection.connack_timeout = CONNACK_TIMEOUT
+        try:
+            await connection.open(will, topics)
+        except LinkDown:
+            known.ended_at(connection.asked)
+            raise
+        return connection
 
 
 class PahoConnection:
@@ -104,7 +132,17 @@ class PahoConnection:
         self._listener = listener
         self._clock = clock
         self.protocol = version
-        self.refused_topics: tuple[str, ...] = ()
+        self.refused_topics: dict[str, int] = {}
+        self.limits = UNLIMITED
+        self.words = ""
+        self.ended_with = 0
+        """Reason code of the broker's DISCONNECT."""
+        self.one_by_one = False
+        self.skips: frozenset[str] = frozenset()
+        """Topics that ended the connection before: they are not subscribed to."""
+        self.keeps_retained = True
+        self.asked: str | None = None
+        """The topic whose SUBACK is awaited, when topics are subscribed to one after the other, or the first of all."""
         self.beat = time.monotonic()
         self.connack_timeout = OPEN_TIMEOUT
         self._loop = asyncio.get_running_loop()
@@ -117,27 +155,25 @@ class PahoConnection:
         )  # fmt: skip
         self._limit = MAX_UNACKED
         self._tags: dict[int, object] = {}
-        self._topics: tuple[str, ...] = ()
         self._live = False
         self._closing = False
         self._quit = False
-        # Crossing from paho's thread to the loop: one hop for everything that has gathered since the last.
-        self._acks: deque[tuple[int, int]] = deque()
-        self._inbox: deque[tuple[str, bytes]] = deque()
-        self._hop = threading.Lock()
-        self._hopping = False
-        self._dropped = 0
+        self._crossing = Crossing(self._loop, self._arrive)
         self._said: UplinkError | None = None
         """What the broker said by CONNACK or DISCONNECT: better than what the socket says."""
         self._connected = False
         self._limit_offered = MAX_UNACKED
+        self._limits_offered = UNLIMITED
+        self._to_ask: list[str] = []
+        self._asking: list[str] = []
         self._end: UplinkError | None = None
 
     # -- on the event loop --------------------------------------------------------------------------------------------
 
     async def open(self, will: Outgoing, topics: Sequence[str]) -> None:
         """Connect and subscribe. Raises LinkDown, LinkRefused, LinkTaken."""
-        self._topics = tuple(topics)
+        self._to_ask = [topic for topic in topics if topic not in self.skips]
+        self.refused_topics = dict.fromkeys((topic for topic in topics if topic in self.skips), 0)
         self._prepare(will)
         threading.Thread(target=self._serve, name=f"uplink-{self._config.name}", daemon=True).start()
         try:
@@ -165,7 +201,7 @@ class PahoConnection:
         client.on_disconnect = self._guarded(self._on_disconnect)
         # Without this, paho writes to the socket from the caller's thread while ours may be writing too.
         client.on_socket_register_write = lambda *_: None
-        client.will_set(will.topic, will.payload, qos=1, retain=will.retain)
+        client.will_set(will.topic, will.payload, qos=1, retain=will.retain and self.keeps_retained)
         client.username_pw_set(config.username, password(config)) if config.username else None
         if config.tls:
             client.tls_set_context(tls_context(config))
@@ -185,13 +221,13 @@ class PahoConnection:
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """See Connection."""
         for message in messages:
-            info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+            info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain and self.limits.retain)
             self._tags[info.mid] = message.tag
 
     async def close(self) -> None:
         """See Connection."""
         self._live = False
-        self._listener = _DEAF
+        self._listener = DEAF
         self._closing = True
         if not self._ended.is_set():
             self._client.disconnect()
@@ -203,18 +239,16 @@ class PahoConnection:
     def _abandon(self) -> None:
         self._live = False
         self._closing = True
-        self._listener = _DEAF
+        self._listener = DEAF
         self._quit = True
 
     def _arrive(self) -> None:
         """Everything that has come from the thread since the last hop."""
-        with self._hop:
-            self._hopping = False
         try:
-            acks = [(self._tags.pop(mid), code) for mid, code in self._take(self._acks) if mid in self._tags]
+            acks = [(self._tags.pop(mid), code) for mid, code in self._crossing.acks() if mid in self._tags]
             if acks:
                 self._listener.acknowledged(acks)
-            for topic, payload in self._take(self._inbox):
+            for topic, payload in self._crossing.messages():
                 self._listener.received(topic, payload)
         finally:
             if self._end is not None and not self._ended.is_set():
@@ -229,16 +263,9 @@ class PahoConnection:
             self._live = False
             self._listener.lost(error)
 
-    @staticmethod
-    def _take(queue: deque[Any]) -> list[Any]:
-        taken = []
-        while queue:
-            taken.append(queue.popleft())
-        return taken
-
-    def _open_done(self, refused: tuple[str, ...], limit: int) -> None:
-        self.refused_topics = refused
+    def _open_done(self, limit: int, limits: Limits) -> None:
         self._limit = limit
+        self.limits = limits
         if not self._ready.done():
             self._ready.set_result(None)
 
@@ -254,22 +281,22 @@ class PahoConnection:
         finally:
             self._clean_up()
             self._end = self._said or reason
-            self._notify()
+            self._crossing.notify()
 
     def _connect_and_loop(self) -> UplinkError:
-        host = self._config.host
+        host, keepalive = self._config.host, round(self._config.keepalive)
         try:
             if self.protocol == "5.0":
                 properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho ships partial types
                 properties.SessionExpiryInterval = 0
                 properties.MaximumPacketSize = MAX_PACKET
-                self._client.connect(host, self._config.port, KEEPALIVE, clean_start=True, properties=properties)
+                self._client.connect(host, self._config.port, keepalive, clean_start=True, properties=properties)
             else:
-                self._client.connect(host, self._config.port, KEEPALIVE)
+                self._client.connect(host, self._config.port, keepalive)
         except ssl.SSLError as error:
             return tls_error(error, host, clock_synced=self._clock is None or self._clock.synced)
         except OSError as error:
-            return LinkDown(f"cannot be reached: {error.strerror or error}")
+            return LinkDown(f"cannot be reached: {error.strerror or error}", cause="unreachable")
         except ValueError as error:
             return LinkRefused(f"cannot be used: {error}", hint="check url")
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
@@ -281,12 +308,12 @@ class PahoConnection:
                 break
         if not self._connected:
             return no_connack(tls=self._config.tls)
-        return LinkDown(
-            {
-                MQTTErrorCode.MQTT_ERR_KEEPALIVE: "the broker has fallen silent",
-                MQTTErrorCode.MQTT_ERR_PROTOCOL: "the broker broke the protocol",
-            }.get(code, "the connection was lost")
-        )
+        known = {
+            MQTTErrorCode.MQTT_ERR_KEEPALIVE: ("the broker has fallen silent", "silent"),
+            MQTTErrorCode.MQTT_ERR_PROTOCOL: ("the broker broke the protocol", "broke_protocol"),
+        }
+        what, cause = known.get(code, ("the connection was lost", "ended"))
+        return LinkDown(what, cause=cause)
 
     def _clean_up(self) -> None:
         """Close the socket, and cut the callbacks: without the cycle the client and its wake-up pipe are freed at once."""
@@ -307,62 +334,56 @@ class PahoConnection:
 
         return call
 
-    def _notify(self) -> None:
-        with self._hop:
-            if self._hopping:
-                return
-            self._hopping = True
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            self._loop.call_soon_threadsafe(self._arrive)
-
     def _on_connect(self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, properties: Properties) -> None:
+        words = said(getattr(properties, "ReasonString", None), getattr(properties, "ServerReference", None))
+        limits = limits_of(properties, words)
         if reason.is_failure:
-            self._said = refusal(reason.value, str(reason))
+            self._said = refusal(reason.value, words)
+        elif getattr(properties, "MaximumQoS", 1) == 0:
+            self._said = qos_0_only()
+        elif limits.packet is not None and limits.packet < LEAST_PACKET:
+            self._said = packets_too_small(limits.packet)
+        if self._said is not None:
+            self._quit = True
+            client.disconnect()
             return
         self._connected = True
-        self._limit_offered = min(MAX_UNACKED, getattr(properties, "ReceiveMaximum", MAX_UNACKED))
-        if not self._topics:
-            self._loop.call_soon_threadsafe(self._open_done, (), self._limit_offered)
+        self._limit_offered = max(1, min(MAX_UNACKED, getattr(properties, "ReceiveMaximum", MAX_UNACKED)))
+        self._limits_offered = limits if self.keeps_retained else replace(limits, retain=False)
+        self._ask()
+
+    def _ask(self) -> None:
+        """Subscribe to all topics, or to the next; when there is none left the connection is open."""
+        self._asking = self._to_ask[: 1 if self.one_by_one else None]
+        del self._to_ask[: len(self._asking)]
+        self.asked = next(iter(self._asking), None)
+        if not self._asking:
+            self._crossing.call(self._open_done, self._limit_offered, self._limits_offered)
         elif self.protocol == "5.0":
-            client.subscribe(
-                [(topic, SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)) for topic in self._topics]
-            )
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            self._client.subscribe([(topic, options) for topic in self._asking])
         else:
-            client.subscribe([(topic, 1) for topic in self._topics])
+            self._client.subscribe([(topic, 1) for topic in self._asking])
 
-    def _on_subscribe(self, _client: Client, _user: object, _mid: int, reasons: Sequence[ReasonCode], _properties: Properties) -> None:
-        refused = tuple(topic for topic, reason in zip(self._topics, reasons, strict=False) if reason.is_failure)
-        self._loop.call_soon_threadsafe(self._open_done, refused, self._limit_offered)
+    def _on_subscribe(self, _client: Client, _user: object, _mid: int, reasons: Sequence[ReasonCode], properties: Properties) -> None:
+        refused = {topic: reason.value for topic, reason in zip(self._asking, reasons, strict=False) if reason.is_failure}
+        self.refused_topics |= refused
+        if refused:
+            self.words = said(getattr(properties, "ReasonString", None))
+        self._ask()
 
-    def _on_publish(self, _client: Client, _user: object, mid: int, reason: ReasonCode, _properties: Properties) -> None:
-        self._acks.append((mid, reason.value))
-        self._notify()
+    def _on_publish(self, _client: Client, _user: object, mid: int, reason: ReasonCode, properties: Properties) -> None:
+        if reason.is_failure:
+            self.words = said(getattr(properties, "ReasonString", None))
+        self._crossing.acknowledged(mid, reason.value)
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
-        if len(self._inbox) >= MAX_INBOX or len(message.payload) > MAX_PACKET:
-            self._dropped += 1
-            return
-        if message.retain:
-            return  # a receipt or command that somebody left behind is stale by nature
-        self._inbox.append((message.topic, bytes(message.payload)))
-        self._notify()
+        # A receipt or command that somebody left behind is stale by nature.
+        if len(message.payload) <= MAX_PACKET and not message.retain:
+            self._crossing.received(message.topic, bytes(message.payload))
 
-    def _on_disconnect(self, _client: Client, _user: object, flags: DisconnectFlags, reason: ReasonCode, _properties: Properties) -> None:
-        if flags.is_disconnect_packet_from_server:
-            self._said = farewell(reason.value, str(reason))
-
-
-class _Deaf:
-    """Hears nothing: after `close` nobody is told anything."""
-
-    def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
-        """See Listener."""
-
-    def received(self, topic: str, payload: bytes) -> None:
-        """See Listener."""
-
-    def lost(self, error: UplinkError) -> None:
-        """See Listener."""
-
-
-_DEAF = _Deaf()
+    def _on_disconnect(self, _client: Client, _user: object, flags: DisconnectFlags, reason: ReasonCode, properties: Properties) -> None:
+        if flags.is_disconnect_packet_from_server and self._said is None:
+            self.ended_with = reason.value
+            words = said(getattr(properties, "ReasonString", None), getattr(properties, "ServerReference", None))
+            self._said = farewell(reason.value, words)

@@ -11,6 +11,14 @@ MAX_CONFLICTS = 1000
 """Conflicts that are remembered; a receipt that names more than these says nothing new."""
 
 
+def without(one: Ranges, other: Ranges) -> Ranges:
+    """The numbers of `one` that are not in `other`."""
+    rest = Ranges()
+    for first, last in one:
+        rest.update(other.gaps(first, last))
+    return rest
+
+
 def both(one: Ranges, other: Ranges) -> Ranges:
     """The numbers that are in both sets."""
     common = Ranges()
@@ -24,6 +32,8 @@ class Ledger:
 
     def __init__(self, consumers: Iterable[str]) -> None:
         self.consumers = tuple(dict.fromkeys(consumers))
+        self.news = Ranges()
+        """What the consumer of the newest receipt had not said before."""
         self._sent: dict[str, Ranges] = {}
         self._held: dict[tuple[str, str], Ranges] = {}
         self._delivered: dict[str, Ranges] = {}
@@ -54,14 +64,45 @@ class Ledger:
         covered = receipt.covers(1)
         for seq in receipt.conflicts or ():
             covered.discard(seq)
-        sent = self._sent.get(receipt.epoch)
+        return self.hold(consumer, receipt.epoch, covered)
+
+    def hold(self, consumer: str, epoch: str, covered: Ranges) -> Ranges:
+        """A consumer has these: what of it, sent by this process, is thereby delivered. `news` is what it had not said before."""
+        self.news = Ranges()
+        sent = self._sent.get(epoch)
         if sent is None or consumer not in self.consumers:
             return Ranges()
-        self._held.setdefault((consumer, receipt.epoch), Ranges()).update(both(covered, sent))
-        everywhere = self._held[consumer, receipt.epoch]
+        held = self._held.setdefault((consumer, epoch), Ranges())
+        self.news = everywhere = without(both(covered, sent), held)
+        held.update(self.news)
         for other in self.consumers:
-            everywhere = both(everywhere, self._held.get((other, receipt.epoch), Ranges()))
-        return self.deliver(receipt.epoch, everywhere)
+            everywhere = both(everywhere, self._held.get((other, epoch), Ranges()))
+        return self.deliver(epoch, everywhere)
+
+    def has(self, consumer: str, epoch: str, seq: int) -> bool:
+        """Whether a consumer said that it has a batch."""
+        return seq in self._held.get((consumer, epoch), ())
+
+    def somewhere(self, epoch: str, seq: int) -> bool:
+        """Whether any consumer said that it has a batch."""
+        return any(self.has(consumer, epoch, seq) for consumer in self.consumers)
+
+    def lacking(self, consumer: str) -> dict[str, Ranges]:
+        """By epoch, what another consumer has and this one does not."""
+        lacks: dict[str, Ranges] = {}
+        for (other, epoch), held in self._held.items():
+            if other != consumer:
+                lacks.setdefault(epoch, Ranges()).update(without(held, self._held.get((consumer, epoch), Ranges())))
+        return {epoch: ranges for epoch, ranges in lacks.items() if ranges}
+
+    def partly(self) -> int:
+        """How many batches some consumers have and others not."""
+        if len(self.consumers) < 2:  # noqa: PLR2004 - one is all
+            return 0
+        union: dict[str, Ranges] = {}
+        for (_, epoch), held in self._held.items():
+            union.setdefault(epoch, Ranges()).update(held)
+        return sum(without(held, self._delivered.get(epoch, Ranges())).count for epoch, held in union.items())
 
     def forget(self, epoch: str, seq: int) -> None:
         """It counts as not sent and not delivered: another batch bears this number at the platform."""

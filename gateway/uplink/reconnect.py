@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
-from gateway.errors import LinkRefused, LinkTaken, UplinkError
+from gateway.errors import LinkDown, LinkRefused, LinkTaken, UplinkError
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ SHORT_LIFE = 10.0
 """Seconds; a connection that ends sooner is unsteady."""
 TAKEN_FORGOTTEN = 600.0
 """Seconds without another take-over after which it is held for settled."""
+REPEATED = 600.0
+"""Seconds between two losses within which they are one trouble."""
 _SUSPICIOUS = 3
 
 
@@ -54,6 +56,8 @@ class Reconnect:
         self._failures = 0
         self._short_lives = 0
         self._taken = 0
+        self._idle_ends = 0
+        self._lives: list[float] = []
         self._protocol = ""
         self._told: type[UplinkError] | None = None
 
@@ -72,9 +76,11 @@ class Reconnect:
         self._failures = 0
         self._protocol = protocol
         self._enter(LinkState.CONNECTED)
-        # A link that flaps every second is one trouble, not two lines in the log per second: it is back when it is steady.
+        # A link that flaps is one trouble, not two lines in the log each time: it is back when it is steady.
         if self._short_lives < _SUSPICIOUS:
-            self._back()
+            if len(self._lives) < _SUSPICIOUS:
+                self._back()
+            self.error = None
 
     def _back(self) -> None:
         word = "back at" if self._told is not None else "connected to"
@@ -92,32 +98,70 @@ class Reconnect:
         self._enter(LinkState.WAITING)
         return self._wait(QUICK, self._failures)
 
-    def lost(self, error: UplinkError) -> float:
-        """A connection ended: seconds until the next attempt."""
+    def lost(self, error: UplinkError, *, idle: bool = True, mended: bool = False) -> float:
+        """A connection ended, with nothing of ours on its way when it was `idle`; `mended`: the next one leaves out what ended it.
+
+        Seconds until the next attempt.
+        """
         lived = self._monotonic() - self.since
         if lived >= SHORT_LIFE or self.lost_at is None:
             self.lost_at = self._monotonic()  # a connection of seconds within a long outage does not end that outage
-        if isinstance(error, LinkTaken):
+        if isinstance(error, LinkRefused):
             self._taken = self._taken + 1 if lived < TAKEN_FORGOTTEN else 1
             self._tell(error)
-            self._enter(LinkState.TAKEN)
+            self._enter(LinkState.TAKEN if isinstance(error, LinkTaken) else LinkState.REFUSED)
             return self._wait(REFUSED, self._taken)
-        self._short_lives = self._short_lives + 1 if lived < SHORT_LIFE else 0
+        short = lived < SHORT_LIFE
+        self._short_lives = 1 if mended else self._short_lives + 1 if short else 0
+        self._idle_ends += short and idle
         if self._short_lives >= _SUSPICIOUS:
-            error = LinkTaken(
-                f"the broker ends the connection right after accepting it ({error.message})",
-                hint="make sure that no other gateway uses the same gateway id and uplink name; look into the broker's log",
-            )
+            error = self._unsteady(error)
+        elif not short:
+            error = self._again(error, lived)
         self._tell(error)
         self._enter(LinkState.WAITING)
         return self._wait(UNSTEADY, self._short_lives) if self._short_lives else self._wait(QUICK, 1)
 
+    def _unsteady(self, error: UplinkError) -> UplinkError:
+        """Connections end right after they began. Another client with our id is suspected only when nothing of ours was on its way."""
+        what = f"the broker ends the connection right after accepting it ({error.message})"
+        if self._idle_ends >= _SUSPICIOUS:
+            hint = "make sure that no other gateway uses the same gateway id and uplink name; look into the broker's log"
+            return LinkTaken(what, hint=hint, cause="taken_over_perhaps")
+        return LinkDown(what, hint=error.hint or "look into the broker's log: it may not allow what was on its way", cause=error.cause)
+
+    def _again(self, error: UplinkError, lived: float) -> UplinkError:
+        """Connections that live for a while and end all the same: the third is told with how long they lived, then silence."""
+        self._lives = [*self._lives, lived] if lived < REPEATED else [lived]
+        if len(self._lives) < _SUSPICIOUS:
+            return error
+        if len(self._lives) == _SUSPICIOUS:
+            self._told = None  # this line is news; the ones that follow are not
+        self._lives = self._lives[-_SUSPICIOUS - 1 :]
+        least, most = min(self._lives), max(self._lives)
+        what = f"the connection ends again and again, after {least:.0f} to {most:.0f} s ({error.message}); further ends are not logged"
+        hint = "a proxy or firewall that closes silent connections? write a keepalive shorter than that; else look into the broker's log"
+        return LinkDown(what, hint=error.hint or hint, cause=error.cause)
+
     def steady(self) -> None:
         """The connection has lived long enough to be trusted."""
-        if self._short_lives and self.state is LinkState.CONNECTED and self._monotonic() - self.since >= SHORT_LIFE:
+        if self.state is not LinkState.CONNECTED:
+            return
+        lived = self._monotonic() - self.since
+        if self._short_lives and lived >= SHORT_LIFE:
             if self._short_lives >= _SUSPICIOUS:
                 self._back()
-            self._short_lives = 0
+            self._short_lives = self._idle_ends = 0
+        if self._lives and lived >= REPEATED:
+            if len(self._lives) >= _SUSPICIOUS:
+                self._back()
+            self._lives = []
+
+    def outage(self, now: float, wall: int, oldest: int | None) -> float:
+        """Seconds without a connection that lasted; `wall` and `oldest`, the time of the oldest batch that waits, are UTC in ms."""
+        if self.lost_at is not None:
+            return now - self.lost_at
+        return (wall - oldest) / 1000 if oldest is not None else 0.0  # since the start: an old backlog tells of an outage before it
 
     def stopped(self) -> None:
         """No further attempt."""

@@ -27,6 +27,7 @@ class _Job:
     next: int
     sent: int = 0
     rows: deque[Sealed] = field(default_factory=deque)
+    left_out: list[tuple[int, int, str]] = field(default_factory=list)
 
 
 class Replays:
@@ -73,6 +74,13 @@ class Replays:
         job.sent += 1
         return job.rows.popleft()
 
+    def left_out(self, sealed: Sealed, reason: str) -> None:
+        """What `take` gave last could not be sent."""
+        if self._jobs and self._jobs[0].command.epoch == sealed.epoch:
+            self._jobs[0].sent -= 1
+            if reason and len(self._jobs[0].left_out) < MAX_GONE:
+                self._jobs[0].left_out.append((sealed.seq, sealed.seq, reason))
+
     @property
     def ready(self) -> bool:
         """Whether `take` has something."""
@@ -89,7 +97,7 @@ class Replays:
             job.rows.extend(rows)
             job.next = rows[-1].seq + 1
             return None
-        gone = list(await self._outbox.explain(wanted.epoch, wanted.from_, wanted.to))
+        gone = [*job.left_out, *await self._outbox.explain(wanted.epoch, wanted.from_, wanted.to)]
         if self._jobs and self._jobs[0] is job:
             self._jobs.popleft()
         return Reply(id=wanted.id, ok=True, epoch=wanted.epoch, sent=job.sent, gone=[(a, b, why) for a, b, why in gone[:MAX_GONE]])

@@ -8,6 +8,8 @@ EVERY = 30.0
 """Seconds between states while the backlog shrinks or grows."""
 SELDOM = 300.0
 """Seconds between states that differ in seq alone."""
+UNKEPT = 900.0
+"""Seconds after which state and meters are said again where the broker keeps no retained messages."""
 SETTLE = 3.0
 """Seconds a backlog must exist before it is worth a message: every live batch is one for a moment."""
 
@@ -31,13 +33,15 @@ class Report:
         """A new connection: the broker may remember something else, such as our Last Will."""
         self._said = None
 
-    def due(self, epoch: str, seq: int, backlog: int, now: float) -> bool:
-        """Whether this state should be published now."""
+    def due(self, epoch: str, seq: int, backlog: int, now: float, *, kept: bool = True) -> bool:
+        """Whether this state should be published now; `kept`: the broker keeps what is retained."""
         said = self._said
         self._backlog_since = None if not backlog else self._backlog_since or now
         if said is None:
             return True
         age = now - said.at
+        if not kept and age >= UNKEPT:
+            return True
         if not backlog and said.backlog:
             return True
         if backlog and not said.backlog:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 
@@ -37,6 +38,13 @@ class UplinkStats:
     last_delivery_age: float | None
     last_error: str
     receipts: bool
+    cause: str = ""
+    """Why there is no connection, as one word of reasons.MEANINGS; empty when it is connected or the reason has none."""
+    set_aside: int = 0
+    """Batches that the broker does not take although it takes others."""
+    consumers: int = 0
+    silent: Mapping[str, float | None] = field(default_factory=dict)
+    """Consumers that owe receipts, with the age of their last one."""
 
     @property
     def connected(self) -> bool:

@@ -100,9 +100,9 @@ class Window:
             if not entry.acked or entry.replay:
                 self.drop(key_of(entry.sealed))
 
-    def settled(self, epoch: str, delivered: Ranges) -> list[Entry]:
-        """The entries of an epoch that are delivered: they leave."""
-        covered = [entry for entry in self._entries.values() if entry.sealed.epoch == epoch and entry.sealed.seq in delivered]
+    def settled(self, epoch: str, held: Ranges) -> list[Entry]:
+        """The entries of an epoch that a consumer has: they leave."""
+        covered = [entry for entry in self._entries.values() if entry.sealed.epoch == epoch and entry.sealed.seq in held]
         for entry in covered:
             self.drop(key_of(entry.sealed))
         return covered

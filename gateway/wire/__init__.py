@@ -11,13 +11,13 @@ from gateway.wire.batch import (
     digest,
     encode,
     peek_gateway,
-    split,
     with_header,
 )
-from gateway.wire.messages import Receipt, Replay, Reply, State, parse, schemas
+from gateway.wire.cut import split
+from gateway.wire.messages import MAX_SMALL, Receipt, Replay, Reply, State, parse, schemas
 from gateway.wire.topics import Topics
 
 __all__ = [
-    "MAX_MESSAGE", "MAX_PLAIN", "SCHEMA", "Batch", "Receipt", "Replay", "Reply", "State", "Topics",
+    "MAX_MESSAGE", "MAX_PLAIN", "MAX_SMALL", "SCHEMA", "Batch", "Receipt", "Replay", "Reply", "State", "Topics",
     "compress", "decode", "decompress", "digest", "encode", "parse", "peek_gateway", "schemas", "split", "with_header",
 ]  # fmt: skip

@@ -11,14 +11,14 @@ import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.common.text import visible
 from gateway.errors import WireError
-from gateway.model import ClockState, Draft, Event, Interval, Reading
+from gateway.model import ClockState, Event, Interval, Reading
 
 SCHEMA = "submeter/1"
 MAX_PLAIN = 48 * 1024
@@ -323,42 +323,3 @@ def digest(plain: bytes) -> str:
         msg = "the message is not a JSON object"
         raise WireError(msg) from error
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def split(draft: Draft, header: Batch) -> list[bytes]:
-    """The JSON of a draft as one or more batches within the bounds of the contract, with seq counting up from the header's.
-
-    The readings of one meter stay together; a single reading is always far below the limit.
-    """
-    whole = replace(header, readings=draft.readings, events=draft.events, intervals=draft.intervals)
-    plain = encode(whole)
-    if (len(plain) <= MAX_PLAIN and _fits(draft)) or len(draft.readings) + len(draft.events) + len(draft.intervals) <= 1:
-        return [plain]
-    parts = _halves(draft)
-    first = split(parts[0], header)
-    return first + split(parts[1], replace(header, seq=header.seq + len(first)))
-
-
-def _fits(draft: Draft) -> bool:
-    # Events may be put in front when a batch goes out again: room is left for them.
-    return (
-        len(draft.readings) <= MAX_READINGS
-        and sum(len(reading.values) + len(reading.absent) for reading in draft.readings) <= MAX_CELLS
-        and len(draft.events) + len(draft.intervals) <= MAX_EVENTS // 2
-    )
-
-
-def _halves(draft: Draft) -> tuple[Draft, Draft]:
-    def cut(items: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-        middle = (len(items) + 1) // 2
-        return list(items[:middle]), list(items[middle:])
-
-    if len(draft.readings) > 1:
-        low, high = cut(draft.readings)
-        return Draft(low, draft.events, [], draft.keep), Draft(high, [], draft.intervals, draft.keep)
-    low_events, high_events = cut([*draft.events, *draft.intervals])
-    first = Draft(
-        draft.readings, [e for e in low_events if isinstance(e, Event)], [i for i in low_events if isinstance(i, Interval)], draft.keep
-    )
-    second = Draft([], [e for e in high_events if isinstance(e, Event)], [i for i in high_events if isinstance(i, Interval)], draft.keep)
-    return first, second

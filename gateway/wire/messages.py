@@ -14,6 +14,8 @@ from gateway.wire.batch import Epoch, Seq, first_flaw
 
 MAX_SMALL = 16 * 1024
 MAX_RANGES = 1000
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+"""As gateway.wire.digest makes it."""
 
 
 class _Small(BaseModel):
@@ -32,13 +34,15 @@ class Receipt(_Small):
     """P/receipt/<consumer>: what the platform has committed of one epoch.
 
     `upto`: every batch of this epoch up to this seq; 0 for none. `have`: further inclusive ranges. `conflicts`: seqs that
-    came twice with different content.
+    came twice with different content. `digests`: of the content that is stored under a seq in conflict, so that the gateway
+    whose batch it is counts it as delivered; may be missing.
     """
 
     epoch: Epoch
     upto: Annotated[int, Field(ge=0, lt=2**53)]
     have: Annotated[list[Annotated[list[Seq], Field(min_length=2, max_length=2)]], Field(max_length=MAX_RANGES)] = []
     conflicts: Annotated[list[Seq], Field(max_length=MAX_RANGES)] | None = None
+    digests: Annotated[list[tuple[Seq, Digest]], Field(max_length=MAX_RANGES)] | None = None
 
     def covers(self, first: int) -> Ranges:
         """Every seq that the receipt names, `upto` counted from `first`, the epoch's first. Raises WireError."""
