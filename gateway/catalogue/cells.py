@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from gateway.catalogue.driver import ORDERS, TYPES, Row
 from gateway.catalogue.units import KNOWN, Raw, example, parse_raw
 from gateway.errors import Problem
-from gateway.model import ATTRIBUTES, QUANTITIES
+from gateway.model import ATTRIBUTES, QUANTITIES, Quantity
 
 FLAGS: Final = ("alone", "starts")
 OPTIONS: Final = ("decimals", "order", "function", "na", "low", "high", "sf", "sf8", "sf8h", "rule", "of", "times", "sign", "mask")
@@ -25,6 +25,12 @@ _SCALES: Final = {"sf": "", "sf8": "low", "sf8h": "high"}
 _LAST = 0xFFFF
 _LONGEST_TEXT = 64
 _ANYTHING = 1e18
+_MOST: Final = {"A": 100_000.0, "kW": 5e6, "kWh": 1e10}
+_MOST_OF: Final = {"frequency": 100.0, "thd_voltage": 100.0, "thd_current": 300.0}
+"""A voltage cannot be more distorted; a current can, but a register full of ones is more than that."""
+_RATIO: Final = (0.0, 1e6)
+_ONE_REGISTER: Final = 1000.0
+_ONE_REGISTER_DC: Final = 2000.0
 _OFFERED = 500
 """Names among which a near one is looked for."""
 _T = TypeVar("_T")
@@ -98,9 +104,25 @@ def ends(kind: str, words: int, *, attribute: bool = False) -> tuple[int, ...]:
     return tuple(sorted({ones, *(middle if words > 1 or attribute else ())}))
 
 
-def bound(unit: str, bounds: Mapping[str, float]) -> float:
-    """The largest amount of a unit that a meter with these bounds can show."""
-    return bounds.get({"kvar": "kW", "kVA": "kW", "kvarh": "kWh", "kVAh": "kWh"}.get(unit, unit), _ANYTHING)
+def ratio(name: str) -> bool:
+    """Whether a row is about the transformers before the meter."""
+    return name.lstrip("_").startswith(("ct", "vt"))
+
+
+def believable(quantity: Quantity, words: int, limits: Mapping[str, float]) -> tuple[float, float]:
+    """What a meter with these limits can mean by a quantity, when its line says nothing else: (low, high).
+
+    Tighter than the vocabulary, which has the whole grid in mind: a counter of one direction never falls below 0, and what
+    stands in a single register is low voltage.
+    """
+    unit = {"kvar": "kW", "kVA": "kW", "kvarh": "kWh", "kVAh": "kWh"}.get(quantity.unit, quantity.unit)
+    most = limits.get(unit, _MOST.get(unit, _ANYTHING))
+    if quantity.name.startswith(tuple(_MOST_OF)):
+        most = next(high for name, high in _MOST_OF.items() if quantity.name.startswith(name))
+    if unit == "V" and words == 1 and unit not in limits:
+        most = _ONE_REGISTER_DC if quantity.name.startswith("dc_") else _ONE_REGISTER
+    one_way = quantity.kind == "counter" and "_total" not in quantity.name
+    return max(quantity.low, 0.0 if one_way else -most), min(quantity.high, most)
 
 
 class Line:
@@ -154,9 +176,10 @@ class Line:
                 f"is in {quantity.unit or 'no unit'}, which {self.raw!r} is not",
                 f"write the unit that the register has, like {example(quantity.unit)}",
             )
-        most = bound(quantity.unit, self.defaults.bounds) if quantity else _ANYTHING
-        low = self._number("low", max(quantity.low, -most) if quantity else -_ANYTHING)
-        high = self._number("high", min(quantity.high, most) if quantity else _ANYTHING)
+        least, most = (
+            believable(quantity, words, self.defaults.bounds) if quantity else _RATIO if ratio(self.name) else (-_ANYTHING, _ANYTHING)
+        )
+        low, high = self._number("low", least), self._number("high", most)
         if low >= high:
             raise Mistake(self.name, f"can be nothing between low={low:g} and high={high:g}", "write the smaller one as low")
         scales = [key for key in _SCALES if key in self.options]
@@ -255,6 +278,8 @@ class Line:
                 self.name, f"na={text} does not fit into {self.kind}", "write the raw pattern of the registers as an unsigned number"
             )
         more = ends(self.kind, words, attribute=attribute)
+        if "_factor" in self.name and words:
+            more = (*more, (1 << 16 * words) - 1)  # minus one step is no power factor, and "not available" on many meters
         return (*found, *(pattern for pattern in more if pattern not in found))
 
     def _pattern(self, text: str) -> int | range:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from gateway.catalogue.cells import Defaults, bound, offer
+from gateway.catalogue.cells import Defaults, believable, offer
 from gateway.catalogue.driver import TYPES, Discovery, Driver, Identity, Limits, Row, SerialDefaults, Variant
 from gateway.catalogue.head import Head, IdentityPart, ReadsPart, SerialPart, explain
 from gateway.catalogue.registers import parse_registers
@@ -251,12 +251,8 @@ def _within(row: Row, theirs: Mapping[str, float], ours: Mapping[str, float]) ->
     quantity = QUANTITIES.get(row.name)
     if quantity is None:
         return row
-    old, new = bound(quantity.unit, theirs), bound(quantity.unit, ours)
-    return replace(
-        row,
-        low=max(quantity.low, -new) if row.low == max(quantity.low, -old) else row.low,
-        high=min(quantity.high, new) if row.high == min(quantity.high, old) else row.high,
-    )
+    (old_low, old_high), (low, high) = (believable(quantity, row.words, limits) for limits in (theirs, ours))
+    return replace(row, low=low if row.low == old_low else row.low, high=high if row.high == old_high else row.high)
 
 
 def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:

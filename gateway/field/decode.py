@@ -22,6 +22,8 @@ from gateway.model import QUANTITIES
 Values = Literal["primary", "secondary"]
 _RATIOS = {"V": (0, 1), "A": (1, 0), "kW": (1, 1), "kvar": (1, 1), "kVA": (1, 1), "kWh": (1, 1), "kvarh": (1, 1), "kVAh": (1, 1)}
 _UNREAD = "timeout"
+_NOTHING = 1e-30
+"""A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
 
 
 class Image:
@@ -79,7 +81,7 @@ class _Plan:
     def __init__(self, rows: tuple[Row, ...], layout: tuple[tuple[int, int, int], ...], ratios: tuple[float, float]) -> None:
         self.unpackers: list[tuple[int, Callable[[Sequence[int]], tuple[Any, ...]]]] = []
         self.simple: list[tuple[int, str, float, int, float, float, tuple[float, ...]]] = []
-        self.others: list[tuple[Row, Callable[[list[Any]], float | str]]] = []
+        self.others: list[tuple[str, float, float, Callable[[list[Any]], float | str]]] = []
         self.attributes: list[tuple[int, Row]] = []
         self.missing: list[Row] = []
         slots: dict[tuple[Span, str, str], int] = {}
@@ -103,10 +105,11 @@ class _Plan:
                 scale = _ratio(row, ratios)
                 if row.words and row.decimals is not None and not _special(row):
                     most = largest(row) * abs(row.factor * scale)
-                    low, high = max(row.low, -most), min(row.high, most)
+                    # What a meter can show is said before the ratios that are multiplied here.
+                    low, high = max(row.low * scale, -most), min(row.high * scale, most)
                     self.simple.append((slots[_item(row)], row.name, row.factor * scale, row.decimals, low, high, patterns(row)))
                 else:
-                    self.others.append((row, _reader(row, slots, scale)))
+                    self.others.append((row.name, row.low * scale, row.high * scale, _reader(row, slots, scale)))
 
     def run(self, image: Image) -> Decoded:
         """Decode the words of an image with this plan's layout."""
@@ -125,14 +128,14 @@ class _Plan:
                 values[name] = round(value, decimals) + 0.0  # never -0.0
             else:
                 absent[name] = "implausible" if math.isfinite(value) else "not_available"
-        for row, reader in self.others:
+        for name, low, high, reader in self.others:
             outcome = reader(raw)
             if isinstance(outcome, str):
-                absent[row.name] = outcome
-            elif row.low <= outcome <= row.high:
-                values[row.name] = outcome + 0.0
+                absent[name] = outcome
+            elif low <= outcome <= high:
+                values[name] = outcome + 0.0
             else:
-                absent[row.name] = "implausible" if math.isfinite(outcome) else "not_available"
+                absent[name] = "implausible" if math.isfinite(outcome) else "not_available"
         for slot, row in self.attributes:
             text = attribute_text(row, raw[slot])
             if text is None:
@@ -247,6 +250,7 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
     exponent = slots[_scale(row)] if row.scale_at is not None else None
     no_power = -0x80 if row.scale_byte else -0x8000
     times = _reader(row.times, slots, 1.0) if row.times else None
+    times_low, times_high = (row.times.low, row.times.high) if row.times else (0.0, 0.0)
     sign_of = _direction(row, slots)
     single, patterned, rule = row.type == "float32", from_bits(row), row.rule
     most = largest(row)
@@ -279,6 +283,8 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
             ratio = times(raw)
             if isinstance(ratio, str):
                 return ratio
+            if not times_low <= ratio <= times_high:
+                return "implausible"
             more *= ratio
         if sign_of is not None:
             direction = sign_of(raw)
@@ -335,6 +341,8 @@ def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever
         if isinstance(meant, str):
             return None
         number = meant
+    if not row.low <= number * row.factor <= row.high or (row.type.startswith("float") and abs(number) < _NOTHING and str(number) != "0.0"):
+        return None
     if row.type.startswith("hex"):
         return f"{int(number):x}"
     if row.type.startswith("float"):

@@ -56,8 +56,8 @@ def one(line: str, words: list[int], **more: object):
     ],
 )
 def test_every_type_and_order_of_words(kind: str, order: str, words: str, meant: float) -> None:
-    found = one(f"0 {kind} active_energy_import kWh slow order={order} na=none", [int(word, 16) for word in words.split()])
-    assert found.values == {"active_energy_import": meant}
+    found = one(f"0 {kind} active_energy_total kWh slow order={order} na=none", [int(word, 16) for word in words.split()])
+    assert found.values == {"active_energy_total": meant}
 
 
 @settings(deadline=None)
@@ -217,6 +217,29 @@ def test_the_sign_may_stand_in_a_bit_of_another_register() -> None:
 def test_a_power_of_ten_stands_in_a_register_or_in_either_byte_of_one(option: str, register: int) -> None:
     rows = table(f"0 u16 voltage_l1n V fast {option}").rows
     assert decode(rows, image((3, 0, [2301, register]))).values == {"voltage_l1n": 230.1}
+
+
+def test_limits_are_of_the_meter_not_of_what_stands_before_it() -> None:
+    rows = table("0 u16 voltage_l1n 0.1V fast\n1 u16 _ct 1 fast high=100\n2 s16 active_power W fast times=_ct").rows
+    assert decode(rows, image((3, 0, [577, 40, 100])), ct=1.0, vt=300.0, values="secondary").values["voltage_l1n"] == 17310.0
+    assert decode(rows, image((3, 0, [577, 200, 100]))).absent == {"active_power": "implausible"}
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "text"),
+    [
+        ("0 float32 ct_ratio - static", [0x8000, 0], None),
+        ("0 float32 ct_ratio - static", [0x8000, 0x8000], None),
+        ("0 float32 ct_ratio - static", [0x4220, 0], "40"),
+        ("0 u32 ct_ratio 0.1 static", [0xFFFF, 0x7FFF], None),
+        ("0 u16 ct_primary - static", [0x7FFF], None),
+        ("0 u16 ct_primary - static", [200], "200"),
+        ("0 u32 serial_number - static", [0xFFFF, 0xFFFF], None),
+        ("0 hex32 serial_number - static", [0xFFFF, 0xFFFF], None),
+    ],
+)
+def test_facts_about_a_meter_have_no_patterns_either(line: str, words: list[int], text: str | None) -> None:
+    assert one(line, words).attributes.get(line.split()[2]) == text
 
 
 def test_what_a_meter_cannot_show_is_not_believed() -> None:
