@@ -11,6 +11,7 @@ from gateway.catalogue import load_driver
 from gateway.cli.options import config_option, only_config
 from gateway.common.files import read_secret
 from gateway.config import Config, load_config
+from gateway.config.load import shared_lines
 from gateway.config.yamlfile import MAX_PROBLEMS, dotted, line_of, load_yaml
 from gateway.errors import ConfigError, DriverError, Problem
 from gateway.uplink.security import open_to_others
@@ -26,6 +27,8 @@ def command(words: tuple[str, ...], file: Path | None) -> None:
         config = load_config(path)
         check_drivers(config)
         check_secrets(config, path)
+        if shared := shared_lines(path):
+            raise ConfigError(shared)  # noqa: TRY301 - printed with the others
     except ConfigError as error:
         for problem in error.problems:
             print(problem)

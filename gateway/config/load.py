@@ -66,6 +66,19 @@ def _judge(document: Table | None, problems: list[Problem], name: str) -> Config
     return config
 
 
+def shared_lines(path: Path) -> list[Problem]:
+    """Buses of a file that are one and the same line.
+
+    What is behind a name depends on what is plugged in at the moment: `check` tells it, a daemon that starts goes on with the rest.
+    """
+    document, problems = load_yaml(path)
+    if document is None:
+        return problems
+    name = str(path)
+    found = same_lines(list(_rows(document, "buses")))
+    return few((Problem(name, line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in found), name)
+
+
 def _explain(error: dict[str, Any]) -> tuple[str, str]:
     """One pydantic error in words: (what is wrong, what to write)."""
     kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
@@ -135,7 +148,6 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
             yield ["pulses", index, "id"], f"{name!r} is already the id of another meter", "give each meter and pulse input its own id"
         taken.add(name)
     yield from _repeats(document, "pulses", "pin")
-    yield from same_lines(list(_rows(document, "buses")))
     places: dict[tuple[str, str], int] = {}
     lines = {str(row.get("name")) for _, row in _rows(document, "buses") if row.get("type") != "tcp"}
     ancestors = _in_a_loop(document)

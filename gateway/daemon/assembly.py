@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.catalogue import Driver, load_driver
 from gateway.config import Config
+from gateway.config.places import warnings
 from gateway.config.yamlfile import MAX_PROBLEMS
 from gateway.daemon.describe import Description, text_of
 from gateway.daemon.live import LiveValues
@@ -87,6 +88,10 @@ class Assembly:
         learnt: Learnt | None = None,
     ) -> None:
         self.config = config
+        self.warnings = warnings(config.buses)
+        """What a person should mend in it although it runs."""
+        self.delivered_before: dict[str, int] = {}
+        """What the assemblies before it have delivered, by uplink."""
         self.drivers = drivers
         self._journal = journal
         self._clock = clock
@@ -228,9 +233,16 @@ class Assembly:
                     uplink.name, uplink.host, uplink.port, waiting,
                 )  # fmt: skip
 
+    def delivered(self) -> dict[str, int]:
+        """Batches that each uplink has delivered since the start of the daemon."""
+        told = [forwarder.stats() for forwarder in self.forwarders]
+        return {stats.name: stats.delivered_batches + self.delivered_before.get(stats.name, 0) for stats in told}
+
     def start(self) -> None:
         """Start every part; none of them needs the others to be well."""
         self._say_new_addresses()
+        for warning in self.warnings:
+            log.error("%s", warning)
         self.describe(everything=True)
         for name, worker in self.workers.items():
             self._start(f"bus {name}", worker.run)

@@ -276,6 +276,7 @@ class Daemon:
         assembly = self._assemble(loaded, old.carry())
         assembly.live.inherit(old.live, going_on)
         assembly.slots.inherit(old.slots)
+        assembly.delivered_before = old.delivered()
         self._loaded, self.assembly = loaded, assembly
         self.trend.keep(going_on)
         for change in changes:
@@ -293,6 +294,7 @@ class Daemon:
         health = {name: worker.health() for name, worker in assembly.workers.items()}
         stats = self.journal.stats()
         problems = [bus.warning for bus in health.values() if bus.warning]
+        problems += assembly.warnings
         problems += assembly.pulses.problems() if assembly.pulses else []
         return Paths(config, self.path).hidden(Snapshot(
             gateway=config.gateway.id, name=config.gateway.name, version=__version__, timezone=config.gateway.timezone,
@@ -303,7 +305,9 @@ class Daemon:
             meters=views.meter_views(assembly, health, moment),
             buses=tuple(views.bus_view(assembly, bus, moment) for bus in health.values()),
             uplinks=tuple(
-                views.uplink_view(forwarder.stats(), receipts=bool(uplink.receipts), moment=moment)
+                views.uplink_view(
+                    forwarder.stats(), receipts=bool(uplink.receipts), moment=moment, before=assembly.delivered_before.get(uplink.name, 0)
+                )
                 for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
             ),
             beats=self.heart.beats(), problems=(*self._problems, *problems),

@@ -125,13 +125,13 @@ def journal_view(stats: JournalStats, newest: int | None, pending: int, refused:
     )  # fmt: skip
 
 
-def uplink_view(stats: UplinkStats, *, receipts: bool, moment: Moment) -> UplinkView:
-    """One uplink."""
+def uplink_view(stats: UplinkStats, *, receipts: bool, moment: Moment, before: int = 0) -> UplinkView:
+    """One uplink; `before`: batches that it had delivered before the last reload."""
     return UplinkView(
         name=stats.name, where=stats.broker, state=cast("UplinkState", stats.state),
         since=stats.since, backlog_batches=stats.backlog_batches,
         backlog_readings=stats.backlog_readings, backlog_oldest=stats.oldest_t0, held=stats.waiting_batches if stats.held else 0,
-        delivered=stats.delivered_batches, receipts=receipts, error=stats.last_error, cause=stats.cause, set_aside=stats.set_aside,
+        delivered=before + stats.delivered_batches, receipts=receipts, error=stats.last_error, cause=stats.cause, set_aside=stats.set_aside,
         consumers=stats.consumers, silent=tuple(stats.silent),
         last_receipt=None if stats.last_receipt_age is None else moment.wall - int(stats.last_receipt_age * 1000),
     )  # fmt: skip

@@ -54,8 +54,8 @@ def bus(host: str) -> str:
         ('"[::1]"', "in brackets, which belong to URLs → write ::1"),
         ('"10.0.0.1:502"', "has a port in it → write host: 10.0.0.1 and port: 502"),
         ('"[2001:db8::1]:502"', "has a port in it → write host: 2001:db8::1 and port: 502"),
-        ('"tcp://10.0.0.1:503/x"', "is a URL → write host: 10.0.0.1 and port: 503"),
-        ('"http://meter.local"', "is a URL → write host: meter.local"),
+        ('"tcp://10.0.0.1:503/x"', "is a URL, not a host name → write host: 10.0.0.1 and port: 503"),
+        ('"http://meter.local"', "is a URL, not a host name → write host: meter.local"),
         ("192.168.1", "four numbers"),
         ("192.168.1.300", "four numbers"),
         ("192.168.001.010", "four numbers"),
@@ -141,8 +141,12 @@ def test_a_serial_number_has_no_hidden_ends(serial) -> None:
 # -- two buses on one line
 
 
-def two(first: str, second: str) -> str:
-    return f"buses:\n  - {{name: a, {first}}}\n  - {{name: b, {second}}}\n"
+def checked(path: Path, first: str, second: str) -> str:
+    path.write_text(f"{HEAD}buses:\n  - {{name: a, {first}}}\n  - {{name: b, {second}}}\n")
+    result = CliRunner().invoke(check, [str(path)])
+    assert load_config(path), "what is plugged in at the moment is no reason not to start"
+    assert (result.exit_code == 0) is ("good" in result.output)
+    return result.output
 
 
 @pytest.mark.parametrize(
@@ -152,27 +156,29 @@ def two(first: str, second: str) -> str:
         ('"::ffff:10.0.0.1"', "10.0.0.1"), ('"2001:db8::1"', '"2001:DB8:0::1"'), ("10.0.0.1", "10.0.0.1"),
     ],
 )  # fmt: skip
-def test_two_buses_at_one_host_and_port_are_one_line(one, other) -> None:
-    told = problems(two(f"type: tcp, host: {one}", f"type: rtu-over-tcp, host: {other}, port: 502"))
-    assert any(line.startswith("f:4: buses[1].host: ") and "the line of the bus a" in line for line in told), told
-    assert parse_config(HEAD + two(f"type: tcp, host: {one}", f"type: tcp, host: {other}, port: 503"))
+def test_two_buses_at_one_host_and_port_are_one_line(tmp_path, one, other) -> None:
+    path = tmp_path / "g.yaml"
+    told = checked(path, f"type: tcp, host: {one}", f"type: rtu-over-tcp, host: {other}, port: 502")
+    assert f"{path}:4: buses[1].host: " in told
+    assert "the line of the bus a" in told
+    assert "good" in checked(path, f"type: tcp, host: {one}", f"type: tcp, host: {other}, port: 503")
 
 
 def test_two_buses_on_one_port_are_one_line_however_it_is_called(tmp_path) -> None:
+    path = tmp_path / "g.yaml"
     master, slave = os.openpty()
     real = os.ttyname(slave)
     (tmp_path / "by-id").symlink_to(real)
     (tmp_path / "again").symlink_to(tmp_path / "by-id")
     try:
         for name in (real, tmp_path / "by-id", tmp_path / "again", f"/dev/../{real}"):
-            told = problems(two(f"type: serial, port: {real}", f"type: serial, port: {name}"))
-            assert any(line.startswith("f:4: buses[1].port: ") for line in told), told
+            told = checked(path, f"type: serial, port: {real}", f"type: serial, port: {name}")
+            assert f"{path}:4: buses[1].port: " in told
     finally:
         os.close(master)
         os.close(slave)
-    told = problems(two("type: serial, port: /dev/none0", "type: serial, port: /dev/./none0"))
-    assert any("buses[1].port" in line for line in told)
-    assert parse_config(HEAD + two("type: serial, port: /dev/none0", "type: serial, port: /dev/none1"))
+    assert "buses[1].port" in checked(path, "type: serial, port: /dev/none0", "type: serial, port: /dev/./none0")
+    assert "good" in checked(path, "type: serial, port: /dev/none0", "type: serial, port: /dev/none1")
 
 
 # -- files
@@ -365,7 +371,7 @@ def meters(count: int, row: str) -> str:
         meters(9000, "  - {{id: m{n}, bus: t, address: 1, driver: d, parent: m{m}, interval: 10s, slow_interval: 60s, name: Meter {n}}}\n"),
         meters(9000, "  - {{id: m{n}, bus: no{n}, address: 1, driver: d, parent: not{n}, enabled: false, name: Some Meter {n}}}\n"),
         meters(9000, "  - {{id: same, bus: t, address: 1, driver: d, parent: same, interval: 10s, slow_interval: 60s, n: x}}\n"),
-        HEAD + "buses:\n" + "".join(f"  - {{name: b{n}, type: tcp, host: h, port: {n % 9 + 1}}}\n" for n in range(20000)),
+        HEAD + "x: 1\nbuses:\n" + "".join(f"  - {{name: b{n}, type: tcp, host: h, port: {n % 9 + 1}}}\n" for n in range(20000)),
         HEAD + "a: &a {" + ", ".join(f"k{n}: {n}" for n in range(4000)) + "}\nb: [" + ", ".join(["*a"] * 200_000) + "]\n",
         HEAD + "".join(f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: 1}}\n" if n else "a0: &a0 {k: 1}\n" for n in range(20000)),
         HEAD + "a: &a [" + "x," * 9 + "]\n" + "".join(f"{c}: &{c} [{f'*{p},' * 9}]\n" for p, c in pairwise("abcdefghi")),

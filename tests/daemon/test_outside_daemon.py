@@ -62,3 +62,13 @@ def test_paths_are_replaced_whole() -> None:
     assert paths.hide("/etc/submeter/gateway.yaml was not taken over") == "gateway.yaml was not taken over"
     assert paths.hide("/var/lib/submeter/journal.db: no room") == "journal.directory/journal.db: no room"
     assert paths.hide("/dev/ttyUSB0 is a port") == "/dev/ttyUSB0 is a port"
+
+
+def test_two_buses_on_one_line_run_and_are_told(tmp_path) -> None:
+    with rig(tmp_path, plant(tmp_path)) as site:
+        twin = {**bus(site), "name": "twin"}
+        site.configure(gateway={"id": "bench-1", "commit_interval": "1s"}, buses=[bus(site), twin], meters=[meter(1)])
+        started(site)
+        assert any("buses[1]" in line and "one bus" in line for line in status(site)["problems"])
+        assert "buses[1]" in site.log("gateway")
+        until(lambda: status(site)["meters"][0]["state"] == "answering", 60, "the rest is read")
