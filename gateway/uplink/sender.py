@@ -318,7 +318,8 @@ class Sender:
         (epoch, seq), size = self._delivery.aside.example
         limit = self._connection.limits.packet if self._connection else None
         takes = f"takes {limit}" if limit else f"ends the connection at {self.suspects.bound}"
-        what = f"{large} batches are set aside, the others go on: {epoch}/{seq} has {size} bytes, and the broker {takes}"
+        are = "1 batch is" if large == 1 else f"{large} batches are"
+        what = f"{are} set aside, the others go on: {epoch}/{seq} has {size} bytes, and the broker {takes}"
         self._complaints.raised(subject, what, LARGER)
 
     def look(self, now: float) -> None:

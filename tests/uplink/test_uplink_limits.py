@@ -1,0 +1,162 @@
+"""What a broker takes and what it does not: packet sizes, QoS, retained messages, keep-alive; against mosquitto and on paper."""
+
+import json
+from zlib import crc32
+
+import pytest
+from uplink_parts import E1, PATIENT, Running, config, outbox, platform, row, until
+
+from gateway.model import Draft, Event, Reading
+from gateway.uplink import LinkState
+from gateway.uplink.limits import packet_size, payload_room
+from gateway.wire import MAX_PLAIN, Batch, Topics, compress, decode, split
+
+TOPICS = Topics("gw1")
+HEADER = Batch("gw1", E1, 7, 1_795_278_300_000, 5, "synced")
+
+
+def noise(meter, count):
+    """A reading that does not compress."""
+    return Reading(meter, 5, {f"q{n}": (n * 7919 + len(meter) * 104729 + crc32(meter.encode()) % 9973) % 99991 / 100 for n in range(count)})
+
+
+# -- on paper
+
+
+@pytest.mark.parametrize("five", [True, False])
+@pytest.mark.parametrize("room", [1, 100, 127, 128, 700, 16383, 16384, 100_000])
+def test_the_largest_payload_fits_and_one_byte_more_does_not(five, room):
+    size = packet_size("a/b", room, five=five)
+    assert payload_room("a/b", size, five=five) == room
+    assert payload_room("a/b", size - 1, five=five) < room
+
+
+def test_the_size_of_a_packet_is_that_on_the_line():
+    # fixed header 2, topic 2 + 3, packet identifier 2, properties 1, payload 4
+    assert packet_size("a/b", 4, five=True) == 14
+    assert packet_size("a/b", 4, five=False) == 13
+    assert packet_size("ğ", 0, five=False) == 2 + 2 + 2 + 2
+
+
+@pytest.mark.parametrize("limit", [400, 700, 1500, 8192])
+def test_a_slot_is_cut_to_what_the_broker_takes_and_nothing_is_lost(limit):
+    readings = [noise(f"m{n}", 30) for n in range(120)]
+    draft = Draft(readings, [Event("epoch_started", 5, {"previous": None, "last": 0, "reason": "boot"})], packed_limit=limit)
+    parts = split(draft, HEADER)
+    assert all(len(compress(part)) <= limit for part in parts)
+    assert len(parts) > 1
+    batches = [decode(part) for part in parts]
+    assert [batch.seq for batch in batches] == list(range(7, 7 + len(parts)))
+    assert batches[0].events[0].kind == "epoch_started", "an epoch's first batch says so"
+    values = {}
+    for batch in batches:
+        for reading in batch.readings:
+            assert values.setdefault(reading.meter, {}).keys().isdisjoint(reading.values)
+            values[reading.meter] |= reading.values
+    assert values == {reading.meter: reading.values for reading in readings}
+
+
+def test_the_description_of_a_driver_is_divided_by_its_quantities():
+    quantities = {f"quantity_{n}": {"unit": "kWh", "kind": "counter", "obis": f"1-0:{n * 37 % 97}.8.{n}"} for n in range(60)}
+    parts = split(Draft(events=[Event("driver", 5, {"driver": "d", "quantities": quantities})], packed_limit=500), HEADER)
+    events = [event for part in parts for event in decode(part).events]
+    assert all(len(compress(part)) <= 500 for part in parts)
+    assert {name: word for event in events for name, word in event.fields["quantities"].items()} == quantities
+    assert {event.fields["driver"] for event in events} == {"d"}
+
+
+def test_what_cannot_be_divided_stays_whole_and_without_a_limit_nothing_is_cut():
+    assert len(split(Draft([noise("m", 1)], packed_limit=10), HEADER)) == 1
+    assert len(split(Draft([noise(f"m{n}", 30) for n in range(12)]), HEADER)) == 1
+    assert all(len(part) <= MAX_PLAIN for part in split(Draft([noise(f"m{n}", 30) for n in range(200)]), HEADER))
+
+
+# -- against mosquitto
+
+
+def large(seq):
+    """A stored batch of some kilobytes that was made before the limit was known."""
+    batch = Batch("gw1", E1, seq, 1_795_278_300_000 + seq, seq, "synced", [noise(f"m{n}", 30) for n in range(40)])
+    sealed = row(seq)
+    return type(sealed)(
+        sealed.epoch, seq, sealed.boot, batch.t0, seq, "synced", 40, 1200, False, compress(split(Draft(batch.readings), batch)[0])
+    )
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize(("option", "protocol"), [("max_packet_size", "5.0"), ("max_packet_size", "3.1.1"), ("message_size_limit", "5.0")])
+async def test_batches_go_although_one_and_the_meters_are_too_large(mosquitto, option, protocol):
+    broker = mosquitto(f"allow_anonymous true\n{option} 900\n")
+    box = outbox(5)
+    box.commit(large(6))
+    for seq in range(7, 12):
+        box.commit(row(seq))
+    meters = json.dumps({"meters": [f"meter number {n} of {n * 7919 % 10007}" for n in range(300)]}).encode()
+    with platform(broker.port, protocol=4 if protocol == "3.1.1" else 5) as here:
+        settings = config(url=f"mqtt://127.0.0.1:{broker.port}", protocol=protocol)
+        async with Running(settings, box, describe=lambda: meters) as run:
+            await until(lambda: here.seqs == [1, 2, 3, 4, 5, 7, 8, 9, 10, 11], 60)
+            run.commit(row(12))
+            await until(lambda: 12 in here.seqs)
+            await until(lambda: run.stats.set_aside == 1, 60)
+            assert 6 not in here.seqs
+            await until(lambda: run.stats.waiting_batches == 0)  # what is set aside is no reason to hide a gap for ever
+            await until(lambda: "set aside" in run.stats.last_error or "left out" in run.stats.last_error)
+
+
+@pytest.mark.broker
+async def test_the_limit_is_known_to_whom_makes_batches_and_meters_go_compressed(mosquitto):
+    broker = mosquitto("allow_anonymous true\nmax_packet_size 2000\n")
+    meters = json.dumps({"meters": ["the same words again"] * 300}).encode()
+    with platform(broker.port) as here:
+        async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}"), outbox(1), describe=lambda: meters) as run:
+            await until(lambda: run.stats.delivered_batches == 1)
+            assert 1800 < run.forwarder.batch_limit < 2000
+            await until(lambda: here.of(TOPICS.meters))
+            assert here.of(TOPICS.meters)[0][:1] == b"\x78"
+            assert run.stats.last_error == ""
+
+
+@pytest.mark.broker
+async def test_a_batch_that_is_too_large_plain_goes_compressed(mosquitto):
+    broker = mosquitto("allow_anonymous true\nmax_packet_size 900\n")
+    box = outbox()
+    readings = [Reading(f"m{n}", 5, {f"quantity_{q}": 230.0 for q in range(20)}) for n in range(10)]
+    sealed = row(1)
+    body = compress(split(Draft(readings), Batch("gw1", E1, 1, sealed.t0, 5, "synced"))[0])
+    assert len(body) < 800
+    box.commit(type(sealed)(E1, 1, sealed.boot, sealed.t0, 5, "synced", 10, 200, False, body))
+    with platform(broker.port) as here:
+        async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}", compress=False), box) as run:
+            await until(lambda: here.seqs == [1])
+            assert run.stats.set_aside == 0
+
+
+@pytest.mark.broker
+async def test_a_broker_with_qos_0_only_is_named_as_what_it_is(mosquitto):
+    broker = mosquitto("allow_anonymous true\nmax_qos 0\n")
+    async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}"), outbox(3)) as run:
+        await until(lambda: run.stats.state == LinkState.REFUSED.value)
+        assert "QoS 0 only" in run.stats.last_error
+        assert "username" not in run.stats.last_error
+        assert (run.stats.cause, run.stats.sent_batches) == ("qos", 0)
+
+
+@pytest.mark.broker
+async def test_a_broker_without_retained_messages_gets_everything_unretained(mosquitto):
+    broker = mosquitto("allow_anonymous true\nretain_available false\n")
+    with platform(broker.port) as here:
+        async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}"), outbox(3), timing=PATIENT) as run:
+            await until(lambda: here.seqs == [1, 2, 3])
+            await until(lambda: here.of(TOPICS.state) and here.of(TOPICS.meters))
+            assert "no retained messages" in run.stats.last_error
+            assert run.stats.state == "connected"
+
+
+@pytest.mark.broker
+async def test_the_broker_dictates_the_keep_alive(mosquitto):
+    broker = mosquitto("allow_anonymous true\nmax_keepalive 10\n")
+    with platform(broker.port):
+        async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}", keepalive="1h"), outbox(1), timing=PATIENT) as run:
+            await until(lambda: run.stats.delivered_batches == 1)
+            assert run.forwarder._connection._client.keepalive == 10
