@@ -12,8 +12,10 @@ from gateway.cli.options import config_option, only_config
 from gateway.common.files import read_secret
 from gateway.config import Config, load_config
 from gateway.config.load import shared_lines
+from gateway.config.schema import SerialBus
 from gateway.config.yamlfile import MAX_PROBLEMS, dotted, line_of, load_yaml
 from gateway.errors import ConfigError, DriverError, Problem
+from gateway.field.adapter import forecast
 from gateway.uplink.security import open_to_others
 
 
@@ -41,6 +43,9 @@ def command(words: tuple[str, ...], file: Path | None) -> None:
         if pulse.max_rate and pulse.max_rate > pulse.fastest:
             print(f"warning: pulse input {pulse.id}: max_rate {pulse.max_rate:g} is never reached, min_width and min_gap let "
                   f"{pulse.fastest:.3g} pulses a second be counted → make them smaller, or leave min_width and min_gap out")  # fmt: skip
+    for index, bus in enumerate(config.buses):
+        if isinstance(bus, SerialBus) and (doubt := forecast(bus)):
+            print(f"warning: buses[{index}].port: {doubt}")
     enabled = sum(meter.enabled for meter in config.meters)
     counts = (
         _count(enabled, "meter"),

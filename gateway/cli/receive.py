@@ -62,12 +62,16 @@ def command(
         return
     if not broker:
         raise click.UsageError("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
+    from gateway.config.places import plain_text  # noqa: PLC0415 - likewise
+    from gateway.config.schema import a_broker  # noqa: PLC0415 - likewise
     from gateway.receiver import Receiver  # noqa: PLC0415 - a report needs no broker
     from gateway.receiver.intake import check_names, subscriptions  # noqa: PLC0415 - likewise
     from gateway.receiver.mqtt import Broker, PahoLink  # noqa: PLC0415 - likewise
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     check_names(consumer, gateways)
+    _check_text("--broker", broker, a_broker)
+    _check_text("--username", username, plain_text)
     password = _password(password_file)
     address = Broker(broker, f"receiver-{consumer}-{secrets.token_hex(4)}", username, password, ca, cert, key)
     chosen = frozenset(gateways)
@@ -103,6 +107,16 @@ def _report(database: Path, as_json: bool) -> None:
 
     # A pipe has no width: 80 columns would cut epochs and ranges.
     Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200).print(render(report))
+
+
+def _check_text(option: str, value: str | None, rule: Callable[[str], str]) -> None:
+    """Hold an option against the rule that the configuration has for it. Raises GatewayError."""
+    try:
+        if value is not None:
+            rule(value)
+    except ValueError as error:
+        what, _, mend = str(error).partition(": ")
+        raise GatewayError(f"{option} {what}", hint=mend) from None
 
 
 def _password(file: Path | None) -> str | None:

@@ -57,6 +57,18 @@ def trouble(bus: Bus, name: str, error: Exception) -> BusDown:
     return BusDown(f"{name} cannot be opened: {why}", hint=hint, cause=cause)
 
 
+def forecast(bus: SerialBus) -> BusDown | None:
+    """Why a serial port could not be opened by this user at the moment, without opening it; None when nothing speaks against it."""
+    path = Path(bus.port)
+    try:
+        code = 0 if stat.S_ISCHR(path.stat().st_mode) else errno.ENOTTY
+    except OSError as error:
+        code = error.errno or errno.ENOENT
+    if not code and not os.access(path, os.R_OK | os.W_OK):
+        code = errno.EACCES
+    return trouble(bus, bus.port, OSError(code, os.strerror(code))) if code else None
+
+
 Told = tuple[str, Cause, str]
 
 

@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.check import command as check
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BusDown
 from gateway.field import adapter, connecting
@@ -278,3 +280,24 @@ async def test_giving_up_leaves_no_connection_open(monkeypatch) -> None:
         await asyncio.sleep(0.05)
     assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
     server.close()
+
+
+def test_check_warns_of_a_port_that_cannot_be_opened(tmp_path, pty_line) -> None:
+    thing = tmp_path / "thing"
+    thing.touch()
+    config = tmp_path / "g.yaml"
+    rows = "".join(f"  - {{name: b{n}, type: serial, port: {port}}}\n" for n, port in enumerate([pty_line, thing, tmp_path / "none"]))
+    config.write_text(f"gateway: {{id: g}}\nbuses:\n{rows}")
+    result = CliRunner().invoke(check, [str(config)])
+    assert result.exit_code == 0, "what is plugged in at the moment is no mistake of the file"
+    assert "buses[0]" not in result.output
+    assert f"warning: buses[1].port: {thing} cannot be opened: it is not a serial port" in result.output
+    assert "warning: buses[2].port: " in result.output
+    assert "there is no such port" in result.output
+
+
+def test_a_port_that_others_own_is_foreseen(pty_line, monkeypatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    doubt = adapter.forecast(serial_bus(pty_line))
+    assert doubt
+    assert doubt.cause == "permission"

@@ -7,11 +7,13 @@ import time
 from itertools import islice
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from receiver_feed import E1, batch
 
-from gateway.errors import WireError
+from gateway.cli.receive import command
+from gateway.errors import GatewayError, WireError
 from gateway.model import Draft, Event, Ranges, Reading
 from gateway.receiver.gaps import AGE, Gaps
 from gateway.receiver.ledger import LOOKED_AT, GatewayLedger, Missing, receipt_pages, receipts
@@ -180,3 +182,17 @@ def test_only_the_newest_descriptions_are_kept(tmp_path) -> None:
     assert [row["description"] for row in kept] == [f'{{"n": {n}}}' for n in range(2 * DESCRIPTIONS, 3 * DESCRIPTIONS)]
     assert len(store.rows("meters", "gw-2")) == 1
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--broker", "mqtt://h "], "--broker has a blank at its end"),
+        (["--broker", "mqtt://h?token=1"], "--broker has a part behind"),
+        (["--broker", "mqtt://h", "--username", "\ufeffplatform"], "--username has a character that is not seen, U+FEFF"),
+    ],
+)
+def test_options_are_held_against_the_rules_of_the_configuration(tmp_path, words, why) -> None:
+    result = CliRunner().invoke(command, ["--database", str(tmp_path / "p.db"), *words])
+    assert isinstance(result.exception, GatewayError)
+    assert why in str(result.exception)

@@ -73,7 +73,7 @@ def test_the_snapshot_alone_needs_no_web_framework():
 
 def test_the_commands_do_not_load_the_web_framework():
     code = (
-        "import sys, gateway.cli.status, gateway.cli.poll, gateway.cli.reload;"
+        "import sys, gateway.cli.status, gateway.cli.reload;"
         "print([m for m in ('starlette', 'uvicorn', 'httpx', 'jinja2') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
