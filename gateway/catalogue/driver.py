@@ -173,6 +173,8 @@ class Driver:
     tcp_port: int | None = None
     covers: tuple[str, ...] = ()
     """Every sibling and rebrand with the same map, as it stands on the label."""
+    twins: tuple[str, ...] = ()
+    """Drivers whose meters have the same identity: nothing in the meter tells them apart."""
     no_import: str = ""
     """Why the table gives no active energy import."""
     notes: tuple[str, ...] = ()

@@ -135,6 +135,7 @@ class Head(Part):
     verified: Literal["datasheet", "two-sources", "one-source", "simulator"] | Tried
     source: Text
     covers: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
+    twins: Annotated[tuple[str, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
     no_import: Text | None = None
     notes: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
     serial: SerialPart | None = None

@@ -151,6 +151,7 @@ class _Table:
             else SerialDefaults(serial.baudrate, serial.parity, serial.stopbits, serial.address),
             tcp_port=base.tcp_port if base and head.tcp is None else head.tcp,
             covers=head.covers,
+            twins=head.twins,
             no_import=head.no_import or "",
             notes=head.notes,
             identity=_identity(head.identity) if head.identity else None,

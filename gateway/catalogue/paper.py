@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.catalogue.driver import Driver, SerialDefaults
 from gateway.catalogue.load import load_driver, load_file, shipped, tables
+from gateway.catalogue.serves import page
 from gateway.catalogue.sunspec import offered
 from gateway.model import ATTRIBUTES, QUANTITIES
 
@@ -144,6 +145,8 @@ def markdown(drivers: Iterable[Driver]) -> str:
         "but nothing is called proven on hardware that nobody has touched: compare with the display when you commission the first of a",
         "kind (`submeter drivers try`).",
         "",
+        "Before you buy: [what each meter can serve](#what-each-meter-can-serve).",
+        "",
         "Powers and energies count import as positive. The sign of a power factor is that of the active power. Two reactive counters",
         "are import and export; quadrants are given only where the meter has four.",
         "",
@@ -155,6 +158,7 @@ def markdown(drivers: Iterable[Driver]) -> str:
             lines += [f"## {maker}", "", "| driver | models | gives | factory port | proof | source |", "|---|---|---|---|---|---|"]
             lines += [_line(other, twins) for other in sorted(drivers, key=lambda other: other.name) if other.maker == maker]
             lines += [""]
+    lines += page((driver.name, quantities(driver)) for driver in sorted(drivers, key=lambda driver: driver.name))
     return "\n".join([*lines, *_MISSING])
 
 

@@ -13,6 +13,7 @@ import click
 
 from gateway.catalogue import Driver, Row, load_driver, load_file
 from gateway.catalogue.paper import library, markdown, matches, own_rows, port, quantities, skeleton, squashed, summary, vocabulary
+from gateway.catalogue.serves import NO, serves
 from gateway.catalogue.sunspec import offered
 from gateway.common.text import visible
 from gateway.errors import DriverError, GatewayError
@@ -77,6 +78,7 @@ def describe(driver: Driver) -> dict[str, Any]:
         "verified": driver.verified,
         "energy_import": "active_energy_import" in quantities(driver),
         "no_import": driver.no_import,
+        "serves": serves(quantities(driver)),
         "source": driver.source,
         "notes": list(driver.notes),
         "serial": dataclasses.asdict(driver.serial),
@@ -100,6 +102,7 @@ def show_command(model: str, directory: Path) -> None:
     if driver.covers:
         print(f"also      {', '.join(driver.covers)}")
     print(f"gives     {summary(driver)}")
+    print(f"serves    {'; '.join(f'{name}: {answer}' for name, answer in serves(quantities(driver)).items() if answer != NO)}")
     print(f"port      {port(driver.serial, driver.tcp_port)}")
     print(f"reads     function {driver.limits.function}, at most {driver.limits.max_registers} registers")
     print(f"proof     {driver.verified}")

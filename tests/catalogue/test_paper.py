@@ -87,6 +87,24 @@ def test_what_stands_on_the_label_is_found(words: list[str], tmp_path: Path) -> 
     assert "eastron-sdm630 " in run("list", *words, directory=tmp_path).output
 
 
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("entes-mpr3x", {"bill": "yes", "feed-in": "yes", "reactive": "Q1–Q4", "neutral": "yes", "demand": "–"}),
+        ("abb-b23", {"tariffs": "T1–T4", "per phase": "P, kWh, I, U", "reactive": "import, export", "also": "kVAh"}),
+        ("eastron-sdm120", {"per phase": "one phase", "demand": "now, maximum", "quality": "–"}),
+        ("orno-we504", {"bill": "one way", "feed-in": "–", "reactive": "one counter"}),
+        ("sunspec-inverter", {"bill": "–", "feed-in": "yes", "also": "DC"}),
+        ("camillebauer-aplus", {"quality": "U", "tariffs": "T1–T2"}),
+    ],
+)
+def test_what_a_meter_can_serve(name: str, answers: dict[str, str], tmp_path: Path) -> None:
+    found = next(driver for driver in json.loads(run("list", "--json", directory=tmp_path).output) if driver["name"] == name)
+    assert {question: found["serves"][question] for question in answers} == answers
+    shown = run("show", name, directory=tmp_path).output
+    assert all(f"{question}: {answer}" in shown for question, answer in answers.items() if answer != "–")
+
+
 def test_a_covered_name_is_found_and_shown(tmp_path: Path) -> None:
     (tmp_path / "my-meter.yaml").write_text(skeleton("my-meter").replace("other names on the label", "Zähler DRT 428-M, KDK"))
     for word in ("drt428m", "DRT-428 M", "kdk", "ZÄHLER"):

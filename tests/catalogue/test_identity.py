@@ -1,0 +1,67 @@
+"""Every simulated meter is scanned with every table: exactly the right one claims it, or its declared twins."""
+
+from __future__ import annotations
+
+import pytest
+from register_images import IMAGES, Section, sections
+
+from gateway.catalogue import Driver, Identity, load_file, shipped
+from gateway.catalogue.resolve import recognised
+from gateway.errors import Refused
+
+DRIVERS = {path.stem: load_file(path) for path in shipped()}
+IDENTIFIED = sorted(name for name, driver in DRIVERS.items() if driver.identity)
+ATTRIBUTES = {"model_name"}
+
+
+async def claims(section: Section, identity: Identity | None) -> bool:
+    """Whether a meter with these registers is the one that an identity is for."""
+    if identity is None:
+        return False
+    try:
+        return recognised(identity, await section.ask(identity.function, identity.address, identity.words))
+    except Refused:
+        return False
+
+
+async def claimants(section: Section) -> set[str]:
+    return {name for name, driver in DRIVERS.items() if await claims(section, driver.identity)}
+
+
+@pytest.mark.parametrize("name", IDENTIFIED)
+async def test_a_meter_is_claimed_by_its_own_table_and_declared_twins_only(name: str) -> None:
+    found = [await claimants(section) for section in sections(IMAGES / f"{name}.txt")]
+    known = [names for names in found if names]
+    assert known, "no image of this meter holds its identity"
+    wanted = {name, *DRIVERS[name].twins}
+    # An image may also show a sister that this table tells apart by itself (a second version under the same name).
+    shared = {f"{DRIVERS[name].name}"} | {other for other in DRIVERS if other.startswith(name)}
+    assert all(names == wanted or names <= shared - {name} for names in known), found
+    assert wanted in known
+
+
+@pytest.mark.parametrize("name", sorted(set(DRIVERS) - set(IDENTIFIED)))
+async def test_a_meter_without_an_identity_is_claimed_by_nobody(name: str) -> None:
+    for section in sections(IMAGES / f"{name}.txt"):
+        assert await claimants(section) <= {name}
+
+
+def test_twins_name_each_other() -> None:
+    for name, driver in DRIVERS.items():
+        assert all(name in DRIVERS[twin].twins for twin in driver.twins), name
+
+
+@pytest.mark.parametrize("name", sorted(DRIVERS))
+def test_a_table_that_reads_its_models_name_uses_it(name: str) -> None:
+    """A register that says what the meter is must not be read for show only."""
+    driver = DRIVERS[name]
+    assert driver.identity or not ATTRIBUTES & {row.name for row in driver.rows}
+
+
+def test_the_control_without_the_values_everybody_claims() -> None:
+    """The scan above tells tables apart by values, not by the register alone."""
+    same: dict[tuple[int, int, int], list[Driver]] = {}
+    for driver in DRIVERS.values():
+        if driver.identity:
+            same.setdefault((driver.identity.function, driver.identity.address, driver.identity.words), []).append(driver)
+    assert max(map(len, same.values())) > 5
