@@ -48,8 +48,8 @@ def _a_serial(value: object) -> object:
 def _a_reply_number(value: object) -> str:
     # YAML reads +1 and -1 as numbers.
     text = f"{value:+d}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-    if not re.fullmatch(r"asked|swapped|[+-]\d{1,5}|=\d{1,5}", text):
-        msg = "is not a way to number replies: write asked, =0 or another constant, +1, -1, or swapped"
+    if not re.fullmatch(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}", text):
+        msg = "is not a way to number replies: write asked, =0 or another constant, +1, -1, swapped, or own"
         raise ValueError(msg)
     return text
 

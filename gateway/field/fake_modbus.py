@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from gateway.errors import BusDown, BusError, NoReply, Refused
+from gateway.field.port import Late, Words
 
-Words = tuple[int, ...]
 Table = Mapping[int, int] | Callable[[int, int], int]
 """address → word, or (function, address) → word. What a mapping does not have is an illegal address."""
 
@@ -25,7 +25,13 @@ class FakePort:
         self.latency = latency
         self.numbered = numbered
         self.sent_at = self.heard_at = 0.0
-        self.strays = 0
+        self.strays = self.stray_frames = self.echoes = 0
+        self.late: deque[Late] = deque()
+        self.plain = False
+        self.reply_number, self.reply_length = "asked", True
+        self.reply_units: dict[int, int] = {}
+        self.owes: deque[Words | BusError] = deque()
+        """What `overdue` gives, one a time-out; without any it gives nothing."""
         self.down = False
         self.silent: set[int] = set()
         self.refuse: dict[int, int] = {}
@@ -76,3 +82,15 @@ class FakePort:
             return tuple(table[at] for at in range(address, address + count))
         except KeyError:
             raise Refused(f"unit {unit} refused with exception 2", 2) from None
+
+    async def overdue(self, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
+        """What it `owes`, half-way through the time."""
+        if not self.owes:
+            await asyncio.sleep(timeout)
+            raise NoReply("still no answer")
+        await asyncio.sleep(timeout / 2)
+        self.heard_at = asyncio.get_running_loop().time()
+        owed = self.owes.popleft()
+        if isinstance(owed, BusError):
+            raise owed
+        return owed

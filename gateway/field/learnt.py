@@ -40,7 +40,7 @@ Skipped = tuple[int, int, int, str]
 """function, first address, end, and the reason why [first, end) is left out of the reads."""
 Value = float | int | str | tuple[Skipped, ...]
 
-_NUMBER = re.compile(r"asked|swapped|[+-]\d{1,5}|=\d{1,5}")
+_NUMBER = re.compile(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}")
 _REASON = re.compile(r"timeout|bad_frame|exception_\d{1,3}|not_available")
 
 
@@ -125,7 +125,7 @@ class BusFacts(Facts):
 
     @property
     def reply_number(self) -> str:
-        """How replies are numbered: `asked`; `=0` or another constant; `+1`, `-1`; `swapped` (its bytes)."""
+        """How replies are numbered: `asked`; `=0` or another constant; `+1`, `-1`; `swapped` bytes; `own`, a counter of its own."""
         return cast("str", self._get("reply_number") or "asked")
 
     @property

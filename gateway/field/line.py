@@ -9,84 +9,54 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+import math
 
 from gateway.config.schema import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
-from gateway.field.cost import Fit, Wire, prior, wire_of
-from gateway.field.health import BusState, Counters, TurnAround
-from gateway.field.learnt import Learnt, MeterFacts
+from gateway.field import constancy
+from gateway.field.connection import Connection, Ended
+from gateway.field.cost import Fit, prior
+from gateway.field.difference import OddReply
+from gateway.field.health import Counters, TurnAround
+from gateway.field.learnt import LONGEST, Learnt, MeterFacts
+from gateway.field.port import Port, Words
 from gateway.field.station import FADE, Station
 
 log = logging.getLogger(__name__)
 
-Words = tuple[int, ...]
 LATE = 3.0
 """The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
 LATEST = 10.0
 """s; no bound is longer."""
+OWED = 6.0
+"""Times a configured time-out that a reply is waited for which a gateway may still owe."""
+PATIENCE = 1.25
+"""Times the latest reply seen that a station is given."""
 BABBLE = 2.0
 """s that a line which does not fall silent is waited for."""
-BACK_OFF = (0.25, 5.0)
-"""s between two attempts to open the port: doubling from, up to."""
-DEAF = 2
-"""Timeouts in a row, with every station of the connection among them and not one byte, that mean it is half-open."""
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
 """s that a station on a serial line (True) or behind a network has for its turn-around: at least, before it is known, at most."""
 
 
-class Port(Protocol):
-    """What the line needs of a port; times are the loop's."""
-
-    numbered: bool
-    sent_at: float
-    heard_at: float
-    strays: int
-
-    @property
-    def connected(self) -> bool:
-        """Whether it is open."""
-
-    async def open(self) -> None:
-        """Open it. Raises BusDown."""
-
-    def close(self) -> None:
-        """Close it."""
-
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
-        """Read registers. Raises BusDown, NoReply, BadFrame, Refused."""
-
-
-class Line:
+class Line(Connection):
     """One physical bus."""
 
     def __init__(self, bus: Bus, port: Port, learnt: Learnt | None = None) -> None:
-        self.bus = bus
-        self.port = port
         self.learnt = learnt or Learnt()
-        self.facts = self.learnt.bus(bus)
+        super().__init__(bus, port, self.learnt.bus(bus))
         self.silence = self.facts.silence
         """s of silence on the line before any request."""
-        self.wire: Wire = wire_of(bus)
         self.counters = Counters()
         self.turn_around = TurnAround()
-        self.state: BusState = "closed"
-        self.since = 0.0
-        self.error = ""
-        self.trouble: BusDown | None = None
-        """Why it is not open; None while it is."""
-        self.retry_at = 0.0
-        self.openings = 0
-        """How often the port was opened: a new number means that anything may have been exchanged."""
-        self.silent_until = 0.0
         self.slowest = 0.0
-        self._back_off = BACK_OFF[0]
-        self._strays = 0
+        self.plain = 0
+        """Replies in a row that were as the standard has it, though a difference is believed."""
         self._last: tuple[Station, int] | None = None
-        self._stations = 0
-        self._deaf: list[Station] = []
+        self._open: dict[int, float] = {}
+        self._pays = self._in_vain = self._echo_told = False
+        port.reply_number = self.facts.reply_number
 
     def station(self, unit: int, facts: MeterFacts | None = None, *, min_gap: float = 0.0, patience: float | None = None) -> Station:
         """A meter on this line, with the cost of a read as the line's speed suggests it."""
@@ -94,72 +64,79 @@ class Line:
         min_gap = max(min_gap, facts.silence)
         gap = max(min_gap, self.silence, self.wire.gap, facts.pause)
         sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
-        self._stations += 1
-        return Station(unit, Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure), facts, min_gap, facts.pause, patience)
-
-    @property
-    def ready(self) -> bool:
-        """Whether the port is open."""
-        return self.state == "ready" and self.port.connected
-
-    async def open(self) -> None:
-        """Open the port now. Raises BusDown; then `retry_at` says when it is worth another try."""
-        loop = asyncio.get_running_loop()
-        self._become("connecting")
-        try:
-            await self.port.open()
-        except BusDown as error:
-            self.lost(error)
-            raise
-        except BaseException:
-            self._become("closed")
-            raise
-        self._back_off, self._strays = BACK_OFF[0], self.port.strays
-        self._deaf.clear()
-        self.openings += 1
-        if self.error:
-            log.info("bus %s is back", self.bus.name)
-        self.error, self.trouble = "", None
-        self._become("ready")
-        if not self.port.numbered:
-            self.silent_until = max(self.silent_until, loop.time() + self.wire.gap)
-
-    def lost(self, error: BusDown) -> None:
-        """The port is gone: close it and wait before the next attempt. Said once."""
-        self.port.close()
-        if not self.error:
-            log.warning("bus %s is lost: %s", self.bus.name, error)
-        self.error, self.trouble = str(error), error
-        self.retry_at = asyncio.get_running_loop().time() + self._back_off
-        self._back_off = min(2 * self._back_off, BACK_OFF[1])
-        self._become("waiting")
-
-    def close(self) -> None:
-        """Close the port."""
-        self.port.close()
-        self._become("closed")
+        station = Station(unit, Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure), facts, min_gap, facts.pause, patience)
+        if self.bus.type == "tcp":
+            station.open = self._open  # a gateway that mixes replies up mixes those of all its units up
+            alias = facts.reply_unit if facts.reply_unit is not None else self.facts.reply_unit
+            if alias is not None:
+                self.port.reply_units[unit] = alias
+        self._stations.append(station)
+        return station
 
     def late_bound(self, station: Station, count: int) -> float:
         """Seconds of silence after which a late answer to a read of `count` is not expected any more."""
-        slowest = LATE * (station.slowest or self.slowest) + self.wire.time(count)
-        return min(max(slowest, self._latency(station, 0)), LATEST)
+        return min(max(self._slowest(station, count), self._latency(station, 0)), LATEST)
+
+    def _slowest(self, station: Station, count: int) -> float:
+        return LATE * (station.slowest or self.slowest) + self.wire.time(count)
 
     def timeout(self, station: Station, count: int) -> float:
         """Seconds from sending the request to giving up: the time on the wire and the station's latency."""
         return self.wire.time(count) + 2 * self.wire.gap + self._latency(station, station.unanswered)
 
     def _latency(self, station: Station, unanswered: int) -> float:
+        patience = station.facts.timeout
+        if station.facts.fixed("timeout"):
+            return patience
         if self.bus.timeout is not None:
             return self.bus.timeout
-        return station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=unanswered > 0)
+        return max(station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=unanswered > 0), patience)
 
     async def read(self, station: Station, function: int, address: int, count: int) -> Words:
         """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
         if not self.port.connected:
-            error = BusDown(f"bus {self.bus.name} is not open")
-            if self.state == "ready":
-                self.lost(error)
-            raise error
+            await self._reconnect()
+        first = True
+        while True:
+            try:
+                return await self._understood(station, function, address, count)
+            except Ended as error:
+                # Some serve one request a connection, and some end it just when the next one comes: it is asked again, once.
+                if not first and not self.first.longer(station):
+                    self.lost(error)
+                    raise
+            except NoReply:
+                if isinstance(self.bus, SerialBus) or not self.port.connected:
+                    raise
+                nobody = self.first.silent(station) >= len(self._stations)
+                if not (nobody and self.first.longer(station)):
+                    self._half_open()
+                    raise
+            first = False
+            await self.open()
+
+    async def _understood(self, station: Station, function: int, address: int, count: int) -> Words:
+        """An answer that is the station's own: no difference from the standard that is not constant, no second copy."""
+        try:
+            words = await self._clean(station, function, address, count)
+        except OddReply as odd:
+            await constancy.believe(self, station, odd)
+            words = await self._clean(station, function, address, count)
+        port = self.port
+        if port.numbered:
+            return words
+        bound = min(self._slowest(station, count), LATEST)
+        before = station.repeats((function, address, count), words, port.sent_at, port.heard_at, bound)
+        if before is None:
+            return words
+        self._doubt(station, count, bound)
+        again = await self._clean(station, function, address, count)
+        station.alike += again == words
+        station.copies = station.copies or (again != words and before != address)
+        return again
+
+    async def _clean(self, station: Station, function: int, address: int, count: int) -> Words:
+        """An exchange without doubt."""
         if not self.port.numbered:
             await self._quiet(station)
             for _ in range(ATTEMPTS):
@@ -169,11 +146,27 @@ class Line:
                 await self._quiet(station)
             else:
                 raise BadFrame(f"bus {self.bus.name}: there is no silence in which unit {station.unit} could be heard")
-        else:
-            silence = max(self.silence, station.min_gap)
-            if silence or station.pause:
-                await self._until(max(self.port.heard_at + silence, station.last + station.pause))
-        return await self._exchange(station, function, address, count)
+            return await self._exchange(station, function, address, count)
+        silence = max(self.silence, station.min_gap)
+        if silence or station.pause or self.silent_until:
+            await self._until(max(self.port.heard_at + silence, station.last + station.pause, self.silent_until))
+        if count in station.open:
+            # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
+            await self._resync(station)
+        words = await self._exchange(station, function, address, count)
+        station.open.clear()
+        return words
+
+    async def silence_of(self, station: Station) -> None:
+        """The late-answer bound, and then silence."""
+        self.silent_until = max(self.silent_until, asyncio.get_running_loop().time() + self.late_bound(station, 0))
+        await self._until(self.silent_until)
+
+    async def check_read(self, station: Station, function: int, address: int, count: int) -> None:
+        """A read that is to prove something. Raises like `read`."""
+        self.counters.resyncs += 1
+        station.counters.resyncs += 1
+        await self._exchange(station, function, address, count, sure=True)
 
     async def _until(self, when: float) -> None:
         rest = when - asyncio.get_running_loop().time()
@@ -192,11 +185,12 @@ class Line:
             if now >= ready or now >= give_up:
                 break
             await asyncio.sleep(ready - now)
-        if port.strays != self._strays:
+        if port.stray_frames != self._stray_frames:
             # A second answer to the last question looks like the first answer to the next one.
-            self._strays = port.strays
+            self._stray_frames = port.stray_frames
             if self._last is not None:
                 other, count = self._last
+                other.copies = True
                 other.open.setdefault(count, loop.time())
                 other.early = None
                 if other.unanswered:  # it did answer, only late: it needs more patience than we had
@@ -209,10 +203,8 @@ class Line:
         refused = 0
         while station.open:
             function, address, count = station.probe(asyncio.get_running_loop().time())
-            self.counters.resyncs += 1
-            station.counters.resyncs += 1
             try:
-                await self._exchange(station, function, address, count, sure=True)
+                await self.check_read(station, function, address, count)
             except Refused as error:
                 refused += 1
                 if error.code not in {2, 3}:
@@ -239,14 +231,14 @@ class Line:
         mine.requests += 1
         heard = port.heard_at
         self._last = (station, count)
+        self.first.sent()
         try:
             words = await self._ask(station, function, address, count, timeout, sure=sure or port.numbered)
         except Refused as error:
             for counters in (mine, total):
                 counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
-            self._deaf.clear()
             station.unanswered = 0
-            station.last = port.heard_at
+            self._replied(station)
             raise
         except NoReply:
             mine.timeouts += 1
@@ -256,47 +248,83 @@ class Line:
             if port.heard_at != heard:
                 self._deaf.clear()
             self._deaf.append(station)
-            if not port.numbered:
-                self._doubt(station, count, self.late_bound(station, count))
-            if not isinstance(self.bus, SerialBus) and len(self._deaf) >= DEAF and len({id(each) for each in self._deaf}) == self._stations:
-                self.lost(BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again"))
+            self._doubt(station, count, 0.0 if port.numbered else self.late_bound(station, count))
             raise
-        except BadFrame:
+        except BadFrame as error:
             mine.bad_frames += 1
             total.bad_frames += 1
             station.last = port.heard_at
-            if not port.numbered:
-                # the true answer may still come until the time allowed for it is over, or be as late as others were
-                rest = port.sent_at + timeout - asyncio.get_running_loop().time()
-                self._doubt(station, count, max(rest, self.late_bound(station, count)))
-            elif not port.connected:
+            station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
+            # the true answer may still come until the time allowed for it is over, or be as late as others were
+            rest = port.sent_at + timeout - asyncio.get_running_loop().time()
+            self._doubt(station, count, 0.0 if port.numbered else max(rest, self.late_bound(station, count)))
+            if self.bus.type == "tcp" and not port.connected:
                 self.lost(BusDown(f"bus {self.bus.name} sent what is not Modbus", hint="check the port number"))
             raise
         except BusDown as error:
-            if not port.numbered:
-                station.open[count] = asyncio.get_running_loop().time()
+            station.open[count] = asyncio.get_running_loop().time()
+            if self.state == "ready" and not isinstance(self.bus, SerialBus) and port.heard_at < port.sent_at:
+                raise Ended(error.message, hint=error.hint) from error
             self.lost(error)
             raise
         except asyncio.CancelledError:
-            if not port.numbered:
-                self._doubt(station, count, self.late_bound(station, count))
+            self._doubt(station, count, 0.0 if port.numbered else self.late_bound(station, count))
             raise
+        finally:
+            self._hear_late()
         took = port.heard_at - port.sent_at
         turn = took - self.wire.time(count)
-        station.last = port.heard_at
         total.replies += 1
         mine.replies += 1
-        self._deaf.clear()
+        self._replied(station)
         station.heard(count, took, turn)
         self.slowest = max(FADE * self.slowest, turn)
         self.turn_around.add(max(0.0, turn))
+        if port.plain:
+            constancy.doubt(self, station)
+        else:
+            self.plain = 0
         return words
+
+    def _replied(self, station: Station) -> None:
+        station.last = self.port.heard_at
+        station.odd = 0
+        station.plain = True
+        self._deaf.clear()
+        self.first.replied(station)
+        if self.port.echoes and not self._echo_told:
+            self._echo_told = True
+            log.info("bus %s: the adapter hears itself, each request comes back: that does no harm", self.bus.name)
+
+    def _hear_late(self) -> None:
+        """A gateway that serves one request after another gives what it owes in the end: whoever was so late has more time from now on."""
+        while self.port.late:
+            late = self.port.late.popleft()
+            for station in self._stations:
+                if station.unit == late.unit:
+                    self._was_late(station, late.took)
+
+    def _was_late(self, station: Station, took: float) -> None:
+        self._pays, station.in_vain = True, False
+        patience = min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)
+        if self.bus.timeout is None and patience > self._latency(station, 0) and station.facts.learn("timeout", patience):
+            log.info("bus %s: unit %d answered after %.1f s: from now on it has %g s", self.bus.name, station.unit, took, patience)
+
+    def _owed(self, station: Station, count: int) -> float:
+        """Seconds after a time-out for which a numbered reply is waited for before anybody else is asked."""
+        if station.in_vain or (self._in_vain and not self._pays):
+            return self.late_bound(station, count) - self._latency(station, station.unanswered)
+        return LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
 
     async def _ask(self, station: Station, function: int, address: int, count: int, timeout: float, *, sure: bool) -> Words:  # noqa: ASYNC109 - the port's own
         """The port's answer, unless it came sooner than the station can have heard the question: then a BadFrame."""
         port = self.port
         try:
             words = await port.read(station.unit, function, address, count, timeout)
+        except NoReply:
+            if not port.numbered:
+                raise
+            return await self._overdue(station, count)
         except Refused:
             if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(0)):
                 raise
@@ -305,6 +333,15 @@ class Line:
                 return words
         raise BadFrame(f"unit {station.unit}: an answer came before the question can have been heard")
 
-    def _become(self, state: BusState) -> None:
-        if state != self.state:
-            self.state, self.since = state, asyncio.get_running_loop().time()
+    async def _overdue(self, station: Station, count: int) -> Words:
+        """The answer to the last question after its time-out: a gateway asks its own meters with patience of its own."""
+        try:
+            words = await self.port.overdue(max(self._owed(station, count), 0.0))
+        except NoReply:
+            station.in_vain = self._in_vain = True
+            raise
+        except Refused:
+            self._was_late(station, self.port.heard_at - self.port.sent_at)
+            raise
+        self._was_late(station, self.port.heard_at - self.port.sent_at)
+        return words

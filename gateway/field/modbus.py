@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
+from collections import deque
 from collections.abc import Callable
 
 from pymodbus.framer import FramerRTU, FramerSocket
@@ -18,26 +19,28 @@ from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
 from gateway.config.schema import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.field import rtu
 from gateway.field.adapter import low_latency, trouble
 from gateway.field.connecting import connect, shared_names
+from gateway.field.difference import Difference, OddReply, expected, tells_apart
+from gateway.field.mbap import HEADER, STRIDE, Frame, next_number, split
+from gateway.field.port import Late, Words
+from gateway.field.question import REFUSAL, Question
 
 log = logging.getLogger(__name__)
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
 
-NOISE = 4
-"""Bytes of line noise that may precede a reply: a driver that switches on is often seen as one or two."""
 SETTLE = 0.03
 """Seconds without a byte after which a reply that cannot become the answer is given up: beyond a USB adapter's 16 ms."""
+MOST = 512
+"""Bytes that are kept while an answer is waited for: it has 255 at most."""
+REMEMBERED = (60.0, 64)
+"""s and requests for which a transaction number is known again: what carries it is a late reply."""
 
 EXCEPTIONS = {
     1: "illegal function", 2: "illegal data address", 3: "illegal data value", 4: "device failure", 5: "acknowledge, busy",
     6: "device busy", 8: "memory parity error", 10: "gateway path unavailable", 11: "gateway target did not respond",
 }  # fmt: skip
-
-Words = tuple[int, ...]
-
-HEADER = 8
-"""The header of Modbus TCP, and a function code."""
 
 
 class ModbusPort:
@@ -45,25 +48,58 @@ class ModbusPort:
 
     def __init__(self, bus: Bus) -> None:
         self.name = f"{bus.port}" if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
-        self.numbered = self._framed = bus.type == "tcp"
-        """Whether replies carry a transaction number, so that a late one cannot be taken for another."""
         self.sent_at = self.heard_at = 0.0
         self.strays = 0
         """Bytes that came when nothing was asked, or beside the answer."""
+        self.echoes = 0
+        """Requests that came back, from an adapter that hears itself or a device that repeats what it is told."""
+        self.late: deque[Late] = deque(maxlen=REMEMBERED[1])
+        """Replies that came after their time, known by their numbers; whoever has read them takes them out."""
+        self.reply_number = "asked"
+        """The rule by which replies are numbered: one of gateway.field.difference."""
+        self.reply_units: dict[int, int] = {}
+        """Units that answer as another one."""
+        self.plain = False
+        """Whether the last answer had the number that was asked for, though the rule says another."""
+        self.reply_length = True
+        """Whether the length in a reply's header has to be right."""
         self._bus = bus
+        self._framed = bus.type == "tcp"
         self._link: _Link | None = None
         self._framer = (FramerSocket if self._framed else FramerRTU)(DecodePDU(is_server=False))
         self._hint = "check its address and power" + ("" if self._framed else ", the line's A and B, baud rate and parity")
-        self._number = 0
-        self._request = (0, 0, 0)
-        self._sent = b""
+        self._number = 1 - STRIDE
+        self._question = Question(0, 0, 0)
+        self._asked: dict[int, tuple[Question, bool]] = {}  # by the number of the reply; whether it was answered
         self._answer: asyncio.Future[Words] | None = None
         self._settling: asyncio.TimerHandle | None = None
+        self._noise = 0
+        self._loose = bytearray()
+        self._stray_frames = 0
+
+    @property
+    def numbered(self) -> bool:
+        """Whether a reply's transaction number says which request it belongs to."""
+        return self._framed and tells_apart(self.reply_number)
 
     @property
     def connected(self) -> bool:
         """Whether the port is open."""
         return self._link is not None and bool(self._link.is_active())
+
+    @property
+    def stray_frames(self) -> int:
+        """Frames with a right CRC that came beside an answer on a serial line: each may have been an answer. Noise is none."""
+        return self._stray_frames + sum(1 for _ in rtu.frames(self._unread(), _crc))
+
+    def _unread(self) -> bytes:
+        # What a question left in the link's buffer was no answer to it.
+        left = b"" if self._framed or self._link is None or self._waiting else self._link.recv_buffer
+        return bytes(self._loose) + left
+
+    @property
+    def _waiting(self) -> bool:
+        return self._answer is not None and not self._answer.done()
 
     async def open(self) -> None:
         """Open the port for us alone. Raises BusDown."""
@@ -75,7 +111,7 @@ class ModbusPort:
             link.close()
             raise await asyncio.to_thread(trouble, self._bus, self.name, error) from error
         self._link = link
-        self.numbered = self._framed  # it may be another device now
+        self._asked.clear()  # nothing that was asked on another connection is answered on this one
         if isinstance(self._bus, SerialBus):
             low_latency(self._bus.port, getattr(link.transport, "sync_serial", None))
 
@@ -83,23 +119,50 @@ class ModbusPort:
         """Close the port; whoever waits for an answer gets BusDown."""
         if self._link is not None:
             link, self._link = self._link, None
-            link.close()
+            link.leave()
         self._fail(BusDown(f"{self.name} was closed"))
 
     async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - from the first byte out to the last in
-        """The registers [address, address + count). Raises BusDown, NoReply, BadFrame, Refused."""
+        """The registers [address, address + count). Raises BusDown, NoReply, BadFrame, Refused; OddReply is a BadFrame."""
         if self._link is None or not self._link.is_active():
             raise BusDown(f"{self.name} is not open")
-        loop = self._link.loop
-        self._number = self._number % 0xFFFF + 1
-        self._request = (unit, function, count)
-        self._answer = answer = loop.create_future()
-        self.sent_at = loop.time()
-        self._sent = self._framer.encode(struct.pack(">BHH", function, address, count), unit, self._number)
-        self._link.send(self._sent)
-        timer = loop.call_later(timeout, self._expire)
+        if left := self._unread():
+            self._stray_frames = self.stray_frames
+            self.strays += len(left) - len(self._loose)
+            self._loose.clear()
+        self.sent_at = self._link.loop.time()
+        self._link.send(self._ask(unit, function, address, count))
+        return await self._wait(timeout)
+
+    async def overdue(self, timeout: float) -> Words:  # noqa: ASYNC109 - from now on
+        """The answer to the last question, after its time-out. Raises like `read`."""
+        if self._link is None or not self._link.is_active():
+            raise BusDown(f"{self.name} is not open")
+        self._answer = self._link.loop.create_future()
+        return await self._wait(timeout)
+
+    def _ask(self, unit: int, function: int, address: int, count: int) -> bytes:
+        """A new question, and its bytes."""
+        loop = asyncio.get_running_loop()
+        self._number = next_number(self._number)
+        sent = self._framer.encode(struct.pack(">BHH", function, address, count), unit, self._number)
+        question = Question(unit, function, count, sent, loop.time(), self._number, expected(self.reply_number, self._number))
+        self._question, self._noise = question, 0
+        self._answer = loop.create_future()
+        if self._framed:
+            self._asked = {
+                number: each for number, each in list(self._asked.items())[1 - REMEMBERED[1] :] if question.at - each[0].at < REMEMBERED[0]
+            }
+            key = question.reply if question.reply is not None and self.numbered else question.number
+            self._asked.pop(key, None)
+            self._asked[key] = (question, False)
+        return bytes(sent)
+
+    async def _wait(self, timeout: float) -> Words:  # noqa: ASYNC109 - it is the timer
+        assert self._answer is not None
+        timer = asyncio.get_running_loop().call_later(timeout, self._expire)
         try:
-            words: Words = await answer
+            words: Words = await self._answer
         finally:
             timer.cancel()
             self._answer = None
@@ -109,46 +172,55 @@ class ModbusPort:
         return words
 
     def _expire(self) -> None:
-        link = self._link
-        if link is not None and link.recv_buffer:
-            self._fail(BadFrame(f"unit {self._request[0]}: {len(link.recv_buffer)} bytes came, but no whole answer"))
+        unit = self._question.unit
+        data = self._link.recv_buffer if self._link is not None else b""
+        if self._framed:
+            if data:
+                self._fail(BadFrame(f"unit {unit}: {len(data)} bytes came, but no whole answer"))
+            elif self._noise:
+                self._out_of_step()
         else:
-            self._fail(NoReply(f"unit {self._request[0]} did not answer", hint=self._hint))
+            rest = data.replace(self._question.sent, b"", 1)
+            begun = any(head in rest for head in (self._question.head[:2], self._question.refusal))
+            if len(rest) >= REFUSAL and (begun or any(True for _ in rtu.frames(rest, _crc))):
+                self._fail(BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer"))
+            elif rest:
+                self._fail(NoReply(f"unit {unit} did not answer; {len(rest)} bytes came that are no frame", hint=self._hint))
+            elif data:
+                self.echoes += 1
+                self._fail(NoReply(f"unit {unit} did not answer; the adapter hears only itself", hint=self._hint))
+        self._fail(NoReply(f"unit {unit} did not answer", hint=self._hint))
 
     def _fail(self, error: BusError) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 
     def _lost(self, error: Exception | None) -> None:
+        if self._noise:
+            self._fail(BusDown(f"{self.name} sent what is not Modbus TCP, and hung up", hint="check the port number"))
         self._fail(BusDown(f"{self.name} was lost" + (f": {error}" if error else "")))
 
     def _take(self, data: bytes) -> int:
         """What has come so far; returns how much of it is done with."""
         self.heard_at = asyncio.get_running_loop().time()
-        if self._answer is None or self._answer.done():
+        if self._framed:
+            return self._take_tcp(data)
+        if not self._waiting:
             self.strays += len(data)
+            self._loose += data
+            if len(self._loose) > MOST:
+                self._stray_frames, self._loose = self._stray_frames + sum(1 for _ in rtu.frames(bytes(self._loose), _crc)), bytearray()
             return len(data)
-        return self._take_tcp(data) if self._framed else self._take_rtu(data)
+        return self._take_rtu(data)
 
     def _take_tcp(self, data: bytes) -> int:
-        """Frames count only if what follows is a frame too: a reply that was cut short would be filled up with the bytes of the next."""
-        done = 0
-        frames: list[tuple[int, int, bytes]] = []
-        while len(data) - done >= HEADER:
-            protocol, length = struct.unpack_from(">HH", data, done + 2)
-            if protocol or not 3 <= length <= 254:  # noqa: PLR2004 - unit, function, one byte; or 253 bytes behind the unit
-                self._out_of_step()
-                return len(data)
-            used, unit, number, pdu = self._framer.decode(data[done:])
-            if not used:
-                break
-            done += used
-            frames.append((number, unit, pdu))
-        if any(data[done + 2 : done + 4]):
+        frames, done, noise, torn = split(data, self._question if self._waiting else None)
+        self._noise += noise
+        self.strays += noise
+        for frame in frames:
+            self._take_frame(frame)
+        if torn:
             self._out_of_step()
-            return len(data)
-        for number, unit, pdu in frames:
-            self._take_frame(number, unit, pdu)
         return done
 
     def _out_of_step(self) -> None:
@@ -156,36 +228,65 @@ class ModbusPort:
         if self._link is not None:
             self._link.close()
 
-    def _take_frame(self, number: int, unit: int, pdu: bytes) -> None:
-        if self._answer is None or self._answer.done():
-            self.strays += HEADER - 1 + len(pdu)
-        elif number == self._number or (number == 0 and not self.numbered):
-            self._judge(unit, pdu)
-        elif number == 0:
-            log.info("%s answers without transaction numbers: the rules of a serial line hold", self.name)
-            self.numbered = False
-            self._fail(BadFrame(f"{self.name} answers without a transaction number"))
+    def _take_frame(self, frame: Frame) -> None:
+        """Find the question that a reply belongs to. One field may be odd, and is believed only when the line has found it constant."""
+        asked, number = self._question, frame.number
+        units = {asked.unit, self.reply_units.get(asked.unit, asked.unit)}
+        mine = number in {asked.number, asked.reply} or (asked.reply is None and number not in self._asked)
+        fits = asked.answered_by(frame.pdu) or asked.refused_by(frame.pdu)
+        if self._waiting and mine and frame.pdu == asked.sent[HEADER:]:
+            self.echoes += 1  # a device that repeats the question has not answered it
+        elif self._waiting and mine:
+            if asked.refused_by(frame.pdu) and (self.numbered or frame.unit in units):
+                self._answered(asked)
+                self._refuse(frame.pdu[1])
+            elif not fits or (frame.unit not in units and self.reply_number != "asked"):
+                self._fail(BadFrame(f"unit {asked.unit}: the reply's unit, function or byte count is not what was asked"))
+            elif frame.unit not in units:
+                self._fail(OddReply(asked.unit, Difference("unit", asked.unit, frame.unit)))
+            elif self.reply_length and frame.length != len(frame.pdu) + 1:
+                self._fail(OddReply(asked.unit, Difference("length", len(frame.pdu) + 1, frame.length)))
+            else:
+                self._answered(asked, plain=number == asked.number != asked.reply)
+                self._give(frame.pdu)
+        elif number in self._asked:
+            self._take_late(frame, *self._asked[number])
+        elif self._waiting and asked.answered_by(frame.pdu) and frame.unit == asked.unit and frame.length == len(frame.pdu) + 1:
+            self._fail(OddReply(asked.unit, Difference("number", asked.number, number)))
         else:
-            self.strays += HEADER - 1 + len(pdu)
+            self.strays += HEADER + len(frame.pdu)
+
+    def _answered(self, asked: Question, *, plain: bool = False) -> None:
+        for number, (question, _) in self._asked.items():
+            if question is asked:
+                self._asked[number] = (asked, True)
+        self.plain = plain
+
+    def _take_late(self, frame: Frame, asked: Question, answered: bool) -> None:
+        if answered or frame.unit != self.reply_units.get(asked.unit, asked.unit):
+            self.strays += HEADER + len(frame.pdu)
+            return
+        self._answered(asked)
+        self.late.append(Late(asked.unit, self.heard_at - asked.at))
+        self.strays += HEADER + len(frame.pdu)
 
     def _take_rtu(self, data: bytes) -> int:
-        unit, function, count = self._request
-        head, size = bytes((unit, function, 2 * count)), 5 + 2 * count
-        refusal = bytes((unit, function | 0x80))
-        if self._sent.startswith(data):
-            return 0
-        if data.startswith(self._sent):  # an adapter that hears itself: no answer looks like its question
-            return len(self._sent) + (self._take_rtu(data[len(self._sent) :]) if len(data) > len(self._sent) else 0)
-        for start in range(min(NOISE + 1, len(data))):
-            length = size if data.startswith(head, start) else 5 if data.startswith(refusal, start) else 0
-            frame = data[start : start + length]
-            if length and len(frame) == length and FramerRTU.check_CRC(frame[:-2], frame[-2] << 8 | frame[-1]):
-                self.strays += len(data) - length - start
-                self._judge(unit, frame[1:-2])
-                return len(data)
-        promising = len(data) < size and data.startswith((head[: len(data)], refusal[: len(data)]))
-        if self._settling is None and not promising:
+        heard = rtu.hear(data, self._question, _crc)
+        if heard.answer is not None:
+            start, end = heard.answer
+            self.echoes += heard.echo
+            self.strays += len(data) - (end - start) - heard.echo * len(self._question.sent)
+            self._loose += data[end:]
+            if self._question.answered_by(data[start + 1 : end - 2]):
+                self._give(data[start + 1 : end - 2])
+            else:
+                self._refuse(data[start + 2])
+            return len(data)
+        if (heard.foreign or heard.damaged) and self._settling is None:
             self._settling = asyncio.get_running_loop().call_later(SETTLE, self._settle)
+        if len(data) > MOST:  # a line that babbles; an answer has half of that
+            self.strays += len(data) - MOST // 2
+            return len(data) - MOST // 2
         return 0
 
     def _settle(self) -> None:
@@ -195,18 +296,19 @@ class ModbusPort:
             self._settling = loop.call_later(rest, self._settle)
             return
         self._settling = None
-        self._fail(BadFrame(f"unit {self._request[0]}: what came is not the answer, or is damaged"))
+        self._fail(BadFrame(f"unit {self._question.unit}: what came is not the answer, or is damaged"))
 
-    def _judge(self, unit: int, pdu: bytes) -> None:
-        asked, function, count = self._request
-        if unit == asked and len(pdu) == 2 and pdu[0] == function | 0x80:  # noqa: PLR2004 - function and code
-            what = EXCEPTIONS.get(pdu[1], "an exception that the standard does not name")
-            self._fail(Refused(f"unit {unit} refused with exception {pdu[1]} ({what})", pdu[1]))
-        elif unit == asked and pdu[0] == function and len(pdu) == 2 + 2 * count and pdu[1] == 2 * count:
-            assert self._answer is not None
-            self._answer.set_result(struct.unpack(f">{count}H", pdu[2:]))
-        else:
-            self._fail(BadFrame(f"unit {asked}: the reply's unit, function or byte count is not what was asked"))
+    def _give(self, pdu: bytes) -> None:
+        assert self._answer is not None
+        self._answer.set_result(struct.unpack(f">{self._question.count}H", pdu[2:]))
+
+    def _refuse(self, code: int) -> None:
+        what = EXCEPTIONS.get(code, "an exception that the standard does not name")
+        self._fail(Refused(f"unit {self._question.unit} refused with exception {code} ({what})", code))
+
+
+def _crc(frame: bytes) -> bool:
+    return bool(FramerRTU.check_CRC(frame[:-2], frame[-2] << 8 | frame[-1]))
 
 
 class _Link(ModbusProtocol):
@@ -223,6 +325,11 @@ class _Link(ModbusProtocol):
             return
         sock = await connect(shared_names(), bus.host, bus.port)
         self.transport, _ = await self.loop.create_connection(self.handle_new_connection, sock=sock)
+
+    def leave(self) -> None:
+        """Close it; what it still has to say is not about the next one."""
+        self._data, self._gone = len, lambda _: None
+        self.close()
 
     def callback_new_connection(self) -> ModbusProtocol:
         raise NotImplementedError  # a client has none

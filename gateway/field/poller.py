@@ -12,9 +12,10 @@ from gateway.config.schema import Bus
 from gateway.errors import BadFrame, BusDown, BusError, GatewayError
 from gateway.field.health import BusHealth
 from gateway.field.learnt import Learnt
-from gateway.field.line import Line, Port
+from gateway.field.line import Line
 from gateway.field.meter import MeterTask, Outcome
 from gateway.field.modbus import ModbusPort
+from gateway.field.port import Port
 from gateway.field.schedule import EVERYTHING, Due
 from gateway.field.seat import Seat
 from gateway.field.turn import Turn

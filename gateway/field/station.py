@@ -8,6 +8,7 @@ from gateway.field.cost import Fit
 from gateway.field.health import Counters, TurnAround
 from gateway.field.learnt import MeterFacts
 
+Words = tuple[int, ...]
 Probe = tuple[int, int, int]
 """function, address, count of a read that may serve to re-synchronise."""
 
@@ -22,6 +23,8 @@ SLACK = 5
 """Times its slowest turn-around that a station has."""
 SOON = 0.5
 """An answer in less than this share of the shortest turn-around ever seen belongs to another question."""
+ALIKE = 3
+"""Answers like the one before, each confirmed, after which a station is one whose registers are alike."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,20 @@ class Station:
     """When the last frame to or from it ended."""
     open: dict[int, float] = field(default_factory=dict)
     """Lengths of reads that may still be answered, and when they were asked."""
+    plain: bool = False
+    """Whether it has ever answered as the standard has it."""
+    odd: int = 0
+    """Replies in a row that differed from that."""
+    check_at: float = float("-inf")
+    """When it may be found out again whether they differ in a constant way."""
+    in_vain: bool = False
+    """Whether a reply that it owed was waited for, and never came."""
+    copies: bool = False
+    """Whether it has answered twice."""
+    alike: int = 0
+    """Answers like the one before that were confirmed."""
+    likes: dict[tuple[int, int], tuple[int, Words, float]] = field(default_factory=dict)
+    """The last answer by function and count: address, words, when it came."""
 
     def latency(self, floor: float, first: float, most: float, *, waiting: bool) -> float:
         """Seconds that it has to begin its answer; twice as many when we are `waiting` for a silent one."""
@@ -82,6 +99,15 @@ class Station:
         """After an answer that came too soon there was silence: it was the answer, and the meter has become quicker."""
         if self.early is not None:
             self.quickest, self.early = min(self.quickest, self.early), None
+
+    def repeats(self, read: Probe, words: Words, sent_at: float, heard_at: float, bound: float) -> int | None:
+        """The address of the read whose answer this may be a second copy of: the same words for the same length, soon after it."""
+        function, address, count = read
+        before = self.likes.get((function, count))
+        self.likes[function, count] = address, words, heard_at
+        if before is None or before[1] != words or sent_at - before[2] > bound:
+            return None
+        return before[0] if self.copies or self.alike < ALIKE else None
 
     def probe(self, now: float) -> Probe:
         """A read of a length that none of its open questions has."""

@@ -186,7 +186,7 @@ async def test_an_answer_that_comes_before_the_question_can_have_been_heard_is_r
     with pytest.raises(BadFrame, match="before the question"):
         await ours.read(station, 4, 2000, 2)
     port.latency = 0.03
-    port.strays += 9  # the true answer, while the line is silent
+    port.stray_frames += 1  # the true answer, while the line is silent
     assert await ours.read(station, 4, 2000, 2) == (2000, 2001)
     assert [count for *_, count in port.asked[-2:]] == [1, 2]
     port.latency = 0.002

@@ -101,8 +101,8 @@ async def test_an_adapter_that_hears_itself_does_no_harm(serial) -> None:
     async with opened(bus) as port:
         reading = asyncio.create_task(port.read(1, 4, 0, 10, 10.0))
         await asyncio.sleep(0)
-        port._link.data_received(port._sent[:3])
-        port._link.data_received(port._sent[3:])
+        port._link.data_received(port._question.sent[:3])
+        port._link.data_received(port._question.sent[3:])
         assert await reading == pattern(1, 0, 10)
 
 
@@ -153,21 +153,6 @@ async def test_what_is_not_modbus_closes_the_connection() -> None:
         with pytest.raises((BadFrame, BusDown)):
             await port.read(1, 4, 0, 1, 1.0)
         await until(lambda: not port.connected)
-
-
-async def test_a_server_without_transaction_numbers_gets_the_rules_of_a_serial_line() -> None:
-    async def lazy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while request := await reader.read(12):
-            count = request[11]
-            writer.write(bytes((0, 0, 0, 0, 0, 3 + 2 * count, request[6], request[7], 2 * count)) + bytes(2 * count))
-
-    server = await asyncio.start_server(lazy, "127.0.0.1", 0)
-    async with server, opened(TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])) as port:
-        assert port.numbered
-        with pytest.raises(BadFrame):
-            await port.read(1, 4, 0, 2, 10.0)
-        assert not port.numbered
-        assert await port.read(1, 4, 0, 2, 10.0) == (0, 0)
 
 
 async def test_a_port_that_goes_away_is_told_and_can_be_opened_again(serial, tmp_path: Path) -> None:
@@ -251,31 +236,6 @@ def test_the_open_port_is_asked_first_for_low_latency(tmp_path, monkeypatch, cap
     adapter.low_latency("/dev/ttyUSB7", Port())
     assert timer.read_text() == "1\n"
     assert not caplog.records
-
-
-async def test_one_reply_without_a_number_does_not_end_the_connection() -> None:
-    """A gateway that once answers with transaction 0 is held to serial rules, but its proper replies are still taken."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = 0
-        while header := await reader.read(7):
-            body = await reader.readexactly(int.from_bytes(header[4:6]) - 1)
-            asked += 1
-            number = b"\0\0" if asked == 1 else header[:2]
-            count = int.from_bytes(body[3:5])
-            pdu = bytes((body[0], 2 * count)) + bytes(2 * count)
-            writer.write(number + b"\0\0" + (len(pdu) + 1).to_bytes(2) + header[6:7] + pdu)
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = ModbusPort(TcpBus(name="t", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1]))
-    await port.open()
-    with pytest.raises(BadFrame):
-        await port.read(1, 3, 0, 2, 5.0)
-    assert await port.read(1, 3, 0, 2, 5.0) == (0, 0)
-    assert await port.read(1, 3, 0, 4, 5.0) == (0, 0, 0, 0)
-    port.close()
-    server.close()
 
 
 async def test_a_reply_that_is_cut_short_is_not_filled_up_with_the_next_ones_bytes() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.demo.frames import rtu_frame, tcp_frame
 from gateway.errors import BadFrame, Refused
+from gateway.field.mbap import STRIDE
 from gateway.field.modbus import ModbusPort
 
 SERIAL = SerialBus(name="b", type="serial", port="/dev/none")
@@ -42,9 +43,9 @@ TCP_PIECES = st.one_of(
 async def feed(bus, pieces: list[bytes], cuts: list[int]) -> asyncio.Future:
     """An open question, and these bytes cut anywhere; what becomes of it."""
     port = ModbusPort(bus)
-    port._request, port._number = (UNIT, FUNCTION, COUNT), NUMBER
-    port._sent = rtu_frame(UNIT, bytes((FUNCTION, 0, 0, 0, COUNT)))
-    port._answer = answer = asyncio.get_running_loop().create_future()
+    port._number = NUMBER - STRIDE
+    port._ask(UNIT, FUNCTION, 0, COUNT)
+    answer = port._answer
     stream, buffer = b"".join(pieces), b""
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
     for begin, end in pairwise(edges):

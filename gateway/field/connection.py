@@ -1,0 +1,115 @@
+"""A port that is opened, lost and opened again, and what is known of the connection that it has."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from gateway.config.schema import Bus, SerialBus
+from gateway.errors import BusDown
+from gateway.field.cost import Wire, wire_of
+from gateway.field.first_request import FirstRequest
+from gateway.field.health import BusState
+from gateway.field.learnt import BusFacts
+from gateway.field.port import Port
+from gateway.field.station import Station
+
+log = logging.getLogger(__name__)
+
+BACK_OFF = (0.25, 5.0)
+"""s between two attempts to open the port: doubling from, up to."""
+DEAF = 2
+"""Timeouts in a row, with every station of the connection among them and not one byte, that mean it is half-open."""
+
+
+class Ended(BusDown):
+    """A connection that the other side ended after a request, without a byte of reply."""
+
+
+class Connection:
+    """The port of a bus, and the stations behind it."""
+
+    def __init__(self, bus: Bus, port: Port, facts: BusFacts) -> None:
+        self.bus = bus
+        self.port = port
+        self.facts = facts
+        self.wire: Wire = wire_of(bus)
+        self.state: BusState = "closed"
+        self.since = 0.0
+        self.error = ""
+        self.trouble: BusDown | None = None
+        """Why it is not open; None while it is."""
+        self.retry_at = 0.0
+        self.openings = 0
+        """How often the port was opened: a new number means that anything may have been exchanged."""
+        self.silent_until = 0.0
+        self.first = FirstRequest(bus.name, facts)
+        self._back_off = BACK_OFF[0]
+        self._stray_frames = 0
+        self._stations: list[Station] = []
+        self._deaf: list[Station] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether the port is open."""
+        return self.state == "ready" and self.port.connected
+
+    async def open(self) -> None:
+        """Open the port now. Raises BusDown; then `retry_at` says when it is worth another try."""
+        loop = asyncio.get_running_loop()
+        kept = self.state == "ready"  # the other side ended a connection that was well
+        self._become("connecting")
+        try:
+            await self.port.open()
+        except BusDown as error:
+            self.lost(error)
+            raise
+        except BaseException:
+            self._become("closed")
+            raise
+        self._back_off, self._stray_frames = BACK_OFF[0], self.port.stray_frames
+        self._deaf.clear()
+        self.openings += not kept
+        self.first.opened()
+        if self.error:
+            log.info("bus %s is back", self.bus.name)
+        self.error, self.trouble = "", None
+        self._become("ready")
+        if not isinstance(self.bus, SerialBus):
+            self.silent_until = max(self.silent_until, loop.time() + self.first.pause)
+        if not self.port.numbered:
+            self.silent_until = max(self.silent_until, loop.time() + self.wire.gap)
+
+    def lost(self, error: BusDown) -> None:
+        """The port is gone: close it and wait before the next attempt. Said once."""
+        self.port.close()
+        if not self.error:
+            log.warning("bus %s is lost: %s", self.bus.name, error)
+        self.error, self.trouble = str(error), error
+        self.retry_at = asyncio.get_running_loop().time() + self._back_off
+        self._back_off = min(2 * self._back_off, BACK_OFF[1])
+        self._become("waiting")
+
+    def close(self) -> None:
+        """Close the port."""
+        self.port.close()
+        self._become("closed")
+
+    async def _reconnect(self) -> None:
+        """A connection that ended between two reads is opened again; a port that is gone is lost. Raises BusDown."""
+        error = BusDown(f"bus {self.bus.name} is not open")
+        if self.state != "ready":
+            raise error
+        if isinstance(self.bus, SerialBus):
+            self.lost(error)
+            raise error
+        await self.open()
+
+    def _half_open(self) -> None:
+        if len(self._deaf) >= DEAF and len({id(each) for each in self._deaf}) == len(self._stations):
+            assert not isinstance(self.bus, SerialBus)
+            self.lost(BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again"))
+
+    def _become(self, state: BusState) -> None:
+        if state != self.state:
+            self.state, self.since = state, asyncio.get_running_loop().time()

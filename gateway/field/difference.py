@@ -1,0 +1,76 @@
+"""Replies that differ from what the standard asks for, in one field and always in the same way.
+
+A gateway that numbers its replies by a counter of its own, or gives unit 255 for whomever it asked, serves its values all the
+same. Only one field may be odd at a time: with two, nothing tells a reply from somebody else's, or from an earlier one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.errors import BadFrame
+
+Field = Literal["number", "unit", "length"]
+ALL = 0x10000
+"""Transaction numbers that there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field of one reply: what the standard asks for, and what came."""
+
+    field: Field
+    asked: int
+    seen: int
+
+    def __str__(self) -> str:
+        if self.field == "unit":
+            return f"as unit {self.seen}"
+        return f"with {'number' if self.field == 'number' else 'length'} {self.seen} for {self.asked}"
+
+
+class OddReply(BadFrame):
+    """A whole reply that fits but for one field."""
+
+    def __init__(self, unit: int, difference: Difference) -> None:
+        super().__init__(
+            f"unit {unit} answers {difference}",
+            hint=f"it is read when all its replies differ so; else mend the gateway, or set reply_{difference.field} of its bus"
+            if difference.field != "length"
+            else "it is read when all its replies differ so; else mend the gateway",
+        )
+        self.difference = difference
+
+
+def swapped(number: int) -> int:
+    """Its two bytes the other way round."""
+    return number >> 8 | (number & 0xFF) << 8
+
+
+def expected(rule: str, number: int) -> int | None:
+    """The number that a reply to `number` carries by a rule: `asked`, `+1`, `-1`, `swapped`, `=0`. None where any may come: `own`."""
+    if rule == "asked":
+        return number
+    if rule == "swapped":
+        return swapped(number)
+    if rule[0] in "+-":
+        return (number + int(rule)) % ALL
+    return int(rule[1:]) if rule[0] == "=" else None
+
+
+def tells_apart(rule: str) -> bool:
+    """Whether the numbers say which request a reply belongs to. If not, the rules of a serial line hold."""
+    return rule != "own" and not rule.startswith("=")
+
+
+def rule_of(pairs: Sequence[tuple[int, int]]) -> str:
+    """The rule by which these (asked, seen) numbers differ; `own` when it is a counter of the gateway's own, or none at all."""
+    seen = {after for _, after in pairs}
+    if len(seen) == 1:
+        return f"={seen.pop()}"
+    if all(after == swapped(before) for before, after in pairs):
+        return "swapped"
+    offsets = {(after - before + ALL // 2) % ALL - ALL // 2 for before, after in pairs}
+    return f"{offsets.pop():+d}" if len(offsets) == 1 else "own"
