@@ -48,6 +48,8 @@ class Connection:
         self._stray_frames = 0
         self._stations: list[Station] = []
         self._deaf: list[Station] = []
+        self._open: dict[int, float] = {}
+        """Lengths of questions on this connection that may still be answered, of all stations of a Modbus TCP gateway."""
 
     @property
     def ready(self) -> bool:
@@ -69,6 +71,7 @@ class Connection:
             raise
         self._back_off, self._stray_frames = BACK_OFF[0], self.port.stray_frames
         self._deaf.clear()
+        self._open.clear()
         self.openings += not kept
         self.first.opened()
         if self.error:

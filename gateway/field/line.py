@@ -28,6 +28,8 @@ LATE = 3.0
 """The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
 LATEST = 10.0
 """s; no bound is longer."""
+ENDINGS = 3
+"""Connections that may end during one read, each after an answer."""
 OWED = 6.0
 """Times a configured time-out that a reply is waited for which a gateway may still owe."""
 PATIENCE = 1.25
@@ -54,7 +56,6 @@ class Line(Connection):
         self.plain = 0
         """Replies in a row that were as the standard has it, though a difference is believed."""
         self._last: tuple[Station, int] | None = None
-        self._open: dict[int, float] = {}
         self._pays = self._in_vain = self._echo_told = False
         port.reply_number = self.facts.reply_number
 
@@ -96,13 +97,14 @@ class Line(Connection):
         """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
         if not self.port.connected:
             await self._reconnect()
-        first = True
+        ended = 0
         while True:
             try:
                 return await self._understood(station, function, address, count)
             except Ended as error:
-                # Some serve one request a connection, and some end it just when the next one comes: it is asked again, once.
-                if not first and not self.first.longer(station):
+                # Some serve one request a connection, and some end it just when the next one comes: it is asked again.
+                ended += 1
+                if ended > (ENDINGS if self.first.answered else 1) and not self.first.longer(station):
                     self.lost(error)
                     raise
             except NoReply:
@@ -112,7 +114,6 @@ class Line(Connection):
                 if not (nobody and self.first.longer(station)):
                     self._half_open()
                     raise
-            first = False
             await self.open()
 
     async def _understood(self, station: Station, function: int, address: int, count: int) -> Words:
@@ -226,6 +227,9 @@ class Line(Connection):
     async def _exchange(self, station: Station, function: int, address: int, count: int, *, sure: bool = False) -> Words:
         """One request and its answer, counted and timed. `sure`: only the true answer can have this length."""
         port, mine, total = self.port, station.counters, self.counters
+        if not port.connected:
+            await self._reconnect()
+            await self._until(self.silent_until)
         timeout = self.timeout(station, count)
         total.requests += 1
         mine.requests += 1
@@ -262,7 +266,8 @@ class Line(Connection):
                 self.lost(BusDown(f"bus {self.bus.name} sent what is not Modbus", hint="check the port number"))
             raise
         except BusDown as error:
-            station.open[count] = asyncio.get_running_loop().time()
+            if self.bus.type != "tcp":  # a converter gives late answers to whoever is connected
+                station.open[count] = asyncio.get_running_loop().time()
             if self.state == "ready" and not isinstance(self.bus, SerialBus) and port.heard_at < port.sent_at:
                 raise Ended(error.message, hint=error.hint) from error
             self.lost(error)
