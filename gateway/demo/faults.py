@@ -13,12 +13,13 @@ from gateway.demo.frames import rtu_frame, rtu_parts
 from gateway.demo.slave import exception
 
 _REPLIES = ("dead", "late", "truncated", "foreign", "wrong_function", "wrong_count", "exception", "double")
-SERIAL_KINDS = (*_REPLIES, "corrupt", "noise")
-TCP_KINDS = (*_REPLIES, "reset", "half_open", "wrong_transaction")
+SERIAL_KINDS = (*_REPLIES, "corrupt", "noise", "padded", "echo")
+TCP_KINDS = (*_REPLIES, "reset", "half_open", "wrong_transaction", "short_exception")
 CONVERTER_KINDS = (*SERIAL_KINDS, "reset", "half_open")
 """RTU over TCP."""
+_PADDING = 5  # zeros behind a frame stay below it
 _EXCEPTION = 2  # bytes of an exception PDU
-UNSERVED = frozenset({"dead", "exception", "reset", "half_open"})
+UNSERVED = frozenset({"dead", "exception", "short_exception", "reset", "half_open"})
 """Faults after which no value leaves the meter."""
 
 
@@ -121,7 +122,7 @@ def faulted_pdu(fault: Fault | None, request: bytes, response: bytes) -> bytes:
     """The response as the fault leaves it, for those faults that are about what it says."""
     if fault is None:
         return response
-    if fault.kind == "exception":
+    if fault.kind in {"exception", "short_exception"}:
         return exception(request[0], fault.code)
     if fault.kind == "wrong_function":
         # The other read function: a whole frame with a right length, and not what was asked for.
@@ -131,7 +132,7 @@ def faulted_pdu(fault: Fault | None, request: bytes, response: bytes) -> bytes:
     return response
 
 
-def faulted_frames(fault: Fault | None, unit: int, pdu: bytes, rng: random.Random) -> list[tuple[float, bytes]]:
+def faulted_frames(fault: Fault | None, unit: int, pdu: bytes, rng: random.Random, request: bytes = b"") -> list[tuple[float, bytes]]:
     """What goes on a serial line instead of the good frame: (seconds after the usual start, bytes) in order."""
     frame = rtu_frame(unit, pdu)
     match fault.kind if fault else "":
@@ -148,6 +149,10 @@ def faulted_frames(fault: Fault | None, unit: int, pdu: bytes, rng: random.Rando
             return [(0.0, rtu_frame(unit % 247 + 1, pdu))]
         case "noise":
             return [(0.0, noise(rng) + frame)]
+        case "padded":
+            return [(0.0, frame + bytes(rng.randrange(1, _PADDING)))]
+        case "echo":
+            return [(0.0, rtu_frame(unit, request) + frame)]
         case "double":
             return [(0.0, frame), (0.0, frame)]
     return [(0.0, frame)]

@@ -247,7 +247,7 @@ class SerialLine:
             response = b"" if fault.kind == "dead" else faulted_pdu(fault, request, b"")
         else:
             response = faulted_pdu(fault, request, slave.respond(request, fault=fault.kind if fault else ""))
-        for delay, data in faulted_frames(fault, slave.unit, response, self.faults.rng) if response else []:
+        for delay, data in faulted_frames(fault, slave.unit, response, self.faults.rng, request) if response else []:
             start = self._schedule(start + delay, data)
             self._owes[slave.unit] = start
             self.stats.answers += 1

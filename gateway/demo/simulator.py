@@ -3,7 +3,8 @@
 SPEC: {"log": "serves.jsonl", "seed": 1, "building": BUILDING, "lines": [LINE…], "servers": [SERVER…]}
 BUILDING: {"start": 1795278300, "speed": 1, "step": 1, "memory": FILE that keeps the registers between runs}
 LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults": CHANCE, "slaves": [SLAVE…]}
-SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "downstream": {"baudrate", "turnaround"}, "faults", "slaves"}
+SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "numbers", "unit", "behind", "downstream": WIRE, "faults", "slaves"}
+WIRE: {"baudrate", "turnaround"}
 SLAVE: {"unit", "meter", "limit", "min_gap", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000} | METER}
 CHANCE: {"seed", "rate", "kinds": ["late", {"kind": "exception", "code": 11}], "units": [1]}
 METER: see gateway.demo.meters.
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Spec = Mapping[str, Any]
 _SAVE = 5.0
 _LINE_KEYS = ("baudrate", "parity", "stopbits", "turnaround", "busy", "quantum", "check_speed")
-_SERVER_KEYS = ("host", "port", "mode", "latency")
+_SERVER_KEYS = ("host", "port", "mode", "latency", "numbers", "unit", "behind")
 
 
 class Simulator:

@@ -16,6 +16,8 @@ from gateway.demo.frames import character_time, rtu_parts, silence, tcp_frame
 from gateway.demo.slave import Slave
 
 Mode = Literal["tcp", "rtu"]
+Numbers = Literal["asked", "+1", "=7", "swapped", "own", "newest"]
+"""The transaction number of a reply: as it was asked, one more, always 7, its bytes swapped, a count of replies, the newest one's."""
 _HEADER = struct.Struct(">HHHB")
 _SHORTEST, _LONGEST = 2, 254  # unit and PDU, as the MBAP header counts them
 _REQUEST = 8
@@ -46,7 +48,10 @@ class Downstream:
 
 
 class TcpServer:
-    """A listening socket with slaves behind it. `latency`: seconds from request to answer. `port` 0 takes a free one."""
+    """A listening socket with slaves behind it. `latency`: seconds from request to answer. `port` 0 takes a free one.
+
+    `behind`: each reply is held back until the next one is due. `unit`: the one that all replies carry.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,9 @@ class TcpServer:
         port: int = 0,
         mode: Mode = "tcp",
         latency: float = 0.0,
+        numbers: Numbers = "asked",
+        unit: int | None = None,
+        behind: bool = False,
         downstream: Downstream | None = None,
         faults: Faults | None = None,
     ) -> None:
@@ -67,6 +75,9 @@ class TcpServer:
         self.stats = ServerStats()
         self.mode = mode
         self.latency = latency
+        self.numbers: Numbers = numbers
+        self.unit = unit
+        self.behind = behind
         self.downstream = downstream
         self.free_at = 0.0
         self.clients: set[_Client] = set()
@@ -100,6 +111,8 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._heard = bytearray()
         self._deaf = False
+        self._held = b""
+        self._newest = self._replies = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -151,6 +164,7 @@ class _Client(asyncio.Protocol):
     def _serve(self, transaction: int, unit: int, request: bytes) -> None:
         server = self._server
         server.stats.requests += 1
+        self._newest = transaction
         slave = server.slaves.get(unit)
         if slave is None:
             # A TCP server without that unit says 0x0B, gateway target failed to respond; a line stays silent.
@@ -171,7 +185,7 @@ class _Client(asyncio.Protocol):
         response = b"" if fault and fault.kind in UNSERVED else slave.respond(request, fault=fault.kind if fault else "")
         response = faulted_pdu(fault, request, response)
         wait = self._wait(len(request), len(response))
-        for delay, frame in self._frames(fault, transaction, unit, response):
+        for delay, frame in self._frames(fault, transaction, unit, response, request):
             server.stats.answers += 1
             self._send(wait + delay, frame)
 
@@ -183,9 +197,9 @@ class _Client(asyncio.Protocol):
         server.free_at = max(server.free_at, now) + server.downstream.seconds(request + 3, response + 3)
         return server.free_at - now + server.latency
 
-    def _frames(self, fault: Fault | None, transaction: int, unit: int, response: bytes) -> list[tuple[float, bytes]]:
+    def _frames(self, fault: Fault | None, transaction: int, unit: int, response: bytes, request: bytes) -> list[tuple[float, bytes]]:
         if self._server.mode == "rtu":
-            return faulted_frames(fault, unit, response, self._server.faults.rng)
+            return faulted_frames(fault, unit, response, self._server.faults.rng, request)
         frame = tcp_frame(transaction, unit, response)
         match fault.kind if fault else "":
             case "late" if fault:
@@ -196,6 +210,8 @@ class _Client(asyncio.Protocol):
                 return [(0.0, tcp_frame(transaction, unit % 247 + 1, response))]
             case "wrong_transaction":
                 return [(0.0, tcp_frame(transaction + 1, unit, response))]
+            case "short_exception":
+                return [(0.0, frame[:4] + (len(response) + 2).to_bytes(2) + frame[6:])]
             case "double":
                 return [(0.0, frame), (0.0, frame)]
         return [(0.0, frame)]
@@ -207,8 +223,20 @@ class _Client(asyncio.Protocol):
             asyncio.get_running_loop().call_later(wait, self._write, frame)
 
     def _write(self, frame: bytes) -> None:
+        if self._server.behind:
+            frame, self._held = self._held, frame
+        if self._server.mode == "tcp" and len(frame) > _HEADER.size:
+            unit = frame[6] if self._server.unit is None else self._server.unit
+            frame = self._numbered(int.from_bytes(frame[:2])).to_bytes(2) + frame[2:6] + bytes((unit,)) + frame[7:]
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame)
+
+    def _numbered(self, asked: int) -> int:
+        self._replies += 1
+        return {
+            "asked": asked, "+1": (asked + 1) & 0xFFFF, "=7": 7, "swapped": asked >> 8 | (asked & 0xFF) << 8,
+            "own": self._replies & 0xFFFF, "newest": self._newest,
+        }[self._server.numbers]  # fmt: skip
 
     def reset(self) -> None:
         """Close with RST instead of FIN."""

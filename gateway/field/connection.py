@@ -42,7 +42,7 @@ class Connection:
         self.retry_at = 0.0
         self.openings = 0
         """How often the port was opened: a new number means that anything may have been exchanged."""
-        self.silent_until = 0.0
+        self.opened_at = self.silent_until = 0.0
         self.first = FirstRequest(bus.name, facts)
         self._back_off = BACK_OFF[0]
         self._stray_frames = 0
@@ -74,6 +74,7 @@ class Connection:
         self._open.clear()
         self.openings += not kept
         self.first.opened()
+        self.opened_at = loop.time()
         if self.error:
             log.info("bus %s is back", self.bus.name)
         self.error, self.trouble = "", None

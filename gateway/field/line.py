@@ -110,7 +110,7 @@ class Line(Connection):
             except NoReply:
                 if isinstance(self.bus, SerialBus) or not self.port.connected:
                     raise
-                nobody = self.first.silent(station) >= len(self._stations)
+                nobody = self.first.silent(station) >= len(self._stations) and self.port.heard_at < self.opened_at
                 if not (nobody and self.first.longer(station)):
                     self._half_open()
                     raise

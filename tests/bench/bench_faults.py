@@ -1,5 +1,8 @@
 """Wrong values from late, foreign, truncated and corrupt replies: none in ten thousand; beside it plain pymodbus on the same lines.
 
+What is tolerated stands among them: noise beside a frame, an adapter that hears itself, a short exception, gateways whose numbers
+or units differ from the standard in a constant way. So do gateways that are always one reply late.
+
 Serial lines on ptys whose slaves drop or queue what comes too early; then RTU over TCP and TCP. Every read asks for the same length, the
 hardest case: a late answer looks like the answer to the next question. A value is wrong when it is not of its meter and register, is
 older than the poll that brought it, or was taken from a reply that was spoilt.
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import struct
 import subprocess
 import sys
 import tempfile
@@ -42,10 +46,16 @@ PLACES = {0x100: "active_energy_import", 0x200: "active_energy_export", 0x300: "
 UNITS = (1, 2, 3)
 LATE = [{"kind": "late", "seconds": seconds} for seconds in (0.13, 0.2, 0.35)]
 SPOILT = ("truncated", "foreign", "wrong_function", "wrong_count")
-SERIAL = [*LATE, *SPOILT, "corrupt", "noise"]
+SERIAL = [*LATE, *SPOILT, "corrupt", "noise", "padded", "echo"]
 DOUBLE = ["double"]
 """Apart from the others: a second copy that comes after the next question was sent has nothing in it that tells."""
-TCP = [*LATE, *SPOILT, *DOUBLE, "wrong_transaction"]
+TCP = [*LATE, *SPOILT, *DOUBLE, "wrong_transaction", "short_exception"]
+ODD: list[dict[str, Any]] = [*({"numbers": numbers} for numbers in ("+1", "=7", "swapped", "own")), {"unit": 255}, {"unit": 0}]
+"""Gateways that differ from the standard in one field, always in the same way."""
+ODD_KINDS = [*LATE, "truncated", "wrong_function", "wrong_count", *DOUBLE, "short_exception"]
+"""Another unit or another number on top is two fields at once, which nobody can judge."""
+BEHIND: list[dict[str, Any]] = [{"behind": True, "numbers": numbers} for numbers in ("asked", "own", "newest")]
+"""Gateways that give each reply when the next one is due: with its number, without, or with the newest one."""
 UNUSABLE = {*SPOILT, "corrupt", "wrong_transaction"}
 TABLE = "maker: Bench\nmodel: four counters\nverified: simulator\nsource: bench\nreads: {function: 4, max_registers: 8}\nregisters: |\n"
 DRIVER = load_text(TABLE + "".join(f"  {at} u32 {name} 1kWh fast\n".replace("1kWh", unit) for at, name, unit in (
@@ -73,7 +83,9 @@ def _spec(mode: str, count: int, log: Path, kinds: list[Any]) -> dict[str, Any]:
     if mode == "serial":
         pace = {"baudrate": 115200, "turnaround": 0.002}
         return {"log": str(log), "lines": [{**bus(n), **pace, "busy": ("drop", "queue")[n % 2]} for n in range(count)], "servers": []}
-    return {"log": str(log), "servers": [{**bus(n), "host": "127.0.0.1", "port": 0, "mode": mode} for n in range(count)]}
+    traits = {"odd": ODD, "behind": BEHIND}.get(mode, [{}])
+    plain = {"host": "127.0.0.1", "port": 0, "mode": "rtu" if mode == "rtu" else "tcp"}
+    return {"log": str(log), "servers": [{**bus(n), **plain, **traits[n % len(traits)]} for n in range(count)]}
 
 
 @contextmanager
@@ -133,6 +145,22 @@ async def _plain(bus: Bus, take: Callable[[Taken], None], done: Callable[[], boo
                         take(Taken(f"{bus.name}-{unit}", address, since, answer.registers[0] << 16 | answer.registers[1]))
                 await asyncio.sleep(0.004)
     client.close()
+
+
+async def _trusting(bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool]) -> None:
+    """The control for gateways that are behind: a master that takes whatever fits in unit, function and length, whatever its number."""
+    assert isinstance(bus, TcpBus)
+    reader, writer = await asyncio.open_connection(bus.host, bus.port)
+    while not done():
+        for unit in UNITS:
+            for address in PLACES:
+                since = uptime_ms()
+                writer.write(struct.pack(">HHHBBHH", 1, 0, 6, unit, 4, address, 2))
+                with suppress(TimeoutError):
+                    reply = await asyncio.wait_for(reader.readexactly(13), TIMEOUT)
+                    if reply[6:9] == bytes((unit, 4, 4)):
+                        take(Taken(f"{bus.name}-{unit}", address, since, int.from_bytes(reply[9:])))
+    writer.close()
 
 
 async def _run(poll: Poll, buses: Sequence[Bus], log: Path, seconds: float, most: int) -> list[Taken]:
@@ -222,11 +250,16 @@ def run() -> list[Figure]:
     rtu = _try(_ours, "rtu", 12, LONGEST / 12, SERIAL)
     tcp = _try(_ours, "tcp", 12, LONGEST / 12, TCP)
     double = _try(_ours, "serial", 12, LONGEST / 12, DOUBLE)
+    odd = _try(_ours, "odd", 12, LONGEST / 8, ODD_KINDS)
+    behind = _try(_ours, "behind", 6, CONTROL, [])
+    trusting = _try(_trusting, "behind", 6, CONTROL / 3, [])
     control = _try(_plain, "serial", 12, CONTROL, SERIAL, FAULTED)
     serial.noted("frames", "serial", f"{control.wrong} of {control.values} values wrong")
     rtu.noted("frames", "rtu over tcp")
     tcp.noted("frames-tcp", "")
     double.noted("double", "serial")
+    odd.noted("frames-odd", "")
+    note("frames-behind", runs=6, taken=behind.values, wrong=behind.wrong, control=f"{trusting.wrong} of {trusting.values} values wrong")
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(serial.faults.items()))
     return [
         at_least("serial replies faulted on purpose, fixed seeds", serial.faults.total(), "", FAULTED, kinds),
@@ -234,5 +267,9 @@ def run() -> list[Figure]:
         at_most("wrong values, RTU over TCP", rtu.wrong, f"of {rtu.values}", 0, rtu.told()),
         at_most("wrong values, TCP", tcp.wrong, f"of {tcp.values}", 0, tcp.told()),
         at_most("wrong values when meters answer twice", double.wrong, f"of {double.values}", 0, double.told()),
+        at_most("wrong values, TCP gateways with odd numbers or units", odd.wrong, f"of {odd.values}", 0, odd.told()),
+        at_least("values from them", odd.values, "", 500),
+        at_most("wrong values, TCP gateways that are always one reply late", behind.wrong, f"of {behind.values}", 0),
+        at_least("the control, a master that trusts what fits: wrong values", trusting.wrong, f"of {trusting.values}", 1),
         at_least("the control, plain pymodbus: wrong values", control.wrong, f"of {control.values}", 1, control.told()),
     ]

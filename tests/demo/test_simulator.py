@@ -177,6 +177,8 @@ EXPECTED = {
     "double": lambda answer, good: answer == good * 2,
     "corrupt": lambda answer, good: len(answer) == len(good) and rtu_parts(answer) is None,
     "noise": lambda answer, good: answer.endswith(good) and len(answer) > len(good),
+    "padded": lambda answer, good: answer.startswith(good) and not any(answer[len(good) :]) and len(answer) > len(good),
+    "echo": lambda answer, good: answer == rtu_frame(1, read_pdu(3, 300, 4)) + good,
 }
 
 

@@ -84,6 +84,9 @@ class _Link:
     def close(self) -> None:
         self.open = False
 
+    def leave(self) -> None:
+        self.close()
+
     def send(self, frame: bytes) -> None:
         self.port.slave.asked(self, frame)
 
@@ -174,12 +177,15 @@ class _Slave:
     def hang_up_later(self, link: _Link, delay: float) -> None:
         link.loop.call_later(delay, link.hang_up)
 
-    def may_have_said(self, words: tuple[int, ...]) -> bool:
-        """Whether a whole frame with these words stands in what was said: one that is right in every way may be believed."""
+    def may_have_said(self, words: tuple[int, ...], rule: str) -> bool:
+        """Whether a whole frame with these words stands in what was said: one that is right in every way may be believed.
+
+        `rule`: how replies are numbered, by what the line has found constant.
+        """
         right = struct.pack(f">BB{len(words)}H", self.function, 2 * len(words), *words)
         if not self.framed:
             return rtu_frame(self.unit, right) in self.said
-        return any(tcp_frame(number, self.unit, right) in self.said for number in (self.number, 0))
+        return tcp_frame(self.number, self.unit, right)[0 if rule == "asked" else 2 :] in self.said
 
 
 async def _read(bus: SerialBus | TcpBus, data: bytes) -> None:
@@ -202,7 +208,7 @@ async def _read(bus: SerialBus | TcpBus, data: bytes) -> None:
         except BusError:
             pass
         else:
-            assert words == slave.words or slave.may_have_said(words), f"{words} is not what was said to this question"
+            assert words == slave.words or slave.may_have_said(words, line.port.reply_number), f"{words} is not what was said to this question"
     assert loop.time() < LONGEST, f"six reads have taken {loop.time():g} s"
     line.close()
 

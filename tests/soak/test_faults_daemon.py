@@ -183,5 +183,5 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         note("plant-room", runs=sum(order is not None for round_ in dealt for order in round_), taken=account.arrived,
              lost=account.lost + account.absent_batches, twice=account.twice, wrong=account.wrong)  # fmt: skip
         assert account.good, "\n".join(account.problems)
-        assert kinds >= (set(SERIAL_KINDS) | set(TCP_KINDS)) - {"dead", "exception", "reset", "half_open"}
+        assert kinds >= (set(SERIAL_KINDS) | set(TCP_KINDS)) - {"dead", "exception", "short_exception", "reset", "half_open"}
         assert account.values > 3000

@@ -1,0 +1,108 @@
+"""Devices that are odd but serve their values: small servers for the field's tests. Registers hold their address plus 1000 × unit."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from field_parts import pattern
+
+from gateway.config.schema import TcpBus
+from gateway.demo.frames import rtu_frame, rtu_parts
+from gateway.field.line import Line
+from gateway.field.modbus import ModbusPort
+
+PROBES = ((4, 7000, 1), (4, 7000, 3), (4, 7000, 5), (4, 7000, 6), (4, 7000, 7))
+Serve = Callable[["Client"], Awaitable[None]]
+
+
+class Request:
+    """A read that came."""
+
+    def __init__(self, number: int, unit: int, pdu: bytes) -> None:
+        self.number, self.unit, self.pdu = number, unit, pdu
+        self.first, self.count = struct.unpack(">HH", pdu[1:5])
+
+    @property
+    def answer(self) -> bytes:
+        """The right PDU."""
+        return struct.pack(f">BB{self.count}H", self.pdu[0], 2 * self.count, *pattern(self.unit, self.first, self.count))
+
+    def refused(self, code: int) -> bytes:
+        return bytes((self.pdu[0] | 0x80, code))
+
+
+class Client:
+    """One connection; `index` counts from 1."""
+
+    def __init__(self, index: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.index, self.reader, self.writer = index, reader, writer
+
+    async def request(self) -> Request:
+        head = await self.reader.readexactly(7)
+        number, _, length, unit = struct.unpack(">HHHB", head)
+        return Request(number, unit, await self.reader.readexactly(length - 1))
+
+    async def rtu_request(self) -> Request:
+        unit, pdu = rtu_parts(await self.reader.readexactly(8)) or (0, bytes(5))
+        return Request(0, unit, pdu)
+
+    def send(self, number: int, unit: int, pdu: bytes, *, length: int | None = None, more: bytes = b"", before: bytes = b"") -> None:
+        head = struct.pack(">HHHB", number & 0xFFFF, 0, len(pdu) + 1 if length is None else length, unit)
+        self.writer.write(before + head + pdu + more)
+
+    def send_rtu(self, unit: int, pdu: bytes, *, before: bytes = b"", more: bytes = b"") -> None:
+        self.writer.write(before + rtu_frame(unit, pdu) + more)
+
+
+class Plant:
+    """What was seen of the clients."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.port = 0
+
+
+@asynccontextmanager
+async def served(serve: Serve) -> AsyncIterator[Plant]:
+    """A server that gives each connection to `serve`, and closes it when that returns."""
+    plant = Plant()
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        plant.connections += 1
+        try:
+            await serve(Client(plant.connections, reader, writer))
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    plant.port = server.sockets[0].getsockname()[1]
+    try:
+        yield plant
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def line_to(serve: Serve, *, kind: str = "tcp", **more: object) -> AsyncIterator[tuple[Line, Plant]]:
+    """An open line to such a server."""
+    async with served(serve) as plant:
+        bus = TcpBus(name="bus", type=kind, host="127.0.0.1", port=plant.port, baudrate=115200, **more)
+        line = Line(bus, ModbusPort(bus))
+        await line.open()
+        try:
+            yield line, plant
+        finally:
+            line.close()
+
+
+def station(line: Line, unit: int = 1):
+    """A meter with reads to check by."""
+    made = line.station(unit)
+    made.probes = PROBES
+    return made
