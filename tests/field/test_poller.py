@@ -150,14 +150,14 @@ async def test_a_lost_meter_says_so_at_each_of_its_times_and_is_found_again() ->
     port = FakePort(tables(1))
     port.silent.add(1)
     async with running(TCP, [MeterTask(meter(1, interval="200ms"), driver())], port) as bench:
-        await bench.until(lambda: len(bench.readings) >= 4)
+        await bench.until(lambda: len(bench.readings) >= 4, 30.0)
         assert [reading.missing for reading in bench.readings[:4]] == ["timeout"] * 4
         assert all(not reading.values and not reading.absent for reading in bench.readings)
         assert bench.worker.health().meters[0].state == "lost"
         asked = len(port.asked)
-        assert asked <= 4, "once, and once after each pause between connecting and asking"
+        assert asked <= 6, "once or twice, and once after each pause between connecting and asking"
         port.silent.clear()
-        await bench.until(lambda: bench.readings[-1].values, 5)
+        await bench.until(lambda: bench.readings[-1].values, 70.0)
         assert bench.worker.health().meters[0].state == "ok"
         assert bench.worker.health().meters[0].error == ""
 
