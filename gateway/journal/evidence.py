@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -141,9 +141,12 @@ class Evidence:
         """Whether files are being damaged one after the other."""
         return sum(case.boot == boot and uptime - case.uptime < STORM_MS for case in self.cases) >= STORM
 
-    def move_aside(self, path: Path, reason: str, memory: Memory, *, boot: str, uptime: int) -> Case:
+    def move_aside(
+        self, path: Path, reason: str, memory: Memory, spans: Sequence[tuple[str, int, int]] = (), *, boot: str, uptime: int
+    ) -> Case:
         """Move what stands under a file's name, and its WAL, into a folder of their own. Raises OSError."""
         case = self.begin(reason, memory, boot=boot, uptime=uptime)
+        case.spans = list(spans)
         extra = {suffix: beside(path, suffix) for suffix in ("-wal", "-journal")}
         if path.is_symlink() and not standing(path, link=True):
             case.path.symlink_to(real(path))

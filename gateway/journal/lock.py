@@ -87,6 +87,8 @@ class Lock:
 
 def write(path: Path, text: str) -> None:
     """Write a small file, never through a link, never into a FIFO. Raises OSError."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
+    # Not truncated first: ext4 would write it through at once.
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(text)
+        file.truncate()

@@ -103,9 +103,15 @@ class Opener:
         if shelf:
             self.remember(shelf)
         self.memory = self.memory or glance(self.path)
+        mark = self._lock.mark if self._lock else None
+        spans = []
+        if mark and mark[2] > self.memory.seq:
+            # Nothing that is left says so, but these numbers had been given out.
+            spans = [] if self.memory.seq else [mark]
+            self.memory.epoch, self.memory.seq = mark[0], mark[2]
         try:
             # Moved first, closed then: closing would otherwise tidy the WAL of the evidence away.
-            self.evidence.move_aside(self.path, reason, self.memory, boot=clock.boot, uptime=clock.uptime())
+            self.evidence.move_aside(self.path, reason, self.memory, spans, boot=clock.boot, uptime=clock.uptime())
         finally:
             if shelf:
                 with suppress(sqlite3.Error):

@@ -38,8 +38,8 @@ LOOK = 10.0
 FINISH = 3.0
 """Seconds that the end may take for files that lost their name."""
 
-NOTE = 3600.0
-"""Seconds between two notes of the newest number: one more small write."""
+NOTE = 600.0
+"""Seconds between two notes of the newest number, each one more small write; the first comes with the first look."""
 
 REST = 30.0
 """Seconds before upkeep tries again after the disk refused."""
@@ -73,7 +73,7 @@ class Upkeep:
         self._walk: Walk | None = None
         self._rescue: Rescue | None = None
         self._look_at = 0.0
-        self._note_at = time.monotonic() + NOTE
+        self._note_at = 0.0
         self._rest_until = 0.0
         self.disk = 0
         self._parted: list[tuple[Shelf, str]] = []
@@ -105,7 +105,7 @@ class Upkeep:
             if self._host.shelf is not shelf:
                 return PAUSE
             self._look(shelf)
-            if now >= self._note_at:
+            if now >= self._note_at and shelf.last:
                 self._note_at = now + NOTE
                 self._host.note()
         if self._walk and not self._walk.done:

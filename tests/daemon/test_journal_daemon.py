@@ -88,7 +88,7 @@ def test_a_journal_that_is_removed_while_it_is_open_is_there_again_after_a_kill(
         state = site.directory / "state"
         for name in ("journal.db", "journal.db-wal"):
             (state / name).unlink()
-        until(lambda: (state / "journal.db").exists(), 60, "somebody looked")
+        until((state / "journal.db").exists, 60, "somebody looked")
         until(
             lambda: all("salvaged" in line for line in submeter(site, "journal", "status").stdout.splitlines() if "damaged" in line),
             60,

@@ -454,6 +454,30 @@ async def test_a_journal_that_is_gone_is_no_first_start(opened, clock, tmp_path,
     assert journal.newest[1] == 11
 
 
+@pytest.mark.parametrize("thing", [folder, os.mkfifo, text, None])
+async def test_what_was_destroyed_without_a_trace_is_told_as_far_as_the_mark_knows(opened, clock, tmp_path, thing):
+    journal = opened()
+    taken = await fill(journal, clock, 10)
+    await journal.close()
+    journal = opened()
+    more = await fill(journal, clock, 5)
+    # Noted within the first second, then every ten minutes.
+    await until(lambda: read_mark(tmp_path / "journal.lock")[2] == 15)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    shutil.copy(tmp_path / "journal.lock", copy)
+    if thing:
+        thing(copy / "journal.db")
+    journal = opened(copy)
+    if thing:
+        await until(lambda: journal.stats().damaged and journal.stats().damaged[0].done)
+    [sealed] = await journal.commit(small(uptime=clock.now))
+    assert sealed.seq == 16
+    lost, start = await declared(journal, clock)
+    assert lost == {(row.epoch, row.seq) for row in [*taken, *more]}
+    assert start == {"previous": taken[0].epoch, "last": 15, "reason": "damage"}
+
+
 @pytest.mark.parametrize("line", [b"", b"newest x 1 2 00000000\n", b"\xff" * 50, b"newest " + b"a" * 16 + b" 1 99999999 00000000\n"])
 async def test_a_mark_that_is_not_sound_means_nothing(opened, clock, tmp_path, line):
     journal = opened()
