@@ -50,7 +50,7 @@ bench: $(VENV)/.dev ## Measure every figure that docs/performance.md gives, besi
 	@$(BIN)/python -m tests.bench
 
 soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log
-	@tests/tools.sh
+	@tests/tools.sh soak
 	@SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -m slow --timeout=0 tests
 
 docs: $(VENV)/.dev ## Make the generated pages anew: the list of meters, the schemas of the wire

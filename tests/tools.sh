@@ -11,6 +11,14 @@ need mkfs.ext4 e2fsprogs
 need chromium chromium
 need chromedriver chromium-driver
 [ -n "$(find /usr/lib -name 'libfaketime.so.1' 2>/dev/null | head -n 1)" ] || missing="$missing libfaketime"
+need nats-server nats-server
+# Half a minute of Erlang: for `make soak` alone.
+[ "${1:-}" != soak ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
+# A broker on Node, where there is one: some 40 small packages, into build/.
+if command -v npm >/dev/null 2>&1 && [ ! -d build/aedes/node_modules/aedes ]; then
+  mkdir -p build/aedes && npm install --prefix build/aedes --no-audit --no-fund --ignore-scripts aedes@0.51 >/dev/null 2>&1 ||
+    echo "aedes could not be installed: its test is skipped."
+fi
 [ -z "$missing" ] && exit 0
 
 as_root=""
@@ -20,6 +28,13 @@ fi
 if [ "$as_root" != none ] && command -v apt-get >/dev/null 2>&1; then
   echo "Installing for the tests:$missing …"
   export DEBIAN_FRONTEND=noninteractive
+  # Brokers among them must not start as services: the tests start their own.
+  policy=""
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    policy=/usr/sbin/policy-rc.d
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null && $as_root chmod 755 $policy
+    trap '$as_root rm -f $policy' EXIT
+  fi
   if $as_root apt-get update -qq >/dev/null 2>&1 && $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1; then exit 0; fi
   echo "Some of them could not be installed."
 fi
