@@ -32,12 +32,6 @@ class Aside:
             self._until = now + AGAIN
         return news
 
-    def taken(self, key: Key) -> None:
-        """It went after all."""
-        for (epoch, _), ranges in self._sets.items():
-            if epoch == key[0]:
-                ranges.discard(key[1])
-
     def reason(self, key: Key) -> str:
         """Why it is here; empty when it is not."""
         return next((why for (epoch, why), ranges in self._sets.items() if epoch == key[0] and key[1] in ranges), "")
