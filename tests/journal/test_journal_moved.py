@@ -183,8 +183,8 @@ async def test_what_could_not_be_written_again_before_a_kill_is_declared_lost(op
     monkeypatch.setattr(upkeep, "FINISH", 0.0)
     (tmp_path / "journal.db").unlink()
     (tmp_path / "journal.db-wal").unlink()
-    look(journal)
     old = journal.epoch
+    look(journal)
     await until(lambda: journal.epoch != old)  # another file is open
     copy = tmp_path / "copy"
     copy.mkdir()
