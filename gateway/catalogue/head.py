@@ -82,7 +82,7 @@ class ReadsPart(Part):
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
     order: Literal["big", "little", "big-swapped", "little-swapped"] = "big"
     even: bool = False
-    holes: Annotated[tuple[Annotated[tuple[Word, Word], BeforeValidator(_a_hole)], ...], Field(strict=False)] = ()
+    holes: Annotated[tuple[Annotated[tuple[Word, Word], BeforeValidator(_a_hole)], ...], Field(strict=False, max_length=512)] = ()
 
 
 class IdentityPart(Part):
@@ -120,9 +120,9 @@ class SunspecPart(Part):
     take: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
     nth: Annotated[int, Field(ge=1, le=8)] = 1
     beside: Annotated[tuple[Word, ...], Field(strict=False)] = ()
-    bases: Annotated[tuple[Word, ...], Field(strict=False)] = (40000, 50000, 0)
+    bases: Annotated[tuple[Word, ...], Field(strict=False, max_length=64)] = (40000, 50000, 0)
     inverted: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    models: Annotated[tuple[ModelPart, ...], Field(strict=False)] = ()
+    models: Annotated[tuple[ModelPart, ...], Field(strict=False, max_length=256)] = ()
 
 
 class Head(Part):
@@ -134,7 +134,7 @@ class Head(Part):
     without: Annotated[tuple[str, ...], Field(strict=False)] = ()
     verified: Literal["datasheet", "two-sources", "one-source", "simulator"] | Tried
     source: Text
-    covers: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
+    covers: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False, max_length=512)] = ()
     twins: Annotated[tuple[str, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
     no_import: Text | None = None
     notes: Annotated[tuple[Text, ...], BeforeValidator(_a_list), Field(strict=False)] = ()
@@ -144,7 +144,7 @@ class Head(Part):
     absent: Annotated[dict[str, Annotated[tuple[Any, ...], BeforeValidator(_patterns), Field(strict=False)]], Field(strict=False)] = {}
     limits: Annotated[dict[Literal["V", "A", "kW", "kWh"], Annotated[float, Field(gt=0, strict=False)]], Field(strict=False)] = {}
     identity: IdentityPart | None = None
-    variants: Annotated[tuple[VariantPart, ...], Field(strict=False)] = ()
+    variants: Annotated[tuple[VariantPart, ...], Field(strict=False, max_length=64)] = ()
     sunspec: SunspecPart | None = None
     registers: str = ""
 

@@ -409,6 +409,28 @@ def test_a_table_of_a_megabyte_is_judged_soon(rows) -> None:
     assert time.monotonic() - began < SOON
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "variants:\n" + "".join(f"  - {{name: v{n}, when: {{address: {n}, values: {n}}}}}\n" for n in range(15_000)),
+        "reads:\n  holes: [" + ", ".join(f"{n}-{n + 1}" for n in range(60_000)) + "]\n",
+        "covers: [" + ", ".join(f"m{n}" for n in range(100_000)) + "]\n",
+        "without: [" + ", ".join(f"m{n}" for n in range(80_000)) + "]\n",
+        "absent: {" + ", ".join(f"t{n}: 0" for n in range(60_000)) + "}\n",
+        "sunspec: {take: [1], models: [" + ", ".join(f"{{ids: [{n}], registers: x}}" for n in range(20_000)) + "]}\n",
+    ],
+    ids=["variants", "holes", "covers", "without", "absent", "models"],
+)
+def test_a_head_of_a_megabyte_is_judged_soon(head) -> None:
+    began = time.monotonic()
+    rows = "".join(f"  {n} u16 _r{n} V fast\n" for n in range(1500))
+    text = TABLE.replace("registers:", head + "registers:") + rows
+    with pytest.raises(DriverError) as caught:
+        load_text(text, "t-table")
+    assert len(caught.value.problems) <= 2 * MAX_PROBLEMS + 2
+    assert time.monotonic() - began < SOON
+
+
 # -- the command line names a bus
 
 
