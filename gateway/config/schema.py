@@ -126,6 +126,7 @@ class SerialBus(Section):
     """An RS-485 line behind a serial port."""
 
     name: Id
+    label: Name | None = None
     type: Literal["serial"]
     port: Annotated[str, Field(max_length=4096), AfterValidator(a_port)]
     baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
@@ -139,6 +140,7 @@ class TcpBus(Section):
     """A Modbus TCP server, or a serial converter that passes RTU frames over TCP."""
 
     name: Id
+    label: Name | None = None
     type: Literal["tcp", "rtu-over-tcp"]
     host: Annotated[str, Field(max_length=253), AfterValidator(a_host)]
     port: Annotated[int, Field(ge=1, le=65535)] = 502
@@ -234,6 +236,7 @@ class Uplink(Section):
     """A platform to deliver to."""
 
     name: Id
+    label: Name | None = None
     url: Annotated[str, Field(max_length=2048), AfterValidator(a_broker)]
     username: Text | None = None
     password_file: Text | None = None
@@ -314,6 +317,8 @@ class Journal(Section):
 
     directory: Text = "/var/lib/submeter"
     budget: Annotated[Size, Field(ge=1_000_000, le=10**15)] = 4_000_000_000
+    warn: Annotated[Duration, Field(ge=0.0, le=366 * 86400.0)] = 7 * 86400.0
+    """With room for less than this, should the platform be away, a person is told."""
 
 
 class Drivers(Section):

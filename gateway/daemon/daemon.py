@@ -21,6 +21,7 @@ from gateway.daemon.assembly import Assembly, keep_running, load_drivers
 from gateway.daemon.changes import Change, Loaded, differences, digests, same_source
 from gateway.daemon.heart import Heart
 from gateway.daemon.paths import Paths
+from gateway.daemon.progress import Progress
 from gateway.daemon.registers import RegisterCopy, merge
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field.learnt import FILE, Learnt
@@ -43,6 +44,7 @@ SOCKET = Path("/run/submeter/control.sock")
 CLOCK_LOOK = 1.0
 COPY_EVERY = 60.0
 """s between two writes of the second copy of the pulse registers."""
+PROGRESS_LOOK = 5.0
 STOP_LIMIT = 5.0
 """s that a clean stop may take; what is not ended by then is left to the kernel."""
 
@@ -69,6 +71,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self.changes = Changes()
         self.trend = Trend()
+        self.progress = Progress()
         self.clock = Clock(self.config.clock.trust)
         self._read_at = self.clock.wall()
         self.learnt = Learnt()
@@ -93,6 +96,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self.assembly.start()
         self._spawn(keep_running("clock", self._watch_clock), "clock")
+        self._spawn(keep_running("progress", self._watch_progress), "progress")
         self._spawn(keep_running("heart", self.heart.run), "heart")
         self._spawn(keep_running("learnt", self.learnt.run), "learnt")
         self._spawn(keep_running("registers", self._copy_registers), "registers")
@@ -189,6 +193,13 @@ class Daemon:
                 fields: dict[str, Any] = {"by": change.by} if change.by else {}
                 self.assembly.slots.tell(Event(change.kind, self.clock.uptime(), fields))
 
+    async def _watch_progress(self) -> None:
+        while True:
+            for forwarder in self.assembly.forwarders:
+                stats = forwarder.stats()
+                self.progress.add(stats.name, time.monotonic(), stats.backlog_batches)
+            await asyncio.sleep(PROGRESS_LOOK)
+
     def _spawn(self, work: Any, name: str) -> None:  # noqa: ANN401 - a coroutine
         self._tasks.append(asyncio.create_task(work, name=name))
 
@@ -279,6 +290,7 @@ class Daemon:
         assembly.delivered_before = old.delivered()
         self._loaded, self.assembly = loaded, assembly
         self.trend.keep(going_on)
+        self.progress.keep({uplink.name for uplink in config.uplinks})
         for change in changes:
             assembly.slots.tell(Event("configuration_changed", self.clock.uptime(), change.fields))
         assembly.start()
@@ -296,17 +308,19 @@ class Daemon:
         problems = [bus.warning for bus in health.values() if bus.warning]
         problems += assembly.warnings
         problems += assembly.pulses.problems() if assembly.pulses else []
+        started = moment.wall_of(self._started)
         return Paths(config, self.path).hidden(Snapshot(
             gateway=config.gateway.id, name=config.gateway.name, version=__version__, timezone=config.gateway.timezone,
             language=config.status.language, taken=moment.wall, booted=moment.uptime, uptime=moment.monotonic - self._started,
-            clock=views.clock_view(self.clock),
+            clock=views.clock_view(self.clock, config.clock.hold),
             journal=views.journal_view(stats, self.assembly.newest_wall or self._newest_wall, assembly.slots.pending,
-                                       assembly.slots.refused, config.gateway.commit_interval),
+                                       assembly.slots.refused, slot=config.gateway.commit_interval, warn=config.journal.warn),
             meters=views.meter_views(assembly, health, moment),
-            buses=tuple(views.bus_view(assembly, bus, moment) for bus in health.values()),
+            buses=tuple(views.bus_view(assembly, bus, self._read_at, moment) for bus in health.values()),
             uplinks=tuple(
                 views.uplink_view(
-                    forwarder.stats(), receipts=bool(uplink.receipts), moment=moment, before=assembly.delivered_before.get(uplink.name, 0)
+                    forwarder.stats(), uplink, moment,
+                    left=self.progress.left(uplink.name), before=assembly.delivered_before.get(uplink.name, 0), started=started,
                 )
                 for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
             ),

@@ -6,7 +6,7 @@ import time
 from typing import cast
 
 from gateway.catalogue import Driver
-from gateway.config import Meter, Pulse, SerialBus
+from gateway.config import Meter, Pulse, SerialBus, Uplink
 from gateway.daemon.assembly import Assembly
 from gateway.daemon.live import LiveMeter
 from gateway.field.health import BusHealth, MeterHealth
@@ -98,8 +98,8 @@ def _pulse(pulse: Pulse, live: LiveMeter, health: PulseHealth, moment: Moment) -
     )  # fmt: skip
 
 
-def bus_view(assembly: Assembly, health: BusHealth, moment: Moment) -> BusView:
-    """One bus."""
+def bus_view(assembly: Assembly, health: BusHealth, counted_since: int, moment: Moment) -> BusView:
+    """One bus; its counters began at `counted_since` (UTC, ms)."""
     bus = next(entry for entry in assembly.config.buses if entry.name == health.bus)
     counters = health.counters
     turnaround = None if health.turn_around is None else health.turn_around * 1000
@@ -108,12 +108,15 @@ def bus_view(assembly: Assembly, health: BusHealth, moment: Moment) -> BusView:
         state=_BUS_STATES[health.state], since=moment.wall_of(health.since) if health.since else None,  # type: ignore[arg-type]
         requests=counters.requests, timeouts=counters.timeouts, bad_frames=counters.bad_frames,
         exceptions=sum(counters.exceptions.values()), turnaround=turnaround, load=health.load, error=health.error, cause=health.cause,
-        learnt=_facts(health.facts),
+        learnt=_facts(health.facts), label=bus.label or "", counted_since=counted_since,
     )  # fmt: skip
 
 
-def journal_view(stats: JournalStats, newest: int | None, pending: int, refused: int, slot: float) -> JournalView:
-    """The journal; `newest` is the wall time of its newest batch, `pending` readings wait in the open slot."""
+def journal_view(stats: JournalStats, newest: int | None, pending: int, refused: int, *, slot: float, warn: float) -> JournalView:
+    """The journal; `newest` is the wall time of its newest batch, `pending` readings wait in the open slot.
+
+    With room for less than `warn` (s) a person is told.
+    """
     salvaging = any(not progress.done for progress in stats.damaged)
     state = "salvaging" if salvaging and stats.state == "ok" else _JOURNAL_STATES[stats.state]
     return JournalView(
@@ -121,22 +124,29 @@ def journal_view(stats: JournalStats, newest: int | None, pending: int, refused:
         bytes=stats.bytes, budget=stats.budget, room_days=stats.room_days, taken=stats.taken, not_taken=stats.dropped + refused,
         pending=pending + stats.waiting, slot=slot, error=stats.error,
         thinned=stats.thinned, thinned_readings=stats.thinned_readings, thinned_since=stats.thinned_since,
-        thinned_until=stats.thinned_until, thinned_at=stats.thinned_at,
+        thinned_until=stats.thinned_until, thinned_at=stats.thinned_at, warn_days=warn / 86400,
     )  # fmt: skip
 
 
-def uplink_view(stats: UplinkStats, *, receipts: bool, moment: Moment, before: int = 0) -> UplinkView:
-    """One uplink; `before`: batches that it had delivered before the last reload."""
+def uplink_view(stats: UplinkStats, uplink: Uplink, moment: Moment, *, left: float | None, before: int, started: int) -> UplinkView:
+    """One uplink; a backlog that shrinks is gone in `left` s; `before` the last reload it had delivered so many batches since `started`."""
+
+    def ago(age: float | None) -> int | None:
+        return None if age is None else moment.wall - int(age * 1000)
+
     return UplinkView(
         name=stats.name, where=stats.broker, state=cast("UplinkState", stats.state),
         since=stats.since, backlog_batches=stats.backlog_batches,
         backlog_readings=stats.backlog_readings, backlog_oldest=stats.oldest_t0, held=stats.waiting_batches if stats.held else 0,
-        delivered=before + stats.delivered_batches, receipts=receipts, error=stats.last_error, cause=stats.cause, set_aside=stats.set_aside,
-        consumers=stats.consumers, silent=tuple(stats.silent),
-        last_receipt=None if stats.last_receipt_age is None else moment.wall - int(stats.last_receipt_age * 1000),
+        delivered=before + stats.delivered_batches, receipts=bool(uplink.receipts), error=stats.last_error,
+        last_receipt=ago(stats.last_receipt_age), last_delivery=ago(stats.last_delivery_age),
+        cause=stats.cause, consumers=stats.consumers, set_aside=stats.set_aside,
+        silent=tuple(stats.silent), refused_topics=stats.refused_topics,
+        done_at=None if left is None else moment.wall + int(left * 1000),
+        spread=uplink.spread, label=uplink.label or "", counted_since=started,
     )  # fmt: skip
 
 
-def clock_view(clock: Clock) -> ClockView:
-    """The clock."""
-    return ClockView(clock.synced, clock.trust)
+def clock_view(clock: Clock, hold: float) -> ClockView:
+    """The clock; readings of an unset one are held for `hold` s."""
+    return ClockView(clock.synced, clock.trust, hold)

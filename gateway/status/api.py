@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from gateway.errors import ControlError
 from gateway.model import QUANTITIES
 from gateway.status.snapshot import Beat, BusView, ClockView, FactView, JournalView, MeterView, Snapshot, UplinkView, ValueView
+from gateway.status.verdict import Verdict, judge
 
 Made = TypeVar("Made")
 
@@ -20,7 +21,13 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
         **_plain(snapshot, skip=("meters", "beats")),
         "meters": [meter_json(meter) for meter in snapshot.meters],
         "beats": [{**_plain(beat), "alive": beat.alive} for beat in snapshot.beats],
+        "verdict": verdict_json(judge(snapshot)),
     }
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict and what it rests on, as words of closed sets."""
+    return {"state": verdict.state, "until": verdict.until, "findings": [_plain(finding) for finding in verdict.findings]}
 
 
 def meter_json(meter: MeterView) -> dict[str, Any]:
@@ -63,7 +70,10 @@ def from_json(body: dict[str, Any]) -> Snapshot:
                 for meter in body["meters"]
             ),
             buses=tuple(_made(BusView, bus, learnt=_facts(bus)) for bus in body["buses"]),
-            uplinks=tuple(_made(UplinkView, uplink, silent=tuple(uplink.get("silent", ()))) for uplink in body["uplinks"]),
+            uplinks=tuple(
+                _made(UplinkView, uplink, silent=tuple(uplink.get("silent", ())), refused_topics=tuple(uplink.get("refused_topics", ())))
+                for uplink in body["uplinks"]
+            ),
             beats=tuple(_made(Beat, beat) for beat in body["beats"]),
             problems=tuple(body["problems"]),
         )

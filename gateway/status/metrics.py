@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from gateway.model import QUANTITIES
 from gateway.status.snapshot import Snapshot
+from gateway.status.verdict import State, judge
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -38,6 +40,7 @@ def families(now: Snapshot) -> Iterator[Metric]:
     yield from _journal(now)
     yield from _uplinks(now)
     yield from _gateway(now)
+    yield from _verdict(now)
 
 
 def _gauge(name: str, text: str, labels: Iterable[str], samples: Iterable[tuple[tuple[str, ...], float | None]]) -> Metric:
@@ -167,4 +170,19 @@ def _gateway(now: Snapshot) -> Iterator[Metric]:
         "Time since a part of the daemon last gave a sign of life",
         ("part",),
         (((b.name,), b.age) for b in now.beats),
+    )
+
+
+def _verdict(now: Snapshot) -> Iterator[Metric]:
+    verdict = judge(now)
+    states = get_args(State)
+    kinds = Counter((f.part, f.subject, f.cause, f.level) for f in verdict.findings if f.level != "good")
+    yield _gauge(
+        "submeter_verdict", "1 for the state that holds, 0 for the others", ("state",), (((s,), float(s == verdict.state)) for s in states)
+    )
+    yield _gauge(
+        "submeter_finding",
+        "How many findings of this kind there are, beside the proofs that a part is in order",
+        ("part", "subject", "cause", "level"),
+        ((kind, float(count)) for kind, count in kinds.items()),
     )

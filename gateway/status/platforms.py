@@ -1,18 +1,15 @@
-"""What the page says about platforms: why one is not reached, what its broker does not take, who confirms nothing."""
+"""Why a platform is not reached, or takes nothing, in the visitor's words: the causes of an uplink."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from gateway.status.language import Locale
-from gateway.status.snapshot import UplinkView
 
 _THEIRS = ("topic_filter", "topic_name", "payload", "own_rule", "administrative", "no_reason", "quota", "rate", "unknown_code")
 """Causes that the platform's operator must remove."""
 
 
 def why(cause: str, f: Locale) -> str:
-    """The reason for which there is no connection, as a sentence; empty when the state says it all."""
+    """The reason for which there is no connection or nothing is taken, as a sentence; empty when the state says it all."""
     _ = f.gettext
     known = {
         "no_reason": _("Its broker gives no reason."),
@@ -55,6 +52,13 @@ def why(cause: str, f: Locale) -> str:
         "no_answer": _("Its broker does not answer; perhaps that port is no MQTT broker."),
         "silent": _("Its broker has fallen silent."),
         "ended": _("Its broker ended the connection without a reason."),
+        "unreachable": _("No way to its broker was found, or nothing answers there."),
+        "expired": _("The certificate of its broker has expired: this gateway does not talk to it."),
+        "not_yet_valid": _("The certificate of its broker is not valid yet: this gateway does not talk to it."),
+        "wrong_host": _("The certificate of its broker is for another name: this gateway does not talk to it."),
+        "unknown_ca": _("The certificate of its broker is signed by an authority that this gateway does not know."),
+        "tls": _("An encrypted connection to its broker cannot be made."),
+        "clock": _("Its broker's certificate cannot be checked until this gateway knows the right time."),
     }
     return known.get(cause, "")
 
@@ -79,26 +83,12 @@ def action(cause: str, f: Locale) -> str:
         "taken_over": _("Each gateway needs an id of its own: tell the maintenance firm."),
         "taken_over_perhaps": _("Each gateway needs an id of its own: tell the maintenance firm."),
         "no_answer": settings,
+        "expired": _("Tell the platform's operator: the certificate of its broker must be renewed."),
+        "not_yet_valid": _("Look at the clock of the gateway; if it is right, tell the platform's operator."),
+        "wrong_host": _("Tell the maintenance firm: the key url must name the broker as its certificate does."),
+        "unknown_ca": _("Tell the maintenance firm: the key ca must name the certificate of the authority that signed the broker's."),
+        "tls": _("Tell the maintenance firm: the keys url, ca, cert and key must fit the broker."),
+        "clock": _("Nothing to do: it is tried again until then."),
     }
     known |= dict.fromkeys(_THEIRS, operator)
     return known.get(cause, "")
-
-
-def troubles(view: UplinkView, f: Locale) -> Iterator[tuple[str, str]]:
-    """(what, what to do) about a platform that is connected and yet not well."""
-    _, ngettext = f.gettext, f.ngettext
-    if view.set_aside:
-        text = ngettext(
-            "%(n)s batch is not taken by the broker of the platform %(name)s; the others go on.",
-            "%(n)s batches are not taken by the broker of the platform %(name)s; the others go on.",
-            view.set_aside,
-        )
-        mend = _("Tell the platform's operator: the broker must allow larger messages.")
-        yield text % {"n": f.whole(view.set_aside), "name": view.name}, mend
-    mend = _("Tell the platform's operator. The readings stay on this gateway meanwhile.")
-    for consumer in view.silent:
-        if len(view.silent) < view.consumers:
-            text = _("%(consumer)s at the platform %(name)s confirms nothing; the others do.")
-        else:
-            text = _("%(consumer)s at the platform %(name)s confirms nothing.")
-        yield text % {"consumer": consumer, "name": view.name}, mend

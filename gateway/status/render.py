@@ -9,9 +9,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from gateway.status import platforms, sentences
+from gateway.status import notices, platforms, sentences
 from gateway.status.language import LANGUAGES, Locale
 from gateway.status.snapshot import Snapshot
+from gateway.status.verdict import judge
 from gateway.status.words import Words, counter, headline
 
 HERE = Path(__file__).parent
@@ -58,7 +59,7 @@ class Visitor:
 def fragment(page: str, now: Snapshot, visitor: Visitor, meter_id: str = "") -> str:
     """The part of a page that lives: everything below the header. `page` is one of PAGES."""
     locale = Locale(visitor.language, now.timezone, now.taken)
-    found = sentences.notices(now, locale)
+    verdict = judge(now)
     context: dict[str, Any] = {
         "now": now,
         "f": locale,
@@ -66,8 +67,8 @@ def fragment(page: str, now: Snapshot, visitor: Visitor, meter_id: str = "") -> 
         "_": locale.gettext,
         "url": visitor.url,
         "lang": visitor.language,
-        "notices": found,
-        "verdict": sentences.verdict(now, found, locale),
+        "notices": notices.notices(verdict, now, locale),
+        "verdict": notices.headline(verdict, now, locale),
         "meter": now.meter(meter_id),
         # The picture changes once a minute: that is what its address says.
         "minute": now.booted // 60_000,

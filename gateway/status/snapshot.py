@@ -119,7 +119,8 @@ class BusView:
     start of the daemon: `requests` sent, `timeouts`, `bad_frames`, `exceptions` (the meter said no). `turnaround` in ms is the
     mean time a meter needs before it answers; `load` is the part of the last minute that the bus was busy, 0 to 1. `error` is why
     it is down in words, `cause` the same as a word of `gateway.errors.Cause`; both empty while it is not.
-    `learnt` is what is known of the line beside its configuration.
+    `learnt` is what is known of the line beside its configuration; `label` what a person calls it, `name` where it is empty.
+    `counted_since` (ms) is when counting began: at the start, and anew at each reload.
     """
 
     name: str
@@ -136,6 +137,13 @@ class BusView:
     error: str = ""
     cause: str = ""
     learnt: tuple[FactView, ...] = ()
+    label: str = ""
+    counted_since: int | None = None
+
+    @property
+    def called(self) -> str:
+        """What a person calls it."""
+        return self.label or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +152,10 @@ class JournalView:
 
     `epoch` and `seq` name the newest committed batch, `newest` (ms) is its time; `batches`, `readings` and `bytes` count what
     is kept, `budget` (bytes) what may be; `room_days` is how long an outage may last before thinning starts; `taken` and
-    `not_taken` count readings committed and given up since the start of the daemon, `pending` those of the open slot and those
-    that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with `thinned_readings` had to make
+    `not_taken` count readings committed since the file was begun, and given up since the start, `pending` those of the open
+    slot and those that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with `thinned_readings` had to make
     room undelivered since the journal was begun: of the time from `thinned_since` to `thinned_until`, last at `thinned_at` (ms).
+    With less room than `warn_days` a person is told. `cause` is why it cannot be written, as far as that is known: permission.
     """
 
     epoch: str
@@ -167,7 +176,9 @@ class JournalView:
     thinned_since: int | None = None
     thinned_until: int | None = None
     thinned_at: int | None = None
+    warn_days: float = 7.0
     error: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +187,12 @@ class UplinkView:
 
     `where` is host:port without credentials; `since` (ms) when `state` began; `backlog_batches`, `backlog_readings` and
     `backlog_oldest` (ms) describe what waits; `held` counts batches kept back until the clock is right; `delivered` counts
-    batches since the start of the daemon; `receipts` tells whether the platform confirms what it stored, `last_receipt` (ms)
-    when it last did; `cause` is why there is no connection, in one word of a closed set (docs/api.md); `set_aside` counts
-    batches that the broker does not take although it takes others; of `consumers` that confirm, those in `silent` owe it.
+    batches since `counted_since` (ms); `receipts` tells whether the platform confirms what it stored, `last_receipt` (ms)
+    when it last did, `last_delivery` (ms) when something last counted as delivered.
+    `cause` is why the broker takes nothing, as a word of gateway.uplink.reasons, empty while it does; `set_aside` counts
+    batches that it does not take although it takes others, `refused_topics` are those that we may not hear, of `consumers` that
+    confirm those in `silent` owe it. `done_at` (ms) is when a backlog that shrinks will be delivered at its present speed, None
+    while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is what a person calls it.
     """
 
     name: str
@@ -193,18 +207,33 @@ class UplinkView:
     receipts: bool = True
     last_receipt: int | None = None
     error: str = ""
+    last_delivery: int | None = None
     cause: str = ""
     set_aside: int = 0
+    refused_topics: tuple[str, ...] = ()
     consumers: int = 0
     silent: tuple[str, ...] = ()
+    done_at: int | None = None
+    spread: float = 0.0
+    label: str = ""
+    counted_since: int | None = None
+
+    @property
+    def called(self) -> str:
+        """What a person calls it."""
+        return self.label or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class ClockView:
-    """Whether anybody vouches for the wall time; `source` is the configured trust: kernel, rtc or system."""
+    """Whether anybody vouches for the wall time; `source` is the configured trust: kernel, rtc or system.
+
+    `hold` (s) is how long readings of an unset clock wait before they are sent as such.
+    """
 
     synced: bool
     source: str = "kernel"
+    hold: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -394,6 +394,7 @@ class Forwarder:
             delivered_readings=counters.delivered_readings, replayed_batches=counters.replayed, conflicts=len(delivery.conflicts),
             refused=counters.refused, ignored_messages=counters.ignored, last_receipt_age=age(delivery.receipt_at),
             last_delivery_age=age(delivery.delivered_at), last_error=str(self._reconnect.error or "") or self._complaints.latest,
-            receipts=delivery.confirmed, cause=self._reconnect.error.cause if self._reconnect.error else "",
+            receipts=delivery.confirmed, refused_topics=tuple(self._troubles.topics),
+            cause=self._reconnect.error.cause if self._reconnect.error else self._troubles.refusal,
             set_aside=len(delivery.aside), consumers=len(delivery.ledger.consumers), silent={n: age(at) for n, at in silent.items()},
         )  # fmt: skip

@@ -15,6 +15,16 @@ _MAX_FILE = 4 * 1024 * 1024
 """Bytes of a PEM file: a whole set of public authorities has a quarter of a million."""
 _NOT_YET_VALID, _EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL."""
+_HOST_NAME, _IP_ADDRESS = 62, 64
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_CA = "write the certificate of the authority that signed it in ca"
+_CERTIFICATE = {
+    _NOT_YET_VALID: ("not_yet_valid", "look at the clock of this machine and at the broker's certificate"),
+    _EXPIRED: ("expired", "ask the broker's operator for a new certificate there"),
+    _HOST_NAME: ("wrong_host", "write the host name that the certificate names in url"),
+    _IP_ADDRESS: ("wrong_host", "write the host name that the certificate names in url"),
+}
+"""Why a broker's certificate is not accepted: the cause as a word, and what to do."""
 
 
 def is_this_machine(host: str) -> bool:
@@ -91,11 +101,12 @@ def tls_error(error: ssl.SSLError, host: str, *, clock_synced: bool) -> UplinkEr
             return LinkDown(
                 f"the certificate of {host} is not valid at this machine's time ({error.verify_message})",
                 hint="the clock is not synchronised yet; tried again until it is",
+                cause="clock",
             )
-        return LinkRefused(
-            f"the certificate of {host} is not accepted: {error.verify_message}",
-            hint="check ca, the host name in url, and the broker's certificate",
-        )
+        cause, hint = _CERTIFICATE.get(error.verify_code, ("unknown_ca", _CA))
+        return LinkRefused(f"this gateway does not accept the certificate of {host}: {error.verify_message}", hint=hint, cause=cause)
     return LinkRefused(
-        f"TLS with {host} failed: {_reason(error)}", hint="check that the port speaks TLS, and cert and key if the broker asks for them"
+        f"TLS with {host} failed: {_reason(error)}",
+        hint="check that the port speaks TLS, and cert and key if the broker asks for them",
+        cause="tls",
     )

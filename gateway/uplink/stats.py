@@ -39,7 +39,9 @@ class UplinkStats:
     last_error: str
     receipts: bool
     cause: str = ""
-    """Why there is no connection, as one word of reasons.MEANINGS; empty when it is connected or the reason has none."""
+    """Why there is no connection, or why the broker takes no batch, as one word of reasons.MEANINGS; empty when the reason has none."""
+    refused_topics: tuple[str, ...] = ()
+    """Topics beside that of the batches that the broker does not let us hear or write to."""
     set_aside: int = 0
     """Batches that the broker does not take although it takes others."""
     consumers: int = 0

@@ -36,13 +36,19 @@ class Troubles:
 
     def __init__(self, complaints: Complaints) -> None:
         self._complaints = complaints
+        self.topics: dict[str, None] = {}
+        """Topics that the broker refuses: to hear them, or to write to them beside the batches."""
+        self.refusal = ""
+        """Why it takes no batch, as a word of reasons.MEANINGS; no_subscribers when nobody hears them; empty while it takes them."""
 
     def connected(self, connection: Connection, topics: Iterable[str]) -> None:
         """What the broker said when it accepted us: subscriptions that it refuses, what it does not keep, who we are to it."""
         for topic in topics:
             if topic not in connection.refused_topics:
                 self._complaints.ended(topic)
+                self.topics.pop(topic, None)
                 continue
+            self.topics[topic] = None
             code = connection.refused_topics[topic]
             what = f"the broker refuses the subscription to {topic}"
             if code:
@@ -66,12 +72,15 @@ class Troubles:
         if code >= FIRST_FAILURE:
             what = f"the broker refuses {tag}: {meaning(code).what} (0x{code:02x}){words}; batches go on"
             self._complaints.raised(tag, what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend)
+            self.topics[tag] = None
         else:
             self._complaints.ended(tag)
+            self.topics.pop(tag, None)
 
     def refused_batches(self, codes: Iterable[int], words: str) -> None:
         """PUBACKs that say no to every batch: one is offered now and then."""
         for code in set(codes):
+            self.refusal = "no_subscribers" if code == NO_SUBSCRIBERS else meaning(code).cause
             if code == NO_SUBSCRIBERS:
                 what = "nobody subscribes to P/data at the broker, so nothing counts as delivered"
                 self._complaints.raised("batches", what, "start the platform, or allow it to read P/data in the broker's access list")
@@ -81,6 +90,7 @@ class Troubles:
 
     def accepted(self) -> None:
         """A batch was taken."""
+        self.refusal = ""
         self._complaints.ended("batches")
 
     def silent(self, silent: Mapping[str, float | None], consumers: Sequence[str], now: float, wall: int) -> None:

@@ -392,7 +392,7 @@ def test_submeter_status_in_words(running):
     told = run(status_command, "--socket", str(running.path)).output
     assert "Konak Belediye Binası (izm-konak-017)" in told
     assert "7 of 8 meters answer." in told
-    assert "  ! Soğutma grubu: no answer since 18:44." in told
+    assert "  ! Soğutma grubu (line1, 3): no answer since 18:44." in told
     assert "1,240 readings have been waiting since 14:02; there is room for 41 more days." in told
     assert "If the power fails now" in told
     assert "this page" not in told

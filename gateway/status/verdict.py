@@ -1,0 +1,340 @@
+"""Whether everything is in order: a proof from facts with a deadline, never a default.
+
+`judge` turns a snapshot into findings, at least one for each part. Everything is in order only if each part has one that
+proves it, and none says otherwise. Nothing here is text: `notices` has the words, the API and the metrics the causes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, assert_never, get_args
+
+from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot, UplinkView, ValueView
+from gateway.status.words import COUNTERS, HEADLINES
+
+Level = Literal["good", "known", "busy", "warn", "bad"]
+"""good: proven. known: worth telling, no trouble. busy: neither all-clear nor alarm, it passes by itself. warn, bad: act."""
+State = Literal["in_order", "starting", "delivering", "attention", "trouble"]
+Part = Literal["meter", "bus", "journal", "uplink", "clock", "gateway"]
+
+MeterCause = Literal[
+    "meter_whole", "meter_starting", "meter_not_polled", "meter_silent", "meter_damaged", "meter_refusing", "meter_unreachable",
+    "meter_on_lost_bus", "values_missing", "main_values_missing", "values_refused", "table_doubtful", "values_old", "values_doubtful",
+    "pulses_too_fast", "register_unsure",
+]  # fmt: skip
+BusCause = Literal["bus_open", "bus_unused", "bus_opening", "bus_down", "bus_silent", "bus_damaged"]
+JournalCause = Literal[
+    "journal_storing", "journal_starting", "journal_late", "journal_full", "journal_failed", "journal_newer", "journal_salvaging",
+    "readings_lost", "readings_thinned", "room_short",
+]  # fmt: skip
+UplinkCause = Literal[
+    "delivered", "connecting", "first_delivery", "delivering", "held_for_clock", "refused", "id_taken", "unreachable", "stopped",
+    "batches_set_aside", "no_subscriber", "topic_refused", "no_receipt", "not_delivered",
+]  # fmt: skip
+OtherCause = Literal["clock_right", "clock_unset", "alive", "part_stopped", "no_meters", "told_by_daemon", "unproven"]
+Cause = MeterCause | BusCause | JournalCause | UplinkCause | OtherCause
+CAUSES: tuple[str, ...] = tuple(name for kind in (MeterCause, BusCause, JournalCause, UplinkCause, OtherCause) for name in get_args(kind))
+
+LEAST_MS = 60_000
+"""A bound on what may be late is never shorter than this."""
+SLOTS = 3
+"""Slots that a delivery, and a commit, may take."""
+STARTING_MS = 60_000
+"""A meter that has not been polled for so long after the start is no longer starting."""
+THINNED_MS = 7 * 86_400_000
+"""How long it is news that readings had to make room undelivered."""
+URGENT_DAYS = 1.0
+"""With less room than this, an outage costs readings within a day."""
+FIFTH = 0.2
+"""More of a table's quantities refused than this: probably the wrong table."""
+_DAY = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact about one part: `subject` is the id of a meter or the name of a bus, an uplink or a part, empty where there is one.
+
+    `count` (readings, values, batches or meters), `at` (UTC, ms) and `details` (quantities, reasons, consumers) belong to the cause.
+    """
+
+    part: Part
+    cause: Cause
+    level: Level
+    subject: str = ""
+    count: int = 0
+    at: int | None = None
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What it comes to, and every finding, the worst first. `until` (UTC, ms): when a backlog will be delivered, if known."""
+
+    state: State
+    findings: tuple[Finding, ...]
+    until: int | None = None
+
+    @property
+    def troubles(self) -> tuple[Finding, ...]:
+        """What a person should know or do something about."""
+        return tuple(finding for finding in self.findings if finding.level in {"warn", "bad"})
+
+
+def judge(now: Snapshot) -> Verdict:
+    """The verdict on a snapshot."""
+    active = [meter for meter in now.meters if meter.state != "disabled"]
+    findings = [
+        *_buses(now, active),
+        *(finding for meter in active for finding in _meter(meter, now)),
+        *_journal(now, active),
+        *(_uplink(view, now) for view in now.uplinks),
+        *_rest(now, active),
+    ]
+    findings += _unproven(now, active, findings)
+    findings.sort(key=lambda finding: -get_args(Level).index(finding.level))
+    levels = {finding.level for finding in findings}
+    until = max((finding.at for finding in findings if finding.cause == "delivering" and finding.at is not None), default=None)
+    state: State
+    if "bad" in levels:
+        state = "trouble"
+    elif "warn" in levels:
+        state = "attention"
+    elif any(finding.cause in {"delivering", "held_for_clock"} for finding in findings):
+        state = "delivering"
+    elif "busy" in levels:
+        state = "starting"
+    else:
+        state = "in_order"
+    return Verdict(state, tuple(findings), until)
+
+
+def bound(now: Snapshot) -> int:
+    """After how many ms a commit or a delivery is late: three slots, a minute at least."""
+    return max(int(SLOTS * now.journal.slot * 1000), LEAST_MS)
+
+
+def _unproven(now: Snapshot, active: list[MeterView], findings: list[Finding]) -> Iterator[Finding]:
+    """A part without any finding was not looked at: that is no all-clear. None is known; a new one shows here."""
+    wanted: list[tuple[Part, str]] = [("meter", meter.id) for meter in active]
+    wanted += [("bus", view.name) for view in now.buses]
+    wanted += [("uplink", view.name) for view in now.uplinks]
+    wanted += [("journal", ""), ("clock", "")]
+    found = {(finding.part, finding.subject) for finding in findings}
+    return (Finding(part, "unproven", "warn", subject) for part, subject in wanted if (part, subject) not in found)
+
+
+# -- meters and lines
+
+
+def _buses(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
+    for view in now.buses:
+        yield _bus(view, [meter for meter in active if meter.bus == view.name], now)
+
+
+def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> Finding:
+    match view.state:
+        case "down" if not view.error and _younger(view.since, now, LEAST_MS):
+            return Finding("bus", "bus_opening", "busy", view.name)
+        case "down":
+            return Finding("bus", "bus_down", "bad", view.name, len(members), view.since, (view.cause,) if view.cause else ())
+        case "idle" | "open":
+            if len(members) > 1 and all(meter.state == "lost" for meter in members):
+                damaged = any(meter.missing == "bad_frame" for meter in members)
+                return Finding("bus", "bus_damaged" if damaged else "bus_silent", "bad", view.name, len(members))
+            return Finding("bus", "bus_open" if view.state == "open" else "bus_unused", "good", view.name)
+        case _:
+            assert_never(view.state)
+
+
+def lost_buses(now: Snapshot) -> set[str]:
+    """Lines whose trouble explains that of each of their meters."""
+    active = [meter for meter in now.meters if meter.state != "disabled"]
+    return {found.subject for found in _buses(now, active) if found.cause in {"bus_down", "bus_silent", "bus_damaged"}}
+
+
+def _meter(meter: MeterView, now: Snapshot) -> Iterator[Finding]:
+    match meter.state:
+        case "starting":
+            if meter.bus in lost_buses(now):
+                yield Finding("meter", "meter_on_lost_bus", "known", meter.id)
+            elif now.uptime * 1000 < STARTING_MS + 1000 * meter.interval:
+                yield Finding("meter", "meter_starting", "busy", meter.id)
+            else:
+                yield Finding("meter", "meter_not_polled", "warn", meter.id)
+        case "lost":
+            if meter.bus in lost_buses(now):
+                yield Finding("meter", "meter_on_lost_bus", "known", meter.id)
+            else:
+                yield Finding("meter", _why_lost(meter.missing), "bad", meter.id, at=meter.since, details=(meter.missing,))
+        case "answering" | "partial":
+            yield from _values(meter)
+        case "disabled":
+            return
+        case _:
+            assert_never(meter.state)
+
+
+def _why_lost(reason: str) -> MeterCause:
+    if reason == "bad_frame":
+        return "meter_damaged"
+    if reason in {"exception_10", "exception_11"}:
+        return "meter_unreachable"  # its gateway answers, the meter behind it does not
+    if reason.startswith("exception_"):
+        return "meter_refusing"
+    return "meter_silent"
+
+
+def _values(meter: MeterView) -> Iterator[Finding]:
+    """Whole: every quantity that it has given since its table or place last changed, its power and its counter at any rate."""
+    views = meter.values
+    missing = tuple(view.quantity for view in views if view.value is not None and view.absent)
+    refused = tuple(view.quantity for view in views if view.value is None)
+    mains = {view.quantity for view in (_first(views, HEADLINES), _first(views, COUNTERS)) if view is not None}
+    main_lost = tuple(sorted(mains & {*missing, *refused}))
+    found = False
+    if not views or (refused and (len(refused) > FIFTH * len(views) or mains & set(refused))):
+        found = True
+        yield Finding("meter", "table_doubtful", "bad" if main_lost else "warn", meter.id, len(refused), details=refused)
+    elif main_lost:
+        found = True
+        yield Finding("meter", "main_values_missing", "bad", meter.id, len(missing), details=main_lost)
+    elif missing:
+        found = True
+        yield Finding("meter", "values_missing", "warn", meter.id, len(missing), details=missing)
+    elif refused:
+        yield Finding("meter", "values_refused", "known", meter.id, len(refused), details=refused)
+    stale = [view for view in views if view.value is not None and view.stale and not view.absent]
+    if stale:
+        found = True
+        oldest = max(view.age or 0.0 for view in stale)
+        yield Finding("meter", "values_old", "warn", meter.id, int(oldest), details=tuple(view.quantity for view in stale))
+    if "too_fast" in meter.remarks:
+        found = True
+        yield Finding("meter", "pulses_too_fast", "warn", meter.id)
+    if "register_unsure" in meter.remarks:
+        found = True
+        yield Finding("meter", "register_unsure", "warn", meter.id)
+    doubtful = () if "too_fast" in meter.remarks else tuple(view.quantity for view in views if view.suspect)
+    if doubtful:
+        found = True
+        yield Finding("meter", "values_doubtful", "warn", meter.id, len(doubtful), details=doubtful)
+    if not found:
+        yield Finding("meter", "meter_whole", "good", meter.id, len(views))
+
+
+def _first(views: tuple[ValueView, ...], names: tuple[str, ...]) -> ValueView | None:
+    known = {view.quantity: view for view in views}
+    return next((known[name] for name in names if name in known), None)
+
+
+# -- the store
+
+
+def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
+    journal = now.journal
+    yield _storing(journal, now, active)
+    if journal.not_taken:
+        yield Finding("journal", "readings_lost", "bad", count=journal.not_taken)
+    if journal.thinned_at is not None and now.taken - journal.thinned_at < THINNED_MS:
+        yield Finding("journal", "readings_thinned", "warn", count=journal.thinned_readings, at=journal.thinned_at)
+    if journal.room_days is not None and journal.room_days < journal.warn_days and journal.state in {"ok", "salvaging"}:
+        level: Level = "bad" if journal.room_days < URGENT_DAYS else "warn"
+        yield Finding("journal", "room_short", level, at=now.taken + int(journal.room_days * _DAY))
+
+
+def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> Finding:
+    match journal.state:
+        case "full":
+            return Finding("journal", "journal_full", "bad", count=journal.pending)
+        case "failed":
+            return Finding("journal", "journal_failed", "bad", count=journal.pending)
+        case "newer":
+            return Finding("journal", "journal_newer", "bad", count=journal.pending)
+        case "ok" | "salvaging":
+            pass
+        case _:
+            assert_never(journal.state)
+    answering = [meter for meter in active if meter.state in {"answering", "partial"}]
+    slowest = min((meter.interval for meter in answering), default=0.0)
+    patience = bound(now) + int(1000 * slowest)
+    if answering and (journal.newest is None or now.taken - journal.newest > patience):
+        # A wall clock that was set meanwhile proves nothing either way.
+        if now.uptime * 1000 < patience:
+            return Finding("journal", "journal_starting", "busy")
+        return Finding("journal", "journal_late", "bad", count=journal.pending, at=journal.newest)
+    if journal.state == "salvaging":
+        return Finding("journal", "journal_salvaging", "warn")
+    return Finding("journal", "journal_storing", "good", at=journal.newest)
+
+
+# -- the platforms
+
+
+def _uplink(view: UplinkView, now: Snapshot) -> Finding:
+    """One finding: the first that is true, the worst asked first."""
+    late = view.backlog_oldest is not None and now.taken - view.backlog_oldest > bound(now)
+    fresh = _younger(view.since, now, bound(now) + int(1000 * view.spread))
+    short = now.journal.room_days is not None and now.journal.room_days < now.journal.warn_days
+
+    def finding(cause: UplinkCause, level: Level, **more: object) -> Finding:
+        at = more.get("at", view.backlog_oldest)
+        details = more.get("details", (view.cause,) if view.cause else ())
+        assert at is None or isinstance(at, int)
+        assert isinstance(details, tuple)
+        return Finding("uplink", cause, level, view.name, view.backlog_readings, at, details)
+
+    match view.state:
+        case "refused":
+            return finding("refused", "bad")
+        case "taken over":
+            return finding("id_taken", "bad")
+        case "stopped":
+            return finding("stopped", "bad")
+        case "idle" | "connecting" | "waiting":
+            if not late and fresh:
+                return finding("connecting", "busy")
+            return finding("unreachable", "bad" if short else "warn")
+        case "connected":
+            pass
+        case _:
+            assert_never(view.state)
+    if view.set_aside:
+        return finding("batches_set_aside", "bad")
+    if view.refused_topics:
+        return finding("topic_refused", "bad", details=view.refused_topics)
+    if not late:
+        if view.receipts and view.last_receipt is None and view.backlog_batches:
+            return finding("first_delivery", "busy")
+        return finding("delivered", "good")
+    if view.held >= view.backlog_batches > 0:
+        return finding("held_for_clock", "busy")
+    if view.done_at is not None:
+        return finding("delivering", "busy", at=view.done_at)
+    if fresh:
+        return finding("first_delivery", "busy")
+    if view.cause == "no_subscribers":
+        return finding("no_subscriber", "bad")
+    if view.cause:
+        return finding("refused", "bad")
+    if view.silent:
+        return finding("no_receipt", "bad", details=view.silent)
+    return finding("no_receipt" if view.receipts else "not_delivered", "bad")
+
+
+# -- clock, parts, the daemon's own lines
+
+
+def _rest(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
+    if not active:
+        yield Finding("gateway", "no_meters", "warn")
+    yield Finding("clock", "clock_right", "good") if now.clock.synced else Finding("clock", "clock_unset", "warn")
+    for beat in now.beats:
+        alive = beat.alive
+        yield Finding("gateway", "alive" if alive else "part_stopped", "good" if alive else "bad", beat.name, int(beat.age))
+    for line in now.problems:
+        yield Finding("gateway", "told_by_daemon", "warn", details=(line,))
+
+
+def _younger(since: int | None, now: Snapshot, limit: int) -> bool:
+    return since is not None and now.taken - since < limit
