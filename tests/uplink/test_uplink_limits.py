@@ -6,6 +6,8 @@ from zlib import crc32
 import pytest
 from uplink_parts import E1, PATIENT, Running, config, outbox, platform, row, until
 
+from gateway.host.clock import Clock
+from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading
 from gateway.uplink import LinkState
 from gateway.uplink.limits import packet_size, payload_room
@@ -160,3 +162,21 @@ async def test_the_broker_dictates_the_keep_alive(mosquitto):
         async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}", keepalive="1h"), outbox(1), timing=PATIENT) as run:
             await until(lambda: run.stats.delivered_batches == 1)
             assert run.forwarder._connection._client.keepalive == 10
+
+
+# -- from the broker's word to the journal's rows
+
+
+async def test_the_journal_makes_no_batch_that_is_larger_than_the_draft_says(tmp_path):
+    journal = Journal.open(tmp_path, gateway="gw1", clock=Clock("system"), uplinks=["city"])
+    try:
+        free = await journal.commit(Draft([noise(f"m{n}", 30) for n in range(40)]))
+        kept = await journal.commit(Draft([noise(f"m{n}", 30) for n in range(40)], packed_limit=700))
+        assert len(free) == 1
+        assert len(free[0].body) > 2000
+        assert len(kept) > 4
+        assert max(len(sealed.body) for sealed in kept) <= 700
+        assert sum(sealed.values for sealed in kept) == 40 * 30
+        assert [sealed.seq for sealed in kept] == list(range(2, 2 + len(kept)))
+    finally:
+        await journal.close()
