@@ -153,7 +153,7 @@ class Suspects:
         self._wait(now)
         if one.topic != self._data:
             self.left_out[one.topic] = one.size
-            return Verdict(f"{_short(one.topic)} of {one.size} bytes ends the connection each time: it is left out")
+            return Verdict(f"{_short(one.topic)} of {one.size} bytes ends the connection each time: it goes compressed, or is left out")
         self._ended[one.size] = None
         if not self.largest and len(self._ended) >= _SEVERAL:
             self.bound = None
