@@ -61,7 +61,7 @@ def _pattern(value: object) -> object:
 class Part(BaseModel):
     """A part of the head: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class SerialPart(Part):

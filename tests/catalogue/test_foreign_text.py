@@ -36,3 +36,12 @@ def test_a_problem_shows_no_hidden_character(tmp_path) -> None:
     result = CliRunner().invoke(command, ["check", str(tmp_path / "acme-m1.yaml")])
     assert result.exit_code == 1
     assert not [character for character in result.output.replace("\n", "") if is_hidden(character)]
+
+
+@pytest.mark.parametrize("number", [".inf", ".nan", "-.inf", "1.0e999"])
+def test_no_bound_of_a_table_is_without_end(tmp_path, number) -> None:
+    table = TABLE.replace("{evil}", "").replace("registers:", f"limits: {{V: {number}}}\nregisters:")
+    (tmp_path / "acme-m1.yaml").write_text(table)
+    result = CliRunner().invoke(command, ["check", str(tmp_path / "acme-m1.yaml")])
+    assert result.exit_code == 1, result.output
+    assert "acme-m1.yaml:7: limits.V" in result.output
