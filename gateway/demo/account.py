@@ -133,16 +133,23 @@ class _Course:
         self.places = {serve["ordinal"]: place for place, serve in enumerate(self.serves) if serve["ordinal"] is not None}
 
     def beside(self, reading: Received) -> list[Mapping[str, Any]]:
-        """The good serves that a reading may be made of: around its ordinal, as far as the next one on either side."""
+        """The good serves that a reading may be made of: around its ordinal, as far as the next good one on either side.
+
+        A spoilt one is no boundary: its read was asked again within the same poll.
+        """
         place = self.places.get(int(reading.values.get(ORDINAL, -1)))
         if place is None:
             return [serve for serve in self.serves if not serve["fault"] and abs(serve["t"] - reading.uptime) <= _NEAR_MS]
         first = last = place
-        while first > 0 and self.serves[first - 1]["ordinal"] is None:
+        while first > 0 and not self._bounds(first - 1):
             first -= 1
-        while last + 1 < len(self.serves) and self.serves[last + 1]["ordinal"] is None:
+        while last + 1 < len(self.serves) and not self._bounds(last + 1):
             last += 1
         return [serve for serve in self.serves[first : last + 1] if not serve["fault"] and abs(serve["t"] - reading.uptime) <= _NEAR_MS]
+
+    def _bounds(self, place: int) -> bool:
+        serve = self.serves[place]
+        return serve["ordinal"] is not None and not serve["fault"]
 
 
 def _values(account: Account, course: _Course, readings: Sequence[Received], tolerance: Tolerance) -> None:

@@ -196,3 +196,20 @@ def test_the_status_line_counts_in_words():
     assert Counts(10, 3, 7, 2, 90).missing == 0
     assert Counts(10, 0, 12, 0, 90).delivered == 10
     assert "starting" in status_line(None)
+
+
+def test_a_read_that_was_asked_again_in_the_same_poll_is_part_of_its_reading():
+    """The first read is good, the second comes late, and is asked again two seconds later: one reading of both."""
+    w = world()
+    w["serves"].append({"meter": "main", "t": 30_000, "ordinal": None, "values": {"frequency": 50.5}, "fault": ""})
+    w["serves"].append({"meter": "main", "t": 30_200, "ordinal": 11, "values": {"active_power": 1.0, "pulse_count": 11.0}, "fault": "late"})
+    w["serves"].append({"meter": "main", "t": 32_000, "ordinal": 12, "values": {"active_power": 2.0, "pulse_count": 12.0}, "fault": ""})
+    w["serves"].append({"meter": "main", "t": 32_400, "ordinal": None, "values": {"frequency": 50.7}, "fault": ""})
+    w["committed"].append((EPOCH, 12))
+    w["stored"][EPOCH, 12] = 1
+    values = {"active_power": 2.0, "pulse_count": 12.0, "frequency": 50.5}
+    w["readings"].append(Received("main", 31_000, (EPOCH, 12), values, {}))
+    account = judged(w)
+    assert account.wrong == 0, account.problems
+    replaced(w, len(w["readings"]), values={**values, "active_power": 1.0})
+    assert judged(w).wrong == 1, "the late answer's values are not the reading's"
