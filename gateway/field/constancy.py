@@ -75,7 +75,7 @@ def _take(line: Line, station: Station, difference: Difference, pairs: list[tupl
         port.reply_length = False
     else:
         rule = rule_of(pairs)
-        port.reply_number = rule
+        line.renumber(rule)
         line.facts.learn("reply_number", rule)
         if not tells_apart(rule):
             log.info("bus %s: numbers say nothing here (%s), so the rules of a serial line hold", name, rule)
@@ -90,7 +90,7 @@ def doubt(line: Line, station: Station) -> None:
     line.plain = 0
     port = line.port
     if not line.facts.fixed("reply_number"):
-        port.reply_number = "asked"
+        line.renumber("asked")
         line.facts.forget("reply_number")
     if not (line.facts.fixed("reply_unit") or station.facts.fixed("reply_unit")):
         port.reply_units.pop(station.unit, None)

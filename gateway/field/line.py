@@ -67,12 +67,25 @@ class Line(Connection):
         sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
         station = Station(unit, Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure), facts, min_gap, facts.pause, patience)
         if self.bus.type == "tcp":
-            station.open = self._open  # a gateway that mixes replies up mixes those of all its units up
             alias = facts.reply_unit if facts.reply_unit is not None else self.facts.reply_unit
             if alias is not None:
                 self.port.reply_units[unit] = alias
         self._stations.append(station)
+        self.renumber(self.port.reply_number)
         return station
+
+    def renumber(self, rule: str) -> None:
+        """Read replies by a rule of numbers.
+
+        Where they tell replies apart, a doubt is one of all stations: a gateway that mixes replies up mixes those of all its units
+        up. Where they do not, each station has its own, and only its own reply ends it.
+        """
+        self.port.reply_number = rule
+        for station in self._stations:
+            if self.port.numbered:
+                station.open = self._open
+            elif station.open is self._open:
+                station.open = dict(self._open)
 
     def late_bound(self, station: Station, count: int) -> float:
         """Seconds of silence after which a late answer to a read of `count` is not expected any more."""

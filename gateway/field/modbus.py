@@ -89,7 +89,7 @@ class ModbusPort:
 
     @property
     def stray_frames(self) -> int:
-        """Frames with a right CRC that came beside an answer on a serial line: each may have been an answer. Noise is none."""
+        """Frames beside an answer, where no number tells them apart: each may have been an answer. Noise is none."""
         return self._stray_frames + sum(1 for _ in rtu.frames(self._unread(), _crc))
 
     def _unread(self) -> bytes:
@@ -254,7 +254,11 @@ class ModbusPort:
         elif self._waiting and asked.answered_by(frame.pdu) and frame.unit == asked.unit and frame.length == len(frame.pdu) + 1:
             self._fail(OddReply(asked.unit, Difference("number", asked.number, number)))
         else:
-            self.strays += HEADER + len(frame.pdu)
+            self._stray(frame)
+
+    def _stray(self, frame: Frame) -> None:
+        self.strays += HEADER + len(frame.pdu)
+        self._stray_frames += not self.numbered  # nothing says that it was no answer
 
     def _answered(self, asked: Question, *, plain: bool = False) -> None:
         for number, (question, _) in self._asked.items():
@@ -263,12 +267,10 @@ class ModbusPort:
         self.plain = plain
 
     def _take_late(self, frame: Frame, asked: Question, answered: bool) -> None:
-        if answered or frame.unit != self.reply_units.get(asked.unit, asked.unit):
-            self.strays += HEADER + len(frame.pdu)
-            return
-        self._answered(asked)
-        self.late.append(Late(asked.unit, self.heard_at - asked.at))
-        self.strays += HEADER + len(frame.pdu)
+        self._stray(frame)
+        if not answered and frame.unit == self.reply_units.get(asked.unit, asked.unit):
+            self._answered(asked)
+            self.late.append(Late(asked.unit, self.heard_at - asked.at))
 
     def _take_rtu(self, data: bytes) -> int:
         heard = rtu.hear(data, self._question, _crc)

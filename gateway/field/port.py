@@ -40,7 +40,7 @@ class Port(Protocol):
 
     @property
     def stray_frames(self) -> int:
-        """Whole frames among the strays of a serial line: each may have been an answer."""
+        """Whole frames among the strays, where no number tells them apart: each may have been an answer."""
 
     @property
     def connected(self) -> bool:
