@@ -101,7 +101,8 @@ async def test_what_the_simulator_writes_is_what_the_gateway_reads(path: Path) -
             if row.attribute:
                 assert found.attributes[row.name] == values[row.name]
             else:
-                step = max(10.0 ** -(row.decimals if row.decimals is not None else 6), abs(row.factor) if row.scale_at is not None or row.type[0] in "us" else 0.0)
+                whole = row.scale_at is not None or row.type[0] in "us"  # one step of the register, whatever its unit
+                step = max(10.0 ** -(row.decimals if row.decimals is not None else 6), abs(row.factor) if whole else 0.0)
                 assert abs(found.values[row.name] - float(values[row.name])) <= step * 1.01, (row.name, found.values[row.name])
 
 
