@@ -100,7 +100,7 @@ def ends(kind: str, words: int, *, attribute: bool = False) -> tuple[int, ...]:
     if words > 1:
         middle |= {sum(word << 16 * at for at in range(words)) for word in (0x7FFF, 0x8000)}
     if kind.startswith("s"):
-        return tuple(sorted(middle))
+        return tuple(sorted({*middle, ones} if attribute else middle))
     return tuple(sorted({ones, *(middle if words > 1 or attribute else ())}))
 
 
