@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,13 +15,10 @@ from gateway.catalogue import Driver, Row, load_driver, load_file
 from gateway.catalogue.paper import library, markdown, matches, own_rows, port, quantities, skeleton, squashed, summary, vocabulary
 from gateway.catalogue.serves import NO, serves
 from gateway.catalogue.sunspec import offered
+from gateway.cli.options import CONFIG
 from gateway.common.text import visible
 from gateway.errors import DriverError, GatewayError
-from gateway.model import ATTRIBUTES, QUANTITIES
-
-if TYPE_CHECKING:
-    from gateway.commissioning.trial import Trial
-    from gateway.config.schema import SerialBus, TcpBus
+from gateway.model import QUANTITIES
 
 OWN = Path("/etc/submeter/drivers")
 
@@ -183,100 +180,29 @@ def new_command(name: str | None) -> None:
 @click.argument("file")
 @click.option("--bus", "bus", required=True, help="A serial port (/dev/ttyUSB0), or host or host:port of a Modbus TCP device.")
 @click.option("--address", required=True, type=click.IntRange(0, 255), help="The meter's address (unit).")
-@click.option("--baudrate", type=int, help="Of a serial port; else the table's, else 9600.")
-@click.option("--parity", type=click.Choice(["N", "E", "O"]), help="Of a serial port; else the table's, else N.")
-@click.option("--stopbits", type=click.Choice(["1", "2"]), help="Of a serial port; else the table's, else 1.")
+@click.option("--baudrate", type=int, help="Of a serial port; else the line's own in the configuration, then the table's, then 9600.")
+@click.option("--parity", type=click.Choice(["N", "E", "O"]), help="Of a serial port; likewise.")
+@click.option("--stopbits", type=click.Choice(["1", "2"]), help="Of a serial port; likewise.")
 @click.option("--rtu", is_flag=True, help="The host is a serial converter that passes RTU frames over TCP.")
 @click.option(
     "--seconds", type=click.FloatRange(0, 3600), default=10.0, show_default=True, help="Time between two polls, to see the counters rise."
 )
 @click.option("--directory", type=click.Path(path_type=Path), default=OWN, show_default=True, help="Where your own tables are.")
-def try_command(file: str, bus: str, address: int, seconds: float, directory: Path, **wire: Any) -> None:  # noqa: ANN401 - click's options
+@click.option("-c", "--config", type=click.Path(path_type=Path), metavar="FILE", help=f"Where the line's setting is.  [default: {CONFIG}]")
+def try_command(
+    *,
+    file: str,
+    bus: str,
+    address: int,
+    seconds: float,
+    directory: Path,
+    config: Path | None,
+    **wire: Any,  # noqa: ANN401 - click's options
+) -> None:
     """Print values, findings and proposals; exit 1 unless the table fits."""
-    import asyncio  # noqa: PLC0415 - only `try` talks to a meter
-
-    from gateway.commissioning.trial import trial  # noqa: PLC0415 - pymodbus, which the other commands need not load
+    from gateway.cli import trial  # noqa: PLC0415 - pymodbus, which the other commands need not load
 
     logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
     driver = find(file, directory)
-    result = asyncio.run(trial(driver, bus_of(bus, driver, **wire), address, seconds=seconds))
-    print_trial(result)
-    if not result.good:
+    if not trial.run(driver, trial.settings(bus, driver, config, **wire), address, seconds=seconds, directory=directory):
         sys.exit(1)
-
-
-def bus_of(text: str, driver: Driver, *, baudrate: int | None, parity: str | None, stopbits: str | None, rtu: bool) -> SerialBus | TcpBus:
-    """The bus that the options mean. Raises GatewayError."""
-    from pydantic import ValidationError  # noqa: PLC0415 - beside the schema
-
-    from gateway.config.places import host_and_port  # noqa: PLC0415 - likewise
-    from gateway.config.schema import SerialBus, TcpBus  # noqa: PLC0415 - only `try` opens a bus
-
-    speed = baudrate or driver.serial.baudrate or 9600
-    try:
-        if rtu or not text.startswith("/"):
-            host, number = host_and_port(text)
-            kind = "rtu-over-tcp" if rtu else "tcp"
-            return TcpBus.model_validate({"name": "bus", "type": kind, "host": host, "port": number, "baudrate": speed})
-        frame = {"parity": parity or driver.serial.parity or "N", "stopbits": int(stopbits or driver.serial.stopbits or 1)}
-        return SerialBus.model_validate({"name": "bus", "type": "serial", "port": text, "baudrate": speed, **frame})
-    except ValidationError as error:
-        what, _, mend = error.errors()[0]["msg"].removeprefix("Value error, ").partition(": ")
-        hint = mend or "write a port like /dev/ttyUSB0, or a host like 192.0.2.10, 192.0.2.10:502 or [2001:db8::10]:502"
-        raise GatewayError(f"{text!r} is not a bus: it {what}", hint=hint) from error
-
-
-def print_trial(result: Trial) -> None:
-    """Values with what speaks for and against each, the verdict, and what would fit better."""
-    driver, reading = result.driver, result.reading
-    print(f"{driver.name}: {driver.maker} {driver.model}" + (f" ({driver.variant})" if driver.variant else ""))
-    if reading.missing:
-        print(f"  nothing was read: {result.trouble or reading.missing}")
-    for name, text in result.attributes.items():
-        print(f"  {ATTRIBUTES[name].en}: {text}")
-    # Of several checks of one value the one that speaks against it is shown.
-    worst = sorted(result.findings, key=lambda finding: (finding.good is not None, finding.good is False))
-    told = {name: finding for finding in worst for name in finding.names[:1]}
-    for name, value in reading.values.items():
-        finding = told.get(name)
-        mark = {True: "fits", False: "NO", None: ""}[finding.good if finding else None]
-        print(f"  {name:<28} {value:>14,.10g} {QUANTITIES[name].unit:<5} {mark}")
-    for name, reason in reading.absent.items():
-        print(f"  {name:<28} {'–':>14} {'':<5} {reason}")
-    print()
-    for finding in result.findings:
-        if finding.good is not True:
-            print(f"  {'does not fit' if finding.good is False else 'open'}: {finding.names[0]}: {finding.text}")
-    fitting = sum(finding.good is True for finding in result.findings)
-    against = sum(finding.good is False for finding in result.findings)
-    if result.good:
-        print(
-            f"\nThe table fits: {fitting} checks speak for it, none against. Compare one value of each kind with the display all the same."
-        )
-        return
-    if result.possible:
-        print(f"\nOpen: {fitting} checks speak for the table, none against, but {result.unweighed}.")
-        print("Compare the power with the display, or try again under load with --seconds 60, to see the counters rise.")
-        return
-    print(
-        f"\nThe table does not fit: {fitting} checks speak for it, {against} against."
-        if fitting or against
-        else "\nNothing could be judged."
-    )
-    for number, proposal in enumerate(result.proposals, 1):
-        print(f"\nProposal {number}: {proposal.change}")
-        for factor, names in _by_factor(proposal.steps).items():
-            print(f"  and a step of {factor:g} in the raw column of {', '.join(names)}")
-        for finding in proposal.findings:
-            if finding.good is not None:
-                print(f"  {'fits' if finding.good else 'does not fit'}: {finding.names[0]}: {finding.text}")
-    if not result.proposals:
-        print("No other word order, kind of number, neighbouring address or function code fits either.")
-        print("Check the meter's address, its wiring, and that the manual is of this model.")
-
-
-def _by_factor(steps: dict[str, float]) -> dict[float, list[str]]:
-    found: dict[float, list[str]] = {}
-    for name, factor in steps.items():
-        found.setdefault(factor, []).append(name)
-    return found

@@ -66,6 +66,21 @@ class Change:
             parts.append(_KINDS[self.kind])
         return ", ".join(parts) or "as written"
 
+    def lines(self, driver: Driver) -> list[str]:
+        """What to write into the table."""
+        found = []
+        if self.function is not None or self.order is not None:
+            function, order = self.function or driver.limits.function, self.order or driver.order
+            found.append(f"reads: {{function: {function}, max_registers: {driver.limits.max_registers}, order: {order}}}")
+        if self.shift:
+            first = min((row.address for row in driver.rows if row.words), default=0)
+            found.append(f"registers: add {self.shift} to every address (0x{first:04X} becomes 0x{max(first + self.shift, 0):04X})")
+        if self.kind == "amount":
+            found.append("registers: type u16 and sign=bit15, type u32 and sign=bit31")
+        elif self.kind is not None:
+            found.append(f"registers: type {' or '.join(KINDS[self.kind].values())}, by the number of registers")
+        return found
+
     @property
     def size(self) -> int:
         """How many things are changed."""

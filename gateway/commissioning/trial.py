@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Driver
 from gateway.catalogue.resolve import recognised
 from gateway.commissioning.fit import Ask, Proposal, collect, propose
 from gateway.commissioning.physics import Finding, fits, judge, rising, unweighed
+from gateway.commissioning.sisters import Sister, Tell, Weighed, weigh_against
 from gateway.config.schema import Bus, Meter
 from gateway.errors import BusError
 from gateway.field.meter import MeterTask
@@ -17,6 +19,8 @@ from gateway.field.poller import BusWorker
 from gateway.model import Reading
 
 _METER = "trial"
+_NOBODY = {"exception_10", "exception_11"}
+"""What a gateway says for a meter that does not answer it."""
 _LOWEST = -0x7000
 """Raw numbers of an s16 below it are rather an amount with a sign bit."""
 
@@ -31,11 +35,31 @@ class Trial:
     findings: list[Finding] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
     trouble: str = ""
+    silent: bool = False
+    """No answer came that could be understood: nothing can be said."""
+    weighed: Weighed = field(default_factory=Weighed)
+    refused: str = ""
+    """Why the meter does not show the identity that it should have."""
 
     @property
     def good(self) -> bool:
-        """Whether the values are possible, something was there to judge, and the power was weighed."""
-        return self.possible and not self.unweighed
+        """Whether the values are possible, the power was weighed, the meter is no other one, and no other table fits as well."""
+        return self.possible and not (self.unweighed or self.another or self.rivals or (self.refused and not self.recognised))
+
+    @property
+    def recognised(self) -> bool:
+        """Whether the meter says that it is the one that the table is for."""
+        return any(driver.name == self.driver.name for driver in self.weighed.claimed)
+
+    @property
+    def another(self) -> tuple[Driver, ...]:
+        """The drivers that the meter's identity names, when the tried one is not among them."""
+        return () if self.recognised else self.weighed.claimed
+
+    @property
+    def rivals(self) -> tuple[Sister, ...]:
+        """Tables that fit as well; none when the meter itself says which it is."""
+        return () if self.weighed.claimed else self.weighed.sisters
 
     @property
     def possible(self) -> bool:
@@ -48,17 +72,24 @@ class Trial:
         return unweighed(self.reading.values, self.findings)
 
 
-async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0) -> Trial:
-    """Poll the meter, again after `seconds` to see its counters rise, and judge. What the bus had to say stands in `trouble`."""
+async def trial(
+    driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0, library: Iterable[Driver] = (), tell: Tell = lambda _: None
+) -> Trial:
+    """Poll the meter, again after `seconds` to see its counters rise, and judge; then weigh the table against the `library`.
+
+    What the bus had to say stands in `trouble`; `tell` is called with what is being done.
+    """
     task = MeterTask(Meter(id=_METER, bus=bus.name, address=address, driver=driver.name), driver)
     worker = BusWorker(bus, [task], lambda _: None)
     try:
         began = time.monotonic()
+        tell(f"reading the meter at address {address}")
         first = await worker.poll(_METER)
         trouble = worker.trouble(_METER)
         result = Trial(worker.seats[_METER].poll.driver, first, worker.attributes(_METER))
         result.trouble = str(trouble) if trouble and first.missing else ""
-        if not worker.line.ready:
+        result.silent = bool(first.missing) and (not first.missing.startswith("exception") or first.missing in _NOBODY)
+        if not worker.line.ready or result.silent:
             return result
         station = worker.seats[_METER].poll.station
 
@@ -67,11 +98,16 @@ async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0)
 
         result.findings = [*await _identity(driver, ask), *judge(first.values, first.absent)]
         if seconds > 0 and not first.missing:
+            tell(f"waiting {seconds:g} s, to see the counters rise")
             await asyncio.sleep(seconds)
             last = await worker.poll(_METER)
             result.findings += _rises(result.driver, first, last, time.monotonic() - began)
         result.findings += _ends(result.driver, first)
-        if not result.good and not driver.discovery:
+        result.refused = next((finding.text for finding in result.findings if finding.names == ("identity",) and finding.good is None), "")
+        if not driver.discovery:
+            result.weighed = await weigh_against(result.driver, library, ask, tell=tell, findings=result.findings)
+        if not result.possible and not driver.discovery:
+            tell("looking for other word orders, kinds of number, addresses and functions")
             try:
                 result.proposals = propose(result.driver, await collect(result.driver.rows, ask))
             except BusError as error:
@@ -82,7 +118,7 @@ async def trial(driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0)
 
 
 async def _identity(driver: Driver, ask: Ask) -> list[Finding]:
-    """Whether the meter says that it is of the model that the table is for; a mismatch is no proof, makers change codes."""
+    """Whether the meter says that it is of the model that the table is for."""
     identity = driver.identity
     if identity is None:
         return []
