@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from gateway.catalogue import load_file, load_text
 from gateway.cli.check import command as check
-from gateway.cli.drivers import bus_of
+from gateway.cli.trial import settings
 from gateway.common.files import read_secret
 from gateway.config import load_config, parse_config
 from gateway.config.places import a_host
@@ -446,12 +446,13 @@ def test_a_head_of_a_megabyte_is_judged_soon(head) -> None:
 )
 def test_a_bus_of_the_command_line(text, host, port) -> None:
     driver = load_text(TABLE + "  0 u16 frequency Hz fast\n", "t-table")
-    found = bus_of(text, driver, baudrate=None, parity=None, stopbits=None, rtu=False)
+    said = {"baudrate": None, "parity": None, "stopbits": None, "rtu": False}
+    found = settings(text, driver, None, **said)[0].bus
     assert (found.host, found.port) == (host, port)
-    assert bus_of("/dev/ttyUSB0", driver, baudrate=None, parity=None, stopbits=None, rtu=False).port == "/dev/ttyUSB0"
+    assert settings("/dev/ttyUSB0", driver, None, **said)[0].bus.port == "/dev/ttyUSB0"
     for bad in ("tcp://h", "h h", "h:99999", "10.0.0", "ttyUSB0 "):
         with pytest.raises(GatewayError, match="is not a bus: it "):
-            bus_of(bad, driver, baudrate=None, parity=None, stopbits=None, rtu=False)
+            settings(bad, driver, None, **said)
 
 
 def test_a_validation_error_never_leaves_the_loader() -> None:
