@@ -1,4 +1,7 @@
-"""TCP: fifty meters with 34 values each, every second, through the whole product: missed cycles, CPU, memory."""
+"""TCP: meters with 34 values each through the whole product, on hosts of their own and as units of one host: missed cycles, CPU, memory.
+
+Beside each shape its control in the same run: plain pymodbus clients that read the same and do nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,91 +9,154 @@ import asyncio
 import tempfile
 import time
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pymodbus.client import AsyncModbusTcpClient
 
 from tests.bench.figures import Figure, at_most, plain
-from tests.rig import DRIVERS, rig, until
+from tests.rig import DRIVERS, Rig, rig, until
 
-METERS = 50
 VALUES = 34
 WARM, SECONDS = 20.0, 60.0
 CONTROL = 20
 
 
-async def bare(places: list[tuple[str, int]], reads: Counter[tuple[int, int]]) -> float:
-    """The control: CPU s per 100 000 values of plain pymodbus clients with the same reads; nothing is decoded, stored or sent."""
+@dataclass(frozen=True)
+class Shape:
+    """`hosts` servers with `units` meters each, polled every `interval` s."""
+
+    hosts: int
+    units: int
+    interval: int = 1
+
+    @property
+    def meters(self) -> int:
+        """All of them."""
+        return self.hosts * self.units
+
+    @property
+    def words(self) -> str:
+        """For the name of a figure."""
+        where = f"{self.hosts} hosts" if self.hosts > 1 else f"{self.units} units of one host"
+        return f"TCP, {where} × {VALUES} values every {f'{self.interval} s' if self.interval > 1 else 'second'}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """CPU in s per 100 000 values, of the product and of the control; memory in bytes."""
+
+    cpu: float
+    control: float
+    missed: int
+    due: int
+    rss: int
+    rss_at_first: int
+
+
+async def bare(shape: Shape, places: list[tuple[str, int]], reads: Counter[tuple[int, int]]) -> float:
+    """The control: CPU s per 100 000 values of one plain pymodbus client a host with the same reads; nothing is decoded, stored or sent."""
     clients = [AsyncModbusTcpClient(host, port=port, retries=0) for host, port in places]
     await asyncio.gather(*(client.connect() for client in clients))
 
     async def poll(client: AsyncModbusTcpClient) -> None:
-        for address, count in sorted(reads):
-            answer = await client.read_input_registers(address, count=count, device_id=1)
-            assert not answer.isError()
+        for unit in range(1, shape.units + 1):
+            for address, count in sorted(reads):
+                answer = await client.read_input_registers(address, count=count, device_id=unit)
+                assert not answer.isError()
 
     loop = asyncio.get_running_loop()
     begin, used = loop.time(), time.process_time()
-    for second in range(1, CONTROL + 1):
+    rounds = CONTROL // shape.interval
+    for turn in range(1, rounds + 1):
         await asyncio.gather(*(poll(client) for client in clients))
-        await asyncio.sleep(max(0.0, begin + second - loop.time()))
+        await asyncio.sleep(max(0.0, begin + turn * shape.interval - loop.time()))
     used = time.process_time() - used
     for client in clients:
         client.close()
-    return used / (CONTROL * METERS * VALUES) * 100_000
+    return used / (rounds * shape.meters * VALUES) * 100_000
 
 
-def run() -> list[Figure]:
-    """Measure over a minute after a warm-up, page and uplink included."""
+def measure(shape: Shape, seconds: float = SECONDS) -> Measured:
+    """The shape through the whole product, page and uplink included, over `seconds` after a warm-up."""
     with tempfile.TemporaryDirectory() as folder:
-        directory = Path(folder)
+        image = {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}
         servers = [
             {
-                "name": f"plant{n}",
+                "name": f"plant{host}",
                 "host": "127.0.0.1",
                 "port": 0,
-                "slaves": [
-                    {"unit": 1, "meter": f"m{n}", "image": {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}}
-                ],
+                "slaves": [{"unit": unit, "meter": f"m{host}-{unit}", "image": image} for unit in range(1, shape.units + 1)],
             }
-            for n in range(1, METERS + 1)
+            for host in range(1, shape.hosts + 1)
         ]
         spec = {"seed": 1, "building": {"start": 1795278300, "speed": 1, "step": 1}, "servers": servers}
-        with rig(directory, spec) as site:
-            assert site.simulator is not None
-            site.start_broker()
-            site.start_receiver()
-            places = site.simulator.addresses
-            site.configure(
-                buses=[{"name": name, "type": "tcp", "host": host, "port": port} for name, (host, port) in places.items()],
-                meters=[
-                    {"id": f"m{n}", "bus": f"plant{n}", "address": 1, "driver": "bench-sdm630", "interval": "1s"}
-                    for n in range(1, METERS + 1)
-                ],
-                uplinks=[site.uplink()],
-            )
-            site.start_gateway()
-            until(lambda: len(site.serves()) > METERS, 20, "every meter was read once")
+        with rig(Path(folder), spec) as site:
+            places = _start(site, shape)
             time.sleep(WARM)
             begin, start = time.clock_gettime(time.CLOCK_BOOTTIME), site.usage("gateway")
-            time.sleep(SECONDS)
+            time.sleep(seconds)
             end, stop = time.clock_gettime(time.CLOCK_BOOTTIME), site.usage("gateway")
             serves = site.serves()
             site.kill("gateway", 15)
-            control = asyncio.run(bare(list(places.values()), Counter((s["address"], s["count"]) for s in serves[-1000:])))
-        seen: dict[str, set[int]] = defaultdict(set)
-        for serve in serves:
-            if begin <= serve["t"] / 1000 < end and not serve["fault"]:
-                seen[serve["meter"]].add(serve["t"] // 1000)
-        whole = int(end) - int(begin) - 1
-        missed = sum(max(0, whole - len(seconds)) for seconds in seen.values()) + (METERS - len(seen)) * whole
-        values = METERS * VALUES * (end - begin)
-        return [
-            at_most("TCP, 50 meters × 34 values a second: missed cycles", missed, f"of {METERS * whole}", 0),
-            at_most("TCP, 50 meters × 34 values a second: CPU", (stop.cpu - start.cpu) / values * 100_000, "s / 100 000 values", 4),
+            control = asyncio.run(bare(shape, places, Counter((s["address"], s["count"]) for s in serves[-1000:])))
+    missed, due = _missed(shape, serves, begin, end)
+    values = shape.meters * VALUES * (end - begin) / shape.interval
+    return Measured((stop.cpu - start.cpu) / values * 100_000, control, missed, due, stop.rss, start.rss)
+
+
+def _start(site: Rig, shape: Shape) -> list[tuple[str, int]]:
+    assert site.simulator is not None
+    site.start_broker()
+    site.start_receiver()
+    places = site.simulator.addresses
+    site.configure(
+        buses=[{"name": name, "type": "tcp", "host": host, "port": port} for name, (host, port) in places.items()],
+        meters=[
+            {"id": f"m{host}-{unit}", "bus": f"plant{host}", "address": unit, "driver": "bench-sdm630", "interval": f"{shape.interval}s"}
+            for host in range(1, shape.hosts + 1)
+            for unit in range(1, shape.units + 1)
+        ],
+        uplinks=[site.uplink()],
+    )
+    site.start_gateway()
+    until(lambda: len(site.serves()) > shape.meters, 30, "every meter was read once")
+    return list(places.values())
+
+
+def _missed(shape: Shape, serves: list[dict[str, Any]], begin: float, end: float) -> tuple[int, int]:
+    """Cycles in which a meter was not read, and how many there were."""
+    seen: dict[str, set[int]] = defaultdict(set)
+    for serve in serves:
+        if begin <= serve["t"] / 1000 < end and not serve["fault"]:
+            seen[serve["meter"]].add(int(serve["t"] / 1000 / shape.interval))
+    whole = int((end - begin) / shape.interval) - 1
+    missed = sum(max(0, whole - len(cycles)) for cycles in seen.values()) + (shape.meters - len(seen)) * whole
+    return missed, shape.meters * whole
+
+
+def run() -> list[Figure]:
+    """All three shapes."""
+    hosts, units, many = Shape(50, 1), Shape(1, 50), Shape(1, 200, 4)
+    found = {shape: measure(shape) for shape in (hosts, units, many)}
+    figures = []
+    for shape, result in found.items():
+        figures += [
+            at_most(f"{shape.words}: missed cycles", result.missed, f"of {result.due}", 0),
+            plain(f"{shape.words}: CPU", result.cpu, "s / 100 000 values"),
             plain(
-                "the control, plain pymodbus clients: CPU", control, "s / 100 000 values", "the reads alone: nothing decoded, stored, sent"
+                "the control, plain pymodbus clients: CPU",
+                result.control,
+                "s / 100 000 values",
+                "the reads alone: nothing decoded, stored, sent",
             ),
-            at_most("resident memory at that load, page included", stop.rss / 2**20, "MiB", 64),
-            plain("resident memory at the start of the minute", start.rss / 2**20, "MiB"),
         ]
+        if shape is not many:
+            figures.append(at_most(f"{shape.words}: CPU beside the control's", result.cpu / result.control, "times", 1.5))
+    figures.append(at_most("200 units of one host beside 50: CPU per value", found[many].cpu / found[units].cpu, "times", 1.1))
+    figures += [
+        at_most("resident memory with 50 hosts, page included", found[hosts].rss / 2**20, "MiB", 64),
+        plain("resident memory at the start of the minute", found[hosts].rss_at_first / 2**20, "MiB"),
+    ]
+    return figures
