@@ -161,12 +161,11 @@ class Line(Connection):
             else:
                 raise BadFrame(f"bus {self.bus.name}: there is no silence in which unit {station.unit} could be heard")
             return await self._exchange(station, function, address, count)
-        silence = max(self.silence, station.min_gap)
-        if silence or station.pause or self.silent_until:
-            await self._until(max(self.port.heard_at + silence, station.last + station.pause, self.silent_until))
+        await self._pause(station)
         if count in station.open:
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
             await self._resync(station)
+            await self._pause(station)
         words = await self._exchange(station, function, address, count)
         station.open.clear()
         return words
@@ -181,6 +180,12 @@ class Line(Connection):
         self.counters.resyncs += 1
         station.counters.resyncs += 1
         await self._exchange(station, function, address, count, sure=True)
+
+    async def _pause(self, station: Station) -> None:
+        """What a station behind numbered replies needs before a request."""
+        silence = max(self.silence, station.min_gap)
+        if silence or station.pause or self.silent_until:
+            await self._until(max(self.port.heard_at + silence, station.last + station.pause, self.silent_until))
 
     async def _until(self, when: float) -> None:
         rest = when - asyncio.get_running_loop().time()

@@ -7,11 +7,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gateway.catalogue import Driver, Row, resolve
 from gateway.catalogue.driver import Span
 from gateway.config.schema import Meter
 from gateway.errors import BadFrame, BusError
+from gateway.field.cost import Cost
 from gateway.field.decode import Image, decode
 from gateway.field.line import Line
 from gateway.field.planner import Read, Rules, plan, seconds, unreachable, worth_it
@@ -23,8 +25,8 @@ from gateway.model import Reading
 
 log = logging.getLogger(__name__)
 
-REPLAN = 16
-"""Polls between two looks at whether another plan has become cheaper."""
+REPLAN = (16, 4096)
+"""Polls between two looks at whether another plan has become cheaper: at first, and when it has not been so for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class MeterPoll:
         self._uptime = uptime
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
-        self._polls = 0
+        self._polls, self._look_at, self._looks = 0, REPLAN[0], REPLAN[0]
         self._planned_for = self.station.fit.cost
         self._knocks: tuple[Read, ...] = ()
         self._begin()
@@ -136,7 +138,7 @@ class MeterPoll:
             if error is None and reading.missing == BadFrame.reason:
                 error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
         self._polls += 1
-        if self._polls % REPLAN == 0:
+        if self._polls >= self._look_at:
             self._replan()
         return Outcome(reading, error, slow_failed, static_failed, attributes, turn.spent)
 
@@ -176,7 +178,7 @@ class MeterPoll:
             rows = tuple(row for row in self.driver.rows if row.pace in paces)
             job = _Job(rows, spans_of(rows))
             rules = self._rules()
-            job.reads = _shortest_first(plan(job.spans, rules, self._planned_for))
+            job.reads = _shortest_first(_planned(job.spans, rules, self._planned_for))
             job.out_of_reach = tuple(unreachable(job.spans, rules))
             self._jobs[fast, slow, static] = job
         return job
@@ -184,35 +186,49 @@ class MeterPoll:
     def _replan(self) -> None:
         """Exchange plans for those that have become cheaper. What is cheapest depends on a and b by their ratio alone."""
         cost = self.station.fit.cost
+        self._looks = min(2 * self._looks, REPLAN[1])  # planning takes as long as a hundred polls, and mostly for nothing
+        self._look_at = self._polls + self._looks
         if cost.same_shape(self._planned_for):
             return
         self._planned_for = cost
         for job in self._jobs.values():
-            better = plan(job.spans, self._rules(), cost)
+            better = _planned(job.spans, self._rules(), cost)
             if worth_it(job.reads, better, cost):
                 log.debug("meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads))
                 job.reads = _shortest_first(better)
+                self._looks = REPLAN[0]
 
     def _learn_probes(self) -> None:
         """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first, a few of each length."""
-        probes: dict[int, list[Probe]] = {}
-        rules = Rules.of(self.driver.limits)
-        spans = [span for span in spans_of(self.driver.rows) if not span.alone]
-        shortest = [(span, *rules.bounds(span.address, span.end)) for span in spans]
-        for first in spans:
-            end = first.end
-            for last in spans:
-                if last.function != first.function or last.address < first.address:
-                    continue
-                end = max(end, last.end)
-                if last.address > first.address and (last.starts or last.address > end):
-                    break
-                begin, behind = rules.bounds(first.address, end)
-                if not rules.allow(first.function, begin, behind):
-                    break
-                probes.setdefault(behind - begin, []).append((first.function, begin, behind - begin))
-        self.station.probes = tuple(probe for count in sorted(probes) for probe in _spread(probes[count]))
-        self._knocks = tuple(Read(span.function, first, end - first, (span,)) for span, first, end in shortest)
+        self.station.probes, self._knocks = _probes(spans_of(self.driver.rows), Rules.of(self.driver.limits))
+
+
+@lru_cache(maxsize=64)
+def _planned(spans: tuple[Span, ...], rules: Rules, cost: Cost) -> tuple[Read, ...]:
+    """Meters of one table on one line begin with the same plan."""
+    return plan(spans, rules, cost)
+
+
+@lru_cache(maxsize=64)
+def _probes(every: tuple[Span, ...], rules: Rules) -> tuple[tuple[Probe, ...], tuple[Read, ...]]:
+    """Reads to re-synchronise by, and the single rows to find a meter by."""
+    probes: dict[int, list[Probe]] = {}
+    spans = [span for span in every if not span.alone]
+    shortest = [(span, *rules.bounds(span.address, span.end)) for span in spans]
+    for first in spans:
+        end = first.end
+        for last in spans:
+            if last.function != first.function or last.address < first.address:
+                continue
+            end = max(end, last.end)
+            if last.address > first.address and (last.starts or last.address > end):
+                break
+            begin, behind = rules.bounds(first.address, end)
+            if not rules.allow(first.function, begin, behind):
+                break
+            probes.setdefault(behind - begin, []).append((first.function, begin, behind - begin))
+    knocks = tuple(Read(span.function, first, end - first, (span,)) for span, first, end in shortest)
+    return tuple(probe for count in sorted(probes) for probe in _spread(probes[count])), knocks
 
 
 def _spread(probes: Sequence[Probe]) -> list[Probe]:

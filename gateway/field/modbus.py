@@ -150,9 +150,12 @@ class ModbusPort:
         self._question, self._noise = question, 0
         self._answer = loop.create_future()
         if self._framed:
-            self._asked = {
-                number: each for number, each in list(self._asked.items())[1 - REMEMBERED[1] :] if question.at - each[0].at < REMEMBERED[0]
-            }
+            asked = self._asked
+            while asked:
+                oldest = next(iter(asked))
+                if len(asked) < REMEMBERED[1] and question.at - asked[oldest][0].at < REMEMBERED[0]:
+                    break
+                del asked[oldest]
             key = question.reply if question.reply is not None and self.numbered else question.number
             self._asked.pop(key, None)
             self._asked[key] = (question, False)
@@ -261,8 +264,8 @@ class ModbusPort:
         self._stray_frames += not self.numbered  # nothing says that it was no answer
 
     def _answered(self, asked: Question, *, plain: bool = False) -> None:
-        for number, (question, _) in self._asked.items():
-            if question is asked:
+        for number in (asked.number, asked.reply):
+            if number is not None and number in self._asked and self._asked[number][0] is asked:
                 self._asked[number] = (asked, True)
         self.plain = plain
 

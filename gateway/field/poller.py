@@ -39,6 +39,8 @@ LEAST = 0.001
 """s; so short an allowance lets one such read be asked, which is then paid from the share of the lost meters."""
 ROOM = 2.0
 """s before somebody else's poll in which nothing is learnt: a read that is not answered takes that long."""
+LOAD_TURNS = 8
+"""Polls of a meter between two looks at what its polls take."""
 _LOAD_MEMORY = 60.0
 
 
@@ -295,7 +297,7 @@ class BusWorker:
             return
         if error is not None:
             self._planned, seat.share = self._planned - seat.share, 0.0
-            if seat.lost:
+            if seat.lost and any(not other.lost for other in self.seats.values()):
                 self._share_free_at = max(self._share_free_at, ended) + (1 / SHARE - 1) * cost
             seat.lose(error, ended, min(max(0.0, cost - outcome.spent) / SHARE, CAP))
             return
@@ -306,8 +308,9 @@ class BusWorker:
                 self._events(event)
         for event in seat.judge(outcome.reading):
             self._events(event)
-        if not self._warned:
+        if not self._warned and seat.turns % LOAD_TURNS == 0:
             self._look_at_load(seat)
+        seat.turns += 1
 
     def _look_at_load(self, seat: Seat) -> None:
         """Add up what the polls need as each meter comes to know it: the sum of all of them at each poll would grow with their number."""

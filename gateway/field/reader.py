@@ -33,7 +33,7 @@ SPLIT = frozenset({2, 3})
 SILENT = 2
 """Polls in a row in which a read was not answered while others were: then it is looked into."""
 GENEROUS = 1.0
-"""s; with so much time left a meter that has never answered is asked for single rows in its first poll."""
+"""s; with so much time left a meter whose first read is not answered is asked for another, and a new one for single rows."""
 KNOCKS = 3
 """Single rows that are tried in one poll when no read of a meter has ever been answered."""
 NOISY = 0.1
@@ -101,8 +101,9 @@ class RegisterReader:
                     await self.fetch(read, image, turn)
                 missed = 0
             except BusDown as error:
-                first, turn.alive = error, False
-                ended = error
+                if turn.alive or first is None:  # else it is the meter's silence that ended the connection
+                    first = error
+                turn.alive, ended = False, error
                 self._fail(read, error.reason, image)
             except (NoReply, Refused) as error:
                 if await self._missed(read, image, turn, further=missed > 0):
@@ -192,6 +193,7 @@ class RegisterReader:
         except NoReply:
             self._after = (port.sent_at - own, port.sent_at - others)
             self._mute = True
+            self.station.missed = _key(read)
             if self.station.answers != answers:  # the request to re-synchronise was answered: it is there
                 turn.alive = True
             raise
@@ -230,8 +232,8 @@ class RegisterReader:
         self._miss(read, turn)
         if news:
             self._loss += _FADE * (1.0 - self._loss)
-        # a meter that does not answer what it has always answered is gone; one that never did may answer another read
-        turn.go_on = turn.may_learn and not news
+        # a meter that does not answer what it has always answered is gone, unless it was noise; one that never did may answer another read
+        turn.go_on = turn.may_learn and (not news or turn.allowance - turn.spent >= GENEROUS)
         if further or (turn.alive and before):
             turn.spent += asyncio.get_running_loop().time() - self.line.port.sent_at
         pace = self._pace

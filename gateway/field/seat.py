@@ -25,7 +25,7 @@ class Seat:
     def __init__(self, task: MeterTask, line: Line, uptime: Callable[[], int], order: int = 0) -> None:
         config = task.config
         self.order = order
-        self.ticket = 0
+        self.ticket = self.turns = 0
         """The number of its newest entry among the bus's turns."""
         self.share = 0.0
         """What its polls take of the bus's time, as it was last added up; 0 while it is lost."""

@@ -43,6 +43,10 @@ class Station:
     probes: tuple[Probe, ...] = ()
     answered_reads: dict[int, Probe] = field(default_factory=dict)
     """A read of each length that it has answered; the best to re-synchronise by."""
+    missed: Probe = (0, 0, 0)
+    """The last read that was not answered."""
+    tried: set[Probe] = field(default_factory=set)
+    """Reads that were tried for that and not answered, or not yet."""
     counters: Counters = field(default_factory=Counters)
     turn_around: TurnAround = field(default_factory=TurnAround)
     slowest: float = 0.0
@@ -109,6 +113,11 @@ class Station:
             return None
         return before[0] if self.copies or self.alike < ALIKE else None
 
+    def _beside(self, probe: Probe) -> bool:
+        """Whether it touches the registers of the read that was missed."""
+        function, address, count = self.missed
+        return function == probe[0] and address < probe[1] + probe[2] and probe[1] < address + count
+
     def probe(self, now: float) -> Probe:
         """A read of a length that none of its open questions has."""
         for count in [count for count, asked in self.open.items() if now - asked > FORGET]:
@@ -119,6 +128,12 @@ class Station:
             return self.answered_reads[min(known)]
         fresh = [probe for probe in self.probes if probe[2] not in self.open]
         if fresh:  # another one each time: a meter may be silent about the registers of the first
-            return fresh[max(0, self.unanswered - 1) % len(fresh)]
+            left = [probe for probe in fresh if probe not in self.tried]
+            if not left:
+                self.tried.clear()
+                left = fresh
+            chosen = next((probe for probe in left if not self._beside(probe)), left[0])
+            self.tried.add(chosen)
+            return chosen
         function, address, _ = self.probes[max(0, self.unanswered - 1) % len(self.probes)] if self.probes else (3, 0, 1)
         return function, address, next(count for count in range(1, 126) if count not in self.open)
