@@ -103,10 +103,10 @@ def hole(first: int, end: int | None = None, function: int = 4) -> Deaf:
         (hole(70), {NAMES[7]}),
         (hole(30, 51), set(NAMES[3:6])),
         (hole(0, 31), set(NAMES[:4])),
-        (hole(0, 61), set(NAMES[:7])),
+        (hole(0, 51), set(NAMES[:6])),
         (hole(45), set()),  # nobody wants it, but it lies between two rows
     ],
-    ids=["first", "last", "three", "half", "all-but-one", "between"],
+    ids=["first", "last", "three", "half", "all-but-two", "between"],
 )
 async def test_what_is_never_answered_is_absent_and_the_rest_comes_at_each_poll(bus: Bus, silent: Deaf, absent: set[str]) -> None:
     port = OddPort(silent, numbered=bus is TCP)
@@ -114,7 +114,7 @@ async def test_what_is_never_answered_is_absent_and_the_rest_comes_at_each_poll(
     learnt = Learnt()
     async with running(bus, [task], port, learnt) as bench:
         await bench.until(lambda: bool(port.unanswered and bench.readings), 20)
-        await bench.until(lambda: set(bench.readings[-1].values) == set(NAMES) - absent, 900)
+        await bench.until(lambda: len(bench.facts().skip) >= max(1, len(absent)), 1800)
         await bench.until(lambda: time.monotonic() - port.unanswered[-1][0] > 15, 400)
         bench.readings.clear()
         port.unanswered.clear()
