@@ -160,3 +160,10 @@ def test_a_source_says_what_was_read(path: Path) -> None:
     if driver.verified == "two-sources":
         assert re.search(r" and |; |, ", driver.source), "name both sources"
     assert len(driver.source) > 25
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_datasheet_that_was_read_is_cited_with_its_place(path: Path) -> None:
+    driver = load_file(path)
+    place = re.compile(r"\bp\. ?\d|page|section|chapter|§|tables? |models |register list", re.IGNORECASE)
+    assert driver.verified != "datasheet" or place.search(driver.source), driver.source
