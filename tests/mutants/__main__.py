@@ -1,0 +1,244 @@
+"""python -m tests.mutants [--map] [--survivors] [--most N] [--only PART] [--report]: does some test notice when the code is wrong?
+
+Takes the committed state, samples SAMPLE mutants of the central modules with a fixed seed, and runs for each, in a copy of its
+own, the tests that run its line, the quickest first, until one fails. What is known is kept in build/mutants: it goes on where it was
+stopped, and a mutant is known as long as its module stays as it is.
+
+--map        find out anew which test runs which line (done by itself when there is no map yet)
+--survivors  run those again that survived, against the present tests
+--most N     stop after N mutants
+--only PART  modules whose path has PART in it
+--report     run nothing, write docs/mutants.md and the section of docs/proofs.md
+
+A mutant is killed when a test fails or does not end in its time. What survives is listed in docs/mutants.md; tests/mutants/reasons.txt
+says why, one line each: module | what it was | what it became | reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.mutants.operators import Mutant, mutants
+from tests.mutants.report import write_report
+
+ROOT = Path(__file__).parents[2]
+STATE = ROOT / "build" / "mutants"
+SEED = 20261126
+SAMPLE = 480
+AT_ONCE = 2
+CENTRAL = {
+    "field": "line station cost planner decode reader meter poller schedule seat turns quiet silent_read pulse_filter pulse_input pulse_register",
+    "journal": "waiting space upkeep thinning settled saved shelf store seal tally gone pages salvage walk epochs keeper",
+    "uplink": "forwarder sender sources delivery window receipts hold replay conflicts probe pace reconnect report books paho_link outbox",
+    "wire": "batch messages meters topics",
+    "daemon": "slots heart live changes registers views describe",
+    "receiver": "ledger store gaps intake report service inbox",
+}
+FOLDERS = "field journal uplink receiver daemon pulses wire model".split()
+MARKS = "not slow and not root and not browser"
+ENOUGH = 60.0
+"""Seconds of tests, as the map has them, that one mutant meets at most."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mutant and the module that it belongs to, as it was committed."""
+
+    mutant: Mutant
+    source: bytes
+
+    @property
+    def key(self) -> str:
+        """Known as long as the module stays as it is."""
+        return f"{hashlib.sha1(self.source).hexdigest()[:12]} {self.mutant.key}"
+
+
+class Reach:
+    """Which test runs which lines."""
+
+    def __init__(self, reached: dict[str, Any]) -> None:
+        self._tests: dict[str, tuple[float, dict[str, set[int]]]] = {
+            test: (seconds, {module: set(lines) for module, lines in modules.items()}) for test, (seconds, modules) in reached.items()
+        }
+
+    def tests(self, mutant: Mutant) -> list[tuple[str, float]]:
+        """Those that run the mutant's lines, quickest first; those that enter its module when none is known to."""
+        lines = set(range(mutant.line, mutant.last_line + 1))
+        entering = [(name, seconds, reached[mutant.module]) for name, (seconds, reached) in self._tests.items() if mutant.module in reached]
+        near = [(name, seconds) for name, seconds, reached in entering if lines & reached] or [(name, s) for name, s, _ in entering]
+        near.sort(key=lambda each: each[1])
+        chosen, total = [], 0.0
+        for name, seconds in near:
+            total += seconds
+            if chosen and total > ENOUGH:
+                break
+            chosen.append((name, seconds))
+        return chosen
+
+
+def git(*arguments: str) -> str:
+    """What git says."""
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def committed(base: Path) -> None:
+    """The committed state as files."""
+    shutil.rmtree(base, ignore_errors=True)
+    base.mkdir(parents=True)
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(base)], input=archive, check=True)
+
+
+def pytest(copy: Path, *arguments: str, seconds: float, **environment: str) -> tuple[int | None, str]:
+    """Run pytest in a copy: its exit code, None when its time was over, and what it printed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.mutants.reach", "-m", MARKS, *arguments]
+    with tempfile.TemporaryDirectory(prefix="mutant-") as scratch:
+        settings = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": scratch, **environment}
+        with tempfile.TemporaryFile("w+") as out:
+            process = subprocess.Popen(command, cwd=copy, env=settings, stdout=out, stderr=out, start_new_session=True)
+            try:
+                code: int | None = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            out.seek(0)
+            return code, out.read()
+
+
+def map_folder(base: Path, folder: str, file: Path) -> None:
+    """Run the tests of a folder on the committed state, and note what they reach."""
+    begin = time.monotonic()
+    made = file.with_suffix(".new")
+    code, said = pytest(base, "--timeout=300", f"tests/{folder}", seconds=3600, MUTANTS_REACH=str(made))
+    if not made.exists():
+        raise SystemExit(said[-4000:])
+    made.replace(file)
+    print(f"  tests/{folder}: {len(json.loads(file.read_text()))} tests, {time.monotonic() - begin:.0f} s", flush=True)
+    if code != 0:
+        print(
+            "    failed, and left out:",
+            *[line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))],
+            sep="\n    ",
+            flush=True,
+        )
+
+
+def make_map(base: Path, *, anew: bool) -> dict[str, Any]:
+    """Which test runs which lines, as reach.py has it; a folder's part is made if it is missing."""
+    parts = {folder: STATE / f"reach-{folder}.json" for folder in FOLDERS}
+    missing = [folder for folder, part in parts.items() if anew or not part.exists()]
+    if missing:
+        print("Finding out which test runs which line …", flush=True)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda folder: map_folder(base, folder, parts[folder]), missing))
+    reached: dict[str, Any] = {}
+    for part in parts.values():
+        reached |= json.loads(part.read_text())
+    return reached
+
+
+def sample(base: Path) -> list[Candidate]:
+    """SAMPLE mutants, from each module in proportion to how many it has. A change of one module leaves the others' sample alone."""
+    found: dict[str, list[Candidate]] = {}
+    for room, names in CENTRAL.items():
+        for name in names.split():
+            module = f"gateway/{room}/{name}.py"
+            if (base / module).exists():
+                source = (base / module).read_bytes()
+                found[module] = [Candidate(mutant, source) for mutant in mutants(module, source)]
+    total = sum(map(len, found.values()))
+    chosen = []
+    for module, all_of_it in found.items():
+        count = max(2, round(SAMPLE * len(all_of_it) / total))
+        chosen += random.Random(f"{SEED} {module}").sample(all_of_it, min(count, len(all_of_it)))
+    random.Random(SEED).shuffle(chosen)
+    return chosen
+
+
+def judge(candidate: Candidate, base: Path, reach: Reach) -> dict[str, Any]:
+    """Run the nearest tests against one mutant."""
+    mutant = candidate.mutant
+    near = reach.tests(mutant)
+    begin = time.monotonic()
+    verdict, by = "survived", ""
+    if not near:
+        by = "no test of the map enters the module"
+    else:
+        with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
+            copy = Path(directory) / "copy"
+            shutil.copytree(base, copy)
+            (copy / mutant.module).write_bytes(mutant.apply(candidate.source))
+            chosen = Path(directory) / "chosen.json"
+            chosen.write_text(json.dumps([name for name, _ in near]))
+            files = sorted({name.split("::")[0] for name, _ in near})
+            limit = 60 + 5 * sum(seconds for _, seconds in near)
+            options = ("-x", "--timeout=60", "--hypothesis-seed=0", *files)
+            code, said = pytest(copy, *options, seconds=limit, MUTANTS_CHOSEN=str(chosen))
+            failed = next((line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))), "")
+            if code is None:
+                verdict, by = "timed out", f"no end within {limit:.0f} s"
+            elif code in {1, 2, 3, 4}:
+                verdict, by = "killed", failed.split(" - ")[0].partition(" ")[2] or said.strip().splitlines()[-1][:200]
+                if "Timeout" in failed:
+                    verdict = "timed out"
+            elif code != 0:
+                raise SystemExit(f"{mutant.key}: pytest ended with {code}\n{said[-2000:]}")
+    return {
+        "module": mutant.module, "line": mutant.line, "operator": mutant.operator, "was": mutant.was, "text": mutant.text,
+        "verdict": verdict, "by": by, "tests": len(near), "seconds": round(time.monotonic() - begin, 1), "commit": git("rev-parse", "--short", "HEAD"),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants")
+    parser.add_argument("--map", action="store_true")
+    parser.add_argument("--survivors", action="store_true")
+    parser.add_argument("--most", type=int, default=10**6)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--report", action="store_true")
+    wanted = parser.parse_args()
+    STATE.mkdir(parents=True, exist_ok=True)
+    base, results_file = STATE / "base", STATE / "results.json"
+    results: dict[str, Any] = json.loads(results_file.read_text()) if results_file.exists() else {}
+    committed(base)
+    candidates = sample(base)
+    if not wanted.report:
+        reach = Reach(make_map(base, anew=wanted.map))
+        todo = [one for one in candidates if wanted.only in one.mutant.module]
+        known = {key for key, result in results.items() if not (wanted.survivors and result["verdict"] == "survived")}
+        todo = [one for one in todo if one.key not in known][: wanted.most]
+        if wanted.survivors:
+            todo = [one for one in todo if one.key in results]
+        print(f"{len(candidates)} mutants, {len(todo)} to run", flush=True)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            runs = {pool.submit(judge, one, base, reach): one for one in todo}
+            for count, run in enumerate(as_completed(runs), 1):
+                result = results[runs[run].key] = run.result()
+                results_file.write_text(json.dumps(results, indent=1))
+                change = " ".join(f"{result['was']} → {result['text']}".split())[:120]
+                place = f"{result['module']}:{result['line']}"
+                print(f"{count:4} {result['verdict']:9} {result['seconds']:6} s  {place} {change}  {result['by'][:80]}", flush=True)
+    write_report(ROOT, [results[one.key] for one in candidates if one.key in results], len(candidates), SEED)
+
+
+if __name__ == "__main__":
+    main()

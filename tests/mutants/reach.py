@@ -1,0 +1,77 @@
+"""A plugin for pytest that says which test runs which lines of the gateway, and one that runs a chosen few of them in order.
+
+`-p tests.mutants.reach` with MUTANTS_REACH=FILE writes {test: [seconds, {module: [lines]}]} for all tests that pass.
+With MUTANTS_CHOSEN=FILE only the tests named in FILE run, in its order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections import defaultdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+_PREFIX = str(_ROOT / "gateway") + os.sep
+_reach: dict[str, tuple[float, dict[str, list[int]]]] = {}
+_lines: dict[str, set[int]] = defaultdict(set)
+
+
+def _called(frame: FrameType, _event: str, _arg: object) -> Any:  # noqa: ANN401 - what sys.settrace wants
+    name = frame.f_code.co_filename
+    if not name.startswith(_PREFIX):
+        return None
+    lines = _lines[name]
+    lines.add(frame.f_lineno)
+
+    def traced(frame: FrameType, _event: str, _arg: object) -> Any:  # noqa: ANN401 - what sys.settrace wants
+        lines.add(frame.f_lineno)
+        return traced
+
+    return traced
+
+
+if "MUTANTS_REACH" in os.environ:
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(item: pytest.Item) -> Any:  # noqa: ANN401 - a generator of pluggy's
+        _lines.clear()
+        sys.settrace(_called)
+        threading.settrace(_called)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type] # None ends it
+            seconds, good = item.stash.get(_RESULT, (0.0, False))
+            if good:
+                found = {str(Path(name).relative_to(_ROOT)): sorted(lines) for name, lines in _lines.items()}
+                _reach[item.nodeid] = (seconds, found)
+
+    _RESULT = pytest.StashKey[tuple[float, bool]]()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401 - a generator of pluggy's
+        report = yield
+        seconds, good = item.stash.get(_RESULT, (0.0, True))
+        item.stash[_RESULT] = (seconds + report.duration, good and report.passed)
+        return report
+
+    def pytest_sessionfinish() -> None:
+        Path(os.environ["MUTANTS_REACH"]).write_text(json.dumps(_reach))
+
+
+if "MUTANTS_CHOSEN" in os.environ:
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+        order = {name: place for place, name in enumerate(json.loads(Path(os.environ["MUTANTS_CHOSEN"]).read_text()))}
+        chosen = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in order])
+        items[:] = chosen
