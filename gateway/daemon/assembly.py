@@ -100,6 +100,8 @@ class Assembly:
         self._learnt = learnt or Learnt()
         self._learnt.keep(config)
         self._told: dict[str, None] = {}
+        self._described = ""
+        """The epoch in which everything was told."""
         self.newest_wall: int | None = None
         """UTC in ms of the newest batch that this assembly committed."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -181,6 +183,7 @@ class Assembly:
     def describe(self, *, everything: bool = False) -> None:
         """Put what is new about the meters into the journal and on P/meters; everything at the start of an epoch."""
         if everything:
+            self._described = self._journal.epoch
             self._told.clear()
         events = self.description.events(self._clock.uptime(), self._told)
         for event in events:
@@ -191,13 +194,12 @@ class Assembly:
                 forwarder.meters_changed()
 
     async def _commit(self, draft: Draft) -> None:
-        epoch = self._journal.epoch
         # Taken in the same breath as the draft: it describes exactly what is in this batch and those before.
         draft.packed_limit = min((f.batch_limit for f in self.forwarders if f.batch_limit is not None), default=None)
         sealed = await self._journal.commit(draft, self.carry())
         self.deliver(sealed)
         self._changed()
-        if self._journal.epoch != epoch:
+        if self._journal.epoch != self._described:  # also when an uplink left the former one between two commits
             self.describe(everything=True)
 
     def deliver(self, sealed: list[Sealed]) -> None:

@@ -120,6 +120,8 @@ class MemoryConnection:
         self.sent: list[Outgoing] = []
         self.unacked: list[Outgoing] = []
         self.closed = False
+        self.stuck_at: float | None = None
+        """Play a thread that has stood still since then (monotonic)."""
         self._limit = limit
 
     @property
@@ -135,7 +137,7 @@ class MemoryConnection:
     @property
     def beat(self) -> float:
         """See Connection."""
-        return time.monotonic()
+        return time.monotonic() if self.stuck_at is None else self.stuck_at
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """See Connection."""

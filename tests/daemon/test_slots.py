@@ -119,3 +119,32 @@ async def test_a_full_journal_does_not_stop_the_slots() -> None:
     collector.add(Reading("a", 2))
     await collector.flush()
     assert len(journal.drafts) == 2
+
+
+@pytest.mark.parametrize("most", [1, 5])
+async def test_what_a_journal_that_does_not_answer_makes_wait_is_bounded_and_the_newest_refused(monkeypatch, most) -> None:
+    monkeypatch.setattr("gateway.daemon.slots.MAX_HELD", most)
+    journal = Journal()
+    collector = SlotCollector(1.0, journal.commit, lambda: [None], wall_at(0))
+    for number in range(most + 3):
+        collector.add(Reading("a", number))
+    assert (collector.pending, collector.refused) == (most, 3)
+    await collector.flush()
+    assert [reading.uptime for reading in journal.drafts[0][1].readings] == list(range(most))
+    collector.add(Reading("a", 99))
+    assert (collector.pending, collector.refused) == (1, 3), "there is room again"
+
+
+async def test_what_was_told_to_a_collector_that_had_stopped_goes_on_in_the_next() -> None:
+    journal = Journal()
+    old, new = (SlotCollector(1.0, journal.commit, lambda: [None], wall_at(0)) for _ in range(2))
+    await old.stop()
+    old.add(Reading("a", 1))
+    old.tell(Event("clock_step", 5, {"by": 100}))
+    new.inherit(old)
+    await old.flush()
+    assert journal.drafts == []
+    await new.flush()
+    ((_, draft),) = journal.drafts
+    assert ([reading.uptime for reading in draft.readings], [event.kind for event in draft.events]) == ([1], ["clock_step"])
+    assert draft.keep

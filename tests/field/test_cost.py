@@ -81,3 +81,23 @@ def test_it_is_never_negative_whatever_is_measured(measured) -> None:
         assert fit.cost.a >= 0.0
         assert fit.cost.b >= 0.0
         assert fit.cost.time(125) < 1000
+
+
+@pytest.mark.parametrize(("short", "long"), [(0.1, 0.05), (0.3, 0.2), (0.06, 0.01)])
+def test_where_long_reads_are_quicker_the_cost_of_all_is_what_they_take_on_average(short: float, long: float) -> None:
+    """A slope below zero would foretell less than nothing: without it, the offset has to be found anew."""
+    fit = Fit(Cost(0.005, 0.00002), sure_of_b=100.0)
+    for _ in range(60):
+        fit.add(1, short)
+        fit.add(100, long)
+    assert fit.cost.b == 0.0
+    assert fit.cost.a == pytest.approx((short + long) / 2, rel=0.1)
+
+
+def test_an_offset_below_zero_is_none_and_the_slope_makes_up_for_it() -> None:
+    fit = Fit(Cost(0.005, 0.001), sure_of_b=100.0)
+    for _ in range(60):
+        fit.add(10, 0.001)
+        fit.add(100, 0.2)
+    assert fit.cost.a == 0.0
+    assert fit.cost.time(100) == pytest.approx(0.2, rel=0.1)

@@ -498,3 +498,42 @@ async def test_reads_of_one_length_do_not_follow_each_other_and_the_shortest_is_
     await bench.worker.poll("m1")
     assert [count for *_, count in port.asked] == [1, 2, 1, 1]
     await bench.worker.stop()
+
+
+@pytest.mark.parametrize("lengths", [(40, 2, 9), (7, 30, 1, 12), (3, 2, 1)])
+async def test_the_shortest_read_goes_first_whatever_stands_first_in_the_table(lengths) -> None:
+    """It finds out that the meter has died: the shorter it is, the less that costs the others."""
+    port = FakePort(tables(1))
+    rows = []
+    for index, length in enumerate(lengths):
+        rows.append(f"{1000 * index} u16 {NAMES[2 * index]} kW fast")
+        if length > 1:
+            rows.append(f"{1000 * index + length - 1} u16 {NAMES[2 * index + 1]} kW fast")
+    bench = Bench(SERIAL, [MeterTask(meter(1), driver("\n".join(rows), "function: 4, max_registers: 50"))], port)
+    await bench.worker.poll("m1")
+    assert [count for *_, count in port.asked] == sorted(lengths)
+    await bench.worker.stop()
+
+
+async def test_what_another_meter_refused_is_asked_of_the_one_that_is_put_in_its_place() -> None:
+    lacking = set(range(0, 8))
+    port = FakePort({1: lambda _, at: at})
+    read = port.read
+
+    async def refusing(unit, function, address, count, allowed):
+        words = await read(unit, function, address, count, allowed)
+        if lacking & set(range(address, address + count)):
+            raise Refused("illegal address", 2)
+        return words
+
+    port.read = refusing
+    bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
+    assert NAMES[0] in (await bench.worker.poll("m1")).absent
+    asked = len(port.asked)
+    assert NAMES[0] in (await bench.worker.poll("m1")).absent
+    assert all(first >= 8 for *_, first, _ in port.asked[asked:]), "known by now, and left out"
+    lacking.clear()
+    assert NAMES[0] not in (await bench.worker.poll("m1")).values, "nothing says that it is another meter"
+    bench.worker.seats["m1"].poll.forget()
+    assert (await bench.worker.poll("m1")).values[NAMES[0]] == 0
+    await bench.worker.stop()

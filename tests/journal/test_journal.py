@@ -6,7 +6,7 @@ import os
 import sqlite3
 
 import pytest
-from journal_data import Building, HandClock, small, until
+from journal_data import Building, small, until
 from journal_tools import write
 
 from gateway import wire
@@ -286,4 +286,3 @@ def test_carry_is_plain_json_that_anybody_can_read(tmp_path, clock):
         texts = [json.loads(text) for (text,) in conn.execute("SELECT carry FROM batch ORDER BY seq")]
     conn.close()
     assert texts == [{}, {"settled": {"city": [[1, 1]]}, "with": {"a": 1}}]
-    assert isinstance(clock, HandClock)

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 from uplink_parts import E1, E2, EARLIER, T0, FakeClock, Running, Store, config, message_of, outbox, row, until
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
-from gateway.uplink import LinkState
+from gateway.uplink import LinkState, Timing
 from gateway.uplink.conflicts import derived_epoch
 from gateway.uplink.link import MemoryLink
 from gateway.wire import Receipt, Topics
@@ -59,7 +60,7 @@ async def test_without_receipts_a_puback_delivers_and_at_most_twenty_are_on_thei
         assert seqs(connection) == list(range(1, 51))
         assert run.stats.delivered_batches == run.stats.delivered_readings == 50
         assert run.stats.connected
-        assert run.stats.backlog_batches >= 0
+        await until(lambda: run.stats.backlog_batches == 0)
 
 
 async def test_a_batch_goes_out_as_it_is_stored():
@@ -283,6 +284,23 @@ async def test_a_mute_broker_is_left_and_meets_one_batch_next_time():
         assert seqs(second) == [1]
         second.acknowledge()
         await until(lambda: len(seqs(second)) > 10)
+
+
+async def test_a_connection_whose_thread_stands_still_is_left_and_one_at_work_is_not():
+    link = MemoryLink()
+    async with Running(config(), outbox(3), link=link, timing=Timing(patience=500.0, tick=0.05, stuck=5.0)) as run:
+        first = await connected(link)
+        await drained(first, 3)
+        await asyncio.sleep(60.0)
+        assert len(link.opened) == 1, "a quiet line is no dead one"
+        first.stuck_at = time.monotonic()
+        await asyncio.sleep(4.5)
+        assert len(link.opened) == 1
+        second = await connected(link, 2)
+        assert first.closed
+        run.commit(row(4))
+        await drained(second, 1)
+        assert seqs(second) == [4]
 
 
 async def test_replay_sends_what_is_there_and_says_what_is_gone():

@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 import threading
+import time
 
 import pytest
 from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, FakeBroker, packet, publish
@@ -12,7 +13,7 @@ from uplink_parts import E1, PATIENT, Running, config, message_of, outbox, until
 from gateway.errors import LinkDown, LinkRefused
 from gateway.uplink import LinkState, Timing
 from gateway.uplink.link import Outgoing
-from gateway.uplink.paho_link import PahoLink
+from gateway.uplink.paho_link import MAX_INBOX, PahoLink
 from gateway.wire import Receipt, Topics
 
 TOPICS = Topics("gw1")
@@ -288,7 +289,7 @@ async def test_after_such_packets_everything_still_arrives():
         await until(lambda: run.stats.delivered_batches == 40)
 
 
-async def test_a_flood_of_messages_is_bounded():
+async def test_a_flood_of_messages_is_bounded_and_ends_nothing():
     class Flood(FakeBroker):
         async def on_subscribe(self, writer, mid):
             await super().on_subscribe(writer, mid)
@@ -297,6 +298,45 @@ async def test_a_flood_of_messages_is_bounded():
 
     async with Flood() as broker, Running(settings(broker), outbox(10), timing=Timing(patience=20.0)) as run:
         await until(lambda: run.stats.delivered_batches == 10, 40)
+
+
+@pytest.mark.parametrize("protocol", ["5.0", "3.1.1"])
+async def test_what_a_busy_loop_has_not_taken_yet_is_bounded_and_the_rest_counted(protocol):
+    flood = MAX_INBOX + 500
+    async with FakeBroker() as broker:
+        ear = Ear()
+        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(ear, will=WILL, topics=[TOPICS.replay])
+        (writer,) = broker.open
+        writer.write(publish(TOPICS.replay, b"junk", five=writer.five) * flood)
+        await writer.drain()
+        end = time.monotonic() + 60
+        while len(connection._inbox) + connection._dropped + len(ear.messages) < flood:
+            assert time.monotonic() < end
+            time.sleep(0.01)  # noqa: ASYNC251 - the loop is busy: that is what is tried
+        assert len(connection._inbox) == MAX_INBOX
+        await until(lambda: len(ear.messages) == MAX_INBOX)
+        assert connection._dropped == flood - MAX_INBOX
+        writer.write(publish(TOPICS.replay, b"later", five=writer.five))
+        await until(lambda: ear.messages[-1] == (TOPICS.replay, b"later"))
+        await connection.close()
+
+
+@pytest.mark.parametrize("protocol", ["5.0", "3.1.1"])
+@pytest.mark.parametrize("topic", [TOPICS.receipt("city"), TOPICS.replay])
+async def test_what_somebody_left_behind_retained_is_not_obeyed(protocol, topic):
+    class Keeps(FakeBroker):
+        async def on_subscribe(self, writer, mid):
+            await super().on_subscribe(writer, mid)
+            for qos in (0, 1):
+                writer.write(publish(topic, b"stale", five=writer.five, qos=qos, retain=True))
+            writer.write(publish(topic, b"fresh", five=writer.five))
+
+    async with Keeps() as broker:
+        ear = Ear()
+        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(ear, will=WILL, topics=[topic])
+        await until(lambda: (topic, b"fresh") in ear.messages)
+        assert ear.messages == [(topic, b"fresh")]
+        await connection.close()
 
 
 async def test_a_port_that_accepts_and_says_nothing(monkeypatch):

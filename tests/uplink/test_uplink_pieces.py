@@ -117,6 +117,17 @@ def test_a_broker_that_is_back_is_noticed_within_five_seconds():
     assert state.state is LinkState.WAITING
 
 
+def test_a_connection_that_lasted_makes_the_next_wait_short_again():
+    state, now = reconnect()
+    for _ in range(8):
+        state.failed(LinkDown("cannot be reached"))
+    state.connected("5.0")
+    now.t += 100
+    assert state.lost(LinkDown("the connection was lost")) == QUICK[0]
+    assert state.failed(LinkDown("cannot be reached")) == QUICK[0]
+    assert state.failed(LinkDown("cannot be reached")) == 2 * QUICK[0]
+
+
 def test_a_refusal_is_tried_slowly_and_jitter_spreads_a_fleet():
     state, _ = reconnect()
     assert [state.failed(LinkRefused("no")) for _ in range(5)] == [30.0, 60.0, 120.0, 240.0, 300.0]

@@ -17,10 +17,10 @@ def packet(kind, body=b"", flags=0):
             return bytes([kind << 4 | flags]) + length + body
 
 
-def publish(topic, payload, *, five, qos=0, mid=1):
+def publish(topic, payload, *, five, qos=0, mid=1, retain=False):
     topic = topic if isinstance(topic, bytes) else topic.encode()
     body = len(topic).to_bytes(2, "big") + topic + (mid.to_bytes(2, "big") if qos else b"") + (b"\x00" if five else b"")
-    return packet(PUBLISH, body + payload, qos << 1)
+    return packet(PUBLISH, body + payload, qos << 1 | retain)
 
 
 class FakeBroker:

@@ -159,6 +159,26 @@ def test_what_is_no_batch_is_refused_in_words(body):
     assert caught.value.message
 
 
+@pytest.mark.parametrize("behind", [b"x", b"\x00", compress(b"{}"), b"{}" * 1000])
+def test_nothing_may_stand_behind_what_was_compressed(behind):
+    body = compress(encode(Batch("gw", "00000000000000a1", 1, 1_000, 1_000, "synced")))
+    assert decode(body).seq == 1
+    with pytest.raises(WireError, match="padded"):
+        decompress(body + behind)
+    with pytest.raises(WireError):
+        decode(body + behind)
+
+
+@pytest.mark.parametrize("limit", [1, 50])
+def test_the_limit_of_a_message_is_exact_in_both_forms(limit):
+    plain = b"{" + b" " * (limit - 1)
+    assert decompress(plain, limit) == plain
+    assert decompress(compress(plain), limit) == plain
+    for body in (plain + b" ", compress(plain + b" ")):
+        with pytest.raises(WireError):
+            decompress(body, limit)
+
+
 def test_a_bomb_costs_no_more_than_a_message():
     began = time.process_time()
     with pytest.raises(WireError, match="larger"):

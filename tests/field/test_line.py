@@ -1,0 +1,169 @@
+"""How long a line waits: for an answer, for one that is late, and before it is opened again. On virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.config.schema import SerialBus, TcpBus
+from gateway.errors import BusDown, NoReply
+from gateway.field.fake_modbus import FakePort
+from gateway.field.line import BACK_OFF, LATENCY, LATEST, Line
+from gateway.field.station import ENOUGH
+
+pytestmark = pytest.mark.virtual_time
+SERIAL = SerialBus(name="bus", type="serial", port="/dev/fake", baudrate=9600)
+OVER_TCP = TcpBus(name="bus", type="rtu-over-tcp", host="h", baudrate=9600)
+
+
+class Patient(FakePort):
+    """A port that notes how long it was told to wait."""
+
+    def __init__(self, *units: int, **more) -> None:
+        super().__init__({unit: lambda _, at: at for unit in units}, numbered=False, **more)
+        self.allowed: list[float] = []
+
+    async def read(self, unit, function, address, count, timeout):  # noqa: ASYNC109 - as the port's
+        self.allowed.append(timeout)
+        return await super().read(unit, function, address, count, timeout)
+
+
+async def opened(bus, port) -> Line:
+    line = Line(bus, port)
+    await line.open()
+    return line
+
+
+@pytest.mark.parametrize("bus", [SERIAL, OVER_TCP])
+async def test_a_meter_that_was_silent_gets_twice_the_time_until_it_answers(bus) -> None:
+    port = Patient(1)
+    line = await opened(bus, port)
+    station = line.station(1)
+    wire = line.wire.time(10) + 2 * line.wire.gap
+    first = LATENCY[bus is SERIAL][1]
+    port.silent.add(1)
+    with pytest.raises(NoReply):
+        await line.read(station, 4, 0, 10)
+    assert port.allowed == [pytest.approx(wire + first)]
+    assert line.timeout(station, 10) == pytest.approx(wire + 2 * first)
+    port.silent.clear()
+    assert await line.read(station, 4, 0, 10) == tuple(range(10))
+    (*_, count) = port.asked[1]
+    assert port.allowed[1] == pytest.approx(line.wire.time(count) + 2 * line.wire.gap + 2 * first), "whatever it is asked first"
+    assert line.timeout(station, 10) == pytest.approx(wire + first), "it has answered"
+
+
+async def test_a_meter_that_is_known_gets_five_times_its_slowest_and_at_least_the_floor() -> None:
+    line = await opened(SERIAL, Patient(1))
+    station = line.station(1)
+    wire = line.wire.time(2) + 2 * line.wire.gap
+    floor, first, most = LATENCY[True]
+    for _ in range(ENOUGH - 1):
+        station.heard(2, 0.1, 0.04)
+    assert line.timeout(station, 2) == pytest.approx(wire + first), "not known yet"
+    station.heard(2, 0.1, 0.04)
+    assert line.timeout(station, 2) == pytest.approx(wire + 5 * 0.04, rel=0.01)
+    station.slowest = 0.001
+    assert line.timeout(station, 2) == pytest.approx(wire + floor)
+    station.slowest = 5.0
+    assert line.timeout(station, 2) == pytest.approx(wire + most)
+    station.patience = 3.0
+    assert line.timeout(station, 2) == pytest.approx(wire + 3.0), "what its maker says holds"
+
+
+@pytest.mark.parametrize("slowest", [0.4, 0.6, 2.0])
+async def test_a_late_answer_is_waited_for_three_times_as_long_as_the_slowest_took(slowest: float) -> None:
+    """An answer that takes twice as long as any before must not meet the next question."""
+    port = Patient(1)
+    line = await opened(SERIAL, port)
+    station = line.station(1)
+    for _ in range(ENOUGH):
+        station.heard(2, slowest, slowest)
+    assert line.late_bound(station, 10) == pytest.approx(3 * slowest + line.wire.time(10), rel=0.01)
+    port.silent.add(1)
+    with pytest.raises(NoReply):
+        await line.read(station, 4, 0, 10)
+    now = asyncio.get_running_loop().time()
+    assert line.silent_until - now == pytest.approx(3 * slowest + line.wire.time(10), rel=0.01)
+    other = line.station(2)
+    other.slowest = 0.001
+    assert line.late_bound(other, 10) == pytest.approx(LATENCY[True][1]), "nobody is expected to be quicker than what it may take"
+
+
+async def test_no_silence_is_longer_than_its_bound_and_a_stranger_counts_as_slow_as_the_line() -> None:
+    line = await opened(SERIAL, Patient(1))
+    station = line.station(1)
+    line.slowest = 0.7
+    assert line.late_bound(station, 1) == pytest.approx(3 * 0.7 + line.wire.time(1))
+    station.slowest = 100.0
+    assert line.late_bound(station, 1) == LATEST
+
+
+async def test_a_port_that_does_not_open_is_tried_ever_more_seldom_and_at_once_after_it_was_open() -> None:
+    port = Patient(1)
+    line = Line(SERIAL, port)
+    loop = asyncio.get_running_loop()
+    port.down = True
+    waits = []
+    for _ in range(7):
+        with pytest.raises(BusDown):
+            await line.open()
+        waits.append(line.retry_at - loop.time())
+        assert line.state == "waiting"
+        assert not line.ready
+    assert waits == pytest.approx([0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0])
+    port.down = False
+    await line.open()
+    assert line.ready
+    assert (line.error, line.trouble) == ("", None)
+    line.lost(BusDown("gone"))
+    assert line.retry_at - loop.time() == pytest.approx(BACK_OFF[0])
+    assert line.trouble is not None
+
+
+async def test_a_lost_port_is_said_once_and_its_return(caplog) -> None:
+    caplog.set_level("INFO")
+    port = Patient(1)
+    line = Line(SERIAL, port)
+    port.down = True
+    for _ in range(3):
+        with pytest.raises(BusDown):
+            await line.open()
+    port.down = False
+    await line.open()
+    await line.open()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "is lost" in said[0]
+    assert "is back" in said[1]
+
+
+async def test_a_silent_connection_is_opened_again_when_every_meter_on_it_is_silent() -> None:
+    port = Patient(1, 2)
+    line = await opened(OVER_TCP, port)
+    one, two = line.station(1), line.station(2)
+    port.silent = {1}
+    for _ in range(5):
+        with pytest.raises(NoReply):
+            await line.read(one, 4, 0, 1)
+    assert line.state == "ready", "the other may be well"
+    await line.read(two, 4, 0, 1)
+    port.silent = {1, 2}
+    for station in (one, two):
+        with pytest.raises(NoReply):
+            await line.read(station, 4, 0, 1)
+    assert line.state == "waiting"
+    assert "silent" in line.error
+
+
+async def test_a_silent_serial_line_is_not_opened_again() -> None:
+    port = Patient(1)
+    line = await opened(SERIAL, port)
+    station = line.station(1)
+    port.silent = {1}
+    for _ in range(4):
+        with pytest.raises(NoReply):
+            await line.read(station, 4, 0, 1)
+    assert line.state == "ready"
+    assert (station.counters.timeouts, line.counters.timeouts) == (4, 4)
