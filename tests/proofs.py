@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import re
@@ -56,10 +56,10 @@ def machine() -> str:
     return f"{kind}, Python {platform.python_version()}"
 
 
-def when() -> str:
+def when(commit: str) -> str:
     """Date, commit and machine, as a line of a page."""
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return f"{today}, commit {git('rev-parse', '--short=12', 'HEAD')}; {machine()}."
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    return f"{today}, commit {commit}; {machine()}."
 
 
 def sections(page: str) -> dict[str, str]:
@@ -68,11 +68,11 @@ def sections(page: str) -> dict[str, str]:
     return {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def write(name: str, result: str) -> None:
+def write(name: str, commit: str, result: str) -> None:
     """Put a proof's section in the place of its former one."""
     known = sections(PAGE.read_text()) if PAGE.exists() else {}
     proof = PROOFS[name]
-    known[name] = f"{proof.what}: `make {name}`. Smoke in `make test`: {proof.smoke}.\n\n{when()}\n\n{result}"
+    known[name] = f"{proof.what}: `make {name}`. Smoke in `make test`: {proof.smoke}.\n\n{when(commit)}\n\n{result}"
     PAGE.write_text(HEAD + "".join(f"\n## {each}\n\n{known[each]}\n" for each in PROOFS if each in known))
 
 

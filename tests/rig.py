@@ -16,18 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.demo.process import SimulatorProcess
+from tests.ports import free_port
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "bench" / "drivers"
 MOSQUITTO = next((path for path in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto") if Path(path).exists()), None)
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def until(check: Callable[[], object], seconds: float, what: str, pause: float = 0.05) -> None:

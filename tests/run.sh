@@ -1,26 +1,10 @@
 #!/bin/sh
 # Run the tests with .venv, then with the other supported Python if this machine has it.
-# They start real processes, brokers and browsers: on a machine that stalls, one may miss its deadline. What failed is run
-# once more by itself, and said; what fails twice has failed.
 set -eu
-
-twice() {
-  "$@" && return 0
-  echo "Running once more what has failed …"
-  "$@" --last-failed --last-failed-no-failures none
-}
-
-# Fuzzing drives the interpreter to its limits of depth; it has a process of its own, so that nobody inherits its state.
-run() {
-  python=$1
-  shift
-  twice "$python" -m pytest -m "not slow" tests/hostile "$@"
-  twice "$python" -m pytest -m "not slow" tests --ignore=tests/hostile "$@"
-}
 
 mine=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 echo "Running the tests on Python $mine …"
-run .venv/bin/python "$@"
+.venv/bin/python -m tests.suite "$@"
 for other in 3.11 3.13; do
   [ "$other" = "$mine" ] && continue
   python="python$other"
@@ -34,5 +18,5 @@ for other in 3.11 3.13; do
     touch "$env/.dev"
   fi
   echo "Running the tests on Python $other …"
-  run "$env/bin/python" "$@"
+  "$env/bin/python" -m tests.suite "$@"
 done

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from gateway.catalogue import load_driver
-from tests.rig import Rig, free_port, rig, until
+from tests.ports import free_port
+from tests.rig import Rig, rig, until
 
 SUBMETER = [sys.executable, "-m", "gateway"]
 

@@ -22,6 +22,7 @@ from gateway.field.connecting import NameNotFound, Names, NoAddressWorked, conne
 from gateway.field.modbus import ModbusPort
 from gateway.status import causes
 from gateway.status.language import Locale
+from tests.ports import free_port
 
 
 def tcp(host: str = "127.0.0.1", port: int = 502) -> TcpBus:
@@ -30,12 +31,6 @@ def tcp(host: str = "127.0.0.1", port: int = 502) -> TcpBus:
 
 def serial_bus(port: object) -> SerialBus:
     return SerialBus(name="b", type="serial", port=str(port))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -516,7 +516,7 @@ async def test_the_shortest_read_goes_first_whatever_stands_first_in_the_table(l
 
 
 async def test_what_another_meter_refused_is_asked_of_the_one_that_is_put_in_its_place() -> None:
-    lacking = set(range(0, 8))
+    lacking = set(range(8))
     port = FakePort({1: lambda _, at: at})
     read = port.read
 

@@ -103,7 +103,7 @@ class _Finder:
                 yield self._change(node, "constant", repr(node.value + 1))
                 if node.value != 0:
                     yield self._change(node, "constant", repr(node.value - 1))
-            case ast.Return(value) if value is not None and not (isinstance(value, ast.Constant) and value.value in {None, False, 0}):
+            case ast.Return(value) if value is not None and not (isinstance(value, ast.Constant) and value.value in {None, False}):
                 yield self._change(value, "returned", "None")
             case ast.Expr(ast.Call() | ast.Await()):
                 yield self._change(node, "removed", "pass")

@@ -17,20 +17,22 @@ from typing import Any
 
 import pytest
 
+MARKS = "not slow and not root and not browser"
+OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "tests.mutants.reach", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 _ROOT = Path(__file__).parents[2]
 _PREFIX = str(_ROOT / "gateway") + os.sep
 _reach: dict[str, tuple[float, dict[str, list[int]]]] = {}
 _lines: dict[str, set[int]] = defaultdict(set)
 
 
-def _called(frame: FrameType, _event: str, _arg: object) -> Any:  # noqa: ANN401 - what sys.settrace wants
+def _called(frame: FrameType, _event: str, _arg: object) -> Any:
     name = frame.f_code.co_filename
     if not name.startswith(_PREFIX):
         return None
     lines = _lines[name]
     lines.add(frame.f_lineno)
 
-    def traced(frame: FrameType, _event: str, _arg: object) -> Any:  # noqa: ANN401 - what sys.settrace wants
+    def traced(frame: FrameType, _event: str, _arg: object) -> Any:
         lines.add(frame.f_lineno)
         return traced
 
@@ -40,7 +42,7 @@ def _called(frame: FrameType, _event: str, _arg: object) -> Any:  # noqa: ANN401
 if "MUTANTS_REACH" in os.environ:
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(item: pytest.Item) -> Any:  # noqa: ANN401 - a generator of pluggy's
+    def pytest_runtest_protocol(item: pytest.Item) -> Any:
         _lines.clear()
         sys.settrace(_called)
         threading.settrace(_called)
@@ -57,7 +59,7 @@ if "MUTANTS_REACH" in os.environ:
     _RESULT = pytest.StashKey[tuple[float, bool]]()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401 - a generator of pluggy's
+    def pytest_runtest_makereport(item: pytest.Item) -> Any:
         report = yield
         seconds, good = item.stash.get(_RESULT, (0.0, True))
         item.stash[_RESULT] = (seconds + report.duration, good and report.passed)

@@ -50,7 +50,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).replace("|", "/")
 
 
-def write_report(root: Path, results: list[dict[str, Any]], total: int, seed: int) -> None:
+def write_report(root: Path, commit: str, results: list[dict[str, Any]], total: int, seed: int) -> None:
     """Write both pages."""
     known = reasons(root)
     survived = [result for result in results if result["verdict"] == "survived"]
@@ -67,7 +67,7 @@ def write_report(root: Path, results: list[dict[str, Any]], total: int, seed: in
         rows.append(f"| {result['module']} | {result['line']} | `{was[:90]}` | `{text[:90]}` | {why} |")
     killed = len(results) - len(survived)
     share = 100 * killed / max(1, len(results))
-    when = proofs.when()
+    when = proofs.when(commit)
     page = HEAD.format(
         seed=seed, when=when, killed=killed, all=len(results), share=share, slow=slow,
         rest="" if len(results) == total else f"{total - len(results)} of the {total} that were drawn have not been run yet.",
@@ -77,6 +77,6 @@ def write_report(root: Path, results: list[dict[str, Any]], total: int, seed: in
     )  # fmt: skip
     (root / "docs/mutants.md").write_text(page)
     unexplained = sum("no test asks for it yet" in row for row in rows)
-    proofs.write("mutants", f"{killed} of {len(results)} mutants killed ({share:.1f} %), {slow} of them by time-out; {len(survived)} survive, "
+    proofs.write("mutants", commit, f"{killed} of {len(results)} mutants killed ({share:.1f} %), {slow} of them by time-out; {len(survived)} survive, "
                  f"{unexplained} of them without a reason yet. Each with its line: [mutants.md](mutants.md).")  # fmt: skip
     print(f"{killed} of {len(results)} killed ({share:.1f} %), {total - len(results)} not run yet; docs/mutants.md has the survivors")

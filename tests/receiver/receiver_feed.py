@@ -15,6 +15,7 @@ from gateway.model import Event, Ranges, Reading
 from gateway.receiver.intake import mark
 from gateway.receiver.store import Arrival
 from gateway.wire import Batch, Receipt, State, Topics, compress, decode, encode, parse
+from tests.ports import free_port
 
 E1, E2, E3 = "00000000000000e1", "00000000000000e2", "00000000000000e3"
 T0 = 1_795_278_300_000
@@ -117,13 +118,6 @@ class Feeder:
     def close(self):
         self.client.disconnect()
         self.client.loop_stop()
-
-
-def free_port():
-    """A TCP port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Mosquitto:

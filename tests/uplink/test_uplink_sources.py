@@ -2,7 +2,7 @@
 
 import asyncio
 
-from uplink_parts import E1, E2, outbox, row
+from uplink_parts import E1, E2, outbox, row, until
 
 from gateway.model import Ranges
 from gateway.uplink import MemoryOutbox
@@ -78,8 +78,7 @@ async def test_a_new_beginning_while_the_journal_is_read_begins_at_the_beginning
     assert [found.take_waiting().seq for _ in range(CHUNK)] == list(range(1, CHUNK + 1))
     box.go.clear()
     reading = asyncio.create_task(found.refill(0.0))
-    while box.asked < 2:
-        await asyncio.sleep(0)
+    await until(lambda: box.asked == 2)
     found.rewind()
     box.go.set()
     await reading
@@ -121,23 +120,27 @@ async def test_another_epoch_begins_anew():
 async def test_a_backlog_that_is_counted_and_not_in_hand_is_read_again_ever_more_seldom():
     box = outbox(2)
     left = {1}
-    found = sources(box, lambda sealed: sealed.seq in left)
+
+    def skip(sealed):
+        return sealed.seq in left
+
+    found = sources(box, skip)
     assert await taken(found) == [2]
     await box.settle("city", E1, Ranges([(2, 2)]))
     left.clear()
     waits, now = [], 0.0
     for _ in range(3):
         found.look_again(1, now)
+        left.clear()
         begin = now
         while not found.low:
             now += 1.0
             found.look_again(1, now)
         waits.append(now - begin)
-        left = {1}
-        found._skip = lambda sealed: sealed.seq in left
+        left.add(1)
         assert await taken(found) == []
     assert waits == [STALLED, 2 * STALLED, 4 * STALLED]
-    left = set()
+    left.clear()
     found.rewind()
     assert await taken(found) == [1]
     assert found._patience == STALLED, "something came: patience begins anew"

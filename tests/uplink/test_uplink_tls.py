@@ -1,7 +1,6 @@
 """TLS: the right authority and name, a client certificate, credentials; every refusal in words that help."""
 
 import os
-import socket
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from gateway.uplink import LinkState
 from gateway.uplink.link import Outgoing
 from gateway.uplink.paho_link import PahoLink
 from gateway.wire import Topics
+from tests.ports import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "config"
 MOSQUITTO = "/usr/sbin/mosquitto"
@@ -22,12 +22,6 @@ WILL = Outgoing(Topics("gw1").state, b"{}", retain=True)
 
 def run_(*command):
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def started(*command):

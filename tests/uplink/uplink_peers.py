@@ -10,6 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.ports import free_port
+
 BUILD = Path(__file__).parents[2] / "build"
 AEDES = BUILD / "aedes" / "node_modules"
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -19,12 +21,6 @@ _AEDES = """
 const aedes = require(process.argv[2])()
 require('net').createServer(aedes.handle).listen(Number(process.argv[3]), '127.0.0.1')
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Peer:
