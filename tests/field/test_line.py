@@ -8,8 +8,9 @@ import pytest
 
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BusDown, NoReply
+from gateway.field.connection import BACK_OFF
 from gateway.field.fake_modbus import FakePort
-from gateway.field.line import BACK_OFF, LATENCY, LATEST, Line
+from gateway.field.line import LATENCY, LATEST, Line
 from gateway.field.station import ENOUGH
 
 pytestmark = pytest.mark.virtual_time
@@ -35,13 +36,12 @@ async def opened(bus, port) -> Line:
     return line
 
 
-@pytest.mark.parametrize("bus", [SERIAL, OVER_TCP])
-async def test_a_meter_that_was_silent_gets_twice_the_time_until_it_answers(bus) -> None:
+async def test_a_meter_that_was_silent_gets_twice_the_time_until_it_answers() -> None:
     port = Patient(1)
-    line = await opened(bus, port)
+    line = await opened(SERIAL, port)
     station = line.station(1)
     wire = line.wire.time(10) + 2 * line.wire.gap
-    first = LATENCY[bus is SERIAL][1]
+    first = LATENCY[True][1]
     port.silent.add(1)
     with pytest.raises(NoReply):
         await line.read(station, 4, 0, 10)
@@ -52,6 +52,16 @@ async def test_a_meter_that_was_silent_gets_twice_the_time_until_it_answers(bus)
     (*_, count) = port.asked[1]
     assert port.allowed[1] == pytest.approx(line.wire.time(count) + 2 * line.wire.gap + 2 * first), "whatever it is asked first"
     assert line.timeout(station, 10) == pytest.approx(wire + first), "it has answered"
+
+
+async def test_behind_a_network_everybody_gets_more_time_and_the_silent_twice_as_much() -> None:
+    line = await opened(OVER_TCP, Patient(1))
+    station = line.station(1)
+    wire = line.wire.time(10) + 2 * line.wire.gap
+    _, first, most = LATENCY[False]
+    assert line.timeout(station, 10) == pytest.approx(wire + first)
+    station.unanswered = 1
+    assert line.timeout(station, 10) == pytest.approx(wire + min(2 * first, most))
 
 
 async def test_a_meter_that_is_known_gets_five_times_its_slowest_and_at_least_the_floor() -> None:

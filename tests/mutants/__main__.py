@@ -221,33 +221,41 @@ class Server:
         self._scratch.cleanup()
 
 
+def attempt(candidate: Candidate, source: bytes, server: Server, tests: list[tuple[str, float]]) -> tuple[int | None, str, float]:
+    """Run tests against a module: pytest's exit code, None when its time was over, the test that failed, and the time there was."""
+    files = {name: server.directory / name for name in ("source", "chosen", "out")}
+    files["source"].write_bytes(source)
+    files["chosen"].write_text(json.dumps([name for name, _ in tests]))
+    limit = 60 + 5 * sum(seconds for _, seconds in tests)
+    folders = sorted({name.split("::")[0] for name, _ in tests})
+    places = {name: str(file) for name, file in files.items()}
+    code = server.ask(module=candidate.mutant.module, files=folders, seconds=limit, **places)
+    said = files["out"].read_text(errors="replace")
+    failed = next((line for line in said.splitlines() if line.startswith(("FAILED tests/", "ERROR tests/"))), "")
+    return code, failed.split(" - ")[0].partition(" ")[2], limit
+
+
 def judge(candidate: Candidate, servers: Queue[Server], reach: Reach) -> dict[str, Any]:
-    """Run the nearest tests against one mutant."""
+    """Run the nearest tests against one mutant. A test that fails without the mutant as well proves nothing, and is left out."""
     mutant = candidate.mutant
     near = reach.tests(mutant)
     begin = time.monotonic()
-    verdict, by = "survived", ""
-    if not near:
-        by = "no test of the map enters the module"
-    else:
-        server = servers.get()
-        source, chosen, out = (server.directory / name for name in ("mutant.py", "chosen.json", "out.txt"))
-        source.write_bytes(mutant.apply(candidate.source))
-        chosen.write_text(json.dumps([name for name, _ in near]))
-        files = sorted({name.split("::")[0] for name, _ in near})
-        limit = 60 + 5 * sum(seconds for _, seconds in near)
-        code = server.ask(module=mutant.module, source=str(source), chosen=str(chosen), files=files, seconds=limit, out=str(out))
-        said = out.read_text(errors="replace")
-        servers.put(server)
-        failed = next((line for line in said.splitlines() if line.startswith(("FAILED tests/", "ERROR tests/"))), "")
+    verdict, by = "survived", "" if near else "no test of the map enters the module"
+    server = servers.get()
+    while near:
+        code, failed, limit = attempt(candidate, mutant.apply(candidate.source), server, near)
         if code is None:
             verdict, by = "timed out", f"no end within {limit:.0f} s"
         elif code == NO_SUCH_PLACE:
             verdict = "not run"
         elif code != 0:
-            verdict, by = "killed", failed.split(" - ")[0].partition(" ")[2] or f"pytest ended with {code}"
-            if "Timeout" in failed:
-                verdict = "timed out"
+            alone = [each for each in near if each[0] == failed]
+            if alone and attempt(candidate, candidate.source, server, alone)[0] != 0:
+                near.remove(alone[0])
+                continue
+            verdict, by = "killed", failed or f"pytest ended with {code}"
+        break
+    servers.put(server)
     return {
         "module": mutant.module,
         "line": mutant.line,

@@ -69,11 +69,11 @@ if "MUTANTS_REACH" in os.environ:
         Path(os.environ["MUTANTS_REACH"]).write_text(json.dumps(_reach))
 
 
-if "MUTANTS_CHOSEN" in os.environ:
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-        order = {name: place for place, name in enumerate(json.loads(Path(os.environ["MUTANTS_CHOSEN"]).read_text()))}
-        chosen = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in order])
-        items[:] = chosen
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "MUTANTS_CHOSEN" not in os.environ:
+        return
+    order = {name: place for place, name in enumerate(json.loads(Path(os.environ["MUTANTS_CHOSEN"]).read_text()))}
+    chosen = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in order])
+    items[:] = chosen

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -26,26 +27,33 @@ NO_SUCH_PLACE = 90
 """Exit code when a mutant cannot be put into the code that is loaded."""
 
 
-def codes(code: CodeType) -> list[CodeType]:
-    """A module's code objects, in the order of the text."""
-    found = [code]
+Place = tuple[str, int]
+"""A qualified name, and the how manieth of that name it is in the module."""
+
+
+def codes(code: CodeType, found: dict[Place, CodeType] | None = None) -> dict[Place, CodeType]:
+    """A module's code objects by their place."""
+    found = {} if found is None else found
+    number = next(number for number in count() if (code.co_qualname, number) not in found)
+    found[code.co_qualname, number] = code
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            found += codes(const)
+            codes(const, found)
     return found
 
 
 def put_in(module: Path, was: bytes, source: bytes) -> bool:
-    """Exchange the code of every function of a loaded module; whether something changed."""
+    """Exchange the code of every function of a loaded module; whether that could be done."""
+    if was == source:
+        return True
     old = codes(compile(was, str(module), "exec", dont_inherit=True))
     new = codes(compile(source, str(module), "exec", dont_inherit=True))
-    if len(old) != len(new):
-        return False
-    pairs = {(code.co_qualname, code.co_firstlineno, code.co_name): other for code, other in zip(old, new, strict=True) if code != other}
+    others = {(code.co_qualname, code.co_firstlineno): new[place] for place, code in old.items() if place in new and code != new[place]}
     changed = False
+    gc.unfreeze()
     for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
         code = function.__code__
-        if code.co_filename == str(module) and (other := pairs.get((code.co_qualname, code.co_firstlineno, code.co_name))):
+        if code.co_filename == str(module) and (other := others.get((code.co_qualname, code.co_firstlineno))):
             if other.co_freevars != code.co_freevars:
                 return False
             function.__code__ = other

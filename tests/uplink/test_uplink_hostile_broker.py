@@ -12,8 +12,9 @@ from uplink_parts import E1, PATIENT, Running, config, message_of, outbox, until
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.uplink import LinkState, Timing
+from gateway.uplink.crossing import MAX_INBOX
 from gateway.uplink.link import Outgoing
-from gateway.uplink.paho_link import MAX_INBOX, PahoLink
+from gateway.uplink.paho_link import PahoLink
 from gateway.wire import Receipt, Topics
 
 TOPICS = Topics("gw1")
@@ -306,16 +307,17 @@ async def test_what_a_busy_loop_has_not_taken_yet_is_bounded_and_the_rest_counte
     async with FakeBroker() as broker:
         ear = Ear()
         connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(ear, will=WILL, topics=[TOPICS.replay])
+        waiting = connection._crossing._inbox
         (writer,) = broker.open
         writer.write(publish(TOPICS.replay, b"junk", five=writer.five) * flood)
         await writer.drain()
         end = time.monotonic() + 60
-        while len(connection._inbox) + connection._dropped + len(ear.messages) < flood:
+        while len(waiting) + connection._crossing.dropped + len(ear.messages) < flood:
             assert time.monotonic() < end
             time.sleep(0.01)  # noqa: ASYNC251 - the loop is busy: that is what is tried
-        assert len(connection._inbox) == MAX_INBOX
+        assert len(waiting) == MAX_INBOX
         await until(lambda: len(ear.messages) == MAX_INBOX)
-        assert connection._dropped == flood - MAX_INBOX
+        assert connection._crossing.dropped == flood - MAX_INBOX
         writer.write(publish(TOPICS.replay, b"later", five=writer.five))
         await until(lambda: ear.messages[-1] == (TOPICS.replay, b"later"))
         await connection.close()
