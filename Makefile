@@ -7,7 +7,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check --no-input --requir
 SOAK_MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint format bench soak lock docs translations clean
+.PHONY: help demo install test lint format bench soak mutants lock docs translations clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,10 +36,11 @@ test: $(VENV)/.dev ## Install what the tests need and run them, on Python 3.11 a
 	@tests/tools.sh
 	@tests/run.sh
 
-lint: $(VENV)/.dev ## Check style, types and lock files
+lint: $(VENV)/.dev ## Check style and types; say which proof is out of date
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m tests.proofs
 
 format: $(VENV)/.dev ## Bring the code into shape
 	@$(BIN)/ruff check --fix .
@@ -49,9 +50,13 @@ bench: $(VENV)/.dev ## Measure every figure that docs/performance.md gives, besi
 	@tests/tools.sh
 	@$(BIN)/python -m tests.bench
 
-soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log
-	@tests/tools.sh soak
-	@SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -m slow --timeout=0 tests
+soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log; written to docs/proofs.md
+	@tests/tools.sh
+	@SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.soak
+
+mutants: $(VENV)/.dev ## Small changes of the code, each of which a test should notice; hours; written to docs/proofs.md and docs/mutants.md
+	@tests/tools.sh
+	@nice -n 15 $(BIN)/python -m tests.mutants $(MUTANTS)
 
 docs: $(VENV)/.dev ## Make the generated pages anew: the list of meters, the schemas of the wire
 	@$(BIN)/submeter drivers list --markdown > docs/meters.md

@@ -93,4 +93,5 @@ def stale(page: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(*stale(PAGE.read_text() if PAGE.exists() else ""), sep="\n", end="")
+    for line in stale(PAGE.read_text() if PAGE.exists() else ""):
+        print(line)

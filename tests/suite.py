@@ -25,15 +25,9 @@ def parts() -> dict[str, list[str]]:
     """What pytest is given for each part."""
     folders = sorted(path.parent.name for path in HERE.glob("*/test_*.py"))
     side_by_side = [f"tests/{name}" for name in dict.fromkeys(folders) if name not in {*TIMED, CHAOS}]
+    side_by_side += sorted(f"tests/{path.name}" for path in HERE.glob("test_*.py"))
     return {
-        "side by side": [
-            "-n",
-            str(AT_ONCE),
-            "--dist",
-            "loadfile",
-            *side_by_side,
-            *sorted(f"tests/{path.name}" for path in HERE.glob("test_*.py")),
-        ],
+        "side by side": ["-n", str(AT_ONCE), "--dist", "loadfile", *side_by_side],
         "one after the other": [f"tests/{name}" for name in TIMED],
         "chaos": [f"tests/{CHAOS}"],
     }

@@ -1,8 +1,8 @@
 """python -m tests.mutants [--map] [--survivors] [--most N] [--only PART] [--report]: does some test notice when the code is wrong?
 
-Takes a copy of the committed state (the one of the last --map), samples SAMPLE mutants of the central modules with a fixed seed, and runs for each, in a process
-of its own, the tests that run its line, the quickest first, until one fails. What is known is kept in build/mutants: it goes on where it was
-stopped, and a mutant is known as long as its module stays as it is.
+Takes a copy of the committed state (that of the last --map), samples SAMPLE mutants of the central modules with a fixed seed, and
+runs for each, in a process of its own, the tests that run its line, the quickest first, until one fails. What is known is kept in
+build/mutants: it goes on where it was stopped, and a mutant is known as long as its module stays as it is.
 
 --map        take the present state, and find out anew which test runs which line (done by itself the first time)
 --survivors  run those again that survived, against the present tests
@@ -30,11 +30,12 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from tests.mutants.operators import Mutant, mutants
+from tests.mutants.operators import Mutant, compiles, mutants
 from tests.mutants.reach import MARKS, OPTIONS
 from tests.mutants.report import write_report
 from tests.mutants.server import NO_SUCH_PLACE
@@ -56,6 +57,9 @@ CENTRAL = {
 FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "wire", "model"]
 ENOUGH = 25.0
 """Seconds of tests, as the map has them, that one mutant meets at most."""
+
+LEAST = 60.0
+"""Seconds that every run may take, beside five times what the map has for its tests."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,9 @@ def sample(base: Path) -> list[Candidate]:
     chosen = []
     for module, all_of_it in found.items():
         count = max(2, round(SAMPLE * len(all_of_it) / total))
-        chosen += random.Random(f"{SEED} {module}").sample(all_of_it, min(count, len(all_of_it)))
+        random.Random(f"{SEED} {module}").shuffle(all_of_it)
+        good = (one for one in all_of_it if compiles(one.mutant.apply(one.source)))
+        chosen += islice(good, count)
     random.Random(SEED).shuffle(chosen)
     return chosen
 
@@ -226,7 +232,7 @@ def attempt(candidate: Candidate, source: bytes, server: Server, tests: list[tup
     files = {name: server.directory / name for name in ("source", "chosen", "out")}
     files["source"].write_bytes(source)
     files["chosen"].write_text(json.dumps([name for name, _ in tests]))
-    limit = 60 + 5 * sum(seconds for _, seconds in tests)
+    limit = LEAST + 5 * sum(seconds for _, seconds in tests)
     folders = sorted({name.split("::")[0] for name, _ in tests})
     places = {name: str(file) for name, file in files.items()}
     code = server.ask(module=candidate.mutant.module, files=folders, seconds=limit, **places)

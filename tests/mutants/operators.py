@@ -42,12 +42,12 @@ class Mutant:
 
 
 def mutants(module: str, source: bytes) -> list[Mutant]:
-    """All mutants of a module that compile, in the order of its lines."""
-    found = [one for one in _Finder(module, source).found() if _compiles(one.apply(source))]
-    return sorted(set(found), key=lambda one: (one.start, one.operator, one.text))
+    """All mutants of a module, in the order of its lines."""
+    return sorted(set(_Finder(module, source).found()), key=lambda one: (one.start, one.operator, one.text))
 
 
-def _compiles(source: bytes) -> bool:
+def compiles(source: bytes) -> bool:
+    """Whether it is Python at all."""
     try:
         compile(source, "mutant", "exec", dont_inherit=True)
     except SyntaxError:

@@ -8,14 +8,17 @@ from typing import Any
 
 from tests import proofs
 
+UNEXPLAINED = "no test asks for it"
+
 HEAD = """# Mutants
 
 Made by `make mutants`. Do not edit by hand.
 
-Small changes of the code, sampled with seed {seed} from the central modules of six rooms: a comparison with its neighbour, `and` for `or`, a
-dropped `not`, a negated condition, + for −, a number one higher or lower, a flag turned, a statement left out, `None` returned. Each meets, in
-a copy of its own, the tests that run its line, the quickest first. It is killed when one of them fails, or does not end in its time; what no test
-notices has survived. Figures at the level of a module, log lines, and words of errors are not changed.
+Small changes of the code, sampled with seed {seed} from the central modules of six rooms: a comparison with its neighbour, `and`
+for `or`, a dropped `not`, a negated condition, + for −, a number one higher or lower, a flag turned, a statement left out, `None`
+returned. Each meets the tests that run its line, the quickest first, in a process of its own. It is killed when one of them fails,
+or does not end in its time; what no test notices has survived. Figures at the level of a module, log lines, and words of errors are
+not changed. Tests that run the gateway as a process are not among those that it meets.
 
 {when}
 
@@ -63,20 +66,35 @@ def write_report(root: Path, commit: str, results: list[dict[str, Any]], total: 
     rows = []
     for result in sorted(survived, key=lambda each: (each["module"], each["line"])):
         was, text = one_line(result["was"]), one_line(result["text"])
-        why = known.get((result["module"], was, text), "no test asks for it yet")
+        why = known.get((result["module"], was, text), UNEXPLAINED)
         rows.append(f"| {result['module']} | {result['line']} | `{was[:90]}` | `{text[:90]}` | {why} |")
     killed = len(results) - len(survived)
     share = 100 * killed / max(1, len(results))
     when = proofs.when(commit)
+    left = total - len(results)
+    rooms = [
+        f"| {room} | {n} | {n - alive_in[room]} | {alive_in[room]} | {100 * (n - alive_in[room]) / n:.0f} |" for room, n in per_room.items()
+    ]
+    modules = [f"| {module} | {n} | {n - alive[module]} | {alive[module]} |" for module, n in sorted(count.items())]
+    table = ["| module | line | was | became | why it lives |", "|---|---|---|---|---|", *rows]
     page = HEAD.format(
-        seed=seed, when=when, killed=killed, all=len(results), share=share, slow=slow,
-        rest="" if len(results) == total else f"{total - len(results)} of the {total} that were drawn have not been run yet.",
-        rooms="\n".join(f"| {room} | {n} | {n - alive_in[room]} | {alive_in[room]} | {100 * (n - alive_in[room]) / n:.0f} |" for room, n in per_room.items()),
-        modules="\n".join(f"| {module} | {n} | {n - alive[module]} | {alive[module]} |" for module, n in sorted(count.items())),
-        survivors="| module | line | was | became | why it lives |\n|---|---|---|---|---|\n" + "\n".join(rows) if rows else "None.",
-    )  # fmt: skip
+        seed=seed,
+        when=when,
+        killed=killed,
+        all=len(results),
+        share=share,
+        slow=slow,
+        rest=f"{left} of the {total} that were drawn have not been run." if left else "",
+        rooms="\n".join(rooms),
+        modules="\n".join(modules),
+        survivors="\n".join(table) if rows else "None.",
+    )
     (root / "docs/mutants.md").write_text(page)
-    unexplained = sum("no test asks for it yet" in row for row in rows)
-    proofs.write("mutants", commit, f"{killed} of {len(results)} mutants killed ({share:.1f} %), {slow} of them by time-out; {len(survived)} survive, "
-                 f"{unexplained} of them without a reason yet. Each with its line: [mutants.md](mutants.md).")  # fmt: skip
-    print(f"{killed} of {len(results)} killed ({share:.1f} %), {total - len(results)} not run yet; docs/mutants.md has the survivors")
+    unexplained = sum(UNEXPLAINED in row for row in rows)
+    proofs.write(
+        "mutants",
+        commit,
+        f"{killed} of {len(results)} mutants killed ({share:.1f} %), {slow} of them by time-out; {len(survived)} survive, "
+        f"{unexplained} of them without a reason. Each with its line: [mutants.md](mutants.md).",
+    )
+    print(f"{killed} of {len(results)} killed ({share:.1f} %), {left} not run; docs/mutants.md has the survivors")
