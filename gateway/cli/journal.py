@@ -124,6 +124,7 @@ def _source(socket: Path, directory: Path) -> Iterator[Source]:
             yield DaemonSource(client)
     else:
         with closing(FileSource(directory)) as source:
+            print(f"no gateway runs: this is a look at the files in {directory}, none of them is changed", file=sys.stderr)
             yield source
 
 

@@ -112,9 +112,13 @@ class Evidence:
         self.cases: list[Case] = []
 
     def read(self) -> None:
-        """Look what is there. Only for whoever has the lock."""
-        self.cases = sorted(self._read(), key=lambda case: int(case.folder.name))
+        """Look what is there, and put what belongs together. Only for whoever has the lock."""
+        self.look()
         self._adopt_stray_wal()
+
+    def look(self) -> None:
+        """Look what is there; nothing is changed."""
+        self.cases = sorted(self._read(), key=lambda case: int(case.folder.name))
 
     def _folders(self) -> list[Path]:
         return [self._directory / ("damaged" if number == 1 else f"damaged-{number}") for number in range(1, FOLDERS + 1)]

@@ -51,13 +51,7 @@ class Lock:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.release()
-            holder = ""
-            with suppress(OSError):
-                holder = read_regular(name, 20).decode("ascii", errors="replace").partition("\n")[0].strip()
-            raise JournalBusy(
-                f"the journal in {directory} is held by another process{f' ({holder})' if holder else ''}",
-                hint="stop that gateway first, or ask it: `submeter status`, `submeter journal status`",
-            ) from error
+            raise busy(directory) from error
         clear(name)
         self._name = name
         self.mark = read_mark(name)
@@ -83,6 +77,29 @@ class Lock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def busy(directory: Path) -> JournalBusy:
+    """What to tell when another process has the journal."""
+    holder = ""
+    with suppress(OSError):
+        holder = read_regular(directory / "journal.lock", 20).decode("ascii", errors="replace").partition("\n")[0].strip()
+    return JournalBusy(
+        f"the journal in {directory} is held by another process{f' ({holder})' if holder else ''}",
+        hint="stop that gateway first, or ask it: `submeter status`, `submeter journal status`",
+    )
+
+
+def held(directory: Path) -> bool:
+    """Whether another process has the journal. Nothing is written, and the folder is not kept. Raises OSError."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def write(path: Path, text: str) -> None:

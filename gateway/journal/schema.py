@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from sqlite_utils import Database, Migrations
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
-from gateway.journal.places import read_regular
+from gateway.journal.places import read_regular, real
 
 VERSION = 2
 """PRAGMA user_version of what this program writes."""
@@ -95,6 +96,31 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
         conn.close()
         raise
     return db
+
+
+def connect_to_look(path: Path, *, logged: bool) -> Database:
+    """The opened file, of this version or an older one, and nothing of it is ever written: no lock, no -shm, no migration, no checkpoint.
+
+    `logged`: whether its WAL holds commits. Only then SQLite is shown the WAL: it removes one that holds nothing when it closes.
+    Raises JournalDamaged, sqlite3.OperationalError.
+    """
+    _check_header(path)
+    # Without locks of its own (nobody else has the file), exclusive mode keeps the WAL's index in memory; what is opened for reading
+    # alone cannot be checkpointed, also not when it is closed. https://www.sqlite.org/vfs.html, https://www.sqlite.org/uri.html
+    how = "mode=ro&vfs=unix-none" if logged else "mode=ro&immutable=1"
+    conn = sqlite3.connect(f"file:{quote(str(real(path)))}?{how}", uri=True, isolation_level=None, check_same_thread=False)
+    conn.text_factory = text
+    try:
+        for pragma in ("locking_mode = EXCLUSIVE", "cell_size_check = ON", "temp_store = MEMORY", "query_only = ON"):
+            conn.execute(f"PRAGMA {pragma}")
+        version: int = conn.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        conn.close()
+        raise translate(error, path) from error
+    if version > VERSION:
+        conn.close()
+        raise _unsound(path, f"it claims file version {version}, and all its steps are those of version {VERSION}")
+    return Database(conn, execute_plugins=False)
 
 
 def _check_header(path: Path) -> None:

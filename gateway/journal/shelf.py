@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.errors import JournalDamaged
 from gateway.journal import epochs, gone, thinning
@@ -24,6 +24,9 @@ from gateway.journal.tally import Tally
 from gateway.journal.thinning import Lot, Room
 from gateway.model import Draft, Event, Ranges, Sealed
 
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
 Groups = list[list[Sealed]]
 
 _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
@@ -33,15 +36,16 @@ _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError
 class Shelf:
     """Opens a file and picks the epoch.
 
-    `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch that stood here once.
+    `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch that stood here once,
+    `db` the file when it is open already: for a look, which gives neither of the two, so that nothing is written.
     """
 
     def __init__(
         self, path: Path, boot: str, uplinks: Sequence[str], *, before: Memory | None = None, mark: Mark | None = None,
-        synchronous: Synchronous = "FULL",
+        synchronous: Synchronous = "FULL", db: Database | None = None,
     ) -> None:  # fmt: skip
         try:
-            self.store = Store(path, synchronous)
+            self.store = Store(path, synchronous, db=db)
         except _NONSENSE as error:
             raise _unreadable(path, error) from error
         try:

@@ -6,11 +6,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.errors import JournalDamaged
 from gateway.journal.rows import COLUMNS, Row, from_record
 from gateway.journal.schema import TABLES, Synchronous, connect, translate
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 Table = Literal["batch", "salvage"]
 
@@ -20,9 +23,9 @@ _MARKS = ",".join("?" * (COLUMNS.count(",") + 1))
 class Store:
     """The tables of one file. Every read checks the rows' CRC and raises JournalDamaged for one that does not fit."""
 
-    def __init__(self, path: Path, synchronous: Synchronous = "FULL") -> None:
+    def __init__(self, path: Path, synchronous: Synchronous = "FULL", *, db: Database | None = None) -> None:
         self.path = path
-        self.db = connect(path, synchronous)
+        self.db = db or connect(path, synchronous)
         self.conn: sqlite3.Connection = self.db.conn
         self.page = int(self.query("PRAGMA page_size")[0][0])
         """Bytes of a page: a file that was begun with others keeps them."""

@@ -1,0 +1,117 @@
+"""A look at the files of a gateway that does not run: nothing in their folder is made, changed, moved or removed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from gateway.errors import JournalBusy, JournalDamaged, JournalError
+from gateway.journal.evidence import Evidence
+from gateway.journal.lock import busy, held
+from gateway.journal.places import beside, open_regular, real, size_of
+from gateway.journal.salvage import Scan
+from gateway.journal.schema import connect_to_look
+from gateway.journal.shelf import Shelf
+from gateway.journal.signs import examine
+from gateway.journal.stats import JournalStats
+from gateway.model import Sealed
+
+_States = tuple[tuple[int, int] | None, ...]
+"""Size and time of the last change (ns), by file."""
+
+
+class JournalReader:
+    """Opens the journal of a directory, also that of an older version, to be read; what is missing of its rights is its owner's affair.
+
+    Raises JournalBusy when a gateway has it, JournalTooNew, and JournalError when there is none, it is damaged or cannot be read.
+    """
+
+    def __init__(self, directory: Path | str) -> None:
+        self.directory = Path(directory)
+        self.path = self.directory / "journal.db"
+        try:
+            names = os.listdir(self.directory) if self.directory.is_dir() else []  # noqa: PTH208 - names, and PermissionError
+            if not {self.path.name, f"{self.path.name}-wal"} & set(names):
+                raise JournalError(
+                    f"there is no journal in {self.directory}", hint="name its folder with --directory, or its configuration with -c"
+                )
+            if held(self.directory):
+                raise busy(self.directory)
+            self._seen = self._states()
+            self._shelf = self._open()
+        except JournalDamaged as error:
+            hint = f"start the gateway, it moves the file aside and salvages it; or look into it: submeter journal salvage {self.path}"
+            raise JournalError(error.message, hint=hint) from error
+        except PermissionError as error:
+            raise JournalError(f"you may not open {self.directory}", hint="use sudo") from error
+        except (sqlite3.OperationalError, OSError) as error:
+            raise JournalError(f"{self.path} cannot be opened: {error}", hint="use sudo; is the disk readable?") from error
+
+    def _open(self) -> Shelf:
+        for file in (self.path, beside(self.path, "-wal")):
+            if size_of(file) is not None:
+                os.close(open_regular(file))  # SQLite does not say why it may not
+        examine(self.path)
+        with Scan(self.path) as scan:
+            logged = bool(scan.wal.sound)
+        shelf = Shelf(self.path, "", (), db=connect_to_look(self.path, logged=logged))
+        # Every platform that something was ever settled for is told of: nobody says here which ones are configured.
+        shelf.settled.activate(shelf.memory.settled)
+        shelf.count()
+        return shelf
+
+    def _states(self) -> _States:
+        found = [path.stat() if path.exists() else None for path in (real(self.path), beside(self.path, "-wal"))]
+        return tuple((each.st_size, each.st_mtime_ns) if each else None for each in found)
+
+    def must_rest(self) -> None:
+        """Raises JournalBusy when the files have changed since they were opened: what was read may be torn."""
+        if self._states() != self._seen or held(self.directory):
+            raise JournalBusy(
+                f"a gateway was started on {self.directory} meanwhile: what was read may not fit together",
+                hint="ask again: the running gateway answers",
+            )
+
+    def stats(self) -> JournalStats:
+        """How the journal is; nobody knows how long the room lasts while nothing is written."""
+        shelf, oldest = self._shelf, self._shelf.tally.oldest
+        evidence = Evidence(self.directory)
+        evidence.look()
+        times = (shelf.memory.thinned or (None,) * 4)[1:]
+        return JournalStats(
+            epoch=shelf.memory.epoch,
+            seq=shelf.last,
+            oldest_seq=oldest[0] if oldest else None,
+            oldest_t0=oldest[1] if oldest else None,
+            batches=shelf.tally.held[0],
+            readings=shelf.tally.held[1],
+            bytes=shelf.store.size,
+            budget=shelf.store.size,
+            room_days=None,
+            taken=shelf.memory.total,
+            thinned=shelf.thinned[0],
+            thinned_readings=shelf.thinned[1],
+            thinned_since=times[0],
+            thinned_until=times[1],
+            thinned_at=times[2],
+            damaged=tuple(case.progress() for case in evidence.cases),
+            backlog=dict(shelf.tally.backlogs),
+            salvaged=dict(shelf.saved.counts),
+        )
+
+    def epochs(self) -> list[tuple[str, int, int]]:
+        """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
+        return self._shelf.epochs()
+
+    def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
+        """What is held of an epoch between two numbers, oldest first. Raises JournalError for a row that is damaged."""
+        try:
+            return self._shelf.find(epoch, first, last, limit)
+        except (JournalDamaged, sqlite3.Error) as error:
+            self.must_rest()
+            raise JournalError(f"{self.path}: {error}", hint=f"look into it: submeter journal salvage {self.path}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._shelf.store.close()
