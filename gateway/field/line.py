@@ -28,6 +28,8 @@ LATE = 3.0
 """The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
 LATEST = 10.0
 """s; no bound is longer."""
+RECENT = 2.0
+"""s after an answer in which a second copy of it may come, however long this machine stands still in between."""
 ENDINGS = 3
 """Connections that may end during one read, each after an answer."""
 OWED = 6.0
@@ -139,11 +141,10 @@ class Line(Connection):
         port = self.port
         if port.numbered:
             return words
-        bound = min(self._slowest(station, count), LATEST)
-        before = station.repeats((function, address, count), words, port.sent_at, port.heard_at, bound)
+        before = station.repeats(max(self.late_bound(station, count), RECENT))
         if before is None:
             return words
-        self._doubt(station, count, bound)
+        self._doubt(station, count, min(self._slowest(station, count), LATEST))
         again = await self._clean(station, function, address, count)
         station.alike += again == words
         station.copies = station.copies or (again != words and before != address)
@@ -301,6 +302,7 @@ class Line(Connection):
         mine.replies += 1
         self._replied(station)
         station.heard(count, took, turn)
+        station.compare((function, address, count), words, port.sent_at, port.heard_at)
         self.slowest = max(FADE * self.slowest, turn)
         self.turn_around.add(max(0.0, turn))
         if port.plain:

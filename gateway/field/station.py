@@ -76,6 +76,8 @@ class Station:
     """Answers like the one before that were confirmed."""
     likes: dict[tuple[int, int], tuple[int, Words, float]] = field(default_factory=dict)
     """The last answer by function and count: address, words, when it came."""
+    like: tuple[int, float] | None = None
+    """The read whose answer the last one repeats: its address, and s from that answer to the question."""
 
     def latency(self, floor: float, first: float, most: float, *, waiting: bool) -> float:
         """Seconds that it has to begin its answer; twice as many when we are `waiting` for a silent one."""
@@ -104,14 +106,18 @@ class Station:
         if self.early is not None:
             self.quickest, self.early = min(self.quickest, self.early), None
 
-    def repeats(self, read: Probe, words: Words, sent_at: float, heard_at: float, bound: float) -> int | None:
-        """The address of the read whose answer this may be a second copy of: the same words for the same length, soon after it."""
+    def compare(self, read: Probe, words: Words, sent_at: float, heard_at: float) -> None:
+        """Keep an answer, and whether it is what a read of the same length was answered with before."""
         function, address, count = read
         before = self.likes.get((function, count))
         self.likes[function, count] = address, words, heard_at
-        if before is None or before[1] != words or sent_at - before[2] > bound:
+        self.like = (before[0], sent_at - before[2]) if before is not None and before[1] == words else None
+
+    def repeats(self, window: float) -> int | None:
+        """The address of the read whose answer the last one may be a second copy of: the same words, within `window` s."""
+        if self.like is None or self.like[1] > window:
             return None
-        return before[0] if self.copies or self.alike < ALIKE else None
+        return self.like[0] if self.copies or self.alike < ALIKE else None
 
     def _beside(self, probe: Probe) -> bool:
         """Whether it touches the registers of the read that was missed."""

@@ -506,6 +506,26 @@ async def test_a_second_copy_that_comes_in_place_of_the_answer_is_found_out() ->
     assert who.copies
 
 
+@pytest.mark.parametrize("stands_still", [0.0, 1.0])
+@pytest.mark.virtual_time
+async def test_copies_in_a_row_are_each_found_out(stands_still: float) -> None:
+    """Also that of an answer which was asked for again, and one that comes after this machine stood still."""
+    port = FakePort({1: lambda _, address: address}, latency=0.03, numbered=False)
+    line = Line(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
+    who = station(line)
+    await line.open()
+    read, copies = port.read, {2000: 1000, 3000: 2000, 4000: 3000}
+
+    async def twice(unit: int, function: int, address: int, length: int, allowed: float):
+        return await read(unit, function, copies.pop(address, address), length, allowed)
+
+    port.read = twice
+    for first in (1000, 2000, 3000, 4000):
+        assert await line.read(who, 4, first, 2) == (first, first + 1)
+        await asyncio.sleep(stands_still)
+    assert not copies
+
+
 @pytest.mark.virtual_time
 async def test_registers_that_are_alike_cost_a_few_reads_and_no_more() -> None:
     port = FakePort({1: lambda *_: 0}, latency=0.03, numbered=False)
