@@ -53,7 +53,7 @@ def list_command(words: tuple[str, ...], as_json: bool, as_markdown: bool, as_vo
     width = max(len(driver.name) for driver in drivers)
     for driver in drivers:
         print(f"{driver.name:<{width}}  {driver.maker} {driver.model}{_covered(driver, words)}")
-    print(f"\n{len(drivers)} drivers. `submeter drivers show NAME` tells more.")
+    print(f"\n{len(drivers)} driver{'s' * (len(drivers) != 1)}. `submeter drivers show NAME` tells more.")
 
 
 def _covered(driver: Driver, words: tuple[str, ...]) -> str:
