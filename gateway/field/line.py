@@ -141,10 +141,11 @@ class Line(Connection):
         port = self.port
         if port.numbered:
             return words
-        before = station.repeats(max(self.late_bound(station, count), RECENT))
+        soon = min(self._slowest(station, count), LATEST)
+        before = station.repeats(address, soon, max(soon, RECENT))
         if before is None:
             return words
-        self._doubt(station, count, min(self._slowest(station, count), LATEST))
+        self._doubt(station, count, soon)
         again = await self._clean(station, function, address, count)
         station.alike += again == words
         station.copies = station.copies or (again != words and before != address)

@@ -113,9 +113,12 @@ class Station:
         self.likes[function, count] = address, words, heard_at
         self.like = (before[0], sent_at - before[2]) if before is not None and before[1] == words else None
 
-    def repeats(self, window: float) -> int | None:
-        """The address of the read whose answer the last one may be a second copy of: the same words, within `window` s."""
-        if self.like is None or self.like[1] > window:
+    def repeats(self, address: int, soon: float, recent: float) -> int | None:
+        """The address of the read whose answer the last one, of `address`, may be a second copy of.
+
+        It has the same words, within `recent` s of it; of the same registers, which often stay as they are, within `soon` s.
+        """
+        if self.like is None or self.like[1] > (soon if self.like[0] == address else recent):
             return None
         return self.like[0] if self.copies or self.alike < ALIKE else None
 
