@@ -110,20 +110,22 @@ class MemoryOutbox:
 
     async def settle(self, uplink: str, epoch: str, settled: Ranges, /) -> None:
         """See Outbox."""
-        self.settled.setdefault((uplink, epoch), Ranges()).update(settled)
+        given = [row.seq for row in (*self.rescued, *self.rows) if row.epoch == epoch and row.seq in settled]
+        if given:
+            self.settled.setdefault((uplink, epoch), Ranges()).update(Ranges((seq, seq) for seq in given))
 
     async def find(self, epoch: str, first: int, last: int, limit: int, /) -> Sequence[Sealed]:
         """See Outbox."""
-        return [row for row in self.rows[self._index(first) : self._index(last + 1)] if row.epoch == epoch][:limit]
+        rescued = [row for row in self.rescued if first <= row.seq <= last]
+        return [row for row in (*rescued, *self.rows[self._index(first) : self._index(last + 1)]) if row.epoch == epoch][:limit]
 
     async def explain(self, epoch: str, first: int, last: int, /) -> Sequence[tuple[int, int, str]]:
         """See Outbox."""
         there = Ranges((row.seq, row.seq) for row in await self.find(epoch, first, last, 1_000_000))
-        known = {row.epoch for row in self.rows}
         said = [(max(a, first), min(b, last), why) for e, a, b, why in self.gone if e == epoch and a <= last and b >= first]
         for a, b, _ in said:
             there.add(a, b)
-        return said + [(a, b, "unknown" if epoch in known else "unknown_epoch") for a, b in there.gaps(first, last)]
+        return sorted(said + [(a, b, "unknown") for a, b in there.gaps(first, last)])
 
     async def new_epoch(self, reason: str, /) -> None:
         """See Outbox."""
@@ -133,7 +135,7 @@ class MemoryOutbox:
     def epochs(self) -> Sequence[tuple[str, int, int]]:
         """See Outbox."""
         found: dict[str, tuple[int, int]] = {}
-        for row in self.rows:
+        for row in (*self.rescued, *self.rows):
             found[row.epoch] = (found.get(row.epoch, (row.seq, 0))[0], row.seq)
         return [(epoch, first, last) for epoch, (first, last) in found.items()]
 

@@ -322,7 +322,7 @@ async def test_replay_sends_what_is_there_and_says_what_is_gone():
         assert run.stats.replayed_batches == 4
         connection.listener.received(TOPICS.replay, json.dumps({"id": "r2", "epoch": E2, "from": 1, "to": 2}).encode())
         await until(lambda: connection.acknowledge() or len(said(connection, TOPICS.reply)) == 2)
-        assert said(connection, TOPICS.reply)[1]["gone"] == [[1, 2, "unknown_epoch"]]
+        assert said(connection, TOPICS.reply)[1]["gone"] == [[1, 2, "unknown"]]
 
 
 async def test_a_bad_command_is_answered_and_a_flood_is_bounded():
