@@ -127,7 +127,7 @@ class MemoryConnection:
     @property
     def room(self) -> int:
         """See Connection."""
-        return self._limit - len(self.unacked)
+        return 0 if self.closed else self._limit - len(self.unacked)
 
     @property
     def idle(self) -> bool:
@@ -153,12 +153,19 @@ class MemoryConnection:
     def acknowledge(self, code: int = SUCCESS, *, count: int | None = None) -> None:
         """Play the broker: PUBACK the oldest `count` messages, or all."""
         taken, self.unacked = self.unacked[:count], [] if count is None else self.unacked[count:]
-        self.listener.acknowledged([(message.tag, code) for message in taken])
+        if not self.closed:
+            self.listener.acknowledged([(message.tag, code) for message in taken])
+
+    def deliver(self, topic: str, payload: bytes) -> None:
+        """Play the broker: a message on a topic that was subscribed to."""
+        if not self.closed:
+            self.listener.received(topic, payload)
 
     def drop(self, error: UplinkError | None = None) -> None:
         """Play a broken line."""
-        self.closed = True
-        self.listener.lost(error or LinkDown("the connection was dropped"))
+        if not self.closed:
+            self.closed = True
+            self.listener.lost(error or LinkDown("the connection was dropped"))
 
 
 class MemoryLink:

@@ -55,7 +55,7 @@ CENTRAL = {
     "receiver": "ledger store gaps intake report service inbox",
 }
 FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "wire", "model"]
-ENOUGH = 25.0
+ENOUGH = 12.0
 """Seconds of tests, as the map has them, that one mutant meets at most."""
 
 LEAST = 60.0
