@@ -304,7 +304,9 @@ def _uplink(view: UplinkView, now: Snapshot) -> Finding:
     if view.refused_topics:
         return finding("topic_refused", "bad", details=view.refused_topics)
     if not late:
-        if view.receipts and view.last_receipt is None and view.backlog_batches:
+        heard = view.last_receipt if view.receipts else view.last_delivery
+        # Nothing confirmed since the start proves nothing, unless there was nothing to confirm for longer than that takes.
+        if heard is None and (fresh or view.backlog_batches):
             return finding("first_delivery", "busy")
         return finding("delivered", "good")
     if view.held >= view.backlog_batches > 0:

@@ -1,0 +1,116 @@
+"""The running gateway never says "in order" while its platform takes nothing: a broker that refuses, a program that is dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.rig import MOSQUITTO, Rig, rig, until
+
+SUBMETER = [sys.executable, "-m", "gateway"]
+BOUND = 60
+"""s after which what is not delivered is late."""
+pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
+
+PLANT = {
+    "seed": 1,
+    "building": {"start": 1795278300, "speed": 1, "step": 1},
+    "servers": [
+        {"name": "plant", "host": "127.0.0.1", "port": 0,
+         "slaves": [{"unit": 1, "meter": "m1", "image": {"driver": "eastron-sdm630", "circuit": "main"}}]}
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Rig]:
+    with rig(tmp_path, PLANT) as started:
+        host, port = started.simulator.addresses["plant"]
+        started.configure(
+            gateway={"id": "bench-1", "commit_interval": "1s"},
+            buses=[{"name": "plant", "label": "Kazan dairesi", "type": "tcp", "host": host, "port": port}],
+            meters=[{"id": "m1", "bus": "plant", "address": 1, "driver": "eastron-sdm630", "interval": "1s"}],
+            uplinks=[started.uplink(label="Şehir")],
+        )
+        yield started
+
+
+def verdict(site: Rig) -> dict:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30) as client:
+        try:
+            return client.get("/status").json()["verdict"]
+        except httpx.TransportError:
+            return {"state": "", "findings": []}
+
+
+def causes(site: Rig) -> set[str]:
+    return {finding["cause"] for finding in verdict(site)["findings"] if finding["level"] != "good"}
+
+
+def words(site: Rig) -> str:
+    env = {**os.environ, "SUBMETER_SOCKET": str(site.socket), "LANG": "C.UTF-8"}
+    said = subprocess.run([*SUBMETER, "status"], capture_output=True, text=True, timeout=60, env=env, check=True).stdout
+    return " ".join(said.split())
+
+
+def page(site: Rig, language: str) -> str:
+    listen = json.loads(site.config_path.read_text())["status"]["listen"]
+    return httpx.get(f"http://{listen}/?lang={language}", timeout=30).text
+
+
+def forbid(site: Rig) -> None:
+    """The broker's access list lets this gateway write its state and nothing else."""
+    acl = site.directory / "acl"
+    acl.write_text("topic write submeter/v1/bench-1/state\ntopic write submeter/v1/bench-1/meters\ntopic read submeter/v1/bench-1/#\n")
+    acl.chmod(0o644)
+    conf = site.directory / "mosquitto.conf"
+    conf.write_text(f"listener {site.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nacl_file {acl}\nuser root\n")
+    site.start("broker", MOSQUITTO, "-c", str(conf))
+    until(site._broker_listens, 10, "the broker listens")
+
+
+def test_a_broker_that_refuses_every_batch_is_named_within_the_bound(site: Rig) -> None:
+    forbid(site)
+    site.start_gateway()
+    until(lambda: "refused" in causes(site), BOUND + 60, "the refusal is a finding")
+    assert verdict(site)["state"] == "trouble"
+    said = words(site)
+    assert "Everything is in order" not in said
+    assert "are being delivered" not in said
+    assert "The platform Şehir does not take what this gateway sends. This gateway is not authorised there." in said
+    for language, sentence in (("en", "does not take what this gateway sends"), ("tr", "gönderdiklerini kabul etmiyor")):
+        assert sentence in page(site, language)
+
+
+def test_a_dead_program_behind_a_living_broker_is_named_within_the_bound_and_its_return_ends_it(site: Rig) -> None:
+    site.start_broker()
+    site.start_receiver()
+    site.start_gateway()
+    until(lambda: verdict(site)["state"] == "in_order", 60, "everything is in order")
+    site.kill("receiver")
+    until(lambda: causes(site) & {"no_receipt", "no_subscriber"}, BOUND + 60, "the silence is a finding")
+    assert verdict(site)["state"] == "trouble"
+    assert "Everything is in order" not in words(site)
+    site.start_receiver()
+    until(lambda: verdict(site)["state"] == "in_order", 120, "everything is in order again")
+
+
+def test_a_platform_that_never_confirmed_is_no_all_clear_at_any_moment(site: Rig) -> None:
+    site.start_broker()
+    site.start_gateway()
+    seen = set()
+
+    def looked() -> bool:
+        found = verdict(site)
+        seen.add(found["state"])
+        return any(finding["cause"] in {"no_receipt", "no_subscriber"} for finding in found["findings"])
+
+    until(looked, BOUND + 60, "the silence is a finding", pause=0.2)
+    assert "in_order" not in seen
