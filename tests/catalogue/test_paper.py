@@ -111,7 +111,8 @@ def test_a_covered_name_is_found_and_shown(tmp_path: Path) -> None:
         found = run("list", word, directory=tmp_path).output
         assert "my-meter" in found, word
         assert "also" in found
-    assert (json.loads(run("list", "kdk", "--json", directory=tmp_path).output)[0])["covers"] == ["Zähler DRT 428-M", "KDK"]
+    listed = json.loads(run("list", "kdk", "--json", directory=tmp_path).output)
+    assert next(driver for driver in listed if driver["name"] == "my-meter")["covers"] == ["Zähler DRT 428-M", "KDK"]
 
 
 def test_own_tables_stand_beside_the_shipped_ones(tmp_path: Path) -> None:
