@@ -11,7 +11,7 @@ from journal_data import Building, small
 from gateway.errors import JournalFull
 from gateway.journal import space, upkeep
 from gateway.journal.space import LARGEST, SMALLEST, Space
-from gateway.journal.upkeep import CALM, LOOK, PAUSE, REST, Upkeep
+from gateway.journal.upkeep import CALM, LOOK, NOTE, PAUSE, REST, Upkeep
 from gateway.journal.waiting import Entry, Waiting, settle
 from gateway.model import Draft, Event
 
@@ -178,7 +178,14 @@ class Ship:
         self.looks = 0
         self.space = SimpleNamespace(look=self._look, load=lambda: True, held=lambda: 0, budget=1000)
         self.evidence = SimpleNamespace(prune=lambda _: None, cases=[], pending=lambda: None)
-        self.shelf = SimpleNamespace(store=SimpleNamespace(size=5))
+        self.shelf = SimpleNamespace(store=SimpleNamespace(size=5), last=0)
+        self.notes = 0
+
+    def look(self):
+        pass
+
+    def note(self):
+        self.notes += 1
 
     def _look(self, _):
         self.looks += 1
@@ -224,6 +231,30 @@ def test_the_disk_is_looked_at_now_and_then(at_work):
         now[0] = 1000.0 + second
         assert work.slice() == CALM
     assert ship.looks == 1 + 30 // LOOK
+
+
+def test_the_newest_batch_is_noted_once_there_is_one_and_then_seldom(at_work):
+    work, ship, now = at_work
+    work.slice()
+    assert ship.notes == 0
+    ship.shelf.last = 7
+    now[0] += LOOK
+    work.slice()
+    assert ship.notes == 1
+    while now[0] < 1000.0 + LOOK + NOTE - LOOK:
+        now[0] += LOOK
+        work.slice()
+    assert ship.notes == 1
+    now[0] += LOOK
+    work.slice()
+    assert ship.notes == 2
+
+
+def test_a_file_that_was_replaced_by_the_look_is_left_alone(at_work):
+    work, ship, _ = at_work
+    ship.look = lambda: setattr(ship, "shelf", None)
+    assert work.slice() == PAUSE
+    assert ship.looks == 0
 
 
 def test_without_an_open_file_nothing_is_done(at_work):
