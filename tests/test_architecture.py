@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "uplink": {"model", "wire", "config", "errors"},
     "status": {"model", "errors"},
     "receiver": {"model", "wire", "errors"},
+    "check": {"model", "catalogue", "config", "field", "uplink", "errors"},
     "commissioning": {"model", "catalogue", "config", "field", "errors"},
     "demo": {"model", "catalogue", "config", "wire", "errors"},
 }

@@ -1,7 +1,7 @@
 """The meter tables: their language, their loader, and how a driver that must look at its meter first is resolved."""
 
 from gateway.catalogue.driver import Discovery, Driver, Identity, Limits, Row, SerialDefaults, Span, Variant
-from gateway.catalogue.load import load_driver, load_file, load_text, shipped
+from gateway.catalogue.load import find, load_driver, load_file, load_text, shipped, unknown
 from gateway.catalogue.resolve import resolve
 
 __all__ = [
@@ -13,9 +13,11 @@ __all__ = [
     "SerialDefaults",
     "Span",
     "Variant",
+    "find",
     "load_driver",
     "load_file",
     "load_text",
     "resolve",
     "shipped",
+    "unknown",
 ]

@@ -49,15 +49,27 @@ def load_driver(name: str, directory: Path | None = None, *, within: tuple[str, 
 
     `within` are the drivers that are being loaded because they build on this one.
     """
-    places = [place for place in (directory, shipped_directory()) if place is not None]
-    known: dict[str, Path] = {}
-    for place in reversed(places):
-        known |= {path.stem: path for path in tables(place)}
+    known = _known(directory)
     if name in known:
         return load_file(known[name], within=within)
-    near = difflib.get_close_matches(name, sorted(known), 3, 0.5)
-    mend = f"did you mean {' or '.join(near)}?" if near else "see `submeter drivers list`"
-    raise DriverError([Problem(str(places[0] / f"{name}.yaml"), 1, "driver", f"there is no driver {name!r}", mend)])
+    raise DriverError([Problem(str((directory or shipped_directory()) / f"{name}.yaml"), 1, "driver", *unknown(name, directory))])
+
+
+def find(name: str, directory: Path | None = None) -> Path | None:
+    """The file of the table of that name, or None when there is none."""
+    return _known(directory).get(name)
+
+
+def unknown(name: str, directory: Path | None = None) -> tuple[str, str]:
+    """What is wrong with the name of a table that there is not, and what to write."""
+    near = difflib.get_close_matches(name, sorted(_known(directory)), 3, 0.5)
+    return f"there is no driver {name!r}", f"did you mean {' or '.join(near)}?" if near else "see `submeter drivers list`"
+
+
+def _known(directory: Path | None) -> dict[str, Path]:
+    """The tables by name; a technician's own win."""
+    places = [shipped_directory(), *([directory] if directory is not None else [])]
+    return {path.stem: path for place in places for path in tables(place)}
 
 
 def load_file(path: Path, *, within: tuple[str, ...] = ()) -> Driver:

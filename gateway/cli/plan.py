@@ -7,12 +7,10 @@ from pathlib import Path
 
 import click
 
-from gateway.catalogue import load_driver
-from gateway.cli.check import check_drivers
+from gateway.check import load
 from gateway.cli.options import config_option, only_config
-from gateway.config import load_config
 from gateway.config.schema import Bus, SerialBus
-from gateway.field.forecast import BusForecast, MeterForecast, forecast_bus, traffic
+from gateway.field.forecast import BusForecast, MeterForecast, forecast_bus, refusal, traffic
 from gateway.field.learnt import FILE, Learnt, facts_of
 from gateway.field.meter import MeterTask
 from gateway.field.planner import Read
@@ -32,10 +30,7 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
     """Print the plan; exit 1 when an interval cannot be held."""
     from rich.console import Console  # noqa: PLC0415 - 100 ms that other commands need not pay
 
-    config = load_config(only_config(words, file))
-    check_drivers(config)
-    directory = Path(config.drivers.directory)
-    drivers = {name: load_driver(name, directory) for name in sorted({meter.driver for meter in config.meters})}
+    config, drivers = load(only_config(words, file))
     tasks = [MeterTask(meter, drivers[meter.driver]) for meter in config.meters if meter.enabled]
     learnt = Learnt(Path(config.journal.directory) / FILE)
     forecasts = [forecast_bus(bus, tasks, learnt) for bus in config.buses]
@@ -48,9 +43,9 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
         f"about {total.mb_per_month:,.0f} MB a month to each platform, {total.gb_per_year:,.0f} GB a year to the card.",
         soft_wrap=True,
     )
-    refused = [(forecast, fits) for forecast in forecasts if (fits := forecast.fits()) is not None]
-    for forecast, fits in refused:
-        print(_refusal(forecast, fits), file=sys.stderr)
+    refused = [found for forecast in forecasts if (found := refusal(forecast)) is not None]
+    for found in refused:
+        print(" → ".join(found.words), file=sys.stderr)
     if refused:
         sys.exit(1)
 
@@ -97,15 +92,6 @@ def _cells(meter: MeterForecast) -> list[str]:
         f"{_time(meter.fast_time)} / {_time(meter.both_time)}",
         f"{meter.load:.1%}" if config.interval else "rest",
     ]
-
-
-def _refusal(forecast: BusForecast, fits: float) -> str:
-    slow = [meter.meter for meter in forecast.meters if 0 < meter.meter.interval < fits]
-    names = ", ".join(meter.id for meter in slow[:5]) + (f" and {len(slow) - 5} more" if len(slow) > 5 else "")  # noqa: PLR2004 - enough to know
-    return (
-        f"bus {forecast.bus.name}: its intervals need {forecast.load:.0%} of its time and cannot be held → "
-        f"write interval: {fits:g}s for {names}, raise the baud rate, or use more lines"
-    )
 
 
 def _listing(reads: tuple[Read, ...]) -> str:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.catalogue import load_driver
-from gateway.cli.check import check_drivers
+from gateway.catalogue import Driver, load_driver
+from gateway.check import load
 from gateway.cli.client import ControlClient, control_client
 from gateway.cli.options import CONFIG, SOCKET, config_option, socket_option, split_config
-from gateway.config import Config, load_config
+from gateway.config import Config
 from gateway.config.schema import Bus, Meter
 from gateway.errors import GatewayError
 from gateway.field.meter import MeterTask
@@ -60,12 +60,13 @@ def command(words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool,
             origin, answers = ask_daemon(client, file, names)
     else:
         path = file or CONFIG
-        config = load_config(path)
+        config, drivers = load(path)
         chosen = choose(config, names)
-        check_drivers(config)
+        for name in {meter.driver for meter in chosen} - drivers.keys():  # of a meter that is switched off
+            drivers[name] = load_driver(name, Path(config.drivers.directory))
         logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
         origin = f"No gateway is running: read directly, by {path}."
-        answers = asyncio.run(read_meters(config, chosen))
+        answers = asyncio.run(read_meters(config, drivers, chosen))
     if as_json:
         print(json.dumps({"source": origin, "readings": answers}, indent=2, ensure_ascii=False))
     else:
@@ -110,15 +111,14 @@ def choose(config: Config, names: tuple[str, ...]) -> list[Meter]:
     return [known[name] for name in names] or [meter for meter in config.meters if meter.enabled]
 
 
-async def read_meters(config: Config, meters: list[Meter]) -> list[Answer]:
+async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[Meter]) -> list[Answer]:
     """Open the buses of these meters, poll each once, all buses at the same time."""
-    directory = Path(config.drivers.directory)
     answers: dict[str, Answer] = {}
 
     async def read_bus(bus: Bus, mine: list[Meter]) -> None:
         from gateway.field.poller import BusWorker  # noqa: PLC0415 - pymodbus, which a command that asks the daemon does not need
 
-        worker = BusWorker(bus, [MeterTask(meter, load_driver(meter.driver, directory)) for meter in mine], lambda _: None)
+        worker = BusWorker(bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _: None)
         try:
             for meter in mine:
                 reading = await worker.poll(meter.id)

@@ -6,11 +6,11 @@ import difflib
 import itertools
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from gateway.common.text import visible
-from gateway.config.places import same_lines
 from gateway.config.schema import Config, SerialBus, TcpBus
 from gateway.config.yamlfile import Key, Table, dotted, few, line_of, load_yaml, parse_yaml, validate
 from gateway.errors import ConfigError, Problem
@@ -32,51 +32,55 @@ MAX_SERIAL_ADDRESS = 247
 """Modbus over Serial Line V1.02, 2.2."""
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A file that was looked at: its document when it is YAML, its configuration when nothing in it is wrong, and what is."""
+
+    document: Table | None
+    config: Config | None
+    problems: list[Problem]
+
+
 def load_config(path: Path) -> Config:
     """Read and check a configuration file. Raises ConfigError with every problem found, and nothing else."""
-    return _check(lambda: load_yaml(path), str(path))
+    return _whole(examine(path))
 
 
 def parse_config(text: str, name: str = "gateway.yaml") -> Config:
     """Check a configuration that is already in memory. Raises ConfigError with every problem found, and nothing else."""
-    return _check(lambda: parse_yaml(text, name), name)
+    return _whole(_check(lambda: parse_yaml(text, name), name))
 
 
-def _check(read: Callable[[], tuple[Table | None, list[Problem]]], name: str) -> Config:
+def examine(path: Path) -> Examined:
+    """Look at a configuration file. Raises nothing: what is wrong stands in `problems`."""
+    return _check(lambda: load_yaml(path), str(path))
+
+
+def _whole(found: Examined) -> Config:
+    if found.config is None:
+        raise ConfigError(found.problems)
+    return found.config
+
+
+def _check(read: Callable[[], tuple[Table | None, list[Problem]]], name: str) -> Examined:
+    document = None
     try:
         document, problems = read()
         return _judge(document, problems, name)
-    except ConfigError:
-        raise
     except Exception as error:
         # A file that nobody thought of: whoever waits for the reload must hear of it all the same.
         log.exception("%s: a configuration that cannot be judged", name)
         what = f"cannot be judged: {type(error).__name__}: {error}"
-        raise ConfigError([Problem(name, 1, "", what[:300], "take out what was changed last")]) from error
+        return Examined(document, None, [Problem(name, 1, "", what[:300], "take out what was changed last")])
 
 
-def _judge(document: Table | None, problems: list[Problem], name: str) -> Config:
+def _judge(document: Table | None, problems: list[Problem], name: str) -> Examined:
     if document is None:
-        raise ConfigError(problems)
+        return Examined(None, None, problems)
     config, problems = validate(Config, document, name, _explain)
     # What names what is checked on the raw file too, so that one slip does not hide the next.
     found = few((Problem(name, line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in _cross_check(document)), name)
-    if config is None or found:
-        raise ConfigError(sorted({*problems, *found}))
-    return config
-
-
-def shared_lines(path: Path) -> list[Problem]:
-    """Buses of a file that are one and the same line.
-
-    What is behind a name depends on what is plugged in at the moment: `check` tells it, a daemon that starts goes on with the rest.
-    """
-    document, problems = load_yaml(path)
-    if document is None:
-        return problems
-    name = str(path)
-    found = same_lines(list(_rows(document, "buses")))
-    return few((Problem(name, line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in found), name)
+    return Examined(document, None if found else config, sorted({*problems, *found}))
 
 
 def _explain(error: dict[str, Any]) -> tuple[str, str]:
@@ -143,16 +147,16 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
     yield from _repeats(document, "uplinks", "name")
     yield from _repeats(document, "meters", "id")
     taken = set(map(str, meters))
-    for index, pulse in _rows(document, "pulses"):
+    for index, pulse in rows_of(document, "pulses"):
         if (name := str(pulse.get("id"))) in taken:
             yield ["pulses", index, "id"], f"{name!r} is already the id of another meter", "give each meter and pulse input its own id"
         taken.add(name)
     yield from _repeats(document, "pulses", "pin")
     places: dict[tuple[str, str], int] = {}
-    lines = {str(row.get("name")) for _, row in _rows(document, "buses") if row.get("type") != "tcp"}
+    lines = {str(row.get("name")) for _, row in rows_of(document, "buses") if row.get("type") != "tcp"}
     ancestors = _in_a_loop(document)
     names_of_buses, names_of_meters = set(buses), set(meters)
-    rows = dict(_rows(document, "meters"))
+    rows = dict(rows_of(document, "meters"))
     for index, meter in rows.items():
         bus, address = meter.get("bus"), meter.get("address", 1)
         if bus is not None and not (isinstance(bus, str) and bus in names_of_buses):
@@ -172,19 +176,20 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
             yield ["meters", index, "address"], f"{address} is not an address on a serial line", "write 1 to 247"
 
 
-def _rows(document: Table, section: str) -> Iterator[tuple[int, Table]]:
+def rows_of(document: Table, section: str) -> Iterator[tuple[int, Table]]:
+    """The entries of a section that are mappings, with their place in its list."""
     rows = document.get(section)
     if isinstance(rows, list):
         yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, Table))
 
 
 def _names(document: Table, section: str, key: str) -> list[str]:
-    return [row[key] for _, row in _rows(document, section) if isinstance(row.get(key), str)]
+    return [row[key] for _, row in rows_of(document, section) if isinstance(row.get(key), str)]
 
 
 def _repeats(document: Table, section: str, key: str) -> Iterator[tuple[list[Key], str, str]]:
     seen: dict[Any, int] = {}
-    for index, row in _rows(document, section):
+    for index, row in rows_of(document, section):
         value = row.get(key)
         if isinstance(value, (str, int)) and seen.setdefault(value, index) != index:
             line = line_of(document, [section, seen[value], key])
@@ -193,7 +198,7 @@ def _repeats(document: Table, section: str, key: str) -> Iterator[tuple[list[Key
 
 def _in_a_loop(document: Table) -> set[str]:
     """The meters that are their own ancestors; each is walked over once."""
-    parents = {str(row.get("id")): row.get("parent") for _, row in _rows(document, "meters")}
+    parents = {str(row.get("id")): row.get("parent") for _, row in rows_of(document, "meters")}
     found: set[str] = set()
     done: set[str] = set()
     for start in parents:

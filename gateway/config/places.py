@@ -6,11 +6,8 @@ import ipaddress
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator
 from typing import Any
-
-from pydantic import BaseModel
 
 from gateway.common.text import flaw
 
@@ -19,8 +16,6 @@ _LABEL = re.compile(r"(?!-)[^\s.:/@\[\]]{1,63}(?<!-)")
 _NUMBERS = re.compile(r"[0-9.]+|.*\.(\d+|0[xX][0-9a-fA-F]*)\.?|0[xX][0-9a-fA-F]+")
 """Names whose last part is a number: old resolvers read them as addresses (inet_aton(3): 192.168.1 is 192.168.0.1)."""
 _LONGEST = 253
-_WARNINGS = 20
-"""Lines that a page can bear."""
 _SELF = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
 Place = tuple[str, ...]
@@ -102,12 +97,6 @@ def a_port(value: str) -> str:
     else:
         return value
     raise ValueError(msg)
-
-
-def warnings(buses: Sequence[BaseModel]) -> list[str]:
-    """A line for each bus of a configuration that is another one's line."""
-    rows = [(index, bus.model_dump()) for index, bus in enumerate(buses)]
-    return [f"buses[{loc[1]}].{loc[2]}: {what} → {mend}" for loc, what, mend in islice(same_lines(rows), _WARNINGS)]
 
 
 def same_lines(buses: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[list[str | int], str, str]]:

@@ -6,17 +6,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from pathlib import Path
 from typing import Any
 
-from gateway.catalogue import Driver, load_driver
+from gateway.catalogue import Driver
 from gateway.config import Config
-from gateway.config.places import warnings
-from gateway.config.yamlfile import MAX_PROBLEMS
 from gateway.daemon.describe import Description, text_of
 from gateway.daemon.live import LiveValues
 from gateway.daemon.slots import SlotCollector
-from gateway.errors import DriverError, GatewayError
+from gateway.errors import GatewayError
 from gateway.field.learnt import Learnt
 from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
@@ -41,22 +38,6 @@ LIMITS = "batch_limits"
 """What rides with each batch: by uplink, the bytes that a batch may have for its broker."""
 RESTART = 5.0
 """s before a part that ended by a mistake of ours is started again."""
-
-
-def load_drivers(config: Config) -> dict[str, Driver]:
-    """Every driver that an enabled meter uses. Raises DriverError with the problems of all of them."""
-    drivers: dict[str, Driver] = {}
-    problems = []
-    for name in sorted({meter.driver for meter in config.meters if meter.enabled}):
-        try:
-            drivers[name] = load_driver(name, Path(config.drivers.directory))
-        except DriverError as error:
-            problems += error.problems
-        if len(problems) > MAX_PROBLEMS:
-            break
-    if problems:
-        raise DriverError(problems)
-    return drivers
 
 
 async def keep_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -88,8 +69,6 @@ class Assembly:
         learnt: Learnt | None = None,
     ) -> None:
         self.config = config
-        self.warnings = warnings(config.buses)
-        """What a person should mend in it although it runs."""
         self.delivered_before: dict[str, int] = {}
         """What the assemblies before it have delivered, by uplink."""
         self.drivers = drivers
@@ -243,8 +222,6 @@ class Assembly:
     def start(self) -> None:
         """Start every part; none of them needs the others to be well."""
         self._say_new_addresses()
-        for warning in self.warnings:
-            log.error("%s", warning)
         self.describe(everything=True)
         for name, worker in self.workers.items():
             self._start(f"bus {name}", worker.run)

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway import __version__
+from gateway import __version__, check
 from gateway.common.text import visible
-from gateway.config import Config, load_config
+from gateway.config import Config
 from gateway.daemon import views
-from gateway.daemon.assembly import Assembly, keep_running, load_drivers
+from gateway.daemon.assembly import Assembly, keep_running
 from gateway.daemon.changes import Change, Loaded, differences, digests, same_source
 from gateway.daemon.heart import Heart
 from gateway.daemon.paths import Paths
@@ -45,14 +45,25 @@ CLOCK_LOOK = 1.0
 COPY_EVERY = 60.0
 """s between two writes of the second copy of the pulse registers."""
 PROGRESS_LOOK = 5.0
+CHECK_LIMIT = 5.0
+"""s that the page waits for the check of the configuration; no meter does."""
+MOST_LINES = 20
+"""Mistakes that are told one by one: what a page can bear."""
 STOP_LIMIT = 5.0
 """s that a clean stop may take; what is not ended by then is left to the kernel."""
 
 
 def load(path: Path) -> Loaded:
-    """A configuration with the tables and files that it names. Raises ConfigError with every problem."""
-    config = load_config(path)
-    return Loaded(config, load_drivers(config), digests(config))
+    """A configuration with the tables and files that it names. Raises ConfigError when no gateway can start with it."""
+    config, drivers = check.load(path)
+    return Loaded(config, drivers, digests(config))
+
+
+def load_good(path: Path) -> Loaded:
+    """A configuration as a reload takes it over. Raises ConfigError with everything that `submeter check` refuses."""
+    if problems := check.check(path).problems:
+        raise ConfigError(problems)
+    return load(path)
 
 
 class Daemon:
@@ -66,6 +77,10 @@ class Daemon:
         self._ended = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._problems: tuple[str, ...] = ()
+        self._refused = 0
+        """Problems for which the newest reload was refused."""
+        self._mistakes: tuple[str, ...] = ()
+        """Problems with which this configuration was started although a reload would refuse it."""
         self._servers: Servers | None = None
         self._newest_wall: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -95,6 +110,7 @@ class Daemon:
             loop.add_signal_handler(number, self._ended.set)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         self.assembly.start()
+        mistakes = asyncio.create_task(self._say_mistakes())
         self._spawn(keep_running("clock", self._watch_clock), "clock")
         self._spawn(keep_running("progress", self._watch_progress), "progress")
         self._spawn(keep_running("heart", self.heart.run), "heart")
@@ -103,6 +119,7 @@ class Daemon:
         try:
             # The servers cost the most to load, and no reading waits for them.
             module = await asyncio.to_thread(importlib.import_module, "gateway.daemon.servers")
+            await asyncio.wait([mistakes], timeout=CHECK_LIMIT)
             servers: Servers = module.Servers(self, self._socket)
             await servers.start(self.config)
             self._servers = servers
@@ -193,6 +210,16 @@ class Daemon:
                 fields: dict[str, Any] = {"by": change.by} if change.by else {}
                 self.assembly.slots.tell(Event(change.kind, self.clock.uptime(), fields))
 
+    async def _say_mistakes(self) -> None:
+        """What a reload would refuse does not keep a gateway from starting: it is said, and no meter waits for it."""
+        loaded = self._loaded
+        problems = (await asyncio.to_thread(check.check, self.path)).mistakes
+        if self._loaded is not loaded or not problems:
+            return
+        self._mistakes = tuple(map(str, problems))
+        log.warning("started with a configuration that a reload would refuse:\n%s", "\n".join(self._mistakes))
+        self.changes.notify()
+
     async def _watch_progress(self) -> None:
         while True:
             for forwarder in self.assembly.forwarders:
@@ -222,13 +249,14 @@ class Daemon:
             try:
                 return await self._reload()
             except ConfigError as error:
-                self._problems = (f"{self.path} was not taken over: {len(error.problems)} problems; the old configuration goes on",)
+                self._refused = len(error.problems)
+                self._problems = (f"{self.path} was not taken over: {self._refused} problems; the old configuration goes on",)
                 log.error("%s\n%s", self._problems[0], error)  # noqa: TRY400 - the trace says nothing to a person
                 raise
             except GatewayError:
                 raise  # said where it was met
             except Exception as error:
-                what = f"{self.path} was not taken over: {type(error).__name__}: {error}"
+                what, self._refused = f"{self.path} was not taken over: {type(error).__name__}: {error}", 0
                 self._problems = (visible(f"{what}; the old configuration goes on", 400),)
                 log.exception("%s", self._problems[0])
                 raise GatewayError(self._problems[0], hint="look into the log: journalctl -u submeter-gateway") from error
@@ -237,7 +265,7 @@ class Daemon:
                 self.changes.notify()
 
     async def _reload(self) -> list[str]:
-        fresh = await asyncio.to_thread(load, self.path)
+        fresh = await asyncio.to_thread(load_good, self.path)
         before = self._loaded
         changes = differences(before, fresh)
         try:
@@ -247,7 +275,7 @@ class Daemon:
             self._problems = (visible(f"{self.path} could not be started: {error}; the old configuration goes on", 400),)
             await self._swap(before, [])
             raise GatewayError(self._problems[0], hint="look into the log: journalctl -u submeter-gateway") from error
-        self._problems = ()
+        self._problems, self._refused, self._mistakes = (), 0, ()
         self._read_at = self.clock.wall()
         words = [change.words for change in changes] or ["nothing changed"]
         log.info("the configuration was read again: %s", "; ".join(words))
@@ -256,7 +284,7 @@ class Daemon:
     async def unread_changes(self) -> dict[str, Any]:
         """What the file says by now otherwise than what runs."""
         try:
-            fresh = await asyncio.to_thread(load, self.path)
+            fresh = await asyncio.to_thread(load_good, self.path)
         except ConfigError as error:
             return {"changes": [], "meters": [], "problems": [str(problem) for problem in error.problems]}
         changes = differences(self._loaded, fresh)
@@ -306,7 +334,7 @@ class Daemon:
         health = {name: worker.health() for name, worker in assembly.workers.items()}
         stats = self.journal.stats()
         problems = [bus.warning for bus in health.values() if bus.warning]
-        problems += assembly.warnings
+        mistakes = self._mistakes[:MOST_LINES]
         problems += assembly.pulses.problems() if assembly.pulses else []
         started = moment.wall_of(self._started)
         return Paths(config, self.path).hidden(Snapshot(
@@ -324,7 +352,8 @@ class Daemon:
                 )
                 for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
             ),
-            beats=self.heart.beats(), problems=(*self._problems, *problems),
+            beats=self.heart.beats(), refused=self._refused, mistakes=len(self._mistakes),
+            in_short=bool(self._refused) + len(mistakes), problems=(*self._problems, *mistakes, *problems),
         ))  # fmt: skip
 
     def _status_line(self) -> str:

@@ -69,6 +69,14 @@ def forecast(bus: SerialBus) -> BusDown | None:
     return trouble(bus, bus.port, OSError(code, os.strerror(code))) if code else None
 
 
+def in_use(bus: SerialBus) -> BusDown | None:
+    """That another program has a serial port open, as far as this user may see; None when nobody is known to."""
+    holder = _holder(bus.port)
+    if not holder or holder == "this gateway":
+        return None
+    return trouble(bus, bus.port, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
+
+
 Told = tuple[str, Cause, str]
 
 

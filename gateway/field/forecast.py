@@ -26,6 +26,8 @@ COMMIT_BYTES = 16900
 MONTH = 30 * 86400
 YEAR = 365 * 86400
 QUARTERS = 1 / 900
+NAMED = 5
+"""Meters that are named in a refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,25 @@ class Traffic:
     gb_per_year: float
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A bus whose intervals cannot be held: the meters whose interval is too short, and (what is wrong, what to write)."""
+
+    meters: tuple[Meter, ...]
+    words: tuple[str, str]
+
+
+def refusal(forecast: BusForecast) -> Refusal | None:
+    """Why the intervals of a bus cannot be held, and which one fits; None when they can."""
+    fits = forecast.fits()
+    if fits is None:
+        return None
+    short = tuple(meter.meter for meter in forecast.meters if 0 < meter.meter.interval < fits)
+    names = ", ".join(meter.id for meter in short[:NAMED]) + (f" and {len(short) - NAMED} more" if len(short) > NAMED else "")
+    what = f"the intervals of bus {forecast.bus.name} need {forecast.load:.0%} of its time and cannot be held"
+    return Refusal(short, (what, f"write interval: {fits:g}s for {names}, raise the baud rate, or use more lines"))
+
+
 def forecast_bus(bus: Bus, tasks: Sequence[MeterTask], learnt: Learnt | None = None) -> BusForecast:
     """The reads of a bus's meters by the prior cost model, with what has been learnt about them."""
     home = learnt or Learnt()
@@ -151,3 +172,9 @@ def traffic(buses: Sequence[BusForecast], commit_interval: float) -> Traffic:
     # Every row goes to the log and, later, to the file.
     written = batches * (COMMIT_BYTES + 2 * ROW_BYTES) + 2 * values * STORED_BYTES
     return Traffic(batches, values, sent * MONTH / 1e6, written * YEAR / 1e9)
+
+
+def stored_per_day(buses: Sequence[BusForecast], commit_interval: float) -> float:
+    """Bytes that a day of readings takes in the journal's file."""
+    total = traffic(buses, commit_interval)
+    return 86400 * (total.batches_per_second * ROW_BYTES + total.values_per_second * STORED_BYTES)

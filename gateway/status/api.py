@@ -76,6 +76,9 @@ def from_json(body: dict[str, Any]) -> Snapshot:
             ),
             beats=tuple(_made(Beat, beat) for beat in body["beats"]),
             problems=tuple(body["problems"]),
+            refused=body.get("refused", 0),
+            mistakes=body.get("mistakes", 0),
+            in_short=body.get("in_short", 0),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ControlError(

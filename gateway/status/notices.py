@@ -268,7 +268,7 @@ def _uplink(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
 
 
 def _gateway(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
-    _ = f.gettext
+    _, ngettext = f.gettext, f.ngettext
     match finding.cause:
         case "clock_unset":
             action = _(
@@ -282,6 +282,20 @@ def _gateway(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
             return text, _("It restarts by itself within minutes.")
         case "no_meters":
             return _("No meter is configured yet."), _("Add one to the configuration: submeter check says what it needs.")
+        case "reload_refused":
+            text = ngettext(
+                "The new configuration was not taken over: it has %(n)s mistake. The one before it goes on.",
+                "The new configuration was not taken over: it has %(n)s mistakes. The one before it goes on.",
+                finding.count,
+            )
+            return text % {"n": f.whole(finding.count)}, _("submeter check names each mistake with its line; then submeter reload.")
+        case "mistakes":
+            text = ngettext(
+                "The configuration runs, but a reload would refuse it for %(n)s mistake.",
+                "The configuration runs, but a reload would refuse it for %(n)s mistakes.",
+                finding.count,
+            )
+            return text % {"n": f.whole(finding.count)}, _("submeter check names each mistake with its line; then submeter reload.")
         case "told_by_daemon":
             return finding.details[0], ""
         case "clock_right":

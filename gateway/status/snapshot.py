@@ -273,6 +273,12 @@ class Snapshot:
     uplinks: tuple[UplinkView, ...] = ()
     beats: tuple[Beat, ...] = ()
     problems: tuple[str, ...] = ()
+    refused: int = 0
+    """Mistakes for which the newest reload was refused: the configuration before it goes on."""
+    mistakes: int = 0
+    """Mistakes of the configuration that runs, with which a reload would be refused."""
+    in_short: int = 0
+    """So many lines at the beginning of `problems` are told in short by `refused` and `mistakes`."""
 
     def meter(self, meter_id: str) -> MeterView | None:
         """The meter of that id; None when there is none."""

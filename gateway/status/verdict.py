@@ -32,7 +32,10 @@ UplinkCause = Literal[
     "delivered", "connecting", "first_delivery", "delivering", "held_for_clock", "refused", "id_taken", "unreachable", "stopped",
     "batches_set_aside", "no_subscriber", "topic_refused", "no_receipt", "not_delivered",
 ]  # fmt: skip
-OtherCause = Literal["clock_right", "clock_unset", "alive", "part_stopped", "no_meters", "told_by_daemon", "unproven"]
+OtherCause = Literal[
+    "clock_right", "clock_unset", "alive", "part_stopped", "no_meters", "reload_refused", "mistakes", "told_by_daemon",
+    "unproven",
+]  # fmt: skip
 Cause = MeterCause | BusCause | JournalCause | UplinkCause | OtherCause
 CAUSES: tuple[str, ...] = tuple(name for kind in (MeterCause, BusCause, JournalCause, UplinkCause, OtherCause) for name in get_args(kind))
 
@@ -334,7 +337,11 @@ def _rest(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
     for beat in now.beats:
         alive = beat.alive
         yield Finding("gateway", "alive" if alive else "part_stopped", "good" if alive else "bad", beat.name, int(beat.age))
-    for line in now.problems:
+    if now.refused:
+        yield Finding("gateway", "reload_refused", "warn", count=now.refused)
+    elif now.mistakes:
+        yield Finding("gateway", "mistakes", "warn", count=now.mistakes)
+    for line in now.problems[now.in_short :]:
         yield Finding("gateway", "told_by_daemon", "warn", details=(line,))
 
 

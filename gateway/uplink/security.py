@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+import pwd
 import ssl
 import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gateway.common.files import read_regular, read_secret
@@ -72,6 +75,49 @@ def password(config: Uplink) -> str | None:
     except ValueError as error:
         what, _, mend = str(error).partition(": ")
         raise LinkRefused(f"the password file {config.password_file} {what}", hint=mend) from None
+
+
+def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """(key, what is wrong, what to write) of each file of an uplink that cannot be used; `paths` by key: password_file, ca, cert, key.
+
+    Nothing of what stands in them is told.
+    """
+    sound = set()
+    for key, path in paths.items():
+        try:
+            if key == "password_file":
+                read_secret(Path(path))
+            else:
+                read_regular(Path(path), _MAX_FILE)
+            sound.add(key)
+        except FileNotFoundError:
+            yield key, f"there is no file {path}", f"write the name of the file that is meant, or leave {key} out"
+        except PermissionError:
+            yield key, f"{path} may not be read by the user {_user()}", "chgrp submeter and chmod 640: the user of the service reads it"
+        except OSError as error:
+            yield key, f"{path} cannot be read: {_reason(error)}", "write the name of a file that can be read"
+        except ValueError as error:
+            what, _, mend = str(error).partition(": ")
+            yield key, f"{path} {what}", mend
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if "ca" in sound:
+        try:
+            context.load_verify_locations(paths["ca"])
+        except (OSError, ssl.SSLError) as error:
+            yield "ca", f"{paths['ca']} cannot be used: {_reason(error)}", "write a PEM file with the certificate of the authority"
+    if {"cert", "key"} <= sound:
+        try:
+            context.load_cert_chain(paths["cert"], paths["key"], password="")
+        except (OSError, ssl.SSLError) as error:
+            mend = "write PEM files that belong together in cert and key; the key without a passphrase"
+            yield "cert", f"{paths['cert']} with the key {paths['key']} cannot be used: {_reason(error)}", mend
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def open_to_others(config: Uplink) -> list[str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.catalogue import load_driver
 from gateway.config import parse_config
-from gateway.daemon.assembly import load_drivers
 from gateway.daemon.changes import Loaded, differences, digests, same_source
 
 BEFORE = """
@@ -21,7 +21,8 @@ pulses: [{id: water, pin: 17, per_unit: 1000, quantity: volume}]
 
 def loaded(text: str) -> Loaded:
     config = parse_config(text)
-    return Loaded(config, load_drivers(config), digests(config))
+    drivers = {meter.driver: load_driver(meter.driver, Path(config.drivers.directory)) for meter in config.meters}
+    return Loaded(config, drivers, digests(config))
 
 
 def changed(what: str, by: str) -> list:

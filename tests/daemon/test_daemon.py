@@ -263,13 +263,15 @@ def test_kill_9_keeps_what_was_taken(tmp_path, times) -> None:
 
 
 def test_a_secret_that_everybody_may_read_is_told_by_check_and_by_the_daemon(tmp_path) -> None:
-    secret, key = tmp_path / "password", tmp_path / "key.pem"
+    secret, key, cert = tmp_path / "password", tmp_path / "key.pem", tmp_path / "cert.pem"
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=gateway"]
+    subprocess.run(["openssl", "req", "-x509", *new, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    secret.write_text("x")
     for path, mode in ((secret, 0o666), (key, 0o640)):
-        path.write_text("x")
         path.chmod(mode)
     with rig(tmp_path) as site:
         site.configure(uplinks=[site.uplink(username="u", password_file=str(secret)),
-                                {"name": "tls", "url": "mqtts://127.0.0.1:1", "cert": str(key), "key": str(key)}])  # fmt: skip
+                                {"name": "tls", "url": "mqtts://127.0.0.1:1", "cert": str(cert), "key": str(key)}])  # fmt: skip
         line = f"uplink city: the password file {secret} may be read and changed by everybody on this machine → chmod 640 {secret}"
         checked = submeter(site, "check", str(site.config_path))
         assert checked.returncode == 0

@@ -153,6 +153,8 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     # the rest
     ("the clock is not set", replace(CALM, clock=ClockView(synced=False)), "attention", "clock_unset"),
     ("a part stands still", replace(CALM, beats=(Beat("journal", 99.0, 60.0),)), "trouble", "part_stopped"),
+    ("a reload was refused", replace(CALM, refused=2, problems=("it was not taken over",), in_short=1), "attention", "reload_refused"),
+    ("it was started with what a reload refuses", replace(CALM, mistakes=1, problems=("a line",), in_short=1), "attention", "mistakes"),
     ("the daemon has something to say", replace(CALM, problems=("gateway.yaml was not taken over",)), "attention", "told_by_daemon"),
 ]  # fmt: skip
 

@@ -1,0 +1,220 @@
+"""What is wrong with a configuration, its meter tables and the files that it names. Each part is judged although others are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.catalogue import Driver, find, load_file, unknown
+from gateway.check.sample import sample_values
+from gateway.config import Bus, Config, Meter, Pulse, SerialBus
+from gateway.config.load import examine, rows_of
+from gateway.config.places import same_lines
+from gateway.config.schema import Drivers, Journal
+from gateway.config.yamlfile import MAX_PROBLEMS, Key, Table, dotted, few, line_of
+from gateway.errors import ConfigError, DriverError, Problem
+from gateway.field.adapter import forecast as port_trouble
+from gateway.field.forecast import forecast_bus, refusal
+from gateway.field.learnt import FILE, Learnt
+from gateway.field.meter import MeterTask
+from gateway.uplink.security import file_mistakes, open_to_others
+
+Told = tuple[list[Key], str, str]
+"""Where in the file, what is wrong, what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a look at a configuration brought; `config` is None when the file itself is wrong, `drivers` are those that can be used.
+
+    `fatal` is what no gateway can start with: the file itself, and the tables of meters that are polled. `mistakes` is what a
+    start goes on with, because a gateway that ran before must run again after a power cut; a reload and `check` refuse both.
+    """
+
+    config: Config | None
+    drivers: dict[str, Driver]
+    fatal: list[Problem]
+    mistakes: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    ports: list[str] = field(default_factory=list)
+    """Ports that could not be opened at the moment: an adapter may be unplugged."""
+    path: str = ""
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Everything that must be mended: the configuration's own lines first, then those of its tables."""
+        return sorted({*self.fatal, *self.mistakes}, key=lambda problem: (problem.file != self.path, problem))
+
+
+def load(path: Path) -> tuple[Config, dict[str, Driver]]:
+    """A configuration and the table of each driver that it polls by, by name.
+
+    Raises ConfigError when no gateway could start with it; then every other mistake is told as well.
+    """
+    found = examine(path)
+    if found.config is not None and found.document is not None:
+        tables = _Tables(path, found.document)
+        if not tables.fatal:
+            return found.config, tables.polled
+    raise ConfigError(check(path).problems)
+
+
+def check(path: Path) -> Checked:
+    """Every mistake at once. Reads files and looks at ports, opens nothing; not for the event loop."""
+    found = examine(path)
+    if found.document is None:
+        return Checked(None, {}, found.problems, path=str(path))
+    document, name = found.document, str(path)
+    tables = _Tables(path, document)
+
+    def lines(told: Iterator[Told]) -> list[Problem]:
+        return few((Problem(name, line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in told), name)
+
+    mistakes = [
+        *tables.mistakes,
+        *lines(same_lines(list(rows_of(document, "buses")))),
+        *lines(_addresses(document, tables.drivers)),
+        *lines(_files(document)),
+        *lines(_intervals(document, tables.drivers)),
+    ]
+    sample = list(sample_values(document))
+    mistakes += lines(told for certain, told in sample if certain)
+    warnings = [str(problem) for problem in lines(told for certain, told in sample if not certain)]
+    warnings += map(str, lines(_assumed_addresses(document, tables.drivers)))
+    warnings += _warnings(found.config) if found.config else []
+    ports = list(map(str, lines(_ports(document))))
+    fatal = [*found.problems, *tables.fatal]
+    mistakes = [each for each in mistakes if each not in fatal]
+    return Checked(found.config, tables.polled, fatal, mistakes, warnings, ports, name)
+
+
+class _Tables:
+    """The meter tables that a file names. `fatal`: mistakes in those of meters that are polled; `mistakes`: in the others."""
+
+    def __init__(self, path: Path, document: Table) -> None:
+        self.drivers: dict[str, Driver] = {}
+        self.polled: dict[str, Driver] = {}
+        self.fatal: list[Problem] = []
+        self.mistakes: list[Problem] = []
+        directory = _directory(document, "drivers", Drivers().directory)
+        users: dict[str, list[tuple[int, Table]]] = {}
+        for index, row in rows_of(document, "meters"):
+            if isinstance(name := row.get("driver"), str):
+                users.setdefault(name[:100], []).append((index, row))
+        for name, rows in users.items():
+            self._load(name, rows, directory, path, document)
+
+    def _load(self, name: str, rows: list[tuple[int, Table]], directory: Path, path: Path, document: Table) -> None:
+        polled = any(row.get("enabled", True) is not False for _, row in rows)
+        into = self.fatal if polled else self.mistakes
+        if len(into) > MAX_PROBLEMS:
+            return
+        file = find(name, directory)
+        if file is None:
+            what, mend = unknown(name, directory)
+            for index, _ in rows:
+                loc: list[Key] = ["meters", index, "driver"]
+                into.append(Problem(str(path), line_of(document, loc), dotted(loc), what, mend))
+            return
+        try:
+            self.drivers[name] = load_file(file)
+        except DriverError as error:
+            into += error.problems
+            return
+        if polled:
+            self.polled[name] = self.drivers[name]
+
+
+def _directory(document: Table, section: str, default: str) -> Path:
+    rows = document.get(section)
+    written = rows.get("directory") if isinstance(rows, Table) else None
+    return Path(written if isinstance(written, str) and "\0" not in written else default)
+
+
+def _addresses(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
+    """Meters without an address: the line would be asked at one that nobody wrote."""
+    for index, row in rows_of(document, "meters"):
+        if "address" in row:
+            continue
+        factory = _factory(row, drivers)
+        if factory is None:
+            yield ["meters", index, "address"], "is missing", "write address: as the meter shows or has it set"
+        elif factory != Meter.model_fields["address"].default:
+            yield ["meters", index, "address"], "is missing", f"write address: {factory} if the meter still has its factory setting"
+
+
+def _assumed_addresses(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
+    """Meters without an address, whose table names the one that is used."""
+    for index, row in rows_of(document, "meters"):
+        default = Meter.model_fields["address"].default
+        if "address" not in row and _factory(row, drivers) == default:
+            what = f"is missing: {default} is used, the factory setting that the table {row.get('driver')} names"
+            yield ["meters", index, "address"], what, f"write address: {default}"
+
+
+def _factory(row: Table, drivers: dict[str, Driver]) -> int | None:
+    driver = drivers.get(row["driver"]) if isinstance(row.get("driver"), str) else None
+    return driver.serial.address if driver else None
+
+
+def _files(document: Table) -> Iterator[Told]:
+    """Files of the uplinks that are not there, may not be read or are not what they should be."""
+    for index, row in rows_of(document, "uplinks"):
+        paths = {
+            key: value for key in ("password_file", "ca", "cert", "key") if isinstance(value := row.get(key), str) and "\0" not in value
+        }
+        for key, what, mend in file_mistakes(paths):
+            yield ["uplinks", index, key], what, mend
+
+
+def _intervals(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
+    """Lines that cannot hold the intervals of their meters, by what is known of both so far."""
+    learnt = Learnt(_directory(document, "journal", Journal().directory) / FILE)
+    adapter: TypeAdapter[Bus] = TypeAdapter(Bus)
+    meters = [
+        (index, meter)
+        for index, row in rows_of(document, "meters")
+        if isinstance(meter := _valid(Meter.model_validate, row), Meter) and meter.driver in drivers
+    ]
+    for _, row in rows_of(document, "buses"):
+        bus = _valid(adapter.validate_python, row)
+        if bus is None:
+            continue
+        forecast = forecast_bus(bus, [MeterTask(meter, drivers[meter.driver]) for _, meter in meters], learnt)
+        if (refused := refusal(forecast)) is not None:
+            first = next(index for index, meter in meters if meter.id == refused.meters[0].id)
+            yield ["meters", first, "interval"], *refused.words
+
+
+def _valid(validate: Any, row: Table) -> Any:  # noqa: ANN401 - a model, or None when the row is told elsewhere
+    try:
+        return validate(row)
+    except ValidationError:
+        return None
+
+
+def _warnings(config: Config) -> Iterator[str]:
+    """What a person should look at although it may be meant."""
+    for uplink in config.uplinks:
+        yield from open_to_others(uplink)
+    for pulse in config.pulses:
+        yield from _rate(pulse)
+
+
+def _ports(document: Table) -> Iterator[Told]:
+    for index, row in rows_of(document, "buses"):
+        bus = _valid(SerialBus.model_validate, row)
+        if bus is not None and (doubt := port_trouble(bus)) is not None:
+            yield ["buses", index, "port"], doubt.message, doubt.hint
+
+
+def _rate(pulse: Pulse) -> Iterator[str]:
+    if pulse.max_rate and pulse.max_rate > pulse.fastest:
+        yield (
+            f"pulse input {pulse.id}: max_rate {pulse.max_rate:g} is never reached, min_width and min_gap let "
+            f"{pulse.fastest:.3g} pulses a second be counted → make them smaller, or leave min_width and min_gap out"
+        )

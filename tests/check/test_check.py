@@ -1,0 +1,317 @@
+"""`submeter check` says every mistake at once; what it refuses, a reload refuses; a start goes on and says so."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from gateway.check import check, load, look_here
+from gateway.check import rights as rights_module
+from gateway.check.certificates import validities
+from gateway.check.rights import User
+from gateway.check.sample import SAMPLE_BROKER, SAMPLE_ID, SAMPLE_NAME, SAMPLE_PORT, SAMPLE_SERIAL
+from gateway.cli.check import command
+from gateway.errors import ConfigError
+from tests.rig import Rig, rig, until
+
+SAMPLE = Path(__file__).parents[2] / "config" / "gateway.yaml"
+TABLE = "maker: A\nmodel: B\nverified: one-source\nsource: s\nregisters: |\n"
+
+
+def written(tmp_path: Path, **sections) -> Path:
+    path = tmp_path / "gateway.yaml"
+    base = {"gateway": {"id": "g"}, "journal": {"directory": str(tmp_path)}, "drivers": {"directory": str(tmp_path / "drivers")}}
+    path.write_text(json.dumps(base | sections, indent=1))
+    return path
+
+
+def line(name: str = "line", **more) -> dict:
+    return {"name": name, "type": "serial", "port": f"/dev/{name}", **more}
+
+
+def meter(name: str = "m", **more) -> dict:
+    return {"id": name, "bus": "line", "address": 1, "driver": "eastron-sdm630", **more}
+
+
+def uplink(**more) -> dict:
+    return {"name": "city", "url": "mqtts://127.0.0.1", **more}
+
+
+def table(tmp_path: Path, name: str, rows: str, head: str = TABLE) -> None:
+    (tmp_path / "drivers").mkdir(exist_ok=True)
+    (tmp_path / "drivers" / f"{name}.yaml").write_text(head + rows)
+
+
+def told(path: Path) -> list[str]:
+    return [str(problem) for problem in check(path).problems]
+
+
+MISTAKES = {
+    "a key": ({"gateway": {"id": "g", "nam": "x"}}, r"gateway\.yaml:\d+: gateway\.nam: .*did you mean name"),
+    "a driver": ({"meters": [meter(driver="eastron-sdm603")]}, r"gateway\.yaml:\d+: meters\[0\]\.driver: .*did you mean eastron-sdm630"),
+    "a table": ({"meters": [meter(driver="odd")]}, r"odd\.yaml:6: 'float33' is not a type"),
+    "a table of a meter that is off": ({"meters": [meter(driver="odd", enabled=False)]}, r"odd\.yaml:6: "),
+    "no address": ({"meters": [{"id": "m", "bus": "line", "driver": "plain"}]}, r"meters\[0\]\.address: is missing → write address"),
+    "another factory address": ({"meters": [{"id": "m", "bus": "line", "driver": "factory"}]}, r"address: is missing → write address: 9"),
+    "an interval": ({"meters": [meter(interval="100ms")]}, r"meters\[0\]\.interval: the intervals of bus line need .*write interval: \d+s"),
+    "one line twice": ({"buses": [line(), line("other", port="/dev/line")]}, r"buses\[1\]\.port: .* is the line of the bus line already"),
+    "no password": ({"uplinks": [uplink(username="u", password_file="/none/p")]}, r"uplinks\[0\]\.password_file: there is no file /none/p"),
+    "no authority": ({"uplinks": [uplink(ca="/none/ca")]}, r"uplinks\[0\]\.ca: there is no file /none/ca"),
+    "a folder": ({"uplinks": [uplink(ca="/tmp")]}, r"uplinks\[0\]\.ca: /tmp cannot be read"),
+    "no PEM": ({"uplinks": [uplink(ca=str(SAMPLE))]}, r"uplinks\[0\]\.ca: .* cannot be used"),
+    "a key alone": ({"uplinks": [uplink(cert=str(SAMPLE), key="/none/k")]}, r"uplinks\[0\]\.key: there is no file /none/k"),
+    "no pair": ({"uplinks": [uplink(cert=str(SAMPLE), key=str(SAMPLE))]}, r"uplinks\[0\]\.cert: .* cannot be used"),
+    "the sample's broker": ({"uplinks": [uplink(url="mqtts://Platform.example:8883")]}, r"uplinks\[0\]\.url: .*nobody has"),
+    "the sample's id and name": ({"gateway": {"id": SAMPLE_ID, "name": SAMPLE_NAME}}, r"gateway\.id: .*sample"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_with_its_line(tmp_path, name) -> None:
+    sections, words = MISTAKES[name]
+    table(tmp_path, "odd", "  0x0 float33 voltage_l1n V fast\n")
+    table(tmp_path, "plain", "  0x0 float32 voltage_l1n V fast\n")
+    table(tmp_path, "factory", "  0x0 float32 voltage_l1n V fast\n", TABLE.replace("registers", "serial: {address: 9}\nregisters"))
+    path = written(tmp_path, **{"buses": [line()], **sections})
+    found = told(path)
+    assert any(re.search(words, text) for text in found), found
+    result = CliRunner().invoke(command, [str(path)])
+    assert result.exit_code == 1
+
+
+def test_what_is_right_is_good(tmp_path) -> None:
+    table(tmp_path, "plain", "  0x0 float32 voltage_l1n V fast\n")
+    path = written(tmp_path, buses=[line()], meters=[meter(driver="plain"), meter("n", address=2)], uplinks=[uplink()])
+    assert told(path) == []
+    result = CliRunner().invoke(command, [str(path)])
+    assert result.exit_code == 0
+    assert "/dev/line cannot be opened: there is no such port" in result.output, "it may be unplugged: a warning"
+
+
+def test_every_mistake_comes_in_one_run(tmp_path) -> None:
+    table(tmp_path, "odd", "  0x0 float33 voltage_l1n V fast\n  0x2 float32 voltage V fast\n")
+    path = written(
+        tmp_path,
+        gateway={"id": "G 1", "nam": "x"},
+        buses=[line(baudrate=9601), line("other", port="/dev/line"), line("third")],
+        meters=[
+            meter("a", driver="eastron-sdm603"), meter("b", bus="third", interval="50ms"), meter("c", driver="odd", address=3),
+            {"id": "d", "bus": "line", "driver": "odd"}, meter("e", parent="z", address=5),
+        ],
+        uplinks=[uplink(username="u", password_file="/none/p", ca="/none/ca"), uplink(name="two", url="mqtt://platform.example")],
+    )  # fmt: skip
+    found = "\n".join(told(path))
+    for words in (
+        "gateway.id", "did you mean name?", "9601", "is the line of the bus", "did you mean eastron-sdm630", "bus third need", "float33",
+        "voltage: is not a quantity", "meters[3].address: is missing", "'z' is not the id", "/none/p", "/none/ca", "platform.example",
+    ):  # fmt: skip
+        assert words in found, f"{words} is not in\n{found}"
+    assert found.index("gateway.yaml:") < found.index("odd.yaml:"), "the file's own mistakes first"
+
+
+def test_an_address_that_the_table_names_is_used_and_said(tmp_path) -> None:
+    path = written(tmp_path, buses=[line()], meters=[{"id": "m", "bus": "line", "driver": "eastron-sdm120"}])
+    found = check(path)
+    assert found.problems == []
+    assert any("address: is missing: 1 is used" in text for text in found.warnings)
+
+
+def test_the_samples_own_values_are_known(tmp_path) -> None:
+    text = SAMPLE.read_text()
+    assert all(value in text for value in (SAMPLE_ID, SAMPLE_NAME, SAMPLE_BROKER, SAMPLE_PORT, SAMPLE_SERIAL))
+    found = told(SAMPLE)
+    assert any("gateway.id: 'izm-konak-017'" in text for text in found)
+    assert any("platform.example" in text for text in found)
+    assert told(written(tmp_path, gateway={"id": SAMPLE_ID})) == [], "a gateway may be called so: a warning"
+
+
+def test_a_start_needs_less_than_a_reload(tmp_path) -> None:
+    path = written(tmp_path, buses=[line()], meters=[meter(interval="100ms")], uplinks=[uplink(ca="/none")])
+    config, drivers = load(path)
+    assert (config.gateway.id, set(drivers)) == ("g", {"eastron-sdm630"})
+    assert len(check(path).mistakes) == 2
+    with pytest.raises(ConfigError, match=r"(?s)driver.*is missing"):
+        load(written(tmp_path, buses=[line()], meters=[meter(driver="none"), {"id": "n", "bus": "line", "driver": "none-2"}]))
+
+
+# -- this machine
+
+
+def here(tmp_path: Path, **sections) -> str:
+    path = written(tmp_path, **sections)
+    found = check(path)
+    assert found.config is not None, found.problems
+    return "\n".join(map(str, look_here(path, found.config, found.drivers, tmp_path / "no-socket")))
+
+
+def certificate(tmp_path: Path, name: str, *dates: str) -> tuple[Path, Path]:
+    key, cert = tmp_path / f"{name}.key", tmp_path / f"{name}.crt"
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}"]
+    subprocess.run(["openssl", "req", "-x509", *new, "-keyout", key, "-out", cert, *dates], check=True, capture_output=True)
+    return cert, key
+
+
+def test_here_says_nothing_of_a_machine_that_is_ready(tmp_path) -> None:
+    assert here(tmp_path, status={"listen": "127.0.0.1:0"[:-1] + str(free())}) == ""
+
+
+def free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_here_looks_at_ports_names_and_the_pages_address(tmp_path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        found = here(
+            tmp_path,
+            buses=[line(), {"name": "far", "type": "tcp", "host": "no-such-host.invalid"}],
+            status={"listen": f"127.0.0.1:{taken.getsockname()[1]}"},
+            journal={"directory": str(tmp_path / "none")},
+        )
+    assert "buses[0].port: /dev/line cannot be opened: there is no such port" in found
+    assert "buses[1].host: " in found
+    assert "no-such-host.invalid" in found
+    assert "status.listen: " in found
+    assert "cannot be listened on: Address already in use" in found
+    assert "journal.directory: there is no folder" in found
+
+
+@pytest.mark.parametrize(("days", "words"), [("1", "expires on"), ("3650", "")])
+def test_here_says_when_a_certificate_ends(tmp_path, days, words) -> None:
+    cert, key = certificate(tmp_path, "client", "-days", days)
+    begins, ends = validities(cert)[0]
+    assert timedelta(days=int(days)) - timedelta(minutes=5) < ends - datetime.now(UTC) < timedelta(days=int(days), minutes=5)
+    assert begins <= datetime.now(UTC)
+    found = here(tmp_path, uplinks=[uplink(cert=str(cert), key=str(key))], status={"enabled": False})
+    assert (words in found) if words else found == ""
+
+
+def test_here_says_that_a_certificate_has_expired(tmp_path) -> None:
+    _, key = certificate(tmp_path, "old")
+    request, cert = tmp_path / "old.csr", tmp_path / "past.crt"
+    run("openssl", "req", "-new", "-key", key, "-out", request, "-subj", "/CN=old")
+    config = tmp_path / "ca.cnf"
+    config.write_text(
+        f"[ca]\ndefault_ca=x\n[x]\ndatabase={tmp_path}/index\nserial={tmp_path}/serial\nnew_certs_dir={tmp_path}\n"
+        "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n"
+    )
+    (tmp_path / "index").write_text("")
+    (tmp_path / "serial").write_text("01\n")
+    dates = ["-startdate", "20200101000000Z", "-enddate", "20200103000000Z"]
+    run("openssl", "ca", "-batch", "-config", config, "-selfsign", "-keyfile", key, "-in", request, "-out", cert, "-notext", *dates)
+    assert f"{cert} expired on 2020-01-03" in here(tmp_path, uplinks=[uplink(ca=str(cert))], status={"enabled": False})
+
+
+def run(*words: object) -> None:
+    subprocess.run([str(word) for word in words], check=True, capture_output=True)
+
+
+def test_certificates_that_are_none_are_refused(tmp_path) -> None:
+    path = tmp_path / "cut.pem"
+    path.write_text("-----BEGIN CERTIFICATE-----\nMIIBdjCCARygAwIBAgI=\n-----END CERTIFICATE-----\n")
+    with pytest.raises(ValueError, match="is not a certificate"):
+        validities(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+def test_here_knows_what_the_services_user_may_not_do(tmp_path, monkeypatch) -> None:
+    stranger = User("stranger", 54321, frozenset({54321}))
+    monkeypatch.setattr("gateway.check.machine.service_user", lambda: stranger)
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    state, secret = tmp_path / "state", tmp_path / "password"
+    state.mkdir()
+    secret.write_text("x")
+    secret.chmod(0o600)
+    keys = {
+        "uplinks": [uplink(username="u", password_file=str(secret))],
+        "journal": {"directory": str(state)},
+        "status": {"enabled": False},
+    }
+    found = here(tmp_path, **keys)
+    assert "may not be read by the user stranger" in found
+    assert "may not be written by the user stranger → sudo chown" in found
+    os.chown(secret, 54321, -1)
+    os.chown(state, 54321, -1)
+    assert here(tmp_path, **keys) == ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "write", "may"),
+    [
+        (0o640, (5, 7), False, True), (0o640, (6, 0), False, True), (0o640, (6, 7), False, False), (0o440, (5, 0), True, False),
+        (0o604, (6, 0), False, False), (0o000, (0, 0), True, True),
+    ],
+)  # fmt: skip
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+def test_the_rights_of_another_user(tmp_path, mode, owner, write, may) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    path = tmp_path / "file"
+    path.write_text("")
+    os.chown(path, 5, 0)
+    path.chmod(mode)
+    assert User("u", owner[0], frozenset(owner[1:])).may(path, write=write) is may
+    assert rights_module.service_user().groups
+
+
+# -- the daemon
+
+
+def status(site: Rig) -> dict:
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30) as client:
+            return client.get("/status").json()
+    except httpx.TransportError:
+        return {}
+
+
+def reload(site: Rig) -> subprocess.CompletedProcess:
+    env = {**os.environ, "SUBMETER_SOCKET": str(site.socket)}
+    return subprocess.run([sys.executable, "-m", "gateway", "reload"], capture_output=True, text=True, timeout=60, env=env, check=False)
+
+
+def test_a_start_goes_on_and_says_what_a_reload_would_refuse(tmp_path) -> None:
+    with rig(tmp_path) as site:
+        site.configure(uplinks=[site.uplink(url="mqtts://127.0.0.1:1", ca="/none/ca")])
+        site.start_gateway()
+        until(lambda: status(site).get("mistakes") == 1, 60, "the mistake is known")
+        assert "uplinks[0].ca: there is no file /none/ca" in site.log("gateway")
+        refused = reload(site)
+        assert refused.returncode == 1
+        assert "uplinks[0].ca: there is no file /none/ca" in refused.stderr + refused.stdout
+        assert status(site)["refused"] == 1
+        site.configure()
+        assert reload(site).returncode == 0
+        seen = status(site)
+        assert (seen["mistakes"], seen["refused"], seen["problems"]) == (0, 0, [])
+
+
+@pytest.mark.parametrize("sections", [
+    {"buses": [line(), line("other", port="/dev/line")]},
+    {"buses": [line()], "meters": [meter(interval="50ms")]},
+    {"buses": [line()], "meters": [meter(driver="eastron-sdm603")]},
+])  # fmt: skip
+def test_a_reload_refuses_what_check_refuses(tmp_path, sections) -> None:
+    with rig(tmp_path) as site:
+        site.configure()
+        site.start_gateway()
+        until(lambda: status(site), 60, "the socket answers")
+        site.configure(**sections)
+        want = told(site.config_path)
+        assert want
+        refused = reload(site)
+        assert refused.returncode == 1
+        assert all(text in refused.stderr + refused.stdout for text in want)
