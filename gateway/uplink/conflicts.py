@@ -66,14 +66,13 @@ class Conflicts:
         self.reported += new
         return new
 
-    def reissue(self, sealed: Sealed) -> str:
+    def reissue(self, sealed: Sealed) -> None:
         """Give a batch its derived epoch. Raises WireError."""
         epoch = derived_epoch(sealed)
         key = key_of(sealed)
         self._epochs[key] = epoch
         self._originals[epoch] = key
         self._pending[key] = sealed
-        return epoch
 
     def epoch(self, sealed: Sealed) -> str:
         """The epoch under which a batch goes out."""

@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[2]
 STATE = ROOT / "build" / "mutants"
 SEED = 20261126
 SAMPLE = 480
-AT_ONCE = 2
+AT_ONCE = 3
 CENTRAL = {
     "field": "line station cost planner decode reader meter poller schedule seat turns quiet silent_read"
     " pulse_filter pulse_input pulse_register",

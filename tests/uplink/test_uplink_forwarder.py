@@ -12,6 +12,7 @@ from gateway.model import Ranges
 from gateway.uplink import LinkState, Timing
 from gateway.uplink.conflicts import derived_epoch
 from gateway.uplink.link import MemoryLink
+from gateway.uplink.sources import STALLED
 from gateway.wire import Receipt, Topics
 
 pytestmark = pytest.mark.virtual_time
@@ -578,3 +579,65 @@ async def test_stop_works_at_any_moment():
     await asyncio.wait_for(run.forwarder.stop(), 1)
     async with Running(config(), outbox(1), link=link):
         pass
+
+
+async def test_stop_returns_when_the_good_bye_is_said():
+    link = MemoryLink()
+    async with Running(config(), outbox(1), link=link) as run:
+        connection = await connected(link)
+        await drained(connection, 1)
+        stopping = asyncio.create_task(run.forwarder.stop())
+        await until(lambda: connection.acknowledge() or stopping.done())
+        assert connection.closed
+        assert said(connection, TOPICS.state)[-1]["online"] is False
+        assert run.stats.state == LinkState.STOPPED.value
+
+
+async def test_since_when_is_told_in_the_walls_time():
+    link = MemoryLink()
+    clock = FakeClock()
+    async with Running(config(), outbox(0), link=link, clock=clock) as run:
+        await connected(link)
+        await asyncio.sleep(5.0)
+        since = run.stats.since
+        assert clock.wall() - 6_000 < since < clock.wall() - 4_000
+        await asyncio.sleep(5.0)
+        clock.now += 5_000
+        assert run.stats.since == since, "it does not wander"
+
+
+async def test_a_changed_description_goes_out_at_once():
+    link = MemoryLink()
+    meters = [b'{"v":1}']
+    async with Running(config(), outbox(0), link=link, describe=lambda: meters[0]) as run:
+        connection = await connected(link)
+        await until(lambda: connection.acknowledge() or said(connection, TOPICS.meters))
+        await asyncio.sleep(1.0)
+        meters[0] = b'{"v":2}'
+        await asyncio.sleep(1.0)
+        assert said(connection, TOPICS.meters) == [{"v": 1}], "nobody has said that it changed"
+        run.forwarder.meters_changed()
+        await asyncio.sleep(0.5)
+        assert said(connection, TOPICS.meters) == [{"v": 1}, {"v": 2}]
+
+
+async def test_what_was_left_out_of_the_backlog_is_found_again():
+    link = MemoryLink()
+    box = outbox(3)
+    unsettled, hidden = box.unsettled, [True]
+
+    async def some(*args, **options):
+        return [sealed for sealed in await unsettled(*args, **options) if sealed.seq != 2 or not hidden[0]]
+
+    box.unsettled = some
+    async with Running(config(), box, link=link, timing=Timing(patience=500.0, tick=0.05)) as run:
+        connection = await connected(link)
+        await drained(connection, 2)
+        await settled(box, 2)
+        hidden[0] = False
+        await asyncio.sleep(STALLED / 2)
+        assert seqs(connection) == [1, 3]
+        await asyncio.sleep(STALLED)
+        assert seqs(connection) == [1, 3, 2]
+        connection.acknowledge()
+        await until(lambda: run.stats.backlog_batches == 0)

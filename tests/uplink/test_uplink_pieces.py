@@ -5,20 +5,21 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from uplink_parts import BOOT, E1, EARLIER, T0, FakeClock, row
+from uplink_parts import BOOT, E1, E2, EARLIER, T0, FakeClock, row
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
 from gateway.uplink import LinkState, UplinkStats
 from gateway.uplink.complaints import Complaints
 from gateway.uplink.conflicts import Conflicts, derived_epoch
+from gateway.uplink.delivery import Delivery
 from gateway.uplink.dress import dress
 from gateway.uplink.hold import Hold
 from gateway.uplink.pace import TokenBucket, live_offset, start_delay
 from gateway.uplink.probe import Probe
 from gateway.uplink.receipts import Ledger
-from gateway.uplink.reconnect import QUICK, REFUSED, SHORT_LIFE, Reconnect
-from gateway.uplink.report import EVERY, SELDOM, SETTLE, Report
+from gateway.uplink.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKEN_FORGOTTEN, Reconnect
+from gateway.uplink.report import EVERY, SELDOM, SETTLE, UNKEPT, Report
 from gateway.uplink.security import is_this_machine
 from gateway.uplink.window import GRACE, MAX_BATCHES, MAX_BYTES, Window, key_of
 from gateway.wire import Receipt, decode, decompress
@@ -405,3 +406,142 @@ def test_the_sentence():
     facts.update(broker="b:8883", state="connected", protocol="5.0", backlog_readings=1240, oldest_t0=T0, last_error="", held=3)
     words = "Connected to b:8883 (MQTT 5.0); 1240 readings wait since 2026-11-21 16:25 UTC; 3 batches are held until the clock is right."
     assert UplinkStats(**facts).sentence == words
+
+
+# -- what small changes of the code would go unnoticed without
+
+
+def test_with_a_token_there_is_nothing_to_wait_for():
+    bucket = TokenBucket(1.0, 0.0)
+    assert bucket.wait(0.0) == 0.0
+    assert bucket.take(0.0)
+    assert bucket.wait(0.0) == 1.0
+    assert bucket.wait(0.75) == pytest.approx(0.25)
+    slow = TokenBucket(100.0, 0.0)
+    while slow.take(0.0):
+        pass
+    assert slow.wait(0.0) == pytest.approx(0.1), "half of what may be used at once: not one wake-up per batch"
+
+
+def test_where_the_broker_keeps_nothing_the_state_is_said_again_now_and_then():
+    for kept in (True, False):
+        report = Report()
+        assert report.due(E1, 1, 0, 0.0, kept=kept)
+        report.said(E1, 1, 0, 0.0)
+        assert not report.due(E1, 1, 0, UNKEPT - 1.0, kept=kept)
+        assert report.due(E1, 1, 0, UNKEPT, kept=kept) is not kept
+
+
+def test_a_connection_of_exactly_the_bound_counts_as_one_that_lasted():
+    state, now = reconnect()
+    state.connected("5.0")
+    now.t += SHORT_LIFE
+    assert state.lost(LinkDown("x")) == QUICK[0]
+    assert state.lost_at == now.t
+    state.connected("5.0")
+    now.t += SHORT_LIFE
+    state.lost(LinkDown("x"))
+    assert state.lost_at == now.t, "it ended the outage, so this is another one"
+
+
+def test_a_second_takeover_long_after_the_first_begins_with_the_first_wait_again():
+    state, now = reconnect()
+    waits = []
+    for lived in (40.0, 40.0, TAKEN_FORGOTTEN, 40.0):
+        state.connected("5.0")
+        now.t += lived
+        waits.append(state.lost(LinkTaken("taken")))
+    assert waits == [30.0, 60.0, 30.0, 60.0]
+
+
+def test_news_is_what_a_consumer_had_not_said_before():
+    ledger = Ledger(["a", "b"])
+    for seq in (1, 2, 3):
+        ledger.sent(E1, seq)
+    ledger.receipt("a", Receipt(epoch=E1, upto=2))
+    assert list(ledger.news) == [(1, 2)]
+    ledger.receipt("a", Receipt(epoch=E1, upto=3))
+    assert list(ledger.news) == [(3, 3)]
+    ledger.receipt("a", Receipt(epoch=E1, upto=3))
+    assert list(ledger.news) == []
+    ledger.receipt("b", Receipt(epoch=E1, upto=1))
+    assert list(ledger.news) == [(1, 1)]
+    ledger.receipt("stranger", Receipt(epoch=E1, upto=3))
+    assert list(ledger.news) == []
+    ledger.receipt("b", Receipt(epoch=E2, upto=3))
+    assert list(ledger.news) == []
+
+
+def test_a_conflict_is_pending_until_it_is_delivered_under_its_own_epoch():
+    conflicts, mine = Conflicts(), row(3)
+    conflicts.report(E1, [3])
+    assert key_of(mine) not in conflicts
+    conflicts.reissue(mine)
+    assert key_of(mine) in conflicts
+    assert key_of(row(4)) not in conflicts
+    assert list(conflicts) == [mine]
+    conflicts.delivered(key_of(mine))
+    assert key_of(mine) not in conflicts
+    assert list(conflicts) == []
+    assert len(conflicts) == 1
+
+
+def test_the_first_conflict_of_an_epoch_leaves_it_and_a_failure_to_leave_is_tried_again():
+    conflicts = Conflicts()
+    assert conflicts.leaves(E1)
+    assert not conflicts.leaves(E1)
+    assert conflicts.leaves(E2)
+    conflicts.stays(E1)
+    assert conflicts.leaves(E1)
+
+
+def delivery_with(count, patience=30.0):
+    found = Delivery(["a"], patience)
+    rows = [row(seq) for seq in range(1, count + 1)]
+    for sealed in rows:
+        found.sent(sealed, 0.0)
+    return found, rows
+
+
+def test_after_a_silence_the_first_receipt_brings_the_next_probe_within_a_second():
+    found, rows = delivery_with(2)
+    found.acknowledged([(key_of(sealed), 0) for sealed in rows], 0.0)
+    assert found.probe(29.0) is None
+    assert found.probe(30.0) == rows[0]
+    found.receipt("a", Receipt(epoch=E1, upto=0), 35.0)
+    assert found.receipt_probe.at == 36.0
+    found.receipt_probe.tried(36.0)
+    at = found.receipt_probe.at
+    found.receipt("a", Receipt(epoch=E1, upto=0), 37.0)
+    assert found.receipt_probe.at == at, "it is there, and says only that it has not got it"
+
+
+def test_a_broker_that_owes_acknowledgements_is_left_and_met_with_one_batch_at_once():
+    found, rows = delivery_with(2)
+    assert not found.silent(30.0)
+    assert found.silent(30.1)
+    assert found.broker_probe.due(30.1)
+    found.disconnected()
+    found.broker_probe.tried(31.0)
+    wait = found.broker_probe.at
+    found.connected(32.0)
+    assert found.broker_probe.at == wait, "a mute broker gets no other chance for answering a connection"
+    found.sent(rows[0], wait)
+    found.acknowledged([(key_of(rows[0]), 0)], wait + 1.0)
+    assert not found.broker_probe.running
+    assert not found.silent(1000.0), "nothing is owed"
+
+
+def test_without_consumers_a_good_acknowledgement_delivers_once():
+    found = Delivery([], 30.0)
+    assert not found.confirmed
+    sealed = row(1)
+    found.sent(sealed, 0.0)
+    outcome = found.acknowledged([(key_of(sealed), 0), (key_of(sealed), 0), ("state", 0), ((E1, 99), 0)], 1.0)
+    assert (outcome.accepted, outcome.refused, outcome.again) == (True, [], [])
+    assert found.settled() == {E1: Ranges([(1, 1)])}
+    assert found.settled() == {}
+    assert (found.counters.delivered, found.counters.delivered_readings, found.counters.sent) == (1, 1, 1)
+    assert found.delivered_at == 1.0
+    found.sent(sealed, 2.0)
+    assert found.counters.resent == 1
