@@ -62,9 +62,9 @@ docs: $(VENV)/.dev ## Make the generated pages anew: the list of meters, the sch
 	@$(BIN)/submeter drivers list --markdown > docs/meters.md
 	@$(BIN)/python -m gateway.wire docs/wire
 
-translations: $(VENV)/.dev ## Collect the page's texts and compile what is translated
+translations: $(VENV)/.dev ## Collect the texts of page and commands and compile what is translated
 	@mkdir -p build
-	@$(BIN)/pybabel -q extract -F gateway/status/locale/babel.cfg --no-location --no-wrap --sort-output -o build/submeter.pot gateway/status
+	@$(BIN)/pybabel -q extract -F gateway/status/locale/babel.cfg --no-location --no-wrap --sort-output -o build/submeter.pot gateway/status gateway/cli
 	@$(BIN)/pybabel -q update -D submeter -d gateway/status/locale -l tr -i build/submeter.pot --no-wrap --no-fuzzy-matching --ignore-obsolete
 	@$(BIN)/pybabel -q compile -D submeter -d gateway/status/locale -l tr
 

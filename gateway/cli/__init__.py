@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import click
 
 from gateway import __version__
+from gateway.cli.language import LANGUAGES, N_, _, choose, speaking
+from gateway.cli.prose import Context, say
 from gateway.errors import GatewayError
 
 COMMANDS = {
-    "check": "check a configuration and print every problem",
-    "demo": "run the whole product against simulated meters",
-    "drivers": "list, show, check and try the meter tables",
-    "journal": "look into the journal: status, show, export, salvage",
-    "plan": "print the reads, their time, and what they cost",
-    "pulses": "show pulse inputs and set their registers",
-    "read": "poll meters now and print their values",
-    "receive": "run the reference receiver: the platform's half",
-    "reload": "make the running daemon read its configuration again",
-    "run": "run the gateway",
-    "status": "say in a few lines how the running daemon is",
+    "check": N_("check a configuration and print every problem"),
+    "demo": N_("run the whole product against simulated meters"),
+    "drivers": N_("list, show, check and try the meter tables"),
+    "journal": N_("look into the journal: status, show, export, salvage"),
+    "plan": N_("print the reads, their time, and what they cost"),
+    "pulses": N_("show pulse inputs and set their registers"),
+    "read": N_("poll meters now and print their values"),
+    "receive": N_("run the reference receiver: the platform's half"),
+    "reload": N_("make the running daemon read its configuration again"),
+    "run": N_("run the gateway"),
+    "status": N_("say in a few lines how the running daemon is"),
 }
 """Every command and its one line of help; the module gateway.cli.<name> holds `command`."""
+
+_LANG = N_("The language: tr or en.  [default: that of the locale]")
+_sources: WeakKeyDictionary[object, str] = WeakKeyDictionary()
+"""Help texts as the source has them, by command and option."""
+
+
+def prepare(command: click.Command) -> click.Command:
+    """A command as it is shown in the language of this run, with --lang; its subcommands too. It may be prepared again."""
+    command.context_class = Context
+    command._help_option = None  # noqa: SLF001 - made anew in the language of this run
+    if not any(isinstance(option, click.Option) and "--lang" in option.opts for option in command.params):
+        command.params.append(click.Option(["--lang"], type=click.Choice(LANGUAGES), expose_value=False, help=_LANG))
+    command.help = command.short_help = _text(command, command.help)
+    for option in command.params:
+        if isinstance(option, click.Option):
+            option.help = _text(option, option.help)
+    for child in command.commands.values() if isinstance(command, click.Group) else ():
+        prepare(child)
+    return command
+
+
+def _text(owner: object, shown: str | None) -> str:
+    return _(_sources.setdefault(owner, shown or "")) if shown else ""
 
 
 class _Commands(click.Group):
@@ -36,17 +65,43 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"gateway.cli.{cmd_name}").command
-        return command
+        return prepare(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+        with formatter.section(_("Commands")):
+            formatter.write_dl([(name, _(text)) for name, text in sorted(COMMANDS.items())])
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Find the language before anything is loaded, and print what is wrong with the words within the terminal's columns."""
+        words = sys.argv[1:] if args is None else list(args)
+        with speaking(choose(words, os.environ)):
+            prepare(self)
+            try:
+                code = super().main(words, *rest, **{**options, "standalone_mode": False})
+            except click.exceptions.NoArgsIsHelpError as error:
+                error.show()
+                sys.exit(error.exit_code)
+            except click.ClickException as error:
+                context = getattr(error, "ctx", None)
+                if context is not None:
+                    print(context.get_usage(), file=sys.stderr)
+                    hint = _("Try '{command} {option}' for help.").format(command=context.command_path, option="--help")
+                    say(hint, err=True)
+                say(_("Error: {message}").format(message=error.format_message()), err=True)
+                sys.exit(error.exit_code)
+            except click.Abort:
+                sys.exit(1)
+            sys.exit(code if isinstance(code, int) else 0)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    help=N_("Submeter Gateway: meters in, every reading at the platform, once."),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="submeter")
 def cli() -> None:
-    """Submeter Gateway: meters in, every reading at the platform, once."""
+    """The command itself."""
 
 
 def main() -> None:
@@ -54,7 +109,7 @@ def main() -> None:
     try:
         cli()
     except GatewayError as error:
-        print(f"submeter: {error}", file=sys.stderr)
+        say(f"submeter: {error}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)

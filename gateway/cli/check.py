@@ -9,20 +9,26 @@ import click
 
 from gateway.check import check, look_here
 from gateway.cli.client import socket_path
+from gateway.cli.language import N_, _, ngettext
 from gateway.cli.options import config_option, only_config, socket_option
+from gateway.cli.prose import say
 
 
 @click.command(
     name="check",
-    help="Check a configuration, its meter tables and the files that it names, and print every problem as "
-    "file:line: key: what is wrong → what to write. Exit 1 when there is one; a warning alone is none.",
+    help=N_(
+        "Check a configuration, its meter tables and the files that it names, and print every problem as "
+        "file:line: key: what is wrong → what to write. Exit 1 when there is one; a warning alone is none."
+    ),
 )
 @click.argument("words", nargs=-1, metavar="[FILE]")
 @config_option
 @click.option(
     "--here",
     is_flag=True,
-    help="Also look at this machine: ports, rights of the service's user, host names, certificates' dates, free disk, the page's address.",
+    help=N_(
+        "Also look at this machine: ports, rights of the service's user, host names, certificates' dates, free disk, the page's address."
+    ),
 )
 @socket_option
 def command(words: tuple[str, ...], file: Path | None, here: bool, socket: Path) -> None:
@@ -34,22 +40,26 @@ def command(words: tuple[str, ...], file: Path | None, here: bool, socket: Path)
         problems += look_here(path, config, found.drivers, socket_path(socket))
     warnings = found.warnings if here else [*found.warnings, *found.ports]
     for problem in problems:
-        print(problem)
+        say(str(problem))
     for warning in warnings:
-        print(f"warning: {warning}")
+        say(_("warning: %(text)s") % {"text": warning})
     if here and config is None:
-        print("\nThis machine is looked at when the file itself is good.", file=sys.stderr)
+        say("\n" + _("This machine is looked at when the file itself is good."), err=True)
     if problems or config is None:
-        print(f"\n{path}: {len(problems)} problem{'s' * (len(problems) != 1)}", file=sys.stderr)
+        count = ngettext("%(n)s problem", "%(n)s problems", len(problems)) % {"n": len(problems)}
+        say(f"\n{path}: {count}", err=True)
         sys.exit(1)
-    counts = (
-        _count(sum(meter.enabled for meter in config.meters), "meter"),
-        _count(len(config.buses), "bus"),
-        _count(len(config.pulses), "pulse input"),
-        _count(len(config.uplinks), "uplink"),
+    meters, buses, pulses, uplinks = (
+        sum(meter.enabled for meter in config.meters),
+        len(config.buses),
+        len(config.pulses),
+        len(config.uplinks),
     )
-    print(f"{path}: good{' here' if here else ''}. Gateway {config.gateway.id}: {', '.join(counts)}.")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+    counts = (
+        ngettext("%(n)s meter", "%(n)s meters", meters) % {"n": meters},
+        ngettext("%(n)s bus", "%(n)s buses", buses) % {"n": buses},
+        ngettext("%(n)s pulse input", "%(n)s pulse inputs", pulses) % {"n": pulses},
+        ngettext("%(n)s uplink", "%(n)s uplinks", uplinks) % {"n": uplinks},
+    )
+    text = _("%(file)s: good here. Gateway %(id)s: %(counts)s.") if here else _("%(file)s: good. Gateway %(id)s: %(counts)s.")
+    say(text % {"file": path, "id": config.gateway.id, "counts": ", ".join(counts)})

@@ -10,25 +10,28 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.language import N_, _
 from gateway.errors import GatewayError
 
-_HELP = """Run the whole product on this machine: simulated meters on serial lines and over TCP, a plausible building behind them, a broker,
-the gateway, and the platform's receiver. Ctrl-C ends everything.
+_HELP = N_("""Run the whole product on this machine: simulated meters on serial lines and over TCP, a plausible building behind
+them, a broker, the gateway, and the platform's receiver. Ctrl-C ends everything.
 
 With --seconds: a self-check. The broker is killed for five seconds, the gateway once with -9, one request is answered late and one
 with a damaged byte; then everything that was taken must be at the platform exactly once, with the values that the meters served.
 The exit code is 0 only then. It takes at least 30 seconds.
-"""
+""")
 
 
 @click.command(name="demo", help=_HELP)
-@click.option("--seconds", type=click.FloatRange(min=30), help="Self-check of about so many seconds (at least 30), then stop.")
+@click.option("--seconds", type=click.FloatRange(min=30), help=N_("Self-check of about so many seconds (at least 30), then stop."))
 @click.option(
-    "--port", type=click.IntRange(1, 65000), default=8080, show_default=True, help="Port of the page; if taken, the next free one."
+    "--port", type=click.IntRange(1, 65000), default=8080, show_default=True, help=N_("Port of the page; if taken, the next free one.")
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where the page listens; 0.0.0.0 shows it to the network.")
+@click.option("--host", default="127.0.0.1", show_default=True, help=N_("Where the page listens; 0.0.0.0 shows it to the network."))
 @click.option(
-    "--directory", type=click.Path(path_type=Path, file_okay=False), help="Keep everything there. Default: a temporary one that is removed."
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help=N_("Keep everything there. Default: a temporary one that is removed."),
 )
 def command(seconds: float | None, port: int, host: str, directory: Path | None) -> None:
     """Run the demo or the self-check."""
@@ -52,5 +55,5 @@ def command(seconds: float | None, port: int, host: str, directory: Path | None)
         if directory is None and not failed:
             shutil.rmtree(place, ignore_errors=True)
     if failed:
-        print(f"what was recorded is in {place}")
+        print(_("what was recorded is in %(place)s") % {"place": place})
     sys.exit(code)

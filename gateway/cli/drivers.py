@@ -12,37 +12,63 @@ from typing import Any
 import click
 
 from gateway.catalogue import Driver, Row, load_driver, load_file
+from gateway.catalogue.driver import Variant
 from gateway.catalogue.paper import library, markdown, matches, own_rows, port, quantities, skeleton, squashed, summary, vocabulary
 from gateway.catalogue.serves import NO, serves
 from gateway.catalogue.sunspec import offered
-from gateway.cli.options import CONFIG
+from gateway.cli.language import N_, _, ngettext
+from gateway.cli.options import config_option
+from gateway.cli.prose import aligned, entry, said, say, wrapped
 from gateway.common.text import visible
 from gateway.errors import DriverError, GatewayError
-from gateway.model import QUANTITIES
+from gateway.model import ATTRIBUTES, QUANTITIES
 
 OWN = Path("/etc/submeter/drivers")
 
+_directory = click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    help=N_("Where your own tables are; else the configuration's folder for them, else /etc/submeter/drivers."),
+)
 
-@click.group(name="drivers", help="The meters that are known, and help with one that is not.")
+
+def own_tables(directory: Path | None, config: Path | None) -> Path:
+    """The folder of a technician's own tables. Raises ConfigError for a configuration that is named and no good."""
+    if directory is not None or config is None:
+        return directory or OWN
+    from gateway.config import load_config  # noqa: PLC0415 - only with -c
+
+    return Path(load_config(config).drivers.directory)
+
+
+@click.group(name="drivers", help=N_("The meters that are known, and help with one that is not."))
 def command() -> None:
     """Group of the driver commands."""
 
 
-@command.command(name="list", help="Every known meter, one line each; WORDS narrow the list down.")
+@command.command(name="list", help=N_("Every known meter, one line each; WORDS narrow the list down."))
 @click.argument("words", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print everything about each driver as JSON.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="Print the page docs/meters.md.")
-@click.option("--vocabulary", "as_vocabulary", is_flag=True, help="Print the words that a table may use.")
-@click.option("--directory", type=click.Path(path_type=Path), default=OWN, show_default=True, help="Where your own tables are.")
-def list_command(words: tuple[str, ...], as_json: bool, as_markdown: bool, as_vocabulary: bool, directory: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help=N_("Print everything about each driver as JSON."))
+@click.option(
+    "--markdown",
+    "as_markdown",
+    is_flag=True,
+    help=N_("Print the page docs/meters.md; with --vocabulary, the table of docs/add-a-meter.md."),
+)
+@click.option("--vocabulary", "as_vocabulary", is_flag=True, help=N_("Print the words that a table may use."))
+@_directory
+@config_option
+def list_command(
+    *, words: tuple[str, ...], as_json: bool, as_markdown: bool, as_vocabulary: bool, directory: Path | None, file: Path | None
+) -> None:
     """Print the library."""
     if as_vocabulary:
-        print(vocabulary())
+        print(vocabulary() if as_markdown else "\n".join(vocabulary_lines()))
         return
     if as_markdown:
         print(markdown(library()), end="")
         return
-    drivers = [driver for driver in library(directory) if matches(driver, words)]
+    drivers = [driver for driver in library(own_tables(directory, file)) if matches(driver, words)]
     if as_json:
         print(json.dumps([describe(driver) for driver in drivers], indent=1, ensure_ascii=False))
         return
@@ -50,16 +76,27 @@ def list_command(words: tuple[str, ...], as_json: bool, as_markdown: bool, as_vo
         raise GatewayError(
             f"no driver knows {' '.join(words)!r}", hint="see `submeter drivers list`, or start a table: `submeter drivers new`"
         )
-    width = max(len(driver.name) for driver in drivers)
+    names = max(len(driver.name) for driver in drivers)
     for driver in drivers:
-        print(f"{driver.name:<{width}}  {driver.maker} {driver.model}{_covered(driver, words)}")
-    print(f"\n{len(drivers)} driver{'s' * (len(drivers) != 1)}. `submeter drivers show NAME` tells more.")
+        print("\n".join(entry(driver.name, f"{driver.maker} {driver.model}{_covered(driver, words)}", names)))
+    count = ngettext("%(n)s driver", "%(n)s drivers", len(drivers)) % {"n": len(drivers)}
+    say("\n" + _("%(drivers)s. `submeter drivers show NAME` tells more.") % {"drivers": count})
+
+
+def vocabulary_lines() -> list[str]:
+    """Every quantity: its name in a table, its unit and OBIS code, and what it is called in both languages."""
+    told = []
+    for word in QUANTITIES.values():
+        told += entry(word.name, "  ".join(part for part in (word.unit, word.obis) if part) or "–", max(map(len, QUANTITIES)))
+        told += wrapped(f"{word.en} · {word.tr}", "    ")
+    names = ", ".join(ATTRIBUTES)
+    return [*told, "", *said(_("Facts about a meter (class static): %(names)s.") % {"names": names})]
 
 
 def _covered(driver: Driver, words: tuple[str, ...]) -> str:
     """What a driver covers of the names that were asked for, when its model does not show it."""
     found = [name for name in driver.covers if any(squashed(word) in squashed(name) for word in words)]
-    return f"; also {', '.join(found)}" if found else ""
+    return _("; also %(names)s") % {"names": ", ".join(found)} if found else ""
 
 
 def describe(driver: Driver) -> dict[str, Any]:
@@ -89,39 +126,50 @@ def describe(driver: Driver) -> dict[str, Any]:
     }
 
 
-@command.command(name="show", help="Everything about one driver: what it reads and where, and what its table leaves out.")
+@command.command(name="show", help=N_("Everything about one driver: what it reads and where, and what its table leaves out."))
 @click.argument("model")
-@click.option("--directory", type=click.Path(path_type=Path), default=OWN, show_default=True, help="Where your own tables are.")
-def show_command(model: str, directory: Path) -> None:
+@_directory
+@config_option
+def show_command(model: str, directory: Path | None, file: Path | None) -> None:
     """Print one driver."""
-    driver = find(model, directory)
-    print(f"{driver.name}: {driver.maker} {driver.model}")
-    if driver.covers:
-        print(f"also      {', '.join(driver.covers)}")
-    print(f"gives     {summary(driver)}")
-    print(f"serves    {'; '.join(f'{name}: {answer}' for name, answer in serves(quantities(driver)).items() if answer != NO)}")
-    print(f"port      {port(driver.serial, driver.tcp_port)}")
-    print(f"reads     function {driver.limits.function}, at most {driver.limits.max_registers} registers")
-    print(f"proof     {driver.verified}")
-    print(f"source    {driver.source}")
-    if driver.no_import:
-        print(f"no kWh    {driver.no_import}")
-    for note in driver.notes:
-        print(f"note      {note}")
-    for variant in driver.variants:
-        print(f"variant   {variant.name}, when register {variant.when.address} says so")
+    print("\n".join(driver_lines(find(model, own_tables(directory, file)))))
+
+
+def driver_lines(driver: Driver) -> list[str]:
+    """What a driver is, and a row for each value that it reads."""
+    limits = driver.limits
+    reads = _("function %(function)s, at most %(n)s registers") % {"function": limits.function, "n": limits.max_registers}
+    facts = [
+        (_("also"), ", ".join(driver.covers)),
+        (_("gives"), summary(driver)),
+        (_("serves"), "; ".join(f"{name}: {answer}" for name, answer in serves(quantities(driver)).items() if answer != NO)),
+        (_("port"), port(driver.serial, driver.tcp_port)),
+        (_("reads"), reads),
+        (_("proof"), driver.verified),
+        (_("source"), driver.source),
+        (_("no kWh"), driver.no_import),
+        *((_("note"), note) for note in driver.notes),
+        *((_("variant"), _variant(variant)) for variant in driver.variants),
+    ]
     if driver.discovery:
-        print(f"found by  walking the SunSpec models {', '.join(str(model_id) for model_id in driver.discovery.take)}")
-        print("          at each model's own place:")
-    print()
-    for row in driver.rows or offered(driver):
-        print(f"  {place(row):<14} {row.type:<8} {row.name:<28} {unit(row):<6} {row.pace}")
-    print(f"\n{visible(driver.path)}")
+        models = ", ".join(str(model_id) for model_id in driver.discovery.take)
+        found = _("walking the SunSpec models %(models)s, at each model's own place:") % {"models": models}
+        facts.append((_("found by"), found))
+    names = max(len(name) for name, _text in facts)
+    told = said(f"{driver.name}: {driver.maker} {driver.model}")
+    for name, text in facts:
+        told += entry(name, text, names) if text else []
+    rows = [(place(row), row.type, row.name, f"{unit(row)} {row.pace}".strip()) for row in driver.rows or offered(driver)]
+    return [*told, "", *aligned(rows), "", *said(visible(driver.path))]
+
+
+def _variant(variant: Variant) -> str:
+    return _("%(name)s, when register %(register)s says so") % {"name": variant.name, "register": variant.when.address}
 
 
 def place(row: Row) -> str:
     """Where a row stands: function and address, or that it is a sum."""
-    return f"{row.function}: {row.address} (0x{row.address:04X})" if row.words else "sum"
+    return f"{row.function}: {row.address} (0x{row.address:04X})" if row.words else _("sum")
 
 
 def unit(row: Row) -> str:
@@ -135,28 +183,36 @@ def find(model: str, directory: Path) -> Driver:
     return load_file(path) if path.suffix in {".yaml", ".yml"} or path.is_file() else load_driver(model, directory)
 
 
-@command.command(name="check", help="Check tables and print every problem as file:line: what is wrong → what to write.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def check_command(files: tuple[Path, ...]) -> None:
+@command.command(name="check", help=N_("Check tables and print every problem as file:line: what is wrong → what to write."))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@_directory
+@config_option
+def check_command(files: tuple[Path, ...], directory: Path | None, file: Path | None) -> None:
     """Print the problems of each file, or a line that says what it gives."""
     problems = 0
-    for file in files:
+    chosen = list(files)
+    if not chosen and (directory or file):
+        chosen = sorted(own_tables(directory, file).glob("*.yaml"))
+    if not chosen:
+        raise click.UsageError(_("no table is named: write its file, or -c FILE for those of a configuration"))
+    for path in chosen:
         try:
-            driver = load_file(file)
+            driver = load_file(path)
         except DriverError as error:
             for problem in error.problems:
-                print(problem)
+                say(str(problem))
             problems += len(error.problems)
         else:
-            gives = summary(driver) or "no readings"
-            print(f"{visible(str(file))}: good. {driver.maker} {driver.model}: {len(driver.rows)} rows. It gives {gives}.")
+            text = _("%(file)s: good. %(meter)s: %(n)s rows. It gives %(what)s.")
+            what, meter = summary(driver) or _("no readings"), f"{driver.maker} {driver.model}"
+            say(text % {"file": visible(str(path)), "meter": meter, "n": len(driver.rows), "what": what})
     if problems:
-        print(f"\n{problems} problem{'s' * (problems != 1)}", file=sys.stderr)
+        say("\n" + ngettext("%(n)s problem", "%(n)s problems", problems) % {"n": problems}, err=True)
         sys.exit(1)
-    print("A good table may still read nonsense: try it on the meter with `submeter drivers try FILE --bus … --address …`.")
+    say(_("A good table may still read nonsense: try it on the meter with `submeter drivers try FILE --bus … --address …`."))
 
 
-@command.command(name="new", help="A commented table to start from: printed, or written to NAME.yaml (maker-model).")
+@command.command(name="new", help=N_("A commented table to start from: printed, or written to NAME.yaml (maker-model)."))
 @click.argument("name", required=False)
 def new_command(name: str | None) -> None:
     """Print or write the skeleton."""
@@ -171,38 +227,43 @@ def new_command(name: str | None) -> None:
         raise GatewayError(f"{path} is there already", hint="choose another name, or move it away") from None
     except OSError as error:
         raise GatewayError(f"{path} cannot be written: {error.strerror}", hint="change to a directory that is yours") from error
-    print(f"{path}: fill it in, then `submeter drivers check {path}`.")
+    say(_("%(file)s: fill it in, then `submeter drivers check %(file)s`.") % {"file": path})
 
 
 @command.command(
-    name="try", help="Read a meter live with a table and judge every value by physics; find what is wrong when it does not fit."
+    name="try", help=N_("Read a meter live with a table and judge every value by physics; find what is wrong when it does not fit.")
 )
-@click.argument("file")
-@click.option("--bus", "bus", required=True, help="A serial port (/dev/ttyUSB0), or host or host:port of a Modbus TCP device.")
-@click.option("--address", required=True, type=click.IntRange(0, 255), help="The meter's address (unit).")
-@click.option("--baudrate", type=int, help="Of a serial port; else the line's own in the configuration, then the table's, then 9600.")
-@click.option("--parity", type=click.Choice(["N", "E", "O"]), help="Of a serial port; likewise.")
-@click.option("--stopbits", type=click.Choice(["1", "2"]), help="Of a serial port; likewise.")
-@click.option("--rtu", is_flag=True, help="The host is a serial converter that passes RTU frames over TCP.")
+@click.argument("table", metavar="FILE")
+@click.option("--bus", "bus", required=True, help=N_("A serial port (/dev/ttyUSB0), or host or host:port of a Modbus TCP device."))
+@click.option("--address", required=True, type=click.IntRange(0, 255), help=N_("The meter's address (unit)."))
+@click.option("--baudrate", type=int, help=N_("Of a serial port; else the line's own in the configuration, then the table's, then 9600."))
+@click.option("--parity", type=click.Choice(["N", "E", "O"]), help=N_("Of a serial port; likewise."))
+@click.option("--stopbits", type=click.Choice(["1", "2"]), help=N_("Of a serial port; likewise."))
+@click.option("--rtu", is_flag=True, help=N_("The host is a serial converter that passes RTU frames over TCP."))
 @click.option(
-    "--seconds", type=click.FloatRange(0, 3600), default=10.0, show_default=True, help="Time between two polls, to see the counters rise."
+    "--seconds",
+    type=click.FloatRange(0, 3600),
+    default=10.0,
+    show_default=True,
+    help=N_("Time between two polls, to see the counters rise."),
 )
-@click.option("--directory", type=click.Path(path_type=Path), default=OWN, show_default=True, help="Where your own tables are.")
-@click.option("-c", "--config", type=click.Path(path_type=Path), metavar="FILE", help=f"Where the line's setting is.  [default: {CONFIG}]")
+@_directory
+@config_option
 def try_command(
     *,
-    file: str,
+    table: str,
     bus: str,
     address: int,
     seconds: float,
-    directory: Path,
-    config: Path | None,
+    directory: Path | None,
+    file: Path | None,
     **wire: Any,  # noqa: ANN401 - click's options
 ) -> None:
     """Print values, findings and proposals; exit 1 unless the table fits."""
     from gateway.cli import trial  # noqa: PLC0415 - pymodbus, which the other commands need not load
 
     logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
-    driver = find(file, directory)
-    if not trial.run(driver, trial.settings(bus, driver, config, **wire), address, seconds=seconds, directory=directory):
+    own = own_tables(directory, file)
+    driver = find(table, own)
+    if not trial.run(driver, trial.settings(bus, driver, file, **wire), address, seconds=seconds, directory=own):
         sys.exit(1)

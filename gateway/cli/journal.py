@@ -13,81 +13,94 @@ import click
 
 from gateway.cli.client import control_client
 from gateway.cli.journal_source import DaemonSource, FileSource, Source
-from gateway.cli.options import SOCKET
+from gateway.cli.language import N_, _, locale, ngettext
+from gateway.cli.options import config_option, socket_option
+from gateway.cli.prose import aligned, said, say
 
 DIRECTORY = Path("/var/lib/submeter")
 
 _directory = click.option(
-    "--directory", type=click.Path(path_type=Path), default=DIRECTORY, show_default=True, help="The journal's folder, when no daemon runs."
+    "--directory",
+    type=click.Path(path_type=Path),
+    help=N_("The journal's folder, when no daemon runs; else the configuration's, else /var/lib/submeter."),
 )
-_socket = click.option("--socket", type=click.Path(path_type=Path), default=SOCKET, show_default=True, help="The daemon's control socket.")
 _format = click.option(
-    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True, help="How to write rows."
+    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True, help=N_("How to write rows.")
 )
 
 
-@click.group(name="journal", help="Look into the journal, through the running daemon or, when none runs, in its files.")
+@click.group(name="journal", help=N_("Look into the journal, through the running daemon or, when none runs, in its files."))
 def command() -> None:
     """Hold the verbs together."""
 
 
-@command.command(help="Say what the journal holds, what waits, how long the room lasts, and what was damaged.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@command.command(help=N_("Say what the journal holds, what waits, how long the room lasts, and what was damaged."))
+@click.option("--json", "as_json", is_flag=True, help=N_("Print it as JSON."))
 @_directory
-@_socket
-def status(as_json: bool, directory: Path, socket: Path) -> None:
+@config_option
+@socket_option
+def status(as_json: bool, directory: Path | None, file: Path | None, socket: Path) -> None:
     """Print the state in words."""
-    with _source(socket, directory) as source:
+    with _source(socket, directory, file) as source:
         found = source.status()
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(found)))
 
 
-@command.command(help="Print the newest batches, or the batch SEQ with everything that is in it.")
+@command.command(help=N_("Print the newest batches, or the batch SEQ with everything that is in it."))
 @click.argument("seq", type=click.IntRange(1), required=False)
-@click.option("--epoch", help="The epoch of SEQ, when a number exists in more than one.")
+@click.option("--epoch", help=N_("The epoch of SEQ, when a number exists in more than one."))
 @_directory
-@_socket
-def show(seq: int | None, epoch: str | None, directory: Path, socket: Path) -> None:
+@config_option
+@socket_option
+def show(seq: int | None, epoch: str | None, directory: Path | None, file: Path | None, socket: Path) -> None:
     """Print one batch as JSON, or a line for each of the newest ten."""
-    with _source(socket, directory) as source:
+    with _source(socket, directory, file) as source:
         newest = source.status()["seq"]
         first, last = (seq, seq) if seq else (max(1, newest - 9), newest)
         rows = list(source.rows(first, last, epoch))
     if seq is None:
-        for row in rows:
-            print(
-                f"{row['seq']:>9}  {row['epoch']}  {_when(row['t0'], row['clock'])}  {row['readings']:>4} readings  {row['bytes']:>6} bytes"
-            )
-        print(f"{len(rows)} batches; one of them in full: submeter journal show SEQ")
+        print("\n".join(row_lines(rows)))
         return
     if not rows:
-        raise click.ClickException(
-            f"batch {seq} is not in the journal: it was never written, or made room; submeter journal status says more"
-        )
+        text = _("batch %(seq)s is not in the journal: it was never written, or made room; submeter journal status says more")
+        raise click.ClickException(text % {"seq": seq})
     for row in rows:
         print(json.dumps(row["batch"], indent=2, ensure_ascii=False))
 
 
-@command.command(help="Write every batch to FILE (- for the terminal): a JSON object a line, or a CSV line per value.")
-@click.argument("file", type=click.Path(path_type=Path))
+def row_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each batch, its size beside it or below it."""
+    f, sizes = locale(), []
+    for row in rows:
+        readings = ngettext("%(n)s reading", "%(n)s readings", row["readings"]) % {"n": f.whole(row["readings"])}
+        sizes.append(f"{readings}, " + ngettext("%(n)s byte", "%(n)s bytes", row["bytes"]) % {"n": f.whole(row["bytes"])})
+    cells = [(str(row["seq"]), row["epoch"], _when(row["t0"], row["clock"]), size) for row, size in zip(rows, sizes, strict=True)]
+    text = ngettext("%(n)s batch", "%(n)s batches", len(rows)) % {"n": f.whole(len(rows))}
+    return aligned(cells, right=(0,), indent="") + said(f"{text}; " + _("one of them in full: submeter journal show SEQ"))
+
+
+@command.command(help=N_("Write every batch to FILE (- for the terminal): a JSON object a line, or a CSV line per value."))
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @_format
-@click.option("--from", "first", type=click.IntRange(1), default=1, help="The first number.")
-@click.option("--to", "last", type=click.IntRange(1), help="The last number.")
+@click.option("--from", "first", type=click.IntRange(1), default=1, help=N_("The first number."))
+@click.option("--to", "last", type=click.IntRange(1), help=N_("The last number."))
 @_directory
-@_socket
-def export(*, file: Path, form: str, first: int, last: int | None, directory: Path, socket: Path) -> None:
+@config_option
+@socket_option
+def export(*, target: Path, form: str, first: int, last: int | None, directory: Path | None, file: Path | None, socket: Path) -> None:
     """Write rows, oldest first."""
-    with _source(socket, directory) as source:
+    with _source(socket, directory, file) as source:
         state = source.status()
         upto = last or max([state["seq"], *(epoch["last"] for epoch in state["epochs"])])
         rows = (row["batch"] for row in source.rows(first, upto, None))
-        count = write(_shown(rows, state["batches"], "batches"), file, form)
-    print(f"{count} batches written to {file}", file=sys.stderr)
+        count = write(_shown(rows, state["batches"], _("batches")), target, form)
+    text = ngettext("%(n)s batch written to %(file)s", "%(n)s batches written to %(file)s", count)
+    say(text % {"n": locale().whole(count), "file": target}, err=True)
 
 
-@command.command(help="Read every sound batch out of a damaged journal FILE, page by page; with --to, write them down.")
+@command.command(help=N_("Read every sound batch out of a damaged journal FILE, page by page; with --to, write them down."))
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--to", "target", type=click.Path(path_type=Path), help="Where to write the batches (- for the terminal).")
+@click.option("--to", "target", type=click.Path(path_type=Path), help=N_("Where to write the batches (- for the terminal)."))
 @_format
 def salvage(file: Path, target: Path | None, form: str) -> None:
     """Scan the file; it is not changed."""
@@ -98,7 +111,7 @@ def salvage(file: Path, target: Path | None, form: str) -> None:
 
     def batches() -> Iterator[dict[str, Any]]:
         seen: set[tuple[str, int]] = set()
-        for found in _shown(scan.found(), scan.pages, "pages", lambda: scan.page):
+        for found in _shown(scan.found(), scan.pages, _("pages"), lambda: scan.page):
             for sealed in (one.row.sealed for one in found):
                 if (sealed.epoch, sealed.seq) not in seen:
                     seen.add((sealed.epoch, sealed.seq))
@@ -107,25 +120,39 @@ def salvage(file: Path, target: Path | None, form: str) -> None:
 
     with Scan(file) as scan:
         count = write(batches(), target, form) if target else sum(1 for _ in batches())
+    f = locale()
     for epoch, seqs in epochs.items():
+        text = _("epoch %(epoch)s: batches %(first)s to %(last)s, %(n)s sound, %(missing)s missing between them")
         missing = max(seqs) - min(seqs) + 1 - len(seqs)
-        print(f"epoch {epoch}: batches {min(seqs)} to {max(seqs)}, {len(seqs)} sound, {missing} missing between them", file=sys.stderr)
-    print(
-        f"{count} sound batches in {scan.pages} pages" + (f", written to {target}" if target else "; --to FILE writes them down"),
-        file=sys.stderr,
-    )
+        numbers = {"first": min(seqs), "last": max(seqs), "n": f.whole(len(seqs)), "missing": f.whole(missing)}
+        say(text % {"epoch": epoch, **numbers}, err=True)
+    text = ngettext("%(n)s sound batch in %(pages)s pages", "%(n)s sound batches in %(pages)s pages", count)
+    how = _(", written to %(file)s") % {"file": target} if target else "; " + _("--to FILE writes them down")
+    say(text % {"n": f.whole(count), "pages": f.whole(scan.pages)} + how, err=True)
 
 
 @contextmanager
-def _source(socket: Path, directory: Path) -> Iterator[Source]:
+def _source(socket: Path, directory: Path | None, config: Path | None) -> Iterator[Source]:
     client = control_client(socket)
     if client is not None:
         with client:
+            if config is not None:
+                client.must_run(config)
             yield DaemonSource(client)
     else:
-        with closing(FileSource(directory)) as source:
-            print(f"no gateway runs: this is a look at the files in {directory}, none of them is changed", file=sys.stderr)
+        place = directory or _folder(config)
+        with closing(FileSource(place)) as source:
+            say(_("no gateway runs: this is a look at the files in %(folder)s, none of them is changed") % {"folder": place}, err=True)
             yield source
+
+
+def _folder(config: Path | None) -> Path:
+    """The journal's folder by a configuration. Raises ConfigError."""
+    if config is None:
+        return DIRECTORY
+    from gateway.config import load_config  # noqa: PLC0415 - only with -c
+
+    return Path(load_config(config).journal.directory)
 
 
 def _shown(items: Iterable[Any], total: int, unit: str, done: Any = None) -> Iterator[Any]:  # noqa: ANN401 - a function without arguments
@@ -191,30 +218,54 @@ def _when(ms: int, clock: str) -> str:
 
 def lines(state: dict[str, Any]) -> list[str]:
     """The state in words."""
-    told = [f"{state['state']}: {state['error'] or 'readings are on disk when their batch is committed'}"]
+    f = locale()
+
+    def batches(count: int, readings: int) -> str:
+        text = ngettext("%(n)s batch (%(readings)s readings)", "%(n)s batches (%(readings)s readings)", count)
+        return text % {"n": f.whole(count), "readings": f.whole(readings)}
+
+    told = said(f"{_state(state['state'])}: {state['error'] or _('readings are on disk when their batch is committed')}")
     if state["oldest_seq"]:
-        numbers = f"{state['oldest_seq']} to {state['seq']}, since {_iso(state['oldest_t0'])}"
-        told.append(f"holds {state['batches']} batches ({state['readings']} readings), {numbers}")
+        text = _("holds %(batches)s, %(first)s to %(last)s, since %(time)s")
+        held = {"batches": batches(state["batches"], state["readings"]), "first": state["oldest_seq"], "last": state["seq"]}
+        told += said(text % {**held, "time": _iso(state["oldest_t0"])})
     else:
-        told.append("holds nothing yet")
-    room = "" if state["room_days"] is None else f"; at this rate there is room for {state['room_days']:.1f} more days"
-    budget = f" of {_size(state['budget'])}" if state["budget"] > state["bytes"] else ""
-    told.append(f"uses {_size(state['bytes'])}{budget}{room}")
+        told += said(_("holds nothing yet"))
+    room = (
+        "" if state["room_days"] is None else _("; at this rate there is room for %(n)s more days") % {"n": f.number(state["room_days"], 1)}
+    )
+    budget = _(" of %(size)s") % {"size": f.size(state["budget"])} if state["budget"] > state["bytes"] else ""
+    told += said(_("uses %(size)s") % {"size": f.size(state["bytes"])} + budget + room)
     for uplink, backlog in state["backlog"].items():
-        since = f", the oldest of {_iso(backlog['oldest_t0'])}" if backlog["oldest_t0"] else ""
-        told.append(f"{uplink.partition('@')[0]}: {backlog['batches']} batches ({backlog['readings']} readings) wait{since}")
+        text = _("%(platform)s: %(batches)s wait") % {
+            "platform": uplink.partition("@")[0], "batches": batches(backlog["batches"], backlog["readings"])
+        }  # fmt: skip
+        told += said(text + (_(", the oldest of %(time)s") % {"time": _iso(backlog["oldest_t0"])} if backlog["oldest_t0"] else ""))
     if state["waiting"] or state["dropped"]:
-        told.append(f"not taken: {state['waiting']} readings wait in memory, {state['dropped']} were let go")
+        text = _("not taken: %(waiting)s readings wait in memory, %(dropped)s were let go")
+        told += said(text % {"waiting": f.whole(state["waiting"]), "dropped": f.whole(state["dropped"])})
     if state["thinned"]:
         since, until = state["thinned_since"], state["thinned_until"]
-        span = "" if since is None else f" of the time from {_iso(since)} to {_iso(until)}"
-        told.append(f"made room undelivered: {state['thinned']} batches ({state['thinned_readings']} readings){span}")
+        span = "" if since is None else _(" of the time from %(since)s to %(until)s") % {"since": _iso(since), "until": _iso(until)}
+        told += said(_("made room undelivered: %(batches)s") % {"batches": batches(state["thinned"], state["thinned_readings"])} + span)
     for case in state["damaged"]:
-        done = "salvaged" if case["done"] else f"being salvaged, page {case['page']} of {case['pages']}"
-        told.append(f"damaged file {case['name']}: {done}, {case['rows']} batches came back ({case['reason']})")
-    told += [f"epoch {epoch['epoch']}: {epoch['first']} to {epoch['last']}" for epoch in state["epochs"][-10:]]
+        told += said(_case(case))
+    for epoch in state["epochs"][-10:]:
+        told += said(_("epoch %(epoch)s: %(first)s to %(last)s") % epoch)
     return told
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"  # noqa: PLR2004 - a gigabyte
+def _state(state: str) -> str:
+    return {
+        "ok": _("in order"), "full": _("no room"), "failing": _("cannot be written"), "newer": _("written by a newer version")
+    }.get(state, state)  # fmt: skip
+
+
+def _case(case: dict[str, Any]) -> str:
+    """A damaged file, how far it is read, and what came back of it."""
+    f = locale()
+    done = _("salvaged") if case["done"] else _("being salvaged, page %(page)s of %(pages)s") % {
+        "page": f.whole(case["page"]), "pages": f.whole(case["pages"])
+    }  # fmt: skip
+    text = _("damaged file %(name)s: %(done)s, %(rows)s batches came back (%(reason)s)")
+    return text % {"name": case["name"], "done": done, "rows": f.whole(case["rows"]), "reason": case["reason"]}

@@ -6,14 +6,21 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.language import N_, _
+
 CONFIG = Path("/etc/submeter/gateway.yaml")
 SOCKET = Path("/run/submeter/control.sock")
 
 config_option = click.option(
-    "-c", "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help=f"The configuration.  [default: {CONFIG}]"
+    "-c",
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help=N_("The configuration, else /etc/submeter/gateway.yaml."),
 )
 socket_option = click.option(
-    "--socket", type=click.Path(path_type=Path), default=SOCKET, show_default=True, help="The daemon's control socket."
+    "--socket", type=click.Path(path_type=Path), default=SOCKET, show_default=True, help=N_("The daemon's control socket.")
 )
 
 
@@ -30,7 +37,8 @@ def split_config(words: tuple[str, ...], config: Path | None) -> tuple[Path | No
     if not words or not is_path(words[0]):
         return config, words
     if config is not None:
-        raise click.UsageError(f"the configuration is named twice: {words[0]} and -c {config}; leave one out")
+        text = _("the configuration is named twice: %(word)s and -c %(file)s; leave one out")
+        raise click.UsageError(text % {"word": words[0], "file": config})
     return Path(words[0]), words[1:]
 
 
@@ -40,5 +48,5 @@ def only_config(words: tuple[str, ...], config: Path | None) -> Path:
         return Path(words[0])
     config, rest = split_config(words, config)
     if rest:
-        raise click.UsageError(f"{rest[0]!r} is a word too many: this command takes one file")
+        raise click.UsageError(_("%(word)s is a word too many: this command takes one file") % {"word": repr(rest[0])})
     return config or CONFIG

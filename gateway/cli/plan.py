@@ -8,90 +8,107 @@ from pathlib import Path
 import click
 
 from gateway.check import load
+from gateway.cli.language import N_, _, figure, locale, ngettext
 from gateway.cli.options import config_option, only_config
+from gateway.cli.prose import said, say, wrapped
 from gateway.config.schema import Bus, SerialBus
-from gateway.field.forecast import BusForecast, MeterForecast, forecast_bus, refusal, traffic
+from gateway.field.forecast import BusForecast, MeterForecast, forecast_bus, traffic
 from gateway.field.learnt import FILE, Learnt, facts_of
 from gateway.field.meter import MeterTask
 from gateway.field.planner import Read
 
 _FULL = 0.9
+_NAMED = 5
 
 
 @click.command(
     name="plan",
-    help="Print how each meter would be read, how long that takes, how busy each bus is, and what it sends and writes. "
-    "An interval that a bus cannot hold is refused with the one that fits. Nothing is opened.",
+    help=N_(
+        "Print how each meter would be read, how long that takes, how busy each bus is, and what it sends and writes. "
+        "An interval that a bus cannot hold is refused with the one that fits. Nothing is opened."
+    ),
 )
 @click.argument("words", nargs=-1, metavar="[FILE]")
 @config_option
-@click.option("--reads", is_flag=True, help="Also list each read as function:address+registers.")
+@click.option("--reads", is_flag=True, help=N_("Also list each read as function:address+registers."))
 def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
     """Print the plan; exit 1 when an interval cannot be held."""
-    from rich.console import Console  # noqa: PLC0415 - 100 ms that other commands need not pay
-
     config, drivers = load(only_config(words, file))
     tasks = [MeterTask(meter, drivers[meter.driver]) for meter in config.meters if meter.enabled]
     learnt = Learnt(Path(config.journal.directory) / FILE)
     forecasts = [forecast_bus(bus, tasks, learnt) for bus in config.buses]
-    console = Console(highlight=False)
     for forecast in forecasts:
-        _print_bus(console, forecast, reads)
+        print("\n".join(bus_lines(forecast, reads)) + "\n")
     total = traffic(forecasts, config.gateway.commit_interval)
-    console.print(
-        f"{total.values_per_second:.1f} values a second in {total.batches_per_second * 60:.1f} batches a minute: "
-        f"about {total.mb_per_month:,.0f} MB a month to each platform, {total.gb_per_year:,.0f} GB a year to the card.",
-        soft_wrap=True,
+    f = locale()
+    text = _(
+        "%(values)s values a second in %(batches)s batches a minute: about %(sent)s MB a month to each platform, "
+        "%(written)s GB a year to the card."
     )
-    refused = [found for forecast in forecasts if (found := refusal(forecast)) is not None]
-    for found in refused:
-        print(" → ".join(found.words), file=sys.stderr)
+    values, batches = f.number(total.values_per_second, 1), f.number(total.batches_per_second * 60, 1)
+    say(text % {"values": values, "batches": batches, "sent": f.whole(total.mb_per_month), "written": f.whole(total.gb_per_year)})
+    refused = [(forecast, fits) for forecast in forecasts if (fits := forecast.fits()) is not None]
+    for forecast, fits in refused:
+        say(_refusal(forecast, fits), err=True)
     if refused:
         sys.exit(1)
 
 
-def _print_bus(console: object, forecast: BusForecast, reads: bool) -> None:
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - loaded by now
-    from rich.console import Console  # noqa: PLC0415 - loaded by now
-    from rich.table import Table  # noqa: PLC0415 - loaded by now
-
-    assert isinstance(console, Console)
-    console.print(f"[bold]{forecast.bus.name}[/bold]: {_where(forecast.bus)}", soft_wrap=True)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("meter")
-    for name in ("every", "values", "reads", "registers", "time", "load"):
-        table.add_column(name, justify="right", no_wrap=True)
+def bus_lines(forecast: BusForecast, reads: bool = False) -> list[str]:
+    """A bus and a paragraph for each of its meters."""
+    told = said(f"{forecast.bus.name}: {_where(forecast.bus)}")
+    told += said(f"{_('known of it')}: {facts_of(forecast.facts)}", "  ") if forecast.facts else []
     for meter in forecast.meters:
-        table.add_row(*_cells(meter))
-    console.print(table)
-    if reads:
-        for meter in forecast.meters:
-            console.print(f"{meter.meter.id}: fast {_listing(meter.fast)}; with slow {_listing(meter.both)}", soft_wrap=True)
-    known = [(f"bus {forecast.bus.name}", forecast.facts), *((f"meter {meter.meter.id}", meter.facts) for meter in forecast.meters)]
-    for name, facts in known:
-        if facts:
-            console.print(f"{name}: {facts_of(facts)}", soft_wrap=True, markup=False)
-    endless = [meter for meter in forecast.meters if not meter.meter.interval]
-    words = f"Load {forecast.load:.0%}; all fast values once take {_time(forecast.cycle)}."
+        told += ["", *said(_meter(meter), "  ")]
+        told += said(f"{_('known of it')}: {facts_of(meter.facts)}", "    ") if meter.facts else []
+        if reads:
+            told += wrapped(f"{_('fast')} {_listing(meter.fast)}", "    ", "      ")
+            told += wrapped(f"{_('with slow')} {_listing(meter.both)}", "    ", "      ")
+    endless = sum(not meter.meter.interval for meter in forecast.meters)
+    f = locale()
+    words = _("Load %(load)s; all fast values once take %(time)s.") % {"load": f.percent(forecast.load), "time": _time(forecast.cycle)}
     if endless:
-        words += f" {len(endless)} without pause: they share what the others leave."
+        text = ngettext(
+            "%(n)s is read without pause: it takes what the others leave.",
+            "%(n)s are read without pause: they share what the others leave.",
+            endless,
+        )
+        words += " " + text % {"n": f.whole(endless)}
     elif forecast.load > _FULL:
-        words += " There is little room for repeats and lost meters."
-    console.print(words + "\n", soft_wrap=True)
+        words += " " + _("There is little room for repeats and lost meters.")
+    return [*told, "", *said(words)]
 
 
-def _cells(meter: MeterForecast) -> list[str]:
-    config = meter.meter
-    counts = (sum(read.count for read in reads) for reads in (meter.fast, meter.both))
-    return [
-        config.id,
-        f"{config.interval:g} / {config.slow:g} s" if config.interval else f"at once / {config.slow:g} s",
-        "at the meter" if meter.unknown and not meter.both else f"{meter.fast_values} + {meter.slow_values}",
-        f"{len(meter.fast)} / {len(meter.both)}",
-        " / ".join(map(str, counts)),
-        f"{_time(meter.fast_time)} / {_time(meter.both_time)}",
-        f"{meter.load:.1%}" if config.interval else "rest",
-    ]
+def _meter(meter: MeterForecast) -> str:
+    """How often what is read of a meter, and what that costs: fast values, then slow ones or all together."""
+    f, config = locale(), meter.meter
+    every = _("every %(fast)s s, slow values every %(slow)s s") if config.interval else _("without pause, slow values every %(slow)s s")
+    every %= {"fast": figure(f"{config.interval:g}"), "slow": figure(f"{config.slow:g}")}
+    if meter.unknown and not meter.both:
+        return f"{config.id}: {every}. " + _("What it has is known only at the meter.")
+    counts = [sum(read.count for read in reads) for reads in (meter.fast, meter.both)]
+    text = _(
+        "%(fast)s fast values in %(fast_reads)s reads of %(fast_registers)s registers take %(fast_time)s; "
+        "with %(slow)s slow ones %(reads)s reads, %(registers)s registers, %(time)s."
+    ) % {
+        "fast": f.whole(meter.fast_values), "fast_reads": f.whole(len(meter.fast)), "fast_registers": f.whole(counts[0]),
+        "fast_time": _time(meter.fast_time), "slow": f.whole(meter.slow_values), "reads": f.whole(len(meter.both)),
+        "registers": f.whole(counts[1]), "time": _time(meter.both_time),
+    }  # fmt: skip
+    load = _("Load %(load)s.") % {"load": f.percent(meter.load, 1)} if config.interval else _("Load: the rest.")
+    return f"{config.id}: {every}. {text} {load}"
+
+
+def _refusal(forecast: BusForecast, fits: float) -> str:
+    slow = [meter.meter for meter in forecast.meters if 0 < meter.meter.interval < fits]
+    names = ", ".join(meter.id for meter in slow[:_NAMED])
+    if len(slow) > _NAMED:
+        names += _(" and %(n)s more") % {"n": len(slow) - _NAMED}
+    text = _(
+        "the intervals of bus %(bus)s need %(load)s of its time and cannot be held → "
+        "write interval: %(fits)s for %(names)s, raise the baud rate, or use more lines"
+    )
+    return text % {"bus": forecast.bus.name, "load": locale().percent(forecast.load), "fits": f"{fits:g}s", "names": names}
 
 
 def _listing(reads: tuple[Read, ...]) -> str:
@@ -99,7 +116,8 @@ def _listing(reads: tuple[Read, ...]) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+    f = locale()
+    return _("%(n)s s") % {"n": f.number(seconds, 2)} if seconds >= 1 else _("%(n)s ms") % {"n": f.whole(1000 * seconds)}
 
 
 def _where(bus: Bus) -> str:

@@ -9,23 +9,23 @@ import logging
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from gateway.catalogue import Driver, load_driver
 from gateway.check import load
 from gateway.cli.client import ControlClient, control_client
+from gateway.cli.language import N_, _, figure, locale
 from gateway.cli.options import CONFIG, SOCKET, config_option, socket_option, split_config
+from gateway.cli.prose import aligned, said, say
+from gateway.common.text import visible
 from gateway.config import Config
 from gateway.config.schema import Bus, Meter
 from gateway.errors import GatewayError
 from gateway.field.meter import MeterTask
 from gateway.host.clock import uptime_ms
-from gateway.model import ATTRIBUTES, QUANTITIES
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from gateway.model import QUANTITIES
 
 Answer = dict[str, Any]
 """A reading as the control socket gives it, under the configuration that it was read by: `label`, `driver`, `bus`, `address`.
@@ -33,23 +33,18 @@ Answer = dict[str, Any]
 Beside it `registers` [[function, first, words]…] and `attributes` when they are known, `error` and `hint` when it failed.
 """
 
-REASONS = {
-    "timeout": "no answer",
-    "bad_frame": "a damaged or foreign answer",
-    "not_available": "the meter has no value",
-    "implausible": "beyond what is possible",
-}
-
 
 @click.command(
     name="read",
-    help="Poll meters now, also one that is given up for the moment, and print every value. A running gateway is asked and "
-    "answers by the configuration that it runs; otherwise the bus is opened for the moment.",
+    help=N_(
+        "Poll meters now, also one that is given up for the moment, and print every value. A running gateway is asked and "
+        "answers by the configuration that it runs; otherwise the bus is opened for the moment."
+    ),
 )
 @click.argument("words", nargs=-1, metavar="[METER]...")
 @config_option
-@click.option("--raw", is_flag=True, help="Also print the raw registers.")
-@click.option("--json", "as_json", is_flag=True, help="Print the readings as JSON.")
+@click.option("--raw", is_flag=True, help=N_("Also print the raw registers."))
+@click.option("--json", "as_json", is_flag=True, help=N_("Print the readings as JSON."))
 @socket_option
 def command(words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool, socket: Path = SOCKET) -> None:
     """Print a table for each meter; exit 1 when one of them gave nothing."""
@@ -65,7 +60,7 @@ def command(words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool,
         for name in {meter.driver for meter in chosen} - drivers.keys():  # of a meter that is switched off
             drivers[name] = load_driver(name, Path(config.drivers.directory))
         logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
-        origin = f"No gateway is running: read directly, by {path}."
+        origin = _("No gateway is running: read directly, by %(path)s.") % {"path": path}
         answers = asyncio.run(read_meters(config, drivers, chosen))
     if as_json:
         print(json.dumps({"source": origin, "readings": answers}, indent=2, ensure_ascii=False))
@@ -86,7 +81,7 @@ def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...])
     running = client.configuration()
     found = client.unread_changes()
     when = datetime.fromtimestamp(running["read"] / 1000).astimezone()
-    origin = f"By the running gateway: {running['path']} as read at {when:%Y-%m-%d %H:%M:%S}."
+    origin = _("By the running gateway: %(path)s as read at %(time)s.") % {"path": running["path"], "time": f"{when:%Y-%m-%d %H:%M:%S}"}
     changed = sorted(set(found["meters"]) & set(names)) if names else []
     if changed:
         lines = [line for line in found["changes"] if any(line.startswith(f"meter {name}") for name in changed)]
@@ -95,10 +90,11 @@ def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...])
             hint="submeter reload takes it over; then read again",
         )
     if found["problems"]:
-        origin += f"\nThe file has been changed since and is not good ({len(found['problems'])} problems) → submeter check"
+        text = _("The file has been changed since and is not good (%(n)s problems) → submeter check")
+        origin += "\n" + text % {"n": len(found["problems"])}
     elif found["changes"]:
-        origin += "\nThe file has been changed since; these values are by what runs → submeter reload"
-        origin += "".join(f"\n  not taken over yet: {line}" for line in found["changes"])
+        origin += "\n" + _("The file has been changed since; these values are by what runs → submeter reload")
+        origin += "".join("\n  " + _("not taken over yet: %(line)s") % {"line": line} for line in found["changes"])
     return origin, client.read(list(names))
 
 
@@ -118,7 +114,7 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
     async def read_bus(bus: Bus, mine: list[Meter]) -> None:
         from gateway.field.poller import BusWorker  # noqa: PLC0415 - pymodbus, which a command that asks the daemon does not need
 
-        worker = BusWorker(bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _: None)
+        worker = BusWorker(bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _reading: None)
         try:
             for meter in mine:
                 reading = await worker.poll(meter.id)
@@ -139,67 +135,55 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
 
 
 def _print(origin: str, answers: list[Answer], raw: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415 - 100 ms that other commands need not pay
-
-    console = Console(highlight=False)
-    console.print(f"{origin}\n")
+    say(origin)
     for answer in answers:
-        print_answer(console, answer, raw)
+        print("\n" + "\n".join(answer_lines(answer, raw)))
 
 
-def print_answer(console: Console, answer: Answer, raw: bool = False) -> None:
+def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
     """One meter: what it is, how old the reading is, a line for each quantity."""
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - loaded with rich
-    from rich.markup import escape  # noqa: PLC0415 - loaded with rich
-    from rich.table import Table  # noqa: PLC0415 - loaded with rich
+    from gateway.status.words import Words  # noqa: PLC0415 - only what is printed needs words
 
+    f = locale()
+    words = Words(f)
     label = answer.get("label") or ""
-    name = f"[bold]{answer['meter']}[/bold]" + (f" {escape(label)}" if label not in {"", answer["meter"]} else "")
-    console.print(f"{name} {escape(_where(answer))}".rstrip())
+    name = answer["meter"] + (f" {label}" if label not in {"", answer["meter"]} else "")
+    told = said(visible(f"{name} {_where(answer)}".rstrip()))
     if answer.get("error") or answer.get("missing"):
+        why = str(answer.get("error") or words.reason(answer["missing"]))
         hint = f" → {answer['hint']}" if answer.get("hint") else ""
-        console.print(f"  nothing: {escape(str(answer.get('error') or explain(answer['missing'])))}{escape(hint)}\n", soft_wrap=True)
-        return
+        return told + said(visible(_("nothing: %(why)s") % {"why": why} + hint), "  ")
     for key, text in answer.get("attributes", {}).items():
-        console.print(f"  {ATTRIBUTES[key].en if key in ATTRIBUTES else key}: {escape(str(text))}")
-    console.print(f"  read {max(0, uptime_ms() - answer['uptime']) / 1000:.1f} s ago")
+        told += said(visible(f"{words.attribute(key)}: {text}"), "  ")
+    age = max(0, uptime_ms() - answer["uptime"]) / 1000
+    told += said(_("read %(n)s s ago") % {"n": f.number(age, 1)}, "  ")
     suspect = set(answer.get("suspect", ()))
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("quantity", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    table.add_column("")
-    for quantity, value in answer["values"].items():
-        table.add_row(quantity, f"{value:,.12g}", _unit(quantity), "doubtful" if quantity in suspect else "")
-    for quantity, reason in answer["absent"].items():
-        table.add_row(quantity, "–", _unit(quantity), explain(reason))
-    console.print(table)
-    if raw:
-        print_registers(console, answer.get("registers"))
+    rows = [
+        (quantity, figure(f"{value:,.12g}"), _unit(quantity), _("doubtful") if quantity in suspect else "")
+        for quantity, value in answer["values"].items()
+    ]
+    rows += [(quantity, "–", _unit(quantity), words.reason(reason)) for quantity, reason in answer["absent"].items()]
+    return told + aligned(rows, right=(1,)) + (register_lines(answer.get("registers")) if raw else [])
 
 
 def _where(answer: Answer) -> str:
     """The table and the place that it was read by."""
     if not answer.get("driver"):
         return ""
-    return f"({answer['driver']}, bus {answer['bus']}, address {answer['address']})"
+    text = _("(%(driver)s, bus %(bus)s, address %(address)s)")
+    return text % {name: answer[name] for name in ("driver", "bus", "address")}
 
 
 def _unit(quantity: str) -> str:
     return QUANTITIES[quantity].unit if quantity in QUANTITIES else ""
 
 
-def print_registers(console: Console, registers: list[tuple[int, int, list[int]]] | None) -> None:
-    """Registers by function and address, eight to a line."""
+def register_lines(registers: list[tuple[int, int, list[int]]] | None) -> list[str]:
+    """Registers by function and address, eight to a line, which a narrow terminal holds, too."""
+    told = []
     for function, first, words in registers or ():
-        console.print(f"  function {function}, {len(words)} registers from 0x{first:04X}")
+        text = _("function %(function)s, %(n)s registers from %(first)s")
+        told += said(text % {"function": function, "n": len(words), "first": f"0x{first:04X}"}, "  ")
         for at in range(0, len(words), 8):
-            console.print(f"  0x{first + at:04X}  " + " ".join(f"{word:04X}" for word in words[at : at + 8]), soft_wrap=True)
-    console.print()
-
-
-def explain(reason: str) -> str:
-    """A reason of the closed set in words."""
-    if reason.startswith("exception_"):
-        return f"the meter refused it (Modbus exception {reason.removeprefix('exception_')})"
-    return REASONS.get(reason, reason)
+            told.append(f"  0x{first + at:04X}  " + " ".join(f"{word:04X}" for word in words[at : at + 8]))
+    return told

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 import signal
 import sys
@@ -14,32 +13,34 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.language import N_, _
+from gateway.cli.prose import say
 from gateway.common.files import read_secret
 from gateway.errors import GatewayError
 from gateway.host.notify import notify
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _READABLE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_HELP = """Take batches off the broker, store each once, answer with receipts.
+_HELP = N_("""Take batches off the broker, store each once, answer with receipts.
 
 With --report: print what the database holds per gateway and epoch, also while a receiver writes to it.
-"""
+""")
 
 
 @click.command(name="receive", help=_HELP)
-@click.option("--database", type=_FILE, required=True, help="SQLite file; made when it is new.")
-@click.option("--broker", help="mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://.")
-@click.option("--consumer", default="city", show_default=True, help="Our name in receipts: P/receipt/<consumer>.")
-@click.option("--gateway", "gateways", multiple=True, help="Only this gateway; may be given more than once. Default: all.")
-@click.option("--username", help="User name at the broker.")
-@click.option("--password-file", type=_READABLE, help="File whose first line is the password.")
-@click.option("--ca", type=_READABLE, help="Certificates to trust (PEM). Default: the system's.")
-@click.option("--cert", type=_READABLE, help="Our own certificate (PEM).")
-@click.option("--key", type=_READABLE, help="Its private key (PEM).")
-@click.option("--validate", is_flag=True, help="Hold every batch against the published JSON Schema too (extra: receiver).")
-@click.option("--seconds", type=click.FloatRange(min=0), help="Stop after so many seconds. Default: run until SIGTERM or SIGINT.")
-@click.option("--report", is_flag=True, help="Print what is held, what is missing, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="With --report: as JSON.")
+@click.option("--database", type=_FILE, required=True, help=N_("SQLite file; made when it is new."))
+@click.option("--broker", help=N_("mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://."))
+@click.option("--consumer", default="city", show_default=True, help=N_("Our name in receipts: P/receipt/<consumer>."))
+@click.option("--gateway", "gateways", multiple=True, help=N_("Only this gateway; may be given more than once. Default: all."))
+@click.option("--username", help=N_("User name at the broker."))
+@click.option("--password-file", type=_READABLE, help=N_("File whose first line is the password."))
+@click.option("--ca", type=_READABLE, help=N_("Certificates to trust (PEM). Default: the system's."))
+@click.option("--cert", type=_READABLE, help=N_("Our own certificate (PEM)."))
+@click.option("--key", type=_READABLE, help=N_("Its private key (PEM)."))
+@click.option("--validate", is_flag=True, help=N_("Hold every batch against the published JSON Schema too (extra: receiver)."))
+@click.option("--seconds", type=click.FloatRange(min=0), help=N_("Stop after so many seconds. Default: run until SIGTERM or SIGINT."))
+@click.option("--report", is_flag=True, help=N_("Print what is held, what is missing, and stop."))
+@click.option("--json", "as_json", is_flag=True, help=N_("With --report: as JSON."))
 def command(
     *,
     database: Path,
@@ -61,7 +62,7 @@ def command(
         _report(database, as_json)
         return
     if not broker:
-        raise click.UsageError("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
+        raise click.UsageError(_("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database"))
     from gateway.config.places import plain_text  # noqa: PLC0415 - likewise
     from gateway.config.schema import a_broker  # noqa: PLC0415 - likewise
     from gateway.receiver import Receiver  # noqa: PLC0415 - a report needs no broker
@@ -86,16 +87,18 @@ def command(
     notify("READY=1", f"STATUS=storing into {database}")
     receiver.run()
     counts = receiver.counts
-    print(
-        f"{database}: stored {counts.batches} batches with {counts.values} values in {counts.commits} commits, "
-        f"ignored {counts.duplicates} duplicates, met {counts.conflicts} conflicts, refused {counts.refused.total()} messages, "
-        f"sent {counts.receipts} receipts and {counts.replays} replays",
-        file=sys.stderr,
+    text = _(
+        "%(file)s: stored %(batches)s batches with %(values)s values in %(commits)s commits, ignored %(duplicates)s duplicates, "
+        "met %(conflicts)s conflicts, refused %(refused)s messages, sent %(receipts)s receipts and %(replays)s replays"
     )
+    names = ("batches", "values", "commits", "duplicates", "conflicts", "receipts", "replays")
+    numbers = {name: getattr(counts, name) for name in names}
+    say(text % {"file": database, "refused": counts.refused.total(), **numbers}, err=True)
 
 
 def _report(database: Path, as_json: bool) -> None:
-    from gateway.receiver.report import build, render  # noqa: PLC0415 - only here
+    from gateway.cli.report import lines  # noqa: PLC0415 - only here
+    from gateway.receiver.report import build  # noqa: PLC0415 - only here
 
     if not database.exists():
         raise GatewayError(f"{database}: no such file", hint="name the database that `submeter receive` writes")
@@ -103,10 +106,7 @@ def _report(database: Path, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report, ensure_ascii=False, indent=2))
         return
-    from rich.console import Console  # noqa: PLC0415 - not needed for JSON
-
-    # A pipe has no width: 80 columns would cut epochs and ranges.
-    Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200).print(render(report))
+    print("\n".join(lines(report)))
 
 
 def _check_text(option: str, value: str | None, rule: Callable[[str], str]) -> None:
@@ -115,7 +115,7 @@ def _check_text(option: str, value: str | None, rule: Callable[[str], str]) -> N
         if value is not None:
             rule(value)
     except ValueError as error:
-        what, _, mend = str(error).partition(": ")
+        what, _colon, mend = str(error).partition(": ")
         raise GatewayError(f"{option} {what}", hint=mend) from None
 
 
@@ -127,7 +127,7 @@ def _password(file: Path | None) -> str | None:
     except OSError as error:
         raise GatewayError(f"{file}: cannot be read as a password: {error.strerror}", hint="check the path and its permissions") from error
     except ValueError as error:
-        what, _, mend = str(error).partition(": ")
+        what, _colon, mend = str(error).partition(": ")
         raise GatewayError(f"{file} {what}", hint=mend) from None
 
 

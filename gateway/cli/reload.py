@@ -7,11 +7,14 @@ from pathlib import Path
 import click
 
 from gateway.cli.client import need_client
+from gateway.cli.language import N_, _
 from gateway.cli.options import config_option, socket_option
+from gateway.cli.prose import say
 
 
 @click.command(
-    name="reload", help="Make the running daemon read its configuration again. A file with problems changes nothing: they are printed."
+    name="reload",
+    help=N_("Make the running daemon read its configuration again. A file with problems changes nothing: they are printed."),
 )
 @config_option
 @socket_option
@@ -19,5 +22,5 @@ def command(file: Path | None, socket: Path) -> None:
     """Ask the daemon and print what changed."""
     with need_client(socket, file) as client:
         messages = client.reload()
-    for message in messages or ["nothing changed"]:
-        print(message)
+    for message in messages or [_("nothing changed")]:
+        say(message)

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import click
 
+from gateway.cli.language import N_
 from gateway.cli.options import config_option, only_config
 from gateway.errors import ConfigError
 
 
-@click.command(name="run", help="Run the gateway: poll the meters, keep every reading, deliver them, serve the page.")
+@click.command(name="run", help=N_("Run the gateway: poll the meters, keep every reading, deliver them, serve the page."))
 @click.argument("words", nargs=-1, metavar="[FILE]")
 @config_option
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help="How much to say.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help=N_("How much to say."))
 def command(words: tuple[str, ...], file: Path | None, log_level: str) -> None:
     """Run until SIGTERM; SIGHUP reads the configuration again."""
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format=_format())

@@ -9,11 +9,13 @@ from typing import Any
 import click
 
 from gateway.cli.client import need_client
+from gateway.cli.language import N_, _, locale
 from gateway.cli.options import config_option, socket_option
+from gateway.cli.prose import said
 
 
-@click.command(name="status", help="Say in a few lines how the running daemon is: meters, lines, journal, platforms, clock.")
-@click.option("--json", "as_json", is_flag=True, help="Print the whole snapshot as JSON, as /api/v1/status gives it.")
+@click.command(name="status", help=N_("Say in a few lines how the running daemon is: meters, lines, journal, platforms, clock."))
+@click.option("--json", "as_json", is_flag=True, help=N_("Print the whole snapshot as JSON, as /api/v1/status gives it."))
 @config_option
 @socket_option
 def command(as_json: bool, file: Path | None, socket: Path) -> None:
@@ -27,30 +29,35 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     """The snapshot in words, worst things named."""
     from gateway.status import notices, sentences  # noqa: PLC0415 - only a running daemon makes them needed
     from gateway.status.api import from_json  # noqa: PLC0415 - see above
-    from gateway.status.language import Locale  # noqa: PLC0415 - see above
     from gateway.status.verdict import judge  # noqa: PLC0415 - see above
     from gateway.status.words import Words  # noqa: PLC0415 - see above
 
     now = from_json(snapshot)
-    f = Locale("en", now.timezone, now.taken)
-    verdict = judge(now)
-    told = [f"{now.name} ({now.gateway}), version {now.version}, running for {f.span(now.uptime)}, as of {f.clock(now.taken)}"]
-    told.append(notices.headline(verdict, now, f).text)
+    f = locale(now.timezone, now.taken)
+    words, verdict = Words(f), judge(now)
+    head = _("%(name)s (%(gateway)s), version %(version)s, running for %(span)s, as of %(time)s")
+    told = said(
+        head % {"name": now.name, "gateway": now.gateway, "version": now.version, "span": f.span(now.uptime), "time": f.clock(now.taken)}
+    )
+    told += said(notices.headline(verdict, now, f).text)
     for notice in notices.notices(verdict, now, f):
-        told.append(f"  ! {notice.text}")
-        if notice.action:
-            told.append(f"    → {notice.action}")
-    told += [f"line {bus.called}: {sentences.bus(bus, f)}" for bus in now.buses]
-    told += [f"line {bus.name}, known of it: {sentences.facts(bus.learnt, f)}" for bus in now.buses if bus.learnt]
-    told += [f"meter {meter.id}, known of it: {sentences.facts(meter.learnt, f)}" for meter in now.meters if meter.learnt]
+        told += said(notice.text, "  ", "! ")
+        told += said(notice.action, "    ", "→ ") if notice.action else []
+    for bus in now.buses:
+        told += said(_("line %(name)s: %(how)s") % {"name": bus.called, "how": sentences.bus(bus, f)})
+    known = [(_("line %(name)s, known of it: %(how)s"), bus.name, bus.learnt) for bus in now.buses]
+    known += [(_("meter %(name)s, known of it: %(how)s"), meter.id, meter.learnt) for meter in now.meters]
+    for text, name, facts in known:
+        told += said(text % {"name": name, "how": sentences.facts(facts, f)}) if facts else []
     room = sentences.room(now, f)
-    told.append(f"journal: {Words(f).journal_state(now.journal.state)}" + (f"; {room}" if room else ""))
-    told.append(f"  {sentences.stored(now, f, page=False)}")
-    told.append(f"  {sentences.power_cut(now, f)}")
-    told += [
-        f"platform {uplink.called}: {Words(f).uplink_state(uplink.state)}. {sentences.uplink(now, uplink, f)}" for uplink in now.uplinks
-    ]
+    told += said(_("journal: %(how)s") % {"how": words.journal_state(now.journal.state)} + (f"; {room}" if room else ""))
+    told += said(sentences.stored(now, f, page=False), "  ")
+    told += said(sentences.power_cut(now, f), "  ")
+    for uplink in now.uplinks:
+        how = f"{words.uplink_state(uplink.state)}. {sentences.uplink(now, uplink, f)}"
+        told += said(_("platform %(name)s: %(how)s") % {"name": uplink.called, "how": how})
     if not now.uplinks:
-        told.append("platform: none is configured; readings stay on this gateway")
-    told.append("clock: " + ("set right" if now.clock.synced else "not set") + f" ({Words(f).clock_source(now.clock.source)})")
+        told += said(_("platform: none is configured; readings stay on this gateway"))
+    right = _("set right") if now.clock.synced else _("not set")
+    told += said(_("clock: %(right)s (%(source)s)") % {"right": right, "source": words.clock_source(now.clock.source)})
     return told

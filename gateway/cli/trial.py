@@ -11,14 +11,17 @@ from pydantic import ValidationError
 
 from gateway.catalogue import Driver
 from gateway.catalogue.paper import library
+from gateway.cli.language import _, figure, locale, ngettext
 from gateway.cli.options import CONFIG
+from gateway.cli.prose import aligned, say
 from gateway.commissioning.physics import Finding
 from gateway.commissioning.trial import Trial, trial
 from gateway.config import load_config
 from gateway.config.places import host_and_port
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import ConfigError, DriverError, GatewayError
-from gateway.model import ATTRIBUTES, QUANTITIES
+from gateway.model import QUANTITIES
+from gateway.status.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ def settings(
             kind = "rtu-over-tcp" if rtu else "tcp"
             speed = baudrate or driver.serial.baudrate or 9600
             bus = TcpBus.model_validate({"name": "bus", "type": kind, "host": host, "port": number, "baudrate": speed})
-            return [Setting(bus, "as given")]
+            return [Setting(bus, _("as given"))]
         found: dict[tuple[int, str, int], Setting] = {}
         for origin, rate, frame, stops in _frames(text, driver, config):
             line = {
@@ -52,11 +55,11 @@ def settings(
                 "stopbits": int(stopbits or stops),
             }  # fmt: skip
             serial = SerialBus.model_validate(line)
-            said = "as given" if baudrate and parity and stopbits else origin
+            said = _("as given") if baudrate and parity and stopbits else origin
             found.setdefault((serial.baudrate, serial.parity, serial.stopbits), Setting(serial, said))
         return list(found.values())
     except ValidationError as error:
-        what, _, mend = error.errors()[0]["msg"].removeprefix("Value error, ").partition(": ")
+        what, _colon, mend = error.errors()[0]["msg"].removeprefix("Value error, ").partition(": ")
         hint = mend or "write a port like /dev/ttyUSB0, or a host like 192.0.2.10, 192.0.2.10:502 or [2001:db8::10]:502"
         raise GatewayError(f"{text!r} is not a bus: it {what}", hint=hint) from error
 
@@ -67,8 +70,15 @@ def _frames(port: str, driver: Driver, config: Path | None) -> list[tuple[str, i
     found = [own] if own else []
     factory = driver.serial
     if factory.baudrate or factory.parity or factory.stopbits:
-        found.append((f"the factory setting of {driver.name}", factory.baudrate or 9600, factory.parity or "N", factory.stopbits or 1))
-    return found or [("the usual setting: neither the configuration nor the table has one", 9600, "N", 1)]
+        found.append(
+            (
+                _("the factory setting of %(driver)s") % {"driver": driver.name},
+                factory.baudrate or 9600,
+                factory.parity or "N",
+                factory.stopbits or 1,
+            )
+        )
+    return found or [(_("the usual setting: neither the configuration nor the table has one"), 9600, "N", 1)]
 
 
 def _own_line(port: str, config: Path | None) -> tuple[str, int, str, int] | None:
@@ -82,7 +92,7 @@ def _own_line(port: str, config: Path | None) -> tuple[str, int, str, int] | Non
         return None
     for bus in buses:
         if isinstance(bus, SerialBus) and bus.port == port:
-            return (f"the line's own setting in {path}", bus.baudrate, bus.parity, bus.stopbits)
+            return (_("the line's own setting in %(file)s") % {"file": path}, bus.baudrate, bus.parity, bus.stopbits)
     return None
 
 
@@ -93,15 +103,15 @@ def run(driver: Driver, ways: list[Setting], address: int, *, seconds: float, di
     except DriverError:  # another table of the technician's own is not good yet
         tables = library()
     for number, way in enumerate(ways, 1):
-        print(f"Asking address {address} at {way}.")
+        say(_("Asking address %(address)s at %(setting)s.") % {"address": address, "setting": way})
         result = asyncio.run(trial(driver, way.bus, address, seconds=seconds, library=tables, tell=_progress))
         if not result.silent or number == len(ways):
             break
-        print(f"  no answer: {result.trouble}")
+        say(_("no answer: %(why)s") % {"why": result.trouble}, "  ")
     if result.silent:
-        asked = ", nor at ".join(str(way) for way in ways)
-        print(f"  {result.trouble}")
-        print(f"\nNothing answered at {asked}. Nothing can be said about the table.")
+        say(result.trouble, "  ")
+        text = _("Nothing answered at %(settings)s. Nothing can be said about the table.")
+        say("\n" + text % {"settings": _(", nor at ").join(str(way) for way in ways)})
         return False
     show(result)
     return result.good
@@ -116,23 +126,27 @@ def show(result: Trial) -> None:
     _values(result)
     for finding in result.findings:
         if finding.good is not True:
-            print(f"  {'does not fit' if finding.good is False else 'open'}: {finding.names[0]}: {finding.text}")
+            say(_finding(finding), "  ")
     fitting, against = _count(result.findings)
+    checks = _checks(fitting, against)
+    print()
     if result.good:
-        known = " The meter says that it is the one." if result.recognised else ""
-        print(f"\nThe table fits: {fitting} checks speak for it, none against.{known}")
-        print("Compare one value of each kind with the display all the same.")
+        known = " " + _("The meter says that it is the one.") if result.recognised else ""
+        say(_("The table fits: %(checks)s.") % {"checks": checks} + known)
+        say(_("Compare one value of each kind with the display all the same."))
         return
     if result.another:
         names = ", ".join(f"{driver.maker} {driver.model}" for driver in result.another)
-        how = "its values are possible, but" if result.possible else f"{fitting} checks speak for it, {against} against, and"
-        print(f"\nThe table does not fit: {how} the meter says that it is another one: {names}.")
+        how = _("its values are possible, but the meter says that it is another one: %(names)s")
+        if not result.possible:
+            how = checks + _(", and the meter says that it is another one: %(names)s")
+        say(_("The table does not fit: %(how)s.") % {"how": how % {"names": names}})
     elif result.possible:
-        _open(result, fitting)
+        _open(result, checks)
     elif fitting or against:
-        print(f"\nThe table does not fit: {fitting} checks speak for it, {against} against.")
+        say(_("The table does not fit: %(how)s.") % {"how": checks})
     else:
-        print("\nNothing could be judged.")
+        say(_("Nothing could be judged."))
     _proposals(result)
 
 
@@ -140,63 +154,79 @@ def _count(findings: list[Finding] | tuple[Finding, ...]) -> tuple[int, int]:
     return sum(finding.good is True for finding in findings), sum(finding.good is False for finding in findings)
 
 
+def _checks(fitting: int, against: int) -> str:
+    text = ngettext("%(n)s check speaks for it", "%(n)s checks speak for it", fitting) % {"n": fitting}
+    return text + (_(", %(n)s against") % {"n": against} if against else _(", none against"))
+
+
+def _finding(finding: Finding) -> str:
+    how = {True: _("fits"), False: _("does not fit"), None: _("open, not decided")}[finding.good]
+    return f"{how}: {finding.names[0]}: {finding.text}"
+
+
 def _values(result: Trial) -> None:
-    driver, reading = result.driver, result.reading
-    print(f"{driver.name}: {driver.maker} {driver.model}" + (f" ({driver.variant})" if driver.variant else ""))
+    driver, reading, words = result.driver, result.reading, Words(locale())
+    say(f"{driver.name}: {driver.maker} {driver.model}" + (f" ({driver.variant})" if driver.variant else ""))
     if reading.missing:
-        print(f"  nothing was read: {result.trouble or reading.missing}")
+        say(_("nothing was read: %(why)s") % {"why": result.trouble or words.reason(reading.missing)}, "  ")
     for name, text in result.attributes.items():
-        print(f"  {ATTRIBUTES[name].en}: {text}")
+        say(f"{words.attribute(name)}: {text}", "  ")
     # Of several checks of one value the one that speaks against it is shown.
     worst = sorted(result.findings, key=lambda finding: (finding.good is not None, finding.good is False))
     told = {name: finding for finding in worst for name in finding.names[:1]}
-    for name, value in reading.values.items():
-        finding = told.get(name)
-        mark = {True: "fits", False: "NO", None: ""}[finding.good if finding else None]
-        print(f"  {name:<28} {value:>14,.10g} {QUANTITIES[name].unit:<5} {mark}")
-    for name, reason in reading.absent.items():
-        print(f"  {name:<28} {'–':>14} {'':<5} {reason}")
-    print()
+    marks = {True: _("fits"), False: _("NO"), None: ""}
+    rows = [
+        (name, figure(f"{value:,.10g}"), QUANTITIES[name].unit, marks[told[name].good if name in told else None])
+        for name, value in reading.values.items()
+    ]
+    rows += [(name, "–", "", words.reason(reason)) for name, reason in reading.absent.items()]
+    print("\n".join([*aligned(rows, right=(1,)), ""]))
 
 
-def _open(result: Trial, fitting: int) -> None:
+def _open(result: Trial, checks: str) -> None:
     """The values are possible, and yet nobody can say that the table fits."""
-    print(f"\nOpen: {fitting} checks speak for the table, none against, but it cannot be said that it fits:")
+    say(_("Open: %(checks)s, but it cannot be said that it fits:") % {"checks": checks})
     if result.rivals:
-        print(f"  {len(result.rivals)} other tables fit as well; take the one whose name stands on the case")
+        count = len(result.rivals)
+        text = ngettext("%(n)s other table fits as well", "%(n)s other tables fit as well", count) % {"n": count}
+        say(text + _("; take the one whose name stands on the case"), "  ")
     if result.refused:
-        print(f"  {result.refused}")
+        say(result.refused, "  ")
     if result.unweighed:
-        print(f"  {result.unweighed}")
-        print("  compare the power with the display, or try again under load with --seconds 60, to see the counters rise")
+        say(result.unweighed, "  ")
+        say(_("compare the power with the display, or try again under load with --seconds 60, to see the counters rise"), "  ")
 
 
 def _proposals(result: Trial) -> None:
     """What to write instead, the best first: what the meter says itself, tables that fit, changes of this table."""
     number = 0
+
+    def head(text: str) -> None:
+        nonlocal number
+        number += 1
+        print()
+        say(_("Proposal %(n)s: %(text)s") % {"n": number, "text": text})
+
     for driver in result.another:
-        number += 1
-        print(f"\nProposal {number}: {driver.maker} {driver.model}: the meter has its identity")
-        print(f"  at the meter: driver: {driver.name}")
+        head(f"{driver.maker} {driver.model}: " + _("the meter has its identity"))
+        say(_("at the meter: %(line)s") % {"line": f"driver: {driver.name}"}, "  ")
     for sister in result.weighed.sisters if not result.weighed.claimed else ():
-        number += 1
-        more = ", and it reads all that this table reads, and more" if sister.larger else ""
-        print(f"\nProposal {number}: {sister.driver.maker} {sister.driver.model}: {sister.fitting} checks speak for it, none against{more}")
-        print(f"  at the meter: driver: {sister.driver.name}")
+        more = _(", and it reads all that this table reads, and more") if sister.larger else ""
+        head(f"{sister.driver.maker} {sister.driver.model}: {_checks(sister.fitting, 0)}{more}")
+        say(_("at the meter: %(line)s") % {"line": f"driver: {sister.driver.name}"}, "  ")
     for proposal in result.proposals:
-        number += 1
-        fitting, against = _count(proposal.findings)
-        print(f"\nProposal {number}: {proposal.change}: {fitting} checks speak for it, {against} against")
+        head(f"{proposal.change}: {_checks(*_count(proposal.findings))}")
         for line in proposal.change.lines(result.driver):
-            print(f"  in the table: {line}")
+            say(_("in the table: %(line)s") % {"line": line}, "  ")
         for factor, names in _by_factor(proposal.steps).items():
-            print(f"  in the table: raw: {factor:g} times the step of {', '.join(names)}")
+            text = _("in the table: raw: %(factor)s times the step of %(names)s")
+            say(text % {"factor": f"{factor:g}", "names": ", ".join(names)}, "  ")
         for finding in proposal.findings:
             if finding.good is not None:
-                print(f"  {'fits' if finding.good else 'does not fit'}: {finding.names[0]}: {finding.text}")
+                say(_finding(finding), "  ")
     if not number and not result.possible:
-        print("No other word order, kind of number, neighbouring address or function code fits either.")
-        print("Check the meter's address, its wiring, and that the manual is of this model.")
+        say(_("No other word order, kind of number, neighbouring address or function code fits either."))
+        say(_("Check the meter's address, its wiring, and that the manual is of this model."))
 
 
 def _by_factor(steps: dict[str, float]) -> dict[float, list[str]]:

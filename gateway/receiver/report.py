@@ -1,17 +1,14 @@
-"""What the platform holds, as a plain dict for JSON and as a table for people."""
+"""What the platform holds, as a plain dict."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.model import Ranges
 from gateway.receiver.ledger import EpochLedger, GatewayLedger, Links, Missing
 from gateway.receiver.store import Store
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 _COUNTS = ("batches", "readings", "values", "duplicates", "conflicts", "missing", "explained")
 
@@ -89,66 +86,3 @@ def _time(ms: int | None) -> str | None:
         return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return f"{ms} ms"
-
-
-def render(report: dict[str, Any]) -> RenderableType:
-    """The report as tables with a sentence on top."""
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - only a report for people needs it
-    from rich.console import Group  # noqa: PLC0415 - likewise
-    from rich.markup import escape  # noqa: PLC0415 - likewise
-    from rich.table import Table  # noqa: PLC0415 - likewise
-
-    parts: list[RenderableType] = [f"[bold]{escape(sentence(report))}[/bold]"]
-    for gateway in report["gateways"]:
-        heard = f", heard {gateway['heard']}" if gateway["heard"] else ""
-        waiting = "" if gateway["backlog"] is None else f", {gateway['backlog']} waiting there"
-        head = f"{gateway['gateway']} · {'online' if gateway['online'] else 'offline'}{heard}{waiting}"
-        table = Table(title=escape(head), title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_lines=True, pad_edge=False)
-        for column in ("epoch and seqs", "stored", "not stored", "from, to (UTC)"):
-            # Epochs and times are to be read and copied whole, on 80 columns too; a long list of ranges may fold.
-            table.add_column(column, no_wrap=column != "not stored", min_width=18 if column == "not stored" else None, overflow="fold")
-        for epoch in gateway["epochs"]:
-            table.add_row(*(escape(cell) for cell in _cells(epoch)))
-        parts.append(table)
-    for row in report["refused"]:
-        line = f"refused: {row['gateway'] or 'unknown sender'}: {row['reason']} × {row['count']}, last {row['at']}: {row['example']}"
-        parts.append(escape(line))
-    return Group(*parts)
-
-
-def sentence(report: dict[str, Any]) -> str:
-    """The report in one line."""
-    total = report["totals"]
-    gateways = _count(len(report["gateways"]), "gateway", "gateways")
-    return (
-        f"{_count(total['batches'], 'batch', 'batches')} with {_count(total['readings'], 'reading', 'readings')} of {gateways}; "
-        f"{total['missing']} missing, {total['explained']} explained, {total['conflicts']} in conflict, "
-        f"{_count(total['duplicates'], 'duplicate', 'duplicates')} ignored"
-    )
-
-
-def _cells(epoch: dict[str, Any]) -> list[str]:
-    start = epoch["lowest"] if epoch["first"] is None else epoch["first"]
-    name = [epoch["epoch"], "none yet" if epoch["highest"] is None else f"{start}–{epoch['highest']}"]
-    stored = [_count(epoch["batches"], "batch", "batches"), _count(epoch["readings"], "reading", "readings")]
-    stored += [f"{epoch['duplicates']} came again"] if epoch["duplicates"] else []
-    stored += [f"{epoch['conflicts']} in conflict"] if epoch["conflicts"] else []
-    absent = [f"{epoch['missing']} missing" + _ranges(epoch["missing_ranges"])] if epoch["missing"] else ["none missing"]
-    if epoch["explained"]:
-        reasons = sorted({reason for *_, reason in epoch["explanations"]} or {"by a later epoch"})
-        absent.append(f"{epoch['explained']} explained{_ranges(epoch['explained_ranges'])}: {', '.join(reasons)}")
-    if epoch["beginning_unknown"]:
-        absent.append(f"beginning unknown{_ranges(epoch['beginning_unknown'])}")
-    times = [(epoch[key] or "–").split(".")[0].replace("T", " ") for key in ("first_time", "last_time")]
-    clock = [f"{count} {state}" for state, count in epoch["clock"].items() if count]
-    return ["\n".join(cell) for cell in (name, stored, absent, [*times, *clock])]
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _ranges(ranges: list[list[int]], most: int = 5) -> str:
-    shown = ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in ranges[:most])
-    more = f" and {len(ranges) - most} more ranges" if len(ranges) > most else ""
-    return f" ({shown}{more})"

@@ -30,7 +30,7 @@ def test_the_list_of_meters_is_current() -> None:
 
 def test_the_page_for_technicians_has_the_whole_language() -> None:
     page = (DOCS / "add-a-meter.md").read_text(encoding="utf-8")
-    assert vocabulary() in page, "run: submeter drivers list --vocabulary"
+    assert vocabulary() in page, "run: submeter drivers list --vocabulary --markdown"
     for word in (*FLAGS, *(f"{option}=" for option in OPTIONS), *RULES, *ORDERS, *(f"{kind}" for kind in TYPES), "text:N", "sum"):
         assert word in page, word
     for key in {*Head.model_fields, *ReadsPart.model_fields} - {"sunspec"}:

@@ -58,7 +58,7 @@ def test_values_come_with_unit_and_age_and_raw_registers_on_request(config: Path
     assert "s ago" in text
     assert f"No gateway is running: read directly, by {config}" in text.replace("\n", "")
     assert rows["frequency"][0] == "–"
-    assert "the meter has no value" in text
+    assert "the meter does not have it now" in text
     assert "0x0000  0901 0001 0005 FFFF" in text
 
 

@@ -137,6 +137,6 @@ def test_damage_and_readings_that_wait_are_told(opened):
     state = asdict(journal.stats()) | {"epochs": [], "waiting": 3, "dropped": 2, "state": "full", "error": "the disk is full → make room"}
     state["damaged"] = [{"name": "0001", "reason": "batch 5", "pages": 9, "page": 4, "rows": 7, "done": False}]
     told = "\n".join(cli.lines(state))
-    assert "full: the disk is full → make room" in told
+    assert "no room: the disk is full → make room" in told
     assert "3 readings wait in memory, 2 were let go" in told
     assert "damaged file 0001: being salvaged, page 4 of 9, 7 batches came back (batch 5)" in told

@@ -221,14 +221,14 @@ async def test_the_command_shows_and_sets(gateway) -> None:
     gateway.start()
     shown = gateway.cli("pulses")
     assert shown.returncode == 0, shown.stderr
-    head, water, gas, *beginnings = shown.stdout.splitlines()
+    water, _, doubt, gas, _, beginning = shown.stdout.splitlines()
     # A first start cannot be told from a past that is lost: somebody must look.
-    assert [line.partition(":")[0] for line in beginnings] == ["! water", "! gas"]
-    assert "read the display and set it: submeter pulses set gas VALUE" in beginnings[1]
-    assert head.split()[:3] == ["INPUT", "GPIO", "REGISTER"]
-    assert water.split()[:2] == ["water", "17"]
-    assert "m³" in water
-    assert gas.split()[:4] == ["gas", "18", "0", "m³"]
+    assert doubt.startswith("  ! water: ")
+    assert beginning.startswith("  ! gas: ")
+    assert "read the display and set it: submeter pulses set gas VALUE" in beginning
+    assert water.startswith("water (GPIO 17): ")
+    assert " m³, " in water
+    assert gas.startswith("gas (GPIO 18): 0 m³, 0 pulses")
     entry = json.loads(gateway.cli("pulses", "show", "--json").stdout)[0]
     assert (entry["id"], entry["state"], entry["label"]) == ("water", "counting", "Su")
     assert entry["count"] > 5
@@ -269,9 +269,10 @@ def test_the_table_says_why_an_input_does_not_count() -> None:
         "id": "gas", "label": "Gaz", "pin": 4, "state": "failed", "error": "there is no GPIO → move it", "quantity": "volume", "unit": "m³",
         "count": 12, "register": 999999999999.12, "short": 3, "gap": 4, "rate": 5, "per_minute": None, "age": None, "closed": False,
     }  # fmt: skip
-    _, row, why = lines([failed])
-    assert row.split() == ["gas", "4", "999999999999.12", "m³", "12", "–", "–", "failed", "3", "4", "5"]
-    assert why == "! gas does not count: there is no GPIO → move it"
+    row, noise, why = lines([failed])
+    assert row == "gas (GPIO 4): 999999999999.12 m³, 12 pulses, does not count"
+    assert noise == "  rejected as noise: 3 too short, 4 after too short a gap, 5 too fast"
+    assert why == "  ! gas does not count: there is no GPIO → move it"
 
 
 @contextlib.asynccontextmanager

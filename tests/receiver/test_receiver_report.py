@@ -5,9 +5,10 @@ from click.testing import CliRunner
 from receiver_feed import E1, E2, E3, arrival, batch, opening
 
 from gateway.cli import cli
+from gateway.cli.report import sentence
 from gateway.errors import JournalError
 from gateway.model import Event
-from gateway.receiver.report import build, sentence
+from gateway.receiver.report import build
 from gateway.wire import State
 
 
@@ -72,7 +73,7 @@ def test_the_command_prints_readable_words(database):
     assert done.exit_code == 0
     for words in (
         "6 missing, 2 explained",
-        "gw-1 · online, heard 2026-11-21T16:26:40.000Z, 2 waiting there",
+        "gw-1: online, heard 2026-11-21T16:26:40.000Z, 2 waiting there",
         "4 missing (3, 7–8, 10)",
         "2 explained (5–6): thinned",
         "1 came again",
@@ -88,7 +89,7 @@ def test_the_command_prints_readable_words(database):
 
 
 def test_a_narrow_terminal_cuts_neither_epochs_nor_times(database):
-    done = CliRunner().invoke(cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "80"})
+    done = CliRunner().invoke(cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "60"})
     assert all(word in done.output for word in (E1, E2, "2026-11-21 16:25:01", "7–8", "thinned", "1 unsynced"))
 
 

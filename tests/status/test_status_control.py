@@ -419,7 +419,7 @@ def test_submeter_poll(running):
     rows = {words[0]: words[1:] for line in result.output.splitlines() if len(words := line.split()) > 2}
     assert rows["active_power"] == ["84.213", "kW"]
     assert rows["voltage_l1n"] == ["231.4", "V", "doubtful"]
-    assert "Modbus exception 2" in " ".join(result.output.split())
+    assert "the meter refuses it (code 2)" in " ".join(result.output.split())
     assert json.loads(run(read_command, "main", "--json", "--socket", str(running.path)).output)["readings"][0]["meter"] == "main"
 
 

@@ -13,6 +13,7 @@ from babel.messages.mofile import read_mo  # noqa: E402
 from babel.messages.pofile import read_po  # noqa: E402
 
 STATUS = Path(__file__).parents[2] / "gateway" / "status"
+CLI = STATUS.parent / "cli"
 CATALOGUE = STATUS / "locale" / "tr" / "LC_MESSAGES" / "submeter.po"
 HOW = "run make translations, translate what is new, run it again"
 
@@ -20,7 +21,7 @@ HOW = "run make translations, translate what is new, run it again"
 def sources() -> set[str | tuple[str, str]]:
     methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
     options = {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
-    return {message for _, _, message, _, _ in extract.extract_from_dir(STATUS, methods, options)}
+    return {message for room in (STATUS, CLI) for _, _, message, _, _ in extract.extract_from_dir(room, methods, options)}
 
 
 def catalogue():
@@ -32,7 +33,7 @@ def places(text: str) -> set[str]:
     return set(re.findall(r"%\(\w+\)s", text))
 
 
-def test_every_message_of_page_and_sentences_is_in_the_catalogue_and_nothing_else():
+def test_every_message_of_page_sentences_and_commands_is_in_the_catalogue_and_nothing_else():
     wanted = sources()
     assert len(wanted) > 100
     assert {message.id for message in catalogue() if message.id} == wanted, HOW

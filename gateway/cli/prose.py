@@ -1,0 +1,127 @@
+"""How the commands write: paragraphs as wide as the terminal, broken between words only, actions under what they are for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import click
+
+UNBOUNDED = 1_000_000
+"""Columns of what is no terminal: a line for a line, for whoever searches it."""
+
+LEAST = 20
+_ARROW = " → "
+_MOST_HELP = 80
+"""Columns of a help text at most: longer lines are hard to read."""
+
+
+def width() -> int:
+    """Columns that there are: COLUMNS, else the terminal's, else no bound."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isdecimal() and int(said) > 0:
+        return max(int(said), LEAST)
+    return max(shutil.get_terminal_size().columns, LEAST) if sys.stdout.isatty() or sys.stderr.isatty() else UNBOUNDED
+
+
+def wrapped(text: str, first: str = "", rest: str | None = None, columns: int | None = None) -> list[str]:
+    """A paragraph: `first` before its first line, `rest` before the others. A word that is too long has a line of its own."""
+    return textwrap.wrap(
+        text, columns or width(), initial_indent=first, subsequent_indent=first if rest is None else rest,
+        break_long_words=False, break_on_hyphens=False, expand_tabs=False,
+    ) or [first.rstrip()]  # fmt: skip
+
+
+def said(text: str, indent: str = "", mark: str = "") -> list[str]:
+    """A message, of one line or more; `what → what to do` is one line if it fits, else the action begins a line of its own.
+
+    `mark` ("! ") stands before the first line, the others are indented as much.
+    """
+    told: list[str] = []
+    for line in text.split("\n"):
+        first, rest = indent + mark, indent + " " * max(len(mark), 2 if told or not mark else 0)
+        what, arrow, action = line.strip().partition(_ARROW)
+        own = line[: len(line) - len(line.lstrip())]
+        if not arrow or len(first + own + line.strip()) <= width():
+            told += wrapped(line.strip(), first + own, rest + own)
+        else:
+            told += wrapped(what, first + own, rest + own)
+            told += wrapped(action, f"{rest}{own}→ ", f"{rest}{own}  ")
+        mark = " " * len(mark)
+    return told
+
+
+def say(text: str = "", indent: str = "", mark: str = "", *, err: bool = False) -> None:
+    """Print a message."""
+    print("\n".join(said(text, indent, mark)) if text else "", file=sys.stderr if err else sys.stdout)
+
+
+def entry(name: str, text: str, names: int, indent: str = "") -> list[str]:
+    """A word and what it means: beside it, or below it where the terminal is narrow. `names`: columns of the longest word."""
+    hang = len(indent) + names + 2
+    if width() - hang >= min(2 * LEAST, len(text)) and len(name) <= names:
+        return wrapped(text, f"{indent}{name:<{names}}  ", " " * hang)
+    return [f"{indent}{name}", *wrapped(text, indent + "    ")]
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = (), indent: str = "  ") -> list[str]:
+    """Rows of cells in columns; the last cell is prose: it stands beside the others, or below them where it does not fit."""
+    count, right = max((len(row) for row in rows), default=1) - 1, set(right)
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(count)]
+    told = []
+    for row in rows:
+        sized = [(at, cell, widths[at]) for at, cell in enumerate(row[:count])]
+        line = indent + "  ".join(cell.rjust(size) if at in right else cell.ljust(size) for at, cell, size in sized)
+        if not row[count]:
+            told.append(line.rstrip())
+        elif len(line) + 2 + len(row[count]) <= width():
+            told.append(f"{line}  {row[count]}")
+        else:
+            told += [line.rstrip(), *wrapped(row[count], indent + "    ")]
+    return told
+
+
+class HelpFormatter(click.HelpFormatter):
+    """Click's help, wrapped as everything else."""
+
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:  # noqa: ARG002 - click's signature
+        super().__init__(indent_increment, _help_width())
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """One line, or more between words."""
+        from gateway.cli.language import _  # noqa: PLC0415 - click's sentence, said by us
+
+        head = f"{prefix or _('Usage:') + ' '}{prog} "
+        self.write("\n".join(wrapped(args, head, "    ", self.width)) + "\n" if args else head.rstrip() + "\n")
+
+    def write_text(self, text: str) -> None:
+        """Paragraphs."""
+        indent = " " * self.current_indent
+        parts = [wrapped(" ".join(part.split()), indent, columns=self.width) for part in text.split("\n\n")]
+        self.write("\n\n".join("\n".join(part) for part in parts) + "\n")
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Words and what they mean, beside or below them."""
+        rows = list(rows)
+        indent = " " * self.current_indent
+        names = min(max((len(name) for name, _ in rows), default=0), col_max)
+        for name, text in rows:
+            hang = len(indent) + names + col_spacing
+            if len(name) <= names and self.width - hang >= 2 * LEAST:
+                lines = wrapped(text, f"{indent}{name:<{names}}{' ' * col_spacing}", " " * hang, self.width)
+            else:
+                lines = [indent + name, *wrapped(text, indent + "    ", columns=self.width)]
+            self.write("\n".join(lines) + "\n")
+
+
+def _help_width() -> int:
+    return min(width(), _MOST_HELP)
+
+
+class Context(click.Context):
+    """Click's context, with our help."""
+
+    formatter_class = HelpFormatter
