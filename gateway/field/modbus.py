@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from gateway.field import rtu
 from gateway.field.adapter import low_latency, trouble
 from gateway.field.connecting import connect, shared_names
 from gateway.field.difference import Difference, OddReply, expected, tells_apart
-from gateway.field.mbap import HEADER, STRIDE, Frame, next_number, split
+from gateway.field.mbap import HEADER, Frame, next_number, split
 from gateway.field.port import Late, Words
 from gateway.field.question import REFUSAL, Question
 
@@ -36,7 +37,10 @@ MOST = 512
 """Bytes that are kept while an answer is waited for: it has 255 at most."""
 REMEMBERED = (60.0, 64)
 """s and requests for which a transaction number is known again: what carries it is a late reply."""
+COPY = 10.0
+"""s after a question that was answered in which a second copy of its answer may come: the longest late-answer bound."""
 
+_FIRST = 0x1000
 EXCEPTIONS = {
     1: "illegal function", 2: "illegal data address", 3: "illegal data value", 4: "device failure", 5: "acknowledge, busy",
     6: "device busy", 8: "memory parity error", 10: "gateway path unavailable", 11: "gateway target did not respond",
@@ -68,7 +72,8 @@ class ModbusPort:
         self._link: _Link | None = None
         self._framer = (FramerSocket if self._framed else FramerRTU)(DecodePDU(is_server=False))
         self._hint = "check its address and power" + ("" if self._framed else ", the line's A and B, baud rate and parity")
-        self._number = 1 - STRIDE
+        # Gateways that do not repeat our numbers give small ones: 1 for ever, or counted from 1. The first is none of these.
+        self._number = _FIRST + secrets.randbelow(0x10000 - _FIRST)
         self._question = Question(0, 0, 0)
         self._asked: dict[int, tuple[Question, bool]] = {}  # by the number of the reply; whether it was answered
         self._answer: asyncio.Future[Words] | None = None
@@ -252,7 +257,7 @@ class ModbusPort:
             else:
                 self._answered(asked, plain=number == asked.number != asked.reply)
                 self._give(frame.pdu)
-        elif number in self._asked:
+        elif number in self._asked and not self._long_answered(number):
             self._take_late(frame, *self._asked[number])
         elif self._waiting and asked.answered_by(frame.pdu) and frame.unit == asked.unit and frame.length == len(frame.pdu) + 1:
             self._fail(OddReply(asked.unit, Difference("number", asked.number, number)))
@@ -268,6 +273,11 @@ class ModbusPort:
             if number is not None and number in self._asked and self._asked[number][0] is asked:
                 self._asked[number] = (asked, True)
         self.plain = plain
+
+    def _long_answered(self, number: int) -> bool:
+        """Whether a number is neither one that is owed nor that of a second copy: a gateway may give its first one for ever."""
+        asked, answered = self._asked[number]
+        return answered and self.heard_at - asked.at > COPY
 
     def _take_late(self, frame: Frame, asked: Question, answered: bool) -> None:
         self._stray(frame)

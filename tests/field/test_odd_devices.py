@@ -14,6 +14,7 @@ from odd_devices import Client, line_to, station
 from gateway.config.schema import SerialBus
 from gateway.demo.faults import Fault
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.field import modbus
 from gateway.field.fake_modbus import FakePort
 from gateway.field.line import Line
 from gateway.field.modbus import ModbusPort
@@ -146,18 +147,23 @@ async def test_an_echo_is_no_answer_and_is_said_once(serial, caplog, alone: bool
 
 def numbering(name: str) -> Callable[[int], int]:
     """The number of a reply by the number that was asked."""
-    replies = itertools.count(500)
+    replies, few = itertools.count(500), itertools.count(1)
     return {
         "plus one": lambda asked: asked + 1,
         "one behind": lambda asked: asked - 1,
         "constant": lambda _: 7,
+        "one": lambda _: 1,
         "zero": lambda _: 0,
         "own": lambda _: next(replies),
+        "from one": lambda _: next(few),
         "swapped": lambda asked: asked >> 8 | (asked & 0xFF) << 8,
     }[name]
 
 
-RULES = {"plus one": "+1", "one behind": "-1", "constant": "=7", "zero": "=0", "own": "own", "swapped": "swapped"}
+RULES = {
+    "plus one": "+1", "one behind": "-1", "constant": "=7", "one": "=1", "zero": "=0", "own": "own", "from one": "own",
+    "swapped": "swapped",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -183,6 +189,23 @@ async def test_numbers_that_differ_in_a_constant_way_are_learnt(caplog, name: st
             await line.read(who, 4, 9000, 2)
         assert await ask_all(line, who, 1) == (4, 0)
         assert who.counters.resyncs - before <= 4
+
+
+async def test_the_first_number_for_ever_is_a_constant_one_and_no_late_reply(monkeypatch) -> None:
+    monkeypatch.setattr(modbus, "COPY", 0.05)
+    first: list[int] = []
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            first.append(request.number)
+            client.send(first[0], request.unit, request.answer)
+
+    async with line_to(serve, timeout="100ms") as (line, _):
+        who = station(line)
+        await ask_all(line, who, 8)
+        assert line.port.reply_number == f"={first[0]}"
+        assert await ask_all(line, who) == (12, 0)
 
 
 @pytest.mark.parametrize("seen", [0, 255, 247])
