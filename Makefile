@@ -7,7 +7,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check --no-input --requir
 SOAK_MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test lint format bench soak mutants lock docs translations clean
+.PHONY: help demo install uninstall test lint format bench soak mutants lock docs translations clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ demo: $(VENV)/.demo ## Run the whole product against simulated meters (SECONDS=4
 install: $(VENV)/.demo ## Install the gateway on this machine (as root: sudo make install)
 	@rm -rf build/dist && $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/dist .
 	@systemd/install.sh
+
+uninstall: ## Remove it again, keeping configuration and readings (as root; PURGE=1 removes these too)
+	@PURGE=$(PURGE) systemd/uninstall.sh
 
 test: $(VENV)/.dev ## Install what the tests need and run them, on Python 3.11 and 3.13 where both are installed
 	@tests/tools.sh

@@ -40,8 +40,13 @@ else
 fi
 install -d -m 0750 -o submeter -g submeter /var/lib/submeter
 
-install -d "$home/share/doc/submeter-gateway"
-install -m 0644 README.md CHANGELOG.md LICENSE "$home/share/doc/submeter-gateway/"
+# README and docs with everything that they point to.
+doc="$home/share/doc/submeter-gateway"
+rm -rf "$doc"
+install -d "$doc"
+install -m 0644 README.md CHANGELOG.md LICENSE "$doc/"
+cp -R docs config drivers "$doc/"
+chmod -R u=rwX,go=rX "$doc"
 
 # FTDI adapters hold bytes back for 16 ms unless they are told not to.
 if [ -d /etc/udev/rules.d ]; then

@@ -8,6 +8,7 @@ from typing import Literal
 
 from gateway.errors import Cause
 from gateway.field.learnt import Fact
+from gateway.field.serial_number import Exchange
 
 MeterState = Literal["starting", "ok", "lost", "off"]
 BusState = Literal["closed", "connecting", "ready", "waiting"]
@@ -65,6 +66,8 @@ class MeterHealth:
     turn_around: float | None
     turn_around_p95: float | None
     counters: Counters
+    exchange: Exchange | None = None
+    """The meter that was put in its place, while nobody has confirmed it."""
     facts: tuple[Fact, ...] = ()
     """What is known of it beside its table: learnt or configured."""
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from gateway.common.text import visible
 from gateway.config import Config
 from gateway.config.schema import Bus, Meter, SerialBus
 
@@ -35,6 +36,9 @@ MOST_BYTES = 4_000_000
 """A longer file was not written by us."""
 MOST_SPANS = 200
 """Spans that are left out of one meter's reads; what has more is no meter of this table."""
+
+MOST_SERIAL = 64
+"""Characters of a serial number."""
 
 Skipped = tuple[int, int, int, str]
 """function, first address, end, and the reason why [first, end) is left out of the reads."""
@@ -99,7 +103,17 @@ class Facts:
     def known(self) -> tuple[Fact, ...]:
         """Everything that is known, by name: configured facts first to be believed."""
         facts = {**self._learnt, **{name: Fact(name, value) for name, value in self._configured.items()}}
+        facts.pop("serial_now", None)  # no key of the configuration: a finding of its own
         return tuple(facts[name] for name in sorted(facts))
+
+    def since(self, name: str) -> int | None:
+        """When a fact was learnt (UTC, ms); None for what was not."""
+        fact = self._learnt.get(name)
+        return fact.since if fact else None
+
+    def age(self, since: int) -> float:
+        """S since then, on the wall clock."""
+        return self._home.wall() - since / 1000
 
     def _get(self, name: str) -> Value | None:
         if name in self._configured:
@@ -170,13 +184,23 @@ class MeterFacts(Facts):
         return tuple(span[:3] for span in self.skip)
 
     @property
+    def serial(self) -> str:
+        """The serial number that it was first seen with; empty when it was not seen."""
+        return cast("str", self._get("serial") or "")
+
+    @property
+    def serial_now(self) -> str:
+        """The one that answers instead, while nobody has confirmed that; empty when it is the same."""
+        return cast("str", self._get("serial_now") or "")
+
+    @property
     def reply_unit(self) -> int | None:
         """The unit that it answers as; None: its address."""
         return cast("int | None", self._get("reply_unit"))
 
 
 _BUS_NAMES = ("silence", "connect_pause", "reply_number", "reply_unit")
-_METER_NAMES = ("pause", "silence", "timeout", "max_registers", "skip", "reply_unit")
+_METER_NAMES = ("pause", "silence", "timeout", "max_registers", "skip", "reply_unit", "serial")
 
 
 class Learnt:
@@ -289,6 +313,8 @@ def _check(name: str, value: object) -> None:
         good = _whole(value, 1, 125)
     elif name == "reply_unit":
         good = _whole(value, 0, 255)
+    elif name in {"serial", "serial_now"}:
+        good = isinstance(value, str) and 0 < len(value) <= MOST_SERIAL and visible(value) == value
     elif name == "reply_number":
         good = isinstance(value, str) and _NUMBER.fullmatch(value) is not None
     elif name == "skip":

@@ -11,6 +11,7 @@ from gateway.field.health import MeterHealth, MeterState
 from gateway.field.line import Line
 from gateway.field.meter import MeterPoll, MeterTask
 from gateway.field.schedule import Due, Schedule
+from gateway.field.serial_number import SerialMemory, plain
 from gateway.model import Event, Reading
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Seat:
         self.poll = MeterPoll(task, line, uptime)
         self.schedule = Schedule(config.interval, config.slow, 0.0)
         self.counters = CounterMemory(config.id)
+        self.serials = SerialMemory(config.id, self.poll.facts)
         self.attributes: dict[str, str] = {}
         self.foreign = False
         """Whether another meter than the configured one answers."""
@@ -128,9 +130,16 @@ class Seat:
             self.counters.forget()
         self.attributes.update(attributes)
         read, expected = attributes.get("serial_number"), self.config.serial
-        if read is None or expected is None:
+        if read is None:
             return []
-        self.foreign = _plain(read) != _plain(expected)
+        if expected is None:
+            events, again = self.serials.take(read, uptime)
+            if again:
+                self.schedule.again(static=True)
+            return events
+        self.foreign = plain(read) != plain(expected)
+        if not self.foreign:
+            self.serials.confirmed()
         if (read if self.foreign else None) == self._told:
             return []
         self._told = read if self.foreign else None
@@ -152,6 +161,8 @@ class Seat:
                 "meter %s: %s %s from %s to %s: it is suspect until three readings agree",
                 self.id, event.fields["quantity"], event.kind.removeprefix("register_"), event.fields["from"], event.fields["to"],
             )  # fmt: skip
+        if events:
+            self.schedule.static_at = 0.0  # a register that jumps may be another meter's: it is asked who it is
         if self.foreign:
             reading.suspect = tuple(reading.values)
         return events
@@ -179,14 +190,10 @@ class Seat:
             turn_around=station.turn_around.mean,
             turn_around_p95=station.turn_around.p95,
             counters=station.counters,
+            exchange=self.serials.exchange,
             facts=self.poll.facts.known(),
         )
 
     def _become(self, state: MeterState, now: float) -> None:
         if state != self._state:
             self._state, self._since = state, now
-
-
-def _plain(serial: str) -> str:
-    """A serial number without what is written one way or the other."""
-    return serial.strip().lstrip("0").casefold()

@@ -66,6 +66,7 @@ def from_json(body: dict[str, Any]) -> Snapshot:
                     values=tuple(_made(ValueView, view, quantity=name) for name, view in meter["values"].items()),
                     learnt=_facts(meter),
                     remarks=tuple(meter.get("remarks", ())),
+                    exchanged=tuple(meter.get("exchanged", ())),
                 )
                 for meter in body["meters"]
             ),

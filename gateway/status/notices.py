@@ -104,6 +104,16 @@ def _meter(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
             return f"{label}{where}: {_since(_('its converter cannot reach it'), finding, f)}.", f"{action} {others}"
         case "meter_not_polled":
             return _("%(meter)s: it has not been read yet.") % names, _("If this lasts, the interval is too long or the line is too busy.")
+        case "meter_changed":
+            old, new = finding.details
+            text = _("%(meter)s: another meter answers in its place (serial number %(new)s, before it %(old)s).") % {
+                "meter": f"{label}{where}", "new": new, "old": old,
+            }  # fmt: skip
+            action = _(
+                'If it was replaced: write serial: "%(new)s" at the meter and reload (see Replacing a meter in the documentation). '
+                "If nobody replaced it, check its address and cable."
+            )
+            return text, action % {"new": new}
         case "table_doubtful":
             text = ngettext(
                 "%(meter)s: it refuses %(n)s of the values of its table (%(which)s).",

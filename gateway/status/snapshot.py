@@ -84,7 +84,8 @@ class MeterView:
     `address` say where it is (None for a pulse input), `driver` its table, `model` maker and model in words; `interval` in s;
     `since` is the time (ms) at which `state` began; `age` in s since the last answer, None when it never answered; `missing` the
     reason why the last poll brought nothing; `error` the last error in words; `attributes` by name as in the vocabulary;
-    `learnt` what is known of it beside the table; `remarks` what else a person should see to, of a pulse input.
+    `learnt` what is known of it beside the table; `remarks` what else a person should see to, of a pulse input; `exchanged` are the serial
+    numbers, old and new, of a meter that answers in another one's place, while nobody has confirmed it.
     """
 
     id: str
@@ -105,6 +106,7 @@ class MeterView:
     attributes: Mapping[str, str] = field(default_factory=dict)
     learnt: tuple[FactView, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    exchanged: tuple[str, ...] = ()
 
     def value(self, quantity: str) -> ValueView | None:
         """The view of one quantity; None when the meter does not have it."""
