@@ -81,7 +81,7 @@ def test_the_daemon_contains_no_modbus_write() -> None:
 
 
 def test_run_does_not_load_what_it_does_not_need() -> None:
-    heavy = ["rich", "amqtt", "jsonschema", "gpiozero", "pygal", "httpx", "selenium", "gateway.demo", "gateway.receiver"]
+    heavy = ["rich", "amqtt", "jsonschema", "gpiozero", "httpx", "selenium", "gateway.demo", "gateway.receiver"]
     code = f"import sys, gateway.cli.run, gateway.daemon.daemon, gateway.daemon.servers; print([n for n in {heavy!r} if n in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
     assert loaded == "[]"

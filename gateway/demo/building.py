@@ -35,6 +35,14 @@ _SHARES = {
 }  # fmt: skip
 _TANGENT = {"hvac": 0.75, "lighting": -0.12, "sockets": 0.10, "server": -0.20, "elevator": 0.70, "kitchen": 0.05, "ev": -0.03, "pv": 0.04}
 
+_MEAN = {"hvac": 6.0, "lighting": 2.9, "sockets": 4.6, "server": 3.2, "elevator": 0.5, "kitchen": 1.1, "ev": 1.6}
+"""kW over a year, about what the courses below come to."""
+_MEAN_YIELD, _MEAN_BANK = 4.6, 4.0
+"""kW of the PV and kvar of the capacitors, likewise: 30 kWp give some 40 MWh a year."""
+_SOLD, _UNMETERED = 0.1, 0.012
+"""What of the yield the building did not use, and what no sub-meter sees of its use."""
+_YEAR = 8766.0  # h
+
 
 class Building:
     """Its circuits at any moment. `step` is the granularity of power in seconds; within a step it is constant."""
@@ -57,8 +65,7 @@ class Building:
         if name not in {"main", *SUBMETERS, *(f"floor-{number}" for number in range(1, FLOORS + 1))}:
             raise KeyError(name)
         circuit = Circuit(name, 1 if name == "server" else 3)
-        past = 20_000 + 170_000 * _draw(self.seed, f"{name}/registers", 0)
-        circuit.registers.update(_past(past, export=name in {"main", "pv"}, phases=circuit.phases))
+        circuit.registers.update(_past(*_lifetime(self.seed, name), phases=circuit.phases))
         self._circuits[name] = circuit
         self._flow()
         return circuit
@@ -242,18 +249,45 @@ def _share(seed: int, floor: int) -> float:
     return raw[floor - 1] / sum(raw)
 
 
-def _past(energy: float, *, export: bool, phases: int) -> dict[str, float]:
+@cache
+def _lifetime(seed: int, name: str) -> tuple[float, complex]:
+    """What has flowed through a circuit's meter so far: kWh given, and kWh drawn + j kvarh of its usual kind (negative: capacitive).
+
+    The sub-meters hang there for one to three years, the main meter for a year longer: its register is above the sum of theirs,
+    although it did not see what the building used of its PV.
+    """
+    hours = _YEAR * (1 + 2 * _draw(seed, "years", 0))
+    if name.startswith("floor-"):
+        return 0.0, _lifetime(seed, "sockets")[1] * _share(seed, int(name.removeprefix("floor-")))
+    if name != "main":
+        size = hours * (0.9 + 0.2 * _draw(seed, f"{name}/registers", 0))
+        if name == "pv":
+            return _MEAN_YIELD * size, complex(0.003, 0.04) * _MEAN_YIELD * size
+        if name == "compensation":
+            return 0.0, complex(0.004, -1) * _MEAN_BANK * size
+        return 0.0, complex(1, _TANGENT[name]) * _MEAN[name] * size
+    parts = sum(_lifetime(seed, each)[1] for each in SUBMETERS if each != "pv")
+    solar = _lifetime(seed, "pv")[0]
+    before = sum(_MEAN.values()) * _YEAR
+    drawn = (1 + _UNMETERED) * parts.real + before - (1 - _SOLD) * solar
+    return _SOLD * solar, complex(drawn, max(parts.imag, 0.05 * drawn))
+
+
+def _past(given: float, taken: complex, *, phases: int) -> dict[str, float]:
     """Registers of a meter that has hung there for years: totals that agree with their phases and tariffs."""
     past: dict[str, float] = {}
-    sizes = {"active_energy_import": energy, "active_energy_export": energy * 0.2 * export, "reactive_energy_import": energy * 0.15}
-    sizes |= {"reactive_energy_export": energy * 0.04, "apparent_energy": energy * 1.12}
+    reactive = taken.imag
+    # A little of the other kind is in every register: capacitive at night, inductive when motors start.
+    inductive, capacitive = max(reactive, 0.05 * abs(reactive)), max(-reactive, 0.05 * abs(reactive))
+    sizes = {"active_energy_import": taken.real, "active_energy_export": given, "reactive_energy_import": inductive}
+    sizes |= {"reactive_energy_export": capacitive, "apparent_energy": abs(complex(taken.real + given, inductive + capacitive))}
     for name, size in sizes.items():
         past[name] = size
         for phase in range(1, 4):
             past[f"{name}_l{phase}"] = size / phases if phase <= phases else 0.0
         for tariff, share in ((1, 0.55), (2, 0.25), (3, 0.2)):
             past[f"{name}_t{tariff}"] = size * share
-    past["reactive_energy_q1"], past["reactive_energy_q4"] = sizes["reactive_energy_import"], sizes["reactive_energy_export"]
+    past["reactive_energy_q1"], past["reactive_energy_q4"] = inductive, capacitive
     return past
 
 

@@ -38,6 +38,8 @@ METERS = (
     SiteMeter("ev", "Araç şarj", "plant", 3, "abb-b23", "ev", "Otopark"),
     SiteMeter("pv", "Güneş", "roof", 1, "carlogavazzi-em340", "pv", "Çatı PV"),
 )
+LABELS = {"line1": "Zemin kat panosu", "line2": "Kat panoları", "plant": "Tesis odası", "roof": "Çatı"}
+"""What people call the lines."""
 LINES = ("line1", "line2")
 SERVERS = {"plant": "tcp", "roof": "rtu-over-tcp"}
 
@@ -98,13 +100,14 @@ def gateway_config(
         "clock: {trust: system}",
         "buses:",
         *(
-            f"  - {{name: {name}, type: serial, port: {_quoted(directory / name)}, baudrate: 9600, parity: N, stopbits: 1}}"
+            f"  - {{name: {name}, label: {LABELS[name]}, type: serial, port: {_quoted(directory / name)}, "
+            "baudrate: 9600, parity: N, stopbits: 1}"
             for name in LINES
         ),
     ]
     for name, mode in SERVERS.items():
         host, port = addresses[name]
-        lines.append(f"  - {{name: {name}, type: {mode}, host: {host}, port: {port}}}")
+        lines.append(f"  - {{name: {name}, label: {LABELS[name]}, type: {mode}, host: {host}, port: {port}}}")
     lines.append("meters:")
     for meter in METERS:
         interval = pace.line if meter.bus in LINES else pace.tcp
@@ -116,7 +119,8 @@ def gateway_config(
     lines += [
         "uplinks:",
         "  # The embedded broker speaks MQTT 3.1.1 only.",
-        f'  - {{name: {UPLINK}, url: "mqtt://127.0.0.1:{broker}", protocol: "3.1.1", receipts: [{UPLINK}], spread: 0s}}',
+        f"  - {{name: {UPLINK}, label: Şehir platformu, protocol: '3.1.1', receipts: [{UPLINK}], spread: 0s,",
+        f'     url: "mqtt://127.0.0.1:{broker}"}}',
         f'status: {{listen: "{listen}"}}',
         f"journal: {{directory: {_quoted(directory / 'journal')}, budget: 1GB}}",
         f"drivers: {{directory: {_quoted(directory / 'drivers')}}}",

@@ -1,4 +1,4 @@
-"""Why a line cannot be opened, in the visitor's words: the closed set of `gateway.errors.Cause`."""
+"""Why a line cannot be opened (the closed set of `gateway.errors.Cause`), or a meter brought nothing, in the visitor's words."""
 
 from __future__ import annotations
 
@@ -45,3 +45,27 @@ def action(cause: str, f: Locale) -> str:
         "unknown_name": _("Check the name in the configuration, or write the IP address there."),
         "no_name_server": _("Check the router, or write the IP address of the device in the configuration."),
     }.get(cause, check)
+
+
+def meter(reason: str, f: Locale) -> str:
+    """Why a poll brought nothing, as a sentence: a reason of the wire format; codes as in Modbus Application Protocol 1.1b3, section 7."""
+    _ = f.gettext
+    known = {
+        "": "",
+        "timeout": _("It did not answer in time."),
+        "bad_frame": _("Its answer arrived damaged."),
+        "exception_1": _("It does not know this kind of question (code 1)."),
+        "exception_2": _("It does not have these registers (code 2)."),
+        "exception_3": _("It does not give so many registers at once (code 3)."),
+        "exception_4": _("It reports a failure of its own (code 4)."),
+        "exception_5": _("It says that it needs more time (code 5)."),
+        "exception_6": _("It says that it is busy (code 6)."),
+        "exception_8": _("It reports a fault of its memory (code 8)."),
+        "exception_10": _("The converter knows no way to it (code 10)."),
+        "exception_11": _("The converter got no answer from it (code 11)."),
+    }
+    if reason in known:
+        return known[reason]
+    if reason.startswith("exception_"):
+        return _("It refuses with a code that the standard does not know (%(code)s).") % {"code": reason.removeprefix("exception_")}
+    return _("It could not be read.")

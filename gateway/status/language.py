@@ -16,9 +16,36 @@ _MARKS = {"tr": (".", ","), "en": (",", ".")}  # thousands, decimal
 _DATES = {"tr": "%d.%m.%Y", "en": "%Y-%m-%d"}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
-# The Turkish ablative goes by the last word of the spoken number: on dörtten, on altıdan, kırktan.
-_FROM_UNIT = ("", "den", "den", "ten", "ten", "ten", "dan", "den", "den", "dan")
-_FROM_TENS = {0: "dan", 10: "dan", 20: "den", 30: "dan", 40: "tan", 50: "den"}
+_MONTHS = {
+    "tr": ("Ocak", "Şubat", "Mart", "Nisan", "Mayıs", "Haziran", "Temmuz", "Ağustos", "Eylül", "Ekim", "Kasım", "Aralık"),
+    "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"),
+}
+_WEEKDAYS = {
+    "tr": ("Pazartesi", "Salı", "Çarşamba", "Perşembe", "Cuma", "Cumartesi", "Pazar"),
+    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+}
+
+# Turkish suffixes go by the last word of the spoken number: on dörtten, on altıdan, kırktan; on dördü, on altısı, kırkı.
+_FROM = {
+    0: "dan", 1: "den", 2: "den", 3: "ten", 4: "ten", 5: "ten", 6: "dan", 7: "den", 8: "den", 9: "dan",
+    10: "dan", 20: "den", 30: "dan", 40: "tan", 50: "den", 60: "tan", 70: "ten", 80: "den", 90: "dan",
+    100: "den", 10**3: "den", 10**6: "dan", 10**9: "dan", 10**12: "dan",
+}  # fmt: skip
+_OF_THEM = {
+    0: "ı", 1: "i", 2: "si", 3: "ü", 4: "ü", 5: "i", 6: "sı", 7: "si", 8: "i", 9: "u",
+    10: "u", 20: "si", 30: "u", 40: "ı", 50: "si", 60: "ı", 70: "i", 80: "i", 90: "ı",
+    100: "ü", 10**3: "i", 10**6: "u", 10**9: "ı", 10**12: "u",
+}  # fmt: skip
+
+
+def _last_word(number: int) -> int:
+    """The value of the last word of a spoken number: 9 of 109, 40 of 1 940, 1000 of 31 000."""
+    if number % 100:
+        return number % 10 or number % 100
+    if number == 0:
+        return 0
+    sizes = (100, 10**3, 10**6, 10**9)
+    return next((size for size in sizes if number % (1000 * size if size > 100 else 1000)), 10**12)  # noqa: PLR2004 - a hundred
 
 
 @lru_cache(maxsize=len(LANGUAGES))
@@ -104,12 +131,24 @@ class Locale:
             value /= 1000
         return f"{self.number(value, 0 if unit == 'B' else 1)} {unit}"
 
+    def of_them(self, count: int) -> str:
+        """A count as a part of what the sentence has named: 8'i, 1.240'ı; plain in English."""
+        text = self.whole(count)
+        return f"{text}'{_OF_THEM[_last_word(count)]}" if self.language == "tr" else text
+
     def _local(self, ms: int) -> datetime:
         # A broken clock may say anything: a page must still come.
         try:
             return datetime.fromtimestamp(ms / 1000, self._zone)
         except (ValueError, OverflowError, OSError):
             return datetime.fromtimestamp(0, self._zone)
+
+    def full(self, ms: int) -> str:
+        """Saturday 21 November 2026, 19:25:00, whatever the day."""
+        then = self._local(ms)
+        day, month = _WEEKDAYS[self.language][then.weekday()], _MONTHS[self.language][then.month - 1]
+        date = f"{then.day} {month} {then.year} {day}" if self.language == "tr" else f"{day} {then.day} {month} {then.year}"
+        return f"{date}, {then:%H:%M:%S}"
 
     def time(self, ms: int) -> str:
         """14:02, whatever the day."""
@@ -134,9 +173,7 @@ class Locale:
         if self.language != "tr":
             return self.gettext("since %(time)s") % {"time": text}
         then = self._local(ms)
-        spoken = then.minute or then.hour
-        suffix = _FROM_UNIT[spoken % 10] or _FROM_TENS[spoken]
-        return f"{text}'{suffix} beri"
+        return f"{text}'{_FROM[_last_word(then.minute or then.hour)]} beri"
 
     def span(self, seconds: float) -> str:
         """A span in its largest useful unit: 8 s, 12 min, 5 h, 3 days."""

@@ -31,13 +31,15 @@ def headline(verdict: Verdict, now: Snapshot, f: Locale) -> Notice:
     if not active:
         return Notice("warn", _("No meter is configured yet."))
     answering = sum(meter.state in {"answering", "partial"} for meter in active)
-    counts = {"n": f.whole(answering), "all": f.whole(len(active))}
+    counts = {"n": f.whole(answering), "of_them": f.of_them(answering), "all": f.whole(len(active))}
     match verdict.state:
         case "in_order":
             text = ngettext("Everything is in order. The meter answers.", "Everything is in order. All %(n)s meters answer.", answering)
             return Notice("good", text % counts)
+        case "starting" if not answering:
+            return Notice("busy", _("Starting: no meter has answered yet."))
         case "starting" if answering < len(active):
-            return Notice("busy", _("Starting: %(n)s of %(all)s meters have answered.") % counts)
+            return Notice("busy", _("Starting: %(of_them)s of %(all)s meters have answered.") % counts)
         case "starting":
             return Notice("busy", _("Starting: the connection to the platform is being made."))
         case "delivering" if verdict.until is not None:
@@ -48,7 +50,8 @@ def headline(verdict: Verdict, now: Snapshot, f: Locale) -> Notice:
         case _:
             level: Level = "bad" if verdict.state == "trouble" else "warn"
     if answering < len(active):
-        return Notice(level, _("%(n)s of %(all)s meters answer.") % counts)
+        text = _("%(of_them)s of %(all)s meters answer.") if answering else _("None of the meters answers.")
+        return Notice(level, text % counts)
     text = ngettext(
         "The meter answers, but something needs attention.", "All %(n)s meters answer, but something needs attention.", answering
     )
@@ -57,7 +60,7 @@ def headline(verdict: Verdict, now: Snapshot, f: Locale) -> Notice:
 
 def notices(verdict: Verdict, now: Snapshot, f: Locale) -> list[Notice]:
     """Everything that is not in order, the worst first; what only passes or is only worth knowing is left to its own page."""
-    return [notice(finding, now, f) for finding in verdict.troubles]
+    return list(dict.fromkeys(notice(finding, now, f) for finding in verdict.troubles))
 
 
 def notice(finding: Finding, now: Snapshot, f: Locale) -> Notice:
@@ -82,7 +85,7 @@ def _meter(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
     meter = now.meter(finding.subject)
     label = meter.label if meter else finding.subject
     names = {"meter": label, "n": f.whole(finding.count), "which": _listed(finding.details, f)}
-    where = _where(meter)
+    where = _where(meter, now)
     others = _("The others go on being read.")
     match finding.cause:
         case "meter_silent":
@@ -307,7 +310,10 @@ def _gateway(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
             )
             return text % {"n": f.whole(finding.count)}, _("submeter check names each mistake with its line; then submeter reload.")
         case "told_by_daemon":
-            return finding.details[0], ""
+            if f.language == "en":
+                return finding.details[0], ""
+            text = _("The gateway reports a trouble with its configuration, a line or an input.")
+            return text, _("The technical details have its words.")
         case "clock_right":
             return _("The clock is right."), ""
         case "alive":
@@ -320,12 +326,18 @@ def _unproven(what: str, f: Locale) -> tuple[str, str]:
 
 
 def _since(text: str, finding: Finding, f: Locale) -> str:
-    return f"{text} {f.since(finding.at)}" if finding.at is not None else text
+    if finding.at is None:
+        return text
+    # Each language has its order.
+    return f.gettext("%(what)s %(since)s") % {"what": text, "since": f.since(finding.at)}
 
 
-def _where(meter: MeterView | None) -> str:
-    """Bus and address, for whoever goes there."""
-    return f" ({meter.bus}, {meter.address})" if meter is not None and meter.address is not None and meter.bus else ""
+def _where(meter: MeterView | None, now: Snapshot) -> str:
+    """Line and address, for whoever goes there."""
+    if meter is None or meter.address is None or not meter.bus:
+        return ""
+    line = next((bus.called for bus in now.buses if bus.name == meter.bus), meter.bus)
+    return f" ({line}, {meter.address})"
 
 
 def _listed(names: tuple[str, ...], f: Locale) -> str:

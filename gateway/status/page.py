@@ -111,9 +111,9 @@ class Page:
         language = self._visitor(request, "").language
 
         def draw(now: Snapshot) -> bytes:
-            return power_chart(points, now.taken, Locale(language, now.timezone, now.taken))
+            return power_chart(points, now.taken, Locale(language, now.timezone, now.taken), _present(now, meter).interval)
 
-        points = self._source.trend.points(meter, self._fresh.snapshot().booted)
+        points = self._points(meter)
         svg = await self._fresh.make(("power", meter, language), draw)
         return Response(svg, media_type="image/svg+xml", headers={"content-security-policy": POLICY})
 
@@ -180,11 +180,12 @@ class Page:
         return HTMLResponse(html, status, error.headers)
 
     async def _html(self, page: str, request: Request, meter: str = "") -> Response:
-        visitor = self._visitor(request)
+        visitor, points = self._visitor(request), self._points(meter)
 
         def make(now: Snapshot) -> str:
             view = _present(now, meter) if meter else None
-            return render.whole(render.fragment(page, now, visitor, meter), now, visitor, view.label if view else "")
+            title = view.label if view else render.title(page, visitor.language)
+            return render.whole(render.fragment(page, now, visitor, meter, points), now, visitor, title)
 
         html = await self._fresh.make(("whole", page, meter, visitor.language, visitor.asked), make)
         return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
@@ -194,10 +195,14 @@ class Page:
 
         def make(now: Snapshot) -> bytes:
             # A meter may vanish from the configuration while its page is open.
-            return event("page", render.fragment(page, now, visitor, meter)) if not meter or now.meter(meter) else b""
+            return event("page", render.fragment(page, now, visitor, meter, points)) if not meter or now.meter(meter) else b""
+
+        points = self._points(meter)
 
         async def events() -> AsyncIterator[bytes]:
+            nonlocal points
             async for _ in self._source.changes.follow(PAUSE, IDLE):
+                points = self._points(meter)
                 html = await self._fresh.make(("live", page, meter, visitor.language, visitor.asked), make)
                 if not html:
                     return
@@ -213,6 +218,10 @@ class Page:
                 {"retry-after": "10"},
             )
         return EventStream(events, self._streams)
+
+    def _points(self, meter: str) -> list[float | None]:
+        """The last hour of a meter, asked on the loop where it is written; nothing for a page that has no picture."""
+        return self._source.trend.points(meter, self._fresh.snapshot().booted) if meter else []
 
     def _visitor(self, request: Request, path: str | None = None) -> render.Visitor:
         asked = request.query_params.get("lang")

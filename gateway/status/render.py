@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from gateway.status import notices, platforms, sentences
-from gateway.status.language import LANGUAGES, Locale
+from gateway.status import causes, notices, platforms, sentences
+from gateway.status.chart import hour
+from gateway.status.groups import tables
+from gateway.status.language import LANGUAGES, Locale, translation
+from gateway.status.overview import overview, single
 from gateway.status.snapshot import Snapshot
 from gateway.status.verdict import judge
-from gateway.status.words import Words, counter, headline
+from gateway.status.words import Words
 
 HERE = Path(__file__).parent
 STATIC = {path.name: path.read_bytes() for path in sorted((HERE / "static").iterdir())}
@@ -35,7 +40,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.globals.update(asset=_asset, languages=LANGUAGES, sentences=sentences, platforms=platforms, headline=headline, counter=counter)
+_ENVIRONMENT.globals.update(asset=_asset, languages=LANGUAGES, sentences=sentences, platforms=platforms, causes=causes)
 
 
 class Visitor:
@@ -56,10 +61,41 @@ class Visitor:
         return f"/live{self.path}?lang={self.language}" + ("&keep=1" if self.asked else "")
 
 
-def fragment(page: str, now: Snapshot, visitor: Visitor, meter_id: str = "") -> str:
-    """The part of a page that lives: everything below the header. `page` is one of PAGES."""
+class Names:
+    """Marks the names that the configuration gives, in the gateway's own language, wherever a text has them.
+
+    A screen reader reads each in its language; on a page in that language nothing needs a mark.
+    """
+
+    def __init__(self, now: Snapshot, language: str) -> None:
+        self._language = now.language
+        given = {now.name, *(view.label for view in now.meters), *(view.label for view in now.buses), *(view.label for view in now.uplinks)}
+        given |= {*(meter.feeds for meter in now.meters if meter.feeds)}
+        given -= {"", *(meter.id for meter in now.meters)}
+        # The longest first: a name may be the beginning of another one.
+        words = [re.escape(name) for name in sorted(given, key=len, reverse=True)]
+        self._known = re.compile(rf"(?<!\w)({'|'.join(words)})(?!\w)") if words and language != now.language else None
+
+    def __call__(self, text: str) -> Markup:
+        """The text as HTML."""
+        if self._known is None:
+            return escape(text)
+        marked = Markup('<span lang="{}">{}</span>')
+        # `split` by a group gives text and name in turn.
+        parts = enumerate(self._known.split(text))
+        return Markup("").join(marked.format(self._language, part) if index % 2 else part for index, part in parts)
+
+
+def title(page: str, language: str) -> str:
+    """What a page is called beside the name of the building; the overview is called after that alone."""
+    return translation(language).gettext("Technical details") if page == "system" else ""
+
+
+def fragment(page: str, now: Snapshot, visitor: Visitor, meter_id: str = "", points: Sequence[float | None] = ()) -> str:
+    """The part of a page that lives: everything below the header. `page` is one of PAGES, `points` a meter's last hour."""
     locale = Locale(visitor.language, now.timezone, now.taken)
     verdict = judge(now)
+    meter = now.meter(meter_id)
     context: dict[str, Any] = {
         "now": now,
         "f": locale,
@@ -69,10 +105,16 @@ def fragment(page: str, now: Snapshot, visitor: Visitor, meter_id: str = "") -> 
         "lang": visitor.language,
         "notices": notices.notices(verdict, now, locale),
         "verdict": notices.headline(verdict, now, locale),
-        "meter": now.meter(meter_id),
+        "meter": meter,
+        "names": Names(now, visitor.language),
         # The picture changes once a minute: that is what its address says.
         "minute": now.booted // 60_000,
     }
+    if meter is not None:
+        context["bus"] = next((bus for bus in now.buses if bus.name == meter.bus), None)
+        context |= {"line": single(meter, locale), "tables": tables(meter, locale), "hour": hour(points, now.taken, locale, meter.interval)}
+    elif page == "overview":
+        context["overview"] = overview(now, locale)
     return _ENVIRONMENT.get_template(f"{page}.html").render(context)
 
 
@@ -87,6 +129,7 @@ def whole(body: str, now: Snapshot, visitor: Visitor, title: str = "") -> str:
         visitor=visitor,
         url=visitor.url,
         title=title,
+        names=Names(now, visitor.language),
     )
 
 

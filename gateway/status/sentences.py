@@ -96,7 +96,7 @@ def bus(view: BusView, f: Locale) -> str:
     """How a line is doing: traffic, errors, turn-around, load."""
     _, ngettext = f.gettext, f.ngettext
     if view.state == "down":
-        reason = causes.why(view.cause, f) or view.error
+        reason = causes.why(view.cause, f) or (view.error if f.language == "en" else "")
         return Words(f).bus_state("down") + (f": {reason}" if reason else "")
     if not view.requests:
         return Words(f).bus_state("idle")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.model import ATTRIBUTES, QUANTITIES
 from gateway.status.language import Locale, usual_decimals
-from gateway.status.snapshot import MeterView, ValueView
+from gateway.status.snapshot import ClockView, MeterView, ValueView
 
 _MOST_DECIMALS = 3
-_ORDER = {name: index for index, name in enumerate(QUANTITIES)}
+_TEN, _THOUSAND = 10, 1000
+_FINE = {"": 3, "Hz": 2}
+"""Digits that count however large the number is: of power factors and of the frequency."""
 
 HEADLINES = ("active_power", "heat_power", "dc_power", "volume_flow", "apparent_power")
 """What a meter is doing now: the first that it has."""
@@ -46,9 +50,36 @@ class Words:
         text = self._locale.number(view.value, decimals)
         return f"{text}\u00a0{word.unit}" if word and word.unit else text
 
-    def ordered(self, views: tuple[ValueView, ...]) -> list[ValueView]:
-        """As in the vocabulary: powers, energies, then the rest; what it does not know comes last."""
-        return sorted(views, key=lambda view: _ORDER.get(view.quantity, len(_ORDER)))
+    def register(self, meter: MeterView, view: ValueView) -> str:
+        """What the number is that a meter has counted, as its bill or its display calls it."""
+        _ = self._locale.gettext
+        if view.quantity == "active_energy_import":
+            return _("Drawn") if gives(meter) else _("Meter reading")
+        if view.quantity == "active_energy_export":
+            return _("Given")
+        return self.quantity(view.quantity)
+
+    def way(self, meter: MeterView, decimals: int) -> str:
+        """Which way active power flows now, where that is not a matter of course; empty where it is, or is not known.
+
+        The sign is the meter's own: import is positive. `decimals` are those that are shown.
+        """
+        _ = self._locale.gettext
+        view = meter.value("active_power")
+        if view is None or view.value is None or view.quality not in {"good", "suspect"} or meter.missing:
+            return ""
+        shown = round(view.value, decimals)
+        if shown < 0:
+            return _("gives")
+        if not gives(meter):
+            return ""
+        return _("draws") if shown > 0 else _("gives nothing now")
+
+    def number(self, view: ValueView, decimals: int) -> str:
+        """The number alone, with so many digits at most as its table has; a dash when there is none."""
+        if view.value is None:
+            return "–"
+        return self._locale.number(view.value, decimals if view.decimals is None else min(decimals, view.decimals))
 
     def quality(self, view: ValueView) -> str:
         """How far a number may be believed, in a word."""
@@ -62,7 +93,7 @@ class Words:
             "timeout": _("no answer"),
             "bad_frame": _("damaged answer"),
             "not_available": _("the meter does not have it now"),
-            "implausible": _("not believable"),
+            "implausible": _("out of bounds"),
         }
         if reason.startswith("exception_"):
             return _("the meter refuses it (code %(code)s)") % {"code": reason.removeprefix("exception_")}
@@ -118,7 +149,17 @@ class Words:
     def clock_source(self, source: str) -> str:
         """Whose word is taken for the time."""
         _ = self._locale.gettext
-        return {"kernel": _("network time"), "rtc": _("hardware clock"), "system": _("system clock, unchecked")}.get(source, source)
+        known = {"kernel": _("network time"), "rtc": _("hardware clock"), "system": _("system clock, which nothing confirms")}
+        return known.get(source, source)
+
+    def clock(self, view: ClockView) -> str:
+        """How the time is known."""
+        _ = self._locale.gettext
+        if not view.synced:
+            return _("not set")
+        if view.source == "system":
+            return _("as the system clock says; nothing confirms it")
+        return _("right, by the %(source)s") % {"source": self.clock_source(view.source)}
 
 
 def headline(meter: MeterView) -> ValueView | None:
@@ -127,8 +168,40 @@ def headline(meter: MeterView) -> ValueView | None:
 
 
 def counter(meter: MeterView) -> ValueView | None:
-    """The value that says what the meter has counted."""
-    return _first(meter, COUNTERS)
+    """The value that says what the meter has counted: of one that gives, what it gave."""
+    return _first(meter, ("active_energy_export", *COUNTERS) if gives(meter) else COUNTERS)
+
+
+def gives(meter: MeterView) -> bool:
+    """Whether it hangs at a source, as far as it says so itself: inputs of direct current, or more given than drawn.
+
+    Nothing is concluded from a name. A meter that was wired the other way round counts as it was wired.
+    """
+    if any(view.quantity.startswith("dc_") for view in meter.values):
+        return True
+    given, drawn = meter.value("active_energy_export"), meter.value("active_energy_import")
+    if given is None or given.value is None:
+        return False
+    return drawn is None or (drawn.value is not None and given.value > drawn.value)
+
+
+def common_decimals(views: Iterable[ValueView]) -> int:
+    """Digits after the point for numbers that stand in one column: as many as their largest needs, none that a table does not have."""
+    shown = [view for view in views if view.value is not None]
+    if not shown:
+        return 0
+    largest = max(abs(view.value or 0.0) for view in shown)
+    word = QUANTITIES.get(shown[0].quantity)
+    if word is not None and word.unit in _FINE:
+        useful = _FINE[word.unit]
+    elif word is not None and word.kind == "counter":
+        useful = 1 if largest >= _THOUSAND else 2
+    elif largest >= _TEN or not largest:
+        useful = 1
+    else:
+        useful = 3 if largest < 1 else 2
+    known = [view.decimals for view in shown if view.decimals is not None]
+    return min([useful, *known])
 
 
 def _first(meter: MeterView, names: tuple[str, ...]) -> ValueView | None:

@@ -80,6 +80,22 @@ def test_sub_meters_add_up_to_the_main_but_for_a_small_rest(seed, t):
     assert math.isclose(floors, building.values("sockets", t)["active_power"], rel_tol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_the_registers_agree_with_the_tree(seed):
+    building = Building(seed, start=MONDAY)
+    drawn, given = (
+        {name: building.values(name, MONDAY)[f"active_energy_{way}"] for name in ("main", *SUBMETERS)} for way in ("import", "export")
+    )
+    parts = sum(energy for name, energy in drawn.items() if name not in {"main", "pv"})
+    assert drawn["main"] > parts > 0
+    assert drawn["main"] + given["pv"] - given["main"] > parts, "what the building used is more than what its sub-meters saw"
+    assert {name for name, energy in given.items() if energy} == {"main", "pv"}
+    assert given["pv"] > 50 * drawn["pv"] > 0
+    assert 0 < given["main"] < given["pv"] < 3 * 30 * 1800, "30 kWp in three years"
+    floors = [building.values(f"floor-{number}", MONDAY)["active_energy_import"] for number in range(1, FLOORS + 1)]
+    assert sum(floors) == pytest.approx(drawn["sockets"])
+
+
 def test_the_same_seed_gives_the_same_building():
     first, second, other = (Building(seed, start=MONDAY).values("main", MONDAY + 323.4) for seed in (7, 7, 8))
     assert first == second != other

@@ -20,7 +20,7 @@ import gateway.model, logging, email.utils, http, zoneinfo
 before = rss()
 import gateway.status.page, gateway.status.control, gateway.status.server
 after = rss()
-early = [name for name in ("pygal", "prometheus_client", "httpx", "babel", "rich", "requests") if name in sys.modules]
+early = [name for name in ("prometheus_client", "httpx", "babel", "rich", "requests") if name in sys.modules]
 
 from dataclasses import replace
 from status_building import SNAPSHOT, METERS, Building

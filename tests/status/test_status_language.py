@@ -81,6 +81,47 @@ def test_the_turkish_suffix_follows_the_spoken_number(hour, minute, expected):
     assert tr().since(midnight + hour * HOUR + minute * MINUTE) == expected
 
 
+@pytest.mark.parametrize(
+    ("count", "turkish"),
+    [
+        (0, "0'ı"), (1, "1'i"), (2, "2'si"), (3, "3'ü"), (4, "4'ü"), (5, "5'i"), (6, "6'sı"), (7, "7'si"), (8, "8'i"), (9, "9'u"),
+        (10, "10'u"), (16, "16'sı"), (20, "20'si"), (30, "30'u"), (40, "40'ı"), (50, "50'si"), (60, "60'ı"), (70, "70'i"),
+        (80, "80'i"), (90, "90'ı"), (99, "99'u"), (100, "100'ü"), (101, "101'i"), (120, "120'si"), (600, "600'ü"),
+        (1000, "1.000'i"), (1240, "1.240'ı"), (1500, "1.500'ü"), (31_000, "31.000'i"), (100_000, "100.000'i"), (300_100, "300.100'ü"),
+        (1_000_000, "1.000.000'u"), (2_000_000_000, "2.000.000.000'ı"), (3_000_000_000_000, "3.000.000.000.000'u"),
+    ],
+)  # fmt: skip
+def test_a_part_of_what_was_named_has_the_suffix_of_the_spoken_number(count, turkish):
+    assert tr().of_them(count) == turkish
+    assert en().of_them(count) == turkish.partition("'")[0].replace(".", ",")
+
+
+VOWELS = {"a": "ı", "ı": "ı", "e": "i", "i": "i", "o": "u", "u": "u", "ö": "ü", "ü": "ü"}
+SPOKEN = {
+    0: "sıfır", 1: "bir", 2: "iki", 3: "üç", 4: "dört", 5: "beş", 6: "altı", 7: "yedi", 8: "sekiz", 9: "dokuz", 10: "on", 20: "yirmi",
+    30: "otuz", 40: "kırk", 50: "elli", 60: "altmış", 70: "yetmiş", 80: "seksen", 90: "doksan",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(100))
+def test_suffixes_are_in_harmony_with_the_word_that_is_spoken(number):
+    word = SPOKEN[number % 10 or number]
+    vowel = [letter for letter in word if letter in VOWELS][-1]
+    linking = "s" if word[-1] in VOWELS else ""
+    assert tr().of_them(number) == f"{number}'{linking}{VOWELS[vowel]}"
+    if number < 60:
+        hard, back = word[-1] in "fstkçşhp", vowel in "aıou"
+        midnight = NOW - 19 * HOUR - 25 * MINUTE
+        said = tr().since(midnight + 9 * HOUR + number * MINUTE)
+        expected = ("t" if hard else "d") + ("an" if back else "en")
+        assert said == f"09:{number:02}'{expected if number else 'dan'} beri"
+
+
+def test_a_full_date_has_its_day_in_each_language():
+    assert tr().full(NOW) == "21 Kasım 2026 Cumartesi, 19:25:00"
+    assert en().full(NOW) == "Saturday 21 November 2026, 19:25:00"
+
+
 def test_since_in_english():
     assert en().since(NOW - MINUTE) == "since 19:24"
 

@@ -24,7 +24,8 @@
         old.replaceChild(document.importNode(node, true), present);
       } else if (node.nodeType === Node.ELEMENT_NODE) {
         for (const { name } of Array.from(present.attributes)) {
-          if (!node.hasAttribute(name)) present.removeAttribute(name);
+          // Which details are open is the reader's own.
+          if (!node.hasAttribute(name) && name !== "open") present.removeAttribute(name);
         }
         for (const { name, value } of Array.from(node.attributes)) {
           if (present.getAttribute(name) !== value) present.setAttribute(name, value);
