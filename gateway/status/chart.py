@@ -97,8 +97,8 @@ def _spans(points: Sequence[float | None], now: int, digits: int, gap: int, loca
         found = [point for point in all_points if point is not None]
         empty = len(all_points) - len(found)
         times = f"{locale.time(start * _ROW_MS)}–{locale.time((start + 1) * _ROW_MS)}"
-        numbers = [locale.number(n, digits) for n in (min(found), sum(found) / len(found), max(found))] if found else ["", "", ""]
-        spans.append(Span(times, *numbers, locale.span(empty * STEP_MS / 1000) if empty >= gap else ""))
+        low, mean, high = (locale.number(n, digits) for n in (min(found), sum(found) / len(found), max(found))) if found else ("", "", "")
+        spans.append(Span(times, low, mean, high, locale.span(empty * STEP_MS / 1000) if empty >= gap else ""))
     return spans[::-1]
 
 
