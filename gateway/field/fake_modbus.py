@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from gateway.errors import BusDown, BusError, NoReply, Refused
-from gateway.field.port import Late, Words
+from gateway.field.port import Ask, Late, Words
 
 Table = Mapping[int, int] | Callable[[int, int], int]
 """address → word, or (function, address) → word. What a mapping does not have is an illegal address."""
@@ -28,6 +28,7 @@ class FakePort:
         self.strays = self.stray_frames = self.echoes = 0
         self.late: deque[Late] = deque()
         self.plain = False
+        self.then: Callable[[Words], Ask | None] | None = None  # never called: each answer goes the ordinary way
         self.reply_number, self.reply_length = "asked", True
         self.reply_units: dict[int, int] = {}
         self.owes: deque[Words | BusError] = deque()

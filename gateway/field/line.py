@@ -19,7 +19,8 @@ from gateway.field.cost import Fit, prior
 from gateway.field.difference import OddReply
 from gateway.field.health import Counters, TurnAround
 from gateway.field.learnt import LONGEST, Learnt, MeterFacts
-from gateway.field.port import Port, Words
+from gateway.field.port import Ask, Port, Words
+from gateway.field.run import Run
 from gateway.field.station import FADE, Station
 
 log = logging.getLogger(__name__)
@@ -110,12 +111,16 @@ class Line(Connection):
 
     async def read(self, station: Station, function: int, address: int, count: int) -> Words:
         """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
+        return await self.go_on(station, Run(function, address, count))
+
+    async def go_on(self, station: Station, run: Run) -> Words:
+        """The answer of the run's last read, or of one before it, when all those before were taken. Raises like `read`, about its read."""
         if not self.port.connected:
             await self._reconnect()
         ended = 0
         while True:
             try:
-                return await self._understood(station, function, address, count)
+                return await self._understood(station, run)
             except Ended as error:
                 # Some serve one request a connection, and some end it just when the next one comes: it is asked again.
                 ended += 1
@@ -131,27 +136,27 @@ class Line(Connection):
                     raise
             await self.open()
 
-    async def _understood(self, station: Station, function: int, address: int, count: int) -> Words:
+    async def _understood(self, station: Station, run: Run) -> Words:
         """An answer that is the station's own: no difference from the standard that is not constant, no second copy."""
         try:
-            words = await self._clean(station, function, address, count)
+            words = await self._clean(station, run)
         except OddReply as odd:
             await constancy.believe(self, station, odd)
-            words = await self._clean(station, function, address, count)
+            words = await self._clean(station, run)
         port = self.port
         if port.numbered:
             return words
-        soon = min(self._slowest(station, count), LATEST)
-        before = station.repeats(address, soon, max(soon, RECENT))
+        soon = min(self._slowest(station, run.count), LATEST)
+        before = station.repeats(run.address, soon, max(soon, RECENT))
         if before is None:
             return words
-        self._doubt(station, count, soon)
-        again = await self._clean(station, function, address, count)
+        self._doubt(station, run.count, soon)
+        again = await self._clean(station, run)
         station.alike += again == words
-        station.copies = station.copies or (again != words and before != address)
+        station.copies = station.copies or (again != words and before != run.address)
         return again
 
-    async def _clean(self, station: Station, function: int, address: int, count: int) -> Words:
+    async def _clean(self, station: Station, run: Run) -> Words:
         """An exchange without doubt."""
         if not self.port.numbered:
             await self._quiet(station)
@@ -162,13 +167,13 @@ class Line(Connection):
                 await self._quiet(station)
             else:
                 raise BadFrame(f"bus {self.bus.name}: there is no silence in which unit {station.unit} could be heard")
-            return await self._exchange(station, function, address, count)
+            return await self._exchange(station, run)
         await self._pause(station)
-        if count in station.open:
+        if run.count in station.open:
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
             await self._resync(station)
             await self._pause(station)
-        words = await self._exchange(station, function, address, count)
+        words = await self._exchange(station, run)
         station.open.clear()
         return words
 
@@ -181,7 +186,7 @@ class Line(Connection):
         """A read that is to prove something. Raises like `read`."""
         self.counters.resyncs += 1
         station.counters.resyncs += 1
-        await self._exchange(station, function, address, count, sure=True)
+        await self._exchange(station, Run(function, address, count), sure=True)
 
     async def _pause(self, station: Station) -> None:
         """What a station behind numbered replies needs before a request."""
@@ -244,20 +249,22 @@ class Line(Connection):
         station.open[count] = now
         self.silent_until = max(self.silent_until, now + silence)
 
-    async def _exchange(self, station: Station, function: int, address: int, count: int, *, sure: bool = False) -> Words:
-        """One request and its answer, counted and timed. `sure`: only the true answer can have this length."""
+    async def _exchange(self, station: Station, run: Run, *, sure: bool = False) -> Words:
+        """One request and its answer, counted and timed. `sure`: only the true answer can have this length.
+
+        A run goes on by itself as long as nothing is in the way of the next request; errors are about the read then under way.
+        """
         port, mine, total = self.port, station.counters, self.counters
         if not port.connected:
             await self._reconnect()
             await self._until(self.silent_until)
-        timeout = self.timeout(station, count)
-        total.requests += 1
-        mine.requests += 1
+        timeout = self.timeout(station, run.count)
         heard = port.heard_at
-        self._last = (station, count)
-        self.first.sent()
+        self._sent(station, run.count)
+        if run.more and port.numbered and not (station.open or station.pause or station.min_gap or self.silence):
+            port.then = lambda words: self._next(station, run, words)
         try:
-            words = await self._ask(station, function, address, count, timeout, sure=sure or port.numbered)
+            words = await self._ask(station, run, timeout, sure=sure or port.numbered)
         except Refused as error:
             for counters in (mine, total):
                 counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
@@ -272,7 +279,7 @@ class Line(Connection):
             if port.heard_at != heard:
                 self._deaf.clear()
             self._deaf.append(station)
-            self._doubt(station, count, 0.0 if port.numbered else self.late_bound(station, count))
+            self._doubt(station, run.count, 0.0 if port.numbered else self.late_bound(station, run.count))
             raise
         except BadFrame as error:
             mine.bad_frames += 1
@@ -281,36 +288,55 @@ class Line(Connection):
             station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
             # the true answer may still come until the time allowed for it is over, or be as late as others were
             rest = port.sent_at + timeout - asyncio.get_running_loop().time()
-            self._doubt(station, count, 0.0 if port.numbered else max(rest, self.late_bound(station, count)))
+            self._doubt(station, run.count, 0.0 if port.numbered else max(rest, self.late_bound(station, run.count)))
             if self.bus.type == "tcp" and not port.connected:
                 self.lost(BusDown(f"bus {self.bus.name} sent what is not Modbus", hint="check the port number"))
             raise
         except BusDown as error:
             if self.bus.type != "tcp":  # a converter gives late answers to whoever is connected
-                station.open[count] = asyncio.get_running_loop().time()
+                station.open[run.count] = asyncio.get_running_loop().time()
             if self.state == "ready" and not isinstance(self.bus, SerialBus) and port.heard_at < port.sent_at:
                 raise Ended(error.message, hint=error.hint) from error
             self.lost(error)
             raise
         except asyncio.CancelledError:
-            self._doubt(station, count, 0.0 if port.numbered else self.late_bound(station, count))
+            self._doubt(station, run.count, 0.0 if port.numbered else self.late_bound(station, run.count))
             raise
         finally:
             self._hear_late()
-        took = port.heard_at - port.sent_at
-        turn = took - self.wire.time(count)
-        total.replies += 1
-        mine.replies += 1
-        self._replied(station)
-        station.heard(count, took, turn)
-        station.compare((function, address, count), words, port.sent_at, port.heard_at)
-        self.slowest = max(FADE * self.slowest, turn)
-        self.turn_around.add(max(0.0, turn))
+        self._answered(station, run, words)
         if port.plain:
             constancy.doubt(self, station)
         else:
             self.plain = 0
         return words
+
+    def _next(self, station: Station, run: Run, words: Words) -> Ask | None:
+        """Take an answer in the moment that it comes; what is asked next, None when the answer goes the ordinary way."""
+        if self.port.plain or not run.more:
+            return None
+        self.plain = 0
+        self._answered(station, run, words)
+        run.take(words)
+        self._sent(station, run.count)
+        return run.function, run.address, run.count
+
+    def _sent(self, station: Station, count: int) -> None:
+        self.counters.requests += 1
+        station.counters.requests += 1
+        self._last = (station, count)
+        self.first.sent()
+
+    def _answered(self, station: Station, run: Run, words: Words) -> None:
+        took = self.port.heard_at - self.port.sent_at
+        turn = took - self.wire.time(run.count)
+        self.counters.replies += 1
+        station.counters.replies += 1
+        self._replied(station)
+        station.heard(run.count, took, turn)
+        station.compare((run.function, run.address, run.count), words, self.port.sent_at, self.port.heard_at)
+        self.slowest = max(FADE * self.slowest, turn)
+        self.turn_around.add(max(0.0, turn))
 
     def _replied(self, station: Station) -> None:
         station.last = self.port.heard_at
@@ -342,20 +368,20 @@ class Line(Connection):
             return self.late_bound(station, count) - self._latency(station, station.unanswered)
         return LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
 
-    async def _ask(self, station: Station, function: int, address: int, count: int, timeout: float, *, sure: bool) -> Words:  # noqa: ASYNC109 - the port's own
+    async def _ask(self, station: Station, run: Run, timeout: float, *, sure: bool) -> Words:  # noqa: ASYNC109 - the port's own
         """The port's answer, unless it came sooner than the station can have heard the question: then a BadFrame."""
         port = self.port
         try:
-            words = await port.read(station.unit, function, address, count, timeout)
+            words = await port.read(station.unit, run.function, run.address, run.count, timeout)
         except NoReply:
             if not port.numbered:
                 raise
-            return await self._overdue(station, count)
+            return await self._overdue(station, run.count)
         except Refused:
             if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(0)):
                 raise
         else:
-            if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(count)):
+            if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(run.count)):
                 return words
         raise BadFrame(f"unit {station.unit}: an answer came before the question can have been heard")
 

@@ -18,6 +18,7 @@ _SHORTEST, _LONGEST = 2, 254
 """What the length field may say: unit and function; or 253 bytes behind the unit."""
 _BEHIND = 6
 """Bytes in front of what the length field counts."""
+_REQUEST, _REPLY = struct.Struct(">HHHBBHH").pack, struct.Struct(">HHHBBB").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,16 @@ def next_number(number: int) -> int:
     """The number of the next request; never 0, which stands for no number."""
     following = (number + STRIDE) % 0x10000
     return following or STRIDE
+
+
+def request(number: int, unit: int, function: int, address: int, count: int) -> bytes:
+    """A read request."""
+    return _REQUEST(number, 0, _BEHIND, unit, function, address, count)
+
+
+def reply_head(number: int, unit: int, function: int, count: int) -> bytes:
+    """How the answer to a read begins that is as the standard has it; its registers follow."""
+    return _REPLY(number, 0, 3 + 2 * count, unit, function, 2 * count & 0xFF)
 
 
 def split(data: bytes, asked: Question | None) -> tuple[list[Frame], int, int, bool]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 Words = tuple[int, ...]
+Ask = tuple[int, int, int]
+"""function, address, count of a read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Port(Protocol):
     reply_number: str
     reply_units: dict[int, int]
     reply_length: bool
+    then: Callable[[Words], Ask | None] | None
+    """For one `read`: gives what is asked of the same unit as soon as the answer is there; `read` goes on with that. None: no more."""
 
     @property
     def numbered(self) -> bool:

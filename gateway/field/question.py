@@ -8,9 +8,17 @@ REFUSAL = 5
 """Bytes of an exception on a serial line; an answer has two more for each register."""
 READING = (3, 4)
 """The functions that read registers."""
+REMEMBERED = (60.0, 64)
+"""s and requests for which a transaction number is known again: what carries it is a late reply."""
+COPY = 10.0
+"""s after a question that was answered in which a second copy of its answer may come: the longest late-answer bound."""
+EXCEPTIONS = {
+    1: "illegal function", 2: "illegal data address", 3: "illegal data value", 4: "device failure", 5: "acknowledge, busy",
+    6: "device busy", 8: "memory parity error", 10: "gateway path unavailable", 11: "gateway target did not respond",
+}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Question:
     """`sent` are its bytes on the wire, `at` is when they left (the loop's time in s).
 
@@ -24,6 +32,8 @@ class Question:
     at: float = 0.0
     number: int = 0
     reply: int | None = None
+    whole: bytes = b""
+    """How its answer begins on Modbus TCP, if nothing about it is odd."""
 
     @property
     def head(self) -> bytes:
@@ -47,3 +57,31 @@ class Question:
     def refused_by(self, pdu: bytes) -> bool:
         """Whether it is an exception to it."""
         return len(pdu) == 2 and pdu[0] == self.function | 0x80  # noqa: PLR2004 - function and code
+
+
+class Asked(dict[int, tuple[Question, bool]]):
+    """The last questions by the number of their reply, and whether they were answered."""
+
+    def remember(self, question: Question, reply: int) -> None:
+        """A question that leaves now; what is older than need be is forgotten."""
+        seconds, most = REMEMBERED
+        while self:
+            oldest = next(iter(self))
+            if len(self) < most and question.at - self[oldest][0].at < seconds:
+                break
+            del self[oldest]
+        self.pop(reply, None)
+        self[reply] = question, False
+
+    def answered(self, question: Question) -> None:
+        """It was answered, if it is remembered."""
+        for number in (question.number, question.reply):
+            if number is not None and number in self and self[number][0] is question:
+                self[number] = question, True
+
+    def recent(self, number: int, now: float) -> bool:
+        """Whether a number is owed, or may be that of a second copy: a gateway may give its first one for ever."""
+        if number not in self:
+            return False
+        question, answered = self[number]
+        return not answered or now - question.at <= COPY

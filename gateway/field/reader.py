@@ -12,15 +12,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.decode import Image
 from gateway.field.left_out import LeftOut
 from gateway.field.line import Line
 from gateway.field.planner import Read, Rules, between, halves
+from gateway.field.port import Words
 from gateway.field.quiet import Pace
-from gateway.field.silent_read import SilentRead
+from gateway.field.run import PollRun
+from gateway.field.silent_read import PartsAsked, SilentRead
 from gateway.field.station import Station
 from gateway.field.turn import Turn
 
@@ -90,22 +91,25 @@ class RegisterReader:
         first: BusError | None = None
         missed = 0
         early: list[Read] = []
-        for read in self._in_order(reads, turn, knocks) if self._unanswered or self._tried else reads:
+        run = PollRun(self, self._in_order(reads, turn, knocks) if self._unanswered or self._tried else reads, image, turn)
+        for begun in run:
             if ended is not None:
-                self._fail(read, ended.reason, image)
+                self._fail(begun, ended.reason, image)
                 continue
             try:
                 if self._unanswered or turn.patient:
-                    await self._take(read, image, turn)
+                    await self._take(begun, image, turn)
                 else:
-                    await self.fetch(read, image, turn)
+                    await self.fetch(begun, image, turn, run)
                 missed = 0
             except BusDown as error:
+                read = run.read
                 if turn.alive or first is None:  # else it is the meter's silence that ended the connection
                     first = error
                 turn.alive, ended = False, error
                 self._fail(read, error.reason, image)
             except (NoReply, Refused) as error:
+                read, missed = run.read, missed if run.read is begun else 0
                 if await self._missed(read, image, turn, further=missed > 0):
                     missed = 0
                     continue
@@ -168,37 +172,46 @@ class RegisterReader:
         else:
             await self.fetch(read, image, turn)
 
-    async def fetch(self, read: Read, image: Image, turn: Turn) -> bool:
-        """One request; whether it came whole. Raises NoReply, BusDown, and Refused for a meter that its gateway does not reach."""
-        port = self.line.port
-        own, others, answers = self._heard, port.heard_at, self.station.answers
+    async def fetch(self, read: Read, image: Image, turn: Turn, run: PollRun | None = None) -> bool:
+        """One request, or a run that stands at it; whether it came whole. What is said or raised is about the run's read.
+
+        Raises NoReply, BusDown, and Refused for a meter that its gateway does not reach.
+        """
+        run = run or PollRun(self, (read,), image, turn)
+        run.begin()
         try:
-            words = await self.line.read(self.station, read.function, read.address, read.count)
+            words = await self.line.go_on(self.station, run)
         except Refused as error:
-            self._after = (port.sent_at - own, port.sent_at - others)
+            self._after = run.after
             if error.code in ABSENT_STATION:
                 self._mute = True
                 raise
             self._answered(turn)
             if error.code in SPLIT:
-                await self._split(read, error, image, turn)
+                await self._split(run.read, error, image, turn)
             else:
-                self._fail(read, error.reason, image)
+                self._fail(run.read, error.reason, image)
             return False
         except BadFrame as error:
-            self._fail(read, error.reason, image)
+            self._fail(run.read, error.reason, image)
             turn.again = True
-            self._miss(read, turn)
+            self._miss(run.read, turn)
             return False
         except NoReply:
-            self._after = (port.sent_at - own, port.sent_at - others)
+            self._after = run.after
             self._mute = True
-            self.station.missed = _key(read)
-            if self.station.answers != answers:  # the request to re-synchronise was answered: it is there
+            self.station.missed = _key(run.read)
+            if self.station.answers != run.answers:  # the request to re-synchronise was answered: it is there
                 turn.alive = True
             raise
-        self._after = (port.sent_at - own, port.sent_at - others)
-        self._answered(turn)
+        self.book(run, words)
+        return True
+
+    def book(self, run: PollRun, words: Words) -> None:
+        """A read of a run was answered."""
+        read, port = run.read, self.line.port
+        self._after = run.after
+        self._answered(run.turn)
         if self._unanswered:
             self._unanswered.pop(_key(read), None)
         if read not in self._proven:
@@ -208,8 +221,12 @@ class RegisterReader:
             self.station.answered_reads[read.count] = _key(read)
         self.began = self.began or port.sent_at
         self.image.append((read.function, read.address, words))
-        image.add(read.function, read.address, words)
-        return True
+        run.image.add(read.function, read.address, words)
+
+    @property
+    def heard(self) -> float:
+        """When the meter's own last answer came."""
+        return self._heard
 
     def _answered(self, turn: Turn) -> None:
         turn.alive, self._mute = True, False
@@ -295,7 +312,7 @@ class RegisterReader:
     async def _look_into(self, read: Read, image: Image, turn: Turn) -> None:
         """Find out which registers are at fault, as far as the turn allows."""
         key = _key(read)
-        asking = _Asking(self, image, turn)
+        asking = PartsAsked(self, image, turn)
         silent = self._silent.get(key)
         if silent is None:
             _, own, line = self._unanswered[key]
@@ -366,32 +383,6 @@ class RegisterReader:
 
     def _fail(self, read: Read, reason: str, image: Image) -> None:
         image.fail(read.function, read.address, read.count, reason)
-
-
-@dataclass(slots=True)
-class _Asking:
-    """How the parts of a silent read are asked."""
-
-    reader: RegisterReader
-    image: Image
-    turn: Turn
-
-    @property
-    def may_learn(self) -> bool:
-        return self.turn.may_learn
-
-    async def again(self, read: Read) -> bool:
-        return await self.reader.again(read, self.image, self.turn)
-
-    async def plainly(self, read: Read) -> None:
-        try:
-            await self.reader.fetch(read, self.image, self.turn)
-        except (NoReply, Refused):
-            self.fail(read)
-
-    def fail(self, read: Read) -> None:
-        self.turn.again = True
-        self.image.fail(read.function, read.address, read.count, NoReply.reason)
 
 
 def _key(read: Read) -> Key:

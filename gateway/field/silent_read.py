@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from gateway.errors import NoReply, Refused
 from gateway.field.planner import Read, Rules, between, halves
+
+if TYPE_CHECKING:
+    from gateway.field.decode import Image
+    from gateway.field.reader import RegisterReader
+    from gateway.field.turn import Turn
 
 HOPELESS = 3
 """Single rows of a read that are not answered, and none that is: the others are not asked one by one."""
@@ -152,3 +158,33 @@ class SilentRead:
         assert part.parts is not None
         left, right = part.parts
         return left.read, right.read
+
+
+@dataclass(slots=True)
+class PartsAsked:
+    """How the parts of a silent read are asked."""
+
+    reader: RegisterReader
+    image: Image
+    turn: Turn
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether there is time."""
+        return self.turn.may_learn
+
+    async def again(self, read: Read) -> bool:
+        """Ask after silence."""
+        return await self.reader.again(read, self.image, self.turn)
+
+    async def plainly(self, read: Read) -> None:
+        """Ask as ever."""
+        try:
+            await self.reader.fetch(read, self.image, self.turn)
+        except (NoReply, Refused):
+            self.fail(read)
+
+    def fail(self, read: Read) -> None:
+        """Say that it brought nothing."""
+        self.turn.again = True
+        self.image.fail(read.function, read.address, read.count, NoReply.reason)

@@ -40,15 +40,17 @@ TCP_PIECES = st.one_of(
 )
 
 
-async def feed(bus, pieces: list[bytes], cuts: list[int]) -> asyncio.Future:
-    """An open question, and these bytes cut anywhere; what becomes of it."""
+async def feed(bus, pieces: list[bytes], cuts: list[int], *, plain: bool = False) -> asyncio.Future:
+    """An open question, and these bytes cut anywhere; what becomes of it. `plain`: a whole answer is looked for first, as a link does."""
     port = ModbusPort(bus)
     port._number = NUMBER - STRIDE
     port._ask(UNIT, FUNCTION, 0, COUNT)
-    answer = port._answer
+    answer = port._answer = asyncio.get_running_loop().create_future()
     stream, buffer = b"".join(pieces), b""
     edges = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
     for begin, end in pairwise(edges):
+        if plain and not buffer and port._take_plain(stream[begin:end]):
+            continue
         buffer += stream[begin:end]
         used = port._take(buffer)
         assert 0 <= used <= len(buffer)
@@ -80,4 +82,28 @@ def test_a_serial_port_gives_what_was_asked_or_an_error(pieces: list[bytes], cut
 @settings(max_examples=400, deadline=None)
 @given(st.lists(TCP_PIECES, max_size=5), st.lists(st.integers(0, 600), max_size=6))
 def test_a_connection_gives_what_was_asked_or_an_error(pieces: list[bytes], cuts: list[int]) -> None:
-    check(asyncio.run(feed(TCP, pieces, cuts)))
+    async def both() -> tuple[asyncio.Future, asyncio.Future]:
+        return await feed(TCP, pieces, cuts), await feed(TCP, pieces, cuts, plain=True)
+
+    slow, quick = asyncio.run(both())
+    check(slow)
+    check(quick)
+    assert slow.cancelled() == quick.cancelled()
+    if not slow.cancelled():
+        assert str(slow.exception()) == str(quick.exception())
+
+
+async def test_a_whole_answer_is_taken_at_once_and_nothing_else_is() -> None:
+    port = ModbusPort(TCP)
+    for spoilt in range(9):
+        port._ask(UNIT, FUNCTION, 0, COUNT)
+        port._answer = asyncio.get_running_loop().create_future()
+        good = tcp_frame(port._number, UNIT, bytes((FUNCTION, 4, 0, 1, 0, 2)))
+        bad = bytes(byte ^ (at == spoilt) for at, byte in enumerate(good))
+        assert not port._take_plain(bad)
+        assert not port._take_plain(good[:-1])
+        assert not port._take_plain(good + good)
+        assert not port._answer.done()
+        assert port._take_plain(good)
+        assert port._answer.result() == (1, 2)
+        assert not port._take_plain(good)
