@@ -14,7 +14,7 @@ from odd_devices import Client, line_to, station
 from gateway.config.schema import SerialBus
 from gateway.demo.faults import Fault
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
-from gateway.field import modbus
+from gateway.field import question
 from gateway.field.fake_modbus import FakePort
 from gateway.field.line import Line
 from gateway.field.modbus import ModbusPort
@@ -192,7 +192,7 @@ async def test_numbers_that_differ_in_a_constant_way_are_learnt(caplog, name: st
 
 
 async def test_the_first_number_for_ever_is_a_constant_one_and_no_late_reply(monkeypatch) -> None:
-    monkeypatch.setattr(modbus, "COPY", 0.05)
+    monkeypatch.setattr(question, "COPY", 0.05)
     first: list[int] = []
 
     async def serve(client: Client) -> None:
