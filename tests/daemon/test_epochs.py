@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 
 from gateway import wire
+from gateway.catalogue import load_driver
 from gateway.config import Config
-from gateway.daemon.assembly import Assembly, load_drivers
+from gateway.daemon.assembly import Assembly
 from gateway.host.clock import Clock
 from gateway.journal import Journal
 from gateway.model import Reading
 
+DRIVER = "eastron-sdm120"
 CONFIG = {
     "gateway": {"id": "bench-1"},
     "buses": [{"name": "line", "type": "tcp", "host": "127.0.0.1"}],
-    "meters": [{"id": f"m{n}", "bus": "line", "address": n, "driver": "eastron-sdm120", "interval": "1s"} for n in (1, 2)],
+    "meters": [{"id": f"m{n}", "bus": "line", "address": n, "driver": DRIVER, "interval": "1s"} for n in (1, 2)],
 }
 
 
@@ -25,7 +27,7 @@ async def assembly(tmp_path: Path):
     config = Config.model_validate(CONFIG)
     clock = Clock()
     journal = Journal.open(tmp_path, gateway="bench-1", clock=clock, uplinks=["city"])
-    made = Assembly(config, load_drivers(config), journal, clock)
+    made = Assembly(config, {DRIVER: load_driver(DRIVER)}, journal, clock)
     made.journal = journal
     yield made
     await journal.close()
@@ -48,7 +50,7 @@ async def told(assembly) -> dict[str, list[list[str]]]:
     return found
 
 
-EVERYTHING = ["eastron-sdm120", "m1", "m2"]
+EVERYTHING = [DRIVER, "m1", "m2"]
 
 
 async def test_the_meters_are_described_once_in_an_epoch(assembly) -> None:

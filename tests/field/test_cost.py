@@ -101,3 +101,18 @@ def test_an_offset_below_zero_is_none_and_the_slope_makes_up_for_it() -> None:
         fit.add(100, 0.2)
     assert fit.cost.a == 0.0
     assert fit.cost.time(100) == pytest.approx(0.2, rel=0.1)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.02])
+def test_to_measure_what_was_guessed_changes_nothing(gap: float) -> None:
+    guess = Cost(0.09, 0.002)
+    fit = Fit(guess, gap=gap)
+    for count in (1, 40, 125, 8):
+        fit.add(count, guess.time(count) - gap)
+        assert (fit.cost.a, fit.cost.b) == (pytest.approx(guess.a), pytest.approx(guess.b))
+
+
+def test_the_first_answers_say_where_the_level_is() -> None:
+    fit = Fit(Cost(0.01, 0.0001), sure_of_b=0.05)
+    fit.add(10, 2.0)
+    assert fit.cost.time(10) > 1.5

@@ -38,7 +38,6 @@ from typing import Any
 from tests.mutants.operators import Mutant, compiles, mutants
 from tests.mutants.reach import MARKS, OPTIONS
 from tests.mutants.report import write_report
-from tests.mutants.server import NO_SUCH_PLACE
 
 ROOT = Path(__file__).parents[2]
 STATE = ROOT / "build" / "mutants"
@@ -54,10 +53,12 @@ CENTRAL = {
     "daemon": "slots heart live changes registers views describe",
     "receiver": "ledger store gaps intake report service inbox",
 }
-FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "wire", "model"]
+FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "catalogue", "wire", "model"]
 ENOUGH = 12.0
 """Seconds of tests, as the map has them, that one mutant meets at most."""
 
+FAILED = 1
+"""pytest's exit code when tests have failed; any other says that the run itself went wrong."""
 LEAST = 60.0
 """Seconds that every run may take, beside five times what the map has for its tests."""
 
@@ -252,14 +253,15 @@ def judge(candidate: Candidate, servers: Queue[Server], reach: Reach) -> dict[st
         code, failed, limit = attempt(candidate, mutant.apply(candidate.source), server, near)
         if code is None:
             verdict, by = "timed out", f"no end within {limit:.0f} s"
-        elif code == NO_SUCH_PLACE:
-            verdict = "not run"
         elif code != 0:
             alone = [each for each in near if each[0] == failed]
-            if alone and attempt(candidate, candidate.source, server, alone)[0] != 0:
+            if code != FAILED or not alone:
+                verdict, by = "not run", f"pytest ended with {code} {failed}"
+            elif attempt(candidate, candidate.source, server, alone)[0] != 0:
                 near.remove(alone[0])
                 continue
-            verdict, by = "killed", failed or f"pytest ended with {code}"
+            else:
+                verdict, by = "killed", failed
         break
     servers.put(server)
     return {
@@ -293,7 +295,8 @@ def main() -> None:
     if not wanted.report:
         reach = Reach(make_map(base, anew=wanted.map))
         todo = [one for one in candidates if wanted.only in one.mutant.module]
-        known = {key for key, result in results.items() if not (wanted.survivors and result["verdict"] == "survived")}
+        again = {"not run", *(["survived"] if wanted.survivors else [])}
+        known = {key for key, result in results.items() if result["verdict"] not in again}
         todo = [one for one in todo if one.key not in known][: wanted.most]
         if wanted.survivors:
             todo = [one for one in todo if one.key in results]
