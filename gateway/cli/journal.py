@@ -224,7 +224,8 @@ def lines(state: dict[str, Any]) -> list[str]:
         text = ngettext("%(n)s batch (%(readings)s readings)", "%(n)s batches (%(readings)s readings)", count)
         return text % {"n": f.whole(count), "readings": f.whole(readings)}
 
-    told = said(f"{_state(state['state'])}: {state['error'] or _('readings are on disk when their batch is committed')}")
+    fine = _("readings are on disk when their batch is committed")
+    told = said(f"{_state(state['state'])}: {state['error'] or fine}")
     if state["oldest_seq"]:
         text = _("holds %(batches)s, %(first)s to %(last)s, since %(time)s")
         held = {"batches": batches(state["batches"], state["readings"]), "first": state["oldest_seq"], "last": state["seq"]}

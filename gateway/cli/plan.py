@@ -57,13 +57,14 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
 def bus_lines(forecast: BusForecast, reads: bool = False) -> list[str]:
     """A bus and a paragraph for each of its meters."""
     told = said(f"{forecast.bus.name}: {_where(forecast.bus)}")
-    told += said(f"{_('known of it')}: {facts_of(forecast.facts)}", "  ") if forecast.facts else []
+    known = _("known of it: %(facts)s")
+    told += said(known % {"facts": facts_of(forecast.facts)}, "  ") if forecast.facts else []
     for meter in forecast.meters:
         told += ["", *said(_meter(meter), "  ")]
-        told += said(f"{_('known of it')}: {facts_of(meter.facts)}", "    ") if meter.facts else []
+        told += said(known % {"facts": facts_of(meter.facts)}, "    ") if meter.facts else []
         if reads:
-            told += wrapped(f"{_('fast')} {_listing(meter.fast)}", "    ", "      ")
-            told += wrapped(f"{_('with slow')} {_listing(meter.both)}", "    ", "      ")
+            told += wrapped(_("fast: %(reads)s") % {"reads": _listing(meter.fast)}, "    ", "      ")
+            told += wrapped(_("with slow ones: %(reads)s") % {"reads": _listing(meter.both)}, "    ", "      ")
     endless = sum(not meter.meter.interval for meter in forecast.meters)
     f = locale()
     words = _("Load %(load)s; all fast values once take %(time)s.") % {"load": f.percent(forecast.load), "time": _time(forecast.cycle)}

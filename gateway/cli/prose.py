@@ -94,7 +94,7 @@ class HelpFormatter(click.HelpFormatter):
         """One line, or more between words."""
         from gateway.cli.language import _  # noqa: PLC0415 - click's sentence, said by us
 
-        head = f"{prefix or _('Usage:') + ' '}{prog} "
+        head = (prefix or _("Usage:") + " ") + f"{prog} "
         self.write("\n".join(wrapped(args, head, "    ", self.width)) + "\n" if args else head.rstrip() + "\n")
 
     def write_text(self, text: str) -> None:

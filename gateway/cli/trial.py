@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +117,7 @@ def run(driver: Driver, ways: list[Setting], address: int, *, seconds: float, di
 
 
 def _progress(text: str) -> None:
-    print(f"… {text}", file=sys.stderr, flush=True)
+    say(text, mark="… ", err=True)
 
 
 def show(result: Trial) -> None:

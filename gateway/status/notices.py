@@ -89,22 +89,26 @@ def _meter(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
     others = _("The others go on being read.")
     match finding.cause:
         case "meter_silent":
+            what = _("no answer")
             action = _("Check that the meter has power and that its data cable is firm.") + f" {others}"
-            return f"{label}{where}: {_since(_('no answer'), finding, f)}.", action
+            return f"{label}{where}: {_since(what, finding, f)}.", action
         case "meter_damaged":
+            what = _("its answers arrive damaged")
             action = _(
                 "It answers, but nobody can read it: look for two meters with one address, a wrong baud rate or parity, "
                 "swapped wires A and B, or a missing terminator."
             )
-            return f"{label}{where}: {_since(_('its answers arrive damaged'), finding, f)}.", f"{action} {others}"
+            return f"{label}{where}: {_since(what, finding, f)}.", f"{action} {others}"
         case "meter_refusing":
+            what = _("it refuses every question")
             action = _("Check that its table and its address in the configuration belong to this meter: submeter drivers try.")
-            return f"{label}{where}: {_since(_('it refuses every question'), finding, f)}.", f"{action} {others}"
+            return f"{label}{where}: {_since(what, finding, f)}.", f"{action} {others}"
         case "meter_unreachable":
+            what = _("its converter cannot reach it")
             action = _(
                 "The converter answers, the meter behind it does not: check the meter's power, its address and the line between them."
             )
-            return f"{label}{where}: {_since(_('its converter cannot reach it'), finding, f)}.", f"{action} {others}"
+            return f"{label}{where}: {_since(what, finding, f)}.", f"{action} {others}"
         case "meter_not_polled":
             return _("%(meter)s: it has not been read yet.") % names, _("If this lasts, the interval is too long or the line is too busy.")
         case "meter_changed":

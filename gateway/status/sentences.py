@@ -117,4 +117,5 @@ def bus(view: BusView, f: Locale) -> str:
 def facts(known: tuple[FactView, ...], f: Locale) -> str:
     """What was learnt about a line or a meter, or is configured, as keys of the configuration, each with its time."""
     _ = f.gettext
-    return ", ".join(f"{fact.name}: {fact.value} ({_('configured') if fact.since is None else f.since(fact.since)})" for fact in known)
+    since = [_("configured") if fact.since is None else f.since(fact.since) for fact in known]
+    return ", ".join(f"{fact.name}: {fact.value} ({when})" for fact, when in zip(known, since, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 from pathlib import Path
@@ -37,6 +38,14 @@ def test_every_message_of_page_sentences_and_commands_is_in_the_catalogue_and_no
     wanted = sources()
     assert len(wanted) > 100
     assert {message.id for message in catalogue() if message.id} == wanted, HOW
+
+
+def test_no_message_stands_where_the_collector_does_not_see_it():
+    # Babel leaves out what is called within an f-string.
+    for path in (*STATUS.rglob("*.py"), *CLI.rglob("*.py")):
+        for text in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.JoinedStr)):
+            calls = [node for node in ast.walk(text) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+            assert not {call.func.id for call in calls} & {"_", "N_", "ngettext", "gettext"}, f"{path}:{text.lineno}"
 
 
 def test_every_message_is_translated_and_none_is_a_guess():
