@@ -109,6 +109,7 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale, interv
     parts = [f"<style>{_STYLE}</style>"]
     if known:
         ticks, decimals = axis(min([*known, 0.0]), max([*known, 0.0]))
+        decimals = decimals if len(ticks) > 1 else 0
         low, high = ticks[0], max(ticks[-1], ticks[0] + 1e-9)
         scale = Scale(low, high)
         parts += [*_open(points, gap, locale), *_axes(ticks, scale, decimals, now, locale), *_curves(points, gap, scale)]
@@ -206,7 +207,7 @@ def _gap(interval: float) -> int:
 
 def _digits(known: list[float]) -> int:
     largest = max(abs(point) for point in known)
-    return 3 if largest < 1 else 2 if largest < 10 else 1  # noqa: PLR2004 - as in every column of powers
+    return 1 if not largest else 3 if largest < 1 else 2 if largest < 10 else 1  # noqa: PLR2004 - as in every column of powers
 
 
 def axis(low: float, high: float) -> tuple[list[float], int]:

@@ -34,9 +34,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A quantity with its unit and its OBIS code, and a cell for each column, None where the meter has none."""
+    """A quantity with its unit and its OBIS code, and a cell for each column, None where the meter has none.
+
+    `hint` says what the columns are in this row, where that is not what stands above them.
+    """
 
     label: str
+    hint: str
     code: str
     cells: tuple[Cell | None, ...]
 
@@ -45,7 +49,8 @@ class Row:
 class Table:
     """`kind` names it for the page; `columns` are their heads; `age` is that of all values without a note of their own.
 
-    `totals`: the first column is that of the totals; `folded`: of the second rank; `notes`: what is not as it should be, a sentence each.
+    `totals`: the first column is that of the totals; `folded`: of the second rank; `notes`: what is not as it should be,
+    `ages`: what was read at another time, a sentence each.
     """
 
     kind: str
@@ -54,6 +59,7 @@ class Table:
     rows: tuple[Row, ...]
     age: str
     notes: tuple[str, ...]
+    ages: tuple[str, ...]
     folded: bool
     codes: bool = False
     totals: bool = False
@@ -76,7 +82,9 @@ def tables(meter: MeterView, f: Locale) -> list[Table]:
     }  # fmt: skip
     found = [_table(kind, heads, sorted_in[kind], meter, f) for kind, heads in titles.items() if kind in sorted_in]
     if all(table.folded for table in found):
-        return [Table(t.kind, t.title, t.columns, t.rows, t.age, t.notes, folded=False, codes=t.codes, totals=t.totals) for t in found]
+        return [
+            Table(t.kind, t.title, t.columns, t.rows, t.age, t.notes, t.ages, folded=False, codes=t.codes, totals=t.totals) for t in found
+        ]
     return found
 
 
@@ -121,12 +129,17 @@ def _table(kind: str, heads: tuple[str, str], views: list[ValueView], meter: Met
     lines = []
     for base, row in rows.items():
         digits = column if counted else common_decimals(row.values())
-        cells = tuple(_cell(row.get(part), digits, age, meter, f, whole=bool(whole)) for part in parts)
-        lines.append(Row(_label(base, row, f), _code(row[""]) if codes and "" in row else "", cells))
-    notes = [whole] if whole else [note for view in views if (note := _note(view, age, meter, f))]
+        cells = tuple(_cell(row.get(part), digits, meter, f, whole=bool(whole)) for part in parts)
+        hint = "L1\u2011L2, L2\u2011L3, L3\u2011L1" if base == "voltages" and len(row) > ("" in row) else ""
+        lines.append(Row(_label(base, row, f), hint, _code(row[""]) if codes and "" in row else "", cells))
+    notes = [whole] if whole else [note for view in views if (note := _note(view, meter, f))]
     says = f.ago(age) if age is not None else ""
+    late = [view for view in views if view.quality in {"good", "suspect"} and not meter.missing and _differs(view, age)]
+    ages = tuple(f"{Words(f).quantity(view.quantity)}: {f.ago(view.age)}" for view in late)
     folded = kind not in {"power", "register", "counted", "supply"}
-    return Table(kind, title, tuple(_head(part, head, f) for part in parts), tuple(lines), says, tuple(notes), folded, codes, "" in parts)
+    return Table(
+        kind, title, tuple(_head(part, head, f) for part in parts), tuple(lines), says, tuple(notes), ages, folded, codes, "" in parts
+    )
 
 
 def _common(views: list[ValueView]) -> tuple[float | None, bool]:
@@ -153,14 +166,14 @@ def _whole(views: list[ValueView], meter: MeterView, same: bool, f: Locale) -> s
     return f.gettext("All values: %(what)s") % {"what": text}
 
 
-def _note(view: ValueView, age: float | None, meter: MeterView, f: Locale) -> str:
+def _note(view: ValueView, meter: MeterView, f: Locale) -> str:
     """What is to be said of one value; of a meter that brings nothing the page says it once."""
     if meter.missing:
         return ""
     says = []
     if view.absent:
         says.append(Words(f).reason(view.absent))
-    if view.value is not None and _differs(view, age):
+    if view.quality == "stale":
         says.append(f.ago(view.age))
     if view.quality in {"suspect", "stale"}:
         says.append(Words(f).quality(view))
@@ -171,17 +184,17 @@ def _differs(view: ValueView, age: float | None) -> bool:
     return view.age is None or (age is not None and abs(view.age - age) > _SAME_S)
 
 
-def _cell(view: ValueView | None, digits: int, age: float | None, meter: MeterView, f: Locale, *, whole: bool) -> Cell | None:
+def _cell(view: ValueView | None, digits: int, meter: MeterView, f: Locale, *, whole: bool) -> Cell | None:
     if view is None:
         return None
-    said = bool(view.absent) or view.quality != "good" or _differs(view, age)
+    said = bool(view.absent) or view.quality != "good"
     return Cell(Words(f).number(view, digits), view.quality, said and view.value is not None and not whole and not meter.missing)
 
 
 def _label(base: str, row: dict[str, ValueView], f: Locale) -> str:
     _ = f.gettext
     own = {
-        "voltage": _("Voltage L-N"), "voltages": _("Voltage L1-L2, L2-L3, L3-L1"), "current": _("Current"),
+        "voltage": _("Phase voltage"), "voltages": _("Voltage between phases"), "current": _("Current"),
         "thd_voltage": _("Voltage THD"), "thd_current": _("Current THD"), "dc_voltage": _("DC voltage"), "dc_current": _("DC current"),
         "dc_energy": _("DC energy"),
     }  # fmt: skip

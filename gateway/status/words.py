@@ -54,9 +54,9 @@ class Words:
         """What the number is that a meter has counted, as its bill or its display calls it."""
         _ = self._locale.gettext
         if view.quantity == "active_energy_import":
-            return _("Drawn") if gives(meter) else _("Meter reading")
+            return _("Energy drawn") if gives(meter) else _("Meter reading")
         if view.quantity == "active_energy_export":
-            return _("Given")
+            return _("Energy given")
         return self.quantity(view.quantity)
 
     def way(self, meter: MeterView, decimals: int) -> str:

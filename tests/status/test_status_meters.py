@@ -178,7 +178,11 @@ def test_what_is_not_as_it_should_be_is_said_below_its_table_once():
     assert quality.notes == ("Frekans: şüpheli",)
     odd = replace(METERS[0], values=tuple(replace(v, age=9.0) if v.quantity == "current_l2" else v for v in METERS[0].values))
     supply = next(table for table in tables(odd, locale()) if table.kind == "supply")
-    assert supply.notes == ("Akım L2: 9 sn önce",)
+    assert supply.notes == ()
+    assert supply.ages == ("Akım L2: 9 sn önce",)
+    old = replace(METERS[0], values=tuple(replace(v, age=99.0) if v.quantity == "current_l2" else v for v in METERS[0].values))
+    supply = next(table for table in tables(old, locale()) if table.kind == "supply")
+    assert supply.notes == ("Akım L2: 1 dk önce, eski",)
     assert [cell and cell.marked for cell in supply.rows[1].cells] == [False, True, False]
 
 
