@@ -11,7 +11,7 @@ from gateway.status.words import Words, common_decimals, counter, headline
 
 _MOST_DEPTH = 3
 """Deeper is not indented further: a phone has no room for it."""
-_PERCENT, _FINE = 100, 3
+_PERCENT = 100
 _MANY, _FIRST = 12, 8
 """More meters than the first are too many to look through: the second is how many are shown at once."""
 
@@ -158,9 +158,7 @@ def _line(meter: MeterView, depth: int, columns: _Columns, f: Locale) -> Line:
 
 def _counted(view: ValueView, columns: _Columns, words: Words) -> str:
     unit = _unit(view)
-    # Of water and pulses the last digits are read as well.
-    digits = columns.counted[unit] if unit.endswith("h") else _FINE
-    return f"{words.number(view, digits)}\u00a0{unit}".rstrip()
+    return f"{words.number(view, columns.counted[unit])}\u00a0{unit}".rstrip()
 
 
 def _note(meter: MeterView, view: ValueView | None, count: ValueView | None, f: Locale) -> str:

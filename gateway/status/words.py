@@ -10,8 +10,8 @@ from gateway.status.snapshot import ClockView, MeterView, ValueView
 
 _MOST_DECIMALS = 3
 _TEN, _THOUSAND = 10, 1000
-_FINE = {"": 3, "Hz": 2}
-"""Digits that count however large the number is: of power factors and of the frequency."""
+_FINE = {"power_factor": 3, "displacement_factor": 3, "frequency": 2, "volume": 3, "pulse_count": 0}
+"""Digits that count however large the number is, also of a quantity's phases."""
 
 HEADLINES = ("active_power", "heat_power", "dc_power", "volume_flow", "apparent_power")
 """What a meter is doing now: the first that it has."""
@@ -192,8 +192,9 @@ def common_decimals(views: Iterable[ValueView]) -> int:
         return 0
     largest = max(abs(view.value or 0.0) for view in shown)
     word = QUANTITIES.get(shown[0].quantity)
-    if word is not None and word.unit in _FINE:
-        useful = _FINE[word.unit]
+    fine = next((digits for name, digits in _FINE.items() if word is not None and word.name.removesuffix(f"_{word.phase}") == name), None)
+    if fine is not None:
+        useful = fine
     elif word is not None and word.kind == "counter":
         useful = 1 if largest >= _THOUSAND else 2
     elif largest >= _TEN or not largest:

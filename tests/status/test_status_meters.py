@@ -208,6 +208,18 @@ def test_a_column_has_as_many_digits_as_its_largest_number_needs_and_its_tables_
     assert common_decimals([value("active_power", number, decimals=decimals) for number in numbers]) == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "decimals", "expected"),
+    [
+        ("frequency", 49.98, None, 2), ("power_factor", 1.0, None, 3), ("power_factor_l2", 0.5, 2, 2), ("volume", 1_842.317, None, 3),
+        ("pulse_count", 123_456.0, None, 0), ("active_energy_import", 184_223.91, 2, 1), ("active_energy_import", 12.5, 2, 2),
+        ("volume_flow", 3.25, None, 2), ("not_in_the_vocabulary", 3.25, None, 2),
+    ],
+)  # fmt: skip
+def test_some_quantities_need_more_digits_or_none(name, number, decimals, expected):
+    assert common_decimals([value(name, number, decimals=decimals)]) == expected
+
+
 # -- the last hour
 
 
