@@ -58,6 +58,5 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
         told += said(_("platform %(name)s: %(how)s") % {"name": uplink.called, "how": how})
     if not now.uplinks:
         told += said(_("platform: none is configured; readings stay on this gateway"))
-    right = _("set right") if now.clock.synced else _("not set")
-    told += said(_("clock: %(right)s (%(source)s)") % {"right": right, "source": words.clock_source(now.clock.source)})
+    told += said(_("clock: %(how)s") % {"how": words.clock(now.clock)})
     return told
