@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import WireError
 from gateway.model import Ranges
-from gateway.wire import Receipt, Replay, Reply, State, Topics, parse
+from gateway.wire import MAX_SMALL, Receipt, Replay, Reply, State, Topics, parse
 
 E = "b7f2c6d05a91e3f4"
 SEQ = st.integers(1, 2**53 - 1)
@@ -90,3 +90,14 @@ def test_topics():
     assert topics.receipt("city") == "submeter/v1/izm-konak-017/receipt/city"
     assert topics.replay == "submeter/v1/izm-konak-017/cmd/replay"
     assert {topics.state, topics.meters, topics.reply} == {f"{topics.prefix}/{part}" for part in ("state", "meters", "reply")}
+
+
+@pytest.mark.parametrize(("size", "good"), [(MAX_SMALL, True), (MAX_SMALL + 1, False)])
+def test_the_longest_message_that_is_read_is_exactly_as_long_as_said(size, good):
+    body = Receipt(epoch=E, upto=1).to_bytes()
+    padded = body + b" " * (size - len(body))
+    if good:
+        assert parse(Receipt, padded).upto == 1
+    else:
+        with pytest.raises(WireError, match=f"has {size} bytes"):
+            parse(Receipt, padded)
