@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from status_building import CALM, SNAPSHOT, Building
 
+from gateway.cli import cli
 from gateway.cli import read as read_command
 from gateway.cli import reload as reload_command
 from gateway.cli import status as status_command
@@ -405,7 +406,11 @@ def test_submeter_status_without_platform_and_clock(running):
     told = run(status_command, "--socket", str(running.path)).output
     assert "none is configured" in told
     assert "clock: not set" in told
-    assert "latency timer" in told
+    assert told.count("latency timer") == 1
+    turkish = CliRunner().invoke(cli, ["--lang", "tr", "status", "--socket", str(running.path)]).output
+    assert "bir hatta ya da bir girişte sorun bildiriyor" in " ".join(turkish.split())
+    assert turkish.count("latency timer") == 1
+    assert "saat: ayarlı değil" in turkish
 
 
 def test_submeter_status_as_json(running):
