@@ -48,10 +48,16 @@ class LiveValues:
             return
         if reading.values:
             meter.answered = reading.uptime
+        known, absent, uptime, suspect = meter.values, meter.absent, reading.uptime, reading.suspect
         for name, value in reading.values.items():
-            meter.values[name] = LastValue(value, reading.uptime, name in reading.suspect)
-            meter.absent.pop(name, None)
-        meter.absent.update(reading.absent)
+            last = known.get(name)
+            if last is None:
+                known[name] = LastValue(value, uptime, name in suspect)
+            else:
+                last.value, last.uptime, last.suspect = value, uptime, name in suspect
+            if absent:
+                absent.pop(name, None)
+        absent.update(reading.absent)
 
     def inherit(self, older: LiveValues, going_on: Iterable[str]) -> None:
         """Keep what was known before a reload, for the meters that are measured as before: values of another table are no values."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from gateway.config.schema import Bus, SerialBus, TcpBus
@@ -17,6 +18,9 @@ FIXED_GAP_ABOVE = 19200
 """Baud; Modbus over serial line V1.02, 2.5.1.1: up to it t3.5 is 3.5 characters of 11 bits, above it 1.75 ms."""
 
 SHAPE = 0.1
+"""Share by which what a read weighs, in registers, differs from one shape to the next."""
+_MOST_REGISTERS = 4096.0
+"""A read that weighs more than all registers that it could be joined over is worth being saved at any price."""
 
 _TCP = (0.005, 0.00002)
 _MEMORY = 0.98  # a measurement's weight after the next one: about fifty count
@@ -38,9 +42,11 @@ class Cost:
         """Seconds for one read of `count` registers."""
         return self.a + self.b * count
 
-    def same_shape(self, other: Cost) -> bool:
-        """Whether a read weighs as many registers as there, within a tenth: then the same plan is best."""
-        return abs(self.a * other.b - other.a * self.b) <= SHAPE * other.a * self.b
+    def shape(self) -> Cost:
+        """Of a read as many registers as here within `SHAPE`, in a number of steps: costs of one shape have one best plan."""
+        registers = self.a / self.b if self.b > 0.0 else _MOST_REGISTERS
+        step = round(math.log(min(max(registers, 1.0), _MOST_REGISTERS)) / math.log1p(SHAPE))
+        return Cost((1.0 + SHAPE) ** step, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class MeterPoll:
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
         self._polls, self._look_at, self._looks = 0, REPLAN[0], REPLAN[0]
-        self._planned_for = self.station.fit.cost
+        self._planned_for = self.station.fit.cost.shape()
         self._knocks: tuple[Read, ...] = ()
         self._begin()
 
@@ -188,11 +188,12 @@ class MeterPoll:
         cost = self.station.fit.cost
         self._looks = min(2 * self._looks, REPLAN[1])  # planning takes as long as a hundred polls, and mostly for nothing
         self._look_at = self._polls + self._looks
-        if cost.same_shape(self._planned_for):
+        shape = cost.shape()
+        if shape == self._planned_for:
             return
-        self._planned_for = cost
+        self._planned_for = shape
         for job in self._jobs.values():
-            better = _planned(job.spans, self._rules(), cost)
+            better = _planned(job.spans, self._rules(), shape)
             if worth_it(job.reads, better, cost):
                 log.debug("meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads))
                 job.reads = _shortest_first(better)
@@ -205,7 +206,7 @@ class MeterPoll:
 
 @lru_cache(maxsize=64)
 def _planned(spans: tuple[Span, ...], rules: Rules, cost: Cost) -> tuple[Read, ...]:
-    """Meters of one table on one line begin with the same plan."""
+    """Meters of one table whose costs are of one shape have the same plan."""
     return plan(spans, rules, cost)
 
 

@@ -98,8 +98,9 @@ class BusWorker:
                     await self._sleep_until(at)
                 elif chosen is not None:
                     async with self._turn:
-                        await self._serve(chosen)
-                    await asyncio.sleep(0)
+                        waited = await self._serve(chosen)
+                    if not waited:
+                        await asyncio.sleep(0)
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -206,8 +207,8 @@ class BusWorker:
             self._turns.rebuild()
         self._offset = offset
 
-    async def _serve(self, seat: Seat) -> None:
-        """One turn of one meter: a poll, a probe, or the news that there is none."""
+    async def _serve(self, seat: Seat) -> bool:
+        """One turn of one meter: a poll, a probe, or the news that there is none. Whether an answer was waited for."""
         now = asyncio.get_running_loop().time()
         waiting = self._wanted.pop(seat.id, [])
         if waiting:
@@ -215,7 +216,7 @@ class BusWorker:
             for answer in waiting:
                 if not answer.done():
                     answer.set_result(reading)
-            return
+            return False
         self._look_at_clock()
         self._running = min(seat.due_at, now)
         try:
@@ -224,8 +225,8 @@ class BusWorker:
             seat.missed(due.missed)
             if seat.lost and not seat.may_probe(now, self._share_free_at):
                 self._sink(Reading(seat.id, self._uptime(), missing=seat.reason))
-            else:
-                await self._visit(seat, EVERYTHING if seat.lost else due)
+                return False
+            return not (await self._visit(seat, EVERYTHING if seat.lost else due)).missing
         finally:
             self._running = None
 

@@ -28,6 +28,8 @@ class Seat:
         self.order = order
         self.ticket = self.turns = 0
         """The number of its newest entry among the bus's turns."""
+        self.placed: tuple[float, float, bool] | None = None
+        """What that entry was made of."""
         self.share = 0.0
         """What its polls take of the bus's time, as it was last added up; 0 while it is lost."""
         self.id = config.id

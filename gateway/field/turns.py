@@ -44,7 +44,9 @@ class Turns:
 
     def put(self, seat: Seat) -> None:
         """Take a seat's times as they are now."""
-        seat.ticket += 1
+        if seat.placed == (seat.schedule.at, seat.probe_at, seat.lost):
+            return
+        self._place(seat)
         for heap, at in self._places(seat):
             heapq.heappush(heap.entries, (at, seat.probe_at, seat.order, seat.ticket, seat))
             if len(heap.entries) > 4 * len(self._seats) + _ROOM:
@@ -56,11 +58,16 @@ class Turns:
         for heap in (self._paced, self._endless, self._lost, self._lost_endless):
             heap.entries.clear()
         for seat in self._seats:
-            seat.ticket += 1
+            self._place(seat)
             for heap, at in self._places(seat):
                 heap.entries.append((at, seat.probe_at, seat.order, seat.ticket, seat))
         for heap in (self._paced, self._endless, self._lost, self._lost_endless):
             heapq.heapify(heap.entries)
+
+    def _place(self, seat: Seat) -> None:
+        """Outdate the entries that it has."""
+        seat.ticket += 1
+        seat.placed = seat.schedule.at, seat.probe_at, seat.lost
 
     def _places(self, seat: Seat) -> list[tuple[_Heap, float]]:
         if not seat.pausing:
