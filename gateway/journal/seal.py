@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.journal.memory import Synced, Thinned
@@ -39,17 +39,13 @@ def earliest(draft: Draft, otherwise: int) -> int:
 def seal(draft: Draft, stamp: Stamp, base: int, seq: int, total: int) -> list[Row]:
     """The rows of a draft, counting up from `seq`; `base` is their uptime, `total` the sum of all readings before them."""
     header = Batch(stamp.gateway, stamp.epoch, seq, max(0, base + stamp.offset), base, stamp.clock)
-    plains = split(draft, header)
     rows = []
-    for index, plain in enumerate(plains):
-        # Only a draft that was split must be counted part by part.
-        part = (
-            replace(header, readings=draft.readings, events=draft.events, intervals=draft.intervals) if len(plains) == 1 else decode(plain)
-        )
+    for index, (part, plain) in enumerate(split(draft, header)):
         keep = draft.keep or bool(part.events) or bool(part.intervals)
         total += len(part.readings)
+        values = sum(len(reading.values) for reading in part.readings)
         sealed = Sealed(
-            stamp.epoch, seq + index, stamp.boot, header.t0, base, stamp.clock, len(part.readings), part.values, keep, compress(plain)
+            stamp.epoch, seq + index, stamp.boot, header.t0, base, stamp.clock, len(part.readings), values, keep, compress(plain)
         )  # fmt: skip
         rows.append(Row(sealed, total, ""))
     return rows

@@ -186,7 +186,7 @@ def _tables(batch: Batch) -> list[dict[str, Any]]:
         {
             "meter": [r.meter for r in rows],
             "dt": [r.uptime - batch.uptime for r in rows],
-            "values": {name: [r.values.get(name) for r in rows] for name in names},
+            "values": dict(zip(names, zip(*[map(r.values.get, names) for r in rows], strict=True), strict=True)),
         }
         for names, rows in tables.values()
     ]

@@ -9,19 +9,39 @@ from typing import Any
 from gateway.model import Draft, Event, Interval, Reading
 from gateway.wire.batch import MAX_CELLS, MAX_EVENTS, MAX_PLAIN, MAX_READINGS, Batch, compress, encode
 
+SAMPLE = 24
+"""Readings that foretell the size of all."""
+FAR = 1.5
+"""Times the bound that a foretold size has to be: readings differ."""
 
-def split(draft: Draft, header: Batch) -> list[bytes]:
-    """The JSON of a draft as one or more batches within the bounds of the contract, with seq counting up from the header's.
+
+def split(draft: Draft, header: Batch) -> list[tuple[Draft, bytes]]:
+    """A draft as one or more parts within the bounds of the contract, each with its JSON, with seq counting up from the header's.
 
     With `draft.packed_limit` each of them keeps to that size when it is compressed, too, as far as it can be divided: a reading
     is divided by its quantities, a driver's description likewise; a single value or event is not.
     """
-    whole = replace(header, readings=draft.readings, events=draft.events, intervals=draft.intervals)
-    plain = encode(whole)
-    if _fits(draft, plain) or (parts := _halves(draft)) is None:
-        return [plain]
+    parts = _halves(draft)
+    if parts is None or not _far_too_large(draft, header):
+        plain = encode(_filled(header, draft))
+        if parts is None or _fits(draft, plain):
+            return [(draft, plain)]
     first = split(parts[0], header)
     return first + split(parts[1], replace(header, seq=header.seq + len(first)))
+
+
+def _filled(header: Batch, draft: Draft) -> Batch:
+    return replace(header, readings=draft.readings, events=draft.events, intervals=draft.intervals)
+
+
+def _far_too_large(draft: Draft, header: Batch) -> bool:
+    """Whether a part of the readings says that all of them cannot fit: then the whole is not made, only to be cut."""
+    step = len(draft.readings) // SAMPLE
+    if step < 2:  # noqa: PLR2004 - as much work as the whole
+        return False
+    sample = draft.readings[::step]
+    one, all_of_them = (len(encode(replace(header, readings=part))) for part in (sample[:1], sample))
+    return step * (all_of_them - one) > FAR * MAX_PLAIN
 
 
 def _fits(draft: Draft, plain: bytes) -> bool:

@@ -297,7 +297,7 @@ async def test_a_reading_passes_the_wire_unchanged() -> None:
     async with Running([pulse(start=1234.5)]) as running:
         await asyncio.to_thread(give, running.pins, [17], 123)
     reading = running.slot.readings[-1]
-    (plain,) = split(Draft([reading]), Batch("g", "0" * 16, 1, 1, 1, "synced"))
+    ((_, plain),) = split(Draft([reading]), Batch("g", "0" * 16, 1, 1, 1, "synced"))
     assert decode(plain).readings[0].values == reading.values == {"pulse_count": 123, "volume": 1234.623}
 
 

@@ -162,7 +162,7 @@ def test_a_batch_beyond_the_bounds_is_refused(parts) -> None:
 def test_what_a_gateway_writes_is_within_the_bounds() -> None:
     readings = [Reading(f"m{n % 250}", n) for n in range(5000)] + [Reading("m", n, {"active_power": 1.0}) for n in range(4000)]
     events = [Event("x", n) for n in range(3000)]
-    parts = [decode(plain) for plain in split(Draft(readings, events, []), batch())]
+    parts = [decode(plain) for _, plain in split(Draft(readings, events, []), batch())]
     assert sum(len(part.readings) for part in parts) == len(readings)
     assert sum(len(part.events) for part in parts) == len(events)
     assert [part.seq for part in parts] == list(range(parts[0].seq, parts[0].seq + len(parts)))

@@ -1,6 +1,7 @@
 """What a broker takes and what it does not: packet sizes, QoS, retained messages, keep-alive; against mosquitto and on paper."""
 
 import json
+from dataclasses import replace
 from zlib import crc32
 
 import pytest
@@ -11,7 +12,7 @@ from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading
 from gateway.uplink import LinkState
 from gateway.uplink.limits import packet_size, payload_room
-from gateway.wire import MAX_PLAIN, Batch, Topics, compress, decode, split
+from gateway.wire import MAX_PLAIN, Batch, Topics, compress, decode, encode, split
 
 TOPICS = Topics("gw1")
 HEADER = Batch("gw1", E1, 7, 1_795_278_300_000, 5, "synced")
@@ -44,7 +45,7 @@ def test_the_size_of_a_packet_is_that_on_the_line():
 def test_a_slot_is_cut_to_what_the_broker_takes_and_nothing_is_lost(limit):
     readings = [noise(f"m{n}", 30) for n in range(120)]
     draft = Draft(readings, [Event("epoch_started", 5, {"previous": None, "last": 0, "reason": "boot"})], packed_limit=limit)
-    parts = split(draft, HEADER)
+    parts = [plain for _, plain in split(draft, HEADER)]
     assert all(len(compress(part)) <= limit for part in parts)
     assert len(parts) > 1
     batches = [decode(part) for part in parts]
@@ -60,7 +61,8 @@ def test_a_slot_is_cut_to_what_the_broker_takes_and_nothing_is_lost(limit):
 
 def test_the_description_of_a_driver_is_divided_by_its_quantities():
     quantities = {f"quantity_{n}": {"unit": "kWh", "kind": "counter", "obis": f"1-0:{n * 37 % 97}.8.{n}"} for n in range(60)}
-    parts = split(Draft(events=[Event("driver", 5, {"driver": "d", "quantities": quantities})], packed_limit=500), HEADER)
+    draft = Draft(events=[Event("driver", 5, {"driver": "d", "quantities": quantities})], packed_limit=500)
+    parts = [plain for _, plain in split(draft, HEADER)]
     events = [event for part in parts for event in decode(part).events]
     assert all(len(compress(part)) <= 500 for part in parts)
     assert {name: word for event in events for name, word in event.fields["quantities"].items()} == quantities
@@ -70,7 +72,20 @@ def test_the_description_of_a_driver_is_divided_by_its_quantities():
 def test_what_cannot_be_divided_stays_whole_and_without_a_limit_nothing_is_cut():
     assert len(split(Draft([noise("m", 1)], packed_limit=10), HEADER)) == 1
     assert len(split(Draft([noise(f"m{n}", 30) for n in range(12)]), HEADER)) == 1
-    assert all(len(part) <= MAX_PLAIN for part in split(Draft([noise(f"m{n}", 30) for n in range(200)]), HEADER))
+    assert all(len(plain) <= MAX_PLAIN for _, plain in split(Draft([noise(f"m{n}", 30) for n in range(200)]), HEADER))
+
+
+@pytest.mark.parametrize(("meters", "values"), [(50, 34), (300, 1), (2000, 1), (700, 12)])
+def test_what_is_cut_before_it_is_made_is_not_cut_needlessly_and_keeps_everything(meters: int, values: int) -> None:
+    readings = [noise(f"m{n}", values) for n in range(meters)]
+    whole = len(encode(replace(HEADER, readings=readings)))
+    parts = split(Draft(readings), HEADER)
+    assert (len(parts) == 1) == (whole <= MAX_PLAIN)
+    assert [reading for part, _ in parts for reading in part.readings] == readings
+    for number, (part, plain) in enumerate(parts):
+        batch = decode(plain)
+        assert len(plain) <= MAX_PLAIN
+        assert (batch.seq, batch.values) == (HEADER.seq + number, sum(len(reading.values) for reading in part.readings))
 
 
 # -- against mosquitto
@@ -81,7 +96,7 @@ def large(seq):
     batch = Batch("gw1", E1, seq, 1_795_278_300_000 + seq, seq, "synced", [noise(f"m{n}", 30) for n in range(40)])
     sealed = row(seq)
     return type(sealed)(
-        sealed.epoch, seq, sealed.boot, batch.t0, seq, "synced", 40, 1200, False, compress(split(Draft(batch.readings), batch)[0])
+        sealed.epoch, seq, sealed.boot, batch.t0, seq, "synced", 40, 1200, False, compress(split(Draft(batch.readings), batch)[0][1])
     )
 
 
@@ -125,7 +140,7 @@ async def test_a_batch_that_is_too_large_plain_goes_compressed(mosquitto):
     box = outbox()
     readings = [Reading(f"m{n}", 5, {f"quantity_{q}": 230.0 for q in range(20)}) for n in range(10)]
     sealed = row(1)
-    body = compress(split(Draft(readings), Batch("gw1", E1, 1, sealed.t0, 5, "synced"))[0])
+    body = compress(split(Draft(readings), Batch("gw1", E1, 1, sealed.t0, 5, "synced"))[0][1])
     assert len(body) < 800
     box.commit(type(sealed)(E1, 1, sealed.boot, sealed.t0, 5, "synced", 10, 200, False, body))
     with platform(broker.port) as here:

@@ -71,7 +71,7 @@ def test_the_description_of_the_meters_passes_its_schema():
     )  # fmt: skip
     description = Description(config, {name: load_driver(name)}, lambda _meter: {"serial_number": 12345678})
     check("meters", description.payload())
-    for part in split(Draft(events=description.events(5)), Batch("g", EPOCH, 1, 0, 0, "synced")):
+    for _, part in split(Draft(events=description.events(5)), Batch("g", EPOCH, 1, 0, 0, "synced")):
         check("batch", part)
 
 
