@@ -122,8 +122,9 @@ def journal_view(stats: JournalStats, newest: int | None, pending: int, refused:
     state = "salvaging" if salvaging and stats.state == "ok" else _JOURNAL_STATES[stats.state]
     return JournalView(
         epoch=stats.epoch, seq=stats.seq, state=state, newest=newest, batches=stats.batches, readings=stats.readings,  # type: ignore[arg-type]
-        bytes=stats.bytes, budget=stats.budget, room_days=stats.room_days, taken=stats.taken, not_taken=stats.dropped + refused,
-        pending=pending + stats.waiting, slot=slot, error=stats.error,
+        bytes=stats.bytes, budget=stats.budget, room_days=stats.room_days, room_basis=stats.room_basis,
+        taken=stats.taken, not_taken=stats.dropped + refused,
+        pending=pending + stats.waiting, slot=slot, error=stats.error, cause=stats.cause,
         thinned=stats.thinned, thinned_readings=stats.thinned_readings, thinned_since=stats.thinned_since,
         thinned_until=stats.thinned_until, thinned_at=stats.thinned_at, warn_days=warn / 86400,
     )  # fmt: skip

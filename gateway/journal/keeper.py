@@ -117,7 +117,7 @@ class Keeper:
         self.shelf = self._opener.open(self.clock, self.uplinks)
         self.used = self.shelf.store.used
         self.space.look(self.shelf.store.size)
-        self.pace.seed([row.sealed.uptime for row in self.shelf.store.newest(100) if row.sealed.boot == self.clock.boot])
+        self.pace.seed(self.shelf.uptimes(self.clock.boot), self.shelf.tally.held[0], self.used)
         self.upkeep.opened(self.shelf)
 
     def _move_aside(self, reason: str) -> None:
@@ -238,7 +238,7 @@ class Keeper:
         self._loss.look(self.path, self.space.budget, shelf)
         self.notices = [event for event in self.notices if event not in notices]
         self.waiting.untold -= untold
-        self.pace.add(shelf.last, now)
+        self.pace.add(shelf.last, now, shelf.tally.held[0], self.used)
         return groups
 
     def _mend(self, error: Exception, chunk: list[Entry], *, first: bool) -> bool:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gateway.journal.keeper import Keeper
 from gateway.journal.pace import room_days
-from gateway.journal.stats import JournalStats
+from gateway.journal.rights import blocked
+from gateway.journal.stats import Backlog, JournalStats
+
+
+def _room(keeper: Keeper, held: int, backlogs: Mapping[str, Backlog]) -> float | None:
+    """Days; a file that is full has none, and for one that cannot be written nobody knows."""
+    if keeper.state != "ok":
+        return 0.0 if keeper.state == "full" else None
+    return room_days(keeper.pace, keeper.space.budget, keeper.used, held, backlogs)
 
 
 def snapshot(keeper: Keeper) -> JournalStats:
@@ -22,7 +32,8 @@ def snapshot(keeper: Keeper) -> JournalStats:
         readings=held[1],
         bytes=keeper.upkeep.disk or keeper.used,
         budget=space.budget,
-        room_days=room_days(keeper.pace, space.budget, keeper.used, held[0], backlogs),
+        room_days=_room(keeper, held[0], backlogs),
+        room_basis=keeper.pace.basis,
         taken=memory.total,
         waiting=keeper.waiting.late,
         dropped=keeper.waiting.dropped,
@@ -33,6 +44,7 @@ def snapshot(keeper: Keeper) -> JournalStats:
         thinned_at=times[2],
         state=keeper.state,
         error=keeper.error,
+        cause="permission" if keeper.state == "failing" and blocked(keeper.path) is not None else "",
         damaged=tuple(case.progress() for case in list(keeper.evidence.cases)),
         walked=keeper.upkeep.walked,
         backlog=backlogs,

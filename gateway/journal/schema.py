@@ -11,6 +11,7 @@ from sqlite_utils import Database, Migrations
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
 from gateway.journal.places import read_regular, real
+from gateway.journal.rights import blocked, not_ours
 
 VERSION = 2
 """PRAGMA user_version of what this program writes."""
@@ -233,6 +234,8 @@ def full(error: Exception, path: Path) -> JournalFull:
     """What to tell those whose readings cannot be committed at the moment."""
     if primary(error) == sqlite3.SQLITE_FULL:
         return JournalFull(f"the disk of {path.parent} is full", hint="make room on it; readings wait in memory until then")
+    if not isinstance(error, (JournalTooNew, JournalDamaged)) and (place := blocked(path)) is not None:
+        return not_ours(path, place)
     if isinstance(error, JournalError):
         return JournalFull(error.message, hint=error.hint)
     return JournalFull(f"{path} cannot be written: {error}", hint="check the card or disk; readings wait in memory until then")

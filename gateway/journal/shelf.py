@@ -119,6 +119,10 @@ class Shelf:
         ends = [min(first - 1, newest) for _, first in self._epochs[1:]] + [newest]
         return [(epoch, first, last) for (epoch, first), last in zip(self._epochs, ends, strict=False) if last >= first]
 
+    def uptimes(self, boot: str) -> list[int]:
+        """When the newest hundred batches of a boot were committed (CLOCK_BOOTTIME, ms), newest first."""
+        return [row.sealed.uptime for row in self.store.newest(100) if row.sealed.boot == boot]
+
     def epochs(self) -> list[tuple[str, int, int]]:
         """(epoch, first seq, last seq), oldest first: saved ones, then those of this file that have a batch."""
         return self.saved.spans + self._spans(self.last)

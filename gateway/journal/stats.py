@@ -47,7 +47,7 @@ class JournalStats:
     budget: int
     """What the journal may grow to at the moment."""
     room_days: float | None
-    """Days until the budget is met at the rate of the last hours; None while that is not known."""
+    """Days until the budget is met at the pace of the last `room_basis` s; 0 when it is full, None while that is not known."""
     taken: int
     """Readings committed since this file was begun."""
     waiting: int = 0
@@ -61,7 +61,10 @@ class JournalStats:
     """Time of the oldest batch that was given up so, of the newest, and when that happened last."""
     thinned_until: int | None = None
     thinned_at: int | None = None
+    room_basis: float | None = None
     state: State = "ok"
+    cause: str = ""
+    """Why it cannot be written, as far as that is known: permission."""
     error: str = ""
     """What is wrong and what to do, in words for a person; empty when nothing is."""
     damaged: tuple[SalvageProgress, ...] = ()

@@ -37,7 +37,10 @@ def room(now: Snapshot, f: Locale) -> str:
     days = now.journal.room_days
     if days is None:
         return ""
-    return _room(days, f)
+    basis = now.journal.room_basis
+    if days <= 0 or not basis:
+        return _room(days, f)
+    return f.gettext("%(room)s at the pace of the last %(span)s") % {"room": _room(days, f), "span": f.span(basis)}
 
 
 def thinned(now: Snapshot, f: Locale) -> str:
@@ -56,6 +59,8 @@ def thinned(now: Snapshot, f: Locale) -> str:
 
 
 def _room(days: float, f: Locale) -> str:
+    if days <= 0:
+        return f.gettext("there is no room left")
     if days < 1:
         return f.ngettext("there is room for %(n)s more hour", "there is room for %(n)s more hours", int(days * 24)) % {
             "n": f.whole(int(days * 24))

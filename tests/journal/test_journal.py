@@ -4,6 +4,9 @@ import asyncio
 import json
 import os
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from journal_data import Building, small, until
@@ -249,13 +252,83 @@ async def test_stats_know_how_long_the_room_lasts(opened, clock):
     journal = opened(budget=10_000_000)
     assert journal.stats().room_days is None
     building = Building(10)
-    for _ in range(200):
+    for _ in range(100):
+        clock.now += 10_000
+        await journal.commit(building.draft(clock.now))
+    before = journal._keeper.used
+    for _ in range(100):
         clock.now += 10_000
         await journal.commit(building.draft(clock.now))
     stats = journal.stats()
-    each = journal._keeper.used / 200
-    assert stats.room_days == pytest.approx((10_000_000 / each - 200) / 8640, rel=0.02)
+    each = (journal._keeper.used - before) / 100
+    assert stats.room_days == pytest.approx((10_000_000 - journal._keeper.used) / each / 8640, rel=0.05)
+    assert stats.room_basis == pytest.approx(1990, rel=0.01)
     assert (stats.batches, stats.readings, stats.taken, stats.state, stats.oldest_seq, stats.seq) == (200, 2000, 2000, "ok", 1, 200)
+
+
+async def test_the_room_does_not_jump_as_the_file_grows(opened, clock):
+    journal = opened(budget=100_000_000)
+    building, told = Building(10), []
+    for count in range(1, 401):
+        clock.now += 10_000
+        await journal.commit(building.draft(clock.now))
+        if count in {30, 60, 120, 200, 400}:
+            told.append(journal.stats().room_days)
+    assert max(told) < 1.1 * min(told), told
+    await journal.close()
+    again = opened(budget=100_000_000)
+    assert again.stats().room_days == pytest.approx(told[-1], rel=0.1)
+
+
+STRANGER = """
+import asyncio, os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from journal_data import HandClock
+from gateway.journal import Journal
+async def look(folder):
+    journal = Journal.open(folder, gateway="g", clock=HandClock(), uplinks=["city"])
+    stats = journal.stats()
+    await journal.close()
+    return stats
+async def main():
+    await look(Path(sys.argv[3]))  # everything is loaded before the rights are given up
+    os.setgroups([])
+    os.setgid(54321)
+    os.setuid(54321)
+    stats = await look(Path(sys.argv[1]))
+    print(stats.state, stats.cause, stats.room_days, stats.error, sep="|")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+@pytest.mark.parametrize("what", ["folder", "file", "wal", "nothing"])
+async def test_a_journal_of_another_user_is_told_as_that(opened, clock, tmp_path, what):
+    journal = opened()
+    await fill(journal, 3, clock)
+    await journal.close()
+    folder = journal._keeper.path.parent
+    for place in (folder, *folder.parents[:-2]):
+        place.chmod(place.stat().st_mode | 0o055)
+    mine = {"folder": [], "file": ["journal.db"], "wal": ["journal.db-wal"], "nothing": []}[what]
+    if what == "wal":
+        (folder / "journal.db-wal").write_bytes(b"")
+    if what != "folder":
+        os.chown(folder, 54321, 54321)
+        for file in folder.iterdir():
+            file.chmod(0o640)
+            os.chown(file, *(0, 0) if file.name in mine else (54321, 54321))
+    words = [sys.executable, "-c", STRANGER, str(folder), str(Path(__file__).parent), str(tmp_path / "other")]
+    told = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 0, told.stderr[-1500:]
+    state, cause, room, error = told.stdout.strip().split("|")
+    if what == "nothing":
+        assert (state, cause, error) == ("ok", "", ""), told
+        return
+    assert (state, cause, room) == ("failing", "permission", "None"), told
+    assert "belongs to root and may not be written by the user 54321 → sudo chown -R 54321:" in error
+    assert "card" not in error
 
 
 async def test_the_wal_stays_bounded_and_rows_are_small(opened, clock, tmp_path):

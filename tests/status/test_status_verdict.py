@@ -118,6 +118,7 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ("room for three days", journal(room_days=3.0), "attention", "room_short"),
     ("room for three hours", journal(room_days=0.125), "trouble", "room_short"),
     ("room for three days, and that is enough", journal(room_days=3.0, warn_days=2.0), "in_order", ""),
+    ("the card is full and says so once", journal(state="full", room_days=0.0), "trouble", "journal_full"),
     ("nobody knows how much room there is", journal(room_days=None), "in_order", ""),
     # platforms
     ("a connection is being made", waiting("connecting", since=FRESH, oldest=FRESH), "starting", "connecting"),
