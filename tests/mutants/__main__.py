@@ -7,7 +7,7 @@ build/mutants: it goes on where it was stopped, and a mutant is known as long as
 --map        take the present state, and find out anew which test runs which line (done by itself the first time)
 --survivors  run those again that survived, against the present tests
 --most N     stop after N mutants
---only PART  modules whose path has PART in it
+--only PART  modules whose path has PART in it, a regular expression
 --report     run nothing, write docs/mutants.md and the section of docs/proofs.md
 
 A mutant is killed when a test fails or does not end in its time. What survives is listed in docs/mutants.md; tests/mutants/reasons.txt
@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -293,7 +294,7 @@ def main() -> None:
     candidates = sample(base)
     if not wanted.report:
         reach = Reach(make_map(base, anew=wanted.map))
-        todo = [one for one in candidates if wanted.only in one.mutant.module]
+        todo = [one for one in candidates if re.search(wanted.only, one.mutant.module)]
         again = {"not run", *(["survived"] if wanted.survivors else [])}
         known = {key for key, result in results.items() if result["verdict"] not in again}
         todo = [one for one in todo if one.key not in known][: wanted.most]
