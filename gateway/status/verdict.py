@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, assert_never, get_args
 
-from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot, UplinkView, ValueView
-from gateway.status.words import COUNTERS, HEADLINES
+from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot, UplinkView
+from gateway.status.words import counter, headline
 
 Level = Literal["good", "known", "busy", "warn", "bad"]
 """good: proven. known: worth telling, no trouble. busy: neither all-clear nor alarm, it passes by itself. warn, bad: act."""
@@ -193,7 +193,7 @@ def _values(meter: MeterView) -> Iterator[Finding]:
     views = meter.values
     missing = tuple(view.quantity for view in views if view.value is not None and view.absent)
     refused = tuple(view.quantity for view in views if view.value is None)
-    mains = {view.quantity for view in (_first(views, HEADLINES), _first(views, COUNTERS)) if view is not None}
+    mains = {view.quantity for view in (headline(meter), counter(meter)) if view is not None}
     main_lost = tuple(sorted(mains & {*missing, *refused}))
     found = False
     if not views or (refused and (len(refused) > FIFTH * len(views) or mains & set(refused))):
@@ -227,11 +227,6 @@ def _values(meter: MeterView) -> Iterator[Finding]:
         yield Finding("meter", "values_doubtful", "warn", meter.id, len(doubtful), details=doubtful)
     if not found:
         yield Finding("meter", "meter_whole", "good", meter.id, len(views))
-
-
-def _first(views: tuple[ValueView, ...], names: tuple[str, ...]) -> ValueView | None:
-    known = {view.quantity: view for view in views}
-    return next((known[name] for name in names if name in known), None)
 
 
 # -- the store

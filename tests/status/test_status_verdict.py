@@ -255,3 +255,9 @@ def test_heat_and_water_meters_are_whole_by_their_own_counter() -> None:
     dry = replace(water, state="partial", values=(replace(water.values[0], absent="timeout"), water.values[1]))
     assert [finding.cause for finding in judge(replace(CALM, meters=(dry,))).troubles] == ["main_values_missing"]
     assert "volume" in QUANTITIES
+
+
+def test_the_counter_of_a_meter_that_gives_is_what_it_gave() -> None:
+    views = (value("active_power", -3.0), value("active_energy_import", 4.0), value("active_energy_export", 900.0, absent="timeout"))
+    roof = MeterView("roof", "Güneş", "partial", "line1", 5, "x", values=views)
+    assert [finding.cause for finding in judge(replace(CALM, meters=(roof,))).troubles] == ["main_values_missing"]
