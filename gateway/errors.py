@@ -7,6 +7,7 @@ GatewayError
 │  ├─ BusDown           port or host cannot be opened: retried with back-off
 │  ├─ NoReply           nothing in time: counts against the meter
 │  ├─ BadFrame          something came that is not the answer: re-sync, then on
+│  │  └─ OthersTalk     a frame of another unit: asked once more
 │  └─ Refused           the meter said no, with a Modbus exception code
 ├─ JournalError         the store; nothing that was taken is lost
 │  ├─ JournalBusy       another process holds the file
@@ -98,6 +99,15 @@ class BadFrame(BusError):
     """A reply that is damaged, foreign, or not what was asked for."""
 
     reason = "bad_frame"
+
+
+class OthersTalk(BadFrame):
+    """A frame of another unit, `other`, came while a reply of `unit` was waited for, and no whole one of it."""
+
+    def __init__(self, unit: int, other: int) -> None:
+        hint = "a line has one master: look for another one, or for a meter with two addresses"
+        super().__init__(f"unit {unit}: a frame of unit {other} came, and no whole answer", hint=hint)
+        self.other = other
 
 
 class Refused(BusError):

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.reports import section
+
 ROOT = Path(__file__).parents[1]
 NOTED = ROOT / "build" / "reliability.json"
 PAGE = ROOT / "docs" / "reliability.md"
@@ -269,6 +271,7 @@ A control is the same mistreatment of a simpler design: where it loses nothing, 
 
 {what}
 
+{section()}
 ## What this does not prove
 
 - Power cuts are simulated from recorded system calls under ext4's rules; no Raspberry Pi was cut and no SD card was tested. A card that

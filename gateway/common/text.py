@@ -47,8 +47,11 @@ def code_point(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
-def flaw(text: str, *, blanks: bool = True) -> str | None:
-    """Why `text` is no name, address or user name, in words; None when it is one. `blanks`: whether blanks may stand inside.
+def flaw(text: str, *, blanks: bool = True, wide: bool = True) -> str | None:
+    """Why `text` is no name, address or user name, in words; None when it is one.
+
+    `blanks`: whether blanks may stand inside; `wide`: whether full-width letters and digits may, which an input method gives for
+    those of ASCII.
 
     No blank at either end, no hidden character anywhere, and of the many blanks of Unicode only U+0020.
     """
@@ -63,4 +66,6 @@ def flaw(text: str, *, blanks: bool = True) -> str | None:
             return f"has a blank at its {'beginning' if not text[:place].strip() else 'end'}"
         if blank and not blanks:
             return f"has a blank at place {place}"
+        if not wide and "\uff01" <= character <= "\uff5e":
+            return f"has {code_point(character)} for {unicodedata.normalize('NFKC', character)!r} at place {place}"
     return None

@@ -12,7 +12,8 @@ from typing import Any
 from gateway.common.text import flaw
 
 _PORT_BEHIND = re.compile(r"(?P<host>[^:/@]+|\[[0-9a-fA-F:.%a-z]+\]):(?P<port>\d{1,5})")
-_LABEL = re.compile(r"(?!-)[^\s.:/@\[\]]{1,63}(?<!-)")
+_LABEL = re.compile(r"(?!-)[\w\u0300-\u036f-]{1,63}(?<!-)")
+"""Letters and digits of any language, marks, hyphens, and underscores, which RFC 1123 has not and people use."""
 _NUMBERS = re.compile(r"[0-9.]+|.*\.(\d+|0[xX][0-9a-fA-F]*)\.?|0[xX][0-9a-fA-F]+")
 """Names whose last part is a number: old resolvers read them as addresses (inet_aton(3): 192.168.1 is 192.168.0.1)."""
 _LONGEST = 253
@@ -23,7 +24,7 @@ Place = tuple[str, ...]
 
 def plain_text(value: str) -> str:
     """A text as a validator: no blank at its ends, no character that is not seen. Raises ValueError."""
-    if what := flaw(value):
+    if what := flaw(value, wide=False):
         msg = f"{what}: write it again by hand"
         raise ValueError(msg)
     return value
@@ -31,7 +32,7 @@ def plain_text(value: str) -> str:
 
 def a_host(value: str) -> str:
     """A host name or an IP address, nothing around it. Raises ValueError with what to write."""
-    if what := flaw(value, blanks=False):
+    if what := flaw(value, blanks=False, wide=False):
         msg = f"{what}: write a host name or an IP address, nothing else"
     elif "://" in value:
         rest = value.partition("://")[2].rpartition("@")[2].partition("/")[0]
@@ -88,7 +89,7 @@ def _is_name(host: str) -> bool:
 
 def a_port(value: str) -> str:
     """The path of a serial port. Raises ValueError with what to write."""
-    if what := flaw(value):
+    if what := flaw(value, wide=False):
         msg = f"{what}: write it again by hand"
     elif "://" in value:
         msg = "is a URL: write type: rtu-over-tcp with host and port for a converter, or a path like /dev/ttyUSB0"

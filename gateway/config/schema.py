@@ -67,7 +67,7 @@ def _a_listener(value: str) -> str:
 
 def a_broker(value: str) -> str:
     """The address of a broker, with nothing in it that would not be used. Raises ValueError with what to write."""
-    if what := flaw(value, blanks=False):
+    if what := flaw(value, blanks=False, wide=False):
         msg = f"{what}: write it again by hand"
         raise ValueError(msg)
     try:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 from gateway.config.schema import Bus, SerialBus
-from gateway.errors import BusDown
+from gateway.errors import BadFrame, BusDown, OthersTalk
 from gateway.field.cost import Wire, wire_of
 from gateway.field.first_request import FirstRequest
 from gateway.field.health import BusState
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 BACK_OFF = (0.25, 5.0)
 """s between two attempts to open the port: doubling from, up to."""
+OTHERS = 3
+"""Replies lost to frames of a unit that is none of ours, after which another master is told of."""
 DEAF = 2
 """Timeouts in a row, with every station of the connection among them and not one byte, that mean it is half-open."""
 
@@ -45,6 +47,11 @@ class Connection:
         self.opened_at = self.silent_until = 0.0
         self.first = FirstRequest(bus.name, facts)
         self._back_off = BACK_OFF[0]
+        self._others = 0
+        self._told = self._echo_told = False
+        """Whether the log has it as lost."""
+        self._fruitless = False
+        """Whether nothing was answered on the last connection."""
         self._stray_frames = 0
         self._stations: list[Station] = []
         self._deaf: list[Station] = []
@@ -59,7 +66,7 @@ class Connection:
     async def open(self) -> None:
         """Open the port now. Raises BusDown; then `retry_at` says when it is worth another try."""
         loop = asyncio.get_running_loop()
-        kept = self.state == "ready"  # the other side ended a connection that was well
+        fruitless, kept = self._fruitless, self.state == "ready"  # the other side ended a connection that was well
         self._become("connecting")
         try:
             await self.port.open()
@@ -69,14 +76,14 @@ class Connection:
         except BaseException:
             self._become("closed")
             raise
-        self._back_off, self._stray_frames = BACK_OFF[0], self.port.stray_frames
+        self._stray_frames = self.port.stray_frames
         self._deaf.clear()
         self._open.clear()
         self.openings += not kept
         self.first.opened()
         self.opened_at = loop.time()
-        if self.error:
-            log.info("bus %s is back", self.bus.name)
+        if not fruitless:
+            self._works()
         self.error, self.trouble = "", None
         self._become("ready")
         if not isinstance(self.bus, SerialBus):
@@ -85,14 +92,37 @@ class Connection:
             self.silent_until = max(self.silent_until, loop.time() + self.wire.gap)
 
     def lost(self, error: BusDown) -> None:
-        """The port is gone: close it and wait before the next attempt. Said once."""
+        """The port is gone: close it and wait before the next attempt. Said once, also when it can be opened but brings no answer."""
         self.port.close()
-        if not self.error:
+        self._fruitless = self.state == "ready" and not self.first.answered and not isinstance(self.bus, SerialBus)
+        if not self._told:
             log.warning("bus %s is lost: %s", self.bus.name, error)
+            self._told = True
         self.error, self.trouble = str(error), error
         self.retry_at = asyncio.get_running_loop().time() + self._back_off
         self._back_off = min(2 * self._back_off, BACK_OFF[1])
         self._become("waiting")
+
+    def _works(self) -> None:
+        """It was opened, or something was answered on it: what it was lost for is over."""
+        self._back_off = BACK_OFF[0]
+        if self._told:
+            self._told = False
+            log.info("bus %s is back", self.bus.name)
+        if self.port.echoes and not self._echo_told:
+            self._echo_told = True
+            log.info("bus %s: the adapter hears itself, each request comes back: that does no harm", self.bus.name)
+
+    def _tell_of_others(self, error: BadFrame) -> None:
+        """A unit that is none of ours answers somebody else: said once it is no accident."""
+        if isinstance(error, OthersTalk) and error.other not in {station.unit for station in self._stations}:
+            self._others += 1
+            if self._others == OTHERS:
+                log.warning(
+                    "bus %s: unit %d answers another master on this line, and replies are lost in between → "
+                    "a line has one master: let one of them go, or let it read from this gateway",
+                    self.bus.name, error.other,
+                )  # fmt: skip
 
     def close(self) -> None:
         """Close the port."""

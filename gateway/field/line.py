@@ -12,7 +12,7 @@ import logging
 import math
 
 from gateway.config.schema import Bus, SerialBus
-from gateway.errors import BadFrame, BusDown, NoReply, Refused
+from gateway.errors import BadFrame, BusDown, NoReply, OthersTalk, Refused
 from gateway.field import constancy
 from gateway.field.connection import Connection, Ended
 from gateway.field.cost import Fit, prior
@@ -59,7 +59,7 @@ class Line(Connection):
         self.plain = 0
         """Replies in a row that were as the standard has it, though a difference is believed."""
         self._last: tuple[Station, int] | None = None
-        self._pays = self._in_vain = self._echo_told = False
+        self._pays = self._in_vain = False
         port.reply_number = self.facts.reply_number
 
     def station(self, unit: int, facts: MeterFacts | None = None, *, min_gap: float = 0.0, patience: float | None = None) -> Station:
@@ -142,6 +142,8 @@ class Line(Connection):
             words = await self._clean(station, run)
         except OddReply as odd:
             await constancy.believe(self, station, odd)
+            words = await self._clean(station, run)
+        except OthersTalk:  # it was not to be heard: once more
             words = await self._clean(station, run)
         port = self.port
         if port.numbered:
@@ -286,6 +288,7 @@ class Line(Connection):
             total.bad_frames += 1
             station.last = port.heard_at
             station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
+            self._tell_of_others(error)
             # the true answer may still come until the time allowed for it is over, or be as late as others were
             rest = port.sent_at + timeout - asyncio.get_running_loop().time()
             self._doubt(station, run.count, 0.0 if port.numbered else max(rest, self.late_bound(station, run.count)))
@@ -344,9 +347,7 @@ class Line(Connection):
         station.plain = True
         self._deaf.clear()
         self.first.replied(station)
-        if self.port.echoes and not self._echo_told:
-            self._echo_told = True
-            log.info("bus %s: the adapter hears itself, each request comes back: that does no harm", self.bus.name)
+        self._works()
 
     def _hear_late(self) -> None:
         """A gateway that serves one request after another gives what it owes in the end: whoever was so late has more time from now on."""

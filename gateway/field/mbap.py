@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import struct
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ EXCEPTION = 9
 STRIDE = 40503
 """From one number to the next: odd, so that all come round, and large, so that a gateway whose numbers are off by a few, or one
 behind, never has the right one by accident."""
+_SMALL = 0x1000
 _SHORTEST, _LONGEST = 2, 254
 """What the length field may say: unit and function; or 253 bytes behind the unit."""
 _BEHIND = 6
@@ -29,6 +31,11 @@ class Frame:
     unit: int
     pdu: bytes
     length: int
+
+
+def first_number() -> int:
+    """Where a port begins. Gateways that do not repeat our numbers give 1 for ever, or count from 1: it is not near."""
+    return _SMALL + secrets.randbelow(0x10000 - _SMALL)
 
 
 def next_number(number: int) -> int:

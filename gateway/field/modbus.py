@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -20,23 +19,21 @@ from pymodbus.pdu import DecodePDU
 from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
 from gateway.config.schema import Bus, SerialBus
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field import rtu
 from gateway.field.adapter import low_latency, trouble
 from gateway.field.connecting import connect, shared_names
 from gateway.field.difference import Difference, OddReply, expected, tells_apart
-from gateway.field.mbap import HEADER, Frame, next_number, reply_head, request, split
+from gateway.field.mbap import HEADER, Frame, first_number, next_number, reply_head, request, split
 from gateway.field.port import Ask, Late, Words
 from gateway.field.question import EXCEPTIONS, REFUSAL, REMEMBERED, Asked, Question
 
-log = logging.getLogger(__name__)
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
 
 SETTLE = 0.03
 """Seconds without a byte after which a reply that cannot become the answer is given up: beyond a USB adapter's 16 ms."""
 MOST = 512
 """Bytes that are kept while an answer is waited for: it has 255 at most."""
-_FIRST = 0x1000
 
 
 class ModbusPort:
@@ -65,17 +62,16 @@ class ModbusPort:
         self._link: _Link | None = None
         self._framer = (FramerSocket if self._framed else FramerRTU)(DecodePDU(is_server=False))
         self._hint = "check its address and power" + ("" if self._framed else ", the line's A and B, baud rate and parity")
-        # Gateways that do not repeat our numbers give small ones: 1 for ever, or counted from 1. The first is none of these.
-        self._number = _FIRST + secrets.randbelow(0x10000 - _FIRST)
+        self._number = first_number()
         self._question = Question(0, 0, 0)
         self._asked = Asked()
         self._answer: asyncio.Future[Words] | None = None
         self._timeout = self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._settling: asyncio.TimerHandle | None = None
-        self._noise = 0
+        self._noise = self._stray_frames = 0
         self._loose = bytearray()
-        self._stray_frames = 0
+        self._other: int | None = None  # the unit of somebody else's frame since the question
 
     @property
     def numbered(self) -> bool:
@@ -89,8 +85,8 @@ class ModbusPort:
 
     @property
     def stray_frames(self) -> int:
-        """Frames beside an answer, where no number tells them apart: each may have been an answer. Noise is none."""
-        return self._stray_frames + sum(1 for _ in rtu.frames(self._unread(), _crc))
+        """Frames of the unit asked last, beside its answer, where no number tells them apart: each may have been one. Noise is none."""
+        return self._stray_frames + rtu.count(self._unread(), self._question.unit, _crc)
 
     def _unread(self) -> bytes:
         # What a question left in the link's buffer was no answer to it.
@@ -146,7 +142,7 @@ class ModbusPort:
         now = self.sent_at = asyncio.get_running_loop().time()
         number = self._number = next_number(self._number)
         reply = expected(self.reply_number, number)
-        self._noise = 0
+        self._noise, self._other = 0, None
         if not self._framed:
             sent = bytes(self._framer.encode(struct.pack(">BHH", function, address, count), unit, number))
             self._question = Question(unit, function, count, sent, now, number, reply)
@@ -187,7 +183,9 @@ class ModbusPort:
         else:
             rest = data.replace(self._question.sent, b"", 1)
             begun = any(head in rest for head in (self._question.head[:2], self._question.refusal))
-            if len(rest) >= REFUSAL and (begun or any(True for _ in rtu.frames(rest, _crc))):
+            if self._other is not None:
+                self._fail(OthersTalk(unit, self._other))
+            elif len(rest) >= REFUSAL and (begun or any(True for _ in rtu.frames(rest, _crc))):
                 self._fail(BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer"))
             elif rest:
                 self._fail(NoReply(f"unit {unit} did not answer; {len(rest)} bytes came that are no frame", hint=self._hint))
@@ -214,7 +212,7 @@ class ModbusPort:
             self.strays += len(data)
             self._loose += data
             if len(self._loose) > MOST:
-                self._stray_frames, self._loose = self._stray_frames + sum(1 for _ in rtu.frames(bytes(self._loose), _crc)), bytearray()
+                self._stray_frames, self._loose = self._stray_frames + rtu.count(bytes(self._loose), self._question.unit, _crc), bytearray()
             return len(data)
         return self._take_rtu(data)
 
@@ -298,7 +296,8 @@ class ModbusPort:
             else:
                 self._refuse(data[start + 2])
             return len(data)
-        if (heard.foreign or heard.damaged) and self._settling is None:
+        self._other = heard.other or self._other
+        if (heard.foreign or heard.damaged or heard.other is not None) and self._settling is None:
             self._settling = asyncio.get_running_loop().call_later(SETTLE, self._settle)
         if len(data) > MOST:  # a line that babbles; an answer has half of that
             self.strays += len(data) - MOST // 2
@@ -312,6 +311,8 @@ class ModbusPort:
             self._settling = loop.call_later(rest, self._settle)
             return
         self._settling = None
+        if self._other is not None:
+            self._fail(OthersTalk(self._question.unit, self._other))
         self._fail(BadFrame(f"unit {self._question.unit}: what came is not the answer, or is damaged"))
 
     def _give(self, pdu: bytes) -> None:

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field.decode import Image
 from gateway.field.left_out import LeftOut
 from gateway.field.line import Line
@@ -195,7 +195,8 @@ class RegisterReader:
         except BadFrame as error:
             self._fail(run.read, error.reason, image)
             turn.again = True
-            self._miss(run.read, turn)
+            if not isinstance(error, OthersTalk):  # which says nothing about this meter
+                self._miss(run.read, turn)
             return False
         except NoReply:
             self._after = run.after

@@ -25,12 +25,14 @@ Check = Callable[[bytes], bool]
 class Heard:
     """What the bytes since a request hold.
 
-    `answer` is its place; `foreign`: a frame that is not the answer is among them; `damaged`: what should have been the
-    answer is; `echo`: the request itself came back; `begun`: they may still become the answer.
+    `answer` is its place; `foreign`: a frame of this unit that is not the answer is among them, `other`: one of another unit, and
+    which; `damaged`: what should have been the answer is; `echo`: the request itself came back; `begun`: they may still become the
+    answer.
     """
 
     answer: tuple[int, int] | None = None
     foreign: bool = False
+    other: int | None = None
     damaged: bool = False
     echo: bool = False
     begun: bool = False
@@ -47,9 +49,11 @@ def hear(data: bytes, asked: Question, check: Check) -> Heard:
         return Heard(echo=echo, begun=True)
     found, damaged = _answer(rest, asked, check)
     noise = [before, rest if found is None else rest[: found[0]]]
-    foreign = any(True for part in noise for _ in frames(part, check))
-    if found is None or foreign:
-        return Heard(None, foreign, damaged, echo, begun)
+    units = {frame[0] for part in noise for frame in frames(part, check)}
+    foreign = asked.unit in units
+    other = min(units - {asked.unit}, default=None)
+    if found is None or units:
+        return Heard(None, foreign, other, damaged, echo, begun)
     shift = end if echo else 0
     return Heard((found[0] + shift, found[1] + shift), echo=echo)
 
@@ -78,6 +82,11 @@ def frames(data: bytes, check: Check) -> Iterator[bytes]:
                 start += size - 1
                 break
         start += 1
+
+
+def count(data: bytes, unit: int, check: Check) -> int:
+    """How many frames of this unit are among these bytes: what another one says cannot be taken for its second answer."""
+    return sum(frame[0] == unit for frame in frames(data, check))
 
 
 def _sizes(data: bytes, start: int) -> Iterator[int]:

@@ -67,6 +67,21 @@ def test_a_name_that_looks_right_is_refused_with_its_character(text, why) -> Non
     assert why in str(flaw(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("１２７.0.0.1", "U+FF11 FULLWIDTH DIGIT ONE for '1' at place 1"),
+        ("host＿1", "FULLWIDTH LOW LINE"),
+        ("ｕser", "for 'u'"),
+        ("ölçüm 2²", ""),
+    ],
+)
+def test_full_width_characters_are_refused_where_they_are_a_slip(text, why) -> None:
+    assert why in (flaw(text, wide=False) or "")
+    assert (flaw(text, wide=False) is None) is not bool(why)
+    assert flaw(text) is None
+
+
 def test_names_of_all_languages_are_good() -> None:
     assert flaw("ölçüm-ağı") is None
     assert flaw("two words") is None

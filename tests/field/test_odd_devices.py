@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable
 
 import pytest
-from field_parts import pattern
+from field_parts import driver, meter, pattern
 from odd_devices import Client, line_to, station
 
 from gateway.config.schema import SerialBus
 from gateway.demo.faults import Fault
+from gateway.demo.frames import rtu_frame
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field import question
 from gateway.field.fake_modbus import FakePort
 from gateway.field.line import Line
+from gateway.field.meter import MeterPoll, MeterTask
 from gateway.field.modbus import ModbusPort
+from gateway.field.schedule import EVERYTHING
+from gateway.field.turn import Turn
 
 QUESTIONS = [(4, 1000, 2), (4, 2000, 2), (4, 3000, 4), (4, 4000, 2)]
 
@@ -106,6 +111,73 @@ async def test_a_frame_in_front_of_the_answer_is_not_noise() -> None:
     async with line_to(serve, kind="rtu-over-tcp", timeout="200ms") as (line, _):
         with pytest.raises(BadFrame):
             await line.read(station(line), 4, 1000, 2)
+
+
+@pytest.mark.parametrize("every", [3, 5])
+async def test_another_master_is_named_and_costs_one_more_read(caplog, every: int) -> None:
+    """What another unit tells somebody else is no silence of this meter, and no second answer of it."""
+    asked = 0
+
+    async def serve(client: Client) -> None:
+        nonlocal asked
+        while True:
+            request = await client.rtu_request()
+            asked += 1
+            if asked % every == 0:  # our request was spoilt by the other master's, and the meter did not hear it
+                client.writer.write(rtu_frame(9, bytes((3, 0, 0, 0, 2))) + rtu_frame(9, bytes((3, 4, 0, 1, 0, 2))))
+            else:
+                client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="1s") as (line, _):
+        task = MeterTask(meter(1), driver("4 u16 active_power W fast\n1000 u32 active_energy_import kWh fast decimals=0"))
+        poll = MeterPoll(task, line, lambda: 0)
+        whole = 0
+        for _ in range(12):
+            outcome = await poll.poll(EVERYTHING, Turn(5.0))
+            whole += len(outcome.reading.values) == 2
+        assert whole >= 6
+        assert not poll.facts.skip, "nothing is left out because of somebody else"
+    assert caplog.text.count("unit 9 answers another master") == 1
+
+
+async def test_a_stray_frame_of_another_unit_raises_no_doubt() -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            client.send_rtu(request.unit, request.answer)
+            client.send_rtu(9, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="1s") as (line, _):
+        who = station(line)
+        assert await line.read(who, 4, 1000, 2) == pattern(1, 1000, 2)
+        await asyncio.sleep(0.05)
+        assert line.port.strays >= 9
+        assert not line.port.stray_frames
+
+
+async def test_a_connection_that_brings_nothing_is_told_once(caplog) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def serve(client: Client) -> None:
+        request = await client.request()
+        if client.index < 5:
+            client.writer.write(b"SSH-2.0-converter\r\n")
+        else:
+            while True:
+                client.send(request.number, request.unit, request.answer)
+                await client.writer.drain()
+                request = await client.request()
+
+    async with line_to(serve, timeout="1s") as (line, plant):
+        who = station(line)
+        while plant.connections < 5:
+            with contextlib.suppress(BusError):
+                await line.read(who, 4, 1000, 2)
+            if not line.ready:
+                await line.open()
+        assert await line.read(who, 4, 1000, 2) == pattern(1, 1000, 2)
+    assert caplog.text.count("is lost") == caplog.text.count("is back") == 1
+    assert caplog.text.index("is lost") < caplog.text.index("is back")
 
 
 @pytest.mark.parametrize("noise", [b"\0", b"\xff\xff\xff", b"heartbeat 0815"])
