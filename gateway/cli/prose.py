@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -15,6 +16,8 @@ UNBOUNDED = 1_000_000
 
 LEAST = 20
 _ARROW = " → "
+_UNIT = re.compile(r"(?<=\d) (?=(?:ms|s|sn|V|A|Hz|kV?[AW]h?|k?W|k?var|kvarh|m³|k?B|MB|GB)\b)")
+"""Between a number and its unit: no line ends there."""
 _MOST_HELP = 80
 """Columns of a help text at most: longer lines are hard to read."""
 
@@ -29,10 +32,12 @@ def width() -> int:
 
 def wrapped(text: str, first: str = "", rest: str | None = None, columns: int | None = None) -> list[str]:
     """A paragraph: `first` before its first line, `rest` before the others. A word that is too long has a line of its own."""
-    return textwrap.wrap(
-        text, columns or width(), initial_indent=first, subsequent_indent=first if rest is None else rest,
+    whole = _UNIT.sub("\u00a0", text)
+    lines = textwrap.wrap(
+        whole, columns or width(), initial_indent=first, subsequent_indent=first if rest is None else rest,
         break_long_words=False, break_on_hyphens=False, expand_tabs=False,
     ) or [first.rstrip()]  # fmt: skip
+    return [line.replace("\u00a0", " ") for line in lines]
 
 
 def said(text: str, indent: str = "", mark: str = "") -> list[str]:

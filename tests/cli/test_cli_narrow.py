@@ -132,7 +132,9 @@ def test_the_ways_to_write_keep_to_the_width(columns, monkeypatch):
     ):  # fmt: skip
         assert all(len(line) <= max(columns, 30) for line in lines), lines
         assert "power-factor" in " ".join(" ".join(lines).split())
+    assert "\u00a0" not in "".join(wrapped("231.4\u00a0V"))
     if columns == 60:
+        assert wrapped(f"{'x' * 53} 231.4 V") == ["x" * 53, "231.4 V"]
         assert said(text, "  ", "! ") == [
             "  ! the power-factor of L1-N is not believable",
             "    → read register 0x0010 and compare it with the display",
