@@ -1,7 +1,7 @@
 """The fault matrix: tests and benches note what each fault did; `python -m tests.reliability` renders it.
 
 `note` puts a row into build/reliability.json, before the test asserts anything, so that the page shows what was found and not what was
-hoped for. The page is docs/reliability.md; its head rows go between two markers of the README.
+hoped for. The page is docs/reliability.md; its table stands between two markers of the README too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COUNTS = ("runs", "taken", "lost", "twice", "wrong")
 
 @dataclass(frozen=True)
 class Fault:
-    """A row of the matrix: what is done, what is counted, who judges, and how to repeat it. `head`: it stands in the README too."""
+    """A row of the matrix: what is done, what is counted, who judges, and how to repeat it."""
 
     key: str
     what: str
@@ -36,7 +36,6 @@ class Fault:
     judge: str
     control: str
     command: str
-    head: bool = False
 
 
 MATRIX = (
@@ -48,7 +47,6 @@ MATRIX = (
         "the simulated meters' log, by the ordinal that each serve carries; what was polled in the slot that a kill cut was never taken",
         "the broker's acknowledgement taken for delivery, no replay",
         "python -m tests.bench kills",
-        head=True,
     ),
     Fault(
         "power",
@@ -59,7 +57,6 @@ MATRIX = (
         "the shipped journal, opened on what is left, against what `commit` had returned by then; over all cuts together",
         "`synchronous=NORMAL`",
         "python -m tests.bench powercut",
-        head=True,
     ),
     Fault(
         "frames",
@@ -69,7 +66,6 @@ MATRIX = (
         "registers that never show the same number twice: each value names the reply that it came from",
         "plain pymodbus on the same lines",
         "python -m tests.bench faults",
-        head=True,
     ),
     Fault(
         "frames-tcp",
@@ -79,7 +75,6 @@ MATRIX = (
         "the same numbers",
         "",
         "python -m tests.bench faults",
-        head=True,
     ),
     Fault(
         "frames-odd",
@@ -116,7 +111,6 @@ MATRIX = (
         "the simulated meters' log, by ordinals",
         "",
         "python -m tests.bench outage",
-        head=True,
     ),
     Fault(
         "selfcheck",
@@ -135,7 +129,6 @@ MATRIX = (
         "what `commit` had returned, against the file",
         "",
         "pytest tests/journal/test_journal_faults.py",
-        head=True,
     ),
     Fault(
         "disk-errors",
@@ -154,7 +147,6 @@ MATRIX = (
         "the batches that were there before; those whose own bytes were destroyed are explained to the platform and not counted as lost",
         "",
         "pytest tests/journal/test_journal_damage.py",
-        head=True,
     ),
     Fault(
         "month",
@@ -165,7 +157,6 @@ MATRIX = (
         "the simulated meters' log, by ordinals; waiting is simulated, every poll, commit and delivery is real",
         "",
         "pytest tests/soak/test_months.py",
-        head=True,
     ),
     Fault(
         "plant-room",
@@ -288,14 +279,14 @@ A control is the same mistreatment of a simpler design: where it loses nothing, 
 
 
 def render() -> None:
-    """Write the page, and the head rows into the README where it has the markers."""
+    """Write the page, and its table into the README where it has the markers."""
     entries = noted()
     PAGE.write_text(page(entries))
     text = README.read_text()
     if all(mark in text for mark in MARKS):
         before, rest = text.split(MARKS[0], 1)
         after = rest.split(MARKS[1], 1)[1]
-        rows = table(entries, [row for row in MATRIX if row.head])
+        rows = table(entries, MATRIX)
         README.write_text(f"{before}{MARKS[0]}\n{rows}\n{MARKS[1]}{after}")
 
 

@@ -19,6 +19,8 @@ COMMANDS_AT_ONCE = 10.0
 MAX_GONE = 100
 """Explained ranges in one reply."""
 CHUNK = 50
+NO_ID = "?"
+"""Under what a command is answered in which no id can be read."""
 
 
 @dataclass(slots=True)
@@ -50,10 +52,9 @@ class Replays:
         try:
             command = parse(Replay, payload)
         except WireError as error:
-            asked = _id_of(payload)
-            if asked is None or not self._bucket.take(now):
+            if not self._bucket.take(now):
                 raise
-            return Reply(id=asked, ok=False, error=error.message[:500])
+            return Reply(id=_id_of(payload) or NO_ID, ok=False, error=error.message[:500])
         if not self._bucket.take(now):
             msg = "replay commands come faster than they are answered"
             raise WireError(msg, hint="ask for one range at a time and wait for the reply")

@@ -15,10 +15,12 @@ from gateway.uplink.conflicts import Conflicts, derived_epoch
 from gateway.uplink.delivery import Delivery
 from gateway.uplink.dress import dress
 from gateway.uplink.hold import Hold
+from gateway.uplink.outbox import MemoryOutbox
 from gateway.uplink.pace import TokenBucket, live_offset, start_delay
 from gateway.uplink.probe import Probe
 from gateway.uplink.receipts import Ledger
 from gateway.uplink.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKEN_FORGOTTEN, Reconnect
+from gateway.uplink.replay import Replays
 from gateway.uplink.report import EVERY, SELDOM, SETTLE, UNKEPT, Report
 from gateway.uplink.security import is_this_machine
 from gateway.uplink.window import GRACE, MAX_BATCHES, MAX_BYTES, Window, key_of
@@ -545,3 +547,13 @@ def test_without_consumers_a_good_acknowledgement_delivers_once():
     assert found.delivered_at == 1.0
     found.sent(sealed, 2.0)
     assert found.counters.resent == 1
+
+
+@pytest.mark.parametrize(
+    ("payload", "asked"), [(b"not json", "?"), (b'{"id": 5}', "?"), (b'{"id": "a"}', "a"), (b"[]", "?"), (b'{"id": "a\\u001b"}', "?")]
+)
+def test_a_bad_command_is_answered(payload, asked) -> None:
+    reply = Replays(MemoryOutbox(), 0.0).command(payload, 0.0)
+    assert reply is not None
+    assert (reply.id, reply.ok) == (asked, False)
+    assert reply.error
