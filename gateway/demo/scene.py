@@ -119,7 +119,7 @@ def gateway_config(
     lines += [
         "uplinks:",
         "  # The embedded broker speaks MQTT 3.1.1 only.",
-        f"  - {{name: {UPLINK}, label: Şehir platformu, protocol: '3.1.1', receipts: [{UPLINK}], spread: 0s,",
+        f"  - {{name: {UPLINK}, label: Şehir, protocol: '3.1.1', receipts: [{UPLINK}], spread: 0s,",
         f'     url: "mqtt://127.0.0.1:{broker}"}}',
         f'status: {{listen: "{listen}"}}',
         f"journal: {{directory: {_quoted(directory / 'journal')}, budget: 1GB}}",
