@@ -20,6 +20,7 @@ COMMANDS = {
     "check": N_("check a configuration and print every problem"),
     "demo": N_("run the whole product against simulated meters"),
     "drivers": N_("list, show, check and try the meter tables"),
+    "energy": N_("print what the registers in a file of readings make of each quarter hour"),
     "journal": N_("look into the journal: status, show, export, salvage"),
     "plan": N_("print the reads, their time, and what they cost"),
     "pulses": N_("show pulse inputs and set their registers"),

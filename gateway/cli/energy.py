@@ -1,0 +1,191 @@
+"""submeter energy: what the engine makes of a file of readings, interval by interval."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from gateway.cli.energy_file import ReadingsFile, Row
+from gateway.cli.energy_text import Report
+from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, MeterSeries, base_unit
+from gateway.energy.units import shown
+from gateway.errors import GatewayError
+from gateway.model import QUANTITIES
+
+_HELP = """Print what becomes of a file of readings: energy per quarter hour, its quality, and what was found wrong.
+
+FILE is a CSV with the columns meter,quantity,t,value: t in ms UTC, value in the unit of the vocabulary (kWh, kvarh, kVAh, m³, pulses),
+empty for a read that failed. Readings of active_power beside a counter show whether it stands still. docs/energy.md has the formulas.
+"""
+_MOST_DIGITS, _MOST_BITS, _MOST_NUMBER = 15, 64, 1_000_000
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What is known beside the readings; by meter or by quantity, "" for all."""
+
+    digits: dict[str, int]
+    width: dict[str, tuple[int, int]]
+    ct: dict[str, int]
+    contract: dict[str, int]
+    voltage: int
+    swaps: dict[str, list[int]]
+    calendar: Calendar
+
+    def context(self, meter: str, quantity: str) -> Context:
+        """What is known of one register."""
+        unit = base_unit(quantity)
+        moduli = []
+        if (digits := self.digits.get(quantity, self.digits.get(""))) is not None:
+            moduli.append(10 ** (digits + unit.digits) * GRAIN)
+        if (width := self.width.get(quantity, self.width.get(""))) is not None:
+            bits, millionths = width
+            moduli.append(2**bits * millionths * 10**unit.digits * GRAIN // 10**6)
+        ct, contract = (table.get(meter, table.get("")) for table in (self.ct, self.contract))
+        return Context(unit, tuple(moduli), ct, self.voltage, contract)
+
+
+@click.command(name="energy", help=_HELP)
+@click.option("--from", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The readings, a CSV file.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each interval and for each event.")
+@click.option("--timezone", default="Europe/Istanbul", show_default=True, help="Of the building: its days have the shape of gaps.")
+@click.option("--holiday", "holidays", multiple=True, metavar="DATE", help="A day that is like a Sunday: 2026-10-29. Repeatable.")
+@click.option("--digits", multiple=True, metavar="[QUANTITY=]N", help="Digits of the register before the point, in its unit.")
+@click.option("--width", multiple=True, metavar="[QUANTITY=]BITS:STEP", help="Bits of the register and its step: 32:0.01.")
+@click.option("--ct", multiple=True, metavar="[METER=]A", help="Primary current of the transformers, in A: bounds the power.")
+@click.option("--contract-kw", multiple=True, metavar="[METER=]KW", help="Contracted power; three times of it bounds the power.")
+@click.option("--voltage", type=click.IntRange(1, _MOST_NUMBER), default=400, show_default=True, help="Line to line, in V; for --ct.")
+@click.option("--swap", "swaps", multiple=True, metavar="METER=T", help="The meter was exchanged at T (ms UTC). Repeatable.")
+def command(
+    *,
+    file: Path | None,
+    as_json: bool,
+    timezone: str,
+    holidays: tuple[str, ...],
+    digits: tuple[str, ...],
+    width: tuple[str, ...],
+    ct: tuple[str, ...],
+    contract_kw: tuple[str, ...],
+    voltage: int,
+    swaps: tuple[str, ...],
+) -> None:
+    """Read the file, then print meter by meter."""
+    if file is None:
+        raise click.UsageError(
+            "--from is missing: write --from FILE.csv with the columns meter,quantity,t,value (the registers of each meter)"
+        )
+    options = _Options(
+        digits={key: _whole("--digits", text, _MOST_DIGITS) for key, text in _pairs("--digits", digits, _is_counter)},
+        width={key: _width(text) for key, text in _pairs("--width", width, _is_counter)},
+        ct={key: _whole("--ct", text, _MOST_NUMBER) for key, text in _pairs("--ct", ct)},
+        contract={key: _whole("--contract-kw", text, _MOST_NUMBER) for key, text in _pairs("--contract-kw", contract_kw)},
+        voltage=voltage,
+        swaps=_swaps(swaps),
+        calendar=Calendar(_zone(timezone), frozenset(_date(text) for text in holidays)),
+    )
+    with closing(ReadingsFile(file, lambda problem: print(problem, file=sys.stderr))) as readings:
+        readings.load()
+        for key in {*options.ct, *options.contract, *options.swaps} - {""} - readings.meters:
+            raise GatewayError(f"{file} has no meter {key}", hint=f"it has {', '.join(sorted(readings.meters)) or 'none'}")
+        for quantity, count in sorted(readings.other.items()):
+            print(f"{count} lines of {quantity} are not used: it is no counter", file=sys.stderr)
+        for meter, rows in groupby(readings.rows(), lambda row: row.meter):
+            outcomes = _outcomes(meter, rows, options)
+            if as_json:
+                _print_json(meter, outcomes)
+            else:
+                _print_text(meter, outcomes, options)
+
+
+def _outcomes(meter: str, rows: Iterator[Row], options: _Options) -> Iterator[tuple[str, Interval | Finding]]:
+    """What the engine makes of the readings of one meter: (quantity, interval or finding)."""
+    series = MeterSeries(lambda quantity: options.context(meter, quantity), options.calendar)
+    swaps = sorted(options.swaps.get(meter, []), reverse=True)
+    for row in rows:
+        while swaps and swaps[-1] <= row.t:
+            yield from series.swap(swaps.pop())
+        yield from series.take(row.quantity, row.t, row.value)
+    yield from series.close()
+
+
+def _print_json(meter: str, outcomes: Iterator[tuple[str, Interval | Finding]]) -> None:
+    for quantity, outcome in outcomes:
+        line: dict[str, object]
+        if isinstance(outcome, Interval):
+            line = {"meter": meter, "quantity": quantity, "start": outcome.start, "seconds": outcome.seconds}
+            line |= {"value": outcome.value, "quality": outcome.quality, "version": outcome.version}
+        else:
+            line = {"event": outcome.kind, "meter": meter, "quantity": quantity, "t": outcome.t}
+            line |= {name: shown(value) for name, value in outcome.amounts.items()} | dict(outcome.facts)
+        print(json.dumps(line, ensure_ascii=False))
+
+
+def _print_text(meter: str, outcomes: Iterator[tuple[str, Interval | Finding]], options: _Options) -> None:
+    reports: dict[str, Report] = {}
+    for quantity, outcome in outcomes:
+        if quantity not in reports:
+            reports[quantity] = Report(meter, quantity, options.calendar.zone)
+        reports[quantity].add(outcome)
+    if not reports:
+        print(f"{meter}: no whole quarter hour between its readings")
+    for report in reports.values():
+        print("\n".join(report.lines()))
+
+
+def _pairs(option: str, texts: tuple[str, ...], known: Callable[[str], bool] = lambda _: True) -> Iterator[tuple[str, str]]:
+    for text in texts:
+        key, _, value = text.rpartition("=")
+        if key and not known(key):
+            raise click.BadParameter(f"{key} is no counter of the vocabulary", param_hint=option)
+        yield key, value
+
+
+def _is_counter(name: str) -> bool:
+    return name in QUANTITIES and QUANTITIES[name].kind == "counter"
+
+
+def _whole(option: str, text: str, most: int) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS or not 1 <= int(text) <= most:
+        raise click.BadParameter(f"{text!r} is not a whole number from 1 to {most}", param_hint=option)
+    return int(text)
+
+
+def _width(text: str) -> tuple[int, int]:
+    """Bits, and the step in millionths of the unit."""
+    bits, _, step = text.partition(":")
+    whole, _, part = (step or "1").partition(".")
+    if not f"{whole}{part}".isdigit() or not step.isascii() or len(part) > 6 or len(whole) > 6 or not int(f"{whole}{part}"):  # noqa: PLR2004 - millionths
+        raise click.BadParameter(f"{text!r} is not BITS:STEP, like 32:0.01", param_hint="--width")
+    return _whole("--width", bits, _MOST_BITS), int(f"{whole}{part.ljust(6, '0')}")
+
+
+def _swaps(texts: tuple[str, ...]) -> dict[str, list[int]]:
+    times: dict[str, list[int]] = {}
+    for meter, text in _pairs("--swap", texts):
+        if not meter:
+            raise click.BadParameter(f"{text!r} names no meter: write METER=T", param_hint="--swap")
+        times.setdefault(meter, []).append(_whole("--swap", text, 10**_MOST_DIGITS - 1))
+    return times
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.BadParameter(f"{name!r} is not known: write one like Europe/Istanbul", param_hint="--timezone") from None
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a date like 2026-10-29", param_hint="--holiday") from None

@@ -1,0 +1,195 @@
+"""A register's memory: which of its readings are believed, and the running total over rollovers, resets and glitches.
+
+What falls, or gains more than it can, waits until the next reads tell what it was: back in line → a glitch, dropped; three reads that
+agree with one another → a new truth. The newest believed reading waits for the one after it, for it may be the glitch itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+
+from gateway.energy.edges import Point
+from gateway.energy.validation import Context, Finding, Rate, is_impossible, is_leap, is_slip, rollover
+
+AGREE = 3
+"""Reads in a row after which a doubted register is believed."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A believed reading: `since` is when the register first said so; `findings` are told when it is released."""
+
+    t: int
+    raw: int
+    total: int
+    since: int
+    failed: str = ""
+    findings: tuple[Finding, ...] = ()
+    released: bool = False
+    closed: bool = False
+    """The next reading is another register's."""
+
+
+_Gain = tuple[int, tuple[Finding, ...], str]
+"""Grains, what was found on the way, the check that failed there."""
+
+
+class Register:
+    """`take` readings in the order of their time; points of the running total and findings come out, some reads later."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._rate = Rate()
+        self._last: _Seen | None = None
+        self._before: _Seen | None = None
+        self._old: _Seen | None = None
+        """The newest reading before the last reset."""
+        self._unknown = ""
+        """What makes the next step suspect whatever it is."""
+        self._doubted: list[tuple[int, int]] = []
+        self.step = 0
+        """The largest amount (grains) of which every reading was a multiple."""
+
+    def take(self, t: int, raw: int) -> Iterator[Point | Finding]:
+        """Take in a reading (ms, grains)."""
+        self.step = gcd(self.step, raw)
+        if self._last is None:
+            self._last = _Seen(t, raw, raw, t)
+            return
+        last = self._last
+        gain = self._gain(last, t, raw)
+        if gain is not None:
+            yield from self._drop()
+            yield from self._believe(t, raw, *gain)
+        elif self._doubted and self._agrees(*self._doubted[-1], t, raw):
+            self._doubted.append((t, raw))
+            if len(self._doubted) == AGREE:
+                yield from self._decide(last)
+        else:
+            yield from self._drop()
+            self._doubted = [(t, raw)]
+
+    def swap(self, t: int, closing: int | None = None, opening: int | None = None) -> Iterator[Point | Finding]:
+        """From `t` on it is another register, which goes on from the total reached.
+
+        `closing` and `opening` are what the old and the new one showed then (grains).
+        Without them, what flowed between the last reading of the old and the first of the new is not known: 0, and suspect.
+        """
+        yield from self._drop()
+        last = self._last
+        if last is None:
+            return
+        if closing is not None and closing >= last.raw and t > last.t:
+            yield from self._believe(t, closing, closing - last.raw)
+            last = self._last or last
+        yield from self._release(last)
+        amounts = {"closed": last.raw} | ({} if opening is None else {"opened": opening})
+        yield Finding("swap", t, amounts)
+        self._before, self._old, self._rate, self.step = None, None, Rate(), opening or 0
+        whole = closing is not None and opening is not None
+        self._last = _Seen(last.t, last.raw if opening is None else opening, last.total, last.t, released=True, closed=opening is None)
+        if not whole:
+            self._unknown = "swap"
+
+    def close(self) -> Iterator[Point | Finding]:
+        """Nothing more will come: the newest reading is as good as it will ever be, what is in doubt stays so."""
+        if self._last is not None:
+            yield from self._release(self._last)
+            if self._doubted:
+                t, raw = self._doubted[0]
+                yield Finding("in_doubt", t, {"from": self._last.raw, "to": raw}, {"reads": len(self._doubted)})
+
+    def _gain(self, seen: _Seen, t: int, raw: int) -> _Gain | None:
+        """What was gained since a believed reading; None: that cannot be, or not yet be believed."""
+        if seen.closed:
+            return 0, (), ""
+        gain, elapsed = raw - seen.raw, t - seen.since
+        if gain >= 0:
+            back = self._returned(seen, t, raw)
+            if back is not None:
+                return back
+            impossible = is_impossible(self._context, gain, elapsed, self.step)
+            return None if impossible or is_leap(self._context, self._rate, gain, elapsed, self.step) else (gain, (), "")
+        over = rollover(self._context, self._rate, seen.raw, raw, elapsed=elapsed, step=self.step)
+        if over is None:
+            return None
+        gain, assumed = over
+        amounts = {"from": seen.raw, "to": raw, "gain": gain, "modulus": gain + seen.raw - raw}
+        return gain, (Finding("rollover", t, amounts, {"assumed": assumed}),), ""
+
+    def _returned(self, seen: _Seen, t: int, raw: int) -> _Gain | None:
+        """A register that had begun anew shows, in one step, what follows from its old value: it had only been away."""
+        old = self._old
+        if old is None or not seen.raw < old.raw <= raw or 2 * (raw - seen.raw) <= old.raw:
+            return None
+        gain = old.total + raw - old.raw - seen.total
+        if gain < 0 or is_impossible(self._context, raw - old.raw, t - old.since, self.step):
+            return None
+        return gain, (Finding("returned", t, {"from": seen.raw, "to": raw, "before": old.raw}),), "reset"
+
+    def _agrees(self, before: int, old: int, t: int, raw: int) -> bool:
+        """Whether one doubted read follows from the one before it."""
+        if raw >= old:
+            return not is_impossible(self._context, raw - old, t - before, self.step)
+        return is_slip(self._context, self._rate, old, raw, elapsed=t - before, step=self.step)
+
+    def _believe(self, t: int, raw: int, gain: int, findings: tuple[Finding, ...] = (), failed: str = "") -> Iterator[Point | Finding]:
+        last = self._last
+        assert last is not None
+        yield from self._release(last)
+        failed, self._unknown = failed or self._unknown, ""
+        if gain > 0 and not failed:
+            self._rate = self._rate.with_gain(gain, t - last.since)
+        unchanged = raw == last.raw and not findings and not failed
+        self._before = last
+        self._last = _Seen(t, raw, last.total + gain, last.since if unchanged else t, failed, findings)
+
+    def _release(self, seen: _Seen) -> Iterator[Point | Finding]:
+        if not seen.released:
+            seen.released = True
+            yield from seen.findings
+            yield Point(seen.t, seen.total, seen.failed)
+
+    def _drop(self) -> Iterator[Finding]:
+        """What was in doubt was a glitch."""
+        assert self._last is not None
+        for t, raw in self._doubted:
+            yield Finding("glitch", t, {"register": raw, "before": self._last.raw})
+        self._doubted = []
+
+    def _decide(self, last: _Seen) -> Iterator[Point | Finding]:
+        """Three reads agree: which story is the true one."""
+        doubted, self._doubted = self._doubted, []
+        raws = [raw for _, raw in doubted]
+        rises = raws == sorted(raws)
+        before = self._before
+        if rises and not last.released and before is not None and not before.raw <= last.raw <= raws[0]:
+            gain = self._gain(before, *doubted[0])
+            if gain is not None and not gain[1]:
+                yield Finding("glitch", last.t, {"register": last.raw, "before": before.raw})
+                self._last, self._before = before, None
+        for t, raw in doubted:
+            yield from self._accept(t, raw, rises)
+
+    def _accept(self, t: int, raw: int, rises: bool) -> Iterator[Point | Finding]:
+        """Believe a read that was doubted, with the check that its step fails."""
+        last = self._last
+        assert last is not None
+        plain = self._gain(last, t, raw)
+        if plain is not None:
+            yield from self._believe(t, raw, *plain)
+            return
+        gain, elapsed = raw - last.raw, t - last.since
+        amounts = {"from": last.raw, "to": raw}
+        if gain >= 0:
+            impossible = is_impossible(self._context, gain, elapsed, self.step)
+            facts = {"elapsed": elapsed, "most": self._context.most}
+            found = (Finding("impossible_rate", t, amounts, facts),) if impossible else ()
+            yield from self._believe(t, raw, gain, found, "impossible_rate" if impossible else "")
+        elif not rises or is_slip(self._context, self._rate, last.raw, raw, elapsed=elapsed, step=self.step):
+            yield from self._believe(t, raw, gain, (Finding("negative_step", t, amounts),), "negative_step")
+        else:
+            yield from self._believe(t, raw, 0, (Finding("reset", t, amounts),), "reset")
+            self._old = last
