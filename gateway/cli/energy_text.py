@@ -108,8 +108,8 @@ class Report:
         return datetime.fromtimestamp(t // 1000, self._zone).strftime("%Y-%m-%d %H:%M")
 
     def _number(self, whole: int) -> str:
-        return f"{Decimal(whole).scaleb(-self._digits):.{self._digits}f}"
+        return f"{Decimal(f'{whole}E-{self._digits}'):.{self._digits}f}"
 
     def _amount(self, grains: int) -> str:
-        text = f"{Decimal(grains).scaleb(-self._digits - _GRAIN_DIGITS):f}"
+        text = f"{Decimal(f'{grains}E-{self._digits + _GRAIN_DIGITS}'):f}"
         return text.rstrip("0").rstrip(".") if "." in text else text

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import gcd
 
 from gateway.energy.edges import Point
-from gateway.energy.validation import Context, Finding, Rate, is_impossible, is_leap, is_slip, rollover
+from gateway.energy.validation import SLIP, Context, Finding, Rate, is_impossible, is_leap, is_slip, rollover
 
 AGREE = 3
 """Reads in a row after which a doubted register is believed."""
@@ -42,6 +42,8 @@ class Register:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._rate = Rate()
+        self._rate_before = Rate()
+        """Without what the newest reading gained."""
         self._last: _Seen | None = None
         self._before: _Seen | None = None
         self._old: _Seen | None = None
@@ -59,11 +61,14 @@ class Register:
             self._last = _Seen(t, raw, raw, t)
             return
         last = self._last
-        gain = self._gain(last, t, raw)
+        agrees = bool(self._doubted) and self._agrees(*self._doubted[-1], t, raw)
+        # A leap that goes on is confirmed: seen from before it, it only looks slower with every read.
+        goes_on = agrees and last.raw < self._doubted[0][1] and self._doubted[-1][1] <= raw
+        gain = None if goes_on else self._gain(last, t, raw)
         if gain is not None:
             yield from self._drop()
             yield from self._believe(t, raw, *gain)
-        elif self._doubted and self._agrees(*self._doubted[-1], t, raw):
+        elif agrees:
             self._doubted.append((t, raw))
             if len(self._doubted) == AGREE:
                 yield from self._decide(last)
@@ -77,10 +82,10 @@ class Register:
         `closing` and `opening` are what the old and the new one showed then (grains).
         Without them, what flowed between the last reading of the old and the first of the new is not known: 0, and suspect.
         """
-        yield from self._drop()
         last = self._last
         if last is None:
             return
+        yield from self._drop()
         if closing is not None and closing >= last.raw and t > last.t:
             yield from self._believe(t, closing, closing - last.raw)
             last = self._last or last
@@ -92,6 +97,11 @@ class Register:
         self._last = _Seen(last.t, last.raw if opening is None else opening, last.total, last.t, released=True, closed=opening is None)
         if not whole:
             self._unknown = "swap"
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has moved often enough to say what its step is."""
+        return self._rate.known
 
     def close(self) -> Iterator[Point | Finding]:
         """Nothing more will come: the newest reading is as good as it will ever be, what is in doubt stays so."""
@@ -140,6 +150,7 @@ class Register:
         assert last is not None
         yield from self._release(last)
         failed, self._unknown = failed or self._unknown, ""
+        self._rate_before = self._rate
         if gain > 0 and not failed:
             self._rate = self._rate.with_gain(gain, t - last.since)
         unchanged = raw == last.raw and not findings and not failed
@@ -165,13 +176,20 @@ class Register:
         raws = [raw for _, raw in doubted]
         rises = raws == sorted(raws)
         before = self._before
-        if rises and not last.released and before is not None and not before.raw <= last.raw <= raws[0]:
+        if rises and before is not None and self._stands_out(before, last, raws[0]):
             gain = self._gain(before, *doubted[0])
             if gain is not None and not gain[1]:
                 yield Finding("glitch", last.t, {"register": last.raw, "before": before.raw})
-                self._last, self._before = before, None
+                self._last, self._before, self._rate = before, None, self._rate_before
         for t, raw in doubted:
             yield from self._accept(t, raw, rises)
+
+    def _stands_out(self, before: _Seen, last: _Seen, after: int) -> bool:
+        """Whether the newest believed reading is the glitch: it is in line with neither side, and came faster than is usual."""
+        if last.released or before.raw <= last.raw <= after:
+            return False
+        rate, gain = self._rate_before, last.raw - before.raw
+        return gain < 0 or not rate.known or not rate.allows(gain, last.t - before.since, SLIP, self.step)
 
     def _accept(self, t: int, raw: int, rises: bool) -> Iterator[Point | Finding]:
         """Believe a read that was doubted, with the check that its step fails."""

@@ -81,7 +81,7 @@ class Series:
     def close(self) -> Iterator[Outcome]:
         """There are no more readings: give what waited. An interval whose closing edge has not come is missing, never guessed."""
         yield from self._follow(self._register.close())
-        if self._intervals:
+        if self._intervals and self._register.is_known:
             coarse = resolution(self.step * self._intervals, self._energy * GRAIN)
             if coarse is not None and self._energy and self._t is not None:
                 yield Finding("resolution", self._t, {"step": self.step})

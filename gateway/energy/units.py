@@ -56,7 +56,7 @@ def base_unit(quantity: str) -> BaseUnit:
 def to_grains(value: Decimal, unit: BaseUnit) -> int:
     """A register in the vocabulary's unit as grains, exactly. Raises ValueError for more digits than they hold."""
     shift = unit.digits + _GRAIN_DIGITS
-    if not value.is_finite() or abs(value) >= _MOST:
+    if not value.is_finite() or value.copy_abs() >= _MOST:
         raise ValueError("is not a number of at most 15 digits before the point")
     try:
         return int(value.scaleb(shift, _EXACT).quantize(_ONE, context=_EXACT))

@@ -21,6 +21,8 @@ TIMES: Final = 20
 """Times its fastest rate beyond which a gain waits for the reads after it."""
 SLIP: Final = 2
 """Times its fastest rate that a register may run backwards; faster it is a reset."""
+LITTLE: Final = 100
+"""A fall by less than a hundredth is no new beginning either."""
 _DECIMAL: Final = range(4, 13)
 _CT_SHARE: Final = 12
 """Tenths of a current transformer's primary current that it can carry."""
@@ -113,7 +115,12 @@ def rollover(context: Context, rate: Rate, before: int, after: int, *, elapsed: 
     for modulus in context.moduli:
         full, of = FULL
         gain = after - before + modulus
-        if before * of > full * modulus and after * of < (of - full) * modulus and fits(gain, elapsed, context.most, step):
+        if (
+            before < modulus
+            and before * of > full * modulus
+            and 0 <= after * of < (of - full) * modulus
+            and fits(gain, elapsed, context.most, step)
+        ):
             return gain, False
     if context.moduli or not rate.known or after < 0:
         return None
@@ -132,12 +139,14 @@ def _assumed(context: Context, step: int) -> list[int]:
 
 
 def is_slip(context: Context, rate: Rate, before: int, after: int, *, elapsed: int, step: int) -> bool:
-    """Check 1: whether a fall is a register that runs backwards, not one that began anew: slow, and not to near 0."""
+    """Check 1: whether a fall is a register that runs backwards, not one that began anew: by little, or slowly, and not to near 0."""
     if after >= before:
         return False
     loss = before - after
     if before > 0 and (after == 0 or 0 <= 2 * after <= before):
         return False
+    if loss * LITTLE <= abs(before):
+        return True
     if rate.known:
         return rate.allows(loss, elapsed, SLIP, step)
     return fits(loss, elapsed, context.unit.leap, step)
