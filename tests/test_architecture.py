@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "journal": {"model", "wire", "errors"},
     "uplink": {"model", "wire", "config", "errors"},
     "status": {"model", "errors"},
+    "energy": {"model"},
     "receiver": {"model", "wire", "errors"},
     "check": {"model", "catalogue", "config", "field", "uplink", "errors"},
     "commissioning": {"model", "catalogue", "config", "field", "errors"},
@@ -71,6 +72,17 @@ def test_a_library_has_its_adapter(library) -> None:
         if any(name == library or name.startswith(library + ".") for name in imports_of(path))
     }
     assert importers <= SOLE_IMPORTERS[library]
+
+
+def test_energy_is_arithmetic_alone() -> None:
+    allowed = {"__future__", "bisect", "collections", "dataclasses", "datetime", "decimal", "functools", "itertools", "math", "typing"}
+    for path in (PACKAGE / "energy").glob("*.py"):
+        roots = {name.partition(".")[0] for name in imports_of(path)}
+        assert roots <= allowed | {"gateway"}, path
+        calls = {
+            node.func.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not calls & {"open", "print", "input", "float"}, path
 
 
 def test_the_daemon_contains_no_modbus_write() -> None:

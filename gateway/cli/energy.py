@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,16 +15,21 @@ import click
 
 from gateway.cli.energy_file import ReadingsFile, Row
 from gateway.cli.energy_text import Report
+from gateway.cli.language import N_, _, ngettext
+from gateway.cli.prose import say
 from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, MeterSeries, base_unit
 from gateway.energy.units import shown
 from gateway.errors import GatewayError
 from gateway.model import QUANTITIES
 
-_HELP = """Print what becomes of a file of readings: energy per quarter hour, its quality, and what was found wrong.
+_HELP = N_(
+    """Print what becomes of a file of readings: energy per quarter hour, its quality, and what was found wrong.
 
 FILE is a CSV with the columns meter,quantity,t,value: t in ms UTC, value in the unit of the vocabulary (kWh, kvarh, kVAh, m³, pulses),
 empty for a read that failed. Readings of active_power beside a counter show whether it stands still. docs/energy.md has the formulas.
 """
+)
+_MOST_NAMED = 20
 _MOST_DIGITS, _MOST_BITS, _MOST_NUMBER = 15, 64, 1_000_000
 
 
@@ -55,16 +59,16 @@ class _Options:
 
 
 @click.command(name="energy", help=_HELP)
-@click.option("--from", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The readings, a CSV file.")
-@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each interval and for each event.")
-@click.option("--timezone", default="Europe/Istanbul", show_default=True, help="Of the building: its days have the shape of gaps.")
-@click.option("--holiday", "holidays", multiple=True, metavar="DATE", help="A day that is like a Sunday: 2026-10-29. Repeatable.")
-@click.option("--digits", multiple=True, metavar="[QUANTITY=]N", help="Digits of the register before the point, in its unit.")
-@click.option("--width", multiple=True, metavar="[QUANTITY=]BITS:STEP", help="Bits of the register and its step: 32:0.01.")
-@click.option("--ct", multiple=True, metavar="[METER=]A", help="Primary current of the transformers, in A: bounds the power.")
-@click.option("--contract-kw", multiple=True, metavar="[METER=]KW", help="Contracted power; three times of it bounds the power.")
-@click.option("--voltage", type=click.IntRange(1, _MOST_NUMBER), default=400, show_default=True, help="Line to line, in V; for --ct.")
-@click.option("--swap", "swaps", multiple=True, metavar="METER=T", help="The meter was exchanged at T (ms UTC). Repeatable.")
+@click.option("--from", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=N_("The readings, a CSV file."))
+@click.option("--json", "as_json", is_flag=True, help=N_("Print a line of JSON for each interval and for each event."))
+@click.option("--timezone", default="Europe/Istanbul", show_default=True, help=N_("Of the building: its days have the shape of gaps."))
+@click.option("--holiday", "holidays", multiple=True, metavar="DATE", help=N_("A day that is like a Sunday: 2026-10-29. Repeatable."))
+@click.option("--digits", multiple=True, metavar="[QUANTITY=]N", help=N_("Digits of the register before the point, in its unit."))
+@click.option("--width", multiple=True, metavar="[QUANTITY=]BITS:STEP", help=N_("Bits of the register and its step: 32:0.01."))
+@click.option("--ct", multiple=True, metavar="[METER=]A", help=N_("Primary current of the transformers, in A: bounds the power."))
+@click.option("--contract-kw", multiple=True, metavar="[METER=]KW", help=N_("Contracted power; three times of it bounds the power."))
+@click.option("--voltage", type=click.IntRange(1, _MOST_NUMBER), default=400, show_default=True, help=N_("Line to line, in V; for --ct."))
+@click.option("--swap", "swaps", multiple=True, metavar="METER=T", help=N_("The meter was exchanged at T (ms UTC). Repeatable."))
 def command(
     *,
     file: Path | None,
@@ -80,9 +84,8 @@ def command(
 ) -> None:
     """Read the file, then print meter by meter."""
     if file is None:
-        raise click.UsageError(
-            "--from is missing: write --from FILE.csv with the columns meter,quantity,t,value (the registers of each meter)"
-        )
+        text = _("--from is missing: write --from FILE.csv, a file of register readings with the columns meter,quantity,t,value")
+        raise click.UsageError(text)
     options = _Options(
         digits={key: _whole("--digits", text, _MOST_DIGITS) for key, text in _pairs("--digits", digits, _is_counter)},
         width={key: _width(text) for key, text in _pairs("--width", width, _is_counter)},
@@ -92,12 +95,15 @@ def command(
         swaps=_swaps(swaps),
         calendar=Calendar(_zone(timezone), frozenset(_date(text) for text in holidays)),
     )
-    with closing(ReadingsFile(file, lambda problem: print(problem, file=sys.stderr))) as readings:
+    with closing(ReadingsFile(file, lambda problem: say(str(problem), err=True))) as readings:
         readings.load()
         for key in {*options.ct, *options.contract, *options.swaps} - {""} - readings.meters:
-            raise GatewayError(f"{file} has no meter {key}", hint=f"it has {', '.join(sorted(readings.meters)) or 'none'}")
+            has = ", ".join(sorted(readings.meters)[:_MOST_NAMED]) or "–"
+            text = _("%(file)s has no meter %(meter)s") % {"file": file, "meter": key}
+            raise GatewayError(text, hint=_("it has %(meters)s") % {"meters": has})
         for quantity, count in sorted(readings.other.items()):
-            print(f"{count} lines of {quantity} are not used: it is no counter", file=sys.stderr)
+            text = ngettext("%(n)s line of %(quantity)s is not used", "%(n)s lines of %(quantity)s are not used", count)
+            say(text % {"n": count, "quantity": quantity}, err=True)
         for meter, rows in groupby(readings.rows(), lambda row: row.meter):
             outcomes = _outcomes(meter, rows, options)
             if as_json:
@@ -136,16 +142,16 @@ def _print_text(meter: str, outcomes: Iterator[tuple[str, Interval | Finding]], 
             reports[quantity] = Report(meter, quantity, options.calendar.zone)
         reports[quantity].add(outcome)
     if not reports:
-        print(f"{meter}: no whole quarter hour between its readings")
+        say(f"{meter}: " + _("no whole quarter hour between its readings"))
     for report in reports.values():
         print("\n".join(report.lines()))
 
 
 def _pairs(option: str, texts: tuple[str, ...], known: Callable[[str], bool] = lambda _: True) -> Iterator[tuple[str, str]]:
     for text in texts:
-        key, _, value = text.rpartition("=")
+        key, __, value = text.rpartition("=")
         if key and not known(key):
-            raise click.BadParameter(f"{key} is no counter of the vocabulary", param_hint=option)
+            raise click.BadParameter(_("%(word)s is no counter of the vocabulary") % {"word": key}, param_hint=option)
         yield key, value
 
 
@@ -155,16 +161,16 @@ def _is_counter(name: str) -> bool:
 
 def _whole(option: str, text: str, most: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS or not 1 <= int(text) <= most:
-        raise click.BadParameter(f"{text!r} is not a whole number from 1 to {most}", param_hint=option)
+        raise click.BadParameter(_("%(word)s is not a whole number from 1 to %(most)s") % {"word": text, "most": most}, param_hint=option)
     return int(text)
 
 
 def _width(text: str) -> tuple[int, int]:
     """Bits, and the step in millionths of the unit."""
-    bits, _, step = text.partition(":")
-    whole, _, part = (step or "1").partition(".")
+    bits, __, step = text.partition(":")
+    whole, __, part = (step or "1").partition(".")
     if not f"{whole}{part}".isdigit() or not step.isascii() or len(part) > 6 or len(whole) > 6 or not int(f"{whole}{part}"):  # noqa: PLR2004 - millionths
-        raise click.BadParameter(f"{text!r} is not BITS:STEP, like 32:0.01", param_hint="--width")
+        raise click.BadParameter(_("%(word)s is not BITS:STEP, like 32:0.01") % {"word": text}, param_hint="--width")
     return _whole("--width", bits, _MOST_BITS), int(f"{whole}{part.ljust(6, '0')}")
 
 
@@ -172,7 +178,7 @@ def _swaps(texts: tuple[str, ...]) -> dict[str, list[int]]:
     times: dict[str, list[int]] = {}
     for meter, text in _pairs("--swap", texts):
         if not meter:
-            raise click.BadParameter(f"{text!r} names no meter: write METER=T", param_hint="--swap")
+            raise click.BadParameter(_("%(word)s names no meter: write METER=T") % {"word": text}, param_hint="--swap")
         times.setdefault(meter, []).append(_whole("--swap", text, 10**_MOST_DIGITS - 1))
     return times
 
@@ -181,11 +187,13 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise click.BadParameter(f"{name!r} is not known: write one like Europe/Istanbul", param_hint="--timezone") from None
+        raise click.BadParameter(
+            _("%(word)s is not known: write one like Europe/Istanbul") % {"word": name}, param_hint="--timezone"
+        ) from None
 
 
 def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not a date like 2026-10-29", param_hint="--holiday") from None
+        raise click.BadParameter(_("%(word)s is not a date like 2026-10-29") % {"word": text}, param_hint="--holiday") from None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from gateway.cli.language import _, ngettext
 from gateway.common.text import flaw, visible
 from gateway.energy import BASE, to_grains
 from gateway.energy.meter import GAUGES
@@ -20,6 +22,7 @@ COLUMNS = ("meter", "quantity", "t", "value")
 _LONGEST_LINE = 4096
 _LONGEST_NAME = 64
 _SHOWN = 40
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _EARLIEST, _LATEST = 946_684_800_000, 4_102_444_800_000
 """2000 and 2100, ms UTC."""
 _SCHEMA = "CREATE TABLE reading (meter TEXT, t INTEGER, rank INTEGER, quantity TEXT, value TEXT)"
@@ -41,6 +44,7 @@ class ReadingsFile:
         self._path = path
         self._tell = tell
         self._bad = 0
+        self._columns = 0
         self._database = sqlite3.connect("")
         self.meters: set[str] = set()
         self.other: dict[str, int] = {}
@@ -57,15 +61,21 @@ class ReadingsFile:
                 self._load(file)
         except OSError as error:
             raise GatewayError(
-                f"{self._path}: cannot be read: {error.strerror or error}", hint="check the path and its permissions"
+                _("%(file)s: cannot be read: %(error)s") % {"file": self._path, "error": error.strerror or error},
+                hint=_("check the path and its permissions"),
             ) from error
         except sqlite3.Error as error:
             raise GatewayError(
-                f"{self._path}: cannot be sorted: {error}", hint="free some space where temporary files go (TMPDIR)"
+                _("%(file)s: cannot be sorted: %(error)s") % {"file": self._path, "error": error},
+                hint=_("make room where temporary files go (TMPDIR)"),
             ) from error
         if self._bad:
-            lines = "1 line" if self._bad == 1 else f"{self._bad} lines"
-            raise GatewayError(f"{self._path}: {lines} cannot be used, so nothing was computed", hint="mend what is named above")
+            text = ngettext(
+                "%(file)s: %(n)s line cannot be used, so nothing was computed",
+                "%(file)s: %(n)s lines cannot be used, so nothing was computed",
+                self._bad,
+            )
+            raise GatewayError(text % {"file": self._path, "n": self._bad}, hint=_("mend what is named above"))
 
     def rows(self) -> Iterator[Row]:
         """Every reading by meter and time; of one time first the powers, then the counters, each in the order of the file."""
@@ -81,7 +91,7 @@ class ReadingsFile:
                 places, separator = self._head(number, line)
                 break
         else:
-            raise GatewayError(f"{self._path}: is empty", hint=f"its first line is {','.join(COLUMNS)}")
+            raise GatewayError(_("%(file)s: is empty") % {"file": self._path}, hint=_first_line())
         self._database.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-8000; {_SCHEMA}")
         self._database.executemany("INSERT INTO reading VALUES (?, ?, ?, ?, ?)", self._readings(lines, places, separator))
 
@@ -91,12 +101,13 @@ class ReadingsFile:
         try:
             names = [name.lower() for name in _fields(line, separator)]
         except _BadLineError as bad:
-            raise GatewayError(f"{self._path}:{number}: the header {bad.args[1]}", hint=bad.args[2]) from None
+            raise GatewayError(f"{self._path}:{number}: {bad.args[1]}", hint=_first_line()) from None
         missing = [name for name in COLUMNS if names.count(name) != 1]
         if missing:
-            found = visible(line.strip(), _SHOWN)
-            what = f"the header must name the columns {','.join(COLUMNS)}, each once; {', '.join(missing)} is not there once: {found}"
-            raise GatewayError(f"{self._path}:{number}: {what}", hint="write that line at the top of the file")
+            text = _("%(file)s:%(line)s: the header does not name each column once (%(columns)s): %(found)s")
+            what = {"file": self._path, "line": number, "columns": ", ".join(missing), "found": visible(line.strip(), _SHOWN)}
+            raise GatewayError(text % what, hint=_first_line())
+        self._columns = len(names)
         return tuple(names.index(name) for name in COLUMNS), separator
 
     def _readings(
@@ -107,7 +118,7 @@ class ReadingsFile:
             if not line.strip():
                 continue
             try:
-                meter, quantity, t, value = _cells(line, separator, places)
+                meter, quantity, t, value = _cells(line, separator, places, self._columns)
                 yield self._reading(meter, quantity, t, value.replace(",", ".") if separator == ";" else value)
             except _BadLineError as bad:
                 self._bad += 1
@@ -117,26 +128,34 @@ class ReadingsFile:
 
     def _reading(self, meter: str, quantity: str, time: str, value: str) -> tuple[str, int, int, str, str | None]:
         if meter not in self.meters:
-            what = flaw(meter) or (f"is longer than {_LONGEST_NAME} characters" if len(meter) > _LONGEST_NAME else None)
+            what = flaw(meter) or (_("is longer than %(n)s characters") % {"n": _LONGEST_NAME} if len(meter) > _LONGEST_NAME else None)
             if what:
-                raise _BadLineError("meter", what, "write the meter's id")
+                raise _BadLineError("meter", what, _("write the id of the meter"))
         word = QUANTITIES.get(quantity)
         if word is None:
-            raise _BadLineError("quantity", f"is not in the vocabulary: {quantity[:_SHOWN]}", "write one like active_energy_import")
+            text = _("is not in the vocabulary: %(text)s") % {"text": quantity[:_SHOWN]}
+            raise _BadLineError("quantity", text, _("write one like active_energy_import"))
         if word.kind != "counter" and quantity not in GAUGES:
             raise _UnusedError
         t = _time(time)
-        grains = None
-        if value:
-            unit = BASE[QUANTITIES[GAUGES.get(quantity, quantity)].unit]
-            try:
-                grains = to_grains(Decimal(value), unit)
-            except InvalidOperation:
-                raise _BadLineError("value", f"is not a number: {value[:_SHOWN]}", "write it like 184223.91, or leave it empty") from None
-            except ValueError as error:
-                raise _BadLineError("value", f"{error}: {value[:_SHOWN]}", f"write it in {word.unit or 'pulses'}") from None
+        grains = _grains(quantity, value) if value else None
         self.meters.add(meter)
         return meter, t, int(word.kind == "counter"), quantity, None if grains is None else str(grains)
+
+
+def _first_line() -> str:
+    return _("its first line is %(columns)s") % {"columns": ",".join(COLUMNS)}
+
+
+def _grains(quantity: str, value: str) -> int:
+    if not _NUMBER.fullmatch(value):
+        text = _("is not a number: %(text)s") % {"text": value[:_SHOWN]}
+        raise _BadLineError("value", text, _("write it like 184223.91, or leave it empty"))
+    try:
+        return to_grains(Decimal(value), BASE[QUANTITIES[GAUGES.get(quantity, quantity)].unit])
+    except ValueError:
+        text = _("has more digits than a register: %(text)s") % {"text": value[:_SHOWN]}
+        raise _BadLineError("value", text, _("write at most 15 before and 12 behind the point")) from None
 
 
 class _BadLineError(Exception):
@@ -157,13 +176,14 @@ def _lines(file: IO[str]) -> Iterator[tuple[int, str]]:
             pass
 
 
-def _cells(line: str, separator: str, places: tuple[int, ...]) -> list[str]:
+def _cells(line: str, separator: str, places: tuple[int, ...], columns: int) -> list[str]:
     """The four fields that are needed of a line."""
     if len(line) >= _LONGEST_LINE:
-        raise _BadLineError("", f"is longer than {_LONGEST_LINE} characters", "write meter,quantity,t,value")
+        raise _BadLineError("", _("is longer than %(n)s characters") % {"n": _LONGEST_LINE}, _("write as many columns as the header has"))
     fields = _fields(line, separator)
-    if len(fields) <= max(places):
-        raise _BadLineError("", f"has too few columns: {len(fields)}", "write meter,quantity,t,value")
+    if len(fields) < columns or any(fields[columns:]):
+        text = _("has %(n)s columns, the header has %(columns)s") % {"n": len(fields), "columns": columns}
+        raise _BadLineError("", text, _("write as many columns as the header has, and numbers with a point"))
     return [fields[place] for place in places]
 
 
@@ -172,15 +192,17 @@ def _fields(line: str, separator: str) -> list[str]:
         try:
             return [field.strip() for field in next(csv.reader([line], delimiter=separator, strict=True))]
         except csv.Error as error:
-            raise _BadLineError("", f"has quotation marks that do not pair: {error}", "leave them out") from None
+            raise _BadLineError("", _("has quotation marks that do not pair: %(error)s") % {"error": error}, _("leave them out")) from None
     return [field.strip() for field in line.split(separator)]
 
 
 def _time(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise _BadLineError("t", f"is not a whole number of milliseconds: {text[:_SHOWN]}", "write it like 1795278300000")
+        what = _("is not a whole number of milliseconds: %(text)s") % {"text": text[:_SHOWN]}
+        raise _BadLineError("t", what, _("write it like 1795278300000"))
     t = int(text) if len(text) < 16 else _LATEST  # noqa: PLR2004 - longer than any time in ms
     if not _EARLIEST <= t < _LATEST:
-        mend = "these are seconds: times 1000" if _EARLIEST <= t * 1000 < _LATEST else "write milliseconds since 1970, UTC"
-        raise _BadLineError("t", f"is not between the years 2000 and 2100: {text[:_SHOWN]}", mend)
+        seconds = _EARLIEST <= t * 1000 < _LATEST
+        mend = _("these are seconds: multiply them by 1000") if seconds else _("write milliseconds since 1970, UTC")
+        raise _BadLineError("t", _("is not between the years 2000 and 2100: %(text)s") % {"text": text[:_SHOWN]}, mend)
     return t

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
 from decimal import Decimal
 
+from gateway.cli.language import N_, _, figure
+from gateway.cli.prose import said, wrapped
 from gateway.energy import Finding, Interval, base_unit
 from gateway.model import QUANTITIES
 
-WIDTH = 60
 MOST_EVENTS = 20
 """Of each register; --json gives them all."""
 _GRAIN_DIGITS = 12
@@ -19,24 +19,30 @@ _RECENT = 8
 """Intervals whose next version may come."""
 
 WORDS = {
-    "gap": "no reading until {until} ({failed_reads} failed): {shape}",
-    "rollover": "rolled over from {from} to {to}, modulus {modulus}{assumed}",
-    "reset": "began anew: {from}, then {to}; what flowed between is not counted",
-    "returned": "showed {from}, then again {to}; it was only away",
-    "swap": "another register from here on; the old one ended at {closed}",
-    "glitch": "{register} read once between readings near {before}: dropped",
-    "negative_step": "ran backwards from {from} to {to}",
-    "impossible_rate": "gained from {from} to {to} faster than the wires carry",
-    "in_doubt": "{to} after {from}: more readings are needed to judge it",
-    "frozen": "stood still in 3 intervals that the power makes {expected} each",
-    "incoherent": "gained {register} in an hour, the power read makes {power}",
-    "spike": "highest quarter hour {highest}, {percent} % above the third",
-    "unusual_day": "{sum} on this day, {usual} on its like days",
-    "duplicate": "two readings of one time: {kept} kept, {dropped} not",
-    "out_of_order": "a reading older than the one before it: not used",
-    "resolution": "the register's step, {step}, is more than it gains in 15 min",
+    "gap": N_("no reading until %(until)s, %(failed_reads)s failed: %(shape)s"),
+    "rollover": N_("the register rolled over from %(from)s to %(to)s, after %(modulus)s"),
+    "assumed": N_("the register rolled over from %(from)s to %(to)s, after %(modulus)s as is assumed → give --digits or --width"),
+    "reset": N_(
+        "the register began anew: %(to)s after %(from)s; what flowed between is not counted → if the meter was exchanged, give --swap"
+    ),
+    "returned": N_("the register was only away: %(to)s after %(from)s"),
+    "swap": N_("another register from here on; the old one ended at %(closed)s"),
+    "glitch": N_("one read of %(register)s beside %(before)s: dropped"),
+    "negative_step": N_("the register ran backwards from %(from)s to %(to)s"),
+    "impossible_rate": N_("the register gained more than can flow: %(from)s, then %(to)s"),
+    "in_doubt": N_("%(to)s after %(from)s: not used until more readings tell what it is"),
+    "frozen": N_("the register stood still though the power makes %(expected)s in a quarter hour → look at the meter"),
+    "incoherent": N_(
+        "the register gained %(register)s in an hour, the power read makes %(power)s → compare registers, scale and transformer ratio"
+    ),
+    "spike": N_("the highest quarter hour of the day, %(highest)s, is %(percent)s %% above the third highest"),
+    "unusual_day": N_("%(sum)s on this day, %(usual)s on days like it"),
+    "duplicate": N_("two readings of one time: %(kept)s is kept, %(dropped)s is not"),
+    "out_of_order": N_("a reading older than the one before it: not used"),
+    "resolution": N_("the register moves in steps of %(step)s, which is more than a quarter hour brings: no figure is finer than that"),
 }
-_SHAPES = {"line": "a straight line", "like_days": "the shape of like days"}
+"""What each event says; amounts carry their unit."""
+_SHAPES = {"line": N_("a straight line"), "like_days": N_("the shape of like days")}
 
 
 class Report:
@@ -45,7 +51,7 @@ class Report:
     def __init__(self, meter: str, quantity: str, zone: tzinfo) -> None:
         self._title = f"{meter} · {quantity}"
         self._zone = zone
-        self._unit = QUANTITIES[quantity].unit or "pulses"
+        self._unit = QUANTITIES[quantity].unit or _("pulses")
         self._digits = base_unit(quantity).digits
         self._days: dict[str, dict[str, int]] = {}
         self._newest: OrderedDict[int, Interval] = OrderedDict()
@@ -77,21 +83,23 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The days, their sum, and what was found."""
-        yield from textwrap.wrap(self._title, WIDTH)
+        yield from wrapped(self._title)
         if self._first is None or self._last is None:
-            yield "  no whole quarter hour between its readings"
+            yield from said(_("no whole quarter hour between its readings"), "  ")
         else:
-            yield f"  {self._time(self._first.start)} to {self._time(self._last.start + self._last.seconds * 1000)}"
-            yield f"  {'day':<10} {self._unit:>19} {'measured':>8} {'estim.':>7} {'suspect':>7}"
+            until = self._last.start + self._last.seconds * 1000
+            yield from said(_("%(since)s to %(until)s") % {"since": self._time(self._first.start), "until": self._time(until)}, "  ")
+            day_word, measured, estimated, suspect, sum_word = _("day"), _("measured"), _("estimated"), _("suspect"), _("sum")
+            yield f"  {day_word:<10} {self._unit:>17} {measured:>8} {estimated:>9} {suspect:>8}"
             total = 0
             for name, day in self._days.items():
                 total += day["sum"]
-                yield f"  {name} {self._number(day['sum']):>19} {day['m']:>8} {day['e']:>7} {day['s']:>7}"
-            yield f"  {'sum':<10} {self._number(total):>19}"
+                yield f"  {name} {self._number(day['sum']):>17} {day['m']:>8} {day['e']:>9} {day['s']:>8}"
+            yield f"  {sum_word:<10} {self._number(total):>17}"
         for event in self._events:
-            yield from textwrap.wrap(event, WIDTH, initial_indent="  ", subsequent_indent="      ")
+            yield from said(event, "  ")
         if self._more:
-            yield f"  … and {self._more} more: --json gives every one"
+            yield from said(_("… and %(n)s more: --json gives every one") % {"n": self._more}, "  ")
 
     def _event(self, finding: Finding) -> str:
         words: dict[str, object] = dict(finding.facts)
@@ -99,17 +107,16 @@ class Report:
         if "until" in words:
             words["until"] = self._time(int(finding.facts["until"]))
         if "shape" in words:
-            words["shape"] = _SHAPES[str(words["shape"])]
-        if "assumed" in words:
-            words["assumed"] = ", which is assumed" if words["assumed"] else ""
-        return f"{self._time(finding.t)} {finding.kind}: {WORDS[finding.kind].format_map(words)}"
+            words["shape"] = _(_SHAPES[str(words["shape"])])
+        kind = "assumed" if words.get("assumed") else finding.kind
+        return f"{self._time(finding.t)} {_(WORDS[kind]) % words}"
 
     def _time(self, t: int) -> str:
         return datetime.fromtimestamp(t // 1000, self._zone).strftime("%Y-%m-%d %H:%M")
 
     def _number(self, whole: int) -> str:
-        return f"{Decimal(f'{whole}E-{self._digits}'):.{self._digits}f}"
+        return figure(f"{Decimal(f'{whole}E-{self._digits}'):.{self._digits}f}")
 
     def _amount(self, grains: int) -> str:
         text = f"{Decimal(f'{grains}E-{self._digits + _GRAIN_DIGITS}'):f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
+        return figure(text.rstrip("0").rstrip(".") if "." in text else text)

@@ -182,11 +182,6 @@ def out_of_history(day: int, like: Sequence[int]) -> bool:
     return 2 * scaled < total or scaled > 2 * total
 
 
-def sum_differs(intervals: Sequence[int], register: int, step: int) -> bool:
-    """Check 12: whether intervals (grains) fail to add up to the register's difference, within two of its steps."""
-    return abs(sum(intervals) - register) > 2 * step
-
-
 def is_duplicate(known: int | None, value: int | None) -> bool:
     """Check 20: whether a second reading of the same time says something else; a failed read says nothing."""
     return known is not None and value is not None and known != value
