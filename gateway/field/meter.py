@@ -137,6 +137,7 @@ class MeterPoll:
             reading.missing = error.reason if error else next((failure[3] for failure in image.failures), "timeout")
             if error is None and reading.missing == BadFrame.reason:
                 error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
+        self.reader.left_out.tell()
         self._polls += 1
         if self._polls >= self._look_at:
             self._replan()

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 import pytest
 from field_parts import NAMES, driver, meter
 
-from gateway.config.schema import Bus, SerialBus, TcpBus
+from gateway.config.schema import Bus, Meter, SerialBus, TcpBus
 from gateway.errors import BusDown, NoReply, Refused
 from gateway.field.fake_modbus import FakePort
 from gateway.field.learnt import Learnt
+from gateway.field.left_out import LeftOut
 from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
 from gateway.model import Reading
@@ -310,3 +311,19 @@ async def test_what_was_silent_is_asked_again_after_a_day() -> None:
         await asyncio.sleep(90_000)
         assert bench.facts().skip == ()
         assert set(bench.readings[-1].values) == set(NAMES)
+
+
+def test_what_a_poll_finds_out_is_one_line(caplog) -> None:
+    caplog.set_level("INFO")
+    facts = Learnt().meter(TcpBus(name="b", type="tcp", host="h"), Meter(id="m1", bus="b", driver="d"))
+    left_out = LeftOut("m1", facts, lambda: None)
+    for first in range(31):
+        left_out.add([(4, 2 * first, 2 * first + 2)], "exception_2")
+    left_out.add([(3, 100, 101)], "timeout")
+    left_out.tell()
+    left_out.tell()
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "meter m1 refuses registers 4:0-1, 4:2-3, " in told[0]
+    assert "and 23 more, while it answers others" in told[0]
+    assert "meter m1 does not answer registers 3:100-100, " in told[1]
