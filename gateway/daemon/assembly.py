@@ -144,7 +144,7 @@ class Assembly:
         raise GatewayError(f"there is no meter {meter!r} to poll", hint=f"the meters of this gateway are: {known}")
 
     def _due(self) -> Iterable[float | None]:
-        return [source.next_due() for source in self._sources()]
+        return (source.next_due() for source in self._sources())  # the first that is due soon ends the question
 
     def _sources(self) -> list[BusWorker | PulseInputs]:
         return [*self.workers.values(), *([self.pulses] if self.pulses else [])]

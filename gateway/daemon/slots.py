@@ -130,7 +130,8 @@ class SlotCollector:
                 return
             self._woken.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._woken.wait()
             # Fifty meters answer in a burst: one look at all buses serves them all.
             await asyncio.sleep(min(BURST, max(0.0, end - time.monotonic())))
 

@@ -76,7 +76,7 @@ class ModbusPort:
     @property
     def numbered(self) -> bool:
         """Whether a reply's transaction number says which request it belongs to."""
-        return self._framed and tells_apart(self.reply_number)
+        return self._framed and (self.reply_number == "asked" or tells_apart(self.reply_number))
 
     @property
     def connected(self) -> bool:
@@ -150,7 +150,7 @@ class ModbusPort:
         sent = request(number, unit, function, address, count)
         whole = reply_head(number, unit, function, count) if reply == number and unit not in self.reply_units else b""
         self._question = Question(unit, function, count, sent, now, number, reply, whole)
-        self._asked.remember(self._question, reply if reply is not None and self.numbered else number)
+        self._asked.remember(self._question, number if whole or reply is None or not self.numbered else reply)
         return sent
 
     async def _wait(self, timeout: float) -> Words:  # noqa: ASYNC109 - it is the timer
