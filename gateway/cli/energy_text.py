@@ -109,7 +109,7 @@ class Report:
         if "shape" in words:
             words["shape"] = _(_SHAPES[str(words["shape"])])
         kind = "assumed" if words.get("assumed") else finding.kind
-        return f"{self._time(finding.t)} {_(WORDS[kind]) % words}"
+        return self._time(finding.t) + " " + _(WORDS[kind]) % words
 
     def _time(self, t: int) -> str:
         return datetime.fromtimestamp(t // 1000, self._zone).strftime("%Y-%m-%d %H:%M")
