@@ -24,7 +24,8 @@ from tests.status.status_building import NOW, SNAPSHOT
 
 COMMANDS = (
     (), ("check",), ("demo",), ("drivers",), ("drivers", "list"), ("drivers", "show"), ("drivers", "check"), ("drivers", "new"),
-    ("drivers", "try"), ("journal",), ("journal", "status"), ("journal", "show"), ("journal", "export"), ("journal", "salvage"), ("plan",),
+    ("drivers", "try"),
+    ("energy",), ("journal",), ("journal", "status"), ("journal", "show"), ("journal", "export"), ("journal", "salvage"), ("plan",),
     ("pulses",), ("pulses", "show"), ("pulses", "set"), ("read",), ("receive",), ("reload",), ("run",), ("status",),
 )  # fmt: skip
 
@@ -123,6 +124,7 @@ def screens(folder: Path, bus: str) -> dict[str, list[str]]:
         "drivers vocabulary": ["drivers", "list", "--vocabulary"],
         "drivers try": ["drivers", "try", str(folder / "t-table.yaml"), "--bus", bus, "--address", "1", "--seconds", "0"],
         "drivers try of a wrong one": ["drivers", "try", str(folder / "t-table.yaml"), "--bus", bus, "--address", "2", "--seconds", "0"],
+        "energy": ["energy", "--from", str(folder / "etc" / "readings.csv")],
         "journal status": ["journal", "status", "-c", str(folder / "etc" / "gateway.yaml"), "--socket", str(folder / "none.sock")],
         "journal show": ["journal", "show", "--directory", str(folder / "journal"), "--socket", str(folder / "none.sock")],
         "journal salvage": ["journal", "salvage", str(folder / "journal" / "journal.db")],
@@ -160,6 +162,9 @@ def write(folder: Path) -> None:
     for name in ("bad", "etc"):
         (folder / name).mkdir()
     (folder / "t-table.yaml").write_text(head + ROWS)
+    counts = [*range(8), 3, *range(9, 20)]
+    rows = [f"main,active_energy_import,{NOW + 300_000 * at},{100 + count / 4}" for at, count in enumerate(counts)]
+    (folder / "etc" / "readings.csv").write_text("\n".join(["meter,quantity,t,value", *rows, ""]))
     (folder / "bad" / "bad-table.yaml").write_text(
         head.replace("model: T\n", "") + "\n  0 u17 voltage_l9n V fast\n  x u16 nothing V slow\n"
     )

@@ -23,7 +23,8 @@ COLUMNS = 60
 NAMES = [
     "check", "check of a bad file", "plan", "plan that is refused", "drivers list", "drivers list, few", "drivers show",
     "drivers show, SunSpec", "drivers show, variants", "drivers check", "drivers check of a bad one", "drivers vocabulary", "drivers try",
-    "drivers try of a wrong one", "journal status", "journal show", "journal salvage", "receive --report", "status", "read", "pulses",
+    "drivers try of a wrong one", "energy",
+    "journal status", "journal show", "journal salvage", "receive --report", "status", "read", "pulses",
     "pulses set", "reload", "a word too many", "no such option",
     *(" ".join(("submeter", *words, "--help")) for words in COMMANDS),
 ]  # fmt: skip
