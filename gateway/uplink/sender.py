@@ -317,7 +317,7 @@ class Sender:
             return
         (epoch, seq), size = self._delivery.aside.example
         limit = self._connection.limits.packet if self._connection else None
-        takes = f"takes {limit}" if limit else f"ends the connection at {self.suspects.bound}"
+        takes = f"takes {limit}" if limit else f"did not take {self.suspects.bound}"
         are = "1 batch is" if large == 1 else f"{large} batches are"
         what = f"{are} set aside, the others go on: {epoch}/{seq} has {size} bytes, and the broker {takes}"
         self._complaints.raised(subject, what, LARGER)
