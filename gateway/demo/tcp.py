@@ -16,7 +16,7 @@ from gateway.demo.frames import character_time, rtu_parts, silence, tcp_frame
 from gateway.demo.slave import Slave
 
 Mode = Literal["tcp", "rtu"]
-Numbers = Literal["asked", "+1", "=7", "swapped", "own", "newest"]
+Numbers = Literal["asked", "+1", "=7", "=1", "swapped", "own", "newest"]
 """The transaction number of a reply: as it was asked, one more, always 7, its bytes swapped, a count of replies, the newest one's."""
 _HEADER = struct.Struct(">HHHB")
 _SHORTEST, _LONGEST = 2, 254  # unit and PDU, as the MBAP header counts them
@@ -234,7 +234,7 @@ class _Client(asyncio.Protocol):
     def _numbered(self, asked: int) -> int:
         self._replies += 1
         return {
-            "asked": asked, "+1": (asked + 1) & 0xFFFF, "=7": 7, "swapped": asked >> 8 | (asked & 0xFF) << 8,
+            "asked": asked, "+1": (asked + 1) & 0xFFFF, "=7": 7, "=1": 1, "swapped": asked >> 8 | (asked & 0xFF) << 8,
             "own": self._replies & 0xFFFF, "newest": self._newest,
         }[self._server.numbers]  # fmt: skip
 

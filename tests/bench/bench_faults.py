@@ -50,7 +50,7 @@ SERIAL = [*LATE, *SPOILT, "corrupt", "noise", "padded", "echo"]
 DOUBLE = ["double"]
 """Apart from the others: a second copy that comes after the next question was sent has nothing in it that tells."""
 TCP = [*LATE, *SPOILT, *DOUBLE, "wrong_transaction", "short_exception"]
-ODD: list[dict[str, Any]] = [*({"numbers": numbers} for numbers in ("+1", "=7", "swapped", "own")), {"unit": 255}, {"unit": 0}]
+ODD: list[dict[str, Any]] = [*({"numbers": numbers} for numbers in ("+1", "=7", "=1", "swapped", "own")), {"unit": 255}, {"unit": 0}]
 """Gateways that differ from the standard in one field, always in the same way."""
 ODD_KINDS = [*LATE, "truncated", "wrong_function", "wrong_count", *DOUBLE, "short_exception"]
 """Another unit or another number on top is two fields at once, which nobody can judge."""
