@@ -2,7 +2,7 @@
 
 from gateway.catalogue.driver import Discovery, Driver, Identity, Limits, Row, SerialDefaults, Span, Variant
 from gateway.catalogue.load import find, load_driver, load_file, load_text, shipped, unknown
-from gateway.catalogue.resolve import resolve
+from gateway.catalogue.resolve import recognised, resolve, shown
 
 __all__ = [
     "Discovery",
@@ -17,7 +17,9 @@ __all__ = [
     "load_driver",
     "load_file",
     "load_text",
+    "recognised",
     "resolve",
     "shipped",
+    "shown",
     "unknown",
 ]

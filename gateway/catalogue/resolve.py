@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.catalogue.driver import Driver, Identity
+from gateway.common.text import visible
 from gateway.errors import NoReply, Refused
 
+SHOWN = 40
+"""Characters of a text that are shown."""
 Read = Callable[[int, int, int], Awaitable[list[int]]]
 """read(function, address, count) -> words. Raises BusError."""
 
@@ -56,3 +59,12 @@ def recognised(identity: Identity, words: list[int]) -> bool:
         text = data.split(b"\0")[0].decode("latin-1").strip().casefold()
         return any(text.startswith(str(value).strip().casefold()) for value in identity.values)
     return int.from_bytes(data, "big") in identity.values
+
+
+def shown(identity: Identity, words: list[int]) -> str:
+    """What an identity register holds, as a table would write it: a number, or a text."""
+    turned = words[::-1] if identity.order.startswith("little") else words
+    data = struct.pack(f">{len(turned)}H", *turned)
+    if identity.type == "text":
+        return visible(data.split(b"\0")[0].decode("latin-1").strip(), SHOWN) or "nothing"
+    return str(int.from_bytes(data, "big"))

@@ -64,6 +64,7 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         interval=meter.interval, since=moment.wall_of(health.since) if health else None, age=moment.age(live.answered),
         values=_values(live, driver, meter, moment), missing=live.missing, error=health.error if health else "",
         attributes=assembly.attributes(meter.id), learnt=_facts(health.facts) if health else (),
+        stranger=health.stranger if health else (),
         exchanged=health.exchange[:2] if health and health.exchange else (),
     )  # fmt: skip
 

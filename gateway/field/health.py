@@ -68,6 +68,8 @@ class MeterHealth:
     counters: Counters
     exchange: Exchange | None = None
     """The meter that was put in its place, while nobody has confirmed it."""
+    stranger: tuple[str, ...] = ()
+    """Register with what it holds, and what its table's meters have there, when it is another meter."""
     facts: tuple[Fact, ...] = ()
     """What is known of it beside its table: learnt or configured."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from gateway.catalogue import Driver, Row, resolve
+from gateway.catalogue import Driver, Row, recognised, resolve, shown
 from gateway.catalogue.driver import Span
 from gateway.config.schema import Meter
 from gateway.errors import BadFrame, BusError
@@ -25,6 +25,8 @@ from gateway.model import Reading
 
 log = logging.getLogger(__name__)
 
+WANTED = 4
+"""Values of an identity register that are named."""
 REPLAN = (16, 4096)
 """Polls between two looks at whether another plan has become cheaper: at first, and when it has not been so for long."""
 
@@ -76,6 +78,9 @@ class MeterPoll:
         self._polls, self._look_at, self._looks = 0, REPLAN[0], REPLAN[0]
         self._planned_for = self.station.fit.cost.shape()
         self._knocks: tuple[Read, ...] = ()
+        self.stranger: tuple[str, ...] = ()
+        """Register with what it holds, and what the meters of its table have there, when that is something else."""
+        self._comparable = True
         self._begin()
 
     @property
@@ -86,6 +91,7 @@ class MeterPoll:
     def forget(self) -> None:
         """Forget what the meter has shown of itself: it may be another one now."""
         self.reader.forget()
+        self.stranger, self._comparable = (), True
         self._begin()
 
     def _begin(self) -> None:
@@ -151,7 +157,36 @@ class MeterPoll:
         job = self._job(fast=False, slow=False, static=True)
         turn.again, turn.alive = False, not alone
         error = await self._fetch_all(job, image, turn)
+        if error is None:
+            await self._compare()
         return error, turn.again, decode(job.rows, image).attributes if image.reads else {}
+
+    async def _compare(self) -> None:
+        """Look whether the meter is the one that its table is for, as far as the table knows a register that tells. Raises nothing.
+
+        A register that is refused or not answered tells nothing, and is not asked again.
+        """
+        identity = self.driver.identity
+        if identity is None or not self._comparable:
+            return
+        place = (identity.function, identity.address, identity.words)
+        try:
+            words = await self._words(*place)
+            if recognised(identity, words) or set(words) in ({0}, {0xFFFF}):  # what was never written tells nothing
+                self.stranger = ()
+                return
+            if await self._words(*place) != words:
+                return
+        except BusError:
+            self._comparable = False
+            return
+        said = (f"{identity.function}:{identity.address} = {shown(identity, words)}", " / ".join(map(str, identity.values[:WANTED])))
+        if said != self.stranger:
+            self.stranger = said
+            log.warning(
+                "meter %s: register %s, the meters of its table %s have %s there → it may be another model: submeter drivers try",
+                self.task.config.id, said[0], self.driver.name, said[1],
+            )  # fmt: skip
 
     def _nothing(self, error: BusError) -> Outcome:
         reading = Reading(self.task.config.id, self._uptime(), missing=error.reason)

@@ -193,6 +193,7 @@ class Seat:
             turn_around_p95=station.turn_around.p95,
             counters=station.counters,
             exchange=self.serials.exchange,
+            stranger=self.poll.stranger,
             facts=self.poll.facts.known(),
         )
 

@@ -67,6 +67,7 @@ def from_json(body: dict[str, Any]) -> Snapshot:
                     learnt=_facts(meter),
                     remarks=tuple(meter.get("remarks", ())),
                     exchanged=tuple(meter.get("exchanged", ())),
+                    stranger=tuple(meter.get("stranger", ())),
                 )
                 for meter in body["meters"]
             ),

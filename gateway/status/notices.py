@@ -111,6 +111,12 @@ def _meter(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
             return f"{label}{where}: {_since(what, finding, f)}.", f"{action} {others}"
         case "meter_not_polled":
             return _("%(meter)s: it has not been read yet.") % names, _("If this lasts, the interval is too long or the line is too busy.")
+        case "other_model":
+            read, wanted = finding.details
+            text = _("%(meter)s: it may be another model than its table (register %(read)s, expected %(wanted)s).") % {
+                "meter": f"{label}{where}", "read": read, "wanted": wanted,
+            }  # fmt: skip
+            return text, _("Compare driver in the configuration with the name plate: submeter drivers try says what fits.")
         case "meter_changed":
             old, new = finding.details
             text = _("%(meter)s: another meter answers in its place (serial number %(new)s, before it %(old)s).") % {

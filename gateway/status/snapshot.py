@@ -107,6 +107,8 @@ class MeterView:
     learnt: tuple[FactView, ...] = ()
     remarks: tuple[Remark, ...] = ()
     exchanged: tuple[str, ...] = ()
+    stranger: tuple[str, ...] = ()
+    """Register with what it holds, and what the meters of its table have there, when it is another model."""
 
     def value(self, quantity: str) -> ValueView | None:
         """The view of one quantity; None when the meter does not have it."""

@@ -21,7 +21,7 @@ Part = Literal["meter", "bus", "journal", "uplink", "clock", "gateway"]
 MeterCause = Literal[
     "meter_whole", "meter_starting", "meter_not_polled", "meter_silent", "meter_damaged", "meter_refusing", "meter_unreachable",
     "meter_on_lost_bus", "values_missing", "main_values_missing", "values_refused", "table_doubtful", "values_old", "values_doubtful",
-    "pulses_too_fast", "register_unsure", "meter_changed",
+    "pulses_too_fast", "register_unsure", "meter_changed", "other_model",
 ]  # fmt: skip
 BusCause = Literal["bus_open", "bus_unused", "bus_opening", "bus_down", "bus_silent", "bus_damaged"]
 JournalCause = Literal[
@@ -212,6 +212,9 @@ def _values(meter: MeterView) -> Iterator[Finding]:
         found = True
         oldest = max(view.age or 0.0 for view in stale)
         yield Finding("meter", "values_old", "warn", meter.id, int(oldest), details=tuple(view.quantity for view in stale))
+    if meter.stranger:
+        found = True
+        yield Finding("meter", "other_model", "warn", meter.id, details=meter.stranger)
     if meter.exchanged:
         found = True
         yield Finding("meter", "meter_changed", "warn", meter.id, details=meter.exchanged)

@@ -94,6 +94,7 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
      meter(values=(value("active_power", 1.0, 900.0), value("active_energy_import", 1.0, 5.0))), "attention", "values_old"),
     ("a value is doubtful", meter(values=(value("active_power", 1.0), value("active_energy_import", 1.0, suspect=True))), "attention",
      "values_doubtful"),
+    ("it is another model than its table", meter(stranger=("3:0 = 5", "7 / 9")), "attention", "other_model"),
     ("another meter answers in its place", meter(exchanged=("11", "22")), "attention", "meter_changed"),
     ("pulses come too fast", meter(remarks=("too_fast",)), "attention", "pulses_too_fast"),
     ("a register lost its past", meter(remarks=("register_unsure",)), "attention", "register_unsure"),
