@@ -30,6 +30,7 @@ WORDS = {
     "glitch": N_("one read of %(register)s beside %(before)s: dropped"),
     "negative_step": N_("the register ran backwards from %(from)s to %(to)s"),
     "impossible_rate": N_("the register gained more than can flow: %(from)s, then %(to)s"),
+    "leap": N_("the register leapt from %(from)s to %(to)s and then went on as before → if the meter was exchanged, give --swap"),
     "in_doubt": N_("%(to)s after %(from)s: not used until more readings tell what it is"),
     "frozen": N_("the register stood still though the power makes %(expected)s in a quarter hour → look at the meter"),
     "incoherent": N_(

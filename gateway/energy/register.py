@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import gcd
 
 from gateway.energy.edges import Point
-from gateway.energy.validation import SLIP, Context, Finding, Rate, is_impossible, is_leap, is_slip, rollover
+from gateway.energy.validation import SLIP, TIMES, Context, Finding, Rate, is_impossible, is_leap, is_slip, rollover
 
 AGREE = 3
 """Reads in a row after which a doubted register is believed."""
@@ -181,8 +181,10 @@ class Register:
             if gain is not None and not gain[1]:
                 yield Finding("glitch", last.t, {"register": last.raw, "before": before.raw})
                 self._last, self._before, self._rate = before, None, self._rate_before
+        # A load that was switched on flows on; a register that jumped does not.
+        flow = Rate(raws[-1] - raws[0], doubted[-1][0] - doubted[0][0])
         for t, raw in doubted:
-            yield from self._accept(t, raw, rises)
+            yield from self._accept(t, raw, rises, flow)
 
     def _stands_out(self, before: _Seen, last: _Seen, after: int) -> bool:
         """Whether the newest believed reading is the glitch: it is in line with neither side, and came faster than is usual."""
@@ -191,7 +193,7 @@ class Register:
         rate, gain = self._rate_before, last.raw - before.raw
         return gain < 0 or not rate.known or not rate.allows(gain, last.t - before.since, SLIP, self.step)
 
-    def _accept(self, t: int, raw: int, rises: bool) -> Iterator[Point | Finding]:
+    def _accept(self, t: int, raw: int, rises: bool, flow: Rate) -> Iterator[Point | Finding]:
         """Believe a read that was doubted, with the check that its step fails."""
         last = self._last
         assert last is not None
@@ -204,8 +206,9 @@ class Register:
         if gain >= 0:
             impossible = is_impossible(self._context, gain, elapsed, self.step)
             facts = {"elapsed": elapsed, "most": self._context.most}
-            found = (Finding("impossible_rate", t, amounts, facts),) if impossible else ()
-            yield from self._believe(t, raw, gain, found, "impossible_rate" if impossible else "")
+            jumped = impossible or not flow.allows(gain, elapsed, TIMES, self.step)
+            kind = "impossible_rate" if impossible else "leap" if jumped else ""
+            yield from self._believe(t, raw, gain, (Finding(kind, t, amounts, facts),) if kind else (), kind)
         elif not rises or is_slip(self._context, self._rate, last.raw, raw, elapsed=elapsed, step=self.step):
             yield from self._believe(t, raw, gain, (Finding("negative_step", t, amounts),), "negative_step")
         else:

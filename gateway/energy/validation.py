@@ -23,7 +23,7 @@ SLIP: Final = 2
 """Times its fastest rate that a register may run backwards; faster it is a reset."""
 LITTLE: Final = 100
 """A fall by less than a hundredth is no new beginning either."""
-_DECIMAL: Final = range(4, 13)
+_DECIMAL: Final = range(3, 13)
 _CT_SHARE: Final = 12
 """Tenths of a current transformer's primary current that it can carry."""
 _OVER_CONTRACT: Final = 3
@@ -109,7 +109,7 @@ def is_leap(context: Context, rate: Rate, gain: int, elapsed: int, step: int) ->
 def rollover(context: Context, rate: Rate, before: int, after: int, *, elapsed: int, step: int) -> tuple[int, bool] | None:
     """Check 2: the gain over the register's end, and whether its width had to be assumed; None: that is no rollover.
 
-    With a known modulus M: before > 0.9·M, after < 0.1·M, gain possible. Without: M = 10^4 … 10^12 or 2^32 of the register's steps,
+    With a known modulus M: before > 0.9·M, after < 0.1·M, gain possible. Without: M = 10^3 … 10^12 or 2^32 of the register's steps,
     both within 1 % of the end, and the gain no faster than what this register is known to do.
     """
     for modulus in context.moduli:

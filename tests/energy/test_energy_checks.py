@@ -68,6 +68,7 @@ def test_4_a_leap_is_faster_than_a_megawatt_and_twenty_times_the_habit(gain, cau
         (Context(WH), 999_999.9, 0.1, (200 * GRAIN, True)),
         (Context(WH), 999_999, 1, None),  # too fast for what is only assumed
         (Context(WH), 989_999, 0, None),
+        (Context(WH), 999.9, 0.1, (200 * GRAIN, True)),
         (Context(WH, (10**7 * KWH,)), 999_999.9, 0.1, None),
     ],
 )

@@ -171,6 +171,19 @@ def test_a_load_that_is_switched_on_is_no_leap() -> None:
     assert letters(intervals) == "m" * 8
 
 
+@pytest.mark.parametrize("jump", [20_000, 100_000])
+def test_a_register_that_leaps_and_goes_on_as_before_is_suspect(jump) -> None:
+    intervals, findings = run(rising(50) + [value + jump for value in rising(121)[50:]])
+    assert kinds(findings) == ["leap"]
+    assert (total(intervals), letters(intervals)) == (2400 + jump, "mmmsmmmm")
+
+
+def test_a_megawatt_that_goes_on_is_a_load() -> None:
+    intervals, findings = run(rising(50) + [500_980 + 20_000 * k for k in range(1, 72)])
+    assert findings == []
+    assert letters(intervals) == "m" * 8
+
+
 def test_a_swap_is_no_jump() -> None:
     for new in ([7_000_000 + 20 * k for k in range(71)], [3 + 20 * k for k in range(71)]):
         series = Series(Context(WH), Calendar())
