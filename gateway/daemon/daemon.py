@@ -349,6 +349,7 @@ class Daemon:
                 views.uplink_view(
                     forwarder.stats(), uplink, moment,
                     left=self.progress.left(uplink.name), before=assembly.delivered_before.get(uplink.name, 0), started=started,
+                    salvaged=stats.salvaged.get(uplink.account, 0),
                 )
                 for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
             ),

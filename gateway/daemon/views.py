@@ -131,8 +131,13 @@ def journal_view(stats: JournalStats, newest: int | None, pending: int, refused:
     )  # fmt: skip
 
 
-def uplink_view(stats: UplinkStats, uplink: Uplink, moment: Moment, *, left: float | None, before: int, started: int) -> UplinkView:
-    """One uplink; a backlog that shrinks is gone in `left` s; `before` the last reload it had delivered so many batches since `started`."""
+def uplink_view(
+    stats: UplinkStats, uplink: Uplink, moment: Moment, *, left: float | None, before: int, started: int, salvaged: int
+) -> UplinkView:
+    """One uplink; a backlog that shrinks is gone in `left` s; `before` the last reload it had delivered so many batches since `started`.
+
+    `salvaged` batches of damaged files wait beside the backlog.
+    """
 
     def ago(age: float | None) -> int | None:
         return None if age is None else moment.wall - int(age * 1000)
@@ -146,7 +151,7 @@ def uplink_view(stats: UplinkStats, uplink: Uplink, moment: Moment, *, left: flo
         cause=stats.cause, consumers=stats.consumers, set_aside=stats.set_aside,
         silent=tuple(stats.silent), refused_topics=stats.refused_topics,
         done_at=None if left is None else moment.wall + int(left * 1000),
-        spread=uplink.spread, label=uplink.label or "", counted_since=started,
+        spread=uplink.spread, label=uplink.label or "", counted_since=started, salvaged=salvaged,
     )  # fmt: skip
 
 

@@ -76,6 +76,13 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
     if view.backlog_batches == 0:
         if view.state != "connected":
             return _("Nothing is waiting.")
+        if view.salvaged:
+            text = ngettext(
+                "%(n)s batch from a damaged file is being delivered.",
+                "%(n)s batches from a damaged file are being delivered.",
+                view.salvaged,
+            )
+            return text % {"n": f.whole(view.salvaged)}
         if view.receipts and view.last_receipt is not None:
             return _("Everything stored has been delivered; the platform confirmed it at %(time)s.") % {"time": f.clock(view.last_receipt)}
         return _("Everything stored has been delivered.")

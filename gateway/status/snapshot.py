@@ -199,6 +199,7 @@ class UplinkView:
     batches that it does not take although it takes others, `refused_topics` are those that we may not hear, of `consumers` that
     confirm those in `silent` owe it. `done_at` (ms) is when a backlog that shrinks will be delivered at its present speed, None
     while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is what a person calls it.
+    `salvaged` counts batches of damaged files that wait beside the backlog.
     """
 
     name: str
@@ -216,6 +217,7 @@ class UplinkView:
     last_delivery: int | None = None
     cause: str = ""
     set_aside: int = 0
+    salvaged: int = 0
     refused_topics: tuple[str, ...] = ()
     consumers: int = 0
     silent: tuple[str, ...] = ()

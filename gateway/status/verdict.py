@@ -312,6 +312,8 @@ def _uplink(view: UplinkView, now: Snapshot) -> Finding:
         # Nothing confirmed since the start proves nothing, unless there was nothing to confirm for longer than that takes.
         if heard is None and (fresh or view.backlog_batches):
             return finding("first_delivery", "busy")
+        if view.salvaged:
+            return finding("delivering", "busy", at=None)
         return finding("delivered", "good")
     if view.held >= view.backlog_batches > 0:
         return finding("held_for_clock", "busy")

@@ -146,6 +146,7 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ("the broker takes nothing and says nothing", waiting(receipts=False), "trouble", "not_delivered"),
     ("a batch is too large for the broker", uplink(set_aside=1), "trouble", "batches_set_aside"),
     ("we may not hear the receipts", uplink(refused_topics=("submeter/v1/x/receipt/city",)), "trouble", "topic_refused"),
+    ("batches of a damaged file wait beside an empty backlog", uplink(salvaged=12), "delivering", "delivering"),
     ("a backlog shrinks", waiting(done_at=NOW + 20 * MINUTE), "delivering", "delivering"),
     ("a connection was made a moment ago, a backlog waits", waiting(since=FRESH), "starting", "first_delivery"),
     ("a connection was made, its begin is put off", waiting(since=NOW - 90_000, spread=60.0), "starting", "first_delivery"),
