@@ -29,6 +29,7 @@ COMMANDS = {
     "reload": N_("make the running daemon read its configuration again"),
     "run": N_("run the gateway"),
     "status": N_("say in a few lines how the running daemon is"),
+    "wiring": N_("say which conductor each current transformer measures"),
 }
 """Every command and its one line of help; the module gateway.cli.<name> holds `command`."""
 

@@ -61,6 +61,7 @@ SECTIONS = (
         "ThingsBoard Gateway: the newest poll of each meter per kill; in memory mode the whole outage",
     ),
     ("powercut", "Power cut at every write of a recorded run", ""),
+    ("wiring", "Wiring of current transformers, on simulated sites", ""),
 )
 
 _CARD = (
@@ -68,6 +69,10 @@ _CARD = (
     "is durable every ten seconds. A longer `commit_interval` divides both."
 )
 REASONS: dict[str, str] = {
+    "wiring, mix A, -30…55°, unsigned Q: right where it speaks": (
+        "A meter without a sign for Q whose load is unusual shows exactly what a usual load on another mistake does at a meter with sign; "
+        "to be silent there would silence meters with sign as well."
+    ),
     "written to the card, file at its budget, 4 KB blocks": _CARD,
     "written to the card, file that grows, 4 KB blocks": _CARD,
     "wrong values, TCP": (

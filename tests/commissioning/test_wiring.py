@@ -1,0 +1,296 @@
+"""Every wiring mistake is found on a good site; where nothing can be known nothing is said."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.journal import write as export
+from gateway.cli.wiring import command
+from gateway.commissioning.recorded import read
+from gateway.commissioning.wiring import PRIOR, RIGHT, Angles, posterior
+from gateway.commissioning.wiring_verdict import judge
+from gateway.commissioning.wiring_words import WIDTH
+from gateway.errors import GatewayError
+from tests.bench.wiring_sites import MISTAKES, TYPICAL, Site, names
+
+GOOD = ((1, 2, 3), (1, 1, 1))
+NEVER_NEGATIVE = ((3, 1, 2), (-1, -1, -1))
+"""Angles of 60° more than the load's on all inputs: Q shows no sign whatever the load, and a meter without sign would show the same."""
+
+
+def site(angles: tuple[float, float, float] = (8.0, 18.0, 25.0), seed: int = 7) -> Site:
+    """Loads whose angles differ as in most buildings."""
+    made = Site(seed, TYPICAL, rows=40, kind="mixed")
+    made.phi = dict(zip((1, 2, 3), angles, strict=True))
+    return made
+
+
+def kinds(verdict) -> set[tuple[str, int | None]]:
+    return {(finding.kind, finding.input) for finding in verdict.findings}
+
+
+def table(columns: dict[str, list[float | None]], **form: str) -> str:
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, **form)
+    writer.writerow(columns)
+    writer.writerows(["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True))
+    return sheet.getvalue()
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    def run(text: str | bytes, *arguments: str):
+        file = tmp_path / "values.csv"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return CliRunner().invoke(command, ["--from", str(file), *arguments])
+
+    return run
+
+
+def test_the_priors_of_both_beliefs_are_whole() -> None:
+    assert len(PRIOR) == 48 + 24
+    for belief in (1, 2):
+        assert sum(prior[belief] for prior in PRIOR) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: "".join(names(mistake)))
+def test_each_of_the_48_mistakes_is_found(mistake) -> None:
+    """On a meter whose Q is seen to have a sign: now and then the loads are capacitive."""
+    columns = site().record(mistake)
+    quiet = site((-8.0, -8.0, -8.0)).record(mistake)
+    for name in columns:
+        columns[name][::8] = quiet[name][::8]
+    verdict = judge(columns)
+    assert verdict.best == names(mistake)
+    if mistake == NEVER_NEGATIVE:
+        assert verdict.code == 3
+        return
+    assert verdict.inputs == names(mistake)
+    assert verdict.certainty > 0.9
+    assert verdict.code == (0 if mistake == GOOD else 1)
+    assert bool(verdict.findings) == (mistake != GOOD)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_reversed_transformer_is_named_by_its_input(number: int) -> None:
+    signs = tuple(-1 if each == number else 1 for each in (1, 2, 3))
+    assert kinds(judge(site().record(((1, 2, 3), signs)))) == {("reversed", number)}
+
+
+def test_all_three_reversed_is_import_and_export_mixed_up() -> None:
+    assert kinds(judge(site().record(((1, 2, 3), (-1, -1, -1))))) == {("import_export", None)}
+
+
+def test_a_permuted_meter_says_which_input_has_which_conductor() -> None:
+    assert kinds(judge(site().record(((3, 1, 2), (1, 1, 1))))) == {("other_phase", 1), ("other_phase", 2), ("other_phase", 3)}
+
+
+@pytest.mark.parametrize("conductors", [(1, 3, 2), (3, 2, 1), (2, 1, 3)])
+def test_two_exchanged_voltages_are_a_reversed_sequence(conductors) -> None:
+    verdict = judge(site().record((conductors, (1, 1, 1)), order=-1))
+    assert kinds(verdict) == {("phase_order", None)}
+    assert verdict.code == 1
+
+
+@pytest.mark.parametrize(
+    ("angles", "mistake"),
+    [
+        ((43.0, 43.0, 43.0), ((2, 3, 1), (-1, -1, -1))),
+        ((-15.0, -16.0, -15.0), ((3, 1, 2), (-1, -1, -1))),
+        ((40.0, 41.0, 41.0), ((1, 2, 3), (-1, -1, 1))),
+        ((-9.0, -8.0, -8.5), ((2, 1, 3), (-1, 1, -1))),
+    ],
+)
+def test_a_shift_by_sixty_degrees_that_is_also_a_load_is_not_decided(angles, mistake) -> None:
+    verdict = judge(site(angles).record(mistake))
+    assert verdict.inputs is None
+    assert len(verdict.best) == 3
+    assert kinds(verdict) == {("cannot_know", None)}
+    assert verdict.code == 3
+
+
+@pytest.mark.parametrize("mistake", MISTAKES[::5])
+def test_a_power_factor_without_sign_never_speaks(mistake) -> None:
+    columns = site().record(mistake, meter="factor")
+    assert not judge(columns).speaks
+    size = {f"active_power_l{k}": [abs(p) for p in site().record(mistake)[f"active_power_l{k}"]] for k in (1, 2, 3)}
+    assert not judge(columns | size).speaks
+
+
+def test_reactive_power_without_sign_is_enough_for_a_right_meter_and_not_for_a_rotated_one() -> None:
+    assert judge(site((14.0, 18.0, 22.0)).record(GOOD, meter="unsigned")).inputs == names(GOOD)
+    assert not judge(site((3.0, 1.0, 2.0)).record(((3, 1, 2), (1, 1, 1)), meter="unsigned")).speaks
+
+
+def test_one_known_angle_leaves_the_other_inputs_open() -> None:
+    ranked = posterior([(1.0, [[Angles(15, 13, 17)], [], []])])
+    assert ranked[0].hypothesis == RIGHT
+    assert ranked[0].fair < 0.9
+    assert sum(each.fair for each in ranked) == pytest.approx(1.0)
+
+
+def test_an_input_without_current_is_named_and_the_verdict_is_silent() -> None:
+    columns = site().record(GOOD)
+    for name in ("current_l2", "active_power_l2", "reactive_power_l2", "apparent_power_l2"):
+        columns[name] = [0.0] * 40
+    verdict = judge(columns)
+    assert not verdict.speaks
+    assert kinds(verdict) == {("zero_current", 2), ("cannot_know", 2)}
+    assert verdict.code == 1
+
+
+def test_a_missing_voltage_is_named_and_its_angle_not_believed() -> None:
+    columns = site().record(GOOD)
+    columns["voltage_l3n"] = [3.0] * 40
+    for name in ("active_power_l3", "reactive_power_l3", "apparent_power_l3"):
+        columns[name] = [value * 3 / 230 for value in columns[name]]
+    verdict = judge(columns)
+    assert {("missing_voltage", 3), ("cannot_know", 3)} == kinds(verdict)
+    assert not verdict.speaks
+
+
+@pytest.mark.parametrize("factor", [40.0, 0.5, 1.2])
+def test_a_ratio_that_is_in_one_of_two_values_only_is_suspected(factor: float) -> None:
+    columns = site().record(GOOD)
+    columns["current_l2"] = [value / factor for value in columns["current_l2"]]
+    verdict = judge(columns)
+    assert kinds(verdict) == {("ct_ratio", 2)}
+    assert verdict.findings[0].facts["ratio"] == pytest.approx(factor, rel=0.02)
+    assert verdict.inputs == names(GOOD)
+
+
+def test_watts_for_kilowatts_are_told_and_are_no_fault() -> None:
+    columns = site().record(GOOD)
+    for name in columns:
+        if "power_l" in name:
+            columns[name] = [value * 1000 for value in columns[name]]
+    verdict = judge(columns)
+    assert kinds(verdict) == {("unit", None)}
+    assert verdict.code == 0
+
+
+def test_harmonics_are_no_wrong_ratio() -> None:
+    made = site()
+    made.distortion = 0.8
+    assert judge(made.record(GOOD)).code == 0
+
+
+def test_a_building_that_feeds_in_by_day_is_not_judged() -> None:
+    columns = site().record(GOOD)
+    for k in (1, 2, 3):
+        columns[f"active_power_l{k}"] = [p if row % 20 < 10 else -p for row, p in enumerate(columns[f"active_power_l{k}"])]
+    verdict = judge(columns)
+    assert not verdict.speaks
+    assert {finding.facts["why"] for finding in verdict.findings} == {"both_ways"}
+
+
+@pytest.mark.parametrize("columns", [{}, {"active_power_l1": []}, {"active_power_l1": [None, 1.0], "reactive_power_l1": [0.5, None]}])
+def test_next_to_nothing_is_silence(columns) -> None:
+    assert judge(columns).code == 3
+
+
+def test_json_is_one_object_with_the_contract_s_fields(run) -> None:
+    result = run(table(site().record(((1, 3, 2), (1, -1, 1)))), "--json")
+    answer = json.loads(result.stdout)
+    assert list(answer) == ["speaks", "certainty", "inputs", "best", "findings"]
+    assert (answer["speaks"], answer["inputs"], answer["best"]) == (True, ["+L1", "-L3", "+L2"], ["+L1", "-L3", "+L2"])
+    assert all(list(finding) == ["kind", "input", "text"] for finding in answer["findings"])
+    assert result.exit_code == 1
+
+
+def test_a_silent_answer_in_json_has_no_inputs_and_code_3(run) -> None:
+    result = run(table(site().record(GOOD, meter="factor")), "--json")
+    answer = json.loads(result.stdout)
+    assert (answer["speaks"], answer["inputs"], len(answer["best"])) == (False, None, 3)
+    assert result.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"), [("tr", "L2'nin akım trafosu (2. akım girişi) ters"), ("en", "current input 2 (L2) is reversed")]
+)
+def test_words_and_drawing_fit_a_terminal_of_60_columns(run, lang: str, said: str) -> None:
+    result = run(table(site().record(((1, 2, 3), (1, -1, 1)))), "--lang", lang)
+    assert said in " ".join(result.stdout.split())
+    assert "2 ──◀── L2" in result.stdout
+    for mistake in MISTAKES:
+        for meter in ("signed", "factor"):
+            shown = run(table(site().record(mistake, meter=meter)), "--lang", lang).stdout
+            assert max(map(len, shown.splitlines())) <= WIDTH
+
+
+def test_bom_windows_lines_semicolons_and_decimal_commas(run) -> None:
+    columns = site().record(((2, 1, 3), (1, 1, 1)))
+    plain = table(columns, delimiter=";", lineterminator="\r\n").replace(".", ",")
+    assert json.loads(run(b"\xef\xbb\xbf" + plain.encode(), "--json").stdout)["inputs"] == ["+L2", "+L1", "+L3"]
+
+
+def test_missing_values_are_missing_and_bad_lines_are_named(run) -> None:
+    columns = site().record(((2, 1, 3), (1, 1, 1)))
+    columns["active_power_l1"][3] = None
+    lines = table(columns, lineterminator="\n").splitlines()
+    lines[5] = lines[5].replace(",", ",x", 1)
+    lines[9] += ",1"
+    lines[12] = lines[12].replace("17", "nan17", 1)
+    lines[14] = ""
+    result = run("\n".join(lines), "--json")
+    assert json.loads(result.stdout)["inputs"] == ["+L2", "+L1", "+L3"]
+    assert [int(line.split(":")[1]) for line in result.stderr.splitlines()] == [6, 10, 13]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file is empty"),
+        ("a,b\n1,2\n", "there is no column t"),
+        ("t,b\n1,2\n", "no column has a name of the vocabulary"),
+        ("t,active_power_l1,active_power_l1\n1,2,3\n", "is there twice"),
+        (b"t,active_power_l1\n\xff\xfe\n", "is no UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_table_is_said_and_has_a_code_of_its_own(run, text, said: str) -> None:
+    result = run(text)
+    assert said in result.stderr
+    assert "values.csv" in result.stderr
+    assert result.exit_code == 2
+
+
+def test_a_file_that_is_not_there_and_no_file_at_all(tmp_path: Path) -> None:
+    missing = CliRunner().invoke(command, ["--from", str(tmp_path / "none.csv")])
+    assert (missing.exit_code, "none.csv cannot be read" in missing.stderr) == (2, True)
+    nothing = CliRunner().invoke(command, ["main"])
+    assert nothing.exit_code == 2
+    assert "submeter wiring main --from FILE.csv" in nothing.stderr
+
+
+def batches(meters: dict[str, dict[str, list[float | None]]]):
+    """The journal's batches with these values, one reading of each meter a minute."""
+    for row in range(40):
+        readings = [{name: column[row] for name, column in columns.items() if name != "t"} for columns in meters.values()]
+        yield row, dict(zip(meters, readings, strict=True))
+
+
+def test_what_the_journal_exports_is_understood(tmp_path: Path, monkeypatch) -> None:
+    meters = {"main": site().record(((1, 3, 2), (1, 1, 1))), "sub": site(seed=9).record(GOOD)}
+
+    def values(batch):
+        row, readings = batch
+        head = ["g", "e", row, f"2026-11-21T08:{row:02}:00.000Z", "synced"]
+        for meter, found in readings.items():
+            yield from ([*head, meter, name, value, ""] for name, value in found.items())
+            yield [*head, meter, "frequency", "", "timeout"]
+
+    monkeypatch.setattr("gateway.cli.journal._values", values)
+    file = tmp_path / "export.csv"
+    export(batches(meters), file, "csv")
+    assert judge(read(file, "main").columns).inputs == ["+L1", "+L3", "+L2"]
+    assert judge(read(file, "sub").columns).inputs == names(GOOD)
+    with pytest.raises(GatewayError, match="several meters: main, sub"):
+        read(file)
+    with pytest.raises(GatewayError, match="no values of other"):
+        read(file, "other")
