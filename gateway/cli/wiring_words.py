@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, locale
 from gateway.cli.prose import width, wrapped
 from gateway.commissioning.wiring import INPUTS
 from gateway.commissioning.wiring_verdict import SILENT, Finding, Verdict
@@ -14,14 +14,8 @@ WIDTH: Final = 60
 """Columns that sentences have where there is no terminal that says how many it has."""
 
 _FINDINGS: Final = {
-    "reversed": N_(
-        "The transformer on current input {input} ({conductor}) is reversed: exchange its two "
-        "wires S1/S2, or turn it round."
-    ),
-    "other_phase": N_(
-        "Current input {input} measures {conductor}, not L{input}: bring the transformer of "
-        "L{input} to this input."
-    ),
+    "reversed": N_("{whose} transformer (current input {input}) is reversed: exchange its two wires S1/S2, or turn it round."),
+    "other_phase": N_("Current input {input} measures {conductor}, not L{input}: bring the transformer of L{input} to this input."),
     "import_export": N_(
         "All three inputs are reversed: import and export are mixed up, or this feeder delivers. "
         "Look at where the energy comes from before anything is changed."
@@ -31,39 +25,21 @@ _FINDINGS: Final = {
         "are exchanged, their transformers are not. Exchange the voltage wires."
     ),
     "missing_voltage": N_("Voltage input {input} has {volts:.0f} V: fuse, terminal or neutral is missing."),
-    "zero_current": N_(
-        "Current input {input} carries {amperes:.2g} A: no load, transformer short-circuited, or "
-        "wire off."
-    ),
+    "zero_current": N_("Current input {input} carries {amperes:.2g} A: no load, transformer short-circuited, or wire off."),
     "ct_ratio": N_(
         "On input {input} the apparent power is {ratio:.3g} times U·I: a transformer ratio is in "
         "one of them only. Compare the meter's ratio with the plate."
     ),
-    "unit": N_(
-        "The powers are 1000 times U·I: they look like W, var and VA; the vocabulary has kW, "
-        "kvar and kVA."
-    ),
+    "unit": N_("The powers are 1000 times U·I: they look like W, var and VA; the vocabulary has kW, kvar and kVA."),
 }
 _SILENCE: Final = {
-    "power": N_(
-        "There are no values of active power with reactive power, apparent power or current on "
-        "input {input}."
-    ),
-    "no_power": N_(
-        "The active power is not recorded: a power factor without sign cannot tell reversed from "
-        "right."
-    ),
-    "sign_of_p": N_(
-        "No reactive power is recorded and the active power never had a sign: reversed and right "
-        "look alike."
-    ),
+    "power": N_("There are no values of active power with reactive power, apparent power or current on input {input}."),
+    "no_power": N_("The active power is not recorded: a power factor without sign cannot tell reversed from right."),
+    "sign_of_p": N_("No reactive power is recorded and the active power never had a sign: reversed and right look alike."),
     "idle": N_("Input {input} carries no load."),
     "voltage": N_("Without its voltage nothing is known of input {input}."),
     "few": N_("Input {input} has too few moments with load."),
-    "both_ways": N_(
-        "On input {input} the power goes to and fro (generation?): record at a time when the "
-        "building only draws."
-    ),
+    "both_ways": N_("On input {input} the power goes to and fro (generation?): record at a time when the building only draws."),
     "ambiguous": N_(
         "Two readings fit. All transformers rotated by one and reversed look like another load: "
         "record when other loads run, or switch on a known load."
@@ -74,31 +50,29 @@ _SILENCE: Final = {
     ),
 }
 _HEADS: Final = {
-    "right": N_("Wiring right, {percent} % sure."),
-    "wrong": N_("Wiring WRONG, {percent} % sure."),
-    "silent": N_("Cannot be known from these values. Likeliest ({percent} %):"),
-    "voltage": N_("voltage"),
-    "current": N_("current"),
-    "good": N_("right"),
-    "reversed": N_("reversed"),
-    "other_phase": N_("not L{input}"),
+    "right": N_("Wiring right, {percent} sure."),
+    "wrong": N_("Wiring WRONG, {percent} sure."),
+    "silent": N_("Cannot be known from these values. Likeliest ({percent}):"),
 }
-_OF: Final = {"L1": "in", "L2": "nin", "L3": "ün"}
-"""The Turkish genitive of a conductor's name."""
+_MARKS: Final = (N_("not L{input}"), N_("reversed"), N_("right"), N_("voltage"), N_("current"))
+_WHOSE: Final = {"L1": N_("L1's"), "L2": N_("L2's"), "L3": N_("L3's")}
 
 
 def text(finding: Finding) -> str:
     """A finding as a sentence with what to do, in the language of this run."""
-    facts = {"input": finding.input or "", **finding.facts}
+    conductor = str(finding.facts.get("conductor", ""))
+    genitive = _WHOSE.get(conductor, "")
+    whose = _(genitive) if genitive else ""
     words = _SILENCE[str(finding.facts["why"])] if finding.kind == SILENT else _FINDINGS[finding.kind]
-    return _(words).format(**facts, nin=_OF.get(str(facts.get("conductor")), ""))
+    return _(words).format(input=finding.input or "", whose=whose, **finding.facts)
 
 
 def lines(verdict: Verdict) -> Iterator[str]:
     """The verdict for a person: headline, drawing, sentences."""
     kind = "silent" if not verdict.speaks else "right" if verdict.best == ["+L1", "+L2", "+L3"] else "wrong"
+    head = _HEADS[kind]
     # Certain is never said: the model of loads may be wrong.
-    yield _(_HEADS[kind]).format(percent=min(99, int(100 * verdict.certainty)))
+    yield _(head).format(percent=locale().percent(min(0.99, verdict.certainty)))
     yield ""
     yield from _drawing(verdict.best)
     for finding in verdict.findings:
@@ -108,9 +82,9 @@ def lines(verdict: Verdict) -> Iterator[str]:
 
 def _drawing(names: list[str]) -> Iterator[str]:
     """A line per input: the conductor on its voltage terminal, and the one that its transformer is on, with the direction of the arrow."""
+    other, turned, good, voltage, current = map(_, _MARKS)
     for number, name in zip(INPUTS, names, strict=True):
         arrow = "──▶──" if name[0] == "+" else "──◀──"
-        marks = [_(_HEADS["other_phase"]).format(input=number)] if name[1:] != f"L{number}" else []
-        marks += [_(_HEADS["reversed"])] if name[0] == "-" else []
-        verdict = ", ".join(marks) or _(_HEADS["good"])
-        yield f"  {_(_HEADS['voltage'])} {number} = L{number}   {_(_HEADS['current'])} {number} {arrow} {name[1:]}   {verdict}"
+        marks = [other.format(input=number)] if name[1:] != f"L{number}" else []
+        marks += [turned] if name[0] == "-" else []
+        yield f"  {voltage} {number} = L{number}   {current} {number} {arrow} {name[1:]}   {', '.join(marks) or good}"
