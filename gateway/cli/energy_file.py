@@ -6,7 +6,6 @@ import csv
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -80,9 +79,8 @@ class ReadingsFile:
     def rows(self) -> Iterator[Row]:
         """Every reading by meter and time; of one time first the powers, then the counters, each in the order of the file."""
         sql = "SELECT meter, quantity, t, value FROM reading ORDER BY meter, t, rank, quantity, rowid"
-        with closing(self._database.execute(sql)) as cursor:
-            for meter, quantity, t, value in cursor:
-                yield Row(meter, quantity, t, None if value is None else int(value))
+        for meter, quantity, t, value in self._database.execute(sql):
+            yield Row(meter, quantity, t, None if value is None else int(value))
 
     def _load(self, file: IO[str]) -> None:
         lines = _lines(file)

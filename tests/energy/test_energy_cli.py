@@ -218,6 +218,15 @@ def test_a_later_version_replaces_the_first_in_the_text(tmp_path) -> None:
     assert row.split()[1:] == ["15.000", "1", "0", "5"]
 
 
+def test_whoever_reads_the_first_line_only_leaves_no_trace(tmp_path) -> None:
+    file = write(tmp_path / "a.csv", rows(20_000))
+    words = [sys.executable, "-c", "from gateway.cli import main; main()", "energy", "--json", "--from", file]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert json.loads(process.stdout.readline())["value"] == 1250
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_a_large_file_takes_bounded_memory(tmp_path) -> None:
     file, random_ = tmp_path / "large.csv", random.Random(7)
     with file.open("w") as out:
