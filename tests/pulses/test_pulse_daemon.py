@@ -371,14 +371,18 @@ async def test_a_journal_that_has_lost_the_registers_takes_none_along(gateway, m
         lines_of = await asyncio.to_thread(gateway.cli, "pulses")
         page = {meter.id: meter.remarks for meter in daemon.snapshot().meters}
     _, _, events = await stored(gateway)
-    started = [event.fields for event in events if event.kind == "pulse_register_started" and event.fields["meter"] == "water"][-1]
+    told = [event.fields for event in events if event.kind == "pulse_register_started" and event.fields["meter"] == "water"]
+    started, reasons = told[-1], [fields["why"] for fields in told]
     if loss in {"copy torn", "everything gone"}:
         assert (water.count, water.register) == (0, 50)
-        assert started == {"meter": "water", "count": 0, "register": 50.0, "why": "no register is known"}
+        assert (started["count"], started["register"]) == (0, 50.0)
+        assert "no register is known" in reasons
     else:
         assert (water.count, water.register) == (40, 50.4)
         assert (started["count"], started["register"]) == (40, 50.4)
-        assert "second copy of a clean stop" in started["why"]
+        assert any("second copy of a clean stop" in why for why in reasons)
+    # The journal knows by its mark that it is not the one that was there.
+    assert "the journal was damaged, its last batches may be missing" in reasons
     assert "read the display and set it: submeter pulses set water VALUE" in lines_of.stdout
     assert page["water"] == ("register_unsure",)
     assert gas.id == "gas"
