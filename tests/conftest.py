@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 
 import pytest
@@ -12,6 +13,9 @@ from tests import virtual_time
 # How long one example takes says something of the machine, nothing of the code.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
+
+# Processes side by side are told a width of terminal; a command that a test starts must not wrap its lines to it.
+os.environ.pop("COLUMNS", None)
 
 
 def pytest_configure(config):
