@@ -12,6 +12,8 @@ from gateway.journal.places import beside
 
 def blocked(path: Path) -> Path | None:
     """The folder or the file of a journal that this process may not write; None when it is not a matter of rights."""
+    if path.parent.exists() and not path.parent.is_dir():
+        return None  # what stands there is no folder: no rights make it one
     try:
         if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
             return None  # the kernel itself refuses: that is the card, or how it is mounted

@@ -38,6 +38,8 @@ class Replays:
     def __init__(self, outbox: Outbox, now: float) -> None:
         self._outbox = outbox
         self._bucket = TokenBucket(COMMANDS_PER_SECOND, now, burst=COMMANDS_AT_ONCE)
+        # Answers to what is no command are limited too, and on their own account: nonsense keeps nobody from asking.
+        self._refusals = TokenBucket(COMMANDS_PER_SECOND, now, burst=COMMANDS_AT_ONCE)
         self._jobs: deque[_Job] = deque()
 
     def __len__(self) -> int:
@@ -52,7 +54,7 @@ class Replays:
         try:
             command = parse(Replay, payload)
         except WireError as error:
-            if not self._bucket.take(now):
+            if not self._refusals.take(now):
                 raise
             return Reply(id=_id_of(payload) or NO_ID, ok=False, error=error.message[:500])
         if not self._bucket.take(now):

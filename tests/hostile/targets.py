@@ -87,7 +87,7 @@ class _Link:
     def leave(self) -> None:
         self.close()
 
-    def send(self, frame: bytes) -> None:
+    def write(self, frame: bytes) -> None:
         self.port.slave.asked(self, frame)
 
     def hear(self, data: bytes) -> None:

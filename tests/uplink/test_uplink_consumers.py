@@ -46,7 +46,7 @@ async def test_a_silent_consumer_stops_nobody_and_is_named_and_gets_what_it_lack
             await asyncio.sleep(0)
         await until(lambda: "mirror" in run.stats.silent)
         assert "city" not in run.stats.silent
-        assert "mirror" in run.stats.last_error
+        await until(lambda: "mirror" in run.stats.last_error)
         assert run.stats.delivered_batches == 0
         assert run.box.settled == {}
         await until(lambda: run.stats.waiting_batches == 0)
