@@ -1,4 +1,4 @@
-"""The clock's part of sending: batches of an unsynced boot wait for a right clock, but not for ever (DESIGN of the wire: clock)."""
+"""The clock's part of sending: batches of an unsynced boot wait for a right clock, but not for ever (docs/wire: clock)."""
 
 from __future__ import annotations
 
