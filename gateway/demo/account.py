@@ -94,14 +94,16 @@ def judge(
     breaks: Sequence[Break],
     slot: float,
     tolerance: Tolerance,
+    owed: bool = False,
 ) -> Account:
     """Hold everything against everything.
 
-    `committed`: the journal's batches; `stored`: the platform's, with the number of their readings; `slot` in s.
+    `committed`: the journal's batches; `stored`: the platform's, with the number of their readings; `slot` in s. `owed`: a reply that
+    came late may be the answer all the same, because its number says whose it is (Modbus TCP).
     """
     account = Account()
     _batches(account, committed, stored, readings)
-    courses = {meter: _Course(meter, serves) for meter in sorted({serve["meter"] for serve in serves} | {r.meter for r in readings})}
+    courses = {meter: _Course(meter, serves, owed) for meter in sorted({serve["meter"] for serve in serves} | {r.meter for r in readings})}
     for meter, course in courses.items():
         mine = sorted((reading for reading in readings if reading.meter == meter), key=lambda reading: reading.uptime)
         _values(account, course, mine, tolerance)
@@ -127,8 +129,9 @@ def _batches(account: Account, committed: Sequence[Batch], stored: Mapping[Batch
 class _Course:
     """What one meter served, in order."""
 
-    def __init__(self, meter: str, serves: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, meter: str, serves: Sequence[Mapping[str, Any]], owed: bool) -> None:
         self.meter = meter
+        self.owed = owed
         self.serves = [serve for serve in serves if serve["meter"] == meter]
         self.places = {serve["ordinal"]: place for place, serve in enumerate(self.serves) if serve["ordinal"] is not None}
 
@@ -139,17 +142,22 @@ class _Course:
         """
         place = self.places.get(int(reading.values.get(ORDINAL, -1)))
         if place is None:
-            return [serve for serve in self.serves if not serve["fault"] and abs(serve["t"] - reading.uptime) <= _NEAR_MS]
+            return [serve for serve in self.serves if not self.spoilt(serve) and abs(serve["t"] - reading.uptime) <= _NEAR_MS]
         first = last = place
         while first > 0 and not self._bounds(first - 1):
             first -= 1
         while last + 1 < len(self.serves) and not self._bounds(last + 1):
             last += 1
-        return [serve for serve in self.serves[first : last + 1] if not serve["fault"] and abs(serve["t"] - reading.uptime) <= _NEAR_MS]
+        near = self.serves[first : last + 1]
+        return [serve for serve in near if not self.spoilt(serve) and abs(serve["t"] - reading.uptime) <= _NEAR_MS]
 
     def _bounds(self, place: int) -> bool:
         serve = self.serves[place]
-        return serve["ordinal"] is not None and not serve["fault"]
+        return serve["ordinal"] is not None and not self.spoilt(serve)
+
+    def spoilt(self, serve: Mapping[str, Any]) -> bool:
+        """Whether this reply may not be believed."""
+        return bool(serve["fault"]) and not (self.owed and serve["fault"] == "late")
 
 
 def _values(account: Account, course: _Course, readings: Sequence[Received], tolerance: Tolerance) -> None:
@@ -188,7 +196,7 @@ def _ordinals(account: Account, course: _Course, readings: Sequence[Received], b
         else:
             lost.append(f"ordinal {serve['ordinal']}, served at uptime {serve['t']} ms")
     account.lost += len(lost)
-    accepted = sorted(serve["ordinal"] for serve in stamped if serve["fault"] and serve["ordinal"] in arrived)
+    accepted = sorted(serve["ordinal"] for serve in stamped if course.spoilt(serve) and serve["ordinal"] in arrived)
     account.wrong += len(accepted)
     account.say(len(accepted), f"{len(accepted)} spoilt replies of {course.meter} were taken for good ones", accepted)
     account.say(len(lost), f"{len(lost)} readings of {course.meter} were served and are nowhere", lost)

@@ -213,3 +213,16 @@ def test_a_read_that_was_asked_again_in_the_same_poll_is_part_of_its_reading():
     assert account.wrong == 0, account.problems
     replaced(w, len(w["readings"]), values={**values, "active_power": 1.0})
     assert judged(w).wrong == 1, "the late answer's values are not the reading's"
+
+
+def test_a_late_reply_whose_number_says_whose_it_is_may_be_the_answer():
+    w = world()
+    w["serves"].append({"meter": "main", "t": 30_000, "ordinal": 11, "values": {"active_power": 1.0, "pulse_count": 11.0}, "fault": "late"})
+    w["committed"].append((EPOCH, 11))
+    w["stored"][EPOCH, 11] = 1
+    w["readings"].append(Received("main", 30_900, (EPOCH, 11), {"active_power": 1.0, "pulse_count": 11.0}, {}))
+    assert judged(w).wrong > 0, "on a serial line nobody can know"
+    owed = judge(**w, breaks=(), slot=1.0, tolerance=lambda *_: 0.006, owed=True)
+    assert (owed.wrong, owed.lost) == (0, 0), owed.problems
+    w["serves"][-1]["fault"] = "wrong_count"
+    assert judge(**w, breaks=(), slot=1.0, tolerance=lambda *_: 0.006, owed=True).wrong > 0

@@ -286,8 +286,8 @@ def test_check_warns_of_a_port_that_cannot_be_opened(tmp_path, pty_line) -> None
     result = CliRunner().invoke(check, [str(config)])
     assert result.exit_code == 0, "what is plugged in at the moment is no mistake of the file"
     assert "buses[0]" not in result.output
-    assert f"warning: buses[1].port: {thing} cannot be opened: it is not a serial port" in result.output
-    assert "warning: buses[2].port: " in result.output
+    assert f"warning: {config}:4: buses[1].port: {thing} cannot be opened: it is not a serial port" in result.output
+    assert f"warning: {config}:5: buses[2].port: " in result.output
     assert "there is no such port" in result.output
 
 

@@ -266,7 +266,7 @@ class Run:
         stored, readings, conflicts = platform(self.site.database)
         account = judge(
             self.site.serves(), committed(self.directory / "state" / "journal.db"), stored, readings,
-            breaks=self.breaks, slot=SLOT, tolerance=resolutions(drivers),
+            breaks=self.breaks, slot=SLOT, tolerance=resolutions(drivers), owed=True,
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} batches came twice with different content")
         return Month(account, (self.clock.uptime - self.began) / DAY, self.deeds, self.samples, self.clock.leaps, self.site.log("gateway"))
