@@ -18,6 +18,8 @@ ORDINAL = "pulse_count"
 _FLOAT32 = 1.2e-7
 _NEAR_MS = 2500
 """A reading's time is the middle of its poll; its serves are not further from it than this."""
+_OWED_MS = 30_000
+"""Replies that are waited for because their numbers say whose they are make a poll last so long; its reading's time is the middle."""
 _UNDER_WAY_MS = 700
 """The longest poll: one that ends in a slot may have begun before it."""
 _SAME_POLL_MS = 700
@@ -142,14 +144,17 @@ class _Course:
         """
         place = self.places.get(int(reading.values.get(ORDINAL, -1)))
         if place is None:
-            return [serve for serve in self.serves if not self.spoilt(serve) and abs(serve["t"] - reading.uptime) <= _NEAR_MS]
+            return [serve for serve in self.serves if self._near(serve, reading)]
         first = last = place
         while first > 0 and not self._bounds(first - 1):
             first -= 1
         while last + 1 < len(self.serves) and not self._bounds(last + 1):
             last += 1
-        near = self.serves[first : last + 1]
-        return [serve for serve in near if not self.spoilt(serve) and abs(serve["t"] - reading.uptime) <= _NEAR_MS]
+        return [serve for serve in self.serves[first : last + 1] if self._near(serve, reading)]
+
+    def _near(self, serve: Mapping[str, Any], reading: Received) -> bool:
+        limit = _OWED_MS if self.owed else _NEAR_MS
+        return not self.spoilt(serve) and abs(serve["t"] - reading.uptime) <= limit
 
     def _bounds(self, place: int) -> bool:
         serve = self.serves[place]
