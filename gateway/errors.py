@@ -31,7 +31,9 @@ from gateway.common.text import visible
 
 
 class GatewayError(Exception):
-    """Root of every error that this package raises on purpose; what came from outside into its words cannot act on who reads them."""
+    """Root of every error that this package raises on purpose; what came from outside into its words
+    cannot act on who reads them.
+    """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -102,7 +104,9 @@ class BadFrame(BusError):
 
 
 class OthersTalk(BadFrame):
-    """A frame of another unit, `other`, came while a reply of `unit` was waited for, and no whole one of it."""
+    """A frame of another unit, `other`, came while a reply of `unit` was waited for, and no whole one of
+    it.
+    """
 
     def __init__(self, unit: int, other: int) -> None:
         hint = "a line has one master: look for another one, or for a meter with two addresses"
@@ -140,7 +144,9 @@ class JournalTooNew(JournalError):
 
 
 class UplinkError(GatewayError):
-    """Something between us and the platform; `cause` is the word by which the page knows it, empty when there is none."""
+    """Something between us and the platform; `cause` is the word by which the page knows it, empty when
+    there is none.
+    """
 
     def __init__(self, message: str, *, hint: str = "", cause: str = "") -> None:
         super().__init__(message, hint=hint)

@@ -14,12 +14,15 @@ from tests import virtual_time
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
-# Processes side by side are told a width of terminal; a command that a test starts must not wrap its lines to it.
+# Processes side by side are told a width of terminal; a command that a test starts must not wrap its lines to
+# it.
 os.environ.pop("COLUMNS", None)
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "virtual_time: sleeps pass at once and last exactly as long as they say")
+    config.addinivalue_line(
+        "markers", "virtual_time: sleeps pass at once and last exactly as long as they say"
+    )
 
 
 def pytest_asyncio_loop_factories(item):

@@ -1,4 +1,6 @@
-"""TCP ports on loopback for servers of tests. No two tests of this machine get the same one, in however many processes they run."""
+"""TCP ports on loopback for servers of tests. No two tests of this machine get the same one, in however
+many processes they run.
+"""
 
 from __future__ import annotations
 

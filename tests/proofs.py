@@ -1,6 +1,8 @@
-"""docs/proofs.md: what was proven at length, when, at which commit, on what machine. `python -m tests.proofs` says what is out of date.
+"""docs/proofs.md: what was proven at length, when, at which commit, on what machine. `python -m tests.proofs`
+says what is out of date.
 
-`make test` holds a smoke of each proof. What takes hours (`make soak`, `make mutants`) writes its section here.
+`make test` holds a smoke of each proof. What takes hours (`make soak`, `make mutants`) writes its section
+here.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "proofs.md"
 HEAD = """# Proofs
 
-What takes longer than `make test` allows. Each section is written by its command; `make lint` says when the code has changed since.
+What takes longer than `make test` allows. Each section is written by its command; `make lint` says when the \
+code has changed since.
 """
 
 
@@ -32,13 +35,29 @@ class Proof:
 
 PROOFS = {
     "soak": Proof(
-        "Faults of every kind for hours and months, judged by the simulator's log and by the platform's store",
-        ("gateway/field", "gateway/journal", "gateway/uplink", "gateway/daemon", "gateway/receiver", "gateway/wire", "gateway/host"),
+        "Faults of every kind for hours and months, judged by the simulator's log and by the platform's "
+        "store",
+        (
+            "gateway/field",
+            "gateway/journal",
+            "gateway/uplink",
+            "gateway/daemon",
+            "gateway/receiver",
+            "gateway/wire",
+            "gateway/host",
+        ),
         "tests/soak and tests/chaos without what is marked slow",
     ),
     "mutants": Proof(
         "Whether some test notices when the code is wrong",
-        ("gateway/field", "gateway/journal", "gateway/uplink", "gateway/daemon", "gateway/receiver", "gateway/wire"),
+        (
+            "gateway/field",
+            "gateway/journal",
+            "gateway/uplink",
+            "gateway/daemon",
+            "gateway/receiver",
+            "gateway/wire",
+        ),
         "tests/test_mutants.py",
     ),
 }
@@ -46,13 +65,18 @@ PROOFS = {
 
 def git(*arguments: str) -> str:
     """What git says; empty where there is no repository."""
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
 
 
 def machine() -> str:
     """What it ran on, without names."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    kind = f"{os.cpu_count()}-core {platform.machine()}, {memory:.0f} GB, {platform.system()} {platform.release().split('-')[0]}"
+    kind = (
+        f"{os.cpu_count()}-core {platform.machine()}, {memory:.0f} GB, {platform.system()} "
+        f"{platform.release().split('-')[0]}"
+    )
     return f"{kind}, Python {platform.python_version()}"
 
 
@@ -72,7 +96,9 @@ def write(name: str, commit: str, result: str) -> None:
     """Put a proof's section in the place of its former one."""
     known = sections(PAGE.read_text()) if PAGE.exists() else {}
     proof = PROOFS[name]
-    known[name] = f"{proof.what}: `make {name}`. Smoke in `make test`: {proof.smoke}.\n\n{when(commit)}\n\n{result}"
+    known[name] = (
+        f"{proof.what}: `make {name}`. Smoke in `make test`: {proof.smoke}.\n\n{when(commit)}\n\n{result}"
+    )
     PAGE.write_text(HEAD + "".join(f"\n## {each}\n\n{known[each]}\n" for each in PROOFS if each in known))
 
 
@@ -88,7 +114,10 @@ def stale(page: str) -> list[str]:
             continue  # a copy without that history: nothing can be said
         later = git("log", "--format=%h", f"{commit[1]}..HEAD", "--", *proof.paths).split()
         if later:
-            lines.append(f"docs/proofs.md: {name} is older than what it proves ({len(later)} commits since {commit[1]}) → make {name}")
+            lines.append(
+                f"docs/proofs.md: {name} is older than what it proves ({len(later)} commits since "
+                f"{commit[1]}) → make {name}"
+            )
     return lines
 
 

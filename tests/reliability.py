@@ -1,6 +1,7 @@
 """The fault matrix: tests and benches note what each fault did; `python -m tests.reliability` renders it.
 
-`note` puts a row into build/reliability.json, before the test asserts anything, so that the page shows what was found and not what was
+`note` puts a row into build/reliability.json, before the test asserts anything, so that the page shows what
+was found and not what was
 hoped for. The page is docs/reliability.md; its table stands between two markers of the README too.
 """
 
@@ -41,26 +42,31 @@ class Fault:
 MATRIX = (
     Fault(
         "kills",
-        "`kill -9` and SIGSTOP of gateway, broker and receiver at random moments; the broker dies with what it holds",
+        "`kill -9` and SIGSTOP of gateway, broker and receiver at random moments; the broker dies with "
+        "what it holds",
         "blows",
         "readings",
-        "the simulated meters' log, by the ordinal that each serve carries; what was polled in the slot that a kill cut was never taken",
+        "the simulated meters' log, by the ordinal that each serve carries; what was polled in the slot "
+        "that a kill cut was never taken",
         "the broker's acknowledgement taken for delivery, no replay",
         "python -m tests.bench kills",
     ),
     Fault(
         "power",
-        "power cut: every write, sync, truncation and directory change of a recorded run, rebuilt up to each point; what was not "
+        "power cut: every write, sync, truncation and directory change of a recorded run, rebuilt up to "
+        "each point; what was not "
         "synced kept, dropped or torn",
         "cuts",
         "batches",
-        "the shipped journal, opened on what is left, against what `commit` had returned by then; over all cuts together",
+        "the shipped journal, opened on what is left, against what `commit` had returned by then; over all "
+        "cuts together",
         "`synchronous=NORMAL`",
         "python -m tests.bench powercut",
     ),
     Fault(
         "frames",
-        "replies that come late, truncated, corrupt, from another unit, with a wrong function or count; noise before them",
+        "replies that come late, truncated, corrupt, from another unit, with a wrong function or count; "
+        "noise before them",
         "faulted replies",
         "values",
         "registers that never show the same number twice: each value names the reply that it came from",
@@ -69,7 +75,8 @@ MATRIX = (
     ),
     Fault(
         "frames-tcp",
-        "the same on Modbus TCP, and replies with another transaction's number; TCP has no checksum of a frame that is cut short",
+        "the same on Modbus TCP, and replies with another transaction's number; TCP has no checksum of a "
+        "frame that is cut short",
         "faulted replies",
         "values",
         "the same numbers",
@@ -78,7 +85,8 @@ MATRIX = (
     ),
     Fault(
         "frames-odd",
-        "the same from Modbus TCP gateways whose replies carry other numbers or another unit than was asked, always in the same way",
+        "the same from Modbus TCP gateways whose replies carry other numbers or another unit than was "
+        "asked, always in the same way",
         "faulted replies",
         "values",
         "the same numbers",
@@ -87,7 +95,8 @@ MATRIX = (
     ),
     Fault(
         "frames-behind",
-        "Modbus TCP gateways that give each reply one request late: with its number, without one, or with the newest",
+        "Modbus TCP gateways that give each reply one request late: with its number, without one, or with "
+        "the newest",
         "gateways",
         "values",
         "the same numbers",
@@ -141,26 +150,31 @@ MATRIX = (
     ),
     Fault(
         "damage",
-        "the file is damaged: flipped bits and bytes, zeroed, swapped and garbage pages, lost page 1 or root, half of it gone",
+        "the file is damaged: flipped bits and bytes, zeroed, swapped and garbage pages, lost page 1 or "
+        "root, half of it gone",
         "damaged files",
         "batches",
-        "the batches that were there before; those whose own bytes were destroyed are explained to the platform and not counted as lost",
+        "the batches that were there before; those whose own bytes were destroyed are explained to the "
+        "platform and not counted as lost",
         "",
         "pytest tests/journal/test_journal_damage.py",
     ),
     Fault(
         "month",
-        "thirty days of the whole product on a clock that leaps over idle time: broker, network, platform and meters away, the wall clock "
+        "thirty days of the whole product on a clock that leaps over idle time: broker, network, platform "
+        "and meters away, the wall clock "
         "stepped, reloads, `kill -9`",
         "misfortunes",
         "readings",
-        "the simulated meters' log, by ordinals; waiting is simulated, every poll, commit and delivery is real",
+        "the simulated meters' log, by ordinals; waiting is simulated, every poll, commit and delivery is "
+        "real",
         "",
         "pytest tests/soak/test_months.py",
     ),
     Fault(
         "plant-room",
-        "every kind of bad reply and every exception code on a line and a network, noise, connections reset, an adapter gone and back, "
+        "every kind of bad reply and every exception code on a line and a network, noise, connections "
+        "reset, an adapter gone and back, "
         "a dead meter among five, no broker at the start; on the running gateway",
         "spoilt replies",
         "readings",
@@ -170,7 +184,8 @@ MATRIX = (
     ),
     Fault(
         "clock",
-        "the wall clock is stepped by 400 days and by an hour while the gateway runs; a boot whose clock is 30 days wrong until it is "
+        "the wall clock is stepped by 400 days and by an hour while the gateway runs; a boot whose clock "
+        "is 30 days wrong until it is "
         "synchronised",
         "steps",
         "readings",
@@ -182,7 +197,8 @@ MATRIX = (
 
 
 def note(fault: str, *, part: str = "", control: str = "", **counts: int) -> None:
-    """Keep what a test found: `runs`, `taken`, `lost`, `twice`, `wrong`. A test with several cases names each as a `part`; they add up.
+    """Keep what a test found: `runs`, `taken`, `lost`, `twice`, `wrong`. A test with several cases names each
+    as a `part`; they add up.
 
     `control` says what the control lost, in words. Raises KeyError for a fault that is not in the matrix.
     """
@@ -203,7 +219,12 @@ def note(fault: str, *, part: str = "", control: str = "", **counts: int) -> Non
         )
         fresh = NOTED.with_suffix(".new")
         fresh.write_text(
-            json.dumps(sorted(entries, key=lambda entry: (entry["fault"], entry["part"])), indent=1, ensure_ascii=False) + "\n"
+            json.dumps(
+                sorted(entries, key=lambda entry: (entry["fault"], entry["part"])),
+                indent=1,
+                ensure_ascii=False,
+            )
+            + "\n"
         )
         fresh.replace(NOTED)
 
@@ -226,7 +247,10 @@ def _sums(entries: Iterable[dict[str, Any]]) -> list[str]:
 
 def table(entries: list[dict[str, Any]], rows: Iterable[Fault]) -> str:
     """The matrix as Markdown. A fault that was not run says so."""
-    lines = ["| fault | runs | taken | lost | twice | wrong | the control loses |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| fault | runs | taken | lost | twice | wrong | the control loses |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         own = [entry for entry in entries if entry["fault"] == row.key]
         runs, taken, *rest = _sums(own) if own else ["not run", *["–"] * 5]
@@ -243,17 +267,22 @@ def table(entries: list[dict[str, Any]], rows: Iterable[Fault]) -> str:
 def page(entries: list[dict[str, Any]]) -> str:
     """docs/reliability.md."""
     what = "\n".join(
-        f"- **{row.what}** — judged by {row.judge}." + (f" Control: {row.control}." if row.control else "") + f" Repeat it: `{row.command}`"
+        f"- **{row.what}** — judged by {row.judge}."
+        + (f" Control: {row.control}." if row.control else "")
+        + f" Repeat it: `{row.command}`"
         for row in MATRIX
     )
     days = sorted({entry["when"] for entry in entries})
     span = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "never"
     return f"""# The fault matrix
 
-Made by `python -m tests.reliability` from what the tests and benches noted (measured {span}). Do not edit by hand.
+Made by `python -m tests.reliability` from what the tests and benches noted (measured {span}). Do not edit
+by hand.
 
-*Taken* means that the COMMIT has returned with `synchronous=FULL`; nothing is sent, counted or shown as stored before that. *Lost* is what
-was taken and is nowhere, unexplained; *twice* is what the platform would count twice; *wrong* is a value that the meter did not serve.
+*Taken* means that the COMMIT has returned with `synchronous=FULL`; nothing is sent,
+counted or shown as stored before that. *Lost* is what
+was taken and is nowhere, unexplained; *twice* is what the platform would count twice; *wrong* is a value
+that the meter did not serve.
 A control is the same mistreatment of a simpler design: where it loses nothing, the test proves nothing.
 
 {table(entries, MATRIX)}
@@ -265,15 +294,22 @@ A control is the same mistreatment of a simpler design: where it loses nothing, 
 {section()}
 ## What this does not prove
 
-- Power cuts are simulated from recorded system calls under ext4's rules; no Raspberry Pi was cut and no SD card was tested. A card that
-  acknowledges a flush that it has not done can lose what was taken; the gateway then draws a new epoch, so that nothing is counted twice
+- Power cuts are simulated from recorded system calls under ext4's rules; no Raspberry Pi was cut and no SD
+card was tested. A card that
+  acknowledges a flush that it has not done can lose what was taken; the gateway then draws a new epoch,
+  so that nothing is counted twice
   or silently dropped by the platform.
-- What a power cut or a kill costs by design: the polls of the slot that was open (10 seconds as installed). They were never taken.
-- Kills: one of the first three runs of 200 blows, on a machine with five times the work it could do, ended with one reading or batch that
-  the judge could not excuse. What it was had not been kept; the bench now says it in words, and the run is counted above.
+- What a power cut or a kill costs by design: the polls of the slot that was open (10 seconds as installed).
+They were never taken.
+- Kills: one of the first three runs of 200 blows, on a machine with five times the work it could do,
+ended with one reading or batch that
+  the judge could not excuse. What it was had not been kept; the bench now says it in words,
+  and the run is counted above.
 - A physically lost card loses what was not delivered.
-- In the thirty days, waiting is simulated: the gateway's clock leaps over the time in which nothing is under way, and its timers may be
-  late by up to five minutes (`make soak` runs them on time, in slots of ten seconds). Polls, commits, deliveries, kills and outages are
+- In the thirty days, waiting is simulated: the gateway's clock leaps over the time in which nothing is
+under way, and its timers may be
+  late by up to five minutes (`make soak` runs them on time, in slots of ten seconds). Polls, commits,
+  deliveries, kills and outages are
   real; MQTT keep-alives, the ageing of a card and the weather are not in it.
 """
 

@@ -20,7 +20,9 @@ from tests.ports import free_port
 
 HERE = Path(__file__).parent
 DRIVERS = HERE / "bench" / "drivers"
-MOSQUITTO = next((path for path in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto") if Path(path).exists()), None)
+MOSQUITTO = next(
+    (path for path in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto") if Path(path).exists()), None
+)
 
 
 def until(check: Callable[[], object], seconds: float, what: str, pause: float = 0.05) -> None:
@@ -101,7 +103,10 @@ class Rig:
         if MOSQUITTO is None:
             raise RuntimeError("mosquitto is not installed: apt install mosquitto")
         conf = self.directory / "mosquitto.conf"
-        conf.write_text(f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n")
+        conf.write_text(
+            f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\npersistence "
+            f"false\nset_tcp_nodelay true\n"
+        )
         self.start("broker", MOSQUITTO, "-c", str(conf))
         until(self._broker_listens, 10, "the broker listens")
 

@@ -1,7 +1,10 @@
-"""python -m tests.suite [pytest's options]: every test that is not slow, in three parts, on the Python that runs this.
+"""python -m tests.suite [pytest's options]: every test that is not slow, in three parts, on the Python that
+runs this.
 
-What mostly waits runs side by side; what measures time, or is about a machine under stress, one after the other. There are no second
-chances: what fails is run once more only to say whether it is a race, and a race fails the run as well, but for those of tests/chaos.
+What mostly waits runs side by side; what measures time, or is about a machine under stress, one after the
+other. There are no second
+chances: what fails is run once more only to say whether it is a race, and a race fails the run as well, but
+for those of tests/chaos.
 """
 
 from __future__ import annotations
@@ -40,7 +43,9 @@ def failures(cache: Path) -> set[str]:
 
 
 def run(name: str, arguments: list[str]) -> tuple[bool, set[str]]:
-    """Run a part: whether it is good as far as it failed for good, and the tests that passed only at the second time."""
+    """Run a part: whether it is good as far as it failed for good, and the tests that passed only at the
+    second time.
+    """
     version = "{}.{}".format(*sys.version_info)
     cache = ROOT / ".pytest_cache" / f"{version} {name}".replace(" ", "-")
     (cache / "v" / "cache" / "lastfailed").unlink(missing_ok=True)
@@ -52,7 +57,9 @@ def run(name: str, arguments: list[str]) -> tuple[bool, set[str]]:
     if code != FAILED or not first:
         return False, set()
     print(f"Running once more what has failed {name}, to say whether it is a race …", flush=True)
-    again = [*pytest, "--last-failed", "--last-failed-no-failures", "none"] + (["-n", "0"] if "-n" in arguments else [])
+    again = [*pytest, "--last-failed", "--last-failed-no-failures", "none"] + (
+        ["-n", "0"] if "-n" in arguments else []
+    )
     subprocess.run(again, cwd=ROOT, check=False)
     for_good = failures(cache)
     return not for_good, first - for_good
@@ -67,7 +74,10 @@ def main() -> int:
     serious = {test for test in races if not test.startswith(f"tests/{CHAOS}/")}
     if races:
         print(
-            f"{len(races)} tests passed only at the second time{'' if serious else ', all of them of chaos'}:", *sorted(races), sep="\n  "
+            f"{len(races)} tests passed only at the second "
+            f"time{'' if serious else ', all of them of chaos'}:",
+            *sorted(races),
+            sep="\n  ",
         )
     if not good:
         print("Some tests failed twice.")

@@ -1,4 +1,6 @@
-"""The mutation run itself: what it changes, how a change gets into loaded code, and that it tells a held line from one that is not."""
+"""The mutation run itself: what it changes, how a change gets into loaded code, and that it tells a held
+line from one that is not.
+"""
 
 from __future__ import annotations
 
@@ -47,15 +49,25 @@ def changes(source: bytes) -> set[tuple[str, str]]:
 
 def test_each_operator_changes_what_it_should_and_nothing_else_is_changed() -> None:
     assert changes(SOURCE) == {
-        ("low and value", "((low) or (value))"), ("low and value", "(not ((low and value)))"),
-        ("low + wide < value", "(low + wide <= value)"), ("low + wide", "((low) - (wide))"), ("low + wide < value", "None"),
-        ("0", "1"), ("1", "2"), ("1", "0"),
-        ("self.count += 1", "self.count -= 1"), ("self.count += 1", "pass"), ("self.told()", "pass"),
-        ("not self.count", "(self.count)"), ("not self.count", "None"),
-    }  # fmt: skip
+        ("low and value", "((low) or (value))"),
+        ("low and value", "(not ((low and value)))"),
+        ("low + wide < value", "(low + wide <= value)"),
+        ("low + wide", "((low) - (wide))"),
+        ("low + wide < value", "None"),
+        ("0", "1"),
+        ("1", "2"),
+        ("1", "0"),
+        ("self.count += 1", "self.count -= 1"),
+        ("self.count += 1", "pass"),
+        ("self.told()", "pass"),
+        ("not self.count", "(self.count)"),
+        ("not self.count", "None"),
+    }
 
 
-@pytest.mark.parametrize("module", ["gateway/uplink/window.py", "gateway/journal/thinning.py", "gateway/field/station.py"])
+@pytest.mark.parametrize(
+    "module", ["gateway/uplink/window.py", "gateway/journal/thinning.py", "gateway/field/station.py"]
+)
 def test_every_mutant_of_a_module_is_other_code_and_has_a_name_of_its_own(module: str) -> None:
     source = (ROOT / module).read_bytes()
     found = operators.mutants(module, source)
@@ -130,10 +142,15 @@ def test_a_line_that_a_test_holds_is_told_from_one_that_none_does(tmp_path: Path
     base = tmp_path / "copy"
     (base / "gateway").mkdir(parents=True)
     (base / "tests" / "tiny").mkdir(parents=True)
-    shutil.copytree(ROOT / "tests" / "mutants", base / "tests" / "mutants", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "tests" / "mutants", base / "tests" / "mutants", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(ROOT / "pyproject.toml", base)
     module = "gateway/tiny.py"
-    source = b"def larger(a, b):\n    return a if a > b else b\n\n\ndef forever(n):\n    while n > 0:\n        n -= 1\n    return 7\n"
+    source = (
+        b"def larger(a, b):\n    return a if a > b else b\n\n\ndef forever(n):\n    while n > 0:\n    "
+        b"    n -= 1\n    return 7\n"
+    )
     (base / module).write_bytes(source)
     (base / "tests" / "tiny" / "test_tiny.py").write_text(
         "from gateway.tiny import forever, larger\n\n\n"

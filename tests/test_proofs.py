@@ -33,7 +33,9 @@ def test_a_proof_takes_the_place_of_its_former_one_and_leaves_the_others(page: P
     ("known", "later", "line"),
     [(True, "", ""), (True, "a1\nb2", "older than what it proves (2 commits"), (False, "a1", "")],
 )
-def test_a_proof_older_than_its_code_is_named_with_what_to_do(page: Path, monkeypatch, known: bool, later: str, line: str) -> None:
+def test_a_proof_older_than_its_code_is_named_with_what_to_do(
+    page: Path, monkeypatch, known: bool, later: str, line: str
+) -> None:
     for name in proofs.PROOFS:
         proofs.write(name, "abcdef012345", "good")
     asked = []
@@ -71,7 +73,8 @@ def test_a_soak_says_what_passed_failed_and_was_skipped_and_why(tmp_path: Path) 
     report.write_text(
         '<testsuites><testsuite name="pytest">'
         '<testcase classname="tests.soak.test_months" name="test_a_month" />'
-        '<testcase classname="tests.soak.test_months" name="test_two"><failure message="assert 1 == 2">…</failure></testcase>'
+        '<testcase classname="tests.soak.test_months" name="test_two"><failure message="assert 1 == '
+        '2">…</failure></testcase>'
         '<testcase classname="tests.soak.test_x" name="test_y"><error message="setup">…</error></testcase>'
         '<testcase classname="tests.soak.test_x" name="test_z"><skipped message="needs root" /></testcase>'
         "</testsuite></testsuites>"

@@ -29,7 +29,11 @@ def folder(tmp_path: Path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["slow: long"]\n')
     monkeypatch.setattr(suite, "ROOT", tmp_path)
     monkeypatch.setattr(suite.sys, "argv", ["suite"])
-    monkeypatch.setattr(suite, "parts", lambda: {each.name: [f"tests/{each.name}"] for each in sorted((tmp_path / "tests").iterdir())})
+    monkeypatch.setattr(
+        suite,
+        "parts",
+        lambda: {each.name: [f"tests/{each.name}"] for each in sorted((tmp_path / "tests").iterdir())},
+    )
 
     def write(part: str, text: str) -> None:
         (tmp_path / "tests" / part).mkdir(parents=True)
@@ -47,7 +51,9 @@ def folder(tmp_path: Path, monkeypatch):
         ("import no_such_module_at_all\n", GOOD, 1, "failed twice"),
     ],
 )
-def test_a_race_fails_the_run_but_for_chaos(folder, capfd, *, field: str, chaos: str, code: int, said: str) -> None:
+def test_a_race_fails_the_run_but_for_chaos(
+    folder, capfd, *, field: str, chaos: str, code: int, said: str
+) -> None:
     folder("field", field)
     folder("chaos", chaos)
     assert suite.main() == code

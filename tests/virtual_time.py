@@ -1,6 +1,8 @@
-"""Time that passes at once: a loop that jumps to its next timer instead of waiting for it. For tests without threads and sockets.
+"""Time that passes at once: a loop that jumps to its next timer instead of waiting for it. For tests without
+threads and sockets.
 
-`@pytest.mark.virtual_time` runs an async test on it, with time.monotonic() as the loop's time. Sleeps then last exactly as long as
+`@pytest.mark.virtual_time` runs an async test on it, with time.monotonic() as the loop's time. Sleeps then
+last exactly as long as
 they say, however slow the machine is, and cost nothing.
 """
 

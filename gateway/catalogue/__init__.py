@@ -1,4 +1,6 @@
-"""The meter tables: their language, their loader, and how a driver that must look at its meter first is resolved."""
+"""The meter tables: their language, their loader, and how a driver that must look at its meter first is
+resolved.
+"""
 
 from gateway.catalogue.driver import Discovery, Driver, Identity, Limits, Row, SerialDefaults, Span, Variant
 from gateway.catalogue.load import find, load_driver, load_file, load_text, shipped, unknown

@@ -14,7 +14,22 @@ from gateway.errors import Problem
 from gateway.model import ATTRIBUTES, QUANTITIES, Quantity
 
 FLAGS: Final = ("alone", "starts")
-OPTIONS: Final = ("decimals", "order", "function", "na", "low", "high", "sf", "sf8", "sf8h", "rule", "of", "times", "sign", "mask")
+OPTIONS: Final = (
+    "decimals",
+    "order",
+    "function",
+    "na",
+    "low",
+    "high",
+    "sf",
+    "sf8",
+    "sf8h",
+    "rule",
+    "of",
+    "times",
+    "sign",
+    "mask",
+)
 RULES: Final = ("pf4q", "magnitude")
 ADDRESS: Final = re.compile(r"(0x[0-9a-fA-F]{1,4}|\d{1,5})(?:\+(0x[0-9a-fA-F]{1,4}|\d{1,5}))?")
 BRACES: Final = re.compile(r"\{([a-z0-9,]+)\}")
@@ -74,22 +89,41 @@ def words_of(kind: str) -> int:
     if length != kind and length.isdigit() and 1 <= int(length) <= _LONGEST_TEXT:
         return int(length)
     if kind not in TYPES:
-        choices = {"float": "float32", "f32": "float32", "f64": "float64", "double": "float64", "int16": "s16", "uint16": "u16",
-                   "int32": "s32", "uint32": "u32", "int64": "s64", "uint64": "u64", "i16": "s16", "i32": "s32", "i64": "s64",
-                   "text": "text:8", "string": "text:8", "ascii": "text:8"}  # fmt: skip
+        choices = {
+            "float": "float32",
+            "f32": "float32",
+            "f64": "float64",
+            "double": "float64",
+            "int16": "s16",
+            "uint16": "u16",
+            "int32": "s32",
+            "uint32": "u32",
+            "int64": "s64",
+            "uint64": "u64",
+            "i16": "s16",
+            "i32": "s32",
+            "i64": "s64",
+            "text": "text:8",
+            "string": "text:8",
+            "ascii": "text:8",
+        }
         known = choices.get(kind.lower())
         raise Mistake(
             "",
             f"{kind!r} is not a type",
-            f"did you mean {known}?" if known else offer(kind, TYPES, f"types are {', '.join(TYPES)}, text:N and sum"),
+            f"did you mean {known}?"
+            if known
+            else offer(kind, TYPES, f"types are {', '.join(TYPES)}, text:N and sum"),
         )
     return TYPES[kind]
 
 
 def ends(kind: str, words: int, *, attribute: bool = False) -> tuple[int, ...]:
-    """Raw patterns at the end of a type's range: an overflow or "not available" on every meter, whatever its paper says.
+    """Raw patterns at the end of a type's range: an overflow or "not available" on every meter, whatever its
+    paper says.
 
-    An unsigned single register may hold 0x7FFF and 0x8000 as a value; two registers hold that very number once in a life.
+    An unsigned single register may hold 0x7FFF and 0x8000 as a value; two registers hold that very number
+    once in a life.
     """
     if kind.startswith(("float", "text", "bcd")) or not words:
         return ()
@@ -112,7 +146,8 @@ def ratio(name: str) -> bool:
 def believable(quantity: Quantity, words: int, limits: Mapping[str, float]) -> tuple[float, float]:
     """What a meter with these limits can mean by a quantity, when its line says nothing else: (low, high).
 
-    Tighter than the vocabulary, which has the whole grid in mind: a counter of one direction never falls below 0, and what
+    Tighter than the vocabulary, which has the whole grid in mind: a counter of one direction never falls
+    below 0, and what
     stands in a single register is low voltage.
     """
     unit = {"kvar": "kW", "kVA": "kW", "kvarh": "kWh", "kVAh": "kWh"}.get(quantity.unit, quantity.unit)
@@ -158,9 +193,15 @@ class Line:
         words = words_of(self.kind)
         quantity = QUANTITIES.get(self.name)
         attribute = self.name in ATTRIBUTES
-        if quantity is None and not attribute and not (self.name.startswith("_") and _NAME.fullmatch(self.name)):
+        if (
+            quantity is None
+            and not attribute
+            and not (self.name.startswith("_") and _NAME.fullmatch(self.name))
+        ):
             mend = offer(
-                self.name, [*QUANTITIES, *ATTRIBUTES], "the vocabulary is in docs/add-a-meter.md; a leading _ keeps a helper row to itself"
+                self.name,
+                [*QUANTITIES, *ATTRIBUTES],
+                "the vocabulary is in docs/add-a-meter.md; a leading _ keeps a helper row to itself",
             )
             raise Mistake(self.name, "is not a quantity", mend)
         if self.pace not in {"fast", "slow", "static"}:
@@ -177,11 +218,19 @@ class Line:
                 f"write the unit that the register has, like {example(quantity.unit)}",
             )
         least, most = (
-            believable(quantity, words, self.defaults.bounds) if quantity else _RATIO if ratio(self.name) else (-_ANYTHING, _ANYTHING)
+            believable(quantity, words, self.defaults.bounds)
+            if quantity
+            else _RATIO
+            if ratio(self.name)
+            else (-_ANYTHING, _ANYTHING)
         )
         low, high = self._number("low", least), self._number("high", most)
         if low >= high:
-            raise Mistake(self.name, f"can be nothing between low={low:g} and high={high:g}", "write the smaller one as low")
+            raise Mistake(
+                self.name,
+                f"can be nothing between low={low:g} and high={high:g}",
+                "write the smaller one as low",
+            )
         scales = [key for key in _SCALES if key in self.options]
         if len(scales) > 1:
             raise Mistake(self.name, "has two scale registers", "write one of sf=, sf8= and sf8h=")
@@ -206,7 +255,9 @@ class Line:
             sentinels=self._patterns(words, attribute=attribute),
             sign_bit=sign_bit,
             mask=self._mask(words, sign_bit),
-            scale_at=self._whole(scales[0], self.options[scales[0]]) + self.defaults.shift if scales else None,
+            scale_at=self._whole(scales[0], self.options[scales[0]]) + self.defaults.shift
+            if scales
+            else None,
             scale_byte=_SCALES[scales[0]] if scales else "",
             rule=self._choice("rule", {rule: rule for rule in RULES}, ""),
             terms=self._terms(rows),
@@ -219,7 +270,10 @@ class Line:
     def _raw(self) -> Raw:
         raw = parse_raw(self.raw)
         if raw is None:
-            mend = f"write the unit, with the register's step before it (0.1V, W, 10Wh, plain 0.001 without unit): {', '.join(KNOWN)}"
+            mend = (
+                f"write the unit, with the register's step before it (0.1V, W, 10Wh, plain 0.001 "
+                f"without unit): {', '.join(KNOWN)}"
+            )
             raise Mistake(self.name, f"{self.raw!r} is not a unit", mend)
         return raw
 
@@ -230,7 +284,11 @@ class Line:
             return 0
         match = ADDRESS.fullmatch(self.place)
         if match is None or match[2]:
-            raise Mistake(self.name, f"{self.place!r} is not an address", "write the 0-based protocol address: 0x0034 or 52")
+            raise Mistake(
+                self.name,
+                f"{self.place!r} is not an address",
+                "write the 0-based protocol address: 0x0034 or 52",
+            )
         address = int(match[1], 0) + self.defaults.shift
         if address + words - 1 > _LAST:
             raise Mistake(
@@ -241,45 +299,73 @@ class Line:
         return address
 
     def _decimals(self, raw: Raw) -> int | None:
-        """Decimals in the vocabulary's unit: as written for the raw unit, else what whole numbers can have."""
+        """Decimals in the vocabulary's unit: as written for the raw unit, else what whole numbers can
+        have.
+        """
         text = self.options.get("decimals")
         if text is None:
             return None if self.kind.startswith("float") or self.kind == "sum" else raw.places
         if not re.fullmatch(r"\d", text):
-            raise Mistake(self.name, f"decimals={text} is not a number of decimals", "write 0 to 9, counted in the unit of the raw column")
+            raise Mistake(
+                self.name,
+                f"decimals={text} is not a number of decimals",
+                "write 0 to 9, counted in the unit of the raw column",
+            )
         return max(0, int(text) + raw.shift)
 
     def _number(self, key: str, default: float) -> float:
         try:
             return float(self.options.get(key, default))
         except ValueError:
-            raise Mistake(self.name, f"{key}={self.options[key]} is not a number", f"write {key}= in the unit of the vocabulary") from None
+            raise Mistake(
+                self.name,
+                f"{key}={self.options[key]} is not a number",
+                f"write {key}= in the unit of the vocabulary",
+            ) from None
 
     def _whole(self, key: str, text: str) -> int:
         try:
             return int(text, 0)
         except ValueError:
-            raise Mistake(self.name, f"{key}={text} is not a whole number", "write it like 0x7FFF or 32767") from None
+            raise Mistake(
+                self.name, f"{key}={text} is not a whole number", "write it like 0x7FFF or 32767"
+            ) from None
 
     def _choice(self, key: str, choices: Mapping[str, _T], default: _T) -> _T:
         if key not in self.options:
             return default
         if self.options[key] not in choices:
-            raise Mistake(self.name, f"{key}={self.options[key]} is not known", f"write {key}= with one of {', '.join(choices)}")
+            raise Mistake(
+                self.name,
+                f"{key}={self.options[key]} is not known",
+                f"write {key}= with one of {', '.join(choices)}",
+            )
         return choices[self.options[key]]
 
     def _patterns(self, words: int, *, attribute: bool) -> tuple[int | range, ...]:
         text = self.options.get("na")
         if text == "none":
             return ()
-        found = self.defaults.sentinels.get(self.kind, ()) if text is None else tuple(self._pattern(part) for part in text.split(","))
-        if any(not 0 <= part[0] <= part[-1] < 1 << 16 * words for part in (p if isinstance(p, range) else (p,) for p in found)):
+        found = (
+            self.defaults.sentinels.get(self.kind, ())
+            if text is None
+            else tuple(self._pattern(part) for part in text.split(","))
+        )
+        if any(
+            not 0 <= part[0] <= part[-1] < 1 << 16 * words
+            for part in (p if isinstance(p, range) else (p,) for p in found)
+        ):
             raise Mistake(
-                self.name, f"na={text} does not fit into {self.kind}", "write the raw pattern of the registers as an unsigned number"
+                self.name,
+                f"na={text} does not fit into {self.kind}",
+                "write the raw pattern of the registers as an unsigned number",
             )
         more = ends(self.kind, words, attribute=attribute)
         if "_factor" in self.name and words:
-            more = (*more, (1 << 16 * words) - 1)  # minus one step is no power factor, and "not available" on many meters
+            more = (
+                *more,
+                (1 << 16 * words) - 1,
+            )  # minus one step is no power factor, and "not available" on many meters
         return (*found, *(pattern for pattern in more if pattern not in found))
 
     def _pattern(self, text: str) -> int | range:
@@ -303,9 +389,17 @@ class Line:
         other = self._find(match["row"], "sign", rows) if match["row"] else None
         kind, size = (other.type, other.words) if other else (self.kind, words)
         if not kind.startswith(("u", "s", "hex", "bcd")) or not size:
-            raise Mistake(self.name, f"sign={text} is a bit of {kind}, which is no whole number", "write the type as u16, u32, bcd16 …")
+            raise Mistake(
+                self.name,
+                f"sign={text} is a bit of {kind}, which is no whole number",
+                "write the type as u16, u32, bcd16 …",
+            )
         if int(match["bit"]) >= 16 * size:
-            raise Mistake(self.name, f"sign={text} is beyond the bits of {kind}", f"bits are counted from bit0 to bit{16 * size - 1}")
+            raise Mistake(
+                self.name,
+                f"sign={text} is beyond the bits of {kind}",
+                f"bits are counted from bit0 to bit{16 * size - 1}",
+            )
         bit = int(match["bit"])
         return (other, bit, None) if other else (None, None, bit)
 
@@ -315,12 +409,16 @@ class Line:
             return 0 if sign_bit is None else ((1 << 16 * words) - 1) ^ 1 << sign_bit
         mask = self._whole("mask", self.options["mask"])
         if not self.kind.startswith(("u", "s", "hex", "bcd")) or not words:
-            raise Mistake(self.name, f"mask= belongs to a whole number, not to {self.kind}", "leave mask= out")
+            raise Mistake(
+                self.name, f"mask= belongs to a whole number, not to {self.kind}", "leave mask= out"
+            )
         if not 0 < mask < 1 << 16 * words:
             what = f"mask={self.options['mask']} does not fit into {self.kind}"
             raise Mistake(self.name, what, "write the bits that are the number: 0x0FFF")
         if sign_bit is not None and mask >> sign_bit & 1:
-            raise Mistake(self.name, f"mask= has bit {sign_bit}, which is the sign", "leave that bit out of the mask")
+            raise Mistake(
+                self.name, f"mask= has bit {sign_bit}, which is the sign", "leave that bit out of the mask"
+            )
         return mask
 
     def _terms(self, rows: Mapping[str, Row]) -> tuple[tuple[int, Row], ...]:
@@ -331,12 +429,16 @@ class Line:
             return ()
         found: list[tuple[str, str]] = _TERM.findall(text)
         if not found or "".join(sign + part for sign, part in found) != text:
-            raise Mistake(self.name, "does not say what it is the sum of", "write of=first+second or of=first-second")
+            raise Mistake(
+                self.name, "does not say what it is the sum of", "write of=first+second or of=first-second"
+            )
         return tuple((-1 if sign == "-" else 1, self._find(part, "of", rows)) for sign, part in found)
 
     def _find(self, name: str, key: str, rows: Mapping[str, Row]) -> Row:
         if name not in rows:
             raise Mistake(
-                self.name, f"{key}= names {name}, which is not a row of this table", offer(name, rows, "give it a line of its own")
+                self.name,
+                f"{key}= names {name}, which is not a row of this table",
+                offer(name, rows, "give it a line of its own"),
             )
         return rows[name]

@@ -10,19 +10,38 @@ Pace = Literal["fast", "slow", "static"]
 """fast: power, voltage, current. slow: energy. static: serial number, ratios."""
 
 TYPES: Final = {
-    "u16": 1, "s16": 1, "hex16": 1, "bcd16": 1, "u32": 2, "s32": 2, "hex32": 2, "bcd32": 2, "e8u24": 2, "e8s24": 2, "float32": 2,
-    "u48": 3, "bcd48": 3, "u64": 4, "s64": 4, "bcd64": 4, "float64": 4,
-}  # fmt: skip
+    "u16": 1,
+    "s16": 1,
+    "hex16": 1,
+    "bcd16": 1,
+    "u32": 2,
+    "s32": 2,
+    "hex32": 2,
+    "bcd32": 2,
+    "e8u24": 2,
+    "e8s24": 2,
+    "float32": 2,
+    "u48": 3,
+    "bcd48": 3,
+    "u64": 4,
+    "s64": 4,
+    "bcd64": 4,
+    "float64": 4,
+}
 """Every type of a fixed size and its registers; `text:N` has N registers, `sum` has none of its own.
 hex16, hex32: a number that people write in hexadecimal digits (a serial number as it stands on the case).
-bcd16 to bcd64: a decimal digit in every four bits. e8u24, e8s24: a signed power of ten in the high byte, a number in the rest."""
+bcd16 to bcd64: a decimal digit in every four bits. e8u24, e8s24: a signed power of ten in the high byte, a
+number in the rest.
+"""
 
 ORDERS: Final = ("big", "little", "big-swapped", "little-swapped")
 """big ABCD, little CDAB (low word first), big-swapped BADC, little-swapped DCBA."""
 
 
 class Span(NamedTuple):
-    """Registers that must come from one read. `alone`: a read of exactly these; `starts`: a read begins here."""
+    """Registers that must come from one read. `alone`: a read of exactly these; `starts`: a read begins
+    here.
+    """
 
     function: int
     address: int
@@ -40,8 +59,10 @@ class Span(NamedTuple):
 class Row:
     """One value of a meter: where it stands, how it is written there, what it means.
 
-    value = raw x `factor` in the vocabulary's unit, rounded to `decimals` in that unit (None: shortest round-trip).
-    A row of type `sum` has no registers of its own (`words` 0): it adds its `terms`. Read `spans`, not `address`.
+    value = raw x `factor` in the vocabulary's unit, rounded to `decimals` in that unit (None: shortest
+    round-trip).
+    A row of type `sum` has no registers of its own (`words` 0): it adds its `terms`. Read `spans`, not
+    `address`.
     """
 
     name: str
@@ -144,7 +165,9 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """A meter whose map must be walked first (SunSpec). `models` give register text by model id, offsets from its ID register."""
+    """A meter whose map must be walked first (SunSpec). `models` give register text by model id, offsets
+    from its ID register.
+    """
 
     bases: tuple[int, ...]
     take: tuple[int, ...]

@@ -14,7 +14,9 @@ _FORMATS = {"float32": ">f", "float64": ">d"}
 
 
 def encode(row: Row, value: float | str) -> list[int]:
-    """The words of the row's own registers; a number beyond its type is cut to the type's range. Raises ValueError for a sum."""
+    """The words of the row's own registers; a number beyond its type is cut to the type's range. Raises
+    ValueError for a sum.
+    """
     if not row.words:
         msg = f"{row.name} is a sum: it has no registers of its own; use build"
         raise ValueError(msg)
@@ -22,7 +24,9 @@ def encode(row: Row, value: float | str) -> list[int]:
 
 
 def build(rows: Iterable[Row], values: Mapping[str, float | str]) -> Registers:
-    """An image in which every row that `values` names reads back as given, parts of sums and scale registers included."""
+    """An image in which every row that `values` names reads back as given, parts of sums and scale
+    registers included.
+    """
     image: Registers = {}
     given = [row for row in rows if row.name in values]
     for row in sorted(given, key=lambda row: bool(row.words)):
@@ -31,7 +35,9 @@ def build(rows: Iterable[Row], values: Mapping[str, float | str]) -> Registers:
 
 
 def _place(row: Row, value: float | str, image: Registers) -> None:
-    """Put one value into an image; what is placed later wins (a term of its own name over its share of a sum)."""
+    """Put one value into an image; what is placed later wins (a term of its own name over its share of a
+    sum).
+    """
     if not row.words:
         _share(row, float(value), image)
         return
@@ -92,7 +98,11 @@ def _pattern(row: Row, whole: int) -> int:
     mask = row.mask or (1 << 16 * row.words) - 1
     shift = (mask & -mask).bit_length() - 1
     room = mask >> shift
-    amount = min(abs(whole), int("9" * (room.bit_length() // 4))) if row.type.startswith("bcd") else min(abs(whole), room)
+    amount = (
+        min(abs(whole), int("9" * (room.bit_length() // 4)))
+        if row.type.startswith("bcd")
+        else min(abs(whole), room)
+    )
     bits = int(str(amount), 16) if row.type.startswith("bcd") else amount
     return bits << shift | (1 << row.sign_bit if whole < 0 and row.sign_bit is not None else 0)
 

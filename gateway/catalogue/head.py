@@ -15,7 +15,11 @@ from gateway.config.units import Duration
 _LINE_END = re.compile(r"[ \t]*\r?\n[ \t]*")
 
 Word = Annotated[int, Field(ge=0, le=0xFFFF)]
-Text = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(lambda text: visible(_LINE_END.sub(" ", text.strip())))]
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=2000),
+    AfterValidator(lambda text: visible(_LINE_END.sub(" ", text.strip()))),
+]
 """What people read about a meter, on one line."""
 
 
@@ -82,7 +86,10 @@ class ReadsPart(Part):
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
     order: Literal["big", "little", "big-swapped", "little-swapped"] = "big"
     even: bool = False
-    holes: Annotated[tuple[Annotated[tuple[Word, Word], BeforeValidator(_a_hole)], ...], Field(strict=False, max_length=512)] = ()
+    holes: Annotated[
+        tuple[Annotated[tuple[Word, Word], BeforeValidator(_a_hole)], ...],
+        Field(strict=False, max_length=512),
+    ] = ()
 
 
 class IdentityPart(Part):
@@ -108,7 +115,9 @@ class VariantPart(Part):
 
 
 class ModelPart(Part):
-    """The points of SunSpec models with the same layout; addresses are offsets from the model's ID register."""
+    """The points of SunSpec models with the same layout; addresses are offsets from the model's ID
+    register.
+    """
 
     ids: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
     registers: str
@@ -141,8 +150,13 @@ class Head(Part):
     serial: SerialPart | None = None
     tcp: Annotated[int, Field(ge=1, le=65535)] | None = None
     reads: ReadsPart | None = None
-    absent: Annotated[dict[str, Annotated[tuple[Any, ...], BeforeValidator(_patterns), Field(strict=False)]], Field(strict=False)] = {}
-    limits: Annotated[dict[Literal["V", "A", "kW", "kWh"], Annotated[float, Field(gt=0, strict=False)]], Field(strict=False)] = {}
+    absent: Annotated[
+        dict[str, Annotated[tuple[Any, ...], BeforeValidator(_patterns), Field(strict=False)]],
+        Field(strict=False),
+    ] = {}
+    limits: Annotated[
+        dict[Literal["V", "A", "kW", "kWh"], Annotated[float, Field(gt=0, strict=False)]], Field(strict=False)
+    ] = {}
     identity: IdentityPart | None = None
     variants: Annotated[tuple[VariantPart, ...], Field(strict=False, max_length=64)] = ()
     sunspec: SunspecPart | None = None
@@ -172,7 +186,8 @@ def explain(error: dict[str, Any]) -> tuple[str, str]:
     if error["loc"] and error["loc"][0] == "verified":
         return (
             f"{shown} is not a level of proof",
-            "write datasheet, two-sources, one-source, simulator, or hardware (who, 2026-01-31) when you have read the meter yourself",
+            "write datasheet, two-sources, one-source, simulator, or hardware (who, 2026-01-31) when you "
+            "have read the meter yourself",
         )
     if kind == "literal_error":
         return f"{shown} is not one of the choices", f"write {error['ctx']['expected']}"

@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 _PACKAGED = Path(__file__).parent / "drivers"
 _CHECKOUT = Path(__file__).parents[2] / "drivers"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_BLOCK = re.compile(r"^( *)(?:- )?( *)registers: \|[ \t]*(?:#.*)?\n((?:(?:\1 +\S.*|[ \t]*)(?:\n|$))*)", re.MULTILINE)
+_BLOCK = re.compile(
+    r"^( *)(?:- )?( *)registers: \|[ \t]*(?:#.*)?\n((?:(?:\1 +\S.*|[ \t]*)(?:\n|$))*)", re.MULTILINE
+)
 
 
 def shipped_directory() -> Path:
@@ -45,14 +47,24 @@ def tables(directory: Path) -> list[Path]:
 
 
 def load_driver(name: str, directory: Path | None = None, *, within: tuple[str, ...] = ()) -> Driver:
-    """The driver of that name: a technician's own directory first, then the shipped tables. Raises DriverError.
+    """The driver of that name: a technician's own directory first, then the shipped tables. Raises
+    DriverError.
 
     `within` are the drivers that are being loaded because they build on this one.
     """
     known = _known(directory)
     if name in known:
         return load_file(known[name], within=within)
-    raise DriverError([Problem(str((directory or shipped_directory()) / f"{name}.yaml"), 1, "driver", *unknown(name, directory))])
+    raise DriverError(
+        [
+            Problem(
+                str((directory or shipped_directory()) / f"{name}.yaml"),
+                1,
+                "driver",
+                *unknown(name, directory),
+            )
+        ]
+    )
 
 
 def find(name: str, directory: Path | None = None) -> Path | None:
@@ -63,7 +75,10 @@ def find(name: str, directory: Path | None = None) -> Path | None:
 def unknown(name: str, directory: Path | None = None) -> tuple[str, str]:
     """What is wrong with the name of a table that there is not, and what to write."""
     near = difflib.get_close_matches(name, sorted(_known(directory)), 3, 0.5)
-    return f"there is no driver {name!r}", f"did you mean {' or '.join(near)}?" if near else "see `submeter drivers list`"
+    return (
+        f"there is no driver {name!r}",
+        f"did you mean {' or '.join(near)}?" if near else "see `submeter drivers list`",
+    )
 
 
 def _known(directory: Path | None) -> dict[str, Path]:
@@ -81,7 +96,9 @@ def load_file(path: Path, *, within: tuple[str, ...] = ()) -> Driver:
 
 
 def load_text(text: str, name: str, file: str = "", *, within: tuple[str, ...] = ()) -> Driver:
-    """The driver in a text; `name` is its file's stem. Raises DriverError with every problem found, and nothing else."""
+    """The driver in a text; `name` is its file's stem. Raises DriverError with every problem found, and
+    nothing else.
+    """
     file = file or f"{name}.yaml"
     try:
         return _judge(text.removeprefix("\ufeff").replace("\r\n", "\n"), name, file, within)
@@ -104,20 +121,40 @@ def _judge(text: str, name: str, file: str, within: tuple[str, ...]) -> Driver:
     head, problems = validate(Head, document, file, explain)
     if not _NAME.fullmatch(name):
         problems.append(
-            Problem(file, 1, "", f"{name!r} is not a driver's name", "call the file maker-model.yaml, in small letters, digits and hyphens")
+            Problem(
+                file,
+                1,
+                "",
+                f"{name!r} is not a driver's name",
+                "call the file maker-model.yaml, in small letters, digits and hyphens",
+            )
         )
     if head is None:
         raise DriverError(sorted(problems))
     table = _Table(name, file, head, blocks, within=(*within, name), document=document)
     problems += [
-        Problem(file, line_of(document, ["absent", kind]), f"absent.{kind}", "is not a type", f"types are {', '.join(TYPES)}")
+        Problem(
+            file,
+            line_of(document, ["absent", kind]),
+            f"absent.{kind}",
+            "is not a type",
+            f"types are {', '.join(TYPES)}",
+        )
         for kind in head.absent
         if kind not in TYPES
     ]
     driver = table.build()
     problems += table.problems
     if not (driver.rows or driver.discovery or problems):
-        problems.append(Problem(file, line_of(document, ["registers"]), "registers", "has no rows", "write one line per register"))
+        problems.append(
+            Problem(
+                file,
+                line_of(document, ["registers"]),
+                "registers",
+                "has no rows",
+                "write one line per register",
+            )
+        )
     if problems:
         raise DriverError(few(iter(sorted(set(problems))), file))
     return driver
@@ -127,19 +164,30 @@ class _Table:
     """A head and its register blocks on their way to a Driver."""
 
     def __init__(
-        self, name: str, file: str, head: Head, blocks: dict[str, tuple[str, int]], *, within: tuple[str, ...], document: Table
+        self,
+        name: str,
+        file: str,
+        head: Head,
+        blocks: dict[str, tuple[str, int]],
+        *,
+        within: tuple[str, ...],
+        document: Table,
     ) -> None:
         self._document = document
         self.name, self.file, self.head, self.blocks, self.within = name, file, head, blocks, within
         self.problems: list[Problem] = []
         self.base = self._other(head.like, "like")
         reads, base = head.reads or ReadsPart(), self.base
-        self.limits = Limits(reads.function, reads.max_registers, reads.min_gap, reads.timeout, reads.holes, reads.even)
+        self.limits = Limits(
+            reads.function, reads.max_registers, reads.min_gap, reads.timeout, reads.holes, reads.even
+        )
         if base and head.reads is None:
             self.limits = base.limits
         self.order = reads.order if head.reads or not base else base.order
         self.sentinels = dict(head.absent) or (base.sentinels if base else {})
-        self.bounds: dict[str, float] = {str(unit): most for unit, most in head.limits.items()} or (base.bounds if base else {})
+        self.bounds: dict[str, float] = {str(unit): most for unit, most in head.limits.items()} or (
+            base.bounds if base else {}
+        )
 
     def line(self, key: str) -> int:
         """Where a key of the head stands."""
@@ -181,7 +229,11 @@ class _Table:
         if self.base is None:
             return ()
         theirs = self.base.bounds
-        return self.base.rows if self.bounds == theirs else tuple(_within(row, theirs, self.bounds) for row in self.base.rows)
+        return (
+            self.base.rows
+            if self.bounds == theirs
+            else tuple(_within(row, theirs, self.bounds) for row in self.base.rows)
+        )
 
     def _variants(self, rows: tuple[Row, ...]) -> list[Variant]:
         variants = []
@@ -191,7 +243,11 @@ class _Table:
             if part.order:
                 shared = tuple(_reordered(row, part.order) for row in shared)
             variants.append(
-                Variant(part.name, _identity(part.when), self._merge(shared, self._rows(part.registers, part.order), part.without))
+                Variant(
+                    part.name,
+                    _identity(part.when),
+                    self._merge(shared, self._rows(part.registers, part.order), part.without),
+                )
             )
         return variants
 
@@ -202,7 +258,9 @@ class _Table:
         models = part.models or ()
         for model in models:
             self._rows(model.registers)
-        known = tuple((model.ids, *self.blocks.get(model.registers, (model.registers, 1))) for model in models)
+        known = tuple(
+            (model.ids, *self.blocks.get(model.registers, (model.registers, 1))) for model in models
+        )
         if not known and self.base and self.base.discovery:
             known = self.base.discovery.models
         return Discovery(part.bases, part.take, part.nth, part.beside, known, part.inverted)
@@ -220,7 +278,13 @@ class _Table:
         for name in without:
             if name not in have and not self.problems:
                 self.problems.append(
-                    Problem(self.file, self.line("without"), "without", f"{name} is not a row of the table", offer(name, have, "remove it"))
+                    Problem(
+                        self.file,
+                        self.line("without"),
+                        "without",
+                        f"{name} is not a row of the table",
+                        offer(name, have, "remove it"),
+                    )
                 )
         gone = {row.name for row in own} | set(without)
         rows = tuple(row for row in base if row.name not in gone) + tuple(own)
@@ -235,7 +299,11 @@ class _Table:
             chain = " → ".join((*self.within[self.within.index(name) :], name))
             self.problems.append(
                 Problem(
-                    self.file, 1, key, f"the drivers build on each other in a circle: {chain}", "let one of them have its own registers"
+                    self.file,
+                    1,
+                    key,
+                    f"the drivers build on each other in a circle: {chain}",
+                    "let one of them have its own registers",
                 )
             )
             return None
@@ -248,14 +316,20 @@ class _Table:
 
 def _identity(part: IdentityPart) -> Identity:
     words = int(part.type[5:]) if part.type.startswith("text:") else TYPES[part.type]
-    return Identity(part.function, part.address, words, part.type.partition(":")[0], part.values, part.alone, part.order)
+    return Identity(
+        part.function, part.address, words, part.type.partition(":")[0], part.values, part.alone, part.order
+    )
 
 
 def _reordered(row: Row, order: str) -> Row:
     """The row, and what it refers to, in another word order."""
     other = [part and _reordered(part, order) for part in (row.times, row.sign_of)]
     return replace(
-        row, order=order, times=other[0], sign_of=other[1], terms=tuple((sign, _reordered(term, order)) for sign, term in row.terms)
+        row,
+        order=order,
+        times=other[0],
+        sign_of=other[1],
+        terms=tuple((sign, _reordered(term, order)) for sign, term in row.terms),
     )
 
 
@@ -265,7 +339,9 @@ def _within(row: Row, theirs: Mapping[str, float], ours: Mapping[str, float]) ->
     if quantity is None:
         return row
     (old_low, old_high), (low, high) = (believable(quantity, row.words, limits) for limits in (theirs, ours))
-    return replace(row, low=low if row.low == old_low else row.low, high=high if row.high == old_high else row.high)
+    return replace(
+        row, low=low if row.low == old_low else row.low, high=high if row.high == old_high else row.high
+    )
 
 
 def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:
@@ -274,18 +350,37 @@ def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:
     for row in rows:
         for span in row.spans:
             if span.words > limits.max_registers:
-                what = f"has {span.words} registers, more than a read of this meter may have ({limits.max_registers})"
+                what = (
+                    f"has {span.words} registers, more than a read of this meter may have "
+                    f"({limits.max_registers})"
+                )
                 problems.append(Problem(file, row.line, row.name, what, "check reads: max_registers"))
             if any(first < span.end and span.address <= last for first, last in limits.holes):
-                problems.append(Problem(file, row.line, row.name, "stands in a hole that no read may touch", "check reads: holes"))
+                problems.append(
+                    Problem(
+                        file,
+                        row.line,
+                        row.name,
+                        "stands in a hole that no read may touch",
+                        "check reads: holes",
+                    )
+                )
         if limits.even and row.alone and (row.address % 2 or row.words % 2):
             what = "must be read alone, but reads of this meter are even"
             problems.append(Problem(file, row.line, row.name, what, "check reads: even, or leave alone out"))
-    placed = sorted((row for row in _leaves(rows) if not row.alone), key=lambda row: (row.function, row.address, row.words))
+    placed = sorted(
+        (row for row in _leaves(rows) if not row.alone),
+        key=lambda row: (row.function, row.address, row.words),
+    )
     for first, second in pairwise(placed):
         if first.function == second.function and second.address < first.address + first.words:
-            what = f"overlaps {first.name} (line {first.line}: {first.address} to {first.address + first.words - 1})"
-            problems.append(Problem(file, second.line, second.name, what, "check address and type against the datasheet"))
+            what = (
+                f"overlaps {first.name} (line {first.line}: {first.address} to "
+                f"{first.address + first.words - 1})"
+            )
+            problems.append(
+                Problem(file, second.line, second.name, what, "check address and type against the datasheet")
+            )
     return problems
 
 
@@ -295,14 +390,18 @@ def _leaves(rows: tuple[Row, ...]) -> list[Row]:
     waiting = list(rows)
     while waiting:
         row = waiting.pop()
-        waiting += [part for part in (*(term for _, term in row.terms), row.times, row.sign_of) if part is not None]
+        waiting += [
+            part for part in (*(term for _, term in row.terms), row.times, row.sign_of) if part is not None
+        ]
         if row.words:
             found[row.name] = row
     return list(found.values())
 
 
 def _lift(text: str, blocks: dict[str, tuple[str, int]]) -> str:
-    """Take the register blocks out of the YAML: they are ours to parse, with exact lines and without the cost."""
+    """Take the register blocks out of the YAML: they are ours to parse, with exact lines and without the
+    cost.
+    """
 
     def note(match: re.Match[str]) -> str:
         start = text.count("\n", 0, match.start(3)) + 1

@@ -32,7 +32,8 @@ _GROUPS = (
 _MISSING = (
     "## Not here, and what it would take",
     "",
-    "A table is left out, or a row of it, when its facts are not known well enough: a wrong value is worse than none.",
+    "A table is left out, or a row of it, when its facts are not known well enough: a wrong value is worse "
+    "than none.",
     "",
     "| meter | what is missing |",
     "|---|---|",
@@ -40,7 +41,8 @@ _MISSING = (
     "| energies of Klemsan KLEA 110P, 220P | the unit of the counters at 470, checked on a meter |",
     "| Circutor CVM-144, CVM-MINI | scales |",
     "| Kamstrup MULTICAL: heat energy, flow, power | the unit registers and the register of the energy |",
-    "| makers' identification by function 17 or 43 (Lovato, Schneider, Siemens) | those functions in the gateway |",
+    "| makers' identification by function 17 or 43 (Lovato, Schneider, Siemens) | those functions in the "
+    "gateway |",
     "",
 )
 
@@ -58,11 +60,14 @@ source: "title, number, version and page of the paper that the addresses come fr
 covers: [other names on the label]
 notes:
   - "What the next person must know; what was left out, and why."
-serial: {{baudrate: 9600, parity: N, stopbits: 1, address: 1}}   # factory setting; leave out what you do not know
-reads: {{function: 3, max_registers: 60}}   # function 3 holding, 4 input registers; order: little when the low word comes first
+serial: {{baudrate: 9600, parity: N, stopbits: 1, address: 1}}   # factory setting; leave out what you do \
+not know
+reads: {{function: 3, max_registers: 60}}   # function 3 holding, \
+4 input registers; order: little when the low word comes first
 
 registers: |
-  # address: 0-based, as it goes over the wire (manual 30001 or 40001 is 0). raw: unit of the register, with its step: 0.1V, W, 10Wh.
+  # address: 0-based, as it goes over the wire (manual 30001 or 40001 is 0). raw: unit of the register, with
+  # its step: 0.1V, W, 10Wh.
   # address  type     quantity                raw    class  more
   0x0000     float32  voltage_{{l1n,l2n,l3n}}   V      fast   decimals=1
   0x0006     float32  current_{{l1,l2,l3}}      A      fast   decimals=3
@@ -78,7 +83,9 @@ def skeleton(name: str) -> str:
 
 
 def library(directory: Path | None = None) -> list[Driver]:
-    """The shipped drivers, and a technician's own in their place or beside them, by name. Raises DriverError."""
+    """The shipped drivers, and a technician's own in their place or beside them, by name. Raises
+    DriverError.
+    """
     paths = {path.stem: path for path in shipped()}
     if directory is not None:
         paths |= {path.stem: path for path in tables(directory)}
@@ -99,7 +106,11 @@ def port(defaults: SerialDefaults, tcp: int | None) -> str:
     """The factory setting of a meter's port, as people write it."""
     parts = []
     if defaults.baudrate or defaults.parity or defaults.stopbits:
-        frame = f"8{defaults.parity or '?'}{defaults.stopbits or '?'}" if defaults.parity or defaults.stopbits else ""
+        frame = (
+            f"8{defaults.parity or '?'}{defaults.stopbits or '?'}"
+            if defaults.parity or defaults.stopbits
+            else ""
+        )
         parts.append(f"{defaults.baudrate or '?'} {frame}".strip())
     if defaults.address:
         parts.append(f"address {defaults.address}")
@@ -120,7 +131,15 @@ def summary(driver: Driver) -> str:
             )
             quadrants = any(name.endswith("_q1") for name in mine)
             tariffs = max((name[-1] for name in mine if name[-3:-1] == "_t"), default="")
-            marks = [mark for mark, there in (("phases", phases), ("Q1–Q4", quadrants), (f"T1–T{tariffs}", bool(tariffs))) if there]
+            marks = [
+                mark
+                for mark, there in (
+                    ("phases", phases),
+                    ("Q1–Q4", quadrants),
+                    (f"T1–T{tariffs}", bool(tariffs)),
+                )
+                if there
+            ]
             found.append(label + (f" ({', '.join(marks)})" if marks else ""))
     if any("demand" in name for name in names):
         found.append("demand")
@@ -134,20 +153,26 @@ def markdown(drivers: Iterable[Driver]) -> str:
     lines = [
         "# Known meters",
         "",
-        "<!-- Made by `submeter drivers list --markdown`; a test keeps it current. Change the tables in drivers/, not this page. -->",
+        "<!-- Made by `submeter drivers list --markdown`; a test keeps it current. Change the tables in "
+        "drivers/, not this page. -->",
         "",
         f"{len(drivers)} drivers, {len(drivers) - len(twins)} of them with a register map of their own.",
         "Your meter is not here? [Add it in ten minutes](add-a-meter.md).",
         "",
-        "**Proof** says how well a table is known. `datasheet`: the maker's paper was read; source names title, version and page.",
-        "`two-sources`: two programs or lists that do not know of each other agree. `one-source`: a single one. `hardware` names who",
-        "compared a real meter, and when. Every table reads an independent register image to the right values through the whole gateway,",
-        "but nothing is called proven on hardware that nobody has touched: compare with the display when you commission the first of a",
+        "**Proof** says how well a table is known. `datasheet`: the maker's paper was read; source names "
+        "title, version and page.",
+        "`two-sources`: two programs or lists that do not know of each other agree. `one-source`: a single "
+        "one. `hardware` names who",
+        "compared a real meter, and when. Every table reads an independent register image to the right "
+        "values through the whole gateway,",
+        "but nothing is called proven on hardware that nobody has touched: compare with the display when "
+        "you commission the first of a",
         "kind (`submeter drivers try`).",
         "",
         "Before you buy: [what each meter can serve](#what-each-meter-can-serve).",
         "",
-        "Powers and energies count import as positive. The sign of a power factor is that of the active power. Two reactive counters",
+        "Powers and energies count import as positive. The sign of a power factor is that of the active "
+        "power. Two reactive counters",
         "are import and export; quadrants are given only where the meter has four.",
         "",
     ]
@@ -155,25 +180,43 @@ def markdown(drivers: Iterable[Driver]) -> str:
     for driver in sorted(drivers, key=lambda driver: (driver.maker.casefold(), driver.name)):
         if driver.maker != maker:
             maker = driver.maker
-            lines += [f"## {maker}", "", "| driver | models | gives | factory port | proof | source |", "|---|---|---|---|---|---|"]
-            lines += [_line(other, twins) for other in sorted(drivers, key=lambda other: other.name) if other.maker == maker]
+            lines += [
+                f"## {maker}",
+                "",
+                "| driver | models | gives | factory port | proof | source |",
+                "|---|---|---|---|---|---|",
+            ]
+            lines += [
+                _line(other, twins)
+                for other in sorted(drivers, key=lambda other: other.name)
+                if other.maker == maker
+            ]
             lines += [""]
-    lines += page((driver.name, quantities(driver)) for driver in sorted(drivers, key=lambda driver: driver.name))
+    lines += page(
+        (driver.name, quantities(driver)) for driver in sorted(drivers, key=lambda driver: driver.name)
+    )
     return "\n".join([*lines, *_MISSING])
 
 
 def _line(driver: Driver, twins: dict[str, str]) -> str:
     models = driver.model + (f"; also {', '.join(driver.covers)}" if driver.covers else "")
     gives = f"as `{twins[driver.name]}`" if driver.name in twins else summary(driver)
-    return f"| `{driver.name}` | {models} | {gives} | {port(driver.serial, driver.tcp_port)} | {driver.verified} | {driver.source} |"
+    return (
+        f"| `{driver.name}` | {models} | {gives} | {port(driver.serial, driver.tcp_port)} | "
+        f"{driver.verified} | {driver.source} |"
+    )
 
 
 def same_maps(drivers: Iterable[Driver]) -> dict[str, str]:
-    """Drivers that read the same values at the same places as another one, and which: their map is not their own."""
+    """Drivers that read the same values at the same places as another one, and which: their map is not
+    their own.
+    """
     first: dict[object, str] = {}
     twins: dict[str, str] = {}
     for driver in sorted(drivers, key=lambda driver: (bool(driver.like), driver.name)):
-        rows = frozenset((row.name, row.spans, row.type, row.order, row.factor) for row in driver.rows if not row.attribute)
+        rows = frozenset(
+            (row.name, row.spans, row.type, row.order, row.factor) for row in driver.rows if not row.attribute
+        )
         key = (rows, driver.discovery and driver.discovery.models)
         if first.setdefault(key, driver.name) != driver.name:
             twins[driver.name] = first[key]
@@ -193,19 +236,30 @@ def matches(driver: Driver, words: Iterable[str]) -> bool:
 
 
 def own_rows(driver: Driver) -> int:
-    """Rows that a table has for itself: all of them, or those that differ from the table that it is like. Raises DriverError."""
+    """Rows that a table has for itself: all of them, or those that differ from the table that it is like.
+    Raises DriverError.
+    """
     mine = _places(driver)
     return len(mine - _places(load_driver(driver.like, Path(driver.path).parent)) if driver.like else mine)
 
 
 def _places(driver: Driver) -> set[object]:
-    rows = [*(offered(driver) if driver.discovery else driver.rows), *(row for variant in driver.variants for row in variant.rows)]
+    rows = [
+        *(offered(driver) if driver.discovery else driver.rows),
+        *(row for variant in driver.variants for row in variant.rows),
+    ]
     return {(row.name, row.spans, row.type, row.order, row.factor, row.mask, row.sign_bit) for row in rows}
 
 
 def vocabulary() -> str:
     """The words of the vocabulary as a table, patterns together."""
     lines = ["| quantity | unit | OBIS | English | Türkçe |", "|---|---|---|---|---|"]
-    lines += [f"| `{word.name}` | {word.unit} | {word.obis} | {word.en} | {word.tr} |" for word in QUANTITIES.values()]
-    lines += ["", "Facts about a meter (class `static`): " + ", ".join(f"`{name}`" for name in ATTRIBUTES) + "."]
+    lines += [
+        f"| `{word.name}` | {word.unit} | {word.obis} | {word.en} | {word.tr} |"
+        for word in QUANTITIES.values()
+    ]
+    lines += [
+        "",
+        "Facts about a meter (class `static`): " + ", ".join(f"`{name}`" for name in ATTRIBUTES) + ".",
+    ]
     return "\n".join(lines)

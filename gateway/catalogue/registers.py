@@ -4,9 +4,11 @@
     0x0000     float32  voltage_{l1n,l2n,l3n}   V     fast   decimals=1
     28+124     float32  active_power_{l1,l2,l3} W     fast
     0x0500     float32  _import                 W     fast
-    -          sum      active_energy_import    kWh   slow   of=active_energy_import_t1+active_energy_import_t2
+    -          sum      active_energy_import    kWh   slow
+      of=active_energy_import_t1+active_energy_import_t2
 
-Braces repeat a line; `address+step` says how far apart, without it the registers follow one another; `{}` in an option
+Braces repeat a line; `address+step` says how far apart, without it the registers follow one another; `{}` in
+an option
 is the same part again. A name with a leading underscore is read but not published: a part of a sum.
 """
 
@@ -29,8 +31,12 @@ _COLUMNS = 5
 """Address, type, quantity, raw, class; the rest are options."""
 
 
-def parse_registers(text: str, first_line: int, file: str, defaults: Defaults) -> tuple[list[Row], list[Problem]]:
-    """Rows of a register block whose text begins on `first_line`: the published ones in file order, and every mistake."""
+def parse_registers(
+    text: str, first_line: int, file: str, defaults: Defaults
+) -> tuple[list[Row], list[Problem]]:
+    """Rows of a register block whose text begins on `first_line`: the published ones in file order, and
+    every mistake.
+    """
     lines: dict[str, Line] = {}
     problems: list[Problem] = []
     for number, content in enumerate(text.split("\n"), first_line):
@@ -39,7 +45,13 @@ def parse_registers(text: str, first_line: int, file: str, defaults: Defaults) -
             continue
         if len(columns) < _COLUMNS:
             problems.append(
-                Problem(file, number, "", f"has fewer than {_COLUMNS} columns", "write: address type quantity raw class, then options")
+                Problem(
+                    file,
+                    number,
+                    "",
+                    f"has fewer than {_COLUMNS} columns",
+                    "write: address type quantity raw class, then options",
+                )
             )
             continue
         try:
@@ -48,11 +60,21 @@ def parse_registers(text: str, first_line: int, file: str, defaults: Defaults) -
                 first = lines.setdefault(line.name, line)
                 if first is not line:
                     what = f"is given twice (first in line {first.number})"
-                    problems.append(Problem(file, number, line.name, what, "a quantity stands in one line of a table"))
+                    problems.append(
+                        Problem(file, number, line.name, what, "a quantity stands in one line of a table")
+                    )
         except Mistake as mistake:
             problems.append(mistake.problem(file, number))
         if len(lines) > MAX_ROWS or len(problems) > MAX_PROBLEMS:
-            problems.append(Problem(file, number, "", f"more than {MAX_ROWS} rows or {MAX_PROBLEMS} problems", "is this the right file?"))
+            problems.append(
+                Problem(
+                    file,
+                    number,
+                    "",
+                    f"more than {MAX_ROWS} rows or {MAX_PROBLEMS} problems",
+                    "is this the right file?",
+                )
+            )
             break
     rows: dict[str, Row] = {}
     weights: dict[str, int] = {}
@@ -60,7 +82,11 @@ def parse_registers(text: str, first_line: int, file: str, defaults: Defaults) -
     for line in _in_order(lines):
         weights[line.name] = 1 + sum(weights.get(name, 0) for name in line.needs)
         if weights[line.name] > MAX_PARTS:
-            problems.append(Problem(file, line.number, line.name, f"is made of more than {MAX_PARTS} rows", "a sum adds a few"))
+            problems.append(
+                Problem(
+                    file, line.number, line.name, f"is made of more than {MAX_PARTS} rows", "a sum adds a few"
+                )
+            )
             continue
         try:
             rows[line.name] = line.row(rows)
@@ -70,14 +96,20 @@ def parse_registers(text: str, first_line: int, file: str, defaults: Defaults) -
 
 
 def _in_order(lines: dict[str, Line]) -> list[Line]:
-    """The lines in an order in which each comes after those that it refers to; of a circle one comes too early, and is a mistake."""
+    """The lines in an order in which each comes after those that it refers to; of a circle one comes too
+    early, and is a mistake.
+    """
     ordered: dict[str, Line] = {}
     begun: set[str] = set()
     for name in lines:
         waiting = [name]
         while waiting:
             here = waiting[-1]
-            open_ones = [] if here in begun else [other for other in lines[here].needs if other in lines and other not in begun]
+            open_ones = (
+                []
+                if here in begun
+                else [other for other in lines[here].needs if other in lines and other not in begun]
+            )
             begun.add(here)
             if open_ones:
                 waiting += open_ones
@@ -96,7 +128,11 @@ def _expand(columns: list[str]) -> Iterator[list[str]]:
         return
     parts = braces[1].split(",")
     if len(parts) > MAX_REPEATS:
-        raise Mistake(BRACES.sub("{…}", name), f"stands for {len(parts)} rows", f"write at most {MAX_REPEATS} names between the braces")
+        raise Mistake(
+            BRACES.sub("{…}", name),
+            f"stands for {len(parts)} rows",
+            f"write at most {MAX_REPEATS} names between the braces",
+        )
     match = ADDRESS.fullmatch(place)
     step = int(match[2], 0) if match and match[2] else words_of(kind)
     for index, part in enumerate(parts):

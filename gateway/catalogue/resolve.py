@@ -17,9 +17,11 @@ Read = Callable[[int, int, int], Awaitable[list[int]]]
 
 
 async def resolve(driver: Driver, read: Read) -> Driver:
-    """A driver whose rows are those of the meter that answers. Raises BusError when the meter does not answer.
+    """A driver whose rows are those of the meter that answers. Raises BusError when the meter does not
+    answer.
 
-    A meter that refuses the identity register, or names none of the variants, keeps the rows that all variants share.
+    A meter that refuses the identity register, or names none of the variants, keeps the rows that all
+    variants share.
     """
     if driver.discovery:
         from gateway.catalogue.sunspec import discover  # noqa: PLC0415 - only those who need it pay
@@ -32,8 +34,12 @@ async def resolve(driver: Driver, read: Read) -> Driver:
     return replace(driver, variants=())
 
 
-async def matches(identity: Identity, read: Read, known: dict[tuple[int, int, int], list[int] | None], driver: Driver) -> bool:
-    """Whether the meter's identity register has one of the values; `known` is what was read. Raises BusError when it does not answer."""
+async def matches(
+    identity: Identity, read: Read, known: dict[tuple[int, int, int], list[int] | None], driver: Driver
+) -> bool:
+    """Whether the meter's identity register has one of the values; `known` is what was read. Raises
+    BusError when it does not answer.
+    """
     place = (identity.function, identity.address, identity.words)
     if place not in known:
         try:

@@ -1,4 +1,6 @@
-"""What a meter can serve in a building, as somebody asks who is about to buy it: from the quantities that its table gives."""
+"""What a meter can serve in a building, as somebody asks who is about to buy it: from the quantities that
+its table gives.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,10 @@ QUESTIONS: Final = {
     "tariffs": "kWh import by tariff, counted in the meter",
     "per phase": "what is known of each phase: P power, kWh energy, I current, U voltage",
     "neutral": "the current in the neutral",
-    "reactive": "for the reactive energy limits: Q1–Q4 quadrants, or import and export, or one counter, or the power only",
-    "demand": "the mean power of a quarter hour or so, formed in the meter (the platform forms its own in any case)",
+    "reactive": "for the reactive energy limits: Q1–Q4 quadrants, or import and export, or one counter, or "
+    "the power only",
+    "demand": "the mean power of a quarter hour or so, formed in the meter (the platform forms its own in "
+    "any case)",
     "quality": "THD of voltage (U) and current (I)",
     "also": "apparent energy, heat, DC inputs, pulses",
 }
@@ -27,7 +31,11 @@ def serves(names: Iterable[str]) -> dict[str, str]:
     """An answer to each of the QUESTIONS."""
     have = set(names)
     return {
-        "bill": YES if have & {"active_energy_import", "heat_energy", "volume"} else "one way" if "active_energy_total" in have else NO,
+        "bill": YES
+        if have & {"active_energy_import", "heat_energy", "volume"}
+        else "one way"
+        if "active_energy_total" in have
+        else NO,
         "feed-in": YES if "active_energy_export" in have else NO,
         "tariffs": _tariffs(have),
         "per phase": _per_phase(have),
@@ -36,7 +44,14 @@ def serves(names: Iterable[str]) -> dict[str, str]:
         "demand": _listed((("now", "active_power_demand"), ("maximum", "active_power_demand_max")), have),
         "quality": _listed((("U", "thd_voltage_l1"), ("I", "thd_current_l1")), have),
         "also": _listed(
-            (("kVAh", "apparent_energy"), ("heat", "heat_energy"), ("water", "volume"), ("DC", "dc_power"), ("pulses", "pulse_count")), have
+            (
+                ("kVAh", "apparent_energy"),
+                ("heat", "heat_energy"),
+                ("water", "volume"),
+                ("DC", "dc_power"),
+                ("pulses", "pulse_count"),
+            ),
+            have,
         ),
     }
 
@@ -46,13 +61,21 @@ def _listed(marks: Iterable[tuple[str, str]], have: set[str]) -> str:
 
 
 def _tariffs(have: set[str]) -> str:
-    numbers = [number for number in "1234" if f"active_energy_import_t{number}" in have or f"active_energy_total_t{number}" in have]
+    numbers = [
+        number
+        for number in "1234"
+        if f"active_energy_import_t{number}" in have or f"active_energy_total_t{number}" in have
+    ]
     return f"T1–T{numbers[-1]}" if len(numbers) > 1 else NO
 
 
 def _per_phase(have: set[str]) -> str:
     kinds = (("P", "active_power"), ("kWh", "active_energy_import"), ("I", "current"), ("U", "voltage"))
-    found = [mark for mark, name in kinds if all(f"{name}{phase}{'n' if name == 'voltage' else ''}" in have for phase in _PHASES)]
+    found = [
+        mark
+        for mark, name in kinds
+        if all(f"{name}{phase}{'n' if name == 'voltage' else ''}" in have for phase in _PHASES)
+    ]
     return ", ".join(found) or ("one phase" if "voltage_l1n" in have or "current_l1" in have else NO)
 
 

@@ -1,9 +1,12 @@
 """SunSpec: the map of an inverter or a meter is found by walking its models, not listed.
 
-At one of the base addresses stands "SunS"; then model after model: its id, its length, its points. A model's length
-differs by revision, so the walk steps by the length that is read. Source: SunSpec Alliance, github.com/sunspec/models.
+At one of the base addresses stands "SunS"; then model after model: its id, its length, its points. A model's
+length
+differs by revision, so the walk steps by the length that is read. Source: SunSpec Alliance,
+github.com/sunspec/models.
 
-By the book the chain ends with the id 0xFFFF. Devices end it with 0, with an address that they refuse or do not answer,
+By the book the chain ends with the id 0xFFFF. Devices end it with 0, with an address that they refuse or do
+not answer,
 with a damaged refusal, or not at all; what stands before is good whichever way it ends.
 """
 
@@ -34,7 +37,9 @@ _MOST_EMPTY = 4
 _MAKER = slice(2, 18)
 _DIRECTED = ("active_power", "reactive_power")
 _NEARBY: Final = (39999, 40001, 49999, 50001, 1)
-"""Where devices have the marker whose makers counted from the other end; asked only of a device that answers."""
+"""Where devices have the marker whose makers counted from the other end; asked only of a device that
+answers.
+"""
 _INPUTS: Final = "_s"
 _UNITS: Final = "units are often 1, 126 (SMA), 71 (Kostal), 247 (Kaco), 200 or 240 (Fronius meters)"
 
@@ -48,7 +53,9 @@ class Model(NamedTuple):
 
 
 async def discover(driver: Driver, read: Read) -> Driver:
-    """The driver with the rows of the models that this device has. Raises BusError when it does not answer, or has none of them."""
+    """The driver with the rows of the models that this device has. Raises BusError when it does not
+    answer, or has none of them.
+    """
     discovery = driver.discovery
     assert discovery is not None
     models, ended = await _walk(await _find(discovery, read), read)
@@ -67,7 +74,9 @@ async def discover(driver: Driver, read: Read) -> Driver:
         inputs += max((_input(row) for row in found), default=0)
     if any(maker.casefold().startswith(name.casefold()) for name in discovery.inverted):
         rows = _turned(rows)
-    return replace(driver, rows=tuple(rows), discovery=None, variant=f"{maker} model {model.id} at {model.start}".strip())
+    return replace(
+        driver, rows=tuple(rows), discovery=None, variant=f"{maker} model {model.id} at {model.start}".strip()
+    )
 
 
 async def _find(discovery: Discovery, read: Read) -> int:
@@ -96,7 +105,8 @@ async def _find(discovery: Discovery, read: Read) -> int:
         raise silent
     raise BadFrame(
         f"there is no SunSpec marker: {'; '.join(said[: len(discovery.bases)])}",
-        hint=f"switch SunSpec Modbus on in the device, check the unit address ({_UNITS}), or use the driver of its model",
+        hint=f"switch SunSpec Modbus on in the device, check the unit address ({_UNITS}), or use the "
+        f"driver of its model",
     )
 
 
@@ -131,7 +141,8 @@ async def _head(at: int, read: Read) -> list[int]:
 def _meant(models: list[Model], discovery: Discovery) -> list[int]:
     """Where the models stand that this table takes, one for each meter or inverter.
 
-    A device may describe the same meter twice, in whole numbers (20x) and in floats (21x); the first is taken. Another
+    A device may describe the same meter twice, in whole numbers (20x) and in floats (21x); the first is
+    taken. Another
     meter has a common model of its own before it, or is of a model that the device has given already.
     """
     found: list[int] = []
@@ -158,7 +169,9 @@ def _common(models: list[Model], index: int) -> Model | None:
 
 
 def _beside(models: list[Model], index: int, discovery: Discovery, *, alone: bool) -> list[Model]:
-    """The models that add to the one at `index`: those under the same common model, else, when it is `alone`, all of the device."""
+    """The models that add to the one at `index`: those under the same common model, else, when it is
+    `alone`, all of the device.
+    """
     first = next((at for at in range(index, -1, -1) if models[at].id == COMMON), 0)
     end = next((at for at in range(index + 1, len(models)) if models[at].id == COMMON), len(models))
     own = [model for model in models[first:end] if model.id in discovery.beside]
@@ -166,7 +179,9 @@ def _beside(models: list[Model], index: int, discovery: Discovery, *, alone: boo
 
 
 async def _maker(common: Model | None, discovery: Discovery, read: Read) -> str:
-    """The maker that the common model names. Raises BusError when that decides about signs and cannot be read."""
+    """The maker that the common model names. Raises BusError when that decides about signs and cannot be
+    read.
+    """
     if common is None:
         return ""
     try:
@@ -175,20 +190,29 @@ async def _maker(common: Model | None, discovery: Discovery, read: Read) -> str:
         if discovery.inverted:
             raise
         return ""
-    return visible(b"".join(word.to_bytes(2, "big") for word in words).split(b"\0")[0].decode("latin-1").strip())
+    return visible(
+        b"".join(word.to_bytes(2, "big") for word in words).split(b"\0")[0].decode("latin-1").strip()
+    )
 
 
 def _not_there(models: list[Model], count: int, discovery: Discovery, ended: BusError | None) -> BusError:
     """The error when the device has too few of the models that are meant."""
     wanted = ", ".join(str(model) for model in discovery.take)
     shown = ", ".join(str(model.id) for model in models) or "none"
-    what = f"the device has {count} of the SunSpec models {wanted}; number {discovery.nth} is asked for; it lists {shown}"
+    what = (
+        f"the device has {count} of the SunSpec models {wanted}; number {discovery.nth} is asked for; "
+        f"it lists {shown}"
+    )
     if ended is None:
-        return BadFrame(what, hint=f"check the unit address ({_UNITS}), and whether this is an inverter or a meter")
+        return BadFrame(
+            what, hint=f"check the unit address ({_UNITS}), and whether this is an inverter or a meter"
+        )
     at = models[-1].end if models else 0
     what += f", then {ended.message} at {at}"
     kind = NoReply if isinstance(ended, NoReply) else BadFrame
-    return kind(what, hint=f"the list broke off: check the unit address ({_UNITS}) and the time-out of the bus")
+    return kind(
+        what, hint=f"the list broke off: check the unit address ({_UNITS}) and the time-out of the bus"
+    )
 
 
 def _input(row: Row) -> int:
@@ -198,7 +222,9 @@ def _input(row: Row) -> int:
 
 
 def _numbered(rows: list[Row], inputs: int) -> Iterator[Row]:
-    """Rows of a further model with inputs: they go on counting where the model before ended, as far as there are words for it."""
+    """Rows of a further model with inputs: they go on counting where the model before ended, as far as
+    there are words for it.
+    """
     for row in rows:
         number = _input(row)
         name = f"{row.name.removesuffix(str(number))}{number + inputs}" if number else row.name
@@ -207,13 +233,16 @@ def _numbered(rows: list[Row], inputs: int) -> Iterator[Row]:
 
 
 def _rows(driver: Driver, discovery: Discovery, model: Model) -> list[Row]:
-    """The points of a model that its length reaches, within the registers that there are. Raises DriverError."""
+    """The points of a model that its length reaches, within the registers that there are. Raises
+    DriverError.
+    """
     rows: list[Row] = []
     for ids, text, line in discovery.models:
         if model.id in ids:
             defaults = Defaults(_FUNCTION, "big", driver.sentinels, driver.bounds, model.start)
             found, problems = parse_registers(text, line, driver.path, defaults)
-            # The table is good, it was checked when it was loaded: what fails at this place reaches beyond the last register.
+            # The table is good, it was checked when it was loaded: what fails at this place reaches beyond
+            # the last register.
             if problems and not model.start:
                 raise DriverError(problems)
             rows += found
@@ -222,12 +251,16 @@ def _rows(driver: Driver, discovery: Discovery, model: Model) -> list[Row]:
 
 def _turned(rows: list[Row]) -> list[Row]:
     """Rows of a maker that counts export as positive power."""
-    turned = {row.name: replace(row, factor=-row.factor) if row.name.startswith(_DIRECTED) else row for row in rows}
+    turned = {
+        row.name: replace(row, factor=-row.factor) if row.name.startswith(_DIRECTED) else row for row in rows
+    }
     return [replace(row, sign_of=turned[row.sign_of.name]) if row.sign_of else row for row in turned.values()]
 
 
 def offered(driver: Driver) -> list[Row]:
-    """Every row that a device may turn out to have, of all models, at the address 0. For lists. Raises DriverError."""
+    """Every row that a device may turn out to have, of all models, at the address 0. For lists. Raises
+    DriverError.
+    """
     assert driver.discovery is not None
     names: dict[str, Row] = {}
     for ids, _, _ in driver.discovery.models:

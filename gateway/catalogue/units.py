@@ -22,7 +22,9 @@ _UNITS = {
     "m³/h": {"l/h": "1e-3", "m3/h": "1", "m³/h": "1"},
     "": {"": "1", "-": "1"},
 }
-_TABLE = {symbol: (unit, Decimal(factor)) for unit, symbols in _UNITS.items() for symbol, factor in symbols.items()}
+_TABLE = {
+    symbol: (unit, Decimal(factor)) for unit, symbols in _UNITS.items() for symbol, factor in symbols.items()
+}
 _RAW = re.compile(r"(-?(?:\d+(?:\.\d+)?(?:e-?\d+)?)(?![\d.]))?\s*([^\d\s.]*)")
 
 KNOWN = sorted(symbol for symbol in _TABLE if symbol not in {"", "-"})
@@ -30,7 +32,9 @@ KNOWN = sorted(symbol for symbol in _TABLE if symbol not in {"", "-"})
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """What a raw column says: `unit` of the vocabulary, `factor` into it, `shift` of decimals from the raw unit."""
+    """What a raw column says: `unit` of the vocabulary, `factor` into it, `shift` of decimals from the raw
+    unit.
+    """
 
     unit: str
     factor: Decimal

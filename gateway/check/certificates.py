@@ -19,7 +19,9 @@ Validity = tuple[datetime, datetime]
 
 
 def validities(path: Path) -> list[Validity]:
-    """(not before, not after) of each certificate in a PEM file, in UTC, in its order. Raises OSError, ValueError."""
+    """(not before, not after) of each certificate in a PEM file, in UTC, in its order. Raises OSError,
+    ValueError.
+    """
     text = read_regular(path, MAX_FILE).decode("ascii", "replace")
     return [_validity(ssl.PEM_cert_to_DER_cert(block)) for block in _PEM.findall(text)]
 

@@ -1,4 +1,6 @@
-"""What is wrong with a configuration, its meter tables and the files that it names. Each part is judged although others are wrong."""
+"""What is wrong with a configuration, its meter tables and the files that it names. Each part is judged
+although others are wrong.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,13 @@ Told = tuple[list[Key], str, str]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a look at a configuration brought; `config` is None when the file itself is wrong, `drivers` are those that can be used.
+    """What a look at a configuration brought; `config` is None when the file itself is wrong, `drivers` are
+    those that can be used.
 
-    `fatal` is what no gateway can start with: the file itself, and the tables of meters that are polled. `mistakes` is what a
-    start goes on with, because a gateway that ran before must run again after a power cut; a reload and `check` refuse both.
+    `fatal` is what no gateway can start with: the file itself, and the tables of meters that are polled.
+    `mistakes` is what a
+    start goes on with, because a gateway that ran before must run again after a power cut; a reload and
+    `check` refuse both.
     """
 
     config: Config | None
@@ -72,7 +77,9 @@ def check(path: Path) -> Checked:
     tables = _Tables(path, document)
 
     def lines(told: Iterator[Told]) -> list[Problem]:
-        return few((Problem(name, line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in told), name)
+        return few(
+            (Problem(name, line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in told), name
+        )
 
     mistakes = [
         *tables.mistakes,
@@ -93,7 +100,9 @@ def check(path: Path) -> Checked:
 
 
 class _Tables:
-    """The meter tables that a file names. `fatal`: mistakes in those of meters that are polled; `mistakes`: in the others."""
+    """The meter tables that a file names. `fatal`: mistakes in those of meters that are polled;
+    `mistakes`: in the others.
+    """
 
     def __init__(self, path: Path, document: Table) -> None:
         self.drivers: dict[str, Driver] = {}
@@ -108,7 +117,9 @@ class _Tables:
         for name, rows in users.items():
             self._load(name, rows, directory, path, document)
 
-    def _load(self, name: str, rows: list[tuple[int, Table]], directory: Path, path: Path, document: Table) -> None:
+    def _load(
+        self, name: str, rows: list[tuple[int, Table]], directory: Path, path: Path, document: Table
+    ) -> None:
         polled = any(row.get("enabled", True) is not False for _, row in rows)
         into = self.fatal if polled else self.mistakes
         if len(into) > MAX_PROBLEMS:
@@ -142,9 +153,17 @@ def _addresses(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
             continue
         factory = _factory(row, drivers)
         if factory is None:
-            yield ["meters", index, "address"], "is missing", "write address: as the meter shows or has it set"
+            yield (
+                ["meters", index, "address"],
+                "is missing",
+                "write address: as the meter shows or has it set",
+            )
         elif factory != Meter.model_fields["address"].default:
-            yield ["meters", index, "address"], "is missing", f"write address: {factory} if the meter still has its factory setting"
+            yield (
+                ["meters", index, "address"],
+                "is missing",
+                f"write address: {factory} if the meter still has its factory setting",
+            )
 
 
 def _assumed_addresses(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
@@ -152,7 +171,9 @@ def _assumed_addresses(document: Table, drivers: dict[str, Driver]) -> Iterator[
     for index, row in rows_of(document, "meters"):
         default = Meter.model_fields["address"].default
         if "address" not in row and _factory(row, drivers) == default:
-            what = f"is missing: {default} is used, the factory setting that the table {row.get('driver')} names"
+            what = (
+                f"is missing: {default} is used, the factory setting that the table {row.get('driver')} names"
+            )
             yield ["meters", index, "address"], what, f"write address: {default}"
 
 
@@ -165,7 +186,9 @@ def _files(document: Table) -> Iterator[Told]:
     """Files of the uplinks that are not there, may not be read or are not what they should be."""
     for index, row in rows_of(document, "uplinks"):
         paths = {
-            key: value for key in ("password_file", "ca", "cert", "key") if isinstance(value := row.get(key), str) and "\0" not in value
+            key: value
+            for key in ("password_file", "ca", "cert", "key")
+            if isinstance(value := row.get(key), str) and "\0" not in value
         }
         for key, what, mend in file_mistakes(paths):
             yield ["uplinks", index, key], what, mend
@@ -215,6 +238,8 @@ def _ports(document: Table) -> Iterator[Told]:
 def _rate(pulse: Pulse) -> Iterator[str]:
     if pulse.max_rate and pulse.max_rate > pulse.fastest:
         yield (
-            f"pulse input {pulse.id}: max_rate {pulse.max_rate:g} is never reached, min_width and min_gap let "
-            f"{pulse.fastest:.3g} pulses a second be counted → make them smaller, or leave min_width and min_gap out"
+            f"pulse input {pulse.id}: max_rate {pulse.max_rate:g} is never reached, min_width and min_gap "
+            f"let "
+            f"{pulse.fastest:.3g} pulses a second be counted → make them smaller, or leave min_width and "
+            f"min_gap out"
         )

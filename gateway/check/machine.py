@@ -1,4 +1,5 @@
-"""What only this machine can say of a configuration: ports, rights, names, certificates' dates, room, the page's address.
+"""What only this machine can say of a configuration: ports, rights, names, certificates' dates, room, the
+page's address.
 
 Nothing is written, and nothing is asked on a bus.
 """
@@ -38,7 +39,9 @@ Told = tuple[list[Key], str, str]
 
 
 def look_here(path: Path, config: Config, drivers: dict[str, Driver], socket_path: Path) -> list[Problem]:
-    """What speaks against this configuration on this machine. `socket_path`: where a running gateway is asked."""
+    """What speaks against this configuration on this machine. `socket_path`: where a running gateway is
+    asked.
+    """
     document = examine(path).document
     user = service_user()
     running = _listens(socket_path)
@@ -50,9 +53,15 @@ def look_here(path: Path, config: Config, drivers: dict[str, Driver], socket_pat
         *_room(config, drivers),
         *_page(config, running=running),
     ]
-    problems = [Problem(str(path), line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in found]
+    problems = [
+        Problem(str(path), line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in found
+    ]
     if (blocked := _blocked(path, user)) is not None:
-        problems.append(Problem(str(path), 1, "", f"{blocked} may not be read by the user {user.name}", _read_mend(blocked)))
+        problems.append(
+            Problem(
+                str(path), 1, "", f"{blocked} may not be read by the user {user.name}", _read_mend(blocked)
+            )
+        )
     return sorted(problems)
 
 
@@ -78,7 +87,11 @@ def _rights(config: Config, user: User) -> Iterator[Told]:
         for key in ("password_file", "ca", "cert", "key"):
             path = getattr(uplink, key)
             if path and (blocked := _blocked(Path(path), user)) is not None:
-                yield ["uplinks", index, key], f"{blocked} may not be read by the user {user.name}", _read_mend(blocked)
+                yield (
+                    ["uplinks", index, key],
+                    f"{blocked} may not be read by the user {user.name}",
+                    _read_mend(blocked),
+                )
     directory = Path(config.journal.directory)
     loc: list[Key] = ["journal", "directory"]
     mend = f"sudo install -d -o {user.name} -g {user.name} -m 750 {directory}"
@@ -91,12 +104,18 @@ def _rights(config: Config, user: User) -> Iterator[Told]:
         except OSError:
             allowed = False
         if not allowed:
-            yield loc, f"{entry} may not be written by the user {user.name}", f"sudo chown -R {user.name}: {directory}"
+            yield (
+                loc,
+                f"{entry} may not be written by the user {user.name}",
+                f"sudo chown -R {user.name}: {directory}",
+            )
             return
 
 
 def _blocked(path: Path, user: User) -> Path | None:
-    """What on the way to a file, itself included, `user` may not read; None when it may, or the file is told elsewhere."""
+    """What on the way to a file, itself included, `user` may not read; None when it may, or the file is
+    told elsewhere.
+    """
     try:
         return None if user.may(path) else path
     except OSError:
@@ -123,11 +142,21 @@ def _names(config: Config) -> Iterator[Told]:
             try:
                 task.result(LOOK_UP)
             except LateError:
-                yield loc, f"looking up the name {host} takes longer than {LOOK_UP:g} s", "check the name servers in /etc/resolv.conf"
+                yield (
+                    loc,
+                    f"looking up the name {host} takes longer than {LOOK_UP:g} s",
+                    "check the name servers in /etc/resolv.conf",
+                )
             except (OSError, UnicodeError) as error:
                 silent = getattr(error, "errno", None) == socket.EAI_AGAIN
-                what = f"no name server answers for {host}" if silent else f"the name {host} is not known here"
-                yield loc, what, "check the name servers in /etc/resolv.conf" if silent else "check how it is written"
+                what = (
+                    f"no name server answers for {host}" if silent else f"the name {host} is not known here"
+                )
+                yield (
+                    loc,
+                    what,
+                    "check the name servers in /etc/resolv.conf" if silent else "check how it is written",
+                )
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -142,15 +171,34 @@ def _certificates(config: Config) -> Iterator[Told]:
             except (OSError, ValueError):
                 continue  # told by who cannot use the file
             loc: list[Key] = ["uplinks", index, key]
-            # Of several authorities one may be old: the newest counts. A client's own certificate stands first.
-            chosen = [found[0]] if key == "cert" and found else [max(found, key=lambda each: each[1])] if found else []
+            # Of several authorities one may be old: the newest counts. A client's own certificate stands
+            # first.
+            chosen = (
+                [found[0]]
+                if key == "cert" and found
+                else [max(found, key=lambda each: each[1])]
+                if found
+                else []
+            )
             for begins, ends in chosen:
                 if now > ends:
-                    yield loc, f"{path} expired on {ends:%Y-%m-%d}", "ask the platform's operator for a new one"
+                    yield (
+                        loc,
+                        f"{path} expired on {ends:%Y-%m-%d}",
+                        "ask the platform's operator for a new one",
+                    )
                 elif now < begins:
-                    yield loc, f"{path} is valid from {begins:%Y-%m-%d} on only", "look at the clock of this machine: timedatectl"
+                    yield (
+                        loc,
+                        f"{path} is valid from {begins:%Y-%m-%d} on only",
+                        "look at the clock of this machine: timedatectl",
+                    )
                 elif (ends - now).days < SOON:
-                    yield loc, f"{path} expires on {ends:%Y-%m-%d}", "ask the platform's operator for a new one in time"
+                    yield (
+                        loc,
+                        f"{path} expires on {ends:%Y-%m-%d}",
+                        "ask the platform's operator for a new one in time",
+                    )
 
 
 def _room(config: Config, drivers: dict[str, Driver]) -> Iterator[Told]:
@@ -158,14 +206,25 @@ def _room(config: Config, drivers: dict[str, Driver]) -> Iterator[Told]:
     place = next((each for each in (directory, *directory.parents) if each.is_dir()), Path("/"))
     free = shutil.disk_usage(place).free
     loc: list[Key] = ["journal", "directory"]
-    tasks = [MeterTask(meter, drivers[meter.driver]) for meter in config.meters if meter.enabled and meter.driver in drivers]
+    tasks = [
+        MeterTask(meter, drivers[meter.driver])
+        for meter in config.meters
+        if meter.enabled and meter.driver in drivers
+    ]
     daily = stored_per_day([forecast_bus(bus, tasks) for bus in config.buses], config.gateway.commit_interval)
     held = sum(file.stat().st_size for file in directory.glob("journal.db*")) if directory.is_dir() else 0
     room = max(0, min(config.journal.budget - held, free // 2))
     if free < LEAST_FREE:
-        yield loc, f"{free / 1e6:.0f} MB are free at {place}", "make room on that disk, or write a folder on a larger one"
+        yield (
+            loc,
+            f"{free / 1e6:.0f} MB are free at {place}",
+            "make room on that disk, or write a folder on a larger one",
+        )
     elif daily and room / daily < config.journal.warn / 86400 and free // 2 < config.journal.budget - held:
-        what = f"{free / 1e6:.0f} MB are free at {place}: room for {room / daily:.1f} days of readings without the platform"
+        what = (
+            f"{free / 1e6:.0f} MB are free at {place}: room for {room / daily:.1f} days of readings "
+            f"without the platform"
+        )
         yield loc, what, "make room on that disk, or write a folder on a larger one"
 
 
@@ -180,11 +239,17 @@ def _page(config: Config, *, running: bool) -> Iterator[Told]:
             probe.bind((host, port))
         except OSError as error:
             mend = {
-                errno.EADDRINUSE: f"end the program that listens there (ss -ltnp 'sport = :{port}'), or write another port",
-                errno.EADDRNOTAVAIL: "write 0.0.0.0 for all addresses of this machine, or one of them: ip address",
+                errno.EADDRINUSE: f"end the program that listens there (ss -ltnp 'sport = :{port}'), or "
+                f"write another port",
+                errno.EADDRNOTAVAIL: "write 0.0.0.0 for all addresses of this machine, or one of them: ip "
+                "address",
                 errno.EACCES: "write a port from 1024 on",
             }.get(error.errno or 0, "write 0.0.0.0:8080")
-            yield ["status", "listen"], f"{config.status.listen} cannot be listened on: {os.strerror(error.errno or 0)}", mend
+            yield (
+                ["status", "listen"],
+                f"{config.status.listen} cannot be listened on: {os.strerror(error.errno or 0)}",
+                mend,
+            )
 
 
 def _listens(path: Path) -> bool:

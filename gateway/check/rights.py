@@ -1,4 +1,6 @@
-"""What another user of this machine may do with a file: the mode bits of the file and of each folder on its way (path_resolution(7))."""
+"""What another user of this machine may do with a file: the mode bits of the file and of each folder on
+its way (path_resolution(7)).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class User:
     groups: frozenset[int]
 
     def may(self, path: Path, *, write: bool = False) -> bool:
-        """Whether it may read the file or list the folder, and write it too. Raises OSError when that cannot be seen."""
+        """Whether it may read the file or list the folder, and write it too. Raises OSError when that
+        cannot be seen.
+        """
         resolved = path.resolve()
         for folder in reversed(resolved.parents):
             if not self._allowed(folder.stat(), _SEARCH):

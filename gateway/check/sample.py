@@ -32,9 +32,23 @@ def sample_values(document: Table) -> Iterator[Found]:
     if isinstance(gateway, Table) and gateway.get("id") == SAMPLE_ID:
         what = f"{SAMPLE_ID!r} is the id of the sample configuration"
         untouched = bool(others) or gateway.get("name") == SAMPLE_NAME
-        yield untouched, (["gateway", "id"], what, "write this gateway's own id: no other one of the platform may have it")
+        yield (
+            untouched,
+            (
+                ["gateway", "id"],
+                what,
+                "write this gateway's own id: no other one of the platform may have it",
+            ),
+        )
     elif isinstance(gateway, Table) and gateway.get("name") == SAMPLE_NAME:
-        yield False, (["gateway", "name"], f"{SAMPLE_NAME!r} is the building of the sample configuration", "write what people call yours")
+        yield (
+            False,
+            (
+                ["gateway", "name"],
+                f"{SAMPLE_NAME!r} is the building of the sample configuration",
+                "write what people call yours",
+            ),
+        )
     yield from others
 
 
@@ -43,17 +57,45 @@ def _others(document: Table) -> Iterator[Found]:
         match = _URL.match(url) if isinstance(url := row.get("url"), str) else None
         if match and _EXAMPLE.fullmatch(match["host"]):
             certain = match["host"].casefold() == SAMPLE_BROKER
-            yield certain, (["uplinks", index, "url"], f"{match['host']} {_NAME_OF_NOBODY}", "write the address of your platform's broker")
+            yield (
+                certain,
+                (
+                    ["uplinks", index, "url"],
+                    f"{match['host']} {_NAME_OF_NOBODY}",
+                    "write the address of your platform's broker",
+                ),
+            )
         if row.get("username") == SAMPLE_ID:
             mend = "write the name that the platform gave this gateway"
-            yield False, (["uplinks", index, "username"], f"{SAMPLE_ID!r} is the user name of the sample configuration", mend)
+            yield (
+                False,
+                (
+                    ["uplinks", index, "username"],
+                    f"{SAMPLE_ID!r} is the user name of the sample configuration",
+                    mend,
+                ),
+            )
     for index, row in rows_of(document, "buses"):
         if isinstance(port := row.get("port"), str) and port.endswith(SAMPLE_PORT):
             mend = "write the name of yours: ls -l /dev/serial/by-id"
             yield False, (["buses", index, "port"], "is the adapter of the sample configuration", mend)
         if isinstance(host := row.get("host"), str) and _EXAMPLE.fullmatch(host):
-            yield False, (["buses", index, "host"], f"{host} {_NAME_OF_NOBODY}", "write the host name or the IP address of the device")
+            yield (
+                False,
+                (
+                    ["buses", index, "host"],
+                    f"{host} {_NAME_OF_NOBODY}",
+                    "write the host name or the IP address of the device",
+                ),
+            )
     for index, row in rows_of(document, "meters"):
         if str(row.get("serial")) == SAMPLE_SERIAL:
             mend = "write the meter's own, or leave it out: the first one that it says is kept in mind"
-            yield False, (["meters", index, "serial"], f"{SAMPLE_SERIAL!r} is the serial number of the sample configuration", mend)
+            yield (
+                False,
+                (
+                    ["meters", index, "serial"],
+                    f"{SAMPLE_SERIAL!r} is the serial number of the sample configuration",
+                    mend,
+                ),
+            )

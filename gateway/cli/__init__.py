@@ -39,11 +39,15 @@ _sources: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
 
 def prepare(command: click.Command) -> click.Command:
-    """A command as it is shown in the language of this run, with --lang; its subcommands too. It may be prepared again."""
+    """A command as it is shown in the language of this run, with --lang; its subcommands too. It may be
+    prepared again.
+    """
     command.context_class = Context
     command._help_option = None  # noqa: SLF001 - made anew in the language of this run
     if not any(isinstance(option, click.Option) and "--lang" in option.opts for option in command.params):
-        command.params.append(click.Option(["--lang"], type=click.Choice(LANGUAGES), expose_value=False, help=_LANG))
+        command.params.append(
+            click.Option(["--lang"], type=click.Choice(LANGUAGES), expose_value=False, help=_LANG)
+        )
     command.help = command.short_help = _text(command, command.help)
     for option in command.params:
         if isinstance(option, click.Option):
@@ -74,7 +78,9 @@ class _Commands(click.Group):
             formatter.write_dl([(name, _(text)) for name, text in sorted(COMMANDS.items())])
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:  # noqa: ANN401 - click's signature
-        """Find the language before anything is loaded, and print what is wrong with the words within the terminal's columns."""
+        """Find the language before anything is loaded, and print what is wrong with the words within the
+        terminal's columns.
+        """
         words = sys.argv[1:] if args is None else list(args)
         with speaking(choose(words, os.environ)):
             prepare(self)
@@ -87,7 +93,9 @@ class _Commands(click.Group):
                 context = getattr(error, "ctx", None)
                 if context is not None:
                     print(context.get_usage(), file=sys.stderr)
-                    hint = _("Try '{command} {option}' for help.").format(command=context.command_path, option="--help")
+                    hint = _("Try '{command} {option}' for help.").format(
+                        command=context.command_path, option="--help"
+                    )
                     say(hint, err=True)
                 say(_("Error: {message}").format(message=error.format_message()), err=True)
                 sys.exit(error.exit_code)

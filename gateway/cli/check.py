@@ -1,4 +1,6 @@
-"""submeter check FILE: every problem of a configuration at once; with --here also what this machine says of it."""
+"""submeter check FILE: every problem of a configuration at once; with --here also what this machine says
+of it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from gateway.cli.prose import say
     "--here",
     is_flag=True,
     help=N_(
-        "Also look at this machine: ports, rights of the service's user, host names, certificates' dates, free disk, the page's address."
+        "Also look at this machine: ports, rights of the service's user, host names, certificates' dates, "
+        "free disk, the page's address."
     ),
 )
 @socket_option
@@ -61,5 +64,9 @@ def command(words: tuple[str, ...], file: Path | None, here: bool, socket: Path)
         ngettext("%(n)s pulse input", "%(n)s pulse inputs", pulses) % {"n": pulses},
         ngettext("%(n)s uplink", "%(n)s uplinks", uplinks) % {"n": uplinks},
     )
-    text = _("%(file)s: good here. Gateway %(id)s: %(counts)s.") if here else _("%(file)s: good. Gateway %(id)s: %(counts)s.")
+    text = (
+        _("%(file)s: good here. Gateway %(id)s: %(counts)s.")
+        if here
+        else _("%(file)s: good. Gateway %(id)s: %(counts)s.")
+    )
     say(text % {"file": path, "id": config.gateway.id, "counts": ", ".join(counts)})

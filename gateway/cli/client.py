@@ -26,7 +26,9 @@ def socket_path(given: Path = SOCKET) -> Path:
 
 
 def control_client(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> ControlClient | None:
-    """A client of the running daemon; None when none listens. Raises ControlError when one does but must not be asked."""
+    """A client of the running daemon; None when none listens. Raises ControlError when one does but must
+    not be asked.
+    """
     path = socket_path(socket)
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
         probe.settimeout(5)
@@ -35,32 +37,45 @@ def control_client(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> Contro
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             return None
         except PermissionError as error:
-            raise ControlError(f"you may not use {path}", hint="use sudo, or join the group submeter and log in again") from error
+            raise ControlError(
+                f"you may not use {path}", hint="use sudo, or join the group submeter and log in again"
+            ) from error
         except OSError as error:
-            raise ControlError(f"the daemon on {path} does not answer: {error}", hint=f"restart it: systemctl restart {UNIT}") from error
+            raise ControlError(
+                f"the daemon on {path} does not answer: {error}", hint=f"restart it: systemctl restart {UNIT}"
+            ) from error
     return ControlClient(path, timeout)
 
 
 def need_client(socket: Path = SOCKET, config: Path | None = None) -> ControlClient:
-    """A client of the running daemon. Raises ControlError when none listens, or when it runs another file than `config`."""
+    """A client of the running daemon. Raises ControlError when none listens, or when it runs another file
+    than `config`.
+    """
     client = control_client(socket)
     if client is None:
         path = socket_path(socket)
-        raise ControlError(f"no daemon listens on {path}", hint=f"systemctl start {UNIT}, or name its socket in {VARIABLE}")
+        raise ControlError(
+            f"no daemon listens on {path}", hint=f"systemctl start {UNIT}, or name its socket in {VARIABLE}"
+        )
     if config is not None:
         client.must_run(config)
     return client
 
 
 class ControlClient:
-    """The daemon's answers as JSON values. Every method raises ControlError with the daemon's own message and hint."""
+    """The daemon's answers as JSON values. Every method raises ControlError with the daemon's own message
+    and hint.
+    """
 
     def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
         import httpx  # noqa: PLC0415 - 100 ms that only a command with a running daemon pays
 
         self._path = path
         self._http: httpx.Client = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(path)), base_url="http://submeter", timeout=timeout, trust_env=False
+            transport=httpx.HTTPTransport(uds=str(path)),
+            base_url="http://submeter",
+            timeout=timeout,
+            trust_env=False,
         )
 
     def __enter__(self) -> Self:
@@ -87,15 +102,20 @@ class ControlClient:
         if str(config.resolve()) != running:
             raise ControlError(
                 f"the running gateway uses {running}, not {config}",
-                hint=f"leave out -c, or stop the gateway (systemctl stop {UNIT}), or name the socket of another one in {VARIABLE}",
+                hint=f"leave out -c, or stop the gateway (systemctl stop {UNIT}), or name the socket of "
+                f"another one in {VARIABLE}",
             )
 
     def unread_changes(self) -> dict[str, Any]:
-        """What the file says otherwise than the daemon runs: `changes` in words, `meters` concerned, `problems` of the file."""
+        """What the file says otherwise than the daemon runs: `changes` in words, `meters` concerned,
+        `problems` of the file.
+        """
         return self._ask("GET", "/configuration/changes")
 
     def read(self, meters: list[str] | None = None) -> list[dict[str, Any]]:
-        """Poll meters now, all that are enabled when none is named; a meter that fails gives `error` and `hint`."""
+        """Poll meters now, all that are enabled when none is named; a meter that fails gives `error` and
+        `hint`.
+        """
         answer: list[dict[str, Any]] = self._ask("POST", "/read", {"meter": meters or []})["readings"]
         return answer
 
@@ -112,7 +132,9 @@ class ControlClient:
         """Epochs, counts, sizes, state of the journal."""
         return self._ask("GET", "/journal")
 
-    def journal_rows(self, first: int = 1, last: int | None = None, limit: int = 100, epoch: str | None = None) -> list[dict[str, Any]]:
+    def journal_rows(
+        self, first: int = 1, last: int | None = None, limit: int = 100, epoch: str | None = None
+    ) -> list[dict[str, Any]]:
         """Batches by seq, oldest first."""
         query: dict[str, Any] = {"first": first, "limit": limit}
         if last is not None:
@@ -134,16 +156,28 @@ class ControlClient:
             response = self._http.request(method, path, params=query)
             body = response.json()
         except httpx.TimeoutException as error:
-            raise ControlError("the daemon does not answer in time", hint=f"see its log: journalctl -u {UNIT}") from error
+            raise ControlError(
+                "the daemon does not answer in time", hint=f"see its log: journalctl -u {UNIT}"
+            ) from error
         except httpx.HTTPError as error:
-            raise ControlError(f"the daemon on {self._path} hung up: {error}", hint=f"was it stopped? systemctl status {UNIT}") from error
+            raise ControlError(
+                f"the daemon on {self._path} hung up: {error}",
+                hint=f"was it stopped? systemctl status {UNIT}",
+            ) from error
         except ValueError as error:
-            raise ControlError(f"what listens on {self._path} is not this gateway's daemon", hint=f"look at {VARIABLE}") from error
+            raise ControlError(
+                f"what listens on {self._path} is not this gateway's daemon", hint=f"look at {VARIABLE}"
+            ) from error
         if not isinstance(body, dict):
-            raise ControlError(f"what listens on {self._path} is not this gateway's daemon", hint=f"look at {VARIABLE}")
+            raise ControlError(
+                f"what listens on {self._path} is not this gateway's daemon", hint=f"look at {VARIABLE}"
+            )
         if response.is_success:
             return body
-        lines = [str(body.get("error", f"status {response.status_code}")), *map(str, body.get("problems", []))]
+        lines = [
+            str(body.get("error", f"status {response.status_code}")),
+            *map(str, body.get("problems", [])),
+        ]
         # A configuration's message is its problems already.
         text = "\n".join(dict.fromkeys("\n".join(lines).splitlines()))
         raise ControlError(text, hint=str(body.get("hint", "")))

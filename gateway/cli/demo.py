@@ -13,11 +13,14 @@ import click
 from gateway.cli.language import N_, _
 from gateway.errors import GatewayError
 
-_HELP = N_("""Run the whole product on this machine: simulated meters on serial lines and over TCP, a plausible building behind
+_HELP = N_("""Run the whole product on this machine: simulated meters on serial lines and over TCP, \
+a plausible building behind
 them, a broker, the gateway, and the platform's receiver. Ctrl-C ends everything.
 
-With --seconds: a self-check. The broker is killed for five seconds, the gateway once with -9, one request is answered late and one
-with a damaged byte; then everything that was taken must be at the platform exactly once, with the values that the meters served.
+With --seconds: a self-check. The broker is killed for five seconds, the gateway once with -9, \
+one request is answered late and one
+with a damaged byte; then everything that was taken must be at the platform exactly once, \
+with the values that the meters served.
 The exit code is 0 only then. It takes at least 30 seconds.
 """)
 
@@ -27,11 +30,22 @@ LEAST = 30
 
 
 @click.command(name="demo", help=_HELP)
-@click.option("--seconds", type=float, help=N_("Self-check of about so many seconds (at least 30), then stop."))
 @click.option(
-    "--port", type=click.IntRange(1, 65000), default=8080, show_default=True, help=N_("Port of the page; if taken, the next free one.")
+    "--seconds", type=float, help=N_("Self-check of about so many seconds (at least 30), then stop.")
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help=N_("Where the page listens; 0.0.0.0 shows it to the network."))
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65000),
+    default=8080,
+    show_default=True,
+    help=N_("Port of the page; if taken, the next free one."),
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help=N_("Where the page listens; 0.0.0.0 shows it to the network."),
+)
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -41,7 +55,8 @@ def command(seconds: float | None, port: int, host: str, directory: Path | None)
     """Run the demo or the self-check."""
     if seconds is not None and not seconds >= LEAST:
         raise click.UsageError(
-            f"a self-check needs at least {LEAST} seconds, for its faults and for what comes after them: --seconds {LEAST} "
+            f"a self-check needs at least {LEAST} seconds, for its faults and for what comes after them: "
+            f"--seconds {LEAST} "
             f"(make demo SECONDS={LEAST})"
         )
     if find_spec("amqtt") is None:

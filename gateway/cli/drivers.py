@@ -13,7 +13,18 @@ import click
 
 from gateway.catalogue import Driver, Row, load_driver, load_file
 from gateway.catalogue.driver import Variant
-from gateway.catalogue.paper import library, markdown, matches, own_rows, port, quantities, skeleton, squashed, summary, vocabulary
+from gateway.catalogue.paper import (
+    library,
+    markdown,
+    matches,
+    own_rows,
+    port,
+    quantities,
+    skeleton,
+    squashed,
+    summary,
+    vocabulary,
+)
 from gateway.catalogue.serves import NO, serves
 from gateway.catalogue.sunspec import offered
 from gateway.cli.language import N_, _, ngettext
@@ -28,12 +39,16 @@ OWN = Path("/etc/submeter/drivers")
 _directory = click.option(
     "--directory",
     type=click.Path(path_type=Path),
-    help=N_("Where your own tables are; else the configuration's folder for them, else /etc/submeter/drivers."),
+    help=N_(
+        "Where your own tables are; else the configuration's folder for them, else /etc/submeter/drivers."
+    ),
 )
 
 
 def own_tables(directory: Path | None, config: Path | None) -> Path:
-    """The folder of a technician's own tables. Raises ConfigError for a configuration that is named and no good."""
+    """The folder of a technician's own tables. Raises ConfigError for a configuration that is named and no
+    good.
+    """
     if directory is not None or config is None:
         return directory or OWN
     from gateway.config import load_config  # noqa: PLC0415 - only with -c
@@ -59,7 +74,13 @@ def command() -> None:
 @_directory
 @config_option
 def list_command(
-    *, words: tuple[str, ...], as_json: bool, as_markdown: bool, as_vocabulary: bool, directory: Path | None, file: Path | None
+    *,
+    words: tuple[str, ...],
+    as_json: bool,
+    as_markdown: bool,
+    as_vocabulary: bool,
+    directory: Path | None,
+    file: Path | None,
 ) -> None:
     """Print the library."""
     if as_vocabulary:
@@ -74,7 +95,8 @@ def list_command(
         return
     if not drivers:
         raise GatewayError(
-            f"no driver knows {' '.join(words)!r}", hint="see `submeter drivers list`, or start a table: `submeter drivers new`"
+            f"no driver knows {' '.join(words)!r}",
+            hint="see `submeter drivers list`, or start a table: `submeter drivers new`",
         )
     names = max(len(driver.name) for driver in drivers)
     for driver in drivers:
@@ -84,10 +106,16 @@ def list_command(
 
 
 def vocabulary_lines() -> list[str]:
-    """Every quantity: its name in a table, its unit and OBIS code, and what it is called in both languages."""
+    """Every quantity: its name in a table, its unit and OBIS code, and what it is called in both
+    languages.
+    """
     told = []
     for word in QUANTITIES.values():
-        told += entry(word.name, "  ".join(part for part in (word.unit, word.obis) if part) or "–", max(map(len, QUANTITIES)))
+        told += entry(
+            word.name,
+            "  ".join(part for part in (word.unit, word.obis) if part) or "–",
+            max(map(len, QUANTITIES)),
+        )
         told += wrapped(f"{word.en} · {word.tr}", "    ")
     names = ", ".join(ATTRIBUTES)
     return [*told, "", *said(_("Facts about a meter (class static): %(names)s.") % {"names": names})]
@@ -117,7 +145,12 @@ def describe(driver: Driver) -> dict[str, Any]:
         "notes": list(driver.notes),
         "serial": dataclasses.asdict(driver.serial),
         "tcp_port": driver.tcp_port,
-        "reads": {"function": limits.function, "max_registers": limits.max_registers, "min_gap": limits.min_gap, "timeout": limits.timeout},
+        "reads": {
+            "function": limits.function,
+            "max_registers": limits.max_registers,
+            "min_gap": limits.min_gap,
+            "timeout": limits.timeout,
+        },
         "variants": [variant.name for variant in driver.variants],
         "discovered": driver.discovery is not None,
         "quantities": list(quantities(driver)),
@@ -126,7 +159,10 @@ def describe(driver: Driver) -> dict[str, Any]:
     }
 
 
-@command.command(name="show", help=N_("Everything about one driver: what it reads and where, and what its table leaves out."))
+@command.command(
+    name="show",
+    help=N_("Everything about one driver: what it reads and where, and what its table leaves out."),
+)
 @click.argument("model")
 @_directory
 @config_option
@@ -138,11 +174,19 @@ def show_command(model: str, directory: Path | None, file: Path | None) -> None:
 def driver_lines(driver: Driver) -> list[str]:
     """What a driver is, and a row for each value that it reads."""
     limits = driver.limits
-    reads = _("function %(function)s, at most %(n)s registers") % {"function": limits.function, "n": limits.max_registers}
+    reads = _("function %(function)s, at most %(n)s registers") % {
+        "function": limits.function,
+        "n": limits.max_registers,
+    }
     facts = [
         (_("also"), ", ".join(driver.covers)),
         (_("gives"), summary(driver)),
-        (_("serves"), "; ".join(f"{name}: {answer}" for name, answer in serves(quantities(driver)).items() if answer != NO)),
+        (
+            _("serves"),
+            "; ".join(
+                f"{name}: {answer}" for name, answer in serves(quantities(driver)).items() if answer != NO
+            ),
+        ),
         (_("port"), port(driver.serial, driver.tcp_port)),
         (_("reads"), reads),
         (_("proof"), driver.verified),
@@ -159,12 +203,18 @@ def driver_lines(driver: Driver) -> list[str]:
     told = said(f"{driver.name}: {driver.maker} {driver.model}")
     for name, text in facts:
         told += entry(name, text, names) if text else []
-    rows = [(place(row), row.type, row.name, f"{unit(row)} {row.pace}".strip()) for row in driver.rows or offered(driver)]
+    rows = [
+        (place(row), row.type, row.name, f"{unit(row)} {row.pace}".strip())
+        for row in driver.rows or offered(driver)
+    ]
     return [*told, "", *aligned(rows), "", *said(visible(driver.path))]
 
 
 def _variant(variant: Variant) -> str:
-    return _("%(name)s, when register %(register)s says so") % {"name": variant.name, "register": variant.when.address}
+    return _("%(name)s, when register %(register)s says so") % {
+        "name": variant.name,
+        "register": variant.when.address,
+    }
 
 
 def place(row: Row) -> str:
@@ -180,10 +230,16 @@ def unit(row: Row) -> str:
 def find(model: str, directory: Path) -> Driver:
     """The driver of a file, or of a name. Raises DriverError."""
     path = Path(model)
-    return load_file(path) if path.suffix in {".yaml", ".yml"} or path.is_file() else load_driver(model, directory)
+    return (
+        load_file(path)
+        if path.suffix in {".yaml", ".yml"} or path.is_file()
+        else load_driver(model, directory)
+    )
 
 
-@command.command(name="check", help=N_("Check tables and print every problem as file:line: what is wrong → what to write."))
+@command.command(
+    name="check", help=N_("Check tables and print every problem as file:line: what is wrong → what to write.")
+)
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @_directory
 @config_option
@@ -194,7 +250,9 @@ def check_command(files: tuple[Path, ...], directory: Path | None, file: Path | 
     if not chosen and (directory or file):
         chosen = sorted(own_tables(directory, file).glob("*.yaml"))
     if not chosen:
-        raise click.UsageError(_("no table is named: write its file, or -c FILE for those of a configuration"))
+        raise click.UsageError(
+            _("no table is named: write its file, or -c FILE for those of a configuration")
+        )
     for path in chosen:
         try:
             driver = load_file(path)
@@ -209,10 +267,17 @@ def check_command(files: tuple[Path, ...], directory: Path | None, file: Path | 
     if problems:
         say("\n" + ngettext("%(n)s problem", "%(n)s problems", problems) % {"n": problems}, err=True)
         sys.exit(1)
-    say(_("A good table may still read nonsense: try it on the meter with `submeter drivers try FILE --bus … --address …`."))
+    say(
+        _(
+            "A good table may still read nonsense: try it on the meter with `submeter drivers try FILE "
+            "--bus … --address …`."
+        )
+    )
 
 
-@command.command(name="new", help=N_("A commented table to start from: printed, or written to NAME.yaml (maker-model)."))
+@command.command(
+    name="new", help=N_("A commented table to start from: printed, or written to NAME.yaml (maker-model).")
+)
 @click.argument("name", required=False)
 def new_command(name: str | None) -> None:
     """Print or write the skeleton."""
@@ -226,20 +291,37 @@ def new_command(name: str | None) -> None:
     except FileExistsError:
         raise GatewayError(f"{path} is there already", hint="choose another name, or move it away") from None
     except OSError as error:
-        raise GatewayError(f"{path} cannot be written: {error.strerror}", hint="change to a directory that is yours") from error
+        raise GatewayError(
+            f"{path} cannot be written: {error.strerror}", hint="change to a directory that is yours"
+        ) from error
     say(_("%(file)s: fill it in, then `submeter drivers check %(file)s`.") % {"file": path})
 
 
 @command.command(
-    name="try", help=N_("Read a meter live with a table and judge every value by physics; find what is wrong when it does not fit.")
+    name="try",
+    help=N_(
+        "Read a meter live with a table and judge every value by physics; find what is wrong when it does "
+        "not fit."
+    ),
 )
 @click.argument("table", metavar="FILE")
-@click.option("--bus", "bus", required=True, help=N_("A serial port (/dev/ttyUSB0), or host or host:port of a Modbus TCP device."))
+@click.option(
+    "--bus",
+    "bus",
+    required=True,
+    help=N_("A serial port (/dev/ttyUSB0), or host or host:port of a Modbus TCP device."),
+)
 @click.option("--address", required=True, type=click.IntRange(0, 255), help=N_("The meter's address (unit)."))
-@click.option("--baudrate", type=int, help=N_("Of a serial port; else the line's own in the configuration, then the table's, then 9600."))
+@click.option(
+    "--baudrate",
+    type=int,
+    help=N_("Of a serial port; else the line's own in the configuration, then the table's, then 9600."),
+)
 @click.option("--parity", type=click.Choice(["N", "E", "O"]), help=N_("Of a serial port; likewise."))
 @click.option("--stopbits", type=click.Choice(["1", "2"]), help=N_("Of a serial port; likewise."))
-@click.option("--rtu", is_flag=True, help=N_("The host is a serial converter that passes RTU frames over TCP."))
+@click.option(
+    "--rtu", is_flag=True, help=N_("The host is a serial converter that passes RTU frames over TCP.")
+)
 @click.option(
     "--seconds",
     type=click.FloatRange(0, 3600),
@@ -265,5 +347,7 @@ def try_command(
     logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
     own = own_tables(directory, file)
     driver = find(table, own)
-    if not trial.run(driver, trial.settings(bus, driver, file, **wire), address, seconds=seconds, directory=own):
+    if not trial.run(
+        driver, trial.settings(bus, driver, file, **wire), address, seconds=seconds, directory=own
+    ):
         sys.exit(1)

@@ -23,10 +23,13 @@ from gateway.errors import GatewayError
 from gateway.model import QUANTITIES
 
 _HELP = N_(
-    """Print what becomes of a file of readings: energy per quarter hour, its quality, and what was found wrong.
+    """Print what becomes of a file of readings: energy per quarter hour, its quality,
+and what was found wrong.
 
-FILE is a CSV with the columns meter,quantity,t,value: t in ms UTC, value in the unit of the vocabulary (kWh, kvarh, kVAh, m³, pulses),
-empty for a read that failed. Readings of active_power beside a counter show whether it stands still. docs/energy.md has the formulas.
+FILE is a CSV with the columns meter,quantity,t,value: t in ms UTC,
+value in the unit of the vocabulary (kWh, kvarh, kVAh, m³, pulses),
+empty for a read that failed. Readings of active_power beside a counter show whether it stands still.
+docs/energy.md has the formulas.
 """
 )
 _MOST_NAMED = 20
@@ -59,16 +62,67 @@ class _Options:
 
 
 @click.command(name="energy", help=_HELP)
-@click.option("--from", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=N_("The readings, a CSV file."))
-@click.option("--json", "as_json", is_flag=True, help=N_("Print a line of JSON for each interval and for each event."))
-@click.option("--timezone", default="Europe/Istanbul", show_default=True, help=N_("Of the building: its days have the shape of gaps."))
-@click.option("--holiday", "holidays", multiple=True, metavar="DATE", help=N_("A day that is like a Sunday: 2026-10-29. Repeatable."))
-@click.option("--digits", multiple=True, metavar="[QUANTITY=]N", help=N_("Digits of the register before the point, in its unit."))
-@click.option("--width", multiple=True, metavar="[QUANTITY=]BITS:STEP", help=N_("Bits of the register and its step: 32:0.01."))
-@click.option("--ct", multiple=True, metavar="[METER=]A", help=N_("Primary current of the transformers, in A: bounds the power."))
-@click.option("--contract-kw", multiple=True, metavar="[METER=]KW", help=N_("Contracted power; three times of it bounds the power."))
-@click.option("--voltage", type=click.IntRange(1, _MOST_NUMBER), default=400, show_default=True, help=N_("Line to line, in V; for --ct."))
-@click.option("--swap", "swaps", multiple=True, metavar="METER=T", help=N_("The meter was exchanged at T (ms UTC). Repeatable."))
+@click.option(
+    "--from",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help=N_("The readings, a CSV file."),
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help=N_("Print a line of JSON for each interval and for each event.")
+)
+@click.option(
+    "--timezone",
+    default="Europe/Istanbul",
+    show_default=True,
+    help=N_("Of the building: its days have the shape of gaps."),
+)
+@click.option(
+    "--holiday",
+    "holidays",
+    multiple=True,
+    metavar="DATE",
+    help=N_("A day that is like a Sunday: 2026-10-29. Repeatable."),
+)
+@click.option(
+    "--digits",
+    multiple=True,
+    metavar="[QUANTITY=]N",
+    help=N_("Digits of the register before the point, in its unit."),
+)
+@click.option(
+    "--width",
+    multiple=True,
+    metavar="[QUANTITY=]BITS:STEP",
+    help=N_("Bits of the register and its step: 32:0.01."),
+)
+@click.option(
+    "--ct",
+    multiple=True,
+    metavar="[METER=]A",
+    help=N_("Primary current of the transformers, in A: bounds the power."),
+)
+@click.option(
+    "--contract-kw",
+    multiple=True,
+    metavar="[METER=]KW",
+    help=N_("Contracted power; three times of it bounds the power."),
+)
+@click.option(
+    "--voltage",
+    type=click.IntRange(1, _MOST_NUMBER),
+    default=400,
+    show_default=True,
+    help=N_("Line to line, in V; for --ct."),
+)
+@click.option(
+    "--swap",
+    "swaps",
+    multiple=True,
+    metavar="METER=T",
+    help=N_("The meter was exchanged at T (ms UTC). Repeatable."),
+)
 def command(
     *,
     file: Path | None,
@@ -84,13 +138,22 @@ def command(
 ) -> None:
     """Read the file, then print meter by meter."""
     if file is None:
-        text = _("--from is missing: write --from FILE.csv, a file of register readings with the columns meter,quantity,t,value")
+        text = _(
+            "--from is missing: write --from FILE.csv, a file of register readings with the columns "
+            "meter,quantity,t,value"
+        )
         raise click.UsageError(text)
     options = _Options(
-        digits={key: _whole("--digits", text, _MOST_DIGITS) for key, text in _pairs("--digits", digits, _is_counter)},
+        digits={
+            key: _whole("--digits", text, _MOST_DIGITS)
+            for key, text in _pairs("--digits", digits, _is_counter)
+        },
         width={key: _width(text) for key, text in _pairs("--width", width, _is_counter)},
         ct={key: _whole("--ct", text, _MOST_NUMBER) for key, text in _pairs("--ct", ct)},
-        contract={key: _whole("--contract-kw", text, _MOST_NUMBER) for key, text in _pairs("--contract-kw", contract_kw)},
+        contract={
+            key: _whole("--contract-kw", text, _MOST_NUMBER)
+            for key, text in _pairs("--contract-kw", contract_kw)
+        },
         voltage=voltage,
         swaps=_swaps(swaps),
         calendar=Calendar(_zone(timezone), frozenset(_date(text) for text in holidays)),
@@ -102,7 +165,9 @@ def command(
             text = _("%(file)s has no meter %(meter)s") % {"file": file, "meter": key}
             raise GatewayError(text, hint=_("it has %(meters)s") % {"meters": has})
         for quantity, count in sorted(readings.other.items()):
-            text = ngettext("%(n)s line of %(quantity)s is not used", "%(n)s lines of %(quantity)s are not used", count)
+            text = ngettext(
+                "%(n)s line of %(quantity)s is not used", "%(n)s lines of %(quantity)s are not used", count
+            )
             say(text % {"n": count, "quantity": quantity}, err=True)
         for meter, rows in groupby(readings.rows(), lambda row: row.meter):
             outcomes = _outcomes(meter, rows, options)
@@ -147,11 +212,15 @@ def _print_text(meter: str, outcomes: Iterator[tuple[str, Interval | Finding]], 
         print("\n".join(report.lines()))
 
 
-def _pairs(option: str, texts: tuple[str, ...], known: Callable[[str], bool] = lambda _: True) -> Iterator[tuple[str, str]]:
+def _pairs(
+    option: str, texts: tuple[str, ...], known: Callable[[str], bool] = lambda _: True
+) -> Iterator[tuple[str, str]]:
     for text in texts:
         key, __, value = text.rpartition("=")
         if key and not known(key):
-            raise click.BadParameter(_("%(word)s is no counter of the vocabulary") % {"word": key}, param_hint=option)
+            raise click.BadParameter(
+                _("%(word)s is no counter of the vocabulary") % {"word": key}, param_hint=option
+            )
         yield key, value
 
 
@@ -161,7 +230,10 @@ def _is_counter(name: str) -> bool:
 
 def _whole(option: str, text: str, most: int) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > _MOST_DIGITS or not 1 <= int(text) <= most:
-        raise click.BadParameter(_("%(word)s is not a whole number from 1 to %(most)s") % {"word": text, "most": most}, param_hint=option)
+        raise click.BadParameter(
+            _("%(word)s is not a whole number from 1 to %(most)s") % {"word": text, "most": most},
+            param_hint=option,
+        )
     return int(text)
 
 
@@ -169,8 +241,16 @@ def _width(text: str) -> tuple[int, int]:
     """Bits, and the step in millionths of the unit."""
     bits, __, step = text.partition(":")
     whole, __, part = (step or "1").partition(".")
-    if not f"{whole}{part}".isdigit() or not step.isascii() or len(part) > 6 or len(whole) > 6 or not int(f"{whole}{part}"):  # noqa: PLR2004 - millionths
-        raise click.BadParameter(_("%(word)s is not BITS:STEP, like 32:0.01") % {"word": text}, param_hint="--width")
+    if (
+        not f"{whole}{part}".isdigit()
+        or not step.isascii()
+        or len(part) > 6  # noqa: PLR2004
+        or len(whole) > 6  # noqa: PLR2004
+        or not int(f"{whole}{part}")
+    ):
+        raise click.BadParameter(
+            _("%(word)s is not BITS:STEP, like 32:0.01") % {"word": text}, param_hint="--width"
+        )
     return _whole("--width", bits, _MOST_BITS), int(f"{whole}{part.ljust(6, '0')}")
 
 
@@ -178,7 +258,9 @@ def _swaps(texts: tuple[str, ...]) -> dict[str, list[int]]:
     times: dict[str, list[int]] = {}
     for meter, text in _pairs("--swap", texts):
         if not meter:
-            raise click.BadParameter(_("%(word)s names no meter: write METER=T") % {"word": text}, param_hint="--swap")
+            raise click.BadParameter(
+                _("%(word)s names no meter: write METER=T") % {"word": text}, param_hint="--swap"
+            )
         times.setdefault(meter, []).append(_whole("--swap", text, 10**_MOST_DIGITS - 1))
     return times
 
@@ -188,7 +270,8 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise click.BadParameter(
-            _("%(word)s is not known: write one like Europe/Istanbul") % {"word": name}, param_hint="--timezone"
+            _("%(word)s is not known: write one like Europe/Istanbul") % {"word": name},
+            param_hint="--timezone",
         ) from None
 
 
@@ -196,4 +279,6 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(_("%(word)s is not a date like 2026-10-29") % {"word": text}, param_hint="--holiday") from None
+        raise click.BadParameter(
+            _("%(word)s is not a date like 2026-10-29") % {"word": text}, param_hint="--holiday"
+        ) from None

@@ -1,4 +1,6 @@
-"""Readings in a CSV file: every line checked and named by its number, then in the order of meter and time, in bounded memory."""
+"""Readings in a CSV file: every line checked and named by its number, then in the order of meter and time,
+in bounded memory.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Row(NamedTuple):
 
 
 class ReadingsFile:
-    """`load` the file once, then go through `rows`. Use as `with closing(...)`: the sorted copy is a temporary file of SQLite's."""
+    """`load` the file once, then go through `rows`. Use as `with closing(...)`: the sorted copy is a
+    temporary file of SQLite's.
+    """
 
     def __init__(self, path: Path, tell: Callable[[Problem], None]) -> None:
         self._path = path
@@ -54,13 +58,16 @@ class ReadingsFile:
         self._database.close()
 
     def load(self) -> None:
-        """Read the whole file. Raises GatewayError when it cannot be read, or after every bad line has been told."""
+        """Read the whole file. Raises GatewayError when it cannot be read, or after every bad line has
+        been told.
+        """
         try:
             with self._path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as file:
                 self._load(file)
         except OSError as error:
             raise GatewayError(
-                _("%(file)s: cannot be read: %(error)s") % {"file": self._path, "error": error.strerror or error},
+                _("%(file)s: cannot be read: %(error)s")
+                % {"file": self._path, "error": error.strerror or error},
                 hint=_("check the path and its permissions"),
             ) from error
         except sqlite3.Error as error:
@@ -74,10 +81,14 @@ class ReadingsFile:
                 "%(file)s: %(n)s lines cannot be used, so nothing was computed",
                 self._bad,
             )
-            raise GatewayError(text % {"file": self._path, "n": self._bad}, hint=_("mend what is named above"))
+            raise GatewayError(
+                text % {"file": self._path, "n": self._bad}, hint=_("mend what is named above")
+            )
 
     def rows(self) -> Iterator[Row]:
-        """Every reading by meter and time; of one time first the powers, then the counters, each in the order of the file."""
+        """Every reading by meter and time; of one time first the powers, then the counters, each in the
+        order of the file.
+        """
         sql = "SELECT meter, quantity, t, value FROM reading ORDER BY meter, t, rank, quantity, rowid"
         for meter, quantity, t, value in self._database.execute(sql):
             yield Row(meter, quantity, t, None if value is None else int(value))
@@ -90,11 +101,17 @@ class ReadingsFile:
                 break
         else:
             raise GatewayError(_("%(file)s: is empty") % {"file": self._path}, hint=_first_line())
-        self._database.executescript(f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-8000; {_SCHEMA}")
-        self._database.executemany("INSERT INTO reading VALUES (?, ?, ?, ?, ?)", self._readings(lines, places, separator))
+        self._database.executescript(
+            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-8000; {_SCHEMA}"
+        )
+        self._database.executemany(
+            "INSERT INTO reading VALUES (?, ?, ?, ?, ?)", self._readings(lines, places, separator)
+        )
 
     def _head(self, number: int, line: str) -> tuple[tuple[int, ...], str]:
-        """Where the columns are and what separates them: Excel writes semicolons where the comma is the decimal sign."""
+        """Where the columns are and what separates them: Excel writes semicolons where the comma is the
+        decimal sign.
+        """
         separator = ";" if ";" in line else ","
         try:
             names = [name.lower() for name in _fields(line, separator)]
@@ -103,7 +120,12 @@ class ReadingsFile:
         missing = [name for name in COLUMNS if names.count(name) != 1]
         if missing:
             text = _("%(file)s:%(line)s: the header does not name each column once (%(columns)s): %(found)s")
-            what = {"file": self._path, "line": number, "columns": ", ".join(missing), "found": visible(line.strip(), _SHOWN)}
+            what = {
+                "file": self._path,
+                "line": number,
+                "columns": ", ".join(missing),
+                "found": visible(line.strip(), _SHOWN),
+            }
             raise GatewayError(text % what, hint=_first_line())
         self._columns = len(names)
         return tuple(names.index(name) for name in COLUMNS), separator
@@ -117,16 +139,24 @@ class ReadingsFile:
                 continue
             try:
                 meter, quantity, t, value = _cells(line, separator, places, self._columns)
-                yield self._reading(meter, quantity, t, value.replace(",", ".") if separator == ";" else value)
+                yield self._reading(
+                    meter, quantity, t, value.replace(",", ".") if separator == ";" else value
+                )
             except _BadLineError as bad:
                 self._bad += 1
                 self._tell(Problem(str(self._path), number, *bad.args))
             except _UnusedError:
                 self.other[quantity] = self.other.get(quantity, 0) + 1
 
-    def _reading(self, meter: str, quantity: str, time: str, value: str) -> tuple[str, int, int, str, str | None]:
+    def _reading(
+        self, meter: str, quantity: str, time: str, value: str
+    ) -> tuple[str, int, int, str, str | None]:
         if meter not in self.meters:
-            what = flaw(meter) or (_("is longer than %(n)s characters") % {"n": _LONGEST_NAME} if len(meter) > _LONGEST_NAME else None)
+            what = flaw(meter) or (
+                _("is longer than %(n)s characters") % {"n": _LONGEST_NAME}
+                if len(meter) > _LONGEST_NAME
+                else None
+            )
             if what:
                 raise _BadLineError("meter", what, _("write the id of the meter"))
         word = QUANTITIES.get(quantity)
@@ -177,7 +207,11 @@ def _lines(file: IO[str]) -> Iterator[tuple[int, str]]:
 def _cells(line: str, separator: str, places: tuple[int, ...], columns: int) -> list[str]:
     """The four fields that are needed of a line."""
     if len(line) >= _LONGEST_LINE:
-        raise _BadLineError("", _("is longer than %(n)s characters") % {"n": _LONGEST_LINE}, _("write as many columns as the header has"))
+        raise _BadLineError(
+            "",
+            _("is longer than %(n)s characters") % {"n": _LONGEST_LINE},
+            _("write as many columns as the header has"),
+        )
     fields = _fields(line, separator)
     if len(fields) < columns or any(fields[columns:]):
         text = _("has %(n)s columns, the header has %(columns)s") % {"n": len(fields), "columns": columns}
@@ -190,7 +224,11 @@ def _fields(line: str, separator: str) -> list[str]:
         try:
             return [field.strip() for field in next(csv.reader([line], delimiter=separator, strict=True))]
         except csv.Error as error:
-            raise _BadLineError("", _("has quotation marks that do not pair: %(error)s") % {"error": error}, _("leave them out")) from None
+            raise _BadLineError(
+                "",
+                _("has quotation marks that do not pair: %(error)s") % {"error": error},
+                _("leave them out"),
+            ) from None
     return [field.strip() for field in line.split(separator)]
 
 
@@ -201,6 +239,12 @@ def _time(text: str) -> int:
     t = int(text) if len(text) < 16 else _LATEST  # noqa: PLR2004 - longer than any time in ms
     if not _EARLIEST <= t < _LATEST:
         seconds = _EARLIEST <= t * 1000 < _LATEST
-        mend = _("these are seconds: multiply them by 1000") if seconds else _("write milliseconds since 1970, UTC")
-        raise _BadLineError("t", _("is not between the years 2000 and 2100: %(text)s") % {"text": text[:_SHOWN]}, mend)
+        mend = (
+            _("these are seconds: multiply them by 1000")
+            if seconds
+            else _("write milliseconds since 1970, UTC")
+        )
+        raise _BadLineError(
+            "t", _("is not between the years 2000 and 2100: %(text)s") % {"text": text[:_SHOWN]}, mend
+        )
     return t

@@ -1,4 +1,6 @@
-"""What the engine made of a meter's registers, for a terminal of 60 columns: a line per day, then what was found."""
+"""What the engine made of a meter's registers, for a terminal of 60 columns: a line per day, then what was
+found.
+"""
 
 from __future__ import annotations
 
@@ -21,26 +23,41 @@ _RECENT = 8
 WORDS = {
     "gap": N_("no reading until %(until)s, %(failed_reads)s failed: %(shape)s"),
     "rollover": N_("the register rolled over from %(from)s to %(to)s, after %(modulus)s"),
-    "assumed": N_("the register rolled over from %(from)s to %(to)s, after %(modulus)s as is assumed → give --digits or --width"),
+    "assumed": N_(
+        "the register rolled over from %(from)s to %(to)s, after %(modulus)s as is assumed → give --digits "
+        "or --width"
+    ),
     "reset": N_(
-        "the register began anew: %(to)s after %(from)s; what flowed between is not counted → if the meter was exchanged, give --swap"
+        "the register began anew: %(to)s after %(from)s; what flowed between is not counted → if the meter "
+        "was exchanged, give --swap"
     ),
     "returned": N_("the register was only away: %(to)s after %(from)s"),
     "swap": N_("another register from here on; the old one ended at %(closed)s"),
     "glitch": N_("one read of %(register)s beside %(before)s: dropped"),
     "negative_step": N_("the register ran backwards from %(from)s to %(to)s"),
     "impossible_rate": N_("the register gained more than can flow: %(from)s, then %(to)s"),
-    "leap": N_("the register leapt from %(from)s to %(to)s and then went on as before → if the meter was exchanged, give --swap"),
-    "in_doubt": N_("%(to)s after %(from)s: not used until more readings tell what it is"),
-    "frozen": N_("the register stood still though the power makes %(expected)s in a quarter hour → look at the meter"),
-    "incoherent": N_(
-        "the register gained %(register)s in an hour, the power read makes %(power)s → compare registers, scale and transformer ratio"
+    "leap": N_(
+        "the register leapt from %(from)s to %(to)s and then went on as before → if the meter was "
+        "exchanged, give --swap"
     ),
-    "spike": N_("the highest quarter hour of the day, %(highest)s, is %(percent)s %% above the third highest"),
+    "in_doubt": N_("%(to)s after %(from)s: not used until more readings tell what it is"),
+    "frozen": N_(
+        "the register stood still though the power makes %(expected)s in a quarter hour → look at the meter"
+    ),
+    "incoherent": N_(
+        "the register gained %(register)s in an hour, the power read makes %(power)s → compare registers, "
+        "scale and transformer ratio"
+    ),
+    "spike": N_(
+        "the highest quarter hour of the day, %(highest)s, is %(percent)s %% above the third highest"
+    ),
     "unusual_day": N_("%(sum)s on this day, %(usual)s on days like it"),
     "duplicate": N_("two readings of one time: %(kept)s is kept, %(dropped)s is not"),
     "out_of_order": N_("a reading older than the one before it: not used"),
-    "resolution": N_("the register moves in steps of %(step)s, which is more than a quarter hour brings: no figure is finer than that"),
+    "resolution": N_(
+        "the register moves in steps of %(step)s, which is more than a quarter hour brings: no figure is "
+        "finer than that"
+    ),
 }
 """What each event says; amounts carry their unit."""
 _SHAPES = {"line": N_("a straight line"), "like_days": N_("the shape of like days")}
@@ -69,7 +86,9 @@ class Report:
             else:
                 self._more += 1
             return
-        day = self._days.setdefault(self._time(outcome.start)[:10], dict.fromkeys(("sum", "m", "e", "s", "d"), 0))
+        day = self._days.setdefault(
+            self._time(outcome.start)[:10], dict.fromkeys(("sum", "m", "e", "s", "d"), 0)
+        )
         if (earlier := self._newest.get(outcome.start)) is not None:
             day["sum"] -= earlier.value
             day[earlier.quality] -= 1
@@ -89,8 +108,18 @@ class Report:
             yield from said(_("no whole quarter hour between its readings"), "  ")
         else:
             until = self._last.start + self._last.seconds * 1000
-            yield from said(_("%(since)s to %(until)s") % {"since": self._time(self._first.start), "until": self._time(until)}, "  ")
-            day_word, measured, estimated, suspect, sum_word = _("day"), _("measured"), _("estimated"), _("suspect"), _("sum")
+            yield from said(
+                _("%(since)s to %(until)s")
+                % {"since": self._time(self._first.start), "until": self._time(until)},
+                "  ",
+            )
+            day_word, measured, estimated, suspect, sum_word = (
+                _("day"),
+                _("measured"),
+                _("estimated"),
+                _("suspect"),
+                _("sum"),
+            )
             yield f"  {day_word:<10} {self._unit:>17} {measured:>8} {estimated:>9} {suspect:>8}"
             total = 0
             for name, day in self._days.items():

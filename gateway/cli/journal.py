@@ -25,16 +25,26 @@ _directory = click.option(
     help=N_("The journal's folder, when no daemon runs; else the configuration's, else /var/lib/submeter."),
 )
 _format = click.option(
-    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True, help=N_("How to write rows.")
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help=N_("How to write rows."),
 )
 
 
-@click.group(name="journal", help=N_("Look into the journal, through the running daemon or, when none runs, in its files."))
+@click.group(
+    name="journal",
+    help=N_("Look into the journal, through the running daemon or, when none runs, in its files."),
+)
 def command() -> None:
     """Hold the verbs together."""
 
 
-@command.command(help=N_("Say what the journal holds, what waits, how long the room lasts, and what was damaged."))
+@command.command(
+    help=N_("Say what the journal holds, what waits, how long the room lasts, and what was damaged.")
+)
 @click.option("--json", "as_json", is_flag=True, help=N_("Print it as JSON."))
 @_directory
 @config_option
@@ -62,7 +72,10 @@ def show(seq: int | None, epoch: str | None, directory: Path | None, file: Path 
         print("\n".join(row_lines(rows)))
         return
     if not rows:
-        text = _("batch %(seq)s is not in the journal: it was never written, or made room; submeter journal status says more")
+        text = _(
+            "batch %(seq)s is not in the journal: it was never written, or made room; submeter journal "
+            "status says more"
+        )
         raise click.ClickException(text % {"seq": seq})
     for row in rows:
         print(json.dumps(row["batch"], indent=2, ensure_ascii=False))
@@ -72,14 +85,26 @@ def row_lines(rows: list[dict[str, Any]]) -> list[str]:
     """A line for each batch, its size beside it or below it."""
     f, sizes = locale(), []
     for row in rows:
-        readings = ngettext("%(n)s reading", "%(n)s readings", row["readings"]) % {"n": f.whole(row["readings"])}
-        sizes.append(f"{readings}, " + ngettext("%(n)s byte", "%(n)s bytes", row["bytes"]) % {"n": f.whole(row["bytes"])})
-    cells = [(str(row["seq"]), row["epoch"], _when(row["t0"], row["clock"]), size) for row, size in zip(rows, sizes, strict=True)]
+        readings = ngettext("%(n)s reading", "%(n)s readings", row["readings"]) % {
+            "n": f.whole(row["readings"])
+        }
+        sizes.append(
+            f"{readings}, "
+            + ngettext("%(n)s byte", "%(n)s bytes", row["bytes"]) % {"n": f.whole(row["bytes"])}
+        )
+    cells = [
+        (str(row["seq"]), row["epoch"], _when(row["t0"], row["clock"]), size)
+        for row, size in zip(rows, sizes, strict=True)
+    ]
     text = ngettext("%(n)s batch", "%(n)s batches", len(rows)) % {"n": f.whole(len(rows))}
-    return aligned(cells, right=(0,), indent="") + said(f"{text}; " + _("one of them in full: submeter journal show SEQ"))
+    return aligned(cells, right=(0,), indent="") + said(
+        f"{text}; " + _("one of them in full: submeter journal show SEQ")
+    )
 
 
-@command.command(help=N_("Write every batch to FILE (- for the terminal): a JSON object a line, or a CSV line per value."))
+@command.command(
+    help=N_("Write every batch to FILE (- for the terminal): a JSON object a line, or a CSV line per value.")
+)
 @click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
 @_format
 @click.option("--from", "first", type=click.IntRange(1), default=1, help=N_("The first number."))
@@ -87,7 +112,16 @@ def row_lines(rows: list[dict[str, Any]]) -> list[str]:
 @_directory
 @config_option
 @socket_option
-def export(*, target: Path, form: str, first: int, last: int | None, directory: Path | None, file: Path | None, socket: Path) -> None:
+def export(
+    *,
+    target: Path,
+    form: str,
+    first: int,
+    last: int | None,
+    directory: Path | None,
+    file: Path | None,
+    socket: Path,
+) -> None:
     """Write rows, oldest first."""
     with _source(socket, directory, file) as source:
         state = source.status()
@@ -98,9 +132,16 @@ def export(*, target: Path, form: str, first: int, last: int | None, directory: 
     say(text % {"n": locale().whole(count), "file": target}, err=True)
 
 
-@command.command(help=N_("Read every sound batch out of a damaged journal FILE, page by page; with --to, write them down."))
+@command.command(
+    help=N_("Read every sound batch out of a damaged journal FILE, page by page; with --to, write them down.")
+)
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--to", "target", type=click.Path(path_type=Path), help=N_("Where to write the batches (- for the terminal)."))
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    help=N_("Where to write the batches (- for the terminal)."),
+)
 @_format
 def salvage(file: Path, target: Path | None, form: str) -> None:
     """Scan the file; it is not changed."""
@@ -122,9 +163,16 @@ def salvage(file: Path, target: Path | None, form: str) -> None:
         count = write(batches(), target, form) if target else sum(1 for _ in batches())
     f = locale()
     for epoch, seqs in epochs.items():
-        text = _("epoch %(epoch)s: batches %(first)s to %(last)s, %(n)s sound, %(missing)s missing between them")
+        text = _(
+            "epoch %(epoch)s: batches %(first)s to %(last)s, %(n)s sound, %(missing)s missing between them"
+        )
         missing = max(seqs) - min(seqs) + 1 - len(seqs)
-        numbers = {"first": min(seqs), "last": max(seqs), "n": f.whole(len(seqs)), "missing": f.whole(missing)}
+        numbers = {
+            "first": min(seqs),
+            "last": max(seqs),
+            "n": f.whole(len(seqs)),
+            "missing": f.whole(missing),
+        }
         say(text % {"epoch": epoch, **numbers}, err=True)
     text = ngettext("%(n)s sound batch in %(pages)s pages", "%(n)s sound batches in %(pages)s pages", count)
     how = _(", written to %(file)s") % {"file": target} if target else "; " + _("--to FILE writes them down")
@@ -142,7 +190,11 @@ def _source(socket: Path, directory: Path | None, config: Path | None) -> Iterat
     else:
         place = directory or _folder(config)
         with closing(FileSource(place)) as source:
-            say(_("no gateway runs: this is a look at the files in %(folder)s, none of them is changed") % {"folder": place}, err=True)
+            say(
+                _("no gateway runs: this is a look at the files in %(folder)s, none of them is changed")
+                % {"folder": place},
+                err=True,
+            )
             yield source
 
 
@@ -199,7 +251,14 @@ def _values(batch: dict[str, Any]) -> Iterator[list[Any]]:
 
     found = decode(json.dumps(batch).encode())
     for reading in found.readings:
-        head = [found.gateway, found.epoch, found.seq, _iso(found.t0 + reading.uptime - found.uptime), found.clock, reading.meter]
+        head = [
+            found.gateway,
+            found.epoch,
+            found.seq,
+            _iso(found.t0 + reading.uptime - found.uptime),
+            found.clock,
+            reading.meter,
+        ]
         yield from ([*head, name, value, ""] for name, value in reading.values.items())
         yield from ([*head, name, "", reason] for name, reason in reading.absent.items())
         if reading.missing:
@@ -228,12 +287,18 @@ def lines(state: dict[str, Any]) -> list[str]:
     told = said(f"{_state(state['state'])}: {state['error'] or fine}")
     if state["oldest_seq"]:
         text = _("holds %(batches)s, %(first)s to %(last)s, since %(time)s")
-        held = {"batches": batches(state["batches"], state["readings"]), "first": state["oldest_seq"], "last": state["seq"]}
+        held = {
+            "batches": batches(state["batches"], state["readings"]),
+            "first": state["oldest_seq"],
+            "last": state["seq"],
+        }
         told += said(text % {**held, "time": _iso(state["oldest_t0"])})
     else:
         told += said(_("holds nothing yet"))
     room = (
-        "" if state["room_days"] is None else _("; at this rate there is room for %(n)s more days") % {"n": f.number(state["room_days"], 1)}
+        ""
+        if state["room_days"] is None
+        else _("; at this rate there is room for %(n)s more days") % {"n": f.number(state["room_days"], 1)}
     )
     budget = _(" of %(size)s") % {"size": f.size(state["budget"])} if state["budget"] > state["bytes"] else ""
     told += said(_("uses %(size)s") % {"size": f.size(state["bytes"])} + budget + room)
@@ -241,14 +306,29 @@ def lines(state: dict[str, Any]) -> list[str]:
         text = _("%(platform)s: %(batches)s wait") % {
             "platform": uplink.partition("@")[0], "batches": batches(backlog["batches"], backlog["readings"])
         }  # fmt: skip
-        told += said(text + (_(", the oldest of %(time)s") % {"time": _iso(backlog["oldest_t0"])} if backlog["oldest_t0"] else ""))
+        told += said(
+            text
+            + (
+                _(", the oldest of %(time)s") % {"time": _iso(backlog["oldest_t0"])}
+                if backlog["oldest_t0"]
+                else ""
+            )
+        )
     if state["waiting"] or state["dropped"]:
         text = _("not taken: %(waiting)s readings wait in memory, %(dropped)s were let go")
         told += said(text % {"waiting": f.whole(state["waiting"]), "dropped": f.whole(state["dropped"])})
     if state["thinned"]:
         since, until = state["thinned_since"], state["thinned_until"]
-        span = "" if since is None else _(" of the time from %(since)s to %(until)s") % {"since": _iso(since), "until": _iso(until)}
-        told += said(_("made room undelivered: %(batches)s") % {"batches": batches(state["thinned"], state["thinned_readings"])} + span)
+        span = (
+            ""
+            if since is None
+            else _(" of the time from %(since)s to %(until)s") % {"since": _iso(since), "until": _iso(until)}
+        )
+        told += said(
+            _("made room undelivered: %(batches)s")
+            % {"batches": batches(state["thinned"], state["thinned_readings"])}
+            + span
+        )
     for case in state["damaged"]:
         told += said(_case(case))
     for epoch in state["epochs"][-10:]:
@@ -258,8 +338,11 @@ def lines(state: dict[str, Any]) -> list[str]:
 
 def _state(state: str) -> str:
     return {
-        "ok": _("in order"), "full": _("no room"), "failing": _("cannot be written"), "newer": _("written by a newer version")
-    }.get(state, state)  # fmt: skip
+        "ok": _("in order"),
+        "full": _("no room"),
+        "failing": _("cannot be written"),
+        "newer": _("written by a newer version"),
+    }.get(state, state)
 
 
 def _case(case: dict[str, Any]) -> str:
@@ -269,4 +352,9 @@ def _case(case: dict[str, Any]) -> str:
         "page": f.whole(case["page"]), "pages": f.whole(case["pages"])
     }  # fmt: skip
     text = _("damaged file %(name)s: %(done)s, %(rows)s batches came back (%(reason)s)")
-    return text % {"name": case["name"], "done": done, "rows": f.whole(case["rows"]), "reason": case["reason"]}
+    return text % {
+        "name": case["name"],
+        "done": done,
+        "rows": f.whole(case["rows"]),
+        "reason": case["reason"],
+    }

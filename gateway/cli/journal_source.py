@@ -47,7 +47,9 @@ class DaemonSource:
 
 
 class FileSource:
-    """Looks at the files of a gateway that does not run, and changes none. Raises JournalBusy, JournalTooNew, JournalError."""
+    """Looks at the files of a gateway that does not run, and changes none. Raises JournalBusy,
+    JournalTooNew, JournalError.
+    """
 
     def __init__(self, directory: Path) -> None:
         from gateway.journal import JournalReader  # noqa: PLC0415 - a command without this verb need not load SQLite
@@ -56,7 +58,9 @@ class FileSource:
 
     def status(self) -> dict[str, Any]:
         """As Source."""
-        epochs = [{"epoch": epoch, "first": first, "last": last} for epoch, first, last in self._reader.epochs()]
+        epochs = [
+            {"epoch": epoch, "first": first, "last": last} for epoch, first, last in self._reader.epochs()
+        ]
         return asdict(self._reader.stats()) | {"epochs": epochs}
 
     def rows(self, first: int, last: int, epoch: str | None) -> Iterator[dict[str, Any]]:
@@ -69,7 +73,9 @@ class FileSource:
                 at = page[-1].seq + 1 if page else end + 1
 
     def close(self) -> None:
-        """Close the file. Raises JournalBusy when a gateway was started meanwhile: what was read may not fit together."""
+        """Close the file. Raises JournalBusy when a gateway was started meanwhile: what was read may not
+        fit together.
+        """
         try:
             self._reader.must_rest()
         finally:

@@ -42,19 +42,25 @@ def ngettext(one: str, many: str, count: int) -> str:
 
 
 def locale(timezone: str = "UTC", now: int = 0) -> Locale:
-    """Numbers, times and spans in the language of this run; times in `timezone`, without a date on the day of `now` (ms)."""
+    """Numbers, times and spans in the language of this run; times in `timezone`, without a date on the day
+    of `now` (ms).
+    """
     from gateway.status.language import Locale  # noqa: PLC0415 - see above
 
     return Locale(_spoken[-1], timezone, now)
 
 
 def figure(text: str) -> str:
-    """A number that was formatted as English writes it, with the marks of the language: 1,234.5 or 1.234,5."""
+    """A number that was formatted as English writes it, with the marks of the language: 1,234.5 or
+    1.234,5.
+    """
     return text if _spoken[-1] == "en" else text.translate({ord(","): ".", ord("."): ","})
 
 
 def choose(words: Sequence[str], environment: Mapping[str, str]) -> str:
-    """The language of a run: what --lang says last, else the locale (LC_ALL, LC_MESSAGES, LANG), else English."""
+    """The language of a run: what --lang says last, else the locale (LC_ALL, LC_MESSAGES, LANG), else
+    English.
+    """
     said = ""
     for at, word in enumerate(words):
         if word == "--":
@@ -65,7 +71,9 @@ def choose(words: Sequence[str], environment: Mapping[str, str]) -> str:
             said = word.removeprefix("--lang=")
     if said in LANGUAGES:
         return said
-    named = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := environment.get(name))), "")
+    named = next(
+        (value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := environment.get(name))), ""
+    )
     return "tr" if named.partition("_")[0].partition(".")[0] == "tr" else "en"
 
 
@@ -92,16 +100,37 @@ def speaking(language: str) -> Iterator[None]:
 
 
 CLICK = (
-    N_("Usage:"), N_("Options"), N_("Commands"), N_("Show this message and exit."), N_("Show the version and exit."),
-    N_("default: {default}"), N_("required"), N_("Try '{command} {option}' for help."),
-    N_("Error: {message}"), N_("Missing command."), N_("Missing argument"), N_("Missing option"), N_("Missing parameter"),
-    N_("No such option {name!r}."), N_("No such command {name!r}."), N_("Invalid value: {message}"),
-    N_("Invalid value for {param_hint}: {message}"), N_("{value!r} is not a valid {number_type}."),
-    N_("{value} is not in the range {range}."), N_("{name} {filename!r} does not exist."), N_("{name} {filename!r} is a directory."),
-    N_("{name} {filename!r} is a file."), N_("{name} {filename!r} is not readable."), N_("file"), N_("directory"), N_("path"),
-    N_("Could not open file {filename!r}: {message}"), N_("Aborted!"), N_("Option {name!r} does not take a value."),
+    N_("Usage:"),
+    N_("Options"),
+    N_("Commands"),
+    N_("Show this message and exit."),
+    N_("Show the version and exit."),
+    N_("default: {default}"),
+    N_("required"),
+    N_("Try '{command} {option}' for help."),
+    N_("Error: {message}"),
+    N_("Missing command."),
+    N_("Missing argument"),
+    N_("Missing option"),
+    N_("Missing parameter"),
+    N_("No such option {name!r}."),
+    N_("No such command {name!r}."),
+    N_("Invalid value: {message}"),
+    N_("Invalid value for {param_hint}: {message}"),
+    N_("{value!r} is not a valid {number_type}."),
+    N_("{value} is not in the range {range}."),
+    N_("{name} {filename!r} does not exist."),
+    N_("{name} {filename!r} is a directory."),
+    N_("{name} {filename!r} is a file."),
+    N_("{name} {filename!r} is not readable."),
+    N_("file"),
+    N_("directory"),
+    N_("path"),
+    N_("Could not open file {filename!r}: {message}"),
+    N_("Aborted!"),
+    N_("Option {name!r} does not take a value."),
     N_("Choose from:\n\t{choices}"),
-)  # fmt: skip
+)
 """What click says."""
 
 CLICK_COUNTED = (

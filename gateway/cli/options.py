@@ -20,7 +20,11 @@ config_option = click.option(
     help=N_("The configuration, else /etc/submeter/gateway.yaml."),
 )
 socket_option = click.option(
-    "--socket", type=click.Path(path_type=Path), default=SOCKET, show_default=True, help=N_("The daemon's control socket.")
+    "--socket",
+    type=click.Path(path_type=Path),
+    default=SOCKET,
+    show_default=True,
+    help=N_("The daemon's control socket."),
 )
 
 
@@ -43,10 +47,14 @@ def split_config(words: tuple[str, ...], config: Path | None) -> tuple[Path | No
 
 
 def only_config(words: tuple[str, ...], config: Path | None) -> Path:
-    """The configuration's file of a command that takes no other word. Raises click.UsageError for a word too many."""
+    """The configuration's file of a command that takes no other word. Raises click.UsageError for a word
+    too many.
+    """
     if len(words) == 1 and config is None:
         return Path(words[0])
     config, rest = split_config(words, config)
     if rest:
-        raise click.UsageError(_("%(word)s is a word too many: this command takes one file") % {"word": repr(rest[0])})
+        raise click.UsageError(
+            _("%(word)s is a word too many: this command takes one file") % {"word": repr(rest[0])}
+        )
     return config or CONFIG

@@ -24,7 +24,8 @@ _NAMED = 5
 @click.command(
     name="plan",
     help=N_(
-        "Print how each meter would be read, how long that takes, how busy each bus is, and what it sends and writes. "
+        "Print how each meter would be read, how long that takes, how busy each bus is, and what it sends "
+        "and writes. "
         "An interval that a bus cannot hold is refused with the one that fits. Nothing is opened."
     ),
 )
@@ -42,11 +43,20 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
     total = traffic(forecasts, config.gateway.commit_interval)
     f = locale()
     text = _(
-        "%(values)s values a second in %(batches)s batches a minute: about %(sent)s MB a month to each platform, "
+        "%(values)s values a second in %(batches)s batches a minute: about %(sent)s MB a month to each "
+        "platform, "
         "%(written)s GB a year to the card."
     )
     values, batches = f.number(total.values_per_second, 1), f.number(total.batches_per_second * 60, 1)
-    say(text % {"values": values, "batches": batches, "sent": f.whole(total.mb_per_month), "written": f.whole(total.gb_per_year)})
+    say(
+        text
+        % {
+            "values": values,
+            "batches": batches,
+            "sent": f.whole(total.mb_per_month),
+            "written": f.whole(total.gb_per_year),
+        }
+    )
     refused = [(forecast, fits) for forecast in forecasts if (fits := forecast.fits()) is not None]
     for forecast, fits in refused:
         say(_refusal(forecast, fits), err=True)
@@ -64,10 +74,15 @@ def bus_lines(forecast: BusForecast, reads: bool = False) -> list[str]:
         told += said(known % {"facts": facts_of(meter.facts)}, "    ") if meter.facts else []
         if reads:
             told += wrapped(_("fast: %(reads)s") % {"reads": _listing(meter.fast)}, "    ", "      ")
-            told += wrapped(_("with slow ones: %(reads)s") % {"reads": _listing(meter.both)}, "    ", "      ")
+            told += wrapped(
+                _("with slow ones: %(reads)s") % {"reads": _listing(meter.both)}, "    ", "      "
+            )
     endless = sum(not meter.meter.interval for meter in forecast.meters)
     f = locale()
-    words = _("Load %(load)s; all fast values once take %(time)s.") % {"load": f.percent(forecast.load), "time": _time(forecast.cycle)}
+    words = _("Load %(load)s; all fast values once take %(time)s.") % {
+        "load": f.percent(forecast.load),
+        "time": _time(forecast.cycle),
+    }
     if endless:
         text = ngettext(
             "%(n)s is read without pause: it takes what the others leave.",
@@ -83,7 +98,11 @@ def bus_lines(forecast: BusForecast, reads: bool = False) -> list[str]:
 def _meter(meter: MeterForecast) -> str:
     """How often what is read of a meter, and what that costs: fast values, then slow ones or all together."""
     f, config = locale(), meter.meter
-    every = _("every %(fast)s s, slow values every %(slow)s s") if config.interval else _("without pause, slow values every %(slow)s s")
+    every = (
+        _("every %(fast)s s, slow values every %(slow)s s")
+        if config.interval
+        else _("without pause, slow values every %(slow)s s")
+    )
     every %= {"fast": figure(f"{config.interval:g}"), "slow": figure(f"{config.slow:g}")}
     if meter.unknown and not meter.both:
         return f"{config.id}: {every}. " + _("What it has is known only at the meter.")
@@ -92,11 +111,18 @@ def _meter(meter: MeterForecast) -> str:
         "%(fast)s fast values in %(fast_reads)s reads of %(fast_registers)s registers take %(fast_time)s; "
         "with %(slow)s slow ones %(reads)s reads, %(registers)s registers, %(time)s."
     ) % {
-        "fast": f.whole(meter.fast_values), "fast_reads": f.whole(len(meter.fast)), "fast_registers": f.whole(counts[0]),
-        "fast_time": _time(meter.fast_time), "slow": f.whole(meter.slow_values), "reads": f.whole(len(meter.both)),
-        "registers": f.whole(counts[1]), "time": _time(meter.both_time),
-    }  # fmt: skip
-    load = _("Load %(load)s.") % {"load": f.percent(meter.load, 1)} if config.interval else _("Load: the rest.")
+        "fast": f.whole(meter.fast_values),
+        "fast_reads": f.whole(len(meter.fast)),
+        "fast_registers": f.whole(counts[0]),
+        "fast_time": _time(meter.fast_time),
+        "slow": f.whole(meter.slow_values),
+        "reads": f.whole(len(meter.both)),
+        "registers": f.whole(counts[1]),
+        "time": _time(meter.both_time),
+    }
+    load = (
+        _("Load %(load)s.") % {"load": f.percent(meter.load, 1)} if config.interval else _("Load: the rest.")
+    )
     return f"{config.id}: {every}. {text} {load}"
 
 
@@ -109,7 +135,12 @@ def _refusal(forecast: BusForecast, fits: float) -> str:
         "the intervals of bus %(bus)s need %(load)s of its time and cannot be held → "
         "write interval: %(fits)s for %(names)s, raise the baud rate, or use more lines"
     )
-    return text % {"bus": forecast.bus.name, "load": locale().percent(forecast.load), "fits": f"{fits:g}s", "names": names}
+    return text % {
+        "bus": forecast.bus.name,
+        "load": locale().percent(forecast.load),
+        "fits": f"{fits:g}s",
+        "names": names,
+    }
 
 
 def _listing(reads: tuple[Read, ...]) -> str:
@@ -118,7 +149,11 @@ def _listing(reads: tuple[Read, ...]) -> str:
 
 def _time(seconds: float) -> str:
     f = locale()
-    return _("%(n)s s") % {"n": f.number(seconds, 2)} if seconds >= 1 else _("%(n)s ms") % {"n": f.whole(1000 * seconds)}
+    return (
+        _("%(n)s s") % {"n": f.number(seconds, 2)}
+        if seconds >= 1
+        else _("%(n)s ms") % {"n": f.whole(1000 * seconds)}
+    )
 
 
 def _where(bus: Bus) -> str:

@@ -1,4 +1,6 @@
-"""How the commands write: paragraphs as wide as the terminal, broken between words only, actions under what they are for."""
+"""How the commands write: paragraphs as wide as the terminal, broken between words only, actions under
+what they are for.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,17 @@ def width() -> int:
     said = os.environ.get("COLUMNS", "")
     if said.isdecimal() and int(said) > 0:
         return max(int(said), LEAST)
-    return max(shutil.get_terminal_size().columns, LEAST) if sys.stdout.isatty() or sys.stderr.isatty() else UNBOUNDED
+    return (
+        max(shutil.get_terminal_size().columns, LEAST)
+        if sys.stdout.isatty() or sys.stderr.isatty()
+        else UNBOUNDED
+    )
 
 
 def wrapped(text: str, first: str = "", rest: str | None = None, columns: int | None = None) -> list[str]:
-    """A paragraph: `first` before its first line, `rest` before the others. A word that is too long has a line of its own."""
+    """A paragraph: `first` before its first line, `rest` before the others. A word that is too long has a
+    line of its own.
+    """
     whole = _UNIT.sub("\u00a0", text)
     lines = textwrap.wrap(
         whole, columns or width(), initial_indent=first, subsequent_indent=first if rest is None else rest,
@@ -41,7 +49,8 @@ def wrapped(text: str, first: str = "", rest: str | None = None, columns: int | 
 
 
 def said(text: str, indent: str = "", mark: str = "") -> list[str]:
-    """A message, of one line or more; `what → what to do` is one line if it fits, else the action begins a line of its own.
+    """A message, of one line or more; `what → what to do` is one line if it fits, else the action begins a
+    line of its own.
 
     `mark` ("! ") stands before the first line, the others are indented as much.
     """
@@ -65,7 +74,9 @@ def say(text: str = "", indent: str = "", mark: str = "", *, err: bool = False) 
 
 
 def entry(name: str, text: str, names: int, indent: str = "") -> list[str]:
-    """A word and what it means: beside it, or below it where the terminal is narrow. `names`: columns of the longest word."""
+    """A word and what it means: beside it, or below it where the terminal is narrow. `names`: columns of
+    the longest word.
+    """
     hang = len(indent) + names + 2
     if width() - hang >= min(2 * LEAST, len(text)) and len(name) <= names:
         return wrapped(text, f"{indent}{name:<{names}}  ", " " * hang)
@@ -73,13 +84,17 @@ def entry(name: str, text: str, names: int, indent: str = "") -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = (), indent: str = "  ") -> list[str]:
-    """Rows of cells in columns; the last cell is prose: it stands beside the others, or below them where it does not fit."""
+    """Rows of cells in columns; the last cell is prose: it stands beside the others, or below them where
+    it does not fit.
+    """
     count, right = max((len(row) for row in rows), default=1) - 1, set(right)
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(count)]
     told = []
     for row in rows:
         sized = [(at, cell, widths[at]) for at, cell in enumerate(row[:count])]
-        line = indent + "  ".join(cell.rjust(size) if at in right else cell.ljust(size) for at, cell, size in sized)
+        line = indent + "  ".join(
+            cell.rjust(size) if at in right else cell.ljust(size) for at, cell, size in sized
+        )
         if not row[count]:
             told.append(line.rstrip())
         elif len(line) + 2 + len(row[count]) <= width():
@@ -92,7 +107,12 @@ def aligned(rows: Sequence[Sequence[str]], right: Iterable[int] = (), indent: st
 class HelpFormatter(click.HelpFormatter):
     """Click's help, wrapped as everything else."""
 
-    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:  # noqa: ARG002 - click's signature
+    def __init__(
+        self,
+        indent_increment: int = 2,
+        width: int | None = None,  # noqa: ARG002
+        max_width: int | None = None,  # noqa: ARG002
+    ) -> None:
         super().__init__(indent_increment, _help_width())
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
@@ -100,7 +120,9 @@ class HelpFormatter(click.HelpFormatter):
         from gateway.cli.language import _  # noqa: PLC0415 - click's sentence, said by us
 
         head = (prefix or _("Usage:") + " ") + f"{prog} "
-        self.write("\n".join(wrapped(args, head, "    ", self.width)) + "\n" if args else head.rstrip() + "\n")
+        self.write(
+            "\n".join(wrapped(args, head, "    ", self.width)) + "\n" if args else head.rstrip() + "\n"
+        )
 
     def write_text(self, text: str) -> None:
         """Paragraphs."""

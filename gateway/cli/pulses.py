@@ -15,7 +15,9 @@ from gateway.cli.options import SOCKET, config_option, socket_option
 from gateway.cli.prose import said, say
 
 
-@click.group(name="pulses", invoke_without_command=True, help=N_("Show pulse inputs and set their registers."))
+@click.group(
+    name="pulses", invoke_without_command=True, help=N_("Show pulse inputs and set their registers.")
+)
 @config_option
 @socket_option
 @click.pass_context
@@ -37,7 +39,11 @@ def show(as_json: bool = False, file: Path | None = None, socket: Path = SOCKET)
 
 
 @command.command(
-    name="set", help=N_("Set the register of the input ID to VALUE, which the meter shows now, like: submeter pulses set water 1240.5")
+    name="set",
+    help=N_(
+        "Set the register of the input ID to VALUE, which the meter shows now, like: submeter pulses set "
+        "water 1240.5"
+    ),
 )
 @click.argument("meter", metavar="ID")
 @click.argument("value")
@@ -49,7 +55,16 @@ def set_register(meter: str, value: str, file: Path | None, socket: Path) -> Non
         answer = client.set_pulse(meter, value)
     old, new = digits(answer["old"]), digits(answer["new"])
     text = _("%(meter)s: %(quantity)s was %(old)s, is %(new)s at pulse %(count)s")
-    say(text % {"meter": answer["meter"], "quantity": answer["quantity"], "old": old, "new": new, "count": answer["pulse_count"]})
+    say(
+        text
+        % {
+            "meter": answer["meter"],
+            "quantity": answer["quantity"],
+            "old": old,
+            "new": new,
+            "count": answer["pulse_count"],
+        }
+    )
 
 
 def lines(inputs: list[dict[str, Any]]) -> list[str]:
@@ -61,10 +76,15 @@ def lines(inputs: list[dict[str, Any]]) -> list[str]:
         told += said(_input(entry))
         told += said(_noise(entry), "  ")
         if entry["error"]:
-            told += said(_("%(id)s does not count: %(error)s") % {"id": entry["id"], "error": entry["error"]}, "  ", "! ")
+            told += said(
+                _("%(id)s does not count: %(error)s") % {"id": entry["id"], "error": entry["error"]},
+                "  ",
+                "! ",
+            )
         if entry.get("fast"):
             text = _(
-                "%(id)s gets pulses faster than min_width and min_gap let them be counted: its readings are marked suspect → "
+                "%(id)s gets pulses faster than min_width and min_gap let them be counted: its readings "
+                "are marked suspect → "
                 "make them smaller if the meter is that fast, else look for mains hum on its cable"
             )
             told += said(text % {"id": entry["id"]}, "  ", "! ")
@@ -77,7 +97,12 @@ def lines(inputs: list[dict[str, Any]]) -> list[str]:
 def _input(entry: dict[str, Any]) -> str:
     """What an input has counted, how fast, and how its contact stands."""
     f, rate, age = locale(), entry["per_minute"], entry["age"]
-    states = {"closed": _("contact closed"), "open": _("contact open"), "starting": _("starting"), "failed": _("does not count")}
+    states = {
+        "closed": _("contact closed"),
+        "open": _("contact open"),
+        "starting": _("starting"),
+        "failed": _("does not count"),
+    }
     state = ("closed" if entry["closed"] else "open") if entry["state"] == "counting" else entry["state"]
     parts = [
         f"{figure(digits(entry['register']))} {entry['unit']}",

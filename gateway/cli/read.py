@@ -28,16 +28,19 @@ from gateway.host.clock import uptime_ms
 from gateway.model import QUANTITIES
 
 Answer = dict[str, Any]
-"""A reading as the control socket gives it, under the configuration that it was read by: `label`, `driver`, `bus`, `address`.
+"""A reading as the control socket gives it, under the configuration that it was read by: `label`, `driver`,
+`bus`, `address`.
 
-Beside it `registers` [[function, first, words]…] and `attributes` when they are known, `error` and `hint` when it failed.
+Beside it `registers` [[function, first, words]…] and `attributes` when they are known, `error` and `hint`
+when it failed.
 """
 
 
 @click.command(
     name="read",
     help=N_(
-        "Poll meters now, also one that is given up for the moment, and print every value. A running gateway is asked and "
+        "Poll meters now, also one that is given up for the moment, and print every value. A running "
+        "gateway is asked and "
         "answers by the configuration that it runs; otherwise the bus is opened for the moment."
     ),
 )
@@ -46,7 +49,9 @@ Beside it `registers` [[function, first, words]…] and `attributes` when they a
 @click.option("--raw", is_flag=True, help=N_("Also print the raw registers."))
 @click.option("--json", "as_json", is_flag=True, help=N_("Print the readings as JSON."))
 @socket_option
-def command(words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool, socket: Path = SOCKET) -> None:
+def command(
+    words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool, socket: Path = SOCKET
+) -> None:
     """Print a table for each meter; exit 1 when one of them gave nothing."""
     file, names = split_config(words, file)
     client = control_client(socket)
@@ -73,7 +78,8 @@ def command(words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool,
 def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...]) -> tuple[str, list[Answer]]:
     """Where the values come from, and the running daemon's readings.
 
-    Raises GatewayError when `file` is not what the daemon runs, or when a meter that is asked for has been changed in it since:
+    Raises GatewayError when `file` is not what the daemon runs, or when a meter that is asked for has been
+    changed in it since:
     values read by one configuration are never shown under another.
     """
     if file is not None:
@@ -81,12 +87,18 @@ def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...])
     running = client.configuration()
     found = client.unread_changes()
     when = datetime.fromtimestamp(running["read"] / 1000).astimezone()
-    origin = _("By the running gateway: %(path)s as read at %(time)s.") % {"path": running["path"], "time": f"{when:%Y-%m-%d %H:%M:%S}"}
+    origin = _("By the running gateway: %(path)s as read at %(time)s.") % {
+        "path": running["path"],
+        "time": f"{when:%Y-%m-%d %H:%M:%S}",
+    }
     changed = sorted(set(found["meters"]) & set(names)) if names else []
     if changed:
-        lines = [line for line in found["changes"] if any(line.startswith(f"meter {name}") for name in changed)]
+        lines = [
+            line for line in found["changes"] if any(line.startswith(f"meter {name}") for name in changed)
+        ]
         raise GatewayError(
-            f"{running['path']} has been changed since the running gateway read it: {'; '.join(lines) or ', '.join(changed)}",
+            f"{running['path']} has been changed since the running gateway read it: "
+            f"{'; '.join(lines) or ', '.join(changed)}",
             hint="submeter reload takes it over; then read again",
         )
     if found["problems"]:
@@ -94,7 +106,9 @@ def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...])
         origin += "\n" + text % {"n": len(found["problems"])}
     elif found["changes"]:
         origin += "\n" + _("The file has been changed since; these values are by what runs → submeter reload")
-        origin += "".join("\n  " + _("not taken over yet: %(line)s") % {"line": line} for line in found["changes"])
+        origin += "".join(
+            "\n  " + _("not taken over yet: %(line)s") % {"line": line} for line in found["changes"]
+        )
     return origin, client.read(list(names))
 
 
@@ -103,7 +117,10 @@ def choose(config: Config, names: tuple[str, ...]) -> list[Meter]:
     known = {meter.id: meter for meter in config.meters}
     for name in names:
         if name not in known:
-            raise GatewayError(f"there is no meter {name!r} in the configuration", hint=f"its meters are {', '.join(known) or 'none'}")
+            raise GatewayError(
+                f"there is no meter {name!r} in the configuration",
+                hint=f"its meters are {', '.join(known) or 'none'}",
+            )
     return [known[name] for name in names] or [meter for meter in config.meters if meter.enabled]
 
 
@@ -114,7 +131,9 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
     async def read_bus(bus: Bus, mine: list[Meter]) -> None:
         from gateway.field.poller import BusWorker  # noqa: PLC0415 - pymodbus, which a command that asks the daemon does not need
 
-        worker = BusWorker(bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _reading: None)
+        worker = BusWorker(
+            bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _reading: None
+        )
         try:
             for meter in mine:
                 reading = await worker.poll(meter.id)
@@ -162,7 +181,10 @@ def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
         (quantity, figure(f"{value:,.12g}"), _unit(quantity), _("doubtful") if quantity in suspect else "")
         for quantity, value in answer["values"].items()
     ]
-    rows += [(quantity, "–", _unit(quantity), words.reason(reason)) for quantity, reason in answer["absent"].items()]
+    rows += [
+        (quantity, "–", _unit(quantity), words.reason(reason))
+        for quantity, reason in answer["absent"].items()
+    ]
     return told + aligned(rows, right=(1,)) + (register_lines(answer.get("registers")) if raw else [])
 
 

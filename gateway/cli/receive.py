@@ -30,15 +30,30 @@ With --report: print what the database holds per gateway and epoch, also while a
 @click.command(name="receive", help=_HELP)
 @click.option("--database", type=_FILE, required=True, help=N_("SQLite file; made when it is new."))
 @click.option("--broker", help=N_("mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://."))
-@click.option("--consumer", default="city", show_default=True, help=N_("Our name in receipts: P/receipt/<consumer>."))
-@click.option("--gateway", "gateways", multiple=True, help=N_("Only this gateway; may be given more than once. Default: all."))
+@click.option(
+    "--consumer", default="city", show_default=True, help=N_("Our name in receipts: P/receipt/<consumer>.")
+)
+@click.option(
+    "--gateway",
+    "gateways",
+    multiple=True,
+    help=N_("Only this gateway; may be given more than once. Default: all."),
+)
 @click.option("--username", help=N_("User name at the broker."))
 @click.option("--password-file", type=_READABLE, help=N_("File whose first line is the password."))
 @click.option("--ca", type=_READABLE, help=N_("Certificates to trust (PEM). Default: the system's."))
 @click.option("--cert", type=_READABLE, help=N_("Our own certificate (PEM)."))
 @click.option("--key", type=_READABLE, help=N_("Its private key (PEM)."))
-@click.option("--validate", is_flag=True, help=N_("Hold every batch against the published JSON Schema too (extra: receiver)."))
-@click.option("--seconds", type=click.FloatRange(min=0), help=N_("Stop after so many seconds. Default: run until SIGTERM or SIGINT."))
+@click.option(
+    "--validate",
+    is_flag=True,
+    help=N_("Hold every batch against the published JSON Schema too (extra: receiver)."),
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0),
+    help=N_("Stop after so many seconds. Default: run until SIGTERM or SIGINT."),
+)
 @click.option("--report", is_flag=True, help=N_("Print what is held, what is missing, and stop."))
 @click.option("--json", "as_json", is_flag=True, help=N_("With --report: as JSON."))
 def command(
@@ -62,7 +77,9 @@ def command(
         _report(database, as_json)
         return
     if not broker:
-        raise click.UsageError(_("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database"))
+        raise click.UsageError(
+            _("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
+        )
     from gateway.config.places import plain_text  # noqa: PLC0415 - likewise
     from gateway.config.schema import a_broker  # noqa: PLC0415 - likewise
     from gateway.receiver import Receiver  # noqa: PLC0415 - a report needs no broker
@@ -77,7 +94,9 @@ def command(
     address = Broker(broker, f"receiver-{consumer}-{secrets.token_hex(4)}", username, password, ca, cert, key)
     chosen = frozenset(gateways)
     link = PahoLink(address, subscriptions(chosen))
-    receiver = Receiver(database, link, consumer=consumer, gateways=chosen, check=_schema_check() if validate else None)
+    receiver = Receiver(
+        database, link, consumer=consumer, gateways=chosen, check=_schema_check() if validate else None
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: receiver.stop())
     if seconds is not None:
@@ -88,8 +107,10 @@ def command(
     receiver.run()
     counts = receiver.counts
     text = _(
-        "%(file)s: stored %(batches)s batches with %(values)s values in %(commits)s commits, ignored %(duplicates)s duplicates, "
-        "met %(conflicts)s conflicts, refused %(refused)s messages, sent %(receipts)s receipts and %(replays)s replays"
+        "%(file)s: stored %(batches)s batches with %(values)s values in %(commits)s commits, ignored "
+        "%(duplicates)s duplicates, "
+        "met %(conflicts)s conflicts, refused %(refused)s messages, sent %(receipts)s receipts and "
+        "%(replays)s replays"
     )
     names = ("batches", "values", "commits", "duplicates", "conflicts", "receipts", "replays")
     numbers = {name: getattr(counts, name) for name in names}
@@ -101,7 +122,9 @@ def _report(database: Path, as_json: bool) -> None:
     from gateway.receiver.report import build  # noqa: PLC0415 - only here
 
     if not database.exists():
-        raise GatewayError(f"{database}: no such file", hint="name the database that `submeter receive` writes")
+        raise GatewayError(
+            f"{database}: no such file", hint="name the database that `submeter receive` writes"
+        )
     report = build(database)
     if as_json:
         print(json.dumps(report, ensure_ascii=False, indent=2))
@@ -125,7 +148,10 @@ def _password(file: Path | None) -> str | None:
     try:
         return read_secret(file)
     except OSError as error:
-        raise GatewayError(f"{file}: cannot be read as a password: {error.strerror}", hint="check the path and its permissions") from error
+        raise GatewayError(
+            f"{file}: cannot be read as a password: {error.strerror}",
+            hint="check the path and its permissions",
+        ) from error
     except ValueError as error:
         what, _colon, mend = str(error).partition(": ")
         raise GatewayError(f"{file} {what}", hint=mend) from None
@@ -137,4 +163,6 @@ def _schema_check() -> Callable[[object], str | None]:
     try:
         return schema_check()
     except ImportError as error:
-        raise GatewayError("--validate needs jsonschema", hint="pip install 'submeter-gateway[receiver]'") from error
+        raise GatewayError(
+            "--validate needs jsonschema", hint="pip install 'submeter-gateway[receiver]'"
+        ) from error

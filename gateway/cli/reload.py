@@ -14,7 +14,10 @@ from gateway.cli.prose import say
 
 @click.command(
     name="reload",
-    help=N_("Make the running daemon read its configuration again. A file with problems changes nothing: they are printed."),
+    help=N_(
+        "Make the running daemon read its configuration again. A file with problems changes nothing: they "
+        "are printed."
+    ),
 )
 @config_option
 @socket_option

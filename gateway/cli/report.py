@@ -29,14 +29,20 @@ def sentence(report: dict[str, Any]) -> str:
     """The report in one line."""
     total = report["totals"]
     held = _(
-        "%(batches)s with %(readings)s of %(gateways)s; %(missing)s missing, %(explained)s explained, %(conflicts)s in conflict, "
+        "%(batches)s with %(readings)s of %(gateways)s; %(missing)s missing, %(explained)s explained, "
+        "%(conflicts)s in conflict, "
         "%(duplicates)s ignored"
     )
     return held % {
-        "batches": _batches(total["batches"]), "readings": _readings(total["readings"]), "gateways": _gateways(len(report["gateways"])),
-        "missing": total["missing"], "explained": total["explained"], "conflicts": total["conflicts"],
-        "duplicates": ngettext("%(n)s duplicate", "%(n)s duplicates", total["duplicates"]) % {"n": total["duplicates"]},
-    }  # fmt: skip
+        "batches": _batches(total["batches"]),
+        "readings": _readings(total["readings"]),
+        "gateways": _gateways(len(report["gateways"])),
+        "missing": total["missing"],
+        "explained": total["explained"],
+        "conflicts": total["conflicts"],
+        "duplicates": ngettext("%(n)s duplicate", "%(n)s duplicates", total["duplicates"])
+        % {"n": total["duplicates"]},
+    }
 
 
 def _epoch(epoch: dict[str, Any]) -> list[str]:
@@ -47,14 +53,26 @@ def _epoch(epoch: dict[str, Any]) -> list[str]:
     stored += [_("%(n)s came again") % {"n": epoch["duplicates"]}] if epoch["duplicates"] else []
     stored += [_("%(n)s in conflict") % {"n": epoch["conflicts"]}] if epoch["conflicts"] else []
     told += said(_("stored: %(what)s") % {"what": ", ".join(stored)}, "    ")
-    absent = [_("%(n)s missing") % {"n": epoch["missing"]} + _ranges(epoch["missing_ranges"])] if epoch["missing"] else [_("none missing")]
+    absent = (
+        [_("%(n)s missing") % {"n": epoch["missing"]} + _ranges(epoch["missing_ranges"])]
+        if epoch["missing"]
+        else [_("none missing")]
+    )
     if epoch["explained"]:
-        reasons = ", ".join(_reason(reason) for reason in sorted({reason for *_range, reason in epoch["explanations"]} or {"later"}))
-        absent.append(_("%(n)s explained") % {"n": epoch["explained"]} + f"{_ranges(epoch['explained_ranges'])}: {reasons}")
+        reasons = ", ".join(
+            _reason(reason)
+            for reason in sorted({reason for *_range, reason in epoch["explanations"]} or {"later"})
+        )
+        absent.append(
+            _("%(n)s explained") % {"n": epoch["explained"]}
+            + f"{_ranges(epoch['explained_ranges'])}: {reasons}"
+        )
     if epoch["beginning_unknown"]:
         absent.append(_("beginning unknown") + _ranges(epoch["beginning_unknown"]))
     told += said(_("not stored: %(what)s") % {"what": "; ".join(absent)}, "    ")
-    since, until = ((epoch[key] or "–").split(".")[0].replace("T", " ") for key in ("first_time", "last_time"))
+    since, until = (
+        (epoch[key] or "–").split(".")[0].replace("T", " ") for key in ("first_time", "last_time")
+    )
     told += said(_("from %(since)s to %(until)s (UTC)") % {"since": since, "until": until}, "    ")
     clock = ", ".join(f"{count} {_clock(state)}" for state, count in epoch["clock"].items() if count)
     return told + (said(_("clock: %(what)s") % {"what": clock}, "    ") if clock else [])

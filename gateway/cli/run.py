@@ -15,10 +15,17 @@ from gateway.cli.options import config_option, only_config
 from gateway.errors import ConfigError
 
 
-@click.command(name="run", help=N_("Run the gateway: poll the meters, keep every reading, deliver them, serve the page."))
+@click.command(
+    name="run", help=N_("Run the gateway: poll the meters, keep every reading, deliver them, serve the page.")
+)
 @click.argument("words", nargs=-1, metavar="[FILE]")
 @config_option
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", help=N_("How much to say."))
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    help=N_("How much to say."),
+)
 def command(words: tuple[str, ...], file: Path | None, log_level: str) -> None:
     """Run until SIGTERM; SIGHUP reads the configuration again."""
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format=_format())
@@ -26,12 +33,16 @@ def command(words: tuple[str, ...], file: Path | None, log_level: str) -> None:
         asyncio.run(_run(only_config(words, file)))
     except ConfigError as error:
         print(error, file=sys.stderr)
-        sys.exit(os.EX_CONFIG)  # 78: the service manager need not try again before somebody has mended the file
+        sys.exit(
+            os.EX_CONFIG
+        )  # 78: the service manager need not try again before somebody has mended the file
 
 
 def _format() -> str:
     # The journal of the service manager adds the time; a terminal does not.
-    return "%(levelname)s %(message)s" if not sys.stderr.isatty() else "%(asctime)s %(levelname)-7s %(message)s"
+    return (
+        "%(levelname)s %(message)s" if not sys.stderr.isatty() else "%(asctime)s %(levelname)-7s %(message)s"
+    )
 
 
 async def _run(config: Path) -> None:

@@ -14,8 +14,16 @@ from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import said
 
 
-@click.command(name="status", help=N_("Say in a few lines how the running daemon is: meters, lines, journal, platforms, clock."))
-@click.option("--json", "as_json", is_flag=True, help=N_("Print the whole snapshot as JSON, as /api/v1/status gives it."))
+@click.command(
+    name="status",
+    help=N_("Say in a few lines how the running daemon is: meters, lines, journal, platforms, clock."),
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help=N_("Print the whole snapshot as JSON, as /api/v1/status gives it."),
+)
 @config_option
 @socket_option
 def command(as_json: bool, file: Path | None, socket: Path) -> None:
@@ -37,7 +45,14 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     words, verdict = Words(f), judge(now)
     head = _("%(name)s (%(gateway)s), version %(version)s, running for %(span)s, as of %(time)s")
     told = said(
-        head % {"name": now.name, "gateway": now.gateway, "version": now.version, "span": f.span(now.uptime), "time": f.clock(now.taken)}
+        head
+        % {
+            "name": now.name,
+            "gateway": now.gateway,
+            "version": now.version,
+            "span": f.span(now.uptime),
+            "time": f.clock(now.taken),
+        }
     )
     told += said(notices.headline(verdict, now, f).text)
     for notice in notices.notices(verdict, now, f):
@@ -54,7 +69,10 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     for text, name, facts in known:
         told += said(text % {"name": name, "how": sentences.facts(facts, f)}) if facts else []
     room = sentences.room(now, f)
-    told += said(_("journal: %(how)s") % {"how": words.journal_state(now.journal.state)} + (f"; {room}" if room else ""))
+    told += said(
+        _("journal: %(how)s") % {"how": words.journal_state(now.journal.state)}
+        + (f"; {room}" if room else "")
+    )
     told += said(sentences.stored(now, f, page=False), "  ")
     told += said(sentences.power_cut(now, f), "  ")
     for uplink in now.uplinks:

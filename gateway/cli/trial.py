@@ -37,29 +37,48 @@ class Setting:
 
 
 def settings(
-    text: str, driver: Driver, config: Path | None, *, baudrate: int | None, parity: str | None, stopbits: str | None, rtu: bool
+    text: str,
+    driver: Driver,
+    config: Path | None,
+    *,
+    baudrate: int | None,
+    parity: str | None,
+    stopbits: str | None,
+    rtu: bool,
 ) -> list[Setting]:
-    """How to ask, the likeliest first: what was said, else the line's own setting, else the table's. Raises GatewayError."""
+    """How to ask, the likeliest first: what was said, else the line's own setting, else the table's.
+    Raises GatewayError.
+    """
     try:
         if rtu or not text.startswith("/"):
             host, number = host_and_port(text)
             kind = "rtu-over-tcp" if rtu else "tcp"
             speed = baudrate or driver.serial.baudrate or 9600
-            bus = TcpBus.model_validate({"name": "bus", "type": kind, "host": host, "port": number, "baudrate": speed})
+            bus = TcpBus.model_validate(
+                {"name": "bus", "type": kind, "host": host, "port": number, "baudrate": speed}
+            )
             return [Setting(bus, _("as given"))]
         found: dict[tuple[int, str, int], Setting] = {}
         for origin, rate, frame, stops in _frames(text, driver, config):
             line = {
-                "name": "bus", "type": "serial", "port": text, "baudrate": baudrate or rate, "parity": parity or frame,
+                "name": "bus",
+                "type": "serial",
+                "port": text,
+                "baudrate": baudrate or rate,
+                "parity": parity or frame,
                 "stopbits": int(stopbits or stops),
-            }  # fmt: skip
+            }
             serial = SerialBus.model_validate(line)
             said = _("as given") if baudrate and parity and stopbits else origin
             found.setdefault((serial.baudrate, serial.parity, serial.stopbits), Setting(serial, said))
         return list(found.values())
     except ValidationError as error:
         what, _colon, mend = error.errors()[0]["msg"].removeprefix("Value error, ").partition(": ")
-        hint = mend or "write a port like /dev/ttyUSB0, or a host like 192.0.2.10, 192.0.2.10:502 or [2001:db8::10]:502"
+        hint = (
+            mend
+            or "write a port like /dev/ttyUSB0, or a host like 192.0.2.10, 192.0.2.10:502 or "
+            "[2001:db8::10]:502"
+        )
         raise GatewayError(f"{text!r} is not a bus: it {what}", hint=hint) from error
 
 
@@ -81,7 +100,9 @@ def _frames(port: str, driver: Driver, config: Path | None) -> list[tuple[str, i
 
 
 def _own_line(port: str, config: Path | None) -> tuple[str, int, str, int] | None:
-    """The setting that the configuration has for a port. Raises ConfigError when a file was named and is no good."""
+    """The setting that the configuration has for a port. Raises ConfigError when a file was named and is
+    no good.
+    """
     path = config or CONFIG
     try:
         buses = load_config(path).buses
@@ -91,7 +112,12 @@ def _own_line(port: str, config: Path | None) -> tuple[str, int, str, int] | Non
         return None
     for bus in buses:
         if isinstance(bus, SerialBus) and bus.port == port:
-            return (_("the line's own setting in %(file)s") % {"file": path}, bus.baudrate, bus.parity, bus.stopbits)
+            return (
+                _("the line's own setting in %(file)s") % {"file": path},
+                bus.baudrate,
+                bus.parity,
+                bus.stopbits,
+            )
     return None
 
 
@@ -150,7 +176,9 @@ def show(result: Trial) -> None:
 
 
 def _count(findings: list[Finding] | tuple[Finding, ...]) -> tuple[int, int]:
-    return sum(finding.good is True for finding in findings), sum(finding.good is False for finding in findings)
+    return sum(finding.good is True for finding in findings), sum(
+        finding.good is False for finding in findings
+    )
 
 
 def _checks(fitting: int, against: int) -> str:
@@ -175,7 +203,12 @@ def _values(result: Trial) -> None:
     told = {name: finding for finding in worst for name in finding.names[:1]}
     marks = {True: _("fits"), False: _("NO"), None: ""}
     rows = [
-        (name, figure(f"{value:,.10g}"), QUANTITIES[name].unit, marks[told[name].good if name in told else None])
+        (
+            name,
+            figure(f"{value:,.10g}"),
+            QUANTITIES[name].unit,
+            marks[told[name].good if name in told else None],
+        )
         for name, value in reading.values.items()
     ]
     rows += [(name, "–", "", words.reason(reason)) for name, reason in reading.absent.items()]
@@ -187,17 +220,27 @@ def _open(result: Trial, checks: str) -> None:
     say(_("Open: %(checks)s, but it cannot be said that it fits:") % {"checks": checks})
     if result.rivals:
         count = len(result.rivals)
-        text = ngettext("%(n)s other table fits as well", "%(n)s other tables fit as well", count) % {"n": count}
+        text = ngettext("%(n)s other table fits as well", "%(n)s other tables fit as well", count) % {
+            "n": count
+        }
         say(text + _("; take the one whose name stands on the case"), "  ")
     if result.refused:
         say(result.refused, "  ")
     if result.unweighed:
         say(result.unweighed, "  ")
-        say(_("compare the power with the display, or try again under load with --seconds 60, to see the counters rise"), "  ")
+        say(
+            _(
+                "compare the power with the display, or try again under load with --seconds 60, to see the "
+                "counters rise"
+            ),
+            "  ",
+        )
 
 
 def _proposals(result: Trial) -> None:
-    """What to write instead, the best first: what the meter says itself, tables that fit, changes of this table."""
+    """What to write instead, the best first: what the meter says itself, tables that fit, changes of this
+    table.
+    """
     number = 0
 
     def head(text: str) -> None:

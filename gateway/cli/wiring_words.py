@@ -14,8 +14,14 @@ WIDTH: Final = 60
 """Columns that sentences have where there is no terminal that says how many it has."""
 
 _FINDINGS: Final = {
-    "reversed": N_("{whose} transformer (current input {input}) is reversed: exchange its two wires S1/S2, or turn it round."),
-    "other_phase": N_("Current input {input} measures {conductor}, not L{input}: bring the transformer of L{input} to this input."),
+    "reversed": N_(
+        "{whose} transformer (current input {input}) is reversed: exchange its two wires S1/S2, or turn it "
+        "round."
+    ),
+    "other_phase": N_(
+        "Current input {input} measures {conductor}, not L{input}: bring the transformer of L{input} to "
+        "this input."
+    ),
     "import_export": N_(
         "All three inputs are reversed: import and export are mixed up, or this feeder delivers. "
         "Look at where the energy comes from before anything is changed."
@@ -25,21 +31,34 @@ _FINDINGS: Final = {
         "are exchanged, their transformers are not. Exchange the voltage wires."
     ),
     "missing_voltage": N_("Voltage input {input} has {volts:.0f} V: fuse, terminal or neutral is missing."),
-    "zero_current": N_("Current input {input} carries {amperes:.2g} A: no load, transformer short-circuited, or wire off."),
+    "zero_current": N_(
+        "Current input {input} carries {amperes:.2g} A: no load, transformer short-circuited, or wire off."
+    ),
     "ct_ratio": N_(
         "On input {input} the apparent power is {ratio:.3g} times U·I: a transformer ratio is in "
         "one of them only. Compare the meter's ratio with the plate."
     ),
-    "unit": N_("The powers are 1000 times U·I: they look like W, var and VA; the vocabulary has kW, kvar and kVA."),
+    "unit": N_(
+        "The powers are 1000 times U·I: they look like W, var and VA; the vocabulary has kW, kvar and kVA."
+    ),
 }
 _SILENCE: Final = {
-    "power": N_("There are no values of active power with reactive power, apparent power or current on input {input}."),
-    "no_power": N_("The active power is not recorded: a power factor without sign cannot tell reversed from right."),
-    "sign_of_p": N_("No reactive power is recorded and the active power never had a sign: reversed and right look alike."),
+    "power": N_(
+        "There are no values of active power with reactive power, apparent power or current on input {input}."
+    ),
+    "no_power": N_(
+        "The active power is not recorded: a power factor without sign cannot tell reversed from right."
+    ),
+    "sign_of_p": N_(
+        "No reactive power is recorded and the active power never had a sign: reversed and right look alike."
+    ),
     "idle": N_("Input {input} carries no load."),
     "voltage": N_("Without its voltage nothing is known of input {input}."),
     "few": N_("Input {input} has too few moments with load."),
-    "both_ways": N_("On input {input} the power goes to and fro (generation?): record at a time when the building only draws."),
+    "both_ways": N_(
+        "On input {input} the power goes to and fro (generation?): record at a time when the building only "
+        "draws."
+    ),
     "ambiguous": N_(
         "Two readings fit. All transformers rotated by one and reversed look like another load: "
         "record when other loads run, or switch on a known load."
@@ -81,10 +100,15 @@ def lines(verdict: Verdict) -> Iterator[str]:
 
 
 def _drawing(names: list[str]) -> Iterator[str]:
-    """A line per input: the conductor on its voltage terminal, and the one that its transformer is on, with the direction of the arrow."""
+    """A line per input: the conductor on its voltage terminal, and the one that its transformer is on,
+    with the direction of the arrow.
+    """
     other, turned, good, voltage, current = map(_, _MARKS)
     for number, name in zip(INPUTS, names, strict=True):
         arrow = "──▶──" if name[0] == "+" else "──◀──"
         marks = [other.format(input=number)] if name[1:] != f"L{number}" else []
         marks += [turned] if name[0] == "-" else []
-        yield f"  {voltage} {number} = L{number}   {current} {number} {arrow} {name[1:]}   {', '.join(marks) or good}"
+        yield (
+            f"  {voltage} {number} = L{number}   {current} {number} {arrow} {name[1:]}   "
+            f"{', '.join(marks) or good}"
+        )

@@ -1,7 +1,10 @@
-"""Find what is wrong with a driver table from what the meter really holds: the systematic slips of a hurried hand.
+"""Find what is wrong with a driver table from what the meter really holds: the systematic slips of a hurried
+hand.
 
-A hypothesis changes the whole table at once — function code, addresses off by one, word order, kind of number — because
-that is how such slips come. It is judged by physics on the registers that were read, and needs evidence to be proposed.
+A hypothesis changes the whole table at once — function code, addresses off by one, word order, kind of number
+— because
+that is how such slips come. It is judged by physics on the registers that were read, and needs evidence to be
+proposed.
 """
 
 from __future__ import annotations
@@ -71,25 +74,37 @@ class Change:
         found = []
         if self.function is not None or self.order is not None:
             function, order = self.function or driver.limits.function, self.order or driver.order
-            found.append(f"reads: {{function: {function}, max_registers: {driver.limits.max_registers}, order: {order}}}")
+            found.append(
+                f"reads: {{function: {function}, max_registers: {driver.limits.max_registers}, order: "
+                f"{order}}}"
+            )
         if self.shift:
             first = min((row.address for row in driver.rows if row.words), default=0)
-            found.append(f"registers: add {self.shift} to every address (0x{first:04X} becomes 0x{max(first + self.shift, 0):04X})")
+            found.append(
+                f"registers: add {self.shift} to every address (0x{first:04X} becomes "
+                f"0x{max(first + self.shift, 0):04X})"
+            )
         if self.kind == "amount":
             found.append("registers: type u16 and sign=bit15, type u32 and sign=bit31")
         elif self.kind is not None:
-            found.append(f"registers: type {' or '.join(KINDS[self.kind].values())}, by the number of registers")
+            found.append(
+                f"registers: type {' or '.join(KINDS[self.kind].values())}, by the number of registers"
+            )
         return found
 
     @property
     def size(self) -> int:
         """How many things are changed."""
-        return sum((self.function is not None, self.shift != 0, self.order is not None, self.kind is not None))
+        return sum(
+            (self.function is not None, self.shift != 0, self.order is not None, self.kind is not None)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A change with what speaks for and against it. `steps` are factors that the raw columns lack, by quantity."""
+    """A change with what speaks for and against it. `steps` are factors that the raw columns lack, by
+    quantity.
+    """
 
     change: Change
     findings: tuple[Finding, ...]
@@ -109,12 +124,21 @@ class Proposal:
 
 
 async def collect(rows: Iterable[Row], ask: Ask) -> dict[tuple[int, int], int]:
-    """The registers of the rows and their neighbours, by both read functions; what the meter refuses is left out.
+    """The registers of the rows and their neighbours, by both read functions; what the meter refuses is left
+    out.
 
     Raises NoReply when nothing answers at all, BusDown when the bus is gone.
     """
     words: dict[tuple[int, int], int] = {}
-    places = sorted({(span.address, span.end) for row in rows if not row.attribute for span in row.spans if not span.alone})
+    places = sorted(
+        {
+            (span.address, span.end)
+            for row in rows
+            if not row.attribute
+            for span in row.spans
+            if not span.alone
+        }
+    )
     ranges: list[tuple[int, int]] = []
     for first, end in places:
         if ranges and first - ranges[-1][1] <= _REACH + 1 and end - ranges[-1][0] <= _MOST_AT_ONCE:
@@ -176,7 +200,8 @@ def _changed(row: Row, change: Change) -> Row:
         address=min(max(row.address + change.shift, 0), _ADDRESSES - row.words),
         type=kind,
         order=change.order or row.order,
-        # A whole number may lack its step of ten: it is judged with the step, not by the bounds of the bare number.
+        # A whole number may lack its step of ten: it is judged with the step, not by the bounds of the bare
+        # number.
         low=row.low if kind.startswith("float") else -_ANY,
         high=row.high if kind.startswith("float") else _ANY,
         decimals=row.decimals if row.type == kind else None if kind.startswith("float") else 6,
@@ -190,7 +215,9 @@ def _changed(row: Row, change: Change) -> Row:
 
 
 def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], dict[str, str]]:
-    """Values and reasons that these registers give to these rows; rows without their registers are in neither."""
+    """Values and reasons that these registers give to these rows; rows without their registers are in
+    neither.
+    """
     image = Image()
     covered = []
     for row in rows:
@@ -198,7 +225,11 @@ def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], di
         if all((span.function, at) in words for span in spans for at in range(span.address, span.end)):
             covered.append(row)
             for span in spans:
-                image.add(span.function, span.address, [words[span.function, at] for at in range(span.address, span.end)])
+                image.add(
+                    span.function,
+                    span.address,
+                    [words[span.function, at] for at in range(span.address, span.end)],
+                )
     found = decode(tuple(covered), image)
     return found.values, found.absent
 
@@ -215,9 +246,15 @@ def propose(driver: Driver, words: Words) -> list[Proposal]:
         key = tuple(sorted(proposal.values.items()))
         if key not in seen or proposal.change.size < seen[key].change.size:
             seen[key] = proposal
-    better = [proposal for proposal in seen.values() if proposal.score > written and (proposal.change.size or proposal.steps)]
+    better = [
+        proposal
+        for proposal in seen.values()
+        if proposal.score > written and (proposal.change.size or proposal.steps)
+    ]
     # A table that is nearly right (a low word from next door) has as many checks, but they hold less exactly.
-    return sorted(better, key=lambda proposal: (-proposal.score, round(proposal.off, 4), proposal.change.size))[:_MOST]
+    return sorted(
+        better, key=lambda proposal: (-proposal.score, round(proposal.off, 4), proposal.change.size)
+    )[:_MOST]
 
 
 def weigh(rows: tuple[Row, ...], change: Change, words: Words) -> Proposal:
@@ -226,7 +263,12 @@ def weigh(rows: tuple[Row, ...], change: Change, words: Words) -> Proposal:
     anchors = _anchored(values)
     best: Proposal | None = None
     for amperes, kilowatts in product(POWERS, POWERS) if change.kind != "float" else ((0, 0),):
-        steps = anchors | _of_unit(values, "A", amperes) | _of_unit(values, "kW", kilowatts) | _of_unit(values, "kvar", kilowatts)
+        steps = (
+            anchors
+            | _of_unit(values, "A", amperes)
+            | _of_unit(values, "kW", kilowatts)
+            | _of_unit(values, "kvar", kilowatts)
+        )
         steps |= _of_unit(values, "kVA", kilowatts)
         scaled = {name: value * steps.get(name, 1.0) for name, value in values.items()}
         proposal = Proposal(change, tuple(judge(scaled, absent)), scaled, steps)
@@ -249,10 +291,21 @@ def _anchored(values: Mapping[str, float]) -> dict[str, float]:
         ("V", ("voltage_l1n", "voltage_l2n", "voltage_l3n", "voltage_ln"), LN_BAND),
     ):
         found = [values[name] for name in names if values.get(name, 0.0) > 1.0]
-        power = next((power for power in (*POWERS, 1) if found and all(low <= value * 10.0**power <= high for value in found)), 0)
+        power = next(
+            (
+                power
+                for power in (*POWERS, 1)
+                if found and all(low <= value * 10.0**power <= high for value in found)
+            ),
+            0,
+        )
         steps |= _of_unit(values, unit, power)
-    factors = [value for name, value in values.items() if name.startswith(("power_factor", "displacement_factor"))]
+    factors = [
+        value for name, value in values.items() if name.startswith(("power_factor", "displacement_factor"))
+    ]
     if any(abs(value) > 1.0 for value in factors):
-        power = next((power for power in POWERS if all(abs(value) * 10.0**power <= 1.0 for value in factors)), 0)
+        power = next(
+            (power for power in POWERS if all(abs(value) * 10.0**power <= 1.0 for value in factors)), 0
+        )
         steps |= _of_unit(values, "", power)
     return steps

@@ -1,6 +1,7 @@
 """What a low-voltage installation must look like: values of one meter at one moment → findings. Pure.
 
-Bands: EN 50160, 230 V ± 10 % between phase and neutral; 50 Hz ± 1 %. Tolerances are those of a class-1 meter read in several
+Bands: EN 50160, 230 V ± 10 % between phase and neutral; 50 Hz ± 1 %. Tolerances are those of a class-1 meter
+read in several
 requests while the load moves.
 """
 
@@ -40,7 +41,9 @@ class Finding:
     names: tuple[str, ...]
     text: str
     off: float = 0.0
-    """How far two sides of a relation are apart, as a share: tells a right table from one that is nearly right."""
+    """How far two sides of a relation are apart, as a share: tells a right table from one that is nearly
+    right.
+    """
 
 
 def judge(values: Mapping[str, float], absent: Mapping[str, str]) -> list[Finding]:
@@ -68,14 +71,22 @@ def fits(findings: list[Finding]) -> bool:
 
 
 def unweighed(values: Mapping[str, float], findings: list[Finding]) -> str:
-    """Why nobody can say whether the active power is right, in words; empty when something bears it out, or there is none to weigh."""
+    """Why nobody can say whether the active power is right, in words; empty when something bears it out,
+    or there is none to weigh.
+    """
     power = values.get("active_power")
     if power is None or abs(power) <= _SMALL:
         return ""
     powers = ("active_power", *(f"active_power{phase}" for phase in _PHASES))
-    if any(finding.good and ({*powers} & {*finding.names} or finding.text.startswith(ROSE)) for finding in findings):
+    if any(
+        finding.good and ({*powers} & {*finding.names} or finding.text.startswith(ROSE))
+        for finding in findings
+    ):
         return ""
-    return f"active_power: {power:g} kW could not be weighed: nothing stands beside it (current, S, a counter that rises)"
+    return (
+        f"active_power: {power:g} kW could not be weighed: nothing stands beside it (current, S, a "
+        f"counter that rises)"
+    )
 
 
 def _voltages(values: Mapping[str, float]) -> Iterator[Finding]:
@@ -90,13 +101,24 @@ def _voltages(values: Mapping[str, float]) -> Iterator[Finding]:
                 yield Finding(None, (name,), f"{value:g} V: this phase is not connected")
             else:
                 good = low <= value <= high
-                yield Finding(good, (name,), f"{value:g} V is {'' if good else 'not '}within {low:g} to {high:g} V")
-    for name, a, b in (("voltage_l12", "l1n", "l2n"), ("voltage_l23", "l2n", "l3n"), ("voltage_l31", "l3n", "l1n")):
+                yield Finding(
+                    good, (name,), f"{value:g} V is {'' if good else 'not '}within {low:g} to {high:g} V"
+                )
+    for name, a, b in (
+        ("voltage_l12", "l1n", "l2n"),
+        ("voltage_l23", "l2n", "l3n"),
+        ("voltage_l31", "l3n", "l1n"),
+    ):
         if name in values and f"voltage_{a}" in values and f"voltage_{b}" in values:
             u, v = values[f"voltage_{a}"], values[f"voltage_{b}"]
             if min(u, v) > _DEAD_VOLTS:
                 text = f"{values[name]:g} V beside {u:g} V and {v:g} V"
-                yield _beside((name, f"voltage_{a}", f"voltage_{b}"), values[name], math.sqrt(u * u + v * v + u * v), text)
+                yield _beside(
+                    (name, f"voltage_{a}", f"voltage_{b}"),
+                    values[name],
+                    math.sqrt(u * u + v * v + u * v),
+                    text,
+                )
 
 
 def _beside(names: tuple[str, ...], got: float, meant: float, text: str) -> Finding:
@@ -109,48 +131,81 @@ def _frequency(values: Mapping[str, float]) -> Iterator[Finding]:
     if "frequency" in values:
         good = HZ_BAND[0] <= values["frequency"] <= HZ_BAND[1]
         yield Finding(
-            good, ("frequency",), f"{values['frequency']:g} Hz is {'' if good else 'not '}within {HZ_BAND[0]:g} to {HZ_BAND[1]:g} Hz"
+            good,
+            ("frequency",),
+            f"{values['frequency']:g} Hz is {'' if good else 'not '}within {HZ_BAND[0]:g} to "
+            f"{HZ_BAND[1]:g} Hz",
         )
 
 
 def _powers(values: Mapping[str, float]) -> Iterator[Finding]:
     for suffix in ("", *_PHASES):
-        p, q, s = (values.get(f"{name}{suffix}") for name in ("active_power", "reactive_power", "apparent_power"))
+        p, q, s = (
+            values.get(f"{name}{suffix}") for name in ("active_power", "reactive_power", "apparent_power")
+        )
         if s is None or abs(s) <= _SMALL:
             continue
         if p is not None and q is not None:
             meant = math.hypot(p, q)
             text = f"S {s:g} kVA beside P {p:g} kW and Q {q:g} kvar (√(P²+Q²) = {meant:.4g})"
-            finding = _beside((f"active_power{suffix}", f"reactive_power{suffix}", f"apparent_power{suffix}"), abs(s), meant, text)
+            finding = _beside(
+                (f"active_power{suffix}", f"reactive_power{suffix}", f"apparent_power{suffix}"),
+                abs(s),
+                meant,
+                text,
+            )
             # With harmonics S is larger than √(P²+Q²), never smaller.
-            yield replace(finding, good=None) if not finding.good and meant < abs(s) < _DISTORTED * meant else finding
+            yield (
+                replace(finding, good=None)
+                if not finding.good and meant < abs(s) < _DISTORTED * meant
+                else finding
+            )
         factor = values.get(f"power_factor{suffix}")
         if factor is not None and p is not None:
             text = f"power factor {factor:g} beside P/S = {abs(p / s):.3g}"
             yield _beside(
-                (f"power_factor{suffix}", f"active_power{suffix}", f"apparent_power{suffix}"), abs(factor), min(1.0, abs(p / s)), text
+                (f"power_factor{suffix}", f"active_power{suffix}", f"apparent_power{suffix}"),
+                abs(factor),
+                min(1.0, abs(p / s)),
+                text,
             )
         phase = suffix or "_l1"
         u, i = values.get(f"voltage{phase}n"), values.get(f"current{phase}")
         if u is not None and i is not None and (suffix or "current_l2" not in values):
             meant = u * abs(i) / 1000
             text = f"S {s:g} kVA beside U·I = {u:g} V · {i:g} A = {meant:.4g} kVA"
-            yield _beside((f"apparent_power{suffix}", f"voltage{phase}n", f"current{phase}"), abs(s), meant, text)
+            yield _beside(
+                (f"apparent_power{suffix}", f"voltage{phase}n", f"current{phase}"), abs(s), meant, text
+            )
     parts = [values[f"active_power{suffix}"] for suffix in _PHASES if f"active_power{suffix}" in values]
     total = values.get("active_power")
-    if total is not None and len(parts) == len(_PHASES) and max(abs(total), *(abs(part) for part in parts)) > _SMALL:
+    if (
+        total is not None
+        and len(parts) == len(_PHASES)
+        and max(abs(total), *(abs(part) for part in parts)) > _SMALL
+    ):
         text = f"P {total:g} kW beside L1+L2+L3 = {sum(parts):.4g} kW"
-        yield _beside(("active_power", *(f"active_power{suffix}" for suffix in _PHASES)), total, sum(parts), text)
+        yield _beside(
+            ("active_power", *(f"active_power{suffix}" for suffix in _PHASES)), total, sum(parts), text
+        )
 
 
 def _powers_of_currents(values: Mapping[str, float]) -> Iterator[Finding]:
-    """P beside U·I, for each phase and for all: P = U·I·cos φ, so never more, and hardly ever a twentieth of it."""
+    """P beside U·I, for each phase and for all: P = U·I·cos φ, so never more, and hardly ever a twentieth
+    of it.
+    """
     for suffix in ("", *_PHASES):
         name = f"active_power{suffix}"
         known = _apparent(values, suffix)
         if name in values and known is not None:
             meant, names, how = known
-            yield from _power_of(values, suffix, meant, (name, *names), f"P {values[name]:g} kW beside U·I = {how} = {meant:.4g} kVA")
+            yield from _power_of(
+                values,
+                suffix,
+                meant,
+                (name, *names),
+                f"P {values[name]:g} kW beside U·I = {how} = {meant:.4g} kVA",
+            )
 
 
 def _apparent(values: Mapping[str, float], suffix: str) -> tuple[float, tuple[str, ...], str] | None:
@@ -170,21 +225,36 @@ def _apparent(values: Mapping[str, float], suffix: str) -> tuple[float, tuple[st
     volts = [values.get(f"voltage{phase}n", values.get("voltage_ln")) for phase in phases]
     if all(u is not None for u in volts):
         meant = sum(u * abs(i) for u, i in zip(volts, currents, strict=True) if u is not None) / 1000
-        shown = f"{volts[0]:g} V · {currents[0]:g} A" if len(phases) == 1 else f"the sum of the phases ({sum(map(abs, currents)):.4g} A)"
+        shown = (
+            f"{volts[0]:g} V · {currents[0]:g} A"
+            if len(phases) == 1
+            else f"the sum of the phases ({sum(map(abs, currents)):.4g} A)"
+        )
         return meant, tuple(f"current{phase}" for phase in phases), shown
     if ll is None or len(phases) != len(_PHASES):
         return None
     mean = sum(abs(i) for i in currents) / len(currents)
-    return _ROOT_3 * ll * mean / 1000, ("voltage_ll", *(f"current{phase}" for phase in phases)), f"√3 · {ll:.4g} V · {mean:.4g} A"
+    return (
+        _ROOT_3 * ll * mean / 1000,
+        ("voltage_ll", *(f"current{phase}" for phase in phases)),
+        f"√3 · {ll:.4g} V · {mean:.4g} A",
+    )
 
 
-def _power_of(values: Mapping[str, float], suffix: str, meant: float, names: tuple[str, ...], text: str) -> Iterator[Finding]:
+def _power_of(
+    values: Mapping[str, float], suffix: str, meant: float, names: tuple[str, ...], text: str
+) -> Iterator[Finding]:
     power = abs(values[names[0]])
     if max(power, meant) <= _SMALL:
         return
     if power > meant * (1 + _SHARE) + _SMALL:
         good = False if power > meant * _LOOSE + _SMALL else None
-        yield Finding(good, names, f"{text}: more power than voltage and current can carry", min(1.0, power / max(meant, _SMALL) - 1))
+        yield Finding(
+            good,
+            names,
+            f"{text}: more power than voltage and current can carry",
+            min(1.0, power / max(meant, _SMALL) - 1),
+        )
         return
     ratio = power / meant if meant else 0.0
     if ratio >= _IDLE_FACTOR:
@@ -193,15 +263,19 @@ def _power_of(values: Mapping[str, float], suffix: str, meant: float, names: tup
         return
     # A motor that idles, a capacitor: another quantity of the meter must say so.
     reactive, factor = values.get(f"reactive_power{suffix}"), values.get(f"power_factor{suffix}")
-    borne_out = (reactive is not None and abs(math.hypot(power, reactive) - meant) <= max(_SHARE * meant, _SMALL)) or (
-        factor is not None and abs(abs(factor) - ratio) <= _SHARE
-    )
+    borne_out = (
+        reactive is not None and abs(math.hypot(power, reactive) - meant) <= max(_SHARE * meant, _SMALL)
+    ) or (factor is not None and abs(abs(factor) - ratio) <= _SHARE)
     if borne_out:
         yield Finding(True, names, f"{text}, at a power factor of {ratio:.2g}, which the meter bears out")
     elif ratio < _NO_FACTOR and meant > _TELLING:
-        yield Finding(False, names, f"{text}: a power factor of {ratio:.2g}, so P or I is in another step", 1.0)
+        yield Finding(
+            False, names, f"{text}: a power factor of {ratio:.2g}, so P or I is in another step", 1.0
+        )
     else:
-        yield Finding(None, names, f"{text}: a power factor of {ratio:.2g} is unusual: compare with the display")
+        yield Finding(
+            None, names, f"{text}: a power factor of {ratio:.2g} is unusual: compare with the display"
+        )
 
 
 def _direct(values: Mapping[str, float]) -> Iterator[Finding]:
@@ -211,7 +285,12 @@ def _direct(values: Mapping[str, float]) -> Iterator[Finding]:
         if all(name in values for name in names):
             p, u, i = (values[name] for name in names)
             if max(abs(p), abs(u * i) / 1000) > _SMALL:
-                yield _beside(names, abs(p), abs(u * i) / 1000, f"P {p:g} kW beside U·I = {u:g} V · {i:g} A = {abs(u * i) / 1000:.4g} kW")
+                yield _beside(
+                    names,
+                    abs(p),
+                    abs(u * i) / 1000,
+                    f"P {p:g} kW beside U·I = {u:g} V · {i:g} A = {abs(u * i) / 1000:.4g} kW",
+                )
 
 
 def _energies(values: Mapping[str, float]) -> Iterator[Finding]:
@@ -229,7 +308,9 @@ def _absent(absent: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def rising(name: str, first: float, last: float, *, power: float, seconds: float, step: float) -> Finding:
-    """An energy counter beside the power: kWh before and after, mean kW in the counter's direction, the counter's step in kWh."""
+    """An energy counter beside the power: kWh before and after, mean kW in the counter's direction, the
+    counter's step in kWh.
+    """
     gained, meant = last - first, max(power, 0.0) * seconds / 3600
     text = f"{ROSE} {gained:.4g} kWh in {seconds:.0f} s at {power:.4g} kW ({meant:.4g} kWh expected)"
     if gained < -step / 2:

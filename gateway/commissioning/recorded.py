@@ -1,4 +1,6 @@
-"""Recorded values of a meter from a CSV file: a table (t in ms, a column per quantity), or what `submeter journal export` writes."""
+"""Recorded values of a meter from a CSV file: a table (t in ms, a column per quantity), or what `submeter
+journal export` writes.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class _Table(Protocol):
 
 @dataclass(slots=True)
 class Recorded:
-    """A row per moment in every column; None where nothing was recorded. `problems`: lines that were left out, at most MOST_PROBLEMS."""
+    """A row per moment in every column; None where nothing was recorded. `problems`: lines that were left
+    out, at most MOST_PROBLEMS.
+    """
 
     columns: dict[str, list[float | None]] = field(default_factory=dict)
     rows: int = 0
@@ -50,7 +54,8 @@ MOST_PROBLEMS: Final = 10
 def read(file: Path, meter: str | None = None) -> Recorded:
     """The values of one meter; `meter` names it in an export that holds several.
 
-    Separators are comma, semicolon or tab; with the latter two a decimal comma is understood. A line that cannot be understood is left
+    Separators are comma, semicolon or tab; with the latter two a decimal comma is understood. A line that
+    cannot be understood is left
     out and told. Raises GatewayError when the file as a whole cannot be used.
     """
     try:
@@ -60,7 +65,9 @@ def read(file: Path, meter: str | None = None) -> Recorded:
             separator = next((each for each in (";", "\t") if each in head), ",")
             table = csv.reader(stream, delimiter=separator)
             names = [name.strip() for name in next(table, [])]
-            if len(set(names)) < len(names) and any(names.count(name) > 1 for name in names if name in QUANTITIES):
+            if len(set(names)) < len(names) and any(
+                names.count(name) > 1 for name in names if name in QUANTITIES
+            ):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise GatewayError(f"{file}:1: the column {twice} is there twice", hint="leave one out")
             sheet = _Sheet(file, names, decimal_comma=separator != ",")
@@ -68,11 +75,17 @@ def read(file: Path, meter: str | None = None) -> Recorded:
                 return sheet.export(_lines(table), meter)
             return sheet.table(_lines(table))
     except UnicodeDecodeError as error:
-        raise GatewayError(f"{file} is no UTF-8 text (byte {error.start})", hint="save it as CSV in UTF-8") from error
+        raise GatewayError(
+            f"{file} is no UTF-8 text (byte {error.start})", hint="save it as CSV in UTF-8"
+        ) from error
     except csv.Error as error:
-        raise GatewayError(f"{file} is no CSV: {error}", hint="give a file with t and a column per quantity") from error
+        raise GatewayError(
+            f"{file} is no CSV: {error}", hint="give a file with t and a column per quantity"
+        ) from error
     except OSError as error:
-        raise GatewayError(f"{file} cannot be read: {error.strerror}", hint="name a file that is there and may be read") from error
+        raise GatewayError(
+            f"{file} cannot be read: {error.strerror}", hint="name a file that is there and may be read"
+        ) from error
 
 
 def _lines(table: _Table) -> Iterator[tuple[int, list[str]]]:
@@ -91,17 +104,27 @@ class _Sheet:
         """One row per moment."""
         if "t" not in self.names:
             raise GatewayError(
-                f"{self.file}:1: there is no column t: {visible(', '.join(self.names), 200) or 'the file is empty'}",
-                hint="write t (ms) and names of the vocabulary into the first line: t,active_power_l1,reactive_power_l1,…",
+                f"{self.file}:1: there is no column t: "
+                f"{visible(', '.join(self.names), 200) or 'the file is empty'}",
+                hint="write t (ms) and names of the vocabulary into the first line: "
+                "t,active_power_l1,reactive_power_l1,…",
             )
         known = [(place, name) for place, name in enumerate(self.names) if name in QUANTITIES]
         if not known:
-            raise GatewayError(f"{self.file}:1: no column has a name of the vocabulary", hint="active_power_l1, reactive_power_l1, …")
+            raise GatewayError(
+                f"{self.file}:1: no column has a name of the vocabulary",
+                hint="active_power_l1, reactive_power_l1, …",
+            )
         found = Recorded({name: [] for _, name in known})
         at = self.names.index("t")
         for line, row in lines:
             if len(row) != len(self.names):
-                found.complain(self.file, line, f"{len(row)} fields, not {len(self.names)} as in the first line", "this line is left out")
+                found.complain(
+                    self.file,
+                    line,
+                    f"{len(row)} fields, not {len(self.names)} as in the first line",
+                    "this line is left out",
+                )
                 continue
             try:
                 if self._number(row[at], "t") is None:
@@ -121,7 +144,12 @@ class _Sheet:
         found, moments, meters = Recorded(), dict[str, dict[str, float | None]](), set[str]()
         for line, row in lines:
             if len(row) != len(self.names):
-                found.complain(self.file, line, f"{len(row)} fields, not {len(self.names)} as in the first line", "this line is left out")
+                found.complain(
+                    self.file,
+                    line,
+                    f"{len(row)} fields, not {len(self.names)} as in the first line",
+                    "this line is left out",
+                )
                 continue
             name, whose = row[place["quantity"]], row[place["meter"]]
             if name not in QUANTITIES or (meter is not None and whose != meter):
@@ -136,13 +164,18 @@ class _Sheet:
             moments.setdefault(f"{whose} {row[place['time']]}", {})[name] = value
         if len(meters) > 1:
             raise GatewayError(
-                f"{self.file} holds several meters: {', '.join(sorted(meters))}", hint="name one: submeter wiring METER --from …"
+                f"{self.file} holds several meters: {', '.join(sorted(meters))}",
+                hint="name one: submeter wiring METER --from …",
             )
         if not moments:
             whose = f" of {meter}" if meter else ""
-            raise GatewayError(f"{self.file} holds no values{whose}", hint="export a time in which the meter was read")
+            raise GatewayError(
+                f"{self.file} holds no values{whose}", hint="export a time in which the meter was read"
+            )
         quantities = {name for values in moments.values() for name in values}
-        found.columns = {name: [values.get(name) for values in moments.values()] for name in sorted(quantities)}
+        found.columns = {
+            name: [values.get(name) for values in moments.values()] for name in sorted(quantities)
+        }
         found.rows = len(moments)
         return found
 

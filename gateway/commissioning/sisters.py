@@ -1,7 +1,10 @@
-"""A table is weighed against the other tables of the library: by what the meter says that it is, and on the same registers.
+"""A table is weighed against the other tables of the library: by what the meter says that it is, and on the
+same registers.
 
-A sister is a table that reads at least half of the same places. It fits as well when every one of its rows is there, nothing
-speaks against it, and as much speaks for it; and a table that reads a part of a larger one's rows, all of which are there,
+A sister is a table that reads at least half of the same places. It fits as well when every one of its rows is
+there, nothing
+speaks against it, and as much speaks for it; and a table that reads a part of a larger one's rows, all of
+which are there,
 is that of a smaller meter.
 """
 
@@ -73,7 +76,9 @@ class Reader:
         self.reads = self.silences = 0
 
     async def alone(self, function: int, address: int, count: int) -> list[int] | None:
-        """A read of exactly these; None when they are refused, not answered, or not asked for any more. Raises BusDown."""
+        """A read of exactly these; None when they are refused, not answered, or not asked for any more.
+        Raises BusDown.
+        """
         place = (function, address, count)
         if place not in self._alone:
             self._alone[place] = await self._read(*place)
@@ -81,7 +86,9 @@ class Reader:
 
     async def fill(self, spans: Iterable[Span]) -> None:
         """Read these spans into `words`; neighbours come together. Raises BusDown."""
-        missing = sorted({span for span in spans if not self._has(span)}, key=lambda span: (span.function, span.address))
+        missing = sorted(
+            {span for span in spans if not self._has(span)}, key=lambda span: (span.function, span.address)
+        )
         group: list[Span] = []
         for span in missing:
             joined = group and span.function == group[0].function and group[-1].end >= span.address
@@ -93,7 +100,9 @@ class Reader:
             await self._take(group)
 
     async def _take(self, group: list[Span]) -> None:
-        found = await self.alone(group[0].function, group[0].address, max(span.end for span in group) - group[0].address)
+        found = await self.alone(
+            group[0].function, group[0].address, max(span.end for span in group) - group[0].address
+        )
         if found is None and len(group) > 1:
             for span in group:
                 await self._take([span])
@@ -116,41 +125,58 @@ class Reader:
         return None
 
 
-async def weigh_against(driver: Driver, library: Iterable[Driver], ask: Ask, *, tell: Tell, findings: list[Finding]) -> Weighed:
+async def weigh_against(
+    driver: Driver, library: Iterable[Driver], ask: Ask, *, tell: Tell, findings: list[Finding]
+) -> Weighed:
     """What the library says of the meter; `findings` are those of the tried table. Raises BusDown."""
     others = [other for other in library if other.name != driver.name and not other.discovery]
     reader = Reader(ask)
     tell("asking the meter what it is")
     claimed = await _claimed([driver, *others], reader)
     mine = _readings(driver)
-    near = sorted(((_overlap(mine, _readings(other)), other.name, other) for other in others), key=lambda each: (-each[0], each[1]))
+    near = sorted(
+        ((_overlap(mine, _readings(other)), other.name, other) for other in others),
+        key=lambda each: (-each[0], each[1]),
+    )
     near = [each for each in near if each[0] >= OVERLAP][:_MOST]
     if near:
-        tell(f"comparing with {len(near)} tables that read the same registers: {', '.join(name for _, name, _ in near)}")
+        tell(
+            f"comparing with {len(near)} tables that read the same registers: "
+            f"{', '.join(name for _, name, _ in near)}"
+        )
     await reader.fill(span for row in mine for span in row.spans)
     values, absent = read_from(mine, reader.words)
     whole = len(values) == len(mine)
     fitting = sum(finding.good is True for finding in judge(values, absent))
-    fitting = max(fitting, sum(finding.good is True for finding in findings if finding.names != ("identity",)))
+    fitting = max(
+        fitting, sum(finding.good is True for finding in findings if finding.names != ("identity",))
+    )
     sisters = []
     for _, _, other in near:
         rows = _readings(other)
         await reader.fill(span for row in rows for span in row.spans)
         sister = _sister(other, rows, reader.words, mine)
-        # A table with the same rows is the same table under another name; one with a part of them is of a smaller meter.
+        # A table with the same rows is the same table under another name; one with a part of them is of a
+        # smaller meter.
         rival = not _places(rows) <= _places(mine) if whole else _places(rows) != _places(mine)
         if rival and not sister.lacks and not sister.against and (sister.fitting >= fitting or sister.larger):
             sisters.append(sister)
-    return Weighed(tuple(claimed), tuple(sorted(sisters, key=lambda sister: (-sister.fitting, -sister.rows, sister.driver.name))))
+    return Weighed(
+        tuple(claimed),
+        tuple(sorted(sisters, key=lambda sister: (-sister.fitting, -sister.rows, sister.driver.name))),
+    )
 
 
 async def _claimed(drivers: list[Driver], reader: Reader) -> list[Driver]:
     places: dict[tuple[int, int, int], list[Driver]] = {}
     for driver in drivers:
         if driver.identity:
-            places.setdefault((driver.identity.function, driver.identity.address, driver.identity.words), []).append(driver)
+            places.setdefault(
+                (driver.identity.function, driver.identity.address, driver.identity.words), []
+            ).append(driver)
     found = []
-    # The tried table's own identity comes first: it decides, and a line that answers nothing else is not asked for long.
+    # The tried table's own identity comes first: it decides, and a line that answers nothing else is not
+    # asked for long.
     for place, named in places.items():
         words = await reader.alone(*place)
         found += [driver for driver in named if words is not None and _is(driver.identity, words)]

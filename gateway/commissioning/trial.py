@@ -1,4 +1,6 @@
-"""Read a meter live with a driver and judge what comes; when it cannot be, find the table that would make it so."""
+"""Read a meter live with a driver and judge what comes; when it cannot be, find the table that would make
+it so.
+"""
 
 from __future__ import annotations
 
@@ -43,8 +45,12 @@ class Trial:
 
     @property
     def good(self) -> bool:
-        """Whether the values are possible, the power was weighed, the meter is no other one, and no other table fits as well."""
-        return self.possible and not (self.unweighed or self.another or self.rivals or (self.refused and not self.recognised))
+        """Whether the values are possible, the power was weighed, the meter is no other one, and no other
+        table fits as well.
+        """
+        return self.possible and not (
+            self.unweighed or self.another or self.rivals or (self.refused and not self.recognised)
+        )
 
     @property
     def recognised(self) -> bool:
@@ -64,7 +70,9 @@ class Trial:
     @property
     def possible(self) -> bool:
         """Whether nothing that could be judged speaks against the table, and something for it."""
-        return not self.reading.missing and fits([finding for finding in self.findings if finding.names != ("identity",)])
+        return not self.reading.missing and fits(
+            [finding for finding in self.findings if finding.names != ("identity",)]
+        )
 
     @property
     def unweighed(self) -> str:
@@ -73,9 +81,16 @@ class Trial:
 
 
 async def trial(
-    driver: Driver, bus: Bus, address: int, *, seconds: float = 0.0, library: Iterable[Driver] = (), tell: Tell = lambda _: None
+    driver: Driver,
+    bus: Bus,
+    address: int,
+    *,
+    seconds: float = 0.0,
+    library: Iterable[Driver] = (),
+    tell: Tell = lambda _: None,
 ) -> Trial:
-    """Poll the meter, again after `seconds` to see its counters rise, and judge; then weigh the table against the `library`.
+    """Poll the meter, again after `seconds` to see its counters rise, and judge; then weigh the table against
+    the `library`.
 
     What the bus had to say stands in `trouble`; `tell` is called with what is being done.
     """
@@ -88,7 +103,9 @@ async def trial(
         trouble = worker.trouble(_METER)
         result = Trial(worker.seats[_METER].poll.driver, first, worker.attributes(_METER))
         result.trouble = str(trouble) if trouble and first.missing else ""
-        result.silent = bool(first.missing) and (not first.missing.startswith("exception") or first.missing in _NOBODY)
+        result.silent = bool(first.missing) and (
+            not first.missing.startswith("exception") or first.missing in _NOBODY
+        )
         if not worker.line.ready or result.silent:
             return result
         station = worker.seats[_METER].poll.station
@@ -103,9 +120,18 @@ async def trial(
             last = await worker.poll(_METER)
             result.findings += _rises(result.driver, first, last, time.monotonic() - began)
         result.findings += _ends(result.driver, first)
-        result.refused = next((finding.text for finding in result.findings if finding.names == ("identity",) and finding.good is None), "")
+        result.refused = next(
+            (
+                finding.text
+                for finding in result.findings
+                if finding.names == ("identity",) and finding.good is None
+            ),
+            "",
+        )
         if not driver.discovery:
-            result.weighed = await weigh_against(result.driver, library, ask, tell=tell, findings=result.findings)
+            result.weighed = await weigh_against(
+                result.driver, library, ask, tell=tell, findings=result.findings
+            )
         if not result.possible and not driver.discovery:
             tell("looking for other word orders, kinds of number, addresses and functions")
             try:
@@ -128,22 +154,46 @@ async def _identity(driver: Driver, ask: Ask) -> list[Finding]:
         return [Finding(None, ("identity",), f"register {identity.address} was not read: {error.message}")]
     shown = " ".join(f"{word:04X}" for word in words)
     if recognised(identity, words):
-        return [Finding(True, ("identity",), f"register {identity.address} holds {shown}: the meter that this table is for")]
+        return [
+            Finding(
+                True,
+                ("identity",),
+                f"register {identity.address} holds {shown}: the meter that this table is for",
+            )
+        ]
     meant = ", ".join(str(value) for value in identity.values)
-    return [Finding(None, ("identity",), f"register {identity.address} holds {shown}, this table is for {meant}: is it this model?")]
+    return [
+        Finding(
+            None,
+            ("identity",),
+            f"register {identity.address} holds {shown}, this table is for {meant}: is it this model?",
+        )
+    ]
 
 
 def _ends(driver: Driver, reading: Reading) -> list[Finding]:
-    """Signed registers near the lowest number that they can hold: a small amount with a sign bit looks like that."""
+    """Signed registers near the lowest number that they can hold: a small amount with a sign bit looks
+    like that.
+    """
     found = []
     for row in driver.rows:
         value = reading.values.get(row.name)
-        if value is None or row.type != "s16" or row.mask or row.rule or row.scale_at is not None or row.times:
+        if (
+            value is None
+            or row.type != "s16"
+            or row.mask
+            or row.rule
+            or row.scale_at is not None
+            or row.times
+        ):
             continue
         raw = round(value / row.factor)
         if raw < _LOWEST:
             amount = -(raw + 0x8000) * row.factor
-            text = f"{value:g} is near the lowest number of an s16; as sign and amount (u16, sign=bit15) it would be {amount:g}"
+            text = (
+                f"{value:g} is near the lowest number of an s16; as sign and amount (u16, sign=bit15) "
+                f"it would be {amount:g}"
+            )
             found.append(Finding(None, (row.name,), text))
     return found
 
@@ -154,9 +204,16 @@ def _rises(driver: Driver, first: Reading, last: Reading, seconds: float) -> lis
     rows = {row.name: row for row in driver.rows}
     for way, sign in (("import", 1.0), ("export", -1.0)):
         name = f"active_energy_{way}"
-        if name in first.values and name in last.values and "active_power" in first.values and "active_power" in last.values:
+        if (
+            name in first.values
+            and name in last.values
+            and "active_power" in first.values
+            and "active_power" in last.values
+        ):
             power = sign * (first.values["active_power"] + last.values["active_power"]) / 2
             decimals = rows[name].decimals
             step = 10.0**-decimals if decimals is not None else max(first.values[name], 1.0) * 1e-6
-            found.append(rising(name, first.values[name], last.values[name], power=power, seconds=seconds, step=step))
+            found.append(
+                rising(name, first.values[name], last.values[name], power=power, seconds=seconds, step=step)
+            )
     return found

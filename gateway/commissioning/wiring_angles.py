@@ -1,4 +1,6 @@
-"""From recorded values to the angle that each current input of a meter shows. Pure; one pass over the rows."""
+"""From recorded values to the angle that each current input of a meter shows. Pure; one pass over the
+rows.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from gateway.commissioning.wiring import INPUTS, UNSIGNED, Angles, Seen
 
 Column = Sequence[float | None]
 Columns = Mapping[str, Column]
-"""Values by name of the vocabulary (kW, kvar, kVA, A, V), a row per moment in all of them; None where there is none."""
+"""Values by name of the vocabulary (kW, kvar, kVA, A, V), a row per moment in all of them; None where
+there is none.
+"""
 
 LOADED: Final = 0.05
 """Share of an input's own highest load below which its angle is noise."""
@@ -30,14 +34,18 @@ _TURNS: Final = 75.0
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What is known of one current input: `seen` is None when nothing is, `why` then says what is missing: `power idle few both_ways`."""
+    """What is known of one current input: `seen` is None when nothing is, `why` then says what is missing:
+    `power idle few both_ways`.
+    """
 
     angles: Angles | None
     why: str = ""
     signed: bool = False
     """Whether its reactive power was negative at times."""
     sign_of_p: bool = True
-    """Whether the sign of its active power can be trusted: it is recorded with Q, or it was negative at times."""
+    """Whether the sign of its active power can be trusted: it is recorded with Q, or it was negative at
+    times.
+    """
 
 
 def look(columns: Columns) -> list[Input]:
@@ -80,14 +88,21 @@ def _input(columns: Columns, number: int, rows: list[tuple[float, float]], large
 
 
 def dead(columns: Columns, number: int) -> bool:
-    """Whether the voltage of an input is there in the record, and lacks: less than half of the highest one."""
-    highs = [_median([abs(value) for value in columns.get(f"voltage_l{each}n", ()) if value is not None]) for each in INPUTS]
+    """Whether the voltage of an input is there in the record, and lacks: less than half of the highest
+    one.
+    """
+    highs = [
+        _median([abs(value) for value in columns.get(f"voltage_l{each}n", ()) if value is not None])
+        for each in INPUTS
+    ]
     own = highs[number - 1]
     return own is not None and own < 0.5 * max(high for high in highs if high is not None)
 
 
 def _powers(columns: Columns, number: int) -> Iterator[tuple[float, float]]:
-    """P and Q of an input, where both are known; without a column for Q its size follows from S, from the factor, or from U·I."""
+    """P and Q of an input, where both are known; without a column for Q its size follows from S, from the
+    factor, or from U·I.
+    """
     active = columns.get(f"active_power_l{number}")
     reactive = columns.get(f"reactive_power_l{number}")
     apparent = list(apparent_power(columns, number))
@@ -123,11 +138,15 @@ def volt_amperes(columns: Columns, number: int) -> Iterator[float | None]:
     """U·I of an input in kVA, a value per row; nothing at all when one of them is not recorded."""
     voltage, current = columns.get(f"voltage_l{number}n"), columns.get(f"current_l{number}")
     if voltage and current:
-        yield from (None if u is None or i is None else abs(u * i) / 1000 for u, i in zip(voltage, current, strict=True))
+        yield from (
+            None if u is None or i is None else abs(u * i) / 1000
+            for u, i in zip(voltage, current, strict=True)
+        )
 
 
 def _angles(rows: list[tuple[float, float]]) -> Angles | None:
-    """Mean and ends of the angle over blocks of time, each the angle of its energy: noise of single moments cancels out.
+    """Mean and ends of the angle over blocks of time, each the angle of its energy: noise of single moments
+    cancels out.
 
     None when the power goes to and fro, as where a building draws and feeds in turn.
     """

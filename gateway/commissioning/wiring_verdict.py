@@ -1,4 +1,6 @@
-"""The verdict on a meter's wiring from its recorded values: the 48 hypotheses, and what can be seen beside them. Pure; changes nothing."""
+"""The verdict on a meter's wiring from its recorded values: the 48 hypotheses, and what can be seen beside
+them. Pure; changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ SILENT: Final = "cannot_know"
 UNIT: Final = "unit"
 _NO_FAULT: Final = frozenset({SILENT, UNIT})
 _RATIO: Final = 0.06
-"""How far S and U·I may be apart, as a share: two class-1 meters' worth, read in several requests while the load moves."""
+"""How far S and U·I may be apart, as a share: two class-1 meters' worth, read in several requests while
+the load moves.
+"""
 _LEAST_KVA: Final = 0.02
 _THOUSAND: Final = (950.0, 1050.0)
 _LEAST_ROWS: Final = 5
@@ -24,7 +28,8 @@ _LEAST_ROWS: Final = 5
 class Finding:
     """Something seen: its kind, the input (1, 2, 3) that it is about or None, and what its words need.
 
-    Kinds: `reversed`, `other_phase`, `import_export`, `phase_order`, `missing_voltage`, `zero_current`, `ct_ratio`; `unit` and
+    Kinds: `reversed`, `other_phase`, `import_export`, `phase_order`, `missing_voltage`, `zero_current`,
+    `ct_ratio`; `unit` and
     `cannot_know` are no faults.
     """
 
@@ -40,7 +45,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the transformers on current inputs 1, 2, 3 measure: `best` always, `inputs` only when the verdict speaks."""
+    """What the transformers on current inputs 1, 2, 3 measure: `best` always, `inputs` only when the
+    verdict speaks.
+    """
 
     speaks: bool
     certainty: float
@@ -64,13 +71,17 @@ def judge(columns: Columns) -> Verdict:
     best = posterior(readings(seen))[0]
     why = _silence(columns, seen, best)
     findings = [*_supplies(columns), *_ratios(columns)]
-    findings += [Finding(SILENT, number, {"why": reason}) for number, reason in why] if why else list(_mistakes(best))
+    findings += (
+        [Finding(SILENT, number, {"why": reason}) for number, reason in why] if why else list(_mistakes(best))
+    )
     return Verdict(not why, round(best.fair, 4), best.hypothesis.names, findings)
 
 
 def _silence(columns: Columns, seen: Sequence[Input], best: Weighed) -> list[tuple[int | None, str]]:
     """Why nothing can be said; empty when it can."""
-    reasons: list[tuple[int | None, str]] = [(number, each.why) for number, each in zip(INPUTS, seen, strict=True) if each.why]
+    reasons: list[tuple[int | None, str]] = [
+        (number, each.why) for number, each in zip(INPUTS, seen, strict=True) if each.why
+    ]
     if reasons:
         return reasons
     if not all(each.sign_of_p for each in seen):
@@ -103,17 +114,29 @@ def _supplies(columns: Columns) -> Iterator[Finding]:
     largest = max((current for current in currents.values() if current is not None), default=0.0)
     for number in INPUTS:
         if dead(columns, number):
-            yield Finding("missing_voltage", number, {"volts": _middle(columns[f"voltage_l{number}n"]) or 0.0})
+            yield Finding(
+                "missing_voltage", number, {"volts": _middle(columns[f"voltage_l{number}n"]) or 0.0}
+            )
         current = currents[number]
         if current is not None and largest > 0 and current <= IDLE * largest:
             yield Finding("zero_current", number, {"amperes": current})
     if largest == 0 and any(current is not None for current in currents.values()):
-        yield from (Finding("zero_current", number, {"amperes": 0.0}) for number, current in currents.items() if current is not None)
+        yield from (
+            Finding("zero_current", number, {"amperes": 0.0})
+            for number, current in currents.items()
+            if current is not None
+        )
 
 
 def _ratios(columns: Columns) -> Iterator[Finding]:
-    """S beside U·I: they are the same by definition, so another ratio means that a transformer ratio is in one of them only."""
-    found = {number: ratio for number in INPUTS if (ratio := _ratio(columns, number)) is not None and abs(ratio - 1) > _RATIO}
+    """S beside U·I: they are the same by definition, so another ratio means that a transformer ratio is in
+    one of them only.
+    """
+    found = {
+        number: ratio
+        for number in INPUTS
+        if (ratio := _ratio(columns, number)) is not None and abs(ratio - 1) > _RATIO
+    }
     if len(found) == len(INPUTS) and all(_THOUSAND[0] < ratio < _THOUSAND[1] for ratio in found.values()):
         yield Finding(UNIT)
         return
@@ -122,9 +145,12 @@ def _ratios(columns: Columns) -> Iterator[Finding]:
 
 
 def _ratio(columns: Columns, number: int) -> float | None:
-    """The middle of S/(U·I), or of P/PF/(U·I); where only P and Q are there, of √(P²+Q²)/(U·I) as far as it is impossible (above 1)."""
+    """The middle of S/(U·I), or of P/PF/(U·I); where only P and Q are there, of √(P²+Q²)/(U·I) as far as
+    it is impossible (above 1).
+    """
     apparent, active, reactive, factor = (
-        columns.get(f"{name}_l{number}") for name in ("apparent_power", "active_power", "reactive_power", "power_factor")
+        columns.get(f"{name}_l{number}")
+        for name in ("apparent_power", "active_power", "reactive_power", "power_factor")
     )
     found: list[float] = []
     for row, ui in enumerate(volt_amperes(columns, number)):

@@ -17,7 +17,8 @@ MAX_SECRET = 64 * 1024
 def read_regular(path: Path, most: int) -> bytes:
     """The bytes of a regular file of at most `most` bytes. Raises OSError, its `strerror` in words.
 
-    A device or a pipe would hold up whoever reads it, for ever or until memory is full: size and kind are asked of what was opened.
+    A device or a pipe would hold up whoever reads it, for ever or until memory is full: size and kind are
+    asked of what was opened.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
@@ -34,7 +35,8 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def read_secret(path: Path) -> str:
-    """A password or token: the one line of a UTF-8 file. Raises OSError, and ValueError with what is wrong, never with the secret.
+    """A password or token: the one line of a UTF-8 file. Raises OSError, and ValueError with what is wrong,
+    never with the secret.
 
     A byte order mark and one line end of either kind are no part of it.
     """

@@ -1,7 +1,9 @@
 """Text that came from outside: what a person may see of it, and what a name may hold.
 
-Whatever a stranger can write (a meter, a broker, a gateway's message, a file's author) is shown on terminals, in logs and on
-pages. Unicode has characters there that are not seen but act: escape sequences, line ends that forge a log line, marks that
+Whatever a stranger can write (a meter, a broker, a gateway's message, a file's author) is shown on terminals,
+in logs and on
+pages. Unicode has characters there that are not seen but act: escape sequences, line ends that forge a log
+line, marks that
 turn the direction of what follows (UAX 9), letters of no width that make two names look the same (UTS 39).
 """
 
@@ -11,22 +13,28 @@ import re
 import unicodedata
 
 _IGNORABLE = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff"
-"""Seen as nothing although they are letters or marks: Default_Ignorable_Code_Point of Unicode, and the empty Braille cell."""
+"""Seen as nothing although they are letters or marks: Default_Ignorable_Code_Point of Unicode, and the
+empty Braille cell.
+"""
 _SUSPECT = re.compile(f"[\x00-\x1f\x7f-\x9f\xad{_IGNORABLE}]|[^\x00-\xff]")
 _HIDDEN = re.compile(f"[{_IGNORABLE}]")
 
 
 def is_hidden(character: str) -> bool:
-    """Whether one character is not seen, or acts on what follows: controls, formats, line separators, surrogates, unassigned ones."""
+    """Whether one character is not seen, or acts on what follows: controls, formats, line separators,
+    surrogates, unassigned ones.
+    """
     if _HIDDEN.match(character):
         return True
     return not character.isprintable() and unicodedata.category(character) != "Zs"
 
 
 def visible(text: str, most: int | None = None) -> str:
-    r"""The text with every hidden character written as its code point: `\x1b`, `\u202e`, `\U000e0041`; at most `most` characters of it.
+    r"""The text with every hidden character written as its code point: `\x1b`, `\u202e`, `\U000e0041`; at
+    most `most` characters of it.
 
-    Blanks and letters of all languages stay as they are, line ends and tabs do not. Making visible what is visible changes nothing.
+    Blanks and letters of all languages stay as they are, line ends and tabs do not. Making visible what is
+    visible changes nothing.
 
     >>> visible("kWh\x1b[2J")
     'kWh\\x1b[2J'
@@ -39,7 +47,13 @@ def visible(text: str, most: int | None = None) -> str:
 
 def _code(character: str) -> str:
     number = ord(character)
-    return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"  # noqa: PLR2004
+    return (
+        f"\\x{number:02x}"
+        if number <= 0xFF  # noqa: PLR2004
+        else f"\\u{number:04x}"
+        if number <= 0xFFFF  # noqa: PLR2004
+        else f"\\U{number:08x}"
+    )
 
 
 def code_point(character: str) -> str:
@@ -50,7 +64,8 @@ def code_point(character: str) -> str:
 def flaw(text: str, *, blanks: bool = True, wide: bool = True) -> str | None:
     """Why `text` is no name, address or user name, in words; None when it is one.
 
-    `blanks`: whether blanks may stand inside; `wide`: whether full-width letters and digits may, which an input method gives for
+    `blanks`: whether blanks may stand inside; `wide`: whether full-width letters and digits may, which an
+    input method gives for
     those of ASCII.
 
     No blank at either end, no hidden character anywhere, and of the many blanks of Unicode only U+0020.
@@ -67,5 +82,8 @@ def flaw(text: str, *, blanks: bool = True, wide: bool = True) -> str | None:
         if blank and not blanks:
             return f"has a blank at place {place}"
         if not wide and "\uff01" <= character <= "\uff5e":
-            return f"has {code_point(character)} for {unicodedata.normalize('NFKC', character)!r} at place {place}"
+            return (
+                f"has {code_point(character)} for {unicodedata.normalize('NFKC', character)!r} at place "
+                f"{place}"
+            )
     return None

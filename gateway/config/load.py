@@ -34,7 +34,9 @@ MAX_SERIAL_ADDRESS = 247
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A file that was looked at: its document when it is YAML, its configuration when nothing in it is wrong, and what is."""
+    """A file that was looked at: its document when it is YAML, its configuration when nothing in it is
+    wrong, and what is.
+    """
 
     document: Table | None
     config: Config | None
@@ -47,7 +49,9 @@ def load_config(path: Path) -> Config:
 
 
 def parse_config(text: str, name: str = "gateway.yaml") -> Config:
-    """Check a configuration that is already in memory. Raises ConfigError with every problem found, and nothing else."""
+    """Check a configuration that is already in memory. Raises ConfigError with every problem found, and
+    nothing else.
+    """
     return _whole(_check(lambda: parse_yaml(text, name), name))
 
 
@@ -79,7 +83,13 @@ def _judge(document: Table | None, problems: list[Problem], name: str) -> Examin
         return Examined(None, None, problems)
     config, problems = validate(Config, document, name, _explain)
     # What names what is checked on the raw file too, so that one slip does not hide the next.
-    found = few((Problem(name, line_of(document, loc), dotted(loc), what, mend) for loc, what, mend in _cross_check(document)), name)
+    found = few(
+        (
+            Problem(name, line_of(document, loc), dotted(loc), what, mend)
+            for loc, what, mend in _cross_check(document)
+        ),
+        name,
+    )
     return Examined(document, None if found else config, sorted({*problems, *found}))
 
 
@@ -94,9 +104,15 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
         return "is missing", f"write {error['loc'][-1]}: …"
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(error["loc"]), 1)
-        return "is not a key here", f"did you mean {near[0]}?" if near else "remove it, or look at the sample configuration"
+        return (
+            "is not a key here",
+            f"did you mean {near[0]}?" if near else "remove it, or look at the sample configuration",
+        )
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return "is not a bus type" if kind == "union_tag_invalid" else "has no type", "write type: serial, tcp or rtu-over-tcp"
+        return (
+            "is not a bus type" if kind == "union_tag_invalid" else "has no type",
+            "write type: serial, tcp or rtu-over-tcp",
+        )
     if kind == "value_error":
         what, _, mend = str(context.get("error", error["msg"])).partition(": write ")
         return f"{shown} {what}".strip(), f"write {mend}" if mend else ""
@@ -121,7 +137,10 @@ def _explain(error: dict[str, Any]) -> tuple[str, str]:
     if kind.endswith(("_type", "_parsing")):
         expected = _KINDS.get(kind.rsplit("_", 1)[0], "another kind of value")
         if value == _8E1:
-            return f"{shown} is not {expected}", 'was it 8E1? YAML reads that as 80.0: write "8E1" in quotes, or parity: E'
+            return (
+                f"{shown} is not {expected}",
+                'was it 8E1? YAML reads that as 80.0: write "8E1" in quotes, or parity: E',
+            )
         return f"{shown or 'this'} is not {expected}", f"write {expected}"
     return str(error["msg"]), "look at the sample configuration"
 
@@ -149,7 +168,11 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
     taken = set(map(str, meters))
     for index, pulse in rows_of(document, "pulses"):
         if (name := str(pulse.get("id"))) in taken:
-            yield ["pulses", index, "id"], f"{name!r} is already the id of another meter", "give each meter and pulse input its own id"
+            yield (
+                ["pulses", index, "id"],
+                f"{name!r} is already the id of another meter",
+                "give each meter and pulse input its own id",
+            )
         taken.add(name)
     yield from _repeats(document, "pulses", "pin")
     places: dict[tuple[str, str], int] = {}
@@ -169,11 +192,23 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
                 yield ["meters", index, "address"], what, "each meter on a bus has its own address"
         parent = meter.get("parent")
         if parent is not None and not (isinstance(parent, str) and parent in names_of_meters):
-            yield ["meters", index, "parent"], f"{parent!r} is not the id of a meter", _offer(parent, meters, "meters")
+            yield (
+                ["meters", index, "parent"],
+                f"{parent!r} is not the id of a meter",
+                _offer(parent, meters, "meters"),
+            )
         elif parent is not None and str(meter.get("id")) in ancestors:
-            yield ["meters", index, "parent"], "the meter would be its own ancestor", "let the tree end at the main meter (parent: null)"
+            yield (
+                ["meters", index, "parent"],
+                "the meter would be its own ancestor",
+                "let the tree end at the main meter (parent: null)",
+            )
         if str(bus) in lines and isinstance(address, int) and not 1 <= address <= MAX_SERIAL_ADDRESS:
-            yield ["meters", index, "address"], f"{address} is not an address on a serial line", "write 1 to 247"
+            yield (
+                ["meters", index, "address"],
+                f"{address} is not an address on a serial line",
+                "write 1 to 247",
+            )
 
 
 def rows_of(document: Table, section: str) -> Iterator[tuple[int, Table]]:
@@ -193,7 +228,11 @@ def _repeats(document: Table, section: str, key: str) -> Iterator[tuple[list[Key
         value = row.get(key)
         if isinstance(value, (str, int)) and seen.setdefault(value, index) != index:
             line = line_of(document, [section, seen[value], key])
-            yield [section, index, key], f"{value!r} is used twice (first in line {line})", f"give each of the {section} its own {key}"
+            yield (
+                [section, index, key],
+                f"{value!r} is used twice (first in line {line})",
+                f"give each of the {section} its own {key}",
+            )
 
 
 def _in_a_loop(document: Table) -> set[str]:

@@ -13,9 +13,13 @@ from gateway.common.text import flaw
 
 _PORT_BEHIND = re.compile(r"(?P<host>[^:/@]+|\[[0-9a-fA-F:.%a-z]+\]):(?P<port>\d{1,5})")
 _LABEL = re.compile(r"(?!-)[\w\u0300-\u036f-]{1,63}(?<!-)")
-"""Letters and digits of any language, marks, hyphens, and underscores, which RFC 1123 has not and people use."""
+"""Letters and digits of any language, marks, hyphens, and underscores, which RFC 1123 has not and people
+use.
+"""
 _NUMBERS = re.compile(r"[0-9.]+|.*\.(\d+|0[xX][0-9a-fA-F]*)\.?|0[xX][0-9a-fA-F]+")
-"""Names whose last part is a number: old resolvers read them as addresses (inet_aton(3): 192.168.1 is 192.168.0.1)."""
+"""Names whose last part is a number: old resolvers read them as addresses (inet_aton(3): 192.168.1 is
+192.168.0.1).
+"""
 _LONGEST = 253
 _SELF = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 
@@ -62,7 +66,9 @@ def _split(text: str, otherwise: str) -> str:
 
 
 def host_and_port(text: str, port: int = 502) -> tuple[str, int]:
-    """host, host:port, [IPv6]:port or an IPv6 address alone, as a command line has it; what is none of them is left to `a_host`."""
+    """host, host:port, [IPv6]:port or an IPv6 address alone, as a command line has it; what is none of
+    them is left to `a_host`.
+    """
     match = None if is_address(text) else _PORT_BEHIND.fullmatch(text)
     if match:
         return match["host"].strip("[]"), int(match["port"])
@@ -92,9 +98,15 @@ def a_port(value: str) -> str:
     if what := flaw(value, wide=False):
         msg = f"{what}: write it again by hand"
     elif "://" in value:
-        msg = "is a URL: write type: rtu-over-tcp with host and port for a converter, or a path like /dev/ttyUSB0"
+        msg = (
+            "is a URL: write type: rtu-over-tcp with host and port for a converter, or a path like "
+            "/dev/ttyUSB0"
+        )
     elif not value.startswith("/"):
-        msg = f"is not a path: write {f'/dev/{value}' if value.startswith('tty') else 'a name from /dev/serial/by-id, or /dev/ttyUSB0'}"
+        write = (
+            f"/dev/{value}" if value.startswith("tty") else "a name from /dev/serial/by-id, or /dev/ttyUSB0"
+        )
+        msg = f"is not a path: write {write}"
     else:
         return value
     raise ValueError(msg)
@@ -120,7 +132,12 @@ def same_lines(buses: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[list[s
 
 
 def _place(bus: dict[str, Any]) -> Place | None:
-    if bus.get("type") == "serial" and isinstance(path := bus.get("port"), str) and path.startswith("/") and "\0" not in path:
+    if (
+        bus.get("type") == "serial"
+        and isinstance(path := bus.get("port"), str)
+        and path.startswith("/")
+        and "\0" not in path
+    ):
         return _device(path)
     if bus.get("type") in {"tcp", "rtu-over-tcp"} and isinstance(host := bus.get("host"), str):
         port = bus.get("port", 502)

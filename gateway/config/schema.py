@@ -1,4 +1,6 @@
-"""Every key of the configuration, its type, default and bounds. The commented sample in config/ is its documentation."""
+"""Every key of the configuration, its type, default and bounds. The commented sample in config/ is its
+documentation.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ def _a_zone(value: str) -> str:
 
 def _a_parity(value: object) -> object:
     # YAML 1.2 keeps N a string, but a hurried hand writes n or "none".
-    return {"none": "N", "even": "E", "odd": "O"}.get(value.lower(), value.upper()) if isinstance(value, str) else value
+    return (
+        {"none": "N", "even": "E", "odd": "O"}.get(value.lower(), value.upper())
+        if isinstance(value, str)
+        else value
+    )
 
 
 def _a_serial(value: object) -> object:
@@ -56,7 +62,10 @@ def _a_reply_number(value: object) -> str:
 
 def _a_listener(value: str) -> str:
     if re.fullmatch(r"\[[^\]]*%[^\]]*\]:\d{1,5}", value):
-        msg = "has a zone id (%…), which cannot be listened on: write [::]:8080 for all addresses, or one without a zone"
+        msg = (
+            "has a zone id (%…), which cannot be listened on: write [::]:8080 for all addresses, or one "
+            "without a zone"
+        )
         raise ValueError(msg)
     match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value)
     if not match or not 1 <= int(match[2]) <= MAX_PORT:
@@ -66,7 +75,9 @@ def _a_listener(value: str) -> str:
 
 
 def a_broker(value: str) -> str:
-    """The address of a broker, with nothing in it that would not be used. Raises ValueError with what to write."""
+    """The address of a broker, with nothing in it that would not be used. Raises ValueError with what to
+    write.
+    """
     if what := flaw(value, blanks=False, wide=False):
         msg = f"{what}: write it again by hand"
         raise ValueError(msg)
@@ -166,7 +177,9 @@ class Meter(Section):
     driver: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
     interval: Annotated[Duration, Field(ge=0.0, le=86400.0)] = 10.0
     slow_interval: Annotated[Duration, Field(ge=0.0, le=86400.0)] | None = None
-    serial: Annotated[str, BeforeValidator(_a_serial), Field(max_length=64), AfterValidator(plain_text)] | None = None
+    serial: (
+        Annotated[str, BeforeValidator(_a_serial), Field(max_length=64), AfterValidator(plain_text)] | None
+    ) = None
     ct: Ratio = 1.0
     vt: Ratio = 1.0
     values: Literal["primary", "secondary"] = "primary"
@@ -188,7 +201,9 @@ class Meter(Section):
     @property
     def slow(self) -> float:
         """The interval of the slow class in seconds: once a minute unless the fast class is slower."""
-        return max(self.interval, 60.0) if self.slow_interval is None else max(self.slow_interval, self.interval)
+        return (
+            max(self.interval, 60.0) if self.slow_interval is None else max(self.slow_interval, self.interval)
+        )
 
 
 class Pulse(Section):
@@ -198,7 +213,9 @@ class Pulse(Section):
     name: Name | None = None
     pin: Annotated[int, Field(ge=0, le=27)]
     per_unit: Annotated[float, Field(ge=1e-4, le=1e6, strict=False)]
-    quantity: Literal["volume", "active_energy_import", "active_energy_export", "heat_energy"] = "active_energy_import"
+    quantity: Literal["volume", "active_energy_import", "active_energy_export", "heat_energy"] = (
+        "active_energy_import"
+    )
     start: Annotated[float, Field(ge=0.0, le=MAX_REGISTER, strict=False)] = 0.0
     min_width: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
     min_gap: Annotated[Duration, Field(ge=0.0, le=10.0)] = 0.03
@@ -207,9 +224,11 @@ class Pulse(Section):
 
     @property
     def limits(self) -> tuple[float, float, float]:
-        """(min_width s, min_gap s, max_rate pulses/s) as they are used: what is not written follows from what is.
+        """(min_width s, min_gap s, max_rate pulses/s) as they are used: what is not written follows from what
+        is.
 
-        A greatest rate leaves a pulse and its gap no more than half of a period each; a width and a gap allow no more than one pulse
+        A greatest rate leaves a pulse and its gap no more than half of a period each; a width and a gap allow
+        no more than one pulse
         in both, and a tenth for jitter.
         """
         width, gap, rate = self.min_width, self.min_gap, self.max_rate
@@ -218,7 +237,11 @@ class Pulse(Section):
             return width, gap, min(MAX_PULSES, 1.1 / both) if both else MAX_PULSES
         half = 0.45 / rate
         written = self.model_fields_set
-        return width if "min_width" in written else min(width, half), gap if "min_gap" in written else min(gap, half), rate
+        return (
+            width if "min_width" in written else min(width, half),
+            gap if "min_gap" in written else min(gap, half),
+            rate,
+        )
 
     @property
     def fastest(self) -> float:
@@ -253,7 +276,9 @@ class Uplink(Section):
     keepalive: Annotated[Duration, Field(ge=2.0, le=3600.0)] = 20.0
     """A half-open connection is noticed within two of these; a proxy's limit for silence must be longer."""
     formerly: Annotated[str, Field(pattern=r"^\S{1,253}:\d{1,5}(/\S*)?$")] | None = None
-    """The address, host:port, that the same platform had before: what counted as delivered there counts on."""
+    """The address, host:port, that the same platform had before: what counted as delivered there counts
+    on.
+    """
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -285,7 +310,9 @@ class Uplink(Section):
 
     @property
     def account(self) -> str:
-        """Under what the journal counts as delivered: the name and a fingerprint of the address. Another broker has another account."""
+        """Under what the journal counts as delivered: the name and a fingerprint of the address. Another
+        broker has another account.
+        """
         path = urlsplit(self.url).path if self.scheme in {"ws", "wss"} else ""
         where = (self.formerly or f"{self.host}:{self.port}{path}").lower()
         return f"{self.name}@{hashlib.blake2b(where.encode(), digest_size=3).hexdigest()}"
@@ -300,7 +327,9 @@ class Status(Section):
     """The page on the local network."""
 
     listen: Annotated[str, AfterValidator(_a_listener)] = "0.0.0.0:8080"
-    names: Annotated[tuple[Annotated[str, Field(max_length=253), AfterValidator(a_host)], ...], Field(strict=False)] = ()
+    names: Annotated[
+        tuple[Annotated[str, Field(max_length=253), AfterValidator(a_host)], ...], Field(strict=False)
+    ] = ()
     """Host names, beside this machine's own, under which visitors reach it."""
     language: Literal["tr", "en"] = "tr"
     enabled: bool = True

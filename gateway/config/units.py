@@ -13,7 +13,9 @@ _DURATION = re.compile(_NUMBER + r"\s*(ms|s|min|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(_NUMBER + r"\s*(B|kB|MB|GB)", re.ASCII | re.IGNORECASE)
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
-_SPAN = re.compile(r"([1-4])\s*:\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5})(?:\s*-\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5}))?", re.ASCII)
+_SPAN = re.compile(
+    r"([1-4])\s*:\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5})(?:\s*-\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5}))?", re.ASCII
+)
 _LAST_REGISTER = 0xFFFF
 _RATIO = re.compile(rf"{_NUMBER}(?:\s*/\s*{_NUMBER})?", re.ASCII)
 
@@ -49,7 +51,9 @@ def _register(text: str) -> int:
 
 
 def parse_span(value: object) -> tuple[int, int, int]:
-    """Function, first address and end (behind the last) from '4:0x0156-0x0157' or '3:100'. Raises ValueError."""
+    """Function, first address and end (behind the last) from '4:0x0156-0x0157' or '3:100'. Raises
+    ValueError.
+    """
     if isinstance(value, str) and (match := _SPAN.fullmatch(value.strip())):
         first = _register(match[2])
         last = _register(match[3]) if match[3] else first

@@ -1,7 +1,9 @@
 """YAML that remembers its lines: one loader for the configuration and for driver tables.
 
-libyaml gives the events, what they mean is decided here, by the core schema of YAML 1.2: `N`, `yes` and `012` are not what
-YAML 1.1 makes of them. The work is linear in the file: what aliases repeat is counted before anybody walks it.
+libyaml gives the events, what they mean is decided here, by the core schema of YAML 1.2: `N`, `yes` and `012`
+are not what
+YAML 1.1 makes of them. The work is linear in the file: what aliases repeat is counted before anybody walks
+it.
 """
 
 from __future__ import annotations
@@ -31,11 +33,17 @@ MAX_DIGITS = 30
 """A number with more is text: nothing here can mean it."""
 
 _NO_YAML = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Not printable by YAML 1.2 (5.1); and U+0085, U+2028, U+2029, which end a line for YAML 1.1 and for no editor."""
+"""Not printable by YAML 1.2 (5.1); and U+0085, U+2028, U+2029, which end a line for YAML 1.1 and for no
+editor.
+"""
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 _WORDS = {"": None, "~": None} | {
-    form: value for word, value in (("null", None), ("true", True), ("false", False)) for form in (word, word.title(), word.upper())
+    form: value
+    for word, value in (("null", None), ("true", True), ("false", False))
+    for form in (word, word.title(), word.upper())
 }
 _PLAIN_TAG = "tag:yaml.org,2002:"
 
@@ -78,14 +86,18 @@ def load_yaml(path: Path) -> tuple[Table | None, list[Problem]]:
 
 
 def read_text(path: Path) -> tuple[str | None, list[Problem]]:
-    """The text of a small file that a person wrote, or None and why not. A byte order mark is no part of it."""
+    """The text of a small file that a person wrote, or None and why not. A byte order mark is no part of
+    it.
+    """
     name = str(path)
     try:
         data = read_regular(path, MAX_BYTES)
     except OSError as error:
         if error.strerror and error.strerror.startswith("is "):
             return None, [Problem(name, 1, "", error.strerror, "is this the right file?")]
-        return None, [Problem(name, 1, "", f"cannot be read: {error.strerror}", "check the path and its permissions")]
+        return None, [
+            Problem(name, 1, "", f"cannot be read: {error.strerror}", "check the path and its permissions")
+        ]
     except ValueError as error:
         return None, [Problem(name, 1, "", f"cannot be read: {error}", "check the path")]
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
@@ -110,12 +122,28 @@ def parse_yaml(text: str, name: str) -> tuple[Table | None, list[Problem]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part) or "is not YAML"
-        return None, [Problem(name, mark.line + 1 if mark else 1, "", f"is not valid YAML: {what}", "check indentation, colons and quotes")]
+        return None, [
+            Problem(
+                name,
+                mark.line + 1 if mark else 1,
+                "",
+                f"is not valid YAML: {what}",
+                "check indentation, colons and quotes",
+            )
+        ]
     except Exception as error:  # noqa: BLE001 - whatever a file makes the library raise is a problem of the file
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         return None, [Problem(name, 1, "", f"is not valid YAML: {what}", "check the file")]
     if not isinstance(document, Table):
-        return None, [Problem(name, 1, "", "is not a mapping of keys to values", "start with the keys of the sample configuration")]
+        return None, [
+            Problem(
+                name,
+                1,
+                "",
+                "is not a mapping of keys to values",
+                "start with the keys of the sample configuration",
+            )
+        ]
     return document, []
 
 
@@ -123,7 +151,13 @@ def odd_character(text: str, name: str) -> Problem | None:
     """The first character that no YAML file may hold."""
     if odd := _NO_YAML.search(text):
         line = text.count("\n", 0, odd.start()) + 1
-        return Problem(name, line, "", f"is not valid YAML: it has the character {code_point(odd[0])}", "write the line again by hand")
+        return Problem(
+            name,
+            line,
+            "",
+            f"is not valid YAML: it has the character {code_point(odd[0])}",
+            "write the line again by hand",
+        )
     return None
 
 
@@ -158,7 +192,9 @@ class _Builder:
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in self._anchors:
                     raise _Unfit(
-                        line, f"*{event.anchor} names nothing, or what it stands in", f"write &{event.anchor} in front of a value above"
+                        line,
+                        f"*{event.anchor} names nothing, or what it stands in",
+                        f"write &{event.anchor} in front of a value above",
                     )
                 self._put(self._anchors[event.anchor], line)
             elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
@@ -170,7 +206,11 @@ class _Builder:
     def _begin(self, event: Any, line: int) -> None:  # noqa: ANN401 - the library has no types
         _refuse_tag(event.tag, line)
         if len(self._stack) >= MAX_DEPTH:
-            raise _Unfit(line, f"lists and mappings stand more than {MAX_DEPTH} deep in one another", "check brackets and indentation")
+            raise _Unfit(
+                line,
+                f"lists and mappings stand more than {MAX_DEPTH} deep in one another",
+                "check brackets and indentation",
+            )
         if self._waits_for_key():
             raise _Unfit(line, "a list or a mapping is no key", "a key is a word in front of a colon")
         mapping = isinstance(event, yaml.MappingStartEvent)
@@ -195,12 +235,18 @@ class _Builder:
         if self._waits_for_key():
             if not isinstance(value, str):
                 raise _Unfit(
-                    line, "a list or a mapping is no key" if isinstance(value, (Table, Rows)) else f"{value!r} is no key", "write a word"
+                    line,
+                    "a list or a mapping is no key"
+                    if isinstance(value, (Table, Rows))
+                    else f"{value!r} is no key",
+                    "write a word",
                 )
             container = self._stack[-1][0]
             if value in container:
                 first = container.lines[value]  # type: ignore[call-overload]
-                raise _Unfit(line, f"the key {value!r} is given twice (first in line {first})", "remove one of them")
+                raise _Unfit(
+                    line, f"the key {value!r} is given twice (first in line {first})", "remove one of them"
+                )
             self._keys[-1] = (value, line)
             return
         if plain:
@@ -211,7 +257,11 @@ class _Builder:
         container = self._stack[-1][0]
         weight = container.weight + getattr(value, "weight", 1)
         if weight > MAX_VALUES:
-            raise _Unfit(line, f"its aliases repeat more than {MAX_VALUES} values", "write out what is meant, or use fewer aliases")
+            raise _Unfit(
+                line,
+                f"its aliases repeat more than {MAX_VALUES} values",
+                "write out what is meant, or use fewer aliases",
+            )
         container.weight = weight
         if isinstance(container, Rows):
             container.append(value)
@@ -230,7 +280,11 @@ def _merge(table: Table, source: Any, line: int) -> None:  # noqa: ANN401 - any 
     """The keys of other mappings that this one does not have (yaml.org/type/merge)."""
     for other in source if isinstance(source, Rows) else [source]:
         if not isinstance(other, Table):
-            raise _Unfit(line, "<< stands before something that is no mapping", "write <<: *name, or <<: [*one, *other]")
+            raise _Unfit(
+                line,
+                "<< stands before something that is no mapping",
+                "write <<: *name, or <<: [*one, *other]",
+            )
         for key, value in other.items():
             if key not in table:
                 table[key] = value
@@ -258,7 +312,9 @@ def line_of(document: Any, loc: Sequence[Key]) -> int:  # noqa: ANN401 - any YAM
     """The 1-based line of the deepest part of `loc` that the file has."""
     line, node = 1, document
     for key in loc:
-        if (isinstance(node, Table) and key in node) or (isinstance(node, Rows) and isinstance(key, int) and key < len(node)):
+        if (isinstance(node, Table) and key in node) or (
+            isinstance(node, Rows) and isinstance(key, int) and key < len(node)
+        ):
             line = node.lines[key]  # type: ignore[index]
             node = node[key]  # type: ignore[index]
         else:
@@ -269,16 +325,21 @@ def line_of(document: Any, loc: Sequence[Key]) -> int:  # noqa: ANN401 - any YAM
 def validate(
     model: type[Model], document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
 ) -> tuple[Model | None, list[Problem]]:
-    """Check a document against a pydantic model; `explain` turns one pydantic error into (what is wrong, what to write)."""
+    """Check a document against a pydantic model; `explain` turns one pydantic error into (what is wrong,
+    what to write).
+    """
     try:
         return model.model_validate(document), []
     except ValidationError as error:
         return None, few(_told(error, document, name, explain), name)
 
 
-def _told(error: ValidationError, document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]) -> Iterator[Problem]:
+def _told(
+    error: ValidationError, document: Table, name: str, explain: Callable[[dict[str, Any]], tuple[str, str]]
+) -> Iterator[Problem]:
     for item in error.errors(include_url=False):
-        # pydantic names the chosen kind of a union after its index: buses[0].serial.port is buses[0].port in the file.
+        # pydantic names the chosen kind of a union after its index: buses[0].serial.port is buses[0].port in
+        # the file.
         loc = list(item["loc"])
         if loc[:1] == ["buses"] and loc[2:3] and loc[2] in _TAGS:
             del loc[2]

@@ -21,13 +21,19 @@ class DaemonActions:
         self._daemon = daemon
 
     async def poll(self, meter_id: str) -> dict[str, Any]:
-        """Poll a meter now, lost or not: its reading, the registers as they came, and what it says of itself."""
+        """Poll a meter now, lost or not: its reading, the registers as they came, and what it says of
+        itself.
+        """
         assembly = self._daemon.assembly
         if assembly.pulses and meter_id in assembly.pulses.inputs:
             return dataclasses.asdict(assembly.pulses.poll(meter_id))
         worker = assembly.worker_of(meter_id)
         reading = await worker.poll(meter_id)
-        return {**dataclasses.asdict(reading), "registers": worker.registers(meter_id), "attributes": worker.attributes(meter_id)}
+        return {
+            **dataclasses.asdict(reading),
+            "registers": worker.registers(meter_id),
+            "attributes": worker.attributes(meter_id),
+        }
 
     async def configuration(self) -> dict[str, Any]:
         """Which file runs, and since when."""
@@ -43,18 +49,28 @@ class DaemonActions:
         return [dataclasses.asdict(health) for health in pulses.health()] if pulses else []
 
     async def set_pulse(self, meter_id: str, value: float) -> dict[str, Any]:
-        """Set the register of a pulse input; on disk when this returns. Raises JournalError when it is set but not on disk yet."""
+        """Set the register of a pulse input; on disk when this returns. Raises JournalError when it is set
+        but not on disk yet.
+        """
         assembly = self._daemon.assembly
         if assembly.pulses is None:
-            raise GatewayError("this gateway has no pulse inputs", hint="add them to the configuration, under pulses:")
+            raise GatewayError(
+                "this gateway has no pulse inputs", hint="add them to the configuration, under pulses:"
+            )
         fields = assembly.pulses.set(meter_id, value)
         refused = await assembly.slots.flush()
         copied = await self._daemon.save_registers()
         if refused is None:
             return fields
-        left = f"{meter_id} is set to {value} at pulse {fields['pulse_count']}, but not on disk yet: {refused.message}"
+        left = (
+            f"{meter_id} is set to {value} at pulse {fields['pulse_count']}, but not on disk yet: "
+            f"{refused.message}"
+        )
         if copied:
-            hint = "its second copy is kept: a power cut does not undo it. Do not set it again; make room for the journal"
+            hint = (
+                "its second copy is kept: a power cut does not undo it. Do not set it again; make room "
+                "for the journal"
+            )
         else:
             hint = "a power cut now undoes it: make room for the journal, then look at submeter pulses"
         raise JournalError(left, hint=hint)
@@ -65,12 +81,16 @@ class DaemonActions:
         epochs = [{"epoch": epoch, "first": first, "last": last} for epoch, first, last in journal.epochs()]
         return {**dataclasses.asdict(journal.stats()), "epochs": epochs}
 
-    async def journal_rows(self, first: int, last: int, limit: int, epoch: str | None = None) -> list[dict[str, Any]]:
+    async def journal_rows(
+        self, first: int, last: int, limit: int, epoch: str | None = None
+    ) -> list[dict[str, Any]]:
         """Batches as they stand in the journal, oldest first."""
         rows: list[dict[str, Any]] = []
         for name, low, high in self._daemon.journal.epochs():
             if epoch in {None, name} and low <= last and high >= first:
-                found = await self._daemon.journal.find(name, max(first, low), min(last, high), limit - len(rows))
+                found = await self._daemon.journal.find(
+                    name, max(first, low), min(last, high), limit - len(rows)
+                )
                 rows += [_row(sealed) for sealed in found]
             if len(rows) >= limit:
                 break
@@ -82,5 +102,9 @@ class DaemonActions:
 
 
 def _row(sealed: Sealed) -> dict[str, Any]:
-    fields = {field.name: getattr(sealed, field.name) for field in dataclasses.fields(sealed) if field.name != "body"}
+    fields = {
+        field.name: getattr(sealed, field.name)
+        for field in dataclasses.fields(sealed)
+        if field.name != "body"
+    }
     return {**fields, "bytes": len(sealed.body), "batch": json.loads(decompress(sealed.body))}

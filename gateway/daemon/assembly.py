@@ -41,12 +41,16 @@ RESTART = 5.0
 
 
 async def keep_running(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a part to its end. A mistake of ours in it must not take the others down: it is said, and the part starts again."""
+    """Run a part to its end. A mistake of ours in it must not take the others down: it is said, and the
+    part starts again.
+    """
     while True:
         try:
             await run()
         except Exception:
-            log.exception("%s stopped by a mistake in the program; it is started again in %g s", name, RESTART)
+            log.exception(
+                "%s stopped by a mistake in the program; it is started again in %g s", name, RESTART
+            )
             await asyncio.sleep(RESTART)
         else:
             return
@@ -84,10 +88,14 @@ class Assembly:
         self.newest_wall: int | None = None
         """UTC in ms of the newest batch that this assembly committed."""
         self._tasks: list[asyncio.Task[None]] = []
-        self.live = LiveValues([*(meter.id for meter in config.meters if meter.enabled), *(pulse.id for pulse in config.pulses)])
+        self.live = LiveValues(
+            [*(meter.id for meter in config.meters if meter.enabled), *(pulse.id for pulse in config.pulses)]
+        )
         self.workers = {bus.name: self._worker(bus.name) for bus in config.buses}
         self._carried = journal.carried if carried is None else carried
-        """What to go on from. While nothing counts here it is handed on as it is: nothing to carry is not the same as no past."""
+        """What to go on from. While nothing counts here it is handed on as it is: nothing to carry is not
+        the same as no past.
+        """
         self._epoch = ""
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
         self.description = Description(config, drivers, self.attributes)
@@ -107,12 +115,17 @@ class Assembly:
         ]
         known = journal.carried.get(LIMITS, {})
         for uplink, forwarder in zip(config.uplinks, self.forwarders, strict=True):
-            # Before the first connection the limit of the last one holds: what is too large for a broker is never made.
+            # Before the first connection the limit of the last one holds: what is too large for a broker is
+            # never made.
             forwarder.batch_limit = known.get(uplink.name)
 
     def _worker(self, bus: str) -> BusWorker:
         config = next(entry for entry in self.config.buses if entry.name == bus)
-        tasks = [MeterTask(meter, self.drivers[meter.driver]) for meter in self.config.meters if meter.enabled and meter.bus == bus]
+        tasks = [
+            MeterTask(meter, self.drivers[meter.driver])
+            for meter in self.config.meters
+            if meter.enabled and meter.bus == bus
+        ]
         return BusWorker(config, tasks, self._read, self._tell, learnt=self._learnt)
 
     def _pulse_inputs(self, pins: Pins, carried: dict[str, Any] | None) -> PulseInputs | None:
@@ -120,11 +133,23 @@ class Assembly:
             pins.only(())
             return None
         interval = min(PULSE_INTERVAL, self.config.gateway.commit_interval)
-        return PulseInputs(self.config.pulses, self._read, carried, self._tell, pins=pins, interval=interval, uptime=self._clock.uptime)
+        return PulseInputs(
+            self.config.pulses,
+            self._read,
+            carried,
+            self._tell,
+            pins=pins,
+            interval=interval,
+            uptime=self._clock.uptime,
+        )
 
     def carry(self) -> dict[str, Any]:
         """What the next batch carries beside its readings, and what a reload goes on from."""
-        own = self.pulses.carry() if self.pulses else {name: self._carried[name] for name in ("pulses",) if name in self._carried}
+        own = (
+            self.pulses.carry()
+            if self.pulses
+            else {name: self._carried[name] for name in ("pulses",) if name in self._carried}
+        )
         carried = {**self._journal.carried, **own}
         limits = {f.name: f.batch_limit for f in self.forwarders if f.batch_limit is not None}
         if limits != carried.get(LIMITS, {}):
@@ -133,7 +158,9 @@ class Assembly:
 
     def attributes(self, meter: str) -> dict[str, str]:
         """What a meter says of itself; empty while it has not been asked."""
-        return next((worker.attributes(meter) for worker in self.workers.values() if meter in worker.seats), {})
+        return next(
+            (worker.attributes(meter) for worker in self.workers.values() if meter in worker.seats), {}
+        )
 
     def worker_of(self, meter: str) -> BusWorker:
         """The bus of a meter. Raises GatewayError when there is none of that id."""
@@ -141,10 +168,14 @@ class Assembly:
             if meter in worker.seats:
                 return worker
         known = ", ".join(sorted(self.live.meters)) or "none"
-        raise GatewayError(f"there is no meter {meter!r} to poll", hint=f"the meters of this gateway are: {known}")
+        raise GatewayError(
+            f"there is no meter {meter!r} to poll", hint=f"the meters of this gateway are: {known}"
+        )
 
     def _due(self) -> Iterable[float | None]:
-        return (source.next_due() for source in self._sources())  # the first that is due soon ends the question
+        return (
+            source.next_due() for source in self._sources()
+        )  # the first that is due soon ends the question
 
     def _sources(self) -> list[BusWorker | PulseInputs]:
         return [*self.workers.values(), *([self.pulses] if self.pulses else [])]
@@ -160,7 +191,9 @@ class Assembly:
         self.describe()
 
     def describe(self, *, everything: bool = False) -> None:
-        """Put what is new about the meters into the journal and on P/meters; everything at the start of an epoch."""
+        """Put what is new about the meters into the journal and on P/meters; everything at the start of an
+        epoch.
+        """
         if everything:
             self._described = self._journal.epoch
             self._told.clear()
@@ -174,11 +207,15 @@ class Assembly:
 
     async def _commit(self, draft: Draft) -> None:
         # Taken in the same breath as the draft: it describes exactly what is in this batch and those before.
-        draft.packed_limit = min((f.batch_limit for f in self.forwarders if f.batch_limit is not None), default=None)
+        draft.packed_limit = min(
+            (f.batch_limit for f in self.forwarders if f.batch_limit is not None), default=None
+        )
         sealed = await self._journal.commit(draft, self.carry())
         self.deliver(sealed)
         self._changed()
-        if self._journal.epoch != self._described:  # also when an uplink left the former one between two commits
+        if (
+            self._journal.epoch != self._described
+        ):  # also when an uplink left the former one between two commits
             self.describe(everything=True)
 
     def deliver(self, sealed: list[Sealed]) -> None:
@@ -190,7 +227,9 @@ class Assembly:
             forwarder.committed(sealed)
 
     def _doubt(self, sealed: list[Sealed]) -> None:
-        """Registers may have fallen back with a damaged or an older file: the first batch of its epoch tells."""
+        """Registers may have fallen back with a damaged or an older file: the first batch of its epoch
+        tells.
+        """
         for batch in sealed:
             if batch.epoch == self._epoch or self.pulses is None:
                 continue
@@ -198,7 +237,8 @@ class Assembly:
             for event in decode(batch.body).events:
                 reason = event.fields.get("reason") if event.kind == "epoch_started" else None
                 if reason in DOUBTS:
-                    # What was counted by this process goes on from its own memory, whatever happened to the file.
+                    # What was counted by this process goes on from its own memory, whatever happened to the
+                    # file.
                     self.pulses.began(DOUBTS[reason], doubt=first or reason == "conflict")
 
     def _say_new_addresses(self) -> None:
@@ -209,15 +249,22 @@ class Assembly:
             if before and uplink.account not in before:
                 waiting = self._journal.backlog(uplink.account).batches
                 log.warning(
-                    "uplink %s: %s:%d is another address than before: nothing counts as delivered there, and all %d batches of the journal "
-                    "are sent to it → when the same platform has moved, write formerly: with its old host:port and reload",
-                    uplink.name, uplink.host, uplink.port, waiting,
-                )  # fmt: skip
+                    "uplink %s: %s:%d is another address than before: nothing counts as delivered there, "
+                    "and all %d batches of the journal "
+                    "are sent to it → when the same platform has moved, write formerly: with its old "
+                    "host:port and reload",
+                    uplink.name,
+                    uplink.host,
+                    uplink.port,
+                    waiting,
+                )
 
     def delivered(self) -> dict[str, int]:
         """Batches that each uplink has delivered since the start of the daemon."""
         told = [forwarder.stats() for forwarder in self.forwarders]
-        return {stats.name: stats.delivered_batches + self.delivered_before.get(stats.name, 0) for stats in told}
+        return {
+            stats.name: stats.delivered_batches + self.delivered_before.get(stats.name, 0) for stats in told
+        }
 
     def start(self) -> None:
         """Start every part; none of them needs the others to be well."""

@@ -1,4 +1,6 @@
-"""What a person would call the change between two configurations, how the platform is told, and whose values go on."""
+"""What a person would call the change between two configurations, how the platform is told, and whose
+values go on.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ from gateway.daemon.describe import driver_version
 
 _PEOPLE = {"name", "feeds", "parent", "interval", "slow_interval", "enabled"}
 """Keys of a meter or a pulse input that do not change what is measured."""
-_LISTS = {"buses": ("bus", "name"), "meters": ("meter", "id"), "pulses": ("pulse input", "id"), "uplinks": ("uplink", "name")}
+_LISTS = {
+    "buses": ("bus", "name"),
+    "meters": ("meter", "id"),
+    "pulses": ("pulse input", "id"),
+    "uplinks": ("uplink", "name"),
+}
 """Section of entries → what one is called, and the key that names it."""
 _MAX_FILE = 4 * 1024 * 1024
 """Bytes of a file of an uplink: a whole set of public authorities has a quarter of a million."""
@@ -27,7 +34,9 @@ _CONTENT = ("password_file", "ca", "cert", "key")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change: a line for a person, the fields of the event `configuration_changed`, and the meters whose values it concerns."""
+    """One change: a line for a person, the fields of the event `configuration_changed`, and the meters
+    whose values it concerns.
+    """
 
     words: str
     fields: dict[str, Any] = field(default_factory=dict)
@@ -36,7 +45,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration with what it names: its meter tables by name, and a digest of each file of an uplink."""
+    """A configuration with what it names: its meter tables by name, and a digest of each file of an
+    uplink.
+    """
 
     config: Config
     drivers: dict[str, Driver]
@@ -51,14 +62,18 @@ def digests(config: Config) -> dict[tuple[str, str], str]:
         for key in _CONTENT:
             path = getattr(uplink, key)
             try:
-                found[uplink.name, key] = hashlib.blake2b(read_regular(Path(path), _MAX_FILE) if path else b"", digest_size=16).hexdigest()
+                found[uplink.name, key] = hashlib.blake2b(
+                    read_regular(Path(path), _MAX_FILE) if path else b"", digest_size=16
+                ).hexdigest()
             except OSError:
                 continue
     return found
 
 
 def differences(old: Loaded, new: Loaded) -> list[Change]:
-    """Every change, key by key: meters first, then the tables that they are read by, then every other section."""
+    """Every change, key by key: meters first, then the tables that they are read by, then every other
+    section.
+    """
     changes = list(_entries("meters", old, new))
     changes += _tables(old, new)
     changes += _entries("buses", old, new)
@@ -72,8 +87,12 @@ def differences(old: Loaded, new: Loaded) -> list[Change]:
 
 
 def same_source(old: Loaded, new: Loaded) -> set[str]:
-    """The meters and pulse inputs whose values go on over a reload: measured at the same place, by the same table and settings."""
-    versions = [{name: driver_version(driver) for name, driver in side.drivers.items()} for side in (old, new)]
+    """The meters and pulse inputs whose values go on over a reload: measured at the same place, by the
+    same table and settings.
+    """
+    versions = [
+        {name: driver_version(driver) for name, driver in side.drivers.items()} for side in (old, new)
+    ]
     buses = [{bus.name: bus for bus in side.config.buses} for side in (old, new)]
 
     def origin(meter: Meter | Pulse, side: int) -> tuple[object, ...]:
@@ -97,15 +116,27 @@ def _entries(section: str, old: Loaded, new: Loaded) -> Iterator[Change]:
     after = {getattr(entry, key): entry for entry in getattr(new.config, section)}
     for name in after:
         if name not in before:
-            yield Change(f"{noun} {name} was added", _fields(section, name, change="added"), _concerned(section, name, new))
+            yield Change(
+                f"{noun} {name} was added",
+                _fields(section, name, change="added"),
+                _concerned(section, name, new),
+            )
     for name in before:
         if name not in after:
-            yield Change(f"{noun} {name} was removed", _fields(section, name, change="removed"), _concerned(section, name, old))
+            yield Change(
+                f"{noun} {name} was removed",
+                _fields(section, name, change="removed"),
+                _concerned(section, name, old),
+            )
     for name, entry in after.items():
         found = _compared(before[name], entry) if name in before else {}
         if found:
             concerned = _concerned(section, name, new) if found.keys() - _PEOPLE else frozenset[str]()
-            yield Change(f"{noun} {name}: {_words(found)}", _fields(section, name, change="changed", fields=found), concerned)
+            yield Change(
+                f"{noun} {name}: {_words(found)}",
+                _fields(section, name, change="changed", fields=found),
+                concerned,
+            )
 
 
 def _fields(section: str, name: str, **more: object) -> dict[str, Any]:
@@ -124,14 +155,23 @@ def _tables(old: Loaded, new: Loaded) -> Iterator[Change]:
     for name in sorted(old.drivers.keys() & new.drivers.keys()):
         if driver_version(old.drivers[name]) != driver_version(new.drivers[name]):
             meters = frozenset(meter.id for meter in new.config.meters if meter.driver == name)
-            fields = {"section": "drivers", "name": name, "change": "changed", "version": driver_version(new.drivers[name])}
-            yield Change(f"table {name} says something else (meters {', '.join(sorted(meters))})", fields, meters)
+            fields = {
+                "section": "drivers",
+                "name": name,
+                "change": "changed",
+                "version": driver_version(new.drivers[name]),
+            }
+            yield Change(
+                f"table {name} says something else (meters {', '.join(sorted(meters))})", fields, meters
+            )
 
 
 def _contents(old: Loaded, new: Loaded) -> Iterator[Change]:
     """Files of an uplink that kept their name and have another content."""
     for uplink, key in sorted(old.files.keys() & new.files.keys()):
-        if old.files[uplink, key] != new.files[uplink, key] and _path(old, uplink, key) == _path(new, uplink, key):
+        if old.files[uplink, key] != new.files[uplink, key] and _path(old, uplink, key) == _path(
+            new, uplink, key
+        ):
             fields = {"section": "uplinks", "name": uplink, "change": "changed", "content": key}
             yield Change(f"uplink {uplink}: the file of {key} has another content", fields)
 
@@ -143,7 +183,9 @@ def _path(side: Loaded, uplink: str, key: str) -> object:
 def _section(section: str, was: BaseModel, now: BaseModel) -> Iterator[Change]:
     found = _compared(was, now)
     if found:
-        yield Change(f"{section}: {_words(found)}", {"section": section, "change": "changed", "fields": found})
+        yield Change(
+            f"{section}: {_words(found)}", {"section": section, "change": "changed", "fields": found}
+        )
 
 
 def _compared(was: BaseModel, now: BaseModel) -> dict[str, list[Any]]:

@@ -54,13 +54,17 @@ STOP_LIMIT = 5.0
 
 
 def load(path: Path) -> Loaded:
-    """A configuration with the tables and files that it names. Raises ConfigError when no gateway can start with it."""
+    """A configuration with the tables and files that it names. Raises ConfigError when no gateway can
+    start with it.
+    """
     config, drivers = check.load(path)
     return Loaded(config, drivers, digests(config))
 
 
 def load_good(path: Path) -> Loaded:
-    """A configuration as a reload takes it over. Raises ConfigError with everything that `submeter check` refuses."""
+    """A configuration as a reload takes it over. Raises ConfigError with everything that `submeter check`
+    refuses.
+    """
     if problems := check.check(path).problems:
         raise ConfigError(problems)
     return load(path)
@@ -101,7 +105,9 @@ class Daemon:
         return self._loaded.config
 
     async def run(self) -> None:
-        """Start, run until told to end, stop. Raises JournalError or ControlError when it cannot start at all."""
+        """Start, run until told to end, stop. Raises JournalError or ControlError when it cannot start at
+        all.
+        """
         # What the daemon writes is its own business, also when it was started by hand.
         os.umask(os.umask(0o077) | 0o077)
         await self._open()
@@ -159,9 +165,16 @@ class Daemon:
             for line in open_to_others(uplink):
                 log.warning("%s", line)
         return Assembly(
-            loaded.config, loaded.drivers, self.journal, self.clock,
-            changed=self._notify, power=self._note_power, pins=self._pins, carried=carried, learnt=self.learnt,
-        )  # fmt: skip
+            loaded.config,
+            loaded.drivers,
+            self.journal,
+            self.clock,
+            changed=self._notify,
+            power=self._note_power,
+            pins=self._pins,
+            carried=carried,
+            learnt=self.learnt,
+        )
 
     async def save_registers(self, *, exact: bool = False) -> bool:
         """Write the second copy of the pulse registers; whether it is on disk."""
@@ -174,7 +187,9 @@ class Daemon:
             await asyncio.sleep(COPY_EVERY)
 
     async def _remember_time(self) -> None:
-        """Give the clock what the journal knows: the newest right time, and an anchor if that was in this boot."""
+        """Give the clock what the journal knows: the newest right time, and an anchor if that was in this
+        boot.
+        """
         epoch, seq = self.journal.newest
         try:
             newest = await self.journal.find(epoch, seq, seq) if seq else []
@@ -206,12 +221,16 @@ class Daemon:
         while True:
             await asyncio.sleep(CLOCK_LOOK)
             for change in self.clock.look():
-                log.warning("the clock: %s%s", change.kind, f" by {change.by / 1000:+.1f} s" if change.by else "")
+                log.warning(
+                    "the clock: %s%s", change.kind, f" by {change.by / 1000:+.1f} s" if change.by else ""
+                )
                 fields: dict[str, Any] = {"by": change.by} if change.by else {}
                 self.assembly.slots.tell(Event(change.kind, self.clock.uptime(), fields))
 
     async def _say_mistakes(self) -> None:
-        """What a reload would refuse does not keep a gateway from starting: it is said, and no meter waits for it."""
+        """What a reload would refuse does not keep a gateway from starting: it is said, and no meter waits
+        for it.
+        """
         loaded = self._loaded
         problems = (await asyncio.to_thread(check.check, self.path)).mistakes
         if self._loaded is not loaded or not problems:
@@ -250,7 +269,10 @@ class Daemon:
                 return await self._reload()
             except ConfigError as error:
                 self._refused = len(error.problems)
-                self._problems = (f"{self.path} was not taken over: {self._refused} problems; the old configuration goes on",)
+                self._problems = (
+                    f"{self.path} was not taken over: {self._refused} problems; the old configuration goes "
+                    f"on",
+                )
                 log.error("%s\n%s", self._problems[0], error)  # noqa: TRY400 - the trace says nothing to a person
                 raise
             except GatewayError:
@@ -259,7 +281,9 @@ class Daemon:
                 what, self._refused = f"{self.path} was not taken over: {type(error).__name__}: {error}", 0
                 self._problems = (visible(f"{what}; the old configuration goes on", 400),)
                 log.exception("%s", self._problems[0])
-                raise GatewayError(self._problems[0], hint="look into the log: journalctl -u submeter-gateway") from error
+                raise GatewayError(
+                    self._problems[0], hint="look into the log: journalctl -u submeter-gateway"
+                ) from error
             finally:
                 notify("READY=1")
                 self.changes.notify()
@@ -272,9 +296,13 @@ class Daemon:
             await self._swap(fresh, changes)
         except Exception as error:
             log.exception("the new configuration could not be started: the old one goes on")
-            self._problems = (visible(f"{self.path} could not be started: {error}; the old configuration goes on", 400),)
+            self._problems = (
+                visible(f"{self.path} could not be started: {error}; the old configuration goes on", 400),
+            )
             await self._swap(before, [])
-            raise GatewayError(self._problems[0], hint="look into the log: journalctl -u submeter-gateway") from error
+            raise GatewayError(
+                self._problems[0], hint="look into the log: journalctl -u submeter-gateway"
+            ) from error
         self._problems, self._refused, self._mistakes = (), 0, ()
         self._read_at = self.clock.wall()
         words = [change.words for change in changes] or ["nothing changed"]
@@ -305,7 +333,9 @@ class Daemon:
         if config.journal.directory != self.config.journal.directory:
             log.warning("journal.directory is taken over at the next start only")
         await self.journal.configure(
-            gateway=config.gateway.id, budget=config.journal.budget, uplinks=[uplink.account for uplink in config.uplinks]
+            gateway=config.gateway.id,
+            budget=config.journal.budget,
+            uplinks=[uplink.account for uplink in config.uplinks],
         )
         if config.clock.trust != self.clock.trust:
             self.clock = Clock(config.clock.trust)
@@ -337,31 +367,55 @@ class Daemon:
         mistakes = self._mistakes[:MOST_LINES]
         problems += assembly.pulses.problems() if assembly.pulses else []
         started = moment.wall_of(self._started)
-        return Paths(config, self.path).hidden(Snapshot(
-            gateway=config.gateway.id, name=config.gateway.name, version=__version__, timezone=config.gateway.timezone,
-            language=config.status.language, taken=moment.wall, booted=moment.uptime, uptime=moment.monotonic - self._started,
-            clock=views.clock_view(self.clock, config.clock.hold),
-            journal=views.journal_view(stats, self.assembly.newest_wall or self._newest_wall, assembly.slots.pending,
-                                       assembly.slots.refused, slot=config.gateway.commit_interval, warn=config.journal.warn),
-            meters=views.meter_views(assembly, health, moment),
-            buses=tuple(views.bus_view(assembly, bus, self._read_at, moment) for bus in health.values()),
-            uplinks=tuple(
-                views.uplink_view(
-                    forwarder.stats(), uplink, moment,
-                    left=self.progress.left(uplink.name), before=assembly.delivered_before.get(uplink.name, 0), started=started,
-                    salvaged=stats.salvaged.get(uplink.account, 0),
-                )
-                for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
-            ),
-            beats=self.heart.beats(), refused=self._refused, mistakes=len(self._mistakes),
-            in_short=bool(self._refused) + len(mistakes), problems=(*self._problems, *mistakes, *problems),
-        ))  # fmt: skip
+        return Paths(config, self.path).hidden(
+            Snapshot(
+                gateway=config.gateway.id,
+                name=config.gateway.name,
+                version=__version__,
+                timezone=config.gateway.timezone,
+                language=config.status.language,
+                taken=moment.wall,
+                booted=moment.uptime,
+                uptime=moment.monotonic - self._started,
+                clock=views.clock_view(self.clock, config.clock.hold),
+                journal=views.journal_view(
+                    stats,
+                    self.assembly.newest_wall or self._newest_wall,
+                    assembly.slots.pending,
+                    assembly.slots.refused,
+                    slot=config.gateway.commit_interval,
+                    warn=config.journal.warn,
+                ),
+                meters=views.meter_views(assembly, health, moment),
+                buses=tuple(views.bus_view(assembly, bus, self._read_at, moment) for bus in health.values()),
+                uplinks=tuple(
+                    views.uplink_view(
+                        forwarder.stats(),
+                        uplink,
+                        moment,
+                        left=self.progress.left(uplink.name),
+                        before=assembly.delivered_before.get(uplink.name, 0),
+                        started=started,
+                        salvaged=stats.salvaged.get(uplink.account, 0),
+                    )
+                    for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
+                ),
+                beats=self.heart.beats(),
+                refused=self._refused,
+                mistakes=len(self._mistakes),
+                in_short=bool(self._refused) + len(mistakes),
+                problems=(*self._problems, *mistakes, *problems),
+            )
+        )
 
     def _status_line(self) -> str:
         live, stats = self.assembly.live, self.journal.stats()
         answering = sum(meter.answered is not None and not meter.missing for meter in live.meters.values())
         waiting = max((backlog.readings for backlog in stats.backlog.values()), default=0)
-        return f"{answering} of {len(live.meters)} meters answer, {stats.taken} readings taken, {waiting} waiting"
+        return (
+            f"{answering} of {len(live.meters)} meters answer, {stats.taken} readings taken, {waiting} "
+            f"waiting"
+        )
 
     # -- the end
 

@@ -1,4 +1,6 @@
-"""How the gateway describes its meters: retained on P/meters, and as events in the journal so that history explains itself."""
+"""How the gateway describes its meters: retained on P/meters, and as events in the journal so that history
+explains itself.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,21 @@ from gateway.model import QUANTITIES, Event
 
 
 def driver_version(driver: Driver) -> str:
-    """A fingerprint of what the table says, tables that it builds on included: the same everywhere for the same rows."""
+    """A fingerprint of what the table says, tables that it builds on included: the same everywhere for the
+    same rows.
+    """
     said = (driver.rows, driver.variants, driver.discovery, driver.limits, driver.order)
     return hashlib.blake2b(repr(said).encode(), digest_size=6).hexdigest()
 
 
 class Description:
-    """What is known of the meters, gathered from configuration, drivers and what the meters say of themselves."""
+    """What is known of the meters, gathered from configuration, drivers and what the meters say of
+    themselves.
+    """
 
-    def __init__(self, config: Config, drivers: Mapping[str, Driver], attributes: Callable[[str], Mapping[str, object]]) -> None:
+    def __init__(
+        self, config: Config, drivers: Mapping[str, Driver], attributes: Callable[[str], Mapping[str, object]]
+    ) -> None:
         self._config = config
         self._drivers = {name: _driver(driver) for name, driver in drivers.items()}
         self._attributes = attributes
@@ -46,15 +54,31 @@ class Description:
     def _meter(self, meter: Meter) -> dict[str, Any]:
         known = {name: str(value) for name, value in self._attributes(meter.id).items()}
         return _present(
-            id=meter.id, name=meter.name, feeds=meter.feeds, parent=meter.parent, bus=meter.bus, address=meter.address,
-            driver=meter.driver, interval=meter.interval, slow_interval=meter.slow, ct=meter.ct, vt=meter.vt, values=meter.values,
+            id=meter.id,
+            name=meter.name,
+            feeds=meter.feeds,
+            parent=meter.parent,
+            bus=meter.bus,
+            address=meter.address,
+            driver=meter.driver,
+            interval=meter.interval,
+            slow_interval=meter.slow,
+            ct=meter.ct,
+            vt=meter.vt,
+            values=meter.values,
             attributes=known or None,
-        )  # fmt: skip
+        )
 
     def payload(self) -> bytes:
         """The message on P/meters."""
-        message = {"gateway": self._config.gateway.id, "name": self._config.gateway.name, "timezone": self._config.gateway.timezone,
-                   "version": __version__, "drivers": self._drivers, "meters": self.meters()}  # fmt: skip
+        message = {
+            "gateway": self._config.gateway.id,
+            "name": self._config.gateway.name,
+            "timezone": self._config.gateway.timezone,
+            "version": __version__,
+            "drivers": self._drivers,
+            "meters": self.meters(),
+        }
         return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
     def events(self, uptime: int, known: Iterable[str] = ()) -> list[Event]:
@@ -71,13 +95,21 @@ def text_of(event: Event) -> str:
 
 
 def _driver(driver: Driver) -> dict[str, Any]:
-    return {"maker": driver.maker, "model": driver.model, "version": driver_version(driver), "verified": driver.verified,
-            "quantities": _quantities(quantities(driver))}  # fmt: skip
+    return {
+        "maker": driver.maker,
+        "model": driver.model,
+        "version": driver_version(driver),
+        "verified": driver.verified,
+        "quantities": _quantities(quantities(driver)),
+    }
 
 
 def _quantities(names: Iterable[str]) -> dict[str, dict[str, str]]:
     words = (QUANTITIES[name] for name in dict.fromkeys(names))
-    return {word.name: {"unit": word.unit, "kind": word.kind, **({"obis": word.obis} if word.obis else {})} for word in words}
+    return {
+        word.name: {"unit": word.unit, "kind": word.kind, **({"obis": word.obis} if word.obis else {})}
+        for word in words
+    }
 
 
 def _present(**fields: object) -> dict[str, Any]:

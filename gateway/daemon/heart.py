@@ -1,4 +1,6 @@
-"""The watchdog is fed by signs of life, not by success: a week without meters or broker must not restart us."""
+"""The watchdog is fed by signs of life, not by success: a week without meters or broker must not restart
+us.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ log = logging.getLogger(__name__)
 
 LOOP_LIMIT = 15.0
 THREAD_LIMIT = 90.0
-"""A journal may wait long for a dying card, a TLS handshake for a dying line; beyond this a thread is stuck."""
+"""A journal may wait long for a dying card, a TLS handshake for a dying line; beyond this a thread is
+stuck.
+"""
 
 
 class Heart:
@@ -35,7 +39,9 @@ class Heart:
     def beats(self) -> tuple[Beat, ...]:
         """Every sign of life with its age in s."""
         now = time.monotonic()
-        return tuple(Beat(name, max(0.0, now - beat()), limit) for name, (beat, limit) in self._sources.items())
+        return tuple(
+            Beat(name, max(0.0, now - beat()), limit) for name, (beat, limit) in self._sources.items()
+        )
 
     async def run(self) -> None:
         """Beat, and feed the watchdog, until cancelled."""
@@ -53,5 +59,8 @@ class Heart:
 
     def _complain(self, who: str) -> None:
         if not self._said:
-            log.error("no sign of life from %s: the service manager will restart the gateway unless it comes back", who)
+            log.error(
+                "no sign of life from %s: the service manager will restart the gateway unless it comes back",
+                who,
+            )
             self._said = who

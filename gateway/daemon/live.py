@@ -60,6 +60,8 @@ class LiveValues:
         absent.update(reading.absent)
 
     def inherit(self, older: LiveValues, going_on: Iterable[str]) -> None:
-        """Keep what was known before a reload, for the meters that are measured as before: values of another table are no values."""
+        """Keep what was known before a reload, for the meters that are measured as before: values of
+        another table are no values.
+        """
         for name in self.meters.keys() & older.meters.keys() & set(going_on):
             self.meters[name] = older.meters[name]

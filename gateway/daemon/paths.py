@@ -1,4 +1,6 @@
-"""What visitors of the page need not know: where on this machine a file lies. They are told the key that names it; the log has the path."""
+"""What visitors of the page need not know: where on this machine a file lies. They are told the key that
+names it; the log has the path.
+"""
 
 from __future__ import annotations
 
@@ -35,5 +37,7 @@ class Paths:
             snapshot,
             problems=tuple(map(self.hide, snapshot.problems)),
             journal=dataclasses.replace(snapshot.journal, error=self.hide(snapshot.journal.error)),
-            uplinks=tuple(dataclasses.replace(uplink, error=self.hide(uplink.error)) for uplink in snapshot.uplinks),
+            uplinks=tuple(
+                dataclasses.replace(uplink, error=self.hide(uplink.error)) for uplink in snapshot.uplinks
+            ),
         )

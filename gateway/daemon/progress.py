@@ -11,7 +11,9 @@ LEAST = 10.0
 
 
 class Progress:
-    """The backlogs of the last minute, by uplink, in batches. Times are monotonic s. Lives on the event loop."""
+    """The backlogs of the last minute, by uplink, in batches. Times are monotonic s. Lives on the event
+    loop.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, int]]] = {}
@@ -29,7 +31,9 @@ class Progress:
             del self._seen[name]
 
     def left(self, uplink: str) -> float | None:
-        """Seconds until nothing waits at the present speed; None while the backlog does not shrink, or is not known long enough."""
+        """Seconds until nothing waits at the present speed; None while the backlog does not shrink, or is
+        not known long enough.
+        """
         seen = self._seen.get(uplink)
         if not seen or seen[-1][0] - seen[0][0] < LEAST:
             return None

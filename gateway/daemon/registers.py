@@ -1,4 +1,6 @@
-"""A second copy of the pulse registers beside the journal: what they were a minute ago, when the journal has lost them or is full."""
+"""A second copy of the pulse registers beside the journal: what they were a minute ago, when the journal
+has lost them or is full.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ MENDED = "the journal is older than the second copy: pulses of up to a minute be
 
 
 class RegisterCopy:
-    """`pulses.json` in the state directory: {"crc": CRC-32 of the text of `state`, "state": {"exact": …, "pulses": {…}}}.
+    """`pulses.json` in the state directory: {"crc": CRC-32 of the text of `state`, "state": {"exact": …,
+    "pulses": {…}}}.
 
-    Written beside, synced and put in its place by rename, so there is always a whole one. Room for the next one is kept ready: a disk
+    Written beside, synced and put in its place by rename, so there is always a whole one. Room for the next
+    one is kept ready: a disk
     that is full by then still takes it.
     """
 
@@ -35,7 +39,9 @@ class RegisterCopy:
         self._failed = False
 
     def load(self) -> dict[str, Any]:
-        """The state that was saved last: `exact` (at a clean stop) and `pulses`; empty when there is none that is whole."""
+        """The state that was saved last: `exact` (at a clean stop) and `pulses`; empty when there is none
+        that is whole.
+        """
         try:
             body = json.loads(self.path.read_bytes(), parse_constant=_no_constant)
             state = body["state"]
@@ -44,7 +50,11 @@ class RegisterCopy:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            log.warning("the second copy of the pulse registers %s cannot be used: %s → it is written anew", self.path, error)
+            log.warning(
+                "the second copy of the pulse registers %s cannot be used: %s → it is written anew",
+                self.path,
+                error,
+            )
             return {}
         return dict(state)
 
@@ -58,14 +68,19 @@ class RegisterCopy:
                 self._write(f'{{"crc": {zlib.crc32(text.encode())}, "state": {text}}}'.encode())
             except OSError as error:
                 if not self._failed:
-                    log.warning("the second copy of the pulse registers %s cannot be written: %s → is the disk full?", self.path, error)
+                    log.warning(
+                        "the second copy of the pulse registers %s cannot be written: %s → is the disk full?",
+                        self.path,
+                        error,
+                    )
                 self._failed = True
                 return False
             self._newest, self._failed = text, False
             return True
 
     def _write(self, data: bytes) -> None:
-        # Padded with spaces to whole blocks: what is there already is overwritten in place, and needs no room.
+        # Padded with spaces to whole blocks: what is there already is overwritten in place, and needs no
+        # room.
         data = data.ljust(-(-len(data) // BLOCK) * BLOCK)
         handle = os.open(self._spare, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -95,7 +110,9 @@ class RegisterCopy:
 
 
 def merge(carried: dict[str, Any], copy: dict[str, Any]) -> dict[str, Any]:
-    """What the journal carried, with registers of the second copy where it knows more: the higher count wins."""
+    """What the journal carried, with registers of the second copy where it knows more: the higher count
+    wins.
+    """
     saved, known = copy.get("pulses") or {}, carried.get("pulses")
     pulses = dict(known) if isinstance(known, dict) else {}
     for name, state in saved.items():
@@ -103,8 +120,15 @@ def merge(carried: dict[str, Any], copy: dict[str, Any]) -> dict[str, Any]:
         if count_of(state) is None or newer(mine, state) is mine:
             continue
         at = "does not know it" if mine is None else f"is at {count_of(mine)}"
-        log.warning("pulse input %s goes on from the second copy of its register at pulse %s: the journal %s", name, state["count"], at)
-        pulses[name] = {**state, "mended": WHOLE} if copy.get("exact") else {**state, "mended": MENDED, "doubt": MENDED}
+        log.warning(
+            "pulse input %s goes on from the second copy of its register at pulse %s: the journal %s",
+            name,
+            state["count"],
+            at,
+        )
+        pulses[name] = (
+            {**state, "mended": WHOLE} if copy.get("exact") else {**state, "mended": MENDED, "doubt": MENDED}
+        )
     return {**carried, "pulses": pulses} if pulses else carried
 
 

@@ -41,7 +41,9 @@ class Servers:
     async def reconfigure(self, config: Config) -> None:
         """Serve the page where the configuration says, leaving it alone if that has not changed."""
         wanted = config.status.address if config.status.enabled else None
-        if (wanted, config.status.names) == (self._listen, self._names) and (self._page is None) == (wanted is None):
+        if (wanted, config.status.names) == (self._listen, self._names) and (self._page is None) == (
+            wanted is None
+        ):
             return
         if self._page is not None:
             await self._page.stop()
@@ -49,9 +51,15 @@ class Servers:
             self._daemon.changes = Changes()  # the old one has told its listeners to go
         self._listen, self._names = wanted, config.status.names
         if wanted is not None:
-            self._page = PageServer(create_page(self._daemon, self._names), *wanted, ending=self._daemon.changes.close)
+            self._page = PageServer(
+                create_page(self._daemon, self._names), *wanted, ending=self._daemon.changes.close
+            )
             if await self._page.start():
-                log.info("the page is at http://%s:%d", "localhost" if wanted[0] in {"0.0.0.0", "::"} else wanted[0], self._page.port)  # noqa: S104 - a comparison
+                log.info(
+                    "the page is at http://%s:%d",
+                    "localhost" if wanted[0] in {"0.0.0.0", "::"} else wanted[0],  # noqa: S104
+                    self._page.port,
+                )
 
     async def stop(self) -> None:
         """Close both."""

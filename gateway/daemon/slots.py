@@ -1,4 +1,6 @@
-"""Readings become batches: a slot closes when all meters due in it have answered or been given up, at the latest at its end."""
+"""Readings become batches: a slot closes when all meters due in it have answered or been given up, at the
+latest at its end.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ log = logging.getLogger(__name__)
 
 QUARTER_MS = 15 * 60 * 1000
 SAME = 0.1
-"""s; a poll that is due at the slot's end may be computed a moment before it, from another reading of the clocks."""
+"""s; a poll that is due at the slot's end may be computed a moment before it, from another reading of the
+clocks.
+"""
 BURST = 0.02
 """s in which readings are gathered before it is asked whether the slot is complete."""
 MAX_HELD = 20_000
@@ -114,7 +118,9 @@ class SlotCollector:
         return None
 
     def _slot_end(self) -> float:
-        """Monotonic time of the next multiple of the interval on the wall clock, at least a tenth of a slot away."""
+        """Monotonic time of the next multiple of the interval on the wall clock, at least a tenth of a
+        slot away.
+        """
         now = self._wall() / 1000.0
         left = self.interval - now % self.interval
         if left < self.interval * 0.1:
@@ -140,7 +146,8 @@ class SlotCollector:
         return all(due is None or due >= end - SAME for due in self._next_due())
 
     async def _settle_until(self, end: float) -> None:
-        # A batch that closed early waits for the next slot only if the next poll is far: a second batch in the
+        # A batch that closed early waits for the next slot only if the next poll is far: a second batch in
+        # the
         # same slot would cost a page of the card for nothing.
         left = end - time.monotonic()
         if left > 0:

@@ -14,7 +14,17 @@ from gateway.field.learnt import Fact
 from gateway.field.pulses import PulseHealth
 from gateway.host.clock import Clock
 from gateway.journal import JournalStats
-from gateway.status.snapshot import BusView, ClockView, FactView, JournalView, MeterState, MeterView, UplinkState, UplinkView, ValueView
+from gateway.status.snapshot import (
+    BusView,
+    ClockView,
+    FactView,
+    JournalView,
+    MeterState,
+    MeterView,
+    UplinkState,
+    UplinkView,
+    ValueView,
+)
 from gateway.uplink import UplinkStats
 
 _BUS_STATES = {"closed": "idle", "connecting": "down", "ready": "open", "waiting": "down"}
@@ -43,7 +53,13 @@ def meter_views(assembly: Assembly, health: dict[str, BusHealth], moment: Moment
     known = {meter.meter: meter for bus in health.values() for meter in bus.meters}
     views = [_meter(meter, assembly, known.get(meter.id), moment) for meter in assembly.config.meters]
     inputs = {pulse.id: pulse for pulse in assembly.pulses.health()} if assembly.pulses else {}
-    return (*views, *(_pulse(pulse, assembly.live.meters[pulse.id], inputs[pulse.id], moment) for pulse in assembly.config.pulses))
+    return (
+        *views,
+        *(
+            _pulse(pulse, assembly.live.meters[pulse.id], inputs[pulse.id], moment)
+            for pulse in assembly.config.pulses
+        ),
+    )
 
 
 def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment: Moment) -> MeterView:
@@ -59,14 +75,26 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
     else:
         state = "lost" if live.missing else "partial" if live.absent else "answering"
     return MeterView(
-        id=meter.id, label=meter.label, state=state, bus=meter.bus, address=meter.address, driver=meter.driver,
-        model=f"{driver.maker} {driver.model}" if driver else "", feeds=meter.feeds or "", parent=meter.parent or "",
-        interval=meter.interval, since=moment.wall_of(health.since) if health else None, age=moment.age(live.answered),
-        values=_values(live, driver, meter, moment), missing=live.missing, error=health.error if health else "",
-        attributes=assembly.attributes(meter.id), learnt=_facts(health.facts) if health else (),
+        id=meter.id,
+        label=meter.label,
+        state=state,
+        bus=meter.bus,
+        address=meter.address,
+        driver=meter.driver,
+        model=f"{driver.maker} {driver.model}" if driver else "",
+        feeds=meter.feeds or "",
+        parent=meter.parent or "",
+        interval=meter.interval,
+        since=moment.wall_of(health.since) if health else None,
+        age=moment.age(live.answered),
+        values=_values(live, driver, meter, moment),
+        missing=live.missing,
+        error=health.error if health else "",
+        attributes=assembly.attributes(meter.id),
+        learnt=_facts(health.facts) if health else (),
         stranger=health.stranger if health else (),
         exchanged=health.exchange[:2] if health and health.exchange else (),
-    )  # fmt: skip
+    )
 
 
 def _facts(facts: tuple[Fact, ...]) -> tuple[FactView, ...]:
@@ -91,13 +119,25 @@ def _values(live: LiveMeter, driver: Driver | None, meter: Meter, moment: Moment
 
 
 def _pulse(pulse: Pulse, live: LiveMeter, health: PulseHealth, moment: Moment) -> MeterView:
-    values = tuple(ValueView(name, last.value, moment.age(last.uptime), suspect=last.suspect) for name, last in live.values.items())
+    values = tuple(
+        ValueView(name, last.value, moment.age(last.uptime), suspect=last.suspect)
+        for name, last in live.values.items()
+    )
     state: MeterState = "starting" if live.polled is None else "lost" if live.missing else "answering"
     return MeterView(
-        id=pulse.id, label=pulse.label, state=state, bus="", address=None, driver="", model=f"GPIO {pulse.pin}",
-        age=moment.age(live.answered), values=values, missing=live.missing, error=health.error,
+        id=pulse.id,
+        label=pulse.label,
+        state=state,
+        bus="",
+        address=None,
+        driver="",
+        model=f"GPIO {pulse.pin}",
+        age=moment.age(live.answered),
+        values=values,
+        missing=live.missing,
+        error=health.error,
         remarks=(*(("register_unsure",) if health.doubt else ()), *(("too_fast",) if health.fast else ())),
-    )  # fmt: skip
+    )
 
 
 def bus_view(assembly: Assembly, health: BusHealth, counted_since: int, moment: Moment) -> BusView:
@@ -106,15 +146,28 @@ def bus_view(assembly: Assembly, health: BusHealth, counted_since: int, moment: 
     counters = health.counters
     turnaround = None if health.turn_around is None else health.turn_around * 1000
     return BusView(
-        name=bus.name, kind=bus.type, where=bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}",
-        state=_BUS_STATES[health.state], since=moment.wall_of(health.since) if health.since else None,  # type: ignore[arg-type]
-        requests=counters.requests, timeouts=counters.timeouts, bad_frames=counters.bad_frames,
-        exceptions=sum(counters.exceptions.values()), turnaround=turnaround, load=health.load, error=health.error, cause=health.cause,
-        learnt=_facts(health.facts), label=bus.label or "", counted_since=counted_since,
-    )  # fmt: skip
+        name=bus.name,
+        kind=bus.type,
+        where=bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}",
+        state=_BUS_STATES[health.state],  # type: ignore[arg-type]
+        since=moment.wall_of(health.since) if health.since else None,
+        requests=counters.requests,
+        timeouts=counters.timeouts,
+        bad_frames=counters.bad_frames,
+        exceptions=sum(counters.exceptions.values()),
+        turnaround=turnaround,
+        load=health.load,
+        error=health.error,
+        cause=health.cause,
+        learnt=_facts(health.facts),
+        label=bus.label or "",
+        counted_since=counted_since,
+    )
 
 
-def journal_view(stats: JournalStats, newest: int | None, pending: int, refused: int, *, slot: float, warn: float) -> JournalView:
+def journal_view(
+    stats: JournalStats, newest: int | None, pending: int, refused: int, *, slot: float, warn: float
+) -> JournalView:
     """The journal; `newest` is the wall time of its newest batch, `pending` readings wait in the open slot.
 
     With room for less than `warn` (s) a person is told.
@@ -122,19 +175,43 @@ def journal_view(stats: JournalStats, newest: int | None, pending: int, refused:
     salvaging = any(not progress.done for progress in stats.damaged)
     state = "salvaging" if salvaging and stats.state == "ok" else _JOURNAL_STATES[stats.state]
     return JournalView(
-        epoch=stats.epoch, seq=stats.seq, state=state, newest=newest, batches=stats.batches, readings=stats.readings,  # type: ignore[arg-type]
-        bytes=stats.bytes, budget=stats.budget, room_days=stats.room_days, room_basis=stats.room_basis,
-        taken=stats.taken, not_taken=stats.dropped + refused,
-        pending=pending + stats.waiting, slot=slot, error=stats.error, cause=stats.cause,
-        thinned=stats.thinned, thinned_readings=stats.thinned_readings, thinned_since=stats.thinned_since,
-        thinned_until=stats.thinned_until, thinned_at=stats.thinned_at, warn_days=warn / 86400,
-    )  # fmt: skip
+        epoch=stats.epoch,
+        seq=stats.seq,
+        state=state,  # type: ignore[arg-type]
+        newest=newest,
+        batches=stats.batches,
+        readings=stats.readings,
+        bytes=stats.bytes,
+        budget=stats.budget,
+        room_days=stats.room_days,
+        room_basis=stats.room_basis,
+        taken=stats.taken,
+        not_taken=stats.dropped + refused,
+        pending=pending + stats.waiting,
+        slot=slot,
+        error=stats.error,
+        cause=stats.cause,
+        thinned=stats.thinned,
+        thinned_readings=stats.thinned_readings,
+        thinned_since=stats.thinned_since,
+        thinned_until=stats.thinned_until,
+        thinned_at=stats.thinned_at,
+        warn_days=warn / 86400,
+    )
 
 
 def uplink_view(
-    stats: UplinkStats, uplink: Uplink, moment: Moment, *, left: float | None, before: int, started: int, salvaged: int
+    stats: UplinkStats,
+    uplink: Uplink,
+    moment: Moment,
+    *,
+    left: float | None,
+    before: int,
+    started: int,
+    salvaged: int,
 ) -> UplinkView:
-    """One uplink; a backlog that shrinks is gone in `left` s; `before` the last reload it had delivered so many batches since `started`.
+    """One uplink; a backlog that shrinks is gone in `left` s; `before` the last reload it had delivered so
+    many batches since `started`.
 
     `salvaged` batches of damaged files wait beside the backlog.
     """
@@ -143,16 +220,30 @@ def uplink_view(
         return None if age is None else moment.wall - int(age * 1000)
 
     return UplinkView(
-        name=stats.name, where=stats.broker, state=cast("UplinkState", stats.state),
-        since=stats.since, backlog_batches=stats.backlog_batches,
-        backlog_readings=stats.backlog_readings, backlog_oldest=stats.oldest_t0, held=stats.waiting_batches if stats.held else 0,
-        delivered=before + stats.delivered_batches, receipts=bool(uplink.receipts), error=stats.last_error,
-        last_receipt=ago(stats.last_receipt_age), last_delivery=ago(stats.last_delivery_age),
-        cause=stats.cause, consumers=stats.consumers, set_aside=stats.set_aside,
-        silent=tuple(stats.silent), refused_topics=stats.refused_topics,
+        name=stats.name,
+        where=stats.broker,
+        state=cast("UplinkState", stats.state),
+        since=stats.since,
+        backlog_batches=stats.backlog_batches,
+        backlog_readings=stats.backlog_readings,
+        backlog_oldest=stats.oldest_t0,
+        held=stats.waiting_batches if stats.held else 0,
+        delivered=before + stats.delivered_batches,
+        receipts=bool(uplink.receipts),
+        error=stats.last_error,
+        last_receipt=ago(stats.last_receipt_age),
+        last_delivery=ago(stats.last_delivery_age),
+        cause=stats.cause,
+        consumers=stats.consumers,
+        set_aside=stats.set_aside,
+        silent=tuple(stats.silent),
+        refused_topics=stats.refused_topics,
         done_at=None if left is None else moment.wall + int(left * 1000),
-        spread=uplink.spread, label=uplink.label or "", counted_since=started, salvaged=salvaged,
-    )  # fmt: skip
+        spread=uplink.spread,
+        label=uplink.label or "",
+        counted_since=started,
+        salvaged=salvaged,
+    )
 
 
 def clock_view(clock: Clock, hold: float) -> ClockView:

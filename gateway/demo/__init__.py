@@ -1,1 +1,3 @@
-"""Simulated meters on real serial lines and real sockets, a plausible building behind them, and the self-check."""
+"""Simulated meters on real serial lines and real sockets, a plausible building behind them, and the
+self-check.
+"""

@@ -1,7 +1,10 @@
-"""The account: what the simulator served against what the platform holds. The simulator's own log is the judge.
+"""The account: what the simulator served against what the platform holds. The simulator's own log is the
+judge.
 
-Every reading at the platform must be one that was served, once, with the values that were meant. A served ordinal may be missing
-only when it was served within one slot (and the poll under way) before the gateway was killed or stopped, when the simulator spoilt
+Every reading at the platform must be one that was served, once, with the values that were meant. A served
+ordinal may be missing
+only when it was served within one slot (and the poll under way) before the gateway was killed or stopped,
+when the simulator spoilt
 the reply itself, or when the gateway has said, in a reading of that time, that it got no good answer.
 """
 
@@ -19,7 +22,9 @@ _FLOAT32 = 1.2e-7
 _NEAR_MS = 2500
 """A reading's time is the middle of its poll; its serves are not further from it than this."""
 _OWED_MS = 30_000
-"""Replies that are waited for because their numbers say whose they are make a poll last so long; its reading's time is the middle."""
+"""Replies that are waited for because their numbers say whose they are make a poll last so long; its
+reading's time is the middle.
+"""
 _UNDER_WAY_MS = 700
 """The longest poll: one that ends in a slot may have begun before it."""
 _SAME_POLL_MS = 700
@@ -100,21 +105,29 @@ def judge(
 ) -> Account:
     """Hold everything against everything.
 
-    `committed`: the journal's batches; `stored`: the platform's, with the number of their readings; `slot` in s. `owed`: a reply that
+    `committed`: the journal's batches; `stored`: the platform's, with the number of their readings; `slot` in
+    s. `owed`: a reply that
     came late may be the answer all the same, because its number says whose it is (Modbus TCP).
     """
     account = Account()
     _batches(account, committed, stored, readings)
-    courses = {meter: _Course(meter, serves, owed) for meter in sorted({serve["meter"] for serve in serves} | {r.meter for r in readings})}
+    courses = {
+        meter: _Course(meter, serves, owed)
+        for meter in sorted({serve["meter"] for serve in serves} | {r.meter for r in readings})
+    }
     for meter, course in courses.items():
-        mine = sorted((reading for reading in readings if reading.meter == meter), key=lambda reading: reading.uptime)
+        mine = sorted(
+            (reading for reading in readings if reading.meter == meter), key=lambda reading: reading.uptime
+        )
         _values(account, course, mine, tolerance)
         _ordinals(account, course, mine, breaks, slot)
     account.faults.update(serve["fault"] for serve in serves if serve["fault"])
     return account
 
 
-def _batches(account: Account, committed: Sequence[Batch], stored: Mapping[Batch, int], readings: Sequence[Received]) -> None:
+def _batches(
+    account: Account, committed: Sequence[Batch], stored: Mapping[Batch, int], readings: Sequence[Received]
+) -> None:
     account.committed, account.stored = len(committed), len(stored)
     missing = sorted(set(committed) - stored.keys())
     account.absent_batches = len(missing)
@@ -125,7 +138,11 @@ def _batches(account: Account, committed: Sequence[Batch], stored: Mapping[Batch
     held = Counter(reading.batch for reading in readings)
     twice = [batch for batch, count in stored.items() if held[batch] != count]
     account.twice = len(twice)
-    account.say(len(twice), f"{len(twice)} batches have more or fewer readings at the platform than they were sent with", twice)
+    account.say(
+        len(twice),
+        f"{len(twice)} batches have more or fewer readings at the platform than they were sent with",
+        twice,
+    )
 
 
 class _Course:
@@ -135,10 +152,13 @@ class _Course:
         self.meter = meter
         self.owed = owed
         self.serves = [serve for serve in serves if serve["meter"] == meter]
-        self.places = {serve["ordinal"]: place for place, serve in enumerate(self.serves) if serve["ordinal"] is not None}
+        self.places = {
+            serve["ordinal"]: place for place, serve in enumerate(self.serves) if serve["ordinal"] is not None
+        }
 
     def beside(self, reading: Received) -> list[Mapping[str, Any]]:
-        """The good serves that a reading may be made of: around its ordinal, as far as the next good one on either side.
+        """The good serves that a reading may be made of: around its ordinal, as far as the next good one on
+        either side.
 
         A spoilt one is no boundary: its read was asked again within the same poll.
         """
@@ -172,24 +192,39 @@ def _values(account: Account, course: _Course, readings: Sequence[Received], tol
         for name, value in reading.values.items():
             account.values += 1
             allowed = tolerance(course.meter, name, value)
-            near = sorted((abs(serve["t"] - reading.uptime), serve["values"][name]) for serve in candidates if name in serve["values"])
+            near = sorted(
+                (abs(serve["t"] - reading.uptime), serve["values"][name])
+                for serve in candidates
+                if name in serve["values"]
+            )
             meant = [each for away, each in near if away <= near[0][0] + _SAME_POLL_MS]
             if not any(abs(value - each) <= allowed for each in meant):
-                wrong.append(f"{course.meter} {name} is {value}, served was {meant or 'nothing'} (batch {reading.batch[1]})")
+                wrong.append(
+                    f"{course.meter} {name} is {value}, served was {meant or 'nothing'} (batch "
+                    f"{reading.batch[1]})"
+                )
     account.wrong += len(wrong)
     account.say(len(wrong), f"{len(wrong)} values of {course.meter} are not what its meter served", wrong)
 
 
-def _ordinals(account: Account, course: _Course, readings: Sequence[Received], breaks: Sequence[Break], slot: float) -> None:
+def _ordinals(
+    account: Account, course: _Course, readings: Sequence[Received], breaks: Sequence[Break], slot: float
+) -> None:
     arrived = Counter(int(reading.values[ORDINAL]) for reading in readings if ORDINAL in reading.values)
     doubled = sorted(ordinal for ordinal, count in arrived.items() if count > 1)
     account.twice += len(doubled)
-    account.say(len(doubled), f"{len(doubled)} readings of {course.meter} are at the platform twice, by their ordinals", doubled)
+    account.say(
+        len(doubled),
+        f"{len(doubled)} readings of {course.meter} are at the platform twice, by their ordinals",
+        doubled,
+    )
     account.served += len(course.places)
     stamped = [course.serves[place] for place in course.places.values()]
     missing = [serve for serve in stamped if serve["ordinal"] not in arrived]
     account.arrived += len(stamped) - len(missing)
-    declared = _declared(missing, [reading.uptime for reading in readings if reading.missing or ORDINAL in reading.absent])
+    declared = _declared(
+        missing, [reading.uptime for reading in readings if reading.missing or ORDINAL in reading.absent]
+    )
     lost = []
     for serve in missing:
         if serve["fault"]:
@@ -201,24 +236,36 @@ def _ordinals(account: Account, course: _Course, readings: Sequence[Received], b
         else:
             lost.append(f"ordinal {serve['ordinal']}, served at uptime {serve['t']} ms")
     account.lost += len(lost)
-    accepted = sorted(serve["ordinal"] for serve in stamped if course.spoilt(serve) and serve["ordinal"] in arrived)
+    accepted = sorted(
+        serve["ordinal"] for serve in stamped if course.spoilt(serve) and serve["ordinal"] in arrived
+    )
     account.wrong += len(accepted)
-    account.say(len(accepted), f"{len(accepted)} spoilt replies of {course.meter} were taken for good ones", accepted)
+    account.say(
+        len(accepted), f"{len(accepted)} spoilt replies of {course.meter} were taken for good ones", accepted
+    )
     account.say(len(lost), f"{len(lost)} readings of {course.meter} were served and are nowhere", lost)
 
 
 def _declared(missing: Sequence[Mapping[str, Any]], silent: Sequence[int]) -> set[int]:
-    """Ordinals that a reading without one stands for: each such reading excuses the one serve that is nearest to it."""
+    """Ordinals that a reading without one stands for: each such reading excuses the one serve that is
+    nearest to it.
+    """
     declared: set[int] = set()
     for said in silent:
-        near = [(abs(serve["t"] - said), serve["ordinal"]) for serve in missing if serve["ordinal"] not in declared]
+        near = [
+            (abs(serve["t"] - said), serve["ordinal"])
+            for serve in missing
+            if serve["ordinal"] not in declared
+        ]
         if near and min(near)[0] <= _NEAR_MS:
             declared.add(min(near)[1])
     return declared
 
 
 def resolutions(drivers: Mapping[str, Driver]) -> Tolerance:
-    """How far each value may be rounded on its way, by meter: half a step of the register and half a step of its decimals."""
+    """How far each value may be rounded on its way, by meter: half a step of the register and half a step
+    of its decimals.
+    """
     rows = {(meter, row.name): row for meter, driver in drivers.items() for row in driver.rows}
 
     def tolerance(meter: str, quantity: str, value: float) -> float:

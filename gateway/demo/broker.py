@@ -1,4 +1,6 @@
-"""python -m gateway.demo.broker --port N: an embedded MQTT 3.1.1 broker for a demo without mosquitto. It keeps nothing across a restart."""
+"""python -m gateway.demo.broker --port N: an embedded MQTT 3.1.1 broker for a demo without mosquitto. It
+keeps nothing across a restart.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ async def serve(host: str, port: int) -> None:
     """Listen until SIGTERM or SIGINT; one line on stdout when ready."""
     from amqtt.broker import Broker  # noqa: PLC0415 - slow to import, and only in the extra `demo`
 
-    broker = Broker({"listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}}, "plugins": ALLOW_ALL})
+    broker = Broker(
+        {"listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}}, "plugins": ALLOW_ALL}
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,7 +1,9 @@
 """A public building: people come at eight, motors start, clouds pass, the compensation fails now and then.
 
-Deterministic by seed: the power of every circuit is a function of the second; registers are its integral. The circuits hang in
-a tree: every sub-meter's power, PV with its negative sign, adds up to the main meter but for a small rest that nobody meters.
+Deterministic by seed: the power of every circuit is a function of the second; registers are its integral. The
+circuits hang in
+a tree: every sub-meter's power, PV with its negative sign, adds up to the main meter but for a small rest
+that nobody meters.
 """
 
 from __future__ import annotations
@@ -27,15 +29,42 @@ _OPEN, _PLUGGED, _BUSY = 0.3, 0.1, 0.5
 _SUNRISE, _SUNSET = 6.0, 19.5
 _STAGES, _STAGE_KVAR = 6, 5.0
 _STUCK_OFF, _STUCK_ON = 0.08, 0.12
-"""Below the first, a two-hour spell is one of a dead bank; from there to the second, of one that never lets go."""
+"""Below the first, a two-hour spell is one of a dead bank; from there to the second, of one that never
+lets go.
+"""
 _THREE = (0.34, 0.33, 0.33)
 _SHARES = {
-    "hvac": _THREE, "lighting": (0.40, 0.27, 0.33), "sockets": (0.36, 0.35, 0.29), "server": (1.0, 0.0, 0.0), "elevator": _THREE,
-    "kitchen": (0.30, 0.38, 0.32), "ev": (0.5, 0.5, 0.0), "pv": _THREE, "compensation": (1 / 3, 1 / 3, 1 / 3), "rest": (0.2, 0.3, 0.5),
-}  # fmt: skip
-_TANGENT = {"hvac": 0.75, "lighting": -0.12, "sockets": 0.10, "server": -0.20, "elevator": 0.70, "kitchen": 0.05, "ev": -0.03, "pv": 0.04}
+    "hvac": _THREE,
+    "lighting": (0.40, 0.27, 0.33),
+    "sockets": (0.36, 0.35, 0.29),
+    "server": (1.0, 0.0, 0.0),
+    "elevator": _THREE,
+    "kitchen": (0.30, 0.38, 0.32),
+    "ev": (0.5, 0.5, 0.0),
+    "pv": _THREE,
+    "compensation": (1 / 3, 1 / 3, 1 / 3),
+    "rest": (0.2, 0.3, 0.5),
+}
+_TANGENT = {
+    "hvac": 0.75,
+    "lighting": -0.12,
+    "sockets": 0.10,
+    "server": -0.20,
+    "elevator": 0.70,
+    "kitchen": 0.05,
+    "ev": -0.03,
+    "pv": 0.04,
+}
 
-_MEAN = {"hvac": 6.0, "lighting": 2.9, "sockets": 4.6, "server": 3.2, "elevator": 0.5, "kitchen": 1.1, "ev": 1.6}
+_MEAN = {
+    "hvac": 6.0,
+    "lighting": 2.9,
+    "sockets": 4.6,
+    "server": 3.2,
+    "elevator": 0.5,
+    "kitchen": 1.1,
+    "ev": 1.6,
+}
 """kW over a year, about what the courses below come to."""
 _MEAN_YIELD, _MEAN_BANK = 4.6, 4.0
 """kW of the PV and kvar of the capacitors, likewise: 30 kWp give some 40 MWh a year."""
@@ -45,7 +74,9 @@ _YEAR = 8766.0  # h
 
 
 class Building:
-    """Its circuits at any moment. `step` is the granularity of power in seconds; within a step it is constant."""
+    """Its circuits at any moment. `step` is the granularity of power in seconds; within a step it is
+    constant.
+    """
 
     def __init__(self, seed: int = 1, *, start: float | None = None, step: float = 1.0) -> None:
         self.seed = seed
@@ -73,14 +104,20 @@ class Building:
     def remember(self) -> dict[str, Any]:
         """Every register at the last whole step, as JSON values."""
         with self._lock:
-            return {"t": self._index * self.step, "registers": {name: dict(circuit.registers) for name, circuit in self._circuits.items()}}
+            return {
+                "t": self._index * self.step,
+                "registers": {name: dict(circuit.registers) for name, circuit in self._circuits.items()},
+            }
 
     def recall(self, memory: dict[str, Any]) -> None:
-        """Go on from what was remembered: time that went by since then has flowed through the meters. Raises KeyError."""
+        """Go on from what was remembered: time that went by since then has flowed through the meters.
+        Raises KeyError.
+        """
         with self._lock:
             now, fine = self._now, self.step
             then = min(float(memory["t"]), now)
-            # After a long pause in coarser steps; from the step that was begun, so that no register can go back.
+            # After a long pause in coarser steps; from the step that was begun, so that no register can go
+            # back.
             self.step = fine * max(1, math.ceil((now - then) / fine / _MOST_STEPS))
             self._index = math.floor(then / self.step)
             for name, registers in memory["registers"].items():
@@ -119,7 +156,9 @@ class Building:
             elif name in powers:
                 circuit.power = powers[name]
             else:
-                circuit.power = _scaled(powers["sockets"], _share(self.seed, int(name.removeprefix("floor-"))))
+                circuit.power = _scaled(
+                    powers["sockets"], _share(self.seed, int(name.removeprefix("floor-")))
+                )
 
     def _voltages(self) -> Voltages:
         one, two, three = self._circuits["main"].power
@@ -138,7 +177,9 @@ class Building:
 class Time:
     """Simulated unix time: from `start` on, `speed` times as fast as the wall."""
 
-    def __init__(self, start: float | None = None, speed: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, start: float | None = None, speed: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
         self._zero = clock()
         self._speed = speed
@@ -159,14 +200,16 @@ def loads(seed: int, t: float) -> dict[str, Power]:
 
     kilowatts = {
         "hvac": _hvac(seed, t, hour, at_work),
-        "lighting": 0.8 + 8.5 * at_work * (1.0 - 0.35 * daylight(hour)) * (1 + 0.04 * wobble("lighting", 300)),
+        "lighting": 0.8
+        + 8.5 * at_work * (1.0 - 0.35 * daylight(hour)) * (1 + 0.04 * wobble("lighting", 300)),
         "sockets": 1.4 + 12.0 * at_work * (1 + 0.15 * wobble("sockets", 60)),
         "server": 3.2 + 0.15 * wobble("server", 15),
         "elevator": 0.25 + 6.5 * at_work * max(0.0, wobble("elevator", 12) - 0.35),
-        "kitchen": 0.4 + (9.0 * math.exp(-(((hour - 12.2) / 0.9) ** 2)) * at_work * (1 + 0.2 * wobble("kitchen", 40))),
+        "kitchen": 0.4
+        + (9.0 * math.exp(-(((hour - 12.2) / 0.9) ** 2)) * at_work * (1 + 0.2 * wobble("kitchen", 40))),
         "ev": 11.0 * (wobble("ev", 3600) > _PLUGGED) * (at_work > _OPEN) + 0.05,
         "pv": -30.0 * sun(hour) * clouds(seed, t),
-    }  # fmt: skip
+    }
     powers = {}
     for name, active in kilowatts.items():
         reactive = abs(active) * _TANGENT[name] * (1 + 0.05 * wobble(f"{name}/q", 45))
@@ -180,7 +223,9 @@ def loads(seed: int, t: float) -> dict[str, Power]:
 
 
 def compensation(seed: int, t: float, inductive: float) -> float:
-    """What the capacitor bank gives, in kvar: stages as needed; in some hours none at all, in others every one of them."""
+    """What the capacitor bank gives, in kvar: stages as needed; in some hours none at all, in others every
+    one of them.
+    """
     state = _draw(seed, "bank", int(t // 7200))
     if state < _STUCK_OFF:
         return 0.0
@@ -201,7 +246,11 @@ def presence(hour: float, weekday: int) -> float:
 
 def sun(hour: float) -> float:
     """Clear-sky yield, 0 to 1: up at six, down at half past seven."""
-    return math.sin(math.pi * (hour - _SUNRISE) / (_SUNSET - _SUNRISE)) ** 1.3 if _SUNRISE < hour < _SUNSET else 0.0
+    return (
+        math.sin(math.pi * (hour - _SUNRISE) / (_SUNSET - _SUNRISE)) ** 1.3
+        if _SUNRISE < hour < _SUNSET
+        else 0.0
+    )
 
 
 def daylight(hour: float) -> float:
@@ -226,7 +275,10 @@ def _hvac(seed: int, t: float, hour: float, at_work: float) -> float:
 
 def _split(power: complex, name: str, seed: int, t: float, *, spread: float = 0.05) -> Power:
     """A power over the phases, a little unbalanced and never the same twice."""
-    raw = [share * (1 + spread * noise(seed, f"{name}/{phase}", t, 90)) for phase, share in enumerate(_SHARES[name])]
+    raw = [
+        share * (1 + spread * noise(seed, f"{name}/{phase}", t, 90))
+        for phase, share in enumerate(_SHARES[name])
+    ]
     whole = sum(raw)
     one, two, three = (power * part / whole for part in raw)
     return (one, two, three)
@@ -251,9 +303,11 @@ def _share(seed: int, floor: int) -> float:
 
 @cache
 def _lifetime(seed: int, name: str) -> tuple[float, complex]:
-    """What has flowed through a circuit's meter so far: kWh given, and kWh drawn + j kvarh of its usual kind (negative: capacitive).
+    """What has flowed through a circuit's meter so far: kWh given, and kWh drawn + j kvarh of its usual kind
+    (negative: capacitive).
 
-    The sub-meters hang there for one to three years, the main meter for a year longer: its register is above the sum of theirs,
+    The sub-meters hang there for one to three years, the main meter for a year longer: its register is above
+    the sum of theirs,
     although it did not see what the building used of its PV.
     """
     hours = _YEAR * (1 + 2 * _draw(seed, "years", 0))
@@ -279,8 +333,15 @@ def _past(given: float, taken: complex, *, phases: int) -> dict[str, float]:
     reactive = taken.imag
     # A little of the other kind is in every register: capacitive at night, inductive when motors start.
     inductive, capacitive = max(reactive, 0.05 * abs(reactive)), max(-reactive, 0.05 * abs(reactive))
-    sizes = {"active_energy_import": taken.real, "active_energy_export": given, "reactive_energy_import": inductive}
-    sizes |= {"reactive_energy_export": capacitive, "apparent_energy": abs(complex(taken.real + given, inductive + capacitive))}
+    sizes = {
+        "active_energy_import": taken.real,
+        "active_energy_export": given,
+        "reactive_energy_import": inductive,
+    }
+    sizes |= {
+        "reactive_energy_export": capacitive,
+        "apparent_energy": abs(complex(taken.real + given, inductive + capacitive)),
+    }
     for name, size in sizes.items():
         past[name] = size
         for phase in range(1, 4):
@@ -300,7 +361,9 @@ def _local(t: float) -> tuple[float, int]:
 def tariff(t: float) -> int:
     """1 day, 2 peak, 3 night: the three tariff times of Turkish customers."""
     hour, _ = _local(t)
-    return next(number for number, first, last in ((1, 6, 17), (2, 17, 22), (3, 0, 24)) if first <= hour < last)
+    return next(
+        number for number, first, last in ((1, 6, 17), (2, 17, 22), (3, 0, 24)) if first <= hour < last
+    )
 
 
 @lru_cache(maxsize=8192)

@@ -1,6 +1,7 @@
 """One measuring point: from complex power per phase to everything that a meter there would show.
 
-Consistent by construction: I = S/U per phase, S² = P² + Q² per phase and in total, and every energy register is the integral of
+Consistent by construction: I = S/U per phase, S² = P² + Q² per phase and in total, and every energy register
+is the integral of
 the power beside it. Powers in kW and kvar, import positive; energies in kWh, kvarh and kVAh; time in seconds.
 """
 
@@ -57,8 +58,12 @@ class Circuit:
         self._quarter = 0.0
 
     def _count(self, power: complex, hours: float, suffix: str) -> None:
-        self._add(f"active_energy_{'import' if power.real >= 0 else 'export'}{suffix}", abs(power.real) * hours)
-        self._add(f"reactive_energy_{'import' if power.imag >= 0 else 'export'}{suffix}", abs(power.imag) * hours)
+        self._add(
+            f"active_energy_{'import' if power.real >= 0 else 'export'}{suffix}", abs(power.real) * hours
+        )
+        self._add(
+            f"reactive_energy_{'import' if power.imag >= 0 else 'export'}{suffix}", abs(power.imag) * hours
+        )
         self._add(f"apparent_energy{suffix}", abs(power) * hours)
 
     def _add(self, register: str, amount: float) -> None:
@@ -84,7 +89,10 @@ class Circuit:
 
     def _powers(self) -> dict[str, float]:
         values = {}
-        for suffix, power in (("", sum(self.power)), *((f"_{phase}", power) for phase, power in zip(PHASES, self.power, strict=True))):
+        for suffix, power in (
+            ("", sum(self.power)),
+            *((f"_{phase}", power) for phase, power in zip(PHASES, self.power, strict=True)),
+        ):
             size = abs(power)
             values[f"active_power{suffix}"], values[f"reactive_power{suffix}"] = power.real, power.imag
             values[f"apparent_power{suffix}"] = size
@@ -101,7 +109,10 @@ class Circuit:
             amperes.append(abs(current))
             load = min(1.0, abs(power) / 20)
             values[f"voltage_{phase}n"], values[f"current_{phase}"] = volts, abs(current)
-            values[f"thd_voltage_{phase}"], values[f"thd_current_{phase}"] = 1.4 + 1.2 * load, 18.0 - 12.0 * load
+            values[f"thd_voltage_{phase}"], values[f"thd_current_{phase}"] = (
+                1.4 + 1.2 * load,
+                18.0 - 12.0 * load,
+            )
         for name, (a, b) in (("l12", (0, 1)), ("l23", (1, 2)), ("l31", (2, 0))):
             values[f"voltage_{name}"] = abs(voltages[a] * _TURN[a] - voltages[b] * _TURN[b])
         wired = range(self.phases)

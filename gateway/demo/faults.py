@@ -33,13 +33,18 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in {*SERIAL_KINDS, *TCP_KINDS}:
-            msg = f"{self.kind!r} is not a fault: choose one of {', '.join(sorted({*SERIAL_KINDS, *TCP_KINDS}))}"
+            msg = (
+                f"{self.kind!r} is not a fault: choose one of "
+                f"{', '.join(sorted({*SERIAL_KINDS, *TCP_KINDS}))}"
+            )
             raise ValueError(msg)
 
 
 @dataclass(slots=True)
 class Faults:
-    """The faults of one bus. Orders by hand come first; then chance, the same for the same seed and sequence of requests."""
+    """The faults of one bus. Orders by hand come first; then chance, the same for the same seed and
+    sequence of requests.
+    """
 
     seed: int = 0
     rate: float = 0.0
@@ -67,11 +72,15 @@ class Faults:
 
     def _check(self, fault: Fault) -> None:
         if self._possible and fault.kind not in self._possible:
-            msg = f"{fault.kind!r} cannot happen on this bus: choose one of {', '.join(sorted(self._possible))}"
+            msg = (
+                f"{fault.kind!r} cannot happen on this bus: choose one of {', '.join(sorted(self._possible))}"
+            )
             raise ValueError(msg)
 
     def order(self, unit: int, fault: Fault, times: int | None = 1) -> None:
-        """Fault the next `times` replies of a unit; None: every reply until `clear`. Raises ValueError for what cannot happen here."""
+        """Fault the next `times` replies of a unit; None: every reply until `clear`. Raises ValueError for
+        what cannot happen here.
+        """
         self._check(fault)
         with self._lock:
             if times is None:
@@ -115,7 +124,12 @@ def faults_from(spec: Mapping[str, Any]) -> Faults:
     """Faults by chance from a specification: CHANCE of gateway.demo.simulator."""
     kinds = tuple(Fault(kind) if isinstance(kind, str) else Fault(**kind) for kind in spec.get("kinds", ()))
     units = spec.get("units")
-    return Faults(int(spec.get("seed", 0)), float(spec.get("rate", 0.0)), kinds, None if units is None else frozenset(units))
+    return Faults(
+        int(spec.get("seed", 0)),
+        float(spec.get("rate", 0.0)),
+        kinds,
+        None if units is None else frozenset(units),
+    )
 
 
 def faulted_pdu(fault: Fault | None, request: bytes, response: bytes) -> bytes:
@@ -132,8 +146,12 @@ def faulted_pdu(fault: Fault | None, request: bytes, response: bytes) -> bytes:
     return response
 
 
-def faulted_frames(fault: Fault | None, unit: int, pdu: bytes, rng: random.Random, request: bytes = b"") -> list[tuple[float, bytes]]:
-    """What goes on a serial line instead of the good frame: (seconds after the usual start, bytes) in order."""
+def faulted_frames(
+    fault: Fault | None, unit: int, pdu: bytes, rng: random.Random, request: bytes = b""
+) -> list[tuple[float, bytes]]:
+    """What goes on a serial line instead of the good frame: (seconds after the usual start, bytes) in
+    order.
+    """
     frame = rtu_frame(unit, pdu)
     match fault.kind if fault else "":
         case "dead":

@@ -1,4 +1,6 @@
-"""Modbus frames and what they cost on a wire. Written independently of the daemon's own: a simulator must not share its mistakes."""
+"""Modbus frames and what they cost on a wire. Written independently of the daemon's own: a simulator must
+not share its mistakes.
+"""
 
 from __future__ import annotations
 
@@ -55,5 +57,7 @@ def character_time(baudrate: int, parity: str = "N", stopbits: int = 1) -> float
 
 
 def silence(baudrate: int) -> float:
-    """t3.5 in seconds: 3.5 characters of 11 bits, and 1.75 ms above 19200 baud (Modbus over serial line V1.02, 2.5.1.1)."""
+    """t3.5 in seconds: 3.5 characters of 11 bits, and 1.75 ms above 19200 baud (Modbus over serial line
+    V1.02, 2.5.1.1).
+    """
     return 0.00175 if baudrate > _FAST else 3.5 * 11 / baudrate

@@ -1,6 +1,8 @@
-"""python -m gateway.demo.leash PARENT COMMAND…: become COMMAND, and be killed by the kernel when the parent dies, however it dies.
+"""python -m gateway.demo.leash PARENT COMMAND…: become COMMAND, and be killed by the kernel when the parent
+dies, however it dies.
 
-PARENT is the starter's process id. The leash belongs to the thread that started us: start workers from a thread that stays.
+PARENT is the starter's process id. The leash belongs to the thread that started us: start workers from a
+thread that stays.
 """
 
 from __future__ import annotations

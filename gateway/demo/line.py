@@ -1,7 +1,9 @@
 """An RS-485 line on a real pty: slaves that hear, think and answer at the pace of the wire.
 
-The master's bytes are taken to need one character time each from the moment they arrive. A frame ends after t3.5 of silence;
-then the slave thinks (turn-around), and each byte of its answer appears when its last bit would have. Deadlines are absolute.
+The master's bytes are taken to need one character time each from the moment they arrive. A frame ends after
+t3.5 of silence;
+then the slave thinks (turn-around), and each byte of its answer appears when its last bit would have.
+Deadlines are absolute.
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ _LONGEST = 256
 class LineStats:
     """What the line saw.
 
-    `dropped`: requests to a slave that was busy, or while another talked. `hasty`: requests that came before the slave's own minimum
-    gap was over, and were ignored. `early`: requests that began less than t3.5 after an answer; `shortest_gap` in s.
+    `dropped`: requests to a slave that was busy, or while another talked. `hasty`: requests that came before
+    the slave's own minimum
+    gap was over, and were ignored. `early`: requests that began less than t3.5 after an answer;
+    `shortest_gap` in s.
     """
 
     requests: int = 0
@@ -51,9 +55,12 @@ class LineStats:
 class SerialLine:
     """A serial port (`port`) with slaves behind it; its own thread does the work.
 
-    `busy`: what a slave does with a request that comes while it still owes an answer, or while somebody else talks: `drop` it as
-    meters do, or `queue` it as serial converters do. `quantum`: bytes that follow each other within so many seconds
-    are handed out together when the last of them is through, as a UART with a FIFO does: only fast lines notice.
+    `busy`: what a slave does with a request that comes while it still owes an answer, or while somebody else
+    talks: `drop` it as
+    meters do, or `queue` it as serial converters do. `quantum`: bytes that follow each other within so many
+    seconds
+    are handed out together when the last of them is through, as a UART with a FIFO does: only fast lines
+    notice.
     `check_speed`: be deaf, as a real line is, unless the port is opened at the right baud rate.
     """
 
@@ -98,7 +105,9 @@ class SerialLine:
         self._heard_until = 0.0  # when the last byte heard has left the wire
         self._out: list[tuple[float, int, int]] = []  # heap of (deadline, order, byte)
         self._count = 0
-        self._talks: list[tuple[float, float]] = []  # from when to when an answer is on the wire, now or later
+        self._talks: list[
+            tuple[float, float]
+        ] = []  # from when to when an answer is on the wire, now or later
         self._said_at = 0.0  # when the last byte was really handed out
         self._owes: dict[int, float] = {}  # unit → until when it is occupied
 
@@ -187,7 +196,10 @@ class SerialLine:
             if self._heard and now >= self._heard_until + self.silence:
                 self._frame()
             self._say(now)
-            due = min(self._out[0][0] if self._out else now + _IDLE, self._heard_until + self.silence if self._heard else now + _IDLE)
+            due = min(
+                self._out[0][0] if self._out else now + _IDLE,
+                self._heard_until + self.silence if self._heard else now + _IDLE,
+            )
             watched = [self._wake[0], self._pty[0]] if self._pty else [self._wake[0]]
             ready, _, _ = select.select(watched, [], [], max(0.0, due - time.monotonic()))
             if self._wake[0] in ready:
@@ -206,7 +218,9 @@ class SerialLine:
             self._heard_from = now
             if self._said_at:
                 gap = now - self._said_at
-                self.stats.shortest_gap = gap if self.stats.shortest_gap is None else min(self.stats.shortest_gap, gap)
+                self.stats.shortest_gap = (
+                    gap if self.stats.shortest_gap is None else min(self.stats.shortest_gap, gap)
+                )
                 self.stats.early += gap < self.silence
         self._heard_until = max(self._heard_until, now) + len(data) * self.character
         if len(self._heard) <= _LONGEST:
@@ -247,7 +261,9 @@ class SerialLine:
             response = b"" if fault.kind == "dead" else faulted_pdu(fault, request, b"")
         else:
             response = faulted_pdu(fault, request, slave.respond(request, fault=fault.kind if fault else ""))
-        for delay, data in faulted_frames(fault, slave.unit, response, self.faults.rng, request) if response else []:
+        for delay, data in (
+            faulted_frames(fault, slave.unit, response, self.faults.rng, request) if response else []
+        ):
             start = self._schedule(start + delay, data)
             self._owes[slave.unit] = start
             self.stats.answers += 1

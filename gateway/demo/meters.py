@@ -1,7 +1,10 @@
-"""Meters in the building: a driver's table turned round, so that its registers say what the building does at the moment of the read.
+"""Meters in the building: a driver's table turned round, so that its registers say what the building does at
+the moment of the read.
 
-METER, in a specification: {"driver": "eastron-sdm630", "circuit": "hvac", "directory": "…/drivers", "variant": "…", "attributes":
-{"serial_number": "12345678"}}. `circuit` is one of the building's; `directory` is where the technician's own tables are; of a driver
+METER, in a specification: {"driver": "eastron-sdm630", "circuit": "hvac", "directory": "…/drivers",
+"variant": "…", "attributes":
+{"serial_number": "12345678"}}. `circuit` is one of the building's; `directory` is where the technician's own
+tables are; of a driver
 with firmware variants the ordinary meter is simulated unless one is named.
 """
 
@@ -25,13 +28,19 @@ Values = Callable[[], Mapping[str, float | str]]
 
 
 class MeterImage:
-    """The registers of a driver's table, made at each read from `values()`; gaps between rows read 0 as on most meters.
+    """The registers of a driver's table, made at each read from `values()`; gaps between rows read 0 as on
+    most meters.
 
     As strict as the table says: what it calls a hole or alone, or longer than it allows, is refused.
     """
 
     def __init__(
-        self, rows: Sequence[Row], values: Values, *, driver: Driver | None = None, fixed: Mapping[tuple[int, int], int] | None = None
+        self,
+        rows: Sequence[Row],
+        values: Values,
+        *,
+        driver: Driver | None = None,
+        fixed: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         self._rows = tuple(rows)
         self._values = values
@@ -46,7 +55,10 @@ class MeterImage:
         touched, whole = self._touched(function, address, count)
         values = self._values()
         image = build(touched, values)
-        words = [image.get((function, at), self._fixed.get((function, at), 0)) for at in range(address, address + count)]
+        words = [
+            image.get((function, at), self._fixed.get((function, at), 0))
+            for at in range(address, address + count)
+        ]
         meant = {name: round(value, 9) for name in whole if isinstance(value := values.get(name), float)}
         return Served(words, meant)
 
@@ -64,7 +76,9 @@ class MeterImage:
             raise ModbusError(ILLEGAL_ADDRESS)
 
     def _find(self, function: int, address: int, count: int) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-        """The rows that a read touches, and the names of those that it brings: their own registers, or every term of a sum."""
+        """The rows that a read touches, and the names of those that it brings: their own registers, or
+        every term of a sum.
+        """
         touched, whole = [], []
         for row in self._rows:
             spans = [span for span in row.spans if span.function == function]
@@ -74,20 +88,29 @@ class MeterImage:
                 raise ModbusError(ILLEGAL_ADDRESS)
             touched.append(row)
             own = [Span(row.function, row.address, row.words)] if row.words else row.spans
-            if all(span.function == function and address <= span.address and span.end <= address + count for span in own):
+            if all(
+                span.function == function and address <= span.address and span.end <= address + count
+                for span in own
+            ):
                 whole.append(row.name)
         return tuple(touched), tuple(whole)
 
 
 class Plant:
-    """Every simulated meter of one building, all looking at the same moment. `memory`: a file that keeps their registers between runs."""
+    """Every simulated meter of one building, all looking at the same moment. `memory`: a file that keeps
+    their registers between runs.
+    """
 
-    def __init__(self, *, seed: int = 1, now: Time | None = None, step: float = 1.0, memory: Path | None = None) -> None:
+    def __init__(
+        self, *, seed: int = 1, now: Time | None = None, step: float = 1.0, memory: Path | None = None
+    ) -> None:
         self.now = now or Time()
         self.building = Building(seed, start=self.now.start, step=step)
         self._memory = memory
         if memory is not None:
-            with contextlib.suppress(OSError, ValueError, KeyError):  # none yet, or none that can be used: the meters are new
+            with contextlib.suppress(
+                OSError, ValueError, KeyError
+            ):  # none yet, or none that can be used: the meters are new
                 self.building.recall(json.loads(memory.read_text()))
 
     def save(self) -> None:
@@ -121,7 +144,10 @@ def chosen(driver: Driver, variant: str | None = None) -> tuple[tuple[Row, ...],
     for candidate in driver.variants:
         if variant in {None, candidate.name}:
             return candidate.rows, candidate.when
-    msg = f"{driver.name} has no variant {variant!r}: {', '.join(each.name for each in driver.variants) or 'it has none'}"
+    msg = (
+        f"{driver.name} has no variant {variant!r}: "
+        f"{', '.join(each.name for each in driver.variants) or 'it has none'}"
+    )
     raise ValueError(msg)
 
 
@@ -130,7 +156,9 @@ def _ordinary(driver: Driver) -> Identity | None:
     if driver.identity is None:
         return None
     special = {value for variant in driver.variants for value in variant.when.values}
-    return replace(driver.identity, values=tuple(value for value in driver.identity.values if value not in special))
+    return replace(
+        driver.identity, values=tuple(value for value in driver.identity.values if value not in special)
+    )
 
 
 def identity_words(identity: Identity | None) -> dict[tuple[int, int], int]:
@@ -151,10 +179,15 @@ def identity_words(identity: Identity | None) -> dict[tuple[int, int], int]:
         0,
         attribute=True,
     )
-    return {(identity.function, identity.address + at): word for at, word in enumerate(encode(row, identity.values[0]))}
+    return {
+        (identity.function, identity.address + at): word
+        for at, word in enumerate(encode(row, identity.values[0]))
+    }
 
 
-def _ends(rows: Sequence[Row], fixed: Mapping[tuple[int, int], int], *, even: bool) -> dict[int, tuple[int, int]]:
+def _ends(
+    rows: Sequence[Row], fixed: Mapping[tuple[int, int], int], *, even: bool
+) -> dict[int, tuple[int, int]]:
     """First address and the one after the last, by function."""
     ends: dict[int, tuple[int, int]] = {}
     places = [(span.function, span.address, span.end) for row in rows for span in row.spans]

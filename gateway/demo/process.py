@@ -13,7 +13,8 @@ from typing import Any, Self
 class SimulatorProcess:
     """Start it with a specification, read where everything is, order faults, read its log.
 
-    `directory` gets the specification and, unless the specification says otherwise ("log": null for none), the serve log. The
+    `directory` gets the specification and, unless the specification says otherwise ("log": null for none),
+    the serve log. The
     process dies with us.
     Its error messages go to ours, or to the file `messages`.
     """
@@ -25,7 +26,16 @@ class SimulatorProcess:
         path.write_text(json.dumps(spec))
         errors = None if messages is None else messages.open("ab")
         self.process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "gateway.demo.leash", str(os.getpid()), sys.executable, "-m", "gateway.demo.simulator", str(path)],
+            [
+                sys.executable,
+                "-m",
+                "gateway.demo.leash",
+                str(os.getpid()),
+                sys.executable,
+                "-m",
+                "gateway.demo.simulator",
+                str(path),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -36,7 +46,9 @@ class SimulatorProcess:
             errors.close()
         ready = self._answer()
         self.ports: dict[str, str] = ready["ports"]
-        self.addresses: dict[str, tuple[str, int]] = {name: (host, port) for name, (host, port) in ready["addresses"].items()}
+        self.addresses: dict[str, tuple[str, int]] = {
+            name: (host, port) for name, (host, port) in ready["addresses"].items()
+        }
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -57,7 +69,9 @@ class SimulatorProcess:
             raise RuntimeError(answer["error"])
         return answer
 
-    def fault(self, bus: str, unit: int, kind: str, *, seconds: float = 1.0, code: int = 6, times: int | None = 1) -> None:
+    def fault(
+        self, bus: str, unit: int, kind: str, *, seconds: float = 1.0, code: int = 6, times: int | None = 1
+    ) -> None:
         """Fault the next replies of a unit; times=None until `order("clear", bus=…)`."""
         self.order("fault", bus=bus, unit=unit, kind=kind, seconds=seconds, code=code, times=times)
 

@@ -1,4 +1,6 @@
-"""The demo's site: which meters hang where, and the three files that say so to the gateway, the simulator and the catalogue."""
+"""The demo's site: which meters hang where, and the three files that say so to the gateway, the simulator
+and the catalogue.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ BRISK = Pace("2s", "1s", "1s")
 
 
 def simulator_spec(directory: Path, stamps: dict[str, Stamp], *, seed: int = 1) -> dict[str, Any]:
-    """The simulator's half of the site: serial lines under `directory`, TCP servers on free ports; a serve log when stamped."""
+    """The simulator's half of the site: serial lines under `directory`, TCP servers on free ports; a serve
+    log when stamped.
+    """
 
     def slaves(bus: str) -> list[dict[str, Any]]:
         return [
@@ -79,24 +83,43 @@ def simulator_spec(directory: Path, stamps: dict[str, Stamp], *, seed: int = 1) 
         ]
 
     return {
-        "log": str(directory / "serves.jsonl") if stamps else None,  # a megabyte every few minutes: only for a judge
+        "log": str(directory / "serves.jsonl")
+        if stamps
+        else None,  # a megabyte every few minutes: only for a judge
         "seed": seed,
         "building": {"memory": str(directory / "registers.json")},
-        "lines": [{"name": name, "path": str(directory / name), "baudrate": 9600, "slaves": slaves(name)} for name in LINES],
+        "lines": [
+            {"name": name, "path": str(directory / name), "baudrate": 9600, "slaves": slaves(name)}
+            for name in LINES
+        ],
         "servers": [
-            {"name": name, "mode": "tcp" if mode == "tcp" else "rtu", "latency": 0.005, "slaves": slaves(name)}
+            {
+                "name": name,
+                "mode": "tcp" if mode == "tcp" else "rtu",
+                "latency": 0.005,
+                "slaves": slaves(name),
+            }
             for name, mode in SERVERS.items()
         ],
     }
 
 
 def gateway_config(
-    directory: Path, addresses: dict[str, tuple[str, int]], *, broker: int, listen: str, pace: Pace = CALM, meters_on: bool = True
+    directory: Path,
+    addresses: dict[str, tuple[str, int]],
+    *,
+    broker: int,
+    listen: str,
+    pace: Pace = CALM,
+    meters_on: bool = True,
 ) -> str:
-    """The gateway's configuration for this site. `meters_on=False`: nothing is polled, what waits is delivered."""
+    """The gateway's configuration for this site. `meters_on=False`: nothing is polled, what waits is
+    delivered.
+    """
     lines = [
         "# Written by `submeter demo`: a small public building on simulated meters.",
-        f"gateway: {{id: {GATEWAY}, name: Demo Belediye Binası, timezone: Europe/Istanbul, commit_interval: {pace.commit}}}",
+        f"gateway: {{id: {GATEWAY}, name: Demo Belediye Binası, timezone: Europe/Istanbul, "
+        f"commit_interval: {pace.commit}}}",
         "clock: {trust: system}",
         "buses:",
         *(
@@ -113,8 +136,10 @@ def gateway_config(
         interval = pace.line if meter.bus in LINES else pace.tcp
         parent = "null" if meter.id == "main" else "main"
         lines.append(
-            f"  - {{id: {meter.id}, name: {meter.name}, bus: {meter.bus}, address: {meter.address}, driver: {meter.driver}, "
-            f"interval: {interval}, parent: {parent}, feeds: {meter.feeds}, enabled: {str(meters_on).lower()}}}"
+            f"  - {{id: {meter.id}, name: {meter.name}, bus: {meter.bus}, address: {meter.address}, "
+            f"driver: {meter.driver}, "
+            f"interval: {interval}, parent: {parent}, feeds: {meter.feeds}, enabled: "
+            f"{str(meters_on).lower()}}}"
         )
     lines += [
         "uplinks:",
@@ -133,16 +158,21 @@ def _quoted(path: Path) -> str:
 
 
 def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, Stamp]:
-    """Give the site's drivers a counter row each, as a technician would: own tables under `directory`/drivers, by driver name.
+    """Give the site's drivers a counter row each, as a technician would: own tables under
+    `directory`/drivers, by driver name.
 
-    The simulated meters show their ordinal there; it travels as `pulse_count` through table, poll, journal and platform.
+    The simulated meters show their ordinal there; it travels as `pulse_count` through table, poll, journal
+    and platform.
     """
     stamps = {}
     (directory / "drivers").mkdir(parents=True, exist_ok=True)
     for name in sorted({*names} or {meter.driver for meter in METERS}):
         driver = load_driver(name)
         function, address = free_place(driver)
-        row = f"  0x{address:04X}  u32  pulse_count  -  fast  order=big function={function}  # the simulator's ordinal\n"
+        row = (
+            f"  0x{address:04X}  u32  pulse_count  -  fast  order=big function={function}  # the "
+            f"simulator's ordinal\n"
+        )
         head, block, rest = Path(driver.path).read_text(encoding="utf-8").rpartition("\nregisters: |\n")
         if not block:
             msg = f"{driver.path}: has no register block"
@@ -153,7 +183,9 @@ def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, Stamp
 
 
 def free_place(driver: Driver) -> tuple[int, int]:
-    """Function and address of two registers beside the driver's rows, the fast ones first, that belong to nobody. Raises ValueError."""
+    """Function and address of two registers beside the driver's rows, the fast ones first, that belong to
+    nobody. Raises ValueError.
+    """
     function = driver.limits.function
     taken: set[int] = {address for first, last in driver.limits.holes for address in range(first, last + 1)}
     rows: list[Row] = [*driver.rows, *(row for variant in driver.variants for row in variant.rows)]
@@ -162,7 +194,13 @@ def free_place(driver: Driver) -> tuple[int, int]:
         if span.function == function:
             taken.update(range(span.address, span.end))
     ends = [
-        sorted(span.end for row in driver.rows if row.pace == pace for span in row.spans if span.function == function and not span.alone)
+        sorted(
+            span.end
+            for row in driver.rows
+            if row.pace == pace
+            for span in row.spans
+            if span.function == function and not span.alone
+        )
         for pace in ("fast", "slow")
     ]
     # Not right at the start: after a disturbance the gateway probes with short reads of the first rows.

@@ -1,4 +1,6 @@
-"""The self-check: a demo that is mistreated on schedule and must lose nothing, judged by the simulator's own log."""
+"""The self-check: a demo that is mistreated on schedule and must lose nothing, judged by the simulator's
+own log.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class Trial:
         assert simulator is not None
         if not self._until(lambda: (counts := stage.counts()) is not None and counts.taken > 0, _START):
             account = Account()
-            account.problems.append(f"the gateway has committed nothing in {_START:g} s:\n{stage.gateway.tail()}")
+            account.problems.append(
+                f"the gateway has committed nothing in {_START:g} s:\n{stage.gateway.tail()}"
+            )
             return account
         ready = time.monotonic()
         span = max(began + seconds - 9.0, ready + 18.0) - ready
@@ -76,7 +80,9 @@ class Trial:
         return self._judge()
 
     def _drain(self) -> None:
-        """Let everything that was taken arrive: the gateway runs on without its meters until nothing waits."""
+        """Let everything that was taken arrive: the gateway runs on without its meters until nothing
+        waits.
+        """
         stage = self.stage
         self.say("the meters are left alone; what waits is delivered")
         went = _uptime()
@@ -84,7 +90,14 @@ class Trial:
         self.breaks.append(Break(went, _uptime()))
         stage.configure(meters_on=False)
         stage.gateway.start()
-        self._until(lambda: (counts := stage.counts()) is not None and counts.waiting == 0 and counts.delivered == counts.taken, _DRAIN)
+        self._until(
+            lambda: (
+                (counts := stage.counts()) is not None
+                and counts.waiting == 0
+                and counts.delivered == counts.taken
+            ),
+            _DRAIN,
+        )
         stage.gateway.stop()
 
     def _wait(self, until: float) -> None:
@@ -115,7 +128,10 @@ class Trial:
             tolerance=resolutions(drivers),
         )
         account.say(conflicts, f"{conflicts} batches came to the platform twice with different content")
-        account.say(account.committed < BATCHES, f"only {account.committed} batches were committed, {BATCHES} are needed")
+        account.say(
+            account.committed < BATCHES,
+            f"only {account.committed} batches were committed, {BATCHES} are needed",
+        )
         for kind in ("late", "corrupt"):
             account.say(not account.faults[kind], f"no reply was {kind}: the check did not check that")
         return account
@@ -128,7 +144,9 @@ def committed(journal: Path) -> list[Batch]:
 
 
 def platform(database: Path) -> tuple[dict[Batch, int], list[Received], int]:
-    """What the reference receiver holds: batches with their number of readings, readings, conflicts. Raises sqlite3.Error."""
+    """What the reference receiver holds: batches with their number of readings, readings, conflicts.
+    Raises sqlite3.Error.
+    """
     with contextlib.closing(open_readonly(database)) as db:
         db.row_factory = sqlite3.Row
         stored = {
@@ -144,9 +162,16 @@ def platform(database: Path) -> tuple[dict[Batch, int], list[Received], int]:
                 json.loads(row["absent"] or "{}"),
                 row["missing"] or "",
             )
-            for row in db.execute('SELECT meter, uptime, epoch, seq, "values", absent, missing FROM reading WHERE gateway = ?', (GATEWAY,))
+            for row in db.execute(
+                'SELECT meter, uptime, epoch, seq, "values", absent, missing FROM reading WHERE gateway = ?',
+                (GATEWAY,),
+            )
         ]
-        return stored, readings, int(db.execute("SELECT count(*) FROM conflict WHERE gateway = ?", (GATEWAY,)).fetchone()[0])
+        return (
+            stored,
+            readings,
+            int(db.execute("SELECT count(*) FROM conflict WHERE gateway = ?", (GATEWAY,)).fetchone()[0]),
+        )
 
 
 def rows(account: Account) -> list[tuple[str, int, str]]:

@@ -22,7 +22,9 @@ _RESTARTS = 5
 
 
 class Screen:
-    """Lines that stay, and one that changes: in place on a terminal, as a plain line now and then elsewhere."""
+    """Lines that stay, and one that changes: in place on a terminal, as a plain line now and then
+    elsewhere.
+    """
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty()
@@ -82,9 +84,13 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 
 def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) -> int:
-    """The demo until Ctrl-C, or the self-check; the exit code. Raises GatewayError when a part does not start."""
+    """The demo until Ctrl-C, or the self-check; the exit code. Raises GatewayError when a part does not
+    start.
+    """
     screen = Screen()
-    handlers = {number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {
+        number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     stage: Stage | None = None
     try:
         checking = seconds is not None
@@ -99,7 +105,9 @@ def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) ->
         screen.say("stopping …")
         return 0 if seconds is None else 130
     except (OSError, RuntimeError, ValueError) as error:
-        raise GatewayError(f"the demo cannot go on: {error}", hint=f"the logs are in {directory / 'log'}") from error
+        raise GatewayError(
+            f"the demo cannot go on: {error}", hint=f"the logs are in {directory / 'log'}"
+        ) from error
     finally:
         for number in handlers:
             signal.signal(number, signal.SIG_IGN)
@@ -113,7 +121,10 @@ def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) ->
 
 def _introduce(screen: Screen, stage: Stage) -> None:
     lines = sum(meter.bus in LINES for meter in METERS)
-    screen.say(f"starting {lines} simulated meters on {len(LINES)} serial lines at 9600 baud and {len(METERS) - lines} over TCP,")
+    screen.say(
+        f"starting {lines} simulated meters on {len(LINES)} serial lines at 9600 baud and "
+        f"{len(METERS) - lines} over TCP,"
+    )
     screen.say("a broker, the gateway, and the platform's receiver, each a process of its own")
     screen.say(f"everything is under {stage.directory}")
 
@@ -138,7 +149,11 @@ def _watch(screen: Screen, stage: Stage) -> None:
 def _restart(screen: Screen, worker: Worker, times: int) -> None:
     if times > _RESTARTS:
         raise RuntimeError(f"the {worker.name} has ended {times} times:\n{worker.tail()}")
-    how = f"was killed by signal {-worker.code}" if worker.code is not None and worker.code < 0 else f"ended with {worker.code}"
+    how = (
+        f"was killed by signal {-worker.code}"
+        if worker.code is not None and worker.code < 0
+        else f"ended with {worker.code}"
+    )
     time.sleep(_REFRESH)
     worker.start()
     screen.say(f"the {worker.name} {how}; started again as PID {worker.pid}")

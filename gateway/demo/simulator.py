@@ -2,16 +2,21 @@
 
 SPEC: {"log": "serves.jsonl", "seed": 1, "building": BUILDING, "lines": [LINE…], "servers": [SERVER…]}
 BUILDING: {"start": 1795278300, "speed": 1, "step": 1, "memory": FILE that keeps the registers between runs}
-LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults": CHANCE, "slaves": [SLAVE…]}
-SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "numbers", "unit", "behind", "downstream": WIRE, "faults", "slaves"}
+LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults":
+CHANCE, "slaves": [SLAVE…]}
+SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "numbers", "unit", "behind", "downstream":
+WIRE, "faults", "slaves"}
 WIRE: {"baudrate", "turnaround"}
-SLAVE: {"unit", "meter", "limit", "min_gap", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000} | METER}
+SLAVE: {"unit", "meter", "limit", "min_gap", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} |
+{"pattern": 1000} | METER}
 CHANCE: {"seed", "rate", "kinds": ["late", {"kind": "exception", "code": 11}], "units": [1]}
 METER: see gateway.demo.meters.
 
-One JSON line on stdout says that it is ready: {"ready": true, "ports": {line: path}, "addresses": {server: [host, port]}}. Then each
+One JSON line on stdout says that it is ready: {"ready": true, "ports": {line: path}, "addresses": {server:
+[host, port]}}. Then each
 JSON line on stdin is an order and gets one JSON line in answer:
-{"do": "fault", "bus", "unit", "kind", "seconds", "code", "times"} · {"do": "clear", "bus", "unit"} · {"do": "unplug" | "plug", "bus"} ·
+{"do": "fault", "bus", "unit", "kind", "seconds", "code", "times"} · {"do": "clear", "bus", "unit"} · {"do":
+"unplug" | "plug", "bus"} ·
 {"do": "inject", "bus", "hex"} · {"do": "drop", "bus"} (reset TCP clients) · {"do": "stats"} · {"do": "stop"}
 """
 
@@ -43,8 +48,12 @@ _SERVER_KEYS = ("host", "port", "mode", "latency", "numbers", "unit", "behind")
 class Simulator:
     """Everything that a specification describes, ready to start."""
 
-    def __init__(self, spec: Spec, *, images: Callable[[Spec], Image] | None = None, keep: bool = False) -> None:
-        """`images` builds an image from what stands under "image"; `keep` keeps the serve log in memory too."""
+    def __init__(
+        self, spec: Spec, *, images: Callable[[Spec], Image] | None = None, keep: bool = False
+    ) -> None:
+        """`images` builds an image from what stands under "image"; `keep` keeps the serve log in memory
+        too.
+        """
         self._spec = spec
         self._images = images or self._image
         self._building: Plant | None = None
@@ -100,7 +109,9 @@ class Simulator:
             house = self._spec.get("building", {})
             now = Time(house.get("start"), house.get("speed", 1.0))
             memory = Path(house["memory"]) if house.get("memory") else None
-            self._building = Plant(seed=int(self._spec.get("seed", 1)), now=now, step=house.get("step", 1.0), memory=memory)
+            self._building = Plant(
+                seed=int(self._spec.get("seed", 1)), now=now, step=house.get("step", 1.0), memory=memory
+            )
         return self._building.image(image)
 
     def save(self) -> None:

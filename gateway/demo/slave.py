@@ -1,9 +1,12 @@
 """A Modbus slave without a wire: request PDU in, response PDU out, every serve written down.
 
 The serve log is the simulator's own word on what it gave: one JSON object a line,
-`{"t", "meter", "unit", "function", "address", "count", "ordinal", "words", "values", "fault"}`. `t` is CLOCK_BOOTTIME in ms at
-the moment the values were taken. `ordinal` is the stamp that this serve carried, null when the stamp's register was not in it.
-`values` holds what was meant, in the vocabulary's units, where the image knows it. `fault` names what was done to the reply
+`{"t", "meter", "unit", "function", "address", "count", "ordinal", "words", "values", "fault"}`. `t` is
+CLOCK_BOOTTIME in ms at
+the moment the values were taken. `ordinal` is the stamp that this serve carried, null when the stamp's
+register was not in it.
+`values` holds what was meant, in the vocabulary's units, where the image knows it. `fault` names what was
+done to the reply
 on purpose; empty for a good one. A request that is refused or ignored is no serve.
 """
 
@@ -49,9 +52,13 @@ class Image(Protocol):
 
 
 class WordImage:
-    """Registers as a plain mapping, address → word or a callable that gives it at serve time. An address that is not there is illegal."""
+    """Registers as a plain mapping, address → word or a callable that gives it at serve time. An address
+    that is not there is illegal.
+    """
 
-    def __init__(self, words: Mapping[int, int | Callable[[], int]], *, functions: tuple[int, ...] = (3, 4)) -> None:
+    def __init__(
+        self, words: Mapping[int, int | Callable[[], int]], *, functions: tuple[int, ...] = (3, 4)
+    ) -> None:
         self.words = dict(words)
         self._functions = functions
 
@@ -67,7 +74,9 @@ class WordImage:
 
 
 class PatternImage:
-    """Every register holds its own address plus an offset: a value that stands in the wrong place gives itself away."""
+    """Every register holds its own address plus an offset: a value that stands in the wrong place gives
+    itself away.
+    """
 
     def __init__(self, offset: int = 0) -> None:
         self._offset = offset
@@ -79,7 +88,9 @@ class PatternImage:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Where a meter shows its ordinal, high word first: a counter that goes up each time it is served whole."""
+    """Where a meter shows its ordinal, high word first: a counter that goes up each time it is served
+    whole.
+    """
 
     address: int
     words: int = 2
@@ -94,7 +105,11 @@ class ServeLog:
         self.entries: list[dict[str, Any]] = []
         self._keep = keep
         # One write(2) with O_APPEND per line: whole lines whoever dies, and several threads may share it.
-        self._fd = -1 if path is None else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._fd = (
+            -1
+            if path is None
+            else os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        )
 
     def write(self, entry: dict[str, Any]) -> None:
         """Add one entry."""
@@ -124,7 +139,9 @@ class Slave:
         limit: int = READ_LIMIT,
         min_gap: float = 0.0,
     ) -> None:
-        """`limit`: the longest read it accepts. `min_gap`: s after an answer during which a serial line's slave hears nothing."""
+        """`limit`: the longest read it accepts. `min_gap`: s after an answer during which a serial line's
+        slave hears nothing.
+        """
         self.unit = unit
         self.name = name or f"unit{unit}"
         self.min_gap = min_gap
@@ -166,15 +183,30 @@ class Slave:
         ordinal = self._stamped(function, address, count, served)
         self.serves += 1
         if self._log is not None:
-            self._log.write({
-                "t": time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000, "meter": self.name, "unit": self.unit, "function": function,
-                "address": address, "count": count, "ordinal": ordinal, "words": served.words, "values": served.values, "fault": fault,
-            })  # fmt: skip
+            self._log.write(
+                {
+                    "t": time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000,
+                    "meter": self.name,
+                    "unit": self.unit,
+                    "function": function,
+                    "address": address,
+                    "count": count,
+                    "ordinal": ordinal,
+                    "words": served.words,
+                    "values": served.values,
+                    "fault": fault,
+                }
+            )
         return served.words
 
     def _stamped(self, function: int, address: int, count: int, served: Served) -> int | None:
         stamp = self._stamp
-        if stamp is None or function not in stamp.functions or stamp.address < address or stamp.address + stamp.words > address + count:
+        if (
+            stamp is None
+            or function not in stamp.functions
+            or stamp.address < address
+            or stamp.address + stamp.words > address + count
+        ):
             return None
         self.ordinal += 1
         for index in range(stamp.words):

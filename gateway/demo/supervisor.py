@@ -1,4 +1,6 @@
-"""The whole product on one machine: simulator, broker, gateway and receiver, each a process of its own that dies with us."""
+"""The whole product on one machine: simulator, broker, gateway and receiver, each a process of its own
+that dies with us.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ _SOCKET_PATH = 100
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Batches: committed by the gateway, of these not yet confirmed, and stored at the platform; and readings committed.
+    """Batches: committed by the gateway, of these not yet confirmed, and stored at the platform; and readings
+    committed.
 
     `gaps` are the numbers between the platform's first and last batch that it does not have.
     """
@@ -48,7 +51,14 @@ class Stage:
     """Everything of one demo under one directory. `stamped`: meters show an ordinal, for a judge."""
 
     def __init__(
-        self, directory: Path, *, host: str = "127.0.0.1", port: int = 8080, pace: Pace = CALM, stamped: bool = False, seed: int = 1
+        self,
+        directory: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        pace: Pace = CALM,
+        stamped: bool = False,
+        seed: int = 1,
     ) -> None:
         self.directory = directory
         self.pace = pace
@@ -68,14 +78,29 @@ class Stage:
         self.simulator: SimulatorProcess | None = None
         broker = f"mqtt://127.0.0.1:{self.broker_port}"
         log = directory / "log"
-        self.broker = Worker("broker", ["-m", "gateway.demo.broker", "--port", str(self.broker_port)], log / "broker.log")
+        self.broker = Worker(
+            "broker", ["-m", "gateway.demo.broker", "--port", str(self.broker_port)], log / "broker.log"
+        )
         self.receiver = Worker(
             "receiver",
-            ["-m", "gateway", "receive", "--broker", broker, "--database", str(self.database), "--consumer", UPLINK],
+            [
+                "-m",
+                "gateway",
+                "receive",
+                "--broker",
+                broker,
+                "--database",
+                str(self.database),
+                "--consumer",
+                UPLINK,
+            ],
             log / "receiver.log",
         )
         self.gateway = Worker(
-            "gateway", ["-m", "gateway", "run", str(self._config)], log / "gateway.log", {"SUBMETER_SOCKET": str(self.socket)}
+            "gateway",
+            ["-m", "gateway", "run", str(self._config)],
+            log / "gateway.log",
+            {"SUBMETER_SOCKET": str(self.socket)},
         )
 
     def _socket_path(self) -> Path:
@@ -93,12 +118,15 @@ class Stage:
     @property
     def page(self) -> str:
         """The address of the page, as a browser on this machine takes it."""
-        return f"http://{'localhost' if self._host in {'127.0.0.1', '0.0.0.0'} else self._host}:{self.page_port}/"  # noqa: S104 - a comparison
+        here = self._host in {"127.0.0.1", "0.0.0.0"}  # noqa: S104 - a comparison
+        return f"http://{'localhost' if here else self._host}:{self.page_port}/"
 
     def start(self) -> None:
         """Start everything, meters first. Raises RuntimeError when a part does not come up."""
         self.simulator = SimulatorProcess(
-            simulator_spec(self.directory, self._stamps, seed=self._seed), self.directory, self.directory / "log" / "simulator.log"
+            simulator_spec(self.directory, self._stamps, seed=self._seed),
+            self.directory,
+            self.directory / "log" / "simulator.log",
         )
         self.broker.start()
         self.configure()
@@ -163,7 +191,9 @@ class Stage:
         if not self.database.exists():
             return 0, 0
         with contextlib.suppress(sqlite3.Error), contextlib.closing(open_readonly(self.database)) as db:
-            count, first, last = db.execute("SELECT count(*), min(seq), max(seq) FROM batch WHERE gateway = ?", (GATEWAY,)).fetchone()
+            count, first, last = db.execute(
+                "SELECT count(*), min(seq), max(seq) FROM batch WHERE gateway = ?", (GATEWAY,)
+            ).fetchone()
             return (count, last - first + 1 - count) if count else (0, 0)
         return 0, 0
 

@@ -1,4 +1,6 @@
-"""Modbus TCP servers, and serial converters that pass RTU frames over TCP: many units, many clients, one thread for all."""
+"""Modbus TCP servers, and serial converters that pass RTU frames over TCP: many units, many clients, one
+thread for all.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from gateway.demo.faults import CONVERTER_KINDS, TCP_KINDS, UNSERVED, Fault, Faults, faulted_frames, faulted_pdu
+from gateway.demo.faults import (
+    CONVERTER_KINDS,
+    TCP_KINDS,
+    UNSERVED,
+    Fault,
+    Faults,
+    faulted_frames,
+    faulted_pdu,
+)
 from gateway.demo.frames import character_time, rtu_parts, silence, tcp_frame
 from gateway.demo.slave import Slave
 
 Mode = Literal["tcp", "rtu"]
 Numbers = Literal["asked", "+1", "=7", "=1", "swapped", "own", "newest"]
-"""The transaction number of a reply: as it was asked, one more, always 7, its bytes swapped, a count of replies, the newest one's."""
+"""The transaction number of a reply: as it was asked, one more, always 7, its bytes swapped, a count of
+replies, the newest one's.
+"""
 _HEADER = struct.Struct(">HHHB")
 _SHORTEST, _LONGEST = 2, 254  # unit and PDU, as the MBAP header counts them
 _REQUEST = 8
@@ -44,11 +56,16 @@ class Downstream:
 
     def seconds(self, request: int, response: int) -> float:
         """How long a transaction of so many bytes occupies the line."""
-        return (request + response) * character_time(self.baudrate) + 2 * silence(self.baudrate) + self.turnaround
+        return (
+            (request + response) * character_time(self.baudrate)
+            + 2 * silence(self.baudrate)
+            + self.turnaround
+        )
 
 
 class TcpServer:
-    """A listening socket with slaves behind it. `latency`: seconds from request to answer. `port` 0 takes a free one.
+    """A listening socket with slaves behind it. `latency`: seconds from request to answer. `port` 0 takes a
+    free one.
 
     `behind`: each reply is held back until the next one is due. `unit`: the one that all replies carry.
     """
@@ -149,7 +166,8 @@ class _Client(asyncio.Protocol):
         return True
 
     def _take_rtu(self) -> bool:
-        # Over TCP there is no silence to go by: a read request is eight bytes; anything else is dropped whole.
+        # Over TCP there is no silence to go by: a read request is eight bytes; anything else is dropped
+        # whole.
         if len(self._heard) < _REQUEST:
             return False
         parts = rtu_parts(bytes(self._heard[:_REQUEST]))
@@ -170,7 +188,9 @@ class _Client(asyncio.Protocol):
             # A TCP server without that unit says 0x0B, gateway target failed to respond; a line stays silent.
             server.stats.strangers += 1
             if server.mode == "tcp":
-                self._send(server.latency, tcp_frame(transaction, unit, bytes((request[0] & 0x7F | 0x80, 0x0B))))
+                self._send(
+                    server.latency, tcp_frame(transaction, unit, bytes((request[0] & 0x7F | 0x80, 0x0B)))
+                )
             return
         fault = server.faults.take(unit)
         match fault.kind if fault else "":
@@ -182,7 +202,11 @@ class _Client(asyncio.Protocol):
                 return
             case "dead":
                 return
-        response = b"" if fault and fault.kind in UNSERVED else slave.respond(request, fault=fault.kind if fault else "")
+        response = (
+            b""
+            if fault and fault.kind in UNSERVED
+            else slave.respond(request, fault=fault.kind if fault else "")
+        )
         response = faulted_pdu(fault, request, response)
         wait = self._wait(len(request), len(response))
         for delay, frame in self._frames(fault, transaction, unit, response, request):
@@ -197,7 +221,9 @@ class _Client(asyncio.Protocol):
         server.free_at = max(server.free_at, now) + server.downstream.seconds(request + 3, response + 3)
         return server.free_at - now + server.latency
 
-    def _frames(self, fault: Fault | None, transaction: int, unit: int, response: bytes, request: bytes) -> list[tuple[float, bytes]]:
+    def _frames(
+        self, fault: Fault | None, transaction: int, unit: int, response: bytes, request: bytes
+    ) -> list[tuple[float, bytes]]:
         if self._server.mode == "rtu":
             return faulted_frames(fault, unit, response, self._server.faults.rng, request)
         frame = tcp_frame(transaction, unit, response)
@@ -227,16 +253,26 @@ class _Client(asyncio.Protocol):
             frame, self._held = self._held, frame
         if self._server.mode == "tcp" and len(frame) > _HEADER.size:
             unit = frame[6] if self._server.unit is None else self._server.unit
-            frame = self._numbered(int.from_bytes(frame[:2])).to_bytes(2) + frame[2:6] + bytes((unit,)) + frame[7:]
+            frame = (
+                self._numbered(int.from_bytes(frame[:2])).to_bytes(2)
+                + frame[2:6]
+                + bytes((unit,))
+                + frame[7:]
+            )
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame)
 
     def _numbered(self, asked: int) -> int:
         self._replies += 1
         return {
-            "asked": asked, "+1": (asked + 1) & 0xFFFF, "=7": 7, "=1": 1, "swapped": asked >> 8 | (asked & 0xFF) << 8,
-            "own": self._replies & 0xFFFF, "newest": self._newest,
-        }[self._server.numbers]  # fmt: skip
+            "asked": asked,
+            "+1": (asked + 1) & 0xFFFF,
+            "=7": 7,
+            "=1": 1,
+            "swapped": asked >> 8 | (asked & 0xFF) << 8,
+            "own": self._replies & 0xFFFF,
+            "newest": self._newest,
+        }[self._server.numbers]
 
     def reset(self) -> None:
         """Close with RST instead of FIN."""

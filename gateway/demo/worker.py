@@ -16,7 +16,9 @@ from pathlib import Path
 class Worker:
     """One command that is kept running."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         """`command` is what follows `python`: ["-m", "gateway", "run", …]."""
         self.name = name
         self.log = log
@@ -43,7 +45,14 @@ class Worker:
         """Start it, again if need be."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own modules
-                [sys.executable, "-m", "gateway.demo.leash", str(os.getpid()), sys.executable, *self._command],
+                [
+                    sys.executable,
+                    "-m",
+                    "gateway.demo.leash",
+                    str(os.getpid()),
+                    sys.executable,
+                    *self._command,
+                ],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -94,7 +103,9 @@ def free_port(host: str, preferred: int = 0, tries: int = 100) -> int:
 
 
 def wait_for_port(port: int, worker: Worker, patience: float = 30.0) -> None:
-    """Return when something listens on the loopback port. Raises RuntimeError when the worker ends or takes too long."""
+    """Return when something listens on the loopback port. Raises RuntimeError when the worker ends or
+    takes too long.
+    """
     end = time.monotonic() + patience
     while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):

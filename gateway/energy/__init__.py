@@ -1,4 +1,6 @@
-"""Energy from registers: what a meter's counters say, as whole numbers per quarter hour that add up to the last digit. Pure."""
+"""Energy from registers: what a meter's counters say, as whole numbers per quarter hour that add up to the
+last digit. Pure.
+"""
 
 from gateway.energy.intervals import Interval, next_version
 from gateway.energy.meter import MeterSeries

@@ -1,4 +1,6 @@
-"""Local days of one register: what is unusual about a day is told, and changes no quality: unusual is not wrong."""
+"""Local days of one register: what is unusual about a day is told, and changes no quality: unusual is not
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -44,5 +46,7 @@ class Days:
         sums = self._sums.setdefault(self._calendar.kind(day), deque(maxlen=_LIKE))
         total = sum(self._values)
         if out_of_history(total, sums):
-            yield Finding("unusual_day", self._start, {"sum": total * GRAIN, "usual": sum(sums) * GRAIN // len(sums)})
+            yield Finding(
+                "unusual_day", self._start, {"sum": total * GRAIN, "usual": sum(sums) * GRAIN // len(sums)}
+            )
         sums.append(total)

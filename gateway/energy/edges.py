@@ -4,8 +4,10 @@ With points (t_a, A) and (t_b, B) of the running total around the edge q, at mos
 
     E(q) = floor( A + (B − A)·(q − t_a) / (t_b − t_a) + 1/2 )
 
-In a longer gap the pieces between the edges get weights w_i, and D = round(B) − round(A) is shared out in whole units by the largest
-remainder (Hamilton): ⌊D·w_i / Σw⌋ each, what is left one by one to the largest fractions, the earliest first where they are equal.
+In a longer gap the pieces between the edges get weights w_i, and D = round(B) − round(A) is shared out in
+whole units by the largest
+remainder (Hamilton): ⌊D·w_i / Σw⌋ each, what is left one by one to the largest fractions, the earliest first
+where they are equal.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ def straight(a: Point, b: Point) -> Iterator[Edge]:
 
 
 def shaped(a: Point, b: Point, weights: Sequence[int]) -> Iterator[Edge]:
-    """The edges behind `a`, up to and with `b`, by the weights of the pieces between `a`, the edges, and `b`."""
+    """The edges behind `a`, up to and with `b`, by the weights of the pieces between `a`, the edges, and
+    `b`.
+    """
     start, end = rounded(a.total), rounded(b.total)
     totals = accumulate(shares(end - start, weights), initial=start)
     next(totals)

@@ -1,6 +1,7 @@
 """Intervals: the difference of two neighbouring edges, its quality, its version.
 
-Qualities: m measured, e estimated (an edge has no reading near it), s suspect (a check failed, an event names it), d edited by a person.
+Qualities: m measured, e estimated (an edge has no reading near it), s suspect (a check failed, an event names
+it), d edited by a person.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ SECONDS: Final = QUARTER // 1000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """`value` in whole base units from `start` (ms UTC) for `seconds`; `version` counts its publications, from 1."""
+    """`value` in whole base units from `start` (ms UTC) for `seconds`; `version` counts its publications,
+    from 1.
+    """
 
     start: int
     value: int
@@ -38,7 +41,9 @@ def quality(first: bool, last: bool, failed: bool) -> Quality:
 
 
 def next_version(published: Interval | None, value: int, letter: Quality) -> int | None:
-    """Under which version an interval goes out when `published` is its newest publication; None: it says nothing new."""
+    """Under which version an interval goes out when `published` is its newest publication; None: it says
+    nothing new.
+    """
     if published is None:
         return 1
     if (published.value, published.quality) == (value, letter):
@@ -47,5 +52,7 @@ def next_version(published: Interval | None, value: int, letter: Quality) -> int
 
 
 def resolution(step: int, energy: int) -> int | None:
-    """The register's step when it is coarser than what it should show (both in the same unit): no figure is finer than that."""
+    """The register's step when it is coarser than what it should show (both in the same unit): no figure
+    is finer than that.
+    """
     return step if step > energy else None

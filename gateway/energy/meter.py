@@ -1,4 +1,6 @@
-"""One meter: its counters, and the powers read beside them that say whether a register stands still or counts something else."""
+"""One meter: its counters, and the powers read beside them that say whether a register stands still or
+counts something else.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ COMPANIONS: Final = {
     "heat_energy": ("heat_power", 1),
     "volume": ("volume_flow", 1),
 }
-"""Counter → the gauge that is its rate, and which sign of it counts. Kept in grains an hour: kW as kWh, m³/h as m³."""
+"""Counter → the gauge that is its rate, and which sign of it counts. Kept in grains an hour: kW as kWh,
+m³/h as m³.
+"""
 GAUGES: Final = {gauge: counter for counter, (gauge, _) in COMPANIONS.items()}
 """Gauge → a counter whose unit is that of the gauge times an hour."""
 _KEPT: Final = 16
@@ -68,7 +72,9 @@ class MeterSeries:
         self._series: dict[str, Series] = {}
 
     def take(self, quantity: str, t: int, value: int | None) -> Iterator[tuple[str, Outcome]]:
-        """Take in a reading of a counter, or of a gauge in GAUGES (grains); yields (quantity, interval or finding)."""
+        """Take in a reading of a counter, or of a gauge in GAUGES (grains); yields (quantity, interval or
+        finding).
+        """
         if quantity in GAUGES:
             self._powers.setdefault(quantity, Power()).take(t, value)
             return

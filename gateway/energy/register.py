@@ -1,7 +1,10 @@
-"""A register's memory: which of its readings are believed, and the running total over rollovers, resets and glitches.
+"""A register's memory: which of its readings are believed, and the running total over rollovers, resets and
+glitches.
 
-What falls, or gains more than it can, waits until the next reads tell what it was: back in line → a glitch, dropped; three reads that
-agree with one another → a new truth. The newest believed reading waits for the one after it, for it may be the glitch itself.
+What falls, or gains more than it can, waits until the next reads tell what it was: back in line → a glitch,
+dropped; three reads that
+agree with one another → a new truth. The newest believed reading waits for the one after it, for it may be
+the glitch itself.
 """
 
 from __future__ import annotations
@@ -11,7 +14,17 @@ from dataclasses import dataclass
 from math import gcd
 
 from gateway.energy.edges import Point
-from gateway.energy.validation import SLIP, TIMES, Context, Finding, Rate, is_impossible, is_leap, is_slip, rollover
+from gateway.energy.validation import (
+    SLIP,
+    TIMES,
+    Context,
+    Finding,
+    Rate,
+    is_impossible,
+    is_leap,
+    is_slip,
+    rollover,
+)
 
 AGREE = 3
 """Reads in a row after which a doubted register is believed."""
@@ -19,7 +32,9 @@ AGREE = 3
 
 @dataclass(slots=True)
 class _Seen:
-    """A believed reading: `since` is when the register first said so; `findings` are told when it is released."""
+    """A believed reading: `since` is when the register first said so; `findings` are told when it is
+    released.
+    """
 
     t: int
     raw: int
@@ -37,7 +52,9 @@ _Gain = tuple[int, tuple[Finding, ...], str]
 
 
 class Register:
-    """`take` readings in the order of their time; points of the running total and findings come out, some reads later."""
+    """`take` readings in the order of their time; points of the running total and findings come out, some
+    reads later.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -76,11 +93,14 @@ class Register:
             yield from self._drop()
             self._doubted = [(t, raw)]
 
-    def swap(self, t: int, closing: int | None = None, opening: int | None = None) -> Iterator[Point | Finding]:
+    def swap(
+        self, t: int, closing: int | None = None, opening: int | None = None
+    ) -> Iterator[Point | Finding]:
         """From `t` on it is another register, which goes on from the total reached.
 
         `closing` and `opening` are what the old and the new one showed then (grains).
-        Without them, what flowed between the last reading of the old and the first of the new is not known: 0, and suspect.
+        Without them, what flowed between the last reading of the old and the first of the new is not known:
+        0, and suspect.
         """
         last = self._last
         if last is None:
@@ -94,7 +114,14 @@ class Register:
         yield Finding("swap", t, amounts)
         self._before, self._old, self._rate, self.step = None, None, Rate(), opening or 0
         whole = closing is not None and opening is not None
-        self._last = _Seen(last.t, last.raw if opening is None else opening, last.total, last.t, released=True, closed=opening is None)
+        self._last = _Seen(
+            last.t,
+            last.raw if opening is None else opening,
+            last.total,
+            last.t,
+            released=True,
+            closed=opening is None,
+        )
         if not whole:
             self._unknown = "swap"
 
@@ -104,12 +131,16 @@ class Register:
         return self._rate.known
 
     def close(self) -> Iterator[Point | Finding]:
-        """Nothing more will come: the newest reading is as good as it will ever be, what is in doubt stays so."""
+        """Nothing more will come: the newest reading is as good as it will ever be, what is in doubt stays
+        so.
+        """
         if self._last is not None:
             yield from self._release(self._last)
             if self._doubted:
                 t, raw = self._doubted[0]
-                yield Finding("in_doubt", t, {"from": self._last.raw, "to": raw}, {"reads": len(self._doubted)})
+                yield Finding(
+                    "in_doubt", t, {"from": self._last.raw, "to": raw}, {"reads": len(self._doubted)}
+                )
 
     def _gain(self, seen: _Seen, t: int, raw: int) -> _Gain | None:
         """What was gained since a believed reading; None: that cannot be, or not yet be believed."""
@@ -121,7 +152,11 @@ class Register:
             if back is not None:
                 return back
             impossible = is_impossible(self._context, gain, elapsed, self.step)
-            return None if impossible or is_leap(self._context, self._rate, gain, elapsed, self.step) else (gain, (), "")
+            return (
+                None
+                if impossible or is_leap(self._context, self._rate, gain, elapsed, self.step)
+                else (gain, (), "")
+            )
         over = rollover(self._context, self._rate, seen.raw, raw, elapsed=elapsed, step=self.step)
         if over is None:
             return None
@@ -130,7 +165,9 @@ class Register:
         return gain, (Finding("rollover", t, amounts, {"assumed": assumed}),), ""
 
     def _returned(self, seen: _Seen, t: int, raw: int) -> _Gain | None:
-        """A register that had begun anew shows, in one step, what follows from its old value: it had only been away."""
+        """A register that had begun anew shows, in one step, what follows from its old value: it had only
+        been away.
+        """
         old = self._old
         if old is None or not seen.raw < old.raw <= raw or 2 * (raw - seen.raw) <= old.raw:
             return None
@@ -145,7 +182,9 @@ class Register:
             return not is_impossible(self._context, raw - old, t - before, self.step)
         return is_slip(self._context, self._rate, old, raw, elapsed=t - before, step=self.step)
 
-    def _believe(self, t: int, raw: int, gain: int, findings: tuple[Finding, ...] = (), failed: str = "") -> Iterator[Point | Finding]:
+    def _believe(
+        self, t: int, raw: int, gain: int, findings: tuple[Finding, ...] = (), failed: str = ""
+    ) -> Iterator[Point | Finding]:
         last = self._last
         assert last is not None
         yield from self._release(last)
@@ -187,7 +226,9 @@ class Register:
             yield from self._accept(t, raw, rises, flow)
 
     def _stands_out(self, before: _Seen, last: _Seen, after: int) -> bool:
-        """Whether the newest believed reading is the glitch: it is in line with neither side, and came faster than is usual."""
+        """Whether the newest believed reading is the glitch: it is in line with neither side, and came
+        faster than is usual.
+        """
         if last.released or before.raw <= last.raw <= after:
             return False
         rate, gain = self._rate_before, last.raw - before.raw

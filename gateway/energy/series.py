@@ -1,6 +1,7 @@
 """One counter of one meter: readings in, intervals and findings out.
 
-A reading is (t in ms UTC, register in grains or None for a read that failed), in the order of time. Readings of a clock that was never
+A reading is (t in ms UTC, register in grains or None for a read that failed), in the order of time. Readings
+of a clock that was never
 right are not given: their energy then lies in the gap between the readings around them.
 """
 
@@ -24,10 +25,16 @@ _HOUR = 4
 
 
 class Series:
-    """`take` each reading, `close` at the end. What comes out depends on the readings alone, not on how they were cut into batches."""
+    """`take` each reading, `close` at the end. What comes out depends on the readings alone, not on how
+    they were cut into batches.
+    """
 
-    def __init__(self, context: Context, calendar: Calendar, expected: Callable[[int], int | None] = lambda _: None) -> None:
-        """`expected`: start of a quarter hour (ms) → what the power read beside it makes of it (grains), None if not read throughout."""
+    def __init__(
+        self, context: Context, calendar: Calendar, expected: Callable[[int], int | None] = lambda _: None
+    ) -> None:
+        """`expected`: start of a quarter hour (ms) → what the power read beside it makes of it (grains),
+        None if not read throughout.
+        """
         self._register = Register(context)
         self._expected = expected
         self._like = LikeDays(calendar)
@@ -54,7 +61,9 @@ class Series:
         return self._register.step
 
     def take(self, t: int, value: int | None) -> Iterator[Outcome]:
-        """Take in a reading; one of the same time as the last says nothing new, one before it is not used and told."""
+        """Take in a reading; one of the same time as the last says nothing new, one before it is not used
+        and told.
+        """
         if self._t is not None and t <= self._t:
             if t < self._t:
                 yield Finding("out_of_order", t, {}, {"after": self._t})
@@ -79,7 +88,9 @@ class Series:
         yield from self._follow(self._register.swap(t, closing, opening))
 
     def close(self) -> Iterator[Outcome]:
-        """There are no more readings: give what waited. An interval whose closing edge has not come is missing, never guessed."""
+        """There are no more readings: give what waited. An interval whose closing edge has not come is
+        missing, never guessed.
+        """
         yield from self._follow(self._register.close())
         if self._intervals and self._register.is_known:
             coarse = resolution(self.step * self._intervals, self._energy * GRAIN)
@@ -126,7 +137,9 @@ class Series:
         return sum(self._failed.pop(t) for t in [t for t in self._failed if t <= upto])
 
     def _judge(self, interval: Interval) -> Iterator[Outcome]:
-        """Hold an interval against the power read beside it and against the days before; give it, and what that showed."""
+        """Hold an interval against the power read beside it and against the days before; give it, and what
+        that showed.
+        """
         self._intervals += 1
         self._energy += max(0, interval.value)
         expected = self._expected(interval.start) if interval.quality == "m" else None
@@ -135,7 +148,9 @@ class Series:
         yield from self._days.take(interval)
 
     def _frozen(self, interval: Interval, expected: int | None) -> Iterator[Outcome]:
-        """A register that stands still under load: the third such interval tells of the two before it, which go out again."""
+        """A register that stands still under load: the third such interval tells of the two before it,
+        which go out again.
+        """
         if expected is None or not is_frozen([interval.value], [expected], self.step, least=1):
             self._still.clear()
             if interval.quality == "m":
@@ -158,7 +173,9 @@ class Series:
         yield replace(interval, quality="s")
 
     def _coherent(self, interval: Interval, expected: int | None) -> Iterator[Finding]:
-        """Register against power over each clock hour that was measured throughout; told when it begins to differ."""
+        """Register against power over each clock hour that was measured throughout; told when it begins to
+        differ.
+        """
         self._recent.append((interval, expected))
         if (interval.start // QUARTER + 1) % _HOUR or len(self._recent) < _HOUR:
             return

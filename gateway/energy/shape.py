@@ -1,6 +1,7 @@
 """The shape of a long gap: what the same quarter hours of like days took, measured, before it.
 
-A like day is one of the same weekday; a holiday counts as a Sunday. Of the last thirteen weeks the newest four are taken whose
+A like day is one of the same weekday; a holiday counts as a Sunday. Of the last thirteen weeks the newest
+four are taken whose
 intervals at the gap's quarter hours are all measured; fewer than two, or a sum of 0, is no shape.
 """
 
@@ -72,7 +73,9 @@ class LikeDays:
             self._days[day][slot] = None
 
     def weights(self, a: Point, b: Point) -> list[int] | None:
-        """A weight for each piece of the gap between two points; None: there is no shape, a straight line it is."""
+        """A weight for each piece of the gap between two points; None: there is no shape, a straight line
+        it is.
+        """
         if b.total <= a.total or b.t - a.t > LONGEST:
             return None
         places = [(*self._calendar.place(q), span) for q, span in pieces(a, b)]
@@ -95,7 +98,11 @@ class LikeDays:
         for back in range(1, DAYS + 1):
             other = before - timedelta(back)
             values = self._days.get(other)
-            if values is None or self._calendar.kind(other) != kind or any(values[slot] is None for slot in slots):
+            if (
+                values is None
+                or self._calendar.kind(other) != kind
+                or any(values[slot] is None for slot in slots)
+            ):
                 continue
             yield values
             found += 1

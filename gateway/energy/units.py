@@ -1,6 +1,8 @@
-"""Whole units: what a kWh, a kvarh, a m³ is counted in, and how a register's decimal becomes an integer without rounding.
+"""Whole units: what a kWh, a kvarh, a m³ is counted in, and how a register's decimal becomes an integer
+without rounding.
 
-An interval is a whole number of base units (Wh, varh, VAh, ml, pulses). A register may be finer than that: what it says is held
+An interval is a whole number of base units (Wh, varh, VAh, ml, pulses). A register may be finer than that:
+what it says is held
 in grains, 10^-12 of a base unit, so that 184223.9137 kWh or the 17 digits of a float are exact.
 """
 
@@ -26,7 +28,8 @@ _EXACT: Final = Context(prec=60, traps=[Inexact, InvalidOperation, Overflow])
 class BaseUnit:
     """`name` of the base unit, 10^`digits` of it in the vocabulary's unit.
 
-    `most`: base units an hour that no register in a building gains; `leap`: what it may gain at once however little it gained before.
+    `most`: base units an hour that no register in a building gains; `leap`: what it may gain at once however
+    little it gained before.
     """
 
     name: str
@@ -54,7 +57,9 @@ def base_unit(quantity: str) -> BaseUnit:
 
 
 def to_grains(value: Decimal, unit: BaseUnit) -> int:
-    """A register in the vocabulary's unit as grains, exactly. Raises ValueError for more digits than they hold."""
+    """A register in the vocabulary's unit as grains, exactly. Raises ValueError for more digits than they
+    hold.
+    """
     shift = unit.digits + _GRAIN_DIGITS
     if not value.is_finite() or value.copy_abs() >= _MOST:
         raise ValueError("is not a number of at most 15 digits before the point")
@@ -76,5 +81,7 @@ def shown(grains: int) -> int | float:
 
 
 def fits(gain: int, elapsed: int, most: int, slack: int = 0) -> bool:
-    """Whether `gain` (grains) is possible in `elapsed` ms at `most` base units an hour; `slack` is the register's step."""
+    """Whether `gain` (grains) is possible in `elapsed` ms at `most` base units an hour; `slack` is the
+    register's step.
+    """
     return (gain - slack) * HOUR <= most * elapsed * GRAIN

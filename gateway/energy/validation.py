@@ -1,6 +1,7 @@
 """Checks on one register, as pure functions: each says what it saw with its evidence, or None.
 
-All amounts are grains (units.py), all times ms UTC. What needs the tree of meters (main against subs, transformer ratios), voltages
+All amounts are grains (units.py), all times ms UTC. What needs the tree of meters (main against subs,
+transformer ratios), voltages
 and phases (identities, wiring, network) or a year's calendar is not decided here.
 """
 
@@ -39,7 +40,8 @@ COHERENT: Final = 20
 class Context:
     """What is known of a register beside its readings; None where it is not known.
 
-    `moduli`: the numbers (grains) after its last one; `ct_primary` A and `voltage` V (line to line) bound the power, else three times
+    `moduli`: the numbers (grains) after its last one; `ct_primary` A and `voltage` V (line to line) bound the
+    power, else three times
     `contract_kw`, else what no building reaches.
     """
 
@@ -63,7 +65,9 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check saw: the event's kind, its time (ms UTC), and what it rests on (registers as grains in `amounts`)."""
+    """What a check saw: the event's kind, its time (ms UTC), and what it rests on (registers as grains in
+    `amounts`).
+    """
 
     kind: str
     t: int
@@ -100,16 +104,22 @@ def is_impossible(context: Context, gain: int, elapsed: int, step: int) -> bool:
 
 
 def is_leap(context: Context, rate: Rate, gain: int, elapsed: int, step: int) -> bool:
-    """Whether a gain is so much faster than all before that the next reads have to confirm it (check 4, upwards)."""
+    """Whether a gain is so much faster than all before that the next reads have to confirm it (check 4,
+    upwards).
+    """
     if not rate.known or fits(gain, elapsed, context.unit.leap, step):
         return False
     return not rate.allows(gain, elapsed, TIMES, step)
 
 
-def rollover(context: Context, rate: Rate, before: int, after: int, *, elapsed: int, step: int) -> tuple[int, bool] | None:
-    """Check 2: the gain over the register's end, and whether its width had to be assumed; None: that is no rollover.
+def rollover(
+    context: Context, rate: Rate, before: int, after: int, *, elapsed: int, step: int
+) -> tuple[int, bool] | None:
+    """Check 2: the gain over the register's end, and whether its width had to be assumed; None: that is no
+    rollover.
 
-    With a known modulus M: before > 0.9·M, after < 0.1·M, gain possible. Without: M = 10^3 … 10^12 or 2^32 of the register's steps,
+    With a known modulus M: before > 0.9·M, after < 0.1·M, gain possible. Without: M = 10^3 … 10^12 or 2^32 of
+    the register's steps,
     both within 1 % of the end, and the gain no faster than what this register is known to do.
     """
     for modulus in context.moduli:
@@ -139,7 +149,9 @@ def _assumed(context: Context, step: int) -> list[int]:
 
 
 def is_slip(context: Context, rate: Rate, before: int, after: int, *, elapsed: int, step: int) -> bool:
-    """Check 1: whether a fall is a register that runs backwards, not one that began anew: by little, or slowly, and not to near 0."""
+    """Check 1: whether a fall is a register that runs backwards, not one that began anew: by little, or
+    slowly, and not to near 0.
+    """
     if after >= before:
         return False
     loss = before - after
@@ -153,18 +165,28 @@ def is_slip(context: Context, rate: Rate, before: int, after: int, *, elapsed: i
 
 
 def is_frozen(energies: Sequence[int], expected: Sequence[int], step: int, least: int = FROZEN) -> bool:
-    """Checks 9 and 10: no energy in `least` intervals, though the power read beside it makes more than two steps in each of them."""
-    return len(energies) >= least and not any(energies) and all(power > 2 * max(step, GRAIN) for power in expected)
+    """Checks 9 and 10: no energy in `least` intervals, though the power read beside it makes more than two
+    steps in each of them.
+    """
+    return (
+        len(energies) >= least
+        and not any(energies)
+        and all(power > 2 * max(step, GRAIN) for power in expected)
+    )
 
 
 def incoherent(energy: int, expected: int, step: int) -> int | None:
-    """Check 13, over an hour or more: how far register and integrated power differ, when by more than two steps and 5 %; else None."""
+    """Check 13, over an hour or more: how far register and integrated power differ, when by more than two
+    steps and 5 %; else None.
+    """
     apart = abs(energy - expected)
     return apart if apart > 2 * step and apart * COHERENT > abs(expected) else None
 
 
 def spike(values: Sequence[int]) -> int | None:
-    """Check 6, over a day's intervals: per cent by which the highest is above the third highest, when more than 180; else None."""
+    """Check 6, over a day's intervals: per cent by which the highest is above the third highest, when more
+    than 180; else None.
+    """
     if len(values) < 3:  # noqa: PLR2004 - the third highest
         return None
     highest, _, third = sorted(values, reverse=True)[:3]

@@ -1,4 +1,6 @@
-"""Ports and adapters: why one cannot be opened and what to do about it, and the one setting that costs a bus its time."""
+"""Ports and adapters: why one cannot be opened and what to do about it, and the one setting that costs a
+bus its time.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Adjustable(Protocol):
     """An open port of pyserial."""
 
     def set_low_latency_mode(self, low_latency_settings: bool, /) -> None:
-        """ASYNC_LOW_LATENCY; ftdi_sio makes a latency timer of 1 ms of it. Raises ValueError where the driver knows no such thing."""
+        """ASYNC_LOW_LATENCY; ftdi_sio makes a latency timer of 1 ms of it. Raises ValueError where the
+        driver knows no such thing.
+        """
 
 
 def low_latency(port: str, serial: Adjustable | None = None) -> None:
@@ -48,17 +52,26 @@ def low_latency(port: str, serial: Adjustable | None = None) -> None:
         try:
             timer.write_text("1")
         except OSError:
-            log.warning("%s passes bytes on up to %d ms late, and %s may not be written: each read takes that longer", port, now, timer)
+            log.warning(
+                "%s passes bytes on up to %d ms late, and %s may not be written: each read takes that longer",
+                port,
+                now,
+                timer,
+            )
 
 
 def trouble(bus: Bus, name: str, error: Exception) -> BusDown:
-    """Why a bus cannot be opened, in the kernel's words, with the advice that belongs to them. May look into /proc: not on the loop."""
+    """Why a bus cannot be opened, in the kernel's words, with the advice that belongs to them. May look
+    into /proc: not on the loop.
+    """
     why, cause, hint = _serial(bus, error) if isinstance(bus, SerialBus) else _tcp(bus, error)
     return BusDown(f"{name} cannot be opened: {why}", hint=hint, cause=cause)
 
 
 def forecast(bus: SerialBus) -> BusDown | None:
-    """Why a serial port could not be opened by this user at the moment, without opening it; None when nothing speaks against it."""
+    """Why a serial port could not be opened by this user at the moment, without opening it; None when
+    nothing speaks against it.
+    """
     path = Path(bus.port)
     try:
         code = 0 if stat.S_ISCHR(path.stat().st_mode) else errno.ENOTTY
@@ -70,7 +83,9 @@ def forecast(bus: SerialBus) -> BusDown | None:
 
 
 def in_use(bus: SerialBus) -> BusDown | None:
-    """That another program has a serial port open, as far as this user may see; None when nobody is known to."""
+    """That another program has a serial port open, as far as this user may see; None when nobody is known
+    to.
+    """
     holder = _holder(bus.port)
     if not holder or holder == "this gateway":
         return None
@@ -84,14 +99,22 @@ def _serial(bus: SerialBus, error: Exception) -> Told:
     code, port = _errno(error), bus.port
     match code:
         case errno.ENOENT | errno.ENOTDIR:
-            return "there is no such port", "no_port", f"plug the adapter in, or write another name in port: {_ports()}"
+            return (
+                "there is no such port",
+                "no_port",
+                f"plug the adapter in, or write another name in port: {_ports()}",
+            )
         case errno.EACCES | errno.EPERM:
             return "permission denied", "permission", _rights(port)
         case errno.EBUSY | errno.EAGAIN:
             holder = _holder(port)
             return f"it is in use by {holder or 'another program'}", "in_use", _let_go(port, holder)
         case errno.ENXIO | errno.ENODEV:
-            return f"no device is behind it ({os.strerror(code)})", "no_device", "unplug the adapter and plug it in again; see dmesg"
+            return (
+                f"no device is behind it ({os.strerror(code)})",
+                "no_device",
+                "unplug the adapter and plug it in again; see dmesg",
+            )
         case errno.ENOTTY | errno.EISDIR | errno.EINVAL:
             what = f"it is not a serial port, or cannot do {bus.baudrate} baud ({os.strerror(code)})"
             return what, "not_serial", f"write the name of a serial port in port: {_ports()}"
@@ -106,19 +129,28 @@ def _serial(bus: SerialBus, error: Exception) -> Told:
 def _tcp(bus: TcpBus, error: Exception) -> Told:
     if isinstance(error, NameNotFound):
         if error.errno == socket.EAI_AGAIN:
-            hint = "check the router and the name servers in /etc/resolv.conf, or write the IP address in host"
+            hint = (
+                "check the router and the name servers in /etc/resolv.conf, or write the IP address in host"
+            )
             return f"no name server answers for {bus.host}", "no_name_server", hint
-        hint = "check how it is written in host, and whether the name server knows it; an IP address needs none"
+        hint = (
+            "check how it is written in host, and whether the name server knows it; an IP address needs none"
+        )
         return f"the name {bus.host} is not known ({error.strerror})", "unknown_name", hint
     if isinstance(error, NoAddressWorked):
         why, cause, hint = _unreached(bus, error.tried[0][1])
         if len(error.tried) == 1:
             return why, cause, hint
         told = [f"{address}: {_unreached(bus, each)[0]}" for address, each in error.tried]
-        best = next((each for _, each in error.tried if isinstance(each, ConnectionRefusedError)), error.tried[0][1])
+        best = next(
+            (each for _, each in error.tried if isinstance(each, ConnectionRefusedError)), error.tried[0][1]
+        )
         return "; ".join(told), *_unreached(bus, best)[1:]
     if isinstance(error, TimeoutError):
-        hint = "check the router and the name servers in /etc/resolv.conf, or write the IP address in host; the look-up goes on"
+        hint = (
+            "check the router and the name servers in /etc/resolv.conf, or write the IP address in "
+            "host; the look-up goes on"
+        )
         return f"looking up the name {bus.host} took more than {LOOK_UP:g} s", "no_name_server", hint
     return _unreached(bus, error)
 
@@ -130,18 +162,37 @@ def _unreached(bus: TcpBus, error: Exception) -> Told:
     words = getattr(error, "strerror", None) or (os.strerror(code) if code else str(error))
     match code:
         case errno.ECONNREFUSED:
-            hint = f"the device is there, but does not listen on port {bus.port}: check port, and whether it accepts another connection"
+            hint = (
+                f"the device is there, but does not listen on port {bus.port}: check port, and whether "
+                f"it accepts another connection"
+            )
             return "connection refused", "refused", hint
         case errno.EHOSTUNREACH | errno.ENETUNREACH | errno.ENETDOWN | errno.EHOSTDOWN:
-            return words.lower(), "no_route", "check host, the device's power and cable, and this machine's own address and network"
+            return (
+                words.lower(),
+                "no_route",
+                "check host, the device's power and cable, and this machine's own address and network",
+            )
         case errno.ETIMEDOUT:
             return words, "silent", "check host, the device's power and cable, and firewalls between"
         case errno.ECONNRESET | errno.ECONNABORTED | errno.EPIPE:
-            return words.lower(), "hung_up", "the device takes no further connection: end the other program, or restart the device"
+            return (
+                words.lower(),
+                "hung_up",
+                "the device takes no further connection: end the other program, or restart the device",
+            )
         case errno.EACCES | errno.EPERM:
-            return words.lower(), "permission", "a firewall of this machine forbids it: allow connections to that host and port"
+            return (
+                words.lower(),
+                "permission",
+                "a firewall of this machine forbids it: allow connections to that host and port",
+            )
         case errno.EINVAL | errno.EADDRNOTAVAIL:
-            return words.lower(), "no_route", "check host; an address like fe80:: needs its interface: fe80::1%eth0"
+            return (
+                words.lower(),
+                "no_route",
+                "check host; an address like fe80:: needs its interface: fe80::1%eth0",
+            )
         case _:
             return words or type(error).__name__, "other", "check host, port and the device"
 
@@ -151,7 +202,9 @@ def _errno(error: BaseException | None) -> int | None:
     for _ in range(4):
         if error is None:
             return None
-        number = getattr(error, "errno", None) or next((part for part in error.args[:1] if isinstance(part, int)), None)
+        number = getattr(error, "errno", None) or next(
+            (part for part in error.args[:1] if isinstance(part, int)), None
+        )
         if number:
             return int(number)
         error = error.__cause__ or error.__context__
@@ -178,10 +231,17 @@ def _rights(port: str) -> str:
     except OSError:
         return "mend the rights of the folders on its way"
     group = _group(about.st_gid)
-    if about.st_mode & (stat.S_IRGRP | stat.S_IWGRP) != stat.S_IRGRP | stat.S_IWGRP or group in {"tty", "root"}:
-        taken = f"its rights are taken away (mode {stat.S_IMODE(about.st_mode):04o}, group {group}), usually by a login console"
+    if about.st_mode & (stat.S_IRGRP | stat.S_IWGRP) != stat.S_IRGRP | stat.S_IWGRP or group in {
+        "tty",
+        "root",
+    }:
+        taken = (
+            f"its rights are taken away (mode {stat.S_IMODE(about.st_mode):04o}, group {group}), "
+            f"usually by a login console"
+        )
         return (
-            f"{taken}: {_console(port)}, then plug the adapter in again or restart the machine; it must be of the group dialout, mode 0660"
+            f"{taken}: {_console(port)}, then plug the adapter in again or restart the machine; it must "
+            f"be of the group dialout, mode 0660"
         )
     return f"sudo usermod -aG {group} {_user()}, then restart the service (a person logs in anew)"
 

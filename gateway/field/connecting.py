@@ -1,4 +1,6 @@
-"""A name and a port → a connected socket. Looking a name up and reaching an address have each a patience of their own."""
+"""A name and a port → a connected socket. Looking a name up and reaching an address have each a patience
+of their own.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,14 @@ from itertools import chain, zip_longest
 from typing import Any
 
 LOOK_UP = 20.0
-"""Seconds that one attempt waits for a name: two dead name servers in front of a good one cost 10 s (resolv.conf(5): 5 s each)."""
+"""Seconds that one attempt waits for a name: two dead name servers in front of a good one cost 10 s
+(resolv.conf(5): 5 s each).
+"""
 CONNECT = 3.0
 """Seconds that each address has for its handshake."""
 STAGGER = 0.5
-"""Seconds before the next address is tried beside one that has not answered; RFC 8305, 5, allows 0.1 to 2 s. A converter may
+"""Seconds before the next address is tried beside one that has not answered; RFC 8305, 5, allows 0.1 to 2 s.
+A converter may
 take one client only, so a healthy one is never asked twice on a local network."""
 MOST = 16
 """Addresses of one name that are tried."""
@@ -37,24 +42,32 @@ class NoAddressWorked(OSError):
 
 
 class Names:
-    """Look-ups by threads of their own, one a name: a resolver that hangs holds up neither the loop nor the stop.
+    """Look-ups by threads of their own, one a name: a resolver that hangs holds up neither the loop nor the
+    stop.
 
-    Whoever loses patience may ask again: a look-up that goes on is joined, and one that ended meanwhile is used, once.
+    Whoever loses patience may ask again: a look-up that goes on is joined, and one that ended meanwhile is
+    used, once.
     """
 
     def __init__(self) -> None:
         self._open: dict[str, asyncio.Future[list[Address]]] = {}
 
     async def addresses(self, host: str, patience: float = LOOK_UP) -> list[Address]:
-        """Every address of a host, the families in turn (RFC 8305, 4). Raises NameNotFound, TimeoutError after `patience` s."""
+        """Every address of a host, the families in turn (RFC 8305, 4). Raises NameNotFound, TimeoutError
+        after `patience` s.
+        """
         with contextlib.suppress(OSError, UnicodeError):
             return _look_up(host, socket.AI_NUMERICHOST)  # needs no name server
         loop = asyncio.get_running_loop()
         future = self._open.get(host)
         if future is None or future.get_loop() is not loop:
             future = self._open[host] = loop.create_future()
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())  # read by nobody is no fault
-            threading.Thread(target=_work, args=(host, loop, future), name=f"name {host}", daemon=True).start()
+            future.add_done_callback(
+                lambda done: done.cancelled() or done.exception()
+            )  # read by nobody is no fault
+            threading.Thread(
+                target=_work, args=(host, loop, future), name=f"name {host}", daemon=True
+            ).start()
         await asyncio.wait({future}, timeout=patience)
         if not future.done():
             raise TimeoutError
@@ -95,7 +108,9 @@ def _look_up(host: str, flags: int) -> list[Address]:
 
 
 async def connect(names: Names, host: str, port: int) -> socket.socket:
-    """A connected TCP socket to the first address that answers. Raises NameNotFound, NoAddressWorked, TimeoutError (of the name)."""
+    """A connected TCP socket to the first address that answers. Raises NameNotFound, NoAddressWorked,
+    TimeoutError (of the name).
+    """
     waiting = await names.addresses(host)
     tried: list[tuple[str, OSError]] = []
     running: dict[asyncio.Task[socket.socket], str] = {}
@@ -104,7 +119,9 @@ async def connect(names: Names, host: str, port: int) -> socket.socket:
             if waiting:
                 family, where = waiting.pop(0)
                 running[asyncio.create_task(_handshake(family, (where[0], port, *where[2:])))] = where[0]
-            done, _ = await asyncio.wait(running, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                running, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
             good = [task for task in done if task.exception() is None]
             if good:
                 for extra in good[1:]:

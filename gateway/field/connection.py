@@ -21,7 +21,9 @@ BACK_OFF = (0.25, 5.0)
 OTHERS = 3
 """Replies lost to frames of a unit that is none of ours, after which another master is told of."""
 DEAF = 2
-"""Timeouts in a row, with every station of the connection among them and not one byte, that mean it is half-open."""
+"""Timeouts in a row, with every station of the connection among them and not one byte, that mean it is
+half-open.
+"""
 
 
 class Ended(BusDown):
@@ -56,7 +58,9 @@ class Connection:
         self._stations: list[Station] = []
         self._deaf: list[Station] = []
         self._open: dict[int, float] = {}
-        """Lengths of questions on this connection that may still be answered, of all stations of a Modbus TCP gateway."""
+        """Lengths of questions on this connection that may still be answered, of all stations of a Modbus
+        TCP gateway.
+        """
 
     @property
     def ready(self) -> bool:
@@ -66,7 +70,10 @@ class Connection:
     async def open(self) -> None:
         """Open the port now. Raises BusDown; then `retry_at` says when it is worth another try."""
         loop = asyncio.get_running_loop()
-        fruitless, kept = self._fruitless, self.state == "ready"  # the other side ended a connection that was well
+        fruitless, kept = (
+            self._fruitless,
+            self.state == "ready",
+        )  # the other side ended a connection that was well
         self._become("connecting")
         try:
             await self.port.open()
@@ -92,9 +99,13 @@ class Connection:
             self.silent_until = max(self.silent_until, loop.time() + self.wire.gap)
 
     def lost(self, error: BusDown) -> None:
-        """The port is gone: close it and wait before the next attempt. Said once, also when it can be opened but brings no answer."""
+        """The port is gone: close it and wait before the next attempt. Said once, also when it can be
+        opened but brings no answer.
+        """
         self.port.close()
-        self._fruitless = self.state == "ready" and not self.first.answered and not isinstance(self.bus, SerialBus)
+        self._fruitless = (
+            self.state == "ready" and not self.first.answered and not isinstance(self.bus, SerialBus)
+        )
         if not self._told:
             log.warning("bus %s is lost: %s", self.bus.name, error)
             self._told = True
@@ -111,7 +122,9 @@ class Connection:
             log.info("bus %s is back", self.bus.name)
         if self.port.echoes and not self._echo_told:
             self._echo_told = True
-            log.info("bus %s: the adapter hears itself, each request comes back: that does no harm", self.bus.name)
+            log.info(
+                "bus %s: the adapter hears itself, each request comes back: that does no harm", self.bus.name
+            )
 
     def _tell_of_others(self, error: BadFrame) -> None:
         """A unit that is none of ours answers somebody else: said once it is no accident."""
@@ -130,7 +143,9 @@ class Connection:
         self._become("closed")
 
     async def _reconnect(self) -> None:
-        """A connection that ended between two reads is opened again; a port that is gone is lost. Raises BusDown."""
+        """A connection that ended between two reads is opened again; a port that is gone is lost. Raises
+        BusDown.
+        """
         error = BusDown(f"bus {self.bus.name} is not open")
         if self.state != "ready":
             raise error
@@ -142,7 +157,9 @@ class Connection:
     def _half_open(self) -> None:
         if len(self._deaf) >= DEAF and len({id(each) for each in self._deaf}) == len(self._stations):
             assert not isinstance(self.bus, SerialBus)
-            self.lost(BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again"))
+            self.lost(
+                BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again")
+            )
 
     def _become(self, state: BusState) -> None:
         if state != self.state:

@@ -1,6 +1,8 @@
-"""When a difference between a gateway's replies and the standard is believed: when it is constant, and cannot be a late reply.
+"""When a difference between a gateway's replies and the standard is believed: when it is constant, and cannot
+be a late reply.
 
-It takes silence of the late-answer bound and two check reads whose length no open question had. A single plain reply says that
+It takes silence of the late-answer bound and two check reads whose length no open question had. A single
+plain reply says that
 the difference is none; once there was one, only many odd ones in a row are worth the check.
 """
 
@@ -32,10 +34,16 @@ PLAIN = 3
 
 
 async def believe(line: Line, station: Station, odd: OddReply) -> None:
-    """Find out whether a difference is constant; if so, replies are read accordingly from then on. Raises OddReply, BusDown."""
+    """Find out whether a difference is constant; if so, replies are read accordingly from then on. Raises
+    OddReply, BusDown.
+    """
     loop = asyncio.get_running_loop()
     difference = odd.difference
-    if _fixed(line, station, difference) or (station.plain and station.odd < ROW) or loop.time() < station.check_at:
+    if (
+        _fixed(line, station, difference)
+        or (station.plain and station.odd < ROW)
+        or loop.time() < station.check_at
+    ):
         raise odd
     station.check_at = loop.time() + REST
     pairs = [(difference.asked, difference.seen)]
@@ -63,7 +71,9 @@ async def believe(line: Line, station: Station, odd: OddReply) -> None:
 def _fixed(line: Line, station: Station, difference: Difference) -> bool:
     if difference.field == "number":
         return line.facts.fixed("reply_number")
-    return difference.field == "unit" and (line.facts.fixed("reply_unit") or station.facts.fixed("reply_unit"))
+    return difference.field == "unit" and (
+        line.facts.fixed("reply_unit") or station.facts.fixed("reply_unit")
+    )
 
 
 def _take(line: Line, station: Station, difference: Difference, pairs: list[tuple[int, int]]) -> None:

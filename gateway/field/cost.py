@@ -15,12 +15,16 @@ TURN_AROUND = 0.02
 """First guess of a meter's turn-around in s."""
 
 FIXED_GAP_ABOVE = 19200
-"""Baud; Modbus over serial line V1.02, 2.5.1.1: up to it t3.5 is 3.5 characters of 11 bits, above it 1.75 ms."""
+"""Baud; Modbus over serial line V1.02, 2.5.1.1: up to it t3.5 is 3.5 characters of 11 bits, above it 1.75
+ms.
+"""
 
 SHAPE = 0.1
 """Share by which what a read weighs, in registers, differs from one shape to the next."""
 _MOST_REGISTERS = 4096.0
-"""A read that weighs more than all registers that it could be joined over is worth being saved at any price."""
+"""A read that weighs more than all registers that it could be joined over is worth being saved at any
+price.
+"""
 
 _TCP = (0.005, 0.00002)
 _MEMORY = 0.98  # a measurement's weight after the next one: about fifty count
@@ -43,7 +47,9 @@ class Cost:
         return self.a + self.b * count
 
     def shape(self) -> Cost:
-        """Of a read as many registers as here within `SHAPE`, in a number of steps: costs of one shape have one best plan."""
+        """Of a read as many registers as here within `SHAPE`, in a number of steps: costs of one shape
+        have one best plan.
+        """
         registers = self.a / self.b if self.b > 0.0 else _MOST_REGISTERS
         step = round(math.log(min(max(registers, 1.0), _MOST_REGISTERS)) / math.log1p(SHAPE))
         return Cost((1.0 + SHAPE) ** step, 1.0)
@@ -51,7 +57,9 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The times of a line: `char` s for a character, `gap` s of silence (t3.5) between frames; both 0 for native TCP."""
+    """The times of a line: `char` s for a character, `gap` s of silence (t3.5) between frames; both 0 for
+    native TCP.
+    """
 
     char: float
     gap: float
@@ -86,15 +94,18 @@ def prior(bus: Bus, min_gap: float = 0.0) -> Cost:
     wire = wire_of(bus)
     if wire.char == 0.0:
         return Cost(_TCP[0] + min_gap, _TCP[1])
-    # the meter's own t3.5 before it answers is part of what is measured; the gap before the next frame is ours
+    # the meter's own t3.5 before it answers is part of what is measured; the gap before the next frame is
+    # ours
     return Cost(wire.least(0, TURN_AROUND) - wire.gap + max(wire.gap, min_gap), 2 * wire.char)
 
 
 class Fit:
     """The cost model of one meter, fitted as answers come.
 
-    Weighted least squares over the last fifty or so answers with the prior as standing evidence, so that a plan whose
-    reads are all equally long leaves the slope where the line's speed puts it. An outlier counts as a mild one.
+    Weighted least squares over the last fifty or so answers with the prior as standing evidence, so that a
+    plan whose
+    reads are all equally long leaves the slope where the line's speed puts it. An outlier counts as a mild
+    one.
     `cost.a` includes `gap`, the silence that follows a read. The model is never negative.
     """
 

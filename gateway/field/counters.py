@@ -1,8 +1,12 @@
-"""Memory of a meter's counter registers: one that falls, or leaps further than energy can flow, is suspect until it is confirmed.
+"""Memory of a meter's counter registers: one that falls, or leaps further than energy can flow, is suspect
+until it is confirmed.
 
-Meters show 0 for one poll, copy a counter while it is read (the halves of two moments), or start again after an exchange. What
-a register says then is passed on, for the platform has to know it, but not as good. A true wrap is good: the register was
-about to be full. Lives as long as the process: what a register did while nobody looked is for the journal's readers to judge.
+Meters show 0 for one poll, copy a counter while it is read (the halves of two moments), or start again after
+an exchange. What
+a register says then is passed on, for the platform has to know it, but not as good. A true wrap is good: the
+register was
+about to be full. Lives as long as the process: what a register did while nobody looked is for the journal's
+readers to judge.
 """
 
 from __future__ import annotations
@@ -13,7 +17,9 @@ from gateway.catalogue import Row
 from gateway.model import QUANTITIES, Event, Reading
 
 AGREE = 3
-"""Readings in a row, none below the one before it, after which a register is believed to have changed for good."""
+"""Readings in a row, none below the one before it, after which a register is believed to have changed for
+good.
+"""
 MOST = 10_000.0
 """kW: no leap within a building is faster, whatever flowed before."""
 TIMES = 20.0
@@ -34,7 +40,9 @@ _FLOAT_HALF = 1 / 256
 
 @dataclass(slots=True)
 class _Register:
-    """`moduli` are where it starts again, `leap` is the least step of a torn half; both in the quantity's unit."""
+    """`moduli` are where it starts again, `leap` is the least step of a torn half; both in the quantity's
+    unit.
+    """
 
     moduli: tuple[float, ...]
     leap: float
@@ -63,7 +71,8 @@ class CounterMemory:
         self._registers.clear()
 
     def judge(self, reading: Reading, rows: tuple[Row, ...], scale: float = 1.0) -> list[Event]:
-        """Mark the counters of a reading that are not to be believed yet; an event for each that begins to be doubted.
+        """Mark the counters of a reading that are not to be believed yet; an event for each that begins to be
+        doubted.
 
         `rows` are the driver's; `scale` is what the transformer ratios make of energy.
         """
@@ -102,7 +111,13 @@ class CounterMemory:
             for power in (range(-3, 4) if part.scale_at is not None else (0,))
         }
         torn = any(part.words > 1 for part in parts)
-        leap = float("inf") if not torn else 0.0 if any(part.type.startswith("float") for part in parts) else _HALF * unit
+        leap = (
+            float("inf")
+            if not torn
+            else 0.0
+            if any(part.type.startswith("float") for part in parts)
+            else _HALF * unit
+        )
         quantity = QUANTITIES.get(name)
         energy = quantity is not None and quantity.unit in {"kWh", "kvarh", "kVAh"}
         return _Register(tuple(sorted(moduli)), leap, energy, value, at)
@@ -130,7 +145,9 @@ def _moduli(row: Row) -> list[int]:
 
 
 def _take(register: _Register, value: float, at: int) -> str | None:
-    """Compare with what is believed: None when the value is good, the kind of the event when a doubt begins, "" while it goes on."""
+    """Compare with what is believed: None when the value is good, the kind of the event when a doubt
+    begins, "" while it goes on.
+    """
     gain = _gain(register, register.value, value, at)
     if gain is not None:
         elapsed = at - register.at
@@ -143,7 +160,13 @@ def _take(register: _Register, value: float, at: int) -> str | None:
     if register.other is not None and _gain(register, register.other, value, at) is not None:
         register.other, register.agreed = value, register.agreed + 1
         if register.agreed >= AGREE:
-            register.value, register.at, register.other, register.fastest, register.gains = value, at, None, 0.0, 0
+            register.value, register.at, register.other, register.fastest, register.gains = (
+                value,
+                at,
+                None,
+                0.0,
+                0,
+            )
             return None
         return ""
     begins = register.other is None

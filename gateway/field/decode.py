@@ -1,6 +1,7 @@
 """Words of a meter → values in the vocabulary's units, by absolute address.
 
-A set of rows and the reads that brought their words are compiled once into one `struct` per read; what changes from
+A set of rows and the reads that brought their words are compiled once into one `struct` per read; what
+changes from
 poll to poll is only the words. A value that cannot be trusted is absent with its reason, never 0.
 """
 
@@ -20,7 +21,16 @@ from gateway.field.raw import CODES, POWER_LIMIT, amount, bits, from_bits, large
 from gateway.model import QUANTITIES
 
 Values = Literal["primary", "secondary"]
-_RATIOS = {"V": (0, 1), "A": (1, 0), "kW": (1, 1), "kvar": (1, 1), "kVA": (1, 1), "kWh": (1, 1), "kvarh": (1, 1), "kVAh": (1, 1)}
+_RATIOS = {
+    "V": (0, 1),
+    "A": (1, 0),
+    "kW": (1, 1),
+    "kvar": (1, 1),
+    "kVA": (1, 1),
+    "kWh": (1, 1),
+    "kvarh": (1, 1),
+    "kVAh": (1, 1),
+}
 _UNREAD = "timeout"
 _NOTHING = 1e-30
 """A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
@@ -61,8 +71,12 @@ class Decoded:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-def decode(rows: Sequence[Row], image: Image, *, ct: float = 1.0, vt: float = 1.0, values: Values = "primary") -> Decoded:
-    """Values of `rows` from the words in `image`; with `values="secondary"` multiplied by the transformer ratios."""
+def decode(
+    rows: Sequence[Row], image: Image, *, ct: float = 1.0, vt: float = 1.0, values: Values = "primary"
+) -> Decoded:
+    """Values of `rows` from the words in `image`; with `values="secondary"` multiplied by the transformer
+    ratios.
+    """
     rows = rows if isinstance(rows, tuple) else tuple(rows)
     layout = tuple([(function, start, len(words)) for function, start, words in image.reads])
     ratios = (ct, vt) if values == "secondary" else (1.0, 1.0)
@@ -78,7 +92,9 @@ def decode(rows: Sequence[Row], image: Image, *, ct: float = 1.0, vt: float = 1.
 class _Plan:
     """How to decode one set of rows from one layout of reads."""
 
-    def __init__(self, rows: tuple[Row, ...], layout: tuple[tuple[int, int, int], ...], ratios: tuple[float, float]) -> None:
+    def __init__(
+        self, rows: tuple[Row, ...], layout: tuple[tuple[int, int, int], ...], ratios: tuple[float, float]
+    ) -> None:
         self.unpackers: list[tuple[int, Callable[[Sequence[int]], tuple[Any, ...]]]] = []
         self.simple: list[tuple[int, str, float, int, float, float, tuple[float, ...]]] = []
         self.others: list[tuple[str, float, float, Callable[[list[Any]], float | str]]] = []
@@ -89,9 +105,13 @@ class _Plan:
         for row in rows:
             for item in _items(row):
                 if item not in wanted:
-                    wanted[item] = next((at for at, read in enumerate(layout) if _covers(read, item[0])), None)
+                    wanted[item] = next(
+                        (at for at, read in enumerate(layout) if _covers(read, item[0])), None
+                    )
         for at, (_, start, count) in enumerate(layout):
-            mine = sorted((item for item, place in wanted.items() if place == at), key=lambda item: item[0].address)
+            mine = sorted(
+                (item for item, place in wanted.items() if place == at), key=lambda item: item[0].address
+            )
             while mine:
                 taken, mine = _without_overlap(mine)
                 self.unpackers.append((at, _unpacker(taken, start, count)))
@@ -107,9 +127,21 @@ class _Plan:
                     most = largest(row) * abs(row.factor * scale)
                     # What a meter can show is said before the ratios that are multiplied here.
                     low, high = max(row.low * scale, -most), min(row.high * scale, most)
-                    self.simple.append((slots[_item(row)], row.name, row.factor * scale, row.decimals, low, high, patterns(row)))
+                    self.simple.append(
+                        (
+                            slots[_item(row)],
+                            row.name,
+                            row.factor * scale,
+                            row.decimals,
+                            low,
+                            high,
+                            patterns(row),
+                        )
+                    )
                 else:
-                    self.others.append((row.name, row.low * scale, row.high * scale, _reader(row, slots, scale)))
+                    self.others.append(
+                        (row.name, row.low * scale, row.high * scale, _reader(row, slots, scale))
+                    )
 
     def run(self, image: Image) -> Decoded:
         """Decode the words of an image with this plan's layout."""
@@ -161,7 +193,9 @@ def _scale(row: Row) -> tuple[Span, str, str]:
 
 def _special(row: Row) -> bool:
     """Whether a row is more than raw x factor."""
-    return bool(row.rule or row.times or row.sign_of or row.scale_at is not None or from_bits(row) or spans(row))
+    return bool(
+        row.rule or row.times or row.sign_of or row.scale_at is not None or from_bits(row) or spans(row)
+    )
 
 
 def _items(row: Row) -> list[tuple[Span, str, str]]:
@@ -184,7 +218,9 @@ def _covers(read: tuple[int, int, int], span: Span) -> bool:
     return start <= span.address and span.end <= start + count
 
 
-def _without_overlap(items: list[tuple[Span, str, str]]) -> tuple[list[tuple[Span, str, str]], list[tuple[Span, str, str]]]:
+def _without_overlap(
+    items: list[tuple[Span, str, str]],
+) -> tuple[list[tuple[Span, str, str]], list[tuple[Span, str, str]]]:
     taken: list[tuple[Span, str, str]] = []
     rest: list[tuple[Span, str, str]] = []
     for item in items:
@@ -192,7 +228,9 @@ def _without_overlap(items: list[tuple[Span, str, str]]) -> tuple[list[tuple[Spa
     return taken, rest
 
 
-def _unpacker(items: list[tuple[Span, str, str]], start: int, count: int) -> Callable[[Sequence[int]], tuple[Any, ...]]:
+def _unpacker(
+    items: list[tuple[Span, str, str]], start: int, count: int
+) -> Callable[[Sequence[int]], tuple[Any, ...]]:
     """How to get the raw number of every item from the words of one read."""
     order = list(range(count))
     swapped: list[int] = []
@@ -214,7 +252,9 @@ def _unpacker(items: list[tuple[Span, str, str]], start: int, count: int) -> Cal
 
         def slow(words: Sequence[int]) -> tuple[Any, ...]:
             turned = [words[at] for at in order]
-            return unpack(pack(*[(w >> 8 | w << 8) & 0xFFFF if at in flips else w for at, w in enumerate(turned)]))
+            return unpack(
+                pack(*[(w >> 8 | w << 8) & 0xFFFF if at in flips else w for at, w in enumerate(turned)])
+            )
 
         return slow
     if order == list(range(count)):
@@ -229,11 +269,15 @@ def _ratio(row: Row, ratios: tuple[float, float]) -> float:
     return ratios[0] ** currents * ratios[1] ** voltages
 
 
-def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> Callable[[list[Any]], float | str]:
+def _reader(
+    row: Row, slots: dict[tuple[Span, str, str], int], scale: float
+) -> Callable[[list[Any]], float | str]:
     """A row that is more than raw x factor: raw numbers → its value, or the reason why it is absent."""
     if row.type == "sum":
         terms = [(sign, _reader(term, slots, scale)) for sign, term in row.terms]
-        digits = row.decimals if row.decimals is not None else _common([term.decimals for _, term in row.terms])
+        digits = (
+            row.decimals if row.decimals is not None else _common([term.decimals for _, term in row.terms])
+        )
 
         def total(raw: list[Any]) -> float | str:
             result = 0.0
@@ -246,7 +290,13 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
 
         return total
 
-    slot, sentinels, ranges, factor, decimals = slots[_item(row)], patterns(row), spans(row), row.factor, row.decimals
+    slot, sentinels, ranges, factor, decimals = (
+        slots[_item(row)],
+        patterns(row),
+        spans(row),
+        row.factor,
+        row.decimals,
+    )
     exponent = slots[_scale(row)] if row.scale_at is not None else None
     no_power = -0x80 if row.scale_byte else -0x8000
     times = _reader(row.times, slots, 1.0) if row.times else None
@@ -257,7 +307,11 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
 
     def value(raw: list[Any]) -> float | str:
         number: float = bits(row, raw[slot]) if patterned else raw[slot]
-        if number in sentinels or not math.isfinite(number) or any(first <= number <= last for first, last in ranges):
+        if (
+            number in sentinels
+            or not math.isfinite(number)
+            or any(first <= number <= last for first, last in ranges)
+        ):
             return "not_available"
         if patterned:
             meant = amount(row, int(number))
@@ -298,7 +352,9 @@ def _reader(row: Row, slots: dict[tuple[Span, str, str], int], scale: float) -> 
     return value
 
 
-def _direction(row: Row, slots: dict[tuple[Span, str, str], int]) -> Callable[[list[Any]], float | str] | None:
+def _direction(
+    row: Row, slots: dict[tuple[Span, str, str], int]
+) -> Callable[[list[Any]], float | str] | None:
     """Where a row takes its sign from: another row's value, or a bit of its raw pattern."""
     other, bit = row.sign_of, row.sign_of_bit
     if other is None:
@@ -334,14 +390,20 @@ def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever
         return text if text and flaw(text) is None and "\ufffd" not in text else None
     patterned = from_bits(row)
     number: float = bits(row, raw) if patterned else raw
-    if number in patterns(row) or not math.isfinite(number) or any(first <= number <= last for first, last in spans(row)):
+    if (
+        number in patterns(row)
+        or not math.isfinite(number)
+        or any(first <= number <= last for first, last in spans(row))
+    ):
         return None
     if patterned:
         meant = amount(row, int(number))
         if isinstance(meant, str):
             return None
         number = meant
-    if not row.low <= number * row.factor <= row.high or (row.type.startswith("float") and abs(number) < _NOTHING and str(number) != "0.0"):
+    if not row.low <= number * row.factor <= row.high or (
+        row.type.startswith("float") and abs(number) < _NOTHING and str(number) != "0.0"
+    ):
         return None
     if row.type.startswith("hex"):
         return f"{int(number):x}"

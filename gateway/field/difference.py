@@ -1,7 +1,9 @@
 """Replies that differ from what the standard asks for, in one field and always in the same way.
 
-A gateway that numbers its replies by a counter of its own, or gives unit 255 for whomever it asked, serves its values all the
-same. Only one field may be odd at a time: with two, nothing tells a reply from somebody else's, or from an earlier one.
+A gateway that numbers its replies by a counter of its own, or gives unit 255 for whomever it asked, serves
+its values all the
+same. Only one field may be odd at a time: with two, nothing tells a reply from somebody else's, or from an
+earlier one.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class OddReply(BadFrame):
     def __init__(self, unit: int, difference: Difference) -> None:
         super().__init__(
             f"unit {unit} answers {difference}",
-            hint=f"it is read when all its replies differ so; else mend the gateway, or set reply_{difference.field} of its bus"
+            hint=f"it is read when all its replies differ so; else mend the gateway, or set "
+            f"reply_{difference.field} of its bus"
             if difference.field != "length"
             else "it is read when all its replies differ so; else mend the gateway",
         )
@@ -50,7 +53,9 @@ def swapped(number: int) -> int:
 
 
 def expected(rule: str, number: int) -> int | None:
-    """The number that a reply to `number` carries by a rule: `asked`, `+1`, `-1`, `swapped`, `=0`. None where any may come: `own`."""
+    """The number that a reply to `number` carries by a rule: `asked`, `+1`, `-1`, `swapped`, `=0`. None
+    where any may come: `own`.
+    """
     if rule == "asked":
         return number
     if rule == "swapped":
@@ -66,7 +71,9 @@ def tells_apart(rule: str) -> bool:
 
 
 def rule_of(pairs: Sequence[tuple[int, int]]) -> str:
-    """The rule by which these (asked, seen) numbers differ; `own` when it is a counter of the gateway's own, or none at all."""
+    """The rule by which these (asked, seen) numbers differ; `own` when it is a counter of the gateway's
+    own, or none at all.
+    """
     seen = {after for _, after in pairs}
     if len(seen) == 1:
         return f"={seen.pop()}"

@@ -16,7 +16,8 @@ Table = Mapping[int, int] | Callable[[int, int], int]
 class FakePort:
     """Answers from `tables` by unit after `latency` s. A unit that has none is silent.
 
-    `trouble` is taken from, one per request, before anything else: an error is raised, None lets the request pass.
+    `trouble` is taken from, one per request, before anything else: an error is raised, None lets the request
+    pass.
     `asked` keeps every request as (unit, function, address, count).
     """
 
@@ -28,7 +29,9 @@ class FakePort:
         self.strays = self.stray_frames = self.echoes = 0
         self.late: deque[Late] = deque()
         self.plain = False
-        self.then: Callable[[Words], Ask | None] | None = None  # never called: each answer goes the ordinary way
+        self.then: Callable[[Words], Ask | None] | None = (
+            None  # never called: each answer goes the ordinary way
+        )
         self.reply_number, self.reply_length = "asked", True
         self.reply_units: dict[int, int] = {}
         self.owes: deque[Words | BusError] = deque()

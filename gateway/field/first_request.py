@@ -1,6 +1,8 @@
-"""The first request on a connection: some devices swallow it, or hang up, until they have been left alone for a while.
+"""The first request on a connection: some devices swallow it, or hang up, until they have been left alone for
+a while.
 
-A pause after connecting is tried when nothing but silence followed a connection: longer and longer, and kept when it helps.
+A pause after connecting is tried when nothing but silence followed a connection: longer and longer, and kept
+when it helps.
 """
 
 from __future__ import annotations
@@ -52,9 +54,17 @@ class FirstRequest:
             return
         self.answered = True
         trial, self._trial = self._trial, None
-        if trial and trial[0] == id(station) and self._requests == 1 and self._facts.learn("connect_pause", trial[1]):
+        if (
+            trial
+            and trial[0] == id(station)
+            and self._requests == 1
+            and self._facts.learn("connect_pause", trial[1])
+        ):
             log.info(
-                "bus %s: unit %d answers when there are %g s between connecting and the first request", self._bus, station.unit, trial[1]
+                "bus %s: unit %d answers when there are %g s between connecting and the first request",
+                self._bus,
+                station.unit,
+                trial[1],
             )
 
     def silent(self, station: Station) -> int:
@@ -63,7 +73,9 @@ class FirstRequest:
         return 0 if self.answered else len(self._silent)
 
     def longer(self, station: Station) -> bool:
-        """Whether a longer pause after the next connecting is worth a try for a station that was not answered on this one."""
+        """Whether a longer pause after the next connecting is worth a try for a station that was not
+        answered on this one.
+        """
         if self.answered or id(station) in self._useless or self._facts.fixed("connect_pause"):
             return False
         now = self._trial[1] if self._trial else self._facts.connect_pause

@@ -1,4 +1,6 @@
-"""What a configuration will cost before anything is plugged in: time on the bus, bytes to the platform, writes to the card. Pure."""
+"""What a configuration will cost before anything is plugged in: time on the bus, bytes to the platform,
+writes to the card. Pure.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,12 @@ TRANSPORT_BYTES = 300
 """Beside each batch: topic, MQTT and TLS records, TCP/IP headers, PUBACK, a share of the receipt."""
 ROW_BYTES = 800
 STORED_BYTES = 2.6
-"""A batch in the journal's file, and a value in it: 31, 4.6 and 3.0 bytes a value with 34, 340 and 2040 of them (docs/journal.md)."""
+"""A batch in the journal's file, and a value in it: 31, 4.6 and 3.0 bytes a value with 34, 340 and 2040 of
+them (docs/journal.md).
+"""
 COMMIT_BYTES = 16900
-"""What a commit writes beside its row: parts of pages, and most of all ext4's own journal, in blocks of 4096 bytes as a card has them.
+"""What a commit writes beside its row: parts of pages, and most of all ext4's own journal, in blocks of 4096
+bytes as a card has them.
 64 GB a year at 340 values every 10 s; on blocks of 1024 bytes it would be 24 (docs/journal.md)."""
 MONTH = 30 * 86400
 YEAR = 365 * 86400
@@ -84,7 +89,9 @@ class BusForecast:
         return sum(meter.fast_time for meter in self.meters)
 
     def fits(self) -> float | None:
-        """The shortest interval in whole seconds that all meters with a shorter one could keep; None when theirs fit."""
+        """The shortest interval in whole seconds that all meters with a shorter one could keep; None when
+        theirs fit.
+        """
         if self.load <= 1.0:
             return None
         timed = [meter for meter in self.meters if meter.meter.interval]
@@ -113,7 +120,9 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A bus whose intervals cannot be held: the meters whose interval is too short, and (what is wrong, what to write)."""
+    """A bus whose intervals cannot be held: the meters whose interval is too short, and (what is wrong,
+    what to write).
+    """
 
     meters: tuple[Meter, ...]
     words: tuple[str, str]
@@ -125,9 +134,13 @@ def refusal(forecast: BusForecast) -> Refusal | None:
     if fits is None:
         return None
     short = tuple(meter.meter for meter in forecast.meters if 0 < meter.meter.interval < fits)
-    names = ", ".join(meter.id for meter in short[:NAMED]) + (f" and {len(short) - NAMED} more" if len(short) > NAMED else "")
+    names = ", ".join(meter.id for meter in short[:NAMED]) + (
+        f" and {len(short) - NAMED} more" if len(short) > NAMED else ""
+    )
     what = f"the intervals of bus {forecast.bus.name} need {forecast.load:.0%} of its time and cannot be held"
-    return Refusal(short, (what, f"write interval: {fits:g}s for {names}, raise the baud rate, or use more lines"))
+    return Refusal(
+        short, (what, f"write interval: {fits:g}s for {names}, raise the baud rate, or use more lines")
+    )
 
 
 def forecast_bus(bus: Bus, tasks: Sequence[MeterTask], learnt: Learnt | None = None) -> BusForecast:

@@ -52,7 +52,9 @@ class TurnAround:
 
 @dataclass(frozen=True, slots=True)
 class MeterHealth:
-    """One meter on its bus. Times are time.monotonic() seconds; `cycle` is the predicted time of its polls in s."""
+    """One meter on its bus. Times are time.monotonic() seconds; `cycle` is the predicted time of its polls
+    in s.
+    """
 
     meter: str
     address: int
@@ -76,7 +78,9 @@ class MeterHealth:
 
 @dataclass(frozen=True, slots=True)
 class BusHealth:
-    """One bus. `load` is the measured share of the last minutes that it was in use; `predicted` is the planned share."""
+    """One bus. `load` is the measured share of the last minutes that it was in use; `predicted` is the
+    planned share.
+    """
 
     bus: str
     state: BusState

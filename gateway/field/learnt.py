@@ -1,7 +1,10 @@
-"""What is learnt about lines and meters: one home, kept over a reload and a restart, said with the time it was learnt.
+"""What is learnt about lines and meters: one home, kept over a reload and a restart, said with the time it
+was learnt.
 
-A fact has the name of its key in the configuration. A configured key wins, and then that fact is never learnt. The file
-is state that may be lost without harm: a missing, damaged or foreign one is forgotten, and everything is learnt again.
+A fact has the name of its key in the configuration. A configured key wins, and then that fact is never
+learnt. The file
+is state that may be lost without harm: a missing, damaged or foreign one is forgotten, and everything is
+learnt again.
 """
 
 from __future__ import annotations
@@ -85,7 +88,9 @@ class Facts:
         return name in self._configured
 
     def learn(self, name: str, value: Value) -> bool:
-        """Take a fact; False when the configuration says it, or when it is known. Raises ValueError for what is none."""
+        """Take a fact; False when the configuration says it, or when it is known. Raises ValueError for
+        what is none.
+        """
         _check(name, value)
         known = self._learnt.get(name)
         if name in self._configured or (known is not None and known.value == value):
@@ -139,7 +144,9 @@ class BusFacts(Facts):
 
     @property
     def reply_number(self) -> str:
-        """How replies are numbered: `asked`; `=0` or another constant; `+1`, `-1`; `swapped` bytes; `own`, a counter of its own."""
+        """How replies are numbered: `asked`; `=0` or another constant; `+1`, `-1`; `swapped` bytes; `own`,
+        a counter of its own.
+        """
         return cast("str", self._get("reply_number") or "asked")
 
     @property
@@ -160,7 +167,9 @@ class MeterFacts(Facts):
 
     @property
     def silence(self) -> float:
-        """Silence on the line before a request to it, from the last byte of whomever, beyond what its table says."""
+        """Silence on the line before a request to it, from the last byte of whomever, beyond what its
+        table says.
+        """
         return cast("float", self._get("silence") or 0.0)
 
     @property
@@ -220,7 +229,9 @@ class Learnt:
     def meter(self, bus: Bus, meter: Meter) -> MeterFacts:
         """The facts of a meter; those of another driver, address or line are not its own."""
         configured: dict[str, Value] = {
-            name: value for name in _METER_NAMES if name != "skip" and (value := getattr(meter, name, None)) is not None
+            name: value
+            for name in _METER_NAMES
+            if name != "skip" and (value := getattr(meter, name, None)) is not None
         }
         if meter.skip is not None:
             configured["skip"] = tuple((*span, "not_available") for span in meter.skip)
@@ -247,7 +258,9 @@ class Learnt:
             await asyncio.sleep(SAVE_EVERY)
 
     async def save(self) -> None:
-        """Write what has changed since the last time. A file that cannot be written costs nothing but the knowledge."""
+        """Write what has changed since the last time. A file that cannot be written costs nothing but the
+        knowledge.
+        """
         if self._path is None or not self._changed.is_set():
             return
         self._changed.clear()
@@ -263,7 +276,11 @@ class Learnt:
 
 
 def _bus_key(bus: Bus) -> str:
-    where = f"{bus.port} {bus.baudrate}{bus.parity}{bus.stopbits}" if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
+    where = (
+        f"{bus.port} {bus.baudrate}{bus.parity}{bus.stopbits}"
+        if isinstance(bus, SerialBus)
+        else f"{bus.host}:{bus.port}"
+    )
     return f"{bus.name} {bus.type} {where}"
 
 
@@ -281,10 +298,18 @@ def _read(path: Path) -> dict[str, dict[str, Fact]]:
             raise ValueError(msg)  # noqa: TRY301 - one way out for whatever is wrong with it
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        log.warning("%s is not readable, so what was learnt about lines and meters is learnt again: %s", path, error)
+        log.warning(
+            "%s is not readable, so what was learnt about lines and meters is learnt again: %s", path, error
+        )
         return {}
-    if not isinstance(body, dict) or body.get("version") != VERSION or not isinstance(body.get("facts"), dict):
-        log.warning("%s is of another version, so what was learnt about lines and meters is learnt again", path)
+    if (
+        not isinstance(body, dict)
+        or body.get("version") != VERSION
+        or not isinstance(body.get("facts"), dict)
+    ):
+        log.warning(
+            "%s is of another version, so what was learnt about lines and meters is learnt again", path
+        )
         return {}
     return {key: _facts(known) for key, known in body["facts"].items() if isinstance(known, dict)}
 
@@ -344,11 +369,17 @@ def _write(path: Path, body: str) -> None:
         fresh.write_text(body + "\n", encoding="utf-8")
         os.replace(fresh, path)  # noqa: PTH105 - named for what it is
     except OSError as error:
-        log.warning("%s cannot be written: what was learnt about lines and meters is lost with the next restart: %s", path, error)
+        log.warning(
+            "%s cannot be written: what was learnt about lines and meters is lost with the next restart: %s",
+            path,
+            error,
+        )
 
 
 def facts_of(known: Iterable[Fact]) -> str:
-    """Facts as a person would write them into the configuration, and the day (UTC) from which each is known, in one line."""
+    """Facts as a person would write them into the configuration, and the day (UTC) from which each is
+    known, in one line.
+    """
     return ", ".join(f"{fact.name}: {fact.text} ({_since(fact)})" for fact in known)
 
 

@@ -17,7 +17,9 @@ NAMED = 8
 
 
 class LeftOut:
-    """They live in the meter's facts; `changed` is called when there are others. `looked_at` is when they were last asked for."""
+    """They live in the meter's facts; `changed` is called when there are others. `looked_at` is when they
+    were last asked for.
+    """
 
     def __init__(self, meter: str, facts: MeterFacts, changed: Callable[[], None]) -> None:
         self.looked_at = time.monotonic()
@@ -37,9 +39,12 @@ class LeftOut:
     def tell(self) -> None:
         """Say what a poll has found out, in a line for each reason."""
         for reason, places in self._untold.items():
-            named = ", ".join(f"{function}:{first}-{end - 1}" for function, first, end in sorted(places)[:NAMED])
+            named = ", ".join(
+                f"{function}:{first}-{end - 1}" for function, first, end in sorted(places)[:NAMED]
+            )
             log.info(
-                "meter %s %s registers %s, while it answers others: they are left out of its reads → look whether its table fits",
+                "meter %s %s registers %s, while it answers others: they are left out of its reads → look "
+                "whether its table fits",
                 self._meter,
                 "does not answer" if reason == NoReply.reason else "refuses",
                 named + (f" and {len(places) - NAMED} more" if len(places) > NAMED else ""),

@@ -1,7 +1,10 @@
-"""A bus as its meters see it: one request in flight, silence where it is due, and never an answer to another question.
+"""A bus as its meters see it: one request in flight, silence where it is due, and never an answer to another
+question.
 
-RTU has no transaction number. After a timeout, or a reply that was not the answer, an answer may still be under way. So
-the line stays silent for the late-answer bound, what arrives meanwhile is thrown away, and the station in doubt is first
+RTU has no transaction number. After a timeout, or a reply that was not the answer, an answer may still be
+under way. So
+the line stays silent for the late-answer bound, what arrives meanwhile is thrown away, and the station in
+doubt is first
 asked for a read whose length none of its open questions had. Only its clean reply ends the doubt.
 """
 
@@ -30,7 +33,9 @@ LATE = 3.0
 LATEST = 10.0
 """s; no bound is longer."""
 RECENT = 2.0
-"""s after an answer in which a second copy of it may come, however long this machine stands still in between."""
+"""s after an answer in which a second copy of it may come, however long this machine stands still in
+between.
+"""
 ENDINGS = 3
 """Connections that may end during one read, each after an answer."""
 OWED = 6.0
@@ -42,7 +47,9 @@ BABBLE = 2.0
 ATTEMPTS = 3
 """Re-synchronisations in a row that strays may spoil."""
 LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
-"""s that a station on a serial line (True) or behind a network has for its turn-around: at least, before it is known, at most."""
+"""s that a station on a serial line (True) or behind a network has for its turn-around: at least, before
+it is known, at most.
+"""
 
 
 class Line(Connection):
@@ -62,13 +69,22 @@ class Line(Connection):
         self._pays = self._in_vain = False
         port.reply_number = self.facts.reply_number
 
-    def station(self, unit: int, facts: MeterFacts | None = None, *, min_gap: float = 0.0, patience: float | None = None) -> Station:
+    def station(
+        self,
+        unit: int,
+        facts: MeterFacts | None = None,
+        *,
+        min_gap: float = 0.0,
+        patience: float | None = None,
+    ) -> Station:
         """A meter on this line, with the cost of a read as the line's speed suggests it."""
         facts = facts or MeterFacts({}, {}, self.learnt)
         min_gap = max(min_gap, facts.silence)
         gap = max(min_gap, self.silence, self.wire.gap, facts.pause)
         sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
-        station = Station(unit, Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure), facts, min_gap, facts.pause, patience)
+        station = Station(
+            unit, Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure), facts, min_gap, facts.pause, patience
+        )
         if self.bus.type == "tcp":
             alias = facts.reply_unit if facts.reply_unit is not None else self.facts.reply_unit
             if alias is not None:
@@ -80,7 +96,8 @@ class Line(Connection):
     def renumber(self, rule: str) -> None:
         """Read replies by a rule of numbers.
 
-        Where they tell replies apart, a doubt is one of all stations: a gateway that mixes replies up mixes those of all its units
+        Where they tell replies apart, a doubt is one of all stations: a gateway that mixes replies up mixes
+        those of all its units
         up. Where they do not, each station has its own, and only its own reply ends it.
         """
         self.port.reply_number = rule
@@ -107,14 +124,18 @@ class Line(Connection):
             return patience
         if self.bus.timeout is not None:
             return self.bus.timeout
-        return max(station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=unanswered > 0), patience)
+        return max(
+            station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=unanswered > 0), patience
+        )
 
     async def read(self, station: Station, function: int, address: int, count: int) -> Words:
         """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
         return await self.go_on(station, Run(function, address, count))
 
     async def go_on(self, station: Station, run: Run) -> Words:
-        """The answer of the run's last read, or of one before it, when all those before were taken. Raises like `read`, about its read."""
+        """The answer of the run's last read, or of one before it, when all those before were taken. Raises
+        like `read`, about its read.
+        """
         if not self.port.connected:
             await self._reconnect()
         ended = 0
@@ -122,7 +143,8 @@ class Line(Connection):
             try:
                 return await self._understood(station, run)
             except Ended as error:
-                # Some serve one request a connection, and some end it just when the next one comes: it is asked again.
+                # Some serve one request a connection, and some end it just when the next one comes: it is
+                # asked again.
                 ended += 1
                 if ended > (ENDINGS if self.first.answered else 1) and not self.first.longer(station):
                     self.lost(error)
@@ -130,14 +152,18 @@ class Line(Connection):
             except NoReply:
                 if isinstance(self.bus, SerialBus) or not self.port.connected:
                     raise
-                nobody = self.first.silent(station) >= len(self._stations) and self.port.heard_at < self.opened_at
+                nobody = (
+                    self.first.silent(station) >= len(self._stations) and self.port.heard_at < self.opened_at
+                )
                 if not (nobody and self.first.longer(station)):
                     self._half_open()
                     raise
             await self.open()
 
     async def _understood(self, station: Station, run: Run) -> Words:
-        """An answer that is the station's own: no difference from the standard that is not constant, no second copy."""
+        """An answer that is the station's own: no difference from the standard that is not constant, no
+        second copy.
+        """
         try:
             words = await self._clean(station, run)
         except OddReply as odd:
@@ -168,7 +194,9 @@ class Line(Connection):
                 await self._resync(station)
                 await self._quiet(station)
             else:
-                raise BadFrame(f"bus {self.bus.name}: there is no silence in which unit {station.unit} could be heard")
+                raise BadFrame(
+                    f"bus {self.bus.name}: there is no silence in which unit {station.unit} could be heard"
+                )
             return await self._exchange(station, run)
         await self._pause(station)
         if run.count in station.open:
@@ -181,7 +209,9 @@ class Line(Connection):
 
     async def silence_of(self, station: Station) -> None:
         """The late-answer bound, and then silence."""
-        self.silent_until = max(self.silent_until, asyncio.get_running_loop().time() + self.late_bound(station, 0))
+        self.silent_until = max(
+            self.silent_until, asyncio.get_running_loop().time() + self.late_bound(station, 0)
+        )
         await self._until(self.silent_until)
 
     async def check_read(self, station: Station, function: int, address: int, count: int) -> None:
@@ -194,7 +224,9 @@ class Line(Connection):
         """What a station behind numbered replies needs before a request."""
         silence = max(self.silence, station.min_gap)
         if silence or station.pause or self.silent_until:
-            await self._until(max(self.port.heard_at + silence, station.last + station.pause, self.silent_until))
+            await self._until(
+                max(self.port.heard_at + silence, station.last + station.pause, self.silent_until)
+            )
 
     async def _until(self, when: float) -> None:
         rest = when - asyncio.get_running_loop().time()
@@ -202,13 +234,18 @@ class Line(Connection):
             await asyncio.sleep(rest)
 
     async def _quiet(self, station: Station) -> None:
-        """Silence before a frame: t3.5 on the line, the station's own gap, the late-answer bound. Strays raise doubt."""
+        """Silence before a frame: t3.5 on the line, the station's own gap, the late-answer bound. Strays
+        raise doubt.
+        """
         port, loop = self.port, asyncio.get_running_loop()
         give_up = max(loop.time(), self.silent_until) + BABBLE
         while True:
-            # a meter that needs silence needs it from whomever; what it needs after its own answer is its pause
+            # a meter that needs silence needs it from whomever; what it needs after its own answer is its
+            # pause
             silence = max(self.wire.gap, self.silence, station.min_gap)
-            ready = max(max(port.heard_at, station.last) + silence, station.last + station.pause, self.silent_until)
+            ready = max(
+                max(port.heard_at, station.last) + silence, station.last + station.pause, self.silent_until
+            )
             now = loop.time()
             if now >= ready or now >= give_up:
                 break
@@ -237,7 +274,8 @@ class Line(Connection):
                 refused += 1
                 if error.code not in {2, 3}:
                     raise
-                # The meter does not like this length. A late answer may have been a refusal too, but not twice after silence.
+                # The meter does not like this length. A late answer may have been a refusal too, but not
+                # twice after silence.
                 self._doubt(station, count, self.late_bound(station, count))
                 await self._quiet(station)
                 if refused > 1:
@@ -254,7 +292,8 @@ class Line(Connection):
     async def _exchange(self, station: Station, run: Run, *, sure: bool = False) -> Words:
         """One request and its answer, counted and timed. `sure`: only the true answer can have this length.
 
-        A run goes on by itself as long as nothing is in the way of the next request; errors are about the read then under way.
+        A run goes on by itself as long as nothing is in the way of the next request; errors are about the
+        read then under way.
         """
         port, mine, total = self.port, station.counters, self.counters
         if not port.connected:
@@ -263,7 +302,11 @@ class Line(Connection):
         timeout = self.timeout(station, run.count)
         heard = port.heard_at
         self._sent(station, run.count)
-        if run.more and port.numbered and not (station.open or station.pause or station.min_gap or self.silence):
+        if (
+            run.more
+            and port.numbered
+            and not (station.open or station.pause or station.min_gap or self.silence)
+        ):
             port.then = lambda words: self._next(station, run, words)
         try:
             words = await self._ask(station, run, timeout, sure=sure or port.numbered)
@@ -289,11 +332,16 @@ class Line(Connection):
             station.last = port.heard_at
             station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
             self._tell_of_others(error)
-            # the true answer may still come until the time allowed for it is over, or be as late as others were
+            # the true answer may still come until the time allowed for it is over, or be as late as others
+            # were
             rest = port.sent_at + timeout - asyncio.get_running_loop().time()
-            self._doubt(station, run.count, 0.0 if port.numbered else max(rest, self.late_bound(station, run.count)))
+            self._doubt(
+                station, run.count, 0.0 if port.numbered else max(rest, self.late_bound(station, run.count))
+            )
             if self.bus.type == "tcp" and not port.connected:
-                self.lost(BusDown(f"bus {self.bus.name} sent what is not Modbus", hint="check the port number"))
+                self.lost(
+                    BusDown(f"bus {self.bus.name} sent what is not Modbus", hint="check the port number")
+                )
             raise
         except BusDown as error:
             if self.bus.type != "tcp":  # a converter gives late answers to whoever is connected
@@ -315,7 +363,9 @@ class Line(Connection):
         return words
 
     def _next(self, station: Station, run: Run, words: Words) -> Ask | None:
-        """Take an answer in the moment that it comes; what is asked next, None when the answer goes the ordinary way."""
+        """Take an answer in the moment that it comes; what is asked next, None when the answer goes the
+        ordinary way.
+        """
         if self.port.plain or not run.more:
             return None
         self.plain = 0
@@ -350,7 +400,9 @@ class Line(Connection):
         self._works()
 
     def _hear_late(self) -> None:
-        """A gateway that serves one request after another gives what it owes in the end: whoever was so late has more time from now on."""
+        """A gateway that serves one request after another gives what it owes in the end: whoever was so
+        late has more time from now on.
+        """
         while self.port.late:
             late = self.port.late.popleft()
             for station in self._stations:
@@ -360,8 +412,18 @@ class Line(Connection):
     def _was_late(self, station: Station, took: float) -> None:
         self._pays, station.in_vain = True, False
         patience = min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)
-        if self.bus.timeout is None and patience > self._latency(station, 0) and station.facts.learn("timeout", patience):
-            log.info("bus %s: unit %d answered after %.1f s: from now on it has %g s", self.bus.name, station.unit, took, patience)
+        if (
+            self.bus.timeout is None
+            and patience > self._latency(station, 0)
+            and station.facts.learn("timeout", patience)
+        ):
+            log.info(
+                "bus %s: unit %d answered after %.1f s: from now on it has %g s",
+                self.bus.name,
+                station.unit,
+                took,
+                patience,
+            )
 
     def _owed(self, station: Station, count: int) -> float:
         """Seconds after a time-out for which a numbered reply is waited for before anybody else is asked."""
@@ -370,7 +432,9 @@ class Line(Connection):
         return LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
 
     async def _ask(self, station: Station, run: Run, timeout: float, *, sure: bool) -> Words:  # noqa: ASYNC109 - the port's own
-        """The port's answer, unless it came sooner than the station can have heard the question: then a BadFrame."""
+        """The port's answer, unless it came sooner than the station can have heard the question: then a
+        BadFrame.
+        """
         port = self.port
         try:
             words = await port.read(station.unit, run.function, run.address, run.count, timeout)
@@ -387,7 +451,9 @@ class Line(Connection):
         raise BadFrame(f"unit {station.unit}: an answer came before the question can have been heard")
 
     async def _overdue(self, station: Station, count: int) -> Words:
-        """The answer to the last question after its time-out: a gateway asks its own meters with patience of its own."""
+        """The answer to the last question after its time-out: a gateway asks its own meters with patience
+        of its own.
+        """
         try:
             words = await self.port.overdue(max(self._owed(station, count), 0.0))
         except NoReply:

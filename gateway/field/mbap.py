@@ -13,7 +13,8 @@ HEADER = 7
 EXCEPTION = 9
 """Bytes of an exception, whatever its header says."""
 STRIDE = 40503
-"""From one number to the next: odd, so that all come round, and large, so that a gateway whose numbers are off by a few, or one
+"""From one number to the next: odd, so that all come round, and large, so that a gateway whose numbers are
+off by a few, or one
 behind, never has the right one by accident."""
 _SMALL = 0x1000
 _SHORTEST, _LONGEST = 2, 254
@@ -34,7 +35,9 @@ class Frame:
 
 
 def first_number() -> int:
-    """Where a port begins. Gateways that do not repeat our numbers give 1 for ever, or count from 1: it is not near."""
+    """Where a port begins. Gateways that do not repeat our numbers give 1 for ever, or count from 1: it is
+    not near.
+    """
     return _SMALL + secrets.randbelow(0x10000 - _SMALL)
 
 
@@ -55,9 +58,11 @@ def reply_head(number: int, unit: int, function: int, count: int) -> bytes:
 
 
 def split(data: bytes, asked: Question | None) -> tuple[list[Frame], int, int, bool]:
-    """The whole frames, how many bytes are done with, how many of these were noise, and whether the last frame was cut short.
+    """The whole frames, how many bytes are done with, how many of these were noise, and whether the last
+    frame was cut short.
 
-    A frame that was cut short would be filled up with the bytes of the next one: what follows a frame must be a frame, or
+    A frame that was cut short would be filled up with the bytes of the next one: what follows a frame must be
+    a frame, or
     no part of one.
     """
     found: list[Frame] = []
@@ -75,7 +80,11 @@ def split(data: bytes, asked: Question | None) -> tuple[list[Frame], int, int, b
             break
         number, _, length, unit = struct.unpack_from(">HHHB", data, at)
         # what is padded is longer than its byte count says
-        end = 2 + data[at + 8] if data[at + 7] in READING and size >= HEADER + 2 + data[at + 8] else size - HEADER
+        end = (
+            2 + data[at + 8]
+            if data[at + 7] in READING and size >= HEADER + 2 + data[at + 8]
+            else size - HEADER
+        )
         found.append(Frame(number, unit, data[at + HEADER : at + HEADER + end], length))
         at += size
     return found, at, noise, False
@@ -107,7 +116,9 @@ def _size(data: bytes, at: int, asked: Question | None) -> int | None:
 
 
 def _straddled(data: bytes, end: int) -> bool:
-    """Whether the frame that ends here was filled up with the beginning of the next one, which ends with the data."""
+    """Whether the frame that ends here was filled up with the beginning of the next one, which ends with
+    the data.
+    """
     first = max(0, end - (HEADER + 2 + 250))
     for start in range(end - 1, first, -1):
         size = _size(data, start, None)

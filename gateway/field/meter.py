@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 WANTED = 4
 """Values of an identity register that are named."""
 REPLAN = (16, 4096)
-"""Polls between two looks at whether another plan has become cheaper: at first, and when it has not been so for long."""
+"""Polls between two looks at whether another plan has become cheaper: at first, and when it has not been
+so for long.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class _Job:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a poll brought. `error` is why the meter's turn ended early; None when every request had an answer."""
+    """What a poll brought. `error` is why the meter's turn ended early; None when every request had an
+    answer.
+    """
 
     reading: Reading
     error: BusError | None = None
@@ -70,7 +74,9 @@ class MeterPoll:
         self.line = line
         limits = task.driver.limits
         self.facts = line.learnt.meter(line.bus, task.config)
-        self.station = line.station(task.config.address, self.facts, min_gap=limits.min_gap, patience=limits.timeout)
+        self.station = line.station(
+            task.config.address, self.facts, min_gap=limits.min_gap, patience=limits.timeout
+        )
         self.reader = RegisterReader(task.config.id, line, self.station, self._rules, self._changed)
         self._uptime = uptime
         self._driver: Driver | None = None
@@ -79,7 +85,9 @@ class MeterPoll:
         self._planned_for = self.station.fit.cost.shape()
         self._knocks: tuple[Read, ...] = ()
         self.stranger: tuple[str, ...] = ()
-        """Register with what it holds, and what the meters of its table have there, when that is something else."""
+        """Register with what it holds, and what the meters of its table have there, when that is something
+        else.
+        """
         self._comparable = True
         self._begin()
 
@@ -140,7 +148,9 @@ class MeterPoll:
         attributes.update(found.attributes)
         if not image.reads and job.rows:
             reading.absent = {}
-            reading.missing = error.reason if error else next((failure[3] for failure in image.failures), "timeout")
+            reading.missing = (
+                error.reason if error else next((failure[3] for failure in image.failures), "timeout")
+            )
             if error is None and reading.missing == BadFrame.reason:
                 error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
         self.reader.left_out.tell()
@@ -150,7 +160,9 @@ class MeterPoll:
         return Outcome(reading, error, slow_failed, static_failed, attributes, turn.spent)
 
     async def _identify(self, turn: Turn, *, alone: bool) -> tuple[BusError | None, bool, dict[str, str]]:
-        """What the meter says of itself: the error when it is lost, whether something of it failed, and its attributes."""
+        """What the meter says of itself: the error when it is lost, whether something of it failed, and
+        its attributes.
+        """
         image = Image()
         if self.facts.skip and time.monotonic() - self.reader.left_out.looked_at > DAY / 2:
             await self.reader.ask_again(Image(), turn)
@@ -162,7 +174,8 @@ class MeterPoll:
         return error, turn.again, decode(job.rows, image).attributes if image.reads else {}
 
     async def _compare(self) -> None:
-        """Look whether the meter is the one that its table is for, as far as the table knows a register that tells. Raises nothing.
+        """Look whether the meter is the one that its table is for, as far as the table knows a register that
+        tells. Raises nothing.
 
         A register that is refused or not answered tells nothing, and is not asked again.
         """
@@ -172,7 +185,10 @@ class MeterPoll:
         place = (identity.function, identity.address, identity.words)
         try:
             words = await self._words(*place)
-            if recognised(identity, words) or set(words) in ({0}, {0xFFFF}):  # what was never written tells nothing
+            if recognised(identity, words) or set(words) in (
+                {0},
+                {0xFFFF},
+            ):  # what was never written tells nothing
                 self.stranger = ()
                 return
             if await self._words(*place) != words:
@@ -180,13 +196,20 @@ class MeterPoll:
         except BusError:
             self._comparable = False
             return
-        said = (f"{identity.function}:{identity.address} = {shown(identity, words)}", " / ".join(map(str, identity.values[:WANTED])))
+        said = (
+            f"{identity.function}:{identity.address} = {shown(identity, words)}",
+            " / ".join(map(str, identity.values[:WANTED])),
+        )
         if said != self.stranger:
             self.stranger = said
             log.warning(
-                "meter %s: register %s, the meters of its table %s have %s there → it may be another model: submeter drivers try",
-                self.task.config.id, said[0], self.driver.name, said[1],
-            )  # fmt: skip
+                "meter %s: register %s, the meters of its table %s have %s there → it may be another "
+                "model: submeter drivers try",
+                self.task.config.id,
+                said[0],
+                self.driver.name,
+                said[1],
+            )
 
     def _nothing(self, error: BusError) -> Outcome:
         reading = Reading(self.task.config.id, self._uptime(), missing=error.reason)
@@ -220,9 +243,13 @@ class MeterPoll:
         return job
 
     def _replan(self) -> None:
-        """Exchange plans for those that have become cheaper. What is cheapest depends on a and b by their ratio alone."""
+        """Exchange plans for those that have become cheaper. What is cheapest depends on a and b by their
+        ratio alone.
+        """
         cost = self.station.fit.cost
-        self._looks = min(2 * self._looks, REPLAN[1])  # planning takes as long as a hundred polls, and mostly for nothing
+        self._looks = min(
+            2 * self._looks, REPLAN[1]
+        )  # planning takes as long as a hundred polls, and mostly for nothing
         self._look_at = self._polls + self._looks
         shape = cost.shape()
         if shape == self._planned_for:
@@ -231,12 +258,16 @@ class MeterPoll:
         for job in self._jobs.values():
             better = _planned(job.spans, self._rules(), shape)
             if worth_it(job.reads, better, cost):
-                log.debug("meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads))
+                log.debug(
+                    "meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads)
+                )
                 job.reads = _shortest_first(better)
                 self._looks = REPLAN[0]
 
     def _learn_probes(self) -> None:
-        """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first, a few of each length."""
+        """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first,
+        a few of each length.
+        """
         self.station.probes, self._knocks = _probes(spans_of(self.driver.rows), Rules.of(self.driver.limits))
 
 
@@ -276,7 +307,8 @@ def _spread(probes: Sequence[Probe]) -> list[Probe]:
 def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:
     """The order in which a meter's reads go out.
 
-    The first one finds out that the meter has died: the shorter it is, the less that costs the others. Two of one length
+    The first one finds out that the meter has died: the shorter it is, the less that costs the others. Two of
+    one length
     do not follow each other if that can be helped: a second copy of an answer would fit the next question.
     """
     rest = sorted(reads, key=lambda read: read.count)

@@ -1,7 +1,9 @@
 """The only importer of pymodbus: a port that reads registers. There is no write in it, and none elsewhere.
 
-pymodbus gives the serial and TCP transports, the framing and the CRC. The transaction is ours: an RTU reply carries no
-number, so a reply is the answer only when unit, function and byte count are what was asked; pymodbus' own client
+pymodbus gives the serial and TCP transports, the framing and the CRC. The transaction is ours: an RTU reply
+carries no
+number, so a reply is the answer only when unit, function and byte count are what was asked; pymodbus' own
+client
 compares the unit alone.
 """
 
@@ -31,13 +33,17 @@ from gateway.field.question import EXCEPTIONS, REFUSAL, REMEMBERED, Asked, Quest
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
 
 SETTLE = 0.03
-"""Seconds without a byte after which a reply that cannot become the answer is given up: beyond a USB adapter's 16 ms."""
+"""Seconds without a byte after which a reply that cannot become the answer is given up: beyond a USB
+adapter's 16 ms.
+"""
 MOST = 512
 """Bytes that are kept while an answer is waited for: it has 255 at most."""
 
 
 class ModbusPort:
-    """A serial port or a connection: one request in flight, no retry, no queue. Times are the loop's, in s."""
+    """A serial port or a connection: one request in flight, no retry, no queue. Times are the loop's, in
+    s.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self.name = f"{bus.port}" if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
@@ -45,9 +51,13 @@ class ModbusPort:
         self.strays = 0
         """Bytes that came when nothing was asked, or beside the answer."""
         self.echoes = 0
-        """Requests that came back, from an adapter that hears itself or a device that repeats what it is told."""
+        """Requests that came back, from an adapter that hears itself or a device that repeats what it is
+        told.
+        """
         self.late: deque[Late] = deque(maxlen=REMEMBERED[1])
-        """Replies that came after their time, known by their numbers; whoever has read them takes them out."""
+        """Replies that came after their time, known by their numbers; whoever has read them takes them
+        out.
+        """
         self.reply_number = "asked"
         """The rule by which replies are numbered: one of gateway.field.difference."""
         self.reply_units: dict[int, int] = {}
@@ -61,7 +71,9 @@ class ModbusPort:
         self._framed = bus.type == "tcp"
         self._link: _Link | None = None
         self._framer = (FramerSocket if self._framed else FramerRTU)(DecodePDU(is_server=False))
-        self._hint = "check its address and power" + ("" if self._framed else ", the line's A and B, baud rate and parity")
+        self._hint = "check its address and power" + (
+            "" if self._framed else ", the line's A and B, baud rate and parity"
+        )
         self._number = first_number()
         self._question = Question(0, 0, 0)
         self._asked = Asked()
@@ -85,7 +97,9 @@ class ModbusPort:
 
     @property
     def stray_frames(self) -> int:
-        """Frames of the unit asked last, beside its answer, where no number tells them apart: each may have been one. Noise is none."""
+        """Frames of the unit asked last, beside its answer, where no number tells them apart: each may
+        have been one. Noise is none.
+        """
         return self._stray_frames + rtu.count(self._unread(), self._question.unit, _crc)
 
     def _unread(self) -> bytes:
@@ -100,7 +114,9 @@ class ModbusPort:
     async def open(self) -> None:
         """Open the port for us alone. Raises BusDown."""
         self.close()
-        link = _Link(_parameters(self._bus), self._take, self._take_plain if self._framed else None, self._lost)
+        link = _Link(
+            _parameters(self._bus), self._take, self._take_plain if self._framed else None, self._lost
+        )
         try:
             await link.open(self._bus)
         except (OSError, ValueError) as error:
@@ -119,7 +135,9 @@ class ModbusPort:
         self._fail(BusDown(f"{self.name} was closed"))
 
     async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - from the first byte out to the last in
-        """The registers [address, address + count). Raises BusDown, NoReply, BadFrame, Refused; OddReply is a BadFrame."""
+        """The registers [address, address + count). Raises BusDown, NoReply, BadFrame, Refused; OddReply
+        is a BadFrame.
+        """
         if self._link is None or not self._link.is_active():
             raise BusDown(f"{self.name} is not open")
         if left := self._unread():
@@ -148,7 +166,11 @@ class ModbusPort:
             self._question = Question(unit, function, count, sent, now, number, reply)
             return sent
         sent = request(number, unit, function, address, count)
-        whole = reply_head(number, unit, function, count) if reply == number and unit not in self.reply_units else b""
+        whole = (
+            reply_head(number, unit, function, count)
+            if reply == number and unit not in self.reply_units
+            else b""
+        )
         self._question = Question(unit, function, count, sent, now, number, reply, whole)
         self._asked.remember(self._question, number if whole or reply is None or not self.numbered else reply)
         return sent
@@ -188,10 +210,17 @@ class ModbusPort:
             elif len(rest) >= REFUSAL and (begun or any(True for _ in rtu.frames(rest, _crc))):
                 self._fail(BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer"))
             elif rest:
-                self._fail(NoReply(f"unit {unit} did not answer; {len(rest)} bytes came that are no frame", hint=self._hint))
+                self._fail(
+                    NoReply(
+                        f"unit {unit} did not answer; {len(rest)} bytes came that are no frame",
+                        hint=self._hint,
+                    )
+                )
             elif data:
                 self.echoes += 1
-                self._fail(NoReply(f"unit {unit} did not answer; the adapter hears only itself", hint=self._hint))
+                self._fail(
+                    NoReply(f"unit {unit} did not answer; the adapter hears only itself", hint=self._hint)
+                )
         self._fail(NoReply(f"unit {unit} did not answer", hint=self._hint))
 
     def _fail(self, error: BusError) -> None:
@@ -200,7 +229,9 @@ class ModbusPort:
 
     def _lost(self, error: Exception | None) -> None:
         if self._noise:
-            self._fail(BusDown(f"{self.name} sent what is not Modbus TCP, and hung up", hint="check the port number"))
+            self._fail(
+                BusDown(f"{self.name} sent what is not Modbus TCP, and hung up", hint="check the port number")
+            )
         self._fail(BusDown(f"{self.name} was lost" + (f": {error}" if error else "")))
 
     def _take(self, data: bytes) -> int:
@@ -212,14 +243,24 @@ class ModbusPort:
             self.strays += len(data)
             self._loose += data
             if len(self._loose) > MOST:
-                self._stray_frames, self._loose = self._stray_frames + rtu.count(bytes(self._loose), self._question.unit, _crc), bytearray()
+                self._stray_frames, self._loose = (
+                    self._stray_frames + rtu.count(bytes(self._loose), self._question.unit, _crc),
+                    bytearray(),
+                )
             return len(data)
         return self._take_rtu(data)
 
     def _take_plain(self, data: bytes) -> bool:
-        """Take what is the whole answer and nothing else, as nearly always; False when it has to be looked at."""
+        """Take what is the whole answer and nothing else, as nearly always; False when it has to be looked
+        at.
+        """
         asked = self._question
-        if not (self._waiting and asked.whole and data.startswith(asked.whole) and len(data) == len(asked.whole) + 2 * asked.count):
+        if not (
+            self._waiting
+            and asked.whole
+            and data.startswith(asked.whole)
+            and len(data) == len(asked.whole) + 2 * asked.count
+        ):
             return False
         self.heard_at = asyncio.get_running_loop().time()
         self._asked[asked.number] = (asked, True)
@@ -243,7 +284,9 @@ class ModbusPort:
             self._link.close()
 
     def _take_frame(self, frame: Frame) -> None:
-        """Find the question that a reply belongs to. One field may be odd, and is believed only when the line has found it constant."""
+        """Find the question that a reply belongs to. One field may be odd, and is believed only when the
+        line has found it constant.
+        """
         asked, number = self._question, frame.number
         units = {asked.unit, self.reply_units.get(asked.unit, asked.unit)}
         mine = number in {asked.number, asked.reply} or (asked.reply is None and number not in self._asked)
@@ -255,7 +298,11 @@ class ModbusPort:
                 self._answered(asked)
                 self._refuse(frame.pdu[1])
             elif not fits or (frame.unit not in units and self.reply_number != "asked"):
-                self._fail(BadFrame(f"unit {asked.unit}: the reply's unit, function or byte count is not what was asked"))
+                self._fail(
+                    BadFrame(
+                        f"unit {asked.unit}: the reply's unit, function or byte count is not what was asked"
+                    )
+                )
             elif frame.unit not in units:
                 self._fail(OddReply(asked.unit, Difference("unit", asked.unit, frame.unit)))
             elif self.reply_length and frame.length != len(frame.pdu) + 1:
@@ -265,7 +312,12 @@ class ModbusPort:
                 self._give(frame.pdu)
         elif self._asked.recent(number, self.heard_at):
             self._take_late(frame, *self._asked[number])
-        elif self._waiting and asked.answered_by(frame.pdu) and frame.unit == asked.unit and frame.length == len(frame.pdu) + 1:
+        elif (
+            self._waiting
+            and asked.answered_by(frame.pdu)
+            and frame.unit == asked.unit
+            and frame.length == len(frame.pdu) + 1
+        ):
             self._fail(OddReply(asked.unit, Difference("number", asked.number, number)))
         else:
             self._stray(frame)
@@ -351,12 +403,16 @@ _Take = Callable[[bytes], int]
 class _Link(ModbusProtocol):
     """pymodbus' transport, with its bytes and its end handed to the port."""
 
-    def __init__(self, params: CommParams, take: _Take, whole: _Take | None, lost: Callable[[Exception | None], None]) -> None:
+    def __init__(
+        self, params: CommParams, take: _Take, whole: _Take | None, lost: Callable[[Exception | None], None]
+    ) -> None:
         super().__init__(params, is_server=False)
         self._data, self._whole, self._gone = take, whole, lost
 
     async def open(self, bus: Bus) -> None:
-        """Connect, with the kernel's words when that fails: pymodbus' own `connect` swallows them. Raises OSError, ValueError."""
+        """Connect, with the kernel's words when that fails: pymodbus' own `connect` swallows them. Raises
+        OSError, ValueError.
+        """
         if isinstance(bus, SerialBus):
             self.transport, _ = await self.call_create()
             return

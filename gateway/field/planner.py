@@ -1,6 +1,7 @@
 """The cheapest set of reads for a set of rows. Pure.
 
-Dynamic programming over the rows in the order of their addresses: for disjoint rows the best partition into reads is
+Dynamic programming over the rows in the order of their addresses: for disjoint rows the best partition into
+reads is
 always one of neighbours, so the minimum found is the minimum there is.
 """
 
@@ -18,7 +19,8 @@ WORTH = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a meter allows: the driver's limits, and the ranges (function, first, end) that the meter has refused.
+    """What a meter allows: the driver's limits, and the ranges (function, first, end) that the meter has
+    refused.
 
     No read may touch a hole (inclusive range of addresses), or contain a range that was refused.
     """
@@ -29,9 +31,18 @@ class Rules:
     illegal: tuple[tuple[int, int, int], ...] = ()
 
     @classmethod
-    def of(cls, limits: Limits, illegal: Iterable[tuple[int, int, int]] = (), longest: int | None = None) -> Rules:
-        """The rules of a driver, with what its meter has taught us: ranges that it refuses, the longest read that it answers."""
-        return cls(min(limits.max_registers, longest or limits.max_registers), limits.holes, limits.even, tuple(sorted(illegal)))
+    def of(
+        cls, limits: Limits, illegal: Iterable[tuple[int, int, int]] = (), longest: int | None = None
+    ) -> Rules:
+        """The rules of a driver, with what its meter has taught us: ranges that it refuses, the longest
+        read that it answers.
+        """
+        return cls(
+            min(limits.max_registers, longest or limits.max_registers),
+            limits.holes,
+            limits.even,
+            tuple(sorted(illegal)),
+        )
 
     def bounds(self, first: int, end: int) -> tuple[int, int]:
         """What a read of [first, end) has to fetch."""
@@ -63,7 +74,9 @@ class Read:
 
 
 def plan(spans: Iterable[Span], rules: Rules, cost: Cost) -> tuple[Read, ...]:
-    """The reads with the least total time, by function and address. Rows that no legal read can fetch are left out."""
+    """The reads with the least total time, by function and address. Rows that no legal read can fetch are
+    left out.
+    """
     reads: list[Read] = []
     by_function: dict[int, list[Span]] = {}
     for span in sorted(set(spans)):
@@ -83,7 +96,9 @@ def unreachable(spans: Iterable[Span], rules: Rules) -> list[Span]:
 
 
 def seconds(reads: Iterable[Read], cost: Cost, spare: float = 0.0) -> float:
-    """What the reads take together, one after the other; `spare` s less, for the meter's own gap after the last one."""
+    """What the reads take together, one after the other; `spare` s less, for the meter's own gap after the
+    last one.
+    """
     total = sum(cost.time(read.count) for read in reads)
     return max(0.0, total - spare)
 
@@ -100,7 +115,9 @@ def halves(read: Read, rules: Rules) -> tuple[Read, Read] | None:
         return None
     middle = read.address + read.count / 2
     cut = min(addresses[1:], key=lambda address: abs(address - middle))
-    return _read([s for s in read.spans if s.address < cut], rules), _read([s for s in read.spans if s.address >= cut], rules)
+    return _read([s for s in read.spans if s.address < cut], rules), _read(
+        [s for s in read.spans if s.address >= cut], rules
+    )
 
 
 def between(left: Read, right: Read) -> tuple[int, int, int]:

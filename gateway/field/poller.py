@@ -1,4 +1,6 @@
-"""A worker per bus: polls its meters when they are due, and keeps lost ones from costing the others their time."""
+"""A worker per bus: polls its meters when they are due, and keeps lost ones from costing the others their
+time.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ LOOK = 30.0
 LEARN = 5.0
 """s that one poll may spend on what a meter does not answer, while nobody else wants the line."""
 LEAST = 0.001
-"""s; so short an allowance lets one such read be asked, which is then paid from the share of the lost meters."""
+"""s; so short an allowance lets one such read be asked, which is then paid from the share of the lost
+meters.
+"""
 ROOM = 2.0
 """s before somebody else's poll in which nothing is learnt: a read that is not answered takes that long."""
 LOAD_TURNS = 8
@@ -67,7 +71,9 @@ class BusWorker:
         self._sink, self._events = sink, events
         self._uptime, self._wall = uptime, wall
         self.line = Line(bus, port or ModbusPort(bus), learnt)
-        self.seats = {task.config.id: Seat(task, self.line, uptime, order) for order, task in enumerate(meters)}
+        self.seats = {
+            task.config.id: Seat(task, self.line, uptime, order) for order, task in enumerate(meters)
+        }
         self._turns = Turns(self.seats.values())
         self._planned = 0.0
         self._wanted: dict[str, list[asyncio.Future[Reading]]] = {}
@@ -127,9 +133,14 @@ class BusWorker:
         return due if self._running is None else self._running if due is None else min(due, self._running)
 
     async def poll(self, meter: str) -> Reading:
-        """Poll a meter now, with everything it has, also when it is lost. Raises GatewayError when it is not on this bus."""
+        """Poll a meter now, with everything it has, also when it is lost. Raises GatewayError when it is
+        not on this bus.
+        """
         if meter not in self.seats:
-            raise GatewayError(f"there is no meter {meter!r} on bus {self.bus.name}", hint=f"its meters are {', '.join(self.seats)}")
+            raise GatewayError(
+                f"there is no meter {meter!r} on bus {self.bus.name}",
+                hint=f"its meters are {', '.join(self.seats)}",
+            )
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done():
             async with self._turn:
@@ -145,7 +156,9 @@ class BusWorker:
 
     def registers(self, meter: str) -> list[tuple[int, int, list[int]]]:
         """The raw registers of the meter's last poll: function, first address, words."""
-        return [(function, start, list(words)) for function, start, words in self.seats[meter].poll.reader.image]
+        return [
+            (function, start, list(words)) for function, start, words in self.seats[meter].poll.reader.image
+        ]
 
     def trouble(self, meter: str) -> BusError | None:
         """Why the meter's last poll ended early; None when it did not."""
@@ -172,13 +185,18 @@ class BusWorker:
         )
 
     def predicted_load(self) -> float:
-        """The share of the bus's time that the polls need, by today's cost model; meters without pause take the rest."""
+        """The share of the bus's time that the polls need, by today's cost model; meters without pause
+        take the rest.
+        """
         return sum(seat.predicted_load() for seat in self.seats.values() if not seat.lost)
 
     def _warning(self, load: float) -> str:
         if load <= 1.0:
             return ""
-        return f"bus {self.bus.name} cannot hold its intervals: they need {load:.0%} of its time, so polls are skipped"
+        return (
+            f"bus {self.bus.name} cannot hold its intervals: they need {load:.0%} of its time, so polls "
+            f"are skipped"
+        )
 
     def _next(self) -> tuple[Seat | None, float]:
         """The seat whose turn it is, or comes next, and when."""
@@ -208,7 +226,9 @@ class BusWorker:
         self._offset = offset
 
     async def _serve(self, seat: Seat) -> bool:
-        """One turn of one meter: a poll, a probe, or the news that there is none. Whether an answer was waited for."""
+        """One turn of one meter: a poll, a probe, or the news that there is none. Whether an answer was
+        waited for.
+        """
         now = asyncio.get_running_loop().time()
         waiting = self._wanted.pop(seat.id, [])
         if waiting:
@@ -230,7 +250,9 @@ class BusWorker:
         finally:
             self._running = None
 
-    async def _visit(self, seat: Seat, due: Due, *, now: bool = False, waiting: Sequence[asyncio.Future[Reading]] = ()) -> Reading:
+    async def _visit(
+        self, seat: Seat, due: Due, *, now: bool = False, waiting: Sequence[asyncio.Future[Reading]] = ()
+    ) -> Reading:
         """Poll a meter on the line, book what it cost, and pass the reading on."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -250,7 +272,9 @@ class BusWorker:
             if (beyond := turn.spent - slack) > 0.0:
                 self._share_free_at = max(self._share_free_at, loop.time()) + (1 / SHARE - 1) * beyond
         except BusDown as error:
-            outcome = Outcome(Reading(seat.id, self._uptime(), missing=error.reason), error, due.slow, due.static)
+            outcome = Outcome(
+                Reading(seat.id, self._uptime(), missing=error.reason), error, due.slow, due.static
+            )
         except asyncio.CancelledError:
             for answer in waiting:
                 answer.cancel()
@@ -259,7 +283,9 @@ class BusWorker:
             # What a meter says must never end the polling of the others.
             log.exception("meter %s gave what could not be understood", seat.id)
             strange = BadFrame(f"meter {seat.id} gave what could not be understood: {error}")
-            outcome = Outcome(Reading(seat.id, self._uptime(), missing=strange.reason), strange, due.slow, due.static)
+            outcome = Outcome(
+                Reading(seat.id, self._uptime(), missing=strange.reason), strange, due.slow, due.static
+            )
         ended = loop.time()
         cost = max(ended, self.line.silent_until if not self.line.port.numbered else 0.0) - began
         self._book(ended - began, ended)
@@ -269,7 +295,9 @@ class BusWorker:
         return outcome.reading
 
     def _turn_for(self, seat: Seat, now: bool) -> tuple[float, Turn]:
-        """Seconds until somebody else wants the line, and a turn that may learn so long, or what the share of the lost ones allows."""
+        """Seconds until somebody else wants the line, and a turn that may learn so long, or what the share
+        of the lost ones allows.
+        """
         if now:
             return float("inf"), Turn(LEARN, patient=seat.patient)
         loop = asyncio.get_running_loop()
@@ -283,7 +311,9 @@ class BusWorker:
             return
         if not now and asyncio.get_running_loop().time() < self.line.retry_at:
             why = self.line.trouble or BusDown(f"bus {self.bus.name} is lost")
-            raise BusDown(why.message, hint=why.hint, cause=why.cause)  # a new one: a traceback grows with each raise
+            raise BusDown(
+                why.message, hint=why.hint, cause=why.cause
+            )  # a new one: a traceback grows with each raise
         await self.line.open()
 
     def _settle(self, seat: Seat, due: Due, outcome: Outcome, ended: float, cost: float) -> None:
@@ -314,7 +344,9 @@ class BusWorker:
         seat.turns += 1
 
     def _look_at_load(self, seat: Seat) -> None:
-        """Add up what the polls need as each meter comes to know it: the sum of all of them at each poll would grow with their number."""
+        """Add up what the polls need as each meter comes to know it: the sum of all of them at each poll
+        would grow with their number.
+        """
         share = 0.0 if seat.lost else seat.predicted_load()
         self._planned += share - seat.share
         seat.share = share

@@ -37,7 +37,9 @@ class Port(Protocol):
     reply_units: dict[int, int]
     reply_length: bool
     then: Callable[[Words], Ask | None] | None
-    """For one `read`: gives what is asked of the same unit as soon as the answer is there; `read` goes on with that. None: no more."""
+    """For one `read`: gives what is asked of the same unit as soon as the answer is there; `read` goes on
+    with that. None: no more.
+    """
 
     @property
     def numbered(self) -> bool:

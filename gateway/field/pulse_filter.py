@@ -6,17 +6,23 @@ from dataclasses import dataclass
 
 NS = 1_000_000_000
 JITTER = 500_000
-"""ns by which the kernel may stamp an edge late: an S0 pulse of exactly its least 30 ms (EN 62053-31) must not be lost to it."""
+"""ns by which the kernel may stamp an edge late: an S0 pulse of exactly its least 30 ms (EN 62053-31) must
+not be lost to it.
+"""
 
 EVEN = 0.8
-"""Two spaces between pulses are alike when the shorter is so much of the longer: random noise is so in one of nine cases."""
+"""Two spaces between pulses are alike when the shorter is so much of the longer: random noise is so in one
+of nine cases.
+"""
 RUN = 5
 """So many like spaces one after the other are a meter's (or the mains'), not a contact's chatter."""
 
 
 @dataclass(slots=True)
 class Rejected:
-    """Noise since the start, by reason: active too short, gap too short, pulses faster than the meter can give."""
+    """Noise since the start, by reason: active too short, gap too short, pulses faster than the meter can
+    give.
+    """
 
     short: int = 0
     gap: int = 0
@@ -36,9 +42,12 @@ def _least(seconds: float) -> int:
 class PulseFilter:
     """Counts pulses of one pin.
 
-    The contact is believed to have changed only when it stays so: closed for `min_width`, open again for `min_gap` (s).
-    A pulse is counted when its contact opens, because only then its width is known; so a contact that rests closed
-    through a reload is counted once. Faster than `max_rate` (pulses/s, over a second and more) it is not counted.
+    The contact is believed to have changed only when it stays so: closed for `min_width`, open again for
+    `min_gap` (s).
+    A pulse is counted when its contact opens, because only then its width is known; so a contact that rests
+    closed
+    through a reload is counted once. Faster than `max_rate` (pulses/s, over a second and more) it is not
+    counted.
     """
 
     def __init__(self, min_width: float, min_gap: float, max_rate: float) -> None:
@@ -49,7 +58,9 @@ class PulseFilter:
         self.closed = False
         self.limit(min_width, min_gap, max_rate)
         self._counted = False
-        """The pulse that is going on has been counted already: an opening shorter than the gap does not begin another."""
+        """The pulse that is going on has been counted already: an opening shorter than the gap does not
+        begin another.
+        """
         self._since: int | None = None
         self._found = False
         """What is known is what was found when the pin was opened, not an edge."""
@@ -68,13 +79,16 @@ class PulseFilter:
     def found(self, closed: bool, tick: int) -> None:
         """The state that was found when the pin was opened, at `tick` (ns on the clock of the edges).
 
-        A contact dates from then: how long it had been closed before, nobody knows. Edges that are known already know better.
+        A contact dates from then: how long it had been closed before, nobody knows. Edges that are known
+        already know better.
         """
         if self._since is None:
             self.closed, self._since, self._found = closed, tick, True
 
     def edge(self, closed: bool, tick: int) -> bool:
-        """Take an edge: the contact's state after it and its time in ns. Returns whether a pulse was counted."""
+        """Take an edge: the contact's state after it and its time in ns. Returns whether a pulse was
+        counted.
+        """
         since, self._since = self._since, tick
         found, self._found = self._found, False
         self._pace(closed, tick)
@@ -84,7 +98,8 @@ class PulseFilter:
         self.closed = closed
         lasted = None if since is None else tick - since
         if lasted is not None and lasted < 0:
-            # The state that was found may be newer than an edge that was under way; otherwise the clock of the ticks was set back,
+            # The state that was found may be newer than an edge that was under way; otherwise the clock of
+            # the ticks was set back,
             # and nobody knows how long: long enough.
             lasted = 0 if found else None
         return self._opened(lasted, tick) if not closed else self._closed(lasted)
@@ -133,7 +148,9 @@ class PulseFilter:
         return True
 
     def _plausible(self, tick: int) -> bool:
-        """A bucket that fills at `max_rate` and holds a second of it: jitter passes, a steady excess does not."""
+        """A bucket that fills at `max_rate` and holds a second of it: jitter passes, a steady excess does
+        not.
+        """
         if self._newest is not None:
             self._left = min(self._most, self._left + max(0, tick - self._newest) * self._rate)
         self._newest = tick

@@ -14,17 +14,22 @@ from gateway.model import QUANTITIES, Reading
 
 MINUTE = 60.0
 MOST_REJECTED = 20
-"""Evenly spaced pulses that may be rejected within a minute before the contact is called too fast for its limits."""
+"""Evenly spaced pulses that may be rejected within a minute before the contact is called too fast for its
+limits.
+"""
 
 State = Literal["starting", "counting", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class PulseHealth:
-    """One input. `count` and `register` (in `unit`) are those of now; `short`, `gap` and `rate` count what was rejected, by reason.
+    """One input. `count` and `register` (in `unit`) are those of now; `short`, `gap` and `rate` count what
+    was rejected, by reason.
 
-    `per_minute` is over the last minute, None while nobody knows; `age` in s since the newest pulse of this run; `closed` whether
-    the contact is closed now. `doubt` is why the display should be read and the register set, `fast` whether the contact gives
+    `per_minute` is over the last minute, None while nobody knows; `age` in s since the newest pulse of this
+    run; `closed` whether
+    the contact is closed now. `doubt` is why the display should be read and the register set, `fast` whether
+    the contact gives
     pulses that its limits reject.
     """
 
@@ -49,7 +54,9 @@ class PulseHealth:
 
 @dataclass(slots=True)
 class Kept:
-    """What a reload leaves of a pin for the next counter: the filter goes on in the middle of a pulse, whoever it is counted for."""
+    """What a reload leaves of a pin for the next counter: the filter goes on in the middle of a pulse,
+    whoever it is counted for.
+    """
 
     id: str
     pull: str
@@ -86,7 +93,9 @@ class PulseInput:
         return self._before + self.filter.count
 
     def edge(self, level: bool, tick: int, *, found: bool) -> None:
-        """Take an edge, in the counting thread: a contact pulls its pin to ground unless the pin is pulled down."""
+        """Take an edge, in the counting thread: a contact pulls its pin to ground unless the pin is pulled
+        down.
+        """
         closed = level == (self.config.pull == "down")
         if found:
             self.filter.found(closed, tick)
@@ -112,7 +121,8 @@ class PulseInput:
 
     @property
     def too_fast(self) -> bool:
-        """Whether its limits reject pulses that came evenly over the last minute, as only a meter or the mains gives them.
+        """Whether its limits reject pulses that came evenly over the last minute, as only a meter or the
+        mains gives them.
 
         From a tenth of what was counted on: a register that misses so much is wrong.
         """
@@ -128,9 +138,23 @@ class PulseInput:
         then, before = self._samples[0][:2] if self._samples else (now, count)
         newest = self.kept.newest
         return PulseHealth(
-            id=config.id, label=config.label, pin=config.pin, state=self.state, error=self.error, quantity=config.quantity,
-            unit=QUANTITIES[config.quantity].unit, count=count, register=self.register.at(count),
-            short=rejected.short, gap=rejected.gap, rate=rejected.rate,
-            per_minute=(count - before) / (now - then) * MINUTE if now - then >= 1.0 and self.state == "counting" else None,
-            age=None if newest is None else now - newest, closed=self.filter.closed, doubt=self.register.doubt, fast=self.fast,
-        )  # fmt: skip
+            id=config.id,
+            label=config.label,
+            pin=config.pin,
+            state=self.state,
+            error=self.error,
+            quantity=config.quantity,
+            unit=QUANTITIES[config.quantity].unit,
+            count=count,
+            register=self.register.at(count),
+            short=rejected.short,
+            gap=rejected.gap,
+            rate=rejected.rate,
+            per_minute=(count - before) / (now - then) * MINUTE
+            if now - then >= 1.0 and self.state == "counting"
+            else None,
+            age=None if newest is None else now - newest,
+            closed=self.filter.closed,
+            doubt=self.register.doubt,
+            fast=self.fast,
+        )

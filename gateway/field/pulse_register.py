@@ -9,13 +9,20 @@ from typing import Any
 from gateway.config import Pulse
 
 DIGITS = 9
-"""Digits behind the point: a pulse is seldom less than 1/10 000 of the unit, and float noise is far smaller."""
+"""Digits behind the point: a pulse is seldom less than 1/10 000 of the unit, and float noise is far
+smaller.
+"""
 MOST = 10**15
 """Pulses beyond which a float would not tell one from the next."""
 
 
 def _number(value: object, most: float) -> float | None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value <= most
+    good = (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and 0 <= value <= most
+    )
     return float(value) if good else None  # type: ignore[arg-type]
 
 
@@ -26,7 +33,9 @@ def count_of(carried: object) -> int | None:
 
 
 def newer(one: object, other: object) -> Any:  # noqa: ANN401 - whatever was carried
-    """The newer of two carried states of an input: a count never falls, and a register that was set later was set more often."""
+    """The newer of two carried states of an input: a count never falls, and a register that was set later
+    was set more often.
+    """
 
     def age(carried: object) -> tuple[int, float]:
         count = count_of(carried)
@@ -39,7 +48,8 @@ def newer(one: object, other: object) -> Any:  # noqa: ANN401 - whatever was car
 class Register:
     """What the meter's own display shows: a value at some pulse count, and what was counted since.
 
-    `carried` is what `carry` gave at the last batch; count and register are taken over each by itself. A changed `per_unit` holds
+    `carried` is what `carry` gave at the last batch; count and register are taken over each by itself. A
+    changed `per_unit` holds
     from there on, a changed quantity begins at `start` again; the pulse count never goes back.
     """
 
@@ -51,7 +61,9 @@ class Register:
         """Pulses counted until then."""
         self._sets = 0
         self.began = "no register is known"
-        """Why the register begins without a past of its own, or not with all of it; empty when it simply goes on."""
+        """Why the register begins without a past of its own, or not with all of it; empty when it simply
+        goes on.
+        """
         self.changed: dict[str, Any] = {}
         """How the configuration moved the register, or its pace: fields of the event `pulse_register_set`."""
         self.doubt = ""
@@ -85,7 +97,9 @@ class Register:
             return
         # From the same base as before, so that no rounding adds up.
         match known.get("base"):
-            case [int(base), int() | float() as start] if 0 <= base <= count and _number(start, math.inf) is not None:
+            case [int(base), int() | float() as start] if (
+                0 <= base <= count and _number(start, math.inf) is not None
+            ):
                 self._count, self._value = base, float(start)
                 if self.at(count) != round(value, DIGITS):
                     self._count, self._value = count, value
@@ -106,4 +120,8 @@ class Register:
             "count": count, "register": self.at(count), "quantity": self.quantity,
             "base": [self._count, self._value], "per_unit": self._per_unit,
         }  # fmt: skip
-        return {**state, **({"sets": self._sets} if self._sets else {}), **({"doubt": self.doubt} if self.doubt else {})}
+        return {
+            **state,
+            **({"sets": self._sets} if self._sets else {}),
+            **({"doubt": self.doubt} if self.doubt else {}),
+        }

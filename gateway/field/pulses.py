@@ -1,9 +1,14 @@
-"""Meters with a pulse output: edges are counted in a thread of their own, readings are made on the event loop.
+"""Meters with a pulse output: edges are counted in a thread of their own, readings are made on the event
+loop.
 
-What rides in the journal and what was read are the same by construction: a reading and the carried state are made in one
-step on the event loop (`_take`), from one look at the count. So `carry()` at the moment a batch is handed over describes
-exactly the newest reading of each input that is in this batch or in an earlier one. A power cut costs the pulses counted
-after that reading: those of the open slot. The counting thread only ever adds to its own integers, which the loop only reads.
+What rides in the journal and what was read are the same by construction: a reading and the carried state are
+made in one
+step on the event loop (`_take`), from one look at the count. So `carry()` at the moment a batch is handed
+over describes
+exactly the newest reading of each input that is in this batch or in an earlier one. A power cut costs the
+pulses counted
+after that reading: those of the open slot. The counting thread only ever adds to its own integers, which the
+loop only reads.
 """
 
 from __future__ import annotations
@@ -38,10 +43,13 @@ MAX_GONE = 64
 
 
 class PulseInputs:
-    """Counts the pulses of all inputs and gives a reading of each at the multiples of `interval` (s) on the wall clock.
+    """Counts the pulses of all inputs and gives a reading of each at the multiples of `interval` (s) on the
+    wall clock.
 
-    `carried` is what `carry()["pulses"]` was at the newest batch. `events` gets what else should be known. `pins` outlives
-    this object when a reload makes another: then no pulse is lost between the two. `uptime` is CLOCK_BOOTTIME in ms, `wall` UTC in s.
+    `carried` is what `carry()["pulses"]` was at the newest batch. `events` gets what else should be known.
+    `pins` outlives
+    this object when a reload makes another: then no pulse is lost between the two. `uptime` is CLOCK_BOOTTIME
+    in ms, `wall` UTC in s.
     """
 
     def __init__(
@@ -116,22 +124,34 @@ class PulseInputs:
         return self._due
 
     def carry(self) -> dict[str, Any]:
-        """What must ride with the next batch: the newest reading of each input, and the registers of inputs that are gone."""
+        """What must ride with the next batch: the newest reading of each input, and the registers of
+        inputs that are gone.
+        """
         return {"pulses": {**self._gone, **{name: entry.taken for name, entry in self.inputs.items()}}}
 
     def set(self, meter: str, value: float) -> dict[str, Any]:
-        """The meter's display shows `value` now. A reading and an event say so at once. Raises GatewayError."""
+        """The meter's display shows `value` now. A reading and an event say so at once. Raises
+        GatewayError.
+        """
         entry = self._find(meter)
         quantity = QUANTITIES[entry.config.quantity]
         if not math.isfinite(value) or not 0.0 <= value <= quantity.high:
             raise GatewayError(
-                f"{value} is not what a register can show", hint=f"write a number of {quantity.unit} from 0 to {quantity.high:g}"
+                f"{value} is not what a register can show",
+                hint=f"write a number of {quantity.unit} from 0 to {quantity.high:g}",
             )
         count = entry.count
         old = entry.register.at(count)
         entry.register.set(count, value)
         reading = self.poll(meter)
-        fields = {"meter": meter, "quantity": quantity.name, "old": old, "new": value, "pulse_count": count, "why": "set"}
+        fields = {
+            "meter": meter,
+            "quantity": quantity.name,
+            "old": old,
+            "new": value,
+            "pulse_count": count,
+            "why": "set",
+        }
         self._events(Event("pulse_register_set", reading.uptime, fields))
         log.info("pulse input %s: its register was %s, is set to %s %s", meter, old, value, quantity.unit)
         return fields
@@ -151,10 +171,21 @@ class PulseInputs:
             if register.began:
                 self._tell_beginning(entry, register.began, doubt=register.doubt == register.began)
             if register.changed:
-                fields = {"meter": entry.config.id, "quantity": register.quantity, **register.changed, "pulse_count": count}
+                fields = {
+                    "meter": entry.config.id,
+                    "quantity": register.quantity,
+                    **register.changed,
+                    "pulse_count": count,
+                }
                 self._events(Event("pulse_register_set", self._uptime(), fields))
-                log.warning("pulse input %s: %s; its register was %s, is %s %s", entry.config.id, fields["why"], fields["old"],
-                            fields["new"], QUANTITIES[register.quantity].unit)  # fmt: skip
+                log.warning(
+                    "pulse input %s: %s; its register was %s, is %s %s",
+                    entry.config.id,
+                    fields["why"],
+                    fields["old"],
+                    fields["new"],
+                    QUANTITIES[register.quantity].unit,
+                )
 
     def _tell_beginning(self, entry: PulseInput, why: str, *, doubt: bool = True) -> None:
         count, name = entry.count, entry.config.id
@@ -164,8 +195,15 @@ class PulseInputs:
         if not doubt:
             return
         entry.register.doubt = why
-        log.warning("pulse input %s: its register goes on from %s %s at pulse %s: %s → %s", name, register, unit, count, why,
-                    f"read the display and set it: submeter pulses set {name} VALUE")  # fmt: skip
+        log.warning(
+            "pulse input %s: its register goes on from %s %s at pulse %s: %s → %s",
+            name,
+            register,
+            unit,
+            count,
+            why,
+            f"read the display and set it: submeter pulses set {name} VALUE",
+        )
 
     def poll(self, meter: str) -> Reading:
         """A reading of now, beside those that are due. Raises GatewayError when there is no such input."""
@@ -184,7 +222,10 @@ class PulseInputs:
 
     def _find(self, meter: str) -> PulseInput:
         if meter not in self.inputs:
-            raise GatewayError(f"there is no pulse input {meter!r}", hint=f"the pulse inputs are: {', '.join(self.inputs) or 'none'}")
+            raise GatewayError(
+                f"there is no pulse input {meter!r}",
+                hint=f"the pulse inputs are: {', '.join(self.inputs) or 'none'}",
+            )
         return self.inputs[meter]
 
     def _put(self, entry: PulseInput, _pin: int, level: bool, tick: int | None) -> None:
@@ -245,14 +286,18 @@ class PulseInputs:
         for error, names in failed.items():
             if self._said.get(error) != names:
                 log.warning("%s", _problem(names, error))
-        for name in {name for names in self._said.values() for name in names} - {name for names in failed.values() for name in names}:
+        for name in {name for names in self._said.values() for name in names} - {
+            name for names in failed.values() for name in names
+        }:
             log.info("pulse input %s counts again", name)
         self._said = failed
 
 
 def _problem(names: Sequence[str], error: str) -> str:
     return (
-        f"pulse input {names[0]} does not count: {error}" if len(names) == 1 else f"pulse inputs {', '.join(names)} do not count: {error}"
+        f"pulse input {names[0]} does not count: {error}"
+        if len(names) == 1
+        else f"pulse inputs {', '.join(names)} do not count: {error}"
     )
 
 
@@ -261,8 +306,12 @@ def _too_fast(entry: PulseInput) -> str:
     if entry.too_fast:
         rejected, most = entry.filter.rejected, entry.config.fastest
         return (
-            f"pulse input {name} gets even pulses that its limits reject (too short: {rejected.short}, gap too short: {rejected.gap}): "
+            f"pulse input {name} gets even pulses that its limits reject (too short: {rejected.short}, gap "
+            f"too short: {rejected.gap}): "
             f"min_width {width:g} s and min_gap {gap:g} s allow {most:.3g} a second "
             "→ make them smaller if the meter is that fast, else look for mains hum on its cable"
         )
-    return f"pulse input {name} gives more than {rate:g} pulses a second: those are not counted → is max_rate right?"
+    return (
+        f"pulse input {name} gives more than {rate:g} pulses a second: those are not counted → is "
+        f"max_rate right?"
+    )

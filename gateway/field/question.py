@@ -11,18 +11,28 @@ READING = (3, 4)
 REMEMBERED = (60.0, 64)
 """s and requests for which a transaction number is known again: what carries it is a late reply."""
 COPY = 10.0
-"""s after a question that was answered in which a second copy of its answer may come: the longest late-answer bound."""
+"""s after a question that was answered in which a second copy of its answer may come: the longest
+late-answer bound.
+"""
 EXCEPTIONS = {
-    1: "illegal function", 2: "illegal data address", 3: "illegal data value", 4: "device failure", 5: "acknowledge, busy",
-    6: "device busy", 8: "memory parity error", 10: "gateway path unavailable", 11: "gateway target did not respond",
-}  # fmt: skip
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge, busy",
+    6: "device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target did not respond",
+}
 
 
 @dataclass(slots=True)
 class Question:
     """`sent` are its bytes on the wire, `at` is when they left (the loop's time in s).
 
-    On Modbus TCP `number` is its transaction number and `reply` the one that its answer should carry; None where any may come.
+    On Modbus TCP `number` is its transaction number and `reply` the one that its answer should carry; None
+    where any may come.
     """
 
     unit: int
@@ -80,7 +90,9 @@ class Asked(dict[int, tuple[Question, bool]]):
                 self[number] = question, True
 
     def recent(self, number: int, now: float) -> bool:
-        """Whether a number is owed, or may be that of a second copy: a gateway may give its first one for ever."""
+        """Whether a number is owed, or may be that of a second copy: a gateway may give its first one for
+        ever.
+        """
         if number not in self:
             return False
         question, answered = self[number]

@@ -1,4 +1,6 @@
-"""How long a meter must be left alone before a request: found by trying, when it turns out that it must be."""
+"""How long a meter must be left alone before a request: found by trying, when it turns out that it must
+be.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _FIRST = 2
 _ENOUGH = 2
 """Answers that a step needs before a shorter one is tried."""
 _EVIDENCE = 2
-"""Times that a read was answered after silence only, before a meter that did without is believed to need it."""
+"""Times that a read was answered after silence only, before a meter that did without is believed to need
+it.
+"""
 _FADES = 100
 """Answers after which such a time is forgotten."""
 _SAME = 0.001
@@ -28,7 +32,9 @@ _WORDS = {"pause": "after its own answer", "silence": "on the line before it is 
 
 
 class QuietTime:
-    """`pause` (after the meter's own answer) or `silence` (on the line, whoever spoke) of one meter: `value` s."""
+    """`pause` (after the meter's own answer) or `silence` (on the line, whoever spoke) of one meter:
+    `value` s.
+    """
 
     def __init__(self, name: Literal["pause", "silence"], meter: str, facts: MeterFacts) -> None:
         self.value: float = getattr(facts, name)
@@ -40,7 +46,9 @@ class QuietTime:
         self._answers = self._evidence = 0
 
     def suspect(self, after: float) -> bool:
-        """Whether a request that was not answered `after` s may have come too soon: it never heard one that came so soon."""
+        """Whether a request that was not answered `after` s may have come too soon: it never heard one
+        that came so soon.
+        """
         return after < min(LONGEST, self.closest) and not self._facts.fixed(self._name)
 
     def answered(self, after: float) -> bool:
@@ -66,7 +74,8 @@ class QuietTime:
         return self._settle()
 
     def too_soon(self, after: float, *, sure: bool) -> bool:
-        """A request that was not answered `after` s was answered after silence; whether `value` has changed by that.
+        """A request that was not answered `after` s was answered after silence; whether `value` has changed
+        by that.
 
         `sure`: it never answered one that came so soon.
         """
@@ -78,7 +87,12 @@ class QuietTime:
             if not sure and self._evidence < _EVIDENCE:
                 return False
             later = next((step for step, time in enumerate(STEPS) if time > after), len(STEPS) - 1)
-            self.searching, self._evidence, self._bad, self._good = True, 0, max(-1, later - 2), len(STEPS) - 1
+            self.searching, self._evidence, self._bad, self._good = (
+                True,
+                0,
+                max(-1, later - 2),
+                len(STEPS) - 1,
+            )
             self._step = max(_FIRST, later)
             return self._use()
         self._bad = self._step
@@ -111,7 +125,8 @@ class QuietTime:
 class Pace:
     """Both quiet times of one meter, and what its station does about them.
 
-    `own` and `line` are the s between the end of the meter's own last answer, or of the last byte on its line, and a request.
+    `own` and `line` are the s between the end of the meter's own last answer, or of the last byte on its
+    line, and a request.
     Silence on the line is looked for where there is a line: a server behind Modbus TCP keeps it itself.
     """
 
@@ -138,8 +153,12 @@ class Pace:
             self.apply()
 
     def too_soon(self, own: float, line: float, *, sure: bool) -> bool:
-        """A request that was not answered was answered after silence; whether the meter is left alone for longer now."""
-        quiet, after = (self._pause, own) if own <= line + _SAME or not self._serial else (self._silence, line)
+        """A request that was not answered was answered after silence; whether the meter is left alone for
+        longer now.
+        """
+        quiet, after = (
+            (self._pause, own) if own <= line + _SAME or not self._serial else (self._silence, line)
+        )
         if after < LONGEST and quiet.too_soon(after, sure=sure):
             self.apply()
             return True

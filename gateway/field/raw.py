@@ -1,4 +1,6 @@
-"""What the registers of one row hold before its unit comes into it: bit patterns, their meaning as numbers, and what is no number."""
+"""What the registers of one row hold before its unit comes into it: bit patterns, their meaning as
+numbers, and what is no number.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ def spans(row: Row) -> tuple[tuple[float, float], ...]:
     if from_bits(row):
         return tuple((float(span[0]), float(span[-1])) for span in ranges)
     # Of negative numbers, as of floats, the larger pattern is not always the larger number.
-    return tuple((min(ends), max(ends)) for ends in ((_number(row, span[0]), _number(row, span[-1])) for span in ranges))
+    return tuple(
+        (min(ends), max(ends))
+        for ends in ((_number(row, span[0]), _number(row, span[-1])) for span in ranges)
+    )
 
 
 def _number(row: Row, pattern: int) -> float:
@@ -67,8 +72,16 @@ def amount(row: Row, pattern: int) -> float | str:
 
 
 def largest(row: Row) -> float:
-    """The largest raw amount that is a measurement: not one whose first register of several holds 0x7FFF or 0x8000."""
+    """The largest raw amount that is a measurement: not one whose first register of several holds 0x7FFF
+    or 0x8000.
+    """
     quantity = QUANTITIES.get(row.name)
-    if row.type not in {"s32", "s64"} or row.mask or not row.sentinels or quantity is None or quantity.kind == "counter":
+    if (
+        row.type not in {"s32", "s64"}
+        or row.mask
+        or not row.sentinels
+        or quantity is None
+        or quantity.kind == "counter"
+    ):
         return math.inf
     return (0x7FFF << 16 * (row.words - 1)) - 0.5

@@ -1,8 +1,12 @@
-"""The reads of one meter, one after the other: what is refused or not answered is found out, remembered, and said.
+"""The reads of one meter, one after the other: what is refused or not answered is found out, remembered, and
+said.
 
-A meter is lost when no read of it is answered. A read that is silent while another is answered is like a refused one:
-it is halved until the registers at fault are known. First it is asked again after silence, for a meter may be deaf after
-its own answer; and as learning takes the line's time, which is the others' too, it goes on only as far as it is allowed.
+A meter is lost when no read of it is answered. A read that is silent while another is answered is like a
+refused one:
+it is halved until the registers at fault are known. First it is asked again after silence, for a meter may be
+deaf after
+its own answer; and as learning takes the line's time, which is the others' too, it goes on only as far as it
+is allowed.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ SPLIT = frozenset({2, 3})
 SILENT = 2
 """Polls in a row in which a read was not answered while others were: then it is looked into."""
 GENEROUS = 1.0
-"""s; with so much time left a meter whose first read is not answered is asked for another, and a new one for single rows."""
+"""s; with so much time left a meter whose first read is not answered is asked for another, and a new one
+for single rows.
+"""
 KNOCKS = 3
 """Single rows that are tried in one poll when no read of a meter has ever been answered."""
 NOISY = 0.1
@@ -51,7 +57,14 @@ Key = tuple[int, int, int]
 class RegisterReader:
     """Reads of one meter. `rules` are those of today; `changed` is called when they have become others."""
 
-    def __init__(self, meter: str, line: Line, station: Station, rules: Callable[[], Rules], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        meter: str,
+        line: Line,
+        station: Station,
+        rules: Callable[[], Rules],
+        changed: Callable[[], None],
+    ) -> None:
         self.meter, self.line, self.station, self.facts = meter, line, station, station.facts
         self.image: list[tuple[int, int, Sequence[int]]] = []
         """The registers that the last poll brought: function, first address, words."""
@@ -60,7 +73,9 @@ class RegisterReader:
         self.left_out = LeftOut(meter, station.facts, changed)
         self._rules, self._changed = rules, changed
         self._unanswered: dict[Key, tuple[int, float, float]] = {}
-        """How often in a row a read was not answered, and how long it came after the meter's own answer and the line's last byte."""
+        """How often in a row a read was not answered, and how long it came after the meter's own answer
+        and the line's last byte.
+        """
         self._tried: dict[Key, int] = {}
         """The same for polls in which nothing was answered: which read is the next to find the meter by."""
         self._silent: dict[Key, SilentRead] = {}
@@ -85,13 +100,22 @@ class RegisterReader:
         self._longest = 0
         self._pace.forget()
 
-    async def read_all(self, reads: Sequence[Read], image: Image, turn: Turn, knocks: Sequence[Read] = ()) -> BusError | None:
-        """All reads, back to back; the error that makes the meter lost, if nothing was answered. `knocks`: short reads to find it by."""
+    async def read_all(
+        self, reads: Sequence[Read], image: Image, turn: Turn, knocks: Sequence[Read] = ()
+    ) -> BusError | None:
+        """All reads, back to back; the error that makes the meter lost, if nothing was answered. `knocks`:
+        short reads to find it by.
+        """
         ended: BusError | None = None
         first: BusError | None = None
         missed = 0
         early: list[Read] = []
-        run = PollRun(self, self._in_order(reads, turn, knocks) if self._unanswered or self._tried else reads, image, turn)
+        run = PollRun(
+            self,
+            self._in_order(reads, turn, knocks) if self._unanswered or self._tried else reads,
+            image,
+            turn,
+        )
         for begun in run:
             if ended is not None:
                 self._fail(begun, ended.reason, image)
@@ -121,7 +145,13 @@ class RegisterReader:
                 if missed > 1 if turn.alive else not turn.go_on:
                     ended = error
         generous = turn.allowance - turn.spent >= GENEROUS
-        if first is not None and generous and not turn.alive and not self._proven and await self._knock(knocks, image, turn):
+        if (
+            first is not None
+            and generous
+            and not turn.alive
+            and not self._proven
+            and await self._knock(knocks, image, turn)
+        ):
             for read in reads:
                 self._unanswered[_key(read)] = (SILENT_IN_NOISE, *self._after)
                 await self._take(read, image, turn)
@@ -130,7 +160,9 @@ class RegisterReader:
         return None if turn.alive else first
 
     async def _once_more(self, early: Sequence[Read], image: Image, turn: Turn) -> None:
-        """Reads that were missed before the first answer: it may have been the request to re-synchronise that was not answered."""
+        """Reads that were missed before the first answer: it may have been the request to re-synchronise
+        that was not answered.
+        """
         for read in early:
             answered = False
             if turn.may_learn and self.line.ready:
@@ -157,7 +189,11 @@ class RegisterReader:
         """Those that were answered go first: a silent one says nothing about the meter."""
         missed = self._unanswered
         tried = self._tried
-        if knocks and not turn.alive and all(_key(read) in missed or tried.get(_key(read), 0) >= SILENT for read in reads):
+        if (
+            knocks
+            and not turn.alive
+            and all(_key(read) in missed or tried.get(_key(read), 0) >= SILENT for read in reads)
+        ):
             self._knocked += 1
             reads = [knocks[self._knocked % len(knocks)], *(read for read in reads if read not in knocks)]
         return sorted(reads, key=lambda read: missed.get(_key(read), _NONE)[0] + tried.get(_key(read), 0))
@@ -173,7 +209,8 @@ class RegisterReader:
             await self.fetch(read, image, turn)
 
     async def fetch(self, read: Read, image: Image, turn: Turn, run: PollRun | None = None) -> bool:
-        """One request, or a run that stands at it; whether it came whole. What is said or raised is about the run's read.
+        """One request, or a run that stands at it; whether it came whole. What is said or raised is about the
+        run's read.
 
         Raises NoReply, BusDown, and Refused for a meter that its gateway does not reach.
         """
@@ -238,9 +275,11 @@ class RegisterReader:
         self._pace.answered(*self._after)
 
     async def _missed(self, read: Read, image: Image, turn: Turn, *, further: bool) -> bool:
-        """A read was not answered. If it may have come too soon it is asked once more, after silence; whether it is answered then.
+        """A read was not answered. If it may have come too soon it is asked once more, after silence; whether
+        it is answered then.
 
-        The first one of a poll costs nobody's share: it may be the meter's end, or noise. A `further` one is learning.
+        The first one of a poll costs nobody's share: it may be the meter's end, or noise. A `further` one is
+        learning.
         """
         own, line = self._after
         key = _key(read)
@@ -250,7 +289,8 @@ class RegisterReader:
         self._miss(read, turn)
         if news:
             self._loss += _FADE * (1.0 - self._loss)
-        # a meter that does not answer what it has always answered is gone, unless it was noise; one that never did may answer another read
+        # a meter that does not answer what it has always answered is gone, unless it was noise; one that
+        # never did may answer another read
         turn.go_on = turn.may_learn and (not news or turn.allowance - turn.spent >= GENEROUS)
         if further or (turn.alive and before):
             turn.spent += asyncio.get_running_loop().time() - self.line.port.sent_at
@@ -284,7 +324,9 @@ class RegisterReader:
         self._unanswered[key] = (self._unanswered.get(key, _NONE)[0] + 1, *self._after)
 
     async def _patiently(self, read: Read, image: Image, turn: Turn) -> bool:
-        """One request after silence in which any meter hears, as is the request that re-synchronises the line before it."""
+        """One request after silence in which any meter hears, as is the request that re-synchronises the
+        line before it.
+        """
         self._pace.rest()
         try:
             return await self.fetch(read, image, turn)
@@ -294,7 +336,8 @@ class RegisterReader:
     async def again(self, read: Read, image: Image, turn: Turn) -> bool:
         """The read after silence; whether it was answered. What it takes is spent.
 
-        Two silences in a row may be the meter's end, so a read that it has answered stands between them. Raises when that is silent.
+        Two silences in a row may be the meter's end, so a read that it has answered stands between them.
+        Raises when that is silent.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -341,7 +384,12 @@ class RegisterReader:
         count = silent.too_long()
         if count is not None and self._longest < count:
             if self.facts.learn("max_registers", self._longest):
-                log.info("meter %s does not answer reads of %d registers: they have at most %d now", self.meter, count, self._longest)
+                log.info(
+                    "meter %s does not answer reads of %d registers: they have at most %d now",
+                    self.meter,
+                    count,
+                    self._longest,
+                )
         elif steps := silent.steps():
             self.left_out.add(steps, NoReply.reason)
         self._changed()
@@ -368,7 +416,9 @@ class RegisterReader:
             self.left_out.add([between(*parts)], error.reason)
 
     async def ask_again(self, image: Image, turn: Turn) -> None:
-        """Once a day: what was refused may be answered now. A refusal costs little, a silence is asked for by itself."""
+        """Once a day: what was refused may be answered now. A refusal costs little, a silence is asked for
+        by itself.
+        """
         self.left_out.looked_at = time.monotonic()
         kept = [span for span in self.facts.skip if span[3] == NoReply.reason]
         answered = []

@@ -1,7 +1,10 @@
-"""Frames among the bytes of a serial line: the answer, frames that are not it, and noise, which is everything else.
+"""Frames among the bytes of a serial line: the answer, frames that are not it, and noise, which is everything
+else.
 
-Noise is harmless: fewer bytes than the shortest frame, or bytes that hold no frame with a right CRC, can never be taken
-for an answer. It is what a transceiver leaves that releases the line, what a converter pads with, an echo that was damaged.
+Noise is harmless: fewer bytes than the shortest frame, or bytes that hold no frame with a right CRC, can
+never be taken
+for an answer. It is what a transceiver leaves that releases the line, what a converter pads with, an echo
+that was damaged.
 """
 
 from __future__ import annotations
@@ -25,8 +28,10 @@ Check = Callable[[bytes], bool]
 class Heard:
     """What the bytes since a request hold.
 
-    `answer` is its place; `foreign`: a frame of this unit that is not the answer is among them, `other`: one of another unit, and
-    which; `damaged`: what should have been the answer is; `echo`: the request itself came back; `begun`: they may still become the
+    `answer` is its place; `foreign`: a frame of this unit that is not the answer is among them, `other`: one
+    of another unit, and
+    which; `damaged`: what should have been the answer is; `echo`: the request itself came back; `begun`: they
+    may still become the
     answer.
     """
 
@@ -85,7 +90,9 @@ def frames(data: bytes, check: Check) -> Iterator[bytes]:
 
 
 def count(data: bytes, unit: int, check: Check) -> int:
-    """How many frames of this unit are among these bytes: what another one says cannot be taken for its second answer."""
+    """How many frames of this unit are among these bytes: what another one says cannot be taken for its
+    second answer.
+    """
     return sum(frame[0] == unit for frame in frames(data, check))
 
 

@@ -1,4 +1,6 @@
-"""Reads of one station, one after the other: where replies are numbered, the next is asked in the moment of an answer."""
+"""Reads of one station, one after the other: where replies are numbered, the next is asked in the moment
+of an answer.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """`function`, `address`, `count` are those of the read that is under way; this one has no other behind it."""
+    """`function`, `address`, `count` are those of the read that is under way; this one has no other behind
+    it.
+    """
 
     __slots__ = ("address", "count", "function")
 
@@ -33,7 +37,9 @@ class Run:
 
 
 class PollRun(Run):
-    """Reads of one poll; those that are answered as soon as they were asked are skipped when one goes through them."""
+    """Reads of one poll; those that are answered as soon as they were asked are skipped when one goes
+    through them.
+    """
 
     __slots__ = ("_at", "_heard", "_own", "_reads", "answers", "image", "reader", "turn")
 
@@ -59,7 +65,9 @@ class PollRun(Run):
 
     @property
     def after(self) -> tuple[float, float]:
-        """Seconds from the meter's own last answer, and from the last byte of whomever, to the request under way."""
+        """Seconds from the meter's own last answer, and from the last byte of whomever, to the request
+        under way.
+        """
         sent_at = self.reader.line.port.sent_at
         return sent_at - self._own, sent_at - self._heard
 

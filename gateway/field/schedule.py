@@ -1,4 +1,6 @@
-"""When a meter is due: deadlines on the monotonic clock, at the multiples of the interval on the wall clock."""
+"""When a meter is due: deadlines on the monotonic clock, at the multiples of the interval on the wall
+clock.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ TOGETHER = 0.05
 
 
 def boundary_after(interval: float, now: float, offset: float) -> float:
-    """The next multiple of `interval` on the wall clock, in monotonic time. `offset` is wall minus monotonic, in s.
+    """The next multiple of `interval` on the wall clock, in monotonic time. `offset` is wall minus monotonic,
+    in s.
 
-    At least a tenth of the interval (at most 1 s) ahead: a clock that is being slewed back must not give the same
+    At least a tenth of the interval (at most 1 s) ahead: a clock that is being slewed back must not give the
+    same
     boundary twice.
     """
     if interval <= 0.0:
@@ -26,7 +30,9 @@ def boundary_after(interval: float, now: float, offset: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a poll has to bring, and how many polls before it were skipped because nobody had time for them."""
+    """What a poll has to bring, and how many polls before it were skipped because nobody had time for
+    them.
+    """
 
     fast: bool = False
     slow: bool = False
@@ -38,7 +44,9 @@ EVERYTHING = Due(fast=True, slow=True, static=True)
 
 
 class Schedule:
-    """The deadlines of one meter's classes. Times are monotonic seconds; everything is due at once at the start."""
+    """The deadlines of one meter's classes. Times are monotonic seconds; everything is due at once at the
+    start.
+    """
 
     def __init__(self, interval: float, slow: float, now: float) -> None:
         self.interval = interval
@@ -52,8 +60,14 @@ class Schedule:
         return min(self.fast_at, self.slow_at)
 
     def take(self, now: float, offset: float) -> Due:
-        """What is due now; its deadlines move on to the next boundaries. Late ones are skipped, never queued."""
-        fast, slow, static = self.fast_at <= now + TOGETHER, self.slow_at <= now + TOGETHER, self.static_at <= now
+        """What is due now; its deadlines move on to the next boundaries. Late ones are skipped, never
+        queued.
+        """
+        fast, slow, static = (
+            self.fast_at <= now + TOGETHER,
+            self.slow_at <= now + TOGETHER,
+            self.static_at <= now,
+        )
         missed = 0
         if fast:
             after = boundary_after(self.interval, now, offset)

@@ -70,7 +70,9 @@ class Seat:
 
     @property
     def patient(self) -> bool:
-        """Whether the line falls silent before it is asked: some probes of a lost meter on a serial line, for it may need that."""
+        """Whether the line falls silent before it is asked: some probes of a lost meter on a serial line,
+        for it may need that.
+        """
         return self.lost and self.line.wire.char > 0.0 and self._failures % (4 if self.answered else 2) == 0
 
     def may_probe(self, now: float, share_free_at: float) -> bool:
@@ -101,7 +103,13 @@ class Seat:
             self.lost = True
             self._become("lost", now)
         if self._failures == 2:  # noqa: PLR2004 - a single lost answer is no news
-            log.warning("meter %s on bus %s (address %d) is lost: %s", self.id, self.line.bus.name, self.config.address, error)
+            log.warning(
+                "meter %s on bus %s (address %d) is lost: %s",
+                self.id,
+                self.line.bus.name,
+                self.config.address,
+                error,
+            )
         self.probe_at = now + wait
 
     def found(self, now: float) -> None:
@@ -126,7 +134,9 @@ class Seat:
         self.probe_at = 0.0
 
     def learn(self, attributes: dict[str, str], uptime: int) -> list[Event]:
-        """Take what the meter says of itself; an event when it is not the meter that it should be, or is again."""
+        """Take what the meter says of itself; an event when it is not the meter that it should be, or is
+        again.
+        """
         known = self.attributes.get("serial_number")
         if known is not None and attributes.get("serial_number", known) != known:
             self.counters.forget()
@@ -148,9 +158,12 @@ class Seat:
         fields = {"meter": self.id, "expected": expected, "read": read}
         if self.foreign:
             log.warning(
-                "meter %s should have serial number %s, but %s answers: its values are marked suspect. Was it replaced, or re-plugged?",
-                self.id, expected, read,
-            )  # fmt: skip
+                "meter %s should have serial number %s, but %s answers: its values are marked suspect. Was "
+                "it replaced, or re-plugged?",
+                self.id,
+                expected,
+                read,
+            )
         return [Event("serial_mismatch" if self.foreign else "serial_match", uptime, fields)]
 
     def judge(self, reading: Reading) -> list[Event]:
@@ -161,10 +174,16 @@ class Seat:
         for event in events:
             log.warning(
                 "meter %s: %s %s from %s to %s: it is suspect until three readings agree",
-                self.id, event.fields["quantity"], event.kind.removeprefix("register_"), event.fields["from"], event.fields["to"],
-            )  # fmt: skip
+                self.id,
+                event.fields["quantity"],
+                event.kind.removeprefix("register_"),
+                event.fields["from"],
+                event.fields["to"],
+            )
         if events:
-            self.schedule.static_at = 0.0  # a register that jumps may be another meter's: it is asked who it is
+            self.schedule.static_at = (
+                0.0  # a register that jumps may be another meter's: it is asked who it is
+            )
         if self.foreign:
             reading.suspect = tuple(reading.values)
         return events
@@ -174,7 +193,9 @@ class Seat:
         if not self.pausing:
             return 0.0
         fast, both = self.poll.predicted(_FAST), self.poll.predicted(_BOTH)
-        return fast / self.config.interval + max(0.0, both - fast) / max(self.config.slow, self.config.interval)
+        return fast / self.config.interval + max(0.0, both - fast) / max(
+            self.config.slow, self.config.interval
+        )
 
     def health(self) -> MeterHealth:
         """What the page shows."""

@@ -1,6 +1,8 @@
-"""The serial number that a meter was first seen with: another one in its place is another meter, whose registers begin elsewhere.
+"""The serial number that a meter was first seen with: another one in its place is another meter, whose
+registers begin elsewhere.
 
-It is kept with what is learnt about the meter, per line, address and table. A `serial:` in the configuration takes its place.
+It is kept with what is learnt about the meter, per line, address and table. A `serial:` in the configuration
+takes its place.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ ACCEPTED_AFTER = 7 * 86400.0
 
 
 class Exchange(NamedTuple):
-    """A meter that was put in the place of another: both serial numbers, and when it was noticed (UTC, ms)."""
+    """A meter that was put in the place of another: both serial numbers, and when it was noticed (UTC,
+    ms).
+    """
 
     old: str
     new: str
@@ -27,7 +31,9 @@ class Exchange(NamedTuple):
 
 
 class SerialMemory:
-    """Compares what a meter says of itself with what it said before. Nothing is believed that was not read twice alike."""
+    """Compares what a meter says of itself with what it said before. Nothing is believed that was not read
+    twice alike.
+    """
 
     def __init__(self, meter: str, facts: MeterFacts) -> None:
         self._meter, self._facts = meter, facts
@@ -35,7 +41,9 @@ class SerialMemory:
         """A number that was read once and has to be read again."""
 
     def take(self, serial: str, uptime: int) -> tuple[list[Event], bool]:
-        """A serial number that was read: an event when the meter is another one, and whether it should be asked once more."""
+        """A serial number that was read: an event when the meter is another one, and whether it should be
+        asked once more.
+        """
         serial = visible(serial.strip(), MOST_SERIAL - 1)
         if not tells(serial):
             return [], False
@@ -73,7 +81,12 @@ class SerialMemory:
         since = self._facts.since("serial_now")
         if not (first and now) or since is None or self._facts.age(since) <= ACCEPTED_AFTER:
             return None
-        log.info("meter %s: serial number %s instead of %s since a week: it is taken for the meter", self._meter, now, first)
+        log.info(
+            "meter %s: serial number %s instead of %s since a week: it is taken for the meter",
+            self._meter,
+            now,
+            first,
+        )
         self._facts.forget("serial", "serial_now")
         self._facts.learn("serial", now)
         return now
@@ -83,10 +96,14 @@ class SerialMemory:
         if plain(new) != plain(first):
             self._facts.learn("serial_now", new)
         log.warning(
-            "meter %s: serial number %s answers instead of %s: was the meter replaced, or the line re-plugged? → if it is meant, write "
+            "meter %s: serial number %s answers instead of %s: was the meter replaced, or the line "
+            "re-plugged? → if it is meant, write "
             'serial: "%s" at the meter and reload; otherwise check its address and cable',
-            self._meter, new, old, new,
-        )  # fmt: skip
+            self._meter,
+            new,
+            old,
+            new,
+        )
         return Event("meter_changed", uptime, {"meter": self._meter, "old": old, "new": new})
 
 
@@ -96,6 +113,12 @@ def plain(serial: str) -> str:
 
 
 def tells(serial: str) -> bool:
-    """Whether it tells one meter from another: registers that were never written hold zeros, ones or blanks."""
+    """Whether it tells one meter from another: registers that were never written hold zeros, ones or
+    blanks.
+    """
     bare = plain(serial)
-    return bool(bare) and set(bare) not in ({"f"}, {"?"}, {"-"}, {"\xff"}, {" "}) and bare not in {"65535", "4294967295", str(2**64 - 1)}
+    return (
+        bool(bare)
+        and set(bare) not in ({"f"}, {"?"}, {"-"}, {"\xff"}, {" "})
+        and bare not in {"65535", "4294967295", str(2**64 - 1)}
+    )

@@ -1,4 +1,6 @@
-"""A read that its meter does not answer while it answers others: which of its registers, or its length, is at fault."""
+"""A read that its meter does not answer while it answers others: which of its registers, or its length, is
+at fault.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Asking(Protocol):
 
 @dataclass(slots=True)
 class _Part:
-    """`answered` is None while it is not known. `confirmed`: its halves are answered, it was asked again, and was silent."""
+    """`answered` is None while it is not known. `confirmed`: its halves are answered, it was asked again,
+    and was silent.
+    """
 
     read: Read
     answered: bool | None = None
@@ -51,7 +55,9 @@ class _Part:
     def known(self) -> bool:
         if self.parts is None:
             return self.answered is not None
-        return all(part.known for part in self.parts) and (self.confirmed or not self.whole or bool(self.faults()))
+        return all(part.known for part in self.parts) and (
+            self.confirmed or not self.whole or bool(self.faults())
+        )
 
     @property
     def whole(self) -> bool:
@@ -96,7 +102,12 @@ class SilentRead:
 
     def silent(self) -> list[tuple[int, int, int]]:
         """The rows that are not answered: function, first, end."""
-        rows = {(span.function, span.address, span.end) for part in self.root.leaves() if not part.answered for span in part.read.spans}
+        rows = {
+            (span.function, span.address, span.end)
+            for part in self.root.leaves()
+            if not part.answered
+            for span in part.read.spans
+        }
         return sorted(rows)
 
     def steps(self) -> list[tuple[int, int, int]]:
@@ -139,7 +150,9 @@ class SilentRead:
             part.answered = False
 
     async def _confirm(self, part: _Part, asking: Asking) -> None:
-        """Where both halves are answered it may have been noise: the whole is asked once more, then what lies between them."""
+        """Where both halves are answered it may have been noise: the whole is asked once more, then what
+        lies between them.
+        """
         if part.parts is None:
             return
         for each in part.parts:

@@ -1,4 +1,6 @@
-"""A meter's side of the line: what it costs, how quick and how slow it was, and which questions to it are still open."""
+"""A meter's side of the line: what it costs, how quick and how slow it was, and which questions to it are
+still open.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ class Station:
     """s, the turn-around of an answer that came too soon to be believed."""
     answers: int = 0
     unanswered: int = 0
-    """Timeouts since the last answer: then it gets twice the time, lest one that has become slow stays lost."""
+    """Timeouts since the last answer: then it gets twice the time, lest one that has become slow stays
+    lost.
+    """
     last: float = float("-inf")
     """When the last frame to or from it ended."""
     open: dict[int, float] = field(default_factory=dict)
@@ -95,14 +99,18 @@ class Station:
         self.turn_around.add(max(0.0, turn))
 
     def too_soon(self, turn: float) -> bool:
-        """Whether it cannot have heard the question before it answered: a second copy of an earlier answer, say."""
+        """Whether it cannot have heard the question before it answered: a second copy of an earlier
+        answer, say.
+        """
         if self.answers < ENOUGH or self.quickest <= 0.0 or turn >= SOON * self.quickest:
             return False
         self.early = turn
         return True
 
     def nothing_followed(self) -> None:
-        """After an answer that came too soon there was silence: it was the answer, and the meter has become quicker."""
+        """After an answer that came too soon there was silence: it was the answer, and the meter has
+        become quicker.
+        """
         if self.early is not None:
             self.quickest, self.early = min(self.quickest, self.early), None
 
@@ -116,7 +124,8 @@ class Station:
     def repeats(self, address: int, soon: float, recent: float) -> int | None:
         """The address of the read whose answer the last one, of `address`, may be a second copy of.
 
-        It has the same words, within `recent` s of it; of the same registers, which often stay as they are, within `soon` s.
+        It has the same words, within `recent` s of it; of the same registers, which often stay as they are,
+        within `soon` s.
         """
         if self.like is None or self.like[1] > (soon if self.like[0] == address else recent):
             return None
@@ -144,5 +153,7 @@ class Station:
             chosen = next((probe for probe in left if not self._beside(probe)), left[0])
             self.tried.add(chosen)
             return chosen
-        function, address, _ = self.probes[max(0, self.unanswered - 1) % len(self.probes)] if self.probes else (3, 0, 1)
+        function, address, _ = (
+            self.probes[max(0, self.unanswered - 1) % len(self.probes)] if self.probes else (3, 0, 1)
+        )
         return function, address, next(count for count in range(1, 126) if count not in self.open)

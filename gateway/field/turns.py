@@ -1,4 +1,6 @@
-"""Whose turn it is on a bus: heaps, so that a poll costs the same whether the bus has five meters or two hundred."""
+"""Whose turn it is on a bus: heaps, so that a poll costs the same whether the bus has five meters or two
+hundred.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ class _Heap:
         self.entries: list[_Entry] = []
 
     def first(self, but: Seat | None = None) -> _Entry | None:
-        """The earliest entry; or one of another seat than `but`, outdated perhaps, so that it is rather too early."""
+        """The earliest entry; or one of another seat than `but`, outdated perhaps, so that it is rather
+        too early.
+        """
         entries = self.entries
         while entries and entries[0][3] != entries[0][4].ticket:
             heapq.heappop(entries)
@@ -30,7 +34,9 @@ class _Heap:
 
 
 class Turns:
-    """The seats of a bus by the time at which they want a turn. `put` a seat again whenever its times have changed."""
+    """The seats of a bus by the time at which they want a turn. `put` a seat again whenever its times have
+    changed.
+    """
 
     def __init__(self, seats: Iterable[Seat]) -> None:
         self._seats = tuple(seats)
@@ -74,7 +80,9 @@ class Turns:
             return [(self._lost_endless, seat.probe_at) if seat.lost else (self._endless, seat.schedule.at)]
         return [(self._paced, seat.schedule.at), *([(self._lost, seat.probe_at)] if seat.lost else [])]
 
-    def next(self, share_free_at: float, blocked_until: float, but: Seat | None = None) -> tuple[Seat | None, float]:
+    def next(
+        self, share_free_at: float, blocked_until: float, but: Seat | None = None
+    ) -> tuple[Seat | None, float]:
         """The seat whose turn comes next, and when; of the others than `but`, if one is given.
 
         Lost seats wait for the share of all lost ones; those without pause for the bus to be opened again.
@@ -82,7 +90,12 @@ class Turns:
         best: Seat | None = None
         best_at = (float("inf"), 0.0)
         probes = max(share_free_at, blocked_until)
-        bounds = (self._paced, 0.0), (self._endless, blocked_until), (self._lost, probes), (self._lost_endless, probes)
+        bounds = (
+            (self._paced, 0.0),
+            (self._endless, blocked_until),
+            (self._lost, probes),
+            (self._lost_endless, probes),
+        )
         for heap, bound in bounds:
             entry = heap.first(but) if heap.entries else None
             if entry is not None and (at := (max(entry[0], bound), entry[1])) < best_at:
@@ -91,5 +104,7 @@ class Turns:
 
     def due(self) -> float | None:
         """When the earliest poll is due; a lost seat without pause is due when it is probed."""
-        tops = [entry[0] for heap in (self._paced, self._endless, self._lost_endless) if (entry := heap.first())]
+        tops = [
+            entry[0] for heap in (self._paced, self._endless, self._lost_endless) if (entry := heap.first())
+        ]
         return min(tops, default=None)

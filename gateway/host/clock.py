@@ -14,10 +14,14 @@ Trust = Literal["kernel", "rtc", "system"]
 STEP_MS = 500
 """Wall time that moves against CLOCK_BOOTTIME by more than this between two looks has been stepped."""
 PATIENCE_MS = 24 * 3600 * 1000
-"""A clock other than the kernel's synchronised one that lies before the floor is believed again after running so long without a step:
-otherwise a hardware clock that was wrong once, and taken at its word, would be right in vain until that date."""
+"""A clock other than the kernel's synchronised one that lies before the floor is believed again after running
+so long without a step:
+otherwise a hardware clock that was wrong once, and taken at its word, would be right in vain until that date.
+"""
 RELEASED_MS = 1_767_225_600_000
-"""2026-01-01. No right time lies before this program: a hardware clock with an empty battery is never believed."""
+"""2026-01-01. No right time lies before this program: a hardware clock with an empty battery is never
+believed.
+"""
 
 _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 _RTC = Path("/sys/class/rtc/rtc0/hctosys")
@@ -43,8 +47,15 @@ def boot_id() -> str:
 
 class _Timex(ctypes.Structure):
     # struct timex of adjtimex(2); only `status` is read, the rest keeps the size.
-    _fields_ = (("modes", ctypes.c_uint), ("offset", ctypes.c_long), ("freq", ctypes.c_long), ("maxerror", ctypes.c_long),
-                ("esterror", ctypes.c_long), ("status", ctypes.c_int), ("rest", ctypes.c_byte * 256))  # fmt: skip
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
 
 
 def kernel_synced() -> bool:
@@ -69,7 +80,9 @@ def rtc_present() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """What a look at the clock found: kind is clock_synced, clock_unsynced or clock_step; `by` is the step in ms."""
+    """What a look at the clock found: kind is clock_synced, clock_unsynced or clock_step; `by` is the step
+    in ms.
+    """
 
     kind: str
     by: int = 0
@@ -78,9 +91,12 @@ class ClockChange:
 class Clock:
     """Wall time with its trust.
 
-    `floor` is the newest wall time (ms) that the journal holds as synced: a clock that the kernel does not call synchronised
-    and that lies before it is wrong. The kernel's own word outranks the floor whatever `trust` says, and lowers it. `anchor` is
-    (wall, uptime) of a synced batch of this same boot, if there is one: within STEP_MS of it the clock is still the one that was
+    `floor` is the newest wall time (ms) that the journal holds as synced: a clock that the kernel does not
+    call synchronised
+    and that lies before it is wrong. The kernel's own word outranks the floor whatever `trust` says, and
+    lowers it. `anchor` is
+    (wall, uptime) of a synced batch of this same boot, if there is one: within STEP_MS of it the clock is
+    still the one that was
     right. Once synced, the clock stays so (holdover) until it is stepped by an unknown hand.
     `kernel` asks for the kernel's word, `vouched` for that of whoever else `trust` names.
     """
@@ -102,7 +118,9 @@ class Clock:
         self.wall = wall
         self.uptime = uptime
         self._kernel = kernel or kernel_synced
-        self._vouched = vouched or {"kernel": lambda: False, "rtc": rtc_present, "system": lambda: True}[trust]
+        self._vouched = (
+            vouched or {"kernel": lambda: False, "rtc": rtc_present, "system": lambda: True}[trust]
+        )
         self.boot = boot or boot_id()
         self._offset = wall() - uptime()
         self._steady = uptime()
@@ -124,7 +142,8 @@ class Clock:
     def _right_now(self) -> bool:
         wall = self.wall()
         if not self._kernel():
-            # An RTC or a plain system clock may have been set back: the journal outranks it, but not for ever.
+            # An RTC or a plain system clock may have been set back: the journal outranks it, but not for
+            # ever.
             steady = wall >= RELEASED_MS and self.uptime() - self._steady >= PATIENCE_MS
             if not (self._vouched() and (wall >= self._floor or steady)):
                 return False
@@ -152,6 +171,7 @@ class Clock:
             changes.append(ClockChange("clock_synced" if synced else "clock_unsynced"))
         self.synced = synced
         if synced:
-            # What is committed now is synced journal time: a clock that is set back before it is not right any more.
+            # What is committed now is synced journal time: a clock that is set back before it is not right
+            # any more.
             self._floor = max(self._floor, self.wall())
         return changes

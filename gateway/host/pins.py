@@ -1,4 +1,6 @@
-"""GPIO inputs as edges with the kernel's time. The only importer of gpiozero, and only when a pulse input is configured."""
+"""GPIO inputs as edges with the kernel's time. The only importer of gpiozero, and only when a pulse input
+is configured.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +18,26 @@ from gateway.errors import GatewayError
 
 Pull = Literal["up", "down", "none"]
 OnEdge = Callable[[int, bool, int | None], None]
-"""Called with the pin, its level after the edge and the time of the edge in ns, in a thread of the library's own.
+"""Called with the pin, its level after the edge and the time of the edge in ns, in a thread of the library's
+own.
 
 The first call of all gives the level that was found, without a time. It must not raise, and not wait.
 """
 MOST_HELD = 10_000
 """Edges of a pin that are held while nobody takes them: more than a reload can miss."""
 SETTLE = 0.1
-"""s after a resistor was set: a long cable with its capacitor has reached its level, and an edge that the kernel has given has long
+"""s after a resistor was set: a long cable with its capacitor has reached its level, and an edge that the
+kernel has given has long
 been passed on."""
 
 FACTORY = "GPIOZERO_PIN_FACTORY"
 DIRECTORY = "LG_WD"
 CHIP = Path("/dev/gpiochip0")
 # The package index also holds an empty lgpio 0.0.0.2, which lacks every name.
-_LIBRARY = "install it: pip install lgpio==0.2.2.0 (Python 3.11, 3.12), else apt install python3-lgpio and a venv that sees it"
+_LIBRARY = (
+    "install it: pip install lgpio==0.2.2.0 (Python 3.11, 3.12), else apt install python3-lgpio and "
+    "a venv that sees it"
+)
 
 
 class PinsError(GatewayError):
@@ -44,7 +51,9 @@ class PinSource(Protocol):
     """What a counter leaves for the next one, by pin; forgotten when the pin is ignored."""
 
     def claim(self, pin: int, pull: Pull) -> None:
-        """Set the resistor of a pin (BCM number), before `open`: many lines then settle together. Raises PinsError."""
+        """Set the resistor of a pin (BCM number), before `open`: many lines then settle together. Raises
+        PinsError.
+        """
 
     def open(self, pin: int, pull: Pull, on_edge: OnEdge) -> None:
         """Watch a pin (BCM number). Raises PinsError."""
@@ -74,8 +83,10 @@ class _Line:
         with self._lock:
             if pull == self._pull:
                 return
-            # Setting the function ends the watch, if there is one. What is still on its way must arrive before gpiozero forgets whom
-            # to call: an error in a callback would end the library's thread, and with it every pulse. The line settles meanwhile.
+            # Setting the function ends the watch, if there is one. What is still on its way must arrive
+            # before gpiozero forgets whom
+            # to call: an error in a callback would end the library's thread, and with it every pulse. The
+            # line settles meanwhile.
             self._pull, self._watched, self._level = None, False, None
             line.function = "input"
             line.pull = "floating" if pull == "none" else pull
@@ -120,9 +131,11 @@ def _nobody(_pin: int, _level: bool, _tick: int | None) -> None:
 
 
 class Pins:
-    """GPIO pins through gpiozero; `factory` is one of its pin factories, by default the machine's own through lgpio.
+    """GPIO pins through gpiozero; `factory` is one of its pin factories, by default the machine's own through
+    lgpio.
 
-    No debouncing here: what is a pulse is decided on the edges' own times, where it can be counted and tested.
+    No debouncing here: what is a pulse is decided on the edges' own times, where it can be counted and
+    tested.
     A pin that was watched once stays claimed until the process ends.
     """
 
@@ -139,7 +152,9 @@ class Pins:
         return cls(MockFactory())
 
     def claim(self, pin: int, pull: Pull) -> None:
-        """Set the resistor of a pin (BCM number), before `open`: many lines then settle together. Raises PinsError."""
+        """Set the resistor of a pin (BCM number), before `open`: many lines then settle together. Raises
+        PinsError.
+        """
         self._use(pin, pull, lambda line, own: line.claim(own, pull))
 
     def open(self, pin: int, pull: Pull, on_edge: OnEdge) -> None:
@@ -178,7 +193,8 @@ def _machine() -> Any:  # noqa: ANN401 - gpiozero has no types
     name = os.environ.setdefault(FACTORY, "lgpio")
     if name.lower() == "native":
         raise PinsError(
-            f"{FACTORY}=native reads pins without the kernel's edge times and loses pulses", hint=f"write {FACTORY}=lgpio, or leave it out"
+            f"{FACTORY}=native reads pins without the kernel's edge times and loses pulses",
+            hint=f"write {FACTORY}=lgpio, or leave it out",
         )
     with _writable_directory():
         try:
@@ -210,13 +226,22 @@ def _writable_directory() -> Iterator[None]:
 def _no_gpio(name: str, error: Exception) -> PinsError:
     kind = type(error).__name__
     if kind == "BadPinFactory":
-        return PinsError(f"{FACTORY}={name} is not a pin factory of gpiozero", hint=f"write {FACTORY}=lgpio, or leave it out")
+        return PinsError(
+            f"{FACTORY}={name} is not a pin factory of gpiozero",
+            hint=f"write {FACTORY}=lgpio, or leave it out",
+        )
     if kind == "PinUnknownPi" or (isinstance(error, ImportError) and not CHIP.exists()):
-        return PinsError("this machine has no GPIO: it is not a Raspberry Pi", hint="move the pulse inputs to a gateway that is one")
+        return PinsError(
+            "this machine has no GPIO: it is not a Raspberry Pi",
+            hint="move the pulse inputs to a gateway that is one",
+        )
     if isinstance(error, (ImportError, AttributeError)):
         return PinsError(f"the library behind {FACTORY}={name} cannot be used: {error}", hint=_LIBRARY)
     if ".lgd-nfy" in str(error):
-        return PinsError(f"lgpio cannot make its pipe: {error}", hint=f"name a directory that the daemon may write to in {DIRECTORY}")
+        return PinsError(
+            f"lgpio cannot make its pipe: {error}",
+            hint=f"name a directory that the daemon may write to in {DIRECTORY}",
+        )
     hint = f"is the daemon's user in the group gpio, is there a {CHIP}?"
     return PinsError(f"the GPIO chip cannot be opened: {error or kind}", hint=hint)
 
@@ -224,9 +249,18 @@ def _no_gpio(name: str, error: Exception) -> PinsError:
 def _unusable(pin: int, pull: Pull, error: Exception) -> PinsError:
     kind = type(error).__name__
     if kind == "PinFixedPull":
-        return PinsError(f"GPIO {pin} has a resistor of its own: pull: {pull} is impossible", hint="write pull: up, or take another pin")
+        return PinsError(
+            f"GPIO {pin} has a resistor of its own: pull: {pull} is impossible",
+            hint="write pull: up, or take another pin",
+        )
     if kind == "PinInvalidPin":
-        return PinsError(f"this machine has no GPIO {pin}", hint="take a pin of the header, by its BCM number")
+        return PinsError(
+            f"this machine has no GPIO {pin}", hint="take a pin of the header, by its BCM number"
+        )
     if "busy" in str(error).lower():
-        return PinsError(f"GPIO {pin} is used by another program or by the kernel", hint="end it, or take another pin")
-    return PinsError(f"GPIO {pin} cannot be read: {error or kind}", hint="take another pin, or look at the kernel's log")
+        return PinsError(
+            f"GPIO {pin} is used by another program or by the kernel", hint="end it, or take another pin"
+        )
+    return PinsError(
+        f"GPIO {pin} cannot be read: {error or kind}", hint="take another pin, or look at the kernel's log"
+    )

@@ -6,7 +6,9 @@ from typing import Protocol
 
 
 class ClockLike(Protocol):
-    """What the journal asks a clock: ms, UTC and CLOCK_BOOTTIME, this boot's name, and whether somebody vouches for the time."""
+    """What the journal asks a clock: ms, UTC and CLOCK_BOOTTIME, this boot's name, and whether somebody
+    vouches for the time.
+    """
 
     boot: str
     synced: bool

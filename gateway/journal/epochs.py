@@ -1,4 +1,6 @@
-"""The epochs of a file: which numbers belong to which, and the event with which each begins, until somebody has heard it."""
+"""The epochs of a file: which numbers belong to which, and the event with which each begins, until
+somebody has heard it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from gateway.model import Event
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An epoch whose beginning is said: its first number, which one it follows (empty: none), and where that ended."""
+    """An epoch whose beginning is said: its first number, which one it follows (empty: none), and where
+    that ended.
+    """
 
     epoch: str
     first: int
@@ -20,20 +24,29 @@ class Start:
     last: int
 
     def event(self, uptime: int, *, again: bool = False) -> Event:
-        """What the platform needs to tell an end from a gap; `again`: in a batch that is not the first one, which had to make room."""
+        """What the platform needs to tell an end from a gap; `again`: in a batch that is not the first
+        one, which had to make room.
+        """
         fields = {"previous": self.previous or None, "last": self.last, "reason": self.reason}
-        return Event("epoch_started", uptime, {"epoch": self.epoch, "first": self.first, **fields} if again else fields)
+        return Event(
+            "epoch_started", uptime, {"epoch": self.epoch, "first": self.first, **fields} if again else fields
+        )
 
 
 def firsts(store: Store) -> list[tuple[str, int]]:
     """(epoch, first number), oldest first."""
-    return [(epoch.hex(), first) for first, epoch in store.query("SELECT first, epoch FROM epoch ORDER BY first")]
+    return [
+        (epoch.hex(), first) for first, epoch in store.query("SELECT first, epoch FROM epoch ORDER BY first")
+    ]
 
 
 def insert(store: Store, start: Start) -> None:
     """A new epoch, within the transaction of its first batch, which says so."""
     name, previous = bytes.fromhex(start.epoch), bytes.fromhex(start.previous) or None
-    store.execute("INSERT INTO epoch VALUES (?,?,?,?,?,?)", (start.first, name, start.reason, previous, start.last, start.first))
+    store.execute(
+        "INSERT INTO epoch VALUES (?,?,?,?,?,?)",
+        (start.first, name, start.reason, previous, start.last, start.first),
+    )
 
 
 def untold(store: Store) -> list[Start]:
@@ -51,5 +64,9 @@ def tell(store: Store, start: Start, teller: int) -> None:
 
 
 def tellers_gone(store: Store, first: int, last: int, *, heard: bool) -> None:
-    """The batches from `first` to `last` go, in this transaction: `heard` by everybody, or what they said must be said again."""
-    store.execute("UPDATE epoch SET told = ? WHERE told BETWEEN ? AND ?", (NOBODY if heard else UNTOLD, first, last))
+    """The batches from `first` to `last` go, in this transaction: `heard` by everybody, or what they said
+    must be said again.
+    """
+    store.execute(
+        "UPDATE epoch SET told = ? WHERE told BETWEEN ? AND ?", (NOBODY if heard else UNTOLD, first, last)
+    )

@@ -1,4 +1,6 @@
-"""Damaged files, moved aside: never deleted before they are salvaged, then the newest three, within bounds."""
+"""Damaged files, moved aside: never deleted before they are salvaged, then the newest three, within
+bounds.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,16 @@ MOST_REPORT = 4 << 20
 """Bytes of a report that are read."""
 
 STORM, STORM_MS = 3, 600_000
-"""So many files damaged within ten minutes of one boot: the storage is sick, another new file would only be the next one."""
+"""So many files damaged within ten minutes of one boot: the storage is sick, another new file would only
+be the next one.
+"""
 
 
 @dataclass(slots=True)
 class Case:
-    """One damaged file: its folder, and what the report in it says. `uptime` in ms, `at` UTC in ms, as far as the clock was right."""
+    """One damaged file: its folder, and what the report in it says. `uptime` in ms, `at` UTC in ms, as far
+    as the clock was right.
+    """
 
     folder: Path
     reason: str = "unknown: the report was lost"
@@ -50,7 +56,9 @@ class Case:
     done: bool = False
     memory: Memory = field(default_factory=Memory)
     spans: list[tuple[str, int, int]] = field(default_factory=list)
-    """(epoch, first, last) of what the file had, where that is known: what does not come back of it is lost."""
+    """(epoch, first, last) of what the file had, where that is known: what does not come back of it is
+    lost.
+    """
 
     @property
     def path(self) -> Path:
@@ -63,7 +71,11 @@ class Case:
 
     def write(self) -> None:
         """Write the report. Raises OSError."""
-        data = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in {"folder", "memory"}}
+        data = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name not in {"folder", "memory"}
+        }
         data["memory"] = asdict(self.memory)
         new = self.folder / "report.json.new"
         with new.open("w", encoding="utf-8") as file:
@@ -121,7 +133,10 @@ class Evidence:
         self.cases = sorted(self._read(), key=lambda case: int(case.folder.name))
 
     def _folders(self) -> list[Path]:
-        return [self._directory / ("damaged" if number == 1 else f"damaged-{number}") for number in range(1, FOLDERS + 1)]
+        return [
+            self._directory / ("damaged" if number == 1 else f"damaged-{number}")
+            for number in range(1, FOLDERS + 1)
+        ]
 
     def _read(self) -> Iterator[Case]:
         for folder in self._folders():
@@ -146,7 +161,14 @@ class Evidence:
         return sum(case.boot == boot and uptime - case.uptime < STORM_MS for case in self.cases) >= STORM
 
     def move_aside(
-        self, path: Path, reason: str, memory: Memory, spans: Sequence[tuple[str, int, int]] = (), *, boot: str, uptime: int
+        self,
+        path: Path,
+        reason: str,
+        memory: Memory,
+        spans: Sequence[tuple[str, int, int]] = (),
+        *,
+        boot: str,
+        uptime: int,
     ) -> Case:
         """Move what stands under a file's name, and its WAL, into a folder of their own. Raises OSError."""
         case = self.begin(reason, memory, boot=boot, uptime=uptime)
@@ -162,7 +184,10 @@ class Evidence:
         sync(case.folder)
         sync(self._directory)
         logger.error(
-            "the journal was damaged and moved to %s (%s); a new file takes over, its rows are being salvaged", case.folder, reason
+            "the journal was damaged and moved to %s (%s); a new file takes over, its rows are being "
+            "salvaged",
+            case.folder,
+            reason,
         )
         with suppress(OSError):
             case.write()
@@ -176,7 +201,9 @@ class Evidence:
             try:
                 clear(folder, link=True, kind=stat.S_IFDIR)
                 (folder / f"{number:04d}").mkdir(parents=True, exist_ok=True)
-                case = Case(folder / f"{number:04d}", reason, boot, uptime, time.time_ns() // 1_000_000, memory=memory)
+                case = Case(
+                    folder / f"{number:04d}", reason, boot, uptime, time.time_ns() // 1_000_000, memory=memory
+                )
                 sync(folder)
                 sync(self._directory)
             except OSError as error:

@@ -1,4 +1,6 @@
-"""What is no longer in the journal, and why: the answer to whoever asks for it, and the events that say so unasked."""
+"""What is no longer in the journal, and why: the answer to whoever asks for it, and the events that say so
+unasked.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ REASONS = (DELIVERED, THINNED, DAMAGED)
 """What the table may say."""
 
 UNTOLD, NOBODY = 0, -1
-"""In the column `told`, instead of the number of the batch that told: nobody has told it yet; nobody needs to hear it (any more)."""
+"""In the column `told`, instead of the number of the batch that told: nobody has told it yet; nobody needs
+to hear it (any more).
+"""
 
 TELL = 200
 """Ranges told with one commit: the rest waits for the next."""
@@ -35,11 +39,15 @@ def note(store: Store, what: Gone, readings: int, *, told: int) -> None:
         last, readings = after[0][1], readings + after[0][2]
     if before and before[0][1] == first - 1 and before[0][3:] == (reason, told):
         first, readings = before[0][0], readings + before[0][2]
-    store.execute("INSERT OR REPLACE INTO gone VALUES (?,?,?,?,?,?)", (name, first, last, readings, reason, told))
+    store.execute(
+        "INSERT OR REPLACE INTO gone VALUES (?,?,?,?,?,?)", (name, first, last, readings, reason, told)
+    )
 
 
 def check(store: Store) -> None:
-    """The whole table: small, and without checksums. Raises JournalDamaged for an entry that cannot have been written."""
+    """The whole table: small, and without checksums. Raises JournalDamaged for an entry that cannot have
+    been written.
+    """
     sql = """SELECT 1 FROM gone WHERE reason NOT IN (?,?,?) OR typeof(epoch) != 'blob' OR length(epoch) != 8
              OR typeof(first) != 'integer' OR typeof(last) != 'integer' OR typeof(readings) != 'integer'
              OR first < 1 OR last < first OR readings < 0 OR typeof(told) != 'integer' OR told < ? LIMIT 1"""
@@ -48,13 +56,18 @@ def check(store: Store) -> None:
 
 
 def _damaged(store: Store) -> JournalDamaged:
-    return JournalDamaged(f"{store.path}: the table of what is gone holds nonsense", hint="the file is moved aside and salvaged")
+    return JournalDamaged(
+        f"{store.path}: the table of what is gone holds nonsense", hint="the file is moved aside and salvaged"
+    )
 
 
 def untold(store: Store) -> list[Gone]:
     """Ranges that no event has named yet. Raises JournalDamaged for a reason that does not exist."""
     # `told >= 0` names the index, which has nothing of what nobody needs to hear.
-    sql = "SELECT epoch, first, last, reason FROM gone WHERE told = 0 AND told >= 0 ORDER BY epoch, first LIMIT ?"
+    sql = (
+        "SELECT epoch, first, last, reason FROM gone WHERE told = 0 AND told >= 0 ORDER BY epoch, first "
+        "LIMIT ?"
+    )
     rows = store.query(sql, (TELL,))
     if any(row[3] not in REASONS for row in rows):
         raise _damaged(store)
@@ -63,7 +76,10 @@ def untold(store: Store) -> list[Gone]:
 
 def events(ranges: Iterable[Gone], uptime: int) -> list[Event]:
     """An event per range; its kind is the reason."""
-    return [Event(reason, uptime, {"epoch": epoch, "from": first, "to": last}) for epoch, first, last, reason in ranges]
+    return [
+        Event(reason, uptime, {"epoch": epoch, "from": first, "to": last})
+        for epoch, first, last, reason in ranges
+    ]
 
 
 def tell(store: Store, ranges: Iterable[Gone], tellers: Sequence[int]) -> None:
@@ -77,8 +93,13 @@ def tell(store: Store, ranges: Iterable[Gone], tellers: Sequence[int]) -> None:
 
 
 def tellers_gone(store: Store, first: int, last: int, *, heard: bool) -> None:
-    """The batches from `first` to `last` go, in this transaction: `heard` by everybody, or what they told must be told again."""
-    sql = "SELECT epoch, first, last, readings, reason FROM gone WHERE told BETWEEN ? AND ? AND told >= 0 ORDER BY epoch, first"
+    """The batches from `first` to `last` go, in this transaction: `heard` by everybody, or what they told
+    must be told again.
+    """
+    sql = (
+        "SELECT epoch, first, last, readings, reason FROM gone WHERE told BETWEEN ? AND ? AND told >= 0 "
+        "ORDER BY epoch, first"
+    )
     for name, start, end, readings, reason in store.query(sql, (first, last)):
         store.execute("DELETE FROM gone WHERE epoch = ? AND first = ?", (name, start))
         note(store, (name.hex(), start, end, reason), readings, told=NOBODY if heard else UNTOLD)
@@ -90,7 +111,10 @@ _OWN = "epoch IN (SELECT epoch FROM epoch)"
 
 def between(store: Store, first: int, last: int) -> tuple[int, int]:
     """(batches, readings) of this file that are gone between two numbers."""
-    sql = f"SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE first > ? AND last < ? AND {_OWN}"  # noqa: S608 - a text of our own
+    sql = (
+        f"SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE first > "  # noqa: S608
+        f"? AND last < ? AND {_OWN}"
+    )
     found: tuple[int, int] = store.query(sql, (first, last))[0]
     return found
 
@@ -109,15 +133,24 @@ def thinned(store: Store) -> tuple[int, int]:
 
 def explained(store: Store, epoch: str, first: int, last: int) -> bool:
     """Whether any of these numbers is recorded as gone."""
-    return bool(store.query("SELECT 1 FROM gone WHERE epoch = ? AND last >= ? AND first <= ? LIMIT 1", (bytes.fromhex(epoch), first, last)))
+    return bool(
+        store.query(
+            "SELECT 1 FROM gone WHERE epoch = ? AND last >= ? AND first <= ? LIMIT 1",
+            (bytes.fromhex(epoch), first, last),
+        )
+    )
 
 
 def explain(store: Store, epoch: str, asked: Ranges) -> list[tuple[int, int, str]]:
-    """(first, last, reason) for everything of `asked`, oldest first; what nobody knows is `unknown`. Raises as `untold`."""
+    """(first, last, reason) for everything of `asked`, oldest first; what nobody knows is `unknown`.
+    Raises as `untold`.
+    """
     answer: list[tuple[int, int, str]] = []
     for first, last in asked:
         unknown = Ranges([(first, last)])
-        sql = "SELECT first, last, reason FROM gone WHERE epoch = ? AND last >= ? AND first <= ? ORDER BY first"
+        sql = (
+            "SELECT first, last, reason FROM gone WHERE epoch = ? AND last >= ? AND first <= ? ORDER BY first"
+        )
         for start, end, reason in store.query(sql, (bytes.fromhex(epoch), first, last)):
             if reason not in REASONS:
                 raise _damaged(store)

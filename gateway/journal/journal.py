@@ -24,9 +24,11 @@ T = TypeVar("T")
 
 
 class Journal:
-    """Readings on disk. *Taken* means that `commit` has returned; nothing is sent, counted or shown as stored before that.
+    """Readings on disk. *Taken* means that `commit` has returned; nothing is sent, counted or shown as stored
+    before that.
 
-    `on_late(batches)` is called on the event loop for drafts whose `commit` had raised JournalFull and that are taken now.
+    `on_late(batches)` is called on the event loop for drafts whose `commit` had raised JournalFull and that
+    are taken now.
     """
 
     def __init__(self, directory: Path, **options: Any) -> None:  # noqa: ANN401 - the keeper's, see `open`
@@ -52,10 +54,18 @@ class Journal:
     ) -> Journal:
         """Open or create the journal of a directory; blocks for a moment.
 
-        Raises JournalBusy. Damage, a full disk, a disk that refuses, a folder that cannot be made and the file of a newer version
+        Raises JournalBusy. Damage, a full disk, a disk that refuses, a folder that cannot be made and the
+        file of a newer version
         are no reason not to start: see `stats`. `synchronous` other than FULL is for the test that must fail.
         """
-        return cls(Path(directory), gateway=gateway, clock=clock, budget=budget, uplinks=tuple(uplinks), synchronous=synchronous)
+        return cls(
+            Path(directory),
+            gateway=gateway,
+            clock=clock,
+            budget=budget,
+            uplinks=tuple(uplinks),
+            synchronous=synchronous,
+        )
 
     def _idle(self) -> float:
         return self._keeper.idle() if self._keeper else 0.01
@@ -78,7 +88,8 @@ class Journal:
     async def commit(self, draft: Draft, carry: dict[str, Any] | None = None) -> list[Sealed]:
         """Take a draft; its batches, after the COMMIT. `carry` rides along and is repeated until the next.
 
-        Raises JournalFull when the disk refuses: the journal keeps the draft in bounded memory and tries again by itself.
+        Raises JournalFull when the disk refuses: the journal keeps the draft in bounded memory and tries
+        again by itself.
         """
         if draft.empty:
             return []
@@ -87,8 +98,12 @@ class Journal:
         _alive(self._thread.call(self._mind.flush))
         return await _outcome(entry.done)
 
-    async def unsettled(self, uplink: str, after: int = 0, limit: int = 50, max_bytes: int = 2_000_000) -> list[Sealed]:
-        """The oldest batches with seq > `after` that this uplink has not settled; at least one if there is any."""
+    async def unsettled(
+        self, uplink: str, after: int = 0, limit: int = 50, max_bytes: int = 2_000_000
+    ) -> list[Sealed]:
+        """The oldest batches with seq > `after` that this uplink has not settled; at least one if there is
+        any.
+        """
         return await self._ask(lambda shelf: shelf.unsettled(uplink, after, limit, max_bytes))
 
     async def salvaged(self, uplink: str, limit: int = 50) -> list[Sealed]:
@@ -96,7 +111,9 @@ class Journal:
         return await self._ask(lambda shelf: shelf.saved.unsettled(uplink, limit))
 
     async def settle(self, uplink: str, epoch: str, ranges: Ranges) -> None:
-        """Delivered ∪ declared gone; written with the next batch. Numbers that were never given out settle nothing."""
+        """Delivered ∪ declared gone; written with the next batch. Numbers that were never given out settle
+        nothing.
+        """
         pairs = list(ranges)
         await self._ask(lambda shelf: shelf.settle(uplink, epoch, pairs))
 
@@ -105,7 +122,9 @@ class Journal:
         return await self._ask(lambda shelf: shelf.find(epoch, first, last, limit))
 
     async def explain(self, epoch: str, first: int, last: int) -> list[tuple[int, int, str]]:
-        """(first, last, reason) of what is not held between two numbers: thinned, damaged, delivered, unknown."""
+        """(first, last, reason) of what is not held between two numbers: thinned, damaged, delivered,
+        unknown.
+        """
         return await self._ask(lambda shelf: shelf.explain(epoch, first, last))
 
     async def new_epoch(self, reason: str) -> None:
@@ -113,7 +132,12 @@ class Journal:
         await _outcome(self._thread.call(self._mind.new_epoch, reason))
 
     async def configure(
-        self, *, gateway: str | None = None, budget: int | None = None, uplinks: Sequence[str] | None = None, clock: ClockLike | None = None
+        self,
+        *,
+        gateway: str | None = None,
+        budget: int | None = None,
+        uplinks: Sequence[str] | None = None,
+        clock: ClockLike | None = None,
     ) -> None:
         """Take over what a reload changed; what is not named stays."""
         names = None if uplinks is None else tuple(uplinks)

@@ -98,7 +98,9 @@ class Keeper:
     # ── opening, replacing ──
 
     def _attach(self) -> Shelf:
-        """The open file; opens it, or a new one in the place of a damaged one. Raises for what the file system refuses."""
+        """The open file; opens it, or a new one in the place of a damaged one. Raises for what the file
+        system refuses.
+        """
         if self._closed:
             raise JournalError("the journal is closed", hint="readings are taken again after a start")
         if self.shelf is None:
@@ -125,7 +127,9 @@ class Keeper:
         self._opener.move_aside(reason, shelf, self.clock)
 
     def replace(self, error: JournalDamaged) -> bool:
-        """Damage was found while the file was open: a new file takes over; False when even that is refused."""
+        """Damage was found while the file was open: a new file takes over; False when even that is
+        refused.
+        """
         try:
             self._move_aside(error.message)
             self._open()
@@ -140,10 +144,15 @@ class Keeper:
         if shelf is None:
             return
         if what := self._opener.lost():
-            logger.error("%s; what was taken is written into a new file, or it would be lost at the next start", what)
+            logger.error(
+                "%s; what was taken is written into a new file, or it would be lost at the next start", what
+            )
             self._part(shelf, what)
         elif self._opener.lost_wal():
-            logger.error("%s-wal was removed or replaced while it was open; what is in it goes into the file at once", self.path)
+            logger.error(
+                "%s-wal was removed or replaced while it was open; what is in it goes into the file at once",
+                self.path,
+            )
             shelf.store.checkpoint("TRUNCATE")
             with suppress(OSError):
                 aside(beside(self.path, "-wal"))
@@ -163,7 +172,9 @@ class Keeper:
         self._attach()
 
     def _resolve(self, shelf: Shelf) -> None:
-        """After a failed sync the batches may be in the file all the same: make durable what is there, and see."""
+        """After a failed sync the batches may be in the file all the same: make durable what is there, and
+        see.
+        """
         if self._doubt is None:
             return
         entries, groups, opening = self._doubt
@@ -231,9 +242,22 @@ class Keeper:
             drafts[0] = replace(drafts[0], events=[*drafts[0].events, *notices])
         self.used, spare = shelf.store.used, shelf.store.free // shelf.store.page
         # On a full disk the file must not grow: delivered rows make way before it has to.
-        room = Room.THIN if self.used > self.space.budget else Room.DELIVERED if self.space.tight and spare < SPARE else Room.ENOUGH
+        room = (
+            Room.THIN
+            if self.used > self.space.budget
+            else Room.DELIVERED
+            if self.space.tight and spare < SPARE
+            else Room.ENOUGH
+        )
         groups = shelf.write(
-            drafts, self.gateway, self.clock.wall() - now, synced=self.clock.synced, carry=carry, now=now, room=room, lot=self._lot()
+            drafts,
+            self.gateway,
+            self.clock.wall() - now,
+            synced=self.clock.synced,
+            carry=carry,
+            now=now,
+            room=room,
+            lot=self._lot(),
         )
         self._loss.look(self.path, self.space.budget, shelf)
         self.notices = [event for event in self.notices if event not in notices]
@@ -308,14 +332,26 @@ class Keeper:
             except JournalDamaged as error:
                 self.replace(error)
             except sqlite3.Error as error:
-                raise JournalError(f"{self.path} cannot be read: {error}", hint="check the card or disk; it is asked again soon") from error
-        raise JournalError(f"{self.path} is not open: {self.error or 'it is being opened anew'}", hint="it is asked again soon")
+                raise JournalError(
+                    f"{self.path} cannot be read: {error}",
+                    hint="check the card or disk; it is asked again soon",
+                ) from error
+        raise JournalError(
+            f"{self.path} is not open: {self.error or 'it is being opened anew'}",
+            hint="it is asked again soon",
+        )
 
     def new_epoch(self, reason: str) -> None:
         """Draw a new epoch for the batches from here on. Raises JournalError when no file is open."""
         self.ask(lambda shelf: shelf.begin_epoch(reason))
 
-    def configure(self, gateway: str | None, budget: int | None, uplinks: tuple[str, ...] | None, clock: ClockLike | None) -> None:
+    def configure(
+        self,
+        gateway: str | None,
+        budget: int | None,
+        uplinks: tuple[str, ...] | None,
+        clock: ClockLike | None,
+    ) -> None:
         """Take over what a reload changed."""
         self.gateway = gateway or self.gateway
         self.clock = clock or self.clock

@@ -33,7 +33,8 @@ def read_mark(path: Path) -> Mark | None:
 
 
 class Lock:
-    """An flock on the directory; the kernel lets go of it when the process ends, however it ends. `journal.lock` says who has it.
+    """An flock on the directory; the kernel lets go of it when the process ends, however it ends.
+    `journal.lock` says who has it.
 
     Raises JournalBusy, and JournalError for a directory that may not be read.
     """
@@ -45,7 +46,8 @@ class Lock:
             self._handle: int | None = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise JournalError(
-                f"{directory} cannot be opened: {error.strerror}", hint="use sudo, or mend the rights of the folder"
+                f"{directory} cannot be opened: {error.strerror}",
+                hint="use sudo, or mend the rights of the folder",
             ) from error
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,7 +61,9 @@ class Lock:
         self.note(self.mark)
 
     def note(self, mark: Mark | None) -> None:
-        """Write down who has the journal, and its newest batch. As far as that can be done: nothing depends on it but a warning."""
+        """Write down who has the journal, and its newest batch. As far as that can be done: nothing
+        depends on it but a warning.
+        """
         self.mark = mark or self.mark
         with suppress(OSError):
             write(self._name, f"pid {os.getpid()}\n" + (write_mark(self.mark) if self.mark else ""))
@@ -83,7 +87,12 @@ def busy(directory: Path) -> JournalBusy:
     """What to tell when another process has the journal."""
     holder = ""
     with suppress(OSError):
-        holder = read_regular(directory / "journal.lock", 20).decode("ascii", errors="replace").partition("\n")[0].strip()
+        holder = (
+            read_regular(directory / "journal.lock", 20)
+            .decode("ascii", errors="replace")
+            .partition("\n")[0]
+            .strip()
+        )
     return JournalBusy(
         f"the journal in {directory} is held by another process{f' ({holder})' if holder else ''}",
         hint="stop that gateway first, or ask it: `submeter status`, `submeter journal status`",
@@ -91,7 +100,9 @@ def busy(directory: Path) -> JournalBusy:
 
 
 def held(directory: Path) -> bool:
-    """Whether another process has the journal. Nothing is written, and the folder is not kept. Raises OSError."""
+    """Whether another process has the journal. Nothing is written, and the folder is not kept. Raises
+    OSError.
+    """
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

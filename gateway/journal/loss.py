@@ -1,4 +1,6 @@
-"""Says in the log that batches make room before they were delivered: once when it begins, and anew when it begins again."""
+"""Says in the log that batches make room before they were delivered: once when it begins, and anew when it
+begins again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ class Loss:
         if fresh:
             batches, readings = shelf.thinned
             logger.warning(
-                "%s has met its budget of %d bytes: the oldest batches make room undelivered, %d (%d readings) so far; the first readings"
+                "%s has met its budget of %d bytes: the oldest batches make room undelivered, %d (%d "
+                "readings) so far; the first readings"
                 " of quarter hours and all events stay → mend the uplinks, or raise journal: budget",
                 path,
                 budget,

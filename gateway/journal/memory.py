@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Synced = tuple[int, int, str]
-"""(t0, uptime, boot) of the newest batch that was taken with a synced clock: a floor for wall time, an anchor within its boot."""
+"""(t0, uptime, boot) of the newest batch that was taken with a synced clock: a floor for wall time, an
+anchor within its boot.
+"""
 
 Thinned = tuple[int, int, int, int]
-"""What had to make room undelivered: (highest seq, t0 of the oldest, t0 of the newest such batch, UTC of the last time), in ms."""
+"""What had to make room undelivered: (highest seq, t0 of the oldest, t0 of the newest such batch, UTC of
+the last time), in ms.
+"""
 
 
 @dataclass(slots=True)

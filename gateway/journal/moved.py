@@ -1,4 +1,6 @@
-"""A file that lost its name while it was open: its rows are read through the open handle and written again, like those of a damaged one."""
+"""A file that lost its name while it was open: its rows are read through the open handle and written
+again, like those of a damaged one.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class OpenScan:
             self.gone = {(epoch.hex(), *more) for epoch, *more in rows}
 
     def found(self) -> Iterator[list[Found]]:
-        """The rows, newest first, a few at a time; those that had been saved from an older file at the end."""
+        """The rows, newest first, a few at a time; those that had been saved from an older file at the
+        end.
+        """
         yield from self._rows("batch", "seq", self._newest)
         yield from self._rows("salvage", "id", 1 << 62)
 

@@ -1,4 +1,6 @@
-"""Opens the journal's file, moves a damaged one aside, and knows whether the names still lead to what is open."""
+"""Opens the journal's file, moves a damaged one aside, and knows whether the names still lead to what is
+open.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ Identity = tuple[int, int]
 
 
 class Opener:
-    """The folder and what is in it. `memory` is the end of the journal when no file is open: it outlives them."""
+    """The folder and what is in it. `memory` is the end of the journal when no file is open: it outlives
+    them.
+    """
 
     def __init__(self, directory: Path, synchronous: Synchronous) -> None:
         self.directory = directory
@@ -38,7 +42,9 @@ class Opener:
         self._wal: Identity | None = None
 
     def enter(self) -> None:
-        """Have the folder, alone. Raises JournalBusy, and JournalError for a folder that cannot be made or read."""
+        """Have the folder, alone. Raises JournalBusy, and JournalError for a folder that cannot be made or
+        read.
+        """
         if self._lock is not None and self._lock.same(self.directory):
             return
         self.leave()
@@ -47,7 +53,8 @@ class Opener:
         except OSError as error:
             raise JournalError(
                 f"{self.directory} cannot be made: {error.strerror}",
-                hint="write another journal: directory: or create it with the rights of the service; readings wait in memory until then",
+                hint="write another journal: directory: or create it with the rights of the service; "
+                "readings wait in memory until then",
             ) from error
         self._lock = Lock(self.directory)
         self.evidence.read()
@@ -69,10 +76,13 @@ class Opener:
             self.memory = self.memory or glance(self.path)
             raise
         mark = self._lock.mark if self._lock else None
-        shelf = Shelf(self.path, clock.boot, uplinks, before=self.memory, mark=mark, synchronous=self._synchronous)
+        shelf = Shelf(
+            self.path, clock.boot, uplinks, before=self.memory, mark=mark, synchronous=self._synchronous
+        )
         if shelf.missing:
             logger.error(
-                "%s %s: batches %d to %d of epoch %s had been taken and are not in it; what of them was not delivered is lost, and told",
+                "%s %s: batches %d to %d of epoch %s had been taken and are not in it; what of them was "
+                "not delivered is lost, and told",
                 self.path,
                 "is older than the journal that was here" if shelf.epochs() else "was gone",
                 *shelf.missing[1:],
@@ -84,7 +94,9 @@ class Opener:
         return shelf
 
     def note(self, shelf: Shelf) -> None:
-        """Write the newest number down beside the file: one that is put back later, or is gone, is known by it."""
+        """Write the newest number down beside the file: one that is put back later, or is gone, is known
+        by it.
+        """
         if self._lock and (spans := shelf.epochs()) and spans[-1][2] == shelf.last:
             self._lock.note(spans[-1])
 
@@ -94,7 +106,9 @@ class Opener:
         self.memory.settled = shelf.settled.to_json()
 
     def move_aside(self, reason: str, shelf: Shelf | None, clock: ClockLike) -> None:
-        """Move the damaged file aside, and close it. Raises OSError, and JournalError when that happens too often."""
+        """Move the damaged file aside, and close it. Raises OSError, and JournalError when that happens
+        too often.
+        """
         if self.evidence.storm(clock.boot, clock.uptime()):
             raise JournalError(
                 f"{self.path} was damaged again ({reason}), the third time within ten minutes",
@@ -111,7 +125,9 @@ class Opener:
             self.memory.epoch, self.memory.seq = mark[0], mark[2]
         try:
             # Moved first, closed then: closing would otherwise tidy the WAL of the evidence away.
-            self.evidence.move_aside(self.path, reason, self.memory, spans, boot=clock.boot, uptime=clock.uptime())
+            self.evidence.move_aside(
+                self.path, reason, self.memory, spans, boot=clock.boot, uptime=clock.uptime()
+            )
         finally:
             if shelf:
                 with suppress(sqlite3.Error):
@@ -135,7 +151,9 @@ class Opener:
         return now != self._wal
 
     def part(self, folder: Path) -> None:
-        """The open file has lost its name: what else of it still has one goes into `folder`, or the next file would take it for its own."""
+        """The open file has lost its name: what else of it still has one goes into `folder`, or the next
+        file would take it for its own.
+        """
         wal = beside(self.path, "-wal")
         if self._wal is not None and identity(wal) == self._wal:
             wal.rename(folder / "journal.db-wal")

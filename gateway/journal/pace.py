@@ -9,11 +9,15 @@ from gateway.journal.stats import Backlog
 
 DAY_MS = 86_400_000
 POINTS = 200
-"""Commits that are remembered: the pace of a day, in steps of seven minutes, and the newest hundred of them at first."""
+"""Commits that are remembered: the pace of a day, in steps of seven minutes, and the newest hundred of
+them at first.
+"""
 STEP_MS = DAY_MS // POINTS
 FIRST = 100
 SURE = 20
-"""Batches after which their mean size is believed: each sixth has the slow values too, the first ones describe every meter."""
+"""Batches after which their mean size is believed: each sixth has the slow values too, the first ones
+describe every meter.
+"""
 MANY = 1000
 """Batches beside which what a file holds beyond its rows is nothing."""
 EMPTY_BYTES = 12 * 1024
@@ -21,7 +25,9 @@ EMPTY_BYTES = 12 * 1024
 
 
 class Pace:
-    """When batches were committed (uptime in ms), and how the file grew with them (bytes that hold something)."""
+    """When batches were committed (uptime in ms), and how the file grew with them (bytes that hold
+    something).
+    """
 
     def __init__(self) -> None:
         self._times: deque[tuple[int, int]] = deque(maxlen=POINTS)
@@ -29,7 +35,9 @@ class Pace:
         self._now = (0, 0)
 
     def seed(self, uptimes: list[int], held: int = 0, used: int = 0) -> None:
-        """Begin with the batches that are there, newest first; `held` of them in a file that uses so many bytes."""
+        """Begin with the batches that are there, newest first; `held` of them in a file that uses so many
+        bytes.
+        """
         self._times.clear()
         self._times.extend((-index, uptime) for index, uptime in reversed(list(enumerate(uptimes))))
         self._base = (0, EMPTY_BYTES) if held >= SURE else (held, used)
@@ -73,7 +81,9 @@ class Pace:
 
 
 def room_days(pace: Pace, budget: int, used: int, held: int, backlogs: Mapping[str, Backlog]) -> float | None:
-    """Days until what nobody has fetched meets the budget; delivered batches make way. None while the pace is not known."""
+    """Days until what nobody has fetched meets the budget; delivered batches make way. None while the pace
+    is not known.
+    """
     rate, each = pace.per_day(), pace.batch_bytes()
     if not rate or not each or not held:
         return None

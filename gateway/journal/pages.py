@@ -1,4 +1,5 @@
-"""SQLite's file format, as much of it as salvage needs: rows out of single pages, whatever became of the rest. Pure.
+"""SQLite's file format, as much of it as salvage needs: rows out of single pages, whatever became of the
+rest. Pure.
 
 https://www.sqlite.org/fileformat2.html - sections 1.6 (b-tree pages), 2.1 (records), 4 (the write-ahead log).
 """
@@ -93,7 +94,9 @@ def record(payload: bytes) -> list[Any]:
 
 
 def payload(page: bytes, at: int, size: int, read: ReadPage) -> bytes:
-    """A cell's payload of `size` bytes that begins at `at`, overflow pages included. Raises ValueError, IndexError, struct.error."""
+    """A cell's payload of `size` bytes that begins at `at`, overflow pages included. Raises ValueError,
+    IndexError, struct.error.
+    """
     whole = len(page)
     largest = whole - 35
     local = size
@@ -118,20 +121,24 @@ def payload(page: bytes, at: int, size: int, read: ReadPage) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A sound row; `own` says that it stood in the table `batch`, not among those saved from an older file."""
+    """A sound row; `own` says that it stood in the table `batch`, not among those saved from an older
+    file.
+    """
 
     row: Row
     own: bool
 
 
 def cell(page: bytes, at: int, read: ReadPage) -> Found | None:
-    """The sound row in the cell at `at`; None for a record that is none. Its checksum makes the guess certain.
+    """The sound row in the cell at `at`; None for a record that is none. Its checksum makes the guess
+    certain.
 
     Raises ValueError, IndexError, struct.error when there is no record at all.
     """
     size, at = varint(page, at)
     rowid, at = varint(page, at)
-    # The length of the record's header, before anything is read: 13 or 14 columns take 14 to 40 bytes, other tables less.
+    # The length of the record's header, before anything is read: 13 or 14 columns take 14 to 40 bytes, other
+    # tables less.
     if size > MAX_ROW or page[at] > MAX_HEADER:
         msg = "no table of ours has such a record"
         raise ValueError(msg)
@@ -186,14 +193,20 @@ def gone(page: bytes) -> Iterator[tuple[str, int, int, int, str]]:
         try:
             size, at = varint(page, place)
             epoch, first, last, readings, reason, _ = record(page[at : at + size])
-            if len(epoch) == 8 and 0 < first <= last < 2**53 and 0 <= readings < 2**53 and reason in {"delivered", "thinned", "damaged"}:  # noqa: PLR2004 - bytes of an epoch, a whole JSON number
+            if (
+                len(epoch) == 8  # noqa: PLR2004
+                and 0 < first <= last < 2**53
+                and 0 <= readings < 2**53
+                and reason in {"delivered", "thinned", "damaged"}
+            ):
                 yield epoch.hex(), first, last, readings, reason
         except (IndexError, ValueError, TypeError, struct.error):
             continue
 
 
 class Wal:
-    """The pages of a write-ahead log: `sound` by number (the newest of each that is checksummed and committed), `loose` the others.
+    """The pages of a write-ahead log: `sound` by number (the newest of each that is checksummed and
+    committed), `loose` the others.
 
     `size` of a page is believed when the log's own header is not sound.
     """
@@ -224,7 +237,9 @@ class Wal:
 
 
 def _log_header(data: bytes) -> tuple[str, tuple[int, int], int]:
-    """(byte order of the checksums, the header's own, bytes of a page); 0 bytes when the header is not sound."""
+    """(byte order of the checksums, the header's own, bytes of a page); 0 bytes when the header is not
+    sound.
+    """
     order = "<" if data[:4] == b"\x37\x7f\x06\x82" else ">"
     check = _checksum(data[:24], order, (0, 0))
     good = len(data) >= 32 and check == struct.unpack_from(">2I", data, 24)  # noqa: PLR2004 - the header's size

@@ -1,4 +1,6 @@
-"""What stands under a name: a file, or something in its place. Nothing here ever waits for a FIFO or writes through a link."""
+"""What stands under a name: a file, or something in its place. Nothing here ever waits for a FIFO or
+writes through a link.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ _KINDS = {
 
 
 def standing(path: Path, *, link: bool = False, kind: int = stat.S_IFREG) -> str:
-    """What stands in the place of a file (of a folder with S_IFDIR), in words; empty when it is one, or nothing is there.
+    """What stands in the place of a file (of a folder with S_IFDIR), in words; empty when it is one, or
+    nothing is there.
 
     `link`: a link that leads to one is as good.
     """
@@ -84,7 +87,9 @@ def aside(path: Path) -> Path:
 
 
 def clear(path: Path, *, link: bool = False, kind: int = stat.S_IFREG) -> None:
-    """Move aside what stands in the place of a file, and say so. What cannot be moved stays: whoever opens it is told."""
+    """Move aside what stands in the place of a file, and say so. What cannot be moved stays: whoever opens
+    it is told.
+    """
     if what := standing(path, link=link, kind=kind):
         with suppress(OSError):
             logger.warning("%s stood in the place of %s and was moved to %s", what, path, aside(path))

@@ -1,4 +1,6 @@
-"""A look at the files of a gateway that does not run: nothing in their folder is made, changed, moved or removed."""
+"""A look at the files of a gateway that does not run: nothing in their folder is made, changed, moved or
+removed.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,11 @@ _States = tuple[tuple[int, int] | None, ...]
 
 
 class JournalReader:
-    """Opens the journal of a directory, also that of an older version, to be read; what is missing of its rights is its owner's affair.
+    """Opens the journal of a directory, also that of an older version, to be read; what is missing of its
+    rights is its owner's affair.
 
-    Raises JournalBusy when a gateway has it, JournalTooNew, and JournalError when there is none, it is damaged or cannot be read.
+    Raises JournalBusy when a gateway has it, JournalTooNew, and JournalError when there is none, it is
+    damaged or cannot be read.
     """
 
     def __init__(self, directory: Path | str) -> None:
@@ -34,19 +38,25 @@ class JournalReader:
             names = os.listdir(self.directory) if self.directory.is_dir() else []  # noqa: PTH208 - names, and PermissionError
             if not {self.path.name, f"{self.path.name}-wal"} & set(names):
                 raise JournalError(
-                    f"there is no journal in {self.directory}", hint="name its folder with --directory, or its configuration with -c"
+                    f"there is no journal in {self.directory}",
+                    hint="name its folder with --directory, or its configuration with -c",
                 )
             if held(self.directory):
                 raise busy(self.directory)
             self._seen = self._states()
             self._shelf = self._open()
         except JournalDamaged as error:
-            hint = f"start the gateway, it moves the file aside and salvages it; or look into it: submeter journal salvage {self.path}"
+            hint = (
+                f"start the gateway, it moves the file aside and salvages it; or look into it: submeter "
+                f"journal salvage {self.path}"
+            )
             raise JournalError(error.message, hint=hint) from error
         except PermissionError as error:
             raise JournalError(f"you may not open {self.directory}", hint="use sudo") from error
         except (sqlite3.OperationalError, OSError) as error:
-            raise JournalError(f"{self.path} cannot be opened: {error}", hint="use sudo; is the disk readable?") from error
+            raise JournalError(
+                f"{self.path} cannot be opened: {error}", hint="use sudo; is the disk readable?"
+            ) from error
 
     def _open(self) -> Shelf:
         for file in (self.path, beside(self.path, "-wal")):
@@ -56,17 +66,22 @@ class JournalReader:
         with Scan(self.path) as scan:
             logged = bool(scan.wal.sound)
         shelf = Shelf(self.path, "", (), db=connect_to_look(self.path, logged=logged))
-        # Every platform that something was ever settled for is told of: nobody says here which ones are configured.
+        # Every platform that something was ever settled for is told of: nobody says here which ones are
+        # configured.
         shelf.settled.activate(shelf.memory.settled)
         shelf.count()
         return shelf
 
     def _states(self) -> _States:
-        found = [path.stat() if path.exists() else None for path in (real(self.path), beside(self.path, "-wal"))]
+        found = [
+            path.stat() if path.exists() else None for path in (real(self.path), beside(self.path, "-wal"))
+        ]
         return tuple((each.st_size, each.st_mtime_ns) if each else None for each in found)
 
     def must_rest(self) -> None:
-        """Raises JournalBusy when the files have changed since they were opened: what was read may be torn."""
+        """Raises JournalBusy when the files have changed since they were opened: what was read may be
+        torn.
+        """
         if self._states() != self._seen or held(self.directory):
             raise JournalBusy(
                 f"a gateway was started on {self.directory} meanwhile: what was read may not fit together",
@@ -105,12 +120,16 @@ class JournalReader:
         return self._shelf.epochs()
 
     def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
-        """What is held of an epoch between two numbers, oldest first. Raises JournalError for a row that is damaged."""
+        """What is held of an epoch between two numbers, oldest first. Raises JournalError for a row that
+        is damaged.
+        """
         try:
             return self._shelf.find(epoch, first, last, limit)
         except (JournalDamaged, sqlite3.Error) as error:
             self.must_rest()
-            raise JournalError(f"{self.path}: {error}", hint=f"look into it: submeter journal salvage {self.path}") from error
+            raise JournalError(
+                f"{self.path}: {error}", hint=f"look into it: submeter journal salvage {self.path}"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -1,4 +1,6 @@
-"""Salvage of one case beside the running journal: rows go into the table `salvage`, what is lost for good is declared."""
+"""Salvage of one case beside the running journal: rows go into the table `salvage`, what is lost for good
+is declared.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ AT_ONCE = 128
 
 
 class Rescue:
-    """Works in slices; `step` returns True when the case is done. Starting over is harmless: a row is taken in once."""
+    """Works in slices; `step` returns True when the case is done. Starting over is harmless: a row is
+    taken in once.
+    """
 
     def __init__(self, case: Case, scan: Scan | OpenScan) -> None:
         self.case = case
@@ -32,7 +36,9 @@ class Rescue:
         case.pages, case.page, case.rows = self._scan.pages, 0, 0
 
     def step(self, shelf: Shelf, seconds: float, budget: int, wall: int) -> bool:
-        """One slice; `wall` is UTC in ms. Raises JournalDamaged, sqlite3.OperationalError of the new file; then the rescue starts over."""
+        """One slice; `wall` is UTC in ms. Raises JournalDamaged, sqlite3.OperationalError of the new file;
+        then the rescue starts over.
+        """
         end = time.monotonic() + seconds
         found: list[Found] = []
         ended = True
@@ -97,7 +103,12 @@ class Rescue:
             for epoch, first, last, readings, reason in sorted(self._scan.gone):
                 if epoch in ours and not gone.explained(shelf.store, epoch, first, last):
                     # Who told of it may be lost itself: it is said again.
-                    gone.note(shelf.store, (epoch, first, last, reason), readings, told=gone.NOBODY if reason == gone.DELIVERED else told)
+                    gone.note(
+                        shelf.store,
+                        (epoch, first, last, reason),
+                        readings,
+                        told=gone.NOBODY if reason == gone.DELIVERED else told,
+                    )
             for first, last in known.gaps(lowest, highest):
                 for epoch, start, end in self._owners(first, last):
                     if not gone.explained(shelf.store, epoch, start, end):

@@ -11,7 +11,9 @@ from gateway.journal.places import beside
 
 
 def blocked(path: Path) -> Path | None:
-    """The folder or the file of a journal that this process may not write; None when it is not a matter of rights."""
+    """The folder or the file of a journal that this process may not write; None when it is not a matter of
+    rights.
+    """
     if path.parent.exists() and not path.parent.is_dir():
         return None  # what stands there is no folder: no rights make it one
     try:
@@ -19,9 +21,19 @@ def blocked(path: Path) -> Path | None:
             return None  # the kernel itself refuses: that is the card, or how it is mounted
     except OSError:
         pass
-    wanted = [(path.parent, os.R_OK | os.W_OK | os.X_OK), *((each, os.R_OK | os.W_OK) for each in (path, beside(path, "-wal")))]
+    wanted = [
+        (path.parent, os.R_OK | os.W_OK | os.X_OK),
+        *((each, os.R_OK | os.W_OK) for each in (path, beside(path, "-wal"))),
+    ]
     try:
-        return next((each for each, mode in wanted if each.exists() and not os.access(each, mode, effective_ids=True)), None)
+        return next(
+            (
+                each
+                for each, mode in wanted
+                if each.exists() and not os.access(each, mode, effective_ids=True)
+            ),
+            None,
+        )
     except OSError:  # a folder on the way may not be searched
         return path.parent
 
@@ -35,7 +47,8 @@ def not_ours(path: Path, place: Path) -> JournalFull:
         owner = ""
     return JournalFull(
         f"{place} {owner}may not be written by the user {user}",
-        hint=f"sudo chown -R {user}: {path.parent} (was the gateway started by hand as another user?); readings wait in memory until then",
+        hint=f"sudo chown -R {user}: {path.parent} (was the gateway started by hand as another user?); "
+        f"readings wait in memory until then",
     )
 
 

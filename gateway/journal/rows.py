@@ -1,4 +1,6 @@
-"""A row of the journal: a batch with everything that is needed to send it, to check it, and to find it again in a damaged file. Pure."""
+"""A row of the journal: a batch with everything that is needed to send it, to check it, and to find it
+again in a damaged file. Pure.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import Any
 from gateway.model import ClockState, Sealed
 
 COLUMNS = "seq, epoch, boot, readings, vals, total, t0, uptime, clock, keep, crc, carry, body"
-"""Every column, in the order of the table; short ones first, so that a header is read without the body's overflow pages."""
+"""Every column, in the order of the table; short ones first, so that a header is read without the body's
+overflow pages.
+"""
 
 CLOCKS: tuple[ClockState, ...] = ("unsynced", "synced", "anchored")
 _IDENTITY = struct.Struct(">q8s16sqqqqqbb")
@@ -19,7 +23,9 @@ _IDENTITY = struct.Struct(">q8s16sqqqqqbb")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One committed batch. `total` counts all readings that the file ever took, this row's included: sums without a scan."""
+    """One committed batch. `total` counts all readings that the file ever took, this row's included: sums
+    without a scan.
+    """
 
     sealed: Sealed
     total: int
@@ -36,7 +42,15 @@ class Row:
         s = self.sealed
         flags = (CLOCKS.index(s.clock), int(s.keep))
         head = _IDENTITY.pack(
-            s.seq, bytes.fromhex(s.epoch), bytes.fromhex(s.boot), s.readings, s.values, self.total, s.t0, s.uptime, *flags
+            s.seq,
+            bytes.fromhex(s.epoch),
+            bytes.fromhex(s.boot),
+            s.readings,
+            s.values,
+            self.total,
+            s.t0,
+            s.uptime,
+            *flags,
         )
         return zlib.crc32(s.body, zlib.crc32(self.carry.encode(), zlib.crc32(head)))
 
@@ -44,7 +58,21 @@ class Row:
         """The values of its columns."""
         s = self.sealed
         epoch, boot, clock = bytes.fromhex(s.epoch), bytes.fromhex(s.boot), CLOCKS.index(s.clock)
-        return (s.seq, epoch, boot, s.readings, s.values, self.total, s.t0, s.uptime, clock, int(s.keep), self.crc, self.carry, s.body)
+        return (
+            s.seq,
+            epoch,
+            boot,
+            s.readings,
+            s.values,
+            self.total,
+            s.t0,
+            s.uptime,
+            clock,
+            int(s.keep),
+            self.crc,
+            self.carry,
+            s.body,
+        )
 
 
 def from_record(record: Sequence[Any]) -> Row | None:
@@ -53,7 +81,9 @@ def from_record(record: Sequence[Any]) -> Row | None:
         seq, epoch, boot, readings, values, total, t0, uptime, clock, keep, crc, carry, body = record
         if not isinstance(body, bytes):  # a number would be taken for a length
             return None
-        sealed = Sealed(epoch.hex(), seq, boot.hex(), t0, uptime, CLOCKS[clock], readings, values, bool(keep), body)
+        sealed = Sealed(
+            epoch.hex(), seq, boot.hex(), t0, uptime, CLOCKS[clock], readings, values, bool(keep), body
+        )
         row = Row(sealed, total, carry)
         return row if len(epoch) == 8 and len(boot) == 16 and row.crc == crc else None  # noqa: PLR2004 - the widths of the two columns
     except (ValueError, TypeError, IndexError, AttributeError, struct.error):

@@ -1,4 +1,6 @@
-"""Rows back out of a damaged file: page by page, in slices, whatever is left of its tree. A row is sound when its CRC is."""
+"""Rows back out of a damaged file: page by page, in slices, whatever is left of its tree. A row is sound
+when its CRC is.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,17 @@ MOST_LOG = 64 << 20
 
 
 class Scan:
-    """Every sound row of a file and of its WAL, and what the file knew to be gone. `page` of `pages` are read."""
+    """Every sound row of a file and of its WAL, and what the file knew to be gone. `page` of `pages` are
+    read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._handle: int | None = None
         self.page = 0
         self.whole = False
-        """Whether the file itself has a row: then it is one of ours, and what it lacks is not all that was ever in it."""
+        """Whether the file itself has a row: then it is one of ours, and what it lacks is not all that was
+        ever in it.
+        """
         self.gone: set[tuple[str, int, int, int, str]] = set()
         with suppress(OSError):
             self._handle = open_regular(path)
@@ -69,7 +75,9 @@ class Scan:
         return self.wal.sound.get(number) or self.read(number)
 
     def found(self) -> Iterator[list[Found]]:
-        """The rows, a few at a time: the WAL's committed pages first, then the file, then pages of the WAL that nothing vouches for."""
+        """The rows, a few at a time: the WAL's committed pages first, then the file, then pages of the WAL
+        that nothing vouches for.
+        """
         for number, page in self.wal.sound.items():
             yield from self._rows(page, number, self.newest)
         # The newest page is at the end of a file that grows.
@@ -97,12 +105,16 @@ class Scan:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
 def glance(path: Path, seconds: float = 1.0) -> Memory:
-    """The newest row that can be found in a short time, and what the newest carry says: enough to go on without a break."""
+    """The newest row that can be found in a short time, and what the newest carry says: enough to go on
+    without a break.
+    """
     memory = Memory()
     carrier = 0
     end = time.monotonic() + seconds
@@ -111,7 +123,12 @@ def glance(path: Path, seconds: float = 1.0) -> Memory:
         for rows in chain([asked_], ([one.row for one in found if one.own] for found in scan.found())):
             for row in rows:
                 if row.seq > memory.seq:
-                    memory.epoch, memory.boot, memory.seq, memory.total = row.sealed.epoch, row.sealed.boot, row.seq, row.total
+                    memory.epoch, memory.boot, memory.seq, memory.total = (
+                        row.sealed.epoch,
+                        row.sealed.boot,
+                        row.seq,
+                        row.total,
+                    )
                 if row.carry and row.seq > carrier:
                     carrier = row.seq
                     memory.settled, memory.carried, memory.synced, memory.thinned = read_carry(row.carry)
@@ -119,7 +136,8 @@ def glance(path: Path, seconds: float = 1.0) -> Memory:
                         memory.synced = (row.sealed.t0, row.sealed.uptime, row.sealed.boot)
             if time.monotonic() > end:
                 break
-    # A newest row that is not sound was taken all the same: its number is not given out again, and it can be declared lost.
+    # A newest row that is not sound was taken all the same: its number is not given out again, and it can be
+    # declared lost.
     for seq in sorted(claimed):
         memory.seq += seq == memory.seq + 1
     return memory

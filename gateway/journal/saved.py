@@ -33,7 +33,11 @@ class Saved:
         """Bring `counts` and `spans` up to date after a change."""
         spans = [(epoch, list(held)) for epoch, held in self._held.items() if held]
         self.spans = [(epoch, ranges[0][0], ranges[-1][1]) for epoch, ranges in spans]
-        self.counts = {uplink: sum(last - first + 1 for _, first, last in self.waiting(uplink)) for uplink in uplinks} if spans else {}
+        self.counts = (
+            {uplink: sum(last - first + 1 for _, first, last in self.waiting(uplink)) for uplink in uplinks}
+            if spans
+            else {}
+        )
 
     def holds(self, epoch: str) -> Ranges:
         """Which numbers of an epoch are held."""
@@ -53,7 +57,9 @@ class Saved:
         return len(fresh)
 
     def settle(self, uplink: str, epoch: str, ranges: Iterable[tuple[int, int]]) -> bool:
-        """Note what need not be sent any more; it is written with the next commit. Whether the epoch is held here."""
+        """Note what need not be sent any more; it is written with the next commit. Whether the epoch is
+        held here.
+        """
         if epoch not in self._held:
             return False
         self.marks(uplink, epoch).update(ranges)
@@ -90,16 +96,26 @@ class Saved:
     def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
         """What is held of an epoch between two numbers."""
         where = "WHERE epoch = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
-        return [row.sealed for row in self._store.select(where, (bytes.fromhex(epoch), first, last, limit), "salvage")]
+        return [
+            row.sealed
+            for row in self._store.select(where, (bytes.fromhex(epoch), first, last, limit), "salvage")
+        ]
 
     def make_room(self, uplinks: tuple[str, ...], size: int, *, thin: bool) -> Lot:
-        """Delete some `size` bytes within a transaction: delivered rows; with `thin`, the oldest, `keep` ones last."""
+        """Delete some `size` bytes within a transaction: delivered rows; with `thin`, the oldest, `keep`
+        ones last.
+        """
         done = self._delivered(uplinks, size)
         if done or not thin:
             return Lot(done)
         for condition in ("NOT keep", "1"):
-            sql = f"SELECT seq, epoch, readings, t0, length(body) FROM salvage WHERE {condition} ORDER BY id LIMIT {MOST}"  # noqa: S608 - one of two words
-            victims = enough((Victim(seq, epoch.hex(), *more) for seq, epoch, *more in self._store.rows(sql)), size)
+            sql = (
+                f"SELECT seq, epoch, readings, t0, length(body) FROM salvage WHERE {condition} ORDER BY "  # noqa: S608
+                f"id LIMIT {MOST}"
+            )
+            victims = enough(
+                (Victim(seq, epoch.hex(), *more) for seq, epoch, *more in self._store.rows(sql)), size
+            )
             for victim in victims:
                 what = (victim.epoch, victim.seq, victim.seq, gone.THINNED)
                 self._delete(victim.epoch, victim.seq, victim.seq)
@@ -146,18 +162,24 @@ class Saved:
         return done
 
     def _delete(self, epoch: str, first: int, last: int) -> None:
-        self._store.execute("DELETE FROM salvage WHERE epoch = ? AND seq BETWEEN ? AND ?", (bytes.fromhex(epoch), first, last))
+        self._store.execute(
+            "DELETE FROM salvage WHERE epoch = ? AND seq BETWEEN ? AND ?", (bytes.fromhex(epoch), first, last)
+        )
         self._held[epoch].discard(first, last)
 
 
 def write_marks(uplink: str, epoch: bytes, ranges: Ranges) -> str:
-    """The column `ranges`: JSON, and behind a space its CRC-32, for a flipped digit would settle what was never delivered."""
+    """The column `ranges`: JSON, and behind a space its CRC-32, for a flipped digit would settle what was
+    never delivered.
+    """
     text = json.dumps(list(ranges), separators=(",", ":"))
     return f"{text} {_crc(uplink, epoch, text):08x}"
 
 
 def read_marks(uplink: str, epoch: bytes, text: str) -> Ranges:
-    """What a column `ranges` says; nothing for what is malformed or does not fit its checksum: that costs a resend."""
+    """What a column `ranges` says; nothing for what is malformed or does not fit its checksum: that costs
+    a resend.
+    """
     data, _, crc = text.partition(" ")
     try:
         if crc and int(crc, 16) != _crc(uplink, epoch, data):

@@ -1,4 +1,6 @@
-"""The tables of journal.db and how a file is opened. Each version that was ever shipped stays in the tests and must upgrade."""
+"""The tables of journal.db and how a file is opened. Each version that was ever shipped stays in the tests
+and must upgrade.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ VERSION = 2
 """PRAGMA user_version of what this program writes."""
 
 PAGE = 1024
-"""Of a new file; one that was begun with others keeps them. Small, because a commit writes three or four pages, and rows pack better.
+"""Of a new file; one that was begun with others keeps them. Small, because a commit writes three or four
+pages, and rows pack better.
 The figures stand in docs/journal.md."""
 
 CHECKPOINT = 1000
@@ -30,8 +33,10 @@ Synchronous = Literal["FULL", "NORMAL"]
 
 migrations = Migrations("journal")
 
-_ROW = """epoch BLOB NOT NULL, boot BLOB NOT NULL, readings INTEGER NOT NULL, vals INTEGER NOT NULL, total INTEGER NOT NULL,
-    t0 INTEGER NOT NULL, uptime INTEGER NOT NULL, clock INTEGER NOT NULL, keep INTEGER NOT NULL, crc INTEGER NOT NULL,
+_ROW = """epoch BLOB NOT NULL, boot BLOB NOT NULL, readings INTEGER NOT NULL, vals INTEGER NOT NULL, \
+total INTEGER NOT NULL,
+    t0 INTEGER NOT NULL, uptime INTEGER NOT NULL, clock INTEGER NOT NULL, keep INTEGER NOT NULL, \
+crc INTEGER NOT NULL,
     carry TEXT NOT NULL, body BLOB NOT NULL"""
 
 
@@ -41,7 +46,8 @@ def v1_batches(db: Database) -> None:
     for statement in (
         f"CREATE TABLE batch (seq INTEGER PRIMARY KEY, {_ROW}) STRICT",
         "CREATE TABLE epoch (first INTEGER PRIMARY KEY, epoch BLOB NOT NULL, reason TEXT NOT NULL) STRICT",
-        """CREATE TABLE gone (epoch BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, readings INTEGER NOT NULL,
+        """CREATE TABLE gone (epoch BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, \
+readings INTEGER NOT NULL,
            reason TEXT NOT NULL, told INTEGER NOT NULL, PRIMARY KEY (epoch, first)) STRICT, WITHOUT ROWID""",
         f"CREATE TABLE salvage (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, {_ROW}) STRICT",
         "CREATE UNIQUE INDEX salvage_identity ON salvage (epoch, seq)",
@@ -54,7 +60,9 @@ def v1_batches(db: Database) -> None:
 
 @migrations()
 def v2_who_told(db: Database) -> None:
-    """Who told of what is gone and of where an epoch begins: the number of that batch, 0 for nobody yet, -1 for nobody needs it."""
+    """Who told of what is gone and of where an epoch begins: the number of that batch, 0 for nobody yet,
+    -1 for nobody needs it.
+    """
     for statement in (
         "ALTER TABLE epoch ADD COLUMN previous BLOB",
         "ALTER TABLE epoch ADD COLUMN last INTEGER NOT NULL DEFAULT 0",
@@ -65,7 +73,8 @@ def v2_who_told(db: Database) -> None:
         # Of a file that followed a damaged one, nobody knows any more what came before its first epoch.
         """UPDATE epoch SET told = CASE
            WHEN first IN (SELECT seq FROM batch) THEN first
-           WHEN first IN (SELECT e.first FROM epoch e JOIN gone g ON g.epoch = e.epoch AND e.first BETWEEN g.first AND g.last
+           WHEN first IN (SELECT e.first FROM epoch e JOIN gone g ON g.epoch = e.epoch AND e.first BETWEEN \
+g.first AND g.last
                           WHERE g.reason = 'thinned') THEN 0
            ELSE -1 END
            WHERE previous IS NOT NULL OR reason = 'new_file'""",
@@ -80,10 +89,13 @@ def v2_who_told(db: Database) -> None:
 def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
     """The opened, migrated file; creates it when absent. A migration that fails leaves the file as it was.
 
-    Raises JournalBusy, JournalTooNew, JournalDamaged, and sqlite3.OperationalError for what the file system refuses.
+    Raises JournalBusy, JournalTooNew, JournalDamaged, and sqlite3.OperationalError for what the file system
+    refuses.
     """
     _check_header(path)
-    conn = sqlite3.connect(path, isolation_level=None, timeout=2, check_same_thread=False, cached_statements=64)
+    conn = sqlite3.connect(
+        path, isolation_level=None, timeout=2, check_same_thread=False, cached_statements=64
+    )
     conn.text_factory = text
     try:
         version = _prepare(conn, path, synchronous)
@@ -100,19 +112,29 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
 
 
 def connect_to_look(path: Path, *, logged: bool) -> Database:
-    """The opened file, of this version or an older one, and nothing of it is ever written: no lock, no -shm, no migration, no checkpoint.
+    """The opened file, of this version or an older one, and nothing of it is ever written: no lock, no -shm,
+    no migration, no checkpoint.
 
-    `logged`: whether its WAL holds commits. Only then SQLite is shown the WAL: it removes one that holds nothing when it closes.
+    `logged`: whether its WAL holds commits. Only then SQLite is shown the WAL: it removes one that holds
+    nothing when it closes.
     Raises JournalDamaged, sqlite3.OperationalError.
     """
     _check_header(path)
-    # Without locks of its own (nobody else has the file), exclusive mode keeps the WAL's index in memory; what is opened for reading
+    # Without locks of its own (nobody else has the file), exclusive mode keeps the WAL's index in memory;
+    # what is opened for reading
     # alone cannot be checkpointed, also not when it is closed. https://www.sqlite.org/vfs.html, https://www.sqlite.org/uri.html
     how = "mode=ro&vfs=unix-none" if logged else "mode=ro&immutable=1"
-    conn = sqlite3.connect(f"file:{quote(str(real(path)))}?{how}", uri=True, isolation_level=None, check_same_thread=False)
+    conn = sqlite3.connect(
+        f"file:{quote(str(real(path)))}?{how}", uri=True, isolation_level=None, check_same_thread=False
+    )
     conn.text_factory = text
     try:
-        for pragma in ("locking_mode = EXCLUSIVE", "cell_size_check = ON", "temp_store = MEMORY", "query_only = ON"):
+        for pragma in (
+            "locking_mode = EXCLUSIVE",
+            "cell_size_check = ON",
+            "temp_store = MEMORY",
+            "query_only = ON",
+        ):
             conn.execute(f"PRAGMA {pragma}")
         version: int = conn.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
@@ -120,12 +142,15 @@ def connect_to_look(path: Path, *, logged: bool) -> Database:
         raise translate(error, path) from error
     if version > VERSION:
         conn.close()
-        raise _unsound(path, f"it claims file version {version}, and all its steps are those of version {VERSION}")
+        raise _unsound(
+            path, f"it claims file version {version}, and all its steps are those of version {VERSION}"
+        )
     return Database(conn, execute_plugins=False)
 
 
 def _check_header(path: Path) -> None:
-    """SQLite takes a file whose format numbers are too high for one that it must not write: here that is a flipped bit.
+    """SQLite takes a file whose format numbers are too high for one that it must not write: here that is a
+    flipped bit.
 
     Read before SQLite has it open: closing a second handle would let go of its locks.
     """
@@ -138,21 +163,31 @@ def _check_header(path: Path) -> None:
 
 
 def text(raw: bytes) -> str:
-    """A TEXT column. Bytes that are no UTF-8 are damage: they become marks that fit no checksum, instead of an error without a code."""
+    """A TEXT column. Bytes that are no UTF-8 are damage: they become marks that fit no checksum, instead
+    of an error without a code.
+    """
     return raw.decode(errors="replace")
 
 
 def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> int:
     """Set the connection up; the file's version. Raises JournalTooNew, JournalDamaged."""
     # The order matters: exclusive before the first access keeps SQLite from making a -shm file.
-    for pragma in ("locking_mode = EXCLUSIVE", f"page_size = {PAGE}", "cell_size_check = ON", "secure_delete = OFF", "temp_store = MEMORY"):
+    for pragma in (
+        "locking_mode = EXCLUSIVE",
+        f"page_size = {PAGE}",
+        "cell_size_check = ON",
+        "secure_delete = OFF",
+        "temp_store = MEMORY",
+    ):
         conn.execute(f"PRAGMA {pragma}")
     version: int = conn.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         # A newer program has left a step here that is unknown; a flipped bit in the number has not.
         steps = {step.name for step in migrations.applied(Database(conn, execute_plugins=False))}
         if steps <= {step.name for step in migrations._migrations}:  # noqa: SLF001 - they are listed nowhere else
-            raise _unsound(path, f"it claims file version {version}, and all its steps are those of version {VERSION}")
+            raise _unsound(
+                path, f"it claims file version {version}, and all its steps are those of version {VERSION}"
+            )
         raise too_new(path, version)
     conn.execute("PRAGMA journal_mode = WAL")
     conn.execute(f"PRAGMA synchronous = {synchronous}")
@@ -164,17 +199,24 @@ def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> 
 def too_new(path: Path, version: int) -> JournalTooNew:
     """What to tell of a file that a newer program has written."""
     return JournalTooNew(
-        f"{path} was written by a newer version of this program (file version {version}, known up to {VERSION})",
-        hint="install that version again, or move the file away to start an empty journal; it was not touched",
+        f"{path} was written by a newer version of this program (file version {version}, known up to "
+        f"{VERSION})",
+        hint="install that version again, or move the file away to start an empty journal; it was not "
+        "touched",
     )
 
 
 def _unsound(path: Path, what: str) -> JournalDamaged:
-    return JournalDamaged(f"{path} is not a sound journal: {what}", hint="it is moved aside and salvaged; polling goes on in a new file")
+    return JournalDamaged(
+        f"{path} is not a sound journal: {what}",
+        hint="it is moved aside and salvaged; polling goes on in a new file",
+    )
 
 
 def _migrate(db: Database, path: Path, version: int) -> None:
-    """All steps or none. Raises JournalError for a step that fails; what the disk refuses stays what it is."""
+    """All steps or none. Raises JournalError for a step that fails; what the disk refuses stays what it
+    is.
+    """
     steps = [step.name for step in migrations._migrations]  # noqa: SLF001 - they are listed nowhere else
     if {step.name for step in migrations.applied(db)} != set(steps[:version]):
         raise _unsound(path, "its list of steps does not name those that made it")
@@ -192,7 +234,8 @@ def _migrate(db: Database, path: Path, version: int) -> None:
 def _unmigrated(path: Path, error: Exception) -> JournalError:
     return JournalError(
         f"{path} could not be brought to file version {VERSION}: {error}",
-        hint="the file is as it was: install the version before and keep a copy of it for whoever mends this; readings wait in memory",
+        hint="the file is as it was: install the version before and keep a copy of it for whoever mends "
+        "this; readings wait in memory",
     )
 
 
@@ -220,11 +263,17 @@ def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
     """Our error for SQLite's, or the same one when it is the file system that refused."""
     code = primary(error)
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return JournalBusy(f"{path} is held by another process", hint="stop the other gateway, or ask it through `submeter status`")
+        return JournalBusy(
+            f"{path} is held by another process",
+            hint="stop the other gateway, or ask it through `submeter status`",
+        )
     unreadable = getattr(error, "sqlite_errorcode", 0) in _UNREADABLE
-    # Python's own verdict on what it read has no code; nor has a call on a closed file, but that says nothing of the file.
+    # Python's own verdict on what it read has no code; nor has a call on a closed file, but that says nothing
+    # of the file.
     undecoded = not hasattr(error, "sqlite_errorcode") and not isinstance(error, sqlite3.ProgrammingError)
-    nonsense = code == sqlite3.SQLITE_ERROR and any(word in str(error) for word in ("no such", "unsupported file format", "malformed"))
+    nonsense = code == sqlite3.SQLITE_ERROR and any(
+        word in str(error) for word in ("no such", "unsupported file format", "malformed")
+    )
     if code in _DAMAGE or unreadable or undecoded or nonsense:
         return _unsound(path, str(error))
     return error
@@ -233,9 +282,14 @@ def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
 def full(error: Exception, path: Path) -> JournalFull:
     """What to tell those whose readings cannot be committed at the moment."""
     if primary(error) == sqlite3.SQLITE_FULL:
-        return JournalFull(f"the disk of {path.parent} is full", hint="make room on it; readings wait in memory until then")
+        return JournalFull(
+            f"the disk of {path.parent} is full", hint="make room on it; readings wait in memory until then"
+        )
     if not isinstance(error, (JournalTooNew, JournalDamaged)) and (place := blocked(path)) is not None:
         return not_ours(path, place)
     if isinstance(error, JournalError):
         return JournalFull(error.message, hint=error.hint)
-    return JournalFull(f"{path} cannot be written: {error}", hint="check the card or disk; readings wait in memory until then")
+    return JournalFull(
+        f"{path} cannot be written: {error}",
+        hint="check the card or disk; readings wait in memory until then",
+    )

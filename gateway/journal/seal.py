@@ -37,7 +37,9 @@ def earliest(draft: Draft, otherwise: int) -> int:
 
 
 def seal(draft: Draft, stamp: Stamp, base: int, seq: int, total: int) -> list[Row]:
-    """The rows of a draft, counting up from `seq`; `base` is their uptime, `total` the sum of all readings before them."""
+    """The rows of a draft, counting up from `seq`; `base` is their uptime, `total` the sum of all readings
+    before them.
+    """
     header = Batch(stamp.gateway, stamp.epoch, seq, max(0, base + stamp.offset), base, stamp.clock)
     rows = []
     for index, (part, plain) in enumerate(split(draft, header)):
@@ -45,23 +47,46 @@ def seal(draft: Draft, stamp: Stamp, base: int, seq: int, total: int) -> list[Ro
         total += len(part.readings)
         values = sum(len(reading.values) for reading in part.readings)
         sealed = Sealed(
-            stamp.epoch, seq + index, stamp.boot, header.t0, base, stamp.clock, len(part.readings), values, keep, compress(plain)
-        )  # fmt: skip
+            stamp.epoch,
+            seq + index,
+            stamp.boot,
+            header.t0,
+            base,
+            stamp.clock,
+            len(part.readings),
+            values,
+            keep,
+            compress(plain),
+        )
         rows.append(Row(sealed, total, ""))
     return rows
 
 
-def write_carry(settled: dict[str, list[list[int]]], carried: dict[str, Any], synced: Synced | None, thinned: Thinned | None = None) -> str:
-    """The carry column: settled ranges by uplink, what the caller gave along, the newest synced batch, what was thinned."""
+def write_carry(
+    settled: dict[str, list[list[int]]],
+    carried: dict[str, Any],
+    synced: Synced | None,
+    thinned: Thinned | None = None,
+) -> str:
+    """The carry column: settled ranges by uplink, what the caller gave along, the newest synced batch,
+    what was thinned.
+    """
     parts = {"settled": settled, "with": carried, "synced": synced, "thinned": thinned}
-    return json.dumps({key: value for key, value in parts.items() if value}, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(
+        {key: value for key, value in parts.items() if value}, separators=(",", ":"), ensure_ascii=False
+    )
 
 
 def read_carry(text: str) -> tuple[dict[str, Any], dict[str, Any], Synced | None, Thinned | None]:
     """(settled, carried, newest synced, thinned) of a carry column; empty for anything malformed."""
     try:
         data = json.loads(text)
-        settled, carried, synced, thinned = data.get("settled", {}), data.get("with", {}), data.get("synced"), data.get("thinned")
+        settled, carried, synced, thinned = (
+            data.get("settled", {}),
+            data.get("with", {}),
+            data.get("synced"),
+            data.get("thinned"),
+        )
     except (ValueError, AttributeError):
         return {}, {}, None, None
     return (
@@ -80,5 +105,11 @@ def tellers(rows: Sequence[Row], events: Sequence[Event]) -> list[int]:
     """The number of the batch that holds each of these events: a draft that was split has several."""
     if len(rows) == 1:
         return [rows[0].seq] * len(events)
-    said = [(row.seq, [(event.kind, event.fields) for event in decode(decompress(row.sealed.body)).events]) for row in rows]
-    return [next((seq for seq, held in said if (event.kind, event.fields) in held), rows[0].seq) for event in events]
+    said = [
+        (row.seq, [(event.kind, event.fields) for event in decode(decompress(row.sealed.body)).events])
+        for row in rows
+    ]
+    return [
+        next((seq for seq, held in said if (event.kind, event.fields) in held), rows[0].seq)
+        for event in events
+    ]

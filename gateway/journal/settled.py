@@ -8,7 +8,9 @@ from typing import Any
 from gateway.model import Ranges
 
 MOST = 64
-"""Ranges per uplink. Beyond that the shortest are forgotten, never the newest: that costs a resend, never a reading."""
+"""Ranges per uplink. Beyond that the shortest are forgotten, never the newest: that costs a resend, never
+a reading.
+"""
 
 DORMANT = 8
 """Uplinks that are no longer configured and whose ranges are still carried, in case one comes back."""
@@ -17,7 +19,8 @@ DORMANT = 8
 class Settled:
     """Ranges of seq by uplink; the uplinks of `active` are the ones that hold rows in the journal.
 
-    Numbers that are gone need no sending: what is settled on both sides of them melts into one range, so that nothing but
+    Numbers that are gone need no sending: what is settled on both sides of them melts into one range, so that
+    nothing but
     a row that is still to be sent ever parts two ranges.
     """
 
@@ -33,7 +36,9 @@ class Settled:
         for name in self.active:
             plain, at, _ = name.partition("@")
             if at and not self._ranges.get(name) and plain in self._ranges and plain not in self.active:
-                self._ranges[name] = self._ranges.pop(plain)  # an older version knew uplinks by their name alone
+                self._ranges[name] = self._ranges.pop(
+                    plain
+                )  # an older version knew uplinks by their name alone
             self._ranges.setdefault(name, Ranges())
         asleep = [name for name in self._ranges if name not in self.active]
         for name in asleep[: max(0, len(asleep) - DORMANT)]:
@@ -68,7 +73,9 @@ class Settled:
                     mine.add(low, high)
 
     def by_all(self, first: int, last: int) -> Ranges:
-        """The numbers between `first` and `last` that every active uplink has settled; all of them when there is no uplink."""
+        """The numbers between `first` and `last` that every active uplink has settled; all of them when
+        there is no uplink.
+        """
         common = Ranges([(first, last)]) if first <= last else Ranges()
         for name in self.active:
             for start, end in self.of(name).gaps(first, last):
@@ -77,7 +84,9 @@ class Settled:
 
     def to_json(self) -> dict[str, list[list[int]]]:
         """For the carry column."""
-        return {name: [[first, last] for first, last in ranges] for name, ranges in self._ranges.items() if ranges}
+        return {
+            name: [[first, last] for first, last in ranges] for name, ranges in self._ranges.items() if ranges
+        }
 
     def load(self, data: Any) -> None:  # noqa: ANN401 - whatever stood in the column
         """Take over what a row carried; anything malformed is left out, which costs a resend."""

@@ -1,4 +1,6 @@
-"""One open journal file with what is remembered about it: epochs, settled ranges, running counts. Lives in the journal thread."""
+"""One open journal file with what is remembered about it: epochs, settled ranges, running counts. Lives in
+the journal thread.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,23 @@ _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError
 class Shelf:
     """Opens a file and picks the epoch.
 
-    `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch that stood here once,
-    `db` the file when it is open already: for a look, which gives neither of the two, so that nothing is written.
+    `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch
+    that stood here once,
+    `db` the file when it is open already: for a look, which gives neither of the two, so that nothing is
+    written.
     """
 
     def __init__(
-        self, path: Path, boot: str, uplinks: Sequence[str], *, before: Memory | None = None, mark: Mark | None = None,
-        synchronous: Synchronous = "FULL", db: Database | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        path: Path,
+        boot: str,
+        uplinks: Sequence[str],
+        *,
+        before: Memory | None = None,
+        mark: Mark | None = None,
+        synchronous: Synchronous = "FULL",
+        db: Database | None = None,
+    ) -> None:
         try:
             self.store = Store(path, synchronous, db=db)
         except _NONSENSE as error:
@@ -74,12 +85,16 @@ class Shelf:
         if found:
             self.settled.load(found.settled | (before.settled if before else {}))
         self.missing: Mark | None = None
-        """(epoch, first, last) that stood here once and does not any more: an older file, or none, is in its place."""
+        """(epoch, first, last) that stood here once and does not any more: an older file, or none, is in
+        its place.
+        """
         if before is None and mark and mark[2] > (found.seq if found else 0):
             self.missing = (mark[0], max(mark[1], found.seq + 1 if found else 1), mark[2])
             before = replace(found or Memory(), epoch=mark[0], seq=mark[2])
             with self.store.transaction():
-                gone.note(self.store, (*self.missing, gone.DAMAGED), 0, told=gone.UNTOLD if uplinks else gone.NOBODY)
+                gone.note(
+                    self.store, (*self.missing, gone.DAMAGED), 0, told=gone.UNTOLD if uplinks else gone.NOBODY
+                )
             self.settled.gone([self.missing[1:]])
         if before and (found is None or found.seq < before.seq):
             # Batches that were taken are not here: their numbers must never be used again under their epoch.
@@ -94,17 +109,24 @@ class Shelf:
         self.thinned = gone.thinned(self.store)
         """(batches, readings) that had to make room undelivered."""
         # Whatever lies before the last thinned number was looked at already.
-        self._thinned_to: int = self.store.query("SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (gone.THINNED,))[0][0]
+        self._thinned_to: int = self.store.query(
+            "SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (gone.THINNED,)
+        )[0][0]
 
     def _check_epochs(self, last: int) -> None:
-        """The table `epoch` has no checksums; the rows have: at both ends of a span they must agree with it. Raises JournalDamaged."""
+        """The table `epoch` has no checksums; the rows have: at both ends of a span they must agree with
+        it. Raises JournalDamaged.
+        """
         sql = "SELECT epoch FROM batch WHERE seq BETWEEN ? AND ? ORDER BY seq"
         sound = not self._epochs or not self.store.query(f"{sql} LIMIT 1", (1, self._epochs[0][1] - 1))
         for epoch, first, end in self._spans(last):
             ends = [self.store.query(f"{sql} {order} LIMIT 1", (first, end)) for order in ("ASC", "DESC")]
             sound = sound and all(row[0].hex() == epoch for rows in ends for row in rows)
         if not sound:
-            raise JournalDamaged(f"{self.store.path}: its epochs are not those of its rows", hint="the file is moved aside and salvaged")
+            raise JournalDamaged(
+                f"{self.store.path}: its epochs are not those of its rows",
+                hint="the file is moved aside and salvaged",
+            )
 
     @property
     def last(self) -> int:
@@ -117,14 +139,20 @@ class Shelf:
 
     def _spans(self, newest: int) -> list[tuple[str, int, int]]:
         ends = [min(first - 1, newest) for _, first in self._epochs[1:]] + [newest]
-        return [(epoch, first, last) for (epoch, first), last in zip(self._epochs, ends, strict=False) if last >= first]
+        return [
+            (epoch, first, last)
+            for (epoch, first), last in zip(self._epochs, ends, strict=False)
+            if last >= first
+        ]
 
     def uptimes(self, boot: str) -> list[int]:
         """When the newest hundred batches of a boot were committed (CLOCK_BOOTTIME, ms), newest first."""
         return [row.sealed.uptime for row in self.store.newest(100) if row.sealed.boot == boot]
 
     def epochs(self) -> list[tuple[str, int, int]]:
-        """(epoch, first seq, last seq), oldest first: saved ones, then those of this file that have a batch."""
+        """(epoch, first seq, last seq), oldest first: saved ones, then those of this file that have a
+        batch.
+        """
         return self.saved.spans + self._spans(self.last)
 
     def span(self, epoch: str) -> Ranges:
@@ -145,11 +173,13 @@ class Shelf:
         room: Room = Room.ENOUGH,
         lot: int = 0,
     ) -> Groups:
-        """Commit drafts in one transaction; the batches of each. `offset` is wall minus uptime, `now` the uptime, in ms.
+        """Commit drafts in one transaction; the batches of each. `offset` is wall minus uptime, `now` the
+        uptime, in ms.
 
         `room` says what may be deleted for it, `lot` how many bytes at a time; never less than what comes in.
 
-        When this returns they are taken. When it raises (JournalDamaged, sqlite3.OperationalError) nothing has changed.
+        When this returns they are taken. When it raises (JournalDamaged, sqlite3.OperationalError) nothing
+        has changed.
         """
         stamp = Stamp(gateway, self.epoch, self.boot, offset, "synced" if synced else "unsynced")
         tell = _Tell()
@@ -159,7 +189,8 @@ class Shelf:
             base = earliest(draft, now)
             extra = [start.event(base) for start in self._opening() if not groups]
             if not tell and (draft.keep or draft.events or draft.intervals or extra):
-                # What is gone is told with a batch that is spared anyway: no batch becomes a kept one for that alone.
+                # What is gone is told with a batch that is spared anyway: no batch becomes a kept one for
+                # that alone.
                 tell = _Tell(epochs.untold(self.store), gone.untold(self.store))
                 extra += tell.events(base)
             full = replace(draft, events=[*extra, *draft.events]) if extra else draft
@@ -176,14 +207,24 @@ class Shelf:
 
     def _opening(self) -> list[Start]:
         """The epoch that the next commit begins, if it does."""
-        return [] if self.opening is None else [Start(self.epoch, self.last + 1, self.opening, self.memory.epoch, self.last)]
+        return (
+            []
+            if self.opening is None
+            else [Start(self.epoch, self.last + 1, self.opening, self.memory.epoch, self.last)]
+        )
 
-    def _commit(self, rows: list[Row], carry: dict[str, Any] | None, tell: _Tell, room: Room, size: int) -> Lot:
+    def _commit(
+        self, rows: list[Row], carry: dict[str, Any] | None, tell: _Tell, room: Room, size: int
+    ) -> Lot:
         newest = rows[-1].sealed
-        synced: Synced | None = (newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.memory.synced
+        synced: Synced | None = (
+            (newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.memory.synced
+        )
         carried = carry or self.memory.carried
         # A synced row is its own anchor: only others need to carry one.
-        text = write_carry(self.settled.to_json(), carried, synced if newest.clock != "synced" else None, self.memory.thinned)
+        text = write_carry(
+            self.settled.to_json(), carried, synced if newest.clock != "synced" else None, self.memory.thinned
+        )
         rows = [*rows[:-1], replace(rows[-1], carry=text)]
         with self.undo(), self.store.transaction():
             for start in self._opening():
@@ -196,14 +237,25 @@ class Shelf:
             self._epochs.append((self.epoch, rows[0].seq))
             self.opening = None
         thinned = self.memory.thinned
-        self.memory = Memory(self.epoch, self.boot, rows[-1].seq, rows[-1].total, self.settled.to_json(), carried, synced, thinned)
+        self.memory = Memory(
+            self.epoch,
+            self.boot,
+            rows[-1].seq,
+            rows[-1].total,
+            self.settled.to_json(),
+            carried,
+            synced,
+            thinned,
+        )
         self.saved.marks_written()
         self.tally.taken(rows)
         return lot
 
     def holds(self, rows: Iterable[Sealed]) -> bool:
         """Whether all these batches are in the file as they are."""
-        return all([row] == [found.sealed for found in self.store.between(row.seq, row.seq, 1)] for row in rows)
+        return all(
+            [row] == [found.sealed for found in self.store.between(row.seq, row.seq, 1)] for row in rows
+        )
 
     # ── making room ──
 
@@ -216,10 +268,14 @@ class Shelf:
         """Whether there is anything to delete; reads only."""
         if room is Room.THIN:
             return self.tally.held[0] > 1 or bool(self.saved.spans)
-        return self.saved.any_delivered(self.settled.active) or thinning.any_delivered(self.store, self.settled, self.last)
+        return self.saved.any_delivered(self.settled.active) or thinning.any_delivered(
+            self.store, self.settled, self.last
+        )
 
     def make_room(self, room: Room, size: int, wall: int) -> int:
-        """Delete one lot of rows, some `size` bytes, in a transaction of its own; how many went. `wall` is UTC in ms."""
+        """Delete one lot of rows, some `size` bytes, in a transaction of its own; how many went. `wall` is
+        UTC in ms.
+        """
         with self.undo(), self.store.transaction():
             lot = self._drop(room, size)
         self._dropped(lot, wall)
@@ -295,7 +351,8 @@ class Shelf:
         for low, high in self.span(epoch).within(first, last):
             missing.discard(low, high)
             for row in self.store.query(
-                "SELECT first, last FROM gone WHERE epoch = ? AND last >= ? AND first <= ?", (bytes.fromhex(epoch), low, high)
+                "SELECT first, last FROM gone WHERE epoch = ? AND last >= ? AND first <= ?",
+                (bytes.fromhex(epoch), low, high),
             ):
                 missing.add(max(low, row[0]), min(high, row[1]))
         return gone.explain(self.store, epoch, missing)
@@ -303,7 +360,9 @@ class Shelf:
 
 @dataclass(slots=True)
 class _Tell:
-    """What a commit says of the past, and the numbers of the batches that hold it: of each epoch, then of each range."""
+    """What a commit says of the past, and the numbers of the batches that hold it: of each epoch, then of
+    each range.
+    """
 
     starts: Sequence[Start] = ()
     ranges: Sequence[gone.Gone] = ()
@@ -313,7 +372,10 @@ class _Tell:
         return bool(self.starts or self.ranges)
 
     def events(self, uptime: int) -> list[Event]:
-        return [*(start.event(uptime, again=True) for start in self.starts), *gone.events(self.ranges, uptime)]
+        return [
+            *(start.event(uptime, again=True) for start in self.starts),
+            *gone.events(self.ranges, uptime),
+        ]
 
     def write(self, store: Store) -> None:
         for start, teller in zip(self.starts, self.tellers, strict=False):
@@ -337,4 +399,6 @@ def recall(store: Store) -> Memory | None:
     settled, carried, synced, thinned = read_carry(found[0][0]) if found else ({}, {}, None, None)
     if newest.sealed.clock == "synced":
         synced = (newest.sealed.t0, newest.sealed.uptime, newest.sealed.boot)
-    return Memory(newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced, thinned)
+    return Memory(
+        newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced, thinned
+    )

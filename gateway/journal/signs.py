@@ -1,4 +1,6 @@
-"""What must be seen before SQLite opens a file: it passes over some kinds of damage in silence, and it changes what it opens."""
+"""What must be seen before SQLite opens a file: it passes over some kinds of damage in silence, and it
+changes what it opens.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _HEAD = 64
 
 
 def examine(path: Path) -> None:
-    """Raise JournalDamaged for a file that must be moved aside, JournalTooNew for one of a newer version; touches nothing."""
+    """Raise JournalDamaged for a file that must be moved aside, JournalTooNew for one of a newer version;
+    touches nothing.
+    """
     wal = beside(path, "-wal")
     for file in (path, wal):
         if what := standing(file, link=file is path):
@@ -32,7 +36,9 @@ def examine(path: Path) -> None:
         return
     head = _head(path)
     if logged and not size:
-        raise _aside(f"{path} is {'missing' if size is None else 'empty'}, but {wal.name} holds what was to go into it")
+        raise _aside(
+            f"{path} is {'missing' if size is None else 'empty'}, but {wal.name} holds what was to go into it"
+        )
     if logged and head[: len(_MAGIC)] != _MAGIC:
         raise _aside(f"{path} is no SQLite file, but {wal.name} holds what was to go into it")
     if logged and not pages.log_page_size(begin := _head(wal)) and any(begin[:32]):
@@ -73,7 +79,12 @@ def foreign(path: Path) -> bool:
         return False
     try:
         with closing(sqlite3.connect(f"file:{quote(str(real(path)))}?immutable=1", uri=True)) as conn:
-            names = {name for (name,) in conn.execute("SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type = 'table'")}
+            names = {
+                name
+                for (name,) in conn.execute(
+                    "SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type = 'table'"
+                )
+            }
     except (sqlite3.Error, ValueError):
         return False  # SQLite says the same when it opens it
     return bool(names) and not names & {name.encode() for name in (*TABLES, "_sqlite_migrations")}
@@ -82,7 +93,8 @@ def foreign(path: Path) -> bool:
 def wal_is_damaged(path: Path, scan: Scan) -> bool:
     """Whether the WAL holds commits that SQLite would silently leave out.
 
-    A power cut leaves at most one transaction half-written, the last. More commits behind a wrong checksum are rot.
+    A power cut leaves at most one transaction half-written, the last. More commits behind a wrong checksum
+    are rot.
     """
     wal = scan.wal
     if not wal.loose_commits:
@@ -91,7 +103,15 @@ def wal_is_damaged(path: Path, scan: Scan) -> bool:
     newest = max((row.seq for row in asked(path)[0]), default=0)
 
     def highest(pages_: Iterable[tuple[int, bytes]], read: pages.ReadPage) -> int:
-        return max((one.row.seq for number, page in pages_ for one in pages.rows(page, number, read) if one and one.own), default=0)
+        return max(
+            (
+                one.row.seq
+                for number, page in pages_
+                for one in pages.rows(page, number, read)
+                if one and one.own
+            ),
+            default=0,
+        )
 
     newest = max(newest, highest(wal.sound.items(), lambda number: wal.sound.get(number, b"")))
     return wal.loose_commits > 1 and highest(wal.loose, lambda number: loose.get(number, b"")) > newest + 1

@@ -1,4 +1,6 @@
-"""Room on the disk: how large the journal may grow, and the ballast that is thrown overboard when the disk is full."""
+"""Room on the disk: how large the journal may grow, and the ballast that is thrown overboard when the disk
+is full.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,15 @@ from pathlib import Path
 from gateway.journal.places import clear, size_of, standing
 
 LARGEST, SMALLEST = 8 << 20, 1 << 20
-"""Bytes of ballast: room for the WAL to grow by some thousand pages, so that rows can be deleted and the WAL be moved."""
+"""Bytes of ballast: room for the WAL to grow by some thousand pages, so that rows can be deleted and the
+WAL be moved.
+"""
 
 
 def _largest_file() -> int:
-    """What this process may let a file grow to (RLIMIT_FSIZE), with room for the pages on their way out of the WAL."""
+    """What this process may let a file grow to (RLIMIT_FSIZE), with room for the pages on their way out of
+    the WAL.
+    """
     most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     return sys.maxsize if most == resource.RLIM_INFINITY else max(most // 2, most - 2 * SMALLEST)
 
@@ -40,8 +46,10 @@ class Space:
     def look(self, own: int) -> None:
         """Ask the file system how much is free; `own` are the bytes of the journal's file.
 
-        The budget is the smaller of the configured one and half of what was free without us; what we hold is never called
-        too much because another program fills the disk, and a disk that is full is no reason to thin: it may be mended.
+        The budget is the smaller of the configured one and half of what was free without us; what we hold is
+        never called
+        too much because another program fills the disk, and a disk that is full is no reason to thin: it may
+        be mended.
         """
         if not self._measure():
             return
@@ -67,7 +75,9 @@ class Space:
     def _allocate(self, size: int) -> bool:
         clear(self._ballast)
         try:
-            handle = os.open(self._ballast, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
+            handle = os.open(
+                self._ballast, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640
+            )
             try:
                 os.posix_fallocate(handle, 0, size)
                 os.truncate(handle, size)

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 State = Literal["ok", "full", "failing", "newer"]
-"""ok: commits return. full: no room; failing: the file system refuses; newer: a newer program wrote the file. In these, readings wait in
+"""ok: commits return. full: no room; failing: the file system refuses; newer: a newer program wrote the file.
+In these, readings wait in
 memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What an uplink has not settled: batches, readings, and the wall time (ms) of the oldest; None when nothing waits."""
+    """What an uplink has not settled: batches, readings, and the wall time (ms) of the oldest; None when
+    nothing waits.
+    """
 
     batches: int = 0
     readings: int = 0
@@ -21,7 +24,9 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class SalvageProgress:
-    """A damaged file on its way back: its folder's name, why it was moved aside, pages read of all, rows that came back."""
+    """A damaged file on its way back: its folder's name, why it was moved aside, pages read of all, rows
+    that came back.
+    """
 
     name: str
     reason: str
@@ -47,7 +52,9 @@ class JournalStats:
     budget: int
     """What the journal may grow to at the moment."""
     room_days: float | None
-    """Days until the budget is met at the pace of the last `room_basis` s; 0 when it is full, None while that is not known."""
+    """Days until the budget is met at the pace of the last `room_basis` s; 0 when it is full, None while
+    that is not known.
+    """
     taken: int
     """Readings committed since this file was begun."""
     waiting: int = 0

@@ -21,7 +21,9 @@ _MARKS = ",".join("?" * (COLUMNS.count(",") + 1))
 
 
 class Store:
-    """The tables of one file. Every read checks the rows' CRC and raises JournalDamaged for one that does not fit."""
+    """The tables of one file. Every read checks the rows' CRC and raises JournalDamaged for one that does
+    not fit.
+    """
 
     def __init__(self, path: Path, synchronous: Synchronous = "FULL", *, db: Database | None = None) -> None:
         self.path = path
@@ -32,7 +34,9 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """One transaction: one COMMIT, one fdatasync. Raises JournalDamaged, or sqlite3.OperationalError (disk full, I/O)."""
+        """One transaction: one COMMIT, one fdatasync. Raises JournalDamaged, or sqlite3.OperationalError
+        (disk full, I/O).
+        """
         try:
             with self.db.atomic():
                 yield
@@ -66,12 +70,18 @@ class Store:
 
     def select(self, where: str, parameters: Sequence[Any] = (), table: Table = "batch") -> list[Row]:
         """Rows by condition (and order, and limit). Raises JournalDamaged when one fails its CRC."""
-        return [self._sound(record) for record in self.query(f"SELECT {COLUMNS} FROM {table} {where}", parameters)]  # noqa: S608 - names of our own
+        return [
+            self._sound(record)
+            for record in self.query(f"SELECT {COLUMNS} FROM {table} {where}", parameters)  # noqa: S608
+        ]
 
     def _sound(self, record: Sequence[Any]) -> Row:
         row = from_record(record)
         if row is None:
-            raise JournalDamaged(f"{self.path}: batch {record[0]} does not fit its checksum", hint="the file is moved aside and salvaged")
+            raise JournalDamaged(
+                f"{self.path}: batch {record[0]} does not fit its checksum",
+                hint="the file is moved aside and salvaged",
+            )
         return row
 
     def newest(self, count: int = 1) -> list[Row]:
@@ -82,19 +92,30 @@ class Store:
         """The batches from `first` to `last`, oldest first."""
         return self.select("WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (first, last, limit))
 
-    def edge(self, first: int, last: int, order: Literal["ASC", "DESC"] = "ASC") -> tuple[int, int, int, int] | None:
-        """(seq, readings, total, t0) of the oldest (or newest) batch that still exists between two numbers."""
-        sql = f"SELECT seq, readings, total, t0 FROM batch WHERE seq BETWEEN ? AND ? ORDER BY seq {order} LIMIT 1"  # noqa: S608 - one of two words
+    def edge(
+        self, first: int, last: int, order: Literal["ASC", "DESC"] = "ASC"
+    ) -> tuple[int, int, int, int] | None:
+        """(seq, readings, total, t0) of the oldest (or newest) batch that still exists between two
+        numbers.
+        """
+        sql = (
+            f"SELECT seq, readings, total, t0 FROM batch WHERE seq BETWEEN ? AND ? ORDER BY seq {order} "  # noqa: S608
+            f"LIMIT 1"
+        )
         found = self.query(sql, (first, last))
         return found[0] if found else None
 
     def check(self) -> None:
-        """Read the schema and the newest hundred batches. Raises JournalDamaged, also for a disk that cannot read them."""
+        """Read the schema and the newest hundred batches. Raises JournalDamaged, also for a disk that
+        cannot read them.
+        """
         try:
             for table in TABLES:
                 self.conn.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - names of our own
         except sqlite3.DatabaseError as error:
-            raise JournalDamaged(f"{self.path}: {error}", hint="the file is moved aside and salvaged") from error
+            raise JournalDamaged(
+                f"{self.path}: {error}", hint="the file is moved aside and salvaged"
+            ) from error
         self.newest(100)
 
     @property

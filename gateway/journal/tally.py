@@ -1,4 +1,6 @@
-"""How much a file holds and what waits for each uplink, kept by running totals: no scan, however large the file."""
+"""How much a file holds and what waits for each uplink, kept by running totals: no scan, however large the
+file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Room in the journal: what may go first when the budget is met. Everything here runs inside the caller's transaction."""
+"""Room in the journal: what may go first when the budget is met. Everything here runs inside the caller's
+transaction.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class Room(Enum):
 class Lot:
     """What one transaction deleted: how many rows, and which numbers of the file itself.
 
-    Of those that were given up undelivered: how many batches and readings, t0 (ms) of the oldest and the newest, and up to
+    Of those that were given up undelivered: how many batches and readings, t0 (ms) of the oldest and the
+    newest, and up to
     which number only `keep` rows are left.
     """
 
@@ -65,7 +68,9 @@ def drop(store: Store, settled: Settled, behind: int, newest: int, size: int, *,
     if victims or not thin:
         return Lot(len(victims), _delete(store, victims, gone.DELIVERED, tell=False))
     tell = bool(settled.active)
-    victims = _victims(store, "seq > ? AND seq < ? AND NOT keep ORDER BY seq LIMIT ?", (behind, newest, MOST), size)
+    victims = _victims(
+        store, "seq > ? AND seq < ? AND NOT keep ORDER BY seq LIMIT ?", (behind, newest, MOST), size
+    )
     spared = not victims
     if spared:
         victims = _victims(store, "seq < ? ORDER BY seq LIMIT ?", (newest, MOST), size)
@@ -77,7 +82,9 @@ def thinned(victims: list[Victim], ranges: list[tuple[int, int]], upto: int = 0)
     """The lot of rows that were given up undelivered."""
     dates = [victim.t0 for victim in victims]
     readings = sum(victim.readings for victim in victims)
-    return Lot(len(victims), ranges, len(victims), readings, min(dates, default=0), max(dates, default=0), upto)
+    return Lot(
+        len(victims), ranges, len(victims), readings, min(dates, default=0), max(dates, default=0), upto
+    )
 
 
 def any_delivered(store: Store, settled: Settled, newest: int) -> bool:
@@ -100,7 +107,9 @@ def _delivered(store: Store, settled: Settled, newest: int, size: int) -> list[V
     # The newest row stays whatever happens: it is the high-water mark of the numbers.
     found: list[Victim] = []
     for first, last in settled.by_all(1, newest - 1) if settled.active else ():
-        more = _victims(store, "seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (first, last, MOST - len(found)), size)
+        more = _victims(
+            store, "seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (first, last, MOST - len(found)), size
+        )
         found += more
         size -= sum(victim.size + OVERHEAD for victim in more)
         if size <= 0 or len(found) >= MOST:
@@ -110,17 +119,23 @@ def _delivered(store: Store, settled: Settled, newest: int, size: int) -> list[V
 
 def _victims(store: Store, where: str, parameters: tuple[int, ...], size: int) -> list[Victim]:
     sql = f"SELECT seq, epoch, readings, t0, length(body) FROM batch WHERE {where}"  # noqa: S608 - conditions of our own
-    return enough((Victim(seq, epoch.hex(), *more) for seq, epoch, *more in store.rows(sql, parameters)), size)
+    return enough(
+        (Victim(seq, epoch.hex(), *more) for seq, epoch, *more in store.rows(sql, parameters)), size
+    )
 
 
 def _delete(store: Store, victims: Iterable[Victim], reason: str, *, tell: bool) -> list[tuple[int, int]]:
-    """Delete rows and record their numbers with the reason; `tell`: an event shall say so, and whatever they said is said again."""
+    """Delete rows and record their numbers with the reason; `tell`: an event shall say so, and whatever
+    they said is said again.
+    """
     ranges = []
     for run in _runs(victims):
         first, last = run[0].seq, run[-1].seq
         store.execute("DELETE FROM batch WHERE seq BETWEEN ? AND ?", (first, last))
         told = gone.UNTOLD if tell else gone.NOBODY
-        gone.note(store, (run[0].epoch, first, last, reason), sum(victim.readings for victim in run), told=told)
+        gone.note(
+            store, (run[0].epoch, first, last, reason), sum(victim.readings for victim in run), told=told
+        )
         gone.tellers_gone(store, first, last, heard=not tell)
         epochs.tellers_gone(store, first, last, heard=not tell)
         ranges.append((first, last))

@@ -1,4 +1,6 @@
-"""The one journal thread: jobs one after the other, small pieces of maintenance between them, and a heartbeat."""
+"""The one journal thread: jobs one after the other, small pieces of maintenance between them, and a
+heartbeat.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class JournalThread:
         self._thread.start()
 
     def call(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue `job`; its result or its exception arrives in the future, which is cancelled when the thread has ended."""
+        """Queue `job`; its result or its exception arrives in the future, which is cancelled when the
+        thread has ended.
+        """
         future: Future[T] = Future()
         if not self._thread.is_alive():
             future.cancel()

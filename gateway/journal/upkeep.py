@@ -39,7 +39,9 @@ FINISH = 3.0
 """Seconds that the end may take for files that lost their name."""
 
 NOTE = 600.0
-"""Seconds between two notes of the newest number, each one more small write; the first comes with the first look."""
+"""Seconds between two notes of the newest number, each one more small write; the first comes with the
+first look.
+"""
 
 REST = 30.0
 """Seconds before upkeep tries again after the disk refused."""
@@ -87,7 +89,9 @@ class Upkeep:
         return self._walk.part if self._walk else 1.0
 
     def opened(self, shelf: Shelf) -> None:
-        """Another file is open: walk it from the newest row on; a rescue starts over, for its rows went into the old one."""
+        """Another file is open: walk it from the newest row on; a rescue starts over, for its rows went
+        into the old one.
+        """
         self._walk = Walk(shelf.store, shelf.last)
         self.close()
         # The first commits come before everything else.
@@ -132,7 +136,11 @@ class Upkeep:
             self._rescue = None
             if old := self._open.pop(case.folder, None):
                 old.store.close()
-            event = Event("salvaged", self._host.clock.uptime(), {"file": case.folder.name, "rows": case.rows, "reason": case.reason})
+            event = Event(
+                "salvaged",
+                self._host.clock.uptime(),
+                {"file": case.folder.name, "rows": case.rows, "reason": case.reason},
+            )
             self._host.notices.append(event)
             logger.warning("salvage of %s is done: %d batches came back", case.folder, case.rows)
             case.write()
@@ -143,15 +151,21 @@ class Upkeep:
         return OpenScan(old.store, old.last) if old else Scan(case.path)
 
     def parted(self, shelf: Shelf, what: str) -> None:
-        """A file lost its name while it was open: it is read like a damaged one as soon as another is open."""
+        """A file lost its name while it was open: it is read like a damaged one as soon as another is
+        open.
+        """
         self._parted.append((shelf, what))
         self._rescue = None
 
     def begin(self, part: Callable[[Path], None]) -> None:
-        """Before another file is opened: each gets its case; `part` moves what of it still has a name. Raises OSError."""
+        """Before another file is opened: each gets its case; `part` moves what of it still has a name.
+        Raises OSError.
+        """
         while self._parted:
             shelf, what = self._parted[0]
-            case = self._host.evidence.begin(what, shelf.memory, boot=shelf.boot, uptime=self._host.clock.uptime())
+            case = self._host.evidence.begin(
+                what, shelf.memory, boot=shelf.boot, uptime=self._host.clock.uptime()
+            )
             self._open[case.folder] = shelf
             case.spans = shelf.epochs()
             del self._parted[0]
@@ -159,7 +173,9 @@ class Upkeep:
             case.write()
 
     def finish(self, seconds: float = FINISH) -> None:
-        """The end: what lost its name is written again, as far as that can be done in a few seconds. Raises nothing."""
+        """The end: what lost its name is written again, as far as that can be done in a few seconds.
+        Raises nothing.
+        """
         end = time.monotonic() + seconds
         shelf = self._host.shelf
         try:

@@ -1,4 +1,6 @@
-"""Drafts that are not committed yet. They wait in bounded memory; what has to be let go is counted: it was never taken."""
+"""Drafts that are not committed yet. They wait in bounded memory; what has to be let go is counted: it was
+never taken.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Entry:
 
 
 class Waiting:
-    """First in, first out; `late` bytes are bounded. Added to from any thread, taken from by the journal thread."""
+    """First in, first out; `late` bytes are bounded. Added to from any thread, taken from by the journal
+    thread.
+    """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
@@ -84,7 +88,9 @@ class Waiting:
             self._count(entry)
 
     def refuse(self, error: Exception) -> None:
-        """No commit was possible: whoever waits is told, everything is packed, and what does not fit is let go."""
+        """No commit was possible: whoever waits is told, everything is packed, and what does not fit is
+        let go.
+        """
         with self._lock:
             for entry in self._entries:
                 if not entry.packed:

@@ -1,4 +1,6 @@
-"""Reads every row of a file once, newest first, in slices between commits: damage is found before the row is needed."""
+"""Reads every row of a file once, newest first, in slices between commits: damage is found before the row
+is needed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ CHUNK = 16
 
 
 class Walk:
-    """`step` raises JournalDamaged at the first row that does not fit its checksum, or that SQLite cannot reach."""
+    """`step` raises JournalDamaged at the first row that does not fit its checksum, or that SQLite cannot
+    reach.
+    """
 
     def __init__(self, store: Store, newest: int) -> None:
         self._store = store
@@ -24,7 +28,13 @@ class Walk:
     @property
     def part(self) -> float:
         """How much of the numbers has been walked, 0 to 1."""
-        return 1.0 if self._table is None else 1 - max(0, self._at - 1) / self._highest if self._table == "batch" else 0.99
+        return (
+            1.0
+            if self._table is None
+            else 1 - max(0, self._at - 1) / self._highest
+            if self._table == "batch"
+            else 0.99
+        )
 
     @property
     def done(self) -> bool:
@@ -36,7 +46,10 @@ class Walk:
         end = time.monotonic() + seconds
         while self._table is not None and time.monotonic() < end:
             key = "seq" if self._table == "batch" else "id"
-            records = self._store.query(f"SELECT {key} FROM {self._table} WHERE {key} < ? ORDER BY {key} DESC LIMIT {CHUNK}", (self._at,))  # noqa: S608 - names of our own
+            records = self._store.query(
+                f"SELECT {key} FROM {self._table} WHERE {key} < ? ORDER BY {key} DESC LIMIT {CHUNK}",  # noqa: S608
+                (self._at,),
+            )
             if not records:
                 self._at = 1 << 62
                 self._table = "salvage" if self._table == "batch" else None
@@ -44,7 +57,10 @@ class Walk:
             keys = [self._at, *(record[0] for record in records)]
             if any(after >= before for before, after in pairwise(keys)):
                 raise JournalDamaged(
-                    f"{self._store.path}: the rows near {keys[-1]} are out of order", hint="the file is moved aside and salvaged"
+                    f"{self._store.path}: the rows near {keys[-1]} are out of order",
+                    hint="the file is moved aside and salvaged",
                 )
-            self._store.select(f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}", (keys[-1], self._at - 1), self._table)
+            self._store.select(
+                f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}", (keys[-1], self._at - 1), self._table
+            )
             self._at = keys[-1]

@@ -55,7 +55,9 @@ class Ranges:
         self._last[low:high] = [pair[1] for pair in rest]
 
     def without(self, other: Iterable[tuple[int, int]]) -> Ranges:
-        """What is in this set and in none of `other`, which is sorted. One walk over both, however many ranges they have."""
+        """What is in this set and in none of `other`, which is sorted. One walk over both, however many
+        ranges they have.
+        """
         rest = Ranges()
         gone = iter(other)
         cut = next(gone, None)
@@ -96,7 +98,9 @@ class Ranges:
             self._last.append(last)
 
     def newest_gaps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """The numbers from `first` to `last` that are not in the set, from the highest down, as far as somebody asks."""
+        """The numbers from `first` to `last` that are not in the set, from the highest down, as far as
+        somebody asks.
+        """
         at = last
         for index in range(bisect_right(self._first, last) - 1, -1, -1):
             start, end = self._first[index], self._last[index]
@@ -109,12 +113,18 @@ class Ranges:
             yield first, at
 
     def limit(self, most: int) -> None:
-        """Keep `most` ranges and forget the shortest, never the newest nor the oldest: what is forgotten is sent again, never lost."""
+        """Keep `most` ranges and forget the shortest, never the newest nor the oldest: what is forgotten
+        is sent again, never lost.
+        """
         count = len(self._first)
         if count <= most:
             return
         ends = {count - 1, 0} if most > 1 else {count - 1}
-        longest = sorted(range(count), key=lambda index: (index in ends, self._last[index] - self._first[index], -index), reverse=True)
+        longest = sorted(
+            range(count),
+            key=lambda index: (index in ends, self._last[index] - self._first[index], -index),
+            reverse=True,
+        )
         kept = sorted(longest[:most])
         self._first[:] = [self._first[index] for index in kept]
         self._last[:] = [self._last[index] for index in kept]

@@ -1,4 +1,6 @@
-"""The nouns that travel: a Reading of one meter, an Event, an Interval, and the Draft that gathers a slot of them."""
+"""The nouns that travel: a Reading of one meter, an Event, an Interval, and the Draft that gathers a slot
+of them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ClockState = Literal["synced", "anchored", "unsynced"]
-"""synced: the clock was right when the batch was taken. anchored: computed later in the same boot from a right
+"""synced: the clock was right when the batch was taken. anchored: computed later in the same boot from a
+right
 clock and CLOCK_BOOTTIME. unsynced: nobody knows; `uptime` is the only honest time."""
 
 METER_ID = re.compile(r"[a-z0-9-]{1,32}")
@@ -19,9 +22,12 @@ REASON = re.compile(r"timeout|bad_frame|exception_\d{1,3}|not_available|implausi
 class Reading:
     """What one meter gave in one poll.
 
-    `uptime` is CLOCK_BOOTTIME in ms at the middle of the span of its reads: wall time is a view that may be repaired.
-    Every quantity that was due is in exactly one of `values` and `absent`. `missing` is the reason when the meter gave
-    nothing at all; then both are empty. `suspect` names values that were read but should not be believed blindly.
+    `uptime` is CLOCK_BOOTTIME in ms at the middle of the span of its reads: wall time is a view that may be
+    repaired.
+    Every quantity that was due is in exactly one of `values` and `absent`. `missing` is the reason when the
+    meter gave
+    nothing at all; then both are empty. `suspect` names values that were read but should not be believed
+    blindly.
     """
 
     meter: str
@@ -61,9 +67,13 @@ class Draft:
     events: list[Event] = field(default_factory=list)
     intervals: list[Interval] = field(default_factory=list)
     keep: bool = False
-    """Spared when an over-long outage forces thinning: a first energy reading after a quarter hour, an interval, an event."""
+    """Spared when an over-long outage forces thinning: a first energy reading after a quarter hour, an
+    interval, an event.
+    """
     packed_limit: int | None = None
-    """Bytes that a batch may have when it is compressed, because a platform's broker takes no more; None: no such broker."""
+    """Bytes that a batch may have when it is compressed, because a platform's broker takes no more; None:
+    no such broker.
+    """
 
     @property
     def empty(self) -> bool:
@@ -73,7 +83,9 @@ class Draft:
 
 @dataclass(slots=True, frozen=True)
 class Sealed:
-    """A committed batch as the journal holds it and an uplink sends it. `body` is the wire form (JSON, zlib)."""
+    """A committed batch as the journal holds it and an uplink sends it. `body` is the wire form (JSON,
+    zlib).
+    """
 
     epoch: str
     seq: int

@@ -1,4 +1,6 @@
-"""Which missing batches to ask for, and when: one replay at a time, bounded tries. Pure: time is given, nothing is sent."""
+"""Which missing batches to ask for, and when: one replay at a time, bounded tries. Pure: time is given,
+nothing is sent.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SPACING = 5.0
 SPAN = 1000
 """Seqs of one replay."""
 TRIES = 5
-"""Replays of one range that bring nothing; then it is asked for again only when the gateway comes online anew."""
+"""Replays of one range that bring nothing; then it is asked for again only when the gateway comes online
+anew.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,9 @@ class Gaps:
             if whole.count == self.open.last - self.open.first + 1:
                 deferred = self._deferred.setdefault(self.open, _Deferred())
                 deferred.tries += 1
-                deferred.until = now + self.answer * 2**deferred.tries if deferred.tries < TRIES else float("inf")
+                deferred.until = (
+                    now + self.answer * 2**deferred.tries if deferred.tries < TRIES else float("inf")
+                )
             self.open = None
         if not ready or now - self._asked < self.spacing:
             return None
@@ -75,15 +81,22 @@ class Gaps:
     def deferred(self, epoch: str, now: float) -> Ranges:
         """What is not asked for at the moment because it was in vain."""
         return Ranges(
-            sorted((ask.first, ask.last) for ask, put_off in self._deferred.items() if ask.epoch == epoch and put_off.until > now)
+            sorted(
+                (ask.first, ask.last)
+                for ask, put_off in self._deferred.items()
+                if ask.epoch == epoch and put_off.until > now
+            )
         )
 
     def answered(self) -> None:
-        """The open replay was answered with nothing to come: what is still missing of it counts as a try at once."""
+        """The open replay was answered with nothing to come: what is still missing of it counts as a try
+        at once.
+        """
         self._asked = min(self._asked, self._asked - self.answer + self.spacing)
 
     def _remember(self, missing: dict[str, Missing], now: float) -> None:
-        # A seq keeps the time at which it was first seen missing, however its gap is cut or grows. All that is old enough melts.
+        # A seq keeps the time at which it was first seen missing, however its gap is cut or grows. All that
+        # is old enough melts.
         seen: dict[str, list[tuple[float, Ranges]]] = {}
         for epoch, gap in missing.items():
             rest = Ranges(merge(gap.beginning, gap.certain))
@@ -101,7 +114,8 @@ class Gaps:
     def _choose(self, now: float) -> Ask | None:
         for epoch, entries in self._seen.items():
             old = Ranges(merge(*(ranges for since, ranges in entries if now - since >= self.age)))
-            # From the newest down: of an epoch whose first seq is unknown, the next lower batches are the ones that exist.
+            # From the newest down: of an epoch whose first seq is unknown, the next lower batches are the
+            # ones that exist.
             for first, last in reversed(old.without(self.deferred(epoch, now))):
                 return Ask(epoch, max(first, last - SPAN + 1), last)
         return None

@@ -9,7 +9,9 @@ from queue import Empty, SimpleQueue
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as it came: `at` is monotonic seconds. `size` is what arrived; an oversized payload is not kept."""
+    """One message as it came: `at` is monotonic seconds. `size` is what arrived; an oversized payload is
+    not kept.
+    """
 
     topic: str
     payload: bytes

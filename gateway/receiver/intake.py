@@ -60,7 +60,9 @@ def check_size(gateway: str, size: int) -> None:
         raise Refusal(gateway, "oversized", f"a message of {size} bytes, more than {MAX_MESSAGE}")
 
 
-def arrival(gateway: str, payload: bytes, received: int, check: Callable[[object], str | None] | None = None) -> tuple[Arrival, str | None]:
+def arrival(
+    gateway: str, payload: bytes, received: int, check: Callable[[object], str | None] | None = None
+) -> tuple[Arrival, str | None]:
     """A batch from P/data, and what `check` has to say about its JSON. Raises Refusal."""
     try:
         plain = decompress(payload)
@@ -74,7 +76,9 @@ def arrival(gateway: str, payload: bytes, received: int, check: Callable[[object
     try:
         json.dumps([event.fields for event in batch.events], allow_nan=False)
     except (ValueError, RecursionError) as error:
-        raise Refusal(gateway, "malformed", f"an event with a value that JSON does not have: {error}") from error
+        raise Refusal(
+            gateway, "malformed", f"an event with a value that JSON does not have: {error}"
+        ) from error
     return Arrival(batch, mark(plain), payload, received), check(json.loads(plain)) if check else None
 
 
@@ -112,7 +116,9 @@ def description(gateway: str, payload: bytes) -> Description:
 
 
 def schema_check() -> Callable[[object], str | None]:
-    """Hold a batch against the published JSON Schema: what is wrong, or None. Raises ImportError without the extra `receiver`."""
+    """Hold a batch against the published JSON Schema: what is wrong, or None. Raises ImportError without
+    the extra `receiver`.
+    """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - an extra, and only needed with --validate
 
     validator = Draft202012Validator(schemas()["batch"])

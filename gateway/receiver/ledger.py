@@ -1,4 +1,6 @@
-"""What the platform holds of a gateway, epoch by epoch, and what is therefore missing. Pure: no I/O, no clock."""
+"""What the platform holds of a gateway, epoch by epoch, and what is therefore missing. Pure: no I/O, no
+clock.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,10 @@ _ALL = 2**53
 class EpochLedger:
     """One epoch of one gateway, kept up step by step: an outage of a year leaves tens of thousands of ranges.
 
-    `first` is known once its batch with the event `epoch_started` is here. `good` is `held` without `conflicts`, `covered` is
-    `held` and `explained`. `open_explained` are explanations whose event named no epoch: seqs below `first` then speak of the
+    `first` is known once its batch with the event `epoch_started` is here. `good` is `held` without
+    `conflicts`, `covered` is
+    `held` and `explained`. `open_explained` are explanations whose event named no epoch: seqs below `first`
+    then speak of the
     epochs before. `anchors` are (uptime, t) in ms.
     """
 
@@ -68,7 +72,9 @@ class EpochLedger:
 
 @dataclass(slots=True)
 class Missing:
-    """Seqs that must exist and are not here; and those before an epoch's lowest batch while its first seq is unknown."""
+    """Seqs that must exist and are not here; and those before an epoch's lowest batch while its first seq
+    is unknown.
+    """
 
     certain: Ranges = field(default_factory=Ranges)
     beginning: Ranges = field(default_factory=Ranges)
@@ -101,7 +107,9 @@ class GatewayLedger:
         return self.epochs.setdefault(epoch, EpochLedger())
 
     def links(self, names: Iterable[str] | None = None) -> Links:
-        """How the epochs (or those of `names`) follow one another: one walk, to be shared by all who ask for each of them."""
+        """How the epochs (or those of `names`) follow one another: one walk, to be shared by all who ask
+        for each of them.
+        """
         links = Links({}, {}, spilling=False)
         for name in self.epochs if names is None else names:
             ledger = self.epochs[name]
@@ -109,21 +117,27 @@ class GatewayLedger:
             if ledger.previous:
                 links.after[ledger.previous] = name
                 if ledger.previous_last:
-                    links.ends[ledger.previous] = max(ledger.previous_last, links.ends.get(ledger.previous, 0))
+                    links.ends[ledger.previous] = max(
+                        ledger.previous_last, links.ends.get(ledger.previous, 0)
+                    )
         if self.newest:
             links.ends[self.newest[0]] = max(self.newest[1], links.ends.get(self.newest[0], 0))
         return links
 
     def missing(self) -> dict[str, Missing]:
-        """What is missing per epoch, explained seqs aside; epochs that miss nothing are left out. Grows with all that is held."""
+        """What is missing per epoch, explained seqs aside; epochs that miss nothing are left out. Grows
+        with all that is held.
+        """
         links = self.links()
         found = {name: self._missing(name, links) for name in {**self.epochs, **links.ends}}
         return {name: gap for name, gap in found.items() if gap}
 
     def newest_missing(self, skip: Callable[[str], Ranges]) -> dict[str, Missing]:
-        """The newest of what is missing: at most LOOKED_AT ranges of NEWEST epochs, without those of `skip(epoch)`.
+        """The newest of what is missing: at most LOOKED_AT ranges of NEWEST epochs, without those of
+        `skip(epoch)`.
 
-        A look at it costs the same however much a gateway has sent: whoever asks for gaps begins with the newest anyway.
+        A look at it costs the same however much a gateway has sent: whoever asks for gaps begins with the
+        newest anyway.
         """
         links = self.links(islice(reversed(self.epochs), NEWEST))
         found: dict[str, Missing] = {}
@@ -149,7 +163,9 @@ class GatewayLedger:
         return found
 
     def _bounds(self, name: str, links: Links) -> tuple[int, int, int]:
-        """The first seq that may be missing, the first that must exist, the last that must exist; 0 when nothing is known."""
+        """The first seq that may be missing, the first that must exist, the last that must exist; 0 when
+        nothing is known.
+        """
         ledger = self.epochs.get(name) or EpochLedger()
         span = ledger.held.span
         last = max(links.ends.get(name, 0), span[1] if span else 0)
@@ -184,7 +200,9 @@ class GatewayLedger:
         while (name := links.after.get(name, "")) and name not in seen and len(seen) <= FOLLOWED:
             seen.add(name)
             later = self.epochs[name]
-            below = min(below, (later.first if later.first is not None else (later.previous_last or 0) + 1) - 1)
+            below = min(
+                below, (later.first if later.first is not None else (later.previous_last or 0) + 1) - 1
+            )
             yield from later.open_explained.within(1, below)
 
 
@@ -193,11 +211,16 @@ def receipts(epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pag
     return list(receipt_pages(epoch, ledger, lately, pages=pages))
 
 
-def receipt_pages(epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pages: int = 1) -> Iterator[Receipt]:
-    """What is held of an epoch, in at most `pages` receipts; when the ranges are too many for one, those with `lately` alone.
+def receipt_pages(
+    epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *, pages: int = 1
+) -> Iterator[Receipt]:
+    """What is held of an epoch, in at most `pages` receipts; when the ranges are too many for one, those with
+    `lately` alone.
 
-    Only what is held is receipted, never what is merely explained: a thinned range may have spared batches inside that
-    are still on their way. A seq in conflict is not receipted either, so that nobody takes the other content for delivered.
+    Only what is held is receipted, never what is merely explained: a thinned range may have spared batches
+    inside that
+    are still on their way. A seq in conflict is not receipted either, so that nobody takes the other content
+    for delivered.
     """
     good = ledger.good
     start = good.around(ledger.first) if ledger.first is not None else None
@@ -205,7 +228,9 @@ def receipt_pages(epoch: str, ledger: EpochLedger, lately: Iterable[int] = (), *
         ranges = sorted({pair for pair in map(good.around, lately) if pair and pair != start})
     else:
         ranges = [pair for pair in good if pair != start]
-    told = [seq for seq in sorted(lately) if seq in ledger.conflicts] or list(_newest(ledger.conflicts, MAX_CONFLICTS))
+    told = [seq for seq in sorted(lately) if seq in ledger.conflicts] or list(
+        _newest(ledger.conflicts, MAX_CONFLICTS)
+    )
     conflicts = sorted(told[:MAX_CONFLICTS])
     at = 0
     for page in range(pages):

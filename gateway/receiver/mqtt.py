@@ -1,6 +1,8 @@
-"""The receiver's broker adapter. paho is imported here once more than in uplink: the receiver is a program of its own.
+"""The receiver's broker adapter. paho is imported here once more than in uplink: the receiver is a program of
+its own.
 
-`MemoryLink` is the double for tests. Every callback is wrapped: one exception would end paho's network thread for good.
+`MemoryLink` is the double for tests. Every callback is wrapped: one exception would end paho's network thread
+for good.
 """
 
 from __future__ import annotations
@@ -34,12 +36,19 @@ KEEPALIVE = 20
 SETTLE = 10.0
 """Seconds for TCP, TLS, CONNACK and SUBACK, each."""
 FIRST_SETTLE = 2.5
-"""Seconds for the first CONNACK: there are brokers for 3.1.1 only that do not answer a version 5 CONNECT at all."""
+"""Seconds for the first CONNACK: there are brokers for 3.1.1 only that do not answer a version 5 CONNECT
+at all.
+"""
 BACKOFF = (0.5, 10.0)
 """First and longest pause in seconds between attempts; the pause is drawn from its upper half."""
 REASONS = 5
 """Different reasons of one outage that are worth a line."""
-_SCHEMES = {"mqtt": (1883, "tcp", False), "mqtts": (8883, "tcp", True), "ws": (80, "websockets", False), "wss": (443, "websockets", True)}
+_SCHEMES = {
+    "mqtt": (1883, "tcp", False),
+    "mqtts": (8883, "tcp", True),
+    "ws": (80, "websockets", False),
+    "wss": (443, "websockets", True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,10 @@ class PahoLink:
         self._host, self._port, self._transport, self._tls, self._path = broker.parts()
         self._context = self._tls_context() if self._tls else None
         if not self._tls and not _local(self._host):
-            log.warning("%s: no TLS: everybody on the way can read the readings and forge receipts → use mqtts://", broker.url)
+            log.warning(
+                "%s: no TLS: everybody on the way can read the readings and forge receipts → use mqtts://",
+                broker.url,
+            )
         self._protocol = MQTTProtocolVersion.MQTTv5
         self._patience = FIRST_SETTLE
         self._client: _Client | None = None
@@ -101,13 +113,19 @@ class PahoLink:
         try:
             context = ssl.create_default_context(cafile=str(broker.ca) if broker.ca else None)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
-            # Python 3.13 began to refuse private CAs without a key usage extension; both supported versions judge alike.
+            # Python 3.13 began to refuse private CAs without a key usage extension; both supported versions
+            # judge alike.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             if broker.cert:
-                context.load_cert_chain(broker.cert, broker.key, password="")  # an encrypted key must fail, not ask the terminal
+                context.load_cert_chain(
+                    broker.cert, broker.key, password=""
+                )  # an encrypted key must fail, not ask the terminal
         except OSError as error:
             names = ", ".join(str(path) for path in (broker.ca, broker.cert, broker.key) if path)
-            raise GatewayError(f"{names}: cannot be used for TLS: {error}", hint="name readable PEM files that belong together") from error
+            raise GatewayError(
+                f"{names}: cannot be used for TLS: {error}",
+                hint="name readable PEM files that belong together",
+            ) from error
         return context
 
     def start(self, inbox: Inbox) -> None:
@@ -167,11 +185,17 @@ class PahoLink:
             if answer[0].is_failure:
                 if answer[0] == "Unsupported protocol version":
                     self._other_protocol(str(answer[0]))
-                raise LinkRefused(f"the broker said: {answer[0]}", hint="check user name, password, certificate and the broker's ACL")
+                raise LinkRefused(
+                    f"the broker said: {answer[0]}",
+                    hint="check user name, password, certificate and the broker's ACL",
+                )
             client.subscribe([(name, 1) for name in self._filters])
             self._await(subscribed, client, "no answer to SUBSCRIBE")
             if failed:
-                raise LinkRefused(f"the broker refused the subscription: {failed[0]}", hint="allow reading submeter/v1/+/# in its ACL")
+                raise LinkRefused(
+                    f"the broker refused the subscription: {failed[0]}",
+                    hint="allow reading submeter/v1/+/# in its ACL",
+                )
             self._client = client
             self._say_back()
             client.ended.wait()
@@ -186,9 +210,13 @@ class PahoLink:
         broker = self._broker
         v5 = self._protocol == MQTTProtocolVersion.MQTTv5
         client = _Client(
-            CallbackAPIVersion.VERSION2, broker.client_id, clean_session=None if v5 else True, protocol=self._protocol,
-            transport=self._transport, reconnect_on_failure=False,  # type: ignore[arg-type]  # a literal by construction
-        )  # fmt: skip
+            CallbackAPIVersion.VERSION2,
+            broker.client_id,
+            clean_session=None if v5 else True,
+            protocol=self._protocol,
+            transport=self._transport,  # type: ignore[arg-type]
+            reconnect_on_failure=False,  # a literal by construction
+        )
         client.ended = threading.Event()
         client.suppress_exceptions = True
         client.connect_timeout = SETTLE
@@ -233,13 +261,18 @@ class PahoLink:
         self._inbox.put(Message(topic, payload, time.monotonic(), size))
 
     def _say_lost(self, why: str) -> None:
-        # Once per outage and reason: a wrong password that follows a closed port is news, the fifth closed port is not.
+        # Once per outage and reason: a wrong password that follows a closed port is news, the fifth closed
+        # port is not.
         if why not in self._said and len(self._said) < REASONS:
             self._said.add(why)
             log.warning("%s: %s; trying again until it is back", self._broker.url, visible(why))
 
     def _say_back(self) -> None:
-        log.info("%s: connected (MQTT %s)", self._broker.url, "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1")
+        log.info(
+            "%s: connected (MQTT %s)",
+            self._broker.url,
+            "5" if self._protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1",
+        )
         self._said.clear()
 
 
@@ -260,7 +293,9 @@ def _local(host: str) -> bool:
 
 
 class MemoryLink:
-    """The double: `hear` brings a message in once `ready`; `sent` is what went out as (topic, payload); `up` is the connection."""
+    """The double: `hear` brings a message in once `ready`; `sent` is what went out as (topic, payload);
+    `up` is the connection.
+    """
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []

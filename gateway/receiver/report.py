@@ -33,7 +33,9 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
     reasons = store.rows("explained", name)
     state = next(iter(store.rows("state", name)), {})
     replays = store.rows("replay", name)
-    names = sorted({*ledger.epochs, *missing}, key=lambda key: (totals.get(key, {}).get("first_received") or 0, key))
+    names = sorted(
+        {*ledger.epochs, *missing}, key=lambda key: (totals.get(key, {}).get("first_received") or 0, key)
+    )
     return {
         "gateway": name,
         "online": bool(state.get("online")),
@@ -42,12 +44,21 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
         "heard": _time(state.get("at")),
         "descriptions": len(store.rows("meters", name)),
         "replays": {"asked": len(replays), "answered": sum(row["answered"] is not None for row in replays)},
-        "epochs": [_epoch(key, ledger, missing.get(key, Missing()), totals.get(key, {}), reasons, links=links) for key in names],
+        "epochs": [
+            _epoch(key, ledger, missing.get(key, Missing()), totals.get(key, {}), reasons, links=links)
+            for key in names
+        ],
     }
 
 
 def _epoch(
-    name: str, whole: GatewayLedger, missing: Missing, totals: dict[str, Any], reasons: list[dict[str, Any]], *, links: Links
+    name: str,
+    whole: GatewayLedger,
+    missing: Missing,
+    totals: dict[str, Any],
+    reasons: list[dict[str, Any]],
+    *,
+    links: Links,
 ) -> dict[str, Any]:
     ledger = whole.epochs.get(name, EpochLedger())
     ranges = list(ledger.held)
@@ -83,6 +94,8 @@ def _time(ms: int | None) -> str | None:
     if ms is None:
         return None
     try:
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return (
+            datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        )
     except (ValueError, OverflowError, OSError):
         return f"{ms} ms"

@@ -1,4 +1,6 @@
-"""The receiver at work: messages in, one durable commit, receipts out; gaps asked for when the gateway has time."""
+"""The receiver at work: messages in, one durable commit, receipts out; gaps asked for when the gateway has
+time.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ LINGER = 0.05
 """Seconds that a commit waits for company, counted from the arrival of its first message."""
 GROUP = 100
 SPELL = 0.1
-"""Messages and seconds of decoding for one commit at most: a receipt leaves within 200 ms of taking up the oldest of them."""
+"""Messages and seconds of decoding for one commit at most: a receipt leaves within 200 ms of taking up the
+oldest of them.
+"""
 TICK = 1.0
 QUIET = 60.0
 """Seconds between two warnings about conflicts."""
@@ -42,7 +46,9 @@ SHARE = 0.05
 PATIENCE = 0.5
 """Seconds of rest after a commit that failed."""
 TURN = 0.02
-"""Seconds at a time for looking for gaps, and for the receipts that a gateway is owed which came online: nobody else waits longer."""
+"""Seconds at a time for looking for gaps, and for the receipts that a gateway is owed which came online:
+nobody else waits longer.
+"""
 EPOCHS = 16
 """Epochs, the newest ones, that are receipted when a gateway comes online; its current one always."""
 
@@ -119,12 +125,16 @@ class Receiver:
         self.counts = Counts()
 
     def stop(self) -> None:
-        """End `run` after the commit at hand; may be called from a signal handler (it takes no lock) or another thread."""
+        """End `run` after the commit at hand; may be called from a signal handler (it takes no lock) or
+        another thread.
+        """
         self._stopping = True
         self._inbox.wake()
 
     def run(self) -> None:
-        """Receive until `stop`. Raises JournalError when the database cannot be used at start; nothing later ends it."""
+        """Receive until `stop`. Raises JournalError when the database cannot be used at start; nothing
+        later ends it.
+        """
         self._store = Store(self._database)
         self._link.start(self._inbox)
         look = time.monotonic() + self._tick
@@ -142,7 +152,9 @@ class Receiver:
                         look = began + max(self._tick, took / SHARE)
                 except sqlite3.Error as error:
                     self._fail(error)
-                except Exception:  # a mistake of ours must not end the receiver: what was not receipted comes again
+                except (
+                    Exception
+                ):  # a mistake of ours must not end the receiver: what was not receipted comes again
                     log.exception("a group of messages could not be handled")
                     time.sleep(PATIENCE)
         finally:
@@ -161,7 +173,11 @@ class Receiver:
             self._sort(group, message)
             taken += 1
             now = time.monotonic()
-            message = self._inbox.get(deadline - now) if taken < GROUP and now < end and not self._stopping else None
+            message = (
+                self._inbox.get(deadline - now)
+                if taken < GROUP and now < end and not self._stopping
+                else None
+            )
         return group
 
     def _sort(self, group: _Group, message: Message) -> None:
@@ -178,7 +194,9 @@ class Receiver:
                 arrival, flaw = intake.arrival(gateway, message.payload, now, self._check)
                 group.arrivals.append(arrival)
                 if flaw:
-                    group.refused.append(Refusal(gateway, "schema", f"stored, but not as the schema says: {flaw}"))
+                    group.refused.append(
+                        Refusal(gateway, "schema", f"stored, but not as the schema says: {flaw}")
+                    )
             elif kind == "state":
                 self._note_state(group, gateway, intake.state(gateway, message.payload), now)
             elif kind == "reply":
@@ -229,7 +247,11 @@ class Receiver:
             if _disk(error):
                 raise
             # One of them carries something that nobody thought of: find it, keep the rest.
-            log.warning("a group of %d batches could not be stored (%s); trying them one by one", len(group.arrivals), visible(str(error)))
+            log.warning(
+                "a group of %d batches could not be stored (%s); trying them one by one",
+                len(group.arrivals),
+                visible(str(error)),
+            )
             taken = self._one_by_one(group)
         if self._failing:
             self._failing = False
@@ -241,7 +263,10 @@ class Receiver:
         self.counts.conflicts += taken.conflicts
         if taken.conflicts and time.monotonic() - self._warned > QUIET:
             self._warned = time.monotonic()
-            log.warning("batches contradict what is stored under the same number; both are kept (%d so far)", self.counts.conflicts)
+            log.warning(
+                "batches contradict what is stored under the same number; both are kept (%d so far)",
+                self.counts.conflicts,
+            )
         self._receipt(group, taken)
 
     def _store_group(self, group: _Group) -> Taken:
@@ -254,7 +279,11 @@ class Receiver:
                 self._store.refuse(refusal.gateway, refusal.reason, 1, _now(), refusal.what)
         for refusal in group.refused:
             if not self.counts.refused[refusal.reason]:
-                log.warning("%s: %s (counted; further ones are not logged)", refusal.gateway or "unknown sender", refusal.what)
+                log.warning(
+                    "%s: %s (counted; further ones are not logged)",
+                    refusal.gateway or "unknown sender",
+                    refusal.what,
+                )
             self.counts.refused[refusal.reason] += 1
         return taken
 
@@ -268,19 +297,32 @@ class Receiver:
                 if _disk(error):
                     raise
                 sender = part.arrivals[0].batch.gateway if part.arrivals else ""
-                self._store_group(_Group(refused=[Refusal(sender, "malformed", f"cannot be stored: {type(error).__name__}: {error}")]))
+                self._store_group(
+                    _Group(
+                        refused=[
+                            Refusal(sender, "malformed", f"cannot be stored: {type(error).__name__}: {error}")
+                        ]
+                    )
+                )
                 continue
             for key, seqs in taken.seqs.items():
                 whole.seqs.setdefault(key, set()).update(seqs)
             whole.batches, whole.values = whole.batches + taken.batches, whole.values + taken.values
-            whole.duplicates, whole.conflicts = whole.duplicates + taken.duplicates, whole.conflicts + taken.conflicts
+            whole.duplicates, whole.conflicts = (
+                whole.duplicates + taken.duplicates,
+                whole.conflicts + taken.conflicts,
+            )
         return whole
 
     def _fail(self, error: sqlite3.Error) -> None:
         # A full or failing disk: nothing was receipted, so the gateways keep everything and send it again.
         if not self._failing:
             self._failing = True
-            log.error("%s: cannot store: %s → look at the disk; the gateways keep their batches until then", self._database, error)
+            log.error(
+                "%s: cannot store: %s → look at the disk; the gateways keep their batches until then",
+                self._database,
+                error,
+            )
         time.sleep(PATIENCE)
 
     def _receipt(self, group: _Group, taken: Taken) -> None:
@@ -303,11 +345,15 @@ class Receiver:
             pages = self._owed.pop(gateway)
             if (receipt := next(pages, None)) is not None:
                 self._add_digests(gateway, receipt)
-                self.counts.receipts += self._link.send(Topics(gateway).receipt(self._consumer), receipt.to_bytes())
+                self.counts.receipts += self._link.send(
+                    Topics(gateway).receipt(self._consumer), receipt.to_bytes()
+                )
                 self._owed[gateway] = pages
 
     def _add_digests(self, gateway: str, receipt: Receipt) -> None:
-        """Of what is stored under the numbers in conflict, as far as a receipt has room: whose it is need not send it again."""
+        """Of what is stored under the numbers in conflict, as far as a receipt has room: whose it is need
+        not send it again.
+        """
         if receipt.conflicts:
             fit = max(0, (MAX_SMALL - len(receipt.to_bytes())) // DIGEST_BYTES - 1)
             seqs = receipt.conflicts[max(0, len(receipt.conflicts) - fit) :]
@@ -342,7 +388,11 @@ class Receiver:
             gateway = names[(self._next + number) % len(names)]
             state, gaps = self._states[gateway], self._gaps[gateway]
             ready = state.online and state.backlog == 0
-            ask = gaps.look(self._newest_missing(gateway, gaps, now), now, ready=ready) if ready or gaps.open else None
+            ask = (
+                gaps.look(self._newest_missing(gateway, gaps, now), now, ready=ready)
+                if ready or gaps.open
+                else None
+            )
             if ask is None:
                 continue
             id_ = secrets.token_hex(8)
@@ -355,7 +405,9 @@ class Receiver:
 
 
 def _disk(error: Exception) -> bool:
-    """Whether the file failed, not what was to be written: constraint and type errors are subclasses of their own."""
+    """Whether the file failed, not what was to be written: constraint and type errors are subclasses of
+    their own.
+    """
     return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
 
 

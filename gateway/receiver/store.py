@@ -1,4 +1,6 @@
-"""The platform's database: SQLite embedded, every statement of the receiver here, every table in schema. One thread."""
+"""The platform's database: SQLite embedded, every statement of the receiver here, every table in schema.
+One thread.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ ANCHORS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A batch that came in: `body` are the bytes of its message, `mark` a hash of their JSON, `received` UTC in ms."""
+    """A batch that came in: `body` are the bytes of its message, `mark` a hash of their JSON, `received`
+    UTC in ms.
+    """
 
     batch: Batch
     mark: bytes
@@ -71,21 +75,32 @@ class _Group:
 
 
 class Store:
-    """The receiver's database and, in memory, the ledger of every gateway: the two change together or not at all."""
+    """The receiver's database and, in memory, the ledger of every gateway: the two change together or not
+    at all.
+    """
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
-        """Open or create. Raises JournalBusy when another receiver uses the file, JournalError when it cannot be opened."""
+        """Open or create. Raises JournalBusy when another receiver uses the file, JournalError when it
+        cannot be opened.
+        """
         self.path = path
         self._lock: IO[bytes] | None = None if readonly else _lock(path)
         connection: sqlite3.Connection | None = None
         try:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True, timeout=10)
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True, timeout=10
+            )
             self.db = Database(connection)
             self.conn = connection
             if readonly:
                 connection.execute("SELECT 1 FROM batch LIMIT 1")
             else:
-                for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000", "temp_store=MEMORY"):
+                for pragma in (
+                    "journal_mode=WAL",
+                    "synchronous=FULL",
+                    "wal_autocheckpoint=4000",
+                    "temp_store=MEMORY",
+                ):
                     connection.execute(f"PRAGMA {pragma}").fetchall()
                 migrations.apply(self.db)
         except sqlite3.Error as error:
@@ -93,7 +108,8 @@ class Store:
                 if part:
                     part.close()
             raise JournalError(
-                f"{path}: {error}", hint="name a database of `submeter receive`, in a directory that may be written"
+                f"{path}: {error}",
+                hint="name a database of `submeter receive`, in a directory that may be written",
             ) from error
         self._ledgers: dict[str, GatewayLedger] = {}
 
@@ -124,7 +140,12 @@ class Store:
 
     def gateways(self) -> list[str]:
         """Every gateway that ever sent a batch or a state."""
-        return [g for (g,) in self.conn.execute("SELECT gateway FROM epoch UNION SELECT gateway FROM state ORDER BY 1")]
+        return [
+            g
+            for (g,) in self.conn.execute(
+                "SELECT gateway FROM epoch UNION SELECT gateway FROM state ORDER BY 1"
+            )
+        ]
 
     def ledger(self, gateway: str) -> GatewayLedger:
         """What is held of a gateway; read from the file at first sight."""
@@ -144,9 +165,13 @@ class Store:
         ):
             known = ledger.epoch(epoch)
             known.first, known.previous, known.previous_last = first, previous, last
-        for epoch, first, last in rows("SELECT epoch, first, last FROM held WHERE gateway = ? ORDER BY epoch, first"):
+        for epoch, first, last in rows(
+            "SELECT epoch, first, last FROM held WHERE gateway = ? ORDER BY epoch, first"
+        ):
             ledger.epoch(epoch).hold(first, last)
-        for epoch, first, last, spills in rows("SELECT epoch, first, last, open FROM explained WHERE gateway = ?"):
+        for epoch, first, last, spills in rows(
+            "SELECT epoch, first, last, open FROM explained WHERE gateway = ?"
+        ):
             ledger.epoch(epoch).explain(first, last, spills=bool(spills))
         for epoch, uptime, t in rows("SELECT epoch, uptime, t FROM anchor WHERE gateway = ? ORDER BY uptime"):
             ledger.epoch(epoch).anchors.append((uptime, t))
@@ -181,7 +206,9 @@ class Store:
         return taken
 
     def _same(self, arrival: Arrival, stored: Arrival | None) -> bool:
-        """Whether a batch says what the one with its number says, header times aside: equal bytes spare the parsing."""
+        """Whether a batch says what the one with its number says, header times aside: equal bytes spare
+        the parsing.
+        """
         if stored:
             mark, body = stored.mark, stored.body
         else:
@@ -212,24 +239,64 @@ class Store:
         offset = t0 - b.uptime
         group.fresh[*key, b.seq] = arrival
         counts = (len(b.readings), b.values)
-        group.batches.append((*key, b.seq, t0, b.uptime, clock, *counts, arrival.received, arrival.mark, arrival.body))
+        group.batches.append(
+            (*key, b.seq, t0, b.uptime, clock, *counts, arrival.received, arrival.mark, arrival.body)
+        )
         for n, r in enumerate(b.readings):
             # JSON of one flat object of floats: the fastest encoder at hand, twice as fast as json.dumps
             values, absent, suspect = to_json(r.values).decode(), _json(r.absent), _json(r.suspect)
             group.readings.append(
-                (b.gateway, r.meter, offset + r.uptime, b.epoch, b.seq, n, r.uptime, clock, values, absent, suspect, r.missing or None)
+                (
+                    b.gateway,
+                    r.meter,
+                    offset + r.uptime,
+                    b.epoch,
+                    b.seq,
+                    n,
+                    r.uptime,
+                    clock,
+                    values,
+                    absent,
+                    suspect,
+                    r.missing or None,
+                )
             )
         group.events += [
-            (*key, b.seq, offset + e.uptime, e.uptime, clock, e.kind, json.dumps(e.fields, ensure_ascii=False)) for e in b.events
+            (
+                *key,
+                b.seq,
+                offset + e.uptime,
+                e.uptime,
+                clock,
+                e.kind,
+                json.dumps(e.fields, ensure_ascii=False),
+            )
+            for e in b.events
         ]
         group.intervals += [
-            (b.gateway, i.meter, i.start, i.seconds, i.version, i.quality, json.dumps(i.energy_wh), b.epoch, b.seq) for i in b.intervals
+            (
+                b.gateway,
+                i.meter,
+                i.start,
+                i.seconds,
+                i.version,
+                i.quality,
+                json.dumps(i.energy_wh),
+                b.epoch,
+                b.seq,
+            )
+            for i in b.intervals
         ]
         if b.events:
             group.told.append(arrival)
         totals.update({"batches": 1, "readings": len(b.readings), "values": b.values, clock: 1})
         span = group.spans.setdefault(key, [t0, t0, arrival.received, arrival.received])
-        span[:] = [min(span[0], t0), max(span[1], t0), min(span[2], arrival.received), max(span[3], arrival.received)]
+        span[:] = [
+            min(span[0], t0),
+            max(span[1], t0),
+            min(span[2], arrival.received),
+            max(span[3], arrival.received),
+        ]
 
     def _write(self, group: _Group, taken: Taken) -> None:
         many = self.conn.executemany
@@ -243,7 +310,12 @@ class Store:
         for arrival in group.told:
             for event in arrival.batch.events:
                 if not self._understand(arrival, event.kind, event.fields):
-                    taken.flaws.append((arrival.batch.gateway, f"event {event.kind} of {arrival.batch.epoch}/{arrival.batch.seq}"))
+                    taken.flaws.append(
+                        (
+                            arrival.batch.gateway,
+                            f"event {event.kind} of {arrival.batch.epoch}/{arrival.batch.seq}",
+                        )
+                    )
 
     def _hold(self, gateway: str, epoch: str, seqs: Iterable[int]) -> None:
         held = self.ledger(gateway).epoch(epoch).held
@@ -253,11 +325,22 @@ class Store:
             self.conn.execute("INSERT INTO held VALUES (?, ?, ?, ?)", (gateway, epoch, first, last))
 
     def _count(self, gateway: str, epoch: str, totals: Counter[str], span: Sequence[int] | None) -> None:
-        names = ("batches", "readings", '"values"', "duplicates", "conflicts", "synced", "anchored", "unsynced")
+        names = (
+            "batches",
+            "readings",
+            '"values"',
+            "duplicates",
+            "conflicts",
+            "synced",
+            "anchored",
+            "unsynced",
+        )
         counts = [totals[name.strip('"')] for name in names]
         sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
-        sql = f"""INSERT INTO epoch (gateway, epoch, {", ".join(names)}, first_t, last_t, first_received, last_received)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway, epoch) DO UPDATE SET {sums},
+        sql = f"""INSERT INTO epoch (gateway, epoch, {", ".join(names)}, first_t, last_t, first_received,
+            last_received)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway,
+            epoch) DO UPDATE SET {sums},
             first_t = min(coalesce(first_t, excluded.first_t), coalesce(excluded.first_t, first_t)),
             last_t = max(coalesce(last_t, excluded.last_t), coalesce(excluded.last_t, last_t)),
             first_received = coalesce(first_received, excluded.first_received),
@@ -274,7 +357,12 @@ class Store:
             if not (_whole(first, 1) and _whole(last, first)):
                 return False
             self.explain(
-                batch.gateway, epoch if _epoch(epoch) else batch.epoch, (first, last), kind, arrival.received, spills=not _epoch(epoch)
+                batch.gateway,
+                epoch if _epoch(epoch) else batch.epoch,
+                (first, last),
+                kind,
+                arrival.received,
+                spills=not _epoch(epoch),
             )
         if kind == "clock_anchor":
             epoch, uptime, t = fields.get("epoch", batch.epoch), fields.get("uptime"), fields.get("t")
@@ -295,32 +383,48 @@ class Store:
         ledger.first = first
         ledger.previous = previous if _epoch(previous) and previous != epoch else None
         ledger.previous_last = last if ledger.previous and _whole(last, 1) else None
-        sql = """INSERT INTO epoch (gateway, epoch, first, previous, previous_last, reason) VALUES (?, ?, ?, ?, ?, ?)
+        sql = """INSERT INTO epoch (gateway, epoch, first, previous, previous_last, reason) VALUES (?, ?,
+            ?, ?, ?, ?)
             ON CONFLICT DO UPDATE SET (first, previous, previous_last, reason) =
             (excluded.first, excluded.previous, excluded.previous_last, excluded.reason)"""
         told = visible(reason, 64) if isinstance(reason, str) else None
-        self.conn.execute(sql, (batch.gateway, epoch, ledger.first, ledger.previous, ledger.previous_last, told))
+        self.conn.execute(
+            sql, (batch.gateway, epoch, ledger.first, ledger.previous, ledger.previous_last, told)
+        )
         return previous is None or ledger.previous is not None
 
-    def explain(self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False) -> None:
-        """These seqs, (first, last), will never come. `spills`: those below the epoch's first belong to the epochs before."""
+    def explain(
+        self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False
+    ) -> None:
+        """These seqs, (first, last), will never come. `spills`: those below the epoch's first belong to
+        the epochs before.
+        """
         first, last = seqs
         self.ledger(gateway).epoch(epoch).explain(first, last, spills=spills)
-        self.conn.execute("INSERT OR IGNORE INTO explained VALUES (?, ?, ?, ?, ?, ?, ?)", (gateway, epoch, first, last, reason, spills, at))
+        self.conn.execute(
+            "INSERT OR IGNORE INTO explained VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (gateway, epoch, first, last, reason, spills, at),
+        )
 
     def _anchor(self, gateway: str, epoch: str, uptime: int, t: int) -> None:
         ledger = self.ledger(gateway).epoch(epoch)
         if len(ledger.anchors) >= ANCHORS:
             return
-        if not self.conn.execute("INSERT OR IGNORE INTO anchor VALUES (?, ?, ?, ?)", (gateway, epoch, uptime, t)).rowcount:
+        if not self.conn.execute(
+            "INSERT OR IGNORE INTO anchor VALUES (?, ?, ?, ?)", (gateway, epoch, uptime, t)
+        ).rowcount:
             return
         ledger.anchors.append((uptime, t))
-        where, of = "clock = 'anchored' WHERE gateway = ? AND epoch = ? AND clock = 'unsynced'", (t, uptime, gateway, epoch)
+        where, of = (
+            "clock = 'anchored' WHERE gateway = ? AND epoch = ? AND clock = 'unsynced'",
+            (t, uptime, gateway, epoch),
+        )
         self.conn.execute(f"UPDATE reading SET t = ? + uptime - ?, {where}", of)  # noqa: S608 - a constant
         self.conn.execute(f"UPDATE event SET t = ? + uptime - ?, {where}", of)  # noqa: S608 - a constant
         if repaired := self.conn.execute(f"UPDATE batch SET t0 = ? + uptime - ?, {where}", of).rowcount:  # noqa: S608 - a constant
             sql = """UPDATE epoch SET anchored = anchored + ?, unsynced = unsynced - ?,
-                (first_t, last_t) = (SELECT min(t0), max(t0) FROM batch b WHERE b.gateway = epoch.gateway AND b.epoch = epoch.epoch)
+                (first_t, last_t) = (SELECT min(t0), max(t0) FROM batch b WHERE b.gateway = epoch.gateway
+                AND b.epoch = epoch.epoch)
                 WHERE gateway = ? AND epoch = ?"""
             self.conn.execute(sql, (repaired, repaired, gateway, epoch))
 
@@ -331,7 +435,8 @@ class Store:
             self.ledger(gateway).newest = (state.epoch, seq or 0)
         sql = """INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway) DO UPDATE
             SET online = excluded.online, at = excluded.at, epoch = coalesce(excluded.epoch, epoch),
-            seq = iif(excluded.epoch IS NULL, seq, excluded.seq), backlog = iif(excluded.epoch IS NULL, backlog, excluded.backlog),
+            seq = iif(excluded.epoch IS NULL, seq, excluded.seq), backlog = iif(excluded.epoch IS NULL,
+            backlog, excluded.backlog),
             version = coalesce(excluded.version, version)"""
         self.conn.execute(sql, (gateway, state.online, state.epoch, seq, backlog, state.version, at))
 
@@ -359,11 +464,17 @@ class Store:
 
     def answered(self, id_: str, ok: bool, answer: str, at: int) -> None:
         """Note the answer to a replay."""
-        self.conn.execute("UPDATE replay SET answered = ?, ok = ?, answer = ? WHERE id = ?", (at, ok, answer[:2000], id_))
+        self.conn.execute(
+            "UPDATE replay SET answered = ?, ok = ?, answer = ? WHERE id = ?", (at, ok, answer[:2000], id_)
+        )
 
     def rows(self, table: str, gateway: str) -> list[dict[str, Any]]:
         """Rows of a small table about one gateway, for the report."""
-        return list(self.db[table].rows_where("gateway = ?", [gateway], order_by="rowid" if table == "meters" else None))
+        return list(
+            self.db[table].rows_where(
+                "gateway = ?", [gateway], order_by="rowid" if table == "meters" else None
+            )
+        )
 
     def all_refused(self) -> list[dict[str, Any]]:
         """Every kind of message that could not be used, by sender."""
@@ -371,16 +482,21 @@ class Store:
 
 
 def _lock(path: Path) -> IO[bytes]:
-    # A second receiver on the same file would answer from a ledger that does not know what the first one stores.
+    # A second receiver on the same file would answer from a ledger that does not know what the first one
+    # stores.
     try:
         lock = path.with_name(f"{path.name}.lock").open("ab")
     except OSError as error:
-        raise JournalError(f"{path}: {error.strerror}", hint="name a file in a directory that may be written") from error
+        raise JournalError(
+            f"{path}: {error.strerror}", hint="name a file in a directory that may be written"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise JournalBusy(f"{path}: another receiver uses this database", hint="stop it, or name another file") from error
+        raise JournalBusy(
+            f"{path}: another receiver uses this database", hint="stop it, or name another file"
+        ) from error
     return lock
 
 

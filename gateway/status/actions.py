@@ -8,30 +8,43 @@ from typing import Any, Protocol
 class Actions(Protocol):
     """Implemented by the daemon, called on the event loop.
 
-    A refusal is a GatewayError: its message and hint reach the person who asked. BusError, JournalError and ConfigError
+    A refusal is a GatewayError: its message and hint reach the person who asked. BusError, JournalError and
+    ConfigError
     get status codes of their own; a ConfigError's problems are passed on one by one.
     """
 
     async def poll(self, meter_id: str) -> dict[str, Any]:
-        """Poll a meter now, lost or not, and give its reading: `{meter, uptime, values, absent, missing, suspect}`."""
+        """Poll a meter now, lost or not, and give its reading: `{meter, uptime, values, absent, missing,
+        suspect}`.
+        """
 
     async def configuration(self) -> dict[str, Any]:
         """Which file runs, and since when it does: `{path, read}`; `read` is UTC in ms."""
 
     async def unread_changes(self) -> dict[str, Any]:
-        """What the file says by now otherwise than what runs: `{changes, meters, problems}`, lines, ids and lines."""
+        """What the file says by now otherwise than what runs: `{changes, meters, problems}`, lines, ids
+        and lines.
+        """
 
     async def pulses(self) -> list[dict[str, Any]]:
-        """Every pulse input, the fields of gateway.field.pulses.PulseHealth: count, register, what was rejected, state."""
+        """Every pulse input, the fields of gateway.field.pulses.PulseHealth: count, register, what was
+        rejected, state.
+        """
 
     async def set_pulse(self, meter_id: str, value: float) -> dict[str, Any]:
-        """The display of a meter with a pulse output shows `value` now: `{meter, quantity, old, new, pulse_count}`."""
+        """The display of a meter with a pulse output shows `value` now: `{meter, quantity, old, new,
+        pulse_count}`.
+        """
 
     async def journal_status(self) -> dict[str, Any]:
         """Epochs, counts, sizes, state of the journal."""
 
-    async def journal_rows(self, first: int, last: int, limit: int, epoch: str | None = None) -> list[dict[str, Any]]:
+    async def journal_rows(
+        self, first: int, last: int, limit: int, epoch: str | None = None
+    ) -> list[dict[str, Any]]:
         """Batches with seq from `first` to `last`, oldest first, at most `limit`; of one epoch or of any."""
 
     async def reload(self) -> list[str]:
-        """Read the configuration again and rebuild; lines that say what changed. Raises ConfigError and changes nothing."""
+        """Read the configuration again and rebuild; lines that say what changed. Raises ConfigError and
+        changes nothing.
+        """

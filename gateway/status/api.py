@@ -9,7 +9,17 @@ from typing import Any, TypeVar
 
 from gateway.errors import ControlError
 from gateway.model import QUANTITIES
-from gateway.status.snapshot import Beat, BusView, ClockView, FactView, JournalView, MeterView, Snapshot, UplinkView, ValueView
+from gateway.status.snapshot import (
+    Beat,
+    BusView,
+    ClockView,
+    FactView,
+    JournalView,
+    MeterView,
+    Snapshot,
+    UplinkView,
+    ValueView,
+)
 from gateway.status.verdict import Verdict, judge
 
 Made = TypeVar("Made")
@@ -27,12 +37,19 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict and what it rests on, as words of closed sets."""
-    return {"state": verdict.state, "until": verdict.until, "findings": [_plain(finding) for finding in verdict.findings]}
+    return {
+        "state": verdict.state,
+        "until": verdict.until,
+        "findings": [_plain(finding) for finding in verdict.findings],
+    }
 
 
 def meter_json(meter: MeterView) -> dict[str, Any]:
     """A meter as JSON values; its values as an object by quantity."""
-    return {**_plain(meter, skip=("values",)), "values": {view.quantity: value_json(view) for view in meter.values}}
+    return {
+        **_plain(meter, skip=("values",)),
+        "values": {view.quantity: value_json(view) for view in meter.values},
+    }
 
 
 def value_json(view: ValueView) -> dict[str, Any]:
@@ -52,7 +69,9 @@ def value_json(view: ValueView) -> dict[str, Any]:
 
 
 def from_json(body: dict[str, Any]) -> Snapshot:
-    """The snapshot that `as_json` wrote, also by a daemon of another version. Raises ControlError when it is none."""
+    """The snapshot that `as_json` wrote, also by a daemon of another version. Raises ControlError when it
+    is none.
+    """
     try:
         return _made(
             Snapshot,
@@ -63,7 +82,9 @@ def from_json(body: dict[str, Any]) -> Snapshot:
                 _made(
                     MeterView,
                     meter,
-                    values=tuple(_made(ValueView, view, quantity=name) for name, view in meter["values"].items()),
+                    values=tuple(
+                        _made(ValueView, view, quantity=name) for name, view in meter["values"].items()
+                    ),
                     learnt=_facts(meter),
                     remarks=tuple(meter.get("remarks", ())),
                     exchanged=tuple(meter.get("exchanged", ())),
@@ -73,7 +94,12 @@ def from_json(body: dict[str, Any]) -> Snapshot:
             ),
             buses=tuple(_made(BusView, bus, learnt=_facts(bus)) for bus in body["buses"]),
             uplinks=tuple(
-                _made(UplinkView, uplink, silent=tuple(uplink.get("silent", ())), refused_topics=tuple(uplink.get("refused_topics", ())))
+                _made(
+                    UplinkView,
+                    uplink,
+                    silent=tuple(uplink.get("silent", ())),
+                    refused_topics=tuple(uplink.get("refused_topics", ())),
+                )
                 for uplink in body["uplinks"]
             ),
             beats=tuple(_made(Beat, beat) for beat in body["beats"]),
@@ -84,7 +110,8 @@ def from_json(body: dict[str, Any]) -> Snapshot:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ControlError(
-            "the daemon's answer is not understood", hint="this command and the daemon may be of different versions"
+            "the daemon's answer is not understood",
+            hint="this command and the daemon may be of different versions",
         ) from error
 
 

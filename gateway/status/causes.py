@@ -1,4 +1,6 @@
-"""Why a line cannot be opened (the closed set of `gateway.errors.Cause`), or a meter brought nothing, in the visitor's words."""
+"""Why a line cannot be opened (the closed set of `gateway.errors.Cause`), or a meter brought nothing, in
+the visitor's words.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +36,18 @@ def action(cause: str, f: Locale) -> str:
     check = _("Check the adapter or converter and its cable at the gateway.")
     return {
         "no_port": _("Plug the adapter in, and compare its name with the configuration."),
-        "permission": _("Tell the maintenance firm: the service has no right to it (group dialout, login console, or a firewall)."),
+        "permission": _(
+            "Tell the maintenance firm: the service has no right to it (group dialout, login console, or a "
+            "firewall)."
+        ),
         "in_use": _("End the other program: one line has one master."),
         "no_device": _("Unplug the adapter and plug it in again."),
         "not_serial": _("Check port and baud rate in the configuration."),
         "refused": _("Check the port number, and whether the device takes another connection."),
-        "no_route": _("Check the address, the power and the network cable of the device, and the network of the gateway."),
+        "no_route": _(
+            "Check the address, the power and the network cable of the device, and the network of the "
+            "gateway."
+        ),
         "silent": _("Check the address, the power and the network cable of the device."),
         "hung_up": _("End other programs that are connected to the device, or restart it."),
         "unknown_name": _("Check the name in the configuration, or write the IP address there."),
@@ -48,7 +56,9 @@ def action(cause: str, f: Locale) -> str:
 
 
 def meter(reason: str, f: Locale) -> str:
-    """Why a poll brought nothing, as a sentence: a reason of the wire format; codes as in Modbus Application Protocol 1.1b3, section 7."""
+    """Why a poll brought nothing, as a sentence: a reason of the wire format; codes as in Modbus
+    Application Protocol 1.1b3, section 7.
+    """
     _ = f.gettext
     known = {
         "": "",
@@ -67,5 +77,7 @@ def meter(reason: str, f: Locale) -> str:
     if reason in known:
         return known[reason]
     if reason.startswith("exception_"):
-        return _("It refuses with a code that the standard does not know (%(code)s).") % {"code": reason.removeprefix("exception_")}
+        return _("It refuses with a code that the standard does not know (%(code)s).") % {
+            "code": reason.removeprefix("exception_")
+        }
     return _("It could not be read.")

@@ -1,6 +1,8 @@
-"""The last hour's active power of a meter: as a small SVG, as a table, and as a sentence for those who see neither.
+"""The last hour's active power of a meter: as a small SVG, as a table, and as a sentence for those who see
+neither.
 
-The picture is as wide as its place and its text keeps its size: x in percent, y in pixels; only curves are stretched.
+The picture is as wide as its place and its text keeps its size: x in percent, y in pixels; only curves are
+stretched.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 """The picture carries its own style; nothing else may run or load there."""
 
 _STYLE = (
-    "text{font:13px -apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Noto Sans',sans-serif;fill:#4d565e;stroke:#fcfcfa;"
+    "text{font:13px -apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Noto "
+    "Sans',sans-serif;fill:#4d565e;stroke:#fcfcfa;"
     "stroke-width:4px;paint-order:stroke;stroke-linejoin:round}.n{fill:#0b5a94;font-weight:600}.g{stroke:#e3e6e3}.x{stroke:#7d868c}"
     ".c{fill:none;stroke:#0b5a94;stroke-width:2.25;stroke-linejoin:round;stroke-linecap:round;vector-effect:non-scaling-stroke}"
     ".d{fill:#0b5a94;stroke:#fcfcfa;stroke-width:2}.o{fill:#dbe5ed;fill-opacity:.55}"
@@ -51,7 +54,9 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Five minutes of the table: local times, lowest, mean and highest kW, empty where nothing was read; `without`: for how long."""
+    """Five minutes of the table: local times, lowest, mean and highest kW, empty where nothing was read;
+    `without`: for how long.
+    """
 
     time: str
     low: str
@@ -69,7 +74,9 @@ class Hour:
 
 
 def hour(points: Sequence[float | None], now: int, locale: Locale, interval: float = 10.0) -> Hour:
-    """The picture of `points` (kW, STEP_MS apart, the last one at wall time `now`) for those who do not see it."""
+    """The picture of `points` (kW, STEP_MS apart, the last one at wall time `now`) for those who do not
+    see it.
+    """
     _ = locale.gettext
     known = [point for point in points if point is not None]
     if not known:
@@ -97,13 +104,21 @@ def _spans(points: Sequence[float | None], now: int, digits: int, gap: int, loca
         found = [point for point in all_points if point is not None]
         empty = len(all_points) - len(found)
         times = f"{locale.time(start * _ROW_MS)}–{locale.time((start + 1) * _ROW_MS)}"
-        low, mean, high = (locale.number(n, digits) for n in (min(found), sum(found) / len(found), max(found))) if found else ("", "", "")
-        spans.append(Span(times, low, mean, high, locale.span(empty * STEP_MS / 1000) if empty >= gap else ""))
+        low, mean, high = (
+            (locale.number(n, digits) for n in (min(found), sum(found) / len(found), max(found)))
+            if found
+            else ("", "", "")
+        )
+        spans.append(
+            Span(times, low, mean, high, locale.span(empty * STEP_MS / 1000) if empty >= gap else "")
+        )
     return spans[::-1]
 
 
 def power_chart(points: Sequence[float | None], now: int, locale: Locale, interval: float = 10.0) -> bytes:
-    """An SVG of POINTS numbers in kW that end at wall time `now` (ms), read every `interval` s; gaps stay gaps."""
+    """An SVG of POINTS numbers in kW that end at wall time `now` (ms), read every `interval` s; gaps stay
+    gaps.
+    """
     gap = _gap(interval)
     known = [point for point in points if point is not None]
     parts = [f"<style>{_STYLE}</style>"]
@@ -112,12 +127,21 @@ def power_chart(points: Sequence[float | None], now: int, locale: Locale, interv
         decimals = decimals if len(ticks) > 1 else 0
         low, high = ticks[0], max(ticks[-1], ticks[0] + 1e-9)
         scale = Scale(low, high)
-        parts += [*_open(points, gap, locale), *_axes(ticks, scale, decimals, now, locale), *_curves(points, gap, scale)]
+        parts += [
+            *_open(points, gap, locale),
+            *_axes(ticks, scale, decimals, now, locale),
+            *_curves(points, gap, scale),
+        ]
         parts += _now(points, gap, scale, _digits(known), locale)
     else:
         text = escape(locale.gettext("Nothing has been read in the last hour."))
-        parts += [f'<line class="x" x2="100%" y1="{_BOTTOM}" y2="{_BOTTOM}"/><text x="50%" y="92" text-anchor="middle">{text}</text>']
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="100%" height="{HEIGHT}">{"".join(parts)}</svg>'.encode()
+        parts += [
+            f'<line class="x" x2="100%" y1="{_BOTTOM}" y2="{_BOTTOM}"/><text x="50%" y="92" '
+            f'text-anchor="middle">{text}</text>'
+        ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="100%" height="{HEIGHT}">{"".join(parts)}</svg>'
+    ).encode()
 
 
 def _axes(ticks: list[float], scale: Scale, decimals: int, now: int, locale: Locale) -> list[str]:
@@ -145,7 +169,10 @@ def _curves(points: Sequence[float | None], gap: int, scale: Scale) -> list[str]
         else:
             along = " ".join(f"{index},{scale.y(point)}" for index, point in stretch)
             lines.append(f'<polyline class="c" points="{along}"/>')
-    view = f'<svg width="100%" height="{HEIGHT}" viewBox="0 0 {POINTS - 1} {HEIGHT}" preserveAspectRatio="none">{"".join(lines)}</svg>'
+    view = (
+        f'<svg width="100%" height="{HEIGHT}" viewBox="0 0 {POINTS - 1} {HEIGHT}" '
+        f'preserveAspectRatio="none">{"".join(lines)}</svg>'
+    )
     return [view, *dots]
 
 
@@ -180,19 +207,26 @@ def _open(points: Sequence[float | None], gap: int, locale: Locale) -> list[str]
         parts.append(f'<rect class="o" x="{left}%" width="{width}%" y="{_TOP}" height="{_BOTTOM - _TOP}"/>')
         if last - first >= _WORDED:
             text = escape(locale.gettext("no reading"))
-            parts.append(f'<text x="{left + width / 2:g}%" y="{_BOTTOM - 8}" text-anchor="middle">{text}</text>')
+            parts.append(
+                f'<text x="{left + width / 2:g}%" y="{_BOTTOM - 8}" text-anchor="middle">{text}</text>'
+            )
     return parts
 
 
 def _now(points: Sequence[float | None], gap: int, scale: Scale, digits: int, locale: Locale) -> list[str]:
     """The newest reading, if it is one of now."""
-    recent = [(index, point) for index, point in enumerate(points) if point is not None and index >= POINTS - gap]
+    recent = [
+        (index, point) for index, point in enumerate(points) if point is not None and index >= POINTS - gap
+    ]
     if not recent:
         return []
     index, point = recent[-1]
     y = scale.y(point)
     text_y = y - 9 if y > _TOP + 20 else y + 20
-    label = f'<text class="n" x="100%" y="{text_y:g}" text-anchor="end">{locale.number(point, digits)}\u00a0kW</text>'
+    label = (
+        f'<text class="n" x="100%" y="{text_y:g}" '
+        f'text-anchor="end">{locale.number(point, digits)}\u00a0kW</text>'
+    )
     return [f'<circle class="d" cx="{_x(index)}%" cy="{y}" r="4"/>', label]
 
 

@@ -1,4 +1,6 @@
-"""The control socket's application: the commands of this host ask the running daemon. Never served on the network."""
+"""The control socket's application: the commands of this host ask the running daemon. Never served on the
+network.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class _BadQuery(GatewayError):
 
 
 def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starlette:
-    """The application behind the control socket. Errors are `{"error": …, "hint": …}` with a fitting status code."""
+    """The application behind the control socket. Errors are `{"error": …, "hint": …}` with a fitting
+    status code.
+    """
 
     async def status(_: Request) -> Response:
         return JSONResponse(as_json(snapshot()))
@@ -57,7 +61,13 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
             except BusError as error:
                 reading = {"error": error.message, "hint": error.hint}
             # By which settings it was read belongs to the reading: the file may say something else by now.
-            place = {"meter": meter.id, "label": meter.label, "driver": meter.driver, "bus": meter.bus, "address": meter.address}
+            place = {
+                "meter": meter.id,
+                "label": meter.label,
+                "driver": meter.driver,
+                "bus": meter.bus,
+                "address": meter.address,
+            }
             readings.append({**place, **reading})
         return JSONResponse({"readings": readings})
 
@@ -67,7 +77,10 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
     async def set_pulse(request: Request) -> Response:
         text = request.query_params.get("value", "")
         if not _DECIMAL.fullmatch(text):
-            raise _BadQuery(f"value={text[:40]!r} is not a number", hint="write the register as the meter shows it, like 1240.5")
+            raise _BadQuery(
+                f"value={text[:40]!r} is not a number",
+                hint="write the register as the meter shows it, like 1240.5",
+            )
         return JSONResponse(await actions.set_pulse(request.path_params["meter"], float(text)))
 
     async def journal(_: Request) -> Response:
@@ -77,7 +90,9 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
         first = _number(request, "first", 1, 0, SEQ_LIMIT)
         last = _number(request, "last", SEQ_LIMIT, 0, SEQ_LIMIT)
         limit = _number(request, "limit", 100, 1, MAX_ROWS)
-        return JSONResponse({"rows": await actions.journal_rows(first, last, limit, request.query_params.get("epoch"))})
+        return JSONResponse(
+            {"rows": await actions.journal_rows(first, last, limit, request.query_params.get("epoch"))}
+        )
 
     async def reload(_: Request) -> Response:
         return JSONResponse({"messages": await actions.reload()})
@@ -109,7 +124,10 @@ def _route(method: str, path: str, endpoint: Callable[[Request], Awaitable[Respo
             raise
         except Exception:
             log.exception("control socket: %s %s failed", request.method, request.url.path)
-            body = {"error": "the daemon met an error of its own", "hint": "see its log: journalctl -u submeter-gateway"}
+            body = {
+                "error": "the daemon met an error of its own",
+                "hint": "see its log: journalctl -u submeter-gateway",
+            }
             return JSONResponse(body, 500)
 
     return Route(path, careful, methods=[method])
@@ -161,5 +179,13 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    hint = "this command and the running daemon may be of different versions" if error.status_code in {404, 405} else ""
-    return JSONResponse({"error": f"{request.method} {request.url.path}: {error.detail}", "hint": hint}, error.status_code, error.headers)
+    hint = (
+        "this command and the running daemon may be of different versions"
+        if error.status_code in {404, 405}
+        else ""
+    )
+    return JSONResponse(
+        {"error": f"{request.method} {request.url.path}: {error.detail}", "hint": hint},
+        error.status_code,
+        error.headers,
+    )

@@ -1,4 +1,6 @@
-"""Answers that cost something are made once and shared: many visitors, or a hostile one, cost no more than one."""
+"""Answers that cost something are made once and shared: many visitors, or a hostile one, cost no more than
+one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ AT_MOST = 1.0
 
 
 class Fresh:
-    """The newest snapshot and what was made of it, in one worker thread, so that the loop is free for the meters."""
+    """The newest snapshot and what was made of it, in one worker thread, so that the loop is free for the
+    meters.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -41,7 +45,9 @@ class Fresh:
         return snapshot
 
     async def make(self, key: Hashable, maker: Callable[[Snapshot], Made]) -> Made:
-        """What `maker` makes of the newest snapshot, in the worker thread; `key` names maker and arguments."""
+        """What `maker` makes of the newest snapshot, in the worker thread; `key` names maker and
+        arguments.
+        """
         snapshot = self.snapshot()
         task = self._made.get(key)
         if task is None:

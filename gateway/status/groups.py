@@ -12,11 +12,23 @@ from gateway.status.snapshot import MeterView, ValueView
 from gateway.status.words import Words, common_decimals, gives
 
 _SUPPLY = {
-    "voltage_ln": ("voltage", ""), "voltage_ll": ("voltages", ""), "voltage_l12": ("voltages", "l1"), "voltage_l23": ("voltages", "l2"),
-    "voltage_l31": ("voltages", "l3"), "current_n": ("current", "n"),
-}  # fmt: skip
+    "voltage_ln": ("voltage", ""),
+    "voltage_ll": ("voltages", ""),
+    "voltage_l12": ("voltages", "l1"),
+    "voltage_l23": ("voltages", "l2"),
+    "voltage_l31": ("voltages", "l3"),
+    "current_n": ("current", "n"),
+}
 """Row and column of what is not named after its phase alone."""
-_COUNTED = {"pulse_count", "volume", "volume_flow", "heat_energy", "heat_power", "temperature_flow", "temperature_return"}
+_COUNTED = {
+    "pulse_count",
+    "volume",
+    "volume_flow",
+    "heat_energy",
+    "heat_power",
+    "temperature_flow",
+    "temperature_return",
+}
 _ORDER = {name: index for index, name in enumerate(QUANTITIES)}
 _PART = re.compile(r"^(?P<base>.+)_(?P<part>[lts][1-4])n?$")
 _SAME_S = 1.0
@@ -47,9 +59,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`kind` names it for the page; `columns` are their heads; `age` is that of all values without a note of their own.
+    """`kind` names it for the page; `columns` are their heads; `age` is that of all values without a note of
+    their own.
 
-    `totals`: the first column is that of the totals; `folded`: of the second rank; `notes`: what is not as it should be,
+    `totals`: the first column is that of the totals; `folded`: of the second rank; `notes`: what is not as it
+    should be,
     `ages`: what was read at another time, a sentence each.
     """
 
@@ -72,18 +86,39 @@ def tables(meter: MeterView, f: Locale) -> list[Table]:
     for view in sorted(meter.values, key=lambda view: _ORDER.get(view.quantity, len(_ORDER))):
         sorted_in.setdefault(_kind(view.quantity), []).append(view)
     if gives(meter):
-        sorted_in.get("register", []).sort(key=lambda view: not view.quantity.startswith("active_energy_export"))
+        sorted_in.get("register", []).sort(
+            key=lambda view: not view.quantity.startswith("active_energy_export")
+        )
     total, mean = _("Total"), _("Mean")
     titles = {
-        "power": (_("Power"), total), "register": (_("Meter readings"), _("Reading")), "counted": (_("Meter readings"), _("Value")),
-        "supply": (_("Voltage and current"), mean), "quality": (_("Quality of supply"), _("Value")),
-        "phases": (_("Meter readings by phase"), ""), "tariffs": (_("Meter readings by tariff"), ""),
-        "inputs": (_("Inputs of direct current"), total), "other": (_("Other values"), _("Value")),
-    }  # fmt: skip
-    found = [_table(kind, heads, sorted_in[kind], meter, f) for kind, heads in titles.items() if kind in sorted_in]
+        "power": (_("Power"), total),
+        "register": (_("Meter readings"), _("Reading")),
+        "counted": (_("Meter readings"), _("Value")),
+        "supply": (_("Voltage and current"), mean),
+        "quality": (_("Quality of supply"), _("Value")),
+        "phases": (_("Meter readings by phase"), ""),
+        "tariffs": (_("Meter readings by tariff"), ""),
+        "inputs": (_("Inputs of direct current"), total),
+        "other": (_("Other values"), _("Value")),
+    }
+    found = [
+        _table(kind, heads, sorted_in[kind], meter, f) for kind, heads in titles.items() if kind in sorted_in
+    ]
     if all(table.folded for table in found):
         return [
-            Table(t.kind, t.title, t.columns, t.rows, t.age, t.notes, t.ages, folded=False, codes=t.codes, totals=t.totals) for t in found
+            Table(
+                t.kind,
+                t.title,
+                t.columns,
+                t.rows,
+                t.age,
+                t.notes,
+                t.ages,
+                folded=False,
+                codes=t.codes,
+                totals=t.totals,
+            )
+            for t in found
         ]
     return found
 
@@ -134,11 +169,24 @@ def _table(kind: str, heads: tuple[str, str], views: list[ValueView], meter: Met
         lines.append(Row(_label(base, row, f), hint, _code(row[""]) if codes and "" in row else "", cells))
     notes = [whole] if whole else [note for view in views if (note := _note(view, meter, f))]
     says = f.ago(age) if age is not None else ""
-    late = [view for view in views if view.quality in {"good", "suspect"} and not meter.missing and _differs(view, age)]
+    late = [
+        view
+        for view in views
+        if view.quality in {"good", "suspect"} and not meter.missing and _differs(view, age)
+    ]
     ages = tuple(f"{Words(f).quantity(view.quantity)}: {f.ago(view.age)}" for view in late)
     folded = kind not in {"power", "register", "counted", "supply"}
     return Table(
-        kind, title, tuple(_head(part, head, f) for part in parts), tuple(lines), says, tuple(notes), ages, folded, codes, "" in parts
+        kind,
+        title,
+        tuple(_head(part, head, f) for part in parts),
+        tuple(lines),
+        says,
+        tuple(notes),
+        ages,
+        folded,
+        codes,
+        "" in parts,
     )
 
 
@@ -148,7 +196,11 @@ def _common(views: list[ValueView]) -> tuple[float | None, bool]:
     if not ages:
         return None, True
     most = ages.most_common(1)[0][0]
-    age = next(view.age for view in views if view.age is not None and view.value is not None and round(view.age) == most)
+    age = next(
+        view.age
+        for view in views
+        if view.age is not None and view.value is not None and round(view.age) == most
+    )
     return age, len(ages) == 1
 
 
@@ -188,16 +240,25 @@ def _cell(view: ValueView | None, digits: int, meter: MeterView, f: Locale, *, w
     if view is None:
         return None
     said = bool(view.absent) or view.quality != "good"
-    return Cell(Words(f).number(view, digits), view.quality, said and view.value is not None and not whole and not meter.missing)
+    return Cell(
+        Words(f).number(view, digits),
+        view.quality,
+        said and view.value is not None and not whole and not meter.missing,
+    )
 
 
 def _label(base: str, row: dict[str, ValueView], f: Locale) -> str:
     _ = f.gettext
     own = {
-        "voltage": _("Phase voltage"), "voltages": _("Voltage between phases"), "current": _("Current"),
-        "thd_voltage": _("Voltage THD"), "thd_current": _("Current THD"), "dc_voltage": _("DC voltage"), "dc_current": _("DC current"),
+        "voltage": _("Phase voltage"),
+        "voltages": _("Voltage between phases"),
+        "current": _("Current"),
+        "thd_voltage": _("Voltage THD"),
+        "thd_current": _("Current THD"),
+        "dc_voltage": _("DC voltage"),
+        "dc_current": _("DC current"),
         "dc_energy": _("DC energy"),
-    }  # fmt: skip
+    }
     text = own.get(base) or Words(f).quantity(base)
     word = QUANTITIES.get(next(iter(row.values())).quantity)
     return f"{text.replace('-', chr(0x2011))}, {word.unit}" if word and word.unit else text
@@ -215,5 +276,9 @@ def _head(part: str, total: str, f: Locale) -> str:
     if part == "n":
         return "N"
     number = part[1:]
-    kinds = {"l": f"L{number}", "t": f.gettext("Tariff %(n)s") % {"n": number}, "s": f.gettext("Input %(n)s") % {"n": number}}
+    kinds = {
+        "l": f"L{number}",
+        "t": f.gettext("Tariff %(n)s") % {"n": number},
+        "s": f.gettext("Input %(n)s") % {"n": number},
+    }
     return kinds[part[0]]

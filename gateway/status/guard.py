@@ -64,7 +64,11 @@ class Guard:
                 present = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
-                    *((name.encode(), value.encode()) for name, value in HEADERS.items() if name.encode() not in present),
+                    *(
+                        (name.encode(), value.encode())
+                        for name, value in HEADERS.items()
+                        if name.encode() not in present
+                    ),
                 ]
             await send(message)
 
@@ -78,7 +82,9 @@ class Guard:
             self._tell(scope, error)
             if begun:
                 raise
-            await JSONResponse({"error": "the gateway met an error of its own", "hint": "its log says more"}, 500)(scope, receive, guarded)
+            await JSONResponse(
+                {"error": "the gateway met an error of its own", "hint": "its log says more"}, 500
+            )(scope, receive, guarded)
 
     def _tell(self, scope: Scope, error: Exception) -> None:
         # A page that fails is asked again every second: once a minute is enough to know.
@@ -89,9 +95,11 @@ class Guard:
 
 
 def is_ours(host: str, names: Collection[str]) -> bool:
-    """Whether a Host header names this machine: by an IP address, localhost, a name in .local, its own name, or one of `names`.
+    """Whether a Host header names this machine: by an IP address, localhost, a name in .local, its own name,
+    or one of `names`.
 
-    A web page elsewhere can point a name of its own at this address and then read us through the visitor's browser (DNS rebinding);
+    A web page elsewhere can point a name of its own at this address and then read us through the visitor's
+    browser (DNS rebinding);
     what it cannot do is to send another Host than its own name.
     """
     match = _HOST.fullmatch(host)
@@ -101,7 +109,12 @@ def is_ours(host: str, names: Collection[str]) -> bool:
         return _is_address(match["address"])
     name = match["name"].casefold().removesuffix(".")
     own = os.uname().nodename.casefold()
-    return _is_address(name) or name.endswith(".local") or name in {"localhost", own, own.partition(".")[0]} or name in names
+    return (
+        _is_address(name)
+        or name.endswith(".local")
+        or name in {"localhost", own, own.partition(".")[0]}
+        or name in names
+    )
 
 
 def _is_address(text: str) -> bool:
@@ -115,11 +128,19 @@ def _is_address(text: str) -> bool:
 def _refusal(scope: Scope, names: Collection[str]) -> Response | None:
     if scope["method"] not in METHODS:
         return _refuse(405, "this page can only be read", {"allow": ", ".join(METHODS)})
-    if len(scope.get("raw_path") or b"") + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
+    if (
+        len(scope.get("raw_path") or b"") + sum(len(name) + len(value) for name, value in scope["headers"])
+        > MAX_HEADERS
+    ):
         return _refuse(431, f"path and headers have more than {MAX_HEADERS} bytes", {})
     headers = dict(scope["headers"])
     if (host := headers.get(b"host")) is not None and not is_ours(host.decode("latin-1").strip(), names):
-        return _refuse(421, "this gateway does not go by that name", {}, "open it by its IP address, or list the name in status.names")
+        return _refuse(
+            421,
+            "this gateway does not go by that name",
+            {},
+            "open it by its IP address, or list the name in status.names",
+        )
     if headers.get(b"content-length", b"0").strip() not in {b"0", b""} or b"transfer-encoding" in headers:
         # The body is never read: the connection cannot go on after it.
         return _refuse(400, "a reading request carries no body", {})
@@ -129,6 +150,9 @@ def _refusal(scope: Scope, names: Collection[str]) -> Response | None:
 
 
 def _refuse(
-    status: int, error: str, headers: dict[str, str], hint: str = "GET without a body is all that is needed: see docs/api.md"
+    status: int,
+    error: str,
+    headers: dict[str, str],
+    hint: str = "GET without a body is all that is needed: see docs/api.md",
 ) -> Response:
     return JSONResponse({"error": error, "hint": hint}, status, {**headers, "connection": "close"})

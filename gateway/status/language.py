@@ -17,15 +17,42 @@ _DATES = {"tr": "%d.%m.%Y", "en": "%Y-%m-%d"}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 _MONTHS = {
-    "tr": ("Ocak", "Şubat", "Mart", "Nisan", "Mayıs", "Haziran", "Temmuz", "Ağustos", "Eylül", "Ekim", "Kasım", "Aralık"),
-    "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"),
+    "tr": (
+        "Ocak",
+        "Şubat",
+        "Mart",
+        "Nisan",
+        "Mayıs",
+        "Haziran",
+        "Temmuz",
+        "Ağustos",
+        "Eylül",
+        "Ekim",
+        "Kasım",
+        "Aralık",
+    ),
+    "en": (
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ),
 }
 _WEEKDAYS = {
     "tr": ("Pazartesi", "Salı", "Çarşamba", "Perşembe", "Cuma", "Cumartesi", "Pazar"),
     "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
 }
 
-# Turkish suffixes go by the last word of the spoken number: on dörtten, on altıdan, kırktan; on dördü, on altısı, kırkı.
+# Turkish suffixes go by the last word of the spoken number: on dörtten, on altıdan, kırktan; on dördü, on
+# altısı, kırkı.
 _FROM = {
     0: "dan", 1: "den", 2: "den", 3: "ten", 4: "ten", 5: "ten", 6: "dan", 7: "den", 8: "den", 9: "dan",
     10: "dan", 20: "den", 30: "dan", 40: "tan", 50: "den", 60: "tan", 70: "ten", 80: "den", 90: "dan",
@@ -94,7 +121,9 @@ def _zone(name: str) -> tzinfo:
 
 
 class Locale:
-    """Writes for one visitor: `language`, the gateway's time zone, and `now` (ms) to tell today from other days."""
+    """Writes for one visitor: `language`, the gateway's time zone, and `now` (ms) to tell today from other
+    days.
+    """
 
     def __init__(self, language: str, timezone: str, now: int) -> None:
         self.language = language
@@ -147,7 +176,11 @@ class Locale:
         """Saturday 21 November 2026, 19:25:00, whatever the day."""
         then = self._local(ms)
         day, month = _WEEKDAYS[self.language][then.weekday()], _MONTHS[self.language][then.month - 1]
-        date = f"{then.day} {month} {then.year} {day}" if self.language == "tr" else f"{day} {then.day} {month} {then.year}"
+        date = (
+            f"{then.day} {month} {then.year} {day}"
+            if self.language == "tr"
+            else f"{day} {then.day} {month} {then.year}"
+        )
         return f"{date}, {then:%H:%M:%S}"
 
     def time(self, ms: int) -> str:

@@ -43,7 +43,9 @@ def families(now: Snapshot) -> Iterator[Metric]:
     yield from _verdict(now)
 
 
-def _gauge(name: str, text: str, labels: Iterable[str], samples: Iterable[tuple[tuple[str, ...], float | None]]) -> Metric:
+def _gauge(
+    name: str, text: str, labels: Iterable[str], samples: Iterable[tuple[tuple[str, ...], float | None]]
+) -> Metric:
     from prometheus_client.metrics_core import GaugeMetricFamily  # noqa: PLC0415 - see exposition
 
     family = GaugeMetricFamily(name, text, labels=list(labels))
@@ -53,7 +55,9 @@ def _gauge(name: str, text: str, labels: Iterable[str], samples: Iterable[tuple[
     return family
 
 
-def _counter(name: str, text: str, labels: Iterable[str], samples: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+def _counter(
+    name: str, text: str, labels: Iterable[str], samples: Iterable[tuple[tuple[str, ...], float]]
+) -> Metric:
     from prometheus_client.metrics_core import CounterMetricFamily  # noqa: PLC0415 - see exposition
 
     family = CounterMetricFamily(name, text, labels=list(labels))
@@ -69,7 +73,14 @@ def _meters(now: Snapshot) -> Iterator[Metric]:
         "A meter's live value in the unit of its label; left out while it is stale or absent",
         ("meter", "quantity", "unit"),
         (
-            ((meter.id, view.quantity, QUANTITIES[view.quantity].unit if view.quantity in QUANTITIES else ""), view.value)
+            (
+                (
+                    meter.id,
+                    view.quantity,
+                    QUANTITIES[view.quantity].unit if view.quantity in QUANTITIES else "",
+                ),
+                view.value,
+            )
             for meter in meters
             for view in meter.values
             if view.quality in {"good", "suspect"}
@@ -81,14 +92,24 @@ def _meters(now: Snapshot) -> Iterator[Metric]:
         ("meter",),
         (((m.id,), float(m.state in {"answering", "partial"})) for m in meters),
     )
-    yield _gauge("submeter_meter_age_seconds", "Time since the meter last answered", ("meter",), (((m.id,), m.age) for m in meters))
+    yield _gauge(
+        "submeter_meter_age_seconds",
+        "Time since the meter last answered",
+        ("meter",),
+        (((m.id,), m.age) for m in meters),
+    )
 
 
 def _buses(now: Snapshot) -> Iterator[Metric]:
     yield _gauge(
-        "submeter_bus_up", "1 unless the line cannot be opened", ("bus",), (((b.name,), float(b.state != "down")) for b in now.buses)
+        "submeter_bus_up",
+        "1 unless the line cannot be opened",
+        ("bus",),
+        (((b.name,), float(b.state != "down")) for b in now.buses),
     )
-    yield _counter("submeter_bus_requests", "Requests sent", ("bus",), (((b.name,), b.requests) for b in now.buses))
+    yield _counter(
+        "submeter_bus_requests", "Requests sent", ("bus",), (((b.name,), b.requests) for b in now.buses)
+    )
     yield _counter(
         "submeter_bus_errors",
         "Requests without a usable answer, by kind",
@@ -96,7 +117,11 @@ def _buses(now: Snapshot) -> Iterator[Metric]:
         (
             ((bus.name, kind), count)
             for bus in now.buses
-            for kind, count in (("timeout", bus.timeouts), ("bad_frame", bus.bad_frames), ("exception", bus.exceptions))
+            for kind, count in (
+                ("timeout", bus.timeouts),
+                ("bad_frame", bus.bad_frames),
+                ("exception", bus.exceptions),
+            )
         ),
     )
     yield _gauge(
@@ -106,21 +131,41 @@ def _buses(now: Snapshot) -> Iterator[Metric]:
         (((b.name,), None if b.turnaround is None else b.turnaround / 1000) for b in now.buses),
     )
     yield _gauge(
-        "submeter_bus_load_ratio", "Part of the last minute that the line was busy", ("bus",), (((b.name,), b.load) for b in now.buses)
+        "submeter_bus_load_ratio",
+        "Part of the last minute that the line was busy",
+        ("bus",),
+        (((b.name,), b.load) for b in now.buses),
     )
 
 
 def _journal(now: Snapshot) -> Iterator[Metric]:
     journal = now.journal
-    yield _gauge("submeter_journal_up", "1 while readings can be stored", (), [((), float(journal.state in {"ok", "salvaging"}))])
+    yield _gauge(
+        "submeter_journal_up",
+        "1 while readings can be stored",
+        (),
+        [((), float(journal.state in {"ok", "salvaging"}))],
+    )
     yield _gauge("submeter_journal_sequence", "Number of the newest stored batch", (), [((), journal.seq)])
     yield _gauge("submeter_journal_bytes", "Size of the store", (), [((), journal.bytes)])
     yield _gauge("submeter_journal_budget_bytes", "Room that the store may take", (), [((), journal.budget)])
     yield _gauge("submeter_journal_batches", "Batches kept", (), [((), journal.batches)])
     yield _gauge("submeter_journal_readings", "Readings kept", (), [((), journal.readings)])
-    yield _gauge("submeter_journal_thinned_batches", "Batches that made room undelivered", (), [((), journal.thinned)])
-    yield _gauge("submeter_journal_thinned_readings", "Readings that made room undelivered", (), [((), journal.thinned_readings)])
-    yield _gauge("submeter_journal_pending_readings", "Readings taken from meters and not yet stored", (), [((), journal.pending)])
+    yield _gauge(
+        "submeter_journal_thinned_batches", "Batches that made room undelivered", (), [((), journal.thinned)]
+    )
+    yield _gauge(
+        "submeter_journal_thinned_readings",
+        "Readings that made room undelivered",
+        (),
+        [((), journal.thinned_readings)],
+    )
+    yield _gauge(
+        "submeter_journal_pending_readings",
+        "Readings taken from meters and not yet stored",
+        (),
+        [((), journal.pending)],
+    )
     yield _gauge(
         "submeter_journal_room_seconds",
         "How long an outage of the platform may last before data is thinned",
@@ -128,7 +173,12 @@ def _journal(now: Snapshot) -> Iterator[Metric]:
         [((), None if journal.room_days is None else journal.room_days * 86400)],
     )
     yield _counter("submeter_readings_taken", "Readings stored since the start", (), [((), journal.taken)])
-    yield _counter("submeter_readings_not_taken", "Readings that could not be stored since the start", (), [((), journal.not_taken)])
+    yield _counter(
+        "submeter_readings_not_taken",
+        "Readings that could not be stored since the start",
+        (),
+        [((), journal.not_taken)],
+    )
 
 
 def _uplinks(now: Snapshot) -> Iterator[Metric]:
@@ -139,7 +189,10 @@ def _uplinks(now: Snapshot) -> Iterator[Metric]:
         (((u.name,), float(u.state == "connected")) for u in now.uplinks),
     )
     yield _gauge(
-        "submeter_uplink_backlog_batches", "Batches not yet delivered", ("uplink",), (((u.name,), u.backlog_batches) for u in now.uplinks)
+        "submeter_uplink_backlog_batches",
+        "Batches not yet delivered",
+        ("uplink",),
+        (((u.name,), u.backlog_batches) for u in now.uplinks),
     )
     yield _gauge(
         "submeter_uplink_backlog_readings",
@@ -162,9 +215,19 @@ def _uplinks(now: Snapshot) -> Iterator[Metric]:
 
 
 def _gateway(now: Snapshot) -> Iterator[Metric]:
-    yield _gauge("submeter_info", "Always 1; its labels name the gateway", ("gateway", "version"), [((now.gateway, now.version), 1.0)])
+    yield _gauge(
+        "submeter_info",
+        "Always 1; its labels name the gateway",
+        ("gateway", "version"),
+        [((now.gateway, now.version), 1.0)],
+    )
     yield _gauge("submeter_uptime_seconds", "Time since the start of the daemon", (), [((), now.uptime)])
-    yield _gauge("submeter_clock_synced", "1 when somebody vouches for the wall clock", (), [((), float(now.clock.synced))])
+    yield _gauge(
+        "submeter_clock_synced",
+        "1 when somebody vouches for the wall clock",
+        (),
+        [((), float(now.clock.synced))],
+    )
     yield _gauge(
         "submeter_heartbeat_age_seconds",
         "Time since a part of the daemon last gave a sign of life",
@@ -178,7 +241,10 @@ def _verdict(now: Snapshot) -> Iterator[Metric]:
     states = get_args(State)
     kinds = Counter((f.part, f.subject, f.cause, f.level) for f in verdict.findings if f.level != "good")
     yield _gauge(
-        "submeter_verdict", "1 for the state that holds, 0 for the others", ("state",), (((s,), float(s == verdict.state)) for s in states)
+        "submeter_verdict",
+        "1 for the state that holds, 0 for the others",
+        ("state",),
+        (((s,), float(s == verdict.state)) for s in states),
     )
     yield _gauge(
         "submeter_finding",

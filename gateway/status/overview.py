@@ -1,4 +1,6 @@
-"""The meters at a glance: which one leads, how the others hang below it, in numbers that can be compared down a column."""
+"""The meters at a glance: which one leads, how the others hang below it, in numbers that can be compared
+down a column.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ _MANY, _FIRST = 12, 8
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One meter: `now` and `unit` are what it does, `way` which way that flows, `bar` its part of the largest in percent (None: no bar).
+    """One meter: `now` and `unit` are what it does, `way` which way that flows, `bar` its part of the largest
+    in percent (None: no bar).
 
-    `counted` is what it has counted, under `register`; `note` says what is not as it should be, at most one thing; `old` that
+    `counted` is what it has counted, under `register`; `note` says what is not as it should be, at most one
+    thing; `old` that
     its numbers are of the past. `depth` counts the meters above it.
     """
 
@@ -38,9 +42,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`lead` is the one meter with others below it, where there is exactly one; `ages` says when the numbers of all were read.
+    """`lead` is the one meter with others below it, where there is exactly one; `ages` says when the numbers
+    of all were read.
 
-    Of many meters `lines` are those that counted most and those with a note; `rest` are the others, `more` says how many.
+    Of many meters `lines` are those that counted most and those with a note; `rest` are the others, `more`
+    says how many.
     """
 
     lead: Line | None
@@ -53,15 +59,27 @@ class Overview:
 def overview(now: Snapshot, f: Locale) -> Overview:
     """The meters of a snapshot, each below the one that it is a part of."""
     ordered = _tree(now)
-    powers = [view for meter, _ in ordered if (view := headline(meter)) is not None and view.quantity == "active_power"]
-    largest = max((abs(view.value) for view in powers if view.value is not None and not view.stale), default=0.0)
+    powers = [
+        view
+        for meter, _ in ordered
+        if (view := headline(meter)) is not None and view.quantity == "active_power"
+    ]
+    largest = max(
+        (abs(view.value) for view in powers if view.value is not None and not view.stale), default=0.0
+    )
     decimals = common_decimals([ValueView("active_power", view.value, view.age) for view in powers])
-    tops = [meter for meter, depth in ordered if depth == 0 and any(part.parent == meter.id for part in now.meters)]
+    tops = [
+        meter
+        for meter, depth in ordered
+        if depth == 0 and any(part.parent == meter.id for part in now.meters)
+    ]
     main = tops[0] if len(tops) == 1 and headline(tops[0]) is not None else None
     # What stands apart leaves its place at the margin to its parts.
     under = set() if main is None else _under(main, now)
     shifted = [(meter, depth - (meter.id in under)) for meter, depth in ordered]
-    columns = _Columns(decimals, largest, {unit: common_decimals(views) for unit, views in _counters(now).items()})
+    columns = _Columns(
+        decimals, largest, {unit: common_decimals(views) for unit, views in _counters(now).items()}
+    )
     lines = [_line(meter, depth, columns, f) for meter, depth in shifted]
     lead = next((line for line in lines if line.meter is main), None)
     others = [line for line in lines if line is not lead]
@@ -124,7 +142,9 @@ def _tree(now: Snapshot) -> list[tuple[MeterView, int]]:
     known = {meter.id for meter in now.meters}
     below: dict[str, list[MeterView]] = {}
     for meter in now.meters:
-        below.setdefault(meter.parent if meter.parent in known and meter.parent != meter.id else "", []).append(meter)
+        below.setdefault(
+            meter.parent if meter.parent in known and meter.parent != meter.id else "", []
+        ).append(meter)
     found: list[tuple[MeterView, int]] = []
     waiting = [(meter, 0) for meter in reversed(below.get("", []))]
     while waiting:
@@ -151,9 +171,17 @@ def _line(meter: MeterView, depth: int, columns: _Columns, f: Locale) -> Line:
             bar = round(_PERCENT * abs(view.value) / columns.largest, 1)
     shown = view or count
     return Line(
-        meter, min(depth, _MOST_DEPTH), text, unit, way, bar, words.register(meter, count) if count else "",
-        _counted(count, columns, words) if count else "", _note(meter, view, count, f), gone or (shown is not None and shown.stale),
-    )  # fmt: skip
+        meter,
+        min(depth, _MOST_DEPTH),
+        text,
+        unit,
+        way,
+        bar,
+        words.register(meter, count) if count else "",
+        _counted(count, columns, words) if count else "",
+        _note(meter, view, count, f),
+        gone or (shown is not None and shown.stale),
+    )
 
 
 def _counted(view: ValueView, columns: _Columns, words: Words) -> str:
@@ -162,11 +190,15 @@ def _counted(view: ValueView, columns: _Columns, words: Words) -> str:
 
 
 def _note(meter: MeterView, view: ValueView | None, count: ValueView | None, f: Locale) -> str:
-    """The one thing to say of a meter: its state if it does not answer, else the first of its two numbers that is not as it should be."""
+    """The one thing to say of a meter: its state if it does not answer, else the first of its two numbers
+    that is not as it should be.
+    """
     words = Words(f)
     if meter.state not in {"answering", "partial"}:
         state = words.meter_state(meter)
-        known = (view is not None and view.value is not None) or (count is not None and count.value is not None)
+        known = (view is not None and view.value is not None) or (
+            count is not None and count.value is not None
+        )
         last = f.gettext("the numbers are its last ones")
         return f"{state}; {last}" if meter.state == "lost" and known else state
     for shown in (view, count):
@@ -180,7 +212,10 @@ def _ages(meters: list[MeterView], f: Locale) -> str:
     """When the numbers were read, once for all; those that are older say so themselves."""
 
     def oldest(views: list[ValueView | None]) -> float | None:
-        return max((view.age for view in views if view is not None and view.age is not None and not view.stale), default=None)
+        return max(
+            (view.age for view in views if view is not None and view.age is not None and not view.stale),
+            default=None,
+        )
 
     reading = [meter for meter in meters if meter.state in {"answering", "partial"} and not meter.missing]
     powers = oldest([headline(meter) for meter in reading])

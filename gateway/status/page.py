@@ -34,7 +34,9 @@ _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=ut
 
 
 def create_page(source: Source, names: Collection[str] = ()) -> Starlette:
-    """The application of the page, the API and the metrics, fed from `source`; `names`: host names beside the machine's own."""
+    """The application of the page, the API and the metrics, fed from `source`; `names`: host names beside
+    the machine's own.
+    """
     page = Page(source)
     app = Starlette(
         routes=[
@@ -68,7 +70,9 @@ async def static(request: Request) -> Response:
         raise HTTPException(404)
     kind = _TYPES[name[name.rindex(".") :]]
     # Its address changes with its content.
-    return Response(render.STATIC[name], media_type=kind, headers={"cache-control": "public, max-age=31536000, immutable"})
+    return Response(
+        render.STATIC[name], media_type=kind, headers={"cache-control": "public, max-age=31536000, immutable"}
+    )
 
 
 class Page:
@@ -111,7 +115,9 @@ class Page:
         language = self._visitor(request, "").language
 
         def draw(now: Snapshot) -> bytes:
-            return power_chart(points, now.taken, Locale(language, now.timezone, now.taken), _present(now, meter).interval)
+            return power_chart(
+                points, now.taken, Locale(language, now.timezone, now.taken), _present(now, meter).interval
+            )
 
         points = self._points(meter)
         svg = await self._fresh.make(("power", meter, language), draw)
@@ -120,7 +126,9 @@ class Page:
     # for programs
 
     async def healthz(self, _: Request) -> Response:
-        """200 while every part of the daemon shows signs of life, else 503 with the reasons. Meters and platforms do not count."""
+        """200 while every part of the daemon shows signs of life, else 503 with the reasons. Meters and
+        platforms do not count.
+        """
         dead = [
             f"{beat.name}: no sign of life for {beat.age:.0f} s, {beat.limit:.0f} s are allowed"
             for beat in self._fresh.snapshot().beats
@@ -156,7 +164,11 @@ class Page:
         every = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else -1
         if not least <= every <= most:
             return JSONResponse(
-                {"error": "every is not a number of seconds that is possible", "hint": f"write every=N, N from {least} to {most}"}, 400
+                {
+                    "error": "every is not a number of seconds that is possible",
+                    "hint": f"write every=N, N from {least} to {most}",
+                },
+                400,
             )
 
         async def events() -> AsyncIterator[bytes]:
@@ -171,11 +183,14 @@ class Page:
         """An error as a page for people, as JSON for programs."""
         assert isinstance(error, HTTPException)
         if request.url.path.startswith(("/api/", "/live/", "/static/")):
-            return JSONResponse({"error": error.detail, "hint": "see docs/api.md"}, error.status_code, error.headers)
+            return JSONResponse(
+                {"error": error.detail, "hint": "see docs/api.md"}, error.status_code, error.headers
+            )
         visitor = self._visitor(request, "")
         status = error.status_code
         html = await self._fresh.make(
-            ("problem", status, visitor.language, visitor.asked), lambda now: render.problem(now, visitor, status)
+            ("problem", status, visitor.language, visitor.asked),
+            lambda now: render.problem(now, visitor, status),
         )
         return HTMLResponse(html, status, error.headers)
 
@@ -195,7 +210,11 @@ class Page:
 
         def make(now: Snapshot) -> bytes:
             # A meter may vanish from the configuration while its page is open.
-            return event("page", render.fragment(page, now, visitor, meter, points)) if not meter or now.meter(meter) else b""
+            return (
+                event("page", render.fragment(page, now, visitor, meter, points))
+                if not meter or now.meter(meter)
+                else b""
+            )
 
         points = self._points(meter)
 
@@ -213,14 +232,19 @@ class Page:
     def _stream(self, events: AsyncIterator[bytes]) -> Response:
         if self._streams.full:
             return JSONResponse(
-                {"error": "too many streams are open", "hint": "close another page, or read /api/v1/status now and then"},
+                {
+                    "error": "too many streams are open",
+                    "hint": "close another page, or read /api/v1/status now and then",
+                },
                 503,
                 {"retry-after": "10"},
             )
         return EventStream(events, self._streams)
 
     def _points(self, meter: str) -> list[float | None]:
-        """The last hour of a meter, asked on the loop where it is written; nothing for a page that has no picture."""
+        """The last hour of a meter, asked on the loop where it is written; nothing for a page that has no
+        picture.
+        """
         return self._source.trend.points(meter, self._fresh.snapshot().booted) if meter else []
 
     def _visitor(self, request: Request, path: str | None = None) -> render.Visitor:

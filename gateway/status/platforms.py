@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from gateway.status.language import Locale
 
-_THEIRS = ("topic_filter", "topic_name", "payload", "own_rule", "administrative", "no_reason", "quota", "rate", "unknown_code")
+_THEIRS = (
+    "topic_filter",
+    "topic_name",
+    "payload",
+    "own_rule",
+    "administrative",
+    "no_reason",
+    "quota",
+    "rate",
+    "unknown_code",
+)
 """Causes that the platform's operator must remove."""
 
 
 def why(cause: str, f: Locale) -> str:
-    """The reason for which there is no connection or nothing is taken, as a sentence; empty when the state says it all."""
+    """The reason for which there is no connection or nothing is taken, as a sentence; empty when the state
+    says it all.
+    """
     _ = f.gettext
     known = {
         "no_reason": _("Its broker gives no reason."),
@@ -28,7 +40,10 @@ def why(cause: str, f: Locale) -> str:
         "authentication": _("Its broker wants another way to authenticate."),
         "keep_alive": _("Its broker heard nothing from this gateway for too long."),
         "taken_over": _("Another gateway has taken its place there."),
-        "taken_over_perhaps": _("Its broker ends the connection again and again, perhaps because another gateway has the same name."),
+        "taken_over_perhaps": _(
+            "Its broker ends the connection again and again, perhaps because another gateway has the same "
+            "name."
+        ),
         "topic_filter": _("Its broker does not allow what this gateway wants to hear."),
         "topic_name": _("Its broker does not allow the topics of this gateway."),
         "packet_id": _("Its broker lost count of the messages."),
@@ -40,7 +55,9 @@ def why(cause: str, f: Locale) -> str:
         "administrative": _("An administrator ended the connection."),
         "payload": _("Its broker does not allow what a message holds."),
         "retain": _("Its broker keeps no retained messages."),
-        "qos": _("Its broker takes messages only without acknowledgement (QoS 0); readings are not sent like that."),
+        "qos": _(
+            "Its broker takes messages only without acknowledgement (QoS 0); readings are not sent like that."
+        ),
         "other_server": _("Its broker wants the gateway to use another server for the moment."),
         "moved": _("Its broker has moved to another server."),
         "shared": _("Its broker has no shared subscriptions."),
@@ -54,9 +71,15 @@ def why(cause: str, f: Locale) -> str:
         "ended": _("Its broker ended the connection without a reason."),
         "unreachable": _("No way to its broker was found, or nothing answers there."),
         "expired": _("The certificate of its broker has expired: this gateway does not talk to it."),
-        "not_yet_valid": _("The certificate of its broker is not valid yet: this gateway does not talk to it."),
-        "wrong_host": _("The certificate of its broker is for another name: this gateway does not talk to it."),
-        "unknown_ca": _("The certificate of its broker is signed by an authority that this gateway does not know."),
+        "not_yet_valid": _(
+            "The certificate of its broker is not valid yet: this gateway does not talk to it."
+        ),
+        "wrong_host": _(
+            "The certificate of its broker is for another name: this gateway does not talk to it."
+        ),
+        "unknown_ca": _(
+            "The certificate of its broker is signed by an authority that this gateway does not know."
+        ),
         "tls": _("An encrypted connection to its broker cannot be made."),
         "clock": _("Its broker's certificate cannot be checked until this gateway knows the right time."),
     }
@@ -85,8 +108,13 @@ def action(cause: str, f: Locale) -> str:
         "no_answer": settings,
         "expired": _("Tell the platform's operator: the certificate of its broker must be renewed."),
         "not_yet_valid": _("Look at the clock of the gateway; if it is right, tell the platform's operator."),
-        "wrong_host": _("Tell the maintenance firm: the key url must name the broker as its certificate does."),
-        "unknown_ca": _("Tell the maintenance firm: the key ca must name the certificate of the authority that signed the broker's."),
+        "wrong_host": _(
+            "Tell the maintenance firm: the key url must name the broker as its certificate does."
+        ),
+        "unknown_ca": _(
+            "Tell the maintenance firm: the key ca must name the certificate of the authority that signed "
+            "the broker's."
+        ),
         "tls": _("Tell the maintenance firm: the keys url, ca, cert and key must fit the broker."),
         "clock": _("Nothing to do: it is tried again until then."),
     }

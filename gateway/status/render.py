@@ -40,11 +40,15 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.globals.update(asset=_asset, languages=LANGUAGES, sentences=sentences, platforms=platforms, causes=causes)
+_ENVIRONMENT.globals.update(
+    asset=_asset, languages=LANGUAGES, sentences=sentences, platforms=platforms, causes=causes
+)
 
 
 class Visitor:
-    """What a page depends on beside the snapshot: the language, whether it was asked for by name, and the path."""
+    """What a page depends on beside the snapshot: the language, whether it was asked for by name, and the
+    path.
+    """
 
     def __init__(self, language: str, path: str, *, asked: bool) -> None:
         self.language = language
@@ -69,12 +73,19 @@ class Names:
 
     def __init__(self, now: Snapshot, language: str) -> None:
         self._language = now.language
-        given = {now.name, *(view.label for view in now.meters), *(view.label for view in now.buses), *(view.label for view in now.uplinks)}
+        given = {
+            now.name,
+            *(view.label for view in now.meters),
+            *(view.label for view in now.buses),
+            *(view.label for view in now.uplinks),
+        }
         given |= {*(meter.feeds for meter in now.meters if meter.feeds)}
         given -= {"", *(meter.id for meter in now.meters)}
         # The longest first: a name may be the beginning of another one.
         words = [re.escape(name) for name in sorted(given, key=len, reverse=True)]
-        self._known = re.compile(rf"(?<!\w)({'|'.join(words)})(?!\w)") if words and language != now.language else None
+        self._known = (
+            re.compile(rf"(?<!\w)({'|'.join(words)})(?!\w)") if words and language != now.language else None
+        )
 
     def __call__(self, text: str) -> Markup:
         """The text as HTML."""
@@ -83,7 +94,9 @@ class Names:
         marked = Markup('<span lang="{}">{}</span>')
         # `split` by a group gives text and name in turn.
         parts = enumerate(self._known.split(text))
-        return Markup("").join(marked.format(self._language, part) if index % 2 else part for index, part in parts)
+        return Markup("").join(
+            marked.format(self._language, part) if index % 2 else part for index, part in parts
+        )
 
 
 def title(page: str, language: str) -> str:
@@ -91,8 +104,12 @@ def title(page: str, language: str) -> str:
     return translation(language).gettext("Technical details") if page == "system" else ""
 
 
-def fragment(page: str, now: Snapshot, visitor: Visitor, meter_id: str = "", points: Sequence[float | None] = ()) -> str:
-    """The part of a page that lives: everything below the header. `page` is one of PAGES, `points` a meter's last hour."""
+def fragment(
+    page: str, now: Snapshot, visitor: Visitor, meter_id: str = "", points: Sequence[float | None] = ()
+) -> str:
+    """The part of a page that lives: everything below the header. `page` is one of PAGES, `points` a
+    meter's last hour.
+    """
     locale = Locale(visitor.language, now.timezone, now.taken)
     verdict = judge(now)
     meter = now.meter(meter_id)
@@ -112,7 +129,11 @@ def fragment(page: str, now: Snapshot, visitor: Visitor, meter_id: str = "", poi
     }
     if meter is not None:
         context["bus"] = next((bus for bus in now.buses if bus.name == meter.bus), None)
-        context |= {"line": single(meter, locale), "tables": tables(meter, locale), "hour": hour(points, now.taken, locale, meter.interval)}
+        context |= {
+            "line": single(meter, locale),
+            "tables": tables(meter, locale),
+            "hour": hour(points, now.taken, locale, meter.interval),
+        }
     elif page == "overview":
         context["overview"] = overview(now, locale)
     return _ENVIRONMENT.get_template(f"{page}.html").render(context)

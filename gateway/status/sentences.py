@@ -1,4 +1,6 @@
-"""What the page says in plain sentences: what is stored, what waits, how a line does, what a power cut costs."""
+"""What the page says in plain sentences: what is stored, what waits, how a line does, what a power cut
+costs.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:
     """What of the numbers is on the card; `page` adds what that means for the page."""
     _ = f.gettext
     if now.journal.newest is None:
-        return _("Nothing has been stored yet.") + (" " + _("The numbers on this page are live.") if page else "")
+        return _("Nothing has been stored yet.") + (
+            " " + _("The numbers on this page are live.") if page else ""
+        )
     text = _("Stored on this gateway up to %(time)s.") % {"time": f.clock(now.journal.newest)}
     return text + (" " + _("Newer numbers on this page are live and not yet stored.") if page else "")
 
@@ -22,10 +26,16 @@ def power_cut(now: Snapshot, f: Locale) -> str:
     """What a power cut would cost at this moment."""
     _ = f.gettext
     if now.journal.state in {"full", "failed", "newer"}:
-        text = _("If the power fails now, %(n)s readings that could not be stored are lost. The meters themselves go on counting kWh.")
+        text = _(
+            "If the power fails now, %(n)s readings that could not be stored are lost. The meters "
+            "themselves go on counting kWh."
+        )
         text %= {"n": f.whole(now.journal.pending)}
     else:
-        text = _("If the power fails now, at most the readings of the last %(span)s are lost. The meters themselves go on counting kWh.")
+        text = _(
+            "If the power fails now, at most the readings of the last %(span)s are lost. The meters "
+            "themselves go on counting kWh."
+        )
         text %= {"span": f.span(now.journal.slot)}
     if any(meter.address is None for meter in now.meters):
         text += " " + _("Pulses that come while the gateway has no power are not counted.")
@@ -40,7 +50,10 @@ def room(now: Snapshot, f: Locale) -> str:
     basis = now.journal.room_basis
     if days <= 0 or not basis:
         return _room(days, f)
-    return f.gettext("%(room)s at the pace of the last %(span)s") % {"room": _room(days, f), "span": f.span(basis)}
+    return f.gettext("%(room)s at the pace of the last %(span)s") % {
+        "room": _room(days, f),
+        "span": f.span(basis),
+    }
 
 
 def thinned(now: Snapshot, f: Locale) -> str:
@@ -49,9 +62,10 @@ def thinned(now: Snapshot, f: Locale) -> str:
     if not journal.thinned:
         return ""
     text = f.ngettext(
-        "%(n)s undelivered reading had to make room for newer ones", "%(n)s undelivered readings had to make room for newer ones",
+        "%(n)s undelivered reading had to make room for newer ones",
+        "%(n)s undelivered readings had to make room for newer ones",
         journal.thinned_readings,
-    ) % {"n": f.whole(journal.thinned_readings)}  # fmt: skip
+    ) % {"n": f.whole(journal.thinned_readings)}
     if journal.thinned_since is not None and journal.thinned_until is not None:
         span = {"since": f.moment(journal.thinned_since), "until": f.moment(journal.thinned_until)}
         text += f.gettext(" (between %(since)s and %(until)s)") % span
@@ -62,10 +76,12 @@ def _room(days: float, f: Locale) -> str:
     if days <= 0:
         return f.gettext("there is no room left")
     if days < 1:
-        return f.ngettext("there is room for %(n)s more hour", "there is room for %(n)s more hours", int(days * 24)) % {
-            "n": f.whole(int(days * 24))
-        }
-    return f.ngettext("there is room for %(n)s more day", "there is room for %(n)s more days", int(days)) % {"n": f.whole(int(days))}
+        return f.ngettext(
+            "there is room for %(n)s more hour", "there is room for %(n)s more hours", int(days * 24)
+        ) % {"n": f.whole(int(days * 24))}
+    return f.ngettext("there is room for %(n)s more day", "there is room for %(n)s more days", int(days)) % {
+        "n": f.whole(int(days))
+    }
 
 
 def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
@@ -84,10 +100,14 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
             )
             return text % {"n": f.whole(view.salvaged)}
         if view.receipts and view.last_receipt is not None:
-            return _("Everything stored has been delivered; the platform confirmed it at %(time)s.") % {"time": f.clock(view.last_receipt)}
+            return _("Everything stored has been delivered; the platform confirmed it at %(time)s.") % {
+                "time": f.clock(view.last_receipt)
+            }
         return _("Everything stored has been delivered.")
     if view.state == "connected" and (oldest is None or now.taken - oldest <= bound(now)):
-        return _("The newest %(readings)s are on their way; everything older has been delivered.") % {"readings": waiting}
+        return _("The newest %(readings)s are on their way; everything older has been delivered.") % {
+            "readings": waiting
+        }
     if view.state == "connected" and view.held >= view.backlog_batches:
         return _("%(readings)s are held back until the clock is right.") % {"readings": waiting}
     since = f.since(oldest) if oldest is not None else ""
@@ -96,11 +116,17 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
         return text % {"readings": waiting, "since": since, "time": f.moment(view.done_at)}
     days = now.journal.room_days
     if days is None:
-        return ngettext("%(n)s reading has been waiting %(since)s.", "%(n)s readings have been waiting %(since)s.", count) % {
+        return ngettext(
+            "%(n)s reading has been waiting %(since)s.", "%(n)s readings have been waiting %(since)s.", count
+        ) % {
             "n": f.whole(count),
             "since": since,
         }
-    text = ngettext("%(n)s reading has been waiting %(since)s; %(room)s.", "%(n)s readings have been waiting %(since)s; %(room)s.", count)
+    text = ngettext(
+        "%(n)s reading has been waiting %(since)s; %(room)s.",
+        "%(n)s readings have been waiting %(since)s; %(room)s.",
+        count,
+    )
     return text % {"n": f.whole(count), "since": since, "room": _room(days, f)}
 
 
@@ -127,7 +153,9 @@ def bus(view: BusView, f: Locale) -> str:
 
 
 def facts(known: tuple[FactView, ...], f: Locale) -> str:
-    """What was learnt about a line or a meter, or is configured, as keys of the configuration, each with its time."""
+    """What was learnt about a line or a meter, or is configured, as keys of the configuration, each with
+    its time.
+    """
     _ = f.gettext
     since = [_("configured") if fact.since is None else f.since(fact.since) for fact in known]
     return ", ".join(f"{fact.name}: {fact.value} ({when})" for fact, when in zip(known, since, strict=True))

@@ -1,6 +1,7 @@
 """uvicorn inside the daemon's loop: the page on TCP, the control socket on a Unix socket.
 
-uvicorn has no deadline for a request that never gets complete, and takes the process's signals: both are mended here.
+uvicorn has no deadline for a request that never gets complete, and takes the process's signals: both are
+mended here.
 """
 
 from __future__ import annotations
@@ -50,12 +51,18 @@ class _Protocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
     waits_since: float | None = None
-    """Loop time since which we wait for a request to be whole, or for the next one; None while one is answered."""
+    """Loop time since which we wait for a request to be whole, or for the next one; None while one is
+    answered.
+    """
     spare = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        others = [other for other in self.connections if isinstance(other, _Protocol) and other is not self and not other.ending]
+        others = [
+            other
+            for other in self.connections
+            if isinstance(other, _Protocol) and other is not self and not other.ending
+        ]
         sock = transport.get_extra_info("socket")
         same = 0
         if sock is not None and sock.family != socket.AF_UNIX:
@@ -72,7 +79,9 @@ class _Protocol(H11Protocol):
         return self.transport.is_closing()
 
     def _has_room(self, others: list[_Protocol]) -> bool:
-        """Whether there is room for one more; whoever has kept us waiting longest for a whole request makes it."""
+        """Whether there is room for one more; whoever has kept us waiting longest for a whole request
+        makes it.
+        """
         if len(others) < MAX_CONNECTIONS:
             return True
         waiting = [other for other in others if other.waits_since is not None and not other.spare]
@@ -83,7 +92,10 @@ class _Protocol(H11Protocol):
 
     def _takes_spare(self, others: list[_Protocol]) -> bool:
         """Whoever watches over this machine must not take a full page for a dead gateway."""
-        if not _host(self).startswith(("127.", "::1", "::ffff:127.")) or sum(other.spare for other in others) >= SPARE:
+        if (
+            not _host(self).startswith(("127.", "::1", "::ffff:127."))
+            or sum(other.spare for other in others) >= SPARE
+        ):
             return False
         self.spare = True
         self.app = _Healthz(self.app)
@@ -102,7 +114,8 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        # A deadline runs whenever a request has begun but is not yet complete; between requests the keep-alive timer does.
+        # A deadline runs whenever a request has begun but is not yet complete; between requests the
+        # keep-alive timer does.
         waiting = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
         idle = self.timeout_keep_alive_task is not None
         if not waiting or idle or self.transport.is_closing():
@@ -143,7 +156,9 @@ class _Healthz:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the daemon, and sleeps instead of looking ten times a second whether to end."""
+    """A server that leaves signals to the daemon, and sleeps instead of looking ten times a second whether
+    to end.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__(
@@ -201,10 +216,18 @@ class _Server(uvicorn.Server):
 class PageServer:
     """The page on TCP. A taken port is no reason for the daemon to end: it is logged once and tried again.
 
-    `ending` is called before the server waits for its connections: it should end the event streams (`Changes.close`).
+    `ending` is called before the server waits for its connections: it should end the event streams
+    (`Changes.close`).
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, ending: Callable[[], None] | None = None, retry: float = RETRY) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        ending: Callable[[], None] | None = None,
+        retry: float = RETRY,
+    ) -> None:
         self._app, self._host, self._port = app, host, port
         self._ending = ending
         self._retry = retry
@@ -255,7 +278,11 @@ class PageServer:
     def _lost(self, reason: str) -> None:
         text = f"the page cannot be served on {self._host}:{self._port}: {reason}"
         if not self.error:
-            log.error("%s → end the other program or change status.listen; trying again every %g s", text, self._retry)
+            log.error(
+                "%s → end the other program or change status.listen; trying again every %g s",
+                text,
+                self._retry,
+            )
         self.error = text
 
     async def _try_again(self) -> None:
@@ -266,8 +293,12 @@ class PageServer:
 
 
 def _tcp(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    return socket.create_server(address[:2], family=family, backlog=MAX_CONNECTIONS, dualstack_ipv6=address[0] == "::")
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(
+        address[:2], family=family, backlog=MAX_CONNECTIONS, dualstack_ipv6=address[0] == "::"
+    )
 
 
 class ControlServer:
@@ -311,7 +342,10 @@ def _unix(path: Path) -> socket.socket:
     except OSError as error:
         sock.close()
         reason = os.strerror(error.errno) if error.errno else str(error)
-        hint = "its directory must exist and belong to the daemon's user (RuntimeDirectory= in the unit), its path may have 107 bytes"
+        hint = (
+            "its directory must exist and belong to the daemon's user (RuntimeDirectory= in the unit), "
+            "its path may have 107 bytes"
+        )
         raise ControlError(f"the control socket {path} cannot be opened: {reason}", hint=hint) from error
     except ControlError:
         sock.close()
@@ -320,13 +354,17 @@ def _unix(path: Path) -> socket.socket:
 
 
 def _clear(path: Path) -> None:
-    """Remove the socket of a daemon that is gone. Raises ControlError when one is alive, or when the file is no socket."""
+    """Remove the socket of a daemon that is gone. Raises ControlError when one is alive, or when the file
+    is no socket.
+    """
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ControlError(f"{path} is not a socket", hint="remove the file, or name another path in SUBMETER_SOCKET")
+        raise ControlError(
+            f"{path} is not a socket", hint="remove the file, or name another path in SUBMETER_SOCKET"
+        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(2)
         try:
@@ -337,4 +375,6 @@ def _clear(path: Path) -> None:
             return
         except TimeoutError:
             pass  # somebody holds it, but is stuck or stopped: alive enough
-    raise ControlError(f"another daemon listens on {path}", hint="stop it first: systemctl stop submeter-gateway")
+    raise ControlError(
+        f"another daemon listens on {path}", hint="stop it first: systemctl stop submeter-gateway"
+    )

@@ -1,4 +1,6 @@
-"""What the page needs from whoever runs it: a snapshot of now, a sign when something changed, and the last hour."""
+"""What the page needs from whoever runs it: a snapshot of now, a sign when something changed, and the last
+hour.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ class Changes:
         return self._version
 
     async def follow(self, pause: float, idle: float) -> AsyncIterator[int]:
-        """A version at once, then one per change, at most one every `pause` s, at least one every `idle` s, until closed."""
+        """A version at once, then one per change, at most one every `pause` s, at least one every `idle`
+        s, until closed.
+        """
         seen = self._version
         while not self._closed:
             yield seen

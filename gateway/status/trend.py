@@ -1,4 +1,6 @@
-"""The last hour's active power per meter, in memory only: a point per ten seconds, bounded whatever happens."""
+"""The last hour's active power per meter, in memory only: a point per ten seconds, bounded whatever
+happens.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Trend:
         self._rings: dict[str, _Ring] = {}
 
     def add(self, meter: str, uptime: int, power: float) -> None:
-        """Note the power (kW) that a meter gave at `uptime` (ms); several in ten seconds become their mean."""
+        """Note the power (kW) that a meter gave at `uptime` (ms); several in ten seconds become their
+        mean.
+        """
         if not isfinite(power):
             return
         slot = uptime // STEP_MS
@@ -63,7 +67,9 @@ class Trend:
         if ring is None:
             return [None] * POINTS
         known = range(max(first, ring.slot - POINTS + 1), ring.slot + 1)
-        return [_number(ring.points[slot % POINTS]) if slot in known else None for slot in range(first, last + 1)]
+        return [
+            _number(ring.points[slot % POINTS]) if slot in known else None for slot in range(first, last + 1)
+        ]
 
 
 def _number(point: float) -> float | None:

@@ -1,7 +1,9 @@
 """Whether everything is in order: a proof from facts with a deadline, never a default.
 
-`judge` turns a snapshot into findings, at least one for each part. Everything is in order only if each part has one that
-proves it, and none says otherwise. Nothing here is text: `notices` has the words, the API and the metrics the causes.
+`judge` turns a snapshot into findings, at least one for each part. Everything is in order only if each part
+has one that
+proves it, and none says otherwise. Nothing here is text: `notices` has the words, the API and the metrics the
+causes.
 """
 
 from __future__ import annotations
@@ -14,30 +16,76 @@ from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot, U
 from gateway.status.words import counter, headline
 
 Level = Literal["good", "known", "busy", "warn", "bad"]
-"""good: proven. known: worth telling, no trouble. busy: neither all-clear nor alarm, it passes by itself. warn, bad: act."""
+"""good: proven. known: worth telling, no trouble. busy: neither all-clear nor alarm, it passes by itself.
+warn, bad: act.
+"""
 State = Literal["in_order", "starting", "delivering", "attention", "trouble"]
 Part = Literal["meter", "bus", "journal", "uplink", "clock", "gateway"]
 
 MeterCause = Literal[
-    "meter_whole", "meter_starting", "meter_not_polled", "meter_silent", "meter_damaged", "meter_refusing", "meter_unreachable",
-    "meter_on_lost_bus", "values_missing", "main_values_missing", "values_refused", "table_doubtful", "values_old", "values_doubtful",
-    "pulses_too_fast", "register_unsure", "meter_changed", "other_model",
-]  # fmt: skip
+    "meter_whole",
+    "meter_starting",
+    "meter_not_polled",
+    "meter_silent",
+    "meter_damaged",
+    "meter_refusing",
+    "meter_unreachable",
+    "meter_on_lost_bus",
+    "values_missing",
+    "main_values_missing",
+    "values_refused",
+    "table_doubtful",
+    "values_old",
+    "values_doubtful",
+    "pulses_too_fast",
+    "register_unsure",
+    "meter_changed",
+    "other_model",
+]
 BusCause = Literal["bus_open", "bus_unused", "bus_opening", "bus_down", "bus_silent", "bus_damaged"]
 JournalCause = Literal[
-    "journal_storing", "journal_starting", "journal_late", "journal_full", "journal_failed", "journal_newer", "journal_salvaging",
-    "readings_lost", "readings_thinned", "room_short",
-]  # fmt: skip
+    "journal_storing",
+    "journal_starting",
+    "journal_late",
+    "journal_full",
+    "journal_failed",
+    "journal_newer",
+    "journal_salvaging",
+    "readings_lost",
+    "readings_thinned",
+    "room_short",
+]
 UplinkCause = Literal[
-    "delivered", "connecting", "first_delivery", "delivering", "held_for_clock", "refused", "id_taken", "unreachable", "stopped",
-    "batches_set_aside", "no_subscriber", "topic_refused", "no_receipt", "not_delivered",
-]  # fmt: skip
+    "delivered",
+    "connecting",
+    "first_delivery",
+    "delivering",
+    "held_for_clock",
+    "refused",
+    "id_taken",
+    "unreachable",
+    "stopped",
+    "batches_set_aside",
+    "no_subscriber",
+    "topic_refused",
+    "no_receipt",
+    "not_delivered",
+]
 OtherCause = Literal[
-    "clock_right", "clock_unset", "alive", "part_stopped", "no_meters", "reload_refused", "mistakes", "told_by_daemon",
+    "clock_right",
+    "clock_unset",
+    "alive",
+    "part_stopped",
+    "no_meters",
+    "reload_refused",
+    "mistakes",
+    "told_by_daemon",
     "unproven",
-]  # fmt: skip
+]
 Cause = MeterCause | BusCause | JournalCause | UplinkCause | OtherCause
-CAUSES: tuple[str, ...] = tuple(name for kind in (MeterCause, BusCause, JournalCause, UplinkCause, OtherCause) for name in get_args(kind))
+CAUSES: tuple[str, ...] = tuple(
+    name for kind in (MeterCause, BusCause, JournalCause, UplinkCause, OtherCause) for name in get_args(kind)
+)
 
 LEAST_MS = 60_000
 """A bound on what may be late is never shorter than this."""
@@ -56,9 +104,11 @@ _DAY = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact about one part: `subject` is the id of a meter or the name of a bus, an uplink or a part, empty where there is one.
+    """One fact about one part: `subject` is the id of a meter or the name of a bus, an uplink or a part,
+    empty where there is one.
 
-    `count` (readings, values, batches or meters), `at` (UTC, ms) and `details` (quantities, reasons, consumers) belong to the cause.
+    `count` (readings, values, batches or meters), `at` (UTC, ms) and `details` (quantities, reasons,
+    consumers) belong to the cause.
     """
 
     part: Part
@@ -72,7 +122,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What it comes to, and every finding, the worst first. `until` (UTC, ms): when a backlog will be delivered, if known."""
+    """What it comes to, and every finding, the worst first. `until` (UTC, ms): when a backlog will be
+    delivered, if known.
+    """
 
     state: State
     findings: tuple[Finding, ...]
@@ -97,7 +149,10 @@ def judge(now: Snapshot) -> Verdict:
     findings += _unproven(now, active, findings)
     findings.sort(key=lambda finding: -get_args(Level).index(finding.level))
     levels = {finding.level for finding in findings}
-    until = max((finding.at for finding in findings if finding.cause == "delivering" and finding.at is not None), default=None)
+    until = max(
+        (finding.at for finding in findings if finding.cause == "delivering" and finding.at is not None),
+        default=None,
+    )
     state: State
     if "bad" in levels:
         state = "trouble"
@@ -118,13 +173,17 @@ def bound(now: Snapshot) -> int:
 
 
 def _unproven(now: Snapshot, active: list[MeterView], findings: list[Finding]) -> Iterator[Finding]:
-    """A part without any finding was not looked at: that is no all-clear. None is known; a new one shows here."""
+    """A part without any finding was not looked at: that is no all-clear. None is known; a new one shows
+    here.
+    """
     wanted: list[tuple[Part, str]] = [("meter", meter.id) for meter in active]
     wanted += [("bus", view.name) for view in now.buses]
     wanted += [("uplink", view.name) for view in now.uplinks]
     wanted += [("journal", ""), ("clock", "")]
     found = {(finding.part, finding.subject) for finding in findings}
-    return (Finding(part, "unproven", "warn", subject) for part, subject in wanted if (part, subject) not in found)
+    return (
+        Finding(part, "unproven", "warn", subject) for part, subject in wanted if (part, subject) not in found
+    )
 
 
 # -- meters and lines
@@ -140,11 +199,21 @@ def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> Finding:
         case "down" if not view.error and _younger(view.since, now, LEAST_MS):
             return Finding("bus", "bus_opening", "busy", view.name)
         case "down":
-            return Finding("bus", "bus_down", "bad", view.name, len(members), view.since, (view.cause,) if view.cause else ())
+            return Finding(
+                "bus",
+                "bus_down",
+                "bad",
+                view.name,
+                len(members),
+                view.since,
+                (view.cause,) if view.cause else (),
+            )
         case "idle" | "open":
             if len(members) > 1 and all(meter.state == "lost" for meter in members):
                 damaged = any(meter.missing == "bad_frame" for meter in members)
-                return Finding("bus", "bus_damaged" if damaged else "bus_silent", "bad", view.name, len(members))
+                return Finding(
+                    "bus", "bus_damaged" if damaged else "bus_silent", "bad", view.name, len(members)
+                )
             return Finding("bus", "bus_open" if view.state == "open" else "bus_unused", "good", view.name)
         case _:
             assert_never(view.state)
@@ -153,7 +222,11 @@ def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> Finding:
 def lost_buses(now: Snapshot) -> set[str]:
     """Lines whose trouble explains that of each of their meters."""
     active = [meter for meter in now.meters if meter.state != "disabled"]
-    return {found.subject for found in _buses(now, active) if found.cause in {"bus_down", "bus_silent", "bus_damaged"}}
+    return {
+        found.subject
+        for found in _buses(now, active)
+        if found.cause in {"bus_down", "bus_silent", "bus_damaged"}
+    }
 
 
 def _meter(meter: MeterView, now: Snapshot) -> Iterator[Finding]:
@@ -169,7 +242,14 @@ def _meter(meter: MeterView, now: Snapshot) -> Iterator[Finding]:
             if meter.bus in lost_buses(now):
                 yield Finding("meter", "meter_on_lost_bus", "known", meter.id)
             else:
-                yield Finding("meter", _why_lost(meter.missing), "bad", meter.id, at=meter.since, details=(meter.missing,))
+                yield Finding(
+                    "meter",
+                    _why_lost(meter.missing),
+                    "bad",
+                    meter.id,
+                    at=meter.since,
+                    details=(meter.missing,),
+                )
         case "answering" | "partial":
             yield from _values(meter)
         case "disabled":
@@ -189,7 +269,9 @@ def _why_lost(reason: str) -> MeterCause:
 
 
 def _values(meter: MeterView) -> Iterator[Finding]:
-    """Whole: every quantity that it has given since its table or place last changed, its power and its counter at any rate."""
+    """Whole: every quantity that it has given since its table or place last changed, its power and its
+    counter at any rate.
+    """
     views = meter.values
     missing = tuple(view.quantity for view in views if view.value is not None and view.absent)
     refused = tuple(view.quantity for view in views if view.value is None)
@@ -198,7 +280,9 @@ def _values(meter: MeterView) -> Iterator[Finding]:
     found = False
     if not views or (refused and (len(refused) > FIFTH * len(views) or mains & set(refused))):
         found = True
-        yield Finding("meter", "table_doubtful", "bad" if main_lost else "warn", meter.id, len(refused), details=refused)
+        yield Finding(
+            "meter", "table_doubtful", "bad" if main_lost else "warn", meter.id, len(refused), details=refused
+        )
     elif main_lost:
         found = True
         yield Finding("meter", "main_values_missing", "bad", meter.id, len(missing), details=main_lost)
@@ -211,7 +295,14 @@ def _values(meter: MeterView) -> Iterator[Finding]:
     if stale:
         found = True
         oldest = max(view.age or 0.0 for view in stale)
-        yield Finding("meter", "values_old", "warn", meter.id, int(oldest), details=tuple(view.quantity for view in stale))
+        yield Finding(
+            "meter",
+            "values_old",
+            "warn",
+            meter.id,
+            int(oldest),
+            details=tuple(view.quantity for view in stale),
+        )
     if meter.stranger:
         found = True
         yield Finding("meter", "other_model", "warn", meter.id, details=meter.stranger)
@@ -241,8 +332,14 @@ def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
     if journal.not_taken:
         yield Finding("journal", "readings_lost", "bad", count=journal.not_taken)
     if journal.thinned_at is not None and now.taken - journal.thinned_at < THINNED_MS:
-        yield Finding("journal", "readings_thinned", "warn", count=journal.thinned_readings, at=journal.thinned_at)
-    if journal.room_days is not None and journal.room_days < journal.warn_days and journal.state in {"ok", "salvaging"}:
+        yield Finding(
+            "journal", "readings_thinned", "warn", count=journal.thinned_readings, at=journal.thinned_at
+        )
+    if (
+        journal.room_days is not None
+        and journal.room_days < journal.warn_days
+        and journal.state in {"ok", "salvaging"}
+    ):
         level: Level = "bad" if journal.room_days < URGENT_DAYS else "warn"
         yield Finding("journal", "room_short", level, at=now.taken + int(journal.room_days * _DAY))
 
@@ -309,7 +406,8 @@ def _uplink(view: UplinkView, now: Snapshot) -> Finding:
         return finding("topic_refused", "bad", details=view.refused_topics)
     if not late:
         heard = view.last_receipt if view.receipts else view.last_delivery
-        # Nothing confirmed since the start proves nothing, unless there was nothing to confirm for longer than that takes.
+        # Nothing confirmed since the start proves nothing, unless there was nothing to confirm for longer
+        # than that takes.
         if heard is None and (fresh or view.backlog_batches):
             return finding("first_delivery", "busy")
         if view.salvaged:
@@ -336,10 +434,20 @@ def _uplink(view: UplinkView, now: Snapshot) -> Finding:
 def _rest(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
     if not active:
         yield Finding("gateway", "no_meters", "warn")
-    yield Finding("clock", "clock_right", "good") if now.clock.synced else Finding("clock", "clock_unset", "warn")
+    yield (
+        Finding("clock", "clock_right", "good")
+        if now.clock.synced
+        else Finding("clock", "clock_unset", "warn")
+    )
     for beat in now.beats:
         alive = beat.alive
-        yield Finding("gateway", "alive" if alive else "part_stopped", "good" if alive else "bad", beat.name, int(beat.age))
+        yield Finding(
+            "gateway",
+            "alive" if alive else "part_stopped",
+            "good" if alive else "bad",
+            beat.name,
+            int(beat.age),
+        )
     if now.refused:
         yield Finding("gateway", "reload_refused", "warn", count=now.refused)
     elif now.mistakes:

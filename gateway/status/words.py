@@ -15,7 +15,14 @@ _FINE = {"power_factor": 3, "displacement_factor": 3, "frequency": 2, "volume": 
 
 HEADLINES = ("active_power", "heat_power", "dc_power", "volume_flow", "apparent_power")
 """What a meter is doing now: the first that it has."""
-COUNTERS = ("active_energy_import", "active_energy_total", "heat_energy", "volume", "pulse_count", "active_energy_export")
+COUNTERS = (
+    "active_energy_import",
+    "active_energy_total",
+    "heat_energy",
+    "volume",
+    "pulse_count",
+    "active_energy_export",
+)
 """What it has counted: the first that it has."""
 
 
@@ -60,7 +67,8 @@ class Words:
         return self.quantity(view.quantity)
 
     def way(self, meter: MeterView, decimals: int) -> str:
-        """Which way active power flows now, where that is not a matter of course; empty where it is, or is not known.
+        """Which way active power flows now, where that is not a matter of course; empty where it is, or is
+        not known.
 
         The sign is the meter's own: import is positive. `decimals` are those that are shown.
         """
@@ -79,12 +87,16 @@ class Words:
         """The number alone, with so many digits at most as its table has; a dash when there is none."""
         if view.value is None:
             return "–"
-        return self._locale.number(view.value, decimals if view.decimals is None else min(decimals, view.decimals))
+        return self._locale.number(
+            view.value, decimals if view.decimals is None else min(decimals, view.decimals)
+        )
 
     def quality(self, view: ValueView) -> str:
         """How far a number may be believed, in a word."""
         _ = self._locale.gettext
-        return {"good": _("good"), "suspect": _("doubtful"), "stale": _("old"), "absent": _("no value")}[view.quality]
+        return {"good": _("good"), "suspect": _("doubtful"), "stale": _("old"), "absent": _("no value")}[
+            view.quality
+        ]
 
     def reason(self, reason: str) -> str:
         """Why a value is absent."""
@@ -149,7 +161,11 @@ class Words:
     def clock_source(self, source: str) -> str:
         """Whose word is taken for the time."""
         _ = self._locale.gettext
-        known = {"kernel": _("network time"), "rtc": _("hardware clock"), "system": _("system clock, which nothing confirms")}
+        known = {
+            "kernel": _("network time"),
+            "rtc": _("hardware clock"),
+            "system": _("system clock, which nothing confirms"),
+        }
         return known.get(source, source)
 
     def clock(self, view: ClockView) -> str:
@@ -173,7 +189,8 @@ def counter(meter: MeterView) -> ValueView | None:
 
 
 def gives(meter: MeterView) -> bool:
-    """Whether it hangs at a source, as far as it says so itself: inputs of direct current, or more given than drawn.
+    """Whether it hangs at a source, as far as it says so itself: inputs of direct current, or more given than
+    drawn.
 
     Nothing is concluded from a name. A meter that was wired the other way round counts as it was wired.
     """
@@ -186,13 +203,22 @@ def gives(meter: MeterView) -> bool:
 
 
 def common_decimals(views: Iterable[ValueView]) -> int:
-    """Digits after the point for numbers that stand in one column: as many as their largest needs, none that a table does not have."""
+    """Digits after the point for numbers that stand in one column: as many as their largest needs, none
+    that a table does not have.
+    """
     shown = [view for view in views if view.value is not None]
     if not shown:
         return 0
     largest = max(abs(view.value or 0.0) for view in shown)
     word = QUANTITIES.get(shown[0].quantity)
-    fine = next((digits for name, digits in _FINE.items() if word is not None and word.name.removesuffix(f"_{word.phase}") == name), None)
+    fine = next(
+        (
+            digits
+            for name, digits in _FINE.items()
+            if word is not None and word.name.removesuffix(f"_{word.phase}") == name
+        ),
+        None,
+    )
     if fine is not None:
         useful = fine
     elif word is not None and word.kind == "counter":

@@ -1,4 +1,6 @@
-"""Batches that cannot go to this broker although others can: counted, explained, and tried again when that may have changed. Pure."""
+"""Batches that cannot go to this broker although others can: counted, explained, and tried again when that
+may have changed. Pure.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Aside:
 
     def reason(self, key: Key) -> str:
         """Why it is here; empty when it is not."""
-        return next((why for (epoch, why), ranges in self._sets.items() if epoch == key[0] and key[1] in ranges), "")
+        return next(
+            (why for (epoch, why), ranges in self._sets.items() if epoch == key[0] and key[1] in ranges), ""
+        )
 
     def __contains__(self, key: Key) -> bool:
         return bool(self._sets) and bool(self.reason(key))

@@ -1,4 +1,6 @@
-"""The uplink's dealings with the journal: settling, conflicts, figures. A journal in trouble delays and never ends an uplink."""
+"""The uplink's dealings with the journal: settling, conflicts, figures. A journal in trouble delays and
+never ends an uplink.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,14 @@ class Books:
         if isinstance(error, (GatewayError, OSError)):
             self._complaints.raised("the journal", f"the journal cannot be asked: {error}")
         else:
-            self._complaints.raised("the journal", f"an unforeseen error: {type(error).__name__}: {error}", cause=error)
+            self._complaints.raised(
+                "the journal", f"an unforeseen error: {type(error).__name__}: {error}", cause=error
+            )
 
     def answered(self) -> None:
-        """Everything that had to be asked was answered. The figures alone prove nothing: they come from memory."""
+        """Everything that had to be asked was answered. The figures alone prove nothing: they come from
+        memory.
+        """
         self._complaints.ended("the journal")
 
     def look(self) -> None:
@@ -72,9 +78,11 @@ class Books:
                 raise
 
     async def resolve_conflicts(self, sources: Sources, gateway: str) -> None:
-        """Offer again, under their own epochs, what the platform holds other content for; leave the present epoch.
+        """Offer again, under their own epochs, what the platform holds other content for; leave the present
+        epoch.
 
-        When the platform says that it is our batch which it holds, and another one that came with its number, it is delivered.
+        When the platform says that it is our batch which it holds, and another one that came with its number,
+        it is delivered.
         """
         conflicts = self._delivery.conflicts
         while conflicts.reported:
@@ -82,8 +90,13 @@ class Books:
             found = await self._outbox.find(epoch, seq, seq, 1)
             if found and self._is_stored(found[0], gateway):
                 conflicts.reported.pop(0)
-                what = f"another batch came to the platform with the number {epoch}/{seq} of ours, which it holds"
-                self._complaints.noted(f"clone in {epoch}", f"{what} → does a copy of this card run elsewhere?")
+                what = (
+                    f"another batch came to the platform with the number {epoch}/{seq} of ours, which "
+                    f"it holds"
+                )
+                self._complaints.noted(
+                    f"clone in {epoch}", f"{what} → does a copy of this card run elsewhere?"
+                )
                 continue
             if self._outbox.newest[0] == epoch and conflicts.leaves(epoch):
                 try:
@@ -92,14 +105,21 @@ class Books:
                     conflicts.stays(epoch)
                     raise
             conflicts.reported.pop(0)
-            fate = "it is sent again under a new epoch" if found else "the batch is not in the journal any more"
+            fate = (
+                "it is sent again under a new epoch" if found else "the batch is not in the journal any more"
+            )
             cause = "was this card, or the platform, copied or restored?"
-            self._complaints.noted(f"conflict in {epoch}", f"the platform holds other content as batch {epoch}/{seq}: {fate} → {cause}")
+            self._complaints.noted(
+                f"conflict in {epoch}",
+                f"the platform holds other content as batch {epoch}/{seq}: {fate} → {cause}",
+            )
             for sealed in found:
                 try:
                     conflicts.reissue(sealed)
                 except WireError as error:
-                    self._complaints.noted(f"batch {epoch}/{seq}", f"batch {epoch}/{seq} cannot be sent again: {error}")
+                    self._complaints.noted(
+                        f"batch {epoch}/{seq}", f"batch {epoch}/{seq} cannot be sent again: {error}"
+                    )
                 else:
                     sources.again.append(sealed)
 

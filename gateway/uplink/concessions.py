@@ -1,17 +1,23 @@
-"""What a broker does not like about CONNECT and SUBSCRIBE, and is therefore done without at the next attempt. Pure but for the clock."""
+"""What a broker does not like about CONNECT and SUBSCRIBE, and is therefore done without at the next
+attempt. Pure but for the clock.
+"""
 
 from __future__ import annotations
 
 import time
 
 RELEARN = 3600.0
-"""Seconds after which MQTT 5, our client id or a retained Last Will are tried again at a broker that had refused them."""
+"""Seconds after which MQTT 5, our client id or a retained Last Will are tried again at a broker that had
+refused them.
+"""
 ASK_AGAIN = 600.0
 """Seconds after which a topic is subscribed to again although that had ended the connection."""
 
 
 class Concessions:
-    """Of one uplink, for as long as the process lives. `protocol` is the configured one: auto, 5.0 or 3.1.1."""
+    """Of one uplink, for as long as the process lives. `protocol` is the configured one: auto, 5.0 or
+    3.1.1.
+    """
 
     def __init__(self, protocol: str) -> None:
         self._protocol = protocol
@@ -46,7 +52,9 @@ class Concessions:
         return new
 
     def ended_at(self, topic: str | None) -> None:
-        """The broker ended the connection instead of answering the subscription to this topic, or to it and others."""
+        """The broker ended the connection instead of answering the subscription to this topic, or to it
+        and others.
+        """
         if topic is not None:
             if not self._ended:
                 self._ended_since = time.monotonic()
@@ -54,7 +62,9 @@ class Concessions:
 
     @property
     def one_by_one(self) -> bool:
-        """Whether topics are to be subscribed to one after the other, so that the one that ends the connection is known."""
+        """Whether topics are to be subscribed to one after the other, so that the one that ends the
+        connection is known.
+        """
         if self._ended and time.monotonic() - self._ended_since >= ASK_AGAIN:
             self._ended.clear()
         return bool(self._ended)

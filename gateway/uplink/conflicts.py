@@ -1,6 +1,8 @@
-"""Batches whose number stands for other content at the platform: they go out again under an epoch of their own.
+"""Batches whose number stands for other content at the platform: they go out again under an epoch of their
+own.
 
-The epoch is derived from what the batch says, so that it is the same after a restart or a lost receipt, and the platform
+The epoch is derived from what the batch says, so that it is the same after a restart or a lost receipt, and
+the platform
 sees the second copy as the duplicate that it is. Each such epoch has exactly one batch and opens with it.
 """
 
@@ -22,7 +24,9 @@ def derived_epoch(sealed: Sealed) -> str:
 
 
 def reissued(plain: bytes, epoch: str, original: Key) -> bytes:
-    """The batch under its derived epoch, with the event that opens the epoch and says where it comes from. Raises WireError."""
+    """The batch under its derived epoch, with the event that opens the epoch and says where it comes from.
+    Raises WireError.
+    """
     event = {
         "dt": 0,
         "kind": "epoch_started",
@@ -40,7 +44,9 @@ class Conflicts:
     def __init__(self) -> None:
         self._seen: dict[Key, None] = {}
         self.stored: dict[Key, tuple[str, str]] = {}
-        """Of what was reported and is not resolved: who reported it, and the digest of what is stored there."""
+        """Of what was reported and is not resolved: who reported it, and the digest of what is stored
+        there.
+        """
         self.reported: list[Key] = []
         self._epochs: dict[Key, str] = {}
         self._originals: dict[str, Key] = {}

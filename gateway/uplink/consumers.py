@@ -1,6 +1,8 @@
-"""Whose receipts decide, one by one: who is silent, and what a slow one still has to get. No I/O; times are monotonic seconds.
+"""Whose receipts decide, one by one: who is silent, and what a slow one still has to get. No I/O; times are
+monotonic seconds.
 
-The flow is controlled by the fastest consumer. What another one lacks stays unsettled in the journal; when that one is heard of
+The flow is controlled by the fastest consumer. What another one lacks stays unsettled in the journal; when
+that one is heard of
 and still lacks it after a while, it is read from the journal once more.
 """
 
@@ -12,7 +14,9 @@ from gateway.model import Ranges
 from gateway.uplink.receipts import Ledger, both
 
 LAG = 10.0
-"""Seconds by which one consumer's receipts may come later than another's before what it lacks is sent again."""
+"""Seconds by which one consumer's receipts may come later than another's before what it lacks is sent
+again.
+"""
 
 
 @dataclass(slots=True)
@@ -69,7 +73,9 @@ class Consumers:
             self._owed[epoch].discard(seq)
 
     def look(self, now: float) -> bool:
-        """Every LAG seconds: whether something must be read from the journal again for a consumer that is heard of."""
+        """Every LAG seconds: whether something must be read from the journal again for a consumer that is
+        heard of.
+        """
         if len(self._all) < 2 or now < self._look_at:  # noqa: PLR2004 - one has nobody to lag behind
             return False
         self._look_at = now + LAG

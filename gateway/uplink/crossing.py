@@ -1,4 +1,6 @@
-"""From the thread of the MQTT library to the event loop: one hop for everything that has gathered since the last."""
+"""From the thread of the MQTT library to the event loop: one hop for everything that has gathered since
+the last.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class Crossing:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, arrive: Callable[[], None]) -> None:
         self._loop = loop
-        self._arrive = weakref.WeakMethod(arrive)  # no cycle: a connection that has ended is freed at once, with its sockets
+        self._arrive = weakref.WeakMethod(
+            arrive
+        )  # no cycle: a connection that has ended is freed at once, with its sockets
         self._lock = threading.Lock()
         self._hopping = False
         self._acks: deque[tuple[int, int]] = deque()

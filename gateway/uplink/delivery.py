@@ -1,4 +1,6 @@
-"""What happened to each batch on its way: PUBACKs and receipts in, settled ranges and counters out. No I/O."""
+"""What happened to each batch on its way: PUBACKs and receipts in, settled ranges and counters out. No
+I/O.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,11 @@ class Counters:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the caller has to do: offer `again`, and say why the broker `refused` (reason codes) or that it `accepted`.
+    """What the caller has to do: offer `again`, and say why the broker `refused` (reason codes) or that it
+    `accepted`.
 
-    `unfit` are batches that the broker refused for their size or content, with the reason code: the others go on.
+    `unfit` are batches that the broker refused for their size or content, with the reason code: the others go
+    on.
     """
 
     again: list[Sealed] = field(default_factory=list)
@@ -51,10 +55,13 @@ class Outcome:
 class Delivery:
     """With `consumers` a batch is delivered when all of them have receipted it; without, at a good PUBACK.
 
-    It makes room in the window as soon as one of them has it: the fastest sets the pace, and a silent one holds nobody up.
+    It makes room in the window as soon as one of them has it: the fastest sets the pace, and a silent one
+    holds nobody up.
 
-    Good is reason code 0. 0x10 (nobody subscribes) is custody without a receiver: not delivered without receipts; with them
-    the receipt decides. 0x80 and above is a refusal. MQTT 3.1.1 has no reason codes: there every PUBACK is good.
+    Good is reason code 0. 0x10 (nobody subscribes) is custody without a receiver: not delivered without
+    receipts; with them
+    the receipt decides. 0x80 and above is a refusal. MQTT 3.1.1 has no reason codes: there every PUBACK is
+    good.
     """
 
     def __init__(self, consumers: Sequence[str], patience: float) -> None:
@@ -80,7 +87,9 @@ class Delivery:
         return bool(self.ledger.consumers)
 
     def skip(self, sealed: Sealed) -> bool:
-        """Needs no sending from the backlog: on its way, delivered, set aside, or going out under another epoch."""
+        """Needs no sending from the backlog: on its way, delivered, set aside, or going out under another
+        epoch.
+        """
         key = key_of(sealed)
         if key in self.window or key in self.conflicts or key in self.aside or self.ledger.is_delivered(*key):
             return True
@@ -101,8 +110,12 @@ class Delivery:
         self.ledger.sent(epoch, sealed.seq)
         self.consumers.sent(epoch, sealed.seq)
         if not self.window.unacked:
-            self._acked_at = now  # patience with the broker begins with the first message it owes us a PUBACK for
-        self.window.sent(sealed, now, replay=replay or (key not in self.conflicts and self.ledger.is_delivered(*key)))
+            self._acked_at = (
+                now  # patience with the broker begins with the first message it owes us a PUBACK for
+            )
+        self.window.sent(
+            sealed, now, replay=replay or (key not in self.conflicts and self.ledger.is_delivered(*key))
+        )
         self.counters.sent += 1
         self.counters.replayed += replay
 
@@ -168,11 +181,15 @@ class Delivery:
         if last:
             self.receipt_probe.progress(now, waiting=bool(len(self.window)))
         elif silent:
-            self.receipt_probe.soon(now, 1.0)  # the platform is there again: no reason to wait long with the next probe
+            self.receipt_probe.soon(
+                now, 1.0
+            )  # the platform is there again: no reason to wait long with the next probe
         return outcome
 
     def is_stored(self, key: Key, digest: str, now: float) -> bool:
-        """Whether what is stored under a number in conflict is our batch, by its digest: then that consumer has it."""
+        """Whether what is stored under a number in conflict is our batch, by its digest: then that
+        consumer has it.
+        """
         consumer, stored = self.conflicts.stored.pop(key, ("", ""))
         if stored != digest:
             return False
@@ -212,7 +229,9 @@ class Delivery:
                 self.counters.delivered_readings += self._readings.pop((epoch, seq), 0)
 
     def look(self, now: float) -> bool:
-        """Now and then: what only silent consumers lack makes room; whether the journal must be read again for others."""
+        """Now and then: what only silent consumers lack makes room; whether the journal must be read again
+        for others.
+        """
         silent = self.consumers.silent(now)
         if silent and len(silent) < len(self.ledger.consumers):
             for entry in self.window:
@@ -224,7 +243,10 @@ class Delivery:
     @property
     def undelivered(self) -> int:
         """How many were sent and wait for a PUBACK or a receipt, replays aside."""
-        again = sum(not e.replay and self.ledger.somewhere(self.conflicts.epoch(e.sealed), e.sealed.seq) for e in self.window)
+        again = sum(
+            not e.replay and self.ledger.somewhere(self.conflicts.epoch(e.sealed), e.sealed.seq)
+            for e in self.window
+        )
         return self.window.undelivered + self.ledger.partly() - again
 
     def settled(self) -> dict[str, Ranges]:
@@ -258,7 +280,9 @@ class Delivery:
             self.broker_probe.soon(now, 0.0)
 
     def silent(self, now: float) -> bool:
-        """The broker owes PUBACKs for too long: the next connection begins with one batch, and with more patience each time."""
+        """The broker owes PUBACKs for too long: the next connection begins with one batch, and with more
+        patience each time.
+        """
         if not self.window.unacked or now - self._acked_at <= self._patience:
             return False
         if not self.broker_probe.running:

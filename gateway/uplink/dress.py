@@ -1,4 +1,6 @@
-"""The bytes of a stored batch for this platform: as they are whenever possible, since re-encoding costs more than sending."""
+"""The bytes of a stored batch for this platform: as they are whenever possible, since re-encoding costs
+more than sending.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,11 @@ from gateway.uplink.conflicts import reissued
 from gateway.wire import compress, decompress, peek_gateway, with_header
 
 
-def dress(sealed: Sealed, gateway: str, *, t0: int | None = None, epoch: str | None = None, packed: bool = True) -> bytes:
-    """The message for P/data: under the present gateway id, with a repaired time or another epoch where that is asked.
+def dress(
+    sealed: Sealed, gateway: str, *, t0: int | None = None, epoch: str | None = None, packed: bool = True
+) -> bytes:
+    """The message for P/data: under the present gateway id, with a repaired time or another epoch where that
+    is asked.
 
     Raises WireError when the stored body is not a batch.
     """

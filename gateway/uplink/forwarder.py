@@ -42,7 +42,9 @@ class Timing:
     """Seconds. Shorter in tests."""
 
     patience: float = 30.0
-    """Without progress: PUBACKs (then the connection is ended) and receipts (then one batch goes as a probe)."""
+    """Without progress: PUBACKs (then the connection is ended) and receipts (then one batch goes as a
+    probe).
+    """
     tick: float = 1.0
     stuck: float = 60.0
     """Without a sign of life of the link's thread."""
@@ -88,7 +90,14 @@ class Forwarder:
         account = account or config.name
         self._books = Books(account, outbox, self._delivery, self._complaints)
         self._sender = Sender(
-            config, gateway, outbox, account=account, delivery=self._delivery, hold=self._hold, complaints=self._complaints, emit=emit
+            config,
+            gateway,
+            outbox,
+            account=account,
+            delivery=self._delivery,
+            hold=self._hold,
+            complaints=self._complaints,
+            emit=emit,
         )
         self._report = Report()
         self._reconnect = Reconnect(config.name, f"{config.host}:{config.port}", chance=chance)
@@ -104,12 +113,15 @@ class Forwarder:
         self._meters_at = 0.0
         self._meters_said = 0.0
         self.batch_limit: int | None = None
-        """Bytes that the compressed body of a new batch may have, by what is known of the broker; None without a limit."""
+        """Bytes that the compressed body of a new batch may have, by what is known of the broker; None
+        without a limit.
+        """
         self._since = (LinkState.IDLE, clock.wall())
         self.heartbeat = time.monotonic()
         """Monotonic time of the last turn of this uplink's own loop."""
 
-    # -- life ---------------------------------------------------------------------------------------------------------
+    # -- life
+    # ----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Serve until `stop`. Never ends because of a broker, a message or the journal."""
@@ -206,15 +218,21 @@ class Forwarder:
         return self._ended_with(self._fault, flying) if self._fault is not None else 0.0
 
     def _ended_with(self, fault: UplinkError, flying: Sequence[Flying]) -> float:
-        """The connection ended: what was on its way, and whether that is why; seconds until the next attempt."""
+        """The connection ended: what was on its way, and whether that is why; seconds until the next
+        attempt.
+        """
         flying = self._sender.suspects.at_the_end(flying, time.monotonic())
-        known = about_a_message(fault) and self._sender.convict(flying, time.monotonic(), too_large=fault.cause == "too_large")
+        known = about_a_message(fault) and self._sender.convict(
+            flying, time.monotonic(), too_large=fault.cause == "too_large"
+        )
         return self._reconnect.lost(with_flying(fault, flying), idle=not flying, mended=known)
 
     async def _farewell(self, connection: Connection) -> None:
         """The retained state says that we went in good order; what was acknowledged meanwhile is settled."""
         epoch, seq = self._outbox.newest
-        state = State(online=False, epoch=epoch or None, seq=seq, backlog=self._books.batches, version=__version__)
+        state = State(
+            online=False, epoch=epoch or None, seq=seq, backlog=self._books.batches, version=__version__
+        )
         goodbye = Outgoing(self._topics.state, state.to_bytes(), retain=True, tag="goodbye")
         deadline = time.monotonic() + FAREWELL
         said = False
@@ -229,7 +247,8 @@ class Forwarder:
         except Exception as error:  # noqa: BLE001 - sent again after the restart, at worst
             self._books.trouble(error)
 
-    # -- the link's callbacks -----------------------------------------------------------------------------------------
+    # -- the link's callbacks
+    # -----------------------------------------------------------------------------------------
 
     def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
         """See Listener."""
@@ -249,7 +268,9 @@ class Forwarder:
         now = time.monotonic()
         try:
             if topic in self._receipt_topics:
-                self._carry_out(self._delivery.receipt(self._receipt_topics[topic], parse(Receipt, payload), now))
+                self._carry_out(
+                    self._delivery.receipt(self._receipt_topics[topic], parse(Receipt, payload), now)
+                )
             elif topic == self._topics.replay and self._config.replay:
                 reply = self._sender.replays.command(payload, now)
                 if reply is not None:
@@ -259,7 +280,9 @@ class Forwarder:
         except WireError as error:
             self._ignored(topic, str(error))
         except Exception as error:
-            log.exception("uplink %s: a message on %s could not be handled", self._config.name, visible(topic))
+            log.exception(
+                "uplink %s: a message on %s could not be handled", self._config.name, visible(topic)
+            )
             self._ignored(topic, f"{type(error).__name__}")
         self._wake.set()
 
@@ -279,7 +302,9 @@ class Forwarder:
 
     def _ignored(self, topic: str, why: str) -> None:
         self._delivery.counters.ignored += 1
-        self._complaints.noted(topic, f"a message on {topic[:100]!r} was ignored: {why[:300]}; further ones are only counted")
+        self._complaints.noted(
+            topic, f"a message on {topic[:100]!r} was ignored: {why[:300]}; further ones are only counted"
+        )
 
     def _say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._sender.say(Outgoing(topic, payload, retain=retain, tag=topic))
@@ -327,7 +352,9 @@ class Forwarder:
         self._sender.sources.look_again(0 if self._sender.held else self._waiting, now)
         self._sender.probe(now)
         self._sender.complain()
-        self._troubles.silent(self._delivery.consumers.silent(now), self._config.receipts, now, self._clock.wall())
+        self._troubles.silent(
+            self._delivery.consumers.silent(now), self._config.receipts, now, self._clock.wall()
+        )
         self.batch_limit = self._sender.batch_limit
         self._describe_meters(now)
         epoch, seq = self._outbox.newest
@@ -350,12 +377,22 @@ class Forwarder:
         meters = self._describe()
         if meters != self._meters or again:
             self._meters, self._meters_said = meters, now
-            self._sender.say(Outgoing(self._topics.meters, meters, retain=True, tag=self._topics.meters, packable=True))
+            self._sender.say(
+                Outgoing(self._topics.meters, meters, retain=True, tag=self._topics.meters, packable=True)
+            )
 
     @property
     def _waiting(self) -> int:
-        """Batches that were not sent yet, live and set aside ones left out: 0 tells the platform that a hole is a hole."""
-        return max(0, self._books.batches - self._delivery.undelivered - self._sender.sources.live - len(self._delivery.aside))
+        """Batches that were not sent yet, live and set aside ones left out: 0 tells the platform that a
+        hole is a hole.
+        """
+        return max(
+            0,
+            self._books.batches
+            - self._delivery.undelivered
+            - self._sender.sources.live
+            - len(self._delivery.aside),
+        )
 
     async def _watch(self) -> None:
         """Once a tick, connected or not: figures and the clock."""
@@ -366,14 +403,17 @@ class Forwarder:
                     self._books.look()
                 for event in self._hold.anchors():
                     log.info(
-                        "uplink %s: the clock is right now; the platform is told for epoch %s", self._config.name, event.fields["epoch"]
+                        "uplink %s: the clock is right now; the platform is told for epoch %s",
+                        self._config.name,
+                        event.fields["epoch"],
                     )
                     self._emit(event)
             except Exception:
                 log.exception("uplink %s: the watch failed in an unforeseen way", self._config.name)
             await asyncio.sleep(self._timing.tick)
 
-    # -- what it tells ------------------------------------------------------------------------------------------------
+    # -- what it tells
+    # ------------------------------------------------------------------------------------------------
 
     def stats(self) -> UplinkStats:
         """A snapshot; asks nobody."""
@@ -387,14 +427,32 @@ class Forwarder:
             return None if at is None else now - at
 
         return UplinkStats(
-            name=self._config.name, broker=f"{self._config.host}:{self._config.port}", state=state.value, since=self._since[1],
-            protocol=self._protocol, backlog_batches=self._books.batches, backlog_readings=self._books.readings,
-            oldest_t0=self._books.oldest_t0, waiting_batches=self._waiting, unconfirmed=delivery.undelivered,
-            held=len(self._sender.held), sent_batches=counters.sent, resent_batches=counters.resent, delivered_batches=counters.delivered,
-            delivered_readings=counters.delivered_readings, replayed_batches=counters.replayed, conflicts=len(delivery.conflicts),
-            refused=counters.refused, ignored_messages=counters.ignored, last_receipt_age=age(delivery.receipt_at),
-            last_delivery_age=age(delivery.delivered_at), last_error=str(self._reconnect.error or "") or self._complaints.latest,
-            receipts=delivery.confirmed, refused_topics=tuple(self._troubles.topics),
+            name=self._config.name,
+            broker=f"{self._config.host}:{self._config.port}",
+            state=state.value,
+            since=self._since[1],
+            protocol=self._protocol,
+            backlog_batches=self._books.batches,
+            backlog_readings=self._books.readings,
+            oldest_t0=self._books.oldest_t0,
+            waiting_batches=self._waiting,
+            unconfirmed=delivery.undelivered,
+            held=len(self._sender.held),
+            sent_batches=counters.sent,
+            resent_batches=counters.resent,
+            delivered_batches=counters.delivered,
+            delivered_readings=counters.delivered_readings,
+            replayed_batches=counters.replayed,
+            conflicts=len(delivery.conflicts),
+            refused=counters.refused,
+            ignored_messages=counters.ignored,
+            last_receipt_age=age(delivery.receipt_at),
+            last_delivery_age=age(delivery.delivered_at),
+            last_error=str(self._reconnect.error or "") or self._complaints.latest,
+            receipts=delivery.confirmed,
+            refused_topics=tuple(self._troubles.topics),
             cause=self._reconnect.error.cause if self._reconnect.error else self._troubles.refusal,
-            set_aside=len(delivery.aside), consumers=len(delivery.ledger.consumers), silent={n: age(at) for n, at in silent.items()},
-        )  # fmt: skip
+            set_aside=len(delivery.aside),
+            consumers=len(delivery.ledger.consumers),
+            silent={n: age(at) for n, at in silent.items()},
+        )

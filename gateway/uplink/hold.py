@@ -1,4 +1,6 @@
-"""The clock's part of sending: batches of an unsynced boot wait for a right clock, but not for ever (docs/wire: clock)."""
+"""The clock's part of sending: batches of an unsynced boot wait for a right clock, but not for ever
+(docs/wire: clock).
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ _WAIT = Verdict(wait=True)
 
 
 class Hold:
-    """One per uplink and boot. `seconds` run from the first batch of this boot, so a restart of the daemon does not prolong them."""
+    """One per uplink and boot. `seconds` run from the first batch of this boot, so a restart of the daemon
+    does not prolong them.
+    """
 
     def __init__(self, clock: ClockView, seconds: float) -> None:
         self._clock = clock
@@ -52,7 +56,9 @@ class Hold:
         self._synced = clock.synced
 
     def met(self, first: Sealed) -> None:
-        """A batch was committed, or found as the first of its epoch: learn when this boot began to take readings."""
+        """A batch was committed, or found as the first of its epoch: learn when this boot began to take
+        readings.
+        """
         if first.boot == self._clock.boot:
             self._epochs.setdefault(first.epoch)
             self._since = first.uptime if self._since is None else min(self._since, first.uptime)
@@ -83,11 +89,16 @@ class Hold:
         return free
 
     def anchors(self) -> Iterable[Event]:
-        """Events for the platform when the clock became right after unsynced batches had been sent; empty otherwise."""
+        """Events for the platform when the clock became right after unsynced batches had been sent; empty
+        otherwise.
+        """
         synced = self._clock.synced
         came, self._synced = synced and self._unsynced_sent, synced
         if not came:
             return ()
         self._unsynced_sent = False
         wall, uptime = self._clock.wall(), self._clock.uptime()
-        return [Event("clock_anchor", uptime, {"epoch": epoch, "uptime": uptime, "t": wall}) for epoch in self._epochs]
+        return [
+            Event("clock_anchor", uptime, {"epoch": epoch, "uptime": uptime, "t": wall})
+            for epoch in self._epochs
+        ]

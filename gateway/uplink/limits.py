@@ -1,4 +1,6 @@
-"""What a broker takes: the limits that its CONNACK names, and how large a message of ours is on the line. Pure."""
+"""What a broker takes: the limits that its CONNACK names, and how large a message of ours is on the line.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,18 @@ from gateway.common.text import visible
 LEAST_PACKET = 320
 """Bytes; below, not even a batch with a single value fits, so the broker is of no use."""
 SPARE = 48
-"""Bytes by which a batch is made smaller than the limit: a repaired time or another gateway id makes it longer later."""
+"""Bytes by which a batch is made smaller than the limit: a repaired time or another gateway id makes it
+longer later.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection allows. `packet`: bytes of a whole MQTT packet, None without a limit. `retain`: whether messages are kept.
+    """What one connection allows. `packet`: bytes of a whole MQTT packet, None without a limit. `retain`:
+    whether messages are kept.
 
-    `client_id` is what the broker calls us when it gave us a name of its own, else empty. `note` is what else it said.
+    `client_id` is what the broker calls us when it gave us a name of its own, else empty. `note` is what else
+    it said.
     """
 
     packet: int | None = None
@@ -31,7 +37,9 @@ MAX_SHOWN = 100
 
 
 def limits_of(properties: object, note: str = "") -> Limits:
-    """Out of the properties of a CONNACK (MQTT 5, 3.2.2.3); a limit of 0 bytes is against the standard and counts as none."""
+    """Out of the properties of a CONNACK (MQTT 5, 3.2.2.3); a limit of 0 bytes is against the standard and
+    counts as none.
+    """
     assigned = getattr(properties, "AssignedClientIdentifier", "")
     return Limits(
         packet=getattr(properties, "MaximumPacketSize", None) or None,
@@ -48,7 +56,9 @@ def packet_size(topic: str, payload: int, *, five: bool) -> int:
 
 
 def payload_room(topic: str, packet: int, *, five: bool) -> int:
-    """The largest payload whose PUBLISH has at most `packet` bytes; below 0 when the topic alone is too long."""
+    """The largest payload whose PUBLISH has at most `packet` bytes; below 0 when the topic alone is too
+    long.
+    """
     room = packet - packet_size(topic, 0, five=five)
     while room > 0 and packet_size(topic, room, five=five) > packet:
         room -= 1

@@ -21,7 +21,9 @@ FIRST_FAILURE = 0x80
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message at QoS 1. `tag` comes back with its PUBACK. `packable`: it may go compressed (zlib) when it is too large."""
+    """A message at QoS 1. `tag` comes back with its PUBACK. `packable`: it may go compressed (zlib) when
+    it is too large.
+    """
 
     topic: str
     payload: bytes
@@ -76,7 +78,9 @@ class Connection(Protocol):
 
     @property
     def refused_topics(self) -> Mapping[str, int]:
-        """Topics whose subscription the broker refused, with the reason code; 0 when it ended the connection instead."""
+        """Topics whose subscription the broker refused, with the reason code; 0 when it ended the
+        connection instead.
+        """
 
     @property
     def limits(self) -> Limits:
@@ -84,7 +88,9 @@ class Connection(Protocol):
 
     @property
     def words(self) -> str:
-        """What the broker wrote beside its newest refusal of a batch or a subscription, made harmless; mostly empty."""
+        """What the broker wrote beside its newest refusal of a batch or a subscription, made harmless;
+        mostly empty.
+        """
 
     @property
     def beat(self) -> float:
@@ -108,7 +114,13 @@ class MemoryConnection:
     """A connection to nowhere: `sent` holds what was handed over, the test plays the broker."""
 
     def __init__(
-        self, listener: Listener, will: Outgoing, topics: Sequence[str], *, limit: int = MAX_UNACKED, limits: Limits = UNLIMITED
+        self,
+        listener: Listener,
+        will: Outgoing,
+        topics: Sequence[str],
+        *,
+        limit: int = MAX_UNACKED,
+        limits: Limits = UNLIMITED,
     ) -> None:
         self.listener = listener
         self.will = will

@@ -62,7 +62,9 @@ class MemoryBacklog:
 
 
 class MemoryOutbox:
-    """An Outbox in memory, with the journal's rules: seq goes on across epochs, settled rows stay to be replayed."""
+    """An Outbox in memory, with the journal's rules: seq goes on across epochs, settled rows stay to be
+    replayed.
+    """
 
     def __init__(self, epoch: str = "00000000000000a1") -> None:
         self.rows: list[Sealed] = []
@@ -117,12 +119,20 @@ class MemoryOutbox:
     async def find(self, epoch: str, first: int, last: int, limit: int, /) -> Sequence[Sealed]:
         """See Outbox."""
         rescued = [row for row in self.rescued if first <= row.seq <= last]
-        return [row for row in (*rescued, *self.rows[self._index(first) : self._index(last + 1)]) if row.epoch == epoch][:limit]
+        return [
+            row
+            for row in (*rescued, *self.rows[self._index(first) : self._index(last + 1)])
+            if row.epoch == epoch
+        ][:limit]
 
     async def explain(self, epoch: str, first: int, last: int, /) -> Sequence[tuple[int, int, str]]:
         """See Outbox."""
         there = Ranges((row.seq, row.seq) for row in await self.find(epoch, first, last, 1_000_000))
-        said = [(max(a, first), min(b, last), why) for e, a, b, why in self.gone if e == epoch and a <= last and b >= first]
+        said = [
+            (max(a, first), min(b, last), why)
+            for e, a, b, why in self.gone
+            if e == epoch and a <= last and b >= first
+        ]
         for a, b, _ in said:
             there.add(a, b)
         return sorted(said + [(a, b, "unknown") for a, b in there.gaps(first, last)])
@@ -142,4 +152,6 @@ class MemoryOutbox:
     def backlog(self, uplink: str, /) -> MemoryBacklog:
         """See Outbox."""
         waiting = [row for row in self.rows if not self.is_settled(uplink, row)]
-        return MemoryBacklog(len(waiting), sum(row.readings for row in waiting), waiting[0].t0 if waiting else None)
+        return MemoryBacklog(
+            len(waiting), sum(row.readings for row in waiting), waiting[0].t0 if waiting else None
+        )

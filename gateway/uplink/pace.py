@@ -1,4 +1,6 @@
-"""How fast, and when: a token bucket for the backlog, a random start after an outage, a fixed offset for live batches."""
+"""How fast, and when: a token bucket for the backlog, a random start after an outage, a fixed offset for
+live batches.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _BURST = 0.2
 
 
 class TokenBucket:
-    """At most `rate` tokens a second, `burst` at once; a rate of 0 means no limit. Times are monotonic seconds."""
+    """At most `rate` tokens a second, `burst` at once; a rate of 0 means no limit. Times are monotonic
+    seconds.
+    """
 
     def __init__(self, rate: float, now: float, *, burst: float = 0.0) -> None:
         self._rate = rate
@@ -48,7 +52,9 @@ class TokenBucket:
 
 
 def live_offset(gateway: str, spread: float) -> float:
-    """Seconds by which this gateway's live batches wait: always the same for one id, none when `spread` is 0."""
+    """Seconds by which this gateway's live batches wait: always the same for one id, none when `spread` is
+    0.
+    """
     return LIVE_OFFSET * (crc32(gateway.encode()) / 2**32) if spread else 0.0
 
 

@@ -1,7 +1,9 @@
 """The link to a real broker: paho-mqtt, in a thread of our own. The only module that imports paho.
 
-A fresh client serves one connection and is thrown away with it, so nothing is ever queued, reconnected or sent twice inside
-paho. No exception ends its thread unseen: callbacks are wrapped, and the end of the thread is the end of the connection.
+A fresh client serves one connection and is thrown away with it, so nothing is ever queued, reconnected or
+sent twice inside
+paho. No exception ends its thread unseen: callbacks are wrapped, and the end of the thread is the end of the
+connection.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ log = logging.getLogger(__name__)
 OPEN_TIMEOUT = 20.0
 """Seconds for name resolution, TCP, TLS, CONNACK and SUBACK together."""
 CONNACK_TIMEOUT = 4.0
-"""Seconds for an answer to CONNECT while there is another version to try: some 3.1.1 brokers wait for more of an MQTT 5 one."""
+"""Seconds for an answer to CONNECT while there is another version to try: some 3.1.1 brokers wait for more
+of an MQTT 5 one.
+"""
 CLOSE_TIMEOUT = 2.0
 MAX_PACKET = 262144
 """Bytes of one message that a broker may send us (MQTT 5 only)."""
@@ -59,19 +63,25 @@ _TURN = 1.0
 
 _VERSIONS = {"5.0": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
-ReasonCode.names = every_code(ReasonCode.names, (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT))
+ReasonCode.names = every_code(
+    ReasonCode.names, (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
+)
 
 _UNENCRYPTED = (
-    "THE LINK TO {host} IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and change them "
+    "THE LINK TO {host} IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and "
+    "change them "
     "→ write {scheme}:// in url"
 )
 
 
 class PahoLink:
-    """A Link to the broker of one uplink. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what worked.
+    """A Link to the broker of one uplink. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what
+    worked.
 
-    What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may give us one), a
-    retained Last Will. One that ends the connection instead of answering SUBSCRIBE is asked for one topic after the other.
+    What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may
+    give us one), a
+    retained Last Will. One that ends the connection instead of answering SUBSCRIBE is asked for one topic
+    after the other.
     """
 
     def __init__(self, config: Uplink, gateway: str, *, clock: ClockView | None = None) -> None:
@@ -91,7 +101,9 @@ class PahoLink:
         versions = self._concessions.versions()
         for version in versions:
             try:
-                connection = await self._attempt(version, listener, will, topics, last=version == versions[-1])
+                connection = await self._attempt(
+                    version, listener, will, topics, last=version == versions[-1]
+                )
             except (NoConnack, WrongVersion):
                 if version == versions[-1]:
                     raise
@@ -100,7 +112,9 @@ class PahoLink:
                 return connection
         raise AssertionError  # the last version returns or raises
 
-    async def _attempt(self, version: str, listener: Listener, will: Outgoing, topics: Sequence[str], *, last: bool) -> PahoConnection:
+    async def _attempt(
+        self, version: str, listener: Listener, will: Outgoing, topics: Sequence[str], *, last: bool
+    ) -> PahoConnection:
         while True:
             try:
                 return await self._connect(version, listener, will, topics, last=last)
@@ -108,10 +122,14 @@ class PahoLink:
                 if not self._concessions.leave_out(error.code):
                     raise
 
-    async def _connect(self, version: str, listener: Listener, will: Outgoing, topics: Sequence[str], *, last: bool) -> PahoConnection:
+    async def _connect(
+        self, version: str, listener: Listener, will: Outgoing, topics: Sequence[str], *, last: bool
+    ) -> PahoConnection:
         known = self._concessions
         client_id = "" if known.leaves_out(CLIENT_ID) else self._client_id
-        self._newest = connection = PahoConnection(self._config, client_id, version, listener, clock=self._clock)
+        self._newest = connection = PahoConnection(
+            self._config, client_id, version, listener, clock=self._clock
+        )
         connection.one_by_one, connection.skips = known.one_by_one, known.skips
         connection.keeps_retained = not known.leaves_out(RETAIN)
         if not last:
@@ -125,9 +143,19 @@ class PahoLink:
 
 
 class PahoConnection:
-    """One paho client and the thread that serves it. Everything but `_serve` and the `_on_…` runs on the event loop."""
+    """One paho client and the thread that serves it. Everything but `_serve` and the `_on_…` runs on the
+    event loop.
+    """
 
-    def __init__(self, config: Uplink, client_id: str, version: str, listener: Listener, *, clock: ClockView | None = None) -> None:
+    def __init__(
+        self,
+        config: Uplink,
+        client_id: str,
+        version: str,
+        listener: Listener,
+        *,
+        clock: ClockView | None = None,
+    ) -> None:
         self._config = config
         self._listener = listener
         self._clock = clock
@@ -142,17 +170,22 @@ class PahoConnection:
         """Topics that ended the connection before: they are not subscribed to."""
         self.keeps_retained = True
         self.asked: str | None = None
-        """The topic whose SUBACK is awaited, when topics are subscribed to one after the other, or the first of all."""
+        """The topic whose SUBACK is awaited, when topics are subscribed to one after the other, or the
+        first of all.
+        """
         self.beat = time.monotonic()
         self.connack_timeout = OPEN_TIMEOUT
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
         self._client = Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=_VERSIONS[version], reconnect_on_failure=False,
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=_VERSIONS[version],
+            reconnect_on_failure=False,
             clean_session=None if version == "5.0" else True,
             transport="websockets" if config.scheme in {"ws", "wss"} else "tcp",
-        )  # fmt: skip
+        )
         self._limit = MAX_UNACKED
         self._tags: dict[int, object] = {}
         self._live = False
@@ -168,7 +201,8 @@ class PahoConnection:
         self._asking: list[str] = []
         self._end: UplinkError | None = None
 
-    # -- on the event loop --------------------------------------------------------------------------------------------
+    # -- on the event loop
+    # --------------------------------------------------------------------------------------------
 
     async def open(self, will: Outgoing, topics: Sequence[str]) -> None:
         """Connect and subscribe. Raises LinkDown, LinkRefused, LinkTaken."""
@@ -221,7 +255,9 @@ class PahoConnection:
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """See Connection."""
         for message in messages:
-            info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain and self.limits.retain)
+            info = self._client.publish(
+                message.topic, message.payload, qos=1, retain=message.retain and self.limits.retain
+            )
             self._tags[info.mid] = message.tag
 
     async def close(self) -> None:
@@ -269,7 +305,8 @@ class PahoConnection:
         if not self._ready.done():
             self._ready.set_result(None)
 
-    # -- in paho's thread ---------------------------------------------------------------------------------------------
+    # -- in paho's thread
+    # ---------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
         reason: UplinkError = LinkDown("the connection was closed")
@@ -290,7 +327,9 @@ class PahoConnection:
                 properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho ships partial types
                 properties.SessionExpiryInterval = 0
                 properties.MaximumPacketSize = MAX_PACKET
-                self._client.connect(host, self._config.port, keepalive, clean_start=True, properties=properties)
+                self._client.connect(
+                    host, self._config.port, keepalive, clean_start=True, properties=properties
+                )
             else:
                 self._client.connect(host, self._config.port, keepalive)
         except ssl.SSLError as error:
@@ -316,9 +355,13 @@ class PahoConnection:
         return LinkDown(what, cause=cause)
 
     def _clean_up(self) -> None:
-        """Close the socket, and cut the callbacks: without the cycle the client and its wake-up pipe are freed at once."""
+        """Close the socket, and cut the callbacks: without the cycle the client and its wake-up pipe are
+        freed at once.
+        """
         client = self._client
-        client.on_connect = client.on_subscribe = client.on_publish = client.on_message = client.on_disconnect = None
+        client.on_connect = client.on_subscribe = client.on_publish = client.on_message = (
+            client.on_disconnect
+        ) = None
         client.on_socket_register_write = None
         sock = client.socket()
         if sock is not None:
@@ -334,7 +377,9 @@ class PahoConnection:
 
         return call
 
-    def _on_connect(self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, properties: Properties) -> None:
+    def _on_connect(
+        self, client: Client, _user: object, _flags: ConnectFlags, reason: ReasonCode, properties: Properties
+    ) -> None:
         words = said(getattr(properties, "ReasonString", None), getattr(properties, "ServerReference", None))
         limits = limits_of(properties, words)
         if reason.is_failure:
@@ -365,14 +410,22 @@ class PahoConnection:
         else:
             self._client.subscribe([(topic, 1) for topic in self._asking])
 
-    def _on_subscribe(self, _client: Client, _user: object, _mid: int, reasons: Sequence[ReasonCode], properties: Properties) -> None:
-        refused = {topic: reason.value for topic, reason in zip(self._asking, reasons, strict=False) if reason.is_failure}
+    def _on_subscribe(
+        self, _client: Client, _user: object, _mid: int, reasons: Sequence[ReasonCode], properties: Properties
+    ) -> None:
+        refused = {
+            topic: reason.value
+            for topic, reason in zip(self._asking, reasons, strict=False)
+            if reason.is_failure
+        }
         self.refused_topics |= refused
         if refused:
             self.words = said(getattr(properties, "ReasonString", None))
         self._ask()
 
-    def _on_publish(self, _client: Client, _user: object, mid: int, reason: ReasonCode, properties: Properties) -> None:
+    def _on_publish(
+        self, _client: Client, _user: object, mid: int, reason: ReasonCode, properties: Properties
+    ) -> None:
         if reason.is_failure:
             self.words = said(getattr(properties, "ReasonString", None))
         self._crossing.acknowledged(mid, reason.value)
@@ -382,8 +435,17 @@ class PahoConnection:
         if len(message.payload) <= MAX_PACKET and not message.retain:
             self._crossing.received(message.topic, bytes(message.payload))
 
-    def _on_disconnect(self, _client: Client, _user: object, flags: DisconnectFlags, reason: ReasonCode, properties: Properties) -> None:
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _user: object,
+        flags: DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties,
+    ) -> None:
         if flags.is_disconnect_packet_from_server and self._said is None:
             self.ended_with = reason.value
-            words = said(getattr(properties, "ReasonString", None), getattr(properties, "ServerReference", None))
+            words = said(
+                getattr(properties, "ReasonString", None), getattr(properties, "ServerReference", None)
+            )
             self._said = farewell(reason.value, words)

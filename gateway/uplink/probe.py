@@ -9,7 +9,9 @@ LONGEST = 300.0
 
 
 class Probe:
-    """Due `first` seconds after the last progress, then twice as long after each try, up to LONGEST. Monotonic seconds."""
+    """Due `first` seconds after the last progress, then twice as long after each try, up to LONGEST.
+    Monotonic seconds.
+    """
 
     def __init__(self, first: float = FIRST) -> None:
         self._first = first

@@ -1,6 +1,7 @@
 """What a broker's reason codes mean for the person who has to mend it, and what the uplink does about them.
 
-Codes are those of MQTT 5, 2.4; paho translates the return codes of a 3.1.1 CONNACK to them. 3.1.1 has no others: a refusal
+Codes are those of MQTT 5, 2.4; paho translates the return codes of a 3.1.1 CONNACK to them. 3.1.1 has no
+others: a refusal
 of a subscription is 0x80 there, and anything else is a closed socket (see suspects).
 """
 
@@ -28,7 +29,9 @@ LASTING = "nothing to do here; if it lasts, ask the broker's operator"
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """`cause` is the word that page and API use, `what` completes "the broker refuses …:", `mend` says what to do next."""
+    """`cause` is the word that page and API use, `what` completes "the broker refuses …:", `mend` says
+    what to do next.
+    """
 
     cause: str
     what: str
@@ -42,48 +45,88 @@ MEANINGS = {
     0x82: Meaning("protocol_error", "what we sent is against the protocol in its eyes", _OTHER_MQTT),
     0x83: Meaning("own_rule", "it is against a rule of its own"),
     0x84: Meaning("version", "it does not speak this version of MQTT", "write protocol: 3.1.1, or auto"),
-    0x85: Meaning("client_id", "it does not take our client id", "allow it at the broker, or shorten gateway id and uplink name"),
+    0x85: Meaning(
+        "client_id",
+        "it does not take our client id",
+        "allow it at the broker, or shorten gateway id and uplink name",
+    ),
     0x86: Meaning("credentials", "user name or password is wrong", "check username and password_file"),
-    0x87: Meaning("not_authorized", "we are not authorised", "check username, password_file, cert and the broker's access list"),
+    0x87: Meaning(
+        "not_authorized",
+        "we are not authorised",
+        "check username, password_file, cert and the broker's access list",
+    ),
     0x88: Meaning("unavailable", "it is not available at the moment", LASTING),
     0x89: Meaning("busy", "it is too busy", LASTING),
     0x8A: Meaning("banned", "this client is banned", "have the ban lifted at the broker"),
     0x8B: Meaning("shutting_down", "it is shutting down", LASTING),
     0x8C: Meaning(
-        "authentication", "it wants another way to authenticate", "allow user name and password or a client certificate at the broker"
+        "authentication",
+        "it wants another way to authenticate",
+        "allow user name and password or a client certificate at the broker",
     ),
-    0x8D: Meaning("keep_alive", "it heard nothing from us within the keep-alive", "write a shorter keepalive; the line may lose packets"),
-    0x8E: Meaning("taken_over", "another client has taken our id", "give each gateway an id of its own; a copied card needs one too"),
+    0x8D: Meaning(
+        "keep_alive",
+        "it heard nothing from us within the keep-alive",
+        "write a shorter keepalive; the line may lose packets",
+    ),
+    0x8E: Meaning(
+        "taken_over",
+        "another client has taken our id",
+        "give each gateway an id of its own; a copied card needs one too",
+    ),
     0x8F: Meaning("topic_filter", "it does not allow a topic filter like this", ACCESS_LIST),
-    0x90: Meaning("topic_name", "it does not allow a topic like this", "allow topics below submeter/v1/ at the broker"),
+    0x90: Meaning(
+        "topic_name", "it does not allow a topic like this", "allow topics below submeter/v1/ at the broker"
+    ),
     0x91: Meaning("packet_id", "it holds a packet identifier for used", LASTING),
     0x92: Meaning("packet_id", "it does not know a packet identifier", LASTING),
     0x93: Meaning("receive_maximum", "more messages were on their way than it allows", LASTING),
     0x94: Meaning("topic_alias", "it found a topic alias, and we send none", _OTHER_MQTT),
-    0x95: Meaning("too_large", "a message is larger than it allows", "allow larger messages at the broker (mosquitto: max_packet_size)"),
+    0x95: Meaning(
+        "too_large",
+        "a message is larger than it allows",
+        "allow larger messages at the broker (mosquitto: max_packet_size)",
+    ),
     0x96: Meaning("rate", "messages come faster than it allows", "write a lower backlog_rate"),
-    0x97: Meaning("quota", "a quota is used up", "have the quota raised at the broker, or write a lower backlog_rate"),
+    0x97: Meaning(
+        "quota", "a quota is used up", "have the quota raised at the broker, or write a lower backlog_rate"
+    ),
     0x98: Meaning("administrative", "an administrator ended it"),
-    0x99: Meaning("payload", "it does not allow what the message holds", "allow JSON and zlib on P/data, or write compress: false"),
-    0x9A: Meaning("retain", "it keeps no retained messages", "allow retained messages at the broker (mosquitto: retain_available true)"),
+    0x99: Meaning(
+        "payload",
+        "it does not allow what the message holds",
+        "allow JSON and zlib on P/data, or write compress: false",
+    ),
+    0x9A: Meaning(
+        "retain",
+        "it keeps no retained messages",
+        "allow retained messages at the broker (mosquitto: retain_available true)",
+    ),
     0x9B: Meaning(
         "qos",
         "it takes messages at QoS 0 only, which nobody vouches for, and readings are sent at QoS 1",
         "allow QoS 1 at the broker (mosquitto: max_qos 1), or use another broker",
     ),
-    0x9C: Meaning("other_server", "it wants us to use another server for the moment", "write the address of the other server in url"),
+    0x9C: Meaning(
+        "other_server",
+        "it wants us to use another server for the moment",
+        "write the address of the other server in url",
+    ),
     0x9D: Meaning("moved", "it has moved to another server", "write the new address in url"),
     0x9E: Meaning("shared", "it has no shared subscriptions, and we ask for none", OPERATOR),
     0x9F: Meaning("connection_rate", "connections come faster than it allows", LASTING),
     0xA0: Meaning("connect_time", "the time it allows for a connection is over", LASTING),
     0xA1: Meaning("subscription_id", "it has no subscription identifiers, and we send none", OPERATOR),
     0xA2: Meaning("wildcard", "it has no wildcard subscriptions, and we ask for none", OPERATOR),
-}  # fmt: skip
+}
 
 _PASSES = {0x80, 0x88, 0x89, 0x8B, 0x8D, 0x91, 0x92, 0x93, 0x95, 0x96, 0x97, 0x98, 0x9F, 0xA0}
 """What may be better soon without anybody's help; the rest waits for somebody to change something."""
 _SETTLED = {0x8C, 0x9B, 0x9C, 0x9D}
-"""A DISCONNECT with one of these comes again until somebody changes something. Others may be about one message: see suspects."""
+"""A DISCONNECT with one of these comes again until somebody changes something. Others may be about one
+message: see suspects.
+"""
 _ORDERLY = {0x00, 0x04, 0x88, 0x89, 0x8B, 0x98, 0x9F, 0xA0}
 """The broker's own affairs: a DISCONNECT with one of these closes the connection and blames nobody."""
 
@@ -102,8 +145,12 @@ class Unwelcome(LinkRefused):
     code = 0
 
 
-def every_code(names: Mapping[int, Mapping[str, Iterable[int]]], packets: Iterable[int]) -> dict[int, dict[str, list[int]]]:
-    """The library's names of reason codes, for every code in every packet: it takes an unusual pair for a malformed packet."""
+def every_code(
+    names: Mapping[int, Mapping[str, Iterable[int]]], packets: Iterable[int]
+) -> dict[int, dict[str, list[int]]]:
+    """The library's names of reason codes, for every code in every packet: it takes an unusual pair for a
+    malformed packet.
+    """
     table = {code: {name: list(where) for name, where in named.items()} for code, named in names.items()}
     for code in range(1, 0x100):
         entry = table.setdefault(code, {f"code 0x{code:02x}": []})
@@ -114,18 +161,26 @@ def every_code(names: Mapping[int, Mapping[str, Iterable[int]]], packets: Iterab
 
 def meaning(code: int) -> Meaning:
     """Of a code that the standard does not have, too."""
-    return MEANINGS.get(code) or Meaning("unknown_code", f"reason code 0x{code:02x}, which MQTT does not know")
+    return MEANINGS.get(code) or Meaning(
+        "unknown_code", f"reason code 0x{code:02x}, which MQTT does not know"
+    )
 
 
 def said(reason: object, server: object = None) -> str:
-    """What the broker wrote beside its code, made harmless: `; it says "…"`. A server that it names is never followed."""
+    """What the broker wrote beside its code, made harmless: `; it says "…"`. A server that it names is
+    never followed.
+    """
     text = f'; it says "{visible(str(reason), MAX_SAID)}"' if reason else ""
-    return text + (f'; it names the server "{visible(str(server), MAX_SAID)}", which is not followed' if server else "")
+    return text + (
+        f'; it names the server "{visible(str(server), MAX_SAID)}", which is not followed' if server else ""
+    )
 
 
 def no_connack(*, tls: bool) -> UplinkError:
     """The connection ended before the broker said anything."""
-    hint = "check that the port speaks MQTT" + (", and whether the broker wants a client certificate (cert, key)" if tls else "")
+    hint = "check that the port speaks MQTT" + (
+        ", and whether the broker wants a client certificate (cert, key)" if tls else ""
+    )
     return NoConnack("the broker closed the connection instead of answering", hint=hint, cause="no_answer")
 
 
@@ -155,10 +210,18 @@ def packets_too_small(most: int) -> UplinkError:
 
 def farewell(code: int, words: str = "") -> UplinkError:
     """DISCONNECT came from the broker."""
-    known = Meaning("closed", "it closed it in good order", LASTING) if code in {0x00, 0x04} else meaning(code)
+    known = (
+        Meaning("closed", "it closed it in good order", LASTING) if code in {0x00, 0x04} else meaning(code)
+    )
     if code == TAKEN:
-        text = f"another client with our id has taken over the session: two gateways with one id? (0x8e){words}"
+        text = (
+            f"another client with our id has taken over the session: two gateways with one id? (0x8e){words}"
+        )
         return LinkTaken(text, hint=known.mend, cause=known.cause)
     ended = "closed" if code in _ORDERLY else "ended"
     kind = LinkRefused if code in _SETTLED else LinkDown
-    return kind(f"the broker {ended} the connection: {known.what} (0x{code:02x}){words}", hint=known.mend, cause=known.cause)
+    return kind(
+        f"the broker {ended} the connection: {known.what} (0x{code:02x}){words}",
+        hint=known.mend,
+        cause=known.cause,
+    )

@@ -1,4 +1,6 @@
-"""Who has what: a receipt settles only what this process has sent, and a batch only when every named consumer has it."""
+"""Who has what: a receipt settles only what this process has sent, and a batch only when every named
+consumer has it.
+"""
 
 from __future__ import annotations
 
@@ -60,14 +62,18 @@ class Ledger:
         return new
 
     def receipt(self, consumer: str, receipt: Receipt) -> Ranges:
-        """What this receipt makes delivered for the first time. Raises WireError for ranges that run backwards."""
+        """What this receipt makes delivered for the first time. Raises WireError for ranges that run
+        backwards.
+        """
         covered = receipt.covers(1)
         for seq in receipt.conflicts or ():
             covered.discard(seq)
         return self.hold(consumer, receipt.epoch, covered)
 
     def hold(self, consumer: str, epoch: str, covered: Ranges) -> Ranges:
-        """A consumer has these: what of it, sent by this process, is thereby delivered. `news` is what it had not said before."""
+        """A consumer has these: what of it, sent by this process, is thereby delivered. `news` is what it
+        had not said before.
+        """
         self.news = Ranges()
         sent = self._sent.get(epoch)
         if sent is None or consumer not in self.consumers:
@@ -92,7 +98,9 @@ class Ledger:
         lacks: dict[str, Ranges] = {}
         for (other, epoch), held in self._held.items():
             if other != consumer:
-                lacks.setdefault(epoch, Ranges()).update(without(held, self._held.get((consumer, epoch), Ranges())))
+                lacks.setdefault(epoch, Ranges()).update(
+                    without(held, self._held.get((consumer, epoch), Ranges()))
+                )
         return {epoch: ranges for epoch, ranges in lacks.items() if ranges}
 
     def partly(self) -> int:
@@ -106,6 +114,10 @@ class Ledger:
 
     def forget(self, epoch: str, seq: int) -> None:
         """It counts as not sent and not delivered: another batch bears this number at the platform."""
-        for ranges in (self._sent.get(epoch), self._delivered.get(epoch), *(self._held.get((c, epoch)) for c in self.consumers)):
+        for ranges in (
+            self._sent.get(epoch),
+            self._delivered.get(epoch),
+            *(self._held.get((c, epoch)) for c in self.consumers),
+        ):
             if ranges is not None:
                 ranges.discard(seq)

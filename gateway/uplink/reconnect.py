@@ -1,4 +1,6 @@
-"""When to try the broker again, as an object with named states. Says once that it is lost and once that it is back."""
+"""When to try the broker again, as an object with named states. Says once that it is lost and once that it
+is back.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from gateway.errors import LinkDown, LinkRefused, LinkTaken, UplinkError
 log = logging.getLogger(__name__)
 
 QUICK = (0.5, 3.0)
-"""First and longest wait in seconds while the broker cannot be reached: it must be noticed within 5 s of its return."""
+"""First and longest wait in seconds while the broker cannot be reached: it must be noticed within 5 s of
+its return.
+"""
 UNSTEADY = (1.0, 60.0)
 """After connections that end right after they began."""
 REFUSED = (30.0, 300.0)
@@ -40,10 +44,17 @@ class LinkState(Enum):
 
 
 class Reconnect:
-    """State of one link and the wait before the next attempt, with jitter so that a fleet does not march in step."""
+    """State of one link and the wait before the next attempt, with jitter so that a fleet does not march
+    in step.
+    """
 
     def __init__(
-        self, name: str, broker: str, *, chance: Callable[[], float] = random.random, monotonic: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        broker: str,
+        *,
+        chance: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._broker = broker
@@ -99,13 +110,16 @@ class Reconnect:
         return self._wait(QUICK, self._failures)
 
     def lost(self, error: UplinkError, *, idle: bool = True, mended: bool = False) -> float:
-        """A connection ended, with nothing of ours on its way when it was `idle`; `mended`: the next one leaves out what ended it.
+        """A connection ended, with nothing of ours on its way when it was `idle`; `mended`: the next one
+        leaves out what ended it.
 
         Seconds until the next attempt.
         """
         lived = self._monotonic() - self.since
         if lived >= SHORT_LIFE or self.lost_at is None:
-            self.lost_at = self._monotonic()  # a connection of seconds within a long outage does not end that outage
+            self.lost_at = (
+                self._monotonic()
+            )  # a connection of seconds within a long outage does not end that outage
         if isinstance(error, LinkRefused):
             self._taken = self._taken + 1 if lived < TAKEN_FORGOTTEN else 1
             self._tell(error)
@@ -123,15 +137,26 @@ class Reconnect:
         return self._wait(UNSTEADY, self._short_lives) if self._short_lives else self._wait(QUICK, 1)
 
     def _unsteady(self, error: UplinkError) -> UplinkError:
-        """Connections end right after they began. Another client with our id is suspected only when nothing of ours was on its way."""
+        """Connections end right after they began. Another client with our id is suspected only when
+        nothing of ours was on its way.
+        """
         what = f"the broker ends the connection right after accepting it ({error.message})"
         if self._idle_ends >= _SUSPICIOUS:
-            hint = "make sure that no other gateway uses the same gateway id and uplink name; look into the broker's log"
+            hint = (
+                "make sure that no other gateway uses the same gateway id and uplink name; look into "
+                "the broker's log"
+            )
             return LinkTaken(what, hint=hint, cause="taken_over_perhaps")
-        return LinkDown(what, hint=error.hint or "look into the broker's log: it may not allow what was on its way", cause=error.cause)
+        return LinkDown(
+            what,
+            hint=error.hint or "look into the broker's log: it may not allow what was on its way",
+            cause=error.cause,
+        )
 
     def _again(self, error: UplinkError, lived: float) -> UplinkError:
-        """Connections that live for a while and end all the same: the third is told with how long they lived, then silence."""
+        """Connections that live for a while and end all the same: the third is told with how long they
+        lived, then silence.
+        """
         self._lives = [*self._lives, lived] if lived < REPEATED else [lived]
         if len(self._lives) < _SUSPICIOUS:
             return error
@@ -139,8 +164,14 @@ class Reconnect:
             self._told = None  # this line is news; the ones that follow are not
         self._lives = self._lives[-_SUSPICIOUS - 1 :]
         least, most = min(self._lives), max(self._lives)
-        what = f"the connection ends again and again, after {least:.0f} to {most:.0f} s ({error.message}); further ends are not logged"
-        hint = "a proxy or firewall that closes silent connections? write a keepalive shorter than that; else look into the broker's log"
+        what = (
+            f"the connection ends again and again, after {least:.0f} to {most:.0f} s ({error.message}); "
+            f"further ends are not logged"
+        )
+        hint = (
+            "a proxy or firewall that closes silent connections? write a keepalive shorter than that; "
+            "else look into the broker's log"
+        )
         return LinkDown(what, hint=error.hint or hint, cause=error.cause)
 
     def steady(self) -> None:
@@ -158,10 +189,14 @@ class Reconnect:
             self._lives = []
 
     def outage(self, now: float, wall: int, oldest: int | None) -> float:
-        """Seconds without a connection that lasted; `wall` and `oldest`, the time of the oldest batch that waits, are UTC in ms."""
+        """Seconds without a connection that lasted; `wall` and `oldest`, the time of the oldest batch that
+        waits, are UTC in ms.
+        """
         if self.lost_at is not None:
             return now - self.lost_at
-        return (wall - oldest) / 1000 if oldest is not None else 0.0  # since the start: an old backlog tells of an outage before it
+        return (
+            (wall - oldest) / 1000 if oldest is not None else 0.0
+        )  # since the start: an old backlog tells of an outage before it
 
     def stopped(self) -> None:
         """No further attempt."""
@@ -173,7 +208,8 @@ class Reconnect:
 
     def _tell(self, error: UplinkError) -> None:
         self.error = error
-        # Once per kind of trouble: "cannot be reached" for a week is one line, "not authorised" after it is news.
+        # Once per kind of trouble: "cannot be reached" for a week is one line, "not authorised" after it is
+        # news.
         if self._told is not type(error):
             self._told = type(error)
             log.warning("uplink %s: %s: %s; readings wait in the journal", self._name, self._broker, error)

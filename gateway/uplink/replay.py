@@ -38,7 +38,8 @@ class Replays:
     def __init__(self, outbox: Outbox, now: float) -> None:
         self._outbox = outbox
         self._bucket = TokenBucket(COMMANDS_PER_SECOND, now, burst=COMMANDS_AT_ONCE)
-        # Answers to what is no command are limited too, and on their own account: nonsense keeps nobody from asking.
+        # Answers to what is no command are limited too, and on their own account: nonsense keeps nobody from
+        # asking.
         self._refusals = TokenBucket(COMMANDS_PER_SECOND, now, burst=COMMANDS_AT_ONCE)
         self._jobs: deque[_Job] = deque()
 
@@ -50,7 +51,9 @@ class Replays:
         self._jobs.clear()
 
     def command(self, payload: bytes, now: float) -> Reply | None:
-        """Accept a command, or the reply that says why not; None also when too many come to answer each. Raises WireError."""
+        """Accept a command, or the reply that says why not; None also when too many come to answer each.
+        Raises WireError.
+        """
         try:
             command = parse(Replay, payload)
         except WireError as error:
@@ -62,10 +65,18 @@ class Replays:
             raise WireError(msg, hint="ask for one range at a time and wait for the reply")
         if command.from_ > command.to:
             return Reply(
-                id=command.id, ok=False, epoch=command.epoch, error=f"the range runs backwards: from {command.from_} to {command.to}"
+                id=command.id,
+                ok=False,
+                epoch=command.epoch,
+                error=f"the range runs backwards: from {command.from_} to {command.to}",
             )
         if len(self._jobs) >= MAX_PENDING:
-            return Reply(id=command.id, ok=False, epoch=command.epoch, error=f"busy: {MAX_PENDING} replays are waiting; ask again later")
+            return Reply(
+                id=command.id,
+                ok=False,
+                epoch=command.epoch,
+                error=f"busy: {MAX_PENDING} replays are waiting; ask again later",
+            )
         self._jobs.append(_Job(command, command.from_))
         return None
 
@@ -90,12 +101,16 @@ class Replays:
         return bool(self._jobs and self._jobs[0].rows)
 
     async def work(self) -> Reply | None:
-        """Read ahead for the current command; its reply when it is done. Raises whatever the journal raises."""
+        """Read ahead for the current command; its reply when it is done. Raises whatever the journal
+        raises.
+        """
         if not self._jobs or self._jobs[0].rows:
             return None
         job = self._jobs[0]
         wanted = job.command
-        rows = await self._outbox.find(wanted.epoch, job.next, wanted.to, CHUNK) if job.next <= wanted.to else ()
+        rows = (
+            await self._outbox.find(wanted.epoch, job.next, wanted.to, CHUNK) if job.next <= wanted.to else ()
+        )
         if rows:
             job.rows.extend(rows)
             job.next = rows[-1].seq + 1
@@ -103,7 +118,13 @@ class Replays:
         gone = [*job.left_out, *await self._outbox.explain(wanted.epoch, wanted.from_, wanted.to)]
         if self._jobs and self._jobs[0] is job:
             self._jobs.popleft()
-        return Reply(id=wanted.id, ok=True, epoch=wanted.epoch, sent=job.sent, gone=[(a, b, why) for a, b, why in gone[:MAX_GONE]])
+        return Reply(
+            id=wanted.id,
+            ok=True,
+            epoch=wanted.epoch,
+            sent=job.sent,
+            gone=[(a, b, why) for a, b, why in gone[:MAX_GONE]],
+        )
 
 
 def _id_of(payload: bytes) -> str | None:

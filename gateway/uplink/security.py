@@ -1,4 +1,6 @@
-"""TLS and credentials of an uplink; files are read at every connection, so a renewed certificate needs no restart."""
+"""TLS and credentials of an uplink; files are read at every connection, so a renewed certificate needs no
+restart.
+"""
 
 from __future__ import annotations
 
@@ -48,17 +50,25 @@ def tls_context(config: Uplink) -> ssl.SSLContext:
         msg = f"the CA file {config.ca} cannot be used: {_reason(error)}"
         raise LinkRefused(msg, hint="write a readable PEM file with the CA's certificate in ca") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 refuses authorities without every extension of RFC 5280, as a city's own `openssl req -x509` makes them.
+    # Python 3.13 refuses authorities without every extension of RFC 5280, as a city's own `openssl req -x509`
+    # makes them.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if config.cert and config.key:
         try:
             for path in (config.cert, config.key):
                 read_regular(Path(path), _MAX_FILE)
-            context.load_cert_chain(config.cert, config.key, password="")  # an encrypted key must fail, not ask the terminal
+            context.load_cert_chain(
+                config.cert, config.key, password=""
+            )  # an encrypted key must fail, not ask the terminal
         except (OSError, ssl.SSLError) as error:
-            msg = f"the client certificate {config.cert} with its key {config.key} cannot be used: {_reason(error)}"
+            msg = (
+                f"the client certificate {config.cert} with its key {config.key} cannot be used: "
+                f"{_reason(error)}"
+            )
             raise LinkRefused(
-                msg, hint="write readable PEM files that belong together in cert and key; the key without a passphrase"
+                msg,
+                hint="write readable PEM files that belong together in cert and key; the key without a "
+                "passphrase",
             ) from error
     return context
 
@@ -71,14 +81,17 @@ def password(config: Uplink) -> str | None:
         return read_secret(Path(config.password_file))
     except OSError as error:
         msg = f"the password file {config.password_file} cannot be read: {_reason(error)}"
-        raise LinkRefused(msg, hint="make it readable for the user of the service; one line, UTF-8") from error
+        raise LinkRefused(
+            msg, hint="make it readable for the user of the service; one line, UTF-8"
+        ) from error
     except ValueError as error:
         what, _, mend = str(error).partition(": ")
         raise LinkRefused(f"the password file {config.password_file} {what}", hint=mend) from None
 
 
 def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """(key, what is wrong, what to write) of each file of an uplink that cannot be used; `paths` by key: password_file, ca, cert, key.
+    """(key, what is wrong, what to write) of each file of an uplink that cannot be used; `paths` by key:
+    password_file, ca, cert, key.
 
     Nothing of what stands in them is told.
     """
@@ -91,9 +104,17 @@ def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
                 read_regular(Path(path), _MAX_FILE)
             sound.add(key)
         except FileNotFoundError:
-            yield key, f"there is no file {path}", f"write the name of the file that is meant, or leave {key} out"
+            yield (
+                key,
+                f"there is no file {path}",
+                f"write the name of the file that is meant, or leave {key} out",
+            )
         except PermissionError:
-            yield key, f"{path} may not be read by the user {_user()}", "chgrp submeter and chmod 640: the user of the service reads it"
+            yield (
+                key,
+                f"{path} may not be read by the user {_user()}",
+                "chgrp submeter and chmod 640: the user of the service reads it",
+            )
         except OSError as error:
             yield key, f"{path} cannot be read: {_reason(error)}", "write the name of a file that can be read"
         except ValueError as error:
@@ -104,13 +125,21 @@ def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         try:
             context.load_verify_locations(paths["ca"])
         except (OSError, ssl.SSLError) as error:
-            yield "ca", f"{paths['ca']} cannot be used: {_reason(error)}", "write a PEM file with the certificate of the authority"
+            yield (
+                "ca",
+                f"{paths['ca']} cannot be used: {_reason(error)}",
+                "write a PEM file with the certificate of the authority",
+            )
     if {"cert", "key"} <= sound:
         try:
             context.load_cert_chain(paths["cert"], paths["key"], password="")
         except (OSError, ssl.SSLError) as error:
             mend = "write PEM files that belong together in cert and key; the key without a passphrase"
-            yield "cert", f"{paths['cert']} with the key {paths['key']} cannot be used: {_reason(error)}", mend
+            yield (
+                "cert",
+                f"{paths['cert']} with the key {paths['key']} cannot be used: {_reason(error)}",
+                mend,
+            )
 
 
 def _user() -> str:
@@ -131,7 +160,8 @@ def open_to_others(config: Uplink) -> list[str]:
         verbs = [verb for bit, verb in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "changed")) if mode & bit]
         if verbs:
             found.append(
-                f"uplink {config.name}: the {what} {path} may be {' and '.join(verbs)} by everybody on this machine → chmod 640 {path}"
+                f"uplink {config.name}: the {what} {path} may be {' and '.join(verbs)} by everybody on "
+                f"this machine → chmod 640 {path}"
             )
     return found
 
@@ -150,7 +180,11 @@ def tls_error(error: ssl.SSLError, host: str, *, clock_synced: bool) -> UplinkEr
                 cause="clock",
             )
         cause, hint = _CERTIFICATE.get(error.verify_code, ("unknown_ca", _CA))
-        return LinkRefused(f"this gateway does not accept the certificate of {host}: {error.verify_message}", hint=hint, cause=cause)
+        return LinkRefused(
+            f"this gateway does not accept the certificate of {host}: {error.verify_message}",
+            hint=hint,
+            cause=cause,
+        )
     return LinkRefused(
         f"TLS with {host} failed: {_reason(error)}",
         hint="check that the port speaks TLS, and cert and key if the broker asks for them",

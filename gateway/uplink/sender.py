@@ -1,7 +1,10 @@
-"""Chooses what goes out next on one connection: live batches, then the backlog at its pace; state, meters and replies beside them.
+"""Chooses what goes out next on one connection: live batches, then the backlog at its pace; state, meters and
+replies beside them.
 
-Nothing stands in front of readings: a message beside them goes when a batch was acknowledged since the last one, or when there is
-no batch to send. Nothing goes that is larger than the broker takes: it is compressed, or set aside, or left out, and said.
+Nothing stands in front of readings: a message beside them goes when a batch was acknowledged since the last
+one, or when there is
+no batch to send. Nothing goes that is larger than the broker takes: it is compressed, or set aside, or left
+out, and said.
 """
 
 from __future__ import annotations
@@ -107,7 +110,9 @@ class Sender:
         return list(self._flying.values())
 
     def say(self, message: Outgoing) -> None:
-        """State, meters or a reply, beside the batches; a newer one on the same topic replaces an older one that still waits."""
+        """State, meters or a reply, beside the batches; a newer one on the same topic replaces an older
+        one that still waits.
+        """
         if message.retain:
             self._control = deque(waiting for waiting in self._control if waiting.topic != message.topic)
         if len(self._control) >= MAX_CONTROL:
@@ -127,7 +132,9 @@ class Sender:
                 self._plain_only = True  # refused as zlib, taken as JSON: that is a rule of this broker
 
     def unfit(self, sealed: Sealed, code: int, words: str, now: float) -> None:
-        """The broker refused one batch for its size or its content: it goes in another form, or is set aside; the others go on."""
+        """The broker refused one batch for its size or its content: it goes in another form, or is set
+        aside; the others go on.
+        """
         key = key_of(sealed)
         if code == TOO_LARGE:
             self.suspects.too_large(self._size(len(sealed.body)), now)
@@ -137,11 +144,18 @@ class Sender:
             self.sources.again.append(sealed)
         elif self._delivery.aside.put(key, aside.REFUSED, now=now):
             self._plain.pop(key, None)
-            what = f"the broker does not allow what batch {key[0]}/{key[1]} holds{words}: it is set aside, the others go on"
-            self._complaints.noted(f"content of {key[0]}", f"{what} → allow JSON and zlib on P/data at the broker")
+            what = (
+                f"the broker does not allow what batch {key[0]}/{key[1]} holds{words}: it is set aside, "
+                f"the others go on"
+            )
+            self._complaints.noted(
+                f"content of {key[0]}", f"{what} → allow JSON and zlib on P/data at the broker"
+            )
 
     def convict(self, flying: Sequence[Flying], now: float, *, too_large: bool) -> bool:
-        """The connection ended, perhaps because of what was on its way; `too_large`: the broker said so. Whether that is known now."""
+        """The connection ended, perhaps because of what was on its way; `too_large`: the broker said so.
+        Whether that is known now.
+        """
         verdict = self.suspects.ended(flying, now, too_large=too_large)
         if verdict is None:
             return False
@@ -184,27 +198,44 @@ class Sender:
             room = min(room, 0 if self.suspects.pauses(now) else 1 - len(self._flying))
         out: list[Outgoing] = []
         live_at = self.sources.live_at
-        if room > 0 and (self.suspects.control_first or (self._may_tell and (live_at is None or live_at > now))):
+        if room > 0 and (
+            self.suspects.control_first or (self._may_tell and (live_at is None or live_at > now))
+        ):
             self._tell(out, 1)
         probe = self._delivery.broker_probe
         if probe.running:
             # The broker refuses or is mute: one batch at a time, ever more seldom, until it takes one.
-            if probe.due(now) and not self._delivery.window.unacked and len(out) < room and (message := self._next(now)) is not None:
+            if (
+                probe.due(now)
+                and not self._delivery.window.unacked
+                and len(out) < room
+                and (message := self._next(now)) is not None
+            ):
                 out.append(message)
                 probe.tried(now)
         else:
             while len(out) < room and (message := self._next(now)) is not None:
                 out.append(message)
-        if self._control and not any(isinstance(message.tag, tuple) for message in out) and not self._delivery.window.unacked:
+        if (
+            self._control
+            and not any(isinstance(message.tag, tuple) for message in out)
+            and not self._delivery.window.unacked
+        ):
             self._tell(out, room)
         self._hand_over(out)
         return self.sources.low or (len(self.replays) > 0 and not self.replays.ready)
 
     def _tell(self, out: list[Outgoing], room: int) -> None:
-        """States, meters and replies that fit, up to `room` messages in all; each topic waits for its last PUBACK."""
+        """States, meters and replies that fit, up to `room` messages in all; each topic waits for its last
+        PUBACK.
+        """
         waiting, self._control = self._control, deque()
         for message in waiting:
-            if len(out) >= room or message.tag in self._flying or any(message.tag == other.tag for other in out):
+            if (
+                len(out) >= room
+                or message.tag in self._flying
+                or any(message.tag == other.tag for other in out)
+            ):
                 self._control.append(message)
             elif (fitting := self._fitting(message)) is not None:
                 out.append(fitting)
@@ -222,14 +253,18 @@ class Sender:
             return message
         packed = f", {least} compressed" if least != size else ""
         takes = f"takes {limit}" if limit is not None and most == limit else "does not take it"
-        what = f"{message.topic} has {size} bytes{packed} and the broker {takes}: it is left out, batches go on"
+        what = (
+            f"{message.topic} has {size} bytes{packed} and the broker {takes}: it is left out, batches go on"
+        )
         self._complaints.raised(subject, what, LARGER)
         return None
 
     def _hand_over(self, out: list[Outgoing]) -> None:
         if out and self._connection is not None:
             for message in out:
-                self._flying[message.tag] = Flying(message.topic, self._size(len(message.payload), message.topic), message.tag)
+                self._flying[message.tag] = Flying(
+                    message.topic, self._size(len(message.payload), message.topic), message.tag
+                )
             self._connection.publish(out)
 
     def probe(self, now: float) -> None:
@@ -249,7 +284,12 @@ class Sender:
         now = time.monotonic()
         if self.suspects.pauses(now):
             return min(longest, PAUSE)
-        if self._connection is None or self._connection.room <= 0 or self._delivery.window.full or self._delivery.broker_probe.running:
+        if (
+            self._connection is None
+            or self._connection.room <= 0
+            or self._delivery.window.full
+            or self._delivery.broker_probe.running
+        ):
             return longest
         nap = longest
         if self.sources.live_at is not None:
@@ -262,7 +302,11 @@ class Sender:
         while not self._delivery.window.full:
             sealed, replay = self.sources.take_live(now), False
             if sealed is None:
-                if now < self._backlog_at or not (self.sources.waiting or self.replays.ready) or not self._bucket.take(now):
+                if (
+                    now < self._backlog_at
+                    or not (self.sources.waiting or self.replays.ready)
+                    or not self._bucket.take(now)
+                ):
                     return None
                 sealed = self.sources.take_waiting()
                 if sealed is not None and self._delivery.needless(sealed):
@@ -335,5 +379,9 @@ class Sender:
         self._complaints.noted(f"batch {sealed.epoch}/{sealed.seq}", what)
         if self._delivery.gone(sealed):
             self._emit(
-                Event("thinned", sealed.uptime, {"epoch": sealed.epoch, "from": sealed.seq, "to": sealed.seq, "reason": "unreadable"})
+                Event(
+                    "thinned",
+                    sealed.uptime,
+                    {"epoch": sealed.epoch, "from": sealed.seq, "to": sealed.seq, "reason": "unreadable"},
+                )
             )

@@ -1,4 +1,6 @@
-"""Where the next batch comes from: live ones first, then what must go again, the backlog oldest first, rows of damaged files."""
+"""Where the next batch comes from: live ones first, then what must go again, the backlog oldest first,
+rows of damaged files.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ SALVAGE_EVERY = 2.0
 """Seconds between looks for rows of damaged files when there was nothing new."""
 
 STALLED = 30.0
-"""Seconds with nothing in hand while the journal counts a backlog: then it is read anew, each time after twice as long."""
+"""Seconds with nothing in hand while the journal counts a backlog: then it is read anew, each time after
+twice as long.
+"""
 LONGEST = 3600.0
 
 
@@ -51,7 +55,9 @@ class Sources:
         self._epoch, self._until = self._outbox.newest
 
     def look_again(self, backlog: int, now: float) -> None:
-        """Nothing is in hand and `backlog` batches were never sent: something was left out, so it is read from the beginning."""
+        """Nothing is in hand and `backlog` batches were never sent: something was left out, so it is read
+        from the beginning.
+        """
         if backlog <= 0 or self.waiting or self._live or self.low:
             self._idle_since = None
         elif self._idle_since is None:
@@ -64,7 +70,8 @@ class Sources:
     def committed(self, sealed: Sealed, at: float) -> None:
         """A live batch, to be sent at monotonic time `at`."""
         if sealed.epoch != self._epoch or len(self._live) >= MAX_LIVE:
-            # A new epoch may count in a new file; a full queue means that live batches are not so live any more.
+            # A new epoch may count in a new file; a full queue means that live batches are not so live any
+            # more.
             self._live.clear()
             self.rewind()
             self._epoch = sealed.epoch

@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 class UplinkStats:
     """A snapshot. Ages in seconds, `since` and `oldest_t0` UTC in ms; counters since the daemon started.
 
-    `state` is a value of LinkState. `waiting_batches` have not been sent; `unconfirmed` were sent and await PUBACK or
-    receipt; `held` wait for the clock. `receipts` tells whether the platform's receipts decide what is delivered.
+    `state` is a value of LinkState. `waiting_batches` have not been sent; `unconfirmed` were sent and await
+    PUBACK or
+    receipt; `held` wait for the clock. `receipts` tells whether the platform's receipts decide what is
+    delivered.
     """
 
     name: str
@@ -39,7 +41,9 @@ class UplinkStats:
     last_error: str
     receipts: bool
     cause: str = ""
-    """Why there is no connection, or why the broker takes no batch, as one word of reasons.MEANINGS; empty when the reason has none."""
+    """Why there is no connection, or why the broker takes no batch, as one word of reasons.MEANINGS; empty
+    when the reason has none.
+    """
     refused_topics: tuple[str, ...] = ()
     """Topics beside that of the batches that the broker does not let us hear or write to."""
     set_aside: int = 0
@@ -56,10 +60,18 @@ class UplinkStats:
     @property
     def sentence(self) -> str:
         """How it is, in words for a person."""
-        head = f"Connected to {self.broker} (MQTT {self.protocol})" if self.connected else f"Not connected to {self.broker} ({self.state})"
+        head = (
+            f"Connected to {self.broker} (MQTT {self.protocol})"
+            if self.connected
+            else f"Not connected to {self.broker} ({self.state})"
+        )
         parts = [head]
         if self.backlog_readings:
-            since = f" since {datetime.fromtimestamp(self.oldest_t0 / 1000, UTC):%Y-%m-%d %H:%M} UTC" if self.oldest_t0 else ""
+            since = (
+                f" since {datetime.fromtimestamp(self.oldest_t0 / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+                if self.oldest_t0
+                else ""
+            )
             parts.append(f"{self.backlog_readings} readings wait{since}")
         else:
             parts.append("nothing waits")

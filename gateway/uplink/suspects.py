@@ -1,9 +1,14 @@
-"""What a broker objects to that just ends the connection: found by what was on its way, and how large it was. Pure.
+"""What a broker objects to that just ends the connection: found by what was on its way, and how large it was.
+Pure.
 
-MQTT 3.1.1 has no reason codes. A broker that does not like a message (too large, a topic that is not allowed) closes the socket,
-and so does one that stops, or a line that breaks. So one end proves nothing. After it messages go one at a time; a message that
-is alone on its way at two ends, while another one was acknowledged, is what the broker objects to. It is left out, the others
-go on, and after a while it is tried again. Some brokers acknowledge a message and end the connection for it all the same: there
+MQTT 3.1.1 has no reason codes. A broker that does not like a message (too large, a topic that is not allowed)
+closes the socket,
+and so does one that stops, or a line that breaks. So one end proves nothing. After it messages go one at a
+time; a message that
+is alone on its way at two ends, while another one was acknowledged, is what the broker objects to. It is left
+out, the others
+go on, and after a while it is tried again. Some brokers acknowledge a message and end the connection for it
+all the same: there
 is a pause behind each, and one that was acknowledged a moment before the end counts as on its way.
 """
 
@@ -14,7 +19,9 @@ from dataclasses import dataclass
 
 CALM = 50
 CALM_SECONDS = 60.0
-"""Messages acknowledged one by one, or seconds without an end, after which several may be on their way again."""
+"""Messages acknowledged one by one, or seconds without an end, after which several may be on their way
+again.
+"""
 PAUSE = 0.1
 """Seconds between an acknowledgement and the next message while they go one at a time."""
 MOMENT = 0.3
@@ -27,7 +34,9 @@ _SEVERAL = 3
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the broker objects to. `batch` is the tag of one batch that is to be set aside, when it is about that one alone."""
+    """What the broker objects to. `batch` is the tag of one batch that is to be set aside, when it is
+    about that one alone.
+    """
 
     what: str
     batch: object = None
@@ -48,7 +57,11 @@ def in_words(flying: Sequence[Flying]) -> str:
         return "nothing was on its way"
     largest = max(flying, key=lambda one: one.size)
     one = f"{_short(largest.topic)} of {largest.size} bytes"
-    return f"{one} was the last message" if len(flying) == 1 else f"{len(flying)} messages were on their way, the largest {one}"
+    return (
+        f"{one} was the last message"
+        if len(flying) == 1
+        else f"{len(flying)} messages were on their way, the largest {one}"
+    )
 
 
 def _short(topic: str) -> str:
@@ -89,11 +102,19 @@ class Suspects:
 
     @property
     def control_first(self) -> bool:
-        """Whether something small should go before the next batch: without a message that is taken nothing can be concluded."""
-        return self.one_at_a_time and not self._acked_since and any(count >= _TWICE for count in self._alone.values())
+        """Whether something small should go before the next batch: without a message that is taken nothing
+        can be concluded.
+        """
+        return (
+            self.one_at_a_time
+            and not self._acked_since
+            and any(count >= _TWICE for count in self._alone.values())
+        )
 
     def acknowledged(self, message: Flying, now: float) -> None:
-        """The broker took it; while messages go one at a time that is believed when the next one was taken, too."""
+        """The broker took it; while messages go one at a time that is believed when the next one was
+        taken, too.
+        """
         before, self._newest, self._newest_at = self._newest, message, now
         if not self.one_at_a_time:
             self._took(message)
@@ -113,7 +134,9 @@ class Suspects:
         self.left_out.pop(message.topic, None)
 
     def at_the_end(self, flying: Sequence[Flying], now: float) -> Sequence[Flying]:
-        """What was on its way at the end of a connection; with nothing on its way, what was acknowledged only a moment before."""
+        """What was on its way at the end of a connection; with nothing on its way, what was acknowledged
+        only a moment before.
+        """
         newest, self._newest = self._newest, None
         if newest is not None and self.one_at_a_time:
             if not flying and now - self._newest_at < MOMENT:
@@ -122,12 +145,18 @@ class Suspects:
         return flying
 
     def ended(self, flying: Sequence[Flying], now: float, *, too_large: bool = False) -> Verdict | None:
-        """The connection ended with these on their way; what follows from it, if anything does. `too_large`: the broker said why."""
+        """The connection ended with these on their way; what follows from it, if anything does.
+        `too_large`: the broker said why.
+        """
         if not flying:
             return None
         if too_large:
             largest = max(flying, key=lambda one: one.size)
-            return self._convict(largest, now) if largest.size > self.largest or largest.topic != self._data else None
+            return (
+                self._convict(largest, now)
+                if largest.size > self.largest or largest.topic != self._data
+                else None
+            )
         self._calm, self._calm_since = CALM, now
         if len(flying) > 1:
             return None
@@ -153,16 +182,27 @@ class Suspects:
         self._wait(now)
         if one.topic != self._data:
             self.left_out[one.topic] = one.size
-            return Verdict(f"{_short(one.topic)} of {one.size} bytes ends the connection each time: it goes compressed, or is left out")
+            return Verdict(
+                f"{_short(one.topic)} of {one.size} bytes ends the connection each time: it goes "
+                f"compressed, or is left out"
+            )
         self._ended[one.size] = None
         if not self.largest and len(self._ended) >= _SEVERAL:
             self.bound = None
             self.batches_refused = True
-            return Verdict("every batch ends the connection while other messages are taken: the broker does not allow P/data?")
+            return Verdict(
+                "every batch ends the connection while other messages are taken: the broker does not allow "
+                "P/data?"
+            )
         if one.size > self.largest:
             self.bound = one.size
-            return Verdict(f"a batch of {one.size} bytes ends the connection each time: larger ones, too, are set aside")
-        return Verdict(f"one batch of {one.size} bytes ends the connection each time: it is set aside, the others go on", one.tag)
+            return Verdict(
+                f"a batch of {one.size} bytes ends the connection each time: larger ones, too, are set aside"
+            )
+        return Verdict(
+            f"one batch of {one.size} bytes ends the connection each time: it is set aside, the others go on",
+            one.tag,
+        )
 
     def _wait(self, now: float) -> None:
         first, longest = AGAIN
@@ -182,5 +222,7 @@ class Suspects:
 
     @property
     def good_size(self) -> int | None:
-        """Bytes that new batches should keep to: what was taken, or half of what was not; None without a bound."""
+        """Bytes that new batches should keep to: what was taken, or half of what was not; None without a
+        bound.
+        """
         return None if self.bound is None else max(min(self.largest, self.bound - 1), self.bound // 2)

@@ -1,4 +1,6 @@
-"""What a broker or a consumer does that a person should know, in sentences: what it is, what becomes of the readings, what to do."""
+"""What a broker or a consumer does that a person should know, in sentences: what it is, what becomes of
+the readings, what to do.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,20 @@ from gateway.uplink.reasons import ACCESS_LIST, meaning
 from gateway.uplink.suspects import Flying, in_words
 
 _CLOSED = "ended"
-ABOUT_A_MESSAGE = frozenset({
-    _CLOSED, "no_reason", "unreadable", "protocol_error", "own_rule", "not_authorized", "topic_name", "too_large", "payload", "retain",
-})  # fmt: skip
+ABOUT_A_MESSAGE = frozenset(
+    {
+        _CLOSED,
+        "no_reason",
+        "unreadable",
+        "protocol_error",
+        "own_rule",
+        "not_authorized",
+        "topic_name",
+        "too_large",
+        "payload",
+        "retain",
+    }
+)
 """Causes of an end of the connection that may lie in what was on its way."""
 _NOT_AUTHORIZED = 0x87
 
@@ -39,10 +52,14 @@ class Troubles:
         self.topics: dict[str, None] = {}
         """Topics that the broker refuses: to hear them, or to write to them beside the batches."""
         self.refusal = ""
-        """Why it takes no batch, as a word of reasons.MEANINGS; no_subscribers when nobody hears them; empty while it takes them."""
+        """Why it takes no batch, as a word of reasons.MEANINGS; no_subscribers when nobody hears them;
+        empty while it takes them.
+        """
 
     def connected(self, connection: Connection, topics: Iterable[str]) -> None:
-        """What the broker said when it accepted us: subscriptions that it refuses, what it does not keep, who we are to it."""
+        """What the broker said when it accepted us: subscriptions that it refuses, what it does not keep,
+        who we are to it.
+        """
         for topic in topics:
             if topic not in connection.refused_topics:
                 self._complaints.ended(topic)
@@ -55,15 +72,22 @@ class Troubles:
                 what += f": {meaning(code).what} (0x{code:02x}){connection.words}"
             else:
                 what = f"the broker ends the connection at the subscription to {topic}: it is left out"
-            self._complaints.raised(topic, what, ACCESS_LIST if code in {0, 0x80, _NOT_AUTHORIZED} else meaning(code).mend)
+            self._complaints.raised(
+                topic, what, ACCESS_LIST if code in {0, 0x80, _NOT_AUTHORIZED} else meaning(code).mend
+            )
         limits = connection.limits
         if limits.retain:
             self._complaints.ended("retained messages")
         else:
-            what = "the broker keeps no retained messages: a platform that comes later hears of state and meters when they are said again"
+            what = (
+                "the broker keeps no retained messages: a platform that comes later hears of state and "
+                "meters when they are said again"
+            )
             self._complaints.raised("retained messages", what, meaning(0x9A).mend)
         if limits.client_id:
-            self._complaints.noted("the client id", f"the broker does not take our client id and calls us {limits.client_id!r}")
+            self._complaints.noted(
+                "the client id", f"the broker does not take our client id and calls us {limits.client_id!r}"
+            )
         if limits.note:
             self._complaints.noted("the broker's words", f"the broker accepted the connection{limits.note}")
 
@@ -83,17 +107,28 @@ class Troubles:
             self.refusal = "no_subscribers" if code == NO_SUBSCRIBERS else meaning(code).cause
             if code == NO_SUBSCRIBERS:
                 what = "nobody subscribes to P/data at the broker, so nothing counts as delivered"
-                self._complaints.raised("batches", what, "start the platform, or allow it to read P/data in the broker's access list")
+                self._complaints.raised(
+                    "batches",
+                    what,
+                    "start the platform, or allow it to read P/data in the broker's access list",
+                )
             else:
-                what = f"the broker refuses batches: {meaning(code).what} (0x{code:02x}){words}; one is offered now and then"
-                self._complaints.raised("batches", what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend)
+                what = (
+                    f"the broker refuses batches: {meaning(code).what} (0x{code:02x}){words}; one is "
+                    f"offered now and then"
+                )
+                self._complaints.raised(
+                    "batches", what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend
+                )
 
     def accepted(self) -> None:
         """A batch was taken."""
         self.refusal = ""
         self._complaints.ended("batches")
 
-    def silent(self, silent: Mapping[str, float | None], consumers: Sequence[str], now: float, wall: int) -> None:
+    def silent(
+        self, silent: Mapping[str, float | None], consumers: Sequence[str], now: float, wall: int
+    ) -> None:
         """Consumers that owe receipts, with the monotonic time of their last one; `wall` is UTC in ms."""
         for name in consumers:
             subject = f"consumer {name}"
@@ -104,6 +139,11 @@ class Troubles:
             at = 0.0 if heard is None else wall / 1000 - (now - heard)
             since = f"since {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if at else "since the start"
             others = " (the others go on)" if len(silent) < len(consumers) else ""
-            what = f"the consumer {name} has confirmed nothing {since}{others}: its readings stay in the journal"
-            mend = "look whether it runs and may read P/data and write its receipt; a consumer that is often away gets an uplink of its own"
+            what = (
+                f"the consumer {name} has confirmed nothing {since}{others}: its readings stay in the journal"
+            )
+            mend = (
+                "look whether it runs and may read P/data and write its receipt; a consumer that is "
+                "often away gets an uplink of its own"
+            )
             self._complaints.raised(subject, what, mend)

@@ -1,4 +1,6 @@
-"""What was handed over and is not settled yet: the flow control. Pure bookkeeping, no I/O; times are monotonic seconds."""
+"""What was handed over and is not settled yet: the flow control. Pure bookkeeping, no I/O; times are
+monotonic seconds.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def key_of(sealed: Sealed) -> Key:
 
 @dataclass(slots=True)
 class Entry:
-    """One batch on its way. `order` counts hand-overs; `replay` needs no receipt: whoever asked will ask again."""
+    """One batch on its way. `order` counts hand-overs; `replay` needs no receipt: whoever asked will ask
+    again.
+    """
 
     sealed: Sealed
     order: int
@@ -33,7 +37,9 @@ class Entry:
 
 
 class Window:
-    """At most `unacked` batches without PUBACK, and, with receipts, MAX_BATCHES or MAX_BYTES without receipt."""
+    """At most `unacked` batches without PUBACK, and, with receipts, MAX_BATCHES or MAX_BYTES without
+    receipt.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[Key, Entry] = {}
@@ -75,7 +81,9 @@ class Window:
         elif before.acked:
             self._unacked += 1
         self._order += 1
-        self._entries[key] = Entry(sealed, self._order, now, replay=replay and (before is None or before.replay))
+        self._entries[key] = Entry(
+            sealed, self._order, now, replay=replay and (before is None or before.replay)
+        )
 
     def acked(self, key: Key) -> Entry | None:
         """The broker has it. None when it is not expected."""
@@ -95,22 +103,30 @@ class Window:
         return entry
 
     def disconnected(self) -> None:
-        """What has no PUBACK died with the connection; the journal still has it. The rest is in the broker's custody."""
+        """What has no PUBACK died with the connection; the journal still has it. The rest is in the
+        broker's custody.
+        """
         for entry in list(self._entries.values()):
             if not entry.acked or entry.replay:
                 self.drop(key_of(entry.sealed))
 
     def settled(self, epoch: str, held: Ranges) -> list[Entry]:
         """The entries of an epoch that a consumer has: they leave."""
-        covered = [entry for entry in self._entries.values() if entry.sealed.epoch == epoch and entry.sealed.seq in held]
+        covered = [
+            entry
+            for entry in self._entries.values()
+            if entry.sealed.epoch == epoch and entry.sealed.seq in held
+        ]
         for entry in covered:
             self.drop(key_of(entry.sealed))
         return covered
 
     def overtaken(self, order: int, now: float) -> list[Sealed]:
-        """Take out what was handed over before `order`, has its PUBACK, and should have been receipted by now: lost on the way.
+        """Take out what was handed over before `order`, has its PUBACK, and should have been receipted by
+        now: lost on the way.
 
-        MQTT keeps the order of one publisher's messages, so a receipt for a later one says that the earlier one never arrived.
+        MQTT keeps the order of one publisher's messages, so a receipt for a later one says that the earlier
+        one never arrived.
         """
         late = [e for e in self._entries.values() if e.order < order and e.acked and now - e.sent_at > GRACE]
         for entry in late:

@@ -18,6 +18,24 @@ from gateway.wire.messages import MAX_SMALL, Receipt, Replay, Reply, State, pars
 from gateway.wire.topics import Topics
 
 __all__ = [
-    "MAX_MESSAGE", "MAX_PLAIN", "MAX_SMALL", "SCHEMA", "Batch", "Receipt", "Replay", "Reply", "State", "Topics",
-    "compress", "decode", "decompress", "digest", "encode", "parse", "peek_gateway", "schemas", "split", "with_header",
-]  # fmt: skip
+    "MAX_MESSAGE",
+    "MAX_PLAIN",
+    "MAX_SMALL",
+    "SCHEMA",
+    "Batch",
+    "Receipt",
+    "Replay",
+    "Reply",
+    "State",
+    "Topics",
+    "compress",
+    "decode",
+    "decompress",
+    "digest",
+    "encode",
+    "parse",
+    "peek_gateway",
+    "schemas",
+    "split",
+    "with_header",
+]

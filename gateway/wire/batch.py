@@ -75,7 +75,10 @@ class TableMessage(_Wire):
 
     meter: Annotated[list[_Meter], Field(max_length=MAX_READINGS)]
     dt: Annotated[list[_Dt], Field(max_length=MAX_READINGS)]
-    values: Annotated[dict[_Name, Annotated[list[float | None], Field(max_length=MAX_READINGS)]], Field(max_length=MAX_COLUMNS)]
+    values: Annotated[
+        dict[_Name, Annotated[list[float | None], Field(max_length=MAX_READINGS)]],
+        Field(max_length=MAX_COLUMNS),
+    ]
 
 
 class IntervalMessage(_Wire):
@@ -109,9 +112,12 @@ class BatchMessage(_Wire):
     clock: Literal["synced", "anchored", "unsynced"]
     tables: Annotated[list[TableMessage], Field(max_length=MAX_READINGS)] = []
     absent: Annotated[
-        dict[_Meter, _Reason | Annotated[dict[_Name, _Reason], Field(max_length=MAX_COLUMNS)]], Field(max_length=MAX_READINGS)
+        dict[_Meter, _Reason | Annotated[dict[_Name, _Reason], Field(max_length=MAX_COLUMNS)]],
+        Field(max_length=MAX_READINGS),
     ] = {}
-    suspect: Annotated[dict[_Meter, Annotated[list[_Name], Field(max_length=MAX_COLUMNS)]], Field(max_length=MAX_READINGS)] = {}
+    suspect: Annotated[
+        dict[_Meter, Annotated[list[_Name], Field(max_length=MAX_COLUMNS)]], Field(max_length=MAX_READINGS)
+    ] = {}
     intervals: Annotated[list[IntervalMessage], Field(max_length=MAX_EVENTS)] = []
     events: Annotated[list[EventMessage], Field(max_length=MAX_EVENTS)] = []
 
@@ -126,13 +132,16 @@ def encode(batch: Batch) -> bytes:
     try:
         return _json(message)
     except ValueError:
-        # A decoder that let NaN through must not cost the whole slot: JSON has no such number, so the value is absent.
+        # A decoder that let NaN through must not cost the whole slot: JSON has no such number, so the value
+        # is absent.
         return _json(_finite(message))
 
 
 def _json(message: object) -> bytes:
     text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace")  # a lone surrogate from a meter's name is no reason to lose a batch
+    return text.encode(
+        "utf-8", "replace"
+    )  # a lone surrogate from a meter's name is no reason to lose a batch
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
@@ -148,10 +157,13 @@ def _body(batch: Batch) -> dict[str, Any]:
     absent: dict[str, Any] = {}
     suspect: dict[str, list[str]] = {}
     for reading in batch.readings:
-        # A meter may have several readings in one batch: its reasons are gathered, and single values outrank a lost poll.
+        # A meter may have several readings in one batch: its reasons are gathered, and single values outrank
+        # a lost poll.
         known = absent.get(reading.meter)
         if reading.absent:
-            absent[reading.meter] = {**known, **reading.absent} if isinstance(known, dict) else dict(reading.absent)
+            absent[reading.meter] = (
+                {**known, **reading.absent} if isinstance(known, dict) else dict(reading.absent)
+            )
         elif reading.missing and known is None:
             absent[reading.meter] = reading.missing
         if reading.suspect:
@@ -162,7 +174,14 @@ def _body(batch: Batch) -> dict[str, Any]:
         body["suspect"] = suspect
     if batch.intervals:
         body["intervals"] = [
-            {"meter": i.meter, "start": i.start, "seconds": i.seconds, "version": i.version, "quality": i.quality, "energy_wh": i.energy_wh}
+            {
+                "meter": i.meter,
+                "start": i.start,
+                "seconds": i.seconds,
+                "version": i.version,
+                "quality": i.quality,
+                "energy_wh": i.energy_wh,
+            }
             for i in batch.intervals
         ]
     if batch.events:
@@ -176,7 +195,8 @@ def _event(event: Event, uptime: int) -> dict[str, Any]:
 
 
 def _tables(batch: Batch) -> list[dict[str, Any]]:
-    # One table per equal set of quantities, in the order of first sight: deterministic, and what the eye expects.
+    # One table per equal set of quantities, in the order of first sight: deterministic, and what the eye
+    # expects.
     tables: dict[frozenset[str], tuple[list[str], list[Reading]]] = {}
     for reading in batch.readings:
         if not reading.missing:
@@ -186,7 +206,9 @@ def _tables(batch: Batch) -> list[dict[str, Any]]:
         {
             "meter": [r.meter for r in rows],
             "dt": [r.uptime - batch.uptime for r in rows],
-            "values": dict(zip(names, zip(*[map(r.values.get, names) for r in rows], strict=True), strict=True)),
+            "values": dict(
+                zip(names, zip(*[map(r.values.get, names) for r in rows], strict=True), strict=True)
+            ),
         }
         for names, rows in tables.values()
     ]
@@ -198,7 +220,9 @@ def compress(plain: bytes) -> bytes:
 
 
 def decompress(body: bytes, limit: int = MAX_MESSAGE) -> bytes:
-    """Plain JSON bytes of a message in either form. Raises WireError for anything else, or more than `limit` bytes."""
+    """Plain JSON bytes of a message in either form. Raises WireError for anything else, or more than
+    `limit` bytes.
+    """
     if body[:1] == b"{":
         if len(body) > limit:
             msg = f"the message has {len(body)} bytes, more than {limit}"
@@ -231,7 +255,9 @@ def decode(body: bytes) -> Batch:
     batch = Batch(message.gateway, message.epoch, message.seq, message.t0, message.uptime, message.clock)
     batch.readings = list(_readings(message))
     batch.events = [Event(e.kind, message.uptime + e.dt, dict(e.model_extra or {})) for e in message.events]
-    batch.intervals = [Interval(i.meter, i.start, i.seconds, i.version, i.quality, i.energy_wh) for i in message.intervals]
+    batch.intervals = [
+        Interval(i.meter, i.start, i.seconds, i.version, i.quality, i.energy_wh) for i in message.intervals
+    ]
     return batch
 
 
@@ -246,7 +272,9 @@ def _bounded(message: BatchMessage) -> None:
 
 
 def first_flaw(error: ValidationError) -> str:
-    """Where a message breaks the contract and how, on one short line: keys of the sender's choice may stand in the path."""
+    """Where a message breaks the contract and how, on one short line: keys of the sender's choice may
+    stand in the path.
+    """
     first = error.errors(include_url=False, include_input=False)[0]
     path = ".".join(visible(str(key), 64) for key in first["loc"][:8])
     return f"{path or 'message'}: {visible(first['msg'], 200)}"
@@ -268,7 +296,14 @@ def _readings(message: BatchMessage) -> Iterator[Reading]:
                 if value is None
             }
             suspect = tuple(sorted(suspects[meter].intersection(values))) if meter in suspects else ()
-            yield Reading(meter, message.uptime + table.dt[row], {n: v for n, v in values.items() if v is not None}, absent, "", suspect)
+            yield Reading(
+                meter,
+                message.uptime + table.dt[row],
+                {n: v for n, v in values.items() if v is not None},
+                absent,
+                "",
+                suspect,
+            )
     for meter, reason in message.absent.items():
         if isinstance(reason, str):
             yield Reading(meter, message.uptime, missing=reason)
@@ -278,7 +313,9 @@ _GATEWAY = re.compile(rb'^\{"schema":"submeter/1","gateway":"([a-z0-9-]{1,32})"'
 
 
 def peek_gateway(body: bytes) -> str | None:
-    """The gateway id in a message that `encode` wrote, without unpacking all of it; None when it does not stand there."""
+    """The gateway id in a message that `encode` wrote, without unpacking all of it; None when it does not
+    stand there.
+    """
     try:
         head = body[:80] if body[:1] == b"{" else zlib.decompressobj().decompress(body[:256], 80)
     except zlib.error:
@@ -296,7 +333,9 @@ def with_header(
     clock: ClockState | None = None,
     events: Sequence[dict[str, Any]] = (),
 ) -> bytes:
-    """The same batch under another identity or with its wall time repaired, `events` put before its own. Raises WireError."""
+    """The same batch under another identity or with its wall time repaired, `events` put before its own.
+    Raises WireError.
+    """
     changes = {"gateway": gateway, "epoch": epoch, "t0": t0, "clock": clock}
     try:
         message = json.loads(plain)
@@ -310,7 +349,8 @@ def with_header(
 
 
 def digest(plain: bytes) -> str:
-    """A fingerprint of what a batch says, header times aside: equal for a batch whose clock was repaired meanwhile.
+    """A fingerprint of what a batch says, header times aside: equal for a batch whose clock was repaired
+    meanwhile.
 
     Raises WireError when the bytes are not a JSON object.
     """

@@ -1,4 +1,6 @@
-"""A draft as batches that keep to the bounds of the contract, and to what the broker of a platform takes. Pure."""
+"""A draft as batches that keep to the bounds of the contract, and to what the broker of a platform takes.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ FAR = 1.5
 
 
 def split(draft: Draft, header: Batch) -> list[tuple[Draft, bytes]]:
-    """A draft as one or more parts within the bounds of the contract, each with its JSON, with seq counting up from the header's.
+    """A draft as one or more parts within the bounds of the contract, each with its JSON, with seq counting
+    up from the header's.
 
-    With `draft.packed_limit` each of them keeps to that size when it is compressed, too, as far as it can be divided: a reading
+    With `draft.packed_limit` each of them keeps to that size when it is compressed, too, as far as it can be
+    divided: a reading
     is divided by its quantities, a driver's description likewise; a single value or event is not.
     """
     parts = _halves(draft)
@@ -35,7 +39,9 @@ def _filled(header: Batch, draft: Draft) -> Batch:
 
 
 def _far_too_large(draft: Draft, header: Batch) -> bool:
-    """Whether a part of the readings says that all of them cannot fit: then the whole is not made, only to be cut."""
+    """Whether a part of the readings says that all of them cannot fit: then the whole is not made, only to
+    be cut.
+    """
     step = len(draft.readings) // SAMPLE
     if step < 2:  # noqa: PLR2004 - as much work as the whole
         return False
@@ -61,7 +67,9 @@ def _cut(items: Sequence[Any]) -> tuple[list[Any], list[Any]]:
 
 
 def _halves(draft: Draft) -> tuple[Draft, Draft] | None:
-    """Two drafts that say the same together, what opens an epoch in the first; None for what cannot be divided."""
+    """Two drafts that say the same together, what opens an epoch in the first; None for what cannot be
+    divided.
+    """
     if len(draft.readings) > 1:
         low, high = _cut(draft.readings)
         return replace(draft, readings=low, intervals=[]), replace(draft, readings=high, events=[])
@@ -69,7 +77,10 @@ def _halves(draft: Draft) -> tuple[Draft, Draft] | None:
         return replace(draft, readings=[]), replace(draft, events=[], intervals=[])
     if draft.readings:
         by_quantity = _reading_halves(draft.readings[0])
-        return by_quantity and (replace(draft, readings=[by_quantity[0]]), replace(draft, readings=[by_quantity[1]]))
+        return by_quantity and (
+            replace(draft, readings=[by_quantity[0]]),
+            replace(draft, readings=[by_quantity[1]]),
+        )
     if len(draft.events) + len(draft.intervals) > 1:
         first, second = _cut([*draft.events, *draft.intervals])
         return _told(draft, first), _told(draft, second)
@@ -78,7 +89,10 @@ def _halves(draft: Draft) -> tuple[Draft, Draft] | None:
 
 
 def _told(draft: Draft, items: Sequence[Event | Interval]) -> Draft:
-    events, intervals = [e for e in items if isinstance(e, Event)], [i for i in items if isinstance(i, Interval)]
+    events, intervals = (
+        [e for e in items if isinstance(e, Event)],
+        [i for i in items if isinstance(i, Interval)],
+    )
     return replace(draft, events=events, intervals=intervals)
 
 

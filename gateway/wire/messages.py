@@ -1,4 +1,6 @@
-"""The small messages beside the batches: receipts, replay commands and replies, state. Pure: bytes ⇄ models."""
+"""The small messages beside the batches: receipts, replay commands and replies, state. Pure: bytes ⇄
+models.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class _Small(BaseModel):
 
     def to_bytes(self) -> bytes:
         """Compact JSON."""
-        return json.dumps(self.model_dump(by_alias=True, exclude_none=True), ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(
+            self.model_dump(by_alias=True, exclude_none=True), ensure_ascii=False, separators=(",", ":")
+        ).encode()
 
 
 _Text = Annotated[str, AfterValidator(visible)]
@@ -33,19 +37,25 @@ _Text = Annotated[str, AfterValidator(visible)]
 class Receipt(_Small):
     """P/receipt/<consumer>: what the platform has committed of one epoch.
 
-    `upto`: every batch of this epoch up to this seq; 0 for none. `have`: further inclusive ranges. `conflicts`: seqs that
-    came twice with different content. `digests`: of the content that is stored under a seq in conflict, so that the gateway
+    `upto`: every batch of this epoch up to this seq; 0 for none. `have`: further inclusive ranges.
+    `conflicts`: seqs that
+    came twice with different content. `digests`: of the content that is stored under a seq in conflict, so
+    that the gateway
     whose batch it is counts it as delivered; may be missing.
     """
 
     epoch: Epoch
     upto: Annotated[int, Field(ge=0, lt=2**53)]
-    have: Annotated[list[Annotated[list[Seq], Field(min_length=2, max_length=2)]], Field(max_length=MAX_RANGES)] = []
+    have: Annotated[
+        list[Annotated[list[Seq], Field(min_length=2, max_length=2)]], Field(max_length=MAX_RANGES)
+    ] = []
     conflicts: Annotated[list[Seq], Field(max_length=MAX_RANGES)] | None = None
     digests: Annotated[list[tuple[Seq, Digest]], Field(max_length=MAX_RANGES)] | None = None
 
     def covers(self, first: int) -> Ranges:
-        """Every seq that the receipt names, `upto` counted from `first`, the epoch's first. Raises WireError."""
+        """Every seq that the receipt names, `upto` counted from `first`, the epoch's first. Raises
+        WireError.
+        """
         ranges = Ranges()
         if self.upto >= first:
             ranges.add(first, self.upto)
@@ -69,7 +79,8 @@ class Replay(_Small):
 class Reply(_Small):
     """P/reply: what became of a command. `gone` explains seqs that cannot be sent: [first, last, reason].
 
-    `sent` counts the batches that were handed to the broker again. With `ok` false nothing was done and `error` says why.
+    `sent` counts the batches that were handed to the broker again. With `ok` false nothing was done and
+    `error` says why.
     """
 
     model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
@@ -113,9 +124,17 @@ def schemas() -> dict[str, dict[str, Any]]:
     from gateway.wire.meters import MetersMessage  # noqa: PLC0415
 
     models: dict[str, type[BaseModel]] = {
-        "batch": BatchMessage, "meters": MetersMessage, "receipt": Receipt, "replay": Replay, "reply": Reply, "state": State,
-    }  # fmt: skip
+        "batch": BatchMessage,
+        "meters": MetersMessage,
+        "receipt": Receipt,
+        "replay": Replay,
+        "reply": Reply,
+        "state": State,
+    }
     return {
-        name: {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(by_alias=True)}
+        name: {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **model.model_json_schema(by_alias=True),
+        }
         for name, model in models.items()
     }

@@ -1,4 +1,6 @@
-"""P/meters: what the gateway measures, so that history describes itself. Written by the daemon, described here."""
+"""P/meters: what the gateway measures, so that history describes itself. Written by the daemon, described
+here.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,11 @@ class DriverMessage(_Open):
 
 
 class MeterMessage(_Open):
-    """A meter on a bus, or a pulse input (then `pin`, `per_unit` and its own `quantities` instead of a driver).
+    """A meter on a bus, or a pulse input (then `pin`, `per_unit` and its own `quantities` instead of a
+    driver).
 
-    Intervals in seconds; `ct` and `vt` are quotients; `values` says whether the meter's registers are primary or secondary.
+    Intervals in seconds; `ct` and `vt` are quotients; `values` says whether the meter's registers are primary
+    or secondary.
     `attributes` is what the meter says of itself: serial number, firmware, ratios.
     """
 

@@ -1,7 +1,10 @@
-"""python -m tests.bench [--write-docs] [NAME …]: measure the figures, print each beside its bar, write build/bench.json.
+"""python -m tests.bench [--write-docs] [NAME …]: measure the figures, print each beside its bar, write
+build/bench.json.
 
---write-docs alone measures nothing: it writes docs/performance.md from the figures that are there, and docs/reliability.md.
-Every module bench_<name>.py beside this file is a bench: its `run()` gives Figures. It exits 1 if a bar is missed.
+--write-docs alone measures nothing: it writes docs/performance.md from the figures that are there, and
+docs/reliability.md.
+Every module bench_<name>.py beside this file is a bench: its `run()` gives Figures. It exits 1 if a bar is
+missed.
 """
 
 from __future__ import annotations
@@ -38,7 +41,11 @@ def main() -> int:
         try:
             found = importlib.import_module(f"tests.bench.bench_{name}").run()
         except Exception as error:  # noqa: BLE001 - one bench that breaks must not hide the others
-            print(f"  {name} broke: {type(error).__name__}: {error}", *getattr(error, "__notes__", ()), sep="\n  ")
+            print(
+                f"  {name} broke: {type(error).__name__}: {error}",
+                *getattr(error, "__notes__", ()),
+                sep="\n  ",
+            )
             failed.append(name)
             continue
         for figure in found:
@@ -48,7 +55,10 @@ def main() -> int:
         write(name, found, load)
     missed = [figure.name for figure in figures if figure.ok is False]
     held = sum(figure.ok is True for figure in figures)
-    print(f"\n{held} bars hold, {len(missed)} missed, {len(failed)} benches broke; build/bench.json has the figures.")
+    print(
+        f"\n{held} bars hold, {len(missed)} missed, {len(failed)} benches broke; build/bench.json has the "
+        f"figures."
+    )
     for name in missed:
         print(f"  missed: {name}")
     return 1 if missed or failed else 0

@@ -18,7 +18,11 @@ WARM, BEFORE, AFTER = 12.0, 60.0, 60.0
 def _line(name: str, path: Path, meters: int) -> dict[str, Any]:
     # Half of what the line can carry: five meters every 4 s, 32 every 24 s.
     slaves = [
-        {"unit": unit, "meter": f"{name}-{unit}", "image": {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}}
+        {
+            "unit": unit,
+            "meter": f"{name}-{unit}",
+            "image": {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"},
+        }
         for unit in range(1, meters + 1)
     ]
     return {"name": name, "path": str(path), "baudrate": 9600, "turnaround": 0.02, "slaves": slaves}
@@ -32,14 +36,22 @@ def run() -> list[Figure]:
         spec = {
             "seed": 1,
             "building": {"start": 1795278300, "speed": 1, "step": 1},
-            "lines": [_line(name, directory / name, meters) for name, (meters, _) in zip(names, CASES, strict=True)],
+            "lines": [
+                _line(name, directory / name, meters) for name, (meters, _) in zip(names, CASES, strict=True)
+            ],
         }
         with rig(directory, spec) as site:
             assert site.simulator is not None
             site.configure(
                 buses=[{"name": name, "type": "serial", "port": str(directory / name)} for name in names],
                 meters=[
-                    {"id": f"{name}-{unit}", "bus": name, "address": unit, "driver": "bench-sdm630", "interval": "0s"}
+                    {
+                        "id": f"{name}-{unit}",
+                        "bus": name,
+                        "address": unit,
+                        "driver": "bench-sdm630",
+                        "interval": "0s",
+                    }
                     for name, (meters, _) in zip(names, CASES, strict=True)
                     for unit in range(1, meters + 1)
                 ],
@@ -53,7 +65,10 @@ def run() -> list[Figure]:
                     site.simulator.fault(name, unit, "dead", times=None)
             time.sleep(AFTER)
             serves = site.serves()
-        return [_figure(name, meters, dead, serves, death) for name, (meters, dead) in zip(names, CASES, strict=True)]
+        return [
+            _figure(name, meters, dead, serves, death)
+            for name, (meters, dead) in zip(names, CASES, strict=True)
+        ]
 
 
 def _figure(name: str, meters: int, dead: int, serves: list[dict[str, Any]], death: float) -> Figure:
@@ -67,5 +82,7 @@ def _figure(name: str, meters: int, dead: int, serves: list[dict[str, Any]], dea
             elif death <= t < death + AFTER:
                 counts["after"] += 1
     rate = counts["after"] / AFTER / (counts["before"] / BEFORE)
-    note = f"{counts['before']} reads in the {BEFORE:.0f} s before, {counts['after']} in the {AFTER:.0f} s after"
+    note = (
+        f"{counts['before']} reads in the {BEFORE:.0f} s before, {counts['after']} in the {AFTER:.0f} s after"
+    )
     return at_least(f"{dead} of {meters} meters dead: rate the others keep", 100 * rate, "%", 95, note)

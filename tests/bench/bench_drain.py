@@ -1,4 +1,6 @@
-"""Backlog drain from a real journal through a real broker, QoS 1, ten meters × 34 values a batch, no rate limit; when it begins."""
+"""Backlog drain from a real journal through a real broker, QoS 1, ten meters × 34 values a batch, no rate
+limit; when it begins.
+"""
 
 from __future__ import annotations
 
@@ -82,8 +84,12 @@ async def _fill(journal: Journal, clock: Clock, count: int) -> None:
         readings = []
         for m in range(METERS):
             for name in names:
-                level[m, name] += rng.gauss(0, 0.5) if QUANTITIES[name].kind == "gauge" else rng.random() * 0.01
-            readings.append(Reading(f"m{m:02}", uptime + 90 * m, {name: round(level[m, name], 2) for name in names}))
+                level[m, name] += (
+                    rng.gauss(0, 0.5) if QUANTITIES[name].kind == "gauge" else rng.random() * 0.01
+                )
+            readings.append(
+                Reading(f"m{m:02}", uptime + 90 * m, {name: round(level[m, name], 2) for name in names})
+            )
         await journal.commit(Draft(readings))
 
 
@@ -95,7 +101,9 @@ class _Bench:
             self.port = probe.getsockname()[1]
 
     def uplink(self, name: str, receipts: tuple[str, ...] = ()) -> Uplink:
-        return Uplink(name=name, url=f"mqtt://127.0.0.1:{self.port}", receipts=receipts, spread="0s", backlog_rate=0.0)
+        return Uplink(
+            name=name, url=f"mqtt://127.0.0.1:{self.port}", receipts=receipts, spread="0s", backlog_rate=0.0
+        )
 
     @contextlib.asynccontextmanager
     async def forwarder(self, config: Uplink):
@@ -140,7 +148,16 @@ class _Bench:
     async def with_receipts(self) -> float:
         """Values a second until the reference receiver has receipted every batch."""
         database = self.folder / "platform.db"
-        command = (sys.executable, "-m", "gateway", "receive", "--database", str(database), "--broker", f"mqtt://127.0.0.1:{self.port}")
+        command = (
+            sys.executable,
+            "-m",
+            "gateway",
+            "receive",
+            "--database",
+            str(database),
+            "--broker",
+            f"mqtt://127.0.0.1:{self.port}",
+        )
         with _broker(self.folder, self.port), _process(*command):
             await asyncio.sleep(4.0)
             async with self.forwarder(self.uplink("city", ("city",))) as forwarder:
@@ -175,7 +192,9 @@ client.loop_forever()
 async def _measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         clock = Clock("system")
-        journal = Journal.open(Path(name) / "journal", gateway=GATEWAY, clock=clock, uplinks=["plain", "city", "late"])
+        journal = Journal.open(
+            Path(name) / "journal", gateway=GATEWAY, clock=clock, uplinks=["plain", "city", "late"]
+        )
         try:
             await _fill(journal, clock, BATCHES)
             first = (await journal.find(journal.newest[0], 1, BATCHES, 200))[1:]
@@ -183,15 +202,26 @@ async def _measure() -> list[Figure]:
             begins = await bench.begins()
             broker = await bench.to_the_broker()
             receipts = await bench.with_receipts()
-            rows = [row for at in range(1, BATCHES, 200) for row in await journal.find(journal.newest[0], at, at + 199, 200)]
+            rows = [
+                row
+                for at in range(1, BATCHES, 200)
+                for row in await journal.find(journal.newest[0], at, at + 199, 200)
+            ]
             control = await asyncio.to_thread(bench.bare, [row.body for row in rows])
         finally:
             await journal.close()
     size = sum(len(row.body) for row in first) / sum(row.values for row in first)
     return [
-        at_least("drain to the broker", broker, "values/s", 300_000, f"{BATCHES} batches of {METERS} × {VALUES}"),
+        at_least(
+            "drain to the broker", broker, "values/s", 300_000, f"{BATCHES} batches of {METERS} × {VALUES}"
+        ),
         at_least("drain with receipts from the reference receiver", receipts, "values/s", 100_000),
-        plain("the control, plain paho with the same messages", control, "values/s", "out of memory, without journal"),
+        plain(
+            "the control, plain paho with the same messages",
+            control,
+            "values/s",
+            "out of memory, without journal",
+        ),
         at_most("drain begins after the broker is back", begins, "s", 5.0, f"away for {LONG_AWAY:g} s"),
         plain("bytes per value on the wire in this bench", size, "bytes", "a random walk with two decimals"),
     ]

@@ -1,10 +1,14 @@
-"""Wrong values from late, foreign, truncated and corrupt replies: none in ten thousand; beside it plain pymodbus on the same lines.
+"""Wrong values from late, foreign, truncated and corrupt replies: none in ten thousand; beside it plain
+pymodbus on the same lines.
 
-What is tolerated stands among them: noise beside a frame, an adapter that hears itself, a short exception, gateways whose numbers
+What is tolerated stands among them: noise beside a frame, an adapter that hears itself, a short exception,
+gateways whose numbers
 or units differ from the standard in a constant way. So do gateways that are always one reply late.
 
-Serial lines on ptys whose slaves drop or queue what comes too early; then RTU over TCP and TCP. Every read asks for the same length, the
-hardest case: a late answer looks like the answer to the next question. A value is wrong when it is not of its meter and register, is
+Serial lines on ptys whose slaves drop or queue what comes too early; then RTU over TCP and TCP. Every read
+asks for the same length, the
+hardest case: a late answer looks like the answer to the next question. A value is wrong when it is not of its
+meter and register, is
 older than the poll that brought it, or was taken from a reply that was spoilt.
 """
 
@@ -42,29 +46,57 @@ SOCKETS = 2_000
 """Faulted replies behind sockets."""
 RATE = 0.5
 TIMEOUT = 0.1
-PLACES = {0x100: "active_energy_import", 0x200: "active_energy_export", 0x300: "reactive_energy_import", 0x400: "reactive_energy_export"}
+PLACES = {
+    0x100: "active_energy_import",
+    0x200: "active_energy_export",
+    0x300: "reactive_energy_import",
+    0x400: "reactive_energy_export",
+}
 UNITS = (1, 2, 3)
 LATE = [{"kind": "late", "seconds": seconds} for seconds in (0.13, 0.2, 0.35)]
 SPOILT = ("truncated", "foreign", "wrong_function", "wrong_count")
 SERIAL = [*LATE, *SPOILT, "corrupt", "noise", "padded", "echo"]
 DOUBLE = ["double"]
-"""Apart from the others: a second copy that comes after the next question was sent has nothing in it that tells."""
+"""Apart from the others: a second copy that comes after the next question was sent has nothing in it that
+tells.
+"""
 TCP = [*LATE, *SPOILT, *DOUBLE, "wrong_transaction", "short_exception"]
-ODD: list[dict[str, Any]] = [*({"numbers": numbers} for numbers in ("+1", "=7", "=1", "swapped", "own")), {"unit": 255}, {"unit": 0}]
+ODD: list[dict[str, Any]] = [
+    *({"numbers": numbers} for numbers in ("+1", "=7", "=1", "swapped", "own")),
+    {"unit": 255},
+    {"unit": 0},
+]
 """Gateways that differ from the standard in one field, always in the same way."""
 ODD_KINDS = [*LATE, "truncated", "wrong_function", "wrong_count", *DOUBLE, "short_exception"]
 """Another unit or another number on top is two fields at once, which nobody can judge."""
-BEHIND: list[dict[str, Any]] = [{"behind": True, "numbers": numbers} for numbers in ("asked", "own", "newest")]
-"""Gateways that give each reply when the next one is due: with its number, without, or with the newest one."""
+BEHIND: list[dict[str, Any]] = [
+    {"behind": True, "numbers": numbers} for numbers in ("asked", "own", "newest")
+]
+"""Gateways that give each reply when the next one is due: with its number, without, or with the newest
+one.
+"""
 UNUSABLE = {*SPOILT, "corrupt", "wrong_transaction"}
-TABLE = "maker: Bench\nmodel: four counters\nverified: simulator\nsource: bench\nreads: {function: 4, max_registers: 8}\nregisters: |\n"
-DRIVER = load_text(TABLE + "".join(f"  {at} u32 {name} 1kWh fast\n".replace("1kWh", unit) for at, name, unit in (
-    (at, name, "kvarh" if name.startswith("re") else "kWh") for at, name in PLACES.items())), "four-counters")  # fmt: skip
+TABLE = (
+    "maker: Bench\nmodel: four counters\nverified: simulator\nsource: bench\nreads: {function: 4, "
+    "max_registers: 8}\nregisters: |\n"
+)
+DRIVER = load_text(
+    TABLE
+    + "".join(
+        f"  {at} u32 {name} 1kWh fast\n".replace("1kWh", unit)
+        for at, name, unit in (
+            (at, name, "kvarh" if name.startswith("re") else "kWh") for at, name in PLACES.items()
+        )
+    ),
+    "four-counters",
+)
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A value that a master believed: asked of whom, where, since when (uptime in ms), and the number that it got."""
+    """A value that a master believed: asked of whom, where, since when (uptime in ms), and the number that
+    it got.
+    """
 
     meter: str
     address: int
@@ -77,15 +109,24 @@ def _spec(mode: str, count: int, log: Path, kinds: list[Any]) -> dict[str, Any]:
 
     def bus(number: int) -> dict[str, Any]:
         name = f"{mode}{number}"
-        slaves = [{"unit": unit, "meter": f"{name}-{unit}", "image": {"places": list(PLACES)}} for unit in UNITS]
+        slaves = [
+            {"unit": unit, "meter": f"{name}-{unit}", "image": {"places": list(PLACES)}} for unit in UNITS
+        ]
         return {"name": name, "slaves": slaves, "faults": {"seed": number, "rate": RATE, "kinds": kinds}}
 
     if mode == "serial":
         pace = {"baudrate": 115200, "turnaround": 0.002}
-        return {"log": str(log), "lines": [{**bus(n), **pace, "busy": ("drop", "queue")[n % 2]} for n in range(count)], "servers": []}
+        return {
+            "log": str(log),
+            "lines": [{**bus(n), **pace, "busy": ("drop", "queue")[n % 2]} for n in range(count)],
+            "servers": [],
+        }
     traits = {"odd": ODD, "behind": BEHIND}.get(mode, [{}])
     plain = {"host": "127.0.0.1", "port": 0, "mode": "rtu" if mode == "rtu" else "tcp"}
-    return {"log": str(log), "servers": [{**bus(n), **plain, **traits[n % len(traits)]} for n in range(count)]}
+    return {
+        "log": str(log),
+        "servers": [{**bus(n), **plain, **traits[n % len(traits)]} for n in range(count)],
+    }
 
 
 @contextmanager
@@ -98,12 +139,16 @@ def _simulator(folder: Path, spec: dict[str, Any]) -> Iterator[list[Bus]]:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         limit = f"{TIMEOUT * 1000:.0f}ms"
-        kinds = {server["name"]: "rtu-over-tcp" if server["mode"] == "rtu" else "tcp" for server in spec["servers"]}
+        kinds = {
+            server["name"]: "rtu-over-tcp" if server["mode"] == "rtu" else "tcp" for server in spec["servers"]
+        }
         buses: list[Bus] = [
-            SerialBus(name=name, type="serial", port=port, baudrate=115200, timeout=limit) for name, port in ready["ports"].items()
+            SerialBus(name=name, type="serial", port=port, baudrate=115200, timeout=limit)
+            for name, port in ready["ports"].items()
         ]
         buses += [
-            TcpBus(name=name, type=kinds[name], host=host, port=port, timeout=limit) for name, (host, port) in ready["addresses"].items()
+            TcpBus(name=name, type=kinds[name], host=host, port=port, timeout=limit)
+            for name, (host, port) in ready["addresses"].items()
         ]
         try:
             yield buses
@@ -116,7 +161,10 @@ Poll = Callable[[Bus, Callable[[Taken], None], Callable[[], bool]], Awaitable[No
 
 async def _ours(bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool]) -> None:
     """The shipped worker, one poll after the other."""
-    tasks = [MeterTask(Meter(id=f"{bus.name}-{unit}", bus=bus.name, address=unit, driver="four-counters"), DRIVER) for unit in UNITS]
+    tasks = [
+        MeterTask(Meter(id=f"{bus.name}-{unit}", bus=bus.name, address=unit, driver="four-counters"), DRIVER)
+        for unit in UNITS
+    ]
     worker = BusWorker(bus, tasks, lambda _reading: None)
     addresses = {name: at for at, name in PLACES.items()}
     while not done():
@@ -142,13 +190,22 @@ async def _plain(bus: Bus, take: Callable[[Taken], None], done: Callable[[], boo
                 with suppress(ModbusException):
                     answer = await client.read_input_registers(address, count=2, device_id=unit)
                     if not answer.isError() and len(answer.registers) == 2:
-                        take(Taken(f"{bus.name}-{unit}", address, since, answer.registers[0] << 16 | answer.registers[1]))
+                        take(
+                            Taken(
+                                f"{bus.name}-{unit}",
+                                address,
+                                since,
+                                answer.registers[0] << 16 | answer.registers[1],
+                            )
+                        )
                 await asyncio.sleep(0.004)
     client.close()
 
 
 async def _trusting(bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool]) -> None:
-    """The control for gateways that are behind: a master that takes whatever fits in unit, function and length, whatever its number."""
+    """The control for gateways that are behind: a master that takes whatever fits in unit, function and
+    length, whatever its number.
+    """
     assert isinstance(bus, TcpBus)
     reader, writer = await asyncio.open_connection(bus.host, bus.port)
     while not done():
@@ -183,7 +240,9 @@ def _faulted(log: Path) -> int:
 
 
 def judge(taken: Sequence[Taken], serves: Sequence[dict[str, Any]]) -> Counter[str]:
-    """Each value is `right`, or wrong: `another register`, `another meter`, `stale`, `spoilt`, or `unheard of`."""
+    """Each value is `right`, or wrong: `another register`, `another meter`, `stale`, `spoilt`, or `unheard
+    of`.
+    """
     origin: dict[int, tuple[dict[str, Any], int]] = {}
     for serve in serves:
         for place in PLACES:
@@ -225,7 +284,9 @@ class Trial:
 
     def told(self) -> str:
         """In words."""
-        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.verdicts.items()) if kind != "right")
+        kinds = ", ".join(
+            f"{kind} {count}" for kind, count in sorted(self.verdicts.items()) if kind != "right"
+        )
         return f"{self.faults.total()} faulted replies" + (f"; {kinds}" if kinds else "")
 
     def noted(self, fault: str, part: str, control: str = "") -> None:
@@ -259,17 +320,47 @@ def run() -> list[Figure]:
     tcp.noted("frames-tcp", "")
     double.noted("double", "serial")
     odd.noted("frames-odd", "")
-    note("frames-behind", runs=6, taken=behind.values, wrong=behind.wrong, control=f"{trusting.wrong} of {trusting.values} values wrong")
+    note(
+        "frames-behind",
+        runs=6,
+        taken=behind.values,
+        wrong=behind.wrong,
+        control=f"{trusting.wrong} of {trusting.values} values wrong",
+    )
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(serial.faults.items()))
     return [
         at_least("serial replies faulted on purpose, fixed seeds", serial.faults.total(), "", FAULTED, kinds),
         at_most("wrong values from them", serial.wrong, f"of {serial.values}", 0, serial.told()),
         at_most("wrong values, RTU over TCP", rtu.wrong, f"of {rtu.values}", 0, rtu.told()),
         at_most("wrong values, TCP", tcp.wrong, f"of {tcp.values}", 0, tcp.told()),
-        at_most("wrong values when meters answer twice", double.wrong, f"of {double.values}", 0, double.told()),
-        at_most("wrong values, TCP gateways with odd numbers or units", odd.wrong, f"of {odd.values}", 0, odd.told()),
+        at_most(
+            "wrong values when meters answer twice", double.wrong, f"of {double.values}", 0, double.told()
+        ),
+        at_most(
+            "wrong values, TCP gateways with odd numbers or units",
+            odd.wrong,
+            f"of {odd.values}",
+            0,
+            odd.told(),
+        ),
         at_least("values from them", odd.values, "", 500),
-        at_most("wrong values, TCP gateways that are always one reply late", behind.wrong, f"of {behind.values}", 0),
-        at_least("the control, a master that trusts what fits: wrong values", trusting.wrong, f"of {trusting.values}", 1),
-        at_least("the control, plain pymodbus: wrong values", control.wrong, f"of {control.values}", 1, control.told()),
+        at_most(
+            "wrong values, TCP gateways that are always one reply late",
+            behind.wrong,
+            f"of {behind.values}",
+            0,
+        ),
+        at_least(
+            "the control, a master that trusts what fits: wrong values",
+            trusting.wrong,
+            f"of {trusting.values}",
+            1,
+        ),
+        at_least(
+            "the control, plain pymodbus: wrong values",
+            control.wrong,
+            f"of {control.values}",
+            1,
+            control.told(),
+        ),
     ]

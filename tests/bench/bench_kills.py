@@ -1,6 +1,8 @@
-"""kill -9 and SIGSTOP of gateway, broker and receiver, two hundred times; judged by the simulated meters' own log.
+"""kill -9 and SIGSTOP of gateway, broker and receiver, two hundred times; judged by the simulated meters' own
+log.
 
-Two sites side by side, a hundred blows each, and a third that deletes on the broker's acknowledgement: the control.
+Two sites side by side, a hundred blows each, and a third that deletes on the broker's acknowledgement: the
+control.
 """
 
 from __future__ import annotations
@@ -44,8 +46,19 @@ def run() -> list[Figure]:
     open_slot = f"{sum(account.open_slot for account in accounts)} were in an open slot"
     return [
         at_least("kills and stops", blows.total(), "blows", SITES * BLOWS, what),
-        at_most("readings and batches lost by them", lost, f"of {served}", 0, "; ".join(filter(None, [open_slot, problems]))),
+        at_most(
+            "readings and batches lost by them",
+            lost,
+            f"of {served}",
+            0,
+            "; ".join(filter(None, [open_slot, problems])),
+        ),
         at_most("readings and batches counted twice", twice, f"of {taken}", 0),
         at_most("values that are not what the meter served", wrong, f"of {values}", 0),
-        at_least("the control (delete on PUBACK): batches lost", control.absent_batches, f"of {control.committed}", 1),
+        at_least(
+            "the control (delete on PUBACK): batches lost",
+            control.absent_batches,
+            f"of {control.committed}",
+            1,
+        ),
     ]

@@ -1,6 +1,8 @@
-"""From the start of the process to the first poll with a journal of two gigabytes, none of it in the page cache; beside it an empty one.
+"""From the start of the process to the first poll with a journal of two gigabytes, none of it in the page
+cache; beside it an empty one.
 
-The file is made by the shipped store from one hour of noisy slots, again and again under new numbers: every row is sound, and none
+The file is made by the shipped store from one hour of noisy slots, again and again under new numbers: every
+row is sound, and none
 was delivered.
 """
 
@@ -77,7 +79,10 @@ def _first(site: Rig, directory: Path) -> tuple[float, float]:
     host, port = site.simulator.addresses["plant"]
     site.configure(
         buses=[{"name": "plant", "type": "tcp", "host": host, "port": port}],
-        meters=[{"id": f"m{n}", "bus": "plant", "address": n, "driver": "bench-sdm630"} for n in range(1, METERS + 1)],
+        meters=[
+            {"id": f"m{n}", "bus": "plant", "address": n, "driver": "bench-sdm630"}
+            for n in range(1, METERS + 1)
+        ],
         uplinks=[site.uplink()],
         journal={"directory": str(directory), "budget": "4GB"},
     )
@@ -124,7 +129,12 @@ def run() -> list[Figure]:
             3,
             f"of {TIMES}: {min(polls):.2f} to {max(polls):.2f}; {size / 1e9:.2f} GB, {batches:,} batches",
         ),
-        plain("first poll with an empty journal", statistics.median(poll for poll, _ in empty), "s", f"of {TIMES}"),
+        plain(
+            "first poll with an empty journal",
+            statistics.median(poll for poll, _ in empty),
+            "s",
+            f"of {TIMES}",
+        ),
         at_least("batches taken into the 2 GB file after the start", newest - batches, "", TIMES),
         plain("first batch taken, journal of 2 GB", statistics.median(took for _, took in times), "s"),
         plain("first batch taken, empty journal", statistics.median(took for _, took in empty), "s"),

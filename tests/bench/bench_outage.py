@@ -1,4 +1,6 @@
-"""An outage of the broker of 120 s with ten meters a second: lost and counted twice, judged by the meters' log; when the drain begins."""
+"""An outage of the broker of 120 s with ten meters a second: lost and counted twice, judged by the meters'
+log; when the drain begins.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ registers: |
 
 def _stored(site: Rig) -> int:
     # The receiver may still be making its tables.
-    with contextlib.suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{site.database}?mode=ro", uri=True)) as db:
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        closing(sqlite3.connect(f"file:{site.database}?mode=ro", uri=True)) as db,
+    ):
         return int(db.execute("SELECT count(*) FROM batch").fetchone()[0])
     return 0
 
@@ -38,9 +43,13 @@ def _stored(site: Rig) -> int:
 def run() -> list[Figure]:
     """Count, cut the broker, bring it back, let it drain, compare ordinals."""
     slaves = [
-        {"unit": n, "meter": f"m{n}", "image": {"pattern": 1000}, "stamp": {"address": ADDRESS, "words": 2}} for n in range(1, METERS + 1)
+        {"unit": n, "meter": f"m{n}", "image": {"pattern": 1000}, "stamp": {"address": ADDRESS, "words": 2}}
+        for n in range(1, METERS + 1)
     ]
-    spec: dict[str, Any] = {"seed": 1, "servers": [{"name": "plant", "host": "127.0.0.1", "port": 0, "slaves": slaves}]}
+    spec: dict[str, Any] = {
+        "seed": 1,
+        "servers": [{"name": "plant", "host": "127.0.0.1", "port": 0, "slaves": slaves}],
+    }
     with tempfile.TemporaryDirectory() as folder, rig(Path(folder), spec) as site:
         assert site.simulator is not None
         (site.directory / "drivers").mkdir()
@@ -48,7 +57,10 @@ def run() -> list[Figure]:
         site.start_broker()
         site.start_receiver()
         host, port = site.simulator.addresses["plant"]
-        meters = [{"id": f"m{n}", "bus": "plant", "address": n, "driver": "counter", "interval": "1s"} for n in range(1, METERS + 1)]
+        meters = [
+            {"id": f"m{n}", "bus": "plant", "address": n, "driver": "counter", "interval": "1s"}
+            for n in range(1, METERS + 1)
+        ]
 
         def configure(*, enabled: bool) -> None:
             site.configure(
@@ -78,14 +90,23 @@ def run() -> list[Figure]:
         site.kill("gateway", 15)
         serves = [serve for serve in site.serves() if serve["ordinal"] is not None]
         with closing(sqlite3.connect(f"file:{site.database}?mode=ro", uri=True)) as db:
-            rows = db.execute("SELECT meter, json_extract(\"values\", '$.pulse_count') FROM reading").fetchall()
+            rows = db.execute(
+                "SELECT meter, json_extract(\"values\", '$.pulse_count') FROM reading"
+            ).fetchall()
     arrived = Counter((meter, int(count)) for meter, count in rows if count is not None)
     # What was served in the moment of the stop was never taken.
     served = {(serve["meter"], serve["ordinal"]) for serve in serves if serve["t"] < last - 2000}
     everything = {(serve["meter"], serve["ordinal"]) for serve in serves}
     lost = [key for key in served if key not in arrived]
     twice = [key for key, count in arrived.items() if count > 1]
-    note("outage", runs=1, taken=len(served), lost=len(lost), twice=len(twice), wrong=len(arrived.keys() - everything))
+    note(
+        "outage",
+        runs=1,
+        taken=len(served),
+        lost=len(lost),
+        twice=len(twice),
+        wrong=len(arrived.keys() - everything),
+    )
     return [
         at_most("outage of 120 s, 10 meters a second: readings lost", len(lost), f"of {len(served)}", 0),
         at_most("outage of 120 s: readings counted twice", len(twice), f"of {len(arrived)}", 0),

@@ -1,4 +1,5 @@
-"""RTU: how close a cycle of five meters comes to what the wire allows, judged by the slaves' own log; t3.5 is watched on the line.
+"""RTU: how close a cycle of five meters comes to what the wire allows, judged by the slaves' own log; t3.5 is
+watched on the line.
 
 The control is a bare pymodbus loop on the same line with the same reads and 4 ms of silence between them.
 """
@@ -69,19 +70,32 @@ def run() -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         slaves = [
-            {"unit": unit, "meter": f"m{unit}", "image": {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}}
+            {
+                "unit": unit,
+                "meter": f"m{unit}",
+                "image": {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"},
+            }
             for unit in range(1, METERS + 1)
         ]
         spec = {
             "seed": 1,
             "building": {"start": 1795278300, "speed": 1, "step": 1},
-            "lines": [{"name": "line", "path": str(directory / "line"), "baudrate": 9600, "turnaround": TURN_AROUND, "slaves": slaves}],
+            "lines": [
+                {
+                    "name": "line",
+                    "path": str(directory / "line"),
+                    "baudrate": 9600,
+                    "turnaround": TURN_AROUND,
+                    "slaves": slaves,
+                }
+            ],
         }
         with rig(directory, spec) as site:
             site.configure(
                 buses=[{"name": "line", "type": "serial", "port": str(directory / "line")}],
                 meters=[
-                    {"id": f"m{n}", "bus": "line", "address": n, "driver": "bench-sdm630", "interval": "0s"} for n in range(1, METERS + 1)
+                    {"id": f"m{n}", "bus": "line", "address": n, "driver": "bench-sdm630", "interval": "0s"}
+                    for n in range(1, METERS + 1)
                 ],
             )
             site.start_gateway()
@@ -103,6 +117,11 @@ def run() -> list[Figure]:
                 1.02,
                 f"median of {len(cycles)} cycles: {median:.4f} s; mean {statistics.mean(cycles):.4f} s",
             ),
-            plain("the control, a bare pymodbus loop, over the minimum", control / minimum, "×", f"{control:.4f} s"),
+            plain(
+                "the control, a bare pymodbus loop, over the minimum",
+                control / minimum,
+                "×",
+                f"{control:.4f} s",
+            ),
             at_most("RTU requests that break t3.5", line["early"], f"of {line['requests']}", 0),
         ]

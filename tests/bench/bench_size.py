@@ -1,7 +1,10 @@
-"""Bytes per value: on the wire and in the journal's file, for noisy meters and for the demo's building; beside it plain JSON.
+"""Bytes per value: on the wire and in the journal's file, for noisy meters and for the demo's building;
+beside it plain JSON.
 
-The bars are judged on the hardest data: meters whose loads wander independently, with Gaussian noise of its own on every voltage,
-current, power, power factor and frequency at each reading, rounded as the SDM630's table does. A real building is easier: the demo's is
+The bars are judged on the hardest data: meters whose loads wander independently, with Gaussian noise of its
+own on every voltage,
+current, power, power factor and frequency at each reading, rounded as the SDM630's table does. A real
+building is easier: the demo's is
 given beside it.
 """
 
@@ -32,7 +35,9 @@ START = 1_795_507_200
 
 
 def noisy(meters: int) -> Iterator[Draft]:
-    """A slot after the other of meters with noise on every value; currents and power factors get the table's third decimal."""
+    """A slot after the other of meters with noise on every value; currents and power factors get the
+    table's third decimal.
+    """
     source, rng = Noise(meters, seed=5), random.Random(6)
     uptime = 0
     while True:
@@ -96,9 +101,20 @@ def run() -> list[Figure]:
     return [
         at_most("on the wire, 10 meters × 34 values", _wire(ten), "bytes / value", 4.6, note),
         at_most("on the wire, 60 meters × 34 values", _wire(sixty), "bytes / value", 3.4, note),
-        at_most("in the journal's file, 10 meters × 34 values", ten_file, "bytes / value", 6.3, f"{note}; {BATCHES} batches"),
+        at_most(
+            "in the journal's file, 10 meters × 34 values",
+            ten_file,
+            "bytes / value",
+            6.3,
+            f"{note}; {BATCHES} batches",
+        ),
         plain("on the wire, 10 meters of the demo's building", _wire(house), "bytes / value"),
         plain("on the wire, 60 meters of the demo's building", _wire(many), "bytes / value"),
         plain("in the journal's file, 10 meters of the demo's building", house_file, "bytes / value"),
-        plain("the noisy batches as plain JSON, 10 meters", _json(ten), "bytes / value", "what compress: false sends"),
+        plain(
+            "the noisy batches as plain JSON, 10 meters",
+            _json(ten),
+            "bytes / value",
+            "what compress: false sends",
+        ),
     ]

@@ -1,6 +1,8 @@
-"""From the start of the process to the first reading at the broker: ten meters, seven drivers; beside it what the imports alone cost.
+"""From the start of the process to the first reading at the broker: ten meters, seven drivers; beside it what
+the imports alone cost.
 
-Each meter has a server of its own: on one line the pauses that their makers ask for add up to two seconds, whatever the program.
+Each meter has a server of its own: on one line the pauses that their makers ask for add up to two seconds,
+whatever the program.
 """
 
 from __future__ import annotations
@@ -20,14 +22,24 @@ from tests.bench.figures import Figure, at_most, plain
 from tests.rig import Rig, rig
 
 DRIVERS = (
-    "eastron-sdm630", "eastron-sdm120", "eastron-sdm72d-m-v2", "schneider-iem3155", "abb-b23", "carlogavazzi-em340", "orno-we516",
-    "eastron-sdm630", "eastron-sdm630", "abb-b23",
-)  # fmt: skip
+    "eastron-sdm630",
+    "eastron-sdm120",
+    "eastron-sdm72d-m-v2",
+    "schneider-iem3155",
+    "abb-b23",
+    "carlogavazzi-em340",
+    "orno-we516",
+    "eastron-sdm630",
+    "eastron-sdm630",
+    "abb-b23",
+)
 TIMES = 5
 
 
 def _start(site: Rig) -> tuple[float, float, float]:
-    """Seconds until a batch with readings is at the broker, until the first poll, and of processor time by then."""
+    """Seconds until a batch with readings is at the broker, until the first poll, and of processor time by
+    then.
+    """
     came = threading.Event()
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
     client.on_message = lambda *_: came.set()
@@ -67,8 +79,14 @@ def run() -> list[Figure]:
         times = []
         for number in range(TIMES):
             site.configure(
-                buses=[{"name": name, "type": "tcp", "host": host, "port": port} for name, (host, port) in places.items()],
-                meters=[{"id": f"m{n}", "bus": f"plant{n}", "address": 1, "driver": driver} for n, driver in enumerate(DRIVERS, 1)],
+                buses=[
+                    {"name": name, "type": "tcp", "host": host, "port": port}
+                    for name, (host, port) in places.items()
+                ],
+                meters=[
+                    {"id": f"m{n}", "bus": f"plant{n}", "address": 1, "driver": driver}
+                    for n, driver in enumerate(DRIVERS, 1)
+                ],
                 uplinks=[site.uplink()],
                 journal={"directory": str(site.directory / f"state{number}")},
             )

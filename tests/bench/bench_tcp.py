@@ -1,4 +1,5 @@
-"""TCP: meters with 34 values each through the whole product, on hosts of their own and as units of one host: missed cycles, CPU, memory.
+"""TCP: meters with 34 values each through the whole product, on hosts of their own and as units of one host:
+missed cycles, CPU, memory.
 
 Beside each shape its control in the same run: plain pymodbus clients that read the same and do nothing else.
 """
@@ -40,7 +41,9 @@ class Shape:
     def words(self) -> str:
         """For the name of a figure."""
         where = f"{self.hosts} hosts" if self.hosts > 1 else f"{self.units} units of one host"
-        return f"TCP, {where} × {VALUES} values every {f'{self.interval} s' if self.interval > 1 else 'second'}"
+        return (
+            f"TCP, {where} × {VALUES} values every {f'{self.interval} s' if self.interval > 1 else 'second'}"
+        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class Measured:
 
 
 async def bare(shape: Shape, places: list[tuple[str, int]], reads: Counter[tuple[int, int]]) -> float:
-    """The control: CPU s per 100 000 values of one plain pymodbus client a host with the same reads; nothing is decoded, stored or sent."""
+    """The control: CPU s per 100 000 values of one plain pymodbus client a host with the same reads;
+    nothing is decoded, stored or sent.
+    """
     clients = [AsyncModbusTcpClient(host, port=port, retries=0) for host, port in places]
     await asyncio.gather(*(client.connect() for client in clients))
 
@@ -87,7 +92,10 @@ def measure(shape: Shape, seconds: float = SECONDS) -> Measured:
                 "name": f"plant{host}",
                 "host": "127.0.0.1",
                 "port": 0,
-                "slaves": [{"unit": unit, "meter": f"m{host}-{unit}", "image": image} for unit in range(1, shape.units + 1)],
+                "slaves": [
+                    {"unit": unit, "meter": f"m{host}-{unit}", "image": image}
+                    for unit in range(1, shape.units + 1)
+                ],
             }
             for host in range(1, shape.hosts + 1)
         ]
@@ -100,7 +108,9 @@ def measure(shape: Shape, seconds: float = SECONDS) -> Measured:
             end, stop = time.clock_gettime(time.CLOCK_BOOTTIME), site.usage("gateway")
             serves = site.serves()
             site.kill("gateway", 15)
-            control = asyncio.run(bare(shape, places, Counter((s["address"], s["count"]) for s in serves[-1000:])))
+            control = asyncio.run(
+                bare(shape, places, Counter((s["address"], s["count"]) for s in serves[-1000:]))
+            )
     missed, due = _missed(shape, serves, begin, end)
     values = shape.meters * VALUES * (end - begin) / shape.interval
     return Measured((stop.cpu - start.cpu) / values * 100_000, control, missed, due, stop.rss, start.rss)
@@ -112,9 +122,17 @@ def _start(site: Rig, shape: Shape) -> list[tuple[str, int]]:
     site.start_receiver()
     places = site.simulator.addresses
     site.configure(
-        buses=[{"name": name, "type": "tcp", "host": host, "port": port} for name, (host, port) in places.items()],
+        buses=[
+            {"name": name, "type": "tcp", "host": host, "port": port} for name, (host, port) in places.items()
+        ],
         meters=[
-            {"id": f"m{host}-{unit}", "bus": f"plant{host}", "address": unit, "driver": "bench-sdm630", "interval": f"{shape.interval}s"}
+            {
+                "id": f"m{host}-{unit}",
+                "bus": f"plant{host}",
+                "address": unit,
+                "driver": "bench-sdm630",
+                "interval": f"{shape.interval}s",
+            }
             for host in range(1, shape.hosts + 1)
             for unit in range(1, shape.units + 1)
         ],
@@ -153,8 +171,14 @@ def run() -> list[Figure]:
             ),
         ]
         if shape is not many:
-            figures.append(at_most(f"{shape.words}: CPU beside the control's", result.cpu / result.control, "times", 1.5))
-    figures.append(at_most("200 units of one host beside 50: CPU per value", found[many].cpu / found[units].cpu, "times", 1.1))
+            figures.append(
+                at_most(f"{shape.words}: CPU beside the control's", result.cpu / result.control, "times", 1.5)
+            )
+    figures.append(
+        at_most(
+            "200 units of one host beside 50: CPU per value", found[many].cpu / found[units].cpu, "times", 1.1
+        )
+    )
     figures += [
         at_most("resident memory with 50 hosts, page included", found[hosts].rss / 2**20, "MiB", 64),
         plain("resident memory at the start of the minute", found[hosts].rss_at_first / 2**20, "MiB"),

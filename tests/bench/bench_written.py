@@ -1,6 +1,8 @@
-"""What reaches a block device: bytes a year and syncs per commit, on ext4 on a loop device, after the WAL has wrapped.
+"""What reaches a block device: bytes a year and syncs per commit, on ext4 on a loop device, after the WAL has
+wrapped.
 
-With 4 KB blocks, as mkfs makes them on a card, and with 1 KB blocks, as on small images. A row per value in a table with an index,
+With 4 KB blocks, as mkfs makes them on a card, and with 1 KB blocks, as on small images. A row per value in a
+table with an index,
 committed once a slot with the same promise, is the control.
 """
 
@@ -23,14 +25,18 @@ from tests.journal.journal_data import Building
 WARM, COMMITS = 400, 600
 """Commits before, by which the WAL has wrapped twice, and measured ones: about three checkpoints."""
 SMALL, LARGE = 1_200_000, 1_000_000_000
-"""Budgets: one that is used up long before, so that each commit deletes what was delivered, and one that lets the file grow."""
+"""Budgets: one that is used up long before, so that each commit deletes what was delivered, and one that
+lets the file grow.
+"""
 YEAR = 365 * 86400 * 1000 / SLOT
 SECTOR = 512
 
 
 @contextmanager
 def disk(folder: Path, block: int = 4096) -> Iterator[tuple[Path, Path]]:
-    """A fresh ext4 of 64 MB: (mount point, the device's stat file). Raises RuntimeError where that cannot be had."""
+    """A fresh ext4 of 64 MB: (mount point, the device's stat file). Raises RuntimeError where that cannot
+    be had.
+    """
     if os.geteuid() != 0:
         raise RuntimeError("this bench mounts a file system: run it as root")
     image, mount = folder / "image", folder / "disk"
@@ -38,11 +44,17 @@ def disk(folder: Path, block: int = 4096) -> Iterator[tuple[Path, Path]]:
     with image.open("wb") as file:
         file.truncate(64 << 20)
     subprocess.run(["mkfs.ext4", "-qF", "-b", str(block), str(image)], check=True)
-    made = subprocess.run(["mount", "-o", "loop,noatime", str(image), str(mount)], capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        ["mount", "-o", "loop,noatime", str(image), str(mount)], capture_output=True, text=True, check=False
+    )
     if made.returncode:
         raise RuntimeError(f"this kernel mounts no loop devices: {made.stderr.strip()}")
     try:
-        device = next(line.split()[0] for line in Path("/proc/self/mounts").read_text().splitlines() if line.split()[1] == str(mount))
+        device = next(
+            line.split()[0]
+            for line in Path("/proc/self/mounts").read_text().splitlines()
+            if line.split()[1] == str(mount)
+        )
         yield mount, Path("/sys/block") / Path(device).name / "stat"
     finally:
         subprocess.run(["umount", str(mount)], check=True)
@@ -58,10 +70,19 @@ def _ours(budget: int, block: int) -> tuple[float, list[int]]:
     with tempfile.TemporaryDirectory() as name, disk(Path(name), block) as (mount, stat):
         trace = Path(name) / "trace"
         command = ["strace", "-f", "-qq", "-s", "20", "-e", "trace=fdatasync,write", "-o", str(trace)]
-        command += [sys.executable, "-m", "tests.bench.slots", str(mount / "journal"), str(WARM + COMMITS), str(budget)]
+        command += [
+            sys.executable,
+            "-m",
+            "tests.bench.slots",
+            str(mount / "journal"),
+            str(WARM + COMMITS),
+            str(budget),
+        ]
         (mount / "journal").mkdir()
         begin = end = 0
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        ) as process:
             assert process.stdout is not None
             assert process.stdin is not None
             for number, _ in enumerate((line for line in process.stdout if line == "slot\n"), 1):
@@ -89,7 +110,9 @@ def _syncs(trace: str) -> list[int]:
 
 
 def _least() -> float:
-    """Bytes per slot of anything that is durable: a kilobyte written in place and synced. The rest is the file system's own."""
+    """Bytes per slot of anything that is durable: a kilobyte written in place and synced. The rest is the
+    file system's own.
+    """
     with tempfile.TemporaryDirectory() as name, disk(Path(name)) as (mount, stat):
         path = mount / "file"
         path.write_bytes(bytes(1 << 20))
@@ -124,7 +147,9 @@ def _row_per_value() -> float:
                 draft = source.draft(number * SLOT)
                 db.execute("BEGIN")
                 for reading in draft.readings:
-                    rows = [(reading.meter, name, reading.uptime, value) for name, value in reading.values.items()]
+                    rows = [
+                        (reading.meter, name, reading.uptime, value) for name, value in reading.values.items()
+                    ]
                     db.executemany("INSERT INTO value VALUES (?,?,?,?)", rows)
                 db.execute("COMMIT")
                 timers.slot()
@@ -149,11 +174,27 @@ def run() -> list[Figure]:
     return [
         at_most("written to the card, file at its budget, 4 KB blocks", _year(steady), "GB / year", 40, note),
         at_most("written to the card, file that grows, 4 KB blocks", _year(growing), "GB / year", 40, note),
-        at_most("written to a file system with 1 KB blocks, file at its budget", _year(small_blocks), "GB / year", 40, note),
-        at_most("fdatasync per commit", statistics.median(alone), "", 1, f"median of {len(alone)}, by strace"),
+        at_most(
+            "written to a file system with 1 KB blocks, file at its budget",
+            _year(small_blocks),
+            "GB / year",
+            40,
+            note,
+        ),
+        at_most(
+            "fdatasync per commit", statistics.median(alone), "", 1, f"median of {len(alone)}, by strace"
+        ),
         plain("fdatasync per commit, checkpoints included", statistics.mean(alone), ""),
         plain(
-            "a kilobyte a slot, written in place and synced, 4 KB blocks", _year(least), "GB / year", "what ext4 itself costs at the least"
+            "a kilobyte a slot, written in place and synced, 4 KB blocks",
+            _year(least),
+            "GB / year",
+            "what ext4 itself costs at the least",
         ),
-        plain("written with a row per value and an index, one commit a slot, 4 KB blocks", _year(control), "GB / year", "control"),
+        plain(
+            "written with a row per value and an index, one commit a slot, 4 KB blocks",
+            _year(control),
+            "GB / year",
+            "control",
+        ),
     ]

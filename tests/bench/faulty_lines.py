@@ -1,6 +1,8 @@
-"""python -m tests.bench.faulty_lines SPEC.json: the demo's simulator with registers that never show the same number twice.
+"""python -m tests.bench.faulty_lines SPEC.json: the demo's simulator with registers that never show the same
+number twice.
 
-A value that a master has read names the serve that it came from: its meter, its address, its moment, and what was done to the reply.
+A value that a master has read names the serve that it came from: its meter, its address, its moment, and what
+was done to the reply.
 It says where its lines are on stdout and ends with its stdin.
 """
 
@@ -20,7 +22,9 @@ _NUMBERS = itertools.count(1)
 
 
 class Numbers:
-    """Two registers, high word first, at each of some places: a number of its own for each place at each read. Elsewhere 0."""
+    """Two registers, high word first, at each of some places: a number of its own for each place at each
+    read. Elsewhere 0.
+    """
 
     def __init__(self, places: list[int]) -> None:
         self._places = places

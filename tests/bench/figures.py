@@ -27,7 +27,8 @@ class Figure:
         """A line for a terminal."""
         verdict = {True: "holds", False: "MISSED", None: ""}[self.ok]
         return (
-            f"{self.name:<58} {number(self.figure):>12} {self.unit:<22} bar {self.bar:<14} {verdict}{'  ' + self.note if self.note else ''}"
+            f"{self.name:<58} {number(self.figure):>12} {self.unit:<22} bar {self.bar:<14} "
+            f"{verdict}{'  ' + self.note if self.note else ''}"
         )
 
 
@@ -52,9 +53,14 @@ def plain(name: str, figure: float, unit: str, note: str = "") -> Figure:
 
 
 def write(bench: str, figures: list[Figure], load: float) -> None:
-    """Put a bench's figures into build/bench.json in the place of its former ones; `load` is the machine's before it began."""
+    """Put a bench's figures into build/bench.json in the place of its former ones; `load` is the machine's
+    before it began.
+    """
     OUT.parent.mkdir(exist_ok=True)
-    mine = [{"bench": bench, **asdict(figure), "when": time.strftime("%Y-%m-%d"), "load": round(load, 1)} for figure in figures]
+    mine = [
+        {"bench": bench, **asdict(figure), "when": time.strftime("%Y-%m-%d"), "load": round(load, 1)}
+        for figure in figures
+    ]
     with OUT.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = [entry for entry in read() if entry["bench"] != bench]

@@ -1,4 +1,6 @@
-"""docs/performance.md from build/bench.json: every figure with its bar, its verdict and the command that makes it."""
+"""docs/performance.md from build/bench.json: every figure with its bar, its verdict and the command that
+makes it.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,18 @@ from tests.bench.figures import number
 PAGE = Path("docs/performance.md")
 
 TCP_PEERS = (
-    "CPU s per 100 000 values: collectd (C) 6.5, modbus4mqtt 7.6 in 50 processes with 1.4 GB and 86 % kept, modbus2mqtt 13 with "
-    "47–95 % kept, ThingsBoard Gateway 24–36. Memory: collectd 7.5 MiB without store and page, ThingsBoard Gateway 68–71 MiB"
+    "CPU s per 100 000 values: collectd (C) 6.5, modbus4mqtt 7.6 in 50 processes with 1.4 GB and 86 % "
+    "kept, modbus2mqtt 13 with "
+    "47–95 % kept, ThingsBoard Gateway 24–36. Memory: collectd 7.5 MiB without store and page, ThingsBoard "
+    "Gateway 68–71 MiB"
 )
 SECTIONS = (
     (
         "rtu",
-        "A serial line: five SDM630-type meters, 34 values each, 9600 8N1, 20 ms turn-around, as fast as possible",
-        "modbus2mqtt 1.01–1.10 × the minimum with ranges planned by hand; wb-mqtt-serial 1.23, ThingsBoard 1.28 with ranges; else 4.1–4.2",
+        "A serial line: five SDM630-type meters, 34 values each, 9600 8N1, 20 ms turn-around, as fast as "
+        "possible",
+        "modbus2mqtt 1.01–1.10 × the minimum with ranges planned by hand; wb-mqtt-serial 1.23, ThingsBoard "
+        "1.28 with ranges; else 4.1–4.2",
     ),
     (
         "dead",
@@ -65,21 +71,25 @@ SECTIONS = (
 )
 
 _CARD = (
-    "ext4 itself writes most of it: with 4 KB blocks its own journal and metadata cost what the table says for anything at all that "
+    "ext4 itself writes most of it: with 4 KB blocks its own journal and metadata cost what the table says "
+    "for anything at all that "
     "is durable every ten seconds. A longer `commit_interval` divides both."
 )
 REASONS: dict[str, str] = {
     "wiring, mix A, -30…55°, unsigned Q: right where it speaks": (
-        "A meter without a sign for Q whose load is unusual shows exactly what a usual load on another mistake does at a meter with sign; "
+        "A meter without a sign for Q whose load is unusual shows exactly what a usual load on another "
+        "mistake does at a meter with sign; "
         "to be silent there would silence meters with sign as well."
     ),
     "written to the card, file at its budget, 4 KB blocks": _CARD,
     "written to the card, file that grows, 4 KB blocks": _CARD,
     "wrong values, TCP": (
-        "A reply that is cut short within a TCP stream is completed by the first bytes of whatever follows; Modbus TCP has no checksum."
+        "A reply that is cut short within a TCP stream is completed by the first bytes of whatever "
+        "follows; Modbus TCP has no checksum."
     ),
     "wrong values when meters answer twice": (
-        "A second copy that comes after the next question was sent has the right unit, function and length, and RTU has no number "
+        "A second copy that comes after the next question was sent has the right unit, function and "
+        "length, and RTU has no number "
         "to know it by."
     ),
 }
@@ -92,10 +102,14 @@ def page(entries: list[dict[str, Any]]) -> str:
     missed = [entry for entry in judged if not entry["ok"]]
     parts = [
         "# Figures",
-        "Made by `python -m tests.bench --write-docs` from the figures that `make bench` has measured. Do not edit by hand.",
+        "Made by `python -m tests.bench --write-docs` from the figures that `make bench` has measured. Do "
+        "not edit by hand.",
         machine(),
         f"**{len(judged) - len(missed)} of {len(judged)} bars hold.**" + _missed(missed),
-        *(_section(bench, title, peers, [entry for entry in entries if entry["bench"] == bench]) for bench, title, peers in SECTIONS),
+        *(
+            _section(bench, title, peers, [entry for entry in entries if entry["bench"] == bench])
+            for bench, title, peers in SECTIONS
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -103,10 +117,14 @@ def page(entries: list[dict[str, Any]]) -> str:
 def machine() -> str:
     """Where this was measured, and how to read it."""
     return (
-        f"Machine: {os.cpu_count()}-core {platform.machine()}, Linux, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}; "
-        "no Raspberry Pi was measured. *Load* is the machine's load average before the bench began: where it is above the number of "
-        "cores, something else wanted the processors too, and figures of time are worse than on an idle machine. "
-        "The peers were measured on such a machine with the same kind of simulators: ThingsBoard Gateway 3.8.5, collectd 5.12, "
+        f"Machine: {os.cpu_count()}-core {platform.machine()}, Linux, Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}; "
+        "no Raspberry Pi was measured. *Load* is the machine's load average before the bench began: where "
+        "it is above the number of "
+        "cores, something else wanted the processors too, and figures of time are worse than on an idle "
+        "machine. "
+        "The peers were measured on such a machine with the same kind of simulators: ThingsBoard Gateway "
+        "3.8.5, collectd 5.12, "
         "modbus2mqtt 0.73, modbus4mqtt 0.7.1, wb-mqtt-serial 1.61."
     )
 
@@ -114,7 +132,10 @@ def machine() -> str:
 def _missed(missed: list[dict[str, Any]]) -> str:
     if not missed:
         return ""
-    lines = [f"- {entry['name']}: {_value(entry)}, bar {entry['bar']}. {_reason(entry)}".rstrip() for entry in missed]
+    lines = [
+        f"- {entry['name']}: {_value(entry)}, bar {entry['bar']}. {_reason(entry)}".rstrip()
+        for entry in missed
+    ]
     return " Missed:\n\n" + "\n".join(lines)
 
 
@@ -125,7 +146,8 @@ def _reason(entry: dict[str, Any]) -> str:
     if known or not busy:
         return known
     return (
-        f"The machine was busy with other work (load {entry['load']:g}): compare it with the control; to be measured again on an idle one."
+        f"The machine was busy with other work (load {entry['load']:g}): compare it with the control; "
+        f"to be measured again on an idle one."
     )
 
 
@@ -138,8 +160,13 @@ def _section(bench: str, title: str, peers: str, entries: list[dict[str, Any]]) 
     if entries:
         lines += ["| what | figure | bar | verdict | |", "|---|---|---|---|---|"]
         verdicts = {True: "holds", False: "**missed**", None: ""}
-        lines += [f"| {e['name']} | {_value(e)} | {e['bar']} | {verdicts[e['ok']]} | {e['note']} |" for e in entries]
-        lines += ["", f"`python -m tests.bench {bench}`, {entries[0]['when']}, load {entries[0].get('load', '?')}."]
+        lines += [
+            f"| {e['name']} | {_value(e)} | {e['bar']} | {verdicts[e['ok']]} | {e['note']} |" for e in entries
+        ]
+        lines += [
+            "",
+            f"`python -m tests.bench {bench}`, {entries[0]['when']}, load {entries[0].get('load', '?')}.",
+        ]
     else:
         lines.append(f"Not measured on this machine: `python -m tests.bench {bench}`.")
     if peers:

@@ -1,6 +1,8 @@
-"""python -m tests.bench.slots DIRECTORY COMMITS BUDGET: a gateway's year in fast motion, as a process of its own that can be traced.
+"""python -m tests.bench.slots DIRECTORY COMMITS BUDGET: a gateway's year in fast motion, as a process of its
+own that can be traced.
 
-The shipped journal takes a slot of ten meters × 34 values at a time and hears that it was delivered. One line on stdout for each commit;
+The shipped journal takes a slot of ten meters × 34 values at a time and hears that it was delivered. One line
+on stdout for each commit;
 then it waits for a line on stdin.
 """
 
@@ -22,14 +24,18 @@ PAUSE = 0.02
 
 
 class Timers:
-    """What the kernel does by itself, in fast motion: ext4 commits its own journal every 5 s, and writes metadata in place after 30 s."""
+    """What the kernel does by itself, in fast motion: ext4 commits its own journal every 5 s, and writes
+    metadata in place after 30 s.
+    """
 
     def __init__(self, directory: Path, file: Path) -> None:
         self._fd, self._file = os.open(directory, os.O_RDONLY), file
         self._slots = 0
 
     def slot(self) -> None:
-        """Ten seconds go by. The file's data is on the disk already: its fsync commits what else has changed, its time stamps."""
+        """Ten seconds go by. The file's data is on the disk already: its fsync commits what else has
+        changed, its time stamps.
+        """
         self._slots += 1
         with self._file.open("rb") as file:
             os.fsync(file.fileno())

@@ -1,8 +1,12 @@
-"""The register images of tests/catalogue/images: what a meter holds, and what it means, from papers and frames.
+"""The register images of tests/catalogue/images: what a meter holds, and what it means, from papers and
+frames.
 
-A file has sections `[name]`, each an image of its own. A line is `function address words… quantity value  # where from`;
-`- -` in place of quantity and value is a register that is there but no reading; `= quantity value` is a value that no single
-line holds; `alone` before the function is a register that exists only for a read of exactly it. A value is a number, a text in
+A file has sections `[name]`, each an image of its own. A line is `function address words… quantity value  #
+where from`;
+`- -` in place of quantity and value is a register that is there but no reading; `= quantity value` is a value
+that no single
+line holds; `alone` before the function is a register that exists only for a read of exactly it. A value is a
+number, a text in
 quotes, or `absent:reason`.
 """
 
@@ -17,7 +21,9 @@ from gateway.errors import Refused
 
 IMAGES = Path(__file__).parent / "images"
 FILLER = 0xDEAD
-"""What stands between the registers that a section names: a value that is read from there is a mistake that shows."""
+"""What stands between the registers that a section names: a value that is read from there is a mistake
+that shows.
+"""
 _WORD = re.compile(r"[0-9A-F]{4}")
 
 
@@ -65,7 +71,9 @@ def sections(path: Path) -> list[Section]:
 
 def _take(section: Section, content: str) -> None:
     place, text = (
-        (content[: content.index('"')].split(), content[content.index('"') + 1 : -1]) if content.endswith('"') else (content.split(), "")
+        (content[: content.index('"')].split(), content[content.index('"') + 1 : -1])
+        if content.endswith('"')
+        else (content.split(), "")
     )
     if not text:
         shown = place.pop()

@@ -56,7 +56,10 @@ def one(line: str, words: list[int], **more: object):
     ],
 )
 def test_every_type_and_order_of_words(kind: str, order: str, words: str, meant: float) -> None:
-    found = one(f"0 {kind} active_energy_total kWh slow order={order} na=none", [int(word, 16) for word in words.split()])
+    found = one(
+        f"0 {kind} active_energy_total kWh slow order={order} na=none",
+        [int(word, 16) for word in words.split()],
+    )
     assert found.values == {"active_energy_total": meant}
 
 
@@ -79,9 +82,22 @@ def test_what_is_encoded_decodes_to_itself(kind: str, order: str, data: st.DataO
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 300), st.sampled_from(NUMBERS), st.sampled_from(ORDERS)), min_size=1, max_size=12), st.data())
-def test_decoding_goes_by_address_whatever_the_reads(wanted: list[tuple[int, str, str]], data: st.DataObject) -> None:
-    names = [f"active_energy_{way}_{part}" for way in ("import", "export") for part in ("l1", "l2", "l3", "t1", "t2", "t3")]
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 300), st.sampled_from(NUMBERS), st.sampled_from(ORDERS)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.data(),
+)
+def test_decoding_goes_by_address_whatever_the_reads(
+    wanted: list[tuple[int, str, str]], data: st.DataObject
+) -> None:
+    names = [
+        f"active_energy_{way}_{part}"
+        for way in ("import", "export")
+        for part in ("l1", "l2", "l3", "t1", "t2", "t3")
+    ]
     lines, taken = [], set()
     for address, kind, order in wanted:
         places = set(range(address, address + TYPES[kind]))
@@ -97,7 +113,10 @@ def test_decoding_goes_by_address_whatever_the_reads(wanted: list[tuple[int, str
     reads = [(3, first, [memory[at] for at in range(first, end)]) for first, end in pairwise(edges)]
     found = decode(rows, image(*reads))
     for row in rows:
-        whole = any(start <= row.address and row.address + row.words <= start + len(words) for _, start, words in reads)
+        whole = any(
+            start <= row.address and row.address + row.words <= start + len(words)
+            for _, start, words in reads
+        )
         assert found.values.get(row.name) == (meant[row.name] if whole else None)
         assert (row.name in found.absent) is not whole
 
@@ -188,7 +207,9 @@ def test_sign_and_amount_digits_and_powers_of_ten(line: str, words: str, meant: 
     given = [int(word, 16) for word in words.split()]
     assert one(line, given).values == {name: meant}
     row = table(line).rows[0]
-    assert decode((row,), image((3, 0, encode(row, meant)))).values == {name: meant}, "the simulator writes what is read"
+    assert decode((row,), image((3, 0, encode(row, meant)))).values == {name: meant}, (
+        "the simulator writes what is read"
+    )
     if "sign=" in line and meant:
         plain = one(line.split(" sign=", maxsplit=1)[0].split(" mask=", maxsplit=1)[0], given).values
         assert plain.get(name) != meant or meant > 0, "without the option another number is read"
@@ -205,8 +226,14 @@ def test_the_sign_may_stand_in_a_bit_of_another_register() -> None:
     ).rows
     found = decode(rows, image((3, 0, [0x0008, 1, 2, 3, 100, 50])))
     assert (found.values["active_power"], found.values["reactive_power"]) == (-0.1, 0.05)
-    assert decode(rows, image((3, 1, [1, 2, 3, 100, 50]))).absent == {"active_power": "timeout", "reactive_power": "timeout"}
-    for meant in ({"active_power": -0.1, "reactive_power": -0.05}, {"active_power": 0.1, "reactive_power": -0.05}):
+    assert decode(rows, image((3, 1, [1, 2, 3, 100, 50]))).absent == {
+        "active_power": "timeout",
+        "reactive_power": "timeout",
+    }
+    for meant in (
+        {"active_power": -0.1, "reactive_power": -0.05},
+        {"active_power": 0.1, "reactive_power": -0.05},
+    ):
         written = build(rows, meant)
         assert written[3, 0] == (0x0808 if meant["active_power"] < 0 else 0x0800)
         back = decode(rows, image((3, 0, [written.get((3, at), 0) for at in range(6)])))
@@ -220,8 +247,15 @@ def test_a_power_of_ten_stands_in_a_register_or_in_either_byte_of_one(option: st
 
 
 def test_limits_are_of_the_meter_not_of_what_stands_before_it() -> None:
-    rows = table("0 u16 voltage_l1n 0.1V fast\n1 u16 _ct 1 fast high=100\n2 s16 active_power W fast times=_ct").rows
-    assert decode(rows, image((3, 0, [577, 40, 100])), ct=1.0, vt=300.0, values="secondary").values["voltage_l1n"] == 17310.0
+    rows = table(
+        "0 u16 voltage_l1n 0.1V fast\n1 u16 _ct 1 fast high=100\n2 s16 active_power W fast times=_ct"
+    ).rows
+    assert (
+        decode(rows, image((3, 0, [577, 40, 100])), ct=1.0, vt=300.0, values="secondary").values[
+            "voltage_l1n"
+        ]
+        == 17310.0
+    )
     assert decode(rows, image((3, 0, [577, 200, 100]))).absent == {"active_power": "implausible"}
 
 
@@ -245,7 +279,9 @@ def test_facts_about_a_meter_have_no_patterns_either(line: str, words: list[int]
 def test_what_a_meter_cannot_show_is_not_believed() -> None:
     head = "limits: {V: 1000, A: 200, kW: 100}\n"
     rows = table(
-        "0 u16 voltage_l1n 0.1V fast\n1 u16 current_l1 0.01A fast\n2 s16 active_power 10W fast\n3 u16 apparent_power 10VA fast", head
+        "0 u16 voltage_l1n 0.1V fast\n1 u16 current_l1 0.01A fast\n2 s16 active_power 10W fast\n3 u16 "
+        "apparent_power 10VA fast",
+        head,
     ).rows
     assert decode(rows, image((3, 0, [2300, 1000, 500, 600]))).values == {
         "voltage_l1n": 230.0, "current_l1": 10.0, "active_power": 5.0, "apparent_power": 6.0,
@@ -266,7 +302,10 @@ def test_a_failed_read_costs_exactly_its_own_quantities() -> None:
 
 def test_function_three_and_four_are_different_registers() -> None:
     rows = table("0 u16 voltage_l1n V fast\n0 u16 voltage_l2n V fast function=4").rows
-    assert decode(rows, image((3, 0, [230]), (4, 0, [231]))).values == {"voltage_l1n": 230, "voltage_l2n": 231}
+    assert decode(rows, image((3, 0, [230]), (4, 0, [231]))).values == {
+        "voltage_l1n": 230,
+        "voltage_l2n": 231,
+    }
 
 
 def test_a_register_that_must_be_read_alone_is_not_taken_from_a_longer_read() -> None:
@@ -305,8 +344,11 @@ def test_sums_and_differences() -> None:
     """).rows
     found = decode(rows, image((3, 0, [0, 10, 0, 20, 0, 1500])))
     assert found.values == {
-        "active_energy_import_t1": 0.1, "active_energy_import_t2": 0.2, "active_energy_import": 0.3, "active_power": -1.5,
-    }  # fmt: skip
+        "active_energy_import_t1": 0.1,
+        "active_energy_import_t2": 0.2,
+        "active_energy_import": 0.3,
+        "active_power": -1.5,
+    }
     found = decode(rows, image((3, 0, [0, 10, 0, 20, 0xFFFF, 1500])))
     assert found.absent == {"active_power": "not_available"}
     partly = image((3, 0, [0, 10]))
@@ -315,7 +357,9 @@ def test_sums_and_differences() -> None:
 
 
 def test_whole_and_fraction_make_one_energy() -> None:
-    rows = table("0 u32 _whole MWh slow\n2 u16 _rest 0.1kWh slow\n- sum active_energy_import kWh slow of=_whole+_rest").rows
+    rows = table(
+        "0 u32 _whole MWh slow\n2 u16 _rest 0.1kWh slow\n- sum active_energy_import kWh slow of=_whole+_rest"
+    ).rows
     assert decode(rows, image((3, 0, [0, 12, 3456]))).values == {"active_energy_import": 12345.6}
 
 
@@ -325,16 +369,25 @@ def test_a_ratio_register_multiplies() -> None:
     assert decode(rows, image((3, 1, [100]))).absent == {"active_power": "timeout"}
 
 
-@pytest.mark.parametrize(("power", "raw", "meant"), [(100, -900, 0.9), (-100, 900, -0.9), (-100, -900, -0.9), (0, -900, 0.9)])
+@pytest.mark.parametrize(
+    ("power", "raw", "meant"), [(100, -900, 0.9), (-100, 900, -0.9), (-100, -900, -0.9), (0, -900, 0.9)]
+)
 def test_power_factor_takes_its_sign_from_the_power(power: int, raw: int, meant: float) -> None:
-    rows = table("0 s16 active_power W fast\n1 s16 power_factor 0.001 fast rule=magnitude sign=active_power").rows
+    rows = table(
+        "0 s16 active_power W fast\n1 s16 power_factor 0.001 fast rule=magnitude sign=active_power"
+    ).rows
     assert decode(rows, image((3, 0, [power & 0xFFFF, raw & 0xFFFF]))).values["power_factor"] == meant
 
 
-@pytest.mark.parametrize(("raw", "meant"), [(0.9, 0.9), (-0.9, -0.9), (1.05, 0.95), (-1.2, -0.8), (1.0, 1.0), (2.0, 0.0), (-2.0, 0.0)])
+@pytest.mark.parametrize(
+    ("raw", "meant"),
+    [(0.9, 0.9), (-0.9, -0.9), (1.05, 0.95), (-1.2, -0.8), (1.0, 1.0), (2.0, 0.0), (-2.0, 0.0)],
+)
 def test_four_quadrant_power_factor(raw: float, meant: float) -> None:
     words = list(struct.unpack(">2H", struct.pack(">f", raw)))
-    assert one("0 float32 power_factor 1 fast decimals=3 rule=pf4q", words).values["power_factor"] == pytest.approx(meant, abs=1e-9)
+    assert one("0 float32 power_factor 1 fast decimals=3 rule=pf4q", words).values[
+        "power_factor"
+    ] == pytest.approx(meant, abs=1e-9)
 
 
 def test_scale_factor_registers_and_their_decimals() -> None:
@@ -378,7 +431,9 @@ def test_facts_about_the_meter_are_texts(line: str, words: list[int], text: str)
     assert list(one(line, words).attributes.values()) == [text]
 
 
-@pytest.mark.parametrize("words", [[0, 0, 0], [0x2020, 0x2020, 0], [0x0102, 0x0304, 0x0506], [0xFFFF, 0xFFFF, 0xFFFF]])
+@pytest.mark.parametrize(
+    "words", [[0, 0, 0], [0x2020, 0x2020, 0], [0x0102, 0x0304, 0x0506], [0xFFFF, 0xFFFF, 0xFFFF]]
+)
 def test_a_text_that_is_none_is_absent(words: list[int]) -> None:
     assert one("0 text:3 model_name - static", words).absent == {"model_name": "not_available"}
 

@@ -19,7 +19,12 @@ registers: |
 
 @pytest.mark.parametrize("evil", ["\\e[2J", "\\u202e", "\\u200b", "\\u2028", "\\x9b2J", "\\nforged"])
 @pytest.mark.parametrize(
-    "words", [["check", "{}/acme-m1.yaml"], ["show", "acme-m1", "--directory", "{}"], ["list", "--directory", "{}", "acme"]]
+    "words",
+    [
+        ["check", "{}/acme-m1.yaml"],
+        ["show", "acme-m1", "--directory", "{}"],
+        ["list", "--directory", "{}", "acme"],
+    ],
 )
 def test_a_table_shows_no_hidden_character(tmp_path, evil, words) -> None:
     (tmp_path / "acme-m1.yaml").write_text(TABLE.replace("{evil}", evil))

@@ -1,4 +1,6 @@
-"""Every simulated meter is scanned with every table: exactly the right one claims it, or its declared twins."""
+"""Every simulated meter is scanned with every table: exactly the right one claims it, or its declared
+twins.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ async def test_a_meter_is_claimed_by_its_own_table_and_declared_twins_only(name:
     known = [names for names in found if names]
     assert known, "no image of this meter holds its identity"
     wanted = {name, *DRIVERS[name].twins}
-    # An image may also show a sister that this table tells apart by itself (a second version under the same name).
+    # An image may also show a sister that this table tells apart by itself (a second version under the same
+    # name).
     shared = {f"{DRIVERS[name].name}"} | {other for other in DRIVERS if other.startswith(name)}
     assert all(names == wanted or names <= shared - {name} for names in known), found
     assert wanted in known
@@ -63,5 +66,7 @@ def test_the_control_without_the_values_everybody_claims() -> None:
     same: dict[tuple[int, int, int], list[Driver]] = {}
     for driver in DRIVERS.values():
         if driver.identity:
-            same.setdefault((driver.identity.function, driver.identity.address, driver.identity.words), []).append(driver)
+            same.setdefault(
+                (driver.identity.function, driver.identity.address, driver.identity.words), []
+            ).append(driver)
     assert max(map(len, same.values())) > 5

@@ -18,7 +18,9 @@ def read_all(rows: tuple[Row, ...], section: Section) -> Image:
     image = Image()
     for span in {span for row in rows for span in row.spans}:
         try:
-            image.add(span.function, span.address, section.read(span.function, span.address, span.words).words)
+            image.add(
+                span.function, span.address, section.read(span.function, span.address, span.words).words
+            )
         except Exception:  # noqa: BLE001 - refused
             image.fail(span.function, span.address, span.words, "exception_2")
     return image
@@ -39,7 +41,9 @@ def check(driver: Driver, found: Decoded, section: Section) -> None:
     assert {name: found.attributes.get(name) for name in section.texts} == section.texts
 
 
-@pytest.mark.parametrize(("name", "section"), CASES, ids=[f"{name}-{section.name}" for name, section in CASES])
+@pytest.mark.parametrize(
+    ("name", "section"), CASES, ids=[f"{name}-{section.name}" for name, section in CASES]
+)
 async def test_an_independent_image_reads_to_its_values(name: str, section: Section) -> None:
     driver = await resolve(load_driver(name), section.ask)
     check(driver, decode(driver.rows, read_all(driver.rows, section)), section)

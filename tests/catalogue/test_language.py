@@ -12,12 +12,21 @@ from gateway.catalogue import Driver, Span, load_driver, load_file, load_text
 from gateway.catalogue.load import shipped_directory
 from gateway.errors import DriverError
 
-FILES = ["eastron-sdm630.yaml", "carlogavazzi-em24.yaml", "dzg-dvh4013.yaml", "sunspec-inverter.yaml", "socomec-countis-e23.yaml"]
+FILES = [
+    "eastron-sdm630.yaml",
+    "carlogavazzi-em24.yaml",
+    "dzg-dvh4013.yaml",
+    "sunspec-inverter.yaml",
+    "socomec-countis-e23.yaml",
+]
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
 
 
 def table(rows: str, head: str = "") -> Driver:
-    return load_text(f"{HEAD}{head}registers: |\n" + "".join(f"  {row.strip()}\n" for row in rows.strip().splitlines()), "t-table")
+    return load_text(
+        f"{HEAD}{head}registers: |\n" + "".join(f"  {row.strip()}\n" for row in rows.strip().splitlines()),
+        "t-table",
+    )
 
 
 def mistakes(rows: str, head: str = "") -> list[str]:
@@ -32,7 +41,13 @@ def row(rows: str, name: str, head: str = ""):
 
 def test_columns() -> None:
     found = row("0x0034 float32 active_power W fast decimals=1", "active_power")
-    assert (found.function, found.address, found.words, found.type, found.order) == (3, 52, 2, "float32", "big")
+    assert (found.function, found.address, found.words, found.type, found.order) == (
+        3,
+        52,
+        2,
+        "float32",
+        "big",
+    )
     assert (found.factor, found.decimals, found.pace, found.line) == (0.001, 4, "fast", 6)
 
 
@@ -72,7 +87,11 @@ def test_braces_repeat_a_line() -> None:
     places = {row.name: row.address for row in driver.rows}
     assert [places[f"voltage_l{p}n"] for p in "123"] == [28, 152, 276]
     assert [places[f"current_l{p}"] for p in "123"] == [16, 17, 18]
-    assert [row.sign_of.name for row in driver.rows if row.sign_of] == ["active_power_l1", "active_power_l2", "active_power_l3"]
+    assert [row.sign_of.name for row in driver.rows if row.sign_of] == [
+        "active_power_l1",
+        "active_power_l2",
+        "active_power_l3",
+    ]
     assert [row.line for row in driver.rows if row.name.startswith("voltage")] == [6, 6, 6]
 
 
@@ -88,7 +107,8 @@ def test_a_sum_is_read_through_its_parts_wherever_they_stand() -> None:
 
 def test_head_reaches_rows_and_limits() -> None:
     head = (
-        "reads: {function: 4, max_registers: 11, min_gap: 100ms, timeout: 600ms, order: little, even: true, holes: [9, 0x20-0x21]}\n"
+        "reads: {function: 4, max_registers: 11, min_gap: 100ms, timeout: 600ms, order: little, even: "
+        "true, holes: [9, 0x20-0x21]}\n"
         "absent: {s32: 0x7FFFFFFF}\n"
     )
     driver = table("0 s32 active_power W fast\n2 u32 serial_number - static function=3 order=big", head)
@@ -98,17 +118,26 @@ def test_head_reaches_rows_and_limits() -> None:
     assert (driver.rows[0].function, driver.rows[0].order, driver.rows[0].sentinels) == (
         4, "little", (0x7FFFFFFF, 0x7FFF7FFF, 0x80000000, 0x80008000),
     )  # fmt: skip
-    assert (driver.rows[1].function, driver.rows[1].order, driver.rows[1].sentinels[-1]) == (3, "big", 0xFFFFFFFF)
+    assert (driver.rows[1].function, driver.rows[1].order, driver.rows[1].sentinels[-1]) == (
+        3,
+        "big",
+        0xFFFFFFFF,
+    )
     assert row("0 u16 frequency Hz fast na=none", "frequency").sentinels == ()
 
 
 def test_limits_reach_inherited_rows_and_give_way_to_a_rows_own(tmp_path: Path) -> None:
     (tmp_path / "a-a.yaml").write_text(
-        HEAD + "limits: {V: 500, kW: 90}\nregisters: |\n  0 u16 voltage_l1n V fast\n  1 s16 active_power W fast high=40\n"
+        HEAD
+        + "limits: {V: 500, kW: 90}\nregisters: |\n  0 u16 voltage_l1n V fast\n  1 s16 active_power W fast "
+        "high=40\n"
     )
     (tmp_path / "b-b.yaml").write_text(HEAD + "like: a-a\n")
     (tmp_path / "c-c.yaml").write_text(HEAD + "like: a-a\nlimits: {V: 40000}\n")
-    bounds = {name: [(row.low, row.high) for row in load_file(tmp_path / f"{name}.yaml").rows] for name in ("a-a", "b-b", "c-c")}
+    bounds = {
+        name: [(row.low, row.high) for row in load_file(tmp_path / f"{name}.yaml").rows]
+        for name in ("a-a", "b-b", "c-c")
+    }
     assert bounds["a-a"] == bounds["b-b"] == [(0, 500), (-90, 40)]
     assert bounds["c-c"] == [(0, 40000), (-5e6, 40)]
 
@@ -119,7 +148,10 @@ def test_limits_reach_inherited_rows_and_give_way_to_a_rows_own(tmp_path: Path) 
         ("0 float32 activ_power W fast", "6: activ_power: is not a quantity → did you mean active_power?"),
         ("0 flaot32 active_power W fast", "'flaot32' is not a type → did you mean float32?"),
         ("0 uint32 active_power W fast", "did you mean u32?"),
-        ("0 float32 active_power A fast", "is in kW, which 'A' is not → write the unit that the register has, like W, kW, MW or 0.1W"),
+        (
+            "0 float32 active_power A fast",
+            "is in kW, which 'A' is not → write the unit that the register has, like W, kW, MW or 0.1W",
+        ),
         ("0 float32 active_power watts fast", "'watts' is not a unit"),
         ("0 float32 active_power 0W fast", "'0W' is not a unit"),
         ("0 float32 active_power W quick", "'quick' is not a class → write fast, slow or static"),
@@ -129,8 +161,14 @@ def test_limits_reach_inherited_rows_and_give_way_to_a_rows_own(tmp_path: Path) 
         ("0 float32 active_power W fast decimal=1", "did you mean decimals?"),
         ("0 float32 active_power W fast decimals=x", "decimals=x is not a number of decimals"),
         ("0 float32 active_power W fast lonely", "'lonely' is not an option"),
-        ("0 float32 active_power W fast order=middle", "order=middle is not known → write order= with one of big, little"),
-        ("0 float32 active_power W fast function=6", "function=6 is not known → write function= with one of 3, 4"),
+        (
+            "0 float32 active_power W fast order=middle",
+            "order=middle is not known → write order= with one of big, little",
+        ),
+        (
+            "0 float32 active_power W fast function=6",
+            "function=6 is not known → write function= with one of 3, 4",
+        ),
         ("0 u16 active_power W fast na=0x10000", "does not fit into u16"),
         ("0 u16 active_power W fast na=none,", "is not a whole number"),
         ("0 u16 active_power W fast low=x", "low=x is not a number"),
@@ -141,15 +179,27 @@ def test_limits_reach_inherited_rows_and_give_way_to_a_rows_own(tmp_path: Path) 
         ("- sum active_power W fast of=active_power", "of= names active_power, which is not a row"),
         ("0 u16 active_power W fast of=_a", "of= belongs to a sum"),
         ("0 u16 active_power W fast sign=voltage_l1n", "sign= names voltage_l1n, which is not a row"),
-        ("0 u16 voltage_{l1n,l2n} V fast\n1 u16 voltage_l2n V fast", "7: voltage_l2n: is given twice (first in line 6)"),
-        ("0 u32 voltage_l1n V fast\n1 u16 voltage_l2n V fast", "7: voltage_l2n: overlaps voltage_l1n (line 6: 0 to 1)"),
+        (
+            "0 u16 voltage_{l1n,l2n} V fast\n1 u16 voltage_l2n V fast",
+            "7: voltage_l2n: is given twice (first in line 6)",
+        ),
+        (
+            "0 u32 voltage_l1n V fast\n1 u16 voltage_l2n V fast",
+            "7: voltage_l2n: overlaps voltage_l1n (line 6: 0 to 1)",
+        ),
         ("0 text:99 model_name - static", "'text:99' is not a type"),
         ("-5 u16 voltage_l1n V fast", "'-5' is not an address"),
         ("5 u16 frequency Hz fast low=70 high=40", "can be nothing between low=70 and high=40"),
         ("5 u16 frequency Hz fast sf=6 sf8=7", "has two scale registers"),
         ("5 u16 frequency Hz fast rule=pf4q", "has a rule for power factors"),
-        ("0 u16 active_power W fast sign=bit16", "is beyond the bits of u16 → bits are counted from bit0 to bit15"),
-        ("0 float32 active_power W fast sign=bit31", "is a bit of float32, which is no whole number → write the type as u16"),
+        (
+            "0 u16 active_power W fast sign=bit16",
+            "is beyond the bits of u16 → bits are counted from bit0 to bit15",
+        ),
+        (
+            "0 float32 active_power W fast sign=bit31",
+            "is a bit of float32, which is no whole number → write the type as u16",
+        ),
         ("0 u16 active_power W fast sign=_flags.bit3", "sign= names _flags, which is not a row"),
         ("0 u16 active_power W fast sign=bit15 mask=0xFFFF", "mask= has bit 15, which is the sign"),
         ("0 u16 active_power W fast mask=0x10000", "does not fit into u16"),
@@ -201,7 +251,12 @@ def test_mistakes_in_the_head(head: str, says: str) -> None:
 
 @pytest.mark.parametrize("level", ["datasheet", "two-sources", "one-source", "simulator"])
 def test_levels_of_proof(level: str) -> None:
-    assert load_text(HEAD.replace("datasheet", level) + "registers: |\n  0 u16 frequency Hz fast\n", "t-table").verified == level
+    assert (
+        load_text(
+            HEAD.replace("datasheet", level) + "registers: |\n  0 u16 frequency Hz fast\n", "t-table"
+        ).verified
+        == level
+    )
 
 
 @pytest.mark.parametrize("level", ["perfect", "hardware", "hardware (me)", "two", "sources"])
@@ -212,12 +267,24 @@ def test_verified_never_claims_a_meter_that_nobody_names(level: str) -> None:
 
 
 def test_hardware_with_who_and_when_is_a_level() -> None:
-    text = HEAD.replace("datasheet", '"hardware (A. Yılmaz, 2026-11-02)"') + "registers: |\n  0 u16 frequency Hz fast\n"
+    text = (
+        HEAD.replace("datasheet", '"hardware (A. Yılmaz, 2026-11-02)"')
+        + "registers: |\n  0 u16 frequency Hz fast\n"
+    )
     assert load_text(text, "t-table").verified.startswith("hardware")
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "maker: [", HEAD, HEAD + "registers: |\n", "\tmaker: x", "registers: |\n  0 u16 frequency Hz fast\n"]
+    "text",
+    [
+        "",
+        "[]",
+        "maker: [",
+        HEAD,
+        HEAD + "registers: |\n",
+        "\tmaker: x",
+        "registers: |\n  0 u16 frequency Hz fast\n",
+    ],
 )
 def test_what_is_no_table_is_told_not_raised(text: str) -> None:
     with pytest.raises(DriverError) as raised:
@@ -242,7 +309,8 @@ def test_a_technicians_file_comes_first_and_may_build_on_a_shipped_one(tmp_path:
     assert load_driver("eastron-sdm120", tmp_path).maker == "T"
     assert load_driver("eastron-sdm630", tmp_path).maker == "Eastron"
     (tmp_path / "my-sdm630.yaml").write_text(
-        HEAD + "like: eastron-sdm630\nwithout: [thd_voltage_l1]\nregisters: |\n  0x46 float32 frequency Hz slow\n"
+        HEAD
+        + "like: eastron-sdm630\nwithout: [thd_voltage_l1]\nregisters: |\n  0x46 float32 frequency Hz slow\n"
     )
     mine, base = load_driver("my-sdm630", tmp_path), load_driver("eastron-sdm630")
     assert mine.limits == base.limits
@@ -282,7 +350,9 @@ def test_whatever_a_hand_does_to_a_table_ends_in_words(data: st.DataObject) -> N
 
 
 def test_windows_line_ends_keep_their_lines() -> None:
-    text = (HEAD + "registers: |\n  # comment\n\n  0 u16 frequency Hz fast\n  1 u16 frequenzy Hz fast\n").replace("\n", "\r\n")
+    text = (
+        HEAD + "registers: |\n  # comment\n\n  0 u16 frequency Hz fast\n  1 u16 frequenzy Hz fast\n"
+    ).replace("\n", "\r\n")
     with pytest.raises(DriverError) as raised:
         load_text(text, "t-table")
     assert [problem.line for problem in raised.value.problems] == [9]

@@ -31,7 +31,10 @@ def loaded() -> list[Driver]:
 
 async def concrete(driver: Driver) -> list[Driver]:
     """The driver as every meter makes it for which there is an image."""
-    return [driver, *[await resolve(driver, section.ask) for section in sections(IMAGES / f"{driver.name}.txt")]]
+    return [
+        driver,
+        *[await resolve(driver, section.ask) for section in sections(IMAGES / f"{driver.name}.txt")],
+    ]
 
 
 def test_a_hundred_and_thirty_models_have_a_register_map_of_their_own() -> None:
@@ -53,7 +56,9 @@ async def test_the_planner_stays_within_the_limits(path: Path) -> None:
             assert {span for read in reads for span in read.spans} == spans
             for read in reads:
                 assert 1 <= read.count <= driver.limits.max_registers
-                assert not any(first < read.end and read.address <= last for first, last in driver.limits.holes)
+                assert not any(
+                    first < read.end and read.address <= last for first, last in driver.limits.holes
+                )
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -69,11 +74,17 @@ async def test_rows_make_sense(path: Path) -> None:
                 assert row.pace == "static"
                 continue
             quantity = QUANTITIES[row.name]
-            assert row.pace == ("slow" if quantity.kind == "counter" or row.name.startswith(("thd_", "active_power_demand")) else "fast"), (
-                row.name
-            )
+            assert row.pace == (
+                "slow"
+                if quantity.kind == "counter" or row.name.startswith(("thd_", "active_power_demand"))
+                else "fast"
+            ), row.name
             assert quantity.low <= row.low < row.high <= quantity.high
-            assert not row.name.startswith("power_factor") or row.rule or driver.name in {"hager-ecm", "hager-ecr380d", "orno-we504"}
+            assert (
+                not row.name.startswith("power_factor")
+                or row.rule
+                or driver.name in {"hager-ecm", "hager-ecr380d", "orno-we504"}
+            )
 
 
 def meant(row: Row, index: int) -> float | str:
@@ -84,7 +95,11 @@ def meant(row: Row, index: int) -> float | str:
         return 50.0
     if "factor" in row.name:
         return 0.9
-    return 100.0 + index if "energy" in row.name or row.name.startswith(("voltage", "dc_voltage")) else 20.0 + index / 10
+    return (
+        100.0 + index
+        if "energy" in row.name or row.name.startswith(("voltage", "dc_voltage"))
+        else 20.0 + index / 10
+    )
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -95,15 +110,27 @@ async def test_what_the_simulator_writes_is_what_the_gateway_reads(path: Path) -
         registers = build(driver.rows, values)
         image = Image()
         for span in {span for row in rows for span in row.spans}:
-            image.add(span.function, span.address, [registers.get((span.function, at), 0) for at in range(span.address, span.end)])
+            image.add(
+                span.function,
+                span.address,
+                [registers.get((span.function, at), 0) for at in range(span.address, span.end)],
+            )
         found = decode(tuple(rows), image)
         for row in rows:
             if row.attribute:
                 assert found.attributes[row.name] == values[row.name]
             else:
-                whole = row.scale_at is not None or row.type[0] in "us"  # one step of the register, whatever its unit
-                step = max(10.0 ** -(row.decimals if row.decimals is not None else 6), abs(row.factor) if whole else 0.0)
-                assert abs(found.values[row.name] - float(values[row.name])) <= step * 1.01, (row.name, found.values[row.name])
+                whole = (
+                    row.scale_at is not None or row.type[0] in "us"
+                )  # one step of the register, whatever its unit
+                step = max(
+                    10.0 ** -(row.decimals if row.decimals is not None else 6),
+                    abs(row.factor) if whole else 0.0,
+                )
+                assert abs(found.values[row.name] - float(values[row.name])) <= step * 1.01, (
+                    row.name,
+                    found.values[row.name],
+                )
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -117,10 +144,13 @@ def test_files_are_plain(path: Path) -> None:
 def test_loading_the_library_is_quick_and_needs_no_terminal() -> None:
     program = (
         "import sys, time; from gateway.catalogue import load_driver, shipped\n"
-        "began = time.process_time(); [load_driver(path.stem) for path in shipped()[:7]]; print(time.process_time() - began)\n"
+        "began = time.process_time(); [load_driver(path.stem) for path in shipped()[:7]]; "
+        "print(time.process_time() - began)\n"
         "assert not {'rich', 'pymodbus', 'starlette', 'paho'} & set(sys.modules)"
     )
-    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    out = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
     assert float(out.stdout) < 3.0
 
 
@@ -139,17 +169,37 @@ def test_our_reading_of_yaml_says_what_another_one_says(path: Path) -> None:
 def test_a_table_without_active_energy_import_says_why(path: Path) -> None:
     driver = load_file(path)
     has = "active_energy_import" in quantities(driver)
-    assert has or len(driver.no_import) > 20, "a meter without its kWh is not finished: add the row, or no_import: with the reason"
+    assert has or len(driver.no_import) > 20, (
+        "a meter without its kWh is not finished: add the row, or no_import: with the reason"
+    )
     assert not (has and driver.no_import)
 
 
 def test_few_tables_lack_active_energy_import() -> None:
-    """The list of those that do, each with its reason in its head; aim at none. What an inverter delivers is export."""
+    """The list of those that do, each with its reason in its head; aim at none. What an inverter delivers
+    is export.
+    """
     without = {driver.name for driver in loaded() if driver.no_import}
-    known = {"entes-mpr2x", "entes-mpr60s", "kamstrup-multical-603", "klemsan-klea220p", "orno-we504", "orno-we514", "sunspec-inverter"}
+    known = {
+        "entes-mpr2x",
+        "entes-mpr60s",
+        "kamstrup-multical-603",
+        "klemsan-klea220p",
+        "orno-we504",
+        "orno-we514",
+        "sunspec-inverter",
+    }
     known |= {"kostal-plenticore-meter", "sontex-supercal-531", "kohler-decision-maker"}
-    known |= {driver.name for driver in loaded() if (driver.no_import or "").startswith(("an inverter:", "a hybrid inverter:"))}
-    heat = {name for name in without if {"heat_energy", "volume"} & set(quantities(load_file(shipped_directory() / f"{name}.yaml")))}
+    known |= {
+        driver.name
+        for driver in loaded()
+        if (driver.no_import or "").startswith(("an inverter:", "a hybrid inverter:"))
+    }
+    heat = {
+        name
+        for name in without
+        if {"heat_energy", "volume"} & set(quantities(load_file(shipped_directory() / f"{name}.yaml")))
+    }
     assert without - heat <= known
 
 

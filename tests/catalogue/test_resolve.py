@@ -37,7 +37,11 @@ async def test_the_identity_register_chooses() -> None:
     assert driver.dynamic
     read, _ = meter({100: 7})
     chosen = await resolve(driver, read)
-    assert (chosen.variant, chosen.quantities, chosen.dynamic) == ("second", ("voltage_l1n", "voltage_l2n"), False)
+    assert (chosen.variant, chosen.quantities, chosen.dynamic) == (
+        "second",
+        ("voltage_l1n", "voltage_l2n"),
+        False,
+    )
 
 
 @pytest.mark.parametrize("words", [{100: 8}, {0: 230}])
@@ -47,12 +51,19 @@ async def test_another_identity_or_none_keeps_the_shared_rows(words: dict[int, i
     assert (chosen.variant, chosen.quantities) == ("", ("voltage_l1n",))
 
 
-@pytest.mark.parametrize(("ratio", "given"), [(1, True), (10, True), (0, False), (100, False), (200, False), (3450, False)])
-async def test_voltages_and_powers_behind_a_voltage_transformer_of_disputed_step_are_not_given(ratio: int, given: bool) -> None:
+@pytest.mark.parametrize(
+    ("ratio", "given"), [(1, True), (10, True), (0, False), (100, False), (200, False), (3450, False)]
+)
+async def test_voltages_and_powers_behind_a_voltage_transformer_of_disputed_step_are_not_given(
+    ratio: int, given: bool
+) -> None:
     read, _ = meter({0x0101: ratio})
     chosen = set((await resolve(load_driver("entes-mpr63"), read)).quantities)
     assert ({"voltage_l1n", "voltage_ll", "active_power", "apparent_power_l3"} <= chosen) is given
-    assert bool({name for name in chosen if name.startswith(("voltage_", "active_power", "apparent_power"))}) is given
+    assert (
+        bool({name for name in chosen if name.startswith(("voltage_", "active_power", "apparent_power"))})
+        is given
+    )
     assert {"active_energy_import", "current_l1", "frequency"} <= chosen
 
 

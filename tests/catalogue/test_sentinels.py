@@ -1,4 +1,6 @@
-"""What no meter means: all ones, 0x7FFF…, 0x8000… in every row of every table; no value may come out that the meter cannot mean."""
+"""What no meter means: all ones, 0x7FFF…, 0x8000… in every row of every table; no value may come out that
+the meter cannot mean.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ TRANSFORMERS = ("vt_ratio", "vt_primary")
 
 
 def feed(row: Row, first: int, others: int, *, reverse: bool) -> Decoded:
-    """The row's registers, and those that it refers to, full of a pattern; `reverse`: in the order of the row."""
+    """The row's registers, and those that it refers to, full of a pattern; `reverse`: in the order of the
+    row.
+    """
     image = Image()
     for span in set(row.spans):
         words = [first, *[others] * (span.words - 1)]
@@ -44,9 +48,20 @@ def meanable(driver: Driver, row: Row, value: float) -> bool:
     if abs(value) <= step:  # 0, or the signed number -1
         return "factor" not in row.name or value == 0
     if quantity.unit == "V":
-        transformed = any(other.name in TRANSFORMERS for other in driver.rows) or driver.bounds.get("V", 0) > LOW_VOLTAGE
+        transformed = (
+            any(other.name in TRANSFORMERS for other in driver.rows)
+            or driver.bounds.get("V", 0) > LOW_VOLTAGE
+        )
         return value <= (40 * LOW_VOLTAGE if transformed else LOW_VOLTAGE)
-    most = {"A": MOST_AMPERES, "kW": MOST_KILOWATTS, "kvar": MOST_KILOWATTS, "kVA": MOST_KILOWATTS, "Hz": MOST_HERTZ, "%": 300.0, "": 1.0}
+    most = {
+        "A": MOST_AMPERES,
+        "kW": MOST_KILOWATTS,
+        "kvar": MOST_KILOWATTS,
+        "kVA": MOST_KILOWATTS,
+        "Hz": MOST_HERTZ,
+        "%": 300.0,
+        "": 1.0,
+    }
     if quantity.unit in most:
         return abs(value) <= most[quantity.unit]
     return value >= 0 or "_total" in row.name or quantity.kind != "counter"
@@ -55,18 +70,31 @@ def meanable(driver: Driver, row: Row, value: float) -> bool:
 @pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
 async def test_no_pattern_becomes_a_value_that_the_meter_cannot_mean(path: Path) -> None:
     shared = load_file(path)
-    drivers = [shared, *[await resolve(shared, section.ask) for section in sections(IMAGES / f"{path.stem}.txt")]]
+    drivers = [
+        shared,
+        *[await resolve(shared, section.ask) for section in sections(IMAGES / f"{path.stem}.txt")],
+    ]
     for driver in drivers:
         for row in driver.rows:
             for name, (first, others) in PATTERNS.items():
                 for reverse in {False, row.order.startswith("little")}:
                     found = feed(row, first, others, reverse=reverse)
-                    assert all(meanable(driver, row, value) for value in found.values.values()), (row.name, name, found.values)
+                    assert all(meanable(driver, row, value) for value in found.values.values()), (
+                        row.name,
+                        name,
+                        found.values,
+                    )
                     if reverse is row.order.startswith("little"):
                         # In the order of the row it is the end of the type: no value at all, or nothing.
                         wide = row.words > 1 and row.type[0] in "us" and not row.mask and row.type != "sum"
-                        assert not wide or not any(abs(value) > abs(row.factor) for value in found.values.values()), (row.name, name)
-                        assert row.attribute is False or row.words < 1 or not found.attributes, (row.name, name, found.attributes)
+                        assert not wide or not any(
+                            abs(value) > abs(row.factor) for value in found.values.values()
+                        ), (row.name, name)
+                        assert row.attribute is False or row.words < 1 or not found.attributes, (
+                            row.name,
+                            name,
+                            found.attributes,
+                        )
 
 
 @pytest.mark.parametrize("kind", ["u16", "s16", "u32", "s32", "u48", "u64", "s64"])

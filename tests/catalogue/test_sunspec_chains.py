@@ -1,4 +1,6 @@
-"""SunSpec devices as makers build them: chains that end in any way, models in any order and several times, bases that are refused."""
+"""SunSpec devices as makers build them: chains that end in any way, models in any order and several times,
+bases that are refused.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,17 @@ def text(value: str, words: int) -> list[int]:
 
 
 def common(maker: str = "KOSTAL", serial: str = "S1") -> list[int]:
-    return [1, 66, *text(maker, 16), *text("M", 16), *text("", 8), *text("1.0", 8), *text(serial, 16), 1, 0x8000]
+    return [
+        1,
+        66,
+        *text(maker, 16),
+        *text("M", 16),
+        *text("", 8),
+        *text("1.0", 8),
+        *text(serial, 16),
+        1,
+        0x8000,
+    ]
 
 
 def inverter(watts: int = 1000, model: int = 103, *, w_sf: int = 0, wh_sf: int = 0) -> list[int]:
@@ -72,10 +84,17 @@ def inputs(*amperes: int) -> list[int]:
 
 
 class Device:
-    """Registers at a base, and what lies behind and beside them: a refusal, silence, a damaged refusal, or zeros."""
+    """Registers at a base, and what lies behind and beside them: a refusal, silence, a damaged refusal, or
+    zeros.
+    """
 
     def __init__(
-        self, *models: list[int], base: int = 40000, end: list[int] | None = None, beyond: str = "refused", beside: str = ""
+        self,
+        *models: list[int],
+        base: int = 40000,
+        end: list[int] | None = None,
+        beyond: str = "refused",
+        beside: str = "",
     ) -> None:
         words = [*MARK, *(word for model in models for word in model), *([0xFFFF, 0] if end is None else end)]
         self.words = {base + offset: word for offset, word in enumerate(words)}
@@ -115,7 +134,9 @@ async def values(name: str, device: Device) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("beyond", ["refused", "silent", "damaged", "zeros"])
-@pytest.mark.parametrize("end", [[0xFFFF, 0], [0], [0, 0], [0xFFFF], []], ids=["book", "zero", "zeros", "half", "none"])
+@pytest.mark.parametrize(
+    "end", [[0xFFFF, 0], [0], [0, 0], [0xFFFF], []], ids=["book", "zero", "zeros", "half", "none"]
+)
 async def test_a_chain_ends_as_it_likes(end: list[int], beyond: str) -> None:
     device = Device(common(), inverter(6900), end=end, beyond=beyond, beside="refused")
     found = await values("sunspec-inverter", device)
@@ -126,7 +147,10 @@ async def test_a_chain_ends_as_it_likes(end: list[int], beyond: str) -> None:
 
 async def test_a_line_that_dies_in_the_chain_is_no_end_of_it() -> None:
     with pytest.raises(BusDown):
-        await resolve(load_driver("sunspec-inverter"), Device(common(), inverter(), end=[], beyond="gone", beside="refused").ask)
+        await resolve(
+            load_driver("sunspec-inverter"),
+            Device(common(), inverter(), end=[], beyond="gone", beside="refused").ask,
+        )
 
 
 async def test_one_lost_answer_is_no_end() -> None:
@@ -146,7 +170,10 @@ async def test_a_chain_that_breaks_off_before_the_meant_model_says_where() -> No
     with pytest.raises(BadFrame, match=r"it lists 1, then refused at 40070 .* list broke off"):
         await resolve(load_driver("sunspec-inverter"), Device(common(), end=[]).ask)
     with pytest.raises(NoReply, match="it lists 1, 103, then nothing came at 40122"):
-        await resolve(load_driver("sunspec-meter"), Device(common(), inverter(), end=[], beyond="silent", beside="refused").ask)
+        await resolve(
+            load_driver("sunspec-meter"),
+            Device(common(), inverter(), end=[], beyond="silent", beside="refused").ask,
+        )
 
 
 @pytest.mark.parametrize("base", [40000, 50000, 0, 39999, 40001, 49999, 50001, 1])
@@ -159,7 +186,9 @@ async def test_bases_are_refused_one_after_another(base: int, beside: str) -> No
 
 @pytest.mark.parametrize("base", BASES)
 async def test_bases_are_met_with_silence(base: int) -> None:
-    assert (await values("sunspec-inverter", Device(common(), inverter(2000), base=base, beside="silent")))["active_power"] == -2.0
+    assert (await values("sunspec-inverter", Device(common(), inverter(2000), base=base, beside="silent")))[
+        "active_power"
+    ] == -2.0
 
 
 async def test_a_device_without_a_marker_says_what_stands_at_each_base() -> None:
@@ -187,15 +216,23 @@ async def test_a_scale_that_is_not_implemented_costs_its_own_values_only() -> No
         image.add(span.function, span.address, [device.words[at] for at in range(span.address, span.end)])
     found = decode(driver.rows, image)
     assert found.absent["active_power"] == "not_available"
-    assert (found.values["active_energy_export"], found.values["frequency"], found.values["voltage_l1n"]) == (12345.0, 50.0, 230.0)
-    assert not {"dc_current", "dc_power", "apparent_power", "reactive_power"} & set(found.values), "0x8000 is no value of any of them"
+    assert (found.values["active_energy_export"], found.values["frequency"], found.values["voltage_l1n"]) == (
+        12345.0,
+        50.0,
+        230.0,
+    )
+    assert not {"dc_current", "dc_power", "apparent_power", "reactive_power"} & set(found.values), (
+        "0x8000 is no value of any of them"
+    )
 
 
 async def test_several_models_of_inputs_go_on_counting() -> None:
     found = await values("sunspec-inverter", Device(common(), inverter(), inputs(11, 12), inputs(13)))
     assert [found.get(f"dc_current_s{number}") for number in (1, 2, 3, 4)] == [1.1, 1.2, 1.3, None]
     found = await values("sunspec-inverter", Device(common(), inverter(), inputs(11, 12, 13), inputs(14, 15)))
-    assert [found.get(f"dc_current_s{number}") for number in (1, 2, 3, 4)] == [1.1, 1.2, 1.3, 1.4], "there are words for four"
+    assert [found.get(f"dc_current_s{number}") for number in (1, 2, 3, 4)] == [1.1, 1.2, 1.3, 1.4], (
+        "there are words for four"
+    )
 
 
 async def test_the_inputs_of_another_inverter_are_not_ours() -> None:
@@ -204,16 +241,22 @@ async def test_the_inputs_of_another_inverter_are_not_ours() -> None:
     assert (found["active_power"], found["dc_current_s1"], "dc_current_s2" in found) == (-1.0, 1.1, False)
 
 
-@pytest.mark.parametrize(("name", "watts"), [("sunspec-meter", 0.5), ("sunspec-meter-2", 0.6), ("sunspec-meter-3", 0.7)])
+@pytest.mark.parametrize(
+    ("name", "watts"), [("sunspec-meter", 0.5), ("sunspec-meter-2", 0.6), ("sunspec-meter-3", 0.7)]
+)
 @pytest.mark.parametrize("commons", [True, False], ids=["each with its common model", "one after another"])
 async def test_the_driver_picks_one_of_several_meters(*, name: str, watts: float, commons: bool) -> None:
-    meters = [meter(500, 201), meter(600), meter(700, 204)] if commons else [meter(500), meter(600), meter(700)]
+    meters = (
+        [meter(500, 201), meter(600), meter(700, 204)] if commons else [meter(500), meter(600), meter(700)]
+    )
     parts = [part for each in meters for part in ([common(), each] if commons else [each])]
     found = await values(name, Device(common(), inverter(), *parts))
     assert found["active_power"] == watts
 
 
-@pytest.mark.parametrize("formats", [(meter, floats), (floats, meter)], ids=["whole numbers first", "floats first"])
+@pytest.mark.parametrize(
+    "formats", [(meter, floats), (floats, meter)], ids=["whole numbers first", "floats first"]
+)
 async def test_a_meter_that_is_described_twice_counts_once(formats: tuple) -> None:
     first, second = formats
     device = Device(common(), first(500), second(500), common(serial="S2"), first(600), second(600))
@@ -274,10 +317,18 @@ def stack() -> Iterator[ExitStack]:
 async def test_units_and_ends_over_tcp(stack: ExitStack, unit: int, end: list[int]) -> None:
     server = TcpServer([Slave(unit, Device(common(), inverter(6900), inputs(55), end=end, base=50000))])
     stack.enter_context(TcpPlant([server]))
-    task = MeterTask(Meter(id="pv", bus="bus", address=unit, driver="sunspec-inverter"), load_driver("sunspec-inverter"))
-    worker = BusWorker(TcpBus(name="bus", type="tcp", host=server.host, port=server.port), [task], lambda _: None)
+    task = MeterTask(
+        Meter(id="pv", bus="bus", address=unit, driver="sunspec-inverter"), load_driver("sunspec-inverter")
+    )
+    worker = BusWorker(
+        TcpBus(name="bus", type="tcp", host=server.host, port=server.port), [task], lambda _: None
+    )
     try:
         reading = await worker.poll("pv")
     finally:
         await worker.stop()
-    assert (reading.missing, reading.values["active_power"], reading.values["dc_current_s1"]) == ("", -6.9, 5.5)
+    assert (reading.missing, reading.values["active_power"], reading.values["dc_current_s1"]) == (
+        "",
+        -6.9,
+        5.5,
+    )

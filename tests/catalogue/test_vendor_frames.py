@@ -1,4 +1,6 @@
-"""Frames as makers print them and as they were captured: their CRC holds, and their words are those of our images."""
+"""Frames as makers print them and as they were captured: their CRC holds, and their words are those of our
+images.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,20 @@ def sound(frame: bytes) -> bool:
     return rtu_frame(frame[0], frame[1:-2]) == frame
 
 
-@pytest.mark.parametrize(("name", "image", "request_", "answer", "address", "quantity", "value"), FRAMES, ids=[row[0] for row in FRAMES])
+@pytest.mark.parametrize(
+    ("name", "image", "request_", "answer", "address", "quantity", "value"),
+    FRAMES,
+    ids=[row[0] for row in FRAMES],
+)
 def test_printed_frames(
-    *, name: str, image: str, request_: str | None, answer: str | None, address: int, quantity: str, value: float
+    *,
+    name: str,
+    image: str,
+    request_: str | None,
+    answer: str | None,
+    address: int,
+    quantity: str,
+    value: float,
 ) -> None:
     driver = load_driver(name)
     section = next(found for found in sections(IMAGES / f"{name}.txt") if found.name == image)
@@ -32,7 +45,11 @@ def test_printed_frames(
     if request_ is not None:
         frame = bytes.fromhex(request_)
         assert sound(frame)
-        assert (frame[1], int.from_bytes(frame[2:4]), int.from_bytes(frame[4:6])) == (row.function, row.address, row.words)
+        assert (frame[1], int.from_bytes(frame[2:4]), int.from_bytes(frame[4:6])) == (
+            row.function,
+            row.address,
+            row.words,
+        )
     if answer is not None:
         frame = bytes.fromhex(answer)
         assert sound(frame)

@@ -1,4 +1,6 @@
-"""Every driver reads its image from a simulated meter, over TCP and over a serial line, through the whole stack."""
+"""Every driver reads its image from a simulated meter, over TCP and over a serial line, through the whole
+stack.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,16 @@ from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
 
 EVERYTHING = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path)]
-TELLING = {"second version", "application H", "feeding in", "feeding back", "at 50000", "at 0", "float", "fronius"}
+TELLING = {
+    "second version",
+    "application H",
+    "feeding in",
+    "feeding back",
+    "at 50000",
+    "at 0",
+    "float",
+    "fronius",
+}
 METERS = [(name, section) for name, section in EVERYTHING if section.name == "table"]
 
 
@@ -33,13 +44,17 @@ def stack() -> Iterator[ExitStack]:
 
 def tasks() -> list[MeterTask]:
     return [
-        MeterTask(Meter(id=f"m{unit}", bus="bus", address=unit, driver=name), load_driver(name)) for unit, (name, _) in enumerate(METERS, 1)
+        MeterTask(Meter(id=f"m{unit}", bus="bus", address=unit, driver=name), load_driver(name))
+        for unit, (name, _) in enumerate(METERS, 1)
     ]
 
 
 def slaves() -> list[Slave]:
     """A simulated meter for each image; it refuses reads that are longer than its maker allows."""
-    return [Slave(unit, section, limit=load_driver(name).limits.max_registers) for unit, (name, section) in enumerate(METERS, 1)]
+    return [
+        Slave(unit, section, limit=load_driver(name).limits.max_registers)
+        for unit, (name, section) in enumerate(METERS, 1)
+    ]
 
 
 async def read_everything(worker: BusWorker) -> None:
@@ -61,8 +76,14 @@ def without_attributes(section: Section, found: Decoded) -> dict[str, str]:
 
 
 async def test_sentinels_and_variants_over_tcp(stack: ExitStack) -> None:
-    """The images that show a meter's own "not available", other firmware, other scales, other SunSpec devices."""
-    special = [(name, section) for name, section in EVERYTHING if section.absent or section.alone or section.name in TELLING]
+    """The images that show a meter's own "not available", other firmware, other scales, other SunSpec
+    devices.
+    """
+    special = [
+        (name, section)
+        for name, section in EVERYTHING
+        if section.absent or section.alone or section.name in TELLING
+    ]
     assert len(special) > len(TELLING)
     server = TcpServer([Slave(unit, section) for unit, (_, section) in enumerate(special, 1)])
     stack.enter_context(TcpPlant([server]))
@@ -70,14 +91,20 @@ async def test_sentinels_and_variants_over_tcp(stack: ExitStack) -> None:
         MeterTask(Meter(id=f"m{unit}", bus="bus", address=unit, driver=name), load_driver(name))
         for unit, (name, _) in enumerate(special, 1)
     ]
-    worker = BusWorker(TcpBus(name="bus", type="tcp", host=server.host, port=server.port), meters, lambda _: None)
+    worker = BusWorker(
+        TcpBus(name="bus", type="tcp", host=server.host, port=server.port), meters, lambda _: None
+    )
     try:
         for unit, (name, section) in enumerate(special, 1):
             reading = await worker.poll(f"m{unit}")
             assert not reading.missing, (name, section.name, reading.missing)
             driver = worker.seats[f"m{unit}"].poll.driver
-            without_facts = replace(section, absent={key: why for key, why in section.absent.items() if key in driver.quantities})
-            check(driver, Decoded(reading.values, reading.absent, worker.attributes(f"m{unit}")), without_facts)
+            without_facts = replace(
+                section, absent={key: why for key, why in section.absent.items() if key in driver.quantities}
+            )
+            check(
+                driver, Decoded(reading.values, reading.absent, worker.attributes(f"m{unit}")), without_facts
+            )
     finally:
         await worker.stop()
 
@@ -85,9 +112,15 @@ async def test_sentinels_and_variants_over_tcp(stack: ExitStack) -> None:
 async def test_over_tcp(stack: ExitStack) -> None:
     server = TcpServer(slaves())
     stack.enter_context(TcpPlant([server]))
-    await read_everything(BusWorker(TcpBus(name="bus", type="tcp", host=server.host, port=server.port), tasks(), lambda _: None))
+    await read_everything(
+        BusWorker(TcpBus(name="bus", type="tcp", host=server.host, port=server.port), tasks(), lambda _: None)
+    )
 
 
 async def test_over_a_serial_line(stack: ExitStack) -> None:
     line = stack.enter_context(SerialLine(slaves(), baudrate=115200, turnaround=0.001, quantum=0.003))
-    await read_everything(BusWorker(SerialBus(name="bus", type="serial", port=line.port, baudrate=115200), tasks(), lambda _: None))
+    await read_everything(
+        BusWorker(
+            SerialBus(name="bus", type="serial", port=line.port, baudrate=115200), tasks(), lambda _: None
+        )
+    )

@@ -1,6 +1,8 @@
-"""Kill and stop gateway, broker and receiver at random while meters count; the simulated meters' own log is the judge.
+"""Kill and stop gateway, broker and receiver at random while meters count; the simulated meters' own log is
+the judge.
 
-The broker is mosquitto without persistence: what it holds dies with it. The control takes the broker's acknowledgement for delivery
+The broker is mosquitto without persistence: what it holds dies with it. The control takes the broker's
+acknowledgement for delivery
 and refuses replays; it must lose, or the mistreatment was too gentle to prove anything.
 """
 
@@ -38,16 +40,27 @@ class ChaosStage(Stage):
         self._control = control
         assert MOSQUITTO is not None
         conf = directory / "mosquitto.conf"
-        conf.write_text(f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 50\n")
-        self.broker = Worker("broker", ["-c", _EXEC, MOSQUITTO, "-c", str(conf)], directory / "log" / "broker.log")
+        conf.write_text(
+            f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\npersistence "
+            f"false\nmax_queued_messages 50\n"
+        )
+        self.broker = Worker(
+            "broker", ["-c", _EXEC, MOSQUITTO, "-c", str(conf)], directory / "log" / "broker.log"
+        )
 
     def configure(self, *, meters_on: bool = True) -> None:
         super().configure(meters_on=meters_on)
         # The control speaks 3.1.1: MQTT 5 would tell it when nobody was there to take a message.
-        text = self._config.read_text() if self._control else self._config.read_text().replace('protocol: "3.1.1"', "protocol: auto")
+        text = (
+            self._config.read_text()
+            if self._control
+            else self._config.read_text().replace('protocol: "3.1.1"', "protocol: auto")
+        )
         text = text.replace("spread: 0s", "spread: 0s, backlog_rate: 0")
         # An answer that comes while this machine, or the stopped gateway, stands still is not to be missed.
-        text = re.sub(r"(- \{name: \S+, type: (?:serial|tcp|rtu-over-tcp), [^}]*)\}", r"\1, timeout: 5s}", text)
+        text = re.sub(
+            r"(- \{name: \S+, type: (?:serial|tcp|rtu-over-tcp), [^}]*)\}", r"\1, timeout: 5s}", text
+        )
         if self._control:
             text = text.replace("receipts: [city]", "receipts: [], replay: false")
         self._config.write_text(text)
@@ -74,10 +87,13 @@ class Mistreatment:
         self.breaks: list[Break] = []
         self.blows: Counter[str] = Counter()
 
-    def run(self, seconds: float, *, most: int | None = None, pause: tuple[float, float] = (0.2, 2.5)) -> Story:
+    def run(
+        self, seconds: float, *, most: int | None = None, pause: tuple[float, float] = (0.2, 2.5)
+    ) -> Story:
         stage = self.stage
         assert stage.wait_for(2, START), stage.gateway.tail()
-        # What no trust in a broker survives comes first, three times: chance alone may spare the control on a slow machine.
+        # What no trust in a broker survives comes first, three times: chance alone may spare the control on a
+        # slow machine.
         for _ in range(3):
             assert self._platform_gets_more(START), "nothing arrives any more"
             self._lose_custody()
@@ -140,7 +156,11 @@ class Mistreatment:
         end = time.monotonic() + DRAIN
         while time.monotonic() < end:
             counts = stage.counts()
-            if counts is not None and counts.waiting == 0 and (counts.delivered == counts.taken or stage._control):
+            if (
+                counts is not None
+                and counts.waiting == 0
+                and (counts.delivered == counts.taken or stage._control)
+            ):
                 break
             time.sleep(0.3)
         stage.gateway.stop()
@@ -157,7 +177,9 @@ class Mistreatment:
         return account
 
 
-def mistreat(directory: Path, seconds: float, *, seed: int = 1, control: bool = False, most: int | None = None) -> Story:
+def mistreat(
+    directory: Path, seconds: float, *, seed: int = 1, control: bool = False, most: int | None = None
+) -> Story:
     """Run it in a directory; seconds count the blows, not the drain."""
     with ChaosStage(directory, control=control, seed=seed) as stage:
         return Mistreatment(stage, seed).run(seconds, most=most)

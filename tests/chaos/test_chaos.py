@@ -1,4 +1,6 @@
-"""Whatever is killed or stopped: nothing that was taken is lost, nothing counts twice, no value is wrong. The control loses."""
+"""Whatever is killed or stopped: nothing that was taken is lost, nothing counts twice, no value is wrong.
+The control loses.
+"""
 
 import os
 

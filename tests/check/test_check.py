@@ -1,4 +1,6 @@
-"""`submeter check` says every mistake at once; what it refuses, a reload refuses; a start goes on and says so."""
+"""`submeter check` says every mistake at once; what it refuses, a reload refuses; a start goes on and says
+so.
+"""
 
 import json
 import os
@@ -28,7 +30,11 @@ TABLE = "maker: A\nmodel: B\nverified: one-source\nsource: s\nregisters: |\n"
 
 def written(tmp_path: Path, **sections) -> Path:
     path = tmp_path / "gateway.yaml"
-    base = {"gateway": {"id": "g"}, "journal": {"directory": str(tmp_path)}, "drivers": {"directory": str(tmp_path / "drivers")}}
+    base = {
+        "gateway": {"id": "g"},
+        "journal": {"directory": str(tmp_path)},
+        "drivers": {"directory": str(tmp_path / "drivers")},
+    }
     path.write_text(json.dumps(base | sections, indent=1))
     return path
 
@@ -56,22 +62,52 @@ def told(path: Path) -> list[str]:
 
 MISTAKES = {
     "a key": ({"gateway": {"id": "g", "nam": "x"}}, r"gateway\.yaml:\d+: gateway\.nam: .*did you mean name"),
-    "a driver": ({"meters": [meter(driver="eastron-sdm603")]}, r"gateway\.yaml:\d+: meters\[0\]\.driver: .*did you mean eastron-sdm630"),
+    "a driver": (
+        {"meters": [meter(driver="eastron-sdm603")]},
+        r"gateway\.yaml:\d+: meters\[0\]\.driver: .*did you mean eastron-sdm630",
+    ),
     "a table": ({"meters": [meter(driver="odd")]}, r"odd\.yaml:6: 'float33' is not a type"),
     "a table of a meter that is off": ({"meters": [meter(driver="odd", enabled=False)]}, r"odd\.yaml:6: "),
-    "no address": ({"meters": [{"id": "m", "bus": "line", "driver": "plain"}]}, r"meters\[0\]\.address: is missing → write address"),
-    "another factory address": ({"meters": [{"id": "m", "bus": "line", "driver": "factory"}]}, r"address: is missing → write address: 9"),
-    "an interval": ({"meters": [meter(interval="100ms")]}, r"meters\[0\]\.interval: the intervals of bus line need .*write interval: \d+s"),
-    "one line twice": ({"buses": [line(), line("other", port="/dev/line")]}, r"buses\[1\]\.port: .* is the line of the bus line already"),
-    "no password": ({"uplinks": [uplink(username="u", password_file="/none/p")]}, r"uplinks\[0\]\.password_file: there is no file /none/p"),
+    "no address": (
+        {"meters": [{"id": "m", "bus": "line", "driver": "plain"}]},
+        r"meters\[0\]\.address: is missing → write address",
+    ),
+    "another factory address": (
+        {"meters": [{"id": "m", "bus": "line", "driver": "factory"}]},
+        r"address: is missing → write address: 9",
+    ),
+    "an interval": (
+        {"meters": [meter(interval="100ms")]},
+        r"meters\[0\]\.interval: the intervals of bus line need .*write interval: \d+s",
+    ),
+    "one line twice": (
+        {"buses": [line(), line("other", port="/dev/line")]},
+        r"buses\[1\]\.port: .* is the line of the bus line already",
+    ),
+    "no password": (
+        {"uplinks": [uplink(username="u", password_file="/none/p")]},
+        r"uplinks\[0\]\.password_file: there is no file /none/p",
+    ),
     "no authority": ({"uplinks": [uplink(ca="/none/ca")]}, r"uplinks\[0\]\.ca: there is no file /none/ca"),
     "a folder": ({"uplinks": [uplink(ca="/tmp")]}, r"uplinks\[0\]\.ca: /tmp cannot be read"),
     "no PEM": ({"uplinks": [uplink(ca=str(SAMPLE))]}, r"uplinks\[0\]\.ca: .* cannot be used"),
-    "a key alone": ({"uplinks": [uplink(cert=str(SAMPLE), key="/none/k")]}, r"uplinks\[0\]\.key: there is no file /none/k"),
-    "no pair": ({"uplinks": [uplink(cert=str(SAMPLE), key=str(SAMPLE))]}, r"uplinks\[0\]\.cert: .* cannot be used"),
-    "the sample's broker": ({"uplinks": [uplink(url="mqtts://Platform.example:8883")]}, r"uplinks\[0\]\.url: .*nobody has"),
-    "the sample's id and name": ({"gateway": {"id": SAMPLE_ID, "name": SAMPLE_NAME}}, r"gateway\.id: .*sample"),
-}  # fmt: skip
+    "a key alone": (
+        {"uplinks": [uplink(cert=str(SAMPLE), key="/none/k")]},
+        r"uplinks\[0\]\.key: there is no file /none/k",
+    ),
+    "no pair": (
+        {"uplinks": [uplink(cert=str(SAMPLE), key=str(SAMPLE))]},
+        r"uplinks\[0\]\.cert: .* cannot be used",
+    ),
+    "the sample's broker": (
+        {"uplinks": [uplink(url="mqtts://Platform.example:8883")]},
+        r"uplinks\[0\]\.url: .*nobody has",
+    ),
+    "the sample's id and name": (
+        {"gateway": {"id": SAMPLE_ID, "name": SAMPLE_NAME}},
+        r"gateway\.id: .*sample",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -79,7 +115,12 @@ def test_a_mistake_is_told_with_its_line(tmp_path, name) -> None:
     sections, words = MISTAKES[name]
     table(tmp_path, "odd", "  0x0 float33 voltage_l1n V fast\n")
     table(tmp_path, "plain", "  0x0 float32 voltage_l1n V fast\n")
-    table(tmp_path, "factory", "  0x0 float32 voltage_l1n V fast\n", TABLE.replace("registers", "serial: {address: 9}\nregisters"))
+    table(
+        tmp_path,
+        "factory",
+        "  0x0 float32 voltage_l1n V fast\n",
+        TABLE.replace("registers", "serial: {address: 9}\nregisters"),
+    )
     path = written(tmp_path, **{"buses": [line()], **sections})
     found = told(path)
     assert any(re.search(words, text) for text in found), found
@@ -89,11 +130,15 @@ def test_a_mistake_is_told_with_its_line(tmp_path, name) -> None:
 
 def test_what_is_right_is_good(tmp_path) -> None:
     table(tmp_path, "plain", "  0x0 float32 voltage_l1n V fast\n")
-    path = written(tmp_path, buses=[line()], meters=[meter(driver="plain"), meter("n", address=2)], uplinks=[uplink()])
+    path = written(
+        tmp_path, buses=[line()], meters=[meter(driver="plain"), meter("n", address=2)], uplinks=[uplink()]
+    )
     assert told(path) == []
     result = CliRunner().invoke(command, [str(path)])
     assert result.exit_code == 0
-    assert "/dev/line cannot be opened: there is no such port" in result.output, "it may be unplugged: a warning"
+    assert "/dev/line cannot be opened: there is no such port" in result.output, (
+        "it may be unplugged: a warning"
+    )
 
 
 def test_every_mistake_comes_in_one_run(tmp_path) -> None:
@@ -103,16 +148,33 @@ def test_every_mistake_comes_in_one_run(tmp_path) -> None:
         gateway={"id": "G 1", "nam": "x"},
         buses=[line(baudrate=9601), line("other", port="/dev/line"), line("third")],
         meters=[
-            meter("a", driver="eastron-sdm603"), meter("b", bus="third", interval="50ms"), meter("c", driver="odd", address=3),
-            {"id": "d", "bus": "line", "driver": "odd"}, meter("e", parent="z", address=5),
+            meter("a", driver="eastron-sdm603"),
+            meter("b", bus="third", interval="50ms"),
+            meter("c", driver="odd", address=3),
+            {"id": "d", "bus": "line", "driver": "odd"},
+            meter("e", parent="z", address=5),
         ],
-        uplinks=[uplink(username="u", password_file="/none/p", ca="/none/ca"), uplink(name="two", url="mqtt://platform.example")],
-    )  # fmt: skip
+        uplinks=[
+            uplink(username="u", password_file="/none/p", ca="/none/ca"),
+            uplink(name="two", url="mqtt://platform.example"),
+        ],
+    )
     found = "\n".join(told(path))
     for words in (
-        "gateway.id", "did you mean name?", "9601", "is the line of the bus", "did you mean eastron-sdm630", "bus third need", "float33",
-        "voltage: is not a quantity", "meters[3].address: is missing", "'z' is not the id", "/none/p", "/none/ca", "platform.example",
-    ):  # fmt: skip
+        "gateway.id",
+        "did you mean name?",
+        "9601",
+        "is the line of the bus",
+        "did you mean eastron-sdm630",
+        "bus third need",
+        "float33",
+        "voltage: is not a quantity",
+        "meters[3].address: is missing",
+        "'z' is not the id",
+        "/none/p",
+        "/none/ca",
+        "platform.example",
+    ):
         assert words in found, f"{words} is not in\n{found}"
     assert found.index("gateway.yaml:") < found.index("odd.yaml:"), "the file's own mistakes first"
 
@@ -139,7 +201,13 @@ def test_a_start_needs_less_than_a_reload(tmp_path) -> None:
     assert (config.gateway.id, set(drivers)) == ("g", {"eastron-sdm630"})
     assert len(check(path).mistakes) == 2
     with pytest.raises(ConfigError, match=r"(?s)driver.*is missing"):
-        load(written(tmp_path, buses=[line()], meters=[meter(driver="none"), {"id": "n", "bus": "line", "driver": "none-2"}]))
+        load(
+            written(
+                tmp_path,
+                buses=[line()],
+                meters=[meter(driver="none"), {"id": "n", "bus": "line", "driver": "none-2"}],
+            )
+        )
 
 
 # -- this machine
@@ -155,7 +223,11 @@ def here(tmp_path: Path, **sections) -> str:
 def certificate(tmp_path: Path, name: str, *dates: str) -> tuple[Path, Path]:
     key, cert = tmp_path / f"{name}.key", tmp_path / f"{name}.crt"
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}"]
-    subprocess.run(["openssl", "req", "-x509", *new, "-keyout", key, "-out", cert, *dates], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", *new, "-keyout", key, "-out", cert, *dates],
+        check=True,
+        capture_output=True,
+    )
     return cert, key
 
 
@@ -192,7 +264,11 @@ def test_here_looks_at_ports_names_and_the_pages_address(tmp_path) -> None:
 def test_here_says_when_a_certificate_ends(tmp_path, days, words) -> None:
     cert, key = certificate(tmp_path, "client", "-days", days)
     begins, ends = validities(cert)[0]
-    assert timedelta(days=int(days)) - timedelta(minutes=5) < ends - datetime.now(UTC) < timedelta(days=int(days), minutes=5)
+    assert (
+        timedelta(days=int(days)) - timedelta(minutes=5)
+        < ends - datetime.now(UTC)
+        < timedelta(days=int(days), minutes=5)
+    )
     assert begins <= datetime.now(UTC)
     found = here(tmp_path, uplinks=[uplink(cert=str(cert), key=str(key))], status={"enabled": False})
     assert (words in found) if words else found == ""
@@ -210,8 +286,25 @@ def test_here_says_that_a_certificate_has_expired(tmp_path) -> None:
     (tmp_path / "index").write_text("")
     (tmp_path / "serial").write_text("01\n")
     dates = ["-startdate", "20200101000000Z", "-enddate", "20200103000000Z"]
-    run("openssl", "ca", "-batch", "-config", config, "-selfsign", "-keyfile", key, "-in", request, "-out", cert, "-notext", *dates)
-    assert f"{cert} expired on 2020-01-03" in here(tmp_path, uplinks=[uplink(ca=str(cert))], status={"enabled": False})
+    run(
+        "openssl",
+        "ca",
+        "-batch",
+        "-config",
+        config,
+        "-selfsign",
+        "-keyfile",
+        key,
+        "-in",
+        request,
+        "-out",
+        cert,
+        "-notext",
+        *dates,
+    )
+    assert f"{cert} expired on 2020-01-03" in here(
+        tmp_path, uplinks=[uplink(ca=str(cert))], status={"enabled": False}
+    )
 
 
 def run(*words: object) -> None:
@@ -251,10 +344,14 @@ def test_here_knows_what_the_services_user_may_not_do(tmp_path, monkeypatch) -> 
 @pytest.mark.parametrize(
     ("mode", "owner", "write", "may"),
     [
-        (0o640, (5, 7), False, True), (0o640, (6, 0), False, True), (0o640, (6, 7), False, False), (0o440, (5, 0), True, False),
-        (0o604, (6, 0), False, False), (0o000, (0, 0), True, True),
+        (0o640, (5, 7), False, True),
+        (0o640, (6, 0), False, True),
+        (0o640, (6, 7), False, False),
+        (0o440, (5, 0), True, False),
+        (0o604, (6, 0), False, False),
+        (0o000, (0, 0), True, True),
     ],
-)  # fmt: skip
+)
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
 def test_the_rights_of_another_user(tmp_path, mode, owner, write, may) -> None:
     for folder in (tmp_path, *tmp_path.parents[:-2]):
@@ -272,7 +369,9 @@ def test_the_rights_of_another_user(tmp_path, mode, owner, write, may) -> None:
 
 def status(site: Rig) -> dict:
     try:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30) as client:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30
+        ) as client:
             return client.get("/status").json()
     except httpx.TransportError:
         return {}
@@ -280,7 +379,14 @@ def status(site: Rig) -> dict:
 
 def reload(site: Rig) -> subprocess.CompletedProcess:
     env = {**os.environ, "SUBMETER_SOCKET": str(site.socket)}
-    return subprocess.run([sys.executable, "-m", "gateway", "reload"], capture_output=True, text=True, timeout=60, env=env, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", "reload"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=env,
+        check=False,
+    )
 
 
 def test_a_start_goes_on_and_says_what_a_reload_would_refuse(tmp_path) -> None:

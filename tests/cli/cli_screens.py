@@ -23,16 +23,49 @@ from tests.receiver.receiver_feed import E1, E2, E3, arrival, batch, opening
 from tests.status.status_building import NOW, SNAPSHOT
 
 COMMANDS = (
-    (), ("check",), ("demo",), ("drivers",), ("drivers", "list"), ("drivers", "show"), ("drivers", "check"), ("drivers", "new"),
+    (),
+    ("check",),
+    ("demo",),
+    ("drivers",),
+    ("drivers", "list"),
+    ("drivers", "show"),
+    ("drivers", "check"),
+    ("drivers", "new"),
     ("drivers", "try"),
-    ("energy",), ("journal",), ("journal", "status"), ("journal", "show"), ("journal", "export"), ("journal", "salvage"), ("plan",),
-    ("pulses",), ("pulses", "show"), ("pulses", "set"), ("read",), ("receive",), ("reload",), ("run",), ("status",),
-)  # fmt: skip
+    ("energy",),
+    ("journal",),
+    ("journal", "status"),
+    ("journal", "show"),
+    ("journal", "export"),
+    ("journal", "salvage"),
+    ("plan",),
+    ("pulses",),
+    ("pulses", "show"),
+    ("pulses", "set"),
+    ("read",),
+    ("receive",),
+    ("reload",),
+    ("run",),
+    ("status",),
+)
 
 TRUE = {
-    0: 230.4, 2: 231.2, 4: 229.7, 6: 10.0, 8: 6.0, 10: 3.0, 12: 2188.8, 14: 1317.8, 16: 654.6, 18: 2304.0, 20: 1387.2, 22: 689.1,
-    52: 4161.2, 70: 50.02, 72: 12345.67,
-}  # fmt: skip
+    0: 230.4,
+    2: 231.2,
+    4: 229.7,
+    6: 10.0,
+    8: 6.0,
+    10: 3.0,
+    12: 2188.8,
+    14: 1317.8,
+    16: 654.6,
+    18: 2304.0,
+    20: 1387.2,
+    22: 689.1,
+    52: 4161.2,
+    70: 50.02,
+    72: 12345.67,
+}
 ROWS = """
   0x0000 float32 voltage_{l1n,l2n,l3n}     V   fast decimals=1
   0x0006 float32 current_{l1,l2,l3}        A   fast decimals=3
@@ -68,23 +101,53 @@ class Client:
     def status(self):
         learnt = SNAPSHOT.buses[0]
         uplink = replace(SNAPSHOT.uplinks[0], state="refused", cause="unknown_ca")
-        return json.loads(json.dumps(as_json(replace(SNAPSHOT, buses=(learnt, *SNAPSHOT.buses[1:]), uplinks=(*SNAPSHOT.uplinks, uplink)))))
+        return json.loads(
+            json.dumps(
+                as_json(
+                    replace(
+                        SNAPSHOT, buses=(learnt, *SNAPSHOT.buses[1:]), uplinks=(*SNAPSHOT.uplinks, uplink)
+                    )
+                )
+            )
+        )
 
     def configuration(self):
         return {"path": "/etc/submeter/gateway.yaml", "read": NOW}
 
     def unread_changes(self):
-        return {"changes": ["meter chiller: address was 3, is 55", "bus line1: baudrate was 9600, is 19200"], "meters": [], "problems": []}
+        return {
+            "changes": ["meter chiller: address was 3, is 55", "bus line1: baudrate was 9600, is 19200"],
+            "meters": [],
+            "problems": [],
+        }
 
     def read(self, _names):
-        base = {"label": "Ana sayaç, zemin kat", "driver": "eastron-sdm630", "bus": "line1", "address": 1, "missing": ""}
+        base = {
+            "label": "Ana sayaç, zemin kat",
+            "driver": "eastron-sdm630",
+            "bus": "line1",
+            "address": 1,
+            "missing": "",
+        }
         whole = {
-            **base, "meter": "main", "uptime": uptime_ms() - 1000, "suspect": ["voltage_l1n"],
-            "values": {"active_power": 84.213, "active_energy_import_l1": 1234567.891, "displacement_factor_l1": 0.95,
-                       "voltage_l1n": 231.4},
-            "absent": {"frequency": "exception_2", "reactive_energy_import_l1": "timeout", "thd_current_l1": "implausible"},
-            "attributes": {"serial_number": "23481771"}, "registers": [[4, 0, list(range(0x1000, 0x1014))]],
-        }  # fmt: skip
+            **base,
+            "meter": "main",
+            "uptime": uptime_ms() - 1000,
+            "suspect": ["voltage_l1n"],
+            "values": {
+                "active_power": 84.213,
+                "active_energy_import_l1": 1234567.891,
+                "displacement_factor_l1": 0.95,
+                "voltage_l1n": 231.4,
+            },
+            "absent": {
+                "frequency": "exception_2",
+                "reactive_energy_import_l1": "timeout",
+                "thd_current_l1": "implausible",
+            },
+            "attributes": {"serial_number": "23481771"},
+            "registers": [[4, 0, list(range(0x1000, 0x1014))]],
+        }
         silent = {
             **base, "meter": "chiller", "missing": "timeout", "error": "unit 3 did not answer",
             "hint": "check its address and power, the line's A and B, baud rate and parity",
@@ -93,21 +156,46 @@ class Client:
 
     def pulses(self):
         base = {
-            "id": "water", "pin": 17, "register": 1240.5, "unit": "m³", "count": 1234567, "short": 3, "gap": 4, "rate": 5, "closed": False,
-            "per_minute": 3.25, "age": 125.0, "state": "counting", "error": "", "doubt": "no register is known", "fast": True,
-        }  # fmt: skip
-        failed = {"per_minute": None, "age": None, "state": "failed", "error": "there is no GPIO → move it", "doubt": "", "fast": False}
+            "id": "water",
+            "pin": 17,
+            "register": 1240.5,
+            "unit": "m³",
+            "count": 1234567,
+            "short": 3,
+            "gap": 4,
+            "rate": 5,
+            "closed": False,
+            "per_minute": 3.25,
+            "age": 125.0,
+            "state": "counting",
+            "error": "",
+            "doubt": "no register is known",
+            "fast": True,
+        }
+        failed = {
+            "per_minute": None,
+            "age": None,
+            "state": "failed",
+            "error": "there is no GPIO → move it",
+            "doubt": "",
+            "fast": False,
+        }
         return [base, {**base, "id": "gas", "pin": 4, **failed}]
 
     def set_pulse(self, meter, value):
         return {"meter": meter, "quantity": "volume", "old": 1.5, "new": float(value), "pulse_count": 12}
 
     def reload(self):
-        return ["meter chiller: address was 3, is 55; its values, absences and health start anew, and so do its counters"]
+        return [
+            "meter chiller: address was 3, is 55; its values, absences and health start anew, and so do "
+            "its counters"
+        ]
 
 
 def screens(folder: Path, bus: str) -> dict[str, list[str]]:
-    """The words of the command line of every screen that answers by itself; `bus` is where a meter answers."""
+    """The words of the command line of every screen that answers by itself; `bus` is where a meter
+    answers.
+    """
     write(folder)
     found = {
         "check": ["check", "-c", str(folder / "etc" / "gateway.yaml")],
@@ -120,13 +208,52 @@ def screens(folder: Path, bus: str) -> dict[str, list[str]]:
         "drivers show, SunSpec": ["drivers", "show", "sunspec-meter"],
         "drivers show, variants": ["drivers", "show", "abb-b23"],
         "drivers check": ["drivers", "check", str(folder / "t-table.yaml")],
-        "drivers check of a bad one": ["drivers", "check", str(folder / "bad" / "bad-table.yaml"), str(folder / "t-table.yaml")],
+        "drivers check of a bad one": [
+            "drivers",
+            "check",
+            str(folder / "bad" / "bad-table.yaml"),
+            str(folder / "t-table.yaml"),
+        ],
         "drivers vocabulary": ["drivers", "list", "--vocabulary"],
-        "drivers try": ["drivers", "try", str(folder / "t-table.yaml"), "--bus", bus, "--address", "1", "--seconds", "0"],
-        "drivers try of a wrong one": ["drivers", "try", str(folder / "t-table.yaml"), "--bus", bus, "--address", "2", "--seconds", "0"],
+        "drivers try": [
+            "drivers",
+            "try",
+            str(folder / "t-table.yaml"),
+            "--bus",
+            bus,
+            "--address",
+            "1",
+            "--seconds",
+            "0",
+        ],
+        "drivers try of a wrong one": [
+            "drivers",
+            "try",
+            str(folder / "t-table.yaml"),
+            "--bus",
+            bus,
+            "--address",
+            "2",
+            "--seconds",
+            "0",
+        ],
         "energy": ["energy", "--from", str(folder / "etc" / "readings.csv")],
-        "journal status": ["journal", "status", "-c", str(folder / "etc" / "gateway.yaml"), "--socket", str(folder / "none.sock")],
-        "journal show": ["journal", "show", "--directory", str(folder / "journal"), "--socket", str(folder / "none.sock")],
+        "journal status": [
+            "journal",
+            "status",
+            "-c",
+            str(folder / "etc" / "gateway.yaml"),
+            "--socket",
+            str(folder / "none.sock"),
+        ],
+        "journal show": [
+            "journal",
+            "show",
+            "--directory",
+            str(folder / "journal"),
+            "--socket",
+            str(folder / "none.sock"),
+        ],
         "journal salvage": ["journal", "salvage", str(folder / "journal" / "journal.db")],
         "receive --report": ["receive", "--report", "--database", str(folder / "received.db")],
         "status": ["status"],
@@ -151,19 +278,26 @@ def patch(monkeypatch) -> None:
 
 def show(words: list[str], columns: int, language: str) -> str:
     """What a person sees, standard error last."""
-    result = CliRunner().invoke(cli, ["--lang", language, *words], env={"COLUMNS": str(columns), "LC_ALL": "C"})
+    result = CliRunner().invoke(
+        cli, ["--lang", language, *words], env={"COLUMNS": str(columns), "LC_ALL": "C"}
+    )
     assert isinstance(result.exception, SystemExit | None), result.exception
     return re.sub(r"[\d.,]+ (s|sn|m|min|dk) (ago|önce)", "… ago", result.stdout + result.stderr)
 
 
 def write(folder: Path) -> None:
     """Configurations, tables, a journal, a receiver's database."""
-    head = "maker: T\nmodel: T\nverified: datasheet\nsource: a paper\nreads: {function: 4, max_registers: 60}\nregisters: |"
+    head = (
+        "maker: T\nmodel: T\nverified: datasheet\nsource: a paper\nreads: {function: 4, max_registers: "
+        "60}\nregisters: |"
+    )
     for name in ("bad", "etc"):
         (folder / name).mkdir()
     (folder / "t-table.yaml").write_text(head + ROWS)
     counts = [*range(8), 3, *range(9, 20)]
-    rows = [f"main,active_energy_import,{NOW + 300_000 * at},{100 + count / 4}" for at, count in enumerate(counts)]
+    rows = [
+        f"main,active_energy_import,{NOW + 300_000 * at},{100 + count / 4}" for at, count in enumerate(counts)
+    ]
     (folder / "etc" / "readings.csv").write_text("\n".join(["meter,quantity,t,value", *rows, ""]))
     (folder / "bad" / "bad-table.yaml").write_text(
         head.replace("model: T\n", "") + "\n  0 u17 voltage_l9n V fast\n  x u16 nothing V slow\n"
@@ -172,17 +306,26 @@ def write(folder: Path) -> None:
 gateway: {{id: house, name: Konak Belediye Binası}}
 drivers: {{directory: {folder}}}
 journal: {{directory: {folder}/journal}}
-buses: [{{name: line1, type: serial, port: /dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0, baudrate: 9600}}]
+buses: [{{name: line1, type: serial, port: /dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0, \
+baudrate: 9600}}]
 meters:
   - {{id: main, bus: line1, address: 1, driver: t-table, interval: %s}}
   - {{id: cooling-server-room-3, bus: line1, address: 2, driver: eastron-sdm630, interval: %s}}
 """
     (folder / "etc" / "gateway.yaml").write_text(text % ("10s", "1min"))
     (folder / "bad" / "full.yaml").write_text(text % ("100ms", "200ms"))
-    (folder / "bad" / "bad.yaml").write_text((text % ("soon", "10s")).replace("driver: eastron-sdm630", "driver: eastron-sdm603"))
+    (folder / "bad" / "bad.yaml").write_text(
+        (text % ("soon", "10s")).replace("driver: eastron-sdm630", "driver: eastron-sdm603")
+    )
     case = folder / "journal" / "damaged" / "0001"
     case.mkdir(parents=True)
-    report = {"reason": "batch 5 does not fit its checksum", "pages": 900, "page": 41, "rows": 7, "done": True}
+    report = {
+        "reason": "batch 5 does not fit its checksum",
+        "pages": 900,
+        "page": 41,
+        "rows": 7,
+        "done": True,
+    }
     (case / "report.json").write_text(json.dumps(report | {"memory": {}}))
     asyncio.run(fill(folder / "journal"))
     store = Store(folder / "received.db")
@@ -198,7 +341,13 @@ meters:
     with store.atomic():
         store.take([arrival(b) for b in (*ends, opening(11, epoch=E2, previous=E1, last=10, reason="boot"))])
         store.state("gw-1", State(online=True, epoch=E2, seq=13, backlog=2, version="1"), 1_795_278_400_000)
-        store.refuse("gw-1", "malformed", 3, 1_795_278_400_000, "not a batch but something that is quite a lot longer than a line")
+        store.refuse(
+            "gw-1",
+            "malformed",
+            3,
+            1_795_278_400_000,
+            "not a batch but something that is quite a lot longer than a line",
+        )
     store.close()
 
 

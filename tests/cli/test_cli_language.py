@@ -49,13 +49,17 @@ def test_a_language_that_is_none_is_refused():
     assert "'xx'" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["--lang", "tr", "drivers", "list", "sdm630"], ["drivers", "list", "sdm630", "--lang", "tr"]])
+@pytest.mark.parametrize(
+    "words", [["--lang", "tr", "drivers", "list", "sdm630"], ["drivers", "list", "sdm630", "--lang", "tr"]]
+)
 def test_it_may_stand_anywhere(words):
     assert "Ayrıntısı" in CliRunner().invoke(cli, words, env={"LC_ALL": "C"}).stdout
 
 
 def test_one_run_leaves_no_trace_in_the_next():
-    first, second, third = (CliRunner().invoke(cli, ["--lang", name, "plan", "--help"]).stdout for name in ("en", "tr", "en"))
+    first, second, third = (
+        CliRunner().invoke(cli, ["--lang", name, "plan", "--help"]).stdout for name in ("en", "tr", "en")
+    )
     assert first == third != second
     assert "Kullanım:" in second
     assert "Usage:" in first
@@ -63,7 +67,8 @@ def test_one_run_leaves_no_trace_in_the_next():
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"), [(["nonsense"], "diye bir komut yok"), (["plan", "a", "b"], "fazla: bu komut tek dosya alır")]
+    ("words", "expected"),
+    [(["nonsense"], "diye bir komut yok"), (["plan", "a", "b"], "fazla: bu komut tek dosya alır")],
 )
 def test_what_is_wrong_with_the_words_is_said_in_turkish(words, expected):
     done = CliRunner().invoke(cli, ["--lang", "tr", *words], env={"LC_ALL": "C"})
@@ -80,8 +85,12 @@ def test_numbers_are_written_as_the_language_does(monkeypatch, tmp_path):
 
 def test_english_loads_no_catalogue():
     code = "import sys; from gateway.cli import cli; cli(['--lang', 'en', '--help'], standalone_mode=False)"
-    code = f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('gateway.status.language' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    code = (
+        f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('gateway.status.language' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.splitlines()[-1] == "False"
 
 
@@ -97,32 +106,84 @@ class Marked:
 
 # What daemon, tables and configuration say is theirs, and stays as they say it.
 GIVEN = re.compile(
-    r"meter chiller: address was 3, is 55[^⟧\n]*|bus line1: baudrate[^⟧\n]*|unit 3 did not answer|check its address[^⟧\n]*"
-    r"|no register is known|there is no GPIO → move it|batch 5 does not fit its checksum|not a batch but something[^⟧\n]*|⟦warning: [^\n]*"
+    r"meter chiller: address was 3, is 55[^⟧\n]*|bus line1: baudrate[^⟧\n]*|unit 3 did not answer|check "
+    r"its address[^⟧\n]*"
+    r"|no register is known|there is no GPIO → move it|batch 5 does not fit its checksum|not a batch but "
+    r"something[^⟧\n]*|⟦warning: [^\n]*"
 )
 NAMES = re.compile(r"\S*/\S*|--?[a-z][a-z-]*|\[[^\] ]*\]")
 """Paths, options and their choices."""
 WORDS = {
-    "the", "and", "not", "with", "of", "is", "are", "no", "at", "by", "to", "from", "it", "its", "reads", "readings", "values", "batches",
-    "load", "every", "when", "stored", "missing", "holds", "uses", "problem", "problems", "driver", "drivers", "found", "good", "open",
-    "closed", "fast",
-}  # fmt: skip
+    "the",
+    "and",
+    "not",
+    "with",
+    "of",
+    "is",
+    "are",
+    "no",
+    "at",
+    "by",
+    "to",
+    "from",
+    "it",
+    "its",
+    "reads",
+    "readings",
+    "values",
+    "batches",
+    "load",
+    "every",
+    "when",
+    "stored",
+    "missing",
+    "holds",
+    "uses",
+    "problem",
+    "problems",
+    "driver",
+    "drivers",
+    "found",
+    "good",
+    "open",
+    "closed",
+    "fast",
+}
 
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory):
     with ExitStack() as stack:
-        meters = [Slave(1, WordImage(image(TRUE), functions=(4,))), Slave(2, WordImage(image(TRUE, little=True), functions=(4,)))]
+        meters = [
+            Slave(1, WordImage(image(TRUE), functions=(4,))),
+            Slave(2, WordImage(image(TRUE, little=True), functions=(4,))),
+        ]
         server = TcpServer(meters)
         stack.enter_context(TcpPlant([server]))
         yield screens(tmp_path_factory.mktemp("house"), f"{server.host}:{server.port}")
 
 
 @pytest.mark.parametrize(
-    "name", ["status", "read", "plan", "plan that is refused", "check", "journal status", "journal show", "journal salvage", "pulses",
-             "pulses set", "receive --report", "drivers list, few", "submeter plan --help", "submeter journal export --help",
-             "submeter demo --help", "submeter receive --help"],
-)  # fmt: skip
+    "name",
+    [
+        "status",
+        "read",
+        "plan",
+        "plan that is refused",
+        "check",
+        "journal status",
+        "journal show",
+        "journal salvage",
+        "pulses",
+        "pulses set",
+        "receive --report",
+        "drivers list, few",
+        "submeter plan --help",
+        "submeter journal export --help",
+        "submeter demo --help",
+        "submeter receive --help",
+    ],
+)
 def test_every_word_of_the_commands_own_goes_through_the_catalogue(name, known, monkeypatch):
     patch(monkeypatch)
     monkeypatch.setattr(page, "translation", lambda _language: Marked())

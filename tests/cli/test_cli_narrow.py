@@ -1,4 +1,6 @@
-"""Every command in a terminal of 60 columns, in both languages: nothing is cut, no word is parted, nothing is left out."""
+"""Every command in a terminal of 60 columns, in both languages: nothing is cut, no word is parted, nothing
+is left out.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,43 @@ from gateway.demo.tcp import TcpPlant, TcpServer
 
 COLUMNS = 60
 NAMES = [
-    "check", "check of a bad file", "plan", "plan that is refused", "drivers list", "drivers list, few", "drivers show",
-    "drivers show, SunSpec", "drivers show, variants", "drivers check", "drivers check of a bad one", "drivers vocabulary", "drivers try",
-    "drivers try of a wrong one", "energy",
-    "journal status", "journal show", "journal salvage", "receive --report", "status", "read", "pulses",
-    "pulses set", "reload", "a word too many", "no such option",
+    "check",
+    "check of a bad file",
+    "plan",
+    "plan that is refused",
+    "drivers list",
+    "drivers list, few",
+    "drivers show",
+    "drivers show, SunSpec",
+    "drivers show, variants",
+    "drivers check",
+    "drivers check of a bad one",
+    "drivers vocabulary",
+    "drivers try",
+    "drivers try of a wrong one",
+    "energy",
+    "journal status",
+    "journal show",
+    "journal salvage",
+    "receive --report",
+    "status",
+    "read",
+    "pulses",
+    "pulses set",
+    "reload",
+    "a word too many",
+    "no such option",
     *(" ".join(("submeter", *words, "--help")) for words in COMMANDS),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory):
     with ExitStack() as stack:
-        meters = [Slave(1, WordImage(image(TRUE), functions=(4,))), Slave(2, WordImage(image(TRUE, little=True), functions=(4,)))]
+        meters = [
+            Slave(1, WordImage(image(TRUE), functions=(4,))),
+            Slave(2, WordImage(image(TRUE, little=True), functions=(4,))),
+        ]
         server = TcpServer(meters)
         stack.enter_context(TcpPlant([server]))
         yield screens(tmp_path_factory.mktemp("house"), f"{server.host}:{server.port}")
@@ -41,7 +67,9 @@ def known(tmp_path_factory):
 
 def too_long(text: str, columns: int = COLUMNS) -> list[str]:
     """Lines that are wider than the terminal; a single word, like a path, may be: it is not parted."""
-    return [line for line in text.splitlines() if len(line) > columns and len(line.strip(" !→").split(" ")) > 1]
+    return [
+        line for line in text.splitlines() if len(line) > columns and len(line.strip(" !→").split(" ")) > 1
+    ]
 
 
 def test_every_screen_is_looked_at(known):
@@ -59,7 +87,9 @@ def test_nothing_is_cut_parted_or_left_out(name, language, known, monkeypatch):
     assert narrow.split() == wide.split()
 
 
-@pytest.mark.parametrize("name", ["plan", "status", "pulses", "drivers show", "receive --report", "submeter read --help"])
+@pytest.mark.parametrize(
+    "name", ["plan", "status", "pulses", "drivers show", "receive --report", "submeter read --help"]
+)
 def test_the_control_these_screens_are_wider_where_there_is_room(name, known, monkeypatch):
     patch(monkeypatch)
     assert too_long(show(known[name], 200, "en"))
@@ -79,10 +109,16 @@ def on_a_terminal(words: list[str], columns: int, locale: str) -> str:
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {
-        name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "LC_ALL", "LC_MESSAGES", "LANGUAGE"}
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"COLUMNS", "LINES", "LC_ALL", "LC_MESSAGES", "LANGUAGE"}
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "gateway", *words], stdin=follower, stdout=follower, stderr=follower, env={**environment, "LANG": locale}
+        [sys.executable, "-m", "gateway", *words],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**environment, "LANG": locale},
     ) as process:
         os.close(follower)
         data = b""
@@ -97,7 +133,9 @@ def on_a_terminal(words: list[str], columns: int, locale: str) -> str:
     return data.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize(("locale", "said_so"), [("C.UTF-8", "a month to each platform"), ("tr_TR.UTF-8", "her platforma ayda")])
+@pytest.mark.parametrize(
+    ("locale", "said_so"), [("C.UTF-8", "a month to each platform"), ("tr_TR.UTF-8", "her platforma ayda")]
+)
 def test_a_real_terminal_says_its_width_and_the_locale_its_language(locale, said_so, known):
     narrow, wide = (on_a_terminal(known["plan"], columns, locale) for columns in (COLUMNS, 200))
     assert not too_long(narrow)
@@ -117,7 +155,12 @@ def test_an_error_on_a_real_terminal_is_wrapped_and_its_action_stands_below(tmp_
 def test_a_pipe_has_a_line_for_a_line(known):
     env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     done = subprocess.run(
-        [sys.executable, "-m", "gateway", *known["plan that is refused"]], env=env, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "gateway", *known["plan that is refused"]],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert [line.startswith("the intervals of bus line1 need") for line in done.stderr.splitlines()] == [True]
 

@@ -7,11 +7,28 @@ import pytest
 from gateway.commissioning.physics import fits, judge, rising, score
 
 GOOD = {
-    "voltage_l1n": 230.4, "voltage_l2n": 231.2, "voltage_l3n": 229.7, "voltage_l12": 399.7, "voltage_l23": 399.1, "voltage_l31": 398.4,
-    "current_l1": 10.0, "current_l2": 6.0, "current_l3": 3.0, "active_power": 4.161, "reactive_power": 1.368, "apparent_power": 4.38,
-    "active_power_l1": 2.189, "active_power_l2": 1.318, "active_power_l3": 0.655, "apparent_power_l1": 2.304, "apparent_power_l2": 1.387,
-    "apparent_power_l3": 0.689, "power_factor": 0.95, "frequency": 50.02, "active_energy_import": 12345.6,
-}  # fmt: skip
+    "voltage_l1n": 230.4,
+    "voltage_l2n": 231.2,
+    "voltage_l3n": 229.7,
+    "voltage_l12": 399.7,
+    "voltage_l23": 399.1,
+    "voltage_l31": 398.4,
+    "current_l1": 10.0,
+    "current_l2": 6.0,
+    "current_l3": 3.0,
+    "active_power": 4.161,
+    "reactive_power": 1.368,
+    "apparent_power": 4.38,
+    "active_power_l1": 2.189,
+    "active_power_l2": 1.318,
+    "active_power_l3": 0.655,
+    "apparent_power_l1": 2.304,
+    "apparent_power_l2": 1.387,
+    "apparent_power_l3": 0.689,
+    "power_factor": 0.95,
+    "frequency": 50.02,
+    "active_energy_import": 12345.6,
+}
 
 
 def against(**changed: float) -> set[str]:
@@ -46,7 +63,14 @@ def test_each_slip_is_seen(changed: dict[str, float], names: set[str]) -> None:
     assert names <= against(**changed)
 
 
-THREE = {"voltage_l1n": 230.0, "voltage_l2n": 230.0, "voltage_l3n": 230.0, "current_l1": 1.5, "current_l2": 1.5, "current_l3": 1.5}
+THREE = {
+    "voltage_l1n": 230.0,
+    "voltage_l2n": 230.0,
+    "voltage_l3n": 230.0,
+    "current_l1": 1.5,
+    "current_l2": 1.5,
+    "current_l3": 1.5,
+}
 ONE = {"voltage_l1n": 230.0, "current_l1": 10.0}
 WIRES = {"voltage_ll": 400.0, "current_l1": 10.0, "current_l2": 10.0, "current_l3": 10.0}
 
@@ -71,30 +95,60 @@ WIRES = {"voltage_ll": 400.0, "current_l1": 10.0, "current_l2": 10.0, "current_l
         (ONE, {"active_power": 0.0022}, False),
         (WIRES, {"active_power": 6.5}, True),
         (WIRES, {"active_power": 65.0}, False),
-        ({key: value for key, value in WIRES.items() if key != "voltage_ll"} | {"voltage_l12": 400.0}, {"active_power": 12.0}, False),
-        ({"voltage_ln": 230.0, "current_l1": 5.0, "current_l2": 5.0, "current_l3": 5.0}, {"active_power": 3.4}, True),
+        (
+            {key: value for key, value in WIRES.items() if key != "voltage_ll"} | {"voltage_l12": 400.0},
+            {"active_power": 12.0},
+            False,
+        ),
+        (
+            {"voltage_ln": 230.0, "current_l1": 5.0, "current_l2": 5.0, "current_l3": 5.0},
+            {"active_power": 3.4},
+            True,
+        ),
         ({"dc_voltage_s1": 600.0, "dc_current_s1": 5.0}, {"dc_power_s1": 3.0}, True),
         ({"dc_voltage_s1": 600.0, "dc_current_s1": 5.0}, {"dc_power_s1": 30.0}, False),
     ],
 )
-def test_power_is_weighed_against_voltage_and_current(base: dict[str, float], changed: dict[str, float], good: bool | None) -> None:
+def test_power_is_weighed_against_voltage_and_current(
+    base: dict[str, float], changed: dict[str, float], good: bool | None
+) -> None:
     name = next(iter(changed))
-    found = {finding.good for finding in judge(base | changed, {}) if finding.names[0] == name and "U·I" in finding.text}
+    found = {
+        finding.good
+        for finding in judge(base | changed, {})
+        if finding.names[0] == name and "U·I" in finding.text
+    }
     assert found == {good}
     assert fits(judge(base | changed, {})) is (good is not False)
 
 
 @pytest.mark.parametrize(
-    "base", [{}, {"voltage_l1n": 230.0}, {"current_l1": 5.0}, {"current_l1": 5.0, "current_l2": 5.0, "voltage_ll": 400.0}]
+    "base",
+    [
+        {},
+        {"voltage_l1n": 230.0},
+        {"current_l1": 5.0},
+        {"current_l1": 5.0, "current_l2": 5.0, "voltage_ll": 400.0},
+    ],
 )
 def test_power_alone_says_nothing(base: dict[str, float]) -> None:
-    assert not [finding for finding in judge(base | {"active_power": 99.0}, {}) if finding.names[0] == "active_power"]
+    assert not [
+        finding for finding in judge(base | {"active_power": 99.0}, {}) if finding.names[0] == "active_power"
+    ]
 
 
 def test_what_may_be_is_left_open() -> None:
-    idle = GOOD | {name: 0.0 for name in GOOD if name.startswith(("current", "active_power", "reactive_power", "apparent_power"))}
+    idle = GOOD | {
+        name: 0.0
+        for name in GOOD
+        if name.startswith(("current", "active_power", "reactive_power", "apparent_power"))
+    }
     assert fits(judge(idle, {})), "an idle installation is a sound one"
-    single = {name: value for name, value in GOOD.items() if not name.endswith(("_l2", "_l3")) and "_l12" not in name}
+    single = {
+        name: value
+        for name, value in GOOD.items()
+        if not name.endswith(("_l2", "_l3")) and "_l12" not in name
+    }
     assert not [
         finding
         for finding in judge(single | {"voltage_l2n": 0.0, "voltage_l3n": 0.0}, {})
@@ -107,7 +161,9 @@ def test_what_may_be_is_left_open() -> None:
 def test_nothing_to_judge_does_not_fit() -> None:
     assert not fits(judge({}, {}))
     assert not fits(judge({}, {"frequency": "timeout"}))
-    assert score(judge(GOOD, {"thd_voltage_l1": "implausible"})) < score(judge(GOOD, {"thd_voltage_l1": "not_available"}))
+    assert score(judge(GOOD, {"thd_voltage_l1": "implausible"})) < score(
+        judge(GOOD, {"thd_voltage_l1": "not_available"})
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""A table must be earned: the meter's identity, sister models that fit as well, and larger meters of which it is a part."""
+"""A table must be earned: the meter's identity, sister models that fit as well, and larger meters of which
+it is a part.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,21 @@ def plausible(name: str) -> float | str:
     share = 1 if phase else 3
     apparent = share * VOLTS * AMPERES / 1000
     for start, value in (
-        ("voltage_l1n", VOLTS), ("voltage_l2n", VOLTS), ("voltage_l3n", VOLTS), ("voltage_ln", VOLTS), ("voltage", VOLTS * math.sqrt(3)),
-        ("current_n", 0.5), ("current", AMPERES), ("active_power", apparent * FACTOR), ("apparent_power", apparent),
-        ("reactive_power", apparent * math.sqrt(1 - FACTOR**2)), ("power_factor", FACTOR), ("displacement", FACTOR), ("frequency", 50.0),
+        ("voltage_l1n", VOLTS),
+        ("voltage_l2n", VOLTS),
+        ("voltage_l3n", VOLTS),
+        ("voltage_ln", VOLTS),
+        ("voltage", VOLTS * math.sqrt(3)),
+        ("current_n", 0.5),
+        ("current", AMPERES),
+        ("active_power", apparent * FACTOR),
+        ("apparent_power", apparent),
+        ("reactive_power", apparent * math.sqrt(1 - FACTOR**2)),
+        ("power_factor", FACTOR),
+        ("displacement", FACTOR),
+        ("frequency", 50.0),
         ("thd", 2.5),
-    ):  # fmt: skip
+    ):
         if name.startswith(start):
             return value
     return 1234.5 if "energy" in name else "40"
@@ -49,7 +61,10 @@ class Meter:
         self.alone: dict[tuple[int, int], int] = {}
         if one is not None and one.type == "text":
             data = str(one.values[-1]).encode().ljust(2 * one.words, b"\0")
-            self.words |= {(one.function, one.address + at): int.from_bytes(data[2 * at : 2 * at + 2], "big") for at in range(one.words)}
+            self.words |= {
+                (one.function, one.address + at): int.from_bytes(data[2 * at : 2 * at + 2], "big")
+                for at in range(one.words)
+            }
         elif one is not None and identity:
             target = self.alone if one.alone else self.words
             target[one.function, one.address] = int(one.values[-1])
@@ -87,9 +102,16 @@ async def test_the_right_table_fits_when_the_meter_says_so(stack: ExitStack, nam
 
 
 @pytest.mark.parametrize(
-    ("table", "meter"), [("abb-b21", "abb-b23"), ("eastron-sdm72d-m-v2", "eastron-sdm630"), ("schneider-pm2220", "schneider-pm5320")]
+    ("table", "meter"),
+    [
+        ("abb-b21", "abb-b23"),
+        ("eastron-sdm72d-m-v2", "eastron-sdm630"),
+        ("schneider-pm2220", "schneider-pm5320"),
+    ],
 )
-async def test_a_meter_that_says_it_is_another_one_does_not_fit(stack: ExitStack, table: str, meter: str) -> None:
+async def test_a_meter_that_says_it_is_another_one_does_not_fit(
+    stack: ExitStack, table: str, meter: str
+) -> None:
     result = await tried(stack, load_driver(table), Meter(load_driver(meter)))
     assert not result.good
     assert [driver.name for driver in result.another] == [meter]
@@ -98,8 +120,10 @@ async def test_a_meter_that_says_it_is_another_one_does_not_fit(stack: ExitStack
 async def test_a_part_of_a_larger_meter_does_not_fit(stack: ExitStack) -> None:
     """An older SDM630 has no meter code: a table with a part of its rows would fit by physics alone."""
     small = load_text(
-        HEAD + "reads: {function: 4}\nregisters: |\n  0x0000 float32 voltage_{l1n,l2n,l3n} V fast decimals=1\n"
-        "  0x0006 float32 current_{l1,l2,l3} A fast decimals=3\n  0x0034 float32 active_power W fast decimals=0\n",
+        HEAD
+        + "reads: {function: 4}\nregisters: |\n  0x0000 float32 voltage_{l1n,l2n,l3n} V fast decimals=1\n"
+        "  0x0006 float32 current_{l1,l2,l3} A fast decimals=3\n  0x0034 float32 active_power W fast "
+        "decimals=0\n",
         "t-small",
     )
     result = await tried(stack, small, Meter(load_driver("eastron-sdm630"), identity=False))
@@ -110,10 +134,14 @@ async def test_a_part_of_a_larger_meter_does_not_fit(stack: ExitStack) -> None:
 
 
 async def test_a_table_with_more_evidence_than_its_sisters_fits_without_an_identity(stack: ExitStack) -> None:
-    result = await tried(stack, load_driver("eastron-sdm630"), Meter(load_driver("eastron-sdm630"), identity=False))
+    result = await tried(
+        stack, load_driver("eastron-sdm630"), Meter(load_driver("eastron-sdm630"), identity=False)
+    )
     assert result.possible
     mine = sum(finding.good is True for finding in result.findings)
-    assert [(sister.driver.name, sister.fitting) for sister in result.weighed.sisters if sister.fitting >= mine] == []
+    assert [
+        (sister.driver.name, sister.fitting) for sister in result.weighed.sisters if sister.fitting >= mine
+    ] == []
 
 
 async def test_the_same_map_under_another_name_is_no_rival(stack: ExitStack) -> None:
@@ -123,7 +151,9 @@ async def test_the_same_map_under_another_name_is_no_rival(stack: ExitStack) -> 
 
 
 def run(table: str, *options: str, directory: Path) -> Result:
-    return CliRunner().invoke(command, ["try", table, *options, "--address", "1", "--seconds", "0", "--directory", str(directory)])
+    return CliRunner().invoke(
+        command, ["try", table, *options, "--address", "1", "--seconds", "0", "--directory", str(directory)]
+    )
 
 
 def test_the_command_names_the_line_to_write(stack: ExitStack, tmp_path: Path) -> None:
@@ -141,7 +171,9 @@ def test_the_command_names_the_line_to_write(stack: ExitStack, tmp_path: Path) -
 
 
 def test_after_silence_nothing_is_claimed(stack: ExitStack, tmp_path: Path) -> None:
-    line = stack.enter_context(SerialLine([Slave(9, Meter(load_driver("abb-b23")))], baudrate=19200, turnaround=0.001))
+    line = stack.enter_context(
+        SerialLine([Slave(9, Meter(load_driver("abb-b23")))], baudrate=19200, turnaround=0.001)
+    )
     config = tmp_path / "gateway.yaml"
     config.write_text(
         f"gateway: {{id: g-1}}\nbuses:\n  - {{name: a, type: serial, port: {line.port}, baudrate: 19200}}\n"
@@ -149,17 +181,31 @@ def test_after_silence_nothing_is_claimed(stack: ExitStack, tmp_path: Path) -> N
     )
     found = run("eastron-sdm630", "--bus", line.port, "-c", str(config), directory=tmp_path / "drivers")
     assert found.exit_code == 1
-    first, second = found.output.index("Asking address 1 at 19200 8N1 (the line's own setting"), found.output.index("9600 8N1 (the factory")
+    first, second = (
+        found.output.index("Asking address 1 at 19200 8N1 (the line's own setting"),
+        found.output.index("9600 8N1 (the factory"),
+    )
     assert first < second
     assert "Nothing answered at 19200 8N1" in found.output
     assert "Nothing can be said about the table" in found.output
-    assert not [claim for claim in ("word order", "fits", "Proposal", "judged", "neighbouring") if claim in found.output]
+    assert not [
+        claim
+        for claim in ("word order", "fits", "Proposal", "judged", "neighbouring")
+        if claim in found.output
+    ]
 
 
-def test_the_line_s_own_setting_finds_a_meter_that_the_factory_setting_does_not(stack: ExitStack, tmp_path: Path) -> None:
-    line = stack.enter_context(SerialLine([Slave(1, Meter(load_driver("eastron-sdm630")))], baudrate=19200, turnaround=0.001))
+def test_the_line_s_own_setting_finds_a_meter_that_the_factory_setting_does_not(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    line = stack.enter_context(
+        SerialLine([Slave(1, Meter(load_driver("eastron-sdm630")))], baudrate=19200, turnaround=0.001)
+    )
     config = tmp_path / "gateway.yaml"
-    config.write_text(f"gateway: {{id: g-1}}\nbuses:\n  - {{name: a, type: serial, port: {line.port}, baudrate: 19200}}\nmeters: []\n")
+    config.write_text(
+        f"gateway: {{id: g-1}}\nbuses:\n  - {{name: a, type: serial, port: {line.port}, baudrate: "
+        f"19200}}\nmeters: []\n"
+    )
     found = run("eastron-sdm630", "--bus", line.port, "-c", str(config), directory=tmp_path / "drivers")
     assert "Asking address 1 at 19200 8N1 (the line's own setting" in found.output
     assert "9600" not in found.output

@@ -22,9 +22,32 @@ HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
 
 # The meter's manual: three phases at a power factor of 0.95, function 4.
 TRUE = {
-    0: 230.4, 2: 231.2, 4: 229.7, 6: 10.0, 8: 6.0, 10: 3.0, 12: 2188.8, 14: 1317.8, 16: 654.6, 18: 2304.0, 20: 1387.2, 22: 689.1, 24: 719.4,
-    26: 433.2, 28: 215.2, 30: 0.95, 32: 0.95, 34: 0.95, 52: 4161.2, 56: 4380.3, 60: 1367.8, 62: 0.95, 70: 50.02, 72: 12345.67, 74: 1.25,
-}  # fmt: skip
+    0: 230.4,
+    2: 231.2,
+    4: 229.7,
+    6: 10.0,
+    8: 6.0,
+    10: 3.0,
+    12: 2188.8,
+    14: 1317.8,
+    16: 654.6,
+    18: 2304.0,
+    20: 1387.2,
+    22: 689.1,
+    24: 719.4,
+    26: 433.2,
+    28: 215.2,
+    30: 0.95,
+    32: 0.95,
+    34: 0.95,
+    52: 4161.2,
+    56: 4380.3,
+    60: 1367.8,
+    62: 0.95,
+    70: 50.02,
+    72: 12345.67,
+    74: 1.25,
+}
 ROWS = """
   0x0000 float32 voltage_{l1n,l2n,l3n}     V   fast decimals=1
   0x0006 float32 current_{l1,l2,l3}        A   fast decimals=3
@@ -100,7 +123,10 @@ async def test_whole_numbers_and_their_steps_are_found(stack: ExitStack) -> None
     result = await tried(stack, driver(), WordImage(image, functions=(4,)))
     best = result.proposals[0]
     assert "whole numbers" in str(best.change)
-    assert (best.values["voltage_l1n"], best.values["frequency"]) == (pytest.approx(230.4), pytest.approx(50.02))
+    assert (best.values["voltage_l1n"], best.values["frequency"]) == (
+        pytest.approx(230.4),
+        pytest.approx(50.02),
+    )
     steps = {name: best.steps[name] for name in ("voltage_l1n", "current_l1", "frequency")}
     assert steps == pytest.approx({"voltage_l1n": 0.1, "current_l1": 0.001, "frequency": 0.01})
 
@@ -120,9 +146,9 @@ async def test_nonsense_gets_no_proposal(stack: ExitStack) -> None:
 
 async def test_a_swapped_table_is_seen_by_physics(stack: ExitStack) -> None:
     """Currents where the powers stand: each number alone would pass."""
-    wrong = ROWS.replace("0x000C float32 active_power_{l1,l2,l3}  ", "0x0018 float32 active_power_{l1,l2,l3}  ").replace(
-        "0x0018 float32 reactive_power", "0x000C float32 reactive_power"
-    )
+    wrong = ROWS.replace(
+        "0x000C float32 active_power_{l1,l2,l3}  ", "0x0018 float32 active_power_{l1,l2,l3}  "
+    ).replace("0x0018 float32 reactive_power", "0x000C float32 reactive_power")
     result = await tried(stack, driver(wrong), WordImage(words(TRUE), functions=(4,)))
     assert not result.good
     assert any(finding.good is False and finding.names[0] == "active_power" for finding in result.findings)
@@ -130,9 +156,22 @@ async def test_a_swapped_table_is_seen_by_physics(stack: ExitStack) -> None:
 
 async def test_sign_and_amount_are_seen_and_proposed(stack: ExitStack) -> None:
     """0x8164 is -356 W, read as a two's complement -32412 W: more than 1.5 A can carry."""
-    rows = "".join(f"\n  {at} u16 {name} fast" for at, name in enumerate(
-        ("voltage_l1n 0.1V", "voltage_l2n 0.1V", "voltage_l3n 0.1V", "current_l1 0.01A", "current_l2 0.01A", "current_l3 0.01A"))
-    ) + "\n  6 s16 active_power W fast\n  7 u16 frequency 0.01Hz fast\n"  # fmt: skip
+    rows = (
+        "".join(
+            f"\n  {at} u16 {name} fast"
+            for at, name in enumerate(
+                (
+                    "voltage_l1n 0.1V",
+                    "voltage_l2n 0.1V",
+                    "voltage_l3n 0.1V",
+                    "current_l1 0.01A",
+                    "current_l2 0.01A",
+                    "current_l3 0.01A",
+                )
+            )
+        )
+        + "\n  6 s16 active_power W fast\n  7 u16 frequency 0.01Hz fast\n"
+    )
     image = WordImage(dict(enumerate([2300, 2301, 2302, 150, 150, 150, 0x8364, 5000])))
     table = driver(rows, "{function: 3}")
     result = await tried(stack, table, image)
@@ -140,7 +179,9 @@ async def test_sign_and_amount_are_seen_and_proposed(stack: ExitStack) -> None:
     assert any(finding.good is False and "more power than" in finding.text for finding in result.findings)
     assert "sign=bit15" in str(result.proposals[0].change)
     assert result.proposals[0].values["active_power"] == -0.868
-    right = driver(rows.replace("s16 active_power W fast", "u16 active_power W fast sign=bit15"), "{function: 3}")
+    right = driver(
+        rows.replace("s16 active_power W fast", "u16 active_power W fast sign=bit15"), "{function: 3}"
+    )
     assert (await tried(stack, right, image)).good
 
 
@@ -150,7 +191,9 @@ def test_a_power_that_nothing_bears_out_is_left_open(stack: ExitStack, tmp_path:
     bus = meter(stack, WordImage({0: 2300, 1: 0x8064}))
     path = tmp_path / "my-meter.yaml"
     path.write_text(f"{HEAD}registers: |{rows}")
-    found = CliRunner().invoke(command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"])
+    found = CliRunner().invoke(
+        command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"]
+    )
     assert found.exit_code == 1
     assert "The table fits" not in found.output
     assert "could not be weighed" in found.output
@@ -162,10 +205,18 @@ async def test_a_step_that_is_wrong_alone_is_proposed(stack: ExitStack) -> None:
     rows = ROWS.replace("active_power              W  ", "active_power              100W")
     result = await tried(stack, driver(rows), WordImage(words(TRUE), functions=(4,)))
     assert not result.good
-    whole = "\n  0 u16 voltage_l1n 0.1V fast\n  1 u16 current_l1 0.01A fast\n  2 u16 active_power 10W fast\n  3 u16 frequency 0.01Hz fast\n"
-    result = await tried(stack, driver(whole, "{function: 3}"), WordImage(dict(enumerate([2300, 500, 1100, 5000]))))
+    whole = (
+        "\n  0 u16 voltage_l1n 0.1V fast\n  1 u16 current_l1 0.01A fast\n  2 u16 active_power 10W "
+        "fast\n  3 u16 frequency 0.01Hz fast\n"
+    )
+    result = await tried(
+        stack, driver(whole, "{function: 3}"), WordImage(dict(enumerate([2300, 500, 1100, 5000])))
+    )
     assert not result.good
-    assert (str(result.proposals[0].change), result.proposals[0].steps) == ("as written", {"active_power": 0.1})
+    assert (str(result.proposals[0].change), result.proposals[0].steps) == (
+        "as written",
+        {"active_power": 0.1},
+    )
 
 
 async def test_a_counter_must_rise_with_the_power(stack: ExitStack) -> None:
@@ -178,7 +229,9 @@ async def test_a_counter_must_rise_with_the_power(stack: ExitStack) -> None:
 async def test_a_dead_meter_and_a_missing_port_are_told(stack: ExitStack) -> None:
     server = TcpServer([Slave(9, WordImage(words(TRUE)))])
     stack.enter_context(TcpPlant([server]))
-    dead = await trial(driver(), TcpBus(name="bus", type="tcp", host=server.host, port=server.port, timeout="100ms"), 1)
+    dead = await trial(
+        driver(), TcpBus(name="bus", type="tcp", host=server.host, port=server.port, timeout="100ms"), 1
+    )
     assert (dead.reading.missing, dead.good, dead.proposals) == ("exception_11", False, [])
     assert dead.trouble
     gone = await trial(driver(), SerialBus(name="bus", type="serial", port="/dev/does-not-exist"), 1)
@@ -197,19 +250,26 @@ def test_the_command_says_what_to_write(stack: ExitStack, tmp_path: Path) -> Non
     bus = meter(stack, WordImage(words(TRUE, little=True), functions=(4,)))
     path = tmp_path / "my-meter.yaml"
     path.write_text(f"{HEAD}reads: {{function: 4}}\nregisters: |{ROWS}")
-    found = CliRunner().invoke(command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"])
+    found = CliRunner().invoke(
+        command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"]
+    )
     assert found.exit_code == 1
     assert "The table does not fit" in found.output
     assert "Proposal 1: word order little" in found.output
     assert "fits: voltage_l1n: 230.4 V is within 207 to 253 V" in found.output
     path.write_text(f"{HEAD}reads: {{function: 4, order: little}}\nregisters: |{ROWS}")
-    found = CliRunner().invoke(command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"])
+    found = CliRunner().invoke(
+        command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"]
+    )
     assert found.exit_code == 0, found.output
     assert "The table fits" in found.output
 
 
 def test_shipped_drivers_can_be_tried_by_name(stack: ExitStack) -> None:
     bus = meter(stack, WordImage(words(TRUE) | dict.fromkeys(range(80, 400), 0), functions=(4,)))
-    found = CliRunner().invoke(command, ["try", "eastron-sdm72d-m", "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"])
+    found = CliRunner().invoke(
+        command,
+        ["try", "eastron-sdm72d-m", "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"],
+    )
     assert "active_power" in found.output
     assert load_driver("eastron-sdm72d-m").maker in found.output

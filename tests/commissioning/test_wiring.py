@@ -22,7 +22,9 @@ from tests.bench.wiring_sites import MISTAKES, TYPICAL, Site, names
 
 GOOD = ((1, 2, 3), (1, 1, 1))
 NEVER_NEGATIVE = ((3, 1, 2), (-1, -1, -1))
-"""Angles of 60° more than the load's on all inputs: Q shows no sign whatever the load, and a meter without sign would show the same."""
+"""Angles of 60° more than the load's on all inputs: Q shows no sign whatever the load, and a meter without
+sign would show the same.
+"""
 
 
 def site(angles: tuple[float, float, float] = (8.0, 18.0, 25.0), seed: int = 7) -> Site:
@@ -40,7 +42,9 @@ def table(columns: dict[str, list[float | None]], **form: str) -> str:
     sheet = io.StringIO()
     writer = csv.writer(sheet, **form)
     writer.writerow(columns)
-    writer.writerows(["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True))
+    writer.writerows(
+        ["" if value is None else value for value in row] for row in zip(*columns.values(), strict=True)
+    )
     return sheet.getvalue()
 
 
@@ -89,7 +93,11 @@ def test_all_three_reversed_is_import_and_export_mixed_up() -> None:
 
 
 def test_a_permuted_meter_says_which_input_has_which_conductor() -> None:
-    assert kinds(judge(site().record(((3, 1, 2), (1, 1, 1))))) == {("other_phase", 1), ("other_phase", 2), ("other_phase", 3)}
+    assert kinds(judge(site().record(((3, 1, 2), (1, 1, 1))))) == {
+        ("other_phase", 1),
+        ("other_phase", 2),
+        ("other_phase", 3),
+    }
 
 
 @pytest.mark.parametrize("conductors", [(1, 3, 2), (3, 2, 1), (2, 1, 3)])
@@ -120,7 +128,10 @@ def test_a_shift_by_sixty_degrees_that_is_also_a_load_is_not_decided(angles, mis
 def test_a_power_factor_without_sign_never_speaks(mistake) -> None:
     columns = site().record(mistake, meter="factor")
     assert not judge(columns).speaks
-    size = {f"active_power_l{k}": [abs(p) for p in site().record(mistake)[f"active_power_l{k}"]] for k in (1, 2, 3)}
+    size = {
+        f"active_power_l{k}": [abs(p) for p in site().record(mistake)[f"active_power_l{k}"]]
+        for k in (1, 2, 3)
+    }
     assert not judge(columns | size).speaks
 
 
@@ -185,13 +196,18 @@ def test_harmonics_are_no_wrong_ratio() -> None:
 def test_a_building_that_feeds_in_by_day_is_not_judged() -> None:
     columns = site().record(GOOD)
     for k in (1, 2, 3):
-        columns[f"active_power_l{k}"] = [p if row % 20 < 10 else -p for row, p in enumerate(columns[f"active_power_l{k}"])]
+        columns[f"active_power_l{k}"] = [
+            p if row % 20 < 10 else -p for row, p in enumerate(columns[f"active_power_l{k}"])
+        ]
     verdict = judge(columns)
     assert not verdict.speaks
     assert {finding.facts["why"] for finding in verdict.findings} == {"both_ways"}
 
 
-@pytest.mark.parametrize("columns", [{}, {"active_power_l1": []}, {"active_power_l1": [None, 1.0], "reactive_power_l1": [0.5, None]}])
+@pytest.mark.parametrize(
+    "columns",
+    [{}, {"active_power_l1": []}, {"active_power_l1": [None, 1.0], "reactive_power_l1": [0.5, None]}],
+)
 def test_next_to_nothing_is_silence(columns) -> None:
     assert judge(columns).code == 3
 
@@ -200,7 +216,11 @@ def test_json_is_one_object_with_the_contract_s_fields(run) -> None:
     result = run(table(site().record(((1, 3, 2), (1, -1, 1)))), "--json")
     answer = json.loads(result.stdout)
     assert list(answer) == ["speaks", "certainty", "inputs", "best", "findings"]
-    assert (answer["speaks"], answer["inputs"], answer["best"]) == (True, ["+L1", "-L3", "+L2"], ["+L1", "-L3", "+L2"])
+    assert (answer["speaks"], answer["inputs"], answer["best"]) == (
+        True,
+        ["+L1", "-L3", "+L2"],
+        ["+L1", "-L3", "+L2"],
+    )
     assert all(list(finding) == ["kind", "input", "text"] for finding in answer["findings"])
     assert result.exit_code == 1
 
@@ -213,7 +233,11 @@ def test_a_silent_answer_in_json_has_no_inputs_and_code_3(run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lang", "said"), [("tr", "L2'nin akım trafosu (2. akım girişi) ters"), ("en", "L2's transformer (current input 2) is reversed")]
+    ("lang", "said"),
+    [
+        ("tr", "L2'nin akım trafosu (2. akım girişi) ters"),
+        ("en", "L2's transformer (current input 2) is reversed"),
+    ],
 )
 def test_words_and_drawing_fit_a_terminal_of_60_columns(run, lang: str, said: str) -> None:
     result = run(table(site().record(((1, 2, 3), (1, -1, 1)))), "--lang", lang)
@@ -228,7 +252,11 @@ def test_words_and_drawing_fit_a_terminal_of_60_columns(run, lang: str, said: st
 def test_bom_windows_lines_semicolons_and_decimal_commas(run) -> None:
     columns = site().record(((2, 1, 3), (1, 1, 1)))
     plain = table(columns, delimiter=";", lineterminator="\r\n").replace(".", ",")
-    assert json.loads(run(b"\xef\xbb\xbf" + plain.encode(), "--json").stdout)["inputs"] == ["+L2", "+L1", "+L3"]
+    assert json.loads(run(b"\xef\xbb\xbf" + plain.encode(), "--json").stdout)["inputs"] == [
+        "+L2",
+        "+L1",
+        "+L3",
+    ]
 
 
 def test_missing_values_are_missing_and_bad_lines_are_named(run) -> None:
@@ -273,7 +301,10 @@ def test_a_file_that_is_not_there_and_no_file_at_all(tmp_path: Path) -> None:
 def batches(meters: dict[str, dict[str, list[float | None]]]):
     """The journal's batches with these values, one reading of each meter a minute."""
     for row in range(40):
-        readings = [{name: column[row] for name, column in columns.items() if name != "t"} for columns in meters.values()]
+        readings = [
+            {name: column[row] for name, column in columns.items() if name != "t"}
+            for columns in meters.values()
+        ]
         yield row, dict(zip(meters, readings, strict=True))
 
 

@@ -39,7 +39,11 @@ def test_nothing_hidden_is_left_and_twice_is_as_once(text) -> None:
 
 def test_every_control_format_and_separator_of_unicode_is_hidden() -> None:
     told = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    left = [hex(n) for n in range(sys.maxunicode + 1) if unicodedata.category(chr(n)) in told and visible(chr(n)) == chr(n)]
+    left = [
+        hex(n)
+        for n in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(n)) in told and visible(chr(n)) == chr(n)
+    ]
     assert not left
 
 
@@ -90,5 +94,7 @@ def test_names_of_all_languages_are_good() -> None:
 
 def test_an_error_cannot_act_on_its_reader() -> None:
     assert str(GatewayError("no\x1b[2J", hint="write\u202e")) == r"no\x1b[2J → write\u202e"
-    lines = str(ConfigError([Problem("a\nb.yaml", 1, "k\x1b", "w\x9b", "m\u2028"), Problem("c", 2, "", "x")])).split("\n")
+    lines = str(
+        ConfigError([Problem("a\nb.yaml", 1, "k\x1b", "w\x9b", "m\u2028"), Problem("c", 2, "", "x")])
+    ).split("\n")
     assert lines == [r"a\x0ab.yaml:1: k\x1b: w\x9b → m\u2028", "c:2: x"]

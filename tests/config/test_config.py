@@ -38,7 +38,11 @@ def test_the_sample_documents_every_key(section) -> None:
     assert start, f"{section} is not in the sample"
     part = re.split(r"^[a-z]+:", text[start.end() :], maxsplit=1, flags=re.MULTILINE)[0]
     field = Config.model_fields[section].annotation
-    models = [SerialBus, TcpBus] if section == "buses" else [field if hasattr(field, "model_fields") else field.__args__[0]]
+    models = (
+        [SerialBus, TcpBus]
+        if section == "buses"
+        else [field if hasattr(field, "model_fields") else field.__args__[0]]
+    )
     wanted = set().union(*(keys_of(model) for model in models))
     written = set(re.findall(r"^\s*(?:- |# )*([a-z_]+):", part, re.MULTILINE))
     assert wanted <= written, f"not in the sample: {sorted(wanted - written)}"
@@ -54,7 +58,9 @@ def test_mistakes_are_told_with_line_and_mend(path) -> None:
         load_config(path)
     told = [str(problem).removeprefix(str(path) + ":") for problem in caught.value.problems]
     for line, key, words in expected:
-        assert any(p.startswith(f"{line}: {key}") and words in p for p in told), f"{line} {key}: {words}\nnot in\n" + "\n".join(told)
+        assert any(p.startswith(f"{line}: {key}") and words in p for p in told), (
+            f"{line} {key}: {words}\nnot in\n" + "\n".join(told)
+        )
     assert len(told) == len(expected), "\n".join(told)
 
 
@@ -71,13 +77,17 @@ def test_garbage_is_refused_never_worse(tmp_path_factory, data) -> None:
         load_config(path)
 
 
-@pytest.mark.parametrize("text", ["[" * 3000, "a: " * 50, "&a [*a]", "gateway: !!python/object:os.system x", "x: 1\nx: 2"])
+@pytest.mark.parametrize(
+    "text", ["[" * 3000, "a: " * 50, "&a [*a]", "gateway: !!python/object:os.system x", "x: 1\nx: 2"]
+)
 def test_hostile_yaml_is_refused(text) -> None:
     with pytest.raises(ConfigError):
         parse_config(text)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("500ms", 0.5), ("5min", 300), ("1h", 3600), ("0s", 0), ("1.5 s", 1.5)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10s", 10), ("500ms", 0.5), ("5min", 300), ("1h", 3600), ("0s", 0), ("1.5 s", 1.5)]
+)
 def test_durations(text, seconds) -> None:
     assert parse_duration(text) == seconds
 
@@ -100,7 +110,13 @@ def test_sizes_and_ratios() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["meters: [{id: [1], bus: {a: 1}, address: [2]}]", "buses: {}", "meters: [1, x, null]", "pulses: [{id: {}, pin: []}]", "uplinks: 3"],
+    [
+        "meters: [{id: [1], bus: {a: 1}, address: [2]}]",
+        "buses: {}",
+        "meters: [1, x, null]",
+        "pulses: [{id: {}, pin: []}]",
+        "uplinks: 3",
+    ],
 )
 def test_values_of_the_wrong_kind_are_mistakes_not_crashes(text) -> None:
     with pytest.raises(ConfigError):
@@ -108,7 +124,9 @@ def test_values_of_the_wrong_kind_are_mistakes_not_crashes(text) -> None:
 
 
 def pulse(**keys):
-    return parse_config(json.dumps({"gateway": {"id": "g"}, "pulses": [{"id": "p", "pin": 4, "per_unit": 1000, **keys}]})).pulses[0]
+    return parse_config(
+        json.dumps({"gateway": {"id": "g"}, "pulses": [{"id": "p", "pin": 4, "per_unit": 1000, **keys}]})
+    ).pulses[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Text that looks right, files that are none, numbers without end: refused in words, at their line, in a bounded time."""
+"""Text that looks right, files that are none, numbers without end: refused in words, at their line, in a
+bounded time.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,18 @@ def test_a_host_is_a_name_or_an_address_alone(host, why) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["10.0.0.1", "::1", "fe80::1%eth0", "2001:db8::10", "meter", "meter_room-1.local", "ölçüm.example", "a.b.", "3com.example"]
+    "host",
+    [
+        "10.0.0.1",
+        "::1",
+        "fe80::1%eth0",
+        "2001:db8::10",
+        "meter",
+        "meter_room-1.local",
+        "ölçüm.example",
+        "a.b.",
+        "3com.example",
+    ],
 )
 def test_names_and_addresses_are_good(host) -> None:
     assert a_host(host) == host
@@ -131,14 +144,19 @@ def test_what_a_broker_is_reached_with_is_checked(uplink, why) -> None:
     assert not any("secret" in line for line in told), "a password in a URL must not reach the log"
 
 
-@pytest.mark.parametrize("url", ["mqtts://h", "mqtt://h:1883/", "wss://h/mqtt", "mqtt://[::1]:1883", "MQTTS://Broker.Example:8883"])
+@pytest.mark.parametrize(
+    "url", ["mqtts://h", "mqtt://h:1883/", "wss://h/mqtt", "mqtt://[::1]:1883", "MQTTS://Broker.Example:8883"]
+)
 def test_addresses_of_brokers_are_good(url) -> None:
     assert Uplink(name="u", url=url).url == url
 
 
 @pytest.mark.parametrize("serial", ['"12 "', '"12\\u200e"', '" 12"'])
 def test_a_serial_number_has_no_hidden_ends(serial) -> None:
-    told = problems(f"buses: [{{name: t, type: tcp, host: h}}]\nmeters: [{{id: m, bus: t, driver: d, serial: {serial}}}]\n")
+    told = problems(
+        f"buses: [{{name: t, type: tcp, host: h}}]\nmeters: [{{id: m, bus: t, driver: d, serial: "
+        f"{serial}}}]\n"
+    )
     assert any("meters[0].serial" in line for line in told)
 
 
@@ -156,10 +174,15 @@ def checked(path: Path, first: str, second: str) -> str:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("localhost", "127.0.0.1"), ("localhost", '"::1"'), ("LOCALHOST.", "localhost"), ("Meter.local", "meter.local."),
-        ('"::ffff:10.0.0.1"', "10.0.0.1"), ('"2001:db8::1"', '"2001:DB8:0::1"'), ("10.0.0.1", "10.0.0.1"),
+        ("localhost", "127.0.0.1"),
+        ("localhost", '"::1"'),
+        ("LOCALHOST.", "localhost"),
+        ("Meter.local", "meter.local."),
+        ('"::ffff:10.0.0.1"', "10.0.0.1"),
+        ('"2001:db8::1"', '"2001:DB8:0::1"'),
+        ("10.0.0.1", "10.0.0.1"),
     ],
-)  # fmt: skip
+)
 def test_two_buses_at_one_host_and_port_are_one_line(tmp_path, one, other) -> None:
     path = tmp_path / "g.yaml"
     told = checked(path, f"type: tcp, host: {one}", f"type: rtu-over-tcp, host: {other}, port: 502")
@@ -181,7 +204,9 @@ def test_two_buses_on_one_port_are_one_line_however_it_is_called(tmp_path) -> No
     finally:
         os.close(master)
         os.close(slave)
-    assert "buses[1].port" in checked(path, "type: serial, port: /dev/none0", "type: serial, port: /dev/./none0")
+    assert "buses[1].port" in checked(
+        path, "type: serial, port: /dev/none0", "type: serial, port: /dev/./none0"
+    )
     assert "good" in checked(path, "type: serial, port: /dev/none0", "type: serial, port: /dev/none1")
 
 
@@ -193,7 +218,9 @@ def test_a_byte_order_mark_and_crlf_do_no_harm(tmp_path) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + HEAD.replace("\n", "\r\n").encode())
     assert load_config(path).gateway.id == "g"
     table = tmp_path / "m-m.yaml"
-    table.write_bytes(b"\xef\xbb\xbf" + (TABLE + "  0 u16 frequency Hz fast\n").replace("\n", "\r\n").encode())
+    table.write_bytes(
+        b"\xef\xbb\xbf" + (TABLE + "  0 u16 frequency Hz fast\n").replace("\n", "\r\n").encode()
+    )
     assert load_file(table).rows
 
 
@@ -266,7 +293,9 @@ def test_a_password_file_is_one_line_of_plain_text(tmp_path, data, secret, why) 
             read_secret(path)
         assert "s3" not in str(caught.value), "never the secret"
     config = tmp_path / "g.yaml"
-    config.write_text(f"{HEAD}uplinks:\n  - {{name: u, url: mqtt://h,\n     username: u, password_file: {path}}}\n")
+    config.write_text(
+        f"{HEAD}uplinks:\n  - {{name: u, url: mqtt://h,\n     username: u, password_file: {path}}}\n"
+    )
     result = CliRunner().invoke(check, [str(config)])
     assert (result.exit_code == 0) is bool(secret), result.output
     assert secret or f"{config}:4: uplinks[0].password_file: {path} " in result.output
@@ -290,7 +319,8 @@ def test_a_password_file_is_one_line_of_plain_text(tmp_path, data, secret, why) 
         "pulses: [{id: p, pin: " + "9" * 5000 + ", per_unit: 1}]",
         "buses: [{name: t, type: tcp, host: h}]\nmeters: [{id: m, bus: t, driver: d, ct: " + "9" * 400 + "}]",
         "buses: [{name: t, type: tcp, host: h}]\nmeters: [{id: m, bus: t, driver: d, ct: .inf}]",
-        "buses: [{name: t, type: tcp, host: h}]\nmeters: [{id: m, bus: t, driver: d, ct: 1000000000000/0.000001}]",
+        "buses: [{name: t, type: tcp, host: h}]\nmeters: [{id: m, bus: t, driver: d, ct: "
+        "1000000000000/0.000001}]",
         "uplinks: [{name: u, url: mqtt://h, backlog_rate: .nan}]",
         "uplinks: [{name: u, url: mqtt://h, backlog_rate: .inf}]",
     ],
@@ -303,11 +333,21 @@ def test_no_number_is_without_end(text) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "? [a, b]\n: c\n", "&a [1]: 2", "x: {? *a : 1}", "a: &a {b: *a}", "<<: 3", "a: &x [1]\nb: {<<: *x}", "a: 1\n--- \nb: 2",
+        "? [a, b]\n: c\n",
+        "&a [1]: 2",
+        "x: {? *a : 1}",
+        "a: &a {b: *a}",
+        "<<: 3",
+        "a: &x [1]\nb: {<<: *x}",
+        "a: 1\n--- \nb: 2",
         "a: !!set {x}",
-        "a: *nothing", "{" * 60, "- " * 60, "a: [", "gateway: [[[[]]]]",
+        "a: *nothing",
+        "{" * 60,
+        "- " * 60,
+        "a: [",
+        "gateway: [[[[]]]]",
     ],
-)  # fmt: skip
+)
 def test_strange_yaml_is_a_problem_with_file_and_line(text) -> None:
     for line in problems(text):
         assert line.startswith("f:")
@@ -334,11 +374,25 @@ def test_a_mistake_of_ours_is_a_problem_too(monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("N", "N"), ("yes", "yes"), ("012", 12), ("0x1F", 31), ("0o17", 15), ("8E1", 80.0), ("1_000", "1_000"),
-        ("2026-01-01", "2026-01-01"), ("~", None), ("null", None), ("True", True), ("1.", 1.0), (".5", 0.5), ("+5", 5), ("-", "-"),
-        ("0x", "0x"), ("9" * 5000, "9" * 5000),
+        ("N", "N"),
+        ("yes", "yes"),
+        ("012", 12),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("8E1", 80.0),
+        ("1_000", "1_000"),
+        ("2026-01-01", "2026-01-01"),
+        ("~", None),
+        ("null", None),
+        ("True", True),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("+5", 5),
+        ("-", "-"),
+        ("0x", "0x"),
+        ("9" * 5000, "9" * 5000),
     ],
-)  # fmt: skip
+)
 def test_plain_words_mean_what_yaml_1_2_says(text, value) -> None:
     assert scalar(text) == value
     assert type(scalar(text)) is type(value)
@@ -366,27 +420,70 @@ def quickly(text: str) -> float:
 
 
 def meters(count: int, row: str) -> str:
-    return HEAD + "buses: [{name: t, type: tcp, host: h}]\nmeters:\n" + "".join(row.format(n=n, m=n - 1) for n in range(1, count))
+    return (
+        HEAD
+        + "buses: [{name: t, type: tcp, host: h}]\nmeters:\n"
+        + "".join(row.format(n=n, m=n - 1) for n in range(1, count))
+    )
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        meters(9000, "  - {{id: m{n}, bus: t, address: 1, driver: d, parent: m{m}, interval: 10s, slow_interval: 60s, name: Meter {n}}}\n"),
-        meters(9000, "  - {{id: m{n}, bus: no{n}, address: 1, driver: d, parent: not{n}, enabled: false, name: Some Meter {n}}}\n"),
-        meters(9000, "  - {{id: same, bus: t, address: 1, driver: d, parent: same, interval: 10s, slow_interval: 60s, n: x}}\n"),
-        HEAD + "x: 1\nbuses:\n" + "".join(f"  - {{name: b{n}, type: tcp, host: h, port: {n % 9 + 1}}}\n" for n in range(20000)),
-        HEAD + "a: &a {" + ", ".join(f"k{n}: {n}" for n in range(4000)) + "}\nb: [" + ", ".join(["*a"] * 200_000) + "]\n",
-        HEAD + "".join(f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: 1}}\n" if n else "a0: &a0 {k: 1}\n" for n in range(20000)),
-        HEAD + "a: &a [" + "x," * 9 + "]\n" + "".join(f"{c}: &{c} [{f'*{p},' * 9}]\n" for p, c in pairwise("abcdefghi")),
+        meters(
+            9000,
+            "  - {{id: m{n}, bus: t, address: 1, driver: d, parent: m{m}, interval: 10s, slow_interval: "
+            "60s, name: Meter {n}}}\n",
+        ),
+        meters(
+            9000,
+            "  - {{id: m{n}, bus: no{n}, address: 1, driver: d, parent: not{n}, enabled: false, name: Some "
+            "Meter {n}}}\n",
+        ),
+        meters(
+            9000,
+            "  - {{id: same, bus: t, address: 1, driver: d, parent: same, interval: 10s, slow_interval: "
+            "60s, n: x}}\n",
+        ),
+        HEAD
+        + "x: 1\nbuses:\n"
+        + "".join(f"  - {{name: b{n}, type: tcp, host: h, port: {n % 9 + 1}}}\n" for n in range(20000)),
+        HEAD
+        + "a: &a {"
+        + ", ".join(f"k{n}: {n}" for n in range(4000))
+        + "}\nb: ["
+        + ", ".join(["*a"] * 200_000)
+        + "]\n",
+        HEAD
+        + "".join(
+            f"a{n}: &a{n} {{<<: *a{n - 1}, k{n}: 1}}\n" if n else "a0: &a0 {k: 1}\n" for n in range(20000)
+        ),
+        HEAD
+        + "a: &a ["
+        + "x," * 9
+        + "]\n"
+        + "".join(f"{c}: &{c} [{f'*{p},' * 9}]\n" for p, c in pairwise("abcdefghi")),
         "[" * (MAX_BYTES - 1),
         "{a: " * (MAX_BYTES // 4 - 1),
         "a: " + "[" * 40 + "x, " * 300_000,
         HEAD + "x: '" + "a" * 900_000 + "'\n",
         HEAD + "".join(f"key{n}: 1\n" for n in range(80_000)),
     ],
-    ids=["meters", "unknown", "same", "buses", "aliases", "merges", "laughs", "brackets", "braces", "items", "scalar", "keys"],
-)  # fmt: skip
+    ids=[
+        "meters",
+        "unknown",
+        "same",
+        "buses",
+        "aliases",
+        "merges",
+        "laughs",
+        "brackets",
+        "braces",
+        "items",
+        "scalar",
+        "keys",
+    ],
+)
 def test_a_megabyte_is_judged_soon(text) -> None:
     assert quickly(text[:MAX_BYTES]) < SOON
 
@@ -397,7 +494,8 @@ def test_a_megabyte_is_judged_soon(text) -> None:
         "  0 u16 voltage_{" + ",".join(f"x{n}" for n in range(60_000)) + "} V fast\n",
         "".join(f"  {n} u16 _r{n} V fast\n" for n in range(40_000)),
         "".join(f"  {n} u16 nothing{n} V fast\n" for n in range(40_000)),
-        "  0 u16 _r0 W fast\n" + "".join(f"  - sum _r{n} W fast of=_r{n - 1}+_r{n - 1}\n" for n in range(1, 1500)),
+        "  0 u16 _r0 W fast\n"
+        + "".join(f"  - sum _r{n} W fast of=_r{n - 1}+_r{n - 1}\n" for n in range(1, 1500)),
         "".join(f"  - sum _r{n} W fast of=_r{n + 1}\n" for n in range(1500)),
         "  0 u16 frequency Hz fast of=" + "+a" * 400_000 + "\n",
         " \n" * 300_000,
@@ -416,12 +514,15 @@ def test_a_table_of_a_megabyte_is_judged_soon(rows) -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        "variants:\n" + "".join(f"  - {{name: v{n}, when: {{address: {n}, values: {n}}}}}\n" for n in range(15_000)),
+        "variants:\n"
+        + "".join(f"  - {{name: v{n}, when: {{address: {n}, values: {n}}}}}\n" for n in range(15_000)),
         "reads:\n  holes: [" + ", ".join(f"{n}-{n + 1}" for n in range(60_000)) + "]\n",
         "covers: [" + ", ".join(f"m{n}" for n in range(100_000)) + "]\n",
         "without: [" + ", ".join(f"m{n}" for n in range(80_000)) + "]\n",
         "absent: {" + ", ".join(f"t{n}: 0" for n in range(60_000)) + "}\n",
-        "sunspec: {take: [1], models: [" + ", ".join(f"{{ids: [{n}], registers: x}}" for n in range(20_000)) + "]}\n",
+        "sunspec: {take: [1], models: ["
+        + ", ".join(f"{{ids: [{n}], registers: x}}" for n in range(20_000))
+        + "]}\n",
     ],
     ids=["variants", "holes", "covers", "without", "absent", "models"],
 )

@@ -21,7 +21,9 @@ pulses: [{id: water, pin: 17, per_unit: 1000, quantity: volume}]
 
 def loaded(text: str) -> Loaded:
     config = parse_config(text)
-    drivers = {meter.driver: load_driver(meter.driver, Path(config.drivers.directory)) for meter in config.meters}
+    drivers = {
+        meter.driver: load_driver(meter.driver, Path(config.drivers.directory)) for meter in config.meters
+    }
     return Loaded(config, drivers, digests(config))
 
 
@@ -33,21 +35,55 @@ def changed(what: str, by: str) -> list:
 @pytest.mark.parametrize(
     ("what", "by", "words", "fields"),
     [
-        ("address: 2", "address: 7", "meter hvac: address was 2, is 7",
-         {"meter": "hvac", "change": "changed", "fields": {"address": [2, 7]}}),
-        ("bus: line, address: 2", "bus: plant, address: 2", "meter hvac: bus was line, is plant",
-         {"meter": "hvac", "change": "changed", "fields": {"bus": ["line", "plant"]}}),
-        ("abb-b23}", "abb-b23, name: Klima}", "meter hvac: name was not given, is Klima",
-         {"meter": "hvac", "change": "changed", "fields": {"name": [None, "Klima"]}}),
-        ("  - {id: hvac, bus: line, address: 2, driver: abb-b23}\n", "", "meter hvac was removed", {"meter": "hvac", "change": "removed"}),
-        ("ttyUSB0", "ttyUSB1", "bus line: port was /dev/ttyUSB0, is /dev/ttyUSB1",
-         {"section": "buses", "name": "line", "change": "changed", "fields": {"port": ["/dev/ttyUSB0", "/dev/ttyUSB1"]}}),
-        ("pin: 17", "pin: 18", "pulse input water: pin was 17, is 18",
-         {"section": "pulses", "name": "water", "change": "changed", "fields": {"pin": [17, 18]}}),
-        ("{id: g}", "{id: g, name: Konak}", "gateway: name was Submeter Gateway, is Konak",
-         {"section": "gateway", "change": "changed", "fields": {"name": ["Submeter Gateway", "Konak"]}}),
+        (
+            "address: 2",
+            "address: 7",
+            "meter hvac: address was 2, is 7",
+            {"meter": "hvac", "change": "changed", "fields": {"address": [2, 7]}},
+        ),
+        (
+            "bus: line, address: 2",
+            "bus: plant, address: 2",
+            "meter hvac: bus was line, is plant",
+            {"meter": "hvac", "change": "changed", "fields": {"bus": ["line", "plant"]}},
+        ),
+        (
+            "abb-b23}",
+            "abb-b23, name: Klima}",
+            "meter hvac: name was not given, is Klima",
+            {"meter": "hvac", "change": "changed", "fields": {"name": [None, "Klima"]}},
+        ),
+        (
+            "  - {id: hvac, bus: line, address: 2, driver: abb-b23}\n",
+            "",
+            "meter hvac was removed",
+            {"meter": "hvac", "change": "removed"},
+        ),
+        (
+            "ttyUSB0",
+            "ttyUSB1",
+            "bus line: port was /dev/ttyUSB0, is /dev/ttyUSB1",
+            {
+                "section": "buses",
+                "name": "line",
+                "change": "changed",
+                "fields": {"port": ["/dev/ttyUSB0", "/dev/ttyUSB1"]},
+            },
+        ),
+        (
+            "pin: 17",
+            "pin: 18",
+            "pulse input water: pin was 17, is 18",
+            {"section": "pulses", "name": "water", "change": "changed", "fields": {"pin": [17, 18]}},
+        ),
+        (
+            "{id: g}",
+            "{id: g, name: Konak}",
+            "gateway: name was Submeter Gateway, is Konak",
+            {"section": "gateway", "change": "changed", "fields": {"name": ["Submeter Gateway", "Konak"]}},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_change_is_told_key_by_key(what, by, words, fields) -> None:
     changes = changed(what, by)
     assert [change.words for change in changes] == [words]
@@ -55,7 +91,10 @@ def test_a_change_is_told_key_by_key(what, by, words, fields) -> None:
 
 
 def test_a_new_name_is_one_meter_gone_and_another_come() -> None:
-    assert [change.words for change in changed("id: hvac", "id: klima")] == ["meter klima was added", "meter hvac was removed"]
+    assert [change.words for change in changed("id: hvac", "id: klima")] == [
+        "meter klima was added",
+        "meter hvac was removed",
+    ]
 
 
 def test_the_same_file_changes_nothing() -> None:
@@ -76,7 +115,9 @@ def test_the_same_file_changes_nothing() -> None:
     ],
 )
 def test_values_go_on_only_for_what_is_measured_as_before(what, by, anew) -> None:
-    assert {"main", "hvac", "roof", "water"} - same_source(loaded(BEFORE), loaded(BEFORE.replace(what, by))) == anew
+    assert {"main", "hvac", "roof", "water"} - same_source(
+        loaded(BEFORE), loaded(BEFORE.replace(what, by))
+    ) == anew
     concerned = {meter for change in changed(what, by) for meter in change.meters}
     assert concerned == anew
 

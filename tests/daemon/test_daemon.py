@@ -23,7 +23,8 @@ SUBMETER = [sys.executable, "-m", "gateway"]
 def plant(directory: Path, meters: int = 2) -> dict:
     """A simulated TCP plant with some meters behind it."""
     slaves = [
-        {"unit": unit, "meter": f"m{unit}", "image": {"driver": "eastron-sdm630", "circuit": "main"}} for unit in range(1, meters + 1)
+        {"unit": unit, "meter": f"m{unit}", "image": {"driver": "eastron-sdm630", "circuit": "main"}}
+        for unit in range(1, meters + 1)
     ]
     return {
         "seed": 1,
@@ -38,15 +39,26 @@ def bus(site: Rig) -> dict:
 
 
 def meter(number: int, **more) -> dict:
-    return {"id": f"m{number}", "bus": "plant", "address": number, "driver": "eastron-sdm630", "interval": "1s", **more}
+    return {
+        "id": f"m{number}",
+        "bus": "plant",
+        "address": number,
+        "driver": "eastron-sdm630",
+        "interval": "1s",
+        **more,
+    }
 
 
 def configure(site: Rig, meters: list[dict], **more) -> None:
-    site.configure(gateway={"id": "bench-1", "commit_interval": "1s"}, buses=[bus(site)], meters=meters, **more)
+    site.configure(
+        gateway={"id": "bench-1", "commit_interval": "1s"}, buses=[bus(site)], meters=meters, **more
+    )
 
 
 def control(site: Rig) -> httpx.Client:
-    return httpx.Client(transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30)
+    return httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30
+    )
 
 
 def status(site: Rig) -> dict:
@@ -64,13 +76,19 @@ def answers(site: Rig) -> bool:
 
 def started(site: Rig) -> None:
     site.start_gateway()
-    until(lambda: answers(site) or site.processes["gateway"].poll() is not None, 60, "the control socket answers")
+    until(
+        lambda: answers(site) or site.processes["gateway"].poll() is not None,
+        60,
+        "the control socket answers",
+    )
     assert site.processes["gateway"].poll() is None, site.log("gateway")
 
 
 def submeter(site: Rig, *words: str) -> subprocess.CompletedProcess:
     env = {**os.environ, "SUBMETER_SOCKET": str(site.socket)}
-    return subprocess.run([*SUBMETER, *words], capture_output=True, text=True, timeout=60, env=env, check=False)
+    return subprocess.run(
+        [*SUBMETER, *words], capture_output=True, text=True, timeout=60, env=env, check=False
+    )
 
 
 def test_starts_when_everything_is_absent_and_stops_cleanly(tmp_path) -> None:
@@ -88,7 +106,11 @@ def test_starts_when_everything_is_absent_and_stops_cleanly(tmp_path) -> None:
             uplinks=[site.uplink()],
         )
         started(site)
-        until(lambda: all(entry["state"] == "lost" for entry in status(site)["meters"]), 60, "both meters are lost")
+        until(
+            lambda: all(entry["state"] == "lost" for entry in status(site)["meters"]),
+            60,
+            "both meters are lost",
+        )
         seen = status(site)
         assert {entry["state"] for entry in seen["buses"]} == {"down"}
         assert seen["uplinks"][0]["state"] == "waiting"
@@ -129,8 +151,14 @@ def test_what_is_shown_is_what_was_measured_under_the_configuration_that_measure
     with rig(tmp_path, plant(tmp_path)) as site:
         configure(site, [meter(1), meter(2, driver="eastron-sdm120")])
         started(site)
-        until(lambda: all(entry["age"] is not None for entry in status(site)["meters"]), 60, "both meters were read")
-        wrong = {name for name, value in status(site)["meters"][1]["values"].items() if value["value"] is not None}
+        until(
+            lambda: all(entry["age"] is not None for entry in status(site)["meters"]),
+            60,
+            "both meters were read",
+        )
+        wrong = {
+            name for name, value in status(site)["meters"][1]["values"].items() if value["value"] is not None
+        }
         assert wrong
         configure(site, [meter(1, name="Ana"), meter(2, driver="janitza-umg96rm")])
         mixed = submeter(site, "read", "m2")
@@ -185,7 +213,10 @@ def test_a_reload_rebuilds_without_losing_a_reading(tmp_path) -> None:
         assert reloaded.returncode == 0, reloaded.stderr
         assert "meter m2 was added" in reloaded.stdout
         until(
-            lambda: {entry["id"]: entry["state"] for entry in status(site)["meters"]} == {"m1": "answering", "m2": "answering"},
+            lambda: (
+                {entry["id"]: entry["state"] for entry in status(site)["meters"]}
+                == {"m1": "answering", "m2": "answering"}
+            ),
             60,
             "both answer",
         )
@@ -204,8 +235,14 @@ def test_a_reload_rebuilds_without_losing_a_reading(tmp_path) -> None:
                 for name, dt in zip(table["meter"], table["dt"], strict=True):
                     polled.setdefault(name, []).append(row["batch"]["uptime"] + dt)
         gaps = [after - before for before, after in pairwise(polled["m1"])]
-        assert max(gaps) <= 5_000, gaps  # generous: it is about a daemon that stops polling, not about milliseconds
-        energy = [serve["t"] for serve in site.serves() if serve["meter"] == "m1" and "active_energy_import" in serve["values"]]
+        assert max(gaps) <= 5_000, (
+            gaps
+        )  # generous: it is about a daemon that stops polling, not about milliseconds
+        energy = [
+            serve["t"]
+            for serve in site.serves()
+            if serve["meter"] == "m1" and "active_energy_import" in serve["values"]
+        ]
         served = [t for t in energy if t <= polled["m1"][-1] + 500]
         assert len(served) - len(polled["m1"]) <= 2, "at most the poll under way at each of two reloads"
 
@@ -247,9 +284,14 @@ def test_kill_9_keeps_what_was_taken(tmp_path, times) -> None:
         for _ in range(times):
             started(site)
             want = len(taken) + 2
-            until(lambda want=want: status(site)["journal"]["batches"] >= want, 60, "more batches are committed")
+            until(
+                lambda want=want: status(site)["journal"]["batches"] >= want, 60, "more batches are committed"
+            )
             with control(site) as client:
-                taken = [(row["epoch"], row["seq"]) for row in client.get("/journal/rows", params={"limit": 1000}).json()["rows"]]
+                taken = [
+                    (row["epoch"], row["seq"])
+                    for row in client.get("/journal/rows", params={"limit": 1000}).json()["rows"]
+                ]
             site.kill("gateway")
         started(site)
         until(lambda: status(site)["journal"]["seq"] > taken[-1][1], 60, "it goes on")
@@ -265,17 +307,28 @@ def test_kill_9_keeps_what_was_taken(tmp_path, times) -> None:
 def test_a_secret_that_everybody_may_read_is_told_by_check_and_by_the_daemon(tmp_path) -> None:
     secret, key, cert = tmp_path / "password", tmp_path / "key.pem", tmp_path / "cert.pem"
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=gateway"]
-    subprocess.run(["openssl", "req", "-x509", *new, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    subprocess.run(
+        ["openssl", "req", "-x509", *new, "-keyout", key, "-out", cert], check=True, capture_output=True
+    )
     secret.write_text("x")
     for path, mode in ((secret, 0o666), (key, 0o640)):
         path.chmod(mode)
     with rig(tmp_path) as site:
-        site.configure(uplinks=[site.uplink(username="u", password_file=str(secret)),
-                                {"name": "tls", "url": "mqtts://127.0.0.1:1", "cert": str(cert), "key": str(key)}])  # fmt: skip
-        line = f"uplink city: the password file {secret} may be read and changed by everybody on this machine → chmod 640 {secret}"
+        site.configure(
+            uplinks=[
+                site.uplink(username="u", password_file=str(secret)),
+                {"name": "tls", "url": "mqtts://127.0.0.1:1", "cert": str(cert), "key": str(key)},
+            ]
+        )
+        line = (
+            f"uplink city: the password file {secret} may be read and changed by everybody on this "
+            f"machine → chmod 640 {secret}"
+        )
         checked = submeter(site, "check", str(site.config_path))
         assert checked.returncode == 0
-        assert [text for text in checked.stdout.splitlines() if text.startswith("warning")] == [f"warning: {line}"]
+        assert [text for text in checked.stdout.splitlines() if text.startswith("warning")] == [
+            f"warning: {line}"
+        ]
         started(site)
         assert line in site.log("gateway")
         assert str(key) + " may" not in site.log("gateway")
@@ -292,4 +345,7 @@ def test_check_warns_of_a_rate_that_is_never_reached(tmp_path) -> None:
         checked = submeter(site, "check", str(site.config_path))
     assert checked.returncode == 0
     (line,) = [text for text in checked.stdout.splitlines() if text.startswith("warning")]
-    assert line.startswith("warning: pulse input slow: max_rate 50 is never reached, min_width and min_gap let 16.7 pulses a second")
+    assert line.startswith(
+        "warning: pulse input slow: max_rate 50 is never reached, min_width and min_gap let 16.7 pulses a "
+        "second"
+    )

@@ -18,7 +18,9 @@ DRIVER = "eastron-sdm120"
 CONFIG = {
     "gateway": {"id": "bench-1"},
     "buses": [{"name": "line", "type": "tcp", "host": "127.0.0.1"}],
-    "meters": [{"id": f"m{n}", "bus": "line", "address": n, "driver": DRIVER, "interval": "1s"} for n in (1, 2)],
+    "meters": [
+        {"id": f"m{n}", "bus": "line", "address": n, "driver": DRIVER, "interval": "1s"} for n in (1, 2)
+    ],
 }
 
 
@@ -45,7 +47,11 @@ async def told(assembly) -> dict[str, list[list[str]]]:
     for sealed in await assembly.journal.unsettled("city", limit=500):
         events = wire.decode(sealed.body).events
         found.setdefault(sealed.epoch, []).append(
-            [str(e.fields.get("meter") or e.fields["driver"]) for e in events if e.kind in {"meter", "driver"}]
+            [
+                str(e.fields.get("meter") or e.fields["driver"])
+                for e in events
+                if e.kind in {"meter", "driver"}
+            ]
         )
     return found
 

@@ -66,7 +66,11 @@ async def test_it_is_not_fed_while_a_part_stands_still_and_says_once_which(manag
     heart.watch(part, lambda: stopped, LOOP_LIMIT)
     with caplog.at_level(logging.ERROR):
         assert await beating(heart, manager, 0) == []
-    assert [record.getMessage() for record in caplog.records if f"no sign of life from {part}" in record.getMessage()]
+    assert [
+        record.getMessage()
+        for record in caplog.records
+        if f"no sign of life from {part}" in record.getMessage()
+    ]
     assert len(caplog.records) == 1
     assert [beat.alive for beat in heart.beats() if beat.name == part] == [False]
 

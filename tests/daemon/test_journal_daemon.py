@@ -1,4 +1,6 @@
-"""The daemon on a journal that is none: it polls, says what is wrong, and takes readings as soon as it can."""
+"""The daemon on a journal that is none: it polls, says what is wrong, and takes readings as soon as it
+can.
+"""
 
 import os
 import signal
@@ -28,7 +30,10 @@ def stop(site):
 
 def newer(state):
     with sqlite3.connect(state / "journal.db") as conn:
-        conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('journal', 'v99_future', '')")
+        conn.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('journal', "
+            "'v99_future', '')"
+        )
         conn.execute("PRAGMA user_version = 99")
     conn.close()
 
@@ -39,7 +44,8 @@ def file_instead_of_folder(state):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "state", "words"), [(newer, "newer", "newer version"), (file_instead_of_folder, "failed", "cannot be made")]
+    ("spoil", "state", "words"),
+    [(newer, "newer", "newer version"), (file_instead_of_folder, "failed", "cannot be made")],
 )
 def test_a_journal_that_cannot_be_used_stops_no_polling(tmp_path, spoil, state, words) -> None:
     with rig(tmp_path, plant(tmp_path)) as site:
@@ -67,7 +73,9 @@ def test_a_journal_that_cannot_be_used_stops_no_polling(tmp_path, spoil, state, 
         assert "Traceback" not in site.log("gateway")
 
 
-@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.lock", "journal.ballast", "damaged"])
+@pytest.mark.parametrize(
+    "name", ["journal.db", "journal.db-wal", "journal.lock", "journal.ballast", "damaged"]
+)
 def test_a_fifo_in_the_place_of_a_file_hangs_no_start(tmp_path, name) -> None:
     with rig(tmp_path, plant(tmp_path)) as site:
         configure(site, [meter(1)])
@@ -90,7 +98,11 @@ def test_a_journal_that_is_removed_while_it_is_open_is_there_again_after_a_kill(
             (state / name).unlink()
         until((state / "journal.db").exists, 60, "somebody looked")
         until(
-            lambda: all("salvaged" in line for line in submeter(site, "journal", "status").stdout.splitlines() if "damaged" in line),
+            lambda: all(
+                "salvaged" in line
+                for line in submeter(site, "journal", "status").stdout.splitlines()
+                if "damaged" in line
+            ),
             60,
             "it is back",
         )

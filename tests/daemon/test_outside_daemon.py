@@ -1,4 +1,6 @@
-"""A configuration that nobody could mean is told on log and page at a reload; the page names keys, never paths."""
+"""A configuration that nobody could mean is told on log and page at a reload; the page names keys, never
+paths.
+"""
 
 import os
 import signal
@@ -54,10 +56,14 @@ def test_the_page_names_the_key_and_the_log_the_path(tmp_path) -> None:
 def test_paths_are_replaced_whole() -> None:
     config = parse_config(
         "gateway: {id: g}\njournal: {directory: /var/lib/submeter}\n"
-        "uplinks: [{name: u, url: 'mqtts://h', ca: /etc/submeter/ca.pem, username: u, password_file: /etc/submeter/ca.pem.old}]\n"
+        "uplinks: [{name: u, url: 'mqtts://h', ca: /etc/submeter/ca.pem, username: u, password_file: "
+        "/etc/submeter/ca.pem.old}]\n"
     )
     paths = Paths(config, Path("/etc/submeter/gateway.yaml"))
-    assert paths.hide("the CA file /etc/submeter/ca.pem cannot be used") == "the CA file uplinks[0].ca cannot be used"
+    assert (
+        paths.hide("the CA file /etc/submeter/ca.pem cannot be used")
+        == "the CA file uplinks[0].ca cannot be used"
+    )
     assert paths.hide("/etc/submeter/ca.pem.old: no") == "uplinks[0].password_file: no"
     assert paths.hide("/etc/submeter/gateway.yaml was not taken over") == "gateway.yaml was not taken over"
     assert paths.hide("/var/lib/submeter/journal.db: no room") == "journal.directory/journal.db: no room"
@@ -67,7 +73,9 @@ def test_paths_are_replaced_whole() -> None:
 def test_two_buses_on_one_line_run_and_are_told(tmp_path) -> None:
     with rig(tmp_path, plant(tmp_path)) as site:
         twin = {**bus(site), "name": "twin"}
-        site.configure(gateway={"id": "bench-1", "commit_interval": "1s"}, buses=[bus(site), twin], meters=[meter(1)])
+        site.configure(
+            gateway={"id": "bench-1", "commit_interval": "1s"}, buses=[bus(site), twin], meters=[meter(1)]
+        )
         started(site)
         assert any("buses[1]" in line and "one bus" in line for line in status(site)["problems"])
         assert "buses[1]" in site.log("gateway")

@@ -1,4 +1,6 @@
-"""The unit's sandbox: the daemon runs under the unit's own list of system calls, without any capability, and what it writes is its own."""
+"""The unit's sandbox: the daemon runs under the unit's own list of system calls, without any capability,
+and what it writes is its own.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,18 @@ os.execv(command[0], command)
 
 def words(key: str) -> list[str]:
     """Every line of a key of the unit, in order."""
-    return [line.partition("=")[2].strip() for line in UNIT.read_text().splitlines() if line.startswith(f"{key}=")]
+    return [
+        line.partition("=")[2].strip() for line in UNIT.read_text().splitlines() if line.startswith(f"{key}=")
+    ]
 
 
 def members(word: str) -> set[str]:
     """The system calls of a word of SystemCallFilter, as systemd itself expands it."""
     if not word.startswith("@"):
         return {word}
-    answer = subprocess.run(["systemd-analyze", "syscall-filter", word], capture_output=True, text=True, check=True, timeout=60)
+    answer = subprocess.run(
+        ["systemd-analyze", "syscall-filter", word], capture_output=True, text=True, check=True, timeout=60
+    )
     found = [line.strip() for line in answer.stdout.splitlines()[1:]]
     return set().union(*(members(name) for name in found if name and not name.startswith("#")))
 
@@ -67,7 +73,18 @@ def test_the_unit_takes_away_what_a_gateway_never_does() -> None:
     names = allowed()
     assert {"adjtimex", "ioctl", "mknodat", "fdatasync", "connect", "clone3"} <= names
     assert names.isdisjoint(
-        {"clock_settime", "settimeofday", "mount", "ptrace", "init_module", "reboot", "setuid", "chown", "bpf", "swapon"}
+        {
+            "clock_settime",
+            "settimeofday",
+            "mount",
+            "ptrace",
+            "init_module",
+            "reboot",
+            "setuid",
+            "chown",
+            "bpf",
+            "swapon",
+        }
     )
     assert words("CapabilityBoundingSet") == [""]
     assert words("UMask") == ["0077"]
@@ -91,7 +108,14 @@ def test_the_daemon_works_under_the_units_filter_and_without_capabilities(tmp_pa
     spec = {
         "seed": 1,
         "building": building,
-        "servers": [{"name": "plant", "slaves": [{"unit": 1, "meter": "m1", "image": {"driver": "eastron-sdm630", "circuit": "main"}}]}],
+        "servers": [
+            {
+                "name": "plant",
+                "slaves": [
+                    {"unit": 1, "meter": "m1", "image": {"driver": "eastron-sdm630", "circuit": "main"}}
+                ],
+            }
+        ],
     }
     before = os.umask(0o022)  # as a shell gives it to who starts it by hand
     try:
@@ -102,9 +126,12 @@ def test_the_daemon_works_under_the_units_filter_and_without_capabilities(tmp_pa
             site.configure(
                 gateway={"id": "bench-1", "commit_interval": "1s"},
                 buses=[{"name": "plant", "type": "tcp", "host": host, "port": port}],
-                meters=[{"id": "m1", "bus": "plant", "address": 1, "driver": "eastron-sdm630", "interval": "1s"}],
-                uplinks=[site.uplink()], clock={"trust": "kernel", "hold": "0s"},
-            )  # fmt: skip
+                meters=[
+                    {"id": "m1", "bus": "plant", "address": 1, "driver": "eastron-sdm630", "interval": "1s"}
+                ],
+                uplinks=[site.uplink()],
+                clock={"trust": "kernel", "hold": "0s"},
+            )
             names = allowed() - {"clock_adjtime"}
             setpriv = [shutil.which("setpriv"), "--no-new-privs"]
             if os.geteuid() == 0:
@@ -120,7 +147,11 @@ def test_the_daemon_works_under_the_units_filter_and_without_capabilities(tmp_pa
                     return False
                 return now["uplinks"][0]["delivered"] > 2 and now["meters"][0]["state"] == "answering"
 
-            until(lambda: delivers() or site.processes["gateway"].poll() is not None, 90, "it polls, keeps and delivers")
+            until(
+                lambda: delivers() or site.processes["gateway"].poll() is not None,
+                90,
+                "it polls, keeps and delivers",
+            )
             assert site.processes["gateway"].poll() is None, site.log("gateway")
             said = site.log("gateway")
             assert "Operation not permitted" not in said, said

@@ -1,4 +1,6 @@
-"""A batch closes when nothing more can come, at the latest when its slot ends, and nothing that was read is dropped."""
+"""A batch closes when nothing more can come, at the latest when its slot ends, and nothing that was read
+is dropped.
+"""
 
 import asyncio
 import time
@@ -122,7 +124,9 @@ async def test_a_full_journal_does_not_stop_the_slots() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 5])
-async def test_what_a_journal_that_does_not_answer_makes_wait_is_bounded_and_the_newest_refused(monkeypatch, most) -> None:
+async def test_what_a_journal_that_does_not_answer_makes_wait_is_bounded_and_the_newest_refused(
+    monkeypatch, most
+) -> None:
     monkeypatch.setattr("gateway.daemon.slots.MAX_HELD", most)
     journal = Journal()
     collector = SlotCollector(1.0, journal.commit, lambda: [None], wall_at(0))
@@ -146,5 +150,8 @@ async def test_what_was_told_to_a_collector_that_had_stopped_goes_on_in_the_next
     assert journal.drafts == []
     await new.flush()
     ((_, draft),) = journal.drafts
-    assert ([reading.uptime for reading in draft.readings], [event.kind for event in draft.events]) == ([1], ["clock_step"])
+    assert ([reading.uptime for reading in draft.readings], [event.kind for event in draft.events]) == (
+        [1],
+        ["clock_step"],
+    )
     assert draft.keep

@@ -1,4 +1,6 @@
-"""The running gateway never says "in order" while its platform takes nothing: a broker that refuses, a program that is dead."""
+"""The running gateway never says "in order" while its platform takes nothing: a broker that refuses, a
+program that is dead.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def site(tmp_path: Path) -> Iterator[Rig]:
 
 
 def verdict(site: Rig) -> dict:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30) as client:
+    with httpx.Client(
+        transport=httpx.HTTPTransport(uds=str(site.socket)), base_url="http://gateway", timeout=30
+    ) as client:
         try:
             return client.get("/status").json()["verdict"]
         except httpx.TransportError:
@@ -56,7 +60,9 @@ def causes(site: Rig) -> set[str]:
 
 def words(site: Rig) -> str:
     env = {**os.environ, "SUBMETER_SOCKET": str(site.socket), "LANG": "C.UTF-8"}
-    said = subprocess.run([*SUBMETER, "status"], capture_output=True, text=True, timeout=60, env=env, check=True).stdout
+    said = subprocess.run(
+        [*SUBMETER, "status"], capture_output=True, text=True, timeout=60, env=env, check=True
+    ).stdout
     return " ".join(said.split())
 
 
@@ -68,10 +74,16 @@ def page(site: Rig, language: str) -> str:
 def forbid(site: Rig) -> None:
     """The broker's access list lets this gateway write its state and nothing else."""
     acl = site.directory / "acl"
-    acl.write_text("topic write submeter/v1/bench-1/state\ntopic write submeter/v1/bench-1/meters\ntopic read submeter/v1/bench-1/#\n")
+    acl.write_text(
+        "topic write submeter/v1/bench-1/state\ntopic write submeter/v1/bench-1/meters\ntopic read "
+        "submeter/v1/bench-1/#\n"
+    )
     acl.chmod(0o644)
     conf = site.directory / "mosquitto.conf"
-    conf.write_text(f"listener {site.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nacl_file {acl}\nuser root\n")
+    conf.write_text(
+        f"listener {site.broker_port} 127.0.0.1\nallow_anonymous true\npersistence false\nacl_file "
+        f"{acl}\nuser root\n"
+    )
     site.start("broker", MOSQUITTO, "-c", str(conf))
     until(site._broker_listens, 10, "the broker listens")
 
@@ -84,12 +96,20 @@ def test_a_broker_that_refuses_every_batch_is_named_within_the_bound(site: Rig) 
     said = words(site)
     assert "Everything is in order" not in said
     assert "are being delivered" not in said
-    assert "The platform Şehir does not take what this gateway sends. This gateway is not authorised there." in said
-    for language, sentence in (("en", "does not take what this gateway sends"), ("tr", "gönderdiklerini kabul etmiyor")):
+    assert (
+        "The platform Şehir does not take what this gateway sends. This gateway is not authorised there."
+        in said
+    )
+    for language, sentence in (
+        ("en", "does not take what this gateway sends"),
+        ("tr", "gönderdiklerini kabul etmiyor"),
+    ):
         assert sentence in page(site, language)
 
 
-def test_a_dead_program_behind_a_living_broker_is_named_within_the_bound_and_its_return_ends_it(site: Rig) -> None:
+def test_a_dead_program_behind_a_living_broker_is_named_within_the_bound_and_its_return_ends_it(
+    site: Rig,
+) -> None:
     site.start_broker()
     site.start_receiver()
     site.start_gateway()

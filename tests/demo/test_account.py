@@ -17,22 +17,47 @@ EPOCH = "00000000000000aa"
 
 
 def world():
-    """Ten polls of one meter, one a second, two reads each; the fourth reply is spoilt; batch n holds poll n."""
+    """Ten polls of one meter, one a second, two reads each; the fourth reply is spoilt; batch n holds poll
+    n.
+    """
     serves, readings = [], []
     for n in range(1, 11):
         t = 10_000 + 1000 * n
         fault = "late" if n == 4 else ""
         serves.append(
-            {"meter": "main", "t": t, "ordinal": n, "values": {"active_power": 1.25 * n, "pulse_count": float(n)}, "fault": fault}
+            {
+                "meter": "main",
+                "t": t,
+                "ordinal": n,
+                "values": {"active_power": 1.25 * n, "pulse_count": float(n)},
+                "fault": fault,
+            }
         )
         if fault:
             readings.append(Received("main", t + 600, (EPOCH, n), {}, {}, "timeout"))
             continue
-        serves.append({"meter": "main", "t": t + 100, "ordinal": None, "values": {"frequency": 50 + n / 1000}, "fault": ""})
-        values = {"active_power": round(1.25 * n, 2), "pulse_count": float(n), "frequency": round(50 + n / 1000, 3)}
+        serves.append(
+            {
+                "meter": "main",
+                "t": t + 100,
+                "ordinal": None,
+                "values": {"frequency": 50 + n / 1000},
+                "fault": "",
+            }
+        )
+        values = {
+            "active_power": round(1.25 * n, 2),
+            "pulse_count": float(n),
+            "frequency": round(50 + n / 1000, 3),
+        }
         readings.append(Received("main", t + 50, (EPOCH, n), values, {}))
     committed = [reading.batch for reading in readings]
-    return {"serves": serves, "committed": committed, "stored": dict.fromkeys(committed, 1), "readings": readings}
+    return {
+        "serves": serves,
+        "committed": committed,
+        "stored": dict.fromkeys(committed, 1),
+        "readings": readings,
+    }
 
 
 def judged(world, breaks=()):
@@ -41,14 +66,22 @@ def judged(world, breaks=()):
 
 def replaced(world, n, **changes):
     old = world["readings"][n - 1]
-    fields = {name: getattr(old, name) for name in ("meter", "uptime", "batch", "values", "absent", "missing")}
+    fields = {
+        name: getattr(old, name) for name in ("meter", "uptime", "batch", "values", "absent", "missing")
+    }
     world["readings"][n - 1] = Received(**{**fields, **changes})
 
 
 def test_a_sound_world_is_good():
     account = judged(world())
     assert account.good, account.problems
-    assert (account.committed, account.stored, account.served, account.arrived, account.spoilt) == (10, 10, 10, 9, 1)
+    assert (account.committed, account.stored, account.served, account.arrived, account.spoilt) == (
+        10,
+        10,
+        10,
+        9,
+        1,
+    )
     assert (account.values, account.lost, account.wrong, account.twice) == (27, 0, 0, 0)
     assert account.faults == {"late": 1}
 
@@ -137,7 +170,11 @@ def test_a_gateway_that_says_that_it_got_no_answer_has_lost_nothing_but_excuses_
     account = judged(hurt)
     assert account.good
     assert account.declared == 1
-    replaced(hurt, 8, values={name: value for name, value in hurt["readings"][7].values.items() if name != "pulse_count"})
+    replaced(
+        hurt,
+        8,
+        values={name: value for name, value in hurt["readings"][7].values.items() if name != "pulse_count"},
+    )
     account = judged(hurt)
     assert (account.declared, account.lost) == (1, 1)
 
@@ -163,18 +200,25 @@ def test_rounding_is_forgiven_as_far_as_the_register_goes():
     assert tolerance("main", "no_such_quantity", 1.0) == 0.0
 
 
-# --- the site -------------------------------------------------------------------------------------------------------
+# --- the site
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_the_demo_configuration_is_one_that_the_gateway_accepts(tmp_path):
     text = gateway_config(
-        tmp_path, {"plant": ("127.0.0.1", 1502), "roof": ("127.0.0.1", 1503)}, broker=1883, listen="127.0.0.1:8080", pace=BRISK
+        tmp_path,
+        {"plant": ("127.0.0.1", 1502), "roof": ("127.0.0.1", 1503)},
+        broker=1883,
+        listen="127.0.0.1:8080",
+        pace=BRISK,
     )
     config = parse_config(text)
     assert [meter.id for meter in config.meters] == [meter.id for meter in METERS]
     assert config.gateway.commit_interval == 1.0
     assert {meter.parent for meter in config.meters} == {None, "main"}
-    quiet = gateway_config(tmp_path, {"plant": ("h", 1), "roof": ("h", 2)}, broker=1, listen="h:1", meters_on=False)
+    quiet = gateway_config(
+        tmp_path, {"plant": ("h", 1), "roof": ("h", 2)}, broker=1, listen="h:1", meters_on=False
+    )
     assert not any(meter.enabled for meter in parse_config(quiet).meters)
 
 
@@ -185,26 +229,56 @@ def test_every_demo_driver_takes_an_ordinal_in_a_place_that_was_free(tmp_path):
         plain, stamped = load_driver(name), load_driver(name, tmp_path / "drivers")
         assert len(stamped.rows) == len(plain.rows) + 1
         row = next(row for row in stamped.rows if row.name == "pulse_count")
-        assert (row.address, row.words, row.function, row.order) == (stamp.address, 2, stamp.functions[0], "big")
+        assert (row.address, row.words, row.function, row.order) == (
+            stamp.address,
+            2,
+            stamp.functions[0],
+            "big",
+        )
         assert free_place(stamped) != free_place(plain)
     slaves = [slave for line in simulator_spec(tmp_path, stamps)["lines"] for slave in line["slaves"]]
     assert {slave["stamp"]["address"] for slave in slaves} <= {stamp.address for stamp in stamps.values()}
 
 
 def test_the_status_line_counts_in_words():
-    assert re.search(r"taken 10 · delivered 7 · missing at the platform 1 · waiting 1", status_line(Counts(10, 1, 7, 2, 90)))
+    assert re.search(
+        r"taken 10 · delivered 7 · missing at the platform 1 · waiting 1",
+        status_line(Counts(10, 1, 7, 2, 90)),
+    )
     assert Counts(10, 3, 7, 2, 90).missing == 0
     assert Counts(10, 0, 12, 0, 90).delivered == 10
     assert "starting" in status_line(None)
 
 
 def test_a_read_that_was_asked_again_in_the_same_poll_is_part_of_its_reading():
-    """The first read is good, the second comes late, and is asked again two seconds later: one reading of both."""
+    """The first read is good, the second comes late, and is asked again two seconds later: one reading of
+    both.
+    """
     w = world()
-    w["serves"].append({"meter": "main", "t": 30_000, "ordinal": None, "values": {"frequency": 50.5}, "fault": ""})
-    w["serves"].append({"meter": "main", "t": 30_200, "ordinal": 11, "values": {"active_power": 1.0, "pulse_count": 11.0}, "fault": "late"})
-    w["serves"].append({"meter": "main", "t": 32_000, "ordinal": 12, "values": {"active_power": 2.0, "pulse_count": 12.0}, "fault": ""})
-    w["serves"].append({"meter": "main", "t": 32_400, "ordinal": None, "values": {"frequency": 50.7}, "fault": ""})
+    w["serves"].append(
+        {"meter": "main", "t": 30_000, "ordinal": None, "values": {"frequency": 50.5}, "fault": ""}
+    )
+    w["serves"].append(
+        {
+            "meter": "main",
+            "t": 30_200,
+            "ordinal": 11,
+            "values": {"active_power": 1.0, "pulse_count": 11.0},
+            "fault": "late",
+        }
+    )
+    w["serves"].append(
+        {
+            "meter": "main",
+            "t": 32_000,
+            "ordinal": 12,
+            "values": {"active_power": 2.0, "pulse_count": 12.0},
+            "fault": "",
+        }
+    )
+    w["serves"].append(
+        {"meter": "main", "t": 32_400, "ordinal": None, "values": {"frequency": 50.7}, "fault": ""}
+    )
     w["committed"].append((EPOCH, 12))
     w["stored"][EPOCH, 12] = 1
     values = {"active_power": 2.0, "pulse_count": 12.0, "frequency": 50.5}
@@ -217,10 +291,20 @@ def test_a_read_that_was_asked_again_in_the_same_poll_is_part_of_its_reading():
 
 def test_a_late_reply_whose_number_says_whose_it_is_may_be_the_answer():
     w = world()
-    w["serves"].append({"meter": "main", "t": 30_000, "ordinal": 11, "values": {"active_power": 1.0, "pulse_count": 11.0}, "fault": "late"})
+    w["serves"].append(
+        {
+            "meter": "main",
+            "t": 30_000,
+            "ordinal": 11,
+            "values": {"active_power": 1.0, "pulse_count": 11.0},
+            "fault": "late",
+        }
+    )
     w["committed"].append((EPOCH, 11))
     w["stored"][EPOCH, 11] = 1
-    w["readings"].append(Received("main", 30_900, (EPOCH, 11), {"active_power": 1.0, "pulse_count": 11.0}, {}))
+    w["readings"].append(
+        Received("main", 30_900, (EPOCH, 11), {"active_power": 1.0, "pulse_count": 11.0}, {})
+    )
     assert judged(w).wrong > 0, "on a serial line nobody can know"
     owed = judge(**w, breaks=(), slot=1.0, tolerance=lambda *_: 0.006, owed=True)
     assert (owed.wrong, owed.lost) == (0, 0), owed.problems

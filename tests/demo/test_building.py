@@ -32,11 +32,15 @@ def test_powers_currents_and_voltages_belong_together(seed, circuit, t):
         assert abs(values[f"power_factor{suffix}"]) <= 1 + 1e-12
     for phase in ("l1", "l2", "l3"):
         assert math.isclose(
-            values[f"voltage_{phase}n"] * values[f"current_{phase}"] / 1000, values[f"apparent_power_{phase}"], abs_tol=1e-9
+            values[f"voltage_{phase}n"] * values[f"current_{phase}"] / 1000,
+            values[f"apparent_power_{phase}"],
+            abs_tol=1e-9,
         )
         assert 207 <= values[f"voltage_{phase}n"] <= 253
     for name in ("active_power", "reactive_power"):
-        assert math.isclose(values[name], sum(values[f"{name}_{phase}"] for phase in ("l1", "l2", "l3")), abs_tol=1e-9)
+        assert math.isclose(
+            values[name], sum(values[f"{name}_{phase}"] for phase in ("l1", "l2", "l3")), abs_tol=1e-9
+        )
     assert 380 < values["voltage_ll"] < 420
     assert 49.9 < values["frequency"] < 50.1
     assert values.keys() <= QUANTITIES.keys()
@@ -49,7 +53,9 @@ def test_powers_currents_and_voltages_belong_together(seed, circuit, t):
 def test_registers_are_the_integral_of_power(seed, t, span):
     t, step = math.floor(t / 10) * 10.0, 10.0
     building = Building(seed, start=t, step=step)
-    names = [f"active_energy_{way}{suffix}" for way in ("import", "export") for suffix in ("", "_l1", "_l2", "_l3")]
+    names = [
+        f"active_energy_{way}{suffix}" for way in ("import", "export") for suffix in ("", "_l1", "_l2", "_l3")
+    ]
     before = {circuit: building.values(circuit, t) for circuit in ("main", "hvac", "pv")}
     expected = {circuit: dict.fromkeys(names, 0.0) for circuit in before}
     at = t
@@ -59,13 +65,20 @@ def test_registers_are_the_integral_of_power(seed, t, span):
             now = building.values(circuit, at)
             for suffix in ("", "_l1", "_l2", "_l3"):
                 power = now[f"active_power{suffix}"]
-                energies[f"active_energy_{'import' if power >= 0 else 'export'}{suffix}"] += abs(power) * (until - at) / 3600
+                energies[f"active_energy_{'import' if power >= 0 else 'export'}{suffix}"] += (
+                    abs(power) * (until - at) / 3600
+                )
         at = until
     for circuit, energies in expected.items():
         after = building.values(circuit, t + span)
         for name, energy in energies.items():
-            assert math.isclose(after[name] - before[circuit][name], energy, rel_tol=1e-6, abs_tol=1e-6), (circuit, name)
-        assert math.isclose(after["active_energy_total"], after["active_energy_import"] + after["active_energy_export"])
+            assert math.isclose(after[name] - before[circuit][name], energy, rel_tol=1e-6, abs_tol=1e-6), (
+                circuit,
+                name,
+            )
+        assert math.isclose(
+            after["active_energy_total"], after["active_energy_import"] + after["active_energy_export"]
+        )
 
 
 @settings(max_examples=40, deadline=None)
@@ -84,15 +97,20 @@ def test_sub_meters_add_up_to_the_main_but_for_a_small_rest(seed, t):
 def test_the_registers_agree_with_the_tree(seed):
     building = Building(seed, start=MONDAY)
     drawn, given = (
-        {name: building.values(name, MONDAY)[f"active_energy_{way}"] for name in ("main", *SUBMETERS)} for way in ("import", "export")
+        {name: building.values(name, MONDAY)[f"active_energy_{way}"] for name in ("main", *SUBMETERS)}
+        for way in ("import", "export")
     )
     parts = sum(energy for name, energy in drawn.items() if name not in {"main", "pv"})
     assert drawn["main"] > parts > 0
-    assert drawn["main"] + given["pv"] - given["main"] > parts, "what the building used is more than what its sub-meters saw"
+    assert drawn["main"] + given["pv"] - given["main"] > parts, (
+        "what the building used is more than what its sub-meters saw"
+    )
     assert {name for name, energy in given.items() if energy} == {"main", "pv"}
     assert given["pv"] > 50 * drawn["pv"] > 0
     assert 0 < given["main"] < given["pv"] < 3 * 30 * 1800, "30 kWp in three years"
-    floors = [building.values(f"floor-{number}", MONDAY)["active_energy_import"] for number in range(1, FLOORS + 1)]
+    floors = [
+        building.values(f"floor-{number}", MONDAY)["active_energy_import"] for number in range(1, FLOORS + 1)
+    ]
     assert sum(floors) == pytest.approx(drawn["sockets"])
 
 
@@ -119,20 +137,32 @@ def test_registers_go_on_where_they_were_left(pause):
     for name, values in before.items():
         after = second.values(name, MONDAY + 600.5 + pause)
         unbroken = Building(3, start=MONDAY)
-        for register in ("active_energy_import", "active_energy_export", "reactive_energy_import", "apparent_energy"):
+        for register in (
+            "active_energy_import",
+            "active_energy_export",
+            "reactive_energy_import",
+            "apparent_energy",
+        ):
             assert after[register] >= values[register]
         if pause < 100:
             unbroken.circuit(name)
             expected = unbroken.values(name, MONDAY + 600.5 + pause)
             assert after["active_energy_import"] == pytest.approx(expected["active_energy_import"], rel=1e-9)
-    gained = second.values("main", MONDAY + 600.5 + pause)["apparent_energy"] - before["main"]["apparent_energy"]
+    gained = (
+        second.values("main", MONDAY + 600.5 + pause)["apparent_energy"] - before["main"]["apparent_energy"]
+    )
     assert 3 * pause / 3600 < gained + 1e-3 < 90 * (pause + 300) / 3600
 
 
 def test_a_simulator_keeps_its_registers_between_runs(tmp_path):
     spec = {
         "building": {"start": MONDAY, "speed": 100.0, "memory": str(tmp_path / "registers.json")},
-        "lines": [{"name": "line", "slaves": [{"unit": 1, "image": {"driver": "eastron-sdm630", "circuit": "hvac"}}]}],
+        "lines": [
+            {
+                "name": "line",
+                "slaves": [{"unit": 1, "image": {"driver": "eastron-sdm630", "circuit": "hvac"}}],
+            }
+        ],
     }
     energies = []
     for start in (MONDAY, MONDAY + 7200):
@@ -155,9 +185,15 @@ def test_time_that_runs_backwards_does_not_turn_a_register_back():
 def test_a_working_day_is_busier_than_its_night_and_than_sunday():
     def mean(first, hours):
         steps = [loads(1, first + index * 300) for index in range(12 * hours)]
-        return sum(sum(sum(power).real for name, power in each.items() if name != "pv") for each in steps) / len(steps)
+        return sum(
+            sum(sum(power).real for name, power in each.items() if name != "pv") for each in steps
+        ) / len(steps)
 
-    day, night, sunday = mean(MONDAY + 7 * 3600, 8), mean(MONDAY - 2 * 3600, 5), mean(MONDAY + 6 * 86400 + 7 * 3600, 8)
+    day, night, sunday = (
+        mean(MONDAY + 7 * 3600, 8),
+        mean(MONDAY - 2 * 3600, 5),
+        mean(MONDAY + 6 * 86400 + 7 * 3600, 8),
+    )
     assert day > 3 * night
     assert day > 3 * sunday
     assert presence(3.0, 0) < 0.05
@@ -167,7 +203,9 @@ def test_a_working_day_is_busier_than_its_night_and_than_sunday():
 def test_there_is_sun_by_day_only_and_more_of_it_than_load_on_a_sunday_noon():
     assert sun(3.0) == sun(22.0) == 0.0 < sun(12.0)
     noon = MONDAY + 6 * 86400 + 10.5 * 3600
-    exports = [Building(seed, start=noon, step=60).values("main", noon)["active_power"] < 0 for seed in range(1, 15)]
+    exports = [
+        Building(seed, start=noon, step=60).values("main", noon)["active_power"] < 0 for seed in range(1, 15)
+    ]
     assert any(exports)
 
 
@@ -184,7 +222,8 @@ def test_simulated_time_can_run_faster():
     assert (now(), now()) == (MONDAY, MONDAY + 3600)
 
 
-# --- meters ---------------------------------------------------------------------------------------------------------
+# --- meters
+# ---------------------------------------------------------------------------------------------------------
 
 
 def reads_of(rows, even):
@@ -204,7 +243,14 @@ def test_every_driver_reads_the_building_back(name):
     known = plant.building.values("hvac", MONDAY)
     for variant in (None, *(each.name for each in driver.variants)):
         rows, _ = chosen(driver, variant)
-        meter = plant.image({"driver": name, "circuit": "hvac", "variant": variant, "attributes": {"serial_number": "12345678"}})
+        meter = plant.image(
+            {
+                "driver": name,
+                "circuit": "hvac",
+                "variant": variant,
+                "attributes": {"serial_number": "12345678"},
+            }
+        )
         image, meant = Image(), {}
         for function, address, count in reads_of(rows, driver.limits.even):
             served = meter.read(function, address, count)
@@ -215,9 +261,12 @@ def test_every_driver_reads_the_building_back(name):
         for row in rows:
             if row.name in meant and row.name in decoded.values:
                 step = max(
-                    row.factor if not row.type.startswith("float") else 0.0, 10.0 ** -(row.decimals if row.decimals is not None else 9)
+                    row.factor if not row.type.startswith("float") else 0.0,
+                    10.0 ** -(row.decimals if row.decimals is not None else 9),
                 )
-                assert decoded.values[row.name] == pytest.approx(meant[row.name], abs=step * 1.01, rel=3e-7), (variant, row.name)
+                assert decoded.values[row.name] == pytest.approx(
+                    meant[row.name], abs=step * 1.01, rel=3e-7
+                ), (variant, row.name)
 
 
 def test_a_meter_is_as_strict_as_its_table():
@@ -233,7 +282,9 @@ def test_a_read_says_what_was_meant_only_where_it_has_every_register():
     meter = Plant(now=Time(MONDAY)).image({"driver": "eastron-sdm630", "circuit": "main"})
     served = meter.read(4, 0x34, 6)
     assert served.values.keys() == {"active_power", "apparent_power"}
-    assert struct.unpack(">f", struct.pack(">2H", *served.words[:2]))[0] == pytest.approx(served.values["active_power"] * 1000, rel=1e-6)
+    assert struct.unpack(">f", struct.pack(">2H", *served.words[:2]))[0] == pytest.approx(
+        served.values["active_power"] * 1000, rel=1e-6
+    )
 
 
 def test_a_meter_image_needs_only_rows_and_values():

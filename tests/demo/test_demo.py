@@ -1,4 +1,6 @@
-"""`submeter demo` as a user runs it: it comes up, shows its page, survives kills of its parts, ends cleanly and leaves nothing behind."""
+"""`submeter demo` as a user runs it: it comes up, shows its page, survives kills of its parts, ends
+cleanly and leaves nothing behind.
+"""
 
 import re
 import signal
@@ -73,7 +75,10 @@ def test_the_demo_comes_up_mends_itself_and_ends_cleanly_twice_in_a_row(demo):
     assert any("serial lines at 9600 baud" in line for line in seen)
     _, pids = lines_until(first, r"gateway: PID (\d+)")
     assert len(family(first)) == 4
-    lines_until(first, r"taken \d+ · delivered [1-9]\d* · missing at the platform 0 · waiting \d+ .*\([1-9]\d* readings")
+    lines_until(
+        first,
+        r"taken \d+ · delivered [1-9]\d* · missing at the platform 0 · waiting \d+ .*\([1-9]\d* readings",
+    )
     with urllib.request.urlopen(page[1], timeout=10) as response:
         assert response.status == 200
         assert b"Demo Belediye" in response.read()
@@ -111,7 +116,10 @@ def test_a_worker_tells_how_it_ended(tmp_path):
     assert (worker.code, worker.tail()) == (3, "hiss")
     stubborn = Worker(
         "stubborn",
-        ["-c", "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"],
+        [
+            "-c",
+            "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)",
+        ],
         tmp_path / "log2",
     )
     stubborn.start()

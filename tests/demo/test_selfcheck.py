@@ -22,7 +22,9 @@ def problems(directory):
     stored, readings, _ = platform(directory / "platform.db")
     drivers = {meter.id: load_driver(meter.driver, directory / "drivers") for meter in METERS}
     serves, batches = read_serves(directory / "serves.jsonl"), committed(directory / "journal" / "journal.db")
-    return judge(serves, batches, stored, readings, breaks=[], slot=1.0, tolerance=resolutions(drivers)).problems
+    return judge(
+        serves, batches, stored, readings, breaks=[], slot=1.0, tolerance=resolutions(drivers)
+    ).problems
 
 
 def there_is_no_way_to_cheat(directory):
@@ -31,7 +33,10 @@ def there_is_no_way_to_cheat(directory):
     assert all("served and are nowhere" in problem for problem in as_found)
     with sqlite3.connect(directory / "platform.db") as db:
         ((epoch, seq),) = db.execute("SELECT epoch, seq FROM batch WHERE readings > 3 ORDER BY seq LIMIT 1")
-        db.execute("DELETE FROM reading WHERE rowid = (SELECT max(rowid) FROM reading WHERE epoch = ? AND seq = ?)", (epoch, seq))
+        db.execute(
+            "DELETE FROM reading WHERE rowid = (SELECT max(rowid) FROM reading WHERE epoch = ? AND seq = ?)",
+            (epoch, seq),
+        )
     db.close()
     assert any("more or fewer readings" in problem for problem in problems(directory))
     with sqlite3.connect(directory / "platform.db") as db:
@@ -41,7 +46,10 @@ def there_is_no_way_to_cheat(directory):
     assert any("1 committed batches are not at the platform" in problem for problem in problems(directory))
     with sqlite3.connect(directory / "platform.db") as db:
         ((row, text),) = db.execute(
-            """SELECT rowid, "values" FROM reading WHERE meter = 'main' AND "values" LIKE '%active_power%' LIMIT 1"""
+            """
+            SELECT rowid, "values" FROM reading
+            WHERE meter = 'main' AND "values" LIKE '%active_power%' LIMIT 1
+            """
         )
         values = json.loads(text)
         values["active_power"] += 0.002
@@ -60,7 +68,10 @@ def test_the_self_check_is_good(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found = {name: int(number) for name, number in re.findall(r"^  (\S.*?)  +(\d+)(?:   .*)?$", done.stdout, re.MULTILINE)}
+    found = {
+        name: int(number)
+        for name, number in re.findall(r"^  (\S.*?)  +(\d+)(?:   .*)?$", done.stdout, re.MULTILINE)
+    }
     note(
         "selfcheck",
         runs=1,
@@ -74,8 +85,17 @@ def test_the_self_check_is_good(tmp_path):
     assert found["of these at the platform, each once"] > 100
     assert found["replies that came late on purpose"] >= 1
     assert found["replies with a byte damaged on purpose"] >= 1
-    assert found["served, and lost"] == found["of these wrong"] == found["batches or readings that count twice"] == 0
+    assert (
+        found["served, and lost"]
+        == found["of these wrong"]
+        == found["batches or readings that count twice"]
+        == 0
+    )
     for event in ("late", "damaged byte", "the broker is killed", "the broker is back", "killed with -9"):
         assert event in done.stdout
     there_is_no_way_to_cheat(next(tmp_path.glob("self-check-*")))
-    assert not [process for process in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(process.info["cmdline"] or [])]
+    assert not [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(tmp_path) in " ".join(process.info["cmdline"] or [])
+    ]

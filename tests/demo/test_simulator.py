@@ -30,7 +30,8 @@ def read_pdu(function, address, count):
     return bytes((function, address >> 8, address & 255, count >> 8, count & 255))
 
 
-# --- the core -------------------------------------------------------------------------------------------------------
+# --- the core
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_crc_of_the_specification():
@@ -43,7 +44,9 @@ def test_a_frame_with_one_wrong_byte_is_no_frame(pdu, unit, data):
     frame = rtu_frame(unit, pdu)
     assert rtu_parts(frame) == (unit, pdu)
     at = data.draw(st.integers(0, len(frame) - 1))
-    assert rtu_parts(frame[:at] + bytes((frame[at] ^ data.draw(st.integers(1, 255)),)) + frame[at + 1 :]) is None
+    assert (
+        rtu_parts(frame[:at] + bytes((frame[at] ^ data.draw(st.integers(1, 255)),)) + frame[at + 1 :]) is None
+    )
 
 
 def test_a_slave_answers_and_refuses_as_the_specification_says():
@@ -73,7 +76,14 @@ def test_the_ordinal_counts_whole_serves_and_the_log_tells_them():
     assert slave.respond(read_pdu(3, 100, 2)) == bytes.fromhex("0304") + (2).to_bytes(4, "big")
     assert [entry["ordinal"] for entry in log.entries] == [None, None, 1, 2]
     last = log.entries[-1]
-    assert (last["meter"], last["unit"], last["address"], last["count"], last["words"], last["fault"]) == ("hvac", 5, 100, 2, [0, 2], "")
+    assert (last["meter"], last["unit"], last["address"], last["count"], last["words"], last["fault"]) == (
+        "hvac",
+        5,
+        100,
+        2,
+        [0, 2],
+        "",
+    )
     assert abs(last["t"] - time.clock_gettime(time.CLOCK_BOOTTIME) * 1000) < 60_000
 
 
@@ -87,11 +97,14 @@ def test_the_log_file_holds_whole_lines_only(tmp_path):
     assert [entry["words"] for entry in read_serves(path)] == [[7, 8]]
 
 
-# --- the line -------------------------------------------------------------------------------------------------------
+# --- the line
+# -------------------------------------------------------------------------------------------------------
 
 
 async def rtu_client(line, baudrate=9600):
-    client = AsyncModbusSerialClient(line.port, framer=FramerType.RTU, baudrate=baudrate, timeout=10, retries=0)
+    client = AsyncModbusSerialClient(
+        line.port, framer=FramerType.RTU, baudrate=baudrate, timeout=10, retries=0
+    )
     assert await client.connect()
     return client
 
@@ -130,7 +143,10 @@ def talk(port, request, *, quiet=0.3, limit=20.0, first=3.0, size=None):
 
 
 def test_an_answer_takes_as_long_as_the_wire_needs():
-    with SerialLine([Slave(1, PatternImage())], baudrate=9600, turnaround=0.02) as line, serial.Serial(line.port, 9600) as port:
+    with (
+        SerialLine([Slave(1, PatternImage())], baudrate=9600, turnaround=0.02) as line,
+        serial.Serial(line.port, 9600) as port,
+    ):
         due = 8 * 10 / 9600 + 38.5 / 9600 + 0.02 + 125 * 10 / 9600
         spans, pieces = [due * 100], [0]
         for _ in range(30):  # a busy machine may be late for one of them, and not for all
@@ -151,16 +167,24 @@ def test_a_line_is_deaf_to_the_wrong_speed_when_told_so():
         with serial.Serial(line.port, 19200) as port:
             assert talk(port, rtu_frame(1, read_pdu(3, 0, 2)), first=0.5)[0] == b""
         with serial.Serial(line.port, 9600) as port:
-            assert rtu_parts(talk(port, rtu_frame(1, read_pdu(3, 5, 1)), size=7)[0]) == (1, bytes.fromhex("03020005"))
+            assert rtu_parts(talk(port, rtu_frame(1, read_pdu(3, 5, 1)), size=7)[0]) == (
+                1,
+                bytes.fromhex("03020005"),
+            )
 
 
 def test_a_request_that_breaks_the_silence_is_counted():
-    with SerialLine([Slave(1, PatternImage())], baudrate=1200) as line, serial.Serial(line.port, 1200) as port:
+    with (
+        SerialLine([Slave(1, PatternImage())], baudrate=1200) as line,
+        serial.Serial(line.port, 1200) as port,
+    ):
         port.timeout = 20
         requests = 0
         while requests < 6 or (not line.stats.early and requests < 60):
             port.write(rtu_frame(1, read_pdu(3, 0, 1)))
-            assert len(port.read(7)) == 7  # t3.5 is 32 ms here, and the next request follows at once, unless this machine is busy
+            assert (
+                len(port.read(7)) == 7
+            )  # t3.5 is 32 ms here, and the next request follows at once, unless this machine is busy
             requests += 1
         assert 1 <= line.stats.early < requests
         assert line.stats.shortest_gap < line.silence
@@ -177,7 +201,9 @@ EXPECTED = {
     "double": lambda answer, good: answer == good * 2,
     "corrupt": lambda answer, good: len(answer) == len(good) and rtu_parts(answer) is None,
     "noise": lambda answer, good: answer.endswith(good) and len(answer) > len(good),
-    "padded": lambda answer, good: answer.startswith(good) and not any(answer[len(good) :]) and len(answer) > len(good),
+    "padded": lambda answer, good: (
+        answer.startswith(good) and not any(answer[len(good) :]) and len(answer) > len(good)
+    ),
     "echo": lambda answer, good: answer == rtu_frame(1, read_pdu(3, 300, 4)) + good,
 }
 
@@ -186,7 +212,10 @@ EXPECTED = {
 def test_each_serial_fault_does_what_its_name_says_and_only_once(kind):
     log = ServeLog(keep=True)
     slave = Slave(1, PatternImage(), log=log)
-    with SerialLine([slave], baudrate=115200, turnaround=0.005) as line, serial.Serial(line.port, 115200) as port:
+    with (
+        SerialLine([slave], baudrate=115200, turnaround=0.005) as line,
+        serial.Serial(line.port, 115200) as port,
+    ):
         request = rtu_frame(1, read_pdu(3, 300, 4))
         good, _ = talk(port, request, size=13)
         assert rtu_parts(good) is not None
@@ -197,7 +226,11 @@ def test_each_serial_fault_does_what_its_name_says_and_only_once(kind):
         assert EXPECTED[kind](faulted, good)
         assert talk(port, request, size=13)[0] == good
         assert line.faults.log == [(1, kind)]
-    assert [entry["fault"] for entry in log.entries] == ["", *([] if kind in {"dead", "exception"} else [kind]), ""]
+    assert [entry["fault"] for entry in log.entries] == [
+        "",
+        *([] if kind in {"dead", "exception"} else [kind]),
+        "",
+    ]
 
 
 def late_then_next(busy):
@@ -213,7 +246,9 @@ def late_then_next(busy):
             port.write(rtu_frame(1, read_pdu(3, 1000, 2)))
             early = port.read(9)
             answers, at = talk(port, rtu_frame(1, read_pdu(3, 2000, 2)), quiet=0.8)
-            if not early and at[0] < began + 0.5:  # else this machine stood still, and the second question was not asked in time
+            if (
+                not early and at[0] < began + 0.5
+            ):  # else this machine stood still, and the second question was not asked in time
                 return answers, line.stats.dropped - dropped
         pytest.fail("this machine is too busy to ask twice within half a second")
 
@@ -233,7 +268,9 @@ def test_a_slave_that_drops_while_busy_answers_only_the_old_question():
 
 def test_a_late_answer_of_one_slave_does_not_silence_the_others():
     with (
-        SerialLine([Slave(1, PatternImage()), Slave(2, PatternImage(7))], baudrate=115200, turnaround=0.002) as line,
+        SerialLine(
+            [Slave(1, PatternImage()), Slave(2, PatternImage(7))], baudrate=115200, turnaround=0.002
+        ) as line,
         serial.Serial(line.port, 115200) as port,
     ):
         line.faults.order(1, Fault("late", seconds=3.0))
@@ -253,14 +290,19 @@ def test_a_request_while_another_slave_talks_is_heard_by_nobody():
             port.write(rtu_frame(1, read_pdu(3, 0, 100)))
             assert len(port.read(20)) == 20
             answer, _ = talk(port, rtu_frame(2, read_pdu(3, 0, 1)), quiet=0.5)
-            if line.stats.dropped > dropped:  # else this machine stood still, and the first one had fallen silent meanwhile
+            if (
+                line.stats.dropped > dropped
+            ):  # else this machine stood still, and the first one had fallen silent meanwhile
                 break
         assert len(answer) == 185
         assert line.stats.dropped == 1
 
 
 def test_a_slave_does_not_hear_what_comes_before_its_minimum_gap_is_over():
-    with SerialLine([Slave(1, PatternImage(), min_gap=0.8)], baudrate=115200) as line, serial.Serial(line.port, 115200) as port:
+    with (
+        SerialLine([Slave(1, PatternImage(), min_gap=0.8)], baudrate=115200) as line,
+        serial.Serial(line.port, 115200) as port,
+    ):
         request = rtu_frame(1, read_pdu(3, 0, 1))
         for _ in range(5):
             assert len(talk(port, request, size=7)[0]) == 7
@@ -308,11 +350,14 @@ def test_chance_is_the_same_for_the_same_seed():
     assert set(course(4)[1::2]) == {""}
 
 
-# --- TCP ------------------------------------------------------------------------------------------------------------
+# --- TCP
+# ------------------------------------------------------------------------------------------------------------
 
 
 async def tcp_client(server, patience=10.0, framer=FramerType.SOCKET):
-    client = AsyncModbusTcpClient(server.host, port=server.port, timeout=patience, retries=0, framer=framer, reconnect_delay=0)
+    client = AsyncModbusTcpClient(
+        server.host, port=server.port, timeout=patience, retries=0, framer=framer, reconnect_delay=0
+    )
     assert await client.connect()
     return client
 
@@ -324,7 +369,9 @@ async def test_pymodbus_reads_many_units_with_many_clients_over_tcp(mode, framer
         clients = [await tcp_client(server, framer=framer) for _ in range(3)]
         try:
             for _ in range(5):
-                answers = await asyncio.gather(*(c.read_holding_registers(7, count=125, device_id=u) for u, c in enumerate(clients, 1)))
+                answers = await asyncio.gather(
+                    *(c.read_holding_registers(7, count=125, device_id=u) for u, c in enumerate(clients, 1))
+                )
                 for unit, answer in enumerate(answers, 1):
                     assert answer.registers[0] == 7 + unit * 100
                     assert len(answer.registers) == 125
@@ -335,7 +382,10 @@ async def test_pymodbus_reads_many_units_with_many_clients_over_tcp(mode, framer
 
 
 async def test_a_unit_that_is_not_there_is_refused_by_a_tcp_server_and_ignored_by_a_converter():
-    server, converter = TcpServer([Slave(1, PatternImage())]), TcpServer([Slave(1, PatternImage())], mode="rtu")
+    server, converter = (
+        TcpServer([Slave(1, PatternImage())]),
+        TcpServer([Slave(1, PatternImage())], mode="rtu"),
+    )
     with TcpPlant([server, converter]):
         client = await tcp_client(server)
         assert (await client.read_holding_registers(0, count=1, device_id=9)).exception_code == 0x0B
@@ -347,12 +397,16 @@ async def test_a_unit_that_is_not_there_is_refused_by_a_tcp_server_and_ignored_b
 
 
 async def raw(server, request, limit=10.0, size=None):
-    """A request as bytes; what comes within the limit, `size` bytes at most; how the connection ended: open, closed or reset."""
+    """A request as bytes; what comes within the limit, `size` bytes at most; how the connection ended:
+    open, closed or reset.
+    """
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(request)
     answer, end = b"", "open"
     try:
-        while (size is None or len(answer) < size) and (chunk := await asyncio.wait_for(reader.read(4096), limit)):
+        while (size is None or len(answer) < size) and (
+            chunk := await asyncio.wait_for(reader.read(4096), limit)
+        ):
             answer += chunk
         end = "open" if answer and len(answer) == size else "closed"
     except TimeoutError:
@@ -385,7 +439,10 @@ async def test_each_tcp_fault_does_what_its_name_says_and_only_once(kind):
         request = bytes.fromhex("abcd00000006010300070001")
         server.faults.order(1, Fault(kind, seconds=0.2, code=0x0B))
         answer, end = TCP_EXPECTED[kind]
-        assert await raw(server, request, 10.0 if answer or end != "open" else 0.5, len(answer) or None) == (answer, end)
+        assert await raw(server, request, 10.0 if answer or end != "open" else 0.5, len(answer) or None) == (
+            answer,
+            end,
+        )
         assert await raw(server, request, size=len(TCP_GOOD)) == (TCP_GOOD, "open")
 
 
@@ -425,15 +482,27 @@ async def test_a_converter_costs_what_its_line_costs():
     assert took >= line.seconds(8, 125) > 0.16
 
 
-# --- the process ----------------------------------------------------------------------------------------------------
+# --- the process
+# ----------------------------------------------------------------------------------------------------
 
 
 def spec(directory):
     return {
-        "lines": [{"name": "line1", "path": str(directory / "tty1"), "baudrate": 115200,
-                   "slaves": [{"unit": 1, "meter": "main", "stamp": {"address": 50}, "image": {"pattern": 0}}]}],
-        "servers": [{"name": "plant", "slaves": [{"unit": 3, "meter": "chiller", "image": {"words": {"0": 17, "0x10": 4}}}]}],
-    }  # fmt: skip
+        "lines": [
+            {
+                "name": "line1",
+                "path": str(directory / "tty1"),
+                "baudrate": 115200,
+                "slaves": [{"unit": 1, "meter": "main", "stamp": {"address": 50}, "image": {"pattern": 0}}],
+            }
+        ],
+        "servers": [
+            {
+                "name": "plant",
+                "slaves": [{"unit": 3, "meter": "chiller", "image": {"words": {"0": 17, "0x10": 4}}}],
+            }
+        ],
+    }
 
 
 async def test_a_simulator_in_its_own_process_takes_orders(tmp_path):
@@ -446,7 +515,10 @@ async def test_a_simulator_in_its_own_process_takes_orders(tmp_path):
         assert (await client.read_holding_registers(0, count=1, device_id=3)).exception_code == 4
         client.close()
         with serial.Serial(simulator.ports["line1"], 115200) as tty:
-            assert rtu_parts(talk(tty, rtu_frame(1, read_pdu(4, 50, 2)), size=9)[0]) == (1, bytes.fromhex("040400000001"))
+            assert rtu_parts(talk(tty, rtu_frame(1, read_pdu(4, 50, 2)), size=9)[0]) == (
+                1,
+                bytes.fromhex("040400000001"),
+            )
         simulator.order("unplug", bus="line1")
         assert not (tmp_path / "tty1").exists()
         simulator.order("plug", bus="line1")
@@ -474,7 +546,8 @@ def alive(pid):
 def test_a_simulator_dies_with_the_one_who_started_it(tmp_path):
     code = (
         "import json, sys, time, pathlib; from gateway.demo.process import SimulatorProcess\n"
-        f"s = SimulatorProcess(json.loads({json.dumps(json.dumps(spec(tmp_path)))}), pathlib.Path({str(tmp_path)!r}))\n"
+        f"s = SimulatorProcess(json.loads({json.dumps(json.dumps(spec(tmp_path)))}), "
+        f"pathlib.Path({str(tmp_path)!r}))\n"
         "print(s.process.pid, flush=True); time.sleep(60)"
     )
     starter = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -73,7 +73,9 @@ def test_4_a_leap_is_faster_than_a_megawatt_and_twenty_times_the_habit(gain, cau
     ],
 )
 def test_2_rollover(context, before, after, expected) -> None:
-    found = rollover(context, HABIT, round(before * 1000) * GRAIN, round(after * 1000) * GRAIN, elapsed=MINUTE, step=GRAIN)
+    found = rollover(
+        context, HABIT, round(before * 1000) * GRAIN, round(after * 1000) * GRAIN, elapsed=MINUTE, step=GRAIN
+    )
     assert found == expected
 
 
@@ -160,5 +162,7 @@ def test_an_unusual_day_is_told_once_and_changes_nothing() -> None:
 
 def test_a_spike_is_told_with_its_day() -> None:
     told = days(lambda day, slot: 400 if (day, slot) == (2, 40) else 100, 4)
-    assert [(each.kind, each.t, each.facts["percent"]) for each in told] == [("spike", T0 + 2 * 96 * QUARTER, 300)]
+    assert [(each.kind, each.t, each.facts["percent"]) for each in told] == [
+        ("spike", T0 + 2 * 96 * QUARTER, 300)
+    ]
     assert days(lambda day, slot: 270 if (day, slot) == (2, 40) else 100, 4) == []

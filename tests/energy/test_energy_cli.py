@@ -1,4 +1,6 @@
-"""submeter energy --from FILE: the file's shape, every bad line, the lines of JSON, the text at 60 columns."""
+"""submeter energy --from FILE: the file's shape, every bad line, the lines of JSON, the text at 60
+columns.
+"""
 
 import json
 import random
@@ -29,7 +31,12 @@ def rows(count=9, meter="main", quantity="active_energy_import", by="1.25"):
 
 
 def call(*words, columns=60, language="en"):
-    return CliRunner().invoke(cli, ["--lang", language, "energy", *map(str, words)], env={"COLUMNS": str(columns)}, catch_exceptions=True)
+    return CliRunner().invoke(
+        cli,
+        ["--lang", language, "energy", *map(str, words)],
+        env={"COLUMNS": str(columns)},
+        catch_exceptions=True,
+    )
 
 
 def parsed(result) -> list[dict]:
@@ -40,10 +47,17 @@ def parsed(result) -> list[dict]:
 def test_a_line_of_json_for_each_interval(tmp_path) -> None:
     lines = parsed(call("--from", write(tmp_path / "a.csv", rows(3)), "--json"))
     assert lines == [
-        {"meter": "main", "quantity": "active_energy_import", "start": T0 + k * QUARTER, "seconds": 900, "value": 1250, "quality": "m",
-         "version": 1}
+        {
+            "meter": "main",
+            "quantity": "active_energy_import",
+            "start": T0 + k * QUARTER,
+            "seconds": 900,
+            "value": 1250,
+            "quality": "m",
+            "version": 1,
+        }
         for k in range(2)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +73,9 @@ def test_a_line_of_json_for_each_interval(tmp_path) -> None:
     ],
 )
 def test_values_are_decimals_in_the_unit_of_the_vocabulary(tmp_path, quantity, values, whole) -> None:
-    file = write(tmp_path / "a.csv", [("m", quantity, T0 + k * QUARTER, value) for k, value in enumerate(values)])
+    file = write(
+        tmp_path / "a.csv", [("m", quantity, T0 + k * QUARTER, value) for k, value in enumerate(values)]
+    )
     assert [line["value"] for line in parsed(call("--from", file, "--json"))] == [whole]
 
 
@@ -68,11 +84,14 @@ def test_values_are_decimals_in_the_unit_of_the_vocabulary(tmp_path, quantity, v
     [
         "\ufeff" + HEAD + "main,active_energy_import,{0},1\nmain,active_energy_import,{1},2\n",
         (HEAD + "main,active_energy_import,{0},1\nmain,active_energy_import,{1},2").replace("\n", "\r\n"),
-        "\n\n meter , quantity,t , value\n\n  main , active_energy_import , {0} , 1 \n\n \nmain,active_energy_import,{1},2\n\n",
+        "\n\n meter , quantity,t , value\n\n  main , active_energy_import , {0} , 1 \n\n "
+        "\nmain,active_energy_import,{1},2\n\n",
         'value,t,"quantity",METER,note\n1,{0},active_energy_import,"main",a\n2,{1},"active_energy_import",main,b\n',
         "meter;quantity;t;value\nmain;active_energy_import;{0};1,0\nmain;active_energy_import;{1};2,0\n",
         HEAD + "main,active_energy_import,{1},2\nmain,active_energy_import,{0},1\n",
-        HEAD + "main,active_energy_import,{0},1,\nmain,active_energy_import,{0},\nmain,active_energy_import,{1},2,,\n",
+        HEAD
+        + "main,active_energy_import,{0},1,\nmain,active_energy_import,{0},\nmain,active_energy_import,{1},"
+        "2,,\n",
     ],
 )
 def test_what_spreadsheets_do_to_a_file_is_harmless(tmp_path, text) -> None:
@@ -119,7 +138,10 @@ def test_every_bad_line_is_named_and_nothing_is_computed(tmp_path) -> None:
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf\n\n", "is empty"),
-        (b"meter,quantity,t\nmain,active_energy_import,1\n", ":1: the header does not name each column once (value)"),
+        (
+            b"meter,quantity,t\nmain,active_energy_import,1\n",
+            ":1: the header does not name each column once (value)",
+        ),
         (b"\nmeter,quantity,t,value,value\n", ":2: the header does not name each column once (value)"),
         (HEAD.encode("utf-16"), "the header does not name"),
     ],
@@ -146,11 +168,21 @@ def test_without_a_file_it_says_what_it_needs() -> None:
 
 
 def test_events_are_lines_of_their_own(tmp_path) -> None:
-    readings = [("main", "active_energy_import", T0 + k * 60_000, value) for k, value in enumerate([*range(100, 150), *range(71)])]
+    readings = [
+        ("main", "active_energy_import", T0 + k * 60_000, value)
+        for k, value in enumerate([*range(100, 150), *range(71)])
+    ]
     lines = parsed(call("--from", write(tmp_path / "a.csv", readings), "--json"))
     events = [line for line in lines if "event" in line]
     assert events == [
-        {"event": "reset", "meter": "main", "quantity": "active_energy_import", "t": T0 + 50 * 60_000, "from": 149_000, "to": 0}
+        {
+            "event": "reset",
+            "meter": "main",
+            "quantity": "active_energy_import",
+            "t": T0 + 50 * 60_000,
+            "from": 149_000,
+            "to": 0,
+        }
     ]
     assert "".join(line["quality"] for line in lines if "start" in line) == "mmmsmmmm"
 
@@ -159,7 +191,11 @@ def test_what_is_known_of_registers_and_meters_is_used(tmp_path) -> None:
     over = [("a", "active_energy_import", T0 + k * QUARTER, (996 + k) % 1000) for k in range(9)]
     swap = [("b", "active_energy_import", T0 + k * QUARTER, 50 + k if k < 5 else 900 + k) for k in range(9)]
     file = write(tmp_path / "a.csv", over + swap)
-    lines = parsed(call("--from", file, "--json", "--digits", "active_energy_import=3", "--swap", f"b={T0 + 5 * QUARTER}"))
+    lines = parsed(
+        call(
+            "--from", file, "--json", "--digits", "active_energy_import=3", "--swap", f"b={T0 + 5 * QUARTER}"
+        )
+    )
     assert sum(line["value"] for line in lines if line["meter"] == "a" and "value" in line) == 8000
     assert sum(line["value"] for line in lines if line["meter"] == "b" and "value" in line) == 7000
     assert {line["event"] for line in lines if "event" in line} >= {"rollover", "swap"}
@@ -168,22 +204,40 @@ def test_what_is_known_of_registers_and_meters_is_used(tmp_path) -> None:
     assert sum(line["value"] for line in lines if "value" in line) == 8000
     jump = [("a", "active_energy_import", T0 + k * QUARTER, 50 + k if k < 4 else 950 + k) for k in range(9)]
     file = write(tmp_path / "j.csv", jump)
-    assert "impossible_rate" in {line.get("event") for line in parsed(call("--from", file, "--json", "--ct", "a=100"))}
-    assert "impossible_rate" in {line.get("event") for line in parsed(call("--from", file, "--json", "--contract-kw", "100"))}
-    assert "impossible_rate" not in {line.get("event") for line in parsed(call("--from", file, "--json", "--ct", "10000"))}
+    assert "impossible_rate" in {
+        line.get("event") for line in parsed(call("--from", file, "--json", "--ct", "a=100"))
+    }
+    assert "impossible_rate" in {
+        line.get("event") for line in parsed(call("--from", file, "--json", "--contract-kw", "100"))
+    }
+    assert "impossible_rate" not in {
+        line.get("event") for line in parsed(call("--from", file, "--json", "--ct", "10000"))
+    }
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ("--digits", "voltage_l1n=6"), ("--digits", "0"), ("--digits", "x"), ("--width", "32:0"), ("--width", "65"), ("--ct", "-5"),
-        ("--timezone", "Izmir"), ("--timezone", "../etc"), ("--holiday", "29.10.2026"), ("--swap", "5"), ("--swap", "main=soon"),
+        ("--digits", "voltage_l1n=6"),
+        ("--digits", "0"),
+        ("--digits", "x"),
+        ("--width", "32:0"),
+        ("--width", "65"),
+        ("--ct", "-5"),
+        ("--timezone", "Izmir"),
+        ("--timezone", "../etc"),
+        ("--holiday", "29.10.2026"),
+        ("--swap", "5"),
+        ("--swap", "main=soon"),
     ],
-)  # fmt: skip
+)
 def test_options_that_mean_nothing_are_refused(tmp_path, words) -> None:
     result = call("--from", write(tmp_path / "a.csv", rows()), *words)
     assert result.exit_code == 2
-    assert words[1].rpartition("=")[2].split(":")[0].strip("-") in result.stderr or words[1].partition("=")[0] in result.stderr
+    assert (
+        words[1].rpartition("=")[2].split(":")[0].strip("-") in result.stderr
+        or words[1].partition("=")[0] in result.stderr
+    )
 
 
 def test_a_meter_that_the_file_does_not_have_is_said(tmp_path) -> None:
@@ -194,7 +248,10 @@ def test_a_meter_that_the_file_does_not_have_is_said(tmp_path) -> None:
 @pytest.mark.parametrize("language", ["en", "tr"])
 def test_the_text_fits_60_columns(tmp_path, language) -> None:
     readings = rows(200, "a-meter-with-a-name-of-many-letters-in-the-basement", "reactive_energy_import_t1")
-    readings += [("b", "active_energy_import", T0 + k * 60_000, value) for k, value in enumerate([*range(100, 150), *range(71)])]
+    readings += [
+        ("b", "active_energy_import", T0 + k * 60_000, value)
+        for k, value in enumerate([*range(100, 150), *range(71)])
+    ]
     readings += [("b", "frequency", T0, 50), ("c", "volume", T0, 1)]
     result = call("--from", write(tmp_path / "a.csv", readings), language=language)
     assert result.exit_code == 0
@@ -202,7 +259,9 @@ def test_the_text_fits_60_columns(tmp_path, language) -> None:
     assert max(map(len, lines)) <= 60
     number = "248,750" if language == "tr" else "248.750"
     assert any(number in line for line in lines)
-    assert any(word in result.stdout for word in (["yeniden başladı"] if language == "tr" else ["began anew"]))
+    assert any(
+        word in result.stdout for word in (["yeniden başladı"] if language == "tr" else ["began anew"])
+    )
     assert "frequency" in result.stderr
 
 
@@ -214,7 +273,9 @@ def test_a_later_version_replaces_the_first_in_the_text(tmp_path) -> None:
     newest = {line["start"]: line for line in lines if "start" in line}
     assert "".join(line["quality"] for line in newest.values()) == "msssss"
     assert [line["version"] for line in newest.values()] == [1, 2, 2, 1, 1, 1]
-    row = next(line for line in call("--from", file).stdout.splitlines() if "2026-11-21" in line and "15.000" in line)
+    row = next(
+        line for line in call("--from", file).stdout.splitlines() if "2026-11-21" in line and "15.000" in line
+    )
     assert row.split()[1:] == ["15.000", "1", "0", "5"]
 
 

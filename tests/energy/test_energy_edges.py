@@ -1,4 +1,6 @@
-"""Edges and intervals against arithmetic in fractions; the shape of a long gap; which edges count as measured."""
+"""Edges and intervals against arithmetic in fractions; the shape of a long gap; which edges count as
+measured.
+"""
 
 from datetime import UTC, date
 from fractions import Fraction
@@ -29,7 +31,15 @@ def outcomes(readings, calendar=None, context=None) -> list[Interval | Finding]:
 
 @pytest.mark.parametrize(
     ("grains", "whole"),
-    [(0, 0), (GRAIN // 2, 1), (GRAIN // 2 - 1, 0), (-GRAIN // 2, 0), (-GRAIN // 2 - 1, -1), (7 * GRAIN, 7), (-7 * GRAIN, -7)],
+    [
+        (0, 0),
+        (GRAIN // 2, 1),
+        (GRAIN // 2 - 1, 0),
+        (-GRAIN // 2, 0),
+        (-GRAIN // 2 - 1, -1),
+        (7 * GRAIN, 7),
+        (-7 * GRAIN, -7),
+    ],
 )
 def test_half_a_unit_is_rounded_up(grains, whole) -> None:
     assert rounded(grains) == whole
@@ -48,11 +58,20 @@ def test_an_edge_is_the_line_between_its_readings_rounded_once(seed) -> None:
 
 def test_a_reading_on_the_quarter_hour_is_the_edge_itself() -> None:
     found = intervals([(T0 + k * QUARTER, 1_000 * k * GRAIN + GRAIN // 2) for k in range(5)])
-    assert [(each.start, each.value, each.quality) for each in found] == [(T0 + k * QUARTER, 1000, "m") for k in range(4)]
+    assert [(each.start, each.value, each.quality) for each in found] == [
+        (T0 + k * QUARTER, 1000, "m") for k in range(4)
+    ]
 
 
 def test_nothing_is_said_before_the_first_reading_or_after_the_last() -> None:
-    found = intervals([(T0 + 1, 0), (T0 + QUARTER, 5 * GRAIN), (T0 + 2 * QUARTER, 9 * GRAIN), (T0 + 3 * QUARTER - 1, 20 * GRAIN)])
+    found = intervals(
+        [
+            (T0 + 1, 0),
+            (T0 + QUARTER, 5 * GRAIN),
+            (T0 + 2 * QUARTER, 9 * GRAIN),
+            (T0 + 3 * QUARTER - 1, 20 * GRAIN),
+        ]
+    )
     assert [(each.start, each.value) for each in found] == [(T0 + QUARTER, 4)]
     assert intervals([(T0 + 1, 0), (T0 + QUARTER - 1, 5)]) == []
     assert intervals([]) == intervals([(T0, 1)]) == []
@@ -77,7 +96,14 @@ def test_an_edge_is_measured_by_one_reading_near_it_or_two_around_it(before, aft
 
 
 def test_both_edges_must_be_measured() -> None:
-    found = intervals([(T0, 0), (T0 + QUARTER + 400_000, 8 * GRAIN), (T0 + 2 * QUARTER, 9 * GRAIN), (T0 + 3 * QUARTER, 12 * GRAIN)])
+    found = intervals(
+        [
+            (T0, 0),
+            (T0 + QUARTER + 400_000, 8 * GRAIN),
+            (T0 + 2 * QUARTER, 9 * GRAIN),
+            (T0 + 3 * QUARTER, 12 * GRAIN),
+        ]
+    )
     assert [each.quality for each in found] == ["e", "e", "m"]
 
 
@@ -93,7 +119,9 @@ def test_two_hours_are_a_line_and_a_millisecond_more_is_a_gap() -> None:
 
 
 def weeks(count, pattern=lambda slot: 10 + slot) -> list[tuple[int, int]]:
-    """Readings on every quarter hour of `count` weeks from T0; the register gains pattern(quarter of the UTC day)."""
+    """Readings on every quarter hour of `count` weeks from T0; the register gains pattern(quarter of the
+    UTC day).
+    """
     total, readings = 0, [(T0, 0)]
     for k in range(count * 7 * 96):
         total += pattern(k % 96)
@@ -132,8 +160,12 @@ def test_a_shape_of_sum_zero_is_no_shape() -> None:
 
 def test_a_like_day_must_be_measured_in_the_hours_of_the_gap_only() -> None:
     readings = weeks(3)
-    hole = [pair for pair in readings if not T0 + 7 * DAY + 5 * QUARTER <= pair[0] < T0 + 7 * DAY + 8 * QUARTER]
-    elsewhere = [pair for pair in readings if not T0 + 7 * DAY + 50 * QUARTER <= pair[0] < T0 + 7 * DAY + 53 * QUARTER]
+    hole = [
+        pair for pair in readings if not T0 + 7 * DAY + 5 * QUARTER <= pair[0] < T0 + 7 * DAY + 8 * QUARTER
+    ]
+    elsewhere = [
+        pair for pair in readings if not T0 + 7 * DAY + 50 * QUARTER <= pair[0] < T0 + 7 * DAY + 53 * QUARTER
+    ]
     end, gain = T0 + 3 * 7 * DAY + 20 * QUARTER, 2 * sum(range(10, 30))
     shape = [2 * (10 + k) for k in range(20)]
     assert gap_values(hole, end, gain) == shape  # two of three are left
@@ -184,5 +216,11 @@ def test_a_step_that_is_coarser_than_what_it_shows_is_told() -> None:
     assert resolution(10, 9) == 10
     assert resolution(10, 10) is None
     coarse = outcomes([(T0 + k * QUARTER, 10_000 * (k // 4) * GRAIN) for k in range(24)])
-    assert [(each.kind, each.amounts["step"]) for each in coarse if isinstance(each, Finding)] == [("resolution", 10_000 * GRAIN)]
-    assert not [each for each in outcomes([(T0 + k * QUARTER, 10_000 * k * GRAIN) for k in range(24)]) if isinstance(each, Finding)]
+    assert [(each.kind, each.amounts["step"]) for each in coarse if isinstance(each, Finding)] == [
+        ("resolution", 10_000 * GRAIN)
+    ]
+    assert not [
+        each
+        for each in outcomes([(T0 + k * QUARTER, 10_000 * k * GRAIN) for k in range(24)])
+        if isinstance(each, Finding)
+    ]

@@ -18,12 +18,16 @@ WH = BASE["kWh"]
 MODULUS = 10**6 * GRAIN
 
 gains = st.integers(0, 400 * GRAIN) | st.integers(0, 400).map(lambda wh: wh * GRAIN)
-pauses = st.sampled_from([10_000, 60_000, 61_003, 299_999, 900_000, 3_600_000, LONG, LONG + 1, 30_000_000, 200_000_000])
+pauses = st.sampled_from(
+    [10_000, 60_000, 61_003, 299_999, 900_000, 3_600_000, LONG, LONG + 1, 30_000_000, 200_000_000]
+)
 honest = st.lists(st.tuples(pauses, gains), min_size=4, max_size=60)
 acts = st.lists(
     st.tuples(
         pauses,
-        st.sampled_from(["gain"] * 12 + ["fail", "fail", "zero", "reset", "high", "back", "leap", "swap", "torn"]),
+        st.sampled_from(
+            ["gain"] * 12 + ["fail", "fail", "zero", "reset", "high", "back", "leap", "swap", "torn"]
+        ),
         gains,
     ),
     min_size=1,
@@ -72,7 +76,9 @@ def misbehave(script) -> tuple[list[tuple[int, int | None]], set[int]]:
 @given(honest)
 @settings(max_examples=150, deadline=None)
 def test_any_run_adds_up_to_the_difference_of_its_outer_edges(script) -> None:
-    """Against edges in fractions, for a register that is sound; edges outside of long gaps follow from the readings alone."""
+    """Against edges in fractions, for a register that is sound; edges outside of long gaps follow from the
+    readings alone.
+    """
     t, value, readings = T0 + 123, 5_000_000 * GRAIN + 7, []
     for pause, gain in script:
         t, value = t + pause, value + gain
@@ -82,9 +88,13 @@ def test_any_run_adds_up_to_the_difference_of_its_outer_edges(script) -> None:
     for (ta, a), (tb, b) in pairwise(readings):
         for q in range((ta // QUARTER + 1) * QUARTER, tb + 1, QUARTER):
             if tb - ta <= LONG or q == tb:
-                exact[q] = floor(Fraction(a * (tb - ta) + (b - a) * (q - ta), (tb - ta) * GRAIN) + Fraction(1, 2))
+                exact[q] = floor(
+                    Fraction(a * (tb - ta) + (b - a) * (q - ta), (tb - ta) * GRAIN) + Fraction(1, 2)
+                )
     first, last = readings[0][0], readings[-1][0]
-    assert [each.start for each in found] == list(range(-(-first // QUARTER) * QUARTER, last // QUARTER * QUARTER, QUARTER))
+    assert [each.start for each in found] == list(
+        range(-(-first // QUARTER) * QUARTER, last // QUARTER * QUARTER, QUARTER)
+    )
     assert all(each.value >= 0 for each in found)
     running, origin = 0, None
     for each in found:
@@ -114,7 +124,9 @@ def test_whatever_a_register_does_intervals_have_no_hole_and_run_back_only_when_
 @given(acts)
 @settings(max_examples=100, deadline=None)
 def test_what_is_out_already_never_depends_on_what_comes_later(script) -> None:
-    """A replay up to any reading gives the beginning of what the whole gives: nothing published is ever contradicted."""
+    """A replay up to any reading gives the beginning of what the whole gives: nothing published is ever
+    contradicted.
+    """
     readings, swaps = misbehave(script)
     series = Series(Context(WH, (MODULUS,)), Calendar())
     so_far = []
@@ -129,8 +141,13 @@ def test_what_is_out_already_never_depends_on_what_comes_later(script) -> None:
 @given(st.lists(acts, min_size=2, max_size=4), st.randoms(use_true_random=False))
 @settings(max_examples=100, deadline=None)
 def test_how_registers_are_interleaved_does_not_matter(scripts, random) -> None:
-    names = ["active_energy_import", "active_energy_export", "volume", "active_energy_import_t1"][: len(scripts)]
-    queues = {name: misbehave([step for step in script if step[1] != "swap"])[0] for name, script in zip(names, scripts, strict=True)}
+    names = ["active_energy_import", "active_energy_export", "volume", "active_energy_import_t1"][
+        : len(scripts)
+    ]
+    queues = {
+        name: misbehave([step for step in script if step[1] != "swap"])[0]
+        for name, script in zip(names, scripts, strict=True)
+    }
 
     def fed(order) -> dict[str, list[Interval | Finding]]:
         places = defaultdict(int)
@@ -155,11 +172,18 @@ def test_shares_add_up_and_are_within_one_of_the_exact(amount, weights) -> None:
     found = shares(amount, weights)
     assert sum(found) == amount
     assert all(
-        share >= 0 and abs(share - Fraction(amount * weight, sum(weights))) < 1 for share, weight in zip(found, weights, strict=True)
+        share >= 0 and abs(share - Fraction(amount * weight, sum(weights))) < 1
+        for share, weight in zip(found, weights, strict=True)
     )
 
 
-@given(st.integers(1, QUARTER), st.integers(LONG + 1, 20 * LONG), st.integers(0, 10**7 * GRAIN), st.integers(0, 10**5 * GRAIN), st.data())
+@given(
+    st.integers(1, QUARTER),
+    st.integers(LONG + 1, 20 * LONG),
+    st.integers(0, 10**7 * GRAIN),
+    st.integers(0, 10**5 * GRAIN),
+    st.data(),
+)
 def test_a_shape_ends_where_the_register_does(offset, span, start, gain, data) -> None:
     a, b = Point(T0 + offset, start), Point(T0 + offset + span, start + gain)
     count = b.t // QUARTER - a.t // QUARTER + (1 if b.t % QUARTER else 0)

@@ -20,7 +20,9 @@ def run(kwh, context=None, poll=POLL) -> tuple[list[Interval], list[Finding]]:
     for k, value in enumerate(kwh):
         found += series.take(T0 + k * poll, None if value is None else value * GRAIN)
     found += series.close()
-    return [each for each in found if isinstance(each, Interval)], [each for each in found if isinstance(each, Finding)]
+    return [each for each in found if isinstance(each, Interval)], [
+        each for each in found if isinstance(each, Finding)
+    ]
 
 
 def rising(count, start=500_000, by=20) -> list[int]:
@@ -45,7 +47,9 @@ def test_a_quiet_register_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("place", [20, 30, 31, 44, 45, 46])
-@pytest.mark.parametrize("wrong", [[0], [0, 0], [0, 7_000_000], [9_000_000], [9_000_000, 9_000_000], [501_500], [-3]])
+@pytest.mark.parametrize(
+    "wrong", [[0], [0, 0], [0, 7_000_000], [9_000_000], [9_000_000, 9_000_000], [501_500], [-3]]
+)
 def test_a_glitch_is_dropped_and_the_total_kept(place, wrong) -> None:
     register = rising(121)
     register[place : place + len(wrong)] = wrong

@@ -24,9 +24,15 @@ def stack() -> Iterator[ExitStack]:
 def serial(stack: ExitStack) -> Callable[..., tuple[SerialLine, SerialBus]]:
     """A line on a real pty, fast unless told otherwise, and the bus that opens it."""
 
-    def start(units: range | list[int] = range(1, 6), *, timeout: str | None = None, **more: Any) -> tuple[SerialLine, SerialBus]:
-        line = stack.enter_context(SerialLine(slaves(units), **{"baudrate": 115200, "turnaround": 0.002, **more}))
-        return line, SerialBus(name="bus", type="serial", port=line.port, baudrate=more.get("baudrate", 115200), timeout=timeout)
+    def start(
+        units: range | list[int] = range(1, 6), *, timeout: str | None = None, **more: Any
+    ) -> tuple[SerialLine, SerialBus]:
+        line = stack.enter_context(
+            SerialLine(slaves(units), **{"baudrate": 115200, "turnaround": 0.002, **more})
+        )
+        return line, SerialBus(
+            name="bus", type="serial", port=line.port, baudrate=more.get("baudrate", 115200), timeout=timeout
+        )
 
     return start
 
@@ -35,10 +41,18 @@ def serial(stack: ExitStack) -> Callable[..., tuple[SerialLine, SerialBus]]:
 def tcp(stack: ExitStack) -> Callable[..., tuple[TcpServer, TcpBus, TcpPlant]]:
     """A server on a real socket, and the bus that connects to it."""
 
-    def start(units: range | list[int] = range(1, 6), *, timeout: str | None = None, **more: Any) -> tuple[TcpServer, TcpBus, TcpPlant]:
+    def start(
+        units: range | list[int] = range(1, 6), *, timeout: str | None = None, **more: Any
+    ) -> tuple[TcpServer, TcpBus, TcpPlant]:
         server = TcpServer(slaves(units), **more)
         plant = stack.enter_context(TcpPlant([server]))
         kind = "rtu-over-tcp" if more.get("mode") == "rtu" else "tcp"
-        return server, TcpBus(name="bus", type=kind, host=server.host, port=server.port, baudrate=115200, timeout=timeout), plant
+        return (
+            server,
+            TcpBus(
+                name="bus", type=kind, host=server.host, port=server.port, baudrate=115200, timeout=timeout
+            ),
+            plant,
+        )
 
     return start

@@ -8,7 +8,12 @@ from gateway.catalogue import Driver, load_text
 from gateway.config.schema import Meter
 from gateway.demo.slave import PatternImage, Slave
 
-NAMES = ["active_power", *(f"active_power_{end}" for end in ("l1", "l2", "l3", "demand", "demand_max")), "heat_power", "dc_power"]
+NAMES = [
+    "active_power",
+    *(f"active_power_{end}" for end in ("l1", "l2", "l3", "demand", "demand_max")),
+    "heat_power",
+    "dc_power",
+]
 
 
 def pattern(unit: int, first: int, count: int) -> tuple[int, ...]:
@@ -22,10 +27,17 @@ def slaves(units: range | list[int]) -> list[Slave]:
 
 def driver(rows: str = "", reads: str = "function: 4", name: str = "test-table") -> Driver:
     """A table of eight u16 values, 10 registers apart, unless rows are given."""
-    rows = rows or "\n".join(f"{10 * index} u16 {name} kW fast decimals=0" for index, name in enumerate(NAMES))
+    rows = rows or "\n".join(
+        f"{10 * index} u16 {name} kW fast decimals=0" for index, name in enumerate(NAMES)
+    )
     text = "\n".join("  " + row.strip() for row in rows.strip().splitlines())
-    return load_text(f"maker: T\nmodel: T\nverified: simulator\nsource: tests\nreads: {{{reads}}}\nregisters: |\n{text}\n", name)
+    return load_text(
+        f"maker: T\nmodel: T\nverified: simulator\nsource: tests\nreads: {{{reads}}}\nregisters: |\n{text}\n",
+        name,
+    )
 
 
 def meter(unit: int = 1, **more: Any) -> Meter:
-    return Meter(**{"id": f"m{unit}", "bus": "bus", "address": unit, "driver": "test-table", "interval": "1s", **more})
+    return Meter(
+        **{"id": f"m{unit}", "bus": "bus", "address": unit, "driver": "test-table", "interval": "1s", **more}
+    )

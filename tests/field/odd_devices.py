@@ -1,4 +1,6 @@
-"""Devices that are odd but serve their values: small servers for the field's tests. Registers hold their address plus 1000 × unit."""
+"""Devices that are odd but serve their values: small servers for the field's tests. Registers hold their
+address plus 1000 × unit.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Request:
     @property
     def answer(self) -> bytes:
         """The right PDU."""
-        return struct.pack(f">BB{self.count}H", self.pdu[0], 2 * self.count, *pattern(self.unit, self.first, self.count))
+        return struct.pack(
+            f">BB{self.count}H", self.pdu[0], 2 * self.count, *pattern(self.unit, self.first, self.count)
+        )
 
     def refused(self, code: int) -> bytes:
         return bytes((self.pdu[0] | 0x80, code))
@@ -49,7 +53,16 @@ class Client:
         unit, pdu = rtu_parts(await self.reader.readexactly(8)) or (0, bytes(5))
         return Request(0, unit, pdu)
 
-    def send(self, number: int, unit: int, pdu: bytes, *, length: int | None = None, more: bytes = b"", before: bytes = b"") -> None:
+    def send(
+        self,
+        number: int,
+        unit: int,
+        pdu: bytes,
+        *,
+        length: int | None = None,
+        more: bytes = b"",
+        before: bytes = b"",
+    ) -> None:
         head = struct.pack(">HHHB", number & 0xFFFF, 0, len(pdu) + 1 if length is None else length, unit)
         self.writer.write(before + head + pdu + more)
 

@@ -88,7 +88,9 @@ async def test_a_half_open_connection_is_opened_again(tcp) -> None:
         server.faults.order(1, Fault("half_open"))
         await until(lambda: readings[-1].missing)
         await until(lambda: readings[-1].values)
-        assert before < server.stats.connections <= before + 4, "once, and again at most when this machine stood still"
+        assert before < server.stats.connections <= before + 4, (
+            "once, and again at most when this machine stood still"
+        )
 
 
 async def test_rtu_over_tcp_behind_a_slow_line_is_learnt(tcp) -> None:
@@ -103,8 +105,12 @@ async def test_rtu_over_tcp_behind_a_slow_line_is_learnt(tcp) -> None:
 
 
 async def test_one_dead_meter_of_five_on_a_real_line(serial) -> None:
-    """What it costs in rates is exact on virtual time, in test_poller; here: it is asked as seldom as that needs, the others often."""
-    line, bus = serial(range(1, 6), timeout="1s")  # so patient that no other one is lost when this machine stands still
+    """What it costs in rates is exact on virtual time, in test_poller; here: it is asked as seldom as that
+    needs, the others often.
+    """
+    line, bus = serial(
+        range(1, 6), timeout="1s"
+    )  # so patient that no other one is lost when this machine stands still
     async with running(bus, tasks(range(1, 6), interval="0s")) as (worker, readings):
         await until(lambda: all(good(readings, f"m{unit}") >= 10 for unit in range(1, 6)))
         line.faults.order(4, Fault("dead"), None)

@@ -1,4 +1,6 @@
-"""Ports and hosts that cannot be opened say why and what to do; names and addresses have a patience of their own."""
+"""Ports and hosts that cannot be opened say why and what to do; names and addresses have a patience of
+their own.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,10 @@ async def test_an_unknown_name_says_so(monkeypatch) -> None:
         raise socket.gaierror(codes[0], "in the resolver's words")
 
     monkeypatch.setattr(connecting, "_look_up", look_up)
-    for code, cause, word in ((socket.EAI_NONAME, "unknown_name", "is not known"), (socket.EAI_AGAIN, "no_name_server", "no name server")):
+    for code, cause, word in (
+        (socket.EAI_NONAME, "unknown_name", "is not known"),
+        (socket.EAI_AGAIN, "no_name_server", "no name server"),
+    ):
         codes[:] = [code]
         told = await why(tcp("meter.example"))
         assert told.cause == cause
@@ -101,8 +106,13 @@ async def test_a_port_in_use_says_by_whom(pty_line) -> None:
 
 
 async def test_another_program_that_holds_the_port_is_named(pty_line) -> None:
-    code = f"import fcntl, sys; f = open({str(pty_line)!r}, 'r+b', buffering=0); fcntl.flock(f, 2); print(1, flush=True); sys.stdin.read()"
-    process = await asyncio.create_subprocess_exec("python3", "-c", code, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+    code = (
+        f"import fcntl, sys; f = open({str(pty_line)!r}, 'r+b', buffering=0); fcntl.flock(f, 2); "
+        f"print(1, flush=True); sys.stdin.read()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        "python3", "-c", code, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
     try:
         assert process.stdout
         await process.stdout.readline()
@@ -160,11 +170,17 @@ def test_each_errno_of_a_port_has_its_words(tmp_path, code, cause, word) -> None
         (TimeoutError(), "no_name_server", "looking up"),
         (NoAddressWorked([("192.0.2.1", TimeoutError())]), "silent", "timed out"),
         (
-            NoAddressWorked([("192.0.2.1", TimeoutError()), ("::1", ConnectionRefusedError(errno.ECONNREFUSED, "x"))]),
+            NoAddressWorked(
+                [("192.0.2.1", TimeoutError()), ("::1", ConnectionRefusedError(errno.ECONNREFUSED, "x"))]
+            ),
             "refused",
             "192.0.2.1: timed",
         ),
-        (NameNotFound(socket.EAI_NODATA if hasattr(socket, "EAI_NODATA") else -5, "No address"), "unknown_name", "not known"),
+        (
+            NameNotFound(socket.EAI_NODATA if hasattr(socket, "EAI_NODATA") else -5, "No address"),
+            "unknown_name",
+            "not known",
+        ),
         (ValueError("what"), "other", "what"),
     ],
 )
@@ -180,7 +196,9 @@ def test_the_page_knows_every_cause_in_both_languages() -> None:
         f = Locale(language, "Europe/Istanbul", 0)
         assert len({causes.why(cause, f) for cause in causes.CAUSES}) == len(causes.CAUSES)
         assert len({causes.action(cause, f) for cause in causes.CAUSES}) == len(causes.CAUSES)
-    assert causes.why("refused", Locale("tr", "Europe/Istanbul", 0)) != causes.why("refused", Locale("en", "Europe/Istanbul", 0))
+    assert causes.why("refused", Locale("tr", "Europe/Istanbul", 0)) != causes.why(
+        "refused", Locale("en", "Europe/Istanbul", 0)
+    )
 
 
 async def test_a_name_that_takes_long_is_reached_in_the_end(monkeypatch) -> None:
@@ -197,7 +215,9 @@ async def test_a_name_that_takes_long_is_reached_in_the_end(monkeypatch) -> None
     names = Names()
     with pytest.raises(TimeoutError):
         await names.addresses("meter.example", 0.05)
-    found = await asyncio.gather(*(names.addresses("meter.example", 30.0) for _ in range(3)), return_exceptions=True)
+    found = await asyncio.gather(
+        *(names.addresses("meter.example", 30.0) for _ in range(3)), return_exceptions=True
+    )
     assert [(socket.AF_INET, ("127.0.0.1", 0))] in found
     assert asked == ["meter.example"], "whoever lost patience joins the look-up that goes on"
     await names.addresses("meter.example", 30.0)
@@ -252,9 +272,16 @@ async def test_every_address_that_failed_is_told(monkeypatch) -> None:
 
 
 def test_families_take_turns(monkeypatch) -> None:
-    raw = [(socket.AF_INET6, 1, 6, "", (f"2001:db8::{n}", 0, 0, 0)) for n in range(3)] + [(socket.AF_INET, 1, 6, "", ("192.0.2.1", 0))] * 2
+    raw = [(socket.AF_INET6, 1, 6, "", (f"2001:db8::{n}", 0, 0, 0)) for n in range(3)] + [
+        (socket.AF_INET, 1, 6, "", ("192.0.2.1", 0))
+    ] * 2
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: raw)
-    assert [family for family, _ in connecting._look_up("x", 0)] == [socket.AF_INET6, socket.AF_INET, socket.AF_INET6, socket.AF_INET6]
+    assert [family for family, _ in connecting._look_up("x", 0)] == [
+        socket.AF_INET6,
+        socket.AF_INET,
+        socket.AF_INET6,
+        socket.AF_INET6,
+    ]
 
 
 async def test_giving_up_leaves_no_connection_open(monkeypatch) -> None:
@@ -281,12 +308,18 @@ def test_check_warns_of_a_port_that_cannot_be_opened(tmp_path, pty_line) -> None
     thing = tmp_path / "thing"
     thing.touch()
     config = tmp_path / "g.yaml"
-    rows = "".join(f"  - {{name: b{n}, type: serial, port: {port}}}\n" for n, port in enumerate([pty_line, thing, tmp_path / "none"]))
+    rows = "".join(
+        f"  - {{name: b{n}, type: serial, port: {port}}}\n"
+        for n, port in enumerate([pty_line, thing, tmp_path / "none"])
+    )
     config.write_text(f"gateway: {{id: g}}\nbuses:\n{rows}")
     result = CliRunner().invoke(check, [str(config)])
     assert result.exit_code == 0, "what is plugged in at the moment is no mistake of the file"
     assert "buses[0]" not in result.output
-    assert f"warning: {config}:4: buses[1].port: {thing} cannot be opened: it is not a serial port" in result.output
+    assert (
+        f"warning: {config}:4: buses[1].port: {thing} cannot be opened: it is not a serial port"
+        in result.output
+    )
     assert f"warning: {config}:5: buses[2].port: " in result.output
     assert "there is no such port" in result.output
 

@@ -32,12 +32,22 @@ def test_the_bar_of_the_design_is_the_wires_minimum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bus", "true"), [(SERIAL, (0.09, 2 / 960)), (CONVERTER, (0.07, 2 / 960)), (TCP, (0.003, 0.00001)), (TCP, (0.06, 2 / 960))]
+    ("bus", "true"),
+    [
+        (SERIAL, (0.09, 2 / 960)),
+        (CONVERTER, (0.07, 2 / 960)),
+        (TCP, (0.003, 0.00001)),
+        (TCP, (0.06, 2 / 960)),
+    ],
 )
 def test_the_fit_finds_the_line(bus, true) -> None:
     """The last case: a converter that looks like TCP and costs like a slow line."""
     rng = random.Random(1)
-    fit = Fit(prior(bus), gap=wire_of(bus).gap, sure_of_b=0.05 if bus is SERIAL else 0.5 if bus is CONVERTER else 100.0)
+    fit = Fit(
+        prior(bus),
+        gap=wire_of(bus).gap,
+        sure_of_b=0.05 if bus is SERIAL else 0.5 if bus is CONVERTER else 100.0,
+    )
     for _ in range(60):
         count = rng.choice([8, 40, 80])
         fit.add(count, true[0] + true[1] * count + rng.uniform(0, 0.001))
@@ -84,7 +94,9 @@ def test_it_is_never_negative_whatever_is_measured(measured) -> None:
 
 
 @pytest.mark.parametrize(("short", "long"), [(0.1, 0.05), (0.3, 0.2), (0.06, 0.01)])
-def test_where_long_reads_are_quicker_the_cost_of_all_is_what_they_take_on_average(short: float, long: float) -> None:
+def test_where_long_reads_are_quicker_the_cost_of_all_is_what_they_take_on_average(
+    short: float, long: float
+) -> None:
     """A slope below zero would foretell less than nothing: without it, the offset has to be found anew."""
     fit = Fit(Cost(0.005, 0.00002), sure_of_b=100.0)
     for _ in range(60):

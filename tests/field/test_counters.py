@@ -16,8 +16,12 @@ pytestmark = pytest.mark.virtual_time
 IMPORT = "active_energy_import"
 
 
-def judged(row: str, raw: list[float], *, step: int = 10_000, scale: float = 1.0) -> tuple[list[bool], list[Event]]:
-    """Which of these values are good, and what was told; a value is raw x the row's factor, one each `step` ms."""
+def judged(
+    row: str, raw: list[float], *, step: int = 10_000, scale: float = 1.0
+) -> tuple[list[bool], list[Event]]:
+    """Which of these values are good, and what was told; a value is raw x the row's factor, one each
+    `step` ms.
+    """
     table = driver(row)
     (first,) = table.rows
     memory = CounterMemory("m")
@@ -43,7 +47,11 @@ FLOAT = f"0 float32 {IMPORT} kWh fast"
         (FLOAT, [40482.5, 40482.6, 0.0, 0.0, 40482.9, 40483.0], "YYnnYY"),  # for two
         (FLOAT, [40482.5, 40002.5, 40482.8], "YnY"),  # a day ago
         (FLOAT, [40482.5, 0.0, 0.1, 0.2, 0.3, 0.4], "YnnYYY"),  # another meter: three agree
-        (FLOAT, [40482.5, 0.0, 0.1, 40482.6, 0.0, 0.1, 0.2, 0.3], "YnnYnnYY"),  # they have to follow each other
+        (
+            FLOAT,
+            [40482.5, 0.0, 0.1, 40482.6, 0.0, 0.1, 0.2, 0.3],
+            "YnnYnnYY",
+        ),  # they have to follow each other
         (FLOAT, [40482.5, 5.0, 3.0, 1.0, 1.0, 1.0], "YnnnnY"),  # and none may be below the one before
         (FLOAT, [40482.5, 40736.5, 40482.9], "YnY"),  # the high word of another moment
         (U32, [0x1FFFE, 0x10000, 0x20003, 0x20005], "YnYY"),  # the low half came first
@@ -58,11 +66,15 @@ FLOAT = f"0 float32 {IMPORT} kWh fast"
         (f"0 u64 {IMPORT} Wh fast", [2**64 - 2048, 0, 2048], "YYY"),
         (f"0 bcd32 {IMPORT} Wh fast", [99_999_998, 3, 5], "YYY"),
         (U32, [100, 100, 100, 100], "YYYY"),
-        (U32, [0, 200_000, 400_000], "YYY"),  # 72 MW would be too fast, 200 kWh after a long time are not: see the step
+        (
+            U32,
+            [0, 200_000, 400_000],
+            "YYY",
+        ),  # 72 MW would be too fast, 200 kWh after a long time are not: see the step
         ("0 float32 active_power kW fast", [5.0, 3.0, 0.0, 900.0], "YYYY"),  # no counter
         ("0 s32 active_energy_total Wh fast", [5000, 4000, 3000], "YYY"),  # a balance of import and export
     ],
-)  # fmt: skip
+)
 def test_what_a_register_says_is_believed_or_not(row: str, raw: list[float], good: str) -> None:
     step = 3_600_000 if raw == [0, 200_000, 400_000] else 10_000
     found, events = judged(row, raw, step=step)
@@ -81,7 +93,9 @@ def test_the_event_says_meter_quantity_and_both_values() -> None:
 
 
 def test_a_wrap_is_one_behind_transformers_too() -> None:
-    assert judged(f"0 u16 {IMPORT} kWh fast", [65533, 65535, 0, 1], step=3_600_000, scale=40.0)[0] == [True] * 4
+    assert (
+        judged(f"0 u16 {IMPORT} kWh fast", [65533, 65535, 0, 1], step=3_600_000, scale=40.0)[0] == [True] * 4
+    )
 
 
 @pytest.mark.parametrize("power", [0.3, 40.0, 900.0])
@@ -109,7 +123,10 @@ def test_its_memory_is_bounded() -> None:
     assert len(memory._registers) <= len(table.rows)
 
 
-SWAP = "0 u16 active_power kW fast\n10 u32 active_energy_import kWh fast decimals=0\n20 u32 serial_number - static"
+SWAP = (
+    "0 u16 active_power kW fast\n10 u32 active_energy_import kWh fast decimals=0\n20 u32 serial_number "
+    "- static"
+)
 
 
 async def poll_after(serial: int, energy: int) -> tuple[Reading, list[Event]]:

@@ -56,7 +56,10 @@ def test_an_interval_that_cannot_be_held_gets_the_one_that_fits() -> None:
 
 
 def test_only_the_meters_that_are_too_fast_have_to_slow_down() -> None:
-    some = [*tasks(20, interval="10s"), *[MeterTask(meter(unit, interval="1h"), driver()) for unit in range(30, 40)]]
+    some = [
+        *tasks(20, interval="10s"),
+        *[MeterTask(meter(unit, interval="1h"), driver()) for unit in range(30, 40)],
+    ]
     fits = forecast_bus(LINE, some).fits()
     assert fits is None or fits < 30
 
@@ -64,16 +67,22 @@ def test_only_the_meters_that_are_too_fast_have_to_slow_down() -> None:
 def test_slow_reads_count_at_their_own_rate_and_at_the_quarter_hours() -> None:
     table = driver("0 u16 active_power kW fast\n10 u32 active_energy_import kWh slow")
     with_minutes = forecast_bus(LINE, tasks(1, table, interval="10s")).meters[0]
-    assert with_minutes.load == pytest.approx(with_minutes.fast_time / 10 + (with_minutes.both_time - with_minutes.fast_time) / 60)
+    assert with_minutes.load == pytest.approx(
+        with_minutes.fast_time / 10 + (with_minutes.both_time - with_minutes.fast_time) / 60
+    )
     odd = forecast_bus(LINE, tasks(1, table, interval="10s", slow_interval="7min")).meters[0]
-    assert odd.load == pytest.approx(odd.fast_time / 10 + (odd.both_time - odd.fast_time) * (1 / 420 + 1 / 900))
+    assert odd.load == pytest.approx(
+        odd.fast_time / 10 + (odd.both_time - odd.fast_time) * (1 / 420 + 1 / 900)
+    )
     hourly = forecast_bus(LINE, tasks(1, table, interval="1h")).meters[0]
     assert hourly.values_per_second(1.0) == pytest.approx(1 / 3600 + 1 / 3600 + 1 / 900)
 
 
 def test_silence_is_paid_before_each_read_and_a_pause_between_a_meters_own_reads_only() -> None:
     plain = forecast_bus(LINE, tasks(1, driver(), interval="10s")).meters[0]
-    silent = forecast_bus(LINE, tasks(1, driver(reads="function: 4, min_gap: 100ms"), interval="10s")).meters[0]
+    silent = forecast_bus(LINE, tasks(1, driver(reads="function: 4, min_gap: 100ms"), interval="10s")).meters[
+        0
+    ]
     assert len(silent.fast) == len(plain.fast) == 1
     assert silent.fast_time == pytest.approx(plain.fast_time + 0.1 - wire_of(LINE).gap)
     pausing = forecast_bus(LINE, tasks(1, driver(), interval="10s", pause="100ms")).meters[0]
@@ -85,7 +94,9 @@ def test_silence_is_paid_before_each_read_and_a_pause_between_a_meters_own_reads
 
 
 def test_traffic_agrees_with_what_was_measured() -> None:
-    """10 meters with 34 values every 10 s: 4.6 bytes a value on the wire, 64 GB a year on the card: the commits cost most of it."""
+    """10 meters with 34 values every 10 s: 4.6 bytes a value on the wire, 64 GB a year on the card: the
+    commits cost most of it.
+    """
     forecast = forecast_bus(TcpBus(name="bus", type="tcp", host="h"), tasks(10, interval="10s"))
     total = traffic([forecast], 10.0)
     assert total.values_per_second == pytest.approx(34)
@@ -110,11 +121,13 @@ meters:
 def write(tmp_path: Path, count: int, interval: str) -> Path:
     rows = "\n".join("  " + row for row in WIDE.splitlines())
     (tmp_path / "test-table.yaml").write_text(
-        f"maker: T\nmodel: T\nverified: simulator\nsource: tests\nreads: {{function: 4, max_registers: 80}}\nregisters: |\n{rows}\n"
+        f"maker: T\nmodel: T\nverified: simulator\nsource: tests\nreads: {{function: 4, max_registers: "
+        f"80}}\nregisters: |\n{rows}\n"
     )
     path = tmp_path / "gateway.yaml"
     meters = "\n".join(
-        f"  - {{id: m{unit}, bus: line1, address: {unit}, driver: test-table, interval: {interval}}}" for unit in range(1, count + 1)
+        f"  - {{id: m{unit}, bus: line1, address: {unit}, driver: test-table, interval: {interval}}}"
+        for unit in range(1, count + 1)
     )
     path.write_text(CONFIG.format(directory=tmp_path) + meters + "\n")
     return path

@@ -24,7 +24,9 @@ ANSWER = 9
 """Bytes of a reply with two registers."""
 QUESTIONS = [(4, 1000, 2), (4, 2000, 2)] * 12
 SLOW = {3, 9, 15, 21}
-"""The questions that meet a meter which is late, as one that writes its flash: some, lest a stall of this machine hides them all."""
+"""The questions that meet a meter which is late, as one that writes its flash: some, lest a stall of this
+machine hides them all.
+"""
 
 
 async def test_plain_pymodbus_gives_wrong_values_without_an_error(serial) -> None:
@@ -72,7 +74,9 @@ async def test_our_line_gives_none(serial, busy: str) -> None:
     assert failed >= 1, "nothing was late: this proves nothing"
     assert right >= len(QUESTIONS), "one late answer costs one question and not the next ones"
     assert station.counters.resyncs >= 1
-    assert other.counters.resyncs == 0 or other.counters.timeouts + other.counters.bad_frames, "one meter's doubt is not the other's"
+    assert other.counters.resyncs == 0 or other.counters.timeouts + other.counters.bad_frames, (
+        "one meter's doubt is not the other's"
+    )
 
 
 @pytest.mark.virtual_time
@@ -170,12 +174,16 @@ async def test_no_wrong_value_from_hundreds_of_faulted_replies(serial, busy: str
 
 def fake_line(latency: float) -> tuple[Line, FakePort]:
     port = FakePort({1: lambda _, address: address}, latency=latency, numbered=False)
-    return Line(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200, timeout="50ms"), port), port
+    return Line(
+        SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200, timeout="50ms"), port
+    ), port
 
 
 @pytest.mark.virtual_time
 async def test_an_answer_that_comes_before_the_question_can_have_been_heard_is_refused() -> None:
-    """A second copy of the last answer, held up by a converter until the next question is out: same unit, function and length."""
+    """A second copy of the last answer, held up by a converter until the next question is out: same unit,
+    function and length.
+    """
     ours, port = fake_line(0.03)
     station = ours.station(1)
     station.probes = ((4, 0, 1),)

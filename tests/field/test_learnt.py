@@ -34,9 +34,16 @@ async def test_facts_survive_a_restart_with_the_time_they_were_learnt(tmp_path: 
     again = Learnt(path)
     facts = again.meter(BUS, meter(1))
     assert (facts.skip, facts.pause, facts.max_registers, facts.timeout) == (SPANS, 0.15, None, 0.0)
-    assert (again.bus(BUS).connect_pause, again.bus(BUS).reply_number, again.bus(BUS).silence) == (2.0, "+1", 0.0)
+    assert (again.bus(BUS).connect_pause, again.bus(BUS).reply_number, again.bus(BUS).silence) == (
+        2.0,
+        "+1",
+        0.0,
+    )
     assert {fact.since for fact in facts.known()} == {1_795_000_000_500}
-    assert facts_of(facts.known()) == "pause: 150ms (learnt 2026-11-18), skip: [4:10-11, 3:0-0] (learnt 2026-11-18)"
+    assert (
+        facts_of(facts.known())
+        == "pause: 150ms (learnt 2026-11-18), skip: [4:10-11, 3:0-0] (learnt 2026-11-18)"
+    )
     assert not (tmp_path / f"{FILE}.new").exists()
 
 
@@ -52,7 +59,9 @@ async def test_another_meter_has_none_of_them(tmp_path: Path, change: dict[str, 
     assert home.bus(BUS).known(), "the line is the same"
 
 
-@pytest.mark.parametrize("change", [{"host": "192.0.2.2"}, {"port": 503}, {"name": "other"}, {"type": "rtu-over-tcp"}])
+@pytest.mark.parametrize(
+    "change", [{"host": "192.0.2.2"}, {"port": 503}, {"name": "other"}, {"type": "rtu-over-tcp"}]
+)
 async def test_on_another_line_nothing_is_known(tmp_path: Path, change: dict[str, object]) -> None:
     home = await taught(tmp_path / FILE)
     other = BUS.model_copy(update=change)
@@ -111,13 +120,27 @@ async def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("pause", -1), ("pause", 1e9), ("pause", float("nan")), ("pause", "1s"), ("pause", True),
-        ("max_registers", 0), ("max_registers", 126),
-        ("skip", [[4, 5, 5, "timeout"]]), ("skip", [[5, 5, 6, "timeout"]]), ("skip", [[4, 5, 6, "<b>"]]), ("skip", [[4, 5]]), ("skip", 7),
-        ("skip", [[4, 0, 1, "timeout"]] * 201), ("reply_unit", 256), ("reply_number", "1"), ("colour", "blue"),
+        ("pause", -1),
+        ("pause", 1e9),
+        ("pause", float("nan")),
+        ("pause", "1s"),
+        ("pause", True),
+        ("max_registers", 0),
+        ("max_registers", 126),
+        ("skip", [[4, 5, 5, "timeout"]]),
+        ("skip", [[5, 5, 6, "timeout"]]),
+        ("skip", [[4, 5, 6, "<b>"]]),
+        ("skip", [[4, 5]]),
+        ("skip", 7),
+        ("skip", [[4, 0, 1, "timeout"]] * 201),
+        ("reply_unit", 256),
+        ("reply_number", "1"),
+        ("colour", "blue"),
     ],
-)  # fmt: skip
-async def test_a_single_fact_that_cannot_be_is_dropped_and_the_others_stay(tmp_path: Path, name: str, value: object) -> None:
+)
+async def test_a_single_fact_that_cannot_be_is_dropped_and_the_others_stay(
+    tmp_path: Path, name: str, value: object
+) -> None:
     path = tmp_path / FILE
     await taught(path)
     body = json.loads(path.read_text())

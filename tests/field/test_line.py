@@ -1,4 +1,6 @@
-"""How long a line waits: for an answer, for one that is late, and before it is opened again. On virtual time."""
+"""How long a line waits: for an answer, for one that is late, and before it is opened again. On virtual
+time.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ async def test_a_meter_that_was_silent_gets_twice_the_time_until_it_answers() ->
     port.silent.clear()
     assert await line.read(station, 4, 0, 10) == tuple(range(10))
     (*_, count) = port.asked[1]
-    assert port.allowed[1] == pytest.approx(line.wire.time(count) + 2 * line.wire.gap + 2 * first), "whatever it is asked first"
+    assert port.allowed[1] == pytest.approx(line.wire.time(count) + 2 * line.wire.gap + 2 * first), (
+        "whatever it is asked first"
+    )
     assert line.timeout(station, 10) == pytest.approx(wire + first), "it has answered"
 
 
@@ -98,7 +102,9 @@ async def test_a_late_answer_is_waited_for_three_times_as_long_as_the_slowest_to
     assert line.silent_until - now == pytest.approx(3 * slowest + line.wire.time(10), rel=0.01)
     other = line.station(2)
     other.slowest = 0.001
-    assert line.late_bound(other, 10) == pytest.approx(LATENCY[True][1]), "nobody is expected to be quicker than what it may take"
+    assert line.late_bound(other, 10) == pytest.approx(LATENCY[True][1]), (
+        "nobody is expected to be quicker than what it may take"
+    )
 
 
 async def test_no_silence_is_longer_than_its_bound_and_a_stranger_counts_as_slow_as_the_line() -> None:

@@ -133,12 +133,19 @@ async def test_tcp_drops_a_late_reply_by_its_number() -> None:
     async def tardy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The first question is answered when the second one is there, before it.
         for request in [await reader.readexactly(12), await reader.readexactly(12)]:
-            words = b"".join(word.to_bytes(2, "big") for word in pattern(1, int.from_bytes(request[8:10], "big"), 2))
+            words = b"".join(
+                word.to_bytes(2, "big") for word in pattern(1, int.from_bytes(request[8:10], "big"), 2)
+            )
             writer.write(request[:4] + bytes((0, 7, request[6], request[7], 4)) + words)
         await writer.drain()
 
     server = await asyncio.start_server(tardy, "127.0.0.1", 0)
-    async with server, opened(TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])) as port:
+    async with (
+        server,
+        opened(
+            TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        ) as port,
+    ):
         with pytest.raises(NoReply):
             await port.read(1, 4, 1000, 2, 0.1)
         assert await port.read(1, 4, 2000, 2, 10.0) == pattern(1, 2000, 2)
@@ -152,7 +159,12 @@ async def test_what_is_not_modbus_closes_the_connection() -> None:
         writer.close()
 
     server = await asyncio.start_server(rude, "127.0.0.1", 0)
-    async with server, opened(TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])) as port:
+    async with (
+        server,
+        opened(
+            TcpBus(name="b", type="tcp", host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        ) as port,
+    ):
         with pytest.raises((BadFrame, BusDown)):
             await port.read(1, 4, 0, 1, 1.0)
         await until(lambda: not port.connected)
@@ -197,7 +209,9 @@ async def test_a_port_that_is_not_there_says_what_to_do() -> None:
         await ModbusPort(TcpBus(name="b", type="tcp", host="127.0.0.1", port=1)).open()
 
 
-def test_an_ftdi_adapter_is_set_to_one_millisecond_or_warned_about(tmp_path: Path, monkeypatch, caplog) -> None:
+def test_an_ftdi_adapter_is_set_to_one_millisecond_or_warned_about(
+    tmp_path: Path, monkeypatch, caplog
+) -> None:
     timer = tmp_path / "ttyUSB7/device/latency_timer"
     timer.parent.mkdir(parents=True)
     timer.write_text("16\n")

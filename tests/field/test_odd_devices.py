@@ -1,4 +1,6 @@
-"""Devices that do what is in no standard, and serve their values: what is harmless costs nothing, and no value is ever wrong."""
+"""Devices that do what is in no standard, and serve their values: what is harmless costs nothing, and no
+value is ever wrong.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,8 @@ async def ask_all(line: Line, who, rounds: int = 3) -> tuple[int, int]:
     return right, failed
 
 
-# -- noise beside a frame ------------------------------------------------------------------------------------------------
+# -- noise beside a frame
+# ------------------------------------------------------------------------------------------------
 
 NOISE = [
     pytest.param(b"", b"\0", id="a zero behind"),
@@ -123,13 +126,19 @@ async def test_another_master_is_named_and_costs_one_more_read(caplog, every: in
         while True:
             request = await client.rtu_request()
             asked += 1
-            if asked % every == 0:  # our request was spoilt by the other master's, and the meter did not hear it
-                client.writer.write(rtu_frame(9, bytes((3, 0, 0, 0, 2))) + rtu_frame(9, bytes((3, 4, 0, 1, 0, 2))))
+            if (
+                asked % every == 0
+            ):  # our request was spoilt by the other master's, and the meter did not hear it
+                client.writer.write(
+                    rtu_frame(9, bytes((3, 0, 0, 0, 2))) + rtu_frame(9, bytes((3, 4, 0, 1, 0, 2)))
+                )
             else:
                 client.send_rtu(request.unit, request.answer)
 
     async with line_to(serve, kind="rtu-over-tcp", timeout="1s") as (line, _):
-        task = MeterTask(meter(1), driver("4 u16 active_power W fast\n1000 u32 active_energy_import kWh fast decimals=0"))
+        task = MeterTask(
+            meter(1), driver("4 u16 active_power W fast\n1000 u32 active_energy_import kWh fast decimals=0")
+        )
         poll = MeterPoll(task, line, lambda: 0)
         whole = 0
         for _ in range(12):
@@ -214,7 +223,8 @@ async def test_an_echo_is_no_answer_and_is_said_once(serial, caplog, alone: bool
             assert caplog.text.count("hears itself") == 1
 
 
-# -- replies that are odd in a constant way ------------------------------------------------------------------------------
+# -- replies that are odd in a constant way
+# ------------------------------------------------------------------------------
 
 
 def numbering(name: str) -> Callable[[int], int]:
@@ -233,9 +243,15 @@ def numbering(name: str) -> Callable[[int], int]:
 
 
 RULES = {
-    "plus one": "+1", "one behind": "-1", "constant": "=7", "one": "=1", "zero": "=0", "own": "own", "from one": "own",
+    "plus one": "+1",
+    "one behind": "-1",
+    "constant": "=7",
+    "one": "=1",
+    "zero": "=0",
+    "own": "own",
+    "from one": "own",
     "swapped": "swapped",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -302,7 +318,13 @@ async def test_a_length_that_differs_in_a_constant_way_is_learnt(length: str) ->
         while True:
             request = await client.request()
             right = len(request.answer) + 1
-            wrong = {"short": right - 1, "long": right + 1, "zero": 0, "whole": right + 6, "swapped": right << 8}[length]
+            wrong = {
+                "short": right - 1,
+                "long": right + 1,
+                "zero": 0,
+                "whole": right + 6,
+                "swapped": right << 8,
+            }[length]
             client.send(request.number, request.unit, request.answer, length=wrong)
 
     async with line_to(serve, timeout="300ms") as (line, _):
@@ -335,7 +357,12 @@ async def test_two_odd_fields_are_never_believed(both: str) -> None:
         while True:
             request = await client.request()
             number = request.number + ("number" in both)
-            client.send(number, 255 if "unit" in both else request.unit, request.answer, length=99 if "length" in both else None)
+            client.send(
+                number,
+                255 if "unit" in both else request.unit,
+                request.answer,
+                length=99 if "length" in both else None,
+            )
 
     async with line_to(serve, timeout="60ms") as (line, _):
         right, failed = await ask_all(line, station(line), 2)
@@ -371,7 +398,9 @@ async def test_a_gateway_that_is_always_one_reply_late_gives_no_wrong_value(numb
             request = await client.request()
             if held is not None:
                 late += 1
-                number = {"its own": held.number, "a count": 300 + late, "the newest": request.number}[numbers]
+                number = {"its own": held.number, "a count": 300 + late, "the newest": request.number}[
+                    numbers
+                ]
                 client.send(number, held.unit, held.answer)
             held = request
 
@@ -430,7 +459,8 @@ async def test_a_device_that_repeats_the_question_has_not_answered() -> None:
         assert line.port.echoes
 
 
-# -- what a gateway owes -------------------------------------------------------------------------------------------------
+# -- what a gateway owes
+# -------------------------------------------------------------------------------------------------
 
 
 async def test_a_gateway_that_waits_for_a_dead_slave_costs_the_others_one_wait() -> None:
@@ -492,12 +522,15 @@ async def test_a_reply_that_never_comes_is_waited_for_once() -> None:
     assert max(waits[1:]) <= 4.1, "nothing came: the next wait is no longer than that of a line"
 
 
-# -- connections that do not stay ----------------------------------------------------------------------------------------
+# -- connections that do not stay
+# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["tcp", "rtu-over-tcp"])
 @pytest.mark.parametrize("per_connection", [1, 2, 3])
-async def test_a_server_that_ends_each_connection_gives_every_value(caplog, kind: str, per_connection: int) -> None:
+async def test_a_server_that_ends_each_connection_gives_every_value(
+    caplog, kind: str, per_connection: int
+) -> None:
     caplog.set_level(logging.INFO)
 
     async def serve(client: Client) -> None:
@@ -572,7 +605,8 @@ async def test_a_dead_meter_is_no_reason_for_a_pause_after_connecting() -> None:
         assert line.facts.connect_pause == 0.0
 
 
-# -- two copies of an answer ---------------------------------------------------------------------------------------------
+# -- two copies of an answer
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.virtual_time
@@ -597,7 +631,9 @@ async def test_a_second_copy_that_comes_in_place_of_the_answer_is_found_out() ->
     port.read = restored
     who.alike = 0
     assert await line.read(who, 4, 2000, 2) == (2000, 2001)
-    assert [length for *_, length in port.asked[asked:]] == [2, 1, 2], "asked again, after a read of another length"
+    assert [length for *_, length in port.asked[asked:]] == [2, 1, 2], (
+        "asked again, after a read of another length"
+    )
     assert who.copies
 
 

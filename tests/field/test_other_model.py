@@ -19,7 +19,9 @@ TABLE = (
 
 
 class Odd(FakePort):
-    """A meter whose identity register says `says`: a number, an error, or a number for each time it is asked."""
+    """A meter whose identity register says `says`: a number, an error, or a number for each time it is
+    asked.
+    """
 
     def __init__(self, says) -> None:
         super().__init__({1: lambda _, address: self.word(address)})
@@ -44,7 +46,9 @@ class Odd(FakePort):
 )  # fmt: skip
 async def test_what_it_says_of_itself(says, stranger, caplog) -> None:
     port, readings = Odd(says), []
-    worker = BusWorker(BUS, [MeterTask(meter(1), load_text(TABLE, "a-b"))], readings.append, lambda _: None, port=port)
+    worker = BusWorker(
+        BUS, [MeterTask(meter(1), load_text(TABLE, "a-b"))], readings.append, lambda _: None, port=port
+    )
     await worker.poll("m1")
     (health,) = worker.health().meters
     assert health.stranger == stranger
@@ -56,7 +60,13 @@ async def test_what_it_says_of_itself(says, stranger, caplog) -> None:
 
 async def test_a_table_that_knows_no_such_register_asks_for_none() -> None:
     port = FakePort({1: lambda _, address: 5})
-    worker = BusWorker(BUS, [MeterTask(meter(1), driver("0 u16 active_power W fast\n"))], lambda _: None, lambda _: None, port=port)
+    worker = BusWorker(
+        BUS,
+        [MeterTask(meter(1), driver("0 u16 active_power W fast\n"))],
+        lambda _: None,
+        lambda _: None,
+        port=port,
+    )
     await worker.poll("m1")
     assert len(port.asked) == 1
     await worker.stop()

@@ -61,9 +61,14 @@ def disjoint_spans(draw: st.DrawFn) -> list[Span]:
 RULES = st.builds(
     Rules,
     max_registers=st.integers(4, 24),
-    holes=st.lists(st.integers(0, 50).flatmap(lambda a: st.tuples(st.just(a), st.integers(a, a + 3))), max_size=2).map(tuple),
+    holes=st.lists(
+        st.integers(0, 50).flatmap(lambda a: st.tuples(st.just(a), st.integers(a, a + 3))), max_size=2
+    ).map(tuple),
     illegal=st.lists(
-        st.tuples(st.sampled_from([3, 4]), st.integers(0, 50), st.integers(1, 6)).map(lambda t: (t[0], t[1], t[1] + t[2])), max_size=2
+        st.tuples(st.sampled_from([3, 4]), st.integers(0, 50), st.integers(1, 6)).map(
+            lambda t: (t[0], t[1], t[1] + t[2])
+        ),
+        max_size=2,
     ).map(tuple),
 )
 COSTS = st.builds(Cost, a=st.floats(0.0, 0.1), b=st.floats(0.0, 0.01))
@@ -80,7 +85,9 @@ def test_no_grouping_is_cheaper(spans: list[Span], rules: Rules, cost: Cost) -> 
 
 @settings(max_examples=300, deadline=None)
 @given(disjoint_spans(), RULES, COSTS, st.booleans())
-def test_every_read_keeps_the_rules_and_every_row_is_read_once(spans: list[Span], rules: Rules, cost: Cost, even: bool) -> None:
+def test_every_read_keeps_the_rules_and_every_row_is_read_once(
+    spans: list[Span], rules: Rules, cost: Cost, even: bool
+) -> None:
     rules = Rules(rules.max_registers, rules.holes, even, rules.illegal)
     reads = plan(spans, rules, cost)
     served = [span for read in reads for span in read.spans]
@@ -88,7 +95,10 @@ def test_every_read_keeps_the_rules_and_every_row_is_read_once(spans: list[Span]
     for read in reads:
         assert read.count <= rules.max_registers
         assert rules.allow(read.function, read.address, read.end)
-        assert all(read.address <= span.address and span.end <= read.end and span.function == read.function for span in read.spans)
+        assert all(
+            read.address <= span.address and span.end <= read.end and span.function == read.function
+            for span in read.spans
+        )
         assert len(read.spans) == 1 or not any(span.alone for span in read.spans)
         assert all(span.address == read.address for span in read.spans if span.starts and not even)
         assert not even or (read.address % 2 == 0 and read.count % 2 == 0)

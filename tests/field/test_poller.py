@@ -1,4 +1,6 @@
-"""A worker per bus: who is polled when, what a lost meter may cost, what a reading holds. On virtual time: counts are exact."""
+"""A worker per bus: who is polled when, what a lost meter may cost, what a reading holds. On virtual time:
+counts are exact.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Bench:
         self.readings: list[Reading] = []
         self.events = []
         self.port = port
-        self.worker = BusWorker(bus, tasks, self.readings.append, self.events.append, port=port, **{"wall": wall, **more})
+        self.worker = BusWorker(
+            bus, tasks, self.readings.append, self.events.append, port=port, **{"wall": wall, **more}
+        )
 
     def of(self, name: str) -> list[Reading]:
         return [reading for reading in self.readings if reading.meter == name]
@@ -53,7 +57,9 @@ class Bench:
     async def until(self, condition, seconds: float = 10.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"not within {seconds} s; {len(self.readings)} readings, {self.worker.health()}"
+            assert time.monotonic() < end, (
+                f"not within {seconds} s; {len(self.readings)} readings, {self.worker.health()}"
+            )
             await asyncio.sleep(0.005)
 
 
@@ -250,7 +256,9 @@ async def test_a_bad_frame_invalidates_exactly_its_own_values() -> None:
     await bench.worker.stop()
 
 
-async def test_a_read_that_was_lost_on_the_way_is_asked_again_in_the_same_poll_while_the_meter_is_new() -> None:
+async def test_a_read_that_was_lost_on_the_way_is_asked_again_in_the_same_poll_while_the_meter_is_new() -> (
+    None
+):
     port = FakePort(tables(1))
     port.trouble.extend([None, NoReply("silent")])
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 35"))], port)
@@ -260,7 +268,7 @@ async def test_a_read_that_was_lost_on_the_way_is_asked_again_in_the_same_poll_w
     await bench.worker.stop()
 
 
-async def test_a_meter_that_falls_silent_in_the_middle_keeps_what_came_and_its_turn_ends_after_two_silences() -> None:
+async def test_a_meter_that_falls_silent_in_the_middle_keeps_what_came_and_its_turn_ends() -> None:
     port = FakePort(tables(1))
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 15"))], port)
     for _ in range(3):
@@ -296,7 +304,9 @@ async def test_classes_are_read_together_only_when_they_are_due() -> None:
     assert sets[0] == {"active_power", "active_energy_import"}
     assert sets.count(frozenset({"active_power"})) >= 5
     assert 2 <= sets.count(sets[0]) <= 4
-    assert [first for _, _, first, _ in port.asked].count(20) == 2, "static once, and once more to be sure of the serial number"
+    assert [first for _, _, first, _ in port.asked].count(20) == 2, (
+        "static once, and once more to be sure of the serial number"
+    )
     assert bench.worker.attributes("m1") == {"serial_number": str(1020 << 16 | 1021)}
 
 
@@ -395,13 +405,18 @@ async def test_stop_is_quick_and_leaves_nobody_waiting() -> None:
 async def test_a_wall_clock_that_is_set_moves_the_deadlines() -> None:
     shift = 0.0
     port = FakePort(tables(1))
-    async with running(TCP, [MeterTask(meter(1, interval="10s"), driver())], port, wall=lambda: wall() + shift) as bench:
+    async with running(
+        TCP, [MeterTask(meter(1, interval="10s"), driver())], port, wall=lambda: wall() + shift
+    ) as bench:
         await bench.until(lambda: bench.readings)
         before = bench.worker.next_due()
         shift = 3.3
         bench.worker._woken.set()
         await bench.until(
-            lambda: abs((bench.worker.next_due() - before + 3.3) % 10) < 0.2 or abs((bench.worker.next_due() - before + 3.3) % 10) > 9.8
+            lambda: (
+                abs((bench.worker.next_due() - before + 3.3) % 10) < 0.2
+                or abs((bench.worker.next_due() - before + 3.3) % 10) > 9.8
+            )
         )
 
 
@@ -493,7 +508,10 @@ async def test_a_line_that_turns_out_slow_gets_another_plan() -> None:
 
 async def test_reads_of_one_length_do_not_follow_each_other_and_the_shortest_is_first() -> None:
     port = FakePort(tables(1))
-    rows = "0 u16 active_power kW fast\n100 u16 heat_power kW fast\n200 u32 active_energy_import kWh fast\n300 u16 dc_power kW fast"
+    rows = (
+        "0 u16 active_power kW fast\n100 u16 heat_power kW fast\n200 u32 active_energy_import kWh "
+        "fast\n300 u16 dc_power kW fast"
+    )
     bench = Bench(SERIAL, [MeterTask(meter(1), driver(rows, "function: 4, max_registers: 10"))], port)
     await bench.worker.poll("m1")
     assert [count for *_, count in port.asked] == [1, 2, 1, 1]
@@ -509,7 +527,9 @@ async def test_the_shortest_read_goes_first_whatever_stands_first_in_the_table(l
         rows.append(f"{1000 * index} u16 {NAMES[2 * index]} kW fast")
         if length > 1:
             rows.append(f"{1000 * index + length - 1} u16 {NAMES[2 * index + 1]} kW fast")
-    bench = Bench(SERIAL, [MeterTask(meter(1), driver("\n".join(rows), "function: 4, max_registers: 50"))], port)
+    bench = Bench(
+        SERIAL, [MeterTask(meter(1), driver("\n".join(rows), "function: 4, max_registers: 50"))], port
+    )
     await bench.worker.poll("m1")
     assert [count for *_, count in port.asked] == sorted(lengths)
     await bench.worker.stop()

@@ -1,4 +1,6 @@
-"""Whatever bytes come, in whatever pieces: the port gives the registers that were asked for, or an error; it never breaks."""
+"""Whatever bytes come, in whatever pieces: the port gives the registers that were asked for, or an error;
+it never breaks.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,21 @@ PDUS = st.sampled_from(
         bytes((FUNCTION, 255)) + bytes(255),
     ]
 )
-SERIAL_PIECES = st.one_of(st.binary(max_size=12), st.tuples(st.sampled_from([UNIT, 4, 0]), PDUS).map(lambda t: rtu_frame(*t)))
+SERIAL_PIECES = st.one_of(
+    st.binary(max_size=12), st.tuples(st.sampled_from([UNIT, 4, 0]), PDUS).map(lambda t: rtu_frame(*t))
+)
 TCP_PIECES = st.one_of(
     st.binary(max_size=12),
-    st.tuples(st.sampled_from([NUMBER, 76, 0]), st.sampled_from([UNIT, 4]), PDUS).map(lambda t: tcp_frame(*t)),
+    st.tuples(st.sampled_from([NUMBER, 76, 0]), st.sampled_from([UNIT, 4]), PDUS).map(
+        lambda t: tcp_frame(*t)
+    ),
 )
 
 
 async def feed(bus, pieces: list[bytes], cuts: list[int], *, plain: bool = False) -> asyncio.Future:
-    """An open question, and these bytes cut anywhere; what becomes of it. `plain`: a whole answer is looked for first, as a link does."""
+    """An open question, and these bytes cut anywhere; what becomes of it. `plain`: a whole answer is
+    looked for first, as a link does.
+    """
     port = ModbusPort(bus)
     port._number = NUMBER - STRIDE
     port._ask(UNIT, FUNCTION, 0, COUNT)

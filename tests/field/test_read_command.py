@@ -1,4 +1,6 @@
-"""`submeter read` on a simulated meter: values with unit and age, raw registers, and what is wrong when nothing comes."""
+"""`submeter read` on a simulated meter: values with unit and age, raw registers, and what is wrong when
+nothing comes.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ ROWS = """
 def config(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setenv("SUBMETER_SOCKET", str(tmp_path / "none.sock"))
     (tmp_path / "test-table.yaml").write_text(
-        f"maker: T\nmodel: T\nverified: simulator\nsource: tests\nreads: {{function: 4}}\nabsent: {{u16: 0xFFFF}}\nregisters: |{ROWS}"
+        f"maker: T\nmodel: T\nverified: simulator\nsource: tests\nreads: {{function: 4}}\nabsent: {{u16: "
+        f"0xFFFF}}\nregisters: |{ROWS}"
     )
     path = tmp_path / "gateway.yaml"
     path.write_text(f"""
@@ -42,7 +45,9 @@ meters:
 @pytest.fixture
 def line(tmp_path: Path):
     image = WordImage({0: 2305, 1: 1, 2: 5, 3: 0xFFFF, 9: 4711, **dict.fromkeys(range(4, 9), 0)})
-    with SerialLine([Slave(1, image)], path=tmp_path / "adapter", baudrate=115200, turnaround=0.001) as started:
+    with SerialLine(
+        [Slave(1, image)], path=tmp_path / "adapter", baudrate=115200, turnaround=0.001
+    ) as started:
         yield started
 
 
@@ -66,7 +71,10 @@ def test_a_meter_that_is_silent_is_named_with_what_to_check(config: Path, line) 
     result = CliRunner().invoke(command, [str(config)])
     assert result.exit_code == 1
     assert "230.5" in result.output
-    assert "unit 2 did not answer → check its address and power, the line's A and B, baud rate and parity" in result.output
+    assert (
+        "unit 2 did not answer → check its address and power, the line's A and B, baud rate and parity"
+        in result.output
+    )
 
 
 def test_the_file_is_the_first_word_or_named_by_an_option(config: Path, line) -> None:

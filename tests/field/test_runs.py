@@ -1,4 +1,6 @@
-"""The reads of a poll where replies are numbered: one after the other without a pause, and what is at fault concerns its own read alone."""
+"""The reads of a poll where replies are numbered: one after the other without a pause, and what is at
+fault concerns its own read alone.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +140,13 @@ async def test_second_copies_within_a_poll_are_told_by_their_numbers() -> None:
         while True:
             request = await client.request()
             client.send(request.number, request.unit, request.answer, before=before)
-            before = request.number.to_bytes(2) + b"\0\0" + (len(request.answer) + 1).to_bytes(2) + bytes((request.unit,)) + request.answer
+            before = (
+                request.number.to_bytes(2)
+                + b"\0\0"
+                + (len(request.answer) + 1).to_bytes(2)
+                + bytes((request.unit,))
+                + request.answer
+            )
 
     async with line_to(serve) as (line, _):
         poll = poll_of(line)

@@ -1,4 +1,6 @@
-"""A meter in another one's place is noticed without a configured serial number; nothing that was not read twice alike is believed."""
+"""A meter in another one's place is noticed without a configured serial number; nothing that was not read
+twice alike is believed.
+"""
 
 import pytest
 from field_parts import driver, meter
@@ -31,7 +33,9 @@ def read(serials: SerialMemory, *numbers: str) -> list[tuple[str, str]]:
     found = []
     for number in numbers:
         events, _ = serials.take(number, 5)
-        found += [(event.fields["old"], event.fields["new"]) for event in events if event.kind == "meter_changed"]
+        found += [
+            (event.fields["old"], event.fields["new"]) for event in events if event.kind == "meter_changed"
+        ]
     return found
 
 
@@ -105,7 +109,10 @@ def test_a_configured_serial_number_confirms_it() -> None:
     assert read(unpinned, "8", "8", "8") == []
 
 
-@pytest.mark.parametrize(("serial", "good"), [("1", True), ("F12", True), ("ff1", True), ("", False), ("000", False), ("65535", False)])
+@pytest.mark.parametrize(
+    ("serial", "good"),
+    [("1", True), ("F12", True), ("ff1", True), ("", False), ("000", False), ("65535", False)],
+)
 def test_what_tells(serial, good) -> None:
     assert tells(serial) is good
 
@@ -113,7 +120,10 @@ def test_what_tells(serial, good) -> None:
 async def test_a_meter_that_is_swapped_while_it_runs(caplog) -> None:
     words = {0: 5, 10: 0, 11: 7000, 20: 0, 21: 4711}
     port = FakePort({1: lambda _, address: words.get(address, 0)})
-    table = driver("0 u16 active_power W fast\n10 u32 active_energy_import kWh slow decimals=0\n20 u32 serial_number - static\n")
+    table = driver(
+        "0 u16 active_power W fast\n10 u32 active_energy_import kWh slow decimals=0\n20 u32 serial_number "
+        "- static\n"
+    )
     events = []
     worker = BusWorker(BUS, [MeterTask(meter(1), table)], lambda _: None, events.append, port=port)
     for _ in range(3):
@@ -122,7 +132,9 @@ async def test_a_meter_that_is_swapped_while_it_runs(caplog) -> None:
     reading = await worker.poll("m1")
     assert [event.kind for event in events] == []
     await worker.poll("m1")
-    assert [(event.kind, event.fields) for event in events] == [("meter_changed", {"meter": "m1", "old": "4711", "new": "4712"})]
+    assert [(event.kind, event.fields) for event in events] == [
+        ("meter_changed", {"meter": "m1", "old": "4711", "new": "4712"})
+    ]
     assert reading.suspect == (), "its values are right: it is only another meter's register"
     assert 'write serial: "4712" at the meter and reload' in caplog.text
     (health,) = worker.health().meters

@@ -31,10 +31,17 @@ Deaf = Callable[["OddPort", int, int, int, int], bool]
 
 
 class OddPort(FakePort):
-    """Meters whose registers hold their address; `silent(port, unit, function, address, count)` says what is not answered."""
+    """Meters whose registers hold their address; `silent(port, unit, function, address, count)` says what
+    is not answered.
+    """
 
     def __init__(
-        self, silent: Deaf = lambda *_: False, *, numbered: bool = True, dead: tuple[int, ...] = (), latency: float = 0.005
+        self,
+        silent: Deaf = lambda *_: False,
+        *,
+        numbered: bool = True,
+        dead: tuple[int, ...] = (),
+        latency: float = 0.005,
     ) -> None:
         super().__init__({}, latency=latency, numbered=numbered)
         self.unanswering, self.dead = silent, set(dead)
@@ -65,7 +72,14 @@ class OddPort(FakePort):
 class Bench:
     def __init__(self, bus: Bus, tasks: list[MeterTask], port: OddPort, learnt: Learnt | None = None) -> None:
         self.readings: list[Reading] = []
-        self.worker = BusWorker(bus, tasks, self.readings.append, port=port, wall=lambda: 1_795_278_300.0 + time.monotonic(), learnt=learnt)
+        self.worker = BusWorker(
+            bus,
+            tasks,
+            self.readings.append,
+            port=port,
+            wall=lambda: 1_795_278_300.0 + time.monotonic(),
+            learnt=learnt,
+        )
 
     def of(self, name: str) -> list[Reading]:
         return [reading for reading in self.readings if reading.meter == name]
@@ -76,12 +90,16 @@ class Bench:
     async def until(self, condition: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"not within {seconds} s; {self.readings[-3:]}, {self.worker.health().meters}"
+            assert time.monotonic() < end, (
+                f"not within {seconds} s; {self.readings[-3:]}, {self.worker.health().meters}"
+            )
             await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
-async def running(bus: Bus, tasks: list[MeterTask], port: OddPort, learnt: Learnt | None = None) -> AsyncIterator[Bench]:
+async def running(
+    bus: Bus, tasks: list[MeterTask], port: OddPort, learnt: Learnt | None = None
+) -> AsyncIterator[Bench]:
     bench = Bench(bus, tasks, port, learnt)
     task = asyncio.create_task(bench.worker.run())
     try:
@@ -93,7 +111,9 @@ async def running(bus: Bus, tasks: list[MeterTask], port: OddPort, learnt: Learn
 
 def hole(first: int, end: int | None = None, function: int = 4) -> Deaf:
     """Reads that touch [first, end) of a function are not answered."""
-    return lambda _, __, asked, at, count: asked == function and at < (end or first + 1) and first < at + count
+    return lambda _, __, asked, at, count: (
+        asked == function and at < (end or first + 1) and first < at + count
+    )
 
 
 @pytest.mark.parametrize("bus", [TCP, SERIAL], ids=["tcp", "serial"])
@@ -109,7 +129,9 @@ def hole(first: int, end: int | None = None, function: int = 4) -> Deaf:
     ],
     ids=["first", "last", "three", "half", "all-but-two", "between"],
 )
-async def test_what_is_never_answered_is_absent_and_the_rest_comes_at_each_poll(bus: Bus, silent: Deaf, absent: set[str]) -> None:
+async def test_what_is_never_answered_is_absent_and_the_rest_comes_at_each_poll(
+    bus: Bus, silent: Deaf, absent: set[str]
+) -> None:
     port = OddPort(silent, numbered=bus is TCP)
     task = MeterTask(meter(1), driver(reads=SHORT if absent else "function: 4"))
     learnt = Learnt()
@@ -147,7 +169,10 @@ async def test_a_single_poll_brings_what_is_answered_and_says_what_is_not() -> N
 
 @pytest.mark.parametrize("silent", [True, False])
 async def test_a_function_that_the_meter_does_not_know_costs_its_rows_only(silent: bool) -> None:
-    rows = "\n".join(f"{10 * index} u16 {name} kW fast decimals=0{' function=3' if index % 2 else ''}" for index, name in enumerate(NAMES))
+    rows = "\n".join(
+        f"{10 * index} u16 {name} kW fast decimals=0{' function=3' if index % 2 else ''}"
+        for index, name in enumerate(NAMES)
+    )
     port = OddPort(lambda _, __, function, *___: function == 3)
     port.refusal = 0 if silent else 11
     async with running(TCP, [MeterTask(meter(1), driver(rows, SHORT))], port) as bench:
@@ -170,7 +195,10 @@ async def test_reads_over_a_converters_buffer_are_made_shorter(bus: Bus, limit: 
         port.unanswered.clear()
         await bench.until(lambda: len(bench.readings) >= 4, 20)
     wanted = {*NAMES, *(["active_energy_import"] if limit > 1 else [])}
-    assert all(set(reading.values) == wanted for reading in bench.readings[1:]), (bench.facts().known(), bench.readings[-1])
+    assert all(set(reading.values) == wanted for reading in bench.readings[1:]), (
+        bench.facts().known(),
+        bench.readings[-1],
+    )
     assert not port.unanswered, bench.facts().known()
 
 
@@ -187,8 +215,12 @@ async def test_identity_registers_that_are_ignored_cost_no_value() -> None:
 
 @pytest.mark.parametrize("bus", [TCP, SERIAL], ids=["tcp", "serial"])
 @pytest.mark.parametrize(("need", "learnt"), [(0.05, 0.075), (0.1, 0.15), (0.2, 0.3), (0.5, 0.6)])
-async def test_a_meter_that_is_deaf_after_its_answer_gets_a_pause(bus: Bus, need: float, learnt: float) -> None:
-    port = OddPort(lambda port, unit, *_: port.sent_at < port.answered_at.get(unit, -9.0) + need, numbered=bus is TCP)
+async def test_a_meter_that_is_deaf_after_its_answer_gets_a_pause(
+    bus: Bus, need: float, learnt: float
+) -> None:
+    port = OddPort(
+        lambda port, unit, *_: port.sent_at < port.answered_at.get(unit, -9.0) + need, numbered=bus is TCP
+    )
     tasks = [MeterTask(meter(1, interval="5s"), driver(reads=SHORT))]
     async with running(bus, tasks, port) as bench:
         await bench.until(lambda: len(bench.readings) >= 12, 90)
@@ -236,7 +268,9 @@ async def test_configured_facts_are_kept_and_nothing_is_learnt() -> None:
     async with running(TCP, [MeterTask(meter(1, skip=[]), driver(reads=SHORT))], port) as bench:
         await bench.until(lambda: len(bench.readings) >= 10, 60)
     assert bench.facts().skip == ()
-    assert all(len(reading.values) >= 6 for reading in bench.readings[2:]), [len(reading.values) for reading in bench.readings]
+    assert all(len(reading.values) >= 6 for reading in bench.readings[2:]), [
+        len(reading.values) for reading in bench.readings
+    ]
 
 
 async def test_noise_teaches_nothing() -> None:
@@ -257,7 +291,9 @@ async def test_noise_teaches_nothing() -> None:
 
 
 async def test_learning_costs_the_others_no_more_than_lost_meters_may() -> None:
-    """Two meters without pause, and one with a whole group that is not answered: 5 % of the time, and what one read may take."""
+    """Two meters without pause, and one with a whole group that is not answered: 5 % of the time, and what
+    one read may take.
+    """
     tasks = [MeterTask(meter(unit, interval="0s"), driver(reads=SHORT)) for unit in (1, 2)]
     port = OddPort(lambda _, unit, __, at, ___: unit == 3 and at < 40)
     tasks.append(MeterTask(meter(3, interval="1s"), driver(reads=SHORT)))
@@ -291,7 +327,9 @@ async def test_a_meter_that_dies_and_comes_back_loses_nothing_of_what_was_learnt
 
 async def test_a_dead_meter_is_asked_once_in_a_poll_once_it_was_known() -> None:
     port = OddPort()
-    async with running(TCP, [MeterTask(meter(1), driver(reads=SHORT)), MeterTask(meter(2), driver(reads=SHORT))], port) as bench:
+    async with running(
+        TCP, [MeterTask(meter(1), driver(reads=SHORT)), MeterTask(meter(2), driver(reads=SHORT))], port
+    ) as bench:
         await bench.until(lambda: len(bench.of("m1")) >= 5, 10)
         port.dead.add(1)
         await bench.until(lambda: bench.worker.seats["m1"].lost, 10)
@@ -303,7 +341,9 @@ async def test_a_dead_meter_is_asked_once_in_a_poll_once_it_was_known() -> None:
 async def test_what_was_silent_is_asked_again_after_a_day() -> None:
     silent = [True]
     port = OddPort(lambda _, __, ___, at, count: silent[0] and at <= 30 < at + count)
-    async with running(TCP, [MeterTask(meter(1, interval="10min", slow_interval="10min"), driver(reads=SHORT))], port) as bench:
+    async with running(
+        TCP, [MeterTask(meter(1, interval="10min", slow_interval="10min"), driver(reads=SHORT))], port
+    ) as bench:
         await bench.until(lambda: bool(bench.facts().skip), 7200)
         await asyncio.sleep(90_000)
         assert bench.facts().skipped == ((4, 30, 31),), "still silent"

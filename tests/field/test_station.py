@@ -1,4 +1,6 @@
-"""What is known of one meter on its line: which read may re-synchronise, what is too soon, what is a second copy."""
+"""What is known of one meter on its line: which read may re-synchronise, what is too soon, what is a
+second copy.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def test_an_answer_is_too_soon_in_less_than_half_of_the_quickest_turn_around_onc
     assert made.early is None
     assert made.too_soon(SOON * 0.1 - 0.001)
     assert made.early == SOON * 0.1 - 0.001
-    assert not known(turn=-0.01).too_soon(-0.02), "where bytes do not keep the line's pace, nothing can be said"
+    assert not known(turn=-0.01).too_soon(-0.02), (
+        "where bytes do not keep the line's pace, nothing can be said"
+    )
     assert not known(turn=0.0).too_soon(-0.02)
 
 

@@ -10,16 +10,23 @@ from gateway.host.notify import notify, watchdog_seconds
 
 
 class Hands:
-    """A clock whose hands the test moves; `vouched` is the word of whoever `trust` names, `kernel` that of the kernel beside it."""
+    """A clock whose hands the test moves; `vouched` is the word of whoever `trust` names, `kernel` that of
+    the kernel beside it.
+    """
 
     def __init__(self, wall=1_000_000, uptime=500, vouched=False, kernel=False) -> None:
         self.wall, self.uptime, self.vouched, self.kernel = wall, uptime, vouched, kernel
 
     def clock(self, trust="kernel", **more) -> Clock:
         return Clock(
-            trust, wall=lambda: self.wall, uptime=lambda: self.uptime, boot="b" * 32, vouched=lambda: self.vouched and trust != "kernel",
-            kernel=lambda: self.kernel or (self.vouched and trust == "kernel"), **more,
-        )  # fmt: skip
+            trust,
+            wall=lambda: self.wall,
+            uptime=lambda: self.uptime,
+            boot="b" * 32,
+            vouched=lambda: self.vouched and trust != "kernel",
+            kernel=lambda: self.kernel or (self.vouched and trust == "kernel"),
+            **more,
+        )
 
     def pass_time(self, ms) -> None:
         self.wall += ms
@@ -115,7 +122,8 @@ def test_the_kernels_word_outranks_the_journal_and_lowers_the_floor(trust) -> No
     hands = Hands(wall=RELEASED_MS, vouched=True, kernel=True)
     clock = hands.clock(trust, floor=RELEASED_MS + 10 * 365 * 86_400_000)
     assert clock.synced
-    # NTP goes, the clock is stepped forward by an unknown hand: the wrong hour of years ahead is no bar any more.
+    # NTP goes, the clock is stepped forward by an unknown hand: the wrong hour of years ahead is no bar any
+    # more.
     hands.kernel = False
     hands.wall += 1000
     assert clock.look() == [ClockChange("clock_step", 1000)]
@@ -159,9 +167,16 @@ def test_without_a_network_a_clock_that_runs_steadily_for_a_day_is_believed_agai
 
 @pytest.mark.parametrize(
     ("wall", "vouched", "trust"),
-    [(0, True, "rtc"), (RELEASED_MS - 2 * PATIENCE_MS, True, "system"), (RELEASED_MS, False, "rtc"), (RELEASED_MS, False, "kernel")],
+    [
+        (0, True, "rtc"),
+        (RELEASED_MS - 2 * PATIENCE_MS, True, "system"),
+        (RELEASED_MS, False, "rtc"),
+        (RELEASED_MS, False, "kernel"),
+    ],
 )
-def test_an_empty_battery_and_a_clock_that_nobody_vouches_for_are_never_believed(wall, vouched, trust) -> None:
+def test_an_empty_battery_and_a_clock_that_nobody_vouches_for_are_never_believed(
+    wall, vouched, trust
+) -> None:
     hands = Hands(wall=wall, vouched=vouched and trust != "kernel")
     clock = hands.clock(trust, floor=RELEASED_MS + 10 * 365 * 86_400_000)
     hands.pass_time(PATIENCE_MS + 1000)

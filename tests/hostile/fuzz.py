@@ -1,7 +1,10 @@
-"""python -m tests.hostile.fuzz TARGET --seconds 10 --seed 1 --findings DIR: throw bytes at a target until the time is over.
+"""python -m tests.hostile.fuzz TARGET --seconds 10 --seed 1 --findings DIR: throw bytes at a target until the
+time is over.
 
-Coverage guides the bytes where atheris runs (CPython below 3.13 on x86); elsewhere hypothesis changes the seeds. What breaks a target
-is written to DIR and belongs into tests/hostile/corpus/TARGET once it is mended, where plain pytest tries it for ever.
+Coverage guides the bytes where atheris runs (CPython below 3.13 on x86); elsewhere hypothesis changes the
+seeds. What breaks a target
+is written to DIR and belongs into tests/hostile/corpus/TARGET once it is mended, where plain pytest tries it
+for ever.
 """
 
 # ruff: noqa: PLC0415 - atheris must be there before what it looks into
@@ -19,9 +22,16 @@ from pathlib import Path
 CORPUS = Path(__file__).parent / "corpus"
 WORDS = Path(__file__).parent / "words.dict"
 ROOMS = {
-    "rtu": "field", "tcp": "field", "rtu_over_tcp": "field", "commands": "uplink wire", "small": "wire", "batch": "wire",
-    "intake": "receiver wire", "driver": "catalogue", "configuration": "config",
-}  # fmt: skip
+    "rtu": "field",
+    "tcp": "field",
+    "rtu_over_tcp": "field",
+    "commands": "uplink wire",
+    "small": "wire",
+    "batch": "wire",
+    "intake": "receiver wire",
+    "driver": "catalogue",
+    "configuration": "config",
+}
 """Where atheris looks for new ways; looking everywhere takes seconds at each start."""
 LONGEST = 4096
 HANG = 20
@@ -37,13 +47,24 @@ def with_atheris(target: str, seconds: int, seed: int, findings: Path) -> None:
     """Does not return: ends the process with 0 when nothing was found."""
     import atheris
 
-    with atheris.instrument_imports(include=[f"gateway.{room}" for room in ROOMS[target].split()], enable_loader_override=False):
+    with atheris.instrument_imports(
+        include=[f"gateway.{room}" for room in ROOMS[target].split()], enable_loader_override=False
+    ):
         from tests.hostile import targets
 
     with tempfile.TemporaryDirectory(prefix="fuzz-") as begin:
-        for number, data in enumerate([*targets.seeds()[target], *(path.read_bytes() for path in known(target))]):
+        for number, data in enumerate(
+            [*targets.seeds()[target], *(path.read_bytes() for path in known(target))]
+        ):
             (Path(begin) / str(number)).write_bytes(data)
-        words = ["fuzz", f"-seed={seed}", f"-max_total_time={seconds}", f"-timeout={HANG}", f"-max_len={LONGEST}", f"-dict={WORDS}"]
+        words = [
+            "fuzz",
+            f"-seed={seed}",
+            f"-max_total_time={seconds}",
+            f"-timeout={HANG}",
+            f"-max_len={LONGEST}",
+            f"-dict={WORDS}",
+        ]
         atheris.Setup([*words, f"-artifact_prefix={findings}/", begin], targets.TARGETS[target])
         atheris.Fuzz()
 
@@ -57,7 +78,9 @@ def with_hypothesis(target: str, seconds: int, first: int, findings: Path) -> in
 
     run = targets.TARGETS[target]
     begin = [*targets.seeds()[target], *(path.read_bytes() for path in known(target))]
-    edits = st.lists(st.tuples(st.integers(0, LONGEST), st.integers(0, 12), st.binary(max_size=12)), max_size=6)
+    edits = st.lists(
+        st.tuples(st.integers(0, LONGEST), st.integers(0, 12), st.binary(max_size=12)), max_size=6
+    )
     last = b""
     tried = 0
 
@@ -71,8 +94,13 @@ def with_hypothesis(target: str, seconds: int, first: int, findings: Path) -> in
 
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        rules = settings(max_examples=200, deadline=1000 * HANG, database=None, phases=[Phase.generate, Phase.shrink],
-                         suppress_health_check=list(HealthCheck))  # fmt: skip
+        rules = settings(
+            max_examples=200,
+            deadline=1000 * HANG,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        )
         try:
             seed(first)(rules(given(st.sampled_from(begin) | st.binary(max_size=200), edits)(attempt)))()
         except BaseException:
@@ -95,7 +123,9 @@ def main() -> int:
     words.add_argument("--blind", action="store_true", help="hypothesis, also where there is atheris")
     chosen = words.parse_args()
     chosen.findings.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("gateway").addHandler(logging.NullHandler())  # what it says about each input is not for the terminal
+    logging.getLogger("gateway").addHandler(
+        logging.NullHandler()
+    )  # what it says about each input is not for the terminal
     if chosen.blind or importlib.util.find_spec("atheris") is None:
         return with_hypothesis(chosen.target, chosen.seconds, chosen.seed, chosen.findings)
     with_atheris(chosen.target, chosen.seconds, chosen.seed, chosen.findings)

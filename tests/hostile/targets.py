@@ -1,4 +1,6 @@
-"""What hostile bytes are thrown at: one function a target. It returns when the bytes did no harm and raises when they did."""
+"""What hostile bytes are thrown at: one function a target. It returns when the bytes did no harm and
+raises when they did.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,24 @@ from gateway.field.modbus import ModbusPort
 from gateway.model import Reading, Sealed
 from gateway.receiver.intake import Refusal, arrival, description, reply, state
 from gateway.uplink import Forwarder, MemoryOutbox
-from gateway.wire import Batch, Receipt, Replay, Reply, State, Topics, compress, decode, decompress, digest, encode, parse, with_header
+from gateway.wire import (
+    Batch,
+    Receipt,
+    Replay,
+    Reply,
+    State,
+    Topics,
+    compress,
+    decode,
+    decompress,
+    digest,
+    encode,
+    parse,
+    with_header,
+)
 
-# -- a line with a slave that does what the bytes say -------------------------------------------------------------------------
+# -- a line with a slave that does what the bytes say
+# -------------------------------------------------------------------------
 
 READS = 6
 LONGEST = 120.0
@@ -139,13 +156,19 @@ class _Slave:
         right = struct.pack(f">BB{count}H", function, 2 * count, *self.words)
 
         def framed(pdu: bytes, unit: int = unit, more: int = 0) -> bytes:
-            return tcp_frame(int.from_bytes(number, "big") + more & 0xFFFF, unit, pdu) if self.framed else rtu_frame(unit, pdu)
+            return (
+                tcp_frame(int.from_bytes(number, "big") + more & 0xFFFF, unit, pdu)
+                if self.framed
+                else rtu_frame(unit, pdu)
+            )
 
         answered = False
         for _ in range(self.script.byte() % 4):
             delay, kind = self.script.byte() / 255 * ANSWER_WITHIN, self.script.byte() % 10
             if kind in {1, 2, 5} and answered:
-                kind = 0  # a slave that answers twice at its leisure cannot be told from one that answers once
+                kind = (
+                    0  # a slave that answers twice at its leisure cannot be told from one that answers once
+                )
             answered |= kind in {1, 2, 5}
             match kind:
                 case 1:
@@ -156,7 +179,11 @@ class _Slave:
                     whole = bytearray(framed(right))
                     whole[self.script.byte() % len(whole)] ^= self.script.byte() or 1
                     # On TCP nothing guards the words themselves, nor is it meant to.
-                    said = bytes(whole) if not self.framed or bytes(whole[9:]) == right[2:] else framed(right)[:9]
+                    said = (
+                        bytes(whole)
+                        if not self.framed or bytes(whole[9:]) == right[2:]
+                        else framed(right)[:9]
+                    )
                 case 4:
                     said = framed(right)[: self.script.byte() % len(framed(right))]
                 case 5:
@@ -178,7 +205,8 @@ class _Slave:
         link.loop.call_later(delay, link.hang_up)
 
     def may_have_said(self, words: tuple[int, ...], rule: str) -> bool:
-        """Whether a whole frame with these words stands in what was said: one that is right in every way may be believed.
+        """Whether a whole frame with these words stands in what was said: one that is right in every way may
+        be believed.
 
         `rule`: how replies are numbered, by what the line has found constant.
         """
@@ -240,7 +268,8 @@ def rtu_over_tcp(data: bytes) -> None:
     _on_line(TcpBus(name="b", type="rtu-over-tcp", host="127.0.0.1", timeout="200ms"), data)
 
 
-# -- messages -----------------------------------------------------------------------------------------------------------------
+# -- messages
+# ----------------------------------------------------------------------------------------------------
 
 E1 = "00000000000000a1"
 T0 = 1_795_278_300_000
@@ -286,14 +315,26 @@ def _alarmed() -> Iterator[None]:
 @cache
 def _sealed() -> tuple[Sealed, ...]:
     def one(seq: int) -> Sealed:
-        batch = Batch("gw1", E1, seq, T0 + 1000 * seq, 1000 * seq, "synced", [Reading("main", 1000 * seq, {"active_power": float(seq)})])
-        return Sealed(E1, seq, _Clock.boot, batch.t0, batch.uptime, "synced", 1, 1, False, compress(encode(batch)))
+        batch = Batch(
+            "gw1",
+            E1,
+            seq,
+            T0 + 1000 * seq,
+            1000 * seq,
+            "synced",
+            [Reading("main", 1000 * seq, {"active_power": float(seq)})],
+        )
+        return Sealed(
+            E1, seq, _Clock.boot, batch.t0, batch.uptime, "synced", 1, 1, False, compress(encode(batch))
+        )
 
     return tuple(one(seq) for seq in range(1, SENT + 1))
 
 
 def commands(data: bytes) -> None:
-    """Messages on the topics that a gateway subscribes to, split at 0xFFFF, each behind a byte that chooses the topic."""
+    """Messages on the topics that a gateway subscribes to, split at 0xFFFF, each behind a byte that
+    chooses the topic.
+    """
     with _alarmed():
         asyncio.run(_commands(data))
 
@@ -303,7 +344,12 @@ async def _commands(data: bytes) -> None:
     for sealed in _sealed():
         outbox.commit(sealed)
     forwarder = Forwarder(
-        Uplink(name="city", url="mqtt://127.0.0.1", receipts=("city",)), "gw1", outbox, _Clock(), lambda: b"{}", lambda _: None
+        Uplink(name="city", url="mqtt://127.0.0.1", receipts=("city",)),
+        "gw1",
+        outbox,
+        _Clock(),
+        lambda: b"{}",
+        lambda _: None,
     )
     delivery = forwarder._delivery
     for sealed in _sealed():
@@ -350,7 +396,8 @@ def intake(data: bytes) -> None:
         arrival("gw1", data, 1)
 
 
-# -- files --------------------------------------------------------------------------------------------------------------------
+# -- files
+# ----------------------------------------------------------------------------------------------------
 
 MOST = 6000
 """Bytes of a table: longer ones are only slower."""
@@ -378,7 +425,8 @@ def configuration(data: bytes) -> None:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    each.__name__: each for each in (rtu, tcp, rtu_over_tcp, commands, small, batch, intake, driver, configuration)
+    each.__name__: each
+    for each in (rtu, tcp, rtu_over_tcp, commands, small, batch, intake, driver, configuration)
 }
 
 
@@ -398,18 +446,26 @@ def seeds() -> dict[str, list[bytes]]:
         bytes((3, 1, 40, 9, 7, 3, 3, 1, 90, 6, 5, 7, 20, 4, 3)) * 4,
     ]
     table = (
-        b'maker: Test\nmodel: Table\nverified: datasheet\nsource: "none"\nreads: {function: 3, max_registers: 50, holes: [0x10..0x20]}\n'
-        b"identity: {address: 0xFC02, type: u16, values: [112]}\nregisters: |\n  0 float32 voltage_l1n V fast decimals=1\n"
+        b'maker: Test\nmodel: Table\nverified: datasheet\nsource: "none"\nreads: {function: 3, '
+        b"max_registers: 50, holes: [0x10..0x20]}\n"
+        b"identity: {address: 0xFC02, type: u16, values: [112]}\nregisters: |\n  0 float32 voltage_l1n V "
+        b"fast decimals=1\n"
         b"  2 i32 active_power 0.1W fast order=little\n  0x{30,40} u16 current_l{1,2} A slow\n"
-    )  # fmt: skip
+    )
     config = (
-        b"gateway: {id: a}\nbuses: [{name: b, type: tcp, host: h}]\nmeters:\n  - {id: m, bus: b, driver: eastron-sdm630, ct: 200/5}\n"
-        b"uplinks: [{name: c, url: 'mqtts://p:8883', receipts: [c]}]\njournal: {budget: 4GB}\nclock: {hold: 5min}\n"
+        b"gateway: {id: a}\nbuses: [{name: b, type: tcp, host: h}]\nmeters:\n  - {id: m, bus: b, driver: "
+        b"eastron-sdm630, ct: 200/5}\n"
+        b"uplinks: [{name: c, url: 'mqtts://p:8883', receipts: [c]}]\njournal: {budget: 4GB}\nclock: "
+        b"{hold: 5min}\n"
     )
     return {
-        "rtu": lines, "tcp": lines, "rtu_over_tcp": lines,
+        "rtu": lines,
+        "tcp": lines,
+        "rtu_over_tcp": lines,
         "commands": [b"\x00" + receipt, b"\x01" + replay, b"\x00" + receipt + b"\xff\xff\x01" + replay],
-        "small": [receipt, replay, replying, online], "batch": [*good, *plain],
+        "small": [receipt, replay, replying, online],
+        "batch": [*good, *plain],
         "intake": [*good, *plain, online, replying, b'{"meters":[]}'],
-        "driver": [table], "configuration": [config],
-    }  # fmt: skip
+        "driver": [table],
+        "configuration": [config],
+    }

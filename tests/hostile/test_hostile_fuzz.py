@@ -1,4 +1,6 @@
-"""Bytes from a hostile world: what once broke something is tried again for ever, and more is tried each time."""
+"""Bytes from a hostile world: what once broke something is tried again for ever, and more is tried each
+time.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,11 @@ def test_a_line_that_forgets_its_open_questions_is_found_out(monkeypatch) -> Non
         throw("rtu", 3000)
 
 
-FINDINGS = [pytest.param(target, path, id=f"{target}/{path.name[:20]}") for target in TARGETS for path in known(target)]
+FINDINGS = [
+    pytest.param(target, path, id=f"{target}/{path.name[:20]}")
+    for target in TARGETS
+    for path in known(target)
+]
 
 
 @pytest.mark.timeout(120)
@@ -64,9 +70,23 @@ def test_what_once_broke_it_does_not_any_more(target: str, path: Path) -> None:
 
 def fuzz(target: str, seconds: float, findings: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile.fuzz", target, "--seconds", str(int(seconds)), "--findings", str(findings)],
-        cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=seconds + 120, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "tests.hostile.fuzz",
+            target,
+            "--seconds",
+            str(int(seconds)),
+            "--findings",
+            str(findings),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds + 120,
+        check=False,
+    )
     found = [f"{path.name}: {path.read_bytes()!r}" for path in findings.iterdir()]
     assert done.returncode == 0, "\n".join([done.stdout[-2000:], done.stderr[-4000:], *found])
     assert not found

@@ -57,8 +57,13 @@ def configure(site: Rig, host: str, port: int, broker: int) -> None:
 
 
 def ordinals(database: Path) -> list[int]:
-    with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db:
-        sql = "SELECT json_extract(\"values\", '$.pulse_count') FROM reading WHERE gateway = ? ORDER BY uptime"
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as db,
+    ):
+        sql = (
+            "SELECT json_extract(\"values\", '$.pulse_count') FROM reading WHERE gateway = ? ORDER BY uptime"
+        )
         return [int(row[0]) for row in db.execute(sql, (ID,))]
     return []
 
@@ -68,14 +73,34 @@ def nasty() -> list[bytes]:
     chance = random.Random(5)
     whole = json.loads(zlib.decompress(seeds()["batch"][0]))
     odd = [float("nan"), float("inf"), -1, 2**80, "\ud800", None, [], {"a": None}, "x" * 5000, True, 1e308]
-    changed = [json.dumps({**whole, key: value}, default=str).encode("utf-8", "surrogatepass") for key in whole for value in odd]
+    changed = [
+        json.dumps({**whole, key: value}, default=str).encode("utf-8", "surrogatepass")
+        for key in whole
+        for value in odd
+    ]
     return [
-        b"", b"\x00", b"{", b"[]", b"null", b"NaN", b"\xff\xfe\xfd" * 100, b"\xed\xa0\x80", b'{"a":' * 40_000, b"[" * 200_000,
-        b'{"tables":' + b"[" * 100_000, b'{"epoch":"' + b"a" * 200_000, b"9" * 250_000, b'{"seq":' + b"9" * 9000 + b"}",
-        zlib.compress(bytes(50_000_000)), zlib.compress(b"[" * 1_000_000), seeds()["batch"][0][:-5], b"\x78" + chance.randbytes(2_000_000),
+        b"",
+        b"\x00",
+        b"{",
+        b"[]",
+        b"null",
+        b"NaN",
+        b"\xff\xfe\xfd" * 100,
+        b"\xed\xa0\x80",
+        b'{"a":' * 40_000,
+        b"[" * 200_000,
+        b'{"tables":' + b"[" * 100_000,
+        b'{"epoch":"' + b"a" * 200_000,
+        b"9" * 250_000,
+        b'{"seq":' + b"9" * 9000 + b"}",
+        zlib.compress(bytes(50_000_000)),
+        zlib.compress(b"[" * 1_000_000),
+        seeds()["batch"][0][:-5],
+        b"\x78" + chance.randbytes(2_000_000),
         b'{"epoch":"00000000000000ff","upto":9007199254740991,"have":[[1,9007199254740991]]}',
-        b'{"id":"x","epoch":"00000000000000ff","from":1,"to":9007199254740991}', *changed,
-    ]  # fmt: skip
+        b'{"id":"x","epoch":"00000000000000ff","from":1,"to":9007199254740991}',
+        *changed,
+    ]
 
 
 @pytest.mark.timeout(180)
@@ -91,7 +116,14 @@ def test_messages_that_nobody_should_send_harm_neither_half(tmp_path: Path) -> N
         stranger = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
         stranger.connect("127.0.0.1", site.broker_port)
         stranger.loop_start()
-        topics = [TOPICS.receipt("city"), TOPICS.replay, TOPICS.reply, Topics("gw1").data, Topics("gw1").state, Topics("gw1").meters]
+        topics = [
+            TOPICS.receipt("city"),
+            TOPICS.replay,
+            TOPICS.reply,
+            Topics("gw1").data,
+            Topics("gw1").state,
+            Topics("gw1").meters,
+        ]
         topics += [
             "submeter/v1/BAD ID/data",
             "submeter/v1//data",
@@ -128,15 +160,21 @@ def test_two_gateways_with_one_id_both_say_so_and_do_not_fight(tmp_path: Path) -
         first.start_gateway()
         until(lambda: "connected to" in first.log("gateway"), 30, "the first is connected")
         twin.start_gateway()
-        # By MQTT 5's reason code, or, where the broker gives none, by connections that end right after they began.
+        # By MQTT 5's reason code, or, where the broker gives none, by connections that end right after they
+        # began.
         until(
-            lambda: any("one id" in site.log("gateway") or "same gateway id" in site.log("gateway") for site in (first, twin)),
+            lambda: any(
+                "one id" in site.log("gateway") or "same gateway id" in site.log("gateway")
+                for site in (first, twin)
+            ),
             60,
             "it is said",
         )
         connections = first.log("broker").count("New client connected")
         time.sleep(8)
-        assert first.log("broker").count("New client connected") <= connections + 6, "they do not fight for the broker every moment"
+        assert first.log("broker").count("New client connected") <= connections + 6, (
+            "they do not fight for the broker every moment"
+        )
         for site in (first, twin):
             status = gateway_status(site.socket)
             assert status is not None
@@ -144,12 +182,17 @@ def test_two_gateways_with_one_id_both_say_so_and_do_not_fight(tmp_path: Path) -
             assert "Traceback" not in site.log("gateway")
 
 
-for case in (test_messages_that_nobody_should_send_harm_neither_half, test_two_gateways_with_one_id_both_say_so_and_do_not_fight):
+for case in (
+    test_messages_that_nobody_should_send_harm_neither_half,
+    test_two_gateways_with_one_id_both_say_so_and_do_not_fight,
+):
     case.pytestmark = [*case.pytestmark, *mosquitto]
 
 
 class AcknowledgesThePast(FakeBroker):
-    """Forgets what it was given on its first connection, and acknowledges it on the next, before anything was sent there."""
+    """Forgets what it was given on its first connection, and acknowledges it on the next, before anything
+    was sent there.
+    """
 
     async def on_connect(self, writer: Any) -> None:
         await super().on_connect(writer)

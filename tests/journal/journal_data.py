@@ -18,7 +18,12 @@ class Meter:
         self.load = [rng.uniform(0.3, 6.0) for _ in PHASES]
         self.energy = {
             quantity: rng.uniform(1e3, 4e5)
-            for quantity in ("active_energy_import", "active_energy_export", "reactive_energy_import", "reactive_energy_export")
+            for quantity in (
+                "active_energy_import",
+                "active_energy_export",
+                "reactive_energy_import",
+                "reactive_energy_export",
+            )
         }
 
     def values(self, seconds):
@@ -27,7 +32,9 @@ class Meter:
         self.load = [max(0.02, load * rng.gauss(1, 0.02)) for load in self.load]
         factors = [min(1.0, 0.93 + rng.gauss(0, 0.02)) for _ in PHASES]
         apparent = [load / factor for load, factor in zip(self.load, factors, strict=False)]
-        reactive = [(a * a - p * p) ** 0.5 if a > p else 0.0 for a, p in zip(apparent, self.load, strict=False)]
+        reactive = [
+            (a * a - p * p) ** 0.5 if a > p else 0.0 for a, p in zip(apparent, self.load, strict=False)
+        ]
         for i, phase in enumerate(PHASES):
             values[f"voltage_{phase}n"] = round(volts[i], 1)
         for i, phase in enumerate(PHASES):
@@ -68,7 +75,11 @@ class Building:
     def draft(self, uptime, keep=False):
         readings = []
         for place, meter in enumerate(self.meters):
-            readings.append(Reading(meter.name, uptime + place * 177 + self.rng.randint(0, 25), meter.values(self.interval)))
+            readings.append(
+                Reading(
+                    meter.name, uptime + place * 177 + self.rng.randint(0, 25), meter.values(self.interval)
+                )
+            )
         return Draft(readings, keep=keep)
 
 

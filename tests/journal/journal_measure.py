@@ -1,6 +1,8 @@
-"""What the journal costs: bytes per value, syncs per commit, and bytes that reach a block device (needs root for that one).
+"""What the journal costs: bytes per value, syncs per commit, and bytes that reach a block device (needs root
+for that one).
 
-python tests/journal/journal_measure.py [--pace SECONDS] [--commits N] [--meters N] [--budget BYTES] [--block BYTES]
+python tests/journal/journal_measure.py [--pace SECONDS] [--commits N] [--meters N] [--budget BYTES] [--block
+BYTES]
 
 The device is a loop-mounted ext4 without atime, with blocks of 4096 bytes as on a card. Its sectors are
 counted by the kernel, the file system's own journal included.
@@ -30,7 +32,9 @@ def written(device):
 
 async def run(directory, device, options):
     clock, building = HandClock(), Building(options.meters)
-    journal = Journal.open(directory, gateway="izm-konak-017", clock=clock, uplinks=["city"], budget=options.budget)
+    journal = Journal.open(
+        directory, gateway="izm-konak-017", clock=clock, uplinks=["city"], budget=options.budget
+    )
     values = body = before = 0
     for number in range(WARM_UP + options.commits):
         if number == WARM_UP and device:
@@ -46,11 +50,17 @@ async def run(directory, device, options):
                 os.sync()
     held = journal.stats().batches / (WARM_UP + options.commits)
     print(f"{options.meters} meters, {journal.stats().seq} batches, {held:.0%} of them still held")
-    print(f"{body / values:.2f} bytes a value on the wire, {journal._keeper.shelf.store.used / values / held:.2f} in the file")
+    print(
+        f"{body / values:.2f} bytes a value on the wire, "
+        f"{journal._keeper.shelf.store.used / values / held:.2f} in the file"
+    )
     if device:
         os.sync()
         each = (written(device) - before) / options.commits
-        print(f"{each:.0f} bytes reach the device per commit: {each * YEAR / 1e9:.1f} GB a year at a commit every 10 s")
+        print(
+            f"{each:.0f} bytes reach the device per commit: {each * YEAR / 1e9:.1f} GB a year at a commit "
+            f"every 10 s"
+        )
     await journal.close()
 
 
@@ -72,10 +82,13 @@ def main():
         image = Path(work) / "image"
         with image.open("wb") as file:
             file.truncate(256 << 20)
-        # Left to itself mkfs gives a small image blocks of 1024 bytes, and the kernel goes on making it while we measure.
+        # Left to itself mkfs gives a small image blocks of 1024 bytes, and the kernel goes on making it while
+        # we measure.
         lazy = "lazy_itable_init=0,lazy_journal_init=0"
         subprocess.run(["mkfs.ext4", "-qF", "-b", str(options.block), "-E", lazy, image], check=True)
-        device = subprocess.run(["losetup", "-f", "--show", image], check=True, capture_output=True, text=True).stdout.strip()
+        device = subprocess.run(
+            ["losetup", "-f", "--show", image], check=True, capture_output=True, text=True
+        ).stdout.strip()
         try:
             subprocess.run(["mount", "-o", "noatime", device, disk], check=True)
             try:

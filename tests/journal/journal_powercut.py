@@ -1,7 +1,9 @@
 """A recorded run of a process and every disk that a power cut could have left behind.
 
-The recording is strace's: each write, sync, truncation and directory change with its data, and what the process said on stdout, in order.
-A cut after operation k leaves what was synced, and of the rest any part: each unsynced write whole, not at all, or torn at 512 bytes;
+The recording is strace's: each write, sync, truncation and directory change with its data, and what the
+process said on stdout, in order.
+A cut after operation k leaves what was synced, and of the rest any part: each unsynced write whole, not at
+all, or torn at 512 bytes;
 each unsynced creation, renaming or deletion done or not, in the order of its directory.
 """
 
@@ -85,7 +87,9 @@ def parse(text):
 
 
 def cut(ops, directory, target, how, seed=0):
-    """Rebuild in `target` what a cut after these operations leaves of `directory`. `how`: dropped, kept, torn (by `seed`)."""
+    """Rebuild in `target` what a cut after these operations leaves of `directory`. `how`: dropped, kept,
+    torn (by `seed`).
+    """
     rng = random.Random(seed)
     directory = str(directory)
     mine = [op for op in ops if op.kind == "sync" or op.path.startswith(directory)]
@@ -95,8 +99,11 @@ def cut(ops, directory, target, how, seed=0):
         if op.kind == "sync" or op.path.endswith((".lock", ".ballast")):
             continue
         if op.kind in {"create", "unlink", "rename"}:
-            # A file's own sync makes its creation durable (ext4, XFS, F2FS); other changes need the directory's.
-            durable = index < last_sync.get(directory, -1) or (op.kind == "create" and index < last_sync.get(op.path, -1))
+            # A file's own sync makes its creation durable (ext4, XFS, F2FS); other changes need the
+            # directory's.
+            durable = index < last_sync.get(directory, -1) or (
+                op.kind == "create" and index < last_sync.get(op.path, -1)
+            )
             done = durable or how == "kept" or (how == "torn" and rng.random() < 0.5)
             if op.kind == "create":
                 files[op.path] = bytearray()

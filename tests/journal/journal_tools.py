@@ -21,7 +21,9 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts a 
 
 
 class Run:
-    """What a writer said: `taken` by (epoch, seq), `late` of them, how often it was refused, its last words."""
+    """What a writer said: `taken` by (epoch, seq), `late` of them, how often it was refused, its last
+    words.
+    """
 
     def __init__(self, text):
         lines = [line.split(" ", 3) for line in text.splitlines()]
@@ -36,7 +38,12 @@ class Run:
 
 def write(directory, *, prefix=(), timeout=100, **options):
     done = subprocess.run(
-        [*prefix, *WRITER, str(directory), json.dumps(options)], capture_output=True, text=True, timeout=timeout, check=False, cwd=HERE
+        [*prefix, *WRITER, str(directory), json.dumps(options)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        cwd=HERE,
     )
     assert "Traceback" not in done.stderr, done.stderr
     run = Run(done.stdout)

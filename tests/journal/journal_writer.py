@@ -1,6 +1,7 @@
 """A process that runs the shipped journal: commits drafts and says on stdout, unbuffered, what came back.
 
-python journal_writer.py DIRECTORY '{"count": 100, "meters": 2, "synchronous": "FULL"}'        (all options: DEFAULTS)
+python journal_writer.py DIRECTORY '{"count": 100, "meters": 2, "synchronous": "FULL"}'        (all options:
+DEFAULTS)
 """
 
 import asyncio
@@ -50,7 +51,12 @@ async def main(directory, options):
     for number in range(options["count"]):
         uptime += 10_000
         try:
-            say("taken", await journal.commit(building.draft(uptime, keep=bool(options["keep"]) and number % options["keep"] == 0)))
+            say(
+                "taken",
+                await journal.commit(
+                    building.draft(uptime, keep=bool(options["keep"]) and number % options["keep"] == 0)
+                ),
+            )
         except JournalFull as error:
             os.write(1, f"full {error.message}\n".encode())
         if options["settle"] and journal.newest[1] > options["settle"]:

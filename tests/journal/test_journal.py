@@ -42,10 +42,19 @@ async def test_a_batch_comes_back_as_the_bytes_that_go_on_the_wire(opened, clock
 
 async def test_t0_is_the_wall_time_of_the_earliest_reading_however_late_the_commit(opened, clock):
     journal = opened()
-    draft = Draft([Reading("b", clock.now - 4000, {"frequency": 50.0}), Reading("a", clock.now - 7000, {"frequency": 50.0})])
+    draft = Draft(
+        [
+            Reading("b", clock.now - 4000, {"frequency": 50.0}),
+            Reading("a", clock.now - 7000, {"frequency": 50.0}),
+        ]
+    )
     clock.offset += 1234
     [sealed] = await journal.commit(draft)
-    assert (sealed.uptime, sealed.t0, sealed.clock) == (clock.now - 7000, clock.now - 7000 + clock.offset, "synced")
+    assert (sealed.uptime, sealed.t0, sealed.clock) == (
+        clock.now - 7000,
+        clock.now - 7000 + clock.offset,
+        "synced",
+    )
     assert [r.uptime for r in wire.decode(sealed.body).readings] == [clock.now - 4000, clock.now - 7000]
     clock.synced = False
     assert (await journal.commit(small(uptime=clock.now)))[0].clock == "unsynced"
@@ -128,7 +137,8 @@ async def test_more_than_64_ranges_are_resent_not_lost(opened, clock):
     await journal.settle("city", journal.epoch, Ranges((n, n) for n in range(2, 200, 2)))
     offered = {s.seq for s in await journal.unsettled("city", limit=500)}
     assert offered >= set(range(1, 201, 2))
-    # The newest is never among those that are forgotten: what is delivered last is settled whatever came before.
+    # The newest is never among those that are forgotten: what is delivered last is settled whatever came
+    # before.
     assert offered == set(range(1, 201)) - set(range(2, 128, 2)) - {198}
 
 
@@ -149,7 +159,9 @@ async def test_a_large_slot_becomes_several_batches_in_one_transaction(opened, c
     assert [s.seq for s in sealed] == list(range(1, len(sealed) + 1))
     batches = [wire.decode(s.body) for s in sealed]
     assert all(len(wire.encode(batch)) <= wire.MAX_PLAIN for batch in batches)
-    assert sorted(r.meter for batch in batches for r in batch.readings) == sorted(r.meter for r in draft.readings)
+    assert sorted(r.meter for batch in batches for r in batch.readings) == sorted(
+        r.meter for r in draft.readings
+    )
     assert sum(s.readings for s in sealed) == 300 == journal.stats().taken == journal.backlog("city").readings
     assert len({s.t0 for s in sealed}) == 1
 
@@ -158,7 +170,9 @@ async def test_commits_that_come_together_keep_their_order(opened, clock):
     journal = opened()
     results = await asyncio.gather(*(journal.commit(small(value=float(n))) for n in range(100)))
     assert [sealed.seq for [sealed] in results] == list(range(1, 101))
-    assert [wire.decode(sealed.body).readings[0].values["active_energy_import"] for [sealed] in results] == list(range(100))
+    assert [
+        wire.decode(sealed.body).readings[0].values["active_energy_import"] for [sealed] in results
+    ] == list(range(100))
 
 
 async def test_an_empty_draft_is_no_batch_and_events_and_intervals_are_kept_ones(opened, clock):
@@ -167,7 +181,9 @@ async def test_an_empty_draft_is_no_batch_and_events_and_intervals_are_kept_ones
     await journal.commit(small())
     [plain] = await journal.commit(small())
     [event] = await journal.commit(Draft(events=[Event("door", clock.now, {"open": True})]))
-    [interval] = await journal.commit(Draft(intervals=[Interval("m", 0, 900, 1, "measured", {"active_energy_import": 5})]))
+    [interval] = await journal.commit(
+        Draft(intervals=[Interval("m", 0, 900, 1, "measured", {"active_energy_import": 5})])
+    )
     assert (plain.keep, event.keep, interval.keep) == (False, True, True)
     assert event.uptime == clock.now
 
@@ -175,7 +191,9 @@ async def test_an_empty_draft_is_no_batch_and_events_and_intervals_are_kept_ones
 async def test_a_draft_that_cannot_be_encoded_fails_alone(opened, clock):
     journal = opened()
     bad, good = await asyncio.gather(
-        journal.commit(small(events=[Event("odd", 0, {"what": object()})])), journal.commit(small()), return_exceptions=True
+        journal.commit(small(events=[Event("odd", 0, {"what": object()})])),
+        journal.commit(small()),
+        return_exceptions=True,
     )
     assert isinstance(bad, TypeError)
     assert good[0].seq == 1
@@ -196,8 +214,14 @@ async def test_a_second_opener_is_told_who_holds_it(opened, clock, tmp_path):
 
 async def test_a_newer_file_is_left_alone_and_readings_wait(opened, clock, tmp_path):
     with sqlite3.connect(tmp_path / "journal.db") as conn:
-        conn.execute("CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)")
-        conn.execute("INSERT INTO _sqlite_migrations VALUES (1, 'journal', 'v1_batches', ''), (2, 'journal', 'v99_future', '')")
+        conn.execute(
+            "CREATE TABLE _sqlite_migrations (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, "
+            "applied_at TEXT)"
+        )
+        conn.execute(
+            "INSERT INTO _sqlite_migrations VALUES (1, 'journal', 'v1_batches', ''), (2, 'journal', "
+            "'v99_future', '')"
+        )
         conn.execute("PRAGMA user_version = 99")
     conn.close()
     before = (tmp_path / "journal.db").read_bytes()
@@ -263,7 +287,14 @@ async def test_stats_know_how_long_the_room_lasts(opened, clock):
     each = (journal._keeper.used - before) / 100
     assert stats.room_days == pytest.approx((10_000_000 - journal._keeper.used) / each / 8640, rel=0.05)
     assert stats.room_basis == pytest.approx(1990, rel=0.01)
-    assert (stats.batches, stats.readings, stats.taken, stats.state, stats.oldest_seq, stats.seq) == (200, 2000, 2000, "ok", 1, 200)
+    assert (stats.batches, stats.readings, stats.taken, stats.state, stats.oldest_seq, stats.seq) == (
+        200,
+        2000,
+        2000,
+        "ok",
+        1,
+        200,
+    )
 
 
 async def test_the_room_does_not_jump_as_the_file_grows(opened, clock):
@@ -320,7 +351,9 @@ async def test_a_journal_of_another_user_is_told_as_that(opened, clock, tmp_path
             file.chmod(0o640)
             os.chown(file, *(0, 0) if file.name in mine else (54321, 54321))
     words = [sys.executable, "-c", STRANGER, str(folder), str(Path(__file__).parent), str(tmp_path / "other")]
-    told = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, timeout=60, check=False)
+    told = await asyncio.to_thread(
+        subprocess.run, words, capture_output=True, text=True, timeout=60, check=False
+    )
     assert told.returncode == 0, told.stderr[-1500:]
     state, cause, room, error = told.stdout.strip().split("|")
     if what == "nothing":

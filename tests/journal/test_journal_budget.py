@@ -1,4 +1,6 @@
-"""Months without a platform on a small budget: energy is kept, every gap is explained, file and memory stay flat."""
+"""Months without a platform on a small budget: energy is kept, every gap is explained, file and memory
+stay flat.
+"""
 
 import resource
 
@@ -31,8 +33,11 @@ def told(rows):
     """(epoch, seq) of everything that an event declares gone."""
     events = [event for row in rows for event in wire.decode(row.body).events]
     return {
-        (e.fields["epoch"], n) for e in events if e.kind in {"thinned", "damaged"} for n in range(e.fields["from"], e.fields["to"] + 1)
-    }  # fmt: skip
+        (e.fields["epoch"], n)
+        for e in events
+        if e.kind in {"thinned", "damaged"}
+        for n in range(e.fields["from"], e.fields["to"] + 1)
+    }
 
 
 async def tell_all(journal, clock):
@@ -43,7 +48,9 @@ async def tell_all(journal, clock):
         await journal.commit(Draft(events=[Event("door", clock.now)]))
 
 
-async def test_an_outage_longer_than_the_budget_keeps_every_quarter_hour_and_explains_every_gap(opened, clock):
+async def test_an_outage_longer_than_the_budget_keeps_every_quarter_hour_and_explains_every_gap(
+    opened, clock
+):
     journal = opened(budget=1_000_000)
     days = 2
     await take(journal, clock, days * 8640)
@@ -54,9 +61,9 @@ async def test_an_outage_longer_than_the_budget_keeps_every_quarter_hour_and_exp
     rows = await everything(journal)
     assert len(rows) == stats.batches == stats.backlog["city"].batches
     assert sum(row.readings for row in rows) == stats.backlog["city"].readings
-    quarters = {int(r.values["active_energy_import"]) for row in rows for r in wire.decode(row.body).readings} & set(
-        range(0, clock.now // SLOT + 1, QUARTER)
-    )
+    quarters = {
+        int(r.values["active_energy_import"]) for row in rows for r in wire.decode(row.body).readings
+    } & set(range(0, clock.now // SLOT + 1, QUARTER))
     expected = {n for n in range(1_000_000 // SLOT + 1, clock.now // SLOT + 1) if n % QUARTER == 0}
     assert quarters == expected
     held = {(row.epoch, row.seq) for row in rows}
@@ -98,7 +105,9 @@ async def test_delivered_batches_stay_until_the_budget_needs_the_room_and_go_fir
     assert journal.stats().batches == 250
     await take(journal, clock, 2000)
     gone = await journal.explain(journal.epoch, 1, journal.newest[1])
-    assert (1, 150, "delivered") in [(1, last, reason) for first, last, reason in gone if reason == "delivered"]
+    assert (1, 150, "delivered") in [
+        (1, last, reason) for first, last, reason in gone if reason == "delivered"
+    ]
     assert all(first > 150 for first, _, reason in gone if reason == "thinned")
 
 
@@ -143,7 +152,10 @@ async def test_a_year_of_outage(opened, clock):
     peak = 0
     for number in range(1, year + 1):
         clock.now += 60_000
-        readings = [Reading(f"m{meter}", clock.now, {"active_energy_import": number / 100 + meter}) for meter in range(2)]
+        readings = [
+            Reading(f"m{meter}", clock.now, {"active_energy_import": number / 100 + meter})
+            for meter in range(2)
+        ]
         await journal.commit(Draft(readings, keep=number % quarter == 1))
         if number == year // 10:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -152,5 +164,10 @@ async def test_a_year_of_outage(opened, clock):
     rows = await everything(journal)
     held = {(row.epoch, row.seq) for row in rows}
     assert {(journal.epoch, n) for n in range(1, journal.newest[1] + 1)} == held | told(rows)
-    kept = {round(r.values["active_energy_import"] * 100) for row in rows for r in wire.decode(row.body).readings if r.meter == "m0"}
+    kept = {
+        round(r.values["active_energy_import"] * 100)
+        for row in rows
+        for r in wire.decode(row.body).readings
+        if r.meter == "m0"
+    }
     assert set(range(1, year + 1, quarter)) <= kept

@@ -39,7 +39,10 @@ def filled(tmp_path_factory):
 
 def call(directory, *words, ok=True):
     verb, *rest = words
-    done = CliRunner().invoke(cli.command, [verb, *map(str, rest), "--directory", str(directory), "--socket", str(directory / "none.sock")])
+    done = CliRunner().invoke(
+        cli.command,
+        [verb, *map(str, rest), "--directory", str(directory), "--socket", str(directory / "none.sock")],
+    )
     assert (done.exit_code == 0) is ok, done.output
     return done
 
@@ -81,9 +84,13 @@ def test_salvage_counts_and_writes_what_is_sound(filled, tmp_path):
     done = CliRunner().invoke(cli.command, ["salvage", str(tmp_path / "bad.db")])
     assert "251 sound batches" in done.output
     assert "batches 1 to 251, 251 sound, 0 missing" in done.output
-    done = CliRunner().invoke(cli.command, ["salvage", str(tmp_path / "bad.db"), "--to", str(tmp_path / "back.jsonl")])
+    done = CliRunner().invoke(
+        cli.command, ["salvage", str(tmp_path / "bad.db"), "--to", str(tmp_path / "back.jsonl")]
+    )
     assert done.exit_code == 0
-    assert {json.loads(line)["seq"] for line in (tmp_path / "back.jsonl").read_text().splitlines()} == set(range(1, 252))
+    assert {json.loads(line)["seq"] for line in (tmp_path / "back.jsonl").read_text().splitlines()} == set(
+        range(1, 252)
+    )
     assert (tmp_path / "bad.db").read_bytes() == data
 
 
@@ -134,8 +141,16 @@ def test_a_progress_bar_is_drawn_on_a_terminal_only(monkeypatch, capsys):
 
 def test_damage_and_readings_that_wait_are_told(opened):
     journal = opened()
-    state = asdict(journal.stats()) | {"epochs": [], "waiting": 3, "dropped": 2, "state": "full", "error": "the disk is full → make room"}
-    state["damaged"] = [{"name": "0001", "reason": "batch 5", "pages": 9, "page": 4, "rows": 7, "done": False}]
+    state = asdict(journal.stats()) | {
+        "epochs": [],
+        "waiting": 3,
+        "dropped": 2,
+        "state": "full",
+        "error": "the disk is full → make room",
+    }
+    state["damaged"] = [
+        {"name": "0001", "reason": "batch 5", "pages": 9, "page": 4, "rows": 7, "done": False}
+    ]
     told = "\n".join(cli.lines(state))
     assert "no room: the disk is full → make room" in told
     assert "3 readings wait in memory, 2 were let go" in told

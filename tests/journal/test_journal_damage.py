@@ -1,4 +1,6 @@
-"""Every kind of damage: found, moved aside, a new epoch at once, and what is sound comes back under its old identity."""
+"""Every kind of damage: found, moved aside, a new epoch at once, and what is sound comes back under its
+old identity.
+"""
 
 import asyncio
 import json
@@ -31,7 +33,9 @@ def sound(tmp_path_factory):
         building = Building(4)
         for number in range(1, ROWS + 1):
             clock.now += 10_000
-            await journal.commit(building.draft(clock.now, keep=number % 90 == 0), carry={"pulses": {"su": number}})
+            await journal.commit(
+                building.draft(clock.now, keep=number % 90 == 0), carry={"pulses": {"su": number}}
+            )
             if number == SETTLED:
                 await journal.settle("city", journal.epoch, Ranges([(1, SETTLED)]))
         rows = {s.seq: s for s in await journal.find(journal.epoch, 1, ROWS, ROWS)}
@@ -167,7 +171,15 @@ async def test_damage_is_moved_aside_and_sound_rows_come_back(kind, sound, tmp_p
         untouched = set(rows) - hit
         back = {s.seq: s for s in await journal.find(epoch, 1, ROWS + 1, 2 * ROWS)}
         wrong = sum(back[seq] != rows.get(seq) for seq in back)
-        note("damage", part=kind, runs=1, taken=len(rows), lost=len(untouched - set(back)), twice=0, wrong=wrong)
+        note(
+            "damage",
+            part=kind,
+            runs=1,
+            taken=len(rows),
+            lost=len(untouched - set(back)),
+            twice=0,
+            wrong=wrong,
+        )
         assert len(set(back) & untouched) >= 0.99 * len(untouched)
         assert all(back[seq] == rows[seq] for seq in back)
         # The new epoch says which went before; numbers go on where the newest row could still be read.
@@ -187,11 +199,23 @@ async def test_damage_is_moved_aside_and_sound_rows_come_back(kind, sound, tmp_p
         assert offered >= set(back) - set(range(1, SETTLED + 1))
         # What is lost for good is explained, and told.
         lost = {n for n in range(SETTLED + 1, min(ROWS, started[0].fields["last"]) + 1) if n not in back}
-        explained = {n for a, b, reason in await journal.explain(epoch, 1, ROWS) if reason == "damaged" for n in range(a, b + 1)}
+        explained = {
+            n
+            for a, b, reason in await journal.explain(epoch, 1, ROWS)
+            if reason == "damaged"
+            for n in range(a, b + 1)
+        }
         assert explained >= lost
-        events = [e for s in await journal.find(journal.epoch, 1, 10_000_000, 100) for e in wire.decode(s.body).events]
+        events = [
+            e
+            for s in await journal.find(journal.epoch, 1, 10_000_000, 100)
+            for e in wire.decode(s.body).events
+        ]
         told = {
-            n for e in events if e.kind == "damaged" and e.fields["epoch"] == epoch for n in range(e.fields["from"], e.fields["to"] + 1)
+            n
+            for e in events
+            if e.kind == "damaged" and e.fields["epoch"] == epoch
+            for n in range(e.fields["from"], e.fields["to"] + 1)
         }
         assert told >= lost
         assert [e.fields["rows"] for e in events if e.kind == "salvaged"] == [len(back)]

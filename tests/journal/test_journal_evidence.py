@@ -56,8 +56,11 @@ async def test_damage_that_shows_while_the_journal_runs_costs_no_commit(opened, 
     old = journal.epoch
     await until(lambda: journal.stats().walked == 1)
     spoil(tmp_path / "journal.db", 0.4)
-    journal._thread.call(journal._keeper.shelf.store.query, "PRAGMA shrink_memory").result()  # forget the pages that it read before
-    # Whoever asks for the spoilt rows meets the damage; the answer comes from the new file, and commits go on.
+    journal._thread.call(
+        journal._keeper.shelf.store.query, "PRAGMA shrink_memory"
+    ).result()  # forget the pages that it read before
+    # Whoever asks for the spoilt rows meets the damage; the answer comes from the new file, and commits go
+    # on.
     await journal.find(old, 1, 1500, 1500)
     [next_one] = await fill(journal, clock, 1)
     assert next_one.epoch == journal.epoch != old
@@ -84,7 +87,12 @@ async def test_what_was_thinned_before_the_damage_is_still_explained_after_it(op
     journal = opened(budget=10_000_000)
     await until(lambda: journal.stats().damaged[0].done)
     held = {s.seq for s in await journal.find(old, 1, 1200, 2000)}
-    explained = {n for a, b, reason in await journal.explain(old, 1, 1200) if reason == "thinned" for n in range(a, b + 1)}
+    explained = {
+        n
+        for a, b, reason in await journal.explain(old, 1, 1200)
+        if reason == "thinned"
+        for n in range(a, b + 1)
+    }
     lost = {n for a, b, _ in thinned for n in range(a, b + 1)} - held
     assert lost == explained
 
@@ -98,7 +106,9 @@ async def test_rows_saved_once_survive_the_next_damage(opened, clock, tmp_path):
         with (tmp_path / "journal.db").open("r+b") as file:
             file.write(bytes(PAGE))
         journal = opened()
-        await until(lambda stats=journal.stats, times=times: [case.done for case in stats().damaged] == [True] * times)
+        await until(
+            lambda stats=journal.stats, times=times: [case.done for case in stats().damaged] == [True] * times
+        )
         await fill(journal, clock, 10)
     assert len(await journal.find(first, 1, 100, 200)) == 100
     assert {s.epoch for s in await journal.salvaged("city", 200)} >= {first}
@@ -133,7 +143,9 @@ async def test_only_the_newest_three_cases_are_kept_and_what_is_not_salvaged_is_
     evidence = evidence_of(tmp_path)
     for number in range(6):
         (tmp_path / "journal.db").write_bytes(bytes(1000))
-        case = evidence.move_aside(tmp_path / "journal.db", "test", Memory(seq=number), boot="b", uptime=number)
+        case = evidence.move_aside(
+            tmp_path / "journal.db", "test", Memory(seq=number), boot="b", uptime=number
+        )
         case.done = number != 1
         case.write()
     evidence = evidence_of(tmp_path)
@@ -207,7 +219,9 @@ async def test_a_torn_last_transaction_is_what_a_power_cut_leaves_and_no_damage(
     assert other.newest[1] in {29, 30}
 
 
-async def test_the_journal_starts_when_its_file_cannot_be_opened_and_takes_over_later(opened, clock, tmp_path):
+async def test_the_journal_starts_when_its_file_cannot_be_opened_and_takes_over_later(
+    opened, clock, tmp_path
+):
     (tmp_path / "state").write_text("a file where the folder should be")
     late = []
     journal = opened(tmp_path / "state")
@@ -243,7 +257,10 @@ async def test_the_daemon_starts_while_the_journal_cannot_be_asked(opened, clock
     await asyncio.wrap_future(journal._thread.call(keeper._let_go, keeper.shelf))
     assert journal.newest == (sealed.epoch, 1)
     remembered = []
-    daemon = SimpleNamespace(journal=journal, clock=SimpleNamespace(boot=clock.boot, remember=lambda *what: remembered.append(what)))
+    daemon = SimpleNamespace(
+        journal=journal,
+        clock=SimpleNamespace(boot=clock.boot, remember=lambda *what: remembered.append(what)),
+    )
     await Daemon._remember_time(daemon)
     assert daemon._newest_wall is None
     assert remembered == [(sealed.t0, (sealed.t0, sealed.uptime))]

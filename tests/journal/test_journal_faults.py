@@ -1,4 +1,6 @@
-"""The disk refuses: full, failing, read-only, at each write and sync of the shipped journal. Nothing taken is missing or double."""
+"""The disk refuses: full, failing, read-only, at each write and sync of the shipped journal. Nothing taken
+is missing or double.
+"""
 
 import contextlib
 import subprocess
@@ -36,8 +38,13 @@ async def test_nothing_taken_is_missing_and_nothing_is_there_twice(injected, tmp
     assert hits > 0, "nothing was injected: the test would prove nothing"
     assert run.end["dropped"] == 0
     held, _, stats = await contents(tmp_path / "j")
-    lost, wrong = len(run.taken.keys() - held.keys()), sum(held.get(key, body) != body for key, body in run.taken.items())
-    note("disk-errors", part=injected, runs=hits, taken=len(run.taken), lost=lost, twice=run.twice, wrong=wrong)
+    lost, wrong = (
+        len(run.taken.keys() - held.keys()),
+        sum(held.get(key, body) != body for key, body in run.taken.items()),
+    )
+    note(
+        "disk-errors", part=injected, runs=hits, taken=len(run.taken), lost=lost, twice=run.twice, wrong=wrong
+    )
     assert not run.twice
     assert {key: held.get(key) for key in run.taken} == run.taken
     # Each draft exactly once: taken at once, or late, or still waiting at the end.
@@ -55,7 +62,9 @@ def small_disk(tmp_path):
     with image.open("wb") as file:
         file.truncate(16 << 20)
     subprocess.run(["mkfs.ext4", "-qF", str(image)], check=True)
-    if subprocess.run(["mount", "-o", "loop,noatime", str(image), str(mount)], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-o", "loop,noatime", str(image), str(mount)], check=False, capture_output=True
+    ).returncode:
         pytest.skip("this kernel has no loop devices")
     yield mount
     subprocess.run(["umount", str(mount)], check=True)
@@ -122,7 +131,8 @@ async def full_disk(mount, clock):
         assert (stats.state, stats.error, stats.not_taken, len(late)) == ("ok", "", 0, 30)
         assert sorted(seq for _, seq in taken) == list(range(1, stats.seq + 1))
         await until((mount / "journal.ballast").exists)
-        # The same again, and while readings wait the receipts come: delivered rows make way, and nothing waits any more.
+        # The same again, and while readings wait the receipts come: delivered rows make way, and nothing
+        # waits any more.
         fill_up(filler)
         await until_refused(commit)
         await journal.settle("city", journal.epoch, Ranges([(1, journal.newest[1])]))
@@ -153,7 +163,8 @@ async def full_disk(mount, clock):
 
 async def test_a_limit_of_the_file_size_is_a_budget(tmp_path):
     limit = (
-        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)); os.execv(sys.argv[1], sys.argv[1:])"
+        "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000)); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
     )
     run = write(tmp_path, prefix=[sys.executable, "-c", limit], count=1500, meters=10, settle=20)
     held, gone, _stats = await contents(tmp_path)
@@ -165,7 +176,9 @@ async def test_a_limit_of_the_file_size_is_a_budget(tmp_path):
     assert set(gone.values()) == {"delivered"}
 
 
-async def test_memory_for_waiting_readings_is_bounded_and_what_is_let_go_is_counted_and_told(tmp_path, clock, opened, monkeypatch):
+async def test_memory_for_waiting_readings_is_bounded_and_what_is_let_go_is_counted_and_told(
+    tmp_path, clock, opened, monkeypatch
+):
     journal = opened()
     journal._keeper.waiting._most = 40_000
     keeper = journal._keeper

@@ -1,4 +1,6 @@
-"""One flipped bit where SQLite notices nothing: found, moved aside, or harmless. Never a stop, and never a silent one."""
+"""One flipped bit where SQLite notices nothing: found, moved aside, or harmless. Never a stop, and never a
+silent one.
+"""
 
 import json
 import random
@@ -56,12 +58,21 @@ def carry_of(directory, seq):
 async def test_a_bit_of_a_carry_is_damage_wherever_the_row_is(seq, bit, opened, clock, tmp_path):
     epoch = await fill(opened, clock)
     carry = carry_of(tmp_path, seq)
-    spoil(tmp_path, "UPDATE batch SET carry = CAST(? AS TEXT) WHERE seq = ?", flip(carry, len(carry) // 2, bit), seq)
+    spoil(
+        tmp_path,
+        "UPDATE batch SET carry = CAST(? AS TEXT) WHERE seq = ?",
+        flip(carry, len(carry) // 2, bit),
+        seq,
+    )
     journal = opened()
     [sealed] = await journal.commit(small(uptime=clock.now))
     await until(lambda: journal.stats().damaged and journal.stats().damaged[0].done)
     stats = journal.stats()
-    assert (stats.state, stats.waiting, stats.damaged[0].rows) == ("ok", 0, ROWS - 1 + (sealed.epoch == epoch))
+    assert (stats.state, stats.waiting, stats.damaged[0].rows) == (
+        "ok",
+        0,
+        ROWS - 1 + (sealed.epoch == epoch),
+    )
     assert f"batch {seq} does not fit its checksum" in stats.damaged[0].reason
     back = {s.seq for s in await journal.salvaged("city", 2 * ROWS)} - {sealed.seq}
     assert back == set(range(1, ROWS + 1)) - {seq}
@@ -72,7 +83,11 @@ async def test_a_question_that_meets_such_a_row_is_answered_without_it(opened, c
     await fill(opened, clock)
     journal = opened()
     await until(lambda: journal.stats().walked == 1.0)
-    await journal._ask(lambda shelf: shelf.store.conn.execute("UPDATE batch SET carry = CAST(x'7bff7d' AS TEXT) WHERE seq = 20"))
+    await journal._ask(
+        lambda shelf: shelf.store.conn.execute(
+            "UPDATE batch SET carry = CAST(x'7bff7d' AS TEXT) WHERE seq = 20"
+        )
+    )
     assert await journal.unsettled("city") == []
     assert journal.stats().damaged
     await until(lambda: journal.stats().damaged[0].done)
@@ -84,7 +99,12 @@ async def test_a_question_that_meets_such_a_row_is_answered_without_it(opened, c
 async def test_a_bit_of_a_reason_is_damage(at, bit, opened, clock, tmp_path):
     epoch = await fill(opened, clock, 12)
     spoil(tmp_path, "DELETE FROM batch WHERE seq = 5")
-    spoil(tmp_path, "INSERT INTO gone VALUES (?, 5, 5, 1, CAST(? AS TEXT), 0)", bytes.fromhex(epoch), flip(b"thinned", at, bit))
+    spoil(
+        tmp_path,
+        "INSERT INTO gone VALUES (?, 5, 5, 1, CAST(? AS TEXT), 0)",
+        bytes.fromhex(epoch),
+        flip(b"thinned", at, bit),
+    )
     with pytest.raises(JournalDamaged, match="nonsense"):
         Shelf(tmp_path / "journal.db", "", ())
     journal = opened()
@@ -112,12 +132,29 @@ async def with_marks(opened, clock, tmp_path, text):
     epoch = await fill(opened, clock, 3)
     spoil(tmp_path, f"INSERT INTO salvage (id, {COLUMNS}) SELECT NULL, {COLUMNS} FROM batch WHERE seq = 2")
     spoil(tmp_path, "DELETE FROM batch WHERE seq = 2")
-    spoil(tmp_path, "INSERT INTO salvage_settled VALUES ('city', ?, CAST(? AS TEXT))", bytes.fromhex(epoch), text)
+    spoil(
+        tmp_path,
+        "INSERT INTO salvage_settled VALUES ('city', ?, CAST(? AS TEXT))",
+        bytes.fromhex(epoch),
+        text,
+    )
     return epoch
 
 
 @pytest.mark.parametrize(
-    "text", [b"[[1,2],[5", b"[[5,3]]", b"7", b"", b"[[1,\xb2]]", b"[[1,1e999]]", b'{"1":2}', b"[[1]]", b"[[1,2]] 00000000", b"[[1,2]] x"]
+    "text",
+    [
+        b"[[1,2],[5",
+        b"[[5,3]]",
+        b"7",
+        b"",
+        b"[[1,\xb2]]",
+        b"[[1,1e999]]",
+        b'{"1":2}',
+        b"[[1]]",
+        b"[[1,2]] 00000000",
+        b"[[1,2]] x",
+    ],
 )
 async def test_marks_that_cannot_be_read_cost_a_resend(text, opened, clock, tmp_path):
     await with_marks(opened, clock, tmp_path, text)
@@ -154,7 +191,11 @@ def test_no_flipped_bit_settles_what_was_not_delivered():
 @pytest.mark.parametrize(
     "change",
     ["epoch = x'00112233445566ff' WHERE first = 1", "epoch = x'00112233445566ff' WHERE first = 13"]
-    + [f"first = {first} WHERE first = {was}" for was, others in ((1, (3, 1 << 40)), (13, (5, 15, 1 << 40))) for first in others],
+    + [
+        f"first = {first} WHERE first = {was}"
+        for was, others in ((1, (3, 1 << 40)), (13, (5, 15, 1 << 40)))
+        for first in others
+    ],
 )
 async def test_a_bit_of_the_list_of_epochs_is_damage(change, opened, clock, tmp_path):
     old = await fill(opened, clock, 12)
@@ -185,9 +226,14 @@ async def test_a_bit_of_the_version_is_damage_and_no_newer_file(opened, clock, t
 @pytest.mark.parametrize("column", ["name", "migration_set"])
 async def test_a_bit_of_the_list_of_steps_is_damage(column, step, opened, clock, tmp_path):
     epoch = await fill(opened, clock, 12)
-    spoil(tmp_path, f"UPDATE _sqlite_migrations SET {column} = CAST(x'6a6fff726e616c' AS TEXT) WHERE id = ?", step)
+    spoil(
+        tmp_path,
+        f"UPDATE _sqlite_migrations SET {column} = CAST(x'6a6fff726e616c' AS TEXT) WHERE id = ?",
+        step,
+    )
     if step < VERSION:
-        # As if the version before had written the file: what its list does not name cannot be done a second time.
+        # As if the version before had written the file: what its list does not name cannot be done a second
+        # time.
         spoil(tmp_path, "DELETE FROM _sqlite_migrations WHERE id = ?", VERSION)
         with sqlite3.connect(tmp_path / "journal.db") as conn:
             conn.execute(f"PRAGMA user_version = {VERSION - 1}")
@@ -239,7 +285,9 @@ async def test_what_nobody_foresaw_is_told_and_ends_nothing(opened, clock, monke
     assert (late[0].seq, journal.stats().state, journal.stats().dropped) == (2, "ok", 0)
 
 
-async def test_a_file_that_cannot_be_understood_at_the_start_is_no_reason_not_to_start(opened, clock, tmp_path, monkeypatch):
+async def test_a_file_that_cannot_be_understood_at_the_start_is_no_reason_not_to_start(
+    opened, clock, tmp_path, monkeypatch
+):
     await fill(opened, clock, 3)
 
     def fail(_):
@@ -255,12 +303,19 @@ async def test_a_file_that_cannot_be_understood_at_the_start_is_no_reason_not_to
 
 
 async def lost_of(journal, epoch, count):
-    """What of so many batches is not offered, after everything was looked at; each must be declared damaged."""
+    """What of so many batches is not offered, after everything was looked at; each must be declared
+    damaged.
+    """
     # The walk begins with the newest row; when it meets damage the salvage of that file begins.
     await until(lambda: journal.stats().walked == 1.0 and all(case.done for case in journal.stats().damaged))
-    offered = {(s.epoch, s.seq) for s in [*await journal.unsettled("city", limit=999), *await journal.salvaged("city", limit=999)]}
+    offered = {
+        (s.epoch, s.seq)
+        for s in [*await journal.unsettled("city", limit=999), *await journal.salvaged("city", limit=999)]
+    }
     lost = [seq for seq in range(1, count + 1) if (epoch, seq) not in offered]
-    assert [found for seq in lost for found in await journal.explain(epoch, seq, seq)] == [(seq, seq, "damaged") for seq in lost]
+    assert [found for seq in lost for found in await journal.explain(epoch, seq, seq)] == [
+        (seq, seq, "damaged") for seq in lost
+    ]
     return lost
 
 

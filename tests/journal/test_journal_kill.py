@@ -1,4 +1,6 @@
-"""kill -9 while the journal writes, checkpoints, thins, and salvages: what was taken is there, no number is used twice."""
+"""kill -9 while the journal writes, checkpoints, thins, and salvages: what was taken is there, no number
+is used twice.
+"""
 
 import json
 import os
@@ -19,7 +21,9 @@ from gateway.model import Draft, Event, Ranges
 
 def killed(directory, after, rng, **options):
     """A writer that is killed some time after its first commits; what it had said."""
-    process = subprocess.Popen([*WRITER, str(directory), json.dumps(options)], stdout=subprocess.PIPE, cwd=HERE)
+    process = subprocess.Popen(
+        [*WRITER, str(directory), json.dumps(options)], stdout=subprocess.PIPE, cwd=HERE
+    )
     said = b""
     lines = 0
     while lines < after:
@@ -34,7 +38,9 @@ def killed(directory, after, rng, **options):
     return Run(said[: said.rindex(b"\n") + 1].decode())
 
 
-@pytest.mark.parametrize("options", [{"meters": 10}, {"meters": 2, "settle": 20, "budget": 200_000, "keep": 9}])
+@pytest.mark.parametrize(
+    "options", [{"meters": 10}, {"meters": 2, "settle": 20, "budget": 200_000, "keep": 9}]
+)
 async def test_what_was_taken_survives_kill_9_however_often(tmp_path, options):
     rng = random.Random(5)
     taken, gone = {}, {}
@@ -55,13 +61,22 @@ async def test_what_was_taken_survives_kill_9_however_often(tmp_path, options):
 
 
 def told(rows):
-    events = [event for row in rows for event in wire.decode(row.body).events if event.kind in {"thinned", "damaged"}]
+    events = [
+        event
+        for row in rows
+        for event in wire.decode(row.body).events
+        if event.kind in {"thinned", "damaged"}
+    ]
     return {(e.fields["epoch"], n) for e in events for n in range(e.fields["from"], e.fields["to"] + 1)}
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"meters": 6, "budget": 150_000, "keep": 9}, {"meters": 6, "budget": 150_000, "keep": 1}, {"meters": 1, "budget": 60_000, "keep": 2}],
+    [
+        {"meters": 6, "budget": 150_000, "keep": 9},
+        {"meters": 6, "budget": 150_000, "keep": 1},
+        {"meters": 1, "budget": 60_000, "keep": 2},
+    ],
 )
 @pytest.mark.parametrize("boots", [1, 3])
 async def test_what_was_thinned_is_told_however_often_kill_9_comes(tmp_path, options, boots):
@@ -75,10 +90,14 @@ async def test_what_was_thinned_is_told_however_often_kill_9_comes(tmp_path, opt
         if number % boots == 0:
             # Another boot: the ranges of this epoch are told by batches of the next.
             clock = HandClock(boot=f"{number:032x}")
-            journal = Journal.open(tmp_path, gateway="g-1", clock=clock, uplinks=["city"], budget=options["budget"])
+            journal = Journal.open(
+                tmp_path, gateway="g-1", clock=clock, uplinks=["city"], budget=options["budget"]
+            )
             await journal.commit(small(uptime=clock.now))
             await journal.close()
-    journal = Journal.open(tmp_path, gateway="g-1", clock=HandClock(boot="dd" * 16), uplinks=["city"], budget=50_000_000)
+    journal = Journal.open(
+        tmp_path, gateway="g-1", clock=HandClock(boot="dd" * 16), uplinks=["city"], budget=50_000_000
+    )
     try:
         assert journal.stats().damaged == ()
         untold = "SELECT first FROM gone WHERE told = 0 UNION ALL SELECT first FROM epoch WHERE told = 0"

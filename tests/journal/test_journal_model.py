@@ -1,4 +1,6 @@
-"""Whatever happens in whatever order: taken == delivered ∪ held ∪ declared gone, and nothing is held or offered that was not taken."""
+"""Whatever happens in whatever order: taken == delivered ∪ held ∪ declared gone, and nothing is held or
+offered that was not taken.
+"""
 
 import asyncio
 import shutil
@@ -33,7 +35,9 @@ class Outbox(RuleBasedStateMachine):
         return self.loop.run_until_complete(coroutine)
 
     def open(self):
-        self.journal = Journal.open(self.directory, gateway="g-1", clock=self.clock, uplinks=self.uplinks, budget=90_000)
+        self.journal = Journal.open(
+            self.directory, gateway="g-1", clock=self.clock, uplinks=self.uplinks, budget=90_000
+        )
 
     def note(self, batches):
         for sealed in batches:
@@ -45,7 +49,15 @@ class Outbox(RuleBasedStateMachine):
         drafts = []
         for _ in range(count):
             self.clock.now += 10_000
-            drafts.append(Draft([Reading(f"m{n}", self.clock.now, {"active_energy_import": n + 0.5}) for n in range(readings)], keep=keep))
+            drafts.append(
+                Draft(
+                    [
+                        Reading(f"m{n}", self.clock.now, {"active_energy_import": n + 0.5})
+                        for n in range(readings)
+                    ],
+                    keep=keep,
+                )
+            )
         self.carried = {"pulses": {"su": self.clock.now}}
 
         async def commit():
@@ -56,13 +68,20 @@ class Outbox(RuleBasedStateMachine):
         for batches in self.run(commit()):
             self.note(batches)
 
-    @rule(uplink=st.sampled_from(uplinks), first=st.integers(0, 400), length=st.integers(0, 300), which=st.integers(0, 5))
+    @rule(
+        uplink=st.sampled_from(uplinks),
+        first=st.integers(0, 400),
+        length=st.integers(0, 300),
+        which=st.integers(0, 5),
+    )
     def receipt(self, uplink, first, length, which):
         epochs = self.journal.epochs()
         if epochs:
             epoch = epochs[which % len(epochs)][0]
             self.run(self.journal.settle(uplink, epoch, Ranges([(max(1, first), max(1, first) + length)])))
-            self.delivered[uplink] |= {(e, n) for e, n in self.taken if e == epoch and max(1, first) <= n <= max(1, first) + length}
+            self.delivered[uplink] |= {
+                (e, n) for e, n in self.taken if e == epoch and max(1, first) <= n <= max(1, first) + length
+            }
 
     @rule(epoch=st.text("0123456789abcdef", min_size=16, max_size=16), last=st.integers(1, 2**52))
     def hostile_receipt(self, epoch, last):
@@ -89,7 +108,8 @@ class Outbox(RuleBasedStateMachine):
         self.boots += 1
         self.clock.boot = f"{self.boots:032x}"
         self.open()
-        # Marks that had not ridden in a row are lost: that costs a resend, and the model must not know better.
+        # Marks that had not ridden in a row are lost: that costs a resend, and the model must not know
+        # better.
         for uplink in self.uplinks:
             offered = {(s.epoch, s.seq) for s in self.offered(uplink)}
             self.delivered[uplink] -= offered
@@ -123,7 +143,10 @@ class Outbox(RuleBasedStateMachine):
             assert set(self.taken) == offered | self.delivered[uplink] | set(gone)
             assert {key for key, reason in gone.items() if reason == "delivered"} <= self.delivered[uplink]
             backlog = self.journal.backlog(uplink)
-            assert (backlog.batches, backlog.readings) == (len(offered), sum(self.taken[key].readings for key in offered))
+            assert (backlog.batches, backlog.readings) == (
+                len(offered),
+                sum(self.taken[key].readings for key in offered),
+            )
         stats = self.journal.stats()
         assert (stats.batches, stats.readings) == (len(held), sum(self.taken[key].readings for key in held))
 
@@ -136,5 +159,9 @@ class Outbox(RuleBasedStateMachine):
 
 TestOutbox = Outbox.TestCase
 TestOutbox.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=25,
+    stateful_step_count=20,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )

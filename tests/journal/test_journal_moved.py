@@ -1,4 +1,6 @@
-"""Files that are removed, renamed or replaced while the journal has them open: durable means that a start finds it by its name."""
+"""Files that are removed, renamed or replaced while the journal has them open: durable means that a start
+finds it by its name.
+"""
 
 import os
 import shutil
@@ -82,11 +84,24 @@ def remove_folder(directory):
 
 
 WAYS = [
-    unlink_both, unlink_file, rename_file, replace_file, older_copy, link_file, folder_instead, rename_folder, new_folder, remove_folder,
-]  # fmt: skip
+    unlink_both,
+    unlink_file,
+    rename_file,
+    replace_file,
+    older_copy,
+    link_file,
+    folder_instead,
+    rename_folder,
+    new_folder,
+    remove_folder,
+]
 
 
-@pytest.mark.parametrize("loss", [(way, count) for way in WAYS for count in (30, 900)], ids=lambda loss: f"{loss[0].__name__}-{loss[1]}")
+@pytest.mark.parametrize(
+    "loss",
+    [(way, count) for way in WAYS for count in (30, 900)],
+    ids=lambda loss: f"{loss[0].__name__}-{loss[1]}",
+)
 async def test_what_lost_its_name_is_written_again(opened, clock, tmp_path, loss, caplog):
     way, count = loss
     directory = tmp_path / "state"
@@ -106,7 +121,10 @@ async def test_what_lost_its_name_is_written_again(opened, clock, tmp_path, loss
     assert journal.epoch != old
     assert [row.seq for row in taken] == list(range(1, count + 7))
     assert journal.carried["pulses"]["su"] == clock.now
-    waiting = {(s.epoch, s.seq): s for s in [*await journal.salvaged("city", 9999), *await journal.unsettled("city", limit=9999)]}
+    waiting = {
+        (s.epoch, s.seq): s
+        for s in [*await journal.salvaged("city", 9999), *await journal.unsettled("city", limit=9999)]
+    }
     assert [key for key in waiting if key[1] <= 10] == []
     assert {(row.epoch, row.seq) for row in taken[10:]} <= set(waiting)
     assert all(waiting[row.epoch, row.seq].body == row.body for row in taken[10:])
@@ -175,7 +193,9 @@ async def test_a_clean_stop_looks_once_more(opened, clock, tmp_path):
     assert {(row.epoch, row.seq) for row in taken} <= set(held)
 
 
-async def test_what_could_not_be_written_again_before_a_kill_is_declared_lost(opened, clock, tmp_path, monkeypatch):
+async def test_what_could_not_be_written_again_before_a_kill_is_declared_lost(
+    opened, clock, tmp_path, monkeypatch
+):
     journal = opened()
     taken = await fill(journal, clock, 300)
     await journal.settle("city", journal.epoch, Ranges([(1, 100)]))
@@ -195,7 +215,12 @@ async def test_what_could_not_be_written_again_before_a_kill_is_declared_lost(op
     journal = opened(copy)
     await back(journal)
     await journal.commit(Draft(events=[Event("door", clock.now)]))
-    events = [e for row in await journal.unsettled("city") for e in wire.decode(row.body).events if e.kind == "damaged"]
+    events = [
+        e
+        for row in await journal.unsettled("city")
+        for e in wire.decode(row.body).events
+        if e.kind == "damaged"
+    ]
     told = {(e.fields["epoch"], n) for e in events for n in range(e.fields["from"], e.fields["to"] + 1)}
     assert told == {(row.epoch, row.seq) for row in taken[100:]}
 
@@ -236,7 +261,9 @@ asyncio.run(main())
 
 def started(directory):
     env = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[1]}"}
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(directory)], stdout=subprocess.PIPE, cwd=HERE, env=env)
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(directory)], stdout=subprocess.PIPE, cwd=HERE, env=env
+    )
 
 
 @pytest.mark.parametrize("way", [unlink_both, rename_file])
@@ -256,6 +283,9 @@ async def test_kill_9_after_the_look_costs_nothing(tmp_path, way):
         process.send_signal(signal.SIGKILL)
         said += process.stdout.read()
         process.wait(30)
-    taken = {(epoch, int(seq)) for epoch, seq in (line.split() for line in said.decode().splitlines() if len(line.split()) == 2)}
+    taken = {
+        (epoch, int(seq))
+        for epoch, seq in (line.split() for line in said.decode().splitlines() if len(line.split()) == 2)
+    }
     held, _, _ = await contents(directory)
     assert taken <= set(held)

@@ -1,4 +1,6 @@
-"""Every file version that was ever shipped opens with today's program and keeps everything; a migration that fails changes nothing."""
+"""Every file version that was ever shipped opens with today's program and keeps everything; a migration
+that fails changes nothing.
+"""
 
 import json
 import shutil
@@ -43,7 +45,9 @@ async def test_an_old_file_upgrades_and_keeps_everything(name, tmp_path, opened,
     assert journal.backlog("lab").batches == expected["lab"]
     assert journal.carried == expected["carried"]
     assert list(journal.synced) == expected["synced"]
-    assert {str(s.seq): digest(decompress(s.body)) for s in await journal.unsettled("lab", limit=99)} == expected["digests"]
+    assert {
+        str(s.seq): digest(decompress(s.body)) for s in await journal.unsettled("lab", limit=99)
+    } == expected["digests"]
     assert [[s.epoch, s.seq] for s in await journal.salvaged("city")] == expected["salvaged"]
     for epoch, first, last, reason in expected["gone"]:
         assert await journal.explain(epoch, first, last) == [(first, last, reason)]
@@ -63,11 +67,17 @@ async def test_an_old_file_does_not_know_who_told_so_all_is_said_once_more(tmp_p
         conn.execute("UPDATE gone SET told = 1")
         [(name,)] = conn.execute("SELECT epoch FROM epoch WHERE first = 1")
         conn.execute("DELETE FROM batch WHERE seq < 4")
-        conn.execute("INSERT INTO gone VALUES (?, 1, 2, 4, 'delivered', 1), (?, 3, 3, 2, 'thinned', 1)", (name, name))
+        conn.execute(
+            "INSERT INTO gone VALUES (?, 1, 2, 4, 'delivered', 1), (?, 3, 3, 2, 'thinned', 1)", (name, name)
+        )
     conn.close()
     journal = opened(gateway="izm-konak-017", uplinks=["city", "lab"])
     [sealed] = await journal.commit(small(uptime=clock.now, keep=True))
-    said = [(e.fields["epoch"], e.fields["from"], e.fields["to"]) for e in decode(sealed.body).events if e.kind == "thinned"]
+    said = [
+        (e.fields["epoch"], e.fields["from"], e.fields["to"])
+        for e in decode(sealed.body).events
+        if e.kind == "thinned"
+    ]
     assert sorted(said) == sorted([("00112233445566ff", 10, 20), (name.hex(), 3, 3)])
     assert await journal.explain(name.hex(), 1, 3) == [(1, 2, "delivered"), (3, 3, "thinned")]
     [after] = await journal.commit(small(uptime=clock.now, keep=True))
@@ -80,7 +90,9 @@ def found_in(directory):
 
 
 @pytest.mark.parametrize(("name", "size"), [("v1", 1024), ("v1-4096", 4096), ("v2", 1024)])
-async def test_a_file_keeps_its_pages_and_salvage_reads_them_whatever_their_size(name, size, tmp_path, opened, clock):
+async def test_a_file_keeps_its_pages_and_salvage_reads_them_whatever_their_size(
+    name, size, tmp_path, opened, clock
+):
     expected = restore(name, tmp_path)
     rows = {(epoch, seq) for epoch, first, last in expected["epochs"] for seq in range(first, last + 1)}
     rows |= {(epoch, seq) for epoch, seq in expected["salvaged"]}
@@ -112,7 +124,9 @@ async def test_a_file_keeps_its_pages_and_salvage_reads_them_whatever_their_size
     assert journal.stats().damaged[0].rows == len(rows)
 
 
-async def test_a_migration_that_fails_leaves_the_file_as_it_was_and_says_what_to_do(tmp_path, opened, clock, monkeypatch):
+async def test_a_migration_that_fails_leaves_the_file_as_it_was_and_says_what_to_do(
+    tmp_path, opened, clock, monkeypatch
+):
     restore(f"v{VERSION}", tmp_path)
     with sqlite3.connect(tmp_path / "journal.db") as conn:
         before = list(conn.iterdump())

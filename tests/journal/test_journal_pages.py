@@ -1,4 +1,6 @@
-"""The page reader against SQLite itself: whatever SQLite wrote, it finds, from the file and from the WAL alike."""
+"""The page reader against SQLite itself: whatever SQLite wrote, it finds, from the file and from the WAL
+alike.
+"""
 
 import random
 import shutil
@@ -37,7 +39,11 @@ def rows(sizes, seed=1):
 @settings(max_examples=20, deadline=None)
 @given(
     sizes=st.lists(
-        st.one_of(st.integers(0, 5000), st.integers(0, 60_000), st.sampled_from([880, 888, 889, 890, 989, 990, 1908])),
+        st.one_of(
+            st.integers(0, 5000),
+            st.integers(0, 60_000),
+            st.sampled_from([880, 888, 889, 890, 989, 990, 1908]),
+        ),
         min_size=1,
         max_size=40,
     ),
@@ -93,5 +99,11 @@ def test_a_change_of_any_column_is_noticed(column):
     record = list(row.record())
     assert from_record(record) == row
     value = record[column]
-    record[column] = value + 1 if isinstance(value, int) else value + "x" if isinstance(value, str) else bytes([value[0] ^ 1]) + value[1:]
+    record[column] = (
+        value + 1
+        if isinstance(value, int)
+        else value + "x"
+        if isinstance(value, str)
+        else bytes([value[0] ^ 1]) + value[1:]
+    )
     assert from_record(record) is None

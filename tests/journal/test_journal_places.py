@@ -1,4 +1,6 @@
-"""Files that are missing, replaced, or no files: a start judges by what should be there, never hangs, loses nothing in silence."""
+"""Files that are missing, replaced, or no files: a start judges by what should be there, never hangs,
+loses nothing in silence.
+"""
 
 import asyncio
 import os
@@ -37,7 +39,9 @@ async def fill(journal, clock, count, meters=4, **more):
 
 @pytest.fixture
 async def killed(opened, clock, tmp_path):
-    """A folder as kill -9 leaves it: `count` batches, of which the WAL holds the newest, the file the others."""
+    """A folder as kill -9 leaves it: `count` batches, of which the WAL holds the newest, the file the
+    others.
+    """
 
     async def make(count=20):
         journal = opened()
@@ -58,7 +62,12 @@ def system(command):
 
 
 def told(rows):
-    events = [event for row in rows for event in wire.decode(row.body).events if event.kind in {"thinned", "damaged"}]
+    events = [
+        event
+        for row in rows
+        for event in wire.decode(row.body).events
+        if event.kind in {"thinned", "damaged"}
+    ]
     return {(e.fields["epoch"], n) for e in events for n in range(e.fields["from"], e.fields["to"] + 1)}
 
 
@@ -113,7 +122,13 @@ def zeroed_head(path):
         file.write(bytes(PAGE))
 
 
-SPOILS = {"missing": os.unlink, "empty": empty, "text": text, "another program's": other_program, "zeroed head": zeroed_head}
+SPOILS = {
+    "missing": os.unlink,
+    "empty": empty,
+    "text": text,
+    "another program's": other_program,
+    "zeroed head": zeroed_head,
+}
 
 
 @pytest.mark.parametrize("count", [20, 800])
@@ -179,7 +194,9 @@ async def test_an_empty_folder_and_an_empty_wal_are_a_first_start(opened, tmp_pa
     journal = opened()
     assert journal.stats().damaged == ()
     [sealed] = await journal.commit(small())
-    assert [e.fields["reason"] for e in wire.decode(sealed.body).events if e.kind == "epoch_started"] == ["new_file"]
+    assert [e.fields["reason"] for e in wire.decode(sealed.body).events if e.kind == "epoch_started"] == [
+        "new_file"
+    ]
 
 
 # ── what is no file ──
@@ -234,7 +251,9 @@ async def test_what_is_no_file_is_moved_aside(killed, opened, clock, name, thing
         assert [path.name for path in copy.glob(f"{name}.aside-*")] == [f"{name}.aside-1"]
 
 
-@pytest.mark.parametrize("thing", [os.mkfifo, text, THINGS["a link that leads nowhere"], THINGS["a link in a loop"]])
+@pytest.mark.parametrize(
+    "thing", [os.mkfifo, text, THINGS["a link that leads nowhere"], THINGS["a link in a loop"]]
+)
 async def test_something_in_the_place_of_the_folder_for_damaged_files(killed, opened, clock, thing):
     copy, taken = await killed()
     thing(copy / "damaged")
@@ -338,7 +357,10 @@ async def test_a_newer_file_whose_newest_step_is_still_in_the_wal_is_left_alone(
     conn = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
     conn.execute("PRAGMA journal_mode = WAL")
     conn.execute("BEGIN")
-    conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('journal', 'v9_future', '2027-01-01')")
+    conn.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('journal', 'v9_future', "
+        "'2027-01-01')"
+    )
     conn.execute("PRAGMA user_version = 9")
     conn.execute("COMMIT")
     copy = tmp_path / "copy"
@@ -362,7 +384,10 @@ async def test_when_the_newer_file_is_moved_away_what_waited_is_taken(opened, cl
     await fill(journal, clock, 5)
     await journal.close()
     with sqlite3.connect(tmp_path / "journal.db") as conn:
-        conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('journal', 'v9_future', '')")
+        conn.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('journal', "
+            "'v9_future', '')"
+        )
         conn.execute("PRAGMA user_version = 9")
     conn.close()
     late = []
@@ -413,7 +438,9 @@ async def declared(journal, clock):
     return told(rows), starts[-1]
 
 
-async def test_an_older_copy_gives_no_number_out_again_and_says_what_is_missing(opened, clock, tmp_path, caplog):
+async def test_an_older_copy_gives_no_number_out_again_and_says_what_is_missing(
+    opened, clock, tmp_path, caplog
+):
     journal = opened()
     await fill(journal, clock, 10)
     await journal.close()
@@ -423,7 +450,11 @@ async def test_an_older_copy_gives_no_number_out_again_and_says_what_is_missing(
     await journal.close()
     (tmp_path / "older.db").replace(tmp_path / "journal.db")
     journal = opened()
-    assert [record.message for record in caplog.records if "is older than the journal that was here" in record.message]
+    assert [
+        record.message
+        for record in caplog.records
+        if "is older than the journal that was here" in record.message
+    ]
     [sealed] = await journal.commit(small(uptime=clock.now))
     assert (sealed.seq, sealed.epoch != later[0].epoch) == (26, True)
     lost, start = await declared(journal, clock)
@@ -455,7 +486,9 @@ async def test_a_journal_that_is_gone_is_no_first_start(opened, clock, tmp_path,
 
 
 @pytest.mark.parametrize("thing", [folder, os.mkfifo, text, None])
-async def test_what_was_destroyed_without_a_trace_is_told_as_far_as_the_mark_knows(opened, clock, tmp_path, thing):
+async def test_what_was_destroyed_without_a_trace_is_told_as_far_as_the_mark_knows(
+    opened, clock, tmp_path, thing
+):
     journal = opened()
     taken = await fill(journal, clock, 10)
     await journal.close()
@@ -478,7 +511,10 @@ async def test_what_was_destroyed_without_a_trace_is_told_as_far_as_the_mark_kno
     assert start == {"previous": taken[0].epoch, "last": 15, "reason": "damage"}
 
 
-@pytest.mark.parametrize("line", [b"", b"newest x 1 2 00000000\n", b"\xff" * 50, b"newest " + b"a" * 16 + b" 1 99999999 00000000\n"])
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"newest x 1 2 00000000\n", b"\xff" * 50, b"newest " + b"a" * 16 + b" 1 99999999 00000000\n"],
+)
 async def test_a_mark_that_is_not_sound_means_nothing(opened, clock, tmp_path, line):
     journal = opened()
     await fill(journal, clock, 10)

@@ -1,4 +1,6 @@
-"""The power fails at every write of a recorded run of the shipped journal: no committed batch is lost, nothing is found damaged."""
+"""The power fails at every write of a recorded run of the shipped journal: no committed batch is lost,
+nothing is found damaged.
+"""
 
 import asyncio
 import json
@@ -37,17 +39,23 @@ def judge(ops, directory, scratch, points):
 def interesting(ops, count):
     """Where to cut: around creation and around each sync of the file itself (a checkpoint), and at random."""
     rng = random.Random(11)
-    file_syncs = [index for index, op in enumerate(ops) if op.kind == "sync" and op.path.endswith("journal.db")]
+    file_syncs = [
+        index for index, op in enumerate(ops) if op.kind == "sync" and op.path.endswith("journal.db")
+    ]
     near = {index + shift for index in file_syncs for shift in range(-6, 7)} | set(range(60))
     places = sorted(place for place in near if 0 < place <= len(ops))
-    chosen = rng.sample(places, min(len(places), count // 2)) + [rng.randrange(1, len(ops) + 1) for _ in range(count // 2)]
+    chosen = rng.sample(places, min(len(places), count // 2)) + [
+        rng.randrange(1, len(ops) + 1) for _ in range(count // 2)
+    ]
     return [(point, HOW[number % 3], number) for number, point in enumerate(chosen)]
 
 
 @needs_strace
 def test_no_committed_batch_is_lost_at_any_cut(tmp_path):
     directory, ops = run(tmp_path, count=330, meters=10, settle=30, budget=400_000)
-    assert sum(op.kind == "sync" and op.path.endswith("journal.db") for op in ops) >= 2, "no checkpoint was recorded"
+    assert sum(op.kind == "sync" and op.path.endswith("journal.db") for op in ops) >= 2, (
+        "no checkpoint was recorded"
+    )
     cuts, lost, damaged, foreign = judge(ops, directory, tmp_path / "cut", interesting(ops, 240))
     print(f"power cut: {cuts} cuts, {lost} committed batches lost, {damaged} damaged")
     assert (lost, damaged, foreign) == (0, 0, 0)
@@ -66,7 +74,11 @@ def test_the_control_loses(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    "options", [{"count": 300, "meters": 10, "settle": 30}, {"count": 900, "meters": 10, "settle": 5, "budget": 1_000_000, "keep": 9}]
+    "options",
+    [
+        {"count": 300, "meters": 10, "settle": 30},
+        {"count": 900, "meters": 10, "settle": 5, "budget": 1_000_000, "keep": 9},
+    ],
 )
 def test_no_committed_batch_is_lost_at_every_cut_in_every_way(options, tmp_path):
     directory, ops = run(tmp_path, **options)

@@ -27,12 +27,22 @@ BATCHES = 40
 
 
 def snapshot(folder):
-    """Everything that a write would change, of the folder, too: names, kinds, rights, owners, bytes, times."""
+    """Everything that a write would change, of the folder, too: names, kinds, rights, owners, bytes,
+    times.
+    """
     found = {}
     for path in [folder, *sorted(folder.rglob("*"))]:
         stat = path.lstat()
         data = path.read_bytes() if path.is_file() else b""
-        found[str(path)] = (stat.st_ino, stat.st_mode, stat.st_uid, stat.st_gid, stat.st_size, stat.st_mtime_ns, data)
+        found[str(path)] = (
+            stat.st_ino,
+            stat.st_mode,
+            stat.st_uid,
+            stat.st_gid,
+            stat.st_size,
+            stat.st_mtime_ns,
+            data,
+        )
     return found
 
 
@@ -79,7 +89,9 @@ def killed(tmp_path_factory):
 
 
 def call(folder, *words):
-    return CliRunner().invoke(cli.command, [*map(str, words), "--directory", str(folder), "--socket", str(folder / "no.sock")])
+    return CliRunner().invoke(
+        cli.command, [*map(str, words), "--directory", str(folder), "--socket", str(folder / "no.sock")]
+    )
 
 
 def look(folder, tmp_path):
@@ -150,7 +162,9 @@ def test_an_older_file_is_read_as_it_is(name, tmp_path):
     expected = json.loads((MUSEUM / f"{name.split('-')[0]}.json").read_text())
     before = snapshot(folder)
     results = look(folder, tmp_path)
-    assert [result.exit_code for result in results if result is not results[3]] == [0] * 4, [result.output for result in results]
+    assert [result.exit_code for result in results if result is not results[3]] == [0] * 4, [
+        result.output for result in results
+    ]
     assert json.loads(results[1].stdout)["seq"] == expected["epochs"][-1][2]
     assert snapshot(folder) == before
 
@@ -191,7 +205,10 @@ def test_a_newer_one_is_told_and_left(clean, tmp_path):
     folder = shutil.copytree(clean, tmp_path / "copy")
     with closing(sqlite3.connect(folder / "journal.db", isolation_level=None)) as conn:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE")
-        conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('journal', 'v9_more', 'then')")
+        conn.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('journal', "
+            "'v9_more', 'then')"
+        )
         conn.execute("CREATE TABLE more (x)")
         conn.execute(f"PRAGMA user_version = {VERSION + 7}")
     before = snapshot(folder)
@@ -203,7 +220,8 @@ def test_a_newer_one_is_told_and_left(clean, tmp_path):
 
 def test_a_folder_that_nobody_may_write_into_can_be_read(killed):
     root = os.geteuid() == 0
-    # What pytest makes is closed to others, and root may write everywhere: it becomes somebody else for the look.
+    # What pytest makes is closed to others, and root may write everywhere: it becomes somebody else for the
+    # look.
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
         folder = shutil.copytree(killed, Path(place) / "copy")

@@ -46,7 +46,9 @@ def test_what_need_not_be_kept_is_let_go_first_and_the_oldest_of_it():
     assert waiting.packed == sum(len(entry.packed) for entry in waiting.head(10)) <= 3.5 * packed_size()
     for entry in made:
         assert isinstance(entry.done.exception(0), JournalFull), "whoever waits is told"
-    assert [entry.open().readings for entry in waiting.head(10)] == [drafts[number].readings for number in (0, 3, 4)]
+    assert [entry.open().readings for entry in waiting.head(10)] == [
+        drafts[number].readings for number in (0, 3, 4)
+    ]
 
 
 def test_with_nothing_else_left_the_oldest_that_was_to_be_kept_goes():
@@ -60,7 +62,9 @@ def test_with_nothing_else_left_the_oldest_that_was_to_be_kept_goes():
 
 def test_an_event_is_kept_as_if_it_had_been_asked_for():
     waiting = Waiting()
-    plain, event, asked = entries(waiting, small(), Draft([], [Event("clock_step", 5, {"by": 1})]), small(keep=True))
+    plain, event, asked = entries(
+        waiting, small(), Draft([], [Event("clock_step", 5, {"by": 1})]), small(keep=True)
+    )
     assert (plain.keep, event.keep, asked.keep) == (False, True, True)
     assert (plain.readings, event.readings) == (1, 0)
 
@@ -128,7 +132,9 @@ MB = 1 << 20
         (4 * MB, 20 * MB, 512 * MB),  # a full disk is no reason to thin
     ],
 )
-def test_the_budget_is_half_of_what_is_free_and_never_less_than_what_is_held(tmp_path, disk, free, own, budget):
+def test_the_budget_is_half_of_what_is_free_and_never_less_than_what_is_held(
+    tmp_path, disk, free, own, budget
+):
     room = Space(tmp_path, 512 * MB)
     disk.free = free
     room.look(own)
@@ -151,7 +157,11 @@ def test_a_disk_that_was_full_is_tight_until_there_is_ample_room(tmp_path, disk)
 
 
 def test_the_ballast_fits_the_budget_and_is_taken_while_there_is_room(tmp_path, disk):
-    assert [Space(tmp_path, limit).ballast for limit in (MB, 128 * MB, 100_000 * MB)] == [SMALLEST, 2 * MB, LARGEST]
+    assert [Space(tmp_path, limit).ballast for limit in (MB, 128 * MB, 100_000 * MB)] == [
+        SMALLEST,
+        2 * MB,
+        LARGEST,
+    ]
     room = Space(tmp_path, 128 * MB)
     disk.free = 8 * MB
     assert not room.load()

@@ -1,4 +1,6 @@
-"""What an outage beyond the budget leaves behind: nothing waits for ever, everything is told by somebody who arrives, a person sees it."""
+"""What an outage beyond the budget leaves behind: nothing waits for ever, everything is told by somebody
+who arrives, a person sees it.
+"""
 
 import random
 from dataclasses import replace
@@ -77,7 +79,8 @@ async def test_after_an_outage_everything_delivered_counts_as_delivered(opened, 
     await take(journal, clock, 3, rng)
     fresh = [row.seq for row in await journal.unsettled("city", limit=5000)]
     assert journal.backlog("city").batches == len(fresh)
-    # Of what was delivered nothing waits again; for the sake of a dead uplink one of the newest may have had to make room.
+    # Of what was delivered nothing waits again; for the sake of a dead uplink one of the newest may have had
+    # to make room.
     assert min(fresh) > before
     assert len(fresh) == 3 if uplinks == ["city"] else 1 <= len(fresh) <= 3
     await deliver(journal)
@@ -156,7 +159,10 @@ async def test_a_range_told_in_a_later_epoch_is_told_again_when_its_teller_goes(
     for row in rows:
         for event in wire.decode(row.body).events:
             if event.kind == "epoch_started":
-                said[event.fields.get("epoch", row.epoch)] = event.fields.get("first", row.seq), event.fields["last"]
+                said[event.fields.get("epoch", row.epoch)] = (
+                    event.fields.get("first", row.seq),
+                    event.fields["last"],
+                )
     assert said == {epoch: (first, first - 1) for epoch, (first, _) in starts.items()}
 
 
@@ -174,7 +180,9 @@ async def test_what_was_told_and_delivered_is_not_told_again(opened, clock):
         [row] = await take(journal, clock, 1, rng, keep=0.05)
         await journal.settle("city", row.epoch, Ranges([(row.seq, row.seq)]))
         assert not told([row]) & before
-    assert ask(journal, "SELECT COUNT(*) FROM gone WHERE reason = 'delivered' AND told != ?", gone.NOBODY) == [(0,)]
+    assert ask(
+        journal, "SELECT COUNT(*) FROM gone WHERE reason = 'delivered' AND told != ?", gone.NOBODY
+    ) == [(0,)]
     assert ask(journal, "SELECT told FROM epoch") == [(gone.NOBODY,)]
 
 

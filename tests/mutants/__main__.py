@@ -1,16 +1,21 @@
-"""python -m tests.mutants [--map] [--survivors] [--most N] [--only PART] [--report]: does some test notice when the code is wrong?
+"""python -m tests.mutants [--map] [--survivors] [--most N] [--only PART] [--report]: does some test notice
+when the code is wrong?
 
-Takes a copy of the committed state (that of the last --map), samples SAMPLE mutants of the central modules with a fixed seed, and
-runs for each, in a process of its own, the tests that run its line, the quickest first, until one fails. What is known is kept in
+Takes a copy of the committed state (that of the last --map), samples SAMPLE mutants of the central modules
+with a fixed seed, and
+runs for each, in a process of its own, the tests that run its line, the quickest first, until one fails. What
+is known is kept in
 build/mutants: it goes on where it was stopped, and a mutant is known as long as its module stays as it is.
 
---map        take the present state, and find out anew which test runs which line (done by itself the first time)
+--map        take the present state, and find out anew which test runs which line (done by itself the first
+time)
 --survivors  run those again that survived, against the present tests
 --most N     stop after N mutants
 --only PART  modules whose path has PART in it, a regular expression
 --report     run nothing, write docs/mutants.md and the section of docs/proofs.md
 
-A mutant is killed when a test fails or does not end in its time. What survives is listed in docs/mutants.md; tests/mutants/reasons.txt
+A mutant is killed when a test fails or does not end in its time. What survives is listed in docs/mutants.md;
+tests/mutants/reasons.txt
 says why, one line each: module | what it was | what it became | reason.
 """
 
@@ -48,8 +53,10 @@ AT_ONCE = 3
 CENTRAL = {
     "field": "line station cost planner decode reader meter poller schedule seat turns quiet silent_read"
     " pulse_filter pulse_input pulse_register",
-    "journal": "waiting space upkeep thinning settled saved shelf store seal tally gone pages salvage walk epochs keeper",
-    "uplink": "forwarder sender sources delivery window receipts hold replay conflicts probe pace reconnect report books paho_link",
+    "journal": "waiting space upkeep thinning settled saved shelf store seal tally gone pages salvage walk "
+    "epochs keeper",
+    "uplink": "forwarder sender sources delivery window receipts hold replay conflicts probe pace "
+    "reconnect report books paho_link",
     "wire": "batch messages meters topics",
     "daemon": "slots heart live changes registers views describe",
     "receiver": "ledger store gaps intake report service inbox",
@@ -82,14 +89,23 @@ class Reach:
 
     def __init__(self, reached: dict[str, Any]) -> None:
         self._tests: dict[str, tuple[float, dict[str, set[int]]]] = {
-            test: (seconds, {module: set(lines) for module, lines in modules.items()}) for test, (seconds, modules) in reached.items()
+            test: (seconds, {module: set(lines) for module, lines in modules.items()})
+            for test, (seconds, modules) in reached.items()
         }
 
     def tests(self, mutant: Mutant) -> list[tuple[str, float]]:
-        """Those that run the mutant's lines, quickest first; those that enter its module when none is known to."""
+        """Those that run the mutant's lines, quickest first; those that enter its module when none is
+        known to.
+        """
         lines = set(range(mutant.line, mutant.last_line + 1))
-        entering = [(name, seconds, reached[mutant.module]) for name, (seconds, reached) in self._tests.items() if mutant.module in reached]
-        near = [(name, seconds) for name, seconds, reached in entering if lines & reached] or [(name, s) for name, s, _ in entering]
+        entering = [
+            (name, seconds, reached[mutant.module])
+            for name, (seconds, reached) in self._tests.items()
+            if mutant.module in reached
+        ]
+        near = [(name, seconds) for name, seconds, reached in entering if lines & reached] or [
+            (name, s) for name, s, _ in entering
+        ]
         near.sort(key=lambda each: each[1])
         chosen, total = [], 0.0
         for name, seconds in near:
@@ -102,7 +118,9 @@ class Reach:
 
 def git(*arguments: str) -> str:
     """What git says."""
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def committed(base: Path) -> None:
@@ -118,9 +136,17 @@ def pytest(copy: Path, *arguments: str, seconds: float, **environment: str) -> t
     """Run pytest in a copy: its exit code, None when its time was over, and what it printed."""
     command = [sys.executable, "-m", "pytest", *OPTIONS, "-m", MARKS, *arguments]
     with tempfile.TemporaryDirectory(prefix="mutant-") as scratch:
-        settings = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": scratch, **environment}
+        settings = {
+            **os.environ,
+            "PYTHONPATH": str(copy),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": scratch,
+            **environment,
+        }
         with tempfile.TemporaryFile("w+") as out:
-            process = subprocess.Popen(command, cwd=copy, env=settings, stdout=out, stderr=out, start_new_session=True)
+            process = subprocess.Popen(
+                command, cwd=copy, env=settings, stdout=out, stderr=out, start_new_session=True
+            )
             try:
                 code: int | None = process.wait(seconds)
             except subprocess.TimeoutExpired:
@@ -154,11 +180,16 @@ def map_folder(base: Path, folder: str, file: Path) -> None:
     begin = time.monotonic()
     made = file.with_suffix(".new")
     unsuitable = [f"--ignore=tests/{name}" for name in UNSUITABLE]
-    code, said = pytest(base, "--timeout=300", *unsuitable, f"tests/{folder}", seconds=3600, MUTANTS_REACH=str(made))
+    code, said = pytest(
+        base, "--timeout=300", *unsuitable, f"tests/{folder}", seconds=3600, MUTANTS_REACH=str(made)
+    )
     if not made.exists():
         raise SystemExit(said[-4000:])
     made.replace(file)
-    print(f"  tests/{folder}: {len(json.loads(file.read_text()))} tests, {time.monotonic() - begin:.0f} s", flush=True)
+    print(
+        f"  tests/{folder}: {len(json.loads(file.read_text()))} tests, {time.monotonic() - begin:.0f} s",
+        flush=True,
+    )
     if code != 0:
         print(
             "    failed, and left out:",
@@ -183,7 +214,9 @@ def make_map(base: Path, *, anew: bool) -> dict[str, Any]:
 
 
 def sample(base: Path) -> list[Candidate]:
-    """SAMPLE mutants, from each module in proportion to how many it has. A change of one module leaves the others' sample alone."""
+    """SAMPLE mutants, from each module in proportion to how many it has. A change of one module leaves the
+    others' sample alone.
+    """
     found: dict[str, list[Candidate]] = {}
     for room, names in CENTRAL.items():
         for name in names.split():
@@ -207,9 +240,16 @@ class Server:
     def __init__(self, base: Path) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="mutants-")
         self.directory = Path(self._scratch.name)
-        settings = {**os.environ, "PYTHONPATH": str(base), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(self.directory)}
+        settings = {
+            **os.environ,
+            "PYTHONPATH": str(base),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(self.directory),
+        }
         command = [sys.executable, "-m", "tests.mutants.server", *(f"tests/{name}" for name in FOLDERS)]
-        self._process = subprocess.Popen(command, cwd=base, env=settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, cwd=base, env=settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def ask(self, **job: object) -> int | None:
         """The exit code of pytest for a job; None when its time was over."""
@@ -228,8 +268,12 @@ class Server:
         self._scratch.cleanup()
 
 
-def attempt(candidate: Candidate, source: bytes, server: Server, tests: list[tuple[str, float]]) -> tuple[int | None, str, float]:
-    """Run tests against a module: pytest's exit code, None when its time was over, the test that failed, and the time there was."""
+def attempt(
+    candidate: Candidate, source: bytes, server: Server, tests: list[tuple[str, float]]
+) -> tuple[int | None, str, float]:
+    """Run tests against a module: pytest's exit code, None when its time was over, the test that failed,
+    and the time there was.
+    """
     files = {name: server.directory / name for name in ("source", "chosen", "out")}
     files["source"].write_bytes(source)
     files["chosen"].write_text(json.dumps([name for name, _ in tests]))
@@ -238,12 +282,16 @@ def attempt(candidate: Candidate, source: bytes, server: Server, tests: list[tup
     places = {name: str(file) for name, file in files.items()}
     code = server.ask(module=candidate.mutant.module, files=folders, seconds=limit, **places)
     said = files["out"].read_text(errors="replace")
-    failed = next((line for line in said.splitlines() if line.startswith(("FAILED tests/", "ERROR tests/"))), "")
+    failed = next(
+        (line for line in said.splitlines() if line.startswith(("FAILED tests/", "ERROR tests/"))), ""
+    )
     return code, failed.split(" - ")[0].partition(" ")[2], limit
 
 
 def judge(candidate: Candidate, servers: Queue[Server], reach: Reach) -> dict[str, Any]:
-    """Run the nearest tests against one mutant. A test that fails without the mutant as well proves nothing, and is left out."""
+    """Run the nearest tests against one mutant. A test that fails without the mutant as well proves
+    nothing, and is left out.
+    """
     mutant = candidate.mutant
     near = reach.tests(mutant)
     begin = time.monotonic()
@@ -311,11 +359,21 @@ def main() -> None:
                 results_file.write_text(json.dumps(results, indent=1))
                 change = " ".join(f"{result['was']} → {result['text']}".split())[:120]
                 place = f"{result['module']}:{result['line']}"
-                print(f"{count:4} {result['verdict']:9} {result['seconds']:6} s  {place} {change}  {result['by'][:80]}", flush=True)
+                print(
+                    f"{count:4} {result['verdict']:9} {result['seconds']:6} s  {place} {change}  "
+                    f"{result['by'][:80]}",
+                    flush=True,
+                )
         while not servers.empty():
             servers.get().close()
     known = [results[one.key] for one in candidates if one.key in results]
-    write_report(ROOT, (base / "COMMIT").read_text(), [each for each in known if each["verdict"] != "not run"], len(candidates), SEED)
+    write_report(
+        ROOT,
+        (base / "COMMIT").read_text(),
+        [each for each in known if each["verdict"] != "not run"],
+        len(candidates),
+        SEED,
+    )
 
 
 if __name__ == "__main__":

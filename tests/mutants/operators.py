@@ -1,6 +1,7 @@
 """The mutants of one module: small changes of its source, each of which some test should notice.
 
-Not mutated, because no test should hold it: figures at the level of a module (they are choices), words of log lines and errors,
+Not mutated, because no test should hold it: figures at the level of a module (they are choices), words of log
+lines and errors,
 annotations, decorators. Nor is an attribute's first value left out, for that is noticed by whoever reads it.
 """
 
@@ -14,7 +15,14 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
-SWAPPED: dict[type[ast.operator], str] = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.FloorDiv: "*", ast.Mod: "//"}
+SWAPPED: dict[type[ast.operator], str] = {
+    ast.Add: "-",
+    ast.Sub: "+",
+    ast.Mult: "/",
+    ast.Div: "*",
+    ast.FloorDiv: "*",
+    ast.Mod: "//",
+}
 LOGGERS = {"log", "logger"}
 
 
@@ -70,7 +78,9 @@ class _Finder:
 
     def _inside(self, node: ast.AST, *, within: bool) -> Iterator[Mutant]:
         """The mutants below a node; `within` a function, that is."""
-        if isinstance(node, (ast.Raise, ast.Assert, ast.JoinedStr, ast.AnnAssign)) and not (isinstance(node, ast.AnnAssign) and within):
+        if isinstance(node, (ast.Raise, ast.Assert, ast.JoinedStr, ast.AnnAssign)) and not (
+            isinstance(node, ast.AnnAssign) and within
+        ):
             return
         if _logs(node):
             return
@@ -89,21 +99,33 @@ class _Finder:
     def _of(self, node: ast.AST) -> Iterator[Mutant]:
         match node:
             case ast.Compare(left, [operator], [right]) if type(operator) in COMPARISONS:
-                yield self._change(node, "compare", f"({self._text(left)} {COMPARISONS[type(operator)]} {self._text(right)})")
+                yield self._change(
+                    node, "compare", f"({self._text(left)} {COMPARISONS[type(operator)]} {self._text(right)})"
+                )
             case ast.BoolOp(operator, values):
                 word = " or " if isinstance(operator, ast.And) else " and "
-                yield self._change(node, "and/or", "(" + word.join(f"({self._text(value)})" for value in values) + ")")
+                yield self._change(
+                    node, "and/or", "(" + word.join(f"({self._text(value)})" for value in values) + ")"
+                )
             case ast.UnaryOp(ast.Not(), operand):
                 yield self._change(node, "not", f"({self._text(operand)})")
-            case ast.BinOp(left, operator, right) if type(operator) in SWAPPED and not (_wordy(left) or _wordy(right)):
-                yield self._change(node, "arithmetic", f"(({self._text(left)}) {SWAPPED[type(operator)]} ({self._text(right)}))")
+            case ast.BinOp(left, operator, right) if type(operator) in SWAPPED and not (
+                _wordy(left) or _wordy(right)
+            ):
+                yield self._change(
+                    node,
+                    "arithmetic",
+                    f"(({self._text(left)}) {SWAPPED[type(operator)]} ({self._text(right)}))",
+                )
             case ast.Constant(bool()):
                 yield self._change(node, "flag", str(not node.value))
             case ast.Constant(int() | float()):
                 yield self._change(node, "constant", repr(node.value + 1))
                 if node.value != 0:
                     yield self._change(node, "constant", repr(node.value - 1))
-            case ast.Return(value) if value is not None and not (isinstance(value, ast.Constant) and value.value in {None, False}):
+            case ast.Return(value) if value is not None and not (
+                isinstance(value, ast.Constant) and value.value in {None, False}
+            ):
                 yield self._change(value, "returned", "None")
             case ast.Expr(ast.Call() | ast.Await()):
                 yield self._change(node, "removed", "pass")
@@ -112,8 +134,14 @@ class _Finder:
             case ast.AugAssign(target, operator, value):
                 yield self._change(node, "removed", "pass")
                 if type(operator) in {ast.Add, ast.Sub} and not _wordy(value):
-                    yield self._change(node, "arithmetic", f"{self._text(target)} {SWAPPED[type(operator)]}= {self._text(value)}")
-        if isinstance(node, (ast.If, ast.While, ast.IfExp)) and isinstance(node.test, (ast.Name, ast.Attribute, ast.Call, ast.BoolOp)):
+                    yield self._change(
+                        node,
+                        "arithmetic",
+                        f"{self._text(target)} {SWAPPED[type(operator)]}= {self._text(value)}",
+                    )
+        if isinstance(node, (ast.If, ast.While, ast.IfExp)) and isinstance(
+            node.test, (ast.Name, ast.Attribute, ast.Call, ast.BoolOp)
+        ):
             yield self._change(node.test, "condition", f"(not ({self._text(node.test)}))")
 
     def _place(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
@@ -131,7 +159,9 @@ class _Finder:
     def _change(self, node: ast.expr | ast.stmt, operator: str, text: str) -> Mutant:
         start, end = self._place(node)
         was = self._source[start:end].decode()
-        return Mutant(self._module, node.lineno, node.end_lineno or node.lineno, operator, start, end, was, text)
+        return Mutant(
+            self._module, node.lineno, node.end_lineno or node.lineno, operator, start, end, was, text
+        )
 
 
 def _logs(node: ast.AST) -> bool:
@@ -144,4 +174,6 @@ def _logs(node: ast.AST) -> bool:
 
 
 def _wordy(node: ast.AST) -> bool:
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes)))
+    return isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
+    )

@@ -1,6 +1,8 @@
-"""A plugin for pytest that says which test runs which lines of the gateway, and one that runs a chosen few of them in order.
+"""A plugin for pytest that says which test runs which lines of the gateway, and one that runs a chosen few of
+them in order.
 
-`-p tests.mutants.reach` with MUTANTS_REACH=FILE writes {test: [seconds, {module: [lines]}]} for all tests that pass.
+`-p tests.mutants.reach` with MUTANTS_REACH=FILE writes {test: [seconds, {module: [lines]}]} for all tests
+that pass.
 With MUTANTS_CHOSEN=FILE only the tests named in FILE run, in its order.
 """
 
@@ -18,7 +20,15 @@ from typing import Any
 import pytest
 
 MARKS = "not slow and not root and not browser"
-OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "tests.mutants.reach", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+OPTIONS = (
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "tests.mutants.reach",
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+)
 _ROOT = Path(__file__).parents[2]
 _PREFIX = str(_ROOT / "gateway") + os.sep
 _reach: dict[str, tuple[float, dict[str, list[int]]]] = {}
@@ -73,7 +83,9 @@ if "MUTANTS_REACH" in os.environ:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if "MUTANTS_CHOSEN" not in os.environ:
         return
-    order = {name: place for place, name in enumerate(json.loads(Path(os.environ["MUTANTS_CHOSEN"]).read_text()))}
+    order = {
+        name: place for place, name in enumerate(json.loads(Path(os.environ["MUTANTS_CHOSEN"]).read_text()))
+    }
     chosen = sorted((item for item in items if item.nodeid in order), key=lambda item: order[item.nodeid])
     config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in order])
     items[:] = chosen

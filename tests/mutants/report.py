@@ -14,10 +14,14 @@ HEAD = """# Mutants
 
 Made by `make mutants`. Do not edit by hand.
 
-Small changes of the code, sampled with seed {seed} from the central modules of six rooms: a comparison with its neighbour, `and`
-for `or`, a dropped `not`, a negated condition, + for −, a number one higher or lower, a flag turned, a statement left out, `None`
-returned. Each meets the tests that run its line, the quickest first, in a process of its own. It is killed when one of them fails,
-or does not end in its time; what no test notices has survived. Figures at the level of a module, log lines, and words of errors are
+Small changes of the code, sampled with seed {seed} from the central modules of six rooms: a comparison with \
+its neighbour, `and`
+for `or`, a dropped `not`, a negated condition, + for −, a number one higher or lower, a flag turned, \
+a statement left out, `None`
+returned. Each meets the tests that run its line, the quickest first, \
+in a process of its own. It is killed when one of them fails,
+or does not end in its time; what no test notices has survived. Figures at the level of a module, \
+log lines, and words of errors are
 not changed. Tests that run the gateway as a process are not among those that it meets.
 
 {when}
@@ -58,7 +62,10 @@ def write_report(root: Path, commit: str, results: list[dict[str, Any]], total: 
     known = reasons(root)
     survived = [result for result in results if result["verdict"] == "survived"]
     slow = sum(result["verdict"] == "timed out" for result in results)
-    count, alive = Counter(result["module"] for result in results), Counter(result["module"] for result in survived)
+    count, alive = (
+        Counter(result["module"] for result in results),
+        Counter(result["module"] for result in survived),
+    )
     per_room, alive_in = Counter(), Counter()
     for module, of_it in count.items():
         per_room[module.split("/")[1]] += of_it
@@ -73,9 +80,12 @@ def write_report(root: Path, commit: str, results: list[dict[str, Any]], total: 
     when = proofs.when(commit)
     left = total - len(results)
     rooms = [
-        f"| {room} | {n} | {n - alive_in[room]} | {alive_in[room]} | {100 * (n - alive_in[room]) / n:.0f} |" for room, n in per_room.items()
+        f"| {room} | {n} | {n - alive_in[room]} | {alive_in[room]} | {100 * (n - alive_in[room]) / n:.0f} |"
+        for room, n in per_room.items()
     ]
-    modules = [f"| {module} | {n} | {n - alive[module]} | {alive[module]} |" for module, n in sorted(count.items())]
+    modules = [
+        f"| {module} | {n} | {n - alive[module]} | {alive[module]} |" for module, n in sorted(count.items())
+    ]
     table = ["| module | line | was | became | why it lives |", "|---|---|---|---|---|", *rows]
     page = HEAD.format(
         seed=seed,
@@ -94,7 +104,11 @@ def write_report(root: Path, commit: str, results: list[dict[str, Any]], total: 
     proofs.write(
         "mutants",
         commit,
-        f"{killed} of {len(results)} mutants killed ({share:.1f} %), {slow} of them by time-out; {len(survived)} survive, "
+        f"{killed} of {len(results)} mutants killed ({share:.1f} %), {slow} of them by time-out; "
+        f"{len(survived)} survive, "
         f"{unexplained} of them without a reason. Each with its line: [mutants.md](mutants.md).",
     )
-    print(f"{killed} of {len(results)} killed ({share:.1f} %), {left} not run; docs/mutants.md has the survivors")
+    print(
+        f"{killed} of {len(results)} killed ({share:.1f} %), {left} not run; docs/mutants.md has the "
+        f"survivors"
+    )

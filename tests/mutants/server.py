@@ -1,7 +1,9 @@
 """Runs tests against mutants, one fork each: pytest, the gateway and the tests are loaded once.
 
-python -m tests.mutants.server FOLDER…, in a copy of the repository. Each line of stdin is a job: {"module", "source" (a file with the
-mutated module), "chosen" (a file with the tests, see reach.py), "files", "seconds", "out" (a file for what pytest prints)}. Each line
+python -m tests.mutants.server FOLDER…, in a copy of the repository. Each line of stdin is a job: {"module",
+"source" (a file with the
+mutated module), "chosen" (a file with the tests, see reach.py), "files", "seconds", "out" (a file for what
+pytest prints)}. Each line
 of stdout is its answer: pytest's exit code, or null when its time was over.
 """
 
@@ -48,7 +50,11 @@ def put_in(module: Path, was: bytes, source: bytes) -> bool:
         return True
     old = codes(compile(was, str(module), "exec", dont_inherit=True))
     new = codes(compile(source, str(module), "exec", dont_inherit=True))
-    others = {(code.co_qualname, code.co_firstlineno): new[place] for place, code in old.items() if place in new and code != new[place]}
+    others = {
+        (code.co_qualname, code.co_firstlineno): new[place]
+        for place, code in old.items()
+        if place in new and code != new[place]
+    }
     changed = False
     gc.unfreeze()
     for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
@@ -71,7 +77,9 @@ def child(job: dict[str, Any]) -> int:
     if not put_in(module, module.read_bytes(), Path(job["source"]).read_bytes()):
         return NO_SUCH_PLACE
     os.environ["MUTANTS_CHOSEN"] = job["chosen"]
-    return int(pytest.main([*OPTIONS, "-m", MARKS, "-x", "--timeout=60", "--hypothesis-seed=0", *job["files"]]))
+    return int(
+        pytest.main([*OPTIONS, "-m", MARKS, "-x", "--timeout=60", "--hypothesis-seed=0", *job["files"]])
+    )
 
 
 def wait_for(pid: int, seconds: float) -> int | None:

@@ -1,4 +1,6 @@
-"""The real daemon with pins in memory, and a meter on GPIO 17 that writes down every pulse it gives: python pulse_daemon.py CONFIG LOG."""
+"""The real daemon with pins in memory, and a meter on GPIO 17 that writes down every pulse it gives:
+python pulse_daemon.py CONFIG LOG.
+"""
 
 import asyncio
 import logging
@@ -18,7 +20,9 @@ PULSE = 0.01
 
 
 def meter(log: int) -> None:
-    """Give pulses for ever, from when the pin is watched; a line for each, with CLOCK_BOOTTIME in ms, once it is over."""
+    """Give pulses for ever, from when the pin is watched; a line for each, with CLOCK_BOOTTIME in ms, once
+    it is over.
+    """
     pin = Device.pin_factory.pin(PIN)
     while pin.when_changed is None:
         time.sleep(0.01)

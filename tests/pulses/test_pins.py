@@ -29,7 +29,9 @@ def no_factory(monkeypatch):
 
 
 class Lgpio(types.ModuleType):
-    """The library as far as gpiozero uses it, with a chip in memory. An error in a callback ends it, as it ends the real one's thread."""
+    """The library as far as gpiozero uses it, with a chip in memory. An error in a callback ends it, as it
+    ends the real one's thread.
+    """
 
     BOTH_EDGES, RISING_EDGE, FALLING_EDGE = 3, 1, 2
     SET_PULL_NONE, SET_PULL_UP, SET_PULL_DOWN = 128, 32, 64
@@ -210,7 +212,9 @@ def test_a_pin_in_use_until_it_is_free_and_a_pin_that_is_not_there(lgpio) -> Non
     assert edges[-1] == (18, False, 1_000_000)
 
 
-def test_a_read_only_directory_gets_a_pipe_elsewhere_and_stays_the_working_directory(monkeypatch, tmp_path) -> None:
+def test_a_read_only_directory_gets_a_pipe_elsewhere_and_stays_the_working_directory(
+    monkeypatch, tmp_path
+) -> None:
     runtime = tmp_path / "run"
     runtime.mkdir()
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(runtime))
@@ -241,6 +245,11 @@ async def test_without_gpio_the_readings_say_so_and_the_register_stays(caplog) -
 
 
 def test_gpiozero_is_loaded_only_when_a_pin_is_opened() -> None:
-    code = "import sys, gateway.field.pulses, gateway.host.pins; gateway.host.pins.Pins(); print('gpiozero' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    code = (
+        "import sys, gateway.field.pulses, gateway.host.pins; gateway.host.pins.Pins(); "
+        "print('gpiozero' in sys.modules)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert answer.stdout.strip() == "False"

@@ -29,7 +29,8 @@ CONFIG = """
 gateway: {{id: pulses, commit_interval: 1s}}
 clock: {{trust: system}}
 pulses:
-  - {{id: water, name: {name}, pin: 17, per_unit: 100, quantity: volume, start: 50, min_width: 4ms, min_gap: 4ms, max_rate: 200}}
+  - {{id: water, name: {name}, pin: 17, per_unit: 100, quantity: volume, start: 50, min_width: 4ms, \
+min_gap: 4ms, max_rate: 200}}
   - {{id: gas, pin: 18, per_unit: 10, quantity: volume}}
 status: {{enabled: false}}
 journal: {{directory: "{directory}"}}
@@ -70,7 +71,10 @@ class Gateway:
         if not self.log.exists():
             return []
         lines = self.log.read_text().splitlines(keepends=True)
-        return [(int(number), int(uptime)) for number, uptime in (line.split() for line in lines if line.endswith("\n"))]
+        return [
+            (int(number), int(uptime))
+            for number, uptime in (line.split() for line in lines if line.endswith("\n"))
+        ]
 
     @property
     def given(self) -> int:
@@ -154,7 +158,11 @@ async def test_a_kill_loses_at_most_the_open_slot(gateway) -> None:
         carried, readings, _ = await stored(gateway)
         newest = readings[-1]
         # What goes on after the restart is exactly what was taken last.
-        assert known(carried["water"]) == {"count": newest.values["pulse_count"], "register": newest.values["volume"], "quantity": "volume"}
+        assert known(carried["water"]) == {
+            "count": newest.values["pulse_count"],
+            "register": newest.values["volume"],
+            "quantity": "volume",
+        }
         assert newest.values["volume"] == round(50 + newest.values["pulse_count"] / 100, 9)
         for reading in readings[seen:]:
             # Every pulse that was over before a reading is in it; the thread may have a few under way.
@@ -238,8 +246,14 @@ async def test_the_command_shows_and_sets(gateway) -> None:
     assert "! water" not in gateway.cli("pulses").stdout
     assert gateway.cli("read", "water").returncode == 0
     with gateway.client() as client:
-        assert [(reading["meter"], len(reading["values"])) for reading in client.read()] == [("water", 2), ("gas", 2)]
-        assert {meter["id"]: meter["state"] for meter in client.status()["meters"]} == {"water": "answering", "gas": "answering"}
+        assert [(reading["meter"], len(reading["values"])) for reading in client.read()] == [
+            ("water", 2),
+            ("gas", 2),
+        ]
+        assert {meter["id"]: meter["state"] for meter in client.status()["meters"]} == {
+            "water": "answering",
+            "gas": "answering",
+        }
     refused = gateway.cli("pulses", "set", "water", "1240,5")
     assert refused.returncode == 1
     assert "like 1240.5" in refused.stderr
@@ -253,8 +267,12 @@ async def test_the_command_shows_and_sets(gateway) -> None:
     assert event.fields["meter"] == "water"
     assert event.fields["new"] == 1240.5
     assert event.fields["old"] < 1240.5
-    after = [reading for reading in readings if reading.values["pulse_count"] >= event.fields["pulse_count"]][-1]
-    assert after.values["volume"] == round(1240.5 + (after.values["pulse_count"] - event.fields["pulse_count"]) / 100, 9)
+    after = [reading for reading in readings if reading.values["pulse_count"] >= event.fields["pulse_count"]][
+        -1
+    ]
+    assert after.values["volume"] == round(
+        1240.5 + (after.values["pulse_count"] - event.fields["pulse_count"]) / 100, 9
+    )
 
 
 def test_the_command_without_a_daemon(gateway) -> None:
@@ -266,9 +284,22 @@ def test_the_command_without_a_daemon(gateway) -> None:
 def test_the_table_says_why_an_input_does_not_count() -> None:
     assert "configuration" in lines([])[0]
     failed = {
-        "id": "gas", "label": "Gaz", "pin": 4, "state": "failed", "error": "there is no GPIO → move it", "quantity": "volume", "unit": "m³",
-        "count": 12, "register": 999999999999.12, "short": 3, "gap": 4, "rate": 5, "per_minute": None, "age": None, "closed": False,
-    }  # fmt: skip
+        "id": "gas",
+        "label": "Gaz",
+        "pin": 4,
+        "state": "failed",
+        "error": "there is no GPIO → move it",
+        "quantity": "volume",
+        "unit": "m³",
+        "count": 12,
+        "register": 999999999999.12,
+        "short": 3,
+        "gap": 4,
+        "rate": 5,
+        "per_minute": None,
+        "age": None,
+        "closed": False,
+    }
     row, noise, why = lines([failed])
     assert row == "gas (GPIO 4): 999999999999.12 m³, 12 pulses, does not count"
     assert noise == "  rejected as noise: 3 too short, 4 after too short a gap, 5 too fast"
@@ -277,7 +308,9 @@ def test_the_table_says_why_an_input_does_not_count() -> None:
 
 @contextlib.asynccontextmanager
 async def here(gateway: Gateway, monkeypatch, factory=None):
-    """The daemon in this process, so that its journal can be made to refuse; given: the daemon and its pins."""
+    """The daemon in this process, so that its journal can be made to refuse; given: the daemon and its
+    pins.
+    """
     factory = factory or MockFactory()
     monkeypatch.setattr(Device, "pin_factory", factory)
     daemon = Daemon(gateway.config, gateway.socket)
@@ -299,7 +332,9 @@ async def give(daemon: Daemon, factory, number: int, pin=17) -> None:
         await asyncio.sleep(0.008)
         factory.pin(pin).drive_high()
         await asyncio.sleep(0.008)
-    await soon(lambda: {entry.pin: entry.count for entry in daemon.assembly.pulses.health()}[pin] == before + number)
+    await soon(
+        lambda: {entry.pin: entry.count for entry in daemon.assembly.pulses.health()}[pin] == before + number
+    )
 
 
 async def refuse(*_) -> None:
@@ -313,8 +348,14 @@ async def test_all_inputs_taken_out_and_put_back_while_the_journal_is_full(gatew
         monkeypatch.setattr(daemon.journal, "commit", refuse)
         await give(daemon, factory, 30)
         good = gateway.config.read_text()
-        gateway.config.write_text("\n".join(line for line in good.splitlines() if "{id: water" not in line and "{id: gas" not in line and
-                                            "pulses:" not in line) + "\n")  # fmt: skip
+        gateway.config.write_text(
+            "\n".join(
+                line
+                for line in good.splitlines()
+                if "{id: water" not in line and "{id: gas" not in line and "pulses:" not in line
+            )
+            + "\n"
+        )
         for _ in range(2):
             await daemon.reload()
             assert daemon.assembly.pulses is None
@@ -335,7 +376,11 @@ async def test_a_set_while_the_journal_is_full_says_so_and_survives(gateway, mon
         assert "not on disk yet: the journal is full" in answer.stderr
         assert "Do not set it again" in answer.stderr
         with monkeypatch.context() as patch:
-            patch.setattr(daemon._copy, "_write", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            patch.setattr(
+                daemon._copy,
+                "_write",
+                lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")),
+            )
             answer = await asyncio.to_thread(gateway.cli, "pulses", "set", "water", "1241.5")
         assert answer.returncode != 0
         assert "a power cut now undoes it" in answer.stderr
@@ -347,8 +392,12 @@ async def test_a_set_while_the_journal_is_full_says_so_and_survives(gateway, mon
         assert (water.count, water.register) == (5, 1240.5)
 
 
-@pytest.mark.parametrize("loss", ["gone beside its WAL", "gone altogether", "older copy put back", "copy torn", "everything gone"])
-async def test_a_journal_that_has_lost_the_registers_takes_none_along(gateway, monkeypatch, caplog, loss) -> None:
+@pytest.mark.parametrize(
+    "loss", ["gone beside its WAL", "gone altogether", "older copy put back", "copy torn", "everything gone"]
+)
+async def test_a_journal_that_has_lost_the_registers_takes_none_along(
+    gateway, monkeypatch, caplog, loss
+) -> None:
     state = gateway.directory / "state"
     async with here(gateway, monkeypatch) as (daemon, factory):
         await give(daemon, factory, 20)
@@ -362,7 +411,9 @@ async def test_a_journal_that_has_lost_the_registers_takes_none_along(gateway, m
         for name, content in old.items():
             (state / name).write_bytes(content)
     if loss == "copy torn":
-        (state / "pulses.json").write_bytes((state / "pulses.json").read_bytes().replace(b'"count":40', b'"count":90', 1))
+        (state / "pulses.json").write_bytes(
+            (state / "pulses.json").read_bytes().replace(b'"count":40', b'"count":90', 1)
+        )
     if loss == "everything gone":
         (state / "pulses.json").unlink()
     caplog.clear()
@@ -371,7 +422,11 @@ async def test_a_journal_that_has_lost_the_registers_takes_none_along(gateway, m
         lines_of = await asyncio.to_thread(gateway.cli, "pulses")
         page = {meter.id: meter.remarks for meter in daemon.snapshot().meters}
     _, _, events = await stored(gateway)
-    told = [event.fields for event in events if event.kind == "pulse_register_started" and event.fields["meter"] == "water"]
+    told = [
+        event.fields
+        for event in events
+        if event.kind == "pulse_register_started" and event.fields["meter"] == "water"
+    ]
     started, reasons = told[-1], [fields["why"] for fields in told]
     if loss in {"copy torn", "everything gone"}:
         assert (water.count, water.register) == (0, 50)
@@ -388,7 +443,9 @@ async def test_a_journal_that_has_lost_the_registers_takes_none_along(gateway, m
     assert gas.id == "gas"
 
 
-async def test_a_kill_while_the_journal_is_full_costs_what_the_second_copy_lacks_and_is_told(gateway, monkeypatch) -> None:
+async def test_a_kill_while_the_journal_is_full_costs_what_the_second_copy_lacks_and_is_told(
+    gateway, monkeypatch
+) -> None:
     state = gateway.directory / "state"
     async with here(gateway, monkeypatch) as (daemon, factory):
         await asyncio.to_thread(gateway.cli, "pulses", "set", "water", "100")
@@ -407,8 +464,12 @@ async def test_a_kill_while_the_journal_is_full_costs_what_the_second_copy_lacks
         assert (water.count, water.register) == (40, 100.4)
         assert "a minute" in water.doubt
     _, readings, events = await stored(gateway)
-    assert [reading.values["pulse_count"] for reading in readings] == sorted(reading.values["pulse_count"] for reading in readings)
-    assert [event.fields["count"] for event in events if event.kind == "pulse_register_started"][-2:].count(40) == 1
+    assert [reading.values["pulse_count"] for reading in readings] == sorted(
+        reading.values["pulse_count"] for reading in readings
+    )
+    assert [event.fields["count"] for event in events if event.kind == "pulse_register_started"][-2:].count(
+        40
+    ) == 1
 
 
 async def test_epochs_after_damage_and_conflict_ask_for_the_display(gateway, monkeypatch, caplog) -> None:
@@ -438,7 +499,11 @@ async def test_epochs_after_damage_and_conflict_ask_for_the_display(gateway, mon
         (water, _) = daemon.assembly.pulses.health()
         assert (water.count, water.register) == (20, 200)
     _, _, events = await stored(gateway)
-    told = [event.fields["why"] for event in events if event.kind == "pulse_register_started" and event.fields["meter"] == "water"]
+    told = [
+        event.fields["why"]
+        for event in events
+        if event.kind == "pulse_register_started" and event.fields["meter"] == "water"
+    ]
     assert any("damaged" in why or "lost" in why for why in told), told
     assert any("set water VALUE" in record.message for record in caplog.records)
 
@@ -455,7 +520,8 @@ async def test_fifty_reloads_of_the_process_lose_and_double_nothing(gateway) -> 
     given = gateway.given
     gateway.end()
     carried, readings, events = await stored(gateway)
-    # The meter goes on while the process stops. A machine that stood still makes a pulse of 10 ms too short, which is told.
+    # The meter goes on while the process stops. A machine that stood still makes a pulse of 10 ms too short,
+    # which is told.
     counted = carried["water"]["count"] + entry["short"] + entry["gap"]
     assert given > 60
     assert given <= counted <= gateway.given + 1

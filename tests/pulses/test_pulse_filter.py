@@ -132,7 +132,11 @@ def test_even_rejections_are_told_from_chatter_and_noise() -> None:
     assert noise.rejected.total > 500
     assert noise.regular < noise.rejected.total / 50
     reed = fresh()
-    run(reed, [(True, 1), (False, 1), (True, 1), (False, 1), (True, 100), (False, 1), (True, 1), (False, 800)] * 100)
+    run(
+        reed,
+        [(True, 1), (False, 1), (True, 1), (False, 1), (True, 100), (False, 1), (True, 1), (False, 800)]
+        * 100,
+    )
     assert (reed.count, reed.regular) == (100, 0)
 
 
@@ -167,7 +171,9 @@ def test_the_greatest_rate_passes_with_jitter_and_more_does_not() -> None:
 
 @st.composite
 def trains(draw):
-    """What a bouncing contact gives: (phases in ms, true pulses). Bounces are shorter than 10 ms, pulses and gaps at least 30 ms."""
+    """What a bouncing contact gives: (phases in ms, true pulses). Bounces are shorter than 10 ms, pulses
+    and gaps at least 30 ms.
+    """
     bounce = st.lists(st.floats(0.01, 9.0), max_size=3).map(lambda times: times[: len(times) // 2 * 2])
     phases = [(False, draw(st.floats(31, 1000)))]
     pulses = draw(st.integers(0, 12))
@@ -191,9 +197,14 @@ def test_a_bouncing_contact_is_counted_once_a_pulse(train) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.booleans(), st.integers(0, 100 * MS)), max_size=200), st.floats(0, 0.1), st.floats(0, 0.1), st.floats(0.1, 1000)
+    st.lists(st.tuples(st.booleans(), st.integers(0, 100 * MS)), max_size=200),
+    st.floats(0, 0.1),
+    st.floats(0, 0.1),
+    st.floats(0.1, 1000),
 )
-def test_whatever_comes_the_count_only_grows_and_never_exceeds_what_the_limits_allow(edges, width, gap, rate) -> None:
+def test_whatever_comes_the_count_only_grows_and_never_exceeds_what_the_limits_allow(
+    edges, width, gap, rate
+) -> None:
     one = PulseFilter(width, gap, rate)
     now, opened, counts = 0, 0, [0]
     for closed, step in edges:

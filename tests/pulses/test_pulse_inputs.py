@@ -1,4 +1,6 @@
-"""Pulse inputs on pins in memory: nothing is lost, readings and what the journal carries are one, registers can be set."""
+"""Pulse inputs on pins in memory: nothing is lost, readings and what the journal carries are one,
+registers can be set.
+"""
 
 import asyncio
 import json
@@ -21,7 +23,16 @@ from gateway.wire import Batch, decode, split
 
 def pulse(name="water", pin=17, **more) -> Pulse:
     return Pulse(
-        **{"id": name, "pin": pin, "per_unit": 1000, "quantity": "volume", "min_width": "2ms", "min_gap": "2ms", "max_rate": 1000.0, **more}
+        **{
+            "id": name,
+            "pin": pin,
+            "per_unit": 1000,
+            "quantity": "volume",
+            "min_width": "2ms",
+            "min_gap": "2ms",
+            "max_rate": 1000.0,
+            **more,
+        }
     )
 
 
@@ -47,7 +58,14 @@ class Running:
     def __init__(self, pulses, carried=None, pins=None, interval=0.2) -> None:
         self.slot = Slot()
         self.pins = pins or Pins.mock()
-        self.inputs = PulseInputs(pulses, self.slot.readings.append, carried, self.slot.events.append, pins=self.pins, interval=interval)
+        self.inputs = PulseInputs(
+            pulses,
+            self.slot.readings.append,
+            carried,
+            self.slot.events.append,
+            pins=self.pins,
+            interval=interval,
+        )
 
     async def __aenter__(self):
         self._task = asyncio.create_task(self.inputs.run())
@@ -99,7 +117,9 @@ async def test_ten_inputs_at_fifty_pulses_a_second_lose_nothing() -> None:
 
 async def test_ten_threads_as_fast_as_they_can_lose_nothing() -> None:
     numbers = range(4, 14)
-    async with Running([pulse(f"input-{number}", number, min_width="0s", min_gap="0s") for number in numbers]) as running:
+    async with Running(
+        [pulse(f"input-{number}", number, min_width="0s", min_gap="0s") for number in numbers]
+    ) as running:
         threads = [threading.Thread(target=give, args=(running.pins, [number], 500, 0)) for number in numbers]
         for thread in threads:
             thread.start()
@@ -118,10 +138,18 @@ async def test_what_is_carried_is_what_was_read() -> None:
             carried = running.inputs.carry()["pulses"]
             for name in ("water", "gas"):
                 newest = running.slot.of(name)[-1].values
-                assert known(carried[name]) == {"count": newest["pulse_count"], "register": newest["volume"], "quantity": "volume"}
+                assert known(carried[name]) == {
+                    "count": newest["pulse_count"],
+                    "register": newest["volume"],
+                    "quantity": "volume",
+                }
             await asyncio.sleep(0.005)
         await task
-    assert known(running.inputs.carry()["pulses"]["water"]) == {"count": 150, "register": 100.15, "quantity": "volume"}
+    assert known(running.inputs.carry()["pulses"]["water"]) == {
+        "count": 150,
+        "register": 100.15,
+        "quantity": "volume",
+    }
 
 
 async def test_a_restart_goes_on_where_the_newest_batch_was() -> None:
@@ -165,10 +193,23 @@ async def test_setting_a_register_is_carried_read_and_told_at_once() -> None:
         await asyncio.to_thread(give, running.pins, [17], 10)
         await running.counted(10)
         answer = running.inputs.set("water", 1240.5)
-        assert answer == {"meter": "water", "quantity": "volume", "old": 5.01, "new": 1240.5, "pulse_count": 10, "why": "set"}
+        assert answer == {
+            "meter": "water",
+            "quantity": "volume",
+            "old": 5.01,
+            "new": 1240.5,
+            "pulse_count": 10,
+            "why": "set",
+        }
         assert running.slot.readings[-1].values == {"pulse_count": 10, "volume": 1240.5}
-        assert [event.fields for event in running.slot.events if event.kind == "pulse_register_set"] == [answer]
-        assert known(running.inputs.carry()["pulses"]["water"]) == {"count": 10, "register": 1240.5, "quantity": "volume"}
+        assert [event.fields for event in running.slot.events if event.kind == "pulse_register_set"] == [
+            answer
+        ]
+        assert known(running.inputs.carry()["pulses"]["water"]) == {
+            "count": 10,
+            "register": 1240.5,
+            "quantity": "volume",
+        }
         await asyncio.to_thread(give, running.pins, [17], 3)
     assert running.slot.readings[-1].values == {"pulse_count": 13, "volume": 1240.503}
     async with Running([pulse(start=5.0)], running.inputs.carry()["pulses"]) as again:
@@ -176,7 +217,8 @@ async def test_setting_a_register_is_carried_read_and_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("meter", "value", "words"), [("air", 1.0, "no pulse input 'air'"), ("water", -1.0, "-1.0"), ("water", float("nan"), "nan")]
+    ("meter", "value", "words"),
+    [("air", 1.0, "no pulse input 'air'"), ("water", -1.0, "-1.0"), ("water", float("nan"), "nan")],
 )
 async def test_a_register_that_cannot_be_is_refused(meter, value, words) -> None:
     async with Running([pulse()]) as running:
@@ -207,7 +249,13 @@ async def test_health_tells_rate_age_and_noise() -> None:
         await running.counted(4)
         await until(lambda: running.health.per_minute)
         health = running.health
-        assert (health.state, health.error, health.count, health.unit, health.pin) == ("counting", "", 4, "m³", 17)
+        assert (health.state, health.error, health.count, health.unit, health.pin) == (
+            "counting",
+            "",
+            4,
+            "m³",
+            17,
+        )
         assert health.register == 0.004
         assert health.short + health.gap > 0
         assert health.age >= 0
@@ -251,7 +299,16 @@ def test_other_units_hold_from_now_on_and_another_quantity_begins_anew() -> None
     assert Register(pulse(), carried).changed == {}
 
 
-BAD = [None, [], 3, {}, {"count": "x"}, {"count": True}, {"count": -1, "register": 1.0, "quantity": "volume"}, {"count": 10**400}]
+BAD = [
+    None,
+    [],
+    3,
+    {},
+    {"count": "x"},
+    {"count": True},
+    {"count": -1, "register": 1.0, "quantity": "volume"},
+    {"count": 10**400},
+]
 
 
 @pytest.mark.parametrize("carried", BAD)
@@ -263,7 +320,13 @@ async def test_a_carried_state_that_makes_no_sense_is_a_loss_that_is_told(carrie
         assert running.health.doubt == "no register is known"
     assert event.kind == "pulse_register_started"
     assert event.fields == {"meter": "water", "count": 0, "register": 4.0, "why": "no register is known"}
-    assert sum("read the display and set it: submeter pulses set water VALUE" in record.message for record in caplog.records) == 1
+    assert (
+        sum(
+            "read the display and set it: submeter pulses set water VALUE" in record.message
+            for record in caplog.records
+        )
+        == 1
+    )
     async with Running([pulse()], running.inputs.carry()["pulses"]) as again:
         assert again.slot.events == []  # once
         assert again.health.doubt  # until somebody has looked
@@ -282,11 +345,17 @@ def test_count_and_register_are_taken_over_each_by_itself(broken) -> None:
 
 
 def test_the_register_stays_exact_over_any_number_of_restarts() -> None:
-    for per_unit, start, count in ((6400, 184223.91, 0), (3, 0.1, 120_000_000), (7, 999_999.123456789, 10**9)):
+    for per_unit, start, count in (
+        (6400, 184223.91, 0),
+        (3, 0.1, 120_000_000),
+        (7, 999_999.123456789, 10**9),
+    ):
         register = Register(pulse(per_unit=per_unit, quantity="active_energy_import", start=start))
         state, first = register.carry(count), register.at(count)
         for step in range(5000):
-            register = Register(pulse(per_unit=per_unit, quantity="active_energy_import"), json.loads(json.dumps(state)))
+            register = Register(
+                pulse(per_unit=per_unit, quantity="active_energy_import"), json.loads(json.dumps(state))
+            )
             assert not register.changed
             state = register.carry(count + step)
         assert state["register"] == round(start + (count + 4999) / per_unit, 9)
@@ -303,7 +372,9 @@ async def test_a_reading_passes_the_wire_unchanged() -> None:
 
 async def test_the_next_reading_is_due_on_the_wall_clock() -> None:
     async with Running([pulse()], interval=5.0) as running:
-        await until(lambda: running.inputs.next_due() > time.monotonic() + 0.2)  # not while one is being taken
+        await until(
+            lambda: running.inputs.next_due() > time.monotonic() + 0.2
+        )  # not while one is being taken
         due = running.inputs.next_due()
         wall = time.time() + due - time.monotonic()
         assert abs(wall - 5 * round(wall / 5)) < 0.5
@@ -327,8 +398,14 @@ async def test_a_pin_that_cannot_be_used_leaves_the_others_alone(caplog) -> None
     assert (fixed.state, water.state, water.count) == ("failed", "counting", 5)
     assert "write pull: up" in fixed.error
     assert running.slot.of("fixed")[-1].missing == "not_available"
-    told = [record.message for record in caplog.records if "fixed" in record.message and record.levelno == logging.WARNING]
-    assert [line for line in told if "goes on" not in line] == [f"pulse input fixed does not count: {fixed.error}"]
+    told = [
+        record.message
+        for record in caplog.records
+        if "fixed" in record.message and record.levelno == logging.WARNING
+    ]
+    assert [line for line in told if "goes on" not in line] == [
+        f"pulse input fixed does not count: {fixed.error}"
+    ]
     assert running.inputs.problems() == [f"pulse input fixed does not count: {fixed.error}"]
 
 
@@ -354,7 +431,9 @@ class LatePins(Pins):
     def delay(self, number: int) -> None:
         pin = self._factory.pin(number)
         take = pin.when_changed
-        self.post = lambda ticks, state: self.late.append((take, ticks, state))  # the library keeps no strong reference
+        self.post = lambda ticks, state: self.late.append(
+            (take, ticks, state)
+        )  # the library keeps no strong reference
         pin.when_changed = self.post
 
     def arrive(self) -> None:
@@ -430,7 +509,9 @@ async def test_a_reload_inside_chatter_counts_once_because_the_filter_goes_on(fo
         noise = first.health.gap
     if forget:  # the control: a new filter in the middle of it
         pins.kept.clear()
-    async with Running([slow.model_copy(update={"name": "Su"})], first.inputs.carry()["pulses"], pins) as second:
+    async with Running(
+        [slow.model_copy(update={"name": "Su"})], first.inputs.carry()["pulses"], pins
+    ) as second:
         assert forget or second.health.gap == noise == 1  # a reload does not forget what was rejected
         await asyncio.sleep(0.05)
         pins.drive(17, high=True)
@@ -505,14 +586,29 @@ async def test_a_contact_faster_than_its_limits_is_told_once_and_marks_the_readi
 async def test_what_the_configuration_moves_is_told() -> None:
     async with Running([pulse(start=50.0)]) as first:
         await asyncio.to_thread(give, first.pins, [17], 10)
-    async with Running([pulse(quantity="heat_energy", start=900.0)], first.inputs.carry()["pulses"]) as second:
+    async with Running(
+        [pulse(quantity="heat_energy", start=900.0)], first.inputs.carry()["pulses"]
+    ) as second:
         (event,) = second.slot.events
     assert event.kind == "pulse_register_set"
     assert event.fields == {
-        "meter": "water", "quantity": "heat_energy", "old": 50.01, "new": 900.0, "why": "quantity was volume", "pulse_count": 10,
-    }  # fmt: skip
-    async with Running([pulse(quantity="heat_energy", per_unit=10)], second.inputs.carry()["pulses"]) as third:
+        "meter": "water",
+        "quantity": "heat_energy",
+        "old": 50.01,
+        "new": 900.0,
+        "why": "quantity was volume",
+        "pulse_count": 10,
+    }
+    async with Running(
+        [pulse(quantity="heat_energy", per_unit=10)], second.inputs.carry()["pulses"]
+    ) as third:
         (event,) = third.slot.events
-    assert (event.fields["old"], event.fields["new"], event.fields["why"]) == (900.0, 900.0, "per_unit was 1000")
-    async with Running([pulse(quantity="heat_energy", per_unit=10)], third.inputs.carry()["pulses"]) as fourth:
+    assert (event.fields["old"], event.fields["new"], event.fields["why"]) == (
+        900.0,
+        900.0,
+        "per_unit was 1000",
+    )
+    async with Running(
+        [pulse(quantity="heat_energy", per_unit=10)], third.inputs.carry()["pulses"]
+    ) as fourth:
         assert fourth.slot.events == []

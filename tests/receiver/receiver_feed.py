@@ -1,4 +1,6 @@
-"""A small gateway for the receiver's tests: it builds batches with gateway.wire and can hold out until they are receipted."""
+"""A small gateway for the receiver's tests: it builds batches with gateway.wire and can hold out until
+they are receipted.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,19 @@ def batch(seq=1, *, gateway="gw-1", epoch=E1, value=None, clock="synced", events
     if readings is None:
         power = float(seq) if value is None else value
         readings = [
-            Reading("main", uptime, {"active_power": power, "frequency": 50.0}, {"active_energy_import": "timeout"}, "", ("frequency",)),
+            Reading(
+                "main",
+                uptime,
+                {"active_power": power, "frequency": 50.0},
+                {"active_energy_import": "timeout"},
+                "",
+                ("frequency",),
+            ),
             Reading("hvac", uptime + 210, missing="timeout"),
         ]
-    return Batch(gateway, epoch, seq, T0 + uptime if t0 is None else t0, uptime, clock, list(readings), list(events))
+    return Batch(
+        gateway, epoch, seq, T0 + uptime if t0 is None else t0, uptime, clock, list(readings), list(events)
+    )
 
 
 def opening(seq=1, *, previous=None, last=0, reason="new_file", **more):
@@ -57,7 +68,9 @@ def until(condition, seconds=60.0):
 
 
 class Feeder:
-    """A gateway on a real broker: `send` publishes, `held` is what receipts named, `deliver` repeats until all are named."""
+    """A gateway on a real broker: `send` publishes, `held` is what receipts named, `deliver` repeats until
+    all are named.
+    """
 
     def __init__(self, port, gateway="gw-1", consumer="city", protocol=paho.MQTTv5, user=None):
         self.topics = Topics(gateway)
@@ -99,7 +112,11 @@ class Feeder:
         self.client.publish(topic, payload, qos=1, retain=retain)
 
     def state(self, epoch, seq, backlog=0, *, online=True):
-        self.raw(self.topics.state, State(online=online, epoch=epoch, seq=seq, backlog=backlog, version="1").to_bytes(), retain=True)
+        self.raw(
+            self.topics.state,
+            State(online=online, epoch=epoch, seq=seq, backlog=backlog, version="1").to_bytes(),
+            retain=True,
+        )
 
     def missing(self, batches):
         return [b for b in batches if b.seq not in self.held.get(b.epoch, ())]
@@ -129,7 +146,8 @@ class Mosquitto:
         # Started by root it would become another user, who may not read the test's directory.
         user = "user root\n" if os.geteuid() == 0 else ""
         self._conf.write_text(
-            f"{user}listener {self.port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\nmax_queued_messages 0\n{extra}"
+            f"{user}listener {self.port} 127.0.0.1\nallow_anonymous "
+            f"{str(anonymous).lower()}\nmax_queued_messages 0\n{extra}"
         )
         self._process = None
 
@@ -142,7 +160,9 @@ class Mosquitto:
         self._conf.write_text(self._conf.read_text() + lines)
 
     def start(self):
-        self._process = subprocess.Popen([MOSQUITTO, "-c", str(self._conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [MOSQUITTO, "-c", str(self._conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         for _ in range(500):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:

@@ -1,4 +1,6 @@
-"""The access list in config/ keeps gateways apart: B can neither receipt nor replay for A, nor speak or listen in its name."""
+"""The access list in config/ keeps gateways apart: B can neither receipt nor replay for A, nor speak or
+listen in its name.
+"""
 
 import subprocess
 import sys
@@ -21,7 +23,9 @@ def guarded(tmp_path):
     passwords, acl = tmp_path / "passwords", tmp_path / "acl"
     passwords.touch()
     for user in ("gw-a", "gw-b", "platform"):
-        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, user], check=True, capture_output=True)
+        subprocess.run(
+            ["mosquitto_passwd", "-b", str(passwords), user, user], check=True, capture_output=True
+        )
     acl.write_text(ACL.read_text())
     for file in (passwords, acl):
         file.chmod(0o600)
@@ -38,8 +42,19 @@ def platform(guarded, tmp_path):
     secret.write_text("platform\n")
     log = tmp_path / "log"
     with log.open("wb") as stderr:
-        command = [sys.executable, "-m", "gateway", "receive", "--database", str(tmp_path / "p.db"), "--broker", guarded.url]
-        process = subprocess.Popen([*command, "--username", "platform", "--password-file", str(secret)], stderr=stderr)
+        command = [
+            sys.executable,
+            "-m",
+            "gateway",
+            "receive",
+            "--database",
+            str(tmp_path / "p.db"),
+            "--broker",
+            guarded.url,
+        ]
+        process = subprocess.Popen(
+            [*command, "--username", "platform", "--password-file", str(secret)], stderr=stderr
+        )
     until(lambda: "connected" in log.read_text())
     yield process
     process.terminate()
@@ -69,7 +84,10 @@ def test_each_gateway_reaches_its_own_topics_only(guarded, platform):
 
 
 def test_the_platform_writes_under_its_own_name_only(guarded):
-    a, other = Feeder(guarded.port, "gw-a", user="gw-a", consumer="+"), Feeder(guarded.port, "gw-b", user="platform")
+    a, other = (
+        Feeder(guarded.port, "gw-a", user="gw-a", consumer="+"),
+        Feeder(guarded.port, "gw-b", user="platform"),
+    )
     try:
         other.raw(A.receipt("somebody"), Receipt(epoch=E1, upto=1).to_bytes())
         other.raw(A.receipt("city"), Receipt(epoch=E1, upto=2).to_bytes())

@@ -1,4 +1,6 @@
-"""What one gateway sends, however much of it, neither holds up the receipts of the others nor grows without bound."""
+"""What one gateway sends, however much of it, neither holds up the receipts of the others nor grows
+without bound.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,15 @@ def test_pages_of_a_receipt_come_one_by_one() -> None:
 
 
 def message(**parts) -> bytes:
-    head = {"schema": "submeter/1", "gateway": "g", "epoch": "0" * 16, "seq": 1, "t0": 1, "uptime": 1, "clock": "synced"}
+    head = {
+        "schema": "submeter/1",
+        "gateway": "g",
+        "epoch": "0" * 16,
+        "seq": 1,
+        "t0": 1,
+        "uptime": 1,
+        "clock": "synced",
+    }
     return json.dumps({**head, **parts}).encode()
 
 
@@ -143,7 +153,15 @@ def message(**parts) -> bytes:
     [
         {"tables": [{"meter": ["m"] * (MAX_READINGS + 1), "dt": [0] * (MAX_READINGS + 1), "values": {}}]},
         {"tables": [{"meter": ["m"] * 1500, "dt": [0] * 1500, "values": {}}] * 2},
-        {"tables": [{"meter": ["m"] * 1000, "dt": [0] * 1000, "values": {f"q{n}": [None] * 1000 for n in range(26)}}]},
+        {
+            "tables": [
+                {
+                    "meter": ["m"] * 1000,
+                    "dt": [0] * 1000,
+                    "values": {f"q{n}": [None] * 1000 for n in range(26)},
+                }
+            ]
+        },
         {"tables": [{"meter": ["m"], "dt": [0], "values": {f"q{n}": [1.0] for n in range(251)}}]},
         {"tables": [{"meter": [], "dt": [], "values": {}}] * (MAX_READINGS + 1)},
         {"tables": [{"meter": ["m"], "dt": [0], "values": {"q" * 65: [1.0]}}]},
@@ -151,7 +169,12 @@ def message(**parts) -> bytes:
         {"absent": {"m": {f"q{n}": "timeout" for n in range(251)}}},
         {"suspect": {"m": ["q"] * 251}},
         {"events": [{"dt": 0, "kind": "x"}] * (MAX_EVENTS + 1)},
-        {"intervals": [{"meter": "m", "start": 0, "seconds": 1, "version": 1, "quality": "q", "energy_wh": {}}] * (MAX_EVENTS + 1)},
+        {
+            "intervals": [
+                {"meter": "m", "start": 0, "seconds": 1, "version": 1, "quality": "q", "energy_wh": {}}
+            ]
+            * (MAX_EVENTS + 1)
+        },
     ],
 )
 def test_a_batch_beyond_the_bounds_is_refused(parts) -> None:
@@ -160,7 +183,9 @@ def test_a_batch_beyond_the_bounds_is_refused(parts) -> None:
 
 
 def test_what_a_gateway_writes_is_within_the_bounds() -> None:
-    readings = [Reading(f"m{n % 250}", n) for n in range(5000)] + [Reading("m", n, {"active_power": 1.0}) for n in range(4000)]
+    readings = [Reading(f"m{n % 250}", n) for n in range(5000)] + [
+        Reading("m", n, {"active_power": 1.0}) for n in range(4000)
+    ]
     events = [Event("x", n) for n in range(3000)]
     parts = [decode(plain) for _, plain in split(Draft(readings, events, []), batch())]
     assert sum(len(part.readings) for part in parts) == len(readings)
@@ -179,7 +204,9 @@ def test_only_the_newest_descriptions_are_kept(tmp_path) -> None:
             assert store.describe("gw-1", f'{{"n": {number}}}', number)
             store.describe("gw-2", '{"n": 0}', number)
     kept = store.rows("meters", "gw-1")
-    assert [row["description"] for row in kept] == [f'{{"n": {n}}}' for n in range(2 * DESCRIPTIONS, 3 * DESCRIPTIONS)]
+    assert [row["description"] for row in kept] == [
+        f'{{"n": {n}}}' for n in range(2 * DESCRIPTIONS, 3 * DESCRIPTIONS)
+    ]
     assert len(store.rows("meters", "gw-2")) == 1
     store.close()
 
@@ -189,7 +216,10 @@ def test_only_the_newest_descriptions_are_kept(tmp_path) -> None:
     [
         (["--broker", "mqtt://h "], "--broker has a blank at its end"),
         (["--broker", "mqtt://h?token=1"], "--broker has a part behind"),
-        (["--broker", "mqtt://h", "--username", "\ufeffplatform"], "--username has a character that is not seen, U+FEFF"),
+        (
+            ["--broker", "mqtt://h", "--username", "\ufeffplatform"],
+            "--username has a character that is not seen, U+FEFF",
+        ),
     ],
 )
 def test_options_are_held_against_the_rules_of_the_configuration(tmp_path, words, why) -> None:

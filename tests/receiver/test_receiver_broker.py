@@ -24,7 +24,9 @@ from gateway.wire import Topics, encode
 
 pytestmark = [
     pytest.mark.broker,
-    pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: MQTT 5 and TLS are not exercised"),
+    pytest.mark.skipif(
+        MOSQUITTO is None, reason="mosquitto is not installed: MQTT 5 and TLS are not exercised"
+    ),
 ]
 
 SUBMETER = [sys.executable, "-m", "gateway", "receive"]
@@ -37,7 +39,9 @@ class Process:
         self.database = directory / "platform.db"
         self._log = directory / "receiver.log"
         with self._log.open("ab") as stderr:
-            self.process = subprocess.Popen([*SUBMETER, "--broker", url, "--database", str(self.database), *options], stderr=stderr)
+            self.process = subprocess.Popen(
+                [*SUBMETER, "--broker", url, "--database", str(self.database), *options], stderr=stderr
+            )
 
     @property
     def log(self):
@@ -85,7 +89,11 @@ def feeders():
 
 def report(database):
     done = subprocess.run(
-        [*SUBMETER, "--report", "--json", "--database", str(database)], capture_output=True, text=True, check=True, timeout=60
+        [*SUBMETER, "--report", "--json", "--database", str(database)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return json.loads(done.stdout)
 
@@ -104,7 +112,9 @@ def test_batches_are_stored_receipted_and_reported_and_the_process_ends_cleanly(
     assert receiver.end() == 0
     assert "stored 51 batches" in receiver.log
     assert not receiver.database.with_name("platform.db-wal").exists()
-    assert receiver.query("SELECT count(*), count(DISTINCT seq) FROM reading WHERE meter = 'main'") == [(51, 51)]
+    assert receiver.query("SELECT count(*), count(DISTINCT seq) FROM reading WHERE meter = 'main'") == [
+        (51, 51)
+    ]
 
 
 def test_a_receipt_comes_soon_after_its_batch(broker, receive, feeders):
@@ -128,7 +138,9 @@ def test_a_gateway_and_a_receiver_on_3_1_1_understand_each_other(broker, receive
 def test_a_broker_that_speaks_only_3_1_1_is_understood(tmp_path, receive, feeders):
     pytest.importorskip("amqtt", reason="the embedded broker is in the extra demo")
     port = Mosquitto(tmp_path).port
-    embedded = subprocess.Popen([sys.executable, "-m", "gateway.demo.broker", "--port", str(port)], stdout=subprocess.PIPE)
+    embedded = subprocess.Popen(
+        [sys.executable, "-m", "gateway.demo.broker", "--port", str(port)], stdout=subprocess.PIPE
+    )
     try:
         assert b"listening" in embedded.stdout.readline()
         receiver = receive(f"mqtt://127.0.0.1:{port}").connected()
@@ -156,7 +168,11 @@ def test_a_broker_that_is_absent_at_start_and_restarts_later_is_waited_for(tmp_p
         until(lambda: receiver.log.count("connected (") == 2)
         feeders(server.port).deliver([opening(1), batch(2), batch(3)])
         lines = [line.split("WARNING ")[1] for line in receiver.log.splitlines() if "trying again" in line]
-        assert lines == [*lines[:1], next(line for line in lines if "connection ended" in line), *lines[:1]], "once per outage and reason"
+        assert lines == [
+            *lines[:1],
+            next(line for line in lines if "connection ended" in line),
+            *lines[:1],
+        ], "once per outage and reason"
         assert receiver.end() == 0
     finally:
         server.stop()
@@ -178,7 +194,10 @@ def test_a_receiver_that_comes_back_receipts_from_the_retained_state(broker, rec
 def test_killed_again_and_again_in_the_stream_nothing_is_lost_and_nothing_twice(broker, receive, feeders):
     chance = random.Random(7)
     batches = [opening(1), *(batch(seq) for seq in range(2, 1501))]
-    batches += [opening(1501, epoch=E2, previous=E1, last=1500), *(batch(seq, epoch=E2) for seq in range(1502, 1801))]
+    batches += [
+        opening(1501, epoch=E2, previous=E1, last=1500),
+        *(batch(seq, epoch=E2) for seq in range(1502, 1801)),
+    ]
     feeder = feeders(broker.port)
     receiver = receive(broker.url).connected()
     done = threading.Event()
@@ -200,7 +219,12 @@ def test_killed_again_and_again_in_the_stream_nothing_is_lost_and_nothing_twice(
             receiver.end(signal.SIGKILL)
             kills += 1
             # What was receipted before the kill must be in the file after it.
-            named = {(epoch, seq) for epoch, ranges in list(feeder.held.items()) for a, b in ranges for seq in range(a, b + 1)}
+            named = {
+                (epoch, seq)
+                for epoch, ranges in list(feeder.held.items())
+                for a, b in ranges
+                for seq in range(a, b + 1)
+            }
             receiver = receive(broker.url)
             until(lambda r=receiver: "connected" in r.log)
             assert named <= set(receiver.query("SELECT epoch, seq FROM batch"))
@@ -255,7 +279,10 @@ def test_garbage_from_a_stranger_does_not_stop_the_stream(broker, receive, feede
         for _ in range(chance.randrange(1, 6)):
             cut[chance.randrange(len(cut))] = chance.randrange(256)
         stranger.raw(
-            chance.choice([stranger.topics.data, stranger.topics.state, stranger.topics.reply, stranger.topics.meters]), bytes(cut)
+            chance.choice(
+                [stranger.topics.data, stranger.topics.state, stranger.topics.reply, stranger.topics.meters]
+            ),
+            bytes(cut),
         )
     stranger.raw(stranger.topics.data, b"\x78" + chance.randbytes(600_000))
     feeder.deliver([opening(1), *(batch(seq) for seq in range(2, 101))])
@@ -309,7 +336,9 @@ def test_a_full_inbox_waits_and_lets_go_when_closed(broker):
 
 def test_passwords_come_from_a_file_and_a_refusal_is_said(tmp_path, receive, feeders):
     passwords = tmp_path / "passwords"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "city", "s3cret"], check=True, capture_output=True)
+    subprocess.run(
+        ["mosquitto_passwd", "-b", "-c", str(passwords), "city", "s3cret"], check=True, capture_output=True
+    )
     passwords.chmod(0o644)
     server = Mosquitto(tmp_path, f"password_file {passwords}\n", anonymous=False)
     secret = tmp_path / "secret"
@@ -332,15 +361,56 @@ def certificate(directory, name, subject, *, ca=None, host=None):
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
 
     if ca is None:
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", subject,
-                "-keyout", str(key), "-out", str(cert))  # fmt: skip
+        openssl(
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            subject,
+            "-keyout",
+            str(key),
+            "-out",
+            str(cert),
+        )
         return cert, key
     extra.write_text(f"subjectAltName={host}\n" if host else "basicConstraints=CA:FALSE\n")
     openssl(
-        "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject, "-keyout", str(key), "-out", str(request)
+        "req",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        subject,
+        "-keyout",
+        str(key),
+        "-out",
+        str(request),
     )
-    openssl("x509", "-req", "-in", str(request), "-CA", str(ca[0]), "-CAkey", str(ca[1]), "-CAcreateserial", "-days", "2",
-            "-extfile", str(extra), "-out", str(cert))  # fmt: skip
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        str(request),
+        "-CA",
+        str(ca[0]),
+        "-CAkey",
+        str(ca[1]),
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        str(extra),
+        "-out",
+        str(cert),
+    )
     return cert, key
 
 
@@ -350,7 +420,9 @@ def test_tls_checks_the_name_and_shows_a_client_certificate(tmp_path, receive):
     cert, key = certificate(tmp_path, "city", "/CN=city", ca=ca)
     for file in tmp_path.iterdir():
         file.chmod(0o644)
-    server = Mosquitto(tmp_path, f"cafile {ca[0]}\ncertfile {server_cert}\nkeyfile {server_key}\nrequire_certificate true\n")
+    server = Mosquitto(
+        tmp_path, f"cafile {ca[0]}\ncertfile {server_cert}\nkeyfile {server_key}\nrequire_certificate true\n"
+    )
     server.start()
     identity = ("--ca", str(ca[0]), "--cert", str(cert), "--key", str(key))
     try:
@@ -400,7 +472,9 @@ def test_tls_files_that_cannot_be_used_are_a_clear_error(tmp_path):
     ],
 )
 def test_a_wrong_command_line_is_a_clear_line(tmp_path, options, says):
-    done = subprocess.run([*SUBMETER, *options], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    done = subprocess.run(
+        [*SUBMETER, *options], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+    )
     assert done.returncode in {1, 2}
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -38,7 +38,9 @@ def places(node, path=()):
 
 
 PLACES = [path for path in places(whole()) if path]
-NUMBERS = st.integers(-(2**70), 2**70) | st.sampled_from([0, 1, -1, 2**31, 2**53 - 1, 2**53, 2**63, -(2**63), 10**30])
+NUMBERS = st.integers(-(2**70), 2**70) | st.sampled_from(
+    [0, 1, -1, 2**31, 2**53 - 1, 2**53, 2**63, -(2**63), 10**30]
+)
 ANYTHING = st.recursive(
     st.none()
     | st.booleans()
@@ -59,7 +61,9 @@ def put(message, path, value):
             message = message[key]
         except (KeyError, IndexError, TypeError):
             return
-    if isinstance(message, dict) or (isinstance(message, list) and isinstance(last, int) and last < len(message)):
+    if isinstance(message, dict) or (
+        isinstance(message, list) and isinstance(last, int) and last < len(message)
+    ):
         message[last] = value
 
 
@@ -107,7 +111,9 @@ def test_a_changed_message_is_refused_or_stored(shelf, changes, packed):
         for epoch, known in ledger.epochs.items():
             for receipt in receipts(epoch, known, {1, 4}, pages=3):
                 assert parse(Receipt, receipt.to_bytes()) == receipt
-        for text in shelf.conn.execute("SELECT fields FROM event UNION ALL SELECT energy_wh FROM interval").fetchall():
+        for text in shelf.conn.execute(
+            "SELECT fields FROM event UNION ALL SELECT energy_wh FROM interval"
+        ).fetchall():
             assert shelf.conn.execute("SELECT json_valid(?)", text).fetchone() == (1,)
         assert shelf.conn.execute("SELECT count(*) FROM value").fetchone()[0] == taken.batch.values
         raise Undo

@@ -14,7 +14,9 @@ from gateway.wire import State
 
 @pytest.fixture
 def database(store):
-    """E1: a gap, a thinned range, a conflict, a duplicate, an unsynced batch; E2: its tail is missing; E3: only its end is known."""
+    """E1: a gap, a thinned range, a conflict, a duplicate, an unsynced batch; E2: its tail is missing; E3:
+    only its end is known.
+    """
     thinned = Event("thinned", 9000, {"epoch": E1, "from": 5, "to": 6})
     with store.atomic():
         store.take([
@@ -38,28 +40,64 @@ def database(store):
 def test_the_report_says_what_is_held_and_what_is_missing(database):
     found = build(database)
     [gateway] = found["gateways"]
-    assert (gateway["gateway"], gateway["online"], gateway["backlog"], gateway["heard"]) == ("gw-1", True, 2, "2026-11-21T16:26:40.000Z")
+    assert (gateway["gateway"], gateway["online"], gateway["backlog"], gateway["heard"]) == (
+        "gw-1",
+        True,
+        2,
+        "2026-11-21T16:26:40.000Z",
+    )
     one, two = gateway["epochs"]
     assert (one["epoch"], one["first"], one["lowest"], one["highest"]) == (E1, 1, 1, 9)
     assert (one["batches"], one["readings"], one["duplicates"], one["conflicts"]) == (4, 8, 1, 1)
     assert one["conflict_seqs"] == [2]
     assert (one["missing"], one["missing_ranges"]) == (4, [[3, 3], [7, 8], [10, 10]])
-    assert (one["explained"], one["explained_ranges"], one["explanations"]) == (2, [[5, 6]], [[5, 6, "thinned"]])
+    assert (one["explained"], one["explained_ranges"], one["explanations"]) == (
+        2,
+        [[5, 6]],
+        [[5, 6, "thinned"]],
+    )
     assert one["clock"] == {"synced": 3, "anchored": 0, "unsynced": 1}
     assert (one["first_time"], one["last_time"]) == ("2026-11-21T16:25:01.000Z", "2026-11-21T16:25:09.000Z")
-    assert (two["epoch"], two["reason"], two["previous"], two["missing_ranges"]) == (E2, "boot", E1, [[12, 13]])
+    assert (two["epoch"], two["reason"], two["previous"], two["missing_ranges"]) == (
+        E2,
+        "boot",
+        E1,
+        [[12, 13]],
+    )
     assert found["refused"] == [
-        {"gateway": "gw-1", "reason": "malformed", "count": 3, "at": "2026-11-21T16:26:40.000Z", "example": "not a [bold]batch"}
+        {
+            "gateway": "gw-1",
+            "reason": "malformed",
+            "count": 3,
+            "at": "2026-11-21T16:26:40.000Z",
+            "example": "not a [bold]batch",
+        }
     ]
-    assert found["totals"] == {"batches": 5, "readings": 10, "values": 10, "duplicates": 1, "conflicts": 1, "missing": 6, "explained": 2}
-    assert sentence(found) == "5 batches with 10 readings of 1 gateway; 6 missing, 2 explained, 1 in conflict, 1 duplicate ignored"
+    assert found["totals"] == {
+        "batches": 5,
+        "readings": 10,
+        "values": 10,
+        "duplicates": 1,
+        "conflicts": 1,
+        "missing": 6,
+        "explained": 2,
+    }
+    assert (
+        sentence(found)
+        == "5 batches with 10 readings of 1 gateway; 6 missing, 2 explained, 1 in conflict, 1 duplicate "
+        "ignored"
+    )
 
 
 def test_an_epoch_that_never_came_is_in_the_report(store):
     with store.atomic():
         store.take([arrival(opening(9, epoch=E2, previous=E1, last=8))])
     epochs = {epoch["epoch"]: epoch for epoch in build(store.path)["gateways"][0]["epochs"]}
-    assert (epochs[E1]["batches"], epochs[E1]["missing_ranges"], epochs[E1]["beginning_unknown"]) == (0, [[8, 8]], [[1, 7]])
+    assert (epochs[E1]["batches"], epochs[E1]["missing_ranges"], epochs[E1]["beginning_unknown"]) == (
+        0,
+        [[8, 8]],
+        [[1, 7]],
+    )
 
 
 def test_the_command_prints_json(database):
@@ -69,7 +107,9 @@ def test_the_command_prints_json(database):
 
 
 def test_the_command_prints_readable_words(database):
-    done = CliRunner().invoke(cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "220"})
+    done = CliRunner().invoke(
+        cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "220"}
+    )
     assert done.exit_code == 0
     for words in (
         "6 missing, 2 explained",
@@ -89,8 +129,12 @@ def test_the_command_prints_readable_words(database):
 
 
 def test_a_narrow_terminal_cuts_neither_epochs_nor_times(database):
-    done = CliRunner().invoke(cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "60"})
-    assert all(word in done.output for word in (E1, E2, "2026-11-21 16:25:01", "7–8", "thinned", "1 unsynced"))
+    done = CliRunner().invoke(
+        cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "60"}
+    )
+    assert all(
+        word in done.output for word in (E1, E2, "2026-11-21 16:25:01", "7–8", "thinned", "1 unsynced")
+    )
 
 
 def test_an_empty_database_has_an_empty_report(store):

@@ -36,7 +36,9 @@ class Running:
         self.link.hear(P.state, State(online=online, epoch=epoch, seq=seq, backlog=backlog).to_bytes())
 
     def receipts(self, topics=P, consumer="city"):
-        return [parse(Receipt, body) for topic, body in list(self.link.sent) if topic == topics.receipt(consumer)]
+        return [
+            parse(Receipt, body) for topic, body in list(self.link.sent) if topic == topics.receipt(consumer)
+        ]
 
     def replays(self):
         return [parse(Replay, body) for topic, body in list(self.link.sent) if topic == P.replay]
@@ -179,7 +181,15 @@ def test_a_hostile_message_is_counted_and_does_no_harm(run, tmp_path, topic, pay
 
 
 @pytest.mark.parametrize(
-    "topic", ["", "submeter/v1/GW/data", "submeter/v1/a/b/data", "submeter/v2/gw-1/data", "submeter/v1/gw-1/receipt/city", "x"]
+    "topic",
+    [
+        "",
+        "submeter/v1/GW/data",
+        "submeter/v1/a/b/data",
+        "submeter/v2/gw-1/data",
+        "submeter/v1/gw-1/receipt/city",
+        "x",
+    ],
 )
 def test_a_message_on_a_foreign_topic_is_counted(run, topic):
     running = run()
@@ -294,7 +304,9 @@ def test_only_the_gateways_that_were_named_are_received(run, tmp_path):
 
 def test_validate_reports_what_the_schema_does_not_allow_and_keeps_it(run, tmp_path):
     said = schema_check()
-    running = run(check=lambda message: said(message) or ("$.seq: no even numbers" if message["seq"] % 2 == 0 else None))
+    running = run(
+        check=lambda message: said(message) or ("$.seq: no even numbers" if message["seq"] % 2 == 0 else None)
+    )
     running.hear(opening(1))
     running.hear(batch(2))
     until(lambda: running.receiver.counts.batches == 2)
@@ -354,8 +366,18 @@ def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, tmp_path
     running = gap(run)
     until(running.replays)
     [replay] = running.replays()
-    running.link.hear(P.reply, Reply(id=replay.id, ok=True, epoch=E1, sent=0, gone=[(1, 4, "thinned"), (5, 900, "damaged")]).to_bytes())
-    until(lambda: look(tmp_path, "SELECT first, last, reason FROM explained ORDER BY first") == [(3, 4, "thinned"), (5, 6, "damaged")])
+    running.link.hear(
+        P.reply,
+        Reply(
+            id=replay.id, ok=True, epoch=E1, sent=0, gone=[(1, 4, "thinned"), (5, 900, "damaged")]
+        ).to_bytes(),
+    )
+    until(
+        lambda: (
+            look(tmp_path, "SELECT first, last, reason FROM explained ORDER BY first")
+            == [(3, 4, "thinned"), (5, 6, "damaged")]
+        )
+    )
     assert look(tmp_path, "SELECT ok FROM replay") == [(1,)]
     time.sleep(0.6)
     assert len(running.replays()) == 1
@@ -367,8 +389,12 @@ def test_an_answer_to_another_question_explains_nothing(run, tmp_path):
     until(running.replays)
     [replay] = running.replays()
     running.link.hear(P.reply, Reply(id="other", ok=True, epoch=E1, sent=0, gone=[(3, 6, "lie")]).to_bytes())
-    running.link.hear(P.reply, Reply(id=replay.id, ok=True, epoch=E2, sent=0, gone=[(3, 6, "lie")]).to_bytes())
-    running.link.hear(Topics("gw-2").reply, Reply(id=replay.id, ok=True, epoch=E1, sent=0, gone=[(3, 6, "lie")]).to_bytes())
+    running.link.hear(
+        P.reply, Reply(id=replay.id, ok=True, epoch=E2, sent=0, gone=[(3, 6, "lie")]).to_bytes()
+    )
+    running.link.hear(
+        Topics("gw-2").reply, Reply(id=replay.id, ok=True, epoch=E1, sent=0, gone=[(3, 6, "lie")]).to_bytes()
+    )
     running.hear(batch(8))
     until(lambda: running.receiver.counts.batches == 4)
     assert look(tmp_path, "SELECT count(*) FROM explained") == [(0,)]

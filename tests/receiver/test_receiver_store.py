@@ -34,21 +34,37 @@ def test_a_batch_is_stored_with_all_that_it_says(store):
     assert json.loads(main["suspect"]) == ["frequency"]
     assert (hvac["meter"], hvac["values"], hvac["missing"]) == ("hvac", "{}", "timeout")
     [interval] = store.db.query("SELECT * FROM interval")
-    assert (interval["meter"], interval["start"], json.loads(interval["energy_wh"])) == ("main", T0, {"active_energy_import": 3070})
+    assert (interval["meter"], interval["start"], json.loads(interval["energy_wh"])) == (
+        "main",
+        T0,
+        {"active_energy_import": 3070},
+    )
     [event] = store.db.query("SELECT * FROM event")
     assert (event["kind"], json.loads(event["fields"])["reason"]) == ("epoch_started", "new_file")
 
 
 def test_the_view_gives_a_row_per_value(store):
     take(store, opening(1))
-    rows = list(store.conn.execute("SELECT gateway, meter, t, quantity, value, epoch, seq FROM value ORDER BY quantity"))
-    assert rows == [("gw-1", "main", T0 + 1000, "active_power", 1.0, E1, 1), ("gw-1", "main", T0 + 1000, "frequency", 50.0, E1, 1)]
+    rows = list(
+        store.conn.execute(
+            "SELECT gateway, meter, t, quantity, value, epoch, seq FROM value ORDER BY quantity"
+        )
+    )
+    assert rows == [
+        ("gw-1", "main", T0 + 1000, "active_power", 1.0, E1, 1),
+        ("gw-1", "main", T0 + 1000, "frequency", 50.0, E1, 1),
+    ]
 
 
 def test_several_readings_of_one_meter_in_one_batch_are_all_kept(store):
     readings = [Reading("main", 1000 + n % 2, {"active_power": float(n)}) for n in range(4)]
     take(store, opening(1, readings=readings))
-    assert [v for (v,) in store.conn.execute("SELECT value FROM value ORDER BY value")] == [0.0, 1.0, 2.0, 3.0]
+    assert [v for (v,) in store.conn.execute("SELECT value FROM value ORDER BY value")] == [
+        0.0,
+        1.0,
+        2.0,
+        3.0,
+    ]
 
 
 def test_the_same_batch_again_is_a_duplicate_also_within_one_commit(store):
@@ -88,7 +104,9 @@ def test_contradicting_versions_and_anchors_are_bounded(store):
 
 
 def test_gateways_and_epochs_do_not_mix(store):
-    taken = take(store, batch(1, value=1.0), batch(1, gateway="gw-2", value=2.0), batch(1, epoch=E2, value=3.0))
+    taken = take(
+        store, batch(1, value=1.0), batch(1, gateway="gw-2", value=2.0), batch(1, epoch=E2, value=3.0)
+    )
     assert (taken.batches, taken.conflicts) == (3, 0)
 
 
@@ -97,7 +115,14 @@ def test_ledgers_survive_a_restart(tmp_path):
     thinned = Event("thinned", 5000, {"from": 4, "to": 4})
     gone = Event("damaged", 5000, {"epoch": E1, "from": 7, "to": 8})
     anchor = Event("clock_anchor", 5000, {"epoch": E1, "uptime": 5000, "t": T0})
-    take(first, opening(2, previous=E2, last=1), batch(5, events=[thinned, gone, anchor]), batch(3), batch(9), batch(3, value=9.0))
+    take(
+        first,
+        opening(2, previous=E2, last=1),
+        batch(5, events=[thinned, gone, anchor]),
+        batch(3),
+        batch(9),
+        batch(3, value=9.0),
+    )
     with first.atomic():
         first.state("gw-1", State(online=True, epoch=E1, seq=11, backlog=0), T0)
     before = first.ledger("gw-1")
@@ -135,31 +160,49 @@ def test_an_anchor_repairs_what_is_here_and_what_comes_later(store, order):
     ]
     for index in order:
         take(store, parts[index])
-    times = store.conn.execute("SELECT seq, t, clock FROM reading WHERE meter = 'main' ORDER BY seq").fetchall()
+    times = store.conn.execute(
+        "SELECT seq, t, clock FROM reading WHERE meter = 'main' ORDER BY seq"
+    ).fetchall()
     assert times == [(1, T0 + 1000, "anchored"), (2, T0 + 2000, "anchored"), (3, T0 + 3000, "synced")]
-    assert [t for (t,) in store.conn.execute("SELECT t FROM reading WHERE meter = 'hvac' AND seq = 2")] == [T0 + 2000]
+    assert [t for (t,) in store.conn.execute("SELECT t FROM reading WHERE meter = 'hvac' AND seq = 2")] == [
+        T0 + 2000
+    ]
     [epoch] = store.rows("epoch", "gw-1")
     assert (epoch["synced"], epoch["anchored"], epoch["unsynced"]) == (1, 2, 0)
     assert (epoch["first_t"], epoch["last_t"]) == (T0 + 1000, T0 + 3000)
-    assert [t for (t,) in store.conn.execute("SELECT t FROM event WHERE kind = 'epoch_started'")] == [T0 + 1000]
+    assert [t for (t,) in store.conn.execute("SELECT t FROM event WHERE kind = 'epoch_started'")] == [
+        T0 + 1000
+    ]
 
 
 @pytest.mark.parametrize("held", [(), (45,)])
 def test_an_epoch_whose_first_batch_made_room_is_known_by_a_later_one(store, held):
-    again = Event("epoch_started", 60_000, {"epoch": E2, "first": 41, "previous": E1, "last": 40, "reason": "boot"})
+    again = Event(
+        "epoch_started", 60_000, {"epoch": E2, "first": 41, "previous": E1, "last": 40, "reason": "boot"}
+    )
     gone = Event("thinned", 60_000, {"epoch": E2, "from": 41, "to": 59})
     take(store, opening(1), *(batch(seq, epoch=E2) for seq in held))
     take(store, opening(60, epoch="0f" * 8, previous=E2, last=59, events=[again, gone]))
     missing = store.ledger("gw-1").missing()
-    assert {epoch: (list(gap.certain), list(gap.beginning)) for epoch, gap in missing.items()} == {E1: ([(2, 40)], [])}
+    assert {epoch: (list(gap.certain), list(gap.beginning)) for epoch, gap in missing.items()} == {
+        E1: ([(2, 40)], [])
+    }
     [told] = [row for row in store.rows("epoch", "gw-1") if row["epoch"] == E2]
-    assert (told["first"], told["previous"], told["previous_last"], told["batches"]) == (41, E1, 40, len(held))
+    assert (told["first"], told["previous"], told["previous_last"], told["batches"]) == (
+        41,
+        E1,
+        40,
+        len(held),
+    )
 
 
 def test_an_anchor_of_one_epoch_leaves_another_alone(store):
     anchor = Event("clock_anchor", 9000, {"epoch": E2, "uptime": 9000, "t": T0})
     take(store, batch(1, clock="unsynced", t0=77_000), batch(2, events=[anchor]))
-    assert store.conn.execute("SELECT t, clock FROM reading WHERE seq = 1 AND meter = 'main'").fetchone() == (77_000, "unsynced")
+    assert store.conn.execute("SELECT t, clock FROM reading WHERE seq = 1 AND meter = 'main'").fetchone() == (
+        77_000,
+        "unsynced",
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""python -m tests.soak: everything that is slow, for SOAK_MINUTES, and what came of it into docs/proofs.md."""
+"""python -m tests.soak: everything that is slow, for SOAK_MINUTES, and what came of it into
+docs/proofs.md.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,17 @@ def main() -> int:
     commit = proofs.git("rev-parse", "--short=12", "HEAD")
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "soak.xml"
-        command = [sys.executable, "-m", "pytest", "-m", "slow", "--timeout=0", f"--junit-xml={report}", *sys.argv[1:], "tests"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-m",
+            "slow",
+            "--timeout=0",
+            f"--junit-xml={report}",
+            *sys.argv[1:],
+            "tests",
+        ]
         code = subprocess.run(command, cwd=proofs.ROOT, check=False).returncode
         if report.exists():
             proofs.write("soak", commit, f"Faults for {minutes} minutes. {result(report)}")

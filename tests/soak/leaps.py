@@ -1,4 +1,6 @@
-"""The clock of a run in compressed time, as the one who directs it sees it: tests/soak/leaping/sitecustomize.py is its other end."""
+"""The clock of a run in compressed time, as the one who directs it sees it:
+tests/soak/leaping/sitecustomize.py is its other end.
+"""
 
 from __future__ import annotations
 
@@ -48,5 +50,7 @@ class LeapClock:
         self._put(2, round(until * 1e9))
 
     def trouble(self, *, on: bool) -> None:
-        """Whether meters may leave a question without an answer: then nobody waits long for it in real time."""
+        """Whether meters may leave a question without an answer: then nobody waits long for it in real
+        time.
+        """
         self._put(4, int(on))

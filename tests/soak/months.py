@@ -1,9 +1,14 @@
-"""A month of the whole product in minutes: the real daemon, simulated meters, mosquitto and the reference receiver on a leaping clock.
+"""A month of the whole product in minutes: the real daemon, simulated meters, mosquitto and the reference
+receiver on a leaping clock.
 
-What is real: every process of `submeter run` and `submeter receive` with all their code, files, threads and sockets; the broker; the
-Modbus frames; each commit and its fdatasync; kill -9, SIGSTOP, SIGHUP; every second's timers of 30 days. What is simulated: waiting
-(nobody sleeps through the time between two polls), the meters, and the setting of the wall clock. What therefore differs from a month:
-MQTT keep-alives and the page's visitors live in real time, timers between polls may be COARSE late, no two mistakes are hours apart in
+What is real: every process of `submeter run` and `submeter receive` with all their code, files, threads and
+sockets; the broker; the
+Modbus frames; each commit and its fdatasync; kill -9, SIGSTOP, SIGHUP; every second's timers of 30 days. What
+is simulated: waiting
+(nobody sleeps through the time between two polls), the meters, and the setting of the wall clock. What
+therefore differs from a month:
+MQTT keep-alives and the page's visitors live in real time, timers between polls may be COARSE late, no two
+mistakes are hours apart in
 the machine's own life. The judge is the meters' log, by the ordinal that each serve carries.
 """
 
@@ -32,7 +37,17 @@ from tests.soak.leaps import LeapClock
 DAY = 86400.0
 DRIVERS = ("eastron-sdm630", "schneider-iem3155")
 SLOT = 10.0
-FAULTS = ("dead", "late", "truncated", "wrong_count", "exception", "reset", "half_open", "wrong_transaction", "double")
+FAULTS = (
+    "dead",
+    "late",
+    "truncated",
+    "wrong_count",
+    "exception",
+    "reset",
+    "half_open",
+    "wrong_transaction",
+    "double",
+)
 LATE = 0.5
 """Real s: many times what is waited for an answer before the clock leaps."""
 PATIENCE = 60.0
@@ -92,7 +107,11 @@ class Run:
             }
             for unit, (driver, circuit) in enumerate(zip(DRIVERS, ("main", "lighting"), strict=True), 1)
         ]
-        return {"seed": 1, "building": {"step": 900}, "servers": [{"name": "plant", "mode": "tcp", "slaves": slaves}]}
+        return {
+            "seed": 1,
+            "building": {"step": 900},
+            "servers": [{"name": "plant", "mode": "tcp", "slaves": slaves}],
+        }
 
     @contextmanager
     def _leaping(self) -> Iterator[None]:
@@ -113,10 +132,17 @@ class Run:
         assert site.simulator is not None
         host, port = site.simulator.addresses["plant"]
         meters = [
-            {"id": f"m{unit}", "name": f"Sayaç {unit}, {self._reloads}", "bus": "plant", "address": unit, "driver": driver,
-             "interval": f"{self.interval:g}s", "enabled": meters_on}
+            {
+                "id": f"m{unit}",
+                "name": f"Sayaç {unit}, {self._reloads}",
+                "bus": "plant",
+                "address": unit,
+                "driver": driver,
+                "interval": f"{self.interval:g}s",
+                "enabled": meters_on,
+            }
             for unit, driver in enumerate(DRIVERS, 1)
-        ]  # fmt: skip
+        ]
         site.configure(
             gateway={"id": GATEWAY, "commit_interval": f"{SLOT:g}s"},
             buses=[{"name": "plant", "type": "tcp", "host": host, "port": port}],
@@ -190,7 +216,9 @@ class Run:
         kind = self.dice.choice(FAULTS)
         self.clock.trouble(on=True)
         for unit in self.dice.choice([(1,), (2,), (1, 2)]):
-            simulator.fault("plant", unit, kind, seconds=LATE, times=None if kind in {"dead", "exception"} else 5)
+            simulator.fault(
+                "plant", unit, kind, seconds=LATE, times=None if kind in {"dead", "exception"} else 5
+            )
         self.go(seconds)
         simulator.order("clear", bus="plant")
         self.go(max(600.0, 2 * self.interval))
@@ -210,7 +238,11 @@ class Run:
         self.configure()
         went = self.clock.uptime
         self.site.processes["gateway"].send_signal(signal.SIGHUP)
-        until(lambda: self.site.log("gateway").count("the configuration was read again") >= self._reloads, PATIENCE, "it reloads")
+        until(
+            lambda: self.site.log("gateway").count("the configuration was read again") >= self._reloads,
+            PATIENCE,
+            "it reloads",
+        )
         self._break(went)
         self.deeds["reload"] += 1
 
@@ -250,7 +282,9 @@ class Run:
     # -- the end
 
     def drain(self) -> None:
-        """Everything that was taken may arrive: the gateway runs on without its meters until nothing waits."""
+        """Everything that was taken may arrive: the gateway runs on without its meters until nothing
+        waits.
+        """
         went = self.clock.uptime
         self.site.kill("gateway", signal.SIGTERM)
         self._break(went)
@@ -264,18 +298,31 @@ class Run:
         self.site.stop()
 
     def judged(self) -> Month:
-        drivers = {f"m{unit}": load_driver(name, self.directory / "drivers") for unit, name in enumerate(DRIVERS, 1)}
+        drivers = {
+            f"m{unit}": load_driver(name, self.directory / "drivers") for unit, name in enumerate(DRIVERS, 1)
+        }
         stored, readings, conflicts = platform(self.site.database)
         account = judge(
             self.site.serves(), committed(self.directory / "state" / "journal.db"), stored, readings,
             breaks=self.breaks, slot=SLOT, tolerance=resolutions(drivers), owed=True,
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} batches came twice with different content")
-        return Month(account, (self.clock.uptime - self.began) / DAY, self.deeds, self.samples, self.clock.leaps, self.site.log("gateway"))
+        return Month(
+            account,
+            (self.clock.uptime - self.began) / DAY,
+            self.deeds,
+            self.samples,
+            self.clock.leaps,
+            self.site.log("gateway"),
+        )
 
 
-def live(directory: Path, *, days: float, interval: float, deeds: int, seed: int = 1, coarse: float = 5.0) -> Month:
-    """So many days, with so many misfortunes in the first two thirds of them; the last third is calm, to be measured."""
+def live(
+    directory: Path, *, days: float, interval: float, deeds: int, seed: int = 1, coarse: float = 5.0
+) -> Month:
+    """So many days, with so many misfortunes in the first two thirds of them; the last third is calm, to
+    be measured.
+    """
     run = Run(directory, interval=interval, seed=seed, coarse=coarse)
     try:
         run.start()

@@ -1,7 +1,10 @@
-"""The wall clock of a running gateway is stepped, wrong, unknown and found: no reading is lost, and none keeps a wrong time.
+"""The wall clock of a running gateway is stepped, wrong, unknown and found: no reading is lost, and none
+keeps a wrong time.
 
-libfaketime moves the wall clock of the daemon alone and leaves CLOCK_MONOTONIC and CLOCK_BOOTTIME, as a real step does. Whether the
-clock is synchronised is what systemd-timesyncd's mark says, shown to the daemon in a mount namespace of its own.
+libfaketime moves the wall clock of the daemon alone and leaves CLOCK_MONOTONIC and CLOCK_BOOTTIME, as a real
+step does. Whether the
+clock is synchronised is what systemd-timesyncd's mark says, shown to the daemon in a mount namespace of its
+own.
 """
 
 from __future__ import annotations
@@ -34,14 +37,20 @@ registers: |
 """
 DAY_MS = 86_400_000
 NEAR_MS = 1500
-NAMESPACE = 'mount -t tmpfs none /run && mkdir -p /run/systemd/timesync && mount --bind "$0" /run/systemd/timesync && exec "$@"'
+NAMESPACE = (
+    'mount -t tmpfs none /run && mkdir -p /run/systemd/timesync && mount --bind "$0" '
+    '/run/systemd/timesync && exec "$@"'
+)
 
 
 def may_unshare() -> bool:
     with contextlib.suppress(OSError):
         return (
             os.geteuid() == 0
-            and subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/run"], capture_output=True, check=False).returncode == 0
+            and subprocess.run(
+                ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/run"], capture_output=True, check=False
+            ).returncode
+            == 0
         )
     return False
 
@@ -53,8 +62,13 @@ pytestmark = [
 ]
 alone = [
     pytest.mark.root,
-    pytest.mark.skipif(not may_unshare(), reason="needs root and mount namespaces, to show the gateway a clock that is not synchronised"),
-    pytest.mark.skipif(kernel_synced(), reason="this machine's clock is synchronised, and the kernel says so to everybody"),
+    pytest.mark.skipif(
+        not may_unshare(),
+        reason="needs root and mount namespaces, to show the gateway a clock that is not synchronised",
+    ),
+    pytest.mark.skipif(
+        kernel_synced(), reason="this machine's clock is synchronised, and the kernel says so to everybody"
+    ),
 ]
 
 
@@ -112,7 +126,9 @@ class Site:
         return []
 
     def readings(self) -> list[sqlite3.Row]:
-        return self.rows("SELECT *, json_extract(\"values\", '$.pulse_count') AS ordinal FROM reading ORDER BY uptime")
+        return self.rows(
+            "SELECT *, json_extract(\"values\", '$.pulse_count') AS ordinal FROM reading ORDER BY uptime"
+        )
 
     def more(self, count: int, clock: str = "") -> None:
         """Wait for more readings at the platform, of one clock state if that matters."""
@@ -126,7 +142,9 @@ class Site:
         return [row["kind"] for row in self.rows("SELECT kind FROM event ORDER BY uptime")]
 
     def account(self, part: str, steps: int, times: list[tuple[sqlite3.Row, int]]) -> None:
-        """Each reading once, none missing between the first and the last; each time (reading, ms) as it was."""
+        """Each reading once, none missing between the first and the last; each time (reading, ms) as it
+        was.
+        """
         ordinals = [row["ordinal"] for row in self.readings()]
         wrong = [dict(row) for row, t in times if abs(row["t"] - t) >= NEAR_MS]
         lost, twice = max(ordinals) - len(set(ordinals)), len(ordinals) - len(set(ordinals))
@@ -150,11 +168,14 @@ def test_steps_while_it_runs_cost_no_reading_and_are_told(tmp_path, monkeypatch)
         site = Site(made, trust="system", hold="3s")
         site.start(monkeypatch)
         site.more(3)
-        # Back by more than a year: before what the journal holds. Nobody may believe it; the batches are held, then sent as unsynced.
+        # Back by more than a year: before what the journal holds. Nobody may believe it; the batches are
+        # held, then sent as unsynced.
         site.set_clock("-400d")
         until(lambda: "clock_unsynced" in made.log("gateway"), 60, "the step is seen")
         site.more(4, "unsynced")
-        unsynced = {(row["epoch"], row["seq"], row["n"]) for row in site.readings() if row["clock"] == "unsynced"}
+        unsynced = {
+            (row["epoch"], row["seq"], row["n"]) for row in site.readings() if row["clock"] == "unsynced"
+        }
         site.set_clock("+0")
         until(lambda: "clock_anchor" in site.kinds(), 60, "the right time is told to the platform")
         site.more(3)
@@ -165,20 +186,28 @@ def test_steps_while_it_runs_cost_no_reading_and_are_told(tmp_path, monkeypatch)
         offset = truth()
         kinds = site.kinds()
         assert kinds.count("clock_unsynced") == kinds.count("clock_synced") == 1
-        steps = [json.loads(row["fields"])["by"] for row in site.rows("SELECT fields FROM event WHERE kind = 'clock_step' ORDER BY uptime")]
+        steps = [
+            json.loads(row["fields"])["by"]
+            for row in site.rows("SELECT fields FROM event WHERE kind = 'clock_step' ORDER BY uptime")
+        ]
         for step, meant in zip(steps, (-400 * DAY_MS, 400 * DAY_MS, 3_600_500), strict=True):
             assert abs(step - meant) < NEAR_MS
         readings = site.readings()
         repaired = [row for row in readings if (row["epoch"], row["seq"], row["n"]) in unsynced]
         assert repaired
         late = readings[-4:]
-        # The platform has repaired the time of what it was sent unsynced, and believes what the clock said later.
-        right = [(row, row["uptime"] + offset) for row in repaired] + [(row, row["uptime"] + offset + 3_600_500) for row in late]
+        # The platform has repaired the time of what it was sent unsynced, and believes what the clock said
+        # later.
+        right = [(row, row["uptime"] + offset) for row in repaired] + [
+            (row, row["uptime"] + offset + 3_600_500) for row in late
+        ]
         site.account("steps", 3, right)
         for row in (*readings[:3], *late):
             assert row["clock"] == "synced"
         # In real seconds the boundary has moved by half of one.
-        assert sorted(row["t"] % 1000 for row in late)[1] < 400, "two of them at least: this machine may be late for the others"
+        assert sorted(row["t"] % 1000 for row in late)[1] < 400, (
+            "two of them at least: this machine may be late for the others"
+        )
         gaps = [after["uptime"] - before["uptime"] for before, after in pairwise(readings)]
         assert max(gaps) < 10_000, gaps
 
@@ -210,4 +239,7 @@ def test_a_boot_whose_clock_is_not_right_yet(tmp_path, monkeypatch, hold: str) -
         assert ("clock_anchor" in site.kinds()) == (hold == "2s")
 
 
-test_a_boot_whose_clock_is_not_right_yet.pytestmark = [*test_a_boot_whose_clock_is_not_right_yet.pytestmark, *alone]
+test_a_boot_whose_clock_is_not_right_yet.pytestmark = [
+    *test_a_boot_whose_clock_is_not_right_yet.pytestmark,
+    *alone,
+]

@@ -1,6 +1,8 @@
-"""Everything that a line and a network do to meters, done to the running gateway on a real pty and real sockets.
+"""Everything that a line and a network do to meters, done to the running gateway on a real pty and real
+sockets.
 
-The judge is the meters' own log: every value at the platform is what its meter served, once; what was served and not spoilt is there.
+The judge is the meters' own log: every value at the platform is what its meter served, once; what was served
+and not spoilt is there.
 """
 
 from __future__ import annotations
@@ -52,18 +54,30 @@ class Site:
 
     def configure(self, *, meters_on: bool = True) -> None:
         host, port = self.simulator.addresses["plant"]
-        line = {"name": "line", "type": "serial", "port": str(self.made.directory / "line"), "baudrate": 115200, "timeout": "200ms"}
+        line = {
+            "name": "line",
+            "type": "serial",
+            "port": str(self.made.directory / "line"),
+            "baudrate": 115200,
+            "timeout": "200ms",
+        }
         self.made.configure(
             gateway={"id": GATEWAY, "commit_interval": "1s"},
             buses=[line, {"name": "plant", "type": "tcp", "host": host, "port": port, "timeout": "200ms"}],
             meters=[
-                {"id": name, "bus": "line" if name in SERIAL else "plant", "address": unit, "driver": DRIVER, "interval": "500ms",
-                 "enabled": meters_on}
+                {
+                    "id": name,
+                    "bus": "line" if name in SERIAL else "plant",
+                    "address": unit,
+                    "driver": DRIVER,
+                    "interval": "500ms",
+                    "enabled": meters_on,
+                }
                 for name, unit in (SERIAL | TCP).items()
             ],
             uplinks=[self.made.uplink()],
             drivers={"directory": str(self.made.directory / "drivers")},
-        )  # fmt: skip
+        )
 
     def status(self) -> dict[str, Any]:
         return gateway_status(self.made.socket) or {}
@@ -78,7 +92,11 @@ class Site:
             contextlib.closing(sqlite3.connect(f"file:{self.made.database}?mode=ro", uri=True)) as db,
         ):
             where = "json_extract(\"values\", '$.pulse_count') IS NOT NULL"
-            return Counter(dict(db.execute(f"SELECT meter, count(*) FROM reading WHERE {where} GROUP BY meter").fetchall()))
+            return Counter(
+                dict(
+                    db.execute(f"SELECT meter, count(*) FROM reading WHERE {where} GROUP BY meter").fetchall()
+                )
+            )
         return Counter()
 
     def more(self, names: dict[str, int], count: int = 2) -> None:
@@ -97,7 +115,11 @@ class Site:
         stopped = Break(went, uptime())
         self.configure(meters_on=False)
         self.made.start_gateway()
-        until(lambda: self.status() and not self.status()["uplinks"][0]["backlog_batches"], PATIENCE, "everything is delivered")
+        until(
+            lambda: self.status() and not self.status()["uplinks"][0]["backlog_batches"],
+            PATIENCE,
+            "everything is delivered",
+        )
         self.made.stop()
         return stopped
 
@@ -112,12 +134,20 @@ def spec(directory: Path) -> dict[str, Any]:
             for (name, unit), circuit in zip(names.items(), CIRCUITS, strict=False)
         ]  # fmt: skip
 
-    line = {"name": "line", "path": str(directory / "line"), "baudrate": 115200, "turnaround": 0.005, "slaves": slaves(SERIAL)}
+    line = {
+        "name": "line",
+        "path": str(directory / "line"),
+        "baudrate": 115200,
+        "turnaround": 0.005,
+        "slaves": slaves(SERIAL),
+    }
     return {"seed": 1, "lines": [line], "servers": [{"name": "plant", "mode": "tcp", "slaves": slaves(TCP)}]}
 
 
 def orders(kinds: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [{"kind": kind} for kind in kinds if kind != "exception"] + [{"kind": "exception", "code": code} for code in CODES]
+    return [{"kind": kind} for kind in kinds if kind != "exception"] + [
+        {"kind": "exception", "code": code} for code in CODES
+    ]
 
 
 @pytest.mark.timeout(400)
@@ -128,13 +158,19 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         made.start_receiver()
         made.start_gateway()
         # The broker is absent at the start: readings are taken all the same.
-        until(lambda: site.status().get("journal", {}).get("batches", 0) >= 2, PATIENCE, "batches are committed without a broker")
+        until(
+            lambda: site.status().get("journal", {}).get("batches", 0) >= 2,
+            PATIENCE,
+            "batches are committed without a broker",
+        )
         assert site.status()["uplinks"][0]["backlog_batches"]
         made.start_broker()
         site.more(SERIAL | TCP)
         # Each kind of reply and each exception code, a few meters at a time.
         serial, tcp = orders(SERIAL_KINDS), orders(TCP_KINDS)
-        dealt = list(zip_longest(*(serial[first::4] for first in range(4)), *(tcp[first::3] for first in range(3))))
+        dealt = list(
+            zip_longest(*(serial[first::4] for first in range(4)), *(tcp[first::3] for first in range(3)))
+        )
         places = [("line", name) for name in list(SERIAL)[:4]] + [("plant", name) for name in TCP]
         for round_ in dealt:
             for (bus, name), order in zip(places, round_, strict=True):
@@ -148,7 +184,11 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
             time.sleep(0.3)
         site.more(SERIAL | TCP)
         site.simulator.order("unplug", bus="line")
-        until(lambda: {site.states()[name] for name in SERIAL} == {"lost"}, PATIENCE, "the line's meters are lost")
+        until(
+            lambda: {site.states()[name] for name in SERIAL} == {"lost"},
+            PATIENCE,
+            "the line's meters are lost",
+        )
         site.more(TCP)
         site.simulator.order("plug", bus="line")
         site.more(SERIAL | TCP)
@@ -161,7 +201,9 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         before = site.good()
         time.sleep(8)
         gained = site.good() - before
-        assert min(gained[name] for name in TCP) >= 4, "on a bus where nobody is dead: what this machine can do"
+        assert min(gained[name] for name in TCP) >= 4, (
+            "on a bus where nobody is dead: what this machine can do"
+        )
         assert min(alone.values()) >= 3
         for name in list(SERIAL)[:4]:
             assert gained[name] >= 0.8 * alone[name] - 2, "its neighbours keep their rate"
@@ -175,7 +217,8 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         serves = made.serves()
         kinds = {serve["fault"] for serve in serves}
         for serve in serves:
-            # The right answer was in it, and may be believed: a few bytes of noise before it, or a second copy behind it.
+            # The right answer was in it, and may be believed: a few bytes of noise before it, or a second
+            # copy behind it.
             serve["fault"] = "" if serve["fault"] in {"noise", "double"} else serve["fault"]
         drivers = dict.fromkeys(SERIAL | TCP, load_driver(DRIVER, tmp_path / "drivers"))
         account = judge(
@@ -183,8 +226,20 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
             breaks=[stopped], slot=SLOT, tolerance=resolutions(drivers),
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} conflicts")
-        note("plant-room", runs=sum(order is not None for round_ in dealt for order in round_), taken=account.arrived,
-             lost=account.lost + account.absent_batches, twice=account.twice, wrong=account.wrong)  # fmt: skip
+        note(
+            "plant-room",
+            runs=sum(order is not None for round_ in dealt for order in round_),
+            taken=account.arrived,
+            lost=account.lost + account.absent_batches,
+            twice=account.twice,
+            wrong=account.wrong,
+        )
         assert account.good, "\n".join(account.problems)
-        assert kinds >= (set(SERIAL_KINDS) | set(TCP_KINDS)) - {"dead", "exception", "short_exception", "reset", "half_open"}
+        assert kinds >= (set(SERIAL_KINDS) | set(TCP_KINDS)) - {
+            "dead",
+            "exception",
+            "short_exception",
+            "reset",
+            "half_open",
+        }
         assert account.values > 3000

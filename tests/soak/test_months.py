@@ -1,4 +1,6 @@
-"""Thirty days with everything that goes wrong in a plant room: nothing lost, nothing twice, nothing grows that should not."""
+"""Thirty days with everything that goes wrong in a plant room: nothing lost, nothing twice, nothing grows
+that should not.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ MB = 1_000_000
 
 def check(month: Month, days: float, seed: int = 1) -> None:
     account = month.account
-    print(f"{month.days:.1f} days, {account.arrived} of {account.served} readings, {account.committed} batches, {dict(month.deeds)}")
+    print(
+        f"{month.days:.1f} days, {account.arrived} of {account.served} readings, {account.committed} "
+        f"batches, {dict(month.deeds)}"
+    )
     note("month", part=f"{days:g} days, seed {seed}", runs=month.deeds.total(), taken=account.arrived,
          lost=account.lost + account.absent_batches, twice=account.twice, wrong=account.wrong)  # fmt: skip
     assert account.good, "\n".join(account.problems)

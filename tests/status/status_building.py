@@ -1,10 +1,21 @@
-"""A plausible town hall for the tests of the page: eight meters, one lost, one partial, one old, a backlog."""
+"""A plausible town hall for the tests of the page: eight meters, one lost, one partial, one old, a
+backlog.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.status.snapshot import Beat, BusView, ClockView, JournalView, MeterView, Snapshot, UplinkView, ValueView
+from gateway.status.snapshot import (
+    Beat,
+    BusView,
+    ClockView,
+    JournalView,
+    MeterView,
+    Snapshot,
+    UplinkView,
+    ValueView,
+)
 from gateway.status.source import Changes
 from gateway.status.trend import STEP_MS, Trend
 
@@ -20,7 +31,9 @@ def value(quantity: str, number: float | None, age: float | None = 3.0, **more) 
     return ValueView(quantity, number, age, **more)
 
 
-def electric(power: float, energy: float, age: float = 3.0, *, voltage: float = 231.4) -> tuple[ValueView, ...]:
+def electric(
+    power: float, energy: float, age: float = 3.0, *, voltage: float = 231.4
+) -> tuple[ValueView, ...]:
     current = power / 3 / voltage * 1000
     return (
         value("active_power", power, age, decimals=3),
@@ -57,7 +70,15 @@ def meter(name: str, label: str, number: int, views: tuple[ValueView, ...] = (),
 
 def lost(view: MeterView, since: int, age: float) -> MeterView:
     old = tuple(replace(v, age=age, absent="timeout") for v in view.values)
-    return replace(view, state="lost", since=since, age=age, values=old, missing="timeout", error="no answer within 0.21 s")
+    return replace(
+        view,
+        state="lost",
+        since=since,
+        age=age,
+        values=old,
+        missing="timeout",
+        error="no answer within 0.21 s",
+    )
 
 
 METERS = (
@@ -69,9 +90,23 @@ METERS = (
         feeds="Bina girişi",
         attributes={"serial_number": "23481771", "ct_ratio": "200/5"},
     ),
-    meter("hvac", "Klima santrali", 2, electric(31.07, 61_902.4), feeds="Çatı, klima ve havalandırma", parent="main"),
+    meter(
+        "hvac",
+        "Klima santrali",
+        2,
+        electric(31.07, 61_902.4),
+        feeds="Çatı, klima ve havalandırma",
+        parent="main",
+    ),
     lost(
-        meter("chiller", "Soğutma grubu", 3, electric(22.4, 40_118.2), feeds="Bodrum kat, soğutma", parent="main"),
+        meter(
+            "chiller",
+            "Soğutma grubu",
+            3,
+            electric(22.4, 40_118.2),
+            feeds="Bodrum kat, soğutma",
+            parent="main",
+        ),
         NOW - 41 * MINUTE,
         41 * 60 + 7.0,
     ),
@@ -81,7 +116,9 @@ METERS = (
         "Sistem odası",
         5,
         tuple(
-            replace(v, value=None, absent="exception_2") if v.quantity in {"current_l3", "reactive_energy_import"} else v
+            replace(v, value=None, absent="exception_2")
+            if v.quantity in {"current_l3", "reactive_energy_import"}
+            else v
             for v in electric(6.02, 31_444.07)
         ),
         feeds="Sunucular",
@@ -89,7 +126,13 @@ METERS = (
         state="partial",
     ),
     meter(
-        "lift", "Asansörler", 6, electric(1.204, 5_402.18, age=96.0), driver="eastron-sdm72d-m-v2", model="Eastron SDM72D-M v2", age=96.0
+        "lift",
+        "Asansörler",
+        6,
+        electric(1.204, 5_402.18, age=96.0),
+        driver="eastron-sdm72d-m-v2",
+        model="Eastron SDM72D-M v2",
+        age=96.0,
     ),
     meter(
         "solar",
@@ -178,7 +221,11 @@ SNAPSHOT = Snapshot(
 CALM = replace(
     SNAPSHOT,
     meters=METERS[:2],
-    uplinks=(UplinkView("city", "platform.example:8883", "connected", NOW - HOUR, delivered=360, last_receipt=NOW - 4_000),),
+    uplinks=(
+        UplinkView(
+            "city", "platform.example:8883", "connected", NOW - HOUR, delivered=360, last_receipt=NOW - 4_000
+        ),
+    ),
 )
 """Nothing is wrong."""
 
@@ -192,7 +239,11 @@ class Building:
         self.trend = Trend()
         for slot in range(360):
             if not 140 <= slot < 170:  # a gap, as after a power cut
-                self.trend.add("main", BOOTED - (359 - slot) * STEP_MS, 60 + slot % 90 / 4 + (12 if slot % 40 < 12 else 0))
+                self.trend.add(
+                    "main",
+                    BOOTED - (359 - slot) * STEP_MS,
+                    60 + slot % 90 / 4 + (12 if slot % 40 < 12 else 0),
+                )
 
     def snapshot(self) -> Snapshot:
         return self.now

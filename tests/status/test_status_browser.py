@@ -18,7 +18,9 @@ from gateway.status.server import PageServer
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM.exists() and DRIVER.exists()), reason="chromium and chromium-driver are not installed"),
+    pytest.mark.skipif(
+        not (CHROMIUM.exists() and DRIVER.exists()), reason="chromium and chromium-driver are not installed"
+    ),
 ]
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is in the dev extra")
 
@@ -53,7 +55,9 @@ class Gateway:
     def start(self) -> None:
         async def begin() -> None:
             self.building.changes = type(self.building.changes)()
-            self.server = PageServer(create_page(self.building), "127.0.0.1", self.port, self.building.changes.close)
+            self.server = PageServer(
+                create_page(self.building), "127.0.0.1", self.port, self.building.changes.close
+            )
             assert await self.server.start(), self.server.error
             self.port = self.server.port
 
@@ -144,10 +148,14 @@ def test_the_page_shows_values_in_both_languages(gateway, browser):
 
 def test_a_new_value_comes_without_a_reload(gateway, browser):
     go(browser, gateway, "/?lang=en")
-    browser.execute_script("window.untouched = document.querySelector('#meter-main .big'); window.same = true")
+    browser.execute_script(
+        "window.untouched = document.querySelector('#meter-main .big'); window.same = true"
+    )
     gateway.show(meters=(replace(METERS[0], values=electric(99.5, 184_224.0)), *METERS[1:]))
     until(lambda: "99.5\u00a0kW" in text(browser, "#meter-main"), "the new value")
-    assert browser.execute_script("return window.same && window.untouched === document.querySelector('#meter-main .big')")
+    assert browser.execute_script(
+        "return window.same && window.untouched === document.querySelector('#meter-main .big')"
+    )
 
 
 def test_a_meter_that_comes_and_one_that_goes(gateway, browser):
@@ -180,11 +188,25 @@ def test_a_tap_during_an_update_is_not_lost(gateway, browser):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/?lang=en", "/meter/main", "/meter/chiller?lang=en", "/meter/server", "/system", "/system?lang=en", "/nowhere"]
+    "path",
+    [
+        "/",
+        "/?lang=en",
+        "/meter/main",
+        "/meter/chiller?lang=en",
+        "/meter/server",
+        "/system",
+        "/system?lang=en",
+        "/nowhere",
+    ],
 )
 def test_a_phone_never_scrolls_sideways(gateway, browser, path):
     long = replace(
-        METERS[0], id="long", label="Donaudampfschifffahrtsgesellschaftskapitänsmützenzähler", feeds="ÇokUzunBirKelime" * 6, error="x" * 300
+        METERS[0],
+        id="long",
+        label="Donaudampfschifffahrtsgesellschaftskapitänsmützenzähler",
+        feeds="ÇokUzunBirKelime" * 6,
+        error="x" * 300,
     )
     gateway.show(meters=(*METERS, long))
     for pixels in (320, PHONE):
@@ -212,7 +234,8 @@ def test_no_word_is_broken_inside_on_a_phone(gateway, browser, path):
                 range.setEnd(node, match.index + match[0].length);
                 const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
                 // Names of ports are as long as they are.
-                if (lines.size > 1 && match[0].length < 25 && !node.data.includes('/dev/')) broken.push(match[0]);
+                if (lines.size > 1 && match[0].length < 25 && !node.data.includes('/dev/')) \
+broken.push(match[0]);
               }
             }
             return broken;
@@ -231,7 +254,10 @@ def test_what_a_reader_opened_stays_open(gateway, browser):
 def test_the_first_stop_of_the_keyboard_leads_to_the_content(gateway, browser):
     go(browser, gateway, "/")
     assert browser.execute_script("return document.querySelector('a').hash") == "#live"
-    assert browser.execute_script("document.querySelector('a').click(); return document.activeElement.id") == "live"
+    assert (
+        browser.execute_script("document.querySelector('a').click(); return document.activeElement.id")
+        == "live"
+    )
 
 
 AXE = Path(__file__).parents[2] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
@@ -241,10 +267,18 @@ SCENES = {
     "delivering": replace(
         CALM,
         uplinks=(
-            replace(CALM.uplinks[0], backlog_batches=90, backlog_readings=720, backlog_oldest=NOW - 3_600_000, done_at=NOW + 1_200_000),
+            replace(
+                CALM.uplinks[0],
+                backlog_batches=90,
+                backlog_readings=720,
+                backlog_oldest=NOW - 3_600_000,
+                done_at=NOW + 1_200_000,
+            ),
         ),
     ),
-    "many": replace(CALM, meters=(METERS[0], *(replace(METERS[1], id=f"m{n}", label=f"Kat {n}") for n in range(40)))),
+    "many": replace(
+        CALM, meters=(METERS[0], *(replace(METERS[1], id=f"m{n}", label=f"Kat {n}") for n in range(40)))
+    ),
 }
 
 
@@ -252,12 +286,22 @@ SCENES = {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("scene", "path"),
-    [("trouble", "/"), ("trouble", "/meter/server"), ("trouble", "/meter/chiller"), ("trouble", "/system"), ("calm", "/"),
-     ("calm", "/meter/main"), ("delivering", "/"), ("many", "/")],
-)  # fmt: skip
+    [
+        ("trouble", "/"),
+        ("trouble", "/meter/server"),
+        ("trouble", "/meter/chiller"),
+        ("trouble", "/system"),
+        ("calm", "/"),
+        ("calm", "/meter/main"),
+        ("delivering", "/"),
+        ("many", "/"),
+    ],
+)
 def test_axe_finds_nothing_against_wcag(gateway, browser, scene, path, scheme):
     gateway.show(SCENES[scene])
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
     for pixels, language in ((390, "tr"), (DESK, "en")):
         width(browser, pixels)
         go(browser, gateway, f"{path}?lang={language}")
@@ -268,7 +312,8 @@ def test_axe_finds_nothing_against_wcag(gateway, browser, scene, path, scheme):
             const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
             axe.run(document, { runOnly: { type: 'tag', values: tags } })
               .then((result) => done({ checked: result.passes.length,
-                found: result.violations.map((v) => [v.id, v.help, v.nodes.map((n) => n.html.slice(0, 200))]) }));
+                found: result.violations.map((v) => [v.id, v.help, v.nodes.map((n) => n.html.slice(0, \
+200))]) }));
         """)
         assert found["checked"] > 20
         assert found["found"] == [], (scene, path, language)
@@ -278,7 +323,9 @@ def test_axe_finds_nothing_against_wcag(gateway, browser, scene, path, scheme):
 def test_the_picture_is_shown(gateway, browser):
     go(browser, gateway, "/meter/main?lang=en")
     until(
-        lambda: browser.execute_script("const i = document.querySelector('figure img'); return i.complete && i.naturalWidth > 0"),
+        lambda: browser.execute_script(
+            "const i = document.querySelector('figure img'); return i.complete && i.naturalWidth > 0"
+        ),
         "the picture",
     )
 
@@ -294,16 +341,22 @@ def test_everything_comes_from_the_gateway(gateway, browser):
 def test_dark_and_light_differ_and_both_can_be_read(gateway, browser):
     colours = {}
     for scheme in ("light", "dark"):
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        browser.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        )
         go(browser, gateway, "/")
         script = """
             const luminance = (c) => { const [r, g, b] = c.match(/[\\d.]+/g).map(Number).map((v) => v / 255)
-              .map((v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
-            const ratio = (e) => { let p = e; while (getComputedStyle(p).backgroundColor === 'rgba(0, 0, 0, 0)') p = p.parentElement;
-              const a = luminance(getComputedStyle(e).color), b = luminance(getComputedStyle(p).backgroundColor);
+              .map((v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * \
+g + .0722 * b; };
+            const ratio = (e) => { let p = e; while (getComputedStyle(p).backgroundColor === 'rgba(0, 0, 0, \
+0)') p = p.parentElement;
+              const a = luminance(getComputedStyle(e).color), b = \
+luminance(getComputedStyle(p).backgroundColor);
               return (Math.max(a, b) + .05) / (Math.min(a, b) + .05); };
             return [getComputedStyle(document.body).backgroundColor,
-              ...[...document.querySelectorAll('main p, main h1, main h2, main li, main b, main small, .note, .way, footer span')]
+              ...[...document.querySelectorAll('main p, main h1, main h2, main li, main b, main small, \
+.note, .way, footer span')]
                 .map((e) => [ratio(e), e.className])];
         """
         colours[scheme], *ratios = browser.execute_script(script)
@@ -326,8 +379,12 @@ def test_a_gateway_that_goes_away_is_told_and_its_return_too(gateway, browser):
     go(browser, gateway, "/?lang=en")
     assert browser.execute_script("return document.getElementById('lost').hidden")
     gateway.stop()
-    until(lambda: not browser.execute_script("return document.getElementById('lost').hidden"), "the warning", 40)
-    assert "The numbers below are old: they are from Saturday 21 November 2026, 19:25:00" in text(browser, "#lost")
+    until(
+        lambda: not browser.execute_script("return document.getElementById('lost').hidden"), "the warning", 40
+    )
+    assert "The numbers below are old: they are from Saturday 21 November 2026, 19:25:00" in text(
+        browser, "#lost"
+    )
     assert browser.execute_script("return document.getElementById('live').classList.contains('old')")
     gateway.start()
     gateway.show(SNAPSHOT)

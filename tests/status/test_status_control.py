@@ -45,7 +45,14 @@ class Daemon:
             case "lift":
                 raise RuntimeError("a bug")
             case "water":
-                return {"meter": meter_id, "uptime": 1, "values": {}, "absent": {}, "missing": "timeout", "suspect": []}
+                return {
+                    "meter": meter_id,
+                    "uptime": 1,
+                    "values": {},
+                    "absent": {},
+                    "missing": "timeout",
+                    "suspect": [],
+                }
         values = {"active_power": 84.213, "voltage_l1n": 231.4}
         return {
             "meter": meter_id,
@@ -82,7 +89,10 @@ class Daemon:
         self.asked.append(("reload",))
         if len(self.asked) > 1:
             raise ConfigError(
-                [Problem("gateway.yaml", 7, "meters[0].bus", "is no bus", "write line1"), Problem("gateway.yaml", 9, "x", "is unknown")]
+                [
+                    Problem("gateway.yaml", 7, "meters[0].bus", "is no bus", "write line1"),
+                    Problem("gateway.yaml", 9, "x", "is unknown"),
+                ]
             )
         return ["meter lift was added"]
 
@@ -141,7 +151,10 @@ def test_a_snapshot_survives_the_way_through_json():
     assert from_json(json.loads(json.dumps(as_json(SNAPSHOT)))) == SNAPSHOT
 
 
-@pytest.mark.parametrize("body", [{}, {"gateway": 1}, {"clock": None}, {**as_json(CALM), "meters": [1]}, {**as_json(CALM), "journal": {}}])
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"gateway": 1}, {"clock": None}, {**as_json(CALM), "meters": [1]}, {**as_json(CALM), "journal": {}}],
+)
 def test_an_answer_that_is_none_is_an_error_of_ours(body):
     with pytest.raises(ControlError):
         from_json(body)
@@ -221,7 +234,10 @@ def test_journal(asking, running):
         asking.journal_rows(13)
 
 
-@pytest.mark.parametrize("query", ["first=-1", "first=x", "limit=0", "limit=1001", "last=1e3", "first=" + "9" * 5000, "first=١", "limit="])
+@pytest.mark.parametrize(
+    "query",
+    ["first=-1", "first=x", "limit=0", "limit=1001", "last=1e3", "first=" + "9" * 5000, "first=١", "limit="],
+)
 def test_numbers_that_are_none_are_refused(running, query):
     with httpx.Client(transport=httpx.HTTPTransport(uds=str(running.path))) as http:
         response = http.get("http://x/journal/rows?" + query)
@@ -235,7 +251,9 @@ def test_pulses(asking, running):
     assert running.daemon.asked == [("set_pulse", "water", 1842.317)]
 
 
-@pytest.mark.parametrize("value", ["", "-1", "nan", "inf", "1e400", "1,5", "0x10", "9" * 400, "١", "1_0", " 1"])
+@pytest.mark.parametrize(
+    "value", ["", "-1", "nan", "inf", "1e400", "1,5", "0x10", "9" * 400, "١", "1_0", " 1"]
+)
 def test_a_register_that_is_no_number_is_never_set(asking, running, value):
     with pytest.raises(ControlError, match="is not a number"):
         asking.set_pulse("water", value)
@@ -253,7 +271,10 @@ def test_reload_tells_what_changed_and_what_is_wrong(asking):
     assert asking.reload() == ["meter lift was added"]
     with pytest.raises(ControlError) as caught:
         asking.reload()
-    assert caught.value.message.splitlines() == ["gateway.yaml:7: meters[0].bus: is no bus → write line1", "gateway.yaml:9: x: is unknown"]
+    assert caught.value.message.splitlines() == [
+        "gateway.yaml:7: meters[0].bus: is no bus → write line1",
+        "gateway.yaml:9: x: is unknown",
+    ]
 
 
 def test_status_codes(running):
@@ -303,7 +324,9 @@ async def test_a_file_that_is_no_socket_is_left_alone(path):
 
 async def test_a_directory_that_is_missing_is_named(tmp_path):
     with pytest.raises(ControlError, match=r"no/control\.sock cannot be opened: No such file"):
-        await ControlServer(create_control(lambda: SNAPSHOT, Daemon()), tmp_path / "no" / "control.sock").start()
+        await ControlServer(
+            create_control(lambda: SNAPSHOT, Daemon()), tmp_path / "no" / "control.sock"
+        ).start()
 
 
 async def test_a_path_that_is_too_long_is_an_error_of_ours(tmp_path):
@@ -364,7 +387,13 @@ def test_proxies_of_the_environment_are_not_asked(running, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "answer", [b"hello\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", b""]
+    "answer",
+    [
+        b"hello\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        b"",
+    ],
 )
 def test_something_else_that_listens_there_is_not_believed(path, answer):
     def pretend(listener: socket.socket) -> None:
@@ -414,7 +443,10 @@ def test_submeter_status_without_platform_and_clock(running):
 
 
 def test_submeter_status_as_json(running):
-    assert json.loads(run(status_command, "--json", "--socket", str(running.path)).output)["gateway"] == "izm-konak-017"
+    assert (
+        json.loads(run(status_command, "--json", "--socket", str(running.path)).output)["gateway"]
+        == "izm-konak-017"
+    )
 
 
 def test_submeter_poll(running):
@@ -425,7 +457,12 @@ def test_submeter_poll(running):
     assert rows["active_power"] == ["84.213", "kW"]
     assert rows["voltage_l1n"] == ["231.4", "V", "doubtful"]
     assert "the meter refuses it (code 2)" in " ".join(result.output.split())
-    assert json.loads(run(read_command, "main", "--json", "--socket", str(running.path)).output)["readings"][0]["meter"] == "main"
+    assert (
+        json.loads(run(read_command, "main", "--json", "--socket", str(running.path)).output)["readings"][0][
+            "meter"
+        ]
+        == "main"
+    )
 
 
 def test_submeter_poll_of_a_silent_meter_fails_with_words(running):

@@ -28,7 +28,8 @@ import httpx
 from gateway.status import fresh as page
 def sixty():
     # Nothing is shared between two snapshots, as in the daemon.
-    return tuple(replace(METERS[0], id=f"m{{n}}", values=tuple(replace(v) for v in METERS[0].values * 2)) for n in range(60))
+    return tuple(replace(METERS[0], id=f"m{{n}}", values=tuple(replace(v) for v in METERS[0].values * 2)) \
+for n in range(60))
 
 building = Building(replace(SNAPSHOT, meters=sixty()))
 ready = rss()
@@ -38,7 +39,8 @@ async def visit():
     async with httpx.AsyncClient(transport=transport, base_url="http://g") as http:
         page.AT_LEAST = 0.0
         for round in range(40):
-            for path in ("/", "/system", f"/meter/m{{round}}", "/metrics", "/api/v1/status", f"/meter/m{{round}}/power.svg"):
+            for path in ("/", "/system", f"/meter/m{{round}}", "/metrics", "/api/v1/status", \
+f"/meter/m{{round}}/power.svg"):
                 building.change(meters=sixty())
                 await asyncio.sleep(0.002)
                 assert (await http.get(path)).status_code == 200
@@ -53,7 +55,9 @@ print(json.dumps(dict(imports=after - before, early=early, visits=settled - read
 
 def test_the_page_is_light_and_loads_what_is_heavy_only_when_asked():
     probe = PROBE.format(tests=str(Path(__file__).parent))
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=110, check=False, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=110, check=False, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     cost = json.loads(done.stdout)
     assert cost["early"] == []
@@ -67,7 +71,9 @@ def test_the_snapshot_alone_needs_no_web_framework():
         "import sys, gateway.status.snapshot, gateway.status.trend, gateway.status.source;"
         "print([m for m in ('starlette', 'uvicorn', 'jinja2') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -76,5 +82,7 @@ def test_the_commands_do_not_load_the_web_framework():
         "import sys, gateway.cli.status, gateway.cli.reload;"
         "print([m for m in ('starlette', 'uvicorn', 'httpx', 'jinja2') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+    )
     assert done.stdout.strip() == "[]"

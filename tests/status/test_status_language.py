@@ -44,7 +44,13 @@ def test_percent_stands_before_the_number_in_turkish():
 
 
 def test_sizes():
-    assert [en().size(n) for n in (0, 999, 1000, 61_300_000, 4_000_000_000)] == ["0 B", "999 B", "1.0 kB", "61.3 MB", "4.0 GB"]
+    assert [en().size(n) for n in (0, 999, 1000, 61_300_000, 4_000_000_000)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "61.3 MB",
+        "4.0 GB",
+    ]
 
 
 def test_times_are_in_the_zone_of_the_gateway_and_carry_a_date_when_not_of_today():
@@ -84,13 +90,42 @@ def test_the_turkish_suffix_follows_the_spoken_number(hour, minute, expected):
 @pytest.mark.parametrize(
     ("count", "turkish"),
     [
-        (0, "0'ı"), (1, "1'i"), (2, "2'si"), (3, "3'ü"), (4, "4'ü"), (5, "5'i"), (6, "6'sı"), (7, "7'si"), (8, "8'i"), (9, "9'u"),
-        (10, "10'u"), (16, "16'sı"), (20, "20'si"), (30, "30'u"), (40, "40'ı"), (50, "50'si"), (60, "60'ı"), (70, "70'i"),
-        (80, "80'i"), (90, "90'ı"), (99, "99'u"), (100, "100'ü"), (101, "101'i"), (120, "120'si"), (600, "600'ü"),
-        (1000, "1.000'i"), (1240, "1.240'ı"), (1500, "1.500'ü"), (31_000, "31.000'i"), (100_000, "100.000'i"), (300_100, "300.100'ü"),
-        (1_000_000, "1.000.000'u"), (2_000_000_000, "2.000.000.000'ı"), (3_000_000_000_000, "3.000.000.000.000'u"),
+        (0, "0'ı"),
+        (1, "1'i"),
+        (2, "2'si"),
+        (3, "3'ü"),
+        (4, "4'ü"),
+        (5, "5'i"),
+        (6, "6'sı"),
+        (7, "7'si"),
+        (8, "8'i"),
+        (9, "9'u"),
+        (10, "10'u"),
+        (16, "16'sı"),
+        (20, "20'si"),
+        (30, "30'u"),
+        (40, "40'ı"),
+        (50, "50'si"),
+        (60, "60'ı"),
+        (70, "70'i"),
+        (80, "80'i"),
+        (90, "90'ı"),
+        (99, "99'u"),
+        (100, "100'ü"),
+        (101, "101'i"),
+        (120, "120'si"),
+        (600, "600'ü"),
+        (1000, "1.000'i"),
+        (1240, "1.240'ı"),
+        (1500, "1.500'ü"),
+        (31_000, "31.000'i"),
+        (100_000, "100.000'i"),
+        (300_100, "300.100'ü"),
+        (1_000_000, "1.000.000'u"),
+        (2_000_000_000, "2.000.000.000'ı"),
+        (3_000_000_000_000, "3.000.000.000.000'u"),
     ],
-)  # fmt: skip
+)
 def test_a_part_of_what_was_named_has_the_suffix_of_the_spoken_number(count, turkish):
     assert tr().of_them(count) == turkish
     assert en().of_them(count) == turkish.partition("'")[0].replace(".", ",")
@@ -98,9 +133,26 @@ def test_a_part_of_what_was_named_has_the_suffix_of_the_spoken_number(count, tur
 
 VOWELS = {"a": "ı", "ı": "ı", "e": "i", "i": "i", "o": "u", "u": "u", "ö": "ü", "ü": "ü"}
 SPOKEN = {
-    0: "sıfır", 1: "bir", 2: "iki", 3: "üç", 4: "dört", 5: "beş", 6: "altı", 7: "yedi", 8: "sekiz", 9: "dokuz", 10: "on", 20: "yirmi",
-    30: "otuz", 40: "kırk", 50: "elli", 60: "altmış", 70: "yetmiş", 80: "seksen", 90: "doksan",
-}  # fmt: skip
+    0: "sıfır",
+    1: "bir",
+    2: "iki",
+    3: "üç",
+    4: "dört",
+    5: "beş",
+    6: "altı",
+    7: "yedi",
+    8: "sekiz",
+    9: "dokuz",
+    10: "on",
+    20: "yirmi",
+    30: "otuz",
+    40: "kırk",
+    50: "elli",
+    60: "altmış",
+    70: "yetmiş",
+    80: "seksen",
+    90: "doksan",
+}
 
 
 @pytest.mark.parametrize("number", range(100))

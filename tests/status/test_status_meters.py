@@ -1,4 +1,6 @@
-"""The meters on the page: who leads, who gives, what stands in which table, what the last hour's picture says in words."""
+"""The meters on the page: who leads, who gives, what stands in which table, what the last hour's picture
+says in words.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,11 @@ def test_the_one_meter_above_others_leads_and_the_others_compare_down_their_colu
     assert found.lead is not None
     assert found.lead.meter.id == "main"
     assert [line.now for line in found.lines] == ["31,1", "22,4", "9,9", "6,0", "1,2", "18,4", ""]
-    decimals = {len(line.counted.partition(",")[2].partition("\u00a0")[0]) for line in found.lines if line.counted.endswith("kWh")}
+    decimals = {
+        len(line.counted.partition(",")[2].partition("\u00a0")[0])
+        for line in found.lines
+        if line.counted.endswith("kWh")
+    }
     assert decimals == {1}
     bars = {line.meter.id: line.bar for line in found.lines}
     assert bars["hvac"] == pytest.approx(36.9, abs=0.1)
@@ -124,7 +130,10 @@ def test_parts_stand_below_their_whole_also_when_they_come_before_it():
 
 def test_a_ring_of_parents_hides_nobody():
     ring = tuple(replace(METERS[n], parent=METERS[1 - n].id) for n in (0, 1))
-    assert {line.meter.id for line in overview(replace(CALM, meters=ring), locale()).lines} == {"main", "hvac"}
+    assert {line.meter.id for line in overview(replace(CALM, meters=ring), locale()).lines} == {
+        "main",
+        "hvac",
+    }
 
 
 def test_a_lost_meter_has_one_verdict():
@@ -138,7 +147,9 @@ def test_a_lost_meter_has_one_verdict():
 
 @pytest.mark.parametrize(("count", "shown"), [(12, 12), (13, 8), (40, 8)])
 def test_of_many_meters_the_largest_are_shown_and_every_one_with_a_note(count, shown):
-    many = [replace(METERS[1], id=f"m{n}", parent="main", values=electric(1.0, 10.0 * n)) for n in range(count)]
+    many = [
+        replace(METERS[1], id=f"m{n}", parent="main", values=electric(1.0, 10.0 * n)) for n in range(count)
+    ]
     found = overview(replace(CALM, meters=(METERS[0], *many)), locale())
     assert len(found.lines) == shown
     assert len(found.rest) == count - shown
@@ -153,7 +164,12 @@ def test_of_many_meters_the_largest_are_shown_and_every_one_with_a_note(count, s
 
 def test_every_quantity_of_the_vocabulary_stands_in_one_cell():
     for language in ("tr", "en"):
-        everything = meter("all", "Hepsi", 1, tuple(value(name, 1.25, interval=10.0) for name in (*QUANTITIES, "not_in_the_vocabulary")))
+        everything = meter(
+            "all",
+            "Hepsi",
+            1,
+            tuple(value(name, 1.25, interval=10.0) for name in (*QUANTITIES, "not_in_the_vocabulary")),
+        )
         found = tables(everything, locale(language))
         cells = [cell for table in found for row in table.rows for cell in row.cells if cell is not None]
         assert len(cells) == len(QUANTITIES) + 1
@@ -176,11 +192,17 @@ def test_what_is_not_as_it_should_be_is_said_below_its_table_once():
     solar = next(view for view in METERS if view.id == "solar")
     quality = next(table for table in tables(solar, locale()) if table.kind == "quality")
     assert quality.notes == ("Frekans: şüpheli",)
-    odd = replace(METERS[0], values=tuple(replace(v, age=9.0) if v.quantity == "current_l2" else v for v in METERS[0].values))
+    odd = replace(
+        METERS[0],
+        values=tuple(replace(v, age=9.0) if v.quantity == "current_l2" else v for v in METERS[0].values),
+    )
     supply = next(table for table in tables(odd, locale()) if table.kind == "supply")
     assert supply.notes == ()
     assert supply.ages == ("Akım L2: 9 sn önce",)
-    old = replace(METERS[0], values=tuple(replace(v, age=99.0) if v.quantity == "current_l2" else v for v in METERS[0].values))
+    old = replace(
+        METERS[0],
+        values=tuple(replace(v, age=99.0) if v.quantity == "current_l2" else v for v in METERS[0].values),
+    )
     supply = next(table for table in tables(old, locale()) if table.kind == "supply")
     assert supply.notes == ("Akım L2: 1 dk önce, eski",)
     assert [cell and cell.marked for cell in supply.rows[1].cells] == [False, True, False]
@@ -191,7 +213,12 @@ def test_a_table_of_old_values_says_so_once_and_one_of_a_lost_meter_leaves_it_to
     assert tables(lift, locale())[0].notes == ("Tüm değerler: eski",)
     chiller = METERS[2]
     assert all(not table.notes for table in tables(chiller, locale()))
-    assert not any(cell and cell.marked for table in tables(chiller, locale()) for row in table.rows for cell in row.cells)
+    assert not any(
+        cell and cell.marked
+        for table in tables(chiller, locale())
+        for row in table.rows
+        for cell in row.cells
+    )
 
 
 def test_a_meter_with_little_has_it_in_plain_sight():
@@ -202,20 +229,37 @@ def test_a_meter_with_little_has_it_in_plain_sight():
 
 @pytest.mark.parametrize(
     ("numbers", "decimals", "expected"),
-    [((84.2, 0.3), 3, 1), ((8.42, 0.3), 3, 2), ((0.4,), 3, 3), ((0.0,), 3, 1), ((84.2, 3.0), 0, 0), ((), 3, 0)],
+    [
+        ((84.2, 0.3), 3, 1),
+        ((8.42, 0.3), 3, 2),
+        ((0.4,), 3, 3),
+        ((0.0,), 3, 1),
+        ((84.2, 3.0), 0, 0),
+        ((), 3, 0),
+    ],
 )
-def test_a_column_has_as_many_digits_as_its_largest_number_needs_and_its_tables_have(numbers, decimals, expected):
-    assert common_decimals([value("active_power", number, decimals=decimals) for number in numbers]) == expected
+def test_a_column_has_as_many_digits_as_its_largest_number_needs_and_its_tables_have(
+    numbers, decimals, expected
+):
+    assert (
+        common_decimals([value("active_power", number, decimals=decimals) for number in numbers]) == expected
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "number", "decimals", "expected"),
     [
-        ("frequency", 49.98, None, 2), ("power_factor", 1.0, None, 3), ("power_factor_l2", 0.5, 2, 2), ("volume", 1_842.317, None, 3),
-        ("pulse_count", 123_456.0, None, 0), ("active_energy_import", 184_223.91, 2, 1), ("active_energy_import", 12.5, 2, 2),
-        ("volume_flow", 3.25, None, 2), ("not_in_the_vocabulary", 3.25, None, 2),
+        ("frequency", 49.98, None, 2),
+        ("power_factor", 1.0, None, 3),
+        ("power_factor_l2", 0.5, 2, 2),
+        ("volume", 1_842.317, None, 3),
+        ("pulse_count", 123_456.0, None, 0),
+        ("active_energy_import", 184_223.91, 2, 1),
+        ("active_energy_import", 12.5, 2, 2),
+        ("volume_flow", 3.25, None, 2),
+        ("not_in_the_vocabulary", 3.25, None, 2),
     ],
-)  # fmt: skip
+)
 def test_some_quantities_need_more_digits_or_none(name, number, decimals, expected):
     assert common_decimals([value(name, number, decimals=decimals)]) == expected
 
@@ -226,11 +270,20 @@ def test_some_quantities_need_more_digits_or_none(name, number, decimals, expect
 def test_the_picture_is_told_in_words_and_as_a_table():
     points = Building().trend.points("main", BOOTED)
     told = hour(points, NOW, locale("en"))
-    assert told.says == "Active power of the last hour in kW: lowest 60.0, highest 94.2, now 82.2. Without readings: 5 min."
-    assert "en az 60,0, en çok 94,2, şu anda 82,2. Okuma olmayan süre: 5 dk." in hour(points, NOW, locale()).says
+    assert (
+        told.says
+        == "Active power of the last hour in kW: lowest 60.0, highest 94.2, now 82.2. Without readings: 5 "
+        "min."
+    )
+    assert (
+        "en az 60,0, en çok 94,2, şu anda 82,2. Okuma olmayan süre: 5 dk." in hour(points, NOW, locale()).says
+    )
     assert [span.time for span in told.spans][:2] == ["19:25–19:30", "19:20–19:25"]
     assert len(told.spans) == 13
-    assert [(span.time, span.without) for span in told.spans if span.without] == [("18:50–18:55", "3 min"), ("18:45–18:50", "1 min")]
+    assert [(span.time, span.without) for span in told.spans if span.without] == [
+        ("18:50–18:55", "3 min"),
+        ("18:45–18:50", "1 min"),
+    ]
     assert min(float(span.low) for span in told.spans if span.low) == 60.0
 
 
@@ -250,7 +303,9 @@ def test_an_hour_that_has_just_begun_shows_the_rest_as_without_readings():
 
 def test_five_minutes_without_a_reading_are_a_row_without_numbers():
     points = [4.0] * 100 + [None] * 120 + [4.0] * (POINTS - 220)
-    assert [(span.mean, span.without) for span in hour(points, NOW, locale("en")).spans if not span.mean] == [("", "5 min")] * 3
+    assert [(span.mean, span.without) for span in hour(points, NOW, locale("en")).spans if not span.mean] == [
+        ("", "5 min")
+    ] * 3
 
 
 def test_nothing_read_is_a_sentence_and_no_table():
@@ -268,7 +323,10 @@ def test_names_of_the_configuration_carry_its_language_on_a_page_of_another():
     assert '<span lang="tr">Soğutma grubu</span> (line1, 3): no answer' in html
     assert 'lang="tr"' not in render("overview", SNAPSHOT, "tr")
     names = Names(replace(SNAPSHOT, meters=(meter("a", "Kat <1>", 1), meter("b", "Kat", 2))), "en")
-    assert str(names("Kat <1> & Kat, Katlar")) == '<span lang="tr">Kat &lt;1&gt;</span> &amp; <span lang="tr">Kat</span>, Katlar'
+    assert (
+        str(names("Kat <1> & Kat, Katlar"))
+        == '<span lang="tr">Kat &lt;1&gt;</span> &amp; <span lang="tr">Kat</span>, Katlar'
+    )
 
 
 def test_lines_and_platforms_are_called_as_people_call_them():
@@ -286,7 +344,13 @@ def test_lines_and_platforms_are_called_as_people_call_them():
     assert "<dd>city</dd>" in render("system", labelled)
 
 
-RAW = ("could not open port", "unit 99 refused", "connection refused by 10.0.0.1", "database disk image", "not taken over: 3 problems")
+RAW = (
+    "could not open port",
+    "unit 99 refused",
+    "connection refused by 10.0.0.1",
+    "database disk image",
+    "not taken over: 3 problems",
+)
 
 
 def test_lines_in_english_stand_on_the_technical_page_alone_and_are_marked():
@@ -307,7 +371,10 @@ def test_lines_in_english_stand_on_the_technical_page_alone_and_are_marked():
         assert before.rindex('lang="en"') > before.rindex("<d" if raw != RAW[4] else "<h2"), raw
 
 
-@pytest.mark.parametrize("reason", ["timeout", "bad_frame", *(f"exception_{code}" for code in (1, 2, 3, 4, 5, 6, 8, 10, 11, 77)), "odd"])
+@pytest.mark.parametrize(
+    "reason",
+    ["timeout", "bad_frame", *(f"exception_{code}" for code in (1, 2, 3, 4, 5, 6, 8, 10, 11, 77)), "odd"],
+)
 def test_every_reason_of_a_meter_has_a_sentence_in_both_languages(reason):
     english, turkish = (causes.meter(reason, locale(language)) for language in ("en", "tr"))
     assert english.endswith(".")

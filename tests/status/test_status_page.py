@@ -71,7 +71,10 @@ async def test_the_overview_shows_values_with_unit_age_and_quality():
     assert "1,240 readings have been waiting since 14:02; there is room for 41 more days." in text
     assert "If the power fails now, at most the readings of the last 10 s are lost." in text
     assert "requests" not in text, "words of the trade are for the technical page"
-    assert "41,822 requests, 194 errors (0.5%), meters answer after 24 ms" in (await page("/system?lang=en")).text
+    assert (
+        "41,822 requests, 194 errors (0.5%), meters answer after 24 ms"
+        in (await page("/system?lang=en")).text
+    )
 
 
 async def test_turkish_is_the_default_of_this_gateway():
@@ -89,7 +92,9 @@ async def test_the_browser_and_the_link_choose_the_language():
 async def test_a_chosen_language_stays_on_every_link_and_an_unchosen_one_on_none():
     for path, kept in (("/?lang=en", True), ("/", False)):
         links = [
-            attrs["href"] for tag, attrs in (await page(path)).tags if tag == "a" and "hreflang" not in attrs and attrs["href"] != "#live"
+            attrs["href"]
+            for tag, attrs in (await page(path)).tags
+            if tag == "a" and "hreflang" not in attrs and attrs["href"] != "#live"
         ]
         assert links
         assert all(("lang=en" in link) is kept for link in links)
@@ -119,7 +124,14 @@ async def html(path: str, source: Building | Snapshot = SNAPSHOT) -> str:
 
 async def test_the_technical_page():
     text = (await page("/system?lang=en")).text
-    for said in ("Turn-around 24.3 ms", "Damaged answers 3", "61.3 MB / 4.0 GB", "platform.example:8883", "connection refused", "9 h"):
+    for said in (
+        "Turn-around 24.3 ms",
+        "Damaged answers 3",
+        "61.3 MB / 4.0 GB",
+        "platform.example:8883",
+        "connection refused",
+        "9 h",
+    ):
         assert said in text
 
 
@@ -147,7 +159,15 @@ async def test_every_link_leads_somewhere():
 
 async def test_security_headers_are_on_every_answer():
     async with client() as http:
-        for path in (*ROUTES, "/nowhere", "/healthz", "/metrics", "/api/v1/status", "/api/v1/meters/nobody", "/static/page.js"):
+        for path in (
+            *ROUTES,
+            "/nowhere",
+            "/healthz",
+            "/metrics",
+            "/api/v1/status",
+            "/api/v1/meters/nobody",
+            "/static/page.js",
+        ):
             headers = (await http.get(path)).headers
             for name, expected in HEADERS.items():
                 if not path.startswith("/static/") or name != "cache-control":
@@ -170,7 +190,10 @@ async def test_head_is_get_without_a_body():
     async with client() as http:
         for path in (*ROUTES, "/live/", "/api/v1/events", "/api/v1/status", "/metrics"):
             response = await http.head(path)
-            assert (response.status_code, response.content) == (200, b"" if "live" in path or "events" in path else response.content)
+            assert (response.status_code, response.content) == (
+                200,
+                b"" if "live" in path or "events" in path else response.content,
+            )
 
 
 async def test_a_body_is_refused():
@@ -215,14 +238,30 @@ async def test_a_bad_path_is_not_found_and_not_echoed(path):
 async def test_a_long_query_and_strange_parameters():
     async with client() as http:
         assert (await http.get("/?" + "a" * 5000)).status_code == 414
-        for query in ("lang=" + "x" * 900, "lang=%00", "lang=tr&lang=en", "&&&===", "lang[]=tr", "%ff%fe=%ff"):
+        for query in (
+            "lang=" + "x" * 900,
+            "lang=%00",
+            "lang=tr&lang=en",
+            "&&&===",
+            "lang[]=tr",
+            "%ff%fe=%ff",
+        ):
             assert (await http.get("/?" + query)).status_code == 200
 
 
 async def test_names_from_the_configuration_cannot_become_markup():
     nasty = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
     views = (value("active_power", 1.0), value("<b>bold</b>", 2.0))
-    bad = meter("bad", nasty, 1, views, feeds=nasty, error=nasty, model=nasty, attributes={"firmware": nasty, nasty: "x"})
+    bad = meter(
+        "bad",
+        nasty,
+        1,
+        views,
+        feeds=nasty,
+        error=nasty,
+        model=nasty,
+        attributes={"firmware": nasty, nasty: "x"},
+    )
     building = Building(replace(SNAPSHOT, name=nasty, meters=(bad,), problems=(nasty,)))
     for path in ("/", "/meter/bad", "/system"):
         shown = await page(path, building)
@@ -266,7 +305,14 @@ async def test_states_that_happen_once_a_year_still_make_a_page():
         MeterView("b", "B", "lost", "line1", 2, "x"),
         MeterView("c", "C", "disabled", "nowhere", 3, "x", parent="gone", interval=0.0),
         meter(
-            "d", "D", 4, (value("active_power", math.inf, 1e9), value("pulse_count", 5.0, 0.0), value("strange", 1e300, 1.0, decimals=-3))
+            "d",
+            "D",
+            4,
+            (
+                value("active_power", math.inf, 1e9),
+                value("pulse_count", 5.0, 0.0),
+                value("strange", 1e300, 1.0, decimals=-3),
+            ),
         ),
         MeterView("e", "E", "answering", "", None, "", values=()),
     )
@@ -277,14 +323,21 @@ async def test_states_that_happen_once_a_year_still_make_a_page():
                 meters=odd,
                 timezone="Not/AZone",
                 journal=replace(SNAPSHOT.journal, state=journal, newest=None, room_days=None, not_taken=1),
-                uplinks=tuple(replace(view, state=uplink, since=None, backlog_oldest=None, receipts=False) for view in SNAPSHOT.uplinks),
+                uplinks=tuple(
+                    replace(view, state=uplink, since=None, backlog_oldest=None, receipts=False)
+                    for view in SNAPSHOT.uplinks
+                ),
                 buses=tuple(replace(bus, turnaround=None, load=None, requests=0) for bus in SNAPSHOT.buses),
                 beats=(Beat("journal", 100.0, 60.0),),
             )
             async with client(now) as http:
                 for path in ("/", "/system", "/meter/d", "/meter/e", "/api/v1/status", "/metrics"):
                     for language in ("tr", "en"):
-                        assert (await http.get(f"{path}?lang={language}")).status_code == 200, (path, journal, uplink)
+                        assert (await http.get(f"{path}?lang={language}")).status_code == 200, (
+                            path,
+                            journal,
+                            uplink,
+                        )
 
 
 async def test_the_api_gives_value_unit_age_and_quality():
@@ -305,7 +358,10 @@ async def test_the_api_gives_value_unit_age_and_quality():
 
 
 async def test_what_is_no_number_is_null_in_the_api():
-    odd = replace(SNAPSHOT, meters=(meter("d", "D", 4, (value("active_power", math.nan), value("frequency", math.inf))),))
+    odd = replace(
+        SNAPSHOT,
+        meters=(meter("d", "D", 4, (value("active_power", math.nan), value("frequency", math.inf))),),
+    )
     async with client(odd) as http:
         text = (await http.get("/api/v1/meters/d")).text
     values = json.loads(text, parse_constant=pytest.fail)["meter"]["values"]
@@ -329,7 +385,9 @@ async def test_metrics_are_what_prometheus_reads_and_leave_stale_numbers_out():
         response = await http.get("/metrics")
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     samples = {
-        (s.name, *sorted(s.labels.items())): s.value for family in text_string_to_metric_families(response.text) for s in family.samples
+        (s.name, *sorted(s.labels.items())): s.value
+        for family in text_string_to_metric_families(response.text)
+        for s in family.samples
     }
     live = ("submeter_value", ("meter", "main"), ("quantity", "active_power"), ("unit", "kW"))
     assert samples[live] == 84.213
@@ -412,14 +470,20 @@ async def test_answers_are_shared_while_nothing_changes():
 def test_every_route_metric_and_field_is_documented():
     text = DOCUMENT.read_text()
     for route in create_page(Building()).routes:
-        assert f"`{re.sub(r'{meter}', '<id>', route.path)}`" in text or route.path.startswith(("/live/", "/static/")), route.path
+        assert f"`{re.sub(r'{meter}', '<id>', route.path)}`" in text or route.path.startswith(
+            ("/live/", "/static/")
+        ), route.path
     for family in families(SNAPSHOT):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         assert f"`{name}`" in text, name
 
     def keys(thing) -> set[str]:
         if isinstance(thing, dict):
-            return {k for key, inner in thing.items() for k in ({key} | keys(inner) if key not in {"values", "attributes"} else {key})}
+            return {
+                k
+                for key, inner in thing.items()
+                for k in ({key} | keys(inner) if key not in {"values", "attributes"} else {key})
+            }
         return set().union(*(keys(item) for item in thing)) if isinstance(thing, list) else set()
 
     body = as_json(SNAPSHOT)

@@ -33,7 +33,9 @@ def verdict(snapshot, language: str = "en") -> notices.Notice:
 
 
 def link(**fields) -> UplinkView:
-    return UplinkView(**{"name": "city", "where": "p:8883", "state": "connected", "since": NOW - HOUR, **fields})
+    return UplinkView(
+        **{"name": "city", "where": "p:8883", "state": "connected", "since": NOW - HOUR, **fields}
+    )
 
 
 def said(view: UplinkView, language: str = "en", **journal) -> str:
@@ -43,13 +45,21 @@ def said(view: UplinkView, language: str = "en", **journal) -> str:
 
 def test_the_sentence_that_no_other_gateway_says():
     view = SNAPSHOT.uplinks[0]
-    assert sentences.uplink(SNAPSHOT, view, locale()) == "1,240 readings have been waiting since 14:02; there is room for 41 more days."
-    assert sentences.uplink(SNAPSHOT, view, locale("tr")) == "1.240 okuma 14:02'den beri bekliyor; 41 gün daha yer var."
+    assert (
+        sentences.uplink(SNAPSHOT, view, locale())
+        == "1,240 readings have been waiting since 14:02; there is room for 41 more days."
+    )
+    assert (
+        sentences.uplink(SNAPSHOT, view, locale("tr"))
+        == "1.240 okuma 14:02'den beri bekliyor; 41 gün daha yer var."
+    )
 
 
 def test_one_reading_one_hour():
     view = link(state="waiting", backlog_batches=1, backlog_readings=1, backlog_oldest=NOW - 10 * MINUTE)
-    assert said(view, room_days=0.05) == "1 reading has been waiting since 19:15; there is room for 1 more hour."
+    assert (
+        said(view, room_days=0.05) == "1 reading has been waiting since 19:15; there is room for 1 more hour."
+    )
 
 
 def test_unknown_room_is_not_invented():
@@ -58,14 +68,23 @@ def test_unknown_room_is_not_invented():
 
 
 def test_delivered_with_and_without_confirmation():
-    assert said(link(last_receipt=NOW - 4000)) == "Everything stored has been delivered; the platform confirmed it at 19:24:56."
+    assert (
+        said(link(last_receipt=NOW - 4000))
+        == "Everything stored has been delivered; the platform confirmed it at 19:24:56."
+    )
     assert said(link(receipts=False)) == "Everything stored has been delivered."
 
 
 def test_fresh_batches_are_on_their_way_old_ones_wait():
-    assert said(link(backlog_batches=1, backlog_readings=8, backlog_oldest=NOW - 5000)).startswith("The newest 8 readings are on their way")
+    assert said(link(backlog_batches=1, backlog_readings=8, backlog_oldest=NOW - 5000)).startswith(
+        "The newest 8 readings are on their way"
+    )
     assert (
-        said(link(backlog_batches=90, backlog_readings=720, backlog_oldest=NOW - HOUR, done_at=NOW + 20 * MINUTE))
+        said(
+            link(
+                backlog_batches=90, backlog_readings=720, backlog_oldest=NOW - HOUR, done_at=NOW + 20 * MINUTE
+            )
+        )
         == "720 readings waiting since 18:25 are being delivered, until about 19:45."
     )
 
@@ -98,7 +117,9 @@ def test_a_lost_meter_is_named_with_what_to_do():
 
 def test_partial_old_and_suspect_are_named():
     lines = texts(SNAPSHOT)
-    assert any(text.startswith("Sistem odası:") for text in lines) is False, "what it never gave is no trouble"
+    assert any(text.startswith("Sistem odası:") for text in lines) is False, (
+        "what it never gave is no trouble"
+    )
     assert "Asansörler: its numbers are old (1 min ago)." in lines
     assert "Güneş panelleri: some values are doubtful (Frequency)." in lines
 
@@ -124,7 +145,10 @@ def test_all_meters_of_a_line_lost_points_at_the_line():
 
 def test_one_meter_alone_on_its_line_is_named_itself():
     lost = tuple(replace(m, state="lost") if m.id == "solar" else m for m in METERS)
-    assert any(text.startswith("Güneş panelleri (plant, 1): no answer since") for text in texts(replace(SNAPSHOT, meters=lost)))
+    assert any(
+        text.startswith("Güneş panelleri (plant, 1): no answer since")
+        for text in texts(replace(SNAPSHOT, meters=lost))
+    )
 
 
 def test_storage_trouble():
@@ -132,11 +156,18 @@ def test_storage_trouble():
     lines = texts(full)
     assert "There is no room left to store readings." in lines
     assert "3 readings could not be stored and are lost." in lines
-    assert sentences.power_cut(full, locale()).startswith("If the power fails now, 77 readings that could not be stored are lost.")
+    assert sentences.power_cut(full, locale()).startswith(
+        "If the power fails now, 77 readings that could not be stored are lost."
+    )
 
 
 def test_what_had_to_make_room_is_said_for_a_week_and_in_the_store_for_good():
-    lot = {"thinned": 63, "thinned_readings": 4410, "thinned_since": NOW - 3 * DAY, "thinned_until": NOW - 2 * DAY}
+    lot = {
+        "thinned": 63,
+        "thinned_readings": 4410,
+        "thinned_since": NOW - 3 * DAY,
+        "thinned_until": NOW - 2 * DAY,
+    }
     now = replace(CALM, journal=replace(CALM.journal, **lot, thinned_at=NOW - 6 * DAY))
     [text] = [text for text in texts(now) if "make room" in text]
     assert text.startswith("4,410 undelivered readings had to make room for newer ones (between ")
@@ -150,26 +181,37 @@ def test_what_had_to_make_room_is_said_for_a_week_and_in_the_store_for_good():
 def test_a_store_of_a_newer_version_says_what_to_do():
     newer = replace(CALM, journal=replace(CALM.journal, state="newer", pending=77, error="file version 9"))
     [notice] = [notice for notice in told(newer) if "newer version of its program" in notice.text]
-    assert (notice.level, notice.action) == ("bad", "Tell the maintenance firm today: install the newer version again.")
+    assert (notice.level, notice.action) == (
+        "bad",
+        "Tell the maintenance firm today: install the newer version again.",
+    )
     assert "77 readings that could not be stored" in sentences.power_cut(newer, locale())
 
 
 def test_what_a_power_cut_costs():
     assert sentences.power_cut(CALM, locale()) == (
-        "If the power fails now, at most the readings of the last 10 s are lost. The meters themselves go on counting kWh."
+        "If the power fails now, at most the readings of the last 10 s are lost. The meters themselves go "
+        "on counting kWh."
     )
 
 
 def test_stored_up_to():
     assert (
-        sentences.stored(CALM, locale()) == "Stored on this gateway up to 19:24:54. Newer numbers on this page are live and not yet stored."
+        sentences.stored(CALM, locale())
+        == "Stored on this gateway up to 19:24:54. Newer numbers on this page are live and not yet stored."
     )
     nothing = replace(CALM, journal=JournalView("00", 0))
-    assert sentences.stored(nothing, locale()) == "Nothing has been stored yet. The numbers on this page are live."
+    assert (
+        sentences.stored(nothing, locale())
+        == "Nothing has been stored yet. The numbers on this page are live."
+    )
 
 
 def test_a_refusing_platform_and_a_stranger_with_our_name():
-    for state, word in (("refused", "There is no connection to the platform"), ("taken over", "Another gateway uses the name")):
+    for state, word in (
+        ("refused", "There is no connection to the platform"),
+        ("taken over", "Another gateway uses the name"),
+    ):
         found = told(replace(CALM, uplinks=(link(state=state),)))
         assert found[0].level == "bad"
         assert word in found[0].text
@@ -184,13 +226,20 @@ def test_an_outage_gets_urgent_when_room_runs_out():
 
 
 def test_connecting_for_a_moment_is_no_news():
-    fresh = link(state="connecting", since=NOW - 2000, backlog_batches=1, backlog_readings=8, backlog_oldest=NOW - 4000)
+    fresh = link(
+        state="connecting", since=NOW - 2000, backlog_batches=1, backlog_readings=8, backlog_oldest=NOW - 4000
+    )
     assert texts(replace(CALM, uplinks=(fresh,))) == []
     assert texts(replace(CALM, uplinks=(replace(fresh, since=NOW - HOUR),))) != []
 
 
 def test_clock_parts_and_the_daemons_own_lines():
-    now = replace(CALM, clock=ClockView(synced=False), beats=(Beat("journal", 99.0, 60.0),), problems=("configuration refused: line 7",))
+    now = replace(
+        CALM,
+        clock=ClockView(synced=False),
+        beats=(Beat("journal", 99.0, 60.0),),
+        problems=("configuration refused: line 7",),
+    )
     lines = texts(now)
     assert "The gateway does not know the right time yet." in lines
     assert "A part of the gateway has stopped: journal." in lines
@@ -209,8 +258,14 @@ def test_switched_off_meters_do_not_count():
 
 
 def test_a_line_in_words():
-    assert sentences.bus(BUSES[0], locale()) == "41,822 requests, 194 errors (0.5%), meters answer after 24 ms, busy 61% of the time"
-    assert sentences.bus(BUSES[0], locale("tr")) == "41.822 sorgu, 194 hata (%0,5), yanıt gecikmesi 24 ms, hat doluluğu %61"
+    assert (
+        sentences.bus(BUSES[0], locale())
+        == "41,822 requests, 194 errors (0.5%), meters answer after 24 ms, busy 61% of the time"
+    )
+    assert (
+        sentences.bus(BUSES[0], locale("tr"))
+        == "41.822 sorgu, 194 hata (%0,5), yanıt gecikmesi 24 ms, hat doluluğu %61"
+    )
     assert sentences.bus(replace(BUSES[0], requests=0), locale()) == "not used yet"
     assert sentences.bus(replace(BUSES[0], state="down", error="gone"), locale()) == "cannot be opened: gone"
 
@@ -220,7 +275,10 @@ def test_amounts_have_the_digits_that_a_reader_can_use():
     assert words.amount(value("active_power", 3.30919, decimals=5)) == "3.309\u00a0kW"
     assert words.amount(value("active_power", 84.2134, decimals=4), short=True) == "84.21\u00a0kW"
     assert words.amount(value("active_power", 84.0, decimals=0), short=True) == "84\u00a0kW"
-    assert words.amount(value("active_energy_import", 184_223.914, decimals=2), short=True) == "184,223.91\u00a0kWh"
+    assert (
+        words.amount(value("active_energy_import", 184_223.914, decimals=2), short=True)
+        == "184,223.91\u00a0kWh"
+    )
     assert words.amount(value("active_energy_import", 184_223.914)) == "184,223.91\u00a0kWh"
     assert words.amount(value("power_factor", 0.98, decimals=3)) == "0.980"
     assert words.amount(value("power_factor", None)) == "–"

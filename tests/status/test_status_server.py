@@ -50,7 +50,9 @@ async def say(port: int, data: bytes, limit: float = 15.0) -> bytes:
 
 
 async def healthy(port: int) -> bool:
-    return (await say(port, b"GET /healthz HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    return (await say(port, b"GET /healthz HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n")).startswith(
+        b"HTTP/1.1 200"
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,9 +91,11 @@ async def test_garbage_gets_an_error_or_a_closed_door(garbage, caplog):
     [
         b"GET /healthz HTTP/9.9\r\nConnection: close\r\n\r\n",
         b"GET http://elsewhere/healthz HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: g\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: g\r\nConnection: upgrade, close\r\nUpgrade: "
+        b"websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
         b"GET /healthz HTTP/1.0\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nHost: g\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Host: evil.example\r\nConnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: g\r\nX-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Host: "
+        b"evil.example\r\nConnection: close\r\n\r\n",
     ],
 )
 async def test_strange_but_readable_requests_get_a_plain_answer_that_repeats_nothing(strange):
@@ -105,17 +109,35 @@ async def test_strange_but_readable_requests_get_a_plain_answer_that_repeats_not
 @pytest.mark.parametrize(
     ("host", "status"),
     [
-        ("192.0.2.10", 200), ("192.0.2.10:8080", 200), ("[2001:db8::1]", 200), ("[::1]:8080", 200), ("localhost", 200),
+        ("192.0.2.10", 200),
+        ("192.0.2.10:8080", 200),
+        ("[2001:db8::1]", 200),
+        ("[::1]:8080", 200),
+        ("localhost", 200),
         ("LOCALHOST:80", 200),
-        ("gateway.local", 200), ("Gateway.Local.:8080", 200), (os.uname().nodename, 200), ("page.example", 200), ("PAGE.example.", 200),
-        ("evil.example", 421), ("localhost.evil.example", 421), ("page.example.evil.example", 421), ("192.0.2.10.evil.example", 421),
-        ("local", 421), ("evil.example:127.0.0.1", 421), ("user@localhost", 421), ("", 421), ("[evil.example]", 421), ("a b", 421),
+        ("gateway.local", 200),
+        ("Gateway.Local.:8080", 200),
+        (os.uname().nodename, 200),
+        ("page.example", 200),
+        ("PAGE.example.", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("page.example.evil.example", 421),
+        ("192.0.2.10.evil.example", 421),
+        ("local", 421),
+        ("evil.example:127.0.0.1", 421),
+        ("user@localhost", 421),
+        ("", 421),
+        ("[evil.example]", 421),
+        ("a b", 421),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("path", ["/", "/healthz", "/api/v1/status", "/live/", "/static/page.css"])
 async def test_only_names_of_ours_are_answered(host, status, path):
     async with served(names=["page.example"]) as port:
-        answer = await say(port, f"HEAD {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = await say(
+            port, f"HEAD {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+        )
         assert answer.split()[1] in {str(status).encode(), b"400" if status == 421 else b"404"}
         assert b"evil" not in answer
 
@@ -130,7 +152,10 @@ async def test_random_bytes_for_a_while():
 
 async def test_mutated_requests_for_a_while():
     chance = random.Random(18)
-    good = b"GET /meter/main?lang=en HTTP/1.1\r\nHost: gateway\r\nAccept-Language: tr;q=0.5\r\nConnection: close\r\n\r\n"
+    good = (
+        b"GET /meter/main?lang=en HTTP/1.1\r\nHost: gateway\r\nAccept-Language: tr;q=0.5\r\nConnection: "
+        b"close\r\n\r\n"
+    )
     async with served() as port:
         for _ in range(80):
             bad = bytearray(good)
@@ -157,9 +182,14 @@ async def test_slow_visitors_are_shown_out_and_leave_room(monkeypatch):
                             return await asyncio.wait_for(reader.read(100), 0.2)
             return b""
 
-        drips = [asyncio.create_task(drip(r, w, b"GET / HTTP/1.1\r\nHost: g\r\n" if n % 2 else b"")) for n, (r, w) in enumerate(slow)]
+        drips = [
+            asyncio.create_task(drip(r, w, b"GET / HTTP/1.1\r\nHost: g\r\n" if n % 2 else b""))
+            for n, (r, w) in enumerate(slow)
+        ]
         assert await healthy(port)  # meanwhile
-        assert all(answer == b"" or answer.startswith(b"HTTP/1.1 400") for answer in await asyncio.gather(*drips))
+        assert all(
+            answer == b"" or answer.startswith(b"HTTP/1.1 400") for answer in await asyncio.gather(*drips)
+        )
         assert await healthy(port)
 
 
@@ -228,7 +258,9 @@ async def test_a_full_page_drops_who_is_unfinished_longest_and_keeps_who_is_serv
         with contextlib.suppress(ConnectionError):
             assert await asyncio.wait_for(slow[0][0].read(), 10) == b"", "the oldest went first"
         slow[-1][1].write(b": g\r\nConnection: close\r\n\r\n")
-        assert (await asyncio.wait_for(slow[-1][0].readline(), 10)).startswith(b"HTTP/1.1 200"), "the youngest is still here"
+        assert (await asyncio.wait_for(slow[-1][0].readline(), 10)).startswith(b"HTTP/1.1 200"), (
+            "the youngest is still here"
+        )
         assert await asyncio.wait_for(reader.readuntil(b"event: status"), 20), "a stream goes on"
         writer.transport.abort()
         for _, other in slow:
@@ -278,7 +310,9 @@ async def test_a_taken_port_is_told_once_and_tried_again(caplog):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         building = Building()
-        server = PageServer(create_page(building, NAMES), "127.0.0.1", port, building.changes.close, retry=0.05)
+        server = PageServer(
+            create_page(building, NAMES), "127.0.0.1", port, building.changes.close, retry=0.05
+        )
         assert not await server.start()
         assert f"127.0.0.1:{port}" in server.error
         await asyncio.sleep(0.3)
@@ -288,7 +322,9 @@ async def test_a_taken_port_is_told_once_and_tried_again(caplog):
     assert await healthy(port)
     await server.stop()
     told = [record.getMessage() for record in caplog.records if "page" in record.getMessage()]
-    assert len(told) == 1 + (len([line for line in told if "again" in line and "served on" in line and "cannot" not in line]))
+    assert len(told) == 1 + (
+        len([line for line in told if "again" in line and "served on" in line and "cannot" not in line])
+    )
     assert "trying again" in told[0]
 
 

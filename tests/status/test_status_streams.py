@@ -1,4 +1,6 @@
-"""Live updates over a real connection: at once, not too often, in the visitor's language, and over when the page ends."""
+"""Live updates over a real connection: at once, not too often, in the visitor's language, and over when
+the page ends.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ async def served(building: Building):
     server = PageServer(create_page(building), "127.0.0.1", 0, building.changes.close)
     assert await server.start()
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=30, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{server.port}", timeout=30, trust_env=False
+        ) as http:
             yield http
     finally:
         await server.stop()
@@ -180,4 +184,7 @@ async def test_nobody_listens_after_the_end():
 
 
 def test_lines_of_an_event_cannot_break_out():
-    assert event("page", "a\nevent: evil\n\nb") == b"event: page\ndata: a\ndata: event: evil\ndata: \ndata: b\n\n"
+    assert (
+        event("page", "a\nevent: evil\n\nb")
+        == b"event: page\ndata: a\ndata: event: evil\ndata: \ndata: b\n\n"
+    )

@@ -1,4 +1,6 @@
-"""The Turkish catalogue is whole, current and compiled; the placeholders of every translation are those of its source."""
+"""The Turkish catalogue is whole, current and compiled; the placeholders of every translation are those of
+its source.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,11 @@ HOW = "run make translations, translate what is new, run it again"
 def sources() -> set[str | tuple[str, str]]:
     methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
     options = {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
-    return {message for room in (STATUS, CLI) for _, _, message, _, _ in extract.extract_from_dir(room, methods, options)}
+    return {
+        message
+        for room in (STATUS, CLI)
+        for _, _, message, _, _ in extract.extract_from_dir(room, methods, options)
+    }
 
 
 def catalogue():
@@ -43,8 +49,14 @@ def test_every_message_of_page_sentences_and_commands_is_in_the_catalogue_and_no
 def test_no_message_stands_where_the_collector_does_not_see_it():
     # Babel leaves out what is called within an f-string.
     for path in (*STATUS.rglob("*.py"), *CLI.rglob("*.py")):
-        for text in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.JoinedStr)):
-            calls = [node for node in ast.walk(text) if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)]
+        for text in (
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.JoinedStr)
+        ):
+            calls = [
+                node
+                for node in ast.walk(text)
+                if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
+            ]
             names = {call.func.id for call in calls if isinstance(call.func, ast.Name)}
             assert not names & {"_", "N_", "ngettext", "gettext"}, f"{path}:{text.lineno}"
 
@@ -84,7 +96,10 @@ def flat(messages) -> dict[str | tuple[str, ...], tuple[str, ...]]:
 def test_no_user_text_is_changed_in_case():
     # Turkish: "ISI".lower() is not "ısı".
     for path in STATUS.rglob("*.py"):
-        assert not re.search(r"\.(lower|upper|title|capitalize|swapcase)\(\)", path.read_text()) or path.name == "guard.py", path
+        assert (
+            not re.search(r"\.(lower|upper|title|capitalize|swapcase)\(\)", path.read_text())
+            or path.name == "guard.py"
+        ), path
     for path in STATUS.rglob("*.html"):
         assert not re.search(r"\|\s*(lower|upper|title|capitalize)", path.read_text()), path
     assert "text-transform" not in (STATUS / "static" / "page.css").read_text()

@@ -1,4 +1,6 @@
-"""The shipped access list ties every topic to the client's identity: gateway B can neither receipt, replay nor speak for A."""
+"""The shipped access list ties every topic to the client's identity: gateway B can neither receipt, replay
+nor speak for A.
+"""
 
 import asyncio
 import json
@@ -21,7 +23,11 @@ def guarded(mosquitto, tmp_path):
     passwords = tmp_path / "passwd"
     passwords.touch()
     for user in ("gw1", "gw2", "platform"):
-        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, f"{user}-secret"], check=True, capture_output=True)
+        subprocess.run(
+            ["mosquitto_passwd", "-b", str(passwords), user, f"{user}-secret"],
+            check=True,
+            capture_output=True,
+        )
         (tmp_path / user).write_text(f"{user}-secret\n")
     passwords.chmod(0o644)
     acl = tmp_path / "acl"
@@ -37,13 +43,21 @@ def as_(user):
 
 
 def uplink(broker, user="gw1", **more):
-    return config(url=f"mqtt://127.0.0.1:{broker.port}", username=user, password_file=str(broker.secrets / user), receipts=["city"], **more)
+    return config(
+        url=f"mqtt://127.0.0.1:{broker.port}",
+        username=user,
+        password_file=str(broker.secrets / user),
+        receipts=["city"],
+        **more,
+    )
 
 
 @pytest.mark.parametrize("protocol", ["5.0", "3.1.1"])
 async def test_gateway_b_can_neither_receipt_nor_replay_nor_speak_for_a(guarded, protocol):
     with platform(guarded.port, **as_("platform")) as here, platform(guarded.port, **as_("gw2")) as intruder:
-        async with Running(uplink(guarded, protocol=protocol), outbox(10), timing=Timing()) as run:  # no probe meanwhile
+        async with Running(
+            uplink(guarded, protocol=protocol), outbox(10), timing=Timing()
+        ) as run:  # no probe meanwhile
             await until(lambda: here.seqs == list(range(1, 11)))
             intruder.say(A.receipt("city"), Receipt(epoch=E1, upto=10).to_bytes())
             intruder.say(A.replay, json.dumps({"id": "evil", "epoch": E1, "from": 1, "to": 10}).encode())

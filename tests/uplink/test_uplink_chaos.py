@@ -1,6 +1,8 @@
-"""Seeded chaos between forwarder and platform: lost, repeated and late messages in both directions, broken lines, forged receipts.
+"""Seeded chaos between forwarder and platform: lost, repeated and late messages in both directions, broken
+lines, forged receipts.
 
-Two promises, checked at every step: nothing is settled that the platform does not hold; in the end it holds everything, once.
+Two promises, checked at every step: nothing is settled that the platform does not hold; in the end it holds
+everything, once.
 """
 
 import asyncio
@@ -58,13 +60,17 @@ class Chaos:
 
     def _arrive(self, payload):
         for store in self.stores.values():
-            for _ in range(1 if self.calm else self.random.choice([0, 1, 1, 1, 1, 2])):  # 0: the broker lost it after all
+            for _ in range(
+                1 if self.calm else self.random.choice([0, 1, 1, 1, 1, 2])
+            ):  # 0: the broker lost it after all
                 store.take(payload)
 
     def _receipt(self, connection, consumer, store):
         receipt = store.receipt(E1).to_bytes()
         if not self.lucky(0.95):
-            receipt = self.random.choice([b"", receipt[:-3], b"{}", Receipt(epoch="f" * 16, upto=9999).to_bytes()])
+            receipt = self.random.choice(
+                [b"", receipt[:-3], b"{}", Receipt(epoch="f" * 16, upto=9999).to_bytes()]
+            )
         connection.listener.received(TOPICS.receipt(consumer), receipt)
 
 
@@ -95,7 +101,9 @@ async def test_nothing_is_settled_that_is_not_held_and_in_the_end_all_is(seed, q
     async def watched(uplink, epoch, ranges):
         for store in chaos.stores.values():
             held = {seq for _, e, seq in store.held if e == epoch}
-            assert all(seq in held for first, last in ranges for seq in range(first, last + 1)), "settled without being held"
+            assert all(seq in held for first, last in ranges for seq in range(first, last + 1)), (
+                "settled without being held"
+            )
         await settle(uplink, epoch, ranges)
 
     box.settle = watched

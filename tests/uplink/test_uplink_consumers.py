@@ -1,4 +1,6 @@
-"""Several consumers, copied cards, and an uplink that moves: nobody holds others up, and nothing is counted for somebody else."""
+"""Several consumers, copied cards, and an uplink that moves: nobody holds others up, and nothing is
+counted for somebody else.
+"""
 
 import asyncio
 import json
@@ -60,7 +62,12 @@ async def test_a_silent_consumer_stops_nobody_and_is_named_and_gets_what_it_lack
             connection.acknowledge()
             sent = seqs(connection)[before:]
             says(connection, "city", upto=1501)
-            says(connection, "mirror", upto=1000, have=[[seq, seq] for seq in sorted(set(sent))[-900:] if seq > 1000])
+            says(
+                connection,
+                "mirror",
+                upto=1000,
+                have=[[seq, seq] for seq in sorted(set(sent))[-900:] if seq > 1000],
+            )
             await asyncio.sleep(0.01)
         assert set(range(1001, 1501)) <= set(seqs(connection)[before:])
         assert min(seqs(connection)[before:]) >= 1000, "what both have is not sent again"
@@ -162,6 +169,9 @@ async def test_the_keepalive_is_what_connect_says(caplog):
                 self.keepalive = int.from_bytes(body[8:10], "big")
             await super()._handle(kind, flags, body, writer)
 
-    async with Listens() as broker, Running(config(url=f"mqtt://127.0.0.1:{broker.port}", keepalive="7s"), outbox(1)) as run:
+    async with (
+        Listens() as broker,
+        Running(config(url=f"mqtt://127.0.0.1:{broker.port}", keepalive="7s"), outbox(1)) as run,
+    ):
         await until(lambda: run.stats.delivered_batches == 1)
         assert broker.keepalive == 7

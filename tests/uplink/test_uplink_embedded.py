@@ -32,7 +32,9 @@ async def embedded(unused_port, kind="tcp"):
         await broker.shutdown()
 
 
-@pytest.mark.parametrize(("kind", "url"), [("tcp", "mqtt://127.0.0.1:{default}"), ("ws", "ws://127.0.0.1:{web}/mqtt")])
+@pytest.mark.parametrize(
+    ("kind", "url"), [("tcp", "mqtt://127.0.0.1:{default}"), ("ws", "ws://127.0.0.1:{web}/mqtt")]
+)
 async def test_auto_finds_the_version_and_everything_arrives(free_port_of, kind, url):
     async with embedded(free_port_of, kind) as ports:
         here = await asyncio.to_thread(Platform, ports["default"], consumer="city", protocol=paho.MQTTv311)

@@ -1,11 +1,26 @@
-"""The forwarder against a broker in memory, on virtual time: order, flow control, receipts, probes, replay, conflicts, clock."""
+"""The forwarder against a broker in memory, on virtual time: order, flow control, receipts, probes,
+replay, conflicts, clock.
+"""
 
 import asyncio
 import json
 import time
 
 import pytest
-from uplink_parts import E1, E2, EARLIER, T0, FakeClock, Running, Store, config, message_of, outbox, row, until
+from uplink_parts import (
+    E1,
+    E2,
+    EARLIER,
+    T0,
+    FakeClock,
+    Running,
+    Store,
+    config,
+    message_of,
+    outbox,
+    row,
+    until,
+)
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
@@ -46,7 +61,9 @@ async def settled(box, count, uplink="city"):
 
 
 def receipt(connection, consumer="city", **fields):
-    connection.listener.received(TOPICS.receipt(consumer), Receipt(**{"epoch": E1, "upto": 0, **fields}).to_bytes())
+    connection.listener.received(
+        TOPICS.receipt(consumer), Receipt(**{"epoch": E1, "upto": 0, **fields}).to_bytes()
+    )
 
 
 async def test_without_receipts_a_puback_delivers_and_at_most_twenty_are_on_their_way():
@@ -77,7 +94,9 @@ async def test_uncompressed_on_request_and_under_the_present_id_after_a_change()
     link = MemoryLink()
     async with Running(config(compress=False), outbox(1), link=link, gateway="gw-2"):
         connection = await connected(link)
-        message = await until(lambda: next((m for m in connection.sent if m.topic == "submeter/v1/gw-2/data"), None))
+        message = await until(
+            lambda: next((m for m in connection.sent if m.topic == "submeter/v1/gw-2/data"), None)
+        )
         assert message.payload[:1] == b"{"
         assert json.loads(message.payload)["gateway"] == "gw-2"
         assert json.loads(message.payload)["seq"] == 1
@@ -104,7 +123,9 @@ async def test_the_backlog_keeps_its_rate_beside_live_batches():
         for seq in range(101, 106):
             run.commit(row(seq))
         await until(lambda: connection.acknowledge() or set(range(101, 106)) <= set(seqs(connection)))
-        assert len(seqs(connection)) < 60, "five live batches are there long before the backlog at 20 a second"
+        assert len(seqs(connection)) < 60, (
+            "five live batches are there long before the backlog at 20 a second"
+        )
 
 
 async def test_live_batches_wait_their_offset_which_depends_on_the_id_alone():
@@ -155,30 +176,56 @@ async def test_a_receipt_settles_nothing_that_was_not_sent():
         assert 1 <= count <= len(seqs(connection)) < 50
         await until(lambda: connection.acknowledge() or len(seqs(connection)) > count)
         await asyncio.sleep(0.15)
-        assert sum(r.count for r in run.box.settled.values()) <= count, "a claim about the future is worth nothing later"
+        assert sum(r.count for r in run.box.settled.values()) <= count, (
+            "a claim about the future is worth nothing later"
+        )
 
 
 @pytest.mark.parametrize(
     "payload",
     [
-        b"", b"\x00\xff\xfe", b"null", b"[]", b'"x"', b"{", b"{}", b"[" * 10_000, b"x" * 300_000, b'{"epoch":1,"upto":5}',
+        b"",
+        b"\x00\xff\xfe",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"{",
+        b"{}",
+        b"[" * 10_000,
+        b"x" * 300_000,
+        b'{"epoch":1,"upto":5}',
         b'{"epoch":"../../../etc","upto":5}',
         *[
             b'{"epoch":"00000000000000a1"' + rest + b"}"
             for rest in (
-                b"", b',"upto":-1', b',"upto":1e300', b',"upto":NaN', b',"upto":"5"', b',"upto":true', b',"upto":5,"have":[[9,3]]',
-                b',"upto":5,"have":[[1]]', b',"upto":5,"have":[[1,2,3]]', b',"upto":5,"have":' + b"[" * 5000,
-                b',"upto":5,"have":[[1,99999999999999999999]]', b',"upto":5,"conflicts":[0]', b',"upto":5,"conflicts":{"1":2}',
+                b"",
+                b',"upto":-1',
+                b',"upto":1e300',
+                b',"upto":NaN',
+                b',"upto":"5"',
+                b',"upto":true',
+                b',"upto":5,"have":[[9,3]]',
+                b',"upto":5,"have":[[1]]',
+                b',"upto":5,"have":[[1,2,3]]',
+                b',"upto":5,"have":' + b"[" * 5000,
+                b',"upto":5,"have":[[1,99999999999999999999]]',
+                b',"upto":5,"conflicts":[0]',
+                b',"upto":5,"conflicts":{"1":2}',
             )
         ],
     ],
-)  # fmt: skip
+)
 async def test_malformed_messages_do_no_harm(payload):
     link = MemoryLink()
     async with Running(config(receipts=["city"]), outbox(5), link=link) as run:
         connection = await connected(link)
         await drained(connection, 5)
-        for topic in (TOPICS.receipt("city"), TOPICS.replay, TOPICS.receipt("stranger"), "submeter/v1/other/receipt/city"):
+        for topic in (
+            TOPICS.receipt("city"),
+            TOPICS.replay,
+            TOPICS.receipt("stranger"),
+            "submeter/v1/other/receipt/city",
+        ):
             connection.listener.received(topic, payload)
         await asyncio.sleep(0.1)
         assert run.box.settled == {}
@@ -255,7 +302,9 @@ async def test_a_refused_batch_stops_the_flow_until_one_is_taken():
         assert "refuses" in run.stats.last_error
         assert run.box.settled == {}
         await until(lambda: [message for message in connection.unacked if message.topic == TOPICS.data])
-        assert len([message for message in connection.unacked if message.topic == TOPICS.data]) == 1, "one as a probe"
+        assert len([message for message in connection.unacked if message.topic == TOPICS.data]) == 1, (
+            "one as a probe"
+        )
         connection.acknowledge()
         await drained(connection, 120)  # twenty of them were refused
         await settled(run.box, 100)
@@ -289,7 +338,9 @@ async def test_a_mute_broker_is_left_and_meets_one_batch_next_time():
 
 async def test_a_connection_whose_thread_stands_still_is_left_and_one_at_work_is_not():
     link = MemoryLink()
-    async with Running(config(), outbox(3), link=link, timing=Timing(patience=500.0, tick=0.05, stuck=5.0)) as run:
+    async with Running(
+        config(), outbox(3), link=link, timing=Timing(patience=500.0, tick=0.05, stuck=5.0)
+    ) as run:
         first = await connected(link)
         await drained(first, 3)
         await asyncio.sleep(60.0)
@@ -321,7 +372,9 @@ async def test_replay_sends_what_is_there_and_says_what_is_gone():
         assert reply == {"id": "r1", "ok": True, "epoch": E1, "sent": 4, "gone": [[5, 7, "thinned"]]}
         assert seqs(connection)[17:] == [3, 4, 8, 9]
         assert run.stats.replayed_batches == 4
-        connection.listener.received(TOPICS.replay, json.dumps({"id": "r2", "epoch": E2, "from": 1, "to": 2}).encode())
+        connection.listener.received(
+            TOPICS.replay, json.dumps({"id": "r2", "epoch": E2, "from": 1, "to": 2}).encode()
+        )
         await until(lambda: connection.acknowledge() or len(said(connection, TOPICS.reply)) == 2)
         assert said(connection, TOPICS.reply)[1]["gone"] == [[1, 2, "unknown"]]
 
@@ -331,11 +384,15 @@ async def test_a_bad_command_is_answered_and_a_flood_is_bounded():
     async with Running(config(), outbox(3), link=link) as run:
         connection = await connected(link)
         await drained(connection, 3)
-        connection.listener.received(TOPICS.replay, json.dumps({"id": "x", "epoch": E1, "from": 9, "to": 2}).encode())
+        connection.listener.received(
+            TOPICS.replay, json.dumps({"id": "x", "epoch": E1, "from": 9, "to": 2}).encode()
+        )
         await until(lambda: connection.acknowledge() or said(connection, TOPICS.reply))
         assert said(connection, TOPICS.reply)[0]["ok"] is False
         for n in range(300):
-            connection.listener.received(TOPICS.replay, json.dumps({"id": str(n), "epoch": E1, "from": 1, "to": 3}).encode())
+            connection.listener.received(
+                TOPICS.replay, json.dumps({"id": str(n), "epoch": E1, "from": 1, "to": 3}).encode()
+            )
         await asyncio.sleep(0.2)
         connection.acknowledge()
         assert run.stats.ignored_messages > 200
@@ -394,8 +451,14 @@ async def test_a_conflict_goes_out_again_under_an_epoch_of_its_own():
         assert box.reasons == ["conflict"]
         assert list(box.settled["city", E1]) == [(1, 1), (4, 5)]
         again = [message for message in data(connection) if message["epoch"] != E1]
-        assert {message["epoch"] for message in again} == {derived_epoch(box.rows[1]), derived_epoch(box.rows[2])}
-        assert [message["events"][0]["of"] for message in again] == [{"epoch": E1, "seq": 2}, {"epoch": E1, "seq": 3}]
+        assert {message["epoch"] for message in again} == {
+            derived_epoch(box.rows[1]),
+            derived_epoch(box.rows[2]),
+        }
+        assert [message["events"][0]["of"] for message in again] == [
+            {"epoch": E1, "seq": 2},
+            {"epoch": E1, "seq": 3},
+        ]
         for message in again:
             batch = store.take(json.dumps(message).encode())
             connection.listener.received(TOPICS.receipt("city"), store.receipt(batch.epoch).to_bytes())
@@ -465,7 +528,10 @@ async def test_after_the_hold_an_unsynced_boot_is_sent_and_anchored_by_an_event(
         assert run.events == []
         clock.now, clock.offset, clock.synced = 80_000, T0, True
         event = (await until(lambda: run.events))[0]
-        assert (event.kind, event.fields) == ("clock_anchor", {"epoch": E1, "uptime": 80_000, "t": T0 + 80_000})
+        assert (event.kind, event.fields) == (
+            "clock_anchor",
+            {"epoch": E1, "uptime": 80_000, "t": T0 + 80_000},
+        )
         await asyncio.sleep(0.2)
         assert len(run.events) == 1
         assert run.stats.held == 0
@@ -477,7 +543,9 @@ async def test_after_a_restart_the_hold_is_not_begun_anew():
     box.commit(row(1, clock="unsynced", uptime=9_000))
     await box.settle("city", E1, Ranges([(1, 1)]))
     box.commit(row(2, clock="unsynced", uptime=75_000))
-    async with Running(config(), box, link=link, clock=FakeClock(synced=False, uptime=80_000, offset=5), hold=60.0):
+    async with Running(
+        config(), box, link=link, clock=FakeClock(synced=False, uptime=80_000, offset=5), hold=60.0
+    ):
         connection = await connected(link)
         await drained(connection, 1)
         assert (data(connection)[0]["seq"], data(connection)[0]["clock"]) == (2, "unsynced")
@@ -498,7 +566,9 @@ async def test_a_damaged_row_is_declared_gone_and_does_not_stop_the_others():
     link = MemoryLink()
     box = outbox(3)
     broken = box.rows[1]
-    box.rows[1] = type(broken)(*[getattr(broken, f) if f != "body" else b"\x78\x00garbage" for f in broken.__slots__])
+    box.rows[1] = type(broken)(
+        *[getattr(broken, f) if f != "body" else b"\x78\x00garbage" for f in broken.__slots__]
+    )
     async with Running(config(), box, link=link) as run:
         connection = await connected(link)
         await drained(connection, 2)
@@ -555,7 +625,9 @@ async def test_a_broker_that_is_absent_or_refuses_is_told_in_plain_words(caplog)
         await until(lambda: run.stats.state == LinkState.WAITING.value and link.attempts >= 2)
         assert run.stats.last_error == "cannot be reached: Connection refused"
         assert "2 readings wait" in run.stats.sentence
-        link.refuse = lambda: LinkRefused("the broker refuses the connection: Not authorized", hint="check username")
+        link.refuse = lambda: LinkRefused(
+            "the broker refuses the connection: Not authorized", hint="check username"
+        )
         await until(lambda: run.stats.state == LinkState.REFUSED.value)
         assert "check username" in run.stats.last_error
     warnings = [r for r in caplog.records if r.levelname == "WARNING"]

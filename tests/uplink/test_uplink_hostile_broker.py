@@ -1,4 +1,6 @@
-"""Brokers that never acknowledge, acknowledge out of order or twice, hang up at each packet, or send what no broker should."""
+"""Brokers that never acknowledge, acknowledge out of order or twice, hang up at each packet, or send what
+no broker should.
+"""
 
 import asyncio
 import random
@@ -155,10 +157,17 @@ async def test_a_version_that_is_demanded_is_not_replaced():
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (b"\x00\x87\x00", LinkRefused), (b"\x00\x86\x00", LinkRefused), (b"\x00\x88\x00", LinkDown), (b"\x00\x89\x00", LinkDown),
-        (b"\x00\x97\x00", LinkDown), (b"", LinkDown), (b"\xff", LinkDown), (b"\x00\x00\x7f\x01\x02", LinkDown), (b"\x00\x05", LinkDown),
+        (b"\x00\x87\x00", LinkRefused),
+        (b"\x00\x86\x00", LinkRefused),
+        (b"\x00\x88\x00", LinkDown),
+        (b"\x00\x89\x00", LinkDown),
+        (b"\x00\x97\x00", LinkDown),
+        (b"", LinkDown),
+        (b"\xff", LinkDown),
+        (b"\x00\x00\x7f\x01\x02", LinkDown),
+        (b"\x00\x05", LinkDown),
     ],
-)  # fmt: skip
+)
 async def test_a_refusal_is_told_from_a_trouble_that_passes(answer, error):
     class Refuses(FakeBroker):
         async def on_connect(self, writer):
@@ -167,7 +176,9 @@ async def test_a_refusal_is_told_from_a_trouble_that_passes(answer, error):
 
     async with Refuses() as broker:
         with pytest.raises(error) as caught:
-            await PahoLink(settings(broker, protocol="5.0"), "gw1").open(Ear(), will=WILL, topics=[TOPICS.replay])
+            await PahoLink(settings(broker, protocol="5.0"), "gw1").open(
+                Ear(), will=WILL, topics=[TOPICS.replay]
+            )
         assert isinstance(caught.value, LinkRefused) == (error is LinkRefused)
 
 
@@ -212,7 +223,9 @@ def hostile_packets(five):
     rng = random.Random(11)
     good = TOPICS.receipt("city").encode()
     return [
-        publish(b"submeter/\xff\xfe/receipt", b"x", five=five),  # not UTF-8: paho raises when the topic is read
+        publish(
+            b"submeter/\xff\xfe/receipt", b"x", five=five
+        ),  # not UTF-8: paho raises when the topic is read
         publish(b"\xc3\x28", b"x", five=five, qos=1),
         publish(good, b"\xff\xfe\x00", five=five, qos=1),
         publish(good, b"", five=five),
@@ -250,7 +263,9 @@ async def test_packets_that_no_broker_should_send(protocol, number):
     async with Poisoner() as broker:
         ear = Ear()
         try:
-            connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(ear, will=WILL, topics=[TOPICS.receipt("city")])
+            connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(
+                ear, will=WILL, topics=[TOPICS.receipt("city")]
+            )
         except LinkDown:
             return  # it ended before it had begun: said all the same
         await asyncio.sleep(0.02)
@@ -286,7 +301,9 @@ async def test_after_such_packets_everything_still_arrives():
     async with Poisoner() as broker, Running(settings(broker, receipts=["city"]), outbox(40)) as run:
         await until(lambda: set(seqs(broker)) == set(range(1, 41)), 30)
         await until(lambda: run.stats.connected)
-        broker.open[-1].write(publish(TOPICS.receipt("city"), Receipt(epoch=E1, upto=40).to_bytes(), five=True))
+        broker.open[-1].write(
+            publish(TOPICS.receipt("city"), Receipt(epoch=E1, upto=40).to_bytes(), five=True)
+        )
         await until(lambda: run.stats.delivered_batches == 40)
 
 
@@ -306,7 +323,9 @@ async def test_what_a_busy_loop_has_not_taken_yet_is_bounded_and_the_rest_counte
     flood = MAX_INBOX + 500
     async with FakeBroker() as broker:
         ear = Ear()
-        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(ear, will=WILL, topics=[TOPICS.replay])
+        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(
+            ear, will=WILL, topics=[TOPICS.replay]
+        )
         waiting = connection._crossing._inbox
         (writer,) = broker.open
         writer.write(publish(TOPICS.replay, b"junk", five=writer.five) * flood)
@@ -335,7 +354,9 @@ async def test_what_somebody_left_behind_retained_is_not_obeyed(protocol, topic)
 
     async with Keeps() as broker:
         ear = Ear()
-        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(ear, will=WILL, topics=[topic])
+        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(
+            ear, will=WILL, topics=[topic]
+        )
         await until(lambda: (topic, b"fresh") in ear.messages)
         assert ear.messages == [(topic, b"fresh")]
         await connection.close()
@@ -383,4 +404,6 @@ async def test_the_url_of_another_host_without_tls_is_a_loud_warning(caplog):
 
 async def test_a_name_that_does_not_exist():
     with pytest.raises(LinkDown, match="cannot be reached"):
-        await PahoLink(config(url="mqtt://no-such-host.invalid:1883"), "gw1").open(Ear(), will=WILL, topics=[])
+        await PahoLink(config(url="mqtt://no-such-host.invalid:1883"), "gw1").open(
+            Ear(), will=WILL, topics=[]
+        )

@@ -41,7 +41,9 @@ async def serve(connection, store, *, receipts=True):
                 batch = store.take(message.payload)
                 if receipts:
                     connection.acknowledge()
-                    connection.listener.received(TOPICS.receipt("city"), store.receipt(batch.epoch).to_bytes())
+                    connection.listener.received(
+                        TOPICS.receipt("city"), store.receipt(batch.epoch).to_bytes()
+                    )
             done += 1
         connection.acknowledge()
         await asyncio.sleep(0)
@@ -60,7 +62,9 @@ class Feed:
 
 
 def values(store):
-    return sorted(batch.readings[0].values["active_power"] for batch in store.bodies.values() if batch.readings)
+    return sorted(
+        batch.readings[0].values["active_power"] for batch in store.bodies.values() if batch.readings
+    )
 
 
 async def pump(link, store, condition, seconds=20.0):

@@ -1,4 +1,6 @@
-"""What a broker takes and what it does not: packet sizes, QoS, retained messages, keep-alive; against mosquitto and on paper."""
+"""What a broker takes and what it does not: packet sizes, QoS, retained messages, keep-alive; against
+mosquitto and on paper.
+"""
 
 import json
 from dataclasses import replace
@@ -20,7 +22,14 @@ HEADER = Batch("gw1", E1, 7, 1_795_278_300_000, 5, "synced")
 
 def noise(meter, count):
     """A reading that does not compress."""
-    return Reading(meter, 5, {f"q{n}": (n * 7919 + len(meter) * 104729 + crc32(meter.encode()) % 9973) % 99991 / 100 for n in range(count)})
+    return Reading(
+        meter,
+        5,
+        {
+            f"q{n}": (n * 7919 + len(meter) * 104729 + crc32(meter.encode()) % 9973) % 99991 / 100
+            for n in range(count)
+        },
+    )
 
 
 # -- on paper
@@ -44,7 +53,11 @@ def test_the_size_of_a_packet_is_that_on_the_line():
 @pytest.mark.parametrize("limit", [400, 700, 1500, 8192])
 def test_a_slot_is_cut_to_what_the_broker_takes_and_nothing_is_lost(limit):
     readings = [noise(f"m{n}", 30) for n in range(120)]
-    draft = Draft(readings, [Event("epoch_started", 5, {"previous": None, "last": 0, "reason": "boot"})], packed_limit=limit)
+    draft = Draft(
+        readings,
+        [Event("epoch_started", 5, {"previous": None, "last": 0, "reason": "boot"})],
+        packed_limit=limit,
+    )
     parts = [plain for _, plain in split(draft, HEADER)]
     assert all(len(compress(part)) <= limit for part in parts)
     assert len(parts) > 1
@@ -60,7 +73,10 @@ def test_a_slot_is_cut_to_what_the_broker_takes_and_nothing_is_lost(limit):
 
 
 def test_the_description_of_a_driver_is_divided_by_its_quantities():
-    quantities = {f"quantity_{n}": {"unit": "kWh", "kind": "counter", "obis": f"1-0:{n * 37 % 97}.8.{n}"} for n in range(60)}
+    quantities = {
+        f"quantity_{n}": {"unit": "kWh", "kind": "counter", "obis": f"1-0:{n * 37 % 97}.8.{n}"}
+        for n in range(60)
+    }
     draft = Draft(events=[Event("driver", 5, {"driver": "d", "quantities": quantities})], packed_limit=500)
     parts = [plain for _, plain in split(draft, HEADER)]
     events = [event for part in parts for event in decode(part).events]
@@ -72,11 +88,15 @@ def test_the_description_of_a_driver_is_divided_by_its_quantities():
 def test_what_cannot_be_divided_stays_whole_and_without_a_limit_nothing_is_cut():
     assert len(split(Draft([noise("m", 1)], packed_limit=10), HEADER)) == 1
     assert len(split(Draft([noise(f"m{n}", 30) for n in range(12)]), HEADER)) == 1
-    assert all(len(plain) <= MAX_PLAIN for _, plain in split(Draft([noise(f"m{n}", 30) for n in range(200)]), HEADER))
+    assert all(
+        len(plain) <= MAX_PLAIN for _, plain in split(Draft([noise(f"m{n}", 30) for n in range(200)]), HEADER)
+    )
 
 
 @pytest.mark.parametrize(("meters", "values"), [(50, 34), (300, 1), (2000, 1), (700, 12)])
-def test_what_is_cut_before_it_is_made_is_not_cut_needlessly_and_keeps_everything(meters: int, values: int) -> None:
+def test_what_is_cut_before_it_is_made_is_not_cut_needlessly_and_keeps_everything(
+    meters: int, values: int
+) -> None:
     readings = [noise(f"m{n}", values) for n in range(meters)]
     whole = len(encode(replace(HEADER, readings=readings)))
     parts = split(Draft(readings), HEADER)
@@ -85,7 +105,10 @@ def test_what_is_cut_before_it_is_made_is_not_cut_needlessly_and_keeps_everythin
     for number, (part, plain) in enumerate(parts):
         batch = decode(plain)
         assert len(plain) <= MAX_PLAIN
-        assert (batch.seq, batch.values) == (HEADER.seq + number, sum(len(reading.values) for reading in part.readings))
+        assert (batch.seq, batch.values) == (
+            HEADER.seq + number,
+            sum(len(reading.values) for reading in part.readings),
+        )
 
 
 # -- against mosquitto
@@ -93,15 +116,29 @@ def test_what_is_cut_before_it_is_made_is_not_cut_needlessly_and_keeps_everythin
 
 def large(seq):
     """A stored batch of some kilobytes that was made before the limit was known."""
-    batch = Batch("gw1", E1, seq, 1_795_278_300_000 + seq, seq, "synced", [noise(f"m{n}", 30) for n in range(40)])
+    batch = Batch(
+        "gw1", E1, seq, 1_795_278_300_000 + seq, seq, "synced", [noise(f"m{n}", 30) for n in range(40)]
+    )
     sealed = row(seq)
     return type(sealed)(
-        sealed.epoch, seq, sealed.boot, batch.t0, seq, "synced", 40, 1200, False, compress(split(Draft(batch.readings), batch)[0][1])
+        sealed.epoch,
+        seq,
+        sealed.boot,
+        batch.t0,
+        seq,
+        "synced",
+        40,
+        1200,
+        False,
+        compress(split(Draft(batch.readings), batch)[0][1]),
     )
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize(("option", "protocol"), [("max_packet_size", "5.0"), ("max_packet_size", "3.1.1"), ("message_size_limit", "5.0")])
+@pytest.mark.parametrize(
+    ("option", "protocol"),
+    [("max_packet_size", "5.0"), ("max_packet_size", "3.1.1"), ("message_size_limit", "5.0")],
+)
 async def test_batches_go_although_one_and_the_meters_are_too_large(mosquitto, option, protocol):
     broker = mosquitto(f"allow_anonymous true\n{option} 900\n")
     box = outbox(5)
@@ -117,7 +154,9 @@ async def test_batches_go_although_one_and_the_meters_are_too_large(mosquitto, o
             await until(lambda: 12 in here.seqs)
             await until(lambda: run.stats.set_aside == 1, 60)
             assert 6 not in here.seqs
-            await until(lambda: run.stats.waiting_batches == 0)  # what is set aside is no reason to hide a gap for ever
+            await until(
+                lambda: run.stats.waiting_batches == 0
+            )  # what is set aside is no reason to hide a gap for ever
             await until(lambda: "set aside" in run.stats.last_error or "left out" in run.stats.last_error)
 
 
@@ -126,7 +165,9 @@ async def test_the_limit_is_known_to_whom_makes_batches_and_meters_go_compressed
     broker = mosquitto("allow_anonymous true\nmax_packet_size 2000\n")
     meters = json.dumps({"meters": ["the same words again"] * 300}).encode()
     with platform(broker.port) as here:
-        async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}"), outbox(1), describe=lambda: meters) as run:
+        async with Running(
+            config(url=f"mqtt://127.0.0.1:{broker.port}"), outbox(1), describe=lambda: meters
+        ) as run:
             await until(lambda: run.stats.delivered_batches == 1)
             assert 1800 < run.forwarder.batch_limit < 2000
             await until(lambda: here.of(TOPICS.meters))
@@ -174,7 +215,9 @@ async def test_a_broker_without_retained_messages_gets_everything_unretained(mos
 async def test_the_broker_dictates_the_keep_alive(mosquitto):
     broker = mosquitto("allow_anonymous true\nmax_keepalive 10\n")
     with platform(broker.port):
-        async with Running(config(url=f"mqtt://127.0.0.1:{broker.port}", keepalive="1h"), outbox(1), timing=PATIENT) as run:
+        async with Running(
+            config(url=f"mqtt://127.0.0.1:{broker.port}", keepalive="1h"), outbox(1), timing=PATIENT
+        ) as run:
             await until(lambda: run.stats.delivered_batches == 1)
             assert run.forwarder._connection._client.keepalive == 10
 

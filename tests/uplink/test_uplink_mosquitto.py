@@ -1,4 +1,6 @@
-"""The uplink on a real broker: both versions of MQTT, loss and return, Last Will, half-open lines, two gateways with one id."""
+"""The uplink on a real broker: both versions of MQTT, loss and return, Last Will, half-open lines, two
+gateways with one id.
+"""
 
 import asyncio
 import json
@@ -58,7 +60,9 @@ async def test_with_nobody_there_mqtt_5_says_so_and_nothing_counts_as_delivered(
 
 async def test_retained_state_and_meters_await_a_late_platform(mosquitto):
     broker = mosquitto()
-    async with Running(config(url=url(broker.port), receipts=["city"]), outbox(3), describe=lambda: b'{"meters":["x"]}') as run:
+    async with Running(
+        config(url=url(broker.port), receipts=["city"]), outbox(3), describe=lambda: b'{"meters":["x"]}'
+    ) as run:
         await until(lambda: run.stats.sent_batches == 3)
         with platform(broker.port, consumer="city") as here:
             await until(lambda: here.of(TOPICS.state) and here.of(TOPICS.meters))
@@ -82,7 +86,9 @@ async def test_absent_at_the_start_killed_without_persistence_and_back(mosquitto
                     run.commit(row(seq))
                     await asyncio.sleep(0.01)
                 broker.start()
-                await until(lambda turn=turn: run.stats.delivered_batches >= 30 + 10 * turn, 30)  # about 5 s, with room for a busy machine
+                await until(
+                    lambda turn=turn: run.stats.delivered_batches >= 30 + 10 * turn, 30
+                )  # about 5 s, with room for a busy machine
             assert here.seqs == list(range(1, 51))
 
 
@@ -157,7 +163,10 @@ class Proxy:
 async def test_a_half_open_line_is_noticed_and_left(mosquitto):
     broker = mosquitto()
     with platform(broker.port, consumer="city") as here:
-        async with Proxy(broker.port) as proxy, Running(config(url=url(proxy.port), receipts=["city"]), outbox(20)) as run:
+        async with (
+            Proxy(broker.port) as proxy,
+            Running(config(url=url(proxy.port), receipts=["city"]), outbox(20)) as run,
+        ):
             await until(lambda: run.stats.delivered_batches == 20)
             proxy.open = False
             run.commit(*[row(seq) for seq in range(21, 31)])
@@ -176,7 +185,9 @@ async def test_two_gateways_with_one_id_are_detected_backed_off_and_said(mosquit
             await until(lambda: here.seqs == [1], 30)
             for _ in range(12):
                 twin = paho.Client(
-                    paho.CallbackAPIVersion.VERSION2, client_id="gw1-city", protocol=paho.MQTTv5 if protocol == "5.0" else paho.MQTTv311
+                    paho.CallbackAPIVersion.VERSION2,
+                    client_id="gw1-city",
+                    protocol=paho.MQTTv5 if protocol == "5.0" else paho.MQTTv311,
                 )
                 twin.connect("127.0.0.1", broker.port)
                 twin.loop_start()
@@ -194,9 +205,19 @@ async def test_two_gateways_with_one_id_are_detected_backed_off_and_said(mosquit
 async def test_hostile_and_malformed_messages_on_every_subscribed_topic(mosquitto):
     broker = mosquitto()
     with platform(broker.port) as here:
-        async with Running(config(url=url(broker.port), receipts=["city"]), outbox(20), timing=PATIENT) as run:
+        async with Running(
+            config(url=url(broker.port), receipts=["city"]), outbox(20), timing=PATIENT
+        ) as run:
             await until(lambda: here.seqs == list(range(1, 21)))
-            junk = [b"", b"\xff" * 1000, b"{" * 5000, b'{"epoch":NaN}', b"9" * 15000, b"\x78\x9c" + b"\x00" * 100, b"z" * 250_000]
+            junk = [
+                b"",
+                b"\xff" * 1000,
+                b"{" * 5000,
+                b'{"epoch":NaN}',
+                b"9" * 15000,
+                b"\x78\x9c" + b"\x00" * 100,
+                b"z" * 250_000,
+            ]
             for topic in (TOPICS.receipt("city"), TOPICS.replay):
                 for payload in junk:
                     here.say(topic, payload)
@@ -207,14 +228,18 @@ async def test_hostile_and_malformed_messages_on_every_subscribed_topic(mosquitt
             await until(lambda: run.stats.delivered_batches == 20)
             command = {"id": "again", "epoch": E1, "from": 4, "to": 6}
             here.say(TOPICS.replay, json.dumps(command).encode())
-            await until(lambda: [json.loads(p) for p in here.of(TOPICS.reply) if json.loads(p)["id"] == "again"])
+            await until(
+                lambda: [json.loads(p) for p in here.of(TOPICS.reply) if json.loads(p)["id"] == "again"]
+            )
             assert here.store.duplicates == 3
 
 
 async def test_a_change_of_id_sends_the_backlog_under_the_new_one(mosquitto):
     broker = mosquitto()
     with platform(broker.port, gateway="gw-new", consumer="city") as here:
-        async with Running(config(url=url(broker.port), receipts=["city"]), outbox(10), gateway="gw-new") as run:
+        async with Running(
+            config(url=url(broker.port), receipts=["city"]), outbox(10), gateway="gw-new"
+        ) as run:
             await until(lambda: run.stats.delivered_batches == 10)
             assert {gateway for gateway, _, _ in here.store.held} == {"gw-new"}
 

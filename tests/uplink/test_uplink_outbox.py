@@ -59,7 +59,9 @@ class OnDisk:
         taken = []
         for _ in range(count):
             self.clock.now += 1000
-            taken += await self.box.commit(Draft([Reading("main", self.clock.now, {"active_power": float(next(self.numbers))})]))
+            taken += await self.box.commit(
+                Draft([Reading("main", self.clock.now, {"active_power": float(next(self.numbers))})])
+            )
         return taken
 
     async def damage(self) -> None:
@@ -196,7 +198,13 @@ async def serve(connection, store: Store, *, receipts: bool = True) -> None:
     """Play a good broker, and a platform that receipts what it takes."""
     for batch in data(connection):
         if (batch.gateway, batch.epoch, batch.seq) not in store.held:
-            store.take(next(m.payload for m in connection.sent if m.topic == TOPICS.data and decode(m.payload) == batch))
+            store.take(
+                next(
+                    m.payload
+                    for m in connection.sent
+                    if m.topic == TOPICS.data and decode(m.payload) == batch
+                )
+            )
     connection.acknowledge()
     for epoch in {epoch for _, epoch, _ in store.held} if receipts else ():
         connection.listener.received(TOPICS.receipt("city"), store.receipt(epoch).to_bytes())
@@ -250,8 +258,12 @@ async def test_a_conflict_goes_out_under_another_epoch_and_the_journal_leaves_it
         again = data(connection)[-1]
         assert again.epoch not in {epoch, NOBODY}
         assert again.readings == decode(taken[1].body).readings
-        assert (await kept.take(1))[0].epoch != epoch, "no further batch under a number that the platform knows otherwise"
-        connection.listener.received(TOPICS.receipt("city"), Receipt(epoch=again.epoch, upto=again.seq).to_bytes())
+        assert (await kept.take(1))[0].epoch != epoch, (
+            "no further batch under a number that the platform knows otherwise"
+        )
+        connection.listener.received(
+            TOPICS.receipt("city"), Receipt(epoch=again.epoch, upto=again.seq).to_bytes()
+        )
         await until(lambda: kept.box.backlog("city").batches == 1)
 
 
@@ -264,7 +276,12 @@ async def test_a_replay_sends_what_is_there_and_explains_the_rest(kept) -> None:
         sent = len(data(connection))
         asked = f'{{"id":"r1","epoch":"{epoch}","from":4,"to":9}}'
         connection.listener.received(TOPICS.replay, asked.encode())
-        reply = await until(lambda: connection.acknowledge() or next((m.payload for m in connection.sent if m.topic == TOPICS.reply), None))
+        reply = await until(
+            lambda: (
+                connection.acknowledge()
+                or next((m.payload for m in connection.sent if m.topic == TOPICS.reply), None)
+            )
+        )
         assert [batch.seq for batch in data(connection)[sent:]] == [4, 5, 6]
         assert b'[[7,9,"unknown"]]' in reply
 

@@ -1,4 +1,6 @@
-"""Brokers of other makers, one node each: everything arrives once, also when the broker is killed and comes back."""
+"""Brokers of other makers, one node each: everything arrives once, also when the broker is killed and
+comes back.
+"""
 
 import asyncio
 
@@ -10,7 +12,9 @@ from uplink_peers import Aedes, Nats, RabbitMq
 PEERS = [
     pytest.param(Nats, id="nats"),
     pytest.param(Aedes, id="aedes"),
-    pytest.param(RabbitMq, id="rabbitmq", marks=pytest.mark.slow),  # Erlang alone needs half a minute to start, twice
+    pytest.param(
+        RabbitMq, id="rabbitmq", marks=pytest.mark.slow
+    ),  # Erlang alone needs half a minute to start, twice
 ]
 
 
@@ -33,7 +37,9 @@ async def test_everything_arrives_once_over_a_restart_of_the_broker(kind, tmp_pa
                 await until(lambda: not run.stats.connected, 60)
                 await asyncio.to_thread(broker.start)
                 run.commit(*[row(seq) for seq in range(231, 251)])
-                await until(lambda: run.stats.delivered_batches >= 250 and run.stats.backlog_batches == 0, 240)
+                await until(
+                    lambda: run.stats.delivered_batches >= 250 and run.stats.backlog_batches == 0, 240
+                )
                 assert here.seqs == list(range(1, 251))
                 assert here.store.conflicts == {}
                 assert list(run.box.settled["city", E1]) == [(1, 250)]

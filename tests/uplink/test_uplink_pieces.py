@@ -201,7 +201,12 @@ def test_an_outage_is_measured_from_the_last_connection_that_lasted():
 # -- window
 
 
-@given(st.lists(st.tuples(st.sampled_from(["send", "ack", "drop", "cut", "receipt"]), st.integers(1, 30)), max_size=120))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["send", "ack", "drop", "cut", "receipt"]), st.integers(1, 30)),
+        max_size=120,
+    )
+)
 def test_the_window_counts_right_whatever_happens(steps):
     window, acked, here = Window(), set(), set()
     for step, (what, seq) in enumerate(steps):
@@ -261,7 +266,12 @@ def test_what_is_overtaken_after_the_grace_was_lost():
 
 @given(
     st.lists(
-        st.tuples(st.integers(1, 40), st.sampled_from(["a", "b", "x"]), st.integers(0, 50), st.lists(st.integers(1, 50), max_size=4)),
+        st.tuples(
+            st.integers(1, 40),
+            st.sampled_from(["a", "b", "x"]),
+            st.integers(0, 50),
+            st.lists(st.integers(1, 50), max_size=4),
+        ),
         max_size=30,
     )
 )
@@ -293,7 +303,11 @@ def test_a_conflict_in_a_receipt_is_no_delivery():
 def test_the_verdict_on_a_batch():
     clock = FakeClock(synced=False, uptime=10_000)
     hold = Hold(clock, 60.0)
-    mine, earlier, good = row(1, clock="unsynced", uptime=9_000), row(2, clock="unsynced", boot=EARLIER), row(3)
+    mine, earlier, good = (
+        row(1, clock="unsynced", uptime=9_000),
+        row(2, clock="unsynced", boot=EARLIER),
+        row(3),
+    )
     hold.met(mine)
     assert hold.verdict(mine).wait
     assert not hold.verdict(earlier).wait
@@ -373,7 +387,9 @@ def test_dressing():
 def test_a_derived_epoch_depends_on_identity_and_content_alone():
     assert derived_epoch(row(1)) == derived_epoch(row(1))
     assert len({derived_epoch(row(1)), derived_epoch(row(2)), derived_epoch(row(1, value=9))}) == 3
-    assert derived_epoch(row(1)) == derived_epoch(row(1, clock="unsynced")), "a repaired time is no other content"
+    assert derived_epoch(row(1)) == derived_epoch(row(1, clock="unsynced")), (
+        "a repaired time is no other content"
+    )
 
 
 def test_conflicts_are_handled_once_and_bounded():
@@ -385,7 +401,14 @@ def test_conflicts_are_handled_once_and_bounded():
 
 @pytest.mark.parametrize(
     ("host", "here"),
-    [("localhost", True), ("127.0.0.1", True), ("::1", True), ("broker.localhost", True), ("10.0.0.1", False), ("example.org", False)],
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("broker.localhost", True),
+        ("10.0.0.1", False),
+        ("example.org", False),
+    ],
 )
 def test_this_machine(host, here):
     assert is_this_machine(host) is here
@@ -405,8 +428,19 @@ def test_complaints_are_said_at_their_beginning_and_end(caplog):
 
 def test_the_sentence():
     facts = dict.fromkeys(UplinkStats.__slots__, 0)
-    facts.update(broker="b:8883", state="connected", protocol="5.0", backlog_readings=1240, oldest_t0=T0, last_error="", held=3)
-    words = "Connected to b:8883 (MQTT 5.0); 1240 readings wait since 2026-11-21 16:25 UTC; 3 batches are held until the clock is right."
+    facts.update(
+        broker="b:8883",
+        state="connected",
+        protocol="5.0",
+        backlog_readings=1240,
+        oldest_t0=T0,
+        last_error="",
+        held=3,
+    )
+    words = (
+        "Connected to b:8883 (MQTT 5.0); 1240 readings wait since 2026-11-21 16:25 UTC; 3 batches are "
+        "held until the clock is right."
+    )
     assert UplinkStats(**facts).sentence == words
 
 
@@ -550,7 +584,14 @@ def test_without_consumers_a_good_acknowledgement_delivers_once():
 
 
 @pytest.mark.parametrize(
-    ("payload", "asked"), [(b"not json", "?"), (b'{"id": 5}', "?"), (b'{"id": "a"}', "a"), (b"[]", "?"), (b'{"id": "a\\u001b"}', "?")]
+    ("payload", "asked"),
+    [
+        (b"not json", "?"),
+        (b'{"id": 5}', "?"),
+        (b'{"id": "a"}', "a"),
+        (b"[]", "?"),
+        (b'{"id": "a\\u001b"}', "?"),
+    ],
 )
 def test_a_bad_command_is_answered(payload, asked) -> None:
     reply = Replays(MemoryOutbox(), 0.0).command(payload, 0.0)

@@ -1,4 +1,6 @@
-"""A broker's reasons: each code its own sentence and consequence, its words made harmless, a closed socket found out."""
+"""A broker's reasons: each code its own sentence and consequence, its words made harmless, a closed socket
+found out.
+"""
 
 import asyncio
 import logging
@@ -83,7 +85,9 @@ async def test_what_a_broker_says_is_shown_and_harmless_and_another_server_is_no
     other = FakeBroker()
     async with other:
         user = string(USER, "a") + string(0, "b")[1:]
-        props = properties(string(REASON, "no\x1b[2Jentry\u202e"), string(SERVER, f"127.0.0.1:{other.port}"), user)
+        props = properties(
+            string(REASON, "no\x1b[2Jentry\u202e"), string(SERVER, f"127.0.0.1:{other.port}"), user
+        )
         async with Says(0x9D, props) as broker, Running(settings(broker), outbox(1)) as run:
             await until(lambda: "0x9d" in run.stats.last_error)
             said = run.stats.last_error
@@ -150,13 +154,19 @@ async def test_a_retained_will_that_is_not_taken_is_left_out():
     ],
 )  # fmt: skip
 async def test_limits_that_do_not_concern_us_cost_nothing(props):
-    async with Says(0, bytes([len(props)]) + props) as broker, Running(settings(broker, protocol="5.0"), outbox(30)) as run:
+    async with (
+        Says(0, bytes([len(props)]) + props) as broker,
+        Running(settings(broker, protocol="5.0"), outbox(30)) as run,
+    ):
         await until(lambda: run.stats.delivered_batches == 30)
         await until(lambda: {topic for topic, _ in broker.published} == {DATA, TOPICS.state, TOPICS.meters})
 
 
 async def test_a_packet_size_that_no_batch_keeps_to_is_refused():
-    async with Says(0, b"\x05\x27\x00\x00\x00\x40") as broker, Running(settings(broker, protocol="5.0"), outbox(3)) as run:
+    async with (
+        Says(0, b"\x05\x27\x00\x00\x00\x40") as broker,
+        Running(settings(broker, protocol="5.0"), outbox(3)) as run,
+    ):
         await until(lambda: "at most 64 bytes" in run.stats.last_error)
         assert broker.published == []
 
@@ -185,20 +195,32 @@ async def test_a_subscription_that_ends_the_connection_is_found_and_left_out(pro
         async def on_subscribe(self, writer, mid):
             writer.write(packet(SUBACK, mid + b"\x00" * writer.five + b"\x01"))
 
-    async with Closes() as broker, Running(settings(broker, protocol=protocol, receipts=["city"]), outbox(3)) as run:
+    async with (
+        Closes() as broker,
+        Running(settings(broker, protocol=protocol, receipts=["city"]), outbox(3)) as run,
+    ):
         await until(lambda: run.stats.sent_batches == 3, 60)
         assert TOPICS.replay in run.stats.last_error
         assert "left out" in run.stats.last_error
 
 
 @pytest.mark.parametrize(
-    ("code", "sentence"), [(0x80, "no reason"), (0x83, "rule of its own"), (0x87, "not authorised"), (0x97, "quota"), (0x90, "topic")]
+    ("code", "sentence"),
+    [
+        (0x80, "no reason"),
+        (0x83, "rule of its own"),
+        (0x87, "not authorised"),
+        (0x97, "quota"),
+        (0x90, "topic"),
+    ],
 )
 async def test_a_refusal_of_all_stops_the_flow_and_says_why(code, sentence):
     class Refuses(FakeBroker):
         async def on_publish(self, writer, mid):
             data = self.published[-1][0] == DATA
-            writer.write(packet(PUBACK, mid + (bytes([code]) + properties(string(REASON, "so\x07")) if data else b"")))
+            writer.write(
+                packet(PUBACK, mid + (bytes([code]) + properties(string(REASON, "so\x07")) if data else b""))
+            )
 
     async with Refuses() as broker, Running(settings(broker), outbox(200), timing=PATIENT) as run:
         await until(lambda: sentence in run.stats.last_error)
@@ -219,7 +241,9 @@ async def test_a_refusal_of_one_batch_sets_it_aside_and_the_others_go_on(code):
 
     async with RefusesThree() as broker, Running(settings(broker, protocol="5.0"), outbox(60)) as run:
         await until(lambda: run.stats.delivered_batches >= 59 or code == 0x95)
-        await until(lambda: set(range(1, 61)) - {3} <= {message_of(p)["seq"] for p in broker.data()} or code == 0x95)
+        await until(
+            lambda: set(range(1, 61)) - {3} <= {message_of(p)["seq"] for p in broker.data()} or code == 0x95
+        )
         await until(lambda: run.stats.set_aside >= 1)
         assert 3 not in (run.box.settled.get(("city", E1)) or [])
         assert run.stats.connected
@@ -236,7 +260,10 @@ async def test_a_broker_that_takes_json_alone_gets_json():
         assert run.stats.set_aside == 0
 
 
-@pytest.mark.parametrize(("code", "cause"), [(0x8B, "shutting_down"), (0x98, "administrative"), (0x96, "rate"), (0x93, "receive_maximum")])
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [(0x8B, "shutting_down"), (0x98, "administrative"), (0x96, "rate"), (0x93, "receive_maximum")],
+)
 async def test_a_farewell_is_told_by_its_code_with_what_was_on_its_way(code, cause):
     class Leaves(FakeBroker):
         async def on_publish(self, writer, mid):
@@ -267,13 +294,19 @@ class Closes(FakeBroker):
 
 @pytest.mark.parametrize("topic", [TOPICS.meters, TOPICS.state])
 async def test_a_topic_that_ends_the_connection_is_left_out_and_batches_flow(topic):
-    async with Closes(lambda t, _: t == topic) as broker, Running(settings(broker, protocol="3.1.1"), outbox(40)) as run:
+    async with (
+        Closes(lambda t, _: t == topic) as broker,
+        Running(settings(broker, protocol="3.1.1"), outbox(40)) as run,
+    ):
         await until(lambda: run.stats.delivered_batches == 40, 60)
         await until(lambda: run.stats.connected and "gateway id" not in run.stats.last_error, 60)
 
 
 async def test_batches_that_are_not_allowed_at_all_are_not_taken_for_too_large():
-    async with Closes(lambda t, _: t == DATA) as broker, Running(settings(broker, protocol="3.1.1"), outbox(40), timing=PATIENT) as run:
+    async with (
+        Closes(lambda t, _: t == DATA) as broker,
+        Running(settings(broker, protocol="3.1.1"), outbox(40), timing=PATIENT) as run,
+    ):
         await until(lambda: run.forwarder._sender.suspects.bound is not None or broker.connects >= 5, 60)
         assert run.stats.delivered_batches == 0
         assert "P/data" in run.stats.last_error

@@ -1,4 +1,6 @@
-"""Gateway's half and platform's half together: real journal, real broker, the reference receiver as a process of its own."""
+"""Gateway's half and platform's half together: real journal, real broker, the reference receiver as a
+process of its own.
+"""
 
 import asyncio
 import json
@@ -33,7 +35,17 @@ class Site:
 
     def receive(self):
         broker = f"mqtt://127.0.0.1:{self.broker.port}"
-        command = [sys.executable, "-m", "gateway", "receive", "--validate", "--database", str(self.database), "--broker", broker]
+        command = [
+            sys.executable,
+            "-m",
+            "gateway",
+            "receive",
+            "--validate",
+            "--database",
+            str(self.database),
+            "--broker",
+            broker,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def end(self, number=signal.SIGTERM):
@@ -57,10 +69,21 @@ class Site:
 
     @property
     def powers(self):
-        return sorted(json.loads(values)["active_power"] for (values,) in self.ask('SELECT "values" FROM reading'))
+        return sorted(
+            json.loads(values)["active_power"] for (values,) in self.ask('SELECT "values" FROM reading')
+        )
 
     def report(self):
-        command = [sys.executable, "-m", "gateway", "receive", "--database", str(self.database), "--report", "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "gateway",
+            "receive",
+            "--database",
+            str(self.database),
+            "--report",
+            "--json",
+        ]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
@@ -118,7 +141,9 @@ async def test_a_conflict_ends_with_everything_at_the_platform_and_nothing_missi
         await until(lambda: run.stats.conflicts == 2 and here.journal.epoch != epoch, 20)
         await here.take(run, 2)
         await until(lambda: run.stats.backlog_batches == 0 and run.stats.delivered_batches >= 10, 40)
-    assert here.powers == sorted([*map(float, range(1, 11)), 7.0, 8.0]), "the twins of 7 and 8 were other content"
+    assert here.powers == sorted([*map(float, range(1, 11)), 7.0, 8.0]), (
+        "the twins of 7 and 8 were other content"
+    )
     epochs = [epoch for gateway in json.loads(here.report())["gateways"] for epoch in gateway["epochs"]]
     assert len(epochs) == 4, "the one that was left, the new one, and one for each conflict"
     assert all(not epoch["missing_ranges"] and not epoch["beginning_unknown"] for epoch in epochs)
@@ -132,7 +157,11 @@ async def test_unsynced_batches_are_repaired_by_the_anchor(site):
     async with Running(uplink(here), here.journal, clock=clock, timing=BRISK, hold=0.0) as run:
         await here.take(run, 3)
         await until(lambda: run.stats.delivered_batches == 3, 40)
-        assert {t for (t,) in here.ask("SELECT t FROM reading")} == {5_000 + 101_000, 5_000 + 102_000, 5_000 + 103_000}
+        assert {t for (t,) in here.ask("SELECT t FROM reading")} == {
+            5_000 + 101_000,
+            5_000 + 102_000,
+            5_000 + 103_000,
+        }
         clock.synced, clock.offset = True, T0
         told = await until(lambda: run.events)
         await here.take(run, 1, events=told)

@@ -25,7 +25,9 @@ def run_(*command):
 
 
 def started(*command):
-    return subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def openssl(*args):
@@ -34,20 +36,55 @@ def openssl(*args):
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory):
-    """An authority, a broker certificate for `localhost`, one for another name, an expired one, a client's; and a stranger."""
+    """An authority, a broker certificate for `localhost`, one for another name, an expired one, a
+    client's; and a stranger.
+    """
     home = tmp_path_factory.mktemp("pki")
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     for ca in ("ca", "stranger"):
-        openssl("req", "-x509", *new, "-keyout", home / f"{ca}.key", "-out", home / f"{ca}.crt", "-subj", f"/CN={ca}", "-days", 2)
+        openssl(
+            "req",
+            "-x509",
+            *new,
+            "-keyout",
+            home / f"{ca}.key",
+            "-out",
+            home / f"{ca}.crt",
+            "-subj",
+            f"/CN={ca}",
+            "-days",
+            2,
+        )
 
     def issue(name, common, *, names="", dates=("-days", "2")):
         extra = home / f"{name}.ext"
         extra.write_text(names)
-        openssl("req", *new, "-keyout", home / f"{name}.key", "-out", home / f"{name}.csr", "-subj", f"/CN={common}")
         openssl(
-            "x509", "-req", "-in", home / f"{name}.csr", "-CA", home / "ca.crt", "-CAkey", home / "ca.key", "-CAcreateserial",
-            "-out", home / f"{name}.crt", "-extfile", extra, *dates,
-        )  # fmt: skip
+            "req",
+            *new,
+            "-keyout",
+            home / f"{name}.key",
+            "-out",
+            home / f"{name}.csr",
+            "-subj",
+            f"/CN={common}",
+        )
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            home / f"{name}.csr",
+            "-CA",
+            home / "ca.crt",
+            "-CAkey",
+            home / "ca.key",
+            "-CAcreateserial",
+            "-out",
+            home / f"{name}.crt",
+            "-extfile",
+            extra,
+            *dates,
+        )
 
     issue("broker", "localhost", names="subjectAltName=DNS:localhost,IP:127.0.0.1")
     issue("elsewhere", "elsewhere.example", names="subjectAltName=DNS:elsewhere.example")
@@ -61,7 +98,11 @@ def pki(tmp_path_factory):
 
 
 def tls(pki, name="broker", *, certificate=False):
-    more = f"cafile {pki}/ca.crt\nrequire_certificate true\nuse_identity_as_username true\n" if certificate else ""
+    more = (
+        f"cafile {pki}/ca.crt\nrequire_certificate true\nuse_identity_as_username true\n"
+        if certificate
+        else ""
+    )
     return f"allow_anonymous true\ncertfile {pki}/{name}.crt\nkeyfile {pki}/{name}.key\n{more}"
 
 
@@ -80,7 +121,10 @@ async def opens(settings, clock=None):
 async def test_with_the_right_authority_and_name(mosquitto, pki, host, protocol):
     broker = mosquitto(conf=tls(pki))
     async with Running(
-        config(url=f"mqtts://{host}:{broker.port}", ca=str(pki / "ca.crt"), protocol=protocol, receipts=["x"]), outbox(50)
+        config(
+            url=f"mqtts://{host}:{broker.port}", ca=str(pki / "ca.crt"), protocol=protocol, receipts=["x"]
+        ),
+        outbox(50),
     ) as run:
         await until(lambda: run.stats.unconfirmed == 50)
         assert run.stats.protocol == protocol
@@ -121,14 +165,22 @@ async def test_a_client_certificate_opens_the_door_and_nothing_else_does(mosquit
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("ca", "/nonexistent/ca.pem", "CA file"), ("ca", "KEY", "CA file"), ("cert", "/nonexistent/c.pem", "client certificate"),
-        ("key", "STRANGER", "client certificate"), ("password_file", "/nonexistent/password", "password file"),
+        ("ca", "/nonexistent/ca.pem", "CA file"),
+        ("ca", "KEY", "CA file"),
+        ("cert", "/nonexistent/c.pem", "client certificate"),
+        ("key", "STRANGER", "client certificate"),
+        ("password_file", "/nonexistent/password", "password file"),
     ],
-)  # fmt: skip
+)
 async def test_files_that_cannot_be_used_are_named(mosquitto, pki, field, value, words):
     broker = mosquitto(conf=tls(pki))
     value = {"KEY": str(pki / "client.key"), "STRANGER": str(pki / "stranger.key")}.get(value, value)
-    files = {"ca": str(pki / "ca.crt"), "cert": str(pki / "client.crt"), "key": str(pki / "client.key"), field: value}
+    files = {
+        "ca": str(pki / "ca.crt"),
+        "cert": str(pki / "client.crt"),
+        "key": str(pki / "client.key"),
+        field: value,
+    }
     with pytest.raises(LinkRefused, match=words) as caught:
         await opens(config(url=f"mqtts://localhost:{broker.port}", username="gw1", **files))
     assert caught.value.hint
@@ -149,7 +201,9 @@ async def test_a_wrong_password_is_told_as_such_and_a_right_one_works(mosquitto,
     broker = mosquitto(conf=f"allow_anonymous false\npassword_file {passwords}\n")
     word = tmp_path / "word"
     word.write_text("wrong\n")
-    settings = config(url=f"mqtt://127.0.0.1:{broker.port}", username="gw1", password_file=str(word), receipts=["x"])
+    settings = config(
+        url=f"mqtt://127.0.0.1:{broker.port}", username="gw1", password_file=str(word), receipts=["x"]
+    )
     async with Running(settings, outbox(1)) as run:
         await until(lambda: run.stats.state == LinkState.REFUSED.value)
         assert "password_file" in run.stats.last_error
@@ -167,10 +221,14 @@ async def test_the_example_configuration_of_the_broker_works(mosquitto, pki, tmp
     acl = tmp_path / "acl"
     acl.write_text((EXAMPLES / "mosquitto-acl.example").read_text())
     places = {
-        "listener 8883": f"listener {port} 127.0.0.1", "/var/lib/mosquitto/": f"{tmp_path}/", "/etc/mosquitto/ca.crt": pki / "ca.crt",
-        "/etc/mosquitto/broker.crt": pki / "broker.crt", "/etc/mosquitto/broker.key": pki / "broker.key",
-        "/etc/mosquitto/acl": acl, "/etc/mosquitto/passwd\n": f"{passwords}\n",
-    }  # fmt: skip
+        "listener 8883": f"listener {port} 127.0.0.1",
+        "/var/lib/mosquitto/": f"{tmp_path}/",
+        "/etc/mosquitto/ca.crt": pki / "ca.crt",
+        "/etc/mosquitto/broker.crt": pki / "broker.crt",
+        "/etc/mosquitto/broker.key": pki / "broker.key",
+        "/etc/mosquitto/acl": acl,
+        "/etc/mosquitto/passwd\n": f"{passwords}\n",
+    }
     for old, new in places.items():
         assert old in text
         text = text.replace(old, str(new))
@@ -183,7 +241,11 @@ async def test_the_example_configuration_of_the_broker_works(mosquitto, pki, tmp
     with started(MOSQUITTO, "-c", conf) as process:
         try:
             settings = config(
-                url=f"mqtts://localhost:{port}", ca=str(pki / "ca.crt"), username="gw1", password_file=str(word), receipts=["city"]
+                url=f"mqtts://localhost:{port}",
+                ca=str(pki / "ca.crt"),
+                username="gw1",
+                password_file=str(word),
+                receipts=["city"],
             )
             async with Running(settings, outbox(5)) as run:
                 await until(lambda: run.stats.unconfirmed == 5)

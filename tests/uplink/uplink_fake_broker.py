@@ -5,7 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = (
+    1,
+    2,
+    3,
+    4,
+    8,
+    9,
+    12,
+    13,
+    14,
+)
 
 
 def packet(kind, body=b"", flags=0):
@@ -19,12 +29,19 @@ def packet(kind, body=b"", flags=0):
 
 def publish(topic, payload, *, five, qos=0, mid=1, retain=False):
     topic = topic if isinstance(topic, bytes) else topic.encode()
-    body = len(topic).to_bytes(2, "big") + topic + (mid.to_bytes(2, "big") if qos else b"") + (b"\x00" if five else b"")
+    body = (
+        len(topic).to_bytes(2, "big")
+        + topic
+        + (mid.to_bytes(2, "big") if qos else b"")
+        + (b"\x00" if five else b"")
+    )
     return packet(PUBLISH, body + payload, qos << 1 | retain)
 
 
 class FakeBroker:
-    """Overwrite `on_publish` and the like in a subclass; `published` counts PUBLISH packets by QoS 1 id, `connects` CONNECTs."""
+    """Overwrite `on_publish` and the like in a subclass; `published` counts PUBLISH packets by QoS 1 id,
+    `connects` CONNECTs.
+    """
 
     def __init__(self):
         self.connects = 0

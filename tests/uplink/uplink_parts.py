@@ -28,7 +28,16 @@ def row(seq, *, epoch=E1, gateway="gw1", clock="synced", boot=BOOT, uptime=None,
     """A committed batch with one reading; T0 + uptime is its wall time."""
     uptime = seq * 1000 if uptime is None else uptime
     power = float(seq) if value is None else float(value)
-    batch = Batch(gateway, epoch, seq, T0 + uptime, uptime, clock, [Reading("main", uptime, {"active_power": power})], list(events))
+    batch = Batch(
+        gateway,
+        epoch,
+        seq,
+        T0 + uptime,
+        uptime,
+        clock,
+        [Reading("main", uptime, {"active_power": power})],
+        list(events),
+    )
     return Sealed(epoch, seq, boot, batch.t0, uptime, clock, 1, 1, False, compress(encode(batch)))
 
 
@@ -57,7 +66,9 @@ class FakeClock:
 
 
 def config(**changes):
-    return Uplink(**{"name": "city", "url": "mqtt://127.0.0.1:1883", "spread": "0s", "backlog_rate": 0.0, **changes})
+    return Uplink(
+        **{"name": "city", "url": "mqtt://127.0.0.1:1883", "spread": "0s", "backlog_rate": 0.0, **changes}
+    )
 
 
 async def until(condition, seconds=30.0):
@@ -72,11 +83,23 @@ async def until(condition, seconds=30.0):
 class Running:
     """A forwarder at work, with what it emitted."""
 
-    def __init__(self, settings, box, *, clock=None, gateway="gw1", describe=lambda: b'{"meters":[]}', timing=FAST, **options):
+    def __init__(
+        self,
+        settings,
+        box,
+        *,
+        clock=None,
+        gateway="gw1",
+        describe=lambda: b'{"meters":[]}',
+        timing=FAST,
+        **options,
+    ):
         self.events = []
         self.box = box
         self.clock = clock or FakeClock()
-        self.forwarder = Forwarder(settings, gateway, box, self.clock, describe, self.events.append, timing=timing, **options)
+        self.forwarder = Forwarder(
+            settings, gateway, box, self.clock, describe, self.events.append, timing=timing, **options
+        )
 
     async def __aenter__(self):
         self.task = asyncio.create_task(self.forwarder.run())
@@ -127,13 +150,25 @@ class Store:
         conflicts = sorted(self.conflicts.get(epoch, ()))
         for seq in conflicts:
             have.discard(seq)
-        return Receipt(epoch=epoch, upto=0, have=[list(pair) for pair in have][:1000], conflicts=conflicts or None)
+        return Receipt(
+            epoch=epoch, upto=0, have=[list(pair) for pair in have][:1000], conflicts=conflicts or None
+        )
 
 
 class Platform:
     """A platform on a real broker: keeps what comes, answers with receipts when `consumer` is named."""
 
-    def __init__(self, port, *, gateway="gw1", consumer=None, username=None, password=None, protocol=paho.MQTTv5, client_id=""):
+    def __init__(
+        self,
+        port,
+        *,
+        gateway="gw1",
+        consumer=None,
+        username=None,
+        password=None,
+        protocol=paho.MQTTv5,
+        client_id="",
+    ):
         self.topics = Topics(gateway)
         self.gateway = gateway
         self.consumer = consumer
@@ -156,7 +191,10 @@ class Platform:
             batch = self.store.take(message.payload)
             self.log.append((message.topic, batch.seq))
             if self.consumer:
-                self.say(self.topics.receipt(self.consumer), self.store.receipt(batch.epoch, self.gateway).to_bytes())
+                self.say(
+                    self.topics.receipt(self.consumer),
+                    self.store.receipt(batch.epoch, self.gateway).to_bytes(),
+                )
         else:
             self.log.append((message.topic, message.payload))
 

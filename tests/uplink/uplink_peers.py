@@ -1,4 +1,6 @@
-"""Brokers of other makers that speak MQTT 3.1.1, one node each: own directories, loopback, bounded memory, ended by whom started them."""
+"""Brokers of other makers that speak MQTT 3.1.1, one node each: own directories, loopback, bounded memory,
+ended by whom started them.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class Peer:
         log = self.folder / "broker.log"
         with log.open("ab") as out:
             # In a session of its own: what it starts ends with it.
-            self._process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **more}, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=out, stderr=out, env={**os.environ, **more}, start_new_session=True
+            )
         end = time.monotonic() + self.starts
         while self._process.poll() is None and time.monotonic() < end:
             with socket.socket() as probe:
@@ -76,7 +80,8 @@ class Nats(Peer):
         conf = self.folder / "nats.conf"
         store = f'store_dir: "{self.folder}/jetstream", max_memory_store: 64MB, max_file_store: 256MB'
         conf.write_text(
-            f"server_name: peer\nlisten: 127.0.0.1:{free_port()}\njetstream {{ {store} }}\nmqtt {{ host: 127.0.0.1, port: {self.port} }}\n"
+            f"server_name: peer\nlisten: 127.0.0.1:{free_port()}\njetstream {{ {store} }}\nmqtt {{ host: "
+            f"127.0.0.1, port: {self.port} }}\n"
         )
         return [str(shutil.which("nats-server", path=_PATH)), "-c", str(conf)], {"GOMEMLIMIT": "256MiB"}
 
@@ -96,25 +101,38 @@ class RabbitMq(Peer):
 
     def command(self) -> tuple[list[str], dict[str, str]]:
         lines = [
-            f"listeners.tcp.1 = 127.0.0.1:{self._amqp}", f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.port}", "mqtt.allow_anonymous = true",
-            "vm_memory_high_watermark.absolute = 256MB", "disk_free_limit.absolute = 20MB", "log.console = true", "log.file = false",
-        ]  # fmt: skip
+            f"listeners.tcp.1 = 127.0.0.1:{self._amqp}",
+            f"mqtt.listeners.tcp.1 = 127.0.0.1:{self.port}",
+            "mqtt.allow_anonymous = true",
+            "vm_memory_high_watermark.absolute = 256MB",
+            "disk_free_limit.absolute = 20MB",
+            "log.console = true",
+            "log.file = false",
+        ]
         (self.folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
         (self.folder / "enabled_plugins").write_text("[rabbitmq_mqtt].\n")
         names = {
-            "HOME": self.folder, "RABBITMQ_CONFIG_FILE": self.folder / "rabbitmq", "RABBITMQ_MNESIA_BASE": self.folder / "mnesia",
-            "RABBITMQ_LOG_BASE": self.folder / "log", "RABBITMQ_ENABLED_PLUGINS_FILE": self.folder / "enabled_plugins",
-            "RABBITMQ_PID_FILE": self.folder / "pid", "RABBITMQ_NODENAME": f"peer{self.port}@localhost",
-            "RABBITMQ_DIST_PORT": self._dist, "ERL_EPMD_PORT": self._epmd, "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "HOME": self.folder,
+            "RABBITMQ_CONFIG_FILE": self.folder / "rabbitmq",
+            "RABBITMQ_MNESIA_BASE": self.folder / "mnesia",
+            "RABBITMQ_LOG_BASE": self.folder / "log",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self.folder / "enabled_plugins",
+            "RABBITMQ_PID_FILE": self.folder / "pid",
+            "RABBITMQ_NODENAME": f"peer{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": self._dist,
+            "ERL_EPMD_PORT": self._epmd,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1",
-        }  # fmt: skip
+        }
         return [str(RABBITMQ)], {name: str(value) for name, value in names.items()}
 
     def end(self) -> None:
         self.kill()
         epmd = shutil.which("epmd", path=_PATH)
         if epmd:  # Erlang's name server leaves the session; this one is ours by its port
-            subprocess.run([epmd, "-port", str(self._epmd), "-kill"], capture_output=True, check=False, timeout=20)
+            subprocess.run(
+                [epmd, "-port", str(self._epmd), "-kill"], capture_output=True, check=False, timeout=20
+            )
 
 
 class Aedes(Peer):
@@ -124,7 +142,11 @@ class Aedes(Peer):
     def why_not() -> str:
         if not shutil.which("node", path=_PATH):
             return "node is not installed"
-        return "" if (AEDES / "aedes").is_dir() else "aedes is not installed: npm is missing, or tests/tools.sh was not run"
+        return (
+            ""
+            if (AEDES / "aedes").is_dir()
+            else "aedes is not installed: npm is missing, or tests/tools.sh was not run"
+        )
 
     def command(self) -> tuple[list[str], dict[str, str]]:
         script = self.folder / "broker.js"

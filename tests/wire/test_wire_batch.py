@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 
 from gateway.errors import WireError
 from gateway.model import QUANTITIES, Draft, Event, Interval, Reading
-from gateway.wire import MAX_MESSAGE, MAX_PLAIN, Batch, compress, decode, decompress, digest, encode, peek_gateway, split, with_header
+from gateway.wire import (
+    MAX_MESSAGE,
+    MAX_PLAIN,
+    Batch,
+    compress,
+    decode,
+    decompress,
+    digest,
+    encode,
+    peek_gateway,
+    split,
+    with_header,
+)
 
 NAMES = st.sampled_from(sorted(QUANTITIES))
 REASONS = st.sampled_from(["timeout", "bad_frame", "exception_2", "not_available", "implausible"])
@@ -38,8 +50,9 @@ def readings(draw, meter):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | FLOATS | st.text(max_size=20),
-    lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(max_size=10), child, max_size=3), max_leaves=8,
-)  # fmt: skip
+    lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(max_size=10), child, max_size=3),
+    max_leaves=8,
+)
 EVENTS = st.builds(
     Event,
     st.text(min_size=1, max_size=20),
@@ -52,23 +65,41 @@ EVENTS = st.builds(
 def batches(draw):
     meters = draw(st.lists(METERS, unique=True, max_size=5))
     batch = Batch(
-        draw(METERS), EPOCH, draw(st.integers(1, 2**53 - 1)), draw(MS), draw(MS), draw(st.sampled_from(["synced", "anchored", "unsynced"]))
+        draw(METERS),
+        EPOCH,
+        draw(st.integers(1, 2**53 - 1)),
+        draw(MS),
+        draw(MS),
+        draw(st.sampled_from(["synced", "anchored", "unsynced"])),
     )
     batch.readings = [draw(readings(meter)) for meter in meters]
     batch.events = draw(st.lists(EVENTS, max_size=3))
     batch.intervals = [
-        Interval(meter, draw(MS), 900, 1, "measured", {"active_energy_import": draw(st.integers(-(2**60), 2**60))}) for meter in meters
+        Interval(
+            meter, draw(MS), 900, 1, "measured", {"active_energy_import": draw(st.integers(-(2**60), 2**60))}
+        )
+        for meter in meters
     ]
     return batch
 
 
 def comparable(batch):
     """A meter that gave nothing has no time of its own on the wire; order within a batch is the tables'."""
-    rows = [(r.meter, None if r.missing else r.uptime, r.values, r.absent, r.missing, r.suspect) for r in batch.readings]
+    rows = [
+        (r.meter, None if r.missing else r.uptime, r.values, r.absent, r.missing, r.suspect)
+        for r in batch.readings
+    ]
     return (
-        batch.gateway, batch.epoch, batch.seq, batch.t0, batch.uptime, batch.clock, sorted(rows, key=lambda row: row[0]),
-        [(e.kind, e.uptime, e.fields) for e in batch.events], batch.intervals,
-    )  # fmt: skip
+        batch.gateway,
+        batch.epoch,
+        batch.seq,
+        batch.t0,
+        batch.uptime,
+        batch.clock,
+        sorted(rows, key=lambda row: row[0]),
+        [(e.kind, e.uptime, e.fields) for e in batch.events],
+        batch.intervals,
+    )
 
 
 @given(batches())
@@ -86,7 +117,9 @@ def test_encoding_is_deterministic_and_names_each_value_once(batch):
     assert plain == encode(batch)
     message = json.loads(plain)
     assert message["schema"] == "submeter/1"
-    assert sum(len(table["meter"]) for table in message["tables"]) == sum(not r.missing for r in batch.readings)
+    assert sum(len(table["meter"]) for table in message["tables"]) == sum(
+        not r.missing for r in batch.readings
+    )
 
 
 @given(batches(), st.randoms(use_true_random=False))
@@ -120,39 +153,84 @@ def test_any_bytes(body):
 
 @given(JSON)
 def test_any_json(value):
-    message = {"schema": "submeter/1", "gateway": "g", "epoch": EPOCH, "seq": 1, "t0": 0, "uptime": 0, "clock": "synced"}
-    for part in ("tables", "absent", "suspect", "intervals", "events", "seq", "t0", "clock", "gateway", "epoch"):
+    message = {
+        "schema": "submeter/1",
+        "gateway": "g",
+        "epoch": EPOCH,
+        "seq": 1,
+        "t0": 0,
+        "uptime": 0,
+        "clock": "synced",
+    }
+    for part in (
+        "tables",
+        "absent",
+        "suspect",
+        "intervals",
+        "events",
+        "seq",
+        "t0",
+        "clock",
+        "gateway",
+        "epoch",
+    ):
         with contextlib.suppress(WireError):
             decode(json.dumps({**message, part: value}).encode())
 
 
 def header(**changes):
-    return {"schema": "submeter/1", "gateway": "g", "epoch": EPOCH, "seq": 1, "t0": 0, "uptime": 0, "clock": "synced", **changes}
+    return {
+        "schema": "submeter/1",
+        "gateway": "g",
+        "epoch": EPOCH,
+        "seq": 1,
+        "t0": 0,
+        "uptime": 0,
+        "clock": "synced",
+        **changes,
+    }
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"null", b"[]", b"{}", b"\xff\xfe", b'{"schema":"submeter/2"}', b"{" * 100_000, b'{"a":' * 100_000,
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b'{"schema":"submeter/2"}',
+        b"{" * 100_000,
+        b'{"a":' * 100_000,
         *[
             json.dumps(header(**{field: value})).encode()
             for field, values in {
-                "seq": (0, 2**53, 1.5, "1", True, None), "t0": (-1, "now"), "epoch": ("B7F2C6D05A91E3F4", "", 7),
-                "gateway": ("../etc", "", "a" * 33), "clock": ("right", None),
+                "seq": (0, 2**53, 1.5, "1", True, None),
+                "t0": (-1, "now"),
+                "epoch": ("B7F2C6D05A91E3F4", "", 7),
+                "gateway": ("../etc", "", "a" * 33),
+                "clock": ("right", None),
             }.items()
             for value in values
         ],
         *[
             json.dumps(header(tables=[{"meter": ["a"], "dt": dt, "values": values}])).encode()
             for dt, values in (
-                ([0, 1], {}), ([0], {"x": [1, 2]}), ([0], {"x": ["1"]}), ([1e3], {"x": [1]}),
-                ([0], {"x": [math.nan]}), ([0], {"x": [math.inf]}),
+                ([0, 1], {}),
+                ([0], {"x": [1, 2]}),
+                ([0], {"x": ["1"]}),
+                ([1e3], {"x": [1]}),
+                ([0], {"x": [math.nan]}),
+                ([0], {"x": [math.inf]}),
             )
         ],
-        b"{" + b" " * MAX_MESSAGE + b"}", zlib.compress(b"{" + b" " * MAX_MESSAGE + b"}"), zlib.compress(b"{}") + b"x",
-        zlib.compress(b"{}")[:-3], zlib.compress(b"\x00" * 50_000_000),
+        b"{" + b" " * MAX_MESSAGE + b"}",
+        zlib.compress(b"{" + b" " * MAX_MESSAGE + b"}"),
+        zlib.compress(b"{}") + b"x",
+        zlib.compress(b"{}")[:-3],
+        zlib.compress(b"\x00" * 50_000_000),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_batch_is_refused_in_words(body):
     with pytest.raises(WireError) as caught:
         decode(body)
@@ -185,7 +263,8 @@ def test_a_bomb_costs_no_more_than_a_message():
         decode(zlib.compress(b"{" + b" " * 100_000_000))
     for many, good in ((2_000, True), (15_000, False)):
         body = header(
-            tables=[{"meter": ["a"] * many, "dt": [0] * many, "values": {"x": [1] * many}}], suspect={"a": [f"n{i}" for i in range(200)]}
+            tables=[{"meter": ["a"] * many, "dt": [0] * many, "values": {"x": [1] * many}}],
+            suspect={"a": [f"n{i}" for i in range(200)]},
         )
         plain = json.dumps(body, separators=(",", ":")).encode()
         if good:
@@ -221,7 +300,10 @@ def test_no_number_of_a_faulty_decoder_costs_the_slot():
         0,
         0,
         "synced",
-        [Reading("a", 0, {"active_power": math.nan, "frequency": 50.0}), Reading("b", 0, {"frequency": math.inf})],
+        [
+            Reading("a", 0, {"active_power": math.nan, "frequency": 50.0}),
+            Reading("b", 0, {"frequency": math.inf}),
+        ],
     )
     back = decode(encode(batch))
     assert back.readings[0].values == {"frequency": 50.0}
@@ -229,12 +311,26 @@ def test_no_number_of_a_faulty_decoder_costs_the_slot():
 
 
 def test_a_lone_surrogate_costs_no_batch():
-    batch = decode(encode(Batch("g", EPOCH, 1, 0, 0, "synced", events=[Event("meter", 0, {"name": "caf\udce9"})])))
+    batch = decode(
+        encode(Batch("g", EPOCH, 1, 0, 0, "synced", events=[Event("meter", 0, {"name": "caf\udce9"})]))
+    )
     assert batch.events[0].fields == {"name": "caf?"}
 
 
 def test_an_event_cannot_rename_itself():
-    batch = decode(encode(Batch("g", EPOCH, 1, 0, 100, "synced", events=[Event("thinned", 100, {"kind": "x", "dt": 9, "from": 1})])))
+    batch = decode(
+        encode(
+            Batch(
+                "g",
+                EPOCH,
+                1,
+                0,
+                100,
+                "synced",
+                events=[Event("thinned", 100, {"kind": "x", "dt": 9, "from": 1})],
+            )
+        )
+    )
     assert batch.events == [Event("thinned", 100, {"from": 1})]
 
 
@@ -283,13 +379,17 @@ def test_what_is_no_object_has_no_digest_and_no_header(body):
 def test_a_long_slot_is_split_into_whole_batches_with_nothing_lost(meters, polls, events):
     rng = random.Random(3)
     names = sorted(QUANTITIES)[:60]
-    draft = Draft([Reading(m, 10 * n, {name: rng.random() for name in names}) for n in range(polls) for m in meters])
+    draft = Draft(
+        [Reading(m, 10 * n, {name: rng.random() for name in names}) for n in range(polls) for m in meters]
+    )
     draft.events = [Event("meter", n, {"text": "x" * 100}) for n in range(events)]
     parts = [plain for _, plain in split(draft, Batch("g", EPOCH, 7, 0, 0, "synced"))]
     assert all(len(part) <= MAX_PLAIN for part in parts)
     back = [decode(part) for part in parts]
     assert [b.seq for b in back] == list(range(7, 7 + len(parts)))
-    assert sorted((r.meter, r.uptime) for b in back for r in b.readings) == sorted((r.meter, r.uptime) for r in draft.readings)
+    assert sorted((r.meter, r.uptime) for b in back for r in b.readings) == sorted(
+        (r.meter, r.uptime) for r in draft.readings
+    )
     assert sum(len(b.events) for b in back) == events
 
 
@@ -303,10 +403,18 @@ def test_the_size_on_the_wire_holds_for_ten_and_sixty_meters():
             Reading(
                 f"m{m:02}",
                 1000 + m * 90,
-                {name: round(rng.gauss(230, 3) if name.startswith("volt") else rng.gauss(12, 4), 1 + n % 2) for n, name in enumerate(fast)},
+                {
+                    name: round(rng.gauss(230, 3) if name.startswith("volt") else rng.gauss(12, 4), 1 + n % 2)
+                    for n, name in enumerate(fast)
+                },
             )
             for m in range(meters)
         ]
-        parts = [plain for _, plain in split(Draft(readings_), Batch("izm-konak-017", EPOCH, 41822, 1795278300000, 81234567, "synced"))]
+        parts = [
+            plain
+            for _, plain in split(
+                Draft(readings_), Batch("izm-konak-017", EPOCH, 41822, 1795278300000, 81234567, "synced")
+            )
+        ]
         size = sum(len(compress(part)) for part in parts) / (meters * len(fast))
         assert size <= bar, f"{size:.2f} bytes a value with {meters} meters"

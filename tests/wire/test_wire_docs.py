@@ -1,4 +1,6 @@
-"""docs/wire/ says what the code does: schemas are current, real messages pass them, every topic, event and field is described."""
+"""docs/wire/ says what the code does: schemas are current, real messages pass them, every topic, event and
+field is described.
+"""
 
 import json
 import re
@@ -57,7 +59,14 @@ def test_the_small_messages_pass_their_schemas():
 def test_what_is_wrong_fails_the_schema():
     good = json.loads(encode(Batch("g", EPOCH, 1, 0, 0, "synced", [Reading("a", 0, {"frequency": 50.0})])))
     check("batch", json.dumps(good))
-    for field, value in (("seq", 0), ("clock", "right"), ("epoch", "x"), ("gateway", "A"), ("schema", "submeter/2"), ("tables", {})):
+    for field, value in (
+        ("seq", 0),
+        ("clock", "right"),
+        ("epoch", "x"),
+        ("gateway", "A"),
+        ("schema", "submeter/2"),
+        ("tables", {}),
+    ):
         assert not VALID["batch"].is_valid({**good, field: value}), field
     assert not VALID["receipt"].is_valid({"epoch": EPOCH, "upto": -1})
 
@@ -65,10 +74,20 @@ def test_what_is_wrong_fails_the_schema():
 def test_the_description_of_the_meters_passes_its_schema():
     name = shipped()[0].stem
     config = Config(
-        gateway={"id": "g", "name": "Bina"}, buses=[{"name": "l", "type": "tcp", "host": "h"}],
-        meters=[{"id": "main", "name": "Ana sayaç", "bus": "l", "driver": name, "ct": "200/5", "feeds": "Bina girişi"}],
+        gateway={"id": "g", "name": "Bina"},
+        buses=[{"name": "l", "type": "tcp", "host": "h"}],
+        meters=[
+            {
+                "id": "main",
+                "name": "Ana sayaç",
+                "bus": "l",
+                "driver": name,
+                "ct": "200/5",
+                "feeds": "Bina girişi",
+            }
+        ],
         pulses=[{"id": "water", "pin": 17, "per_unit": 1000, "quantity": "volume"}],
-    )  # fmt: skip
+    )
     description = Description(config, {name: load_driver(name)}, lambda _meter: {"serial_number": 12345678})
     check("meters", description.payload())
     for _, part in split(Draft(events=description.events(5)), Batch("g", EPOCH, 1, 0, 0, "synced")):
@@ -102,12 +121,24 @@ def test_every_kind_of_event_that_is_written_anywhere_is_described():
     for path in root.rglob("*.py"):
         kinds.update(re.findall(r'(?<![\w.])Event\(\s*"([a-z_]+)"', path.read_text(encoding="utf-8")))
     assert {"thinned", "clock_anchor", "epoch_started"} <= kinds
-    missing = {kind for kind in kinds | {"clock_step", "clock_synced", "clock_unsynced", "damaged"} if f"`{kind}`" not in README}
+    missing = {
+        kind
+        for kind in kinds | {"clock_step", "clock_synced", "clock_unsynced", "damaged"}
+        if f"`{kind}`" not in README
+    }
     assert not missing
 
 
 def test_an_interval_is_whole_numbers():
-    batch = Batch("g", EPOCH, 1, 0, 0, "synced", intervals=[Interval("main", 0, 900, 1, "measured", {"active_energy_import": 3070})])
+    batch = Batch(
+        "g",
+        EPOCH,
+        1,
+        0,
+        0,
+        "synced",
+        intervals=[Interval("main", 0, 900, 1, "measured", {"active_energy_import": 3070})],
+    )
     check("batch", encode(batch))
     assert isinstance(json.loads(encode(batch))["intervals"][0]["energy_wh"]["active_energy_import"], int)
     check("batch", encode(Batch("g", EPOCH, 1, 0, 0, "synced", events=[Event("clock_step", 0, {"by": 5})])))

@@ -12,8 +12,24 @@ from gateway.errors import WireError
 from gateway.receiver.intake import Refusal, arrival, description, reply, state
 from gateway.wire import Receipt, Replay, Reply, State, decode, parse
 
-HOSTILE = ["\x1b]0;owned\x07", "\x9b2J", "a\nERROR forged line", "\u202egnp.exe", "\u200b\u2028", "\x00", "\U000e0041"]
-HEAD = {"schema": "submeter/1", "gateway": "g", "epoch": "0" * 16, "seq": 1, "t0": 1, "uptime": 1, "clock": "synced"}
+HOSTILE = [
+    "\x1b]0;owned\x07",
+    "\x9b2J",
+    "a\nERROR forged line",
+    "\u202egnp.exe",
+    "\u200b\u2028",
+    "\x00",
+    "\U000e0041",
+]
+HEAD = {
+    "schema": "submeter/1",
+    "gateway": "g",
+    "epoch": "0" * 16,
+    "seq": 1,
+    "t0": 1,
+    "uptime": 1,
+    "clock": "synced",
+}
 
 
 def hidden(text):
@@ -50,7 +66,10 @@ def test_small_messages_are_told_without_their_escapes(evil) -> None:
     assert not hidden(state("g", json.dumps({"online": True, "version": evil}).encode()).version or "")
     for model in (Receipt, Replay, Reply, State):
         with pytest.raises(WireError) as error:
-            parse(model, json.dumps({"online": evil, "ok": evil, "epoch": evil, "id": 5, "have": [[evil]]}).encode())
+            parse(
+                model,
+                json.dumps({"online": evil, "ok": evil, "epoch": evil, "id": 5, "have": [[evil]]}).encode(),
+            )
         assert not hidden(str(error.value))
     with pytest.raises(Refusal) as refusal:
         description("g", evil.encode())

@@ -15,7 +15,11 @@ E = "b7f2c6d05a91e3f4"
 SEQ = st.integers(1, 2**53 - 1)
 
 
-@given(st.integers(0, 2**53 - 1), st.lists(st.tuples(SEQ, SEQ).map(sorted).map(list), max_size=20), st.none() | st.lists(SEQ, max_size=5))
+@given(
+    st.integers(0, 2**53 - 1),
+    st.lists(st.tuples(SEQ, SEQ).map(sorted).map(list), max_size=20),
+    st.none() | st.lists(SEQ, max_size=5),
+)
 def test_a_receipt_comes_back_as_it_went(upto, have, conflicts):
     receipt = Receipt(epoch=E, upto=upto, have=have, conflicts=conflicts)
     again = parse(Receipt, receipt.to_bytes())
@@ -42,12 +46,30 @@ def test_any_bytes_are_a_message_or_a_wire_error(payload):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(max_size=10), child, max_size=3), max_leaves=6,
-)  # fmt: skip
+    lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(max_size=10), child, max_size=3),
+    max_leaves=6,
+)
 
 
 @given(
-    st.sampled_from(["epoch", "upto", "have", "conflicts", "id", "from", "to", "ok", "gone", "seq", "backlog", "online", "version"]), JSON
+    st.sampled_from(
+        [
+            "epoch",
+            "upto",
+            "have",
+            "conflicts",
+            "id",
+            "from",
+            "to",
+            "ok",
+            "gone",
+            "seq",
+            "backlog",
+            "online",
+            "version",
+        ]
+    ),
+    JSON,
 )
 def test_any_json_in_any_field(field, value):
     good = {"epoch": E, "upto": 1, "id": "a", "from": 1, "to": 2, "ok": True, "online": True}
@@ -89,7 +111,9 @@ def test_topics():
     assert topics.data == "submeter/v1/izm-konak-017/data"
     assert topics.receipt("city") == "submeter/v1/izm-konak-017/receipt/city"
     assert topics.replay == "submeter/v1/izm-konak-017/cmd/replay"
-    assert {topics.state, topics.meters, topics.reply} == {f"{topics.prefix}/{part}" for part in ("state", "meters", "reply")}
+    assert {topics.state, topics.meters, topics.reply} == {
+        f"{topics.prefix}/{part}" for part in ("state", "meters", "reply")
+    }
 
 
 @pytest.mark.parametrize(("size", "good"), [(MAX_SMALL, True), (MAX_SMALL + 1, False)])

@@ -1,12 +1,19 @@
-"""A clock that leaps over idle time, put under an unchanged program by the interpreter's own hook (this directory in PYTHONPATH).
+"""A clock that leaps over idle time, put under an unchanged program by the interpreter's own hook (this
+directory in PYTHONPATH).
 
-Every process of a run maps one file, LEAP_CLOCK (see tests/soak/leaps.py). All of them see real time plus `leap`; wall time is moved by
-`step` besides. One of them, LEAP_ROLE=leader, is the gateway: whenever its event loop has nothing to do and nothing can still be
-under way, it adds the time until its next timer to `leap` instead of sleeping it away. Work is never skipped, only waiting.
+Every process of a run maps one file, LEAP_CLOCK (see tests/soak/leaps.py). All of them see real time plus
+`leap`; wall time is moved by
+`step` besides. One of them, LEAP_ROLE=leader, is the gateway: whenever its event loop has nothing to do and
+nothing can still be
+under way, it adds the time until its next timer to `leap` instead of sleeping it away. Work is never skipped,
+only waiting.
 
-What can still be under way, and so is waited for in real time first: a job of a thread; a Modbus request (ANSWER); a connection that is
-being made (OPENING); a PUBACK (BROKER); a receipt (RECEIPT). Who has not answered in that time is not waited for again until heard.
-Timers may be due up to LEAP_COARSE late, as on a busy machine; then one leap serves many of them. No leap passes `limit`.
+What can still be under way, and so is waited for in real time first: a job of a thread; a Modbus request
+(ANSWER); a connection that is
+being made (OPENING); a PUBACK (BROKER); a receipt (RECEIPT). Who has not answered in that time is not waited
+for again until heard.
+Timers may be due up to LEAP_COARSE late, as on a busy machine; then one leap serves many of them. No leap
+passes `limit`.
 Signs of life of threads are aged in real time, because threads do not leap.
 """
 
@@ -45,7 +52,9 @@ LEAP, STEP, LIMIT, LEAPS, TROUBLE = range(5)
 
 
 class Clock:
-    """The file of the run: leap, step and limit in ns, how often was leapt, and whether meters are in trouble."""
+    """The file of the run: leap, step and limit in ns, how often was leapt, and whether meters are in
+    trouble.
+    """
 
     def __init__(self, path: str) -> None:
         with Path(path).open("r+b") as file:
@@ -81,7 +90,11 @@ class Clock:
 
 def install(clock: Clock) -> None:
     """Everybody's clock."""
-    time.monotonic_ns, time.time_ns, time.clock_gettime_ns = clock.monotonic_ns, clock.time_ns, clock.gettime_ns
+    time.monotonic_ns, time.time_ns, time.clock_gettime_ns = (
+        clock.monotonic_ns,
+        clock.time_ns,
+        clock.gettime_ns,
+    )
     time.monotonic = lambda: clock.monotonic_ns() / 1e9
     time.time = lambda: clock.time_ns() / 1e9
     time.clock_gettime = lambda which: clock.gettime_ns(which) / 1e9
@@ -171,7 +184,11 @@ def lead(clock: Clock, coarse: float) -> None:
                     if way.polls or way.requests:
                         gone = clock.leap(left)  # a poll's own pauses and timeouts are kept as they are
                     else:
-                        gone = clock.leap(math.ceil((time.time() + left) / coarse - 1e-6) * coarse - time.time() if coarse else left)
+                        gone = clock.leap(
+                            math.ceil((time.time() + left) / coarse - 1e-6) * coarse - time.time()
+                            if coarse
+                            else left
+                        )
                     if gone:
                         return super().select(0)
                 ready = super().select(0 if rest < 0.001 and not way.jobs else min(rest, left, 0.02))
@@ -267,7 +284,9 @@ def lead(clock: Clock, coarse: float) -> None:
 
     PahoConnection.beat = aged("_leaping_beat")
     JournalThread.heartbeat = aged("_leaping_heartbeat")
-    Forwarder.heartbeat = aged("_leaping_heartbeat")  # one leap may be longer than what a loop may be silent for
+    Forwarder.heartbeat = aged(
+        "_leaping_heartbeat"
+    )  # one leap may be longer than what a loop may be silent for
     assert asyncio.selector_events.selectors.DefaultSelector is Selector
 
 
@@ -283,7 +302,9 @@ def begin() -> None:
     connect = socket.create_connection
 
     def at_once(*args, **kwargs):
-        """Two small messages in a row wait 40 ms for each other by default: real time that a month of them has not."""
+        """Two small messages in a row wait 40 ms for each other by default: real time that a month of them
+        has not.
+        """
         made = connect(*args, **kwargs)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
