@@ -1,8 +1,8 @@
 """The fault matrix: tests and benches note what each fault did; `python -m tests.reliability` renders it.
 
 `note` puts a row into build/reliability.json, before the test asserts anything, so that the page shows what
-was found and not what was
-hoped for. The page is docs/reliability.md; its table stands between two markers of the README too.
+was found and not what was hoped for. The page is docs/reliability.md; its table stands between two markers of
+the README too.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 after they were mended.
 
 The rows are written by hand: each fault was a script with devices and brokers of its own, run against the
-gateway as a process on a busy
-machine with two cores. The tests beside them hold the whole kind. `tests.reliability` puts the tables into
-docs/reliability.md.
+gateway as a process on a busy machine with two cores. The tests beside them hold the whole kind.
+`tests.reliability` puts the tables into docs/reliability.md.
 """
 
 from __future__ import annotations

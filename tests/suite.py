@@ -2,9 +2,8 @@
 runs this.
 
 What mostly waits runs side by side; what measures time, or is about a machine under stress, one after the
-other. There are no second
-chances: what fails is run once more only to say whether it is a race, and a race fails the run as well, but
-for those of tests/chaos.
+other. There are no second chances: what fails is run once more only to say whether it is a race, and a race
+fails the run as well, but for those of tests/chaos.
 """
 
 from __future__ import annotations

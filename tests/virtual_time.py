@@ -2,8 +2,7 @@
 threads and sockets.
 
 `@pytest.mark.virtual_time` runs an async test on it, with time.monotonic() as the loop's time. Sleeps then
-last exactly as long as
-they say, however slow the machine is, and cost nothing.
+last exactly as long as they say, however slow the machine is, and cost nothing.
 """
 
 from __future__ import annotations

@@ -147,8 +147,7 @@ def believable(quantity: Quantity, words: int, limits: Mapping[str, float]) -> t
     """What a meter with these limits can mean by a quantity, when its line says nothing else: (low, high).
 
     Tighter than the vocabulary, which has the whole grid in mind: a counter of one direction never falls
-    below 0, and what
-    stands in a single register is low voltage.
+    below 0, and what stands in a single register is low voltage.
     """
     unit = {"kvar": "kW", "kVA": "kW", "kvarh": "kWh", "kVAh": "kWh"}.get(quantity.unit, quantity.unit)
     most = limits.get(unit, _MOST.get(unit, _ANYTHING))

@@ -60,9 +60,8 @@ class Row:
     """One value of a meter: where it stands, how it is written there, what it means.
 
     value = raw x `factor` in the vocabulary's unit, rounded to `decimals` in that unit (None: shortest
-    round-trip).
-    A row of type `sum` has no registers of its own (`words` 0): it adds its `terms`. Read `spans`, not
-    `address`.
+    round-trip). A row of type `sum` has no registers of its own (`words` 0): it adds its `terms`. Read
+    `spans`, not `address`.
     """
 
     name: str

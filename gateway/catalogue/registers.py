@@ -8,8 +8,7 @@
       of=active_energy_import_t1+active_energy_import_t2
 
 Braces repeat a line; `address+step` says how far apart, without it the registers follow one another; `{}` in
-an option
-is the same part again. A name with a leading underscore is read but not published: a part of a sum.
+an option is the same part again. A name with a leading underscore is read but not published: a part of a sum.
 """
 
 from __future__ import annotations

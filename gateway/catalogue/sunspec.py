@@ -1,13 +1,11 @@
 """SunSpec: the map of an inverter or a meter is found by walking its models, not listed.
 
 At one of the base addresses stands "SunS"; then model after model: its id, its length, its points. A model's
-length
-differs by revision, so the walk steps by the length that is read. Source: SunSpec Alliance,
+length differs by revision, so the walk steps by the length that is read. Source: SunSpec Alliance,
 github.com/sunspec/models.
 
 By the book the chain ends with the id 0xFFFF. Devices end it with 0, with an address that they refuse or do
-not answer,
-with a damaged refusal, or not at all; what stands before is good whichever way it ends.
+not answer, with a damaged refusal, or not at all; what stands before is good whichever way it ends.
 """
 
 from __future__ import annotations
@@ -142,8 +140,8 @@ def _meant(models: list[Model], discovery: Discovery) -> list[int]:
     """Where the models stand that this table takes, one for each meter or inverter.
 
     A device may describe the same meter twice, in whole numbers (20x) and in floats (21x); the first is
-    taken. Another
-    meter has a common model of its own before it, or is of a model that the device has given already.
+    taken. Another meter has a common model of its own before it, or is of a model that the device has given
+    already.
     """
     found: list[int] = []
     seen: set[int] = set()

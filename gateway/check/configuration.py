@@ -35,9 +35,8 @@ class Checked:
     those that can be used.
 
     `fatal` is what no gateway can start with: the file itself, and the tables of meters that are polled.
-    `mistakes` is what a
-    start goes on with, because a gateway that ran before must run again after a power cut; a reload and
-    `check` refuse both.
+    `mistakes` is what a start goes on with, because a gateway that ran before must run again after a power
+    cut; a reload and `check` refuse both.
     """
 
     config: Config | None

@@ -79,8 +79,7 @@ def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...])
     """Where the values come from, and the running daemon's readings.
 
     Raises GatewayError when `file` is not what the daemon runs, or when a meter that is asked for has been
-    changed in it since:
-    values read by one configuration are never shown under another.
+    changed in it since: values read by one configuration are never shown under another.
     """
     if file is not None:
         client.must_run(file)

@@ -2,9 +2,8 @@
 hand.
 
 A hypothesis changes the whole table at once — function code, addresses off by one, word order, kind of number
-— because
-that is how such slips come. It is judged by physics on the registers that were read, and needs evidence to be
-proposed.
+— because that is how such slips come. It is judged by physics on the registers that were read, and needs
+evidence to be proposed.
 """
 
 from __future__ import annotations

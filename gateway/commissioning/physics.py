@@ -1,8 +1,7 @@
 """What a low-voltage installation must look like: values of one meter at one moment → findings. Pure.
 
 Bands: EN 50160, 230 V ± 10 % between phase and neutral; 50 Hz ± 1 %. Tolerances are those of a class-1 meter
-read in several
-requests while the load moves.
+read in several requests while the load moves.
 """
 
 from __future__ import annotations

@@ -55,8 +55,7 @@ def read(file: Path, meter: str | None = None) -> Recorded:
     """The values of one meter; `meter` names it in an export that holds several.
 
     Separators are comma, semicolon or tab; with the latter two a decimal comma is understood. A line that
-    cannot be understood is left
-    out and told. Raises GatewayError when the file as a whole cannot be used.
+    cannot be understood is left out and told. Raises GatewayError when the file as a whole cannot be used.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:

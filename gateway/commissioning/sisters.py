@@ -2,10 +2,8 @@
 same registers.
 
 A sister is a table that reads at least half of the same places. It fits as well when every one of its rows is
-there, nothing
-speaks against it, and as much speaks for it; and a table that reads a part of a larger one's rows, all of
-which are there,
-is that of a smaller meter.
+there, nothing speaks against it, and as much speaks for it; and a table that reads a part of a larger one's
+rows, all of which are there, is that of a smaller meter.
 """
 
 from __future__ import annotations

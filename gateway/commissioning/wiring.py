@@ -2,17 +2,15 @@
 angles → probabilities.
 
 Input K of a meter multiplies voltage K with current K. Let conductors L1, L2, L3 be those on voltage inputs
-1, 2, 3, at 0°, −120°
-and +120°, and let a load draw its current φ behind its voltage. A transformer on input K that sits on
-conductor c then shows
+1, 2, 3, at 0°, −120° and +120°, and let a load draw its current φ behind its voltage. A transformer on input
+K that sits on conductor c then shows
 
     θ_K = atan2(Q_K, P_K) = φ_c + 120°·(c − K)  (+ 180° when it is reversed)
 
 so every mistake moves θ by a multiple of 60°, and 6 permutations × 8 polarities are 48 hypotheses. Each is
-weighed by how credible
-the load angles φ are that it implies (Bayes). What cannot be told apart: all three rotated by one *and*
-reversed is a shift of all
-angles by 60°. Where both readings imply loads that exist, the answer is silence.
+weighed by how credible the load angles φ are that it implies (Bayes). What cannot be told apart: all three
+rotated by one *and* reversed is a shift of all angles by 60°. Where both readings imply loads that exist, the
+answer is silence.
 """
 
 from __future__ import annotations
@@ -28,9 +26,8 @@ INPUTS: Final = (1, 2, 3)
 SPEAKS: Final = 0.89
 SPEAKS_UNSIGNED: Final = 0.92
 """Probabilities, under the strict belief, from which the answer is given; below, it is silence. The second
-holds while Q was never
-negative, so that it may have no sign. Chosen on simulated sites (docs/wiring.md) for an answer that is right
-in 98 % of the sites.
+holds while Q was never negative, so that it may have no sign. Chosen on simulated sites (docs/wiring.md) for
+an answer that is right in 98 % of the sites.
 """
 UNSIGNED: Final = 0.15
 """Share of meters without a sign for Q among those whose Q was never negative."""
@@ -42,8 +39,8 @@ class _World:
     when `sharp` is not 0.
 
     `fair` and `strict` are its shares in the two beliefs; `careless` is the share of mistakes without a
-    pattern (all 48 alike) in the
-    strict one, the others being those of a careful electrician. In the fair one it is a half.
+    pattern (all 48 alike) in the strict one, the others being those of a careful electrician. In the fair one
+    it is a half.
     """
 
     fair: float
@@ -55,8 +52,8 @@ class _World:
 
 
 # The fair belief is a mean of all buildings: its probabilities are calibrated. The strict one decides whether
-# to speak: it puts mistakes
-# without a pattern where the load angles are unusual, the combination that a wrong answer would come from.
+# to speak: it puts mistakes without a pattern where the load angles are unusual, the combination that a wrong
+# answer would come from.
 _WORLDS: Final = (
     _World(0.5, 0.35, -10.0, 45.0, 0.0, 0.1),
     _World(0.0, 0.35, -10.0, 45.0, 1 / 14, 0.1),
@@ -178,8 +175,7 @@ def posterior(readings: Sequence[tuple[float, Sequence[Seen]]]) -> list[Weighed]
     """The hypotheses with their probabilities, the likeliest (by the fair belief) first.
 
     `readings` are the ways to understand the values (Q with or without sign), each with its share of belief
-    and what its three inputs
-    show; their shares need not add up to one.
+    and what its three inputs show; their shares need not add up to one.
     """
     fair, strict = [0.0] * len(PRIOR), [0.0] * len(PRIOR)
     for share, inputs in readings:

@@ -1,10 +1,9 @@
 """Text that came from outside: what a person may see of it, and what a name may hold.
 
 Whatever a stranger can write (a meter, a broker, a gateway's message, a file's author) is shown on terminals,
-in logs and on
-pages. Unicode has characters there that are not seen but act: escape sequences, line ends that forge a log
-line, marks that
-turn the direction of what follows (UAX 9), letters of no width that make two names look the same (UTS 39).
+in logs and on pages. Unicode has characters there that are not seen but act: escape sequences, line ends that
+forge a log line, marks that turn the direction of what follows (UAX 9), letters of no width that make two
+names look the same (UTS 39).
 """
 
 from __future__ import annotations

@@ -228,8 +228,7 @@ class Pulse(Section):
         is.
 
         A greatest rate leaves a pulse and its gap no more than half of a period each; a width and a gap allow
-        no more than one pulse
-        in both, and a tenth for jitter.
+        no more than one pulse in both, and a tenth for jitter.
         """
         width, gap, rate = self.min_width, self.min_gap, self.max_rate
         if rate is None:

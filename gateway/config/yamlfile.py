@@ -1,9 +1,8 @@
 """YAML that remembers its lines: one loader for the configuration and for driver tables.
 
 libyaml gives the events, what they mean is decided here, by the core schema of YAML 1.2: `N`, `yes` and `012`
-are not what
-YAML 1.1 makes of them. The work is linear in the file: what aliases repeat is counted before anybody walks
-it.
+are not what YAML 1.1 makes of them. The work is linear in the file: what aliases repeat is counted before
+anybody walks it.
 """
 
 from __future__ import annotations

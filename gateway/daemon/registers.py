@@ -27,8 +27,7 @@ class RegisterCopy:
     "pulses": {…}}}.
 
     Written beside, synced and put in its place by rename, so there is always a whole one. Room for the next
-    one is kept ready: a disk
-    that is full by then still takes it.
+    one is kept ready: a disk that is full by then still takes it.
     """
 
     def __init__(self, directory: Path) -> None:

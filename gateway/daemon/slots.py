@@ -147,8 +147,7 @@ class SlotCollector:
 
     async def _settle_until(self, end: float) -> None:
         # A batch that closed early waits for the next slot only if the next poll is far: a second batch in
-        # the
-        # same slot would cost a page of the card for nothing.
+        # the same slot would cost a page of the card for nothing.
         left = end - time.monotonic()
         if left > 0:
             with contextlib.suppress(TimeoutError):

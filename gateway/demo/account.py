@@ -2,10 +2,9 @@
 judge.
 
 Every reading at the platform must be one that was served, once, with the values that were meant. A served
-ordinal may be missing
-only when it was served within one slot (and the poll under way) before the gateway was killed or stopped,
-when the simulator spoilt
-the reply itself, or when the gateway has said, in a reading of that time, that it got no good answer.
+ordinal may be missing only when it was served within one slot (and the poll under way) before the gateway was
+killed or stopped, when the simulator spoilt the reply itself, or when the gateway has said, in a reading of
+that time, that it got no good answer.
 """
 
 from __future__ import annotations

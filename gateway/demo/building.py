@@ -1,9 +1,8 @@
 """A public building: people come at eight, motors start, clouds pass, the compensation fails now and then.
 
 Deterministic by seed: the power of every circuit is a function of the second; registers are its integral. The
-circuits hang in
-a tree: every sub-meter's power, PV with its negative sign, adds up to the main meter but for a small rest
-that nobody meters.
+circuits hang in a tree: every sub-meter's power, PV with its negative sign, adds up to the main meter but for
+a small rest that nobody meters.
 """
 
 from __future__ import annotations
@@ -307,8 +306,7 @@ def _lifetime(seed: int, name: str) -> tuple[float, complex]:
     (negative: capacitive).
 
     The sub-meters hang there for one to three years, the main meter for a year longer: its register is above
-    the sum of theirs,
-    although it did not see what the building used of its PV.
+    the sum of theirs, although it did not see what the building used of its PV.
     """
     hours = _YEAR * (1 + 2 * _draw(seed, "years", 0))
     if name.startswith("floor-"):

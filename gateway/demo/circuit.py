@@ -1,8 +1,8 @@
 """One measuring point: from complex power per phase to everything that a meter there would show.
 
 Consistent by construction: I = S/U per phase, S² = P² + Q² per phase and in total, and every energy register
-is the integral of
-the power beside it. Powers in kW and kvar, import positive; energies in kWh, kvarh and kVAh; time in seconds.
+is the integral of the power beside it. Powers in kW and kvar, import positive; energies in kWh, kvarh and
+kVAh; time in seconds.
 """
 
 from __future__ import annotations

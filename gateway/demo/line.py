@@ -1,9 +1,8 @@
 """An RS-485 line on a real pty: slaves that hear, think and answer at the pace of the wire.
 
 The master's bytes are taken to need one character time each from the moment they arrive. A frame ends after
-t3.5 of silence;
-then the slave thinks (turn-around), and each byte of its answer appears when its last bit would have.
-Deadlines are absolute.
+t3.5 of silence; then the slave thinks (turn-around), and each byte of its answer appears when its last bit
+would have. Deadlines are absolute.
 """
 
 from __future__ import annotations
@@ -37,9 +36,8 @@ class LineStats:
     """What the line saw.
 
     `dropped`: requests to a slave that was busy, or while another talked. `hasty`: requests that came before
-    the slave's own minimum
-    gap was over, and were ignored. `early`: requests that began less than t3.5 after an answer;
-    `shortest_gap` in s.
+    the slave's own minimum gap was over, and were ignored. `early`: requests that began less than t3.5 after
+    an answer; `shortest_gap` in s.
     """
 
     requests: int = 0
@@ -56,11 +54,9 @@ class SerialLine:
     """A serial port (`port`) with slaves behind it; its own thread does the work.
 
     `busy`: what a slave does with a request that comes while it still owes an answer, or while somebody else
-    talks: `drop` it as
-    meters do, or `queue` it as serial converters do. `quantum`: bytes that follow each other within so many
-    seconds
-    are handed out together when the last of them is through, as a UART with a FIFO does: only fast lines
-    notice.
+    talks: `drop` it as meters do, or `queue` it as serial converters do. `quantum`: bytes that follow each
+    other within so many seconds are handed out together when the last of them is through, as a UART with a
+    FIFO does: only fast lines notice.
     `check_speed`: be deaf, as a real line is, unless the port is opened at the right baud rate.
     """
 

@@ -2,10 +2,9 @@
 the moment of the read.
 
 METER, in a specification: {"driver": "eastron-sdm630", "circuit": "hvac", "directory": "…/drivers",
-"variant": "…", "attributes":
-{"serial_number": "12345678"}}. `circuit` is one of the building's; `directory` is where the technician's own
-tables are; of a driver
-with firmware variants the ordinary meter is simulated unless one is named.
+"variant": "…", "attributes": {"serial_number": "12345678"}}. `circuit` is one of the building's; `directory`
+is where the technician's own tables are; of a driver with firmware variants the ordinary meter is simulated
+unless one is named.
 """
 
 from __future__ import annotations

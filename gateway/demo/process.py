@@ -14,9 +14,7 @@ class SimulatorProcess:
     """Start it with a specification, read where everything is, order faults, read its log.
 
     `directory` gets the specification and, unless the specification says otherwise ("log": null for none),
-    the serve log. The
-    process dies with us.
-    Its error messages go to ours, or to the file `messages`.
+    the serve log. The process dies with us. Its error messages go to ours, or to the file `messages`.
     """
 
     def __init__(self, spec: dict[str, Any], directory: Path, messages: Path | None = None) -> None:

@@ -3,21 +3,17 @@
 SPEC: {"log": "serves.jsonl", "seed": 1, "building": BUILDING, "lines": [LINE…], "servers": [SERVER…]}
 BUILDING: {"start": 1795278300, "speed": 1, "step": 1, "memory": FILE that keeps the registers between runs}
 LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults":
-CHANCE, "slaves": [SLAVE…]}
-SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "numbers", "unit", "behind", "downstream":
-WIRE, "faults", "slaves"}
-WIRE: {"baudrate", "turnaround"}
-SLAVE: {"unit", "meter", "limit", "min_gap", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} |
-{"pattern": 1000} | METER}
-CHANCE: {"seed", "rate", "kinds": ["late", {"kind": "exception", "code": 11}], "units": [1]}
-METER: see gateway.demo.meters.
+CHANCE, "slaves": [SLAVE…]} SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "numbers",
+"unit", "behind", "downstream": WIRE, "faults", "slaves"} WIRE: {"baudrate", "turnaround"} SLAVE: {"unit",
+"meter", "limit", "min_gap", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000}
+| METER} CHANCE: {"seed", "rate", "kinds": ["late", {"kind": "exception", "code": 11}], "units": [1]} METER:
+see gateway.demo.meters.
 
 One JSON line on stdout says that it is ready: {"ready": true, "ports": {line: path}, "addresses": {server:
-[host, port]}}. Then each
-JSON line on stdin is an order and gets one JSON line in answer:
-{"do": "fault", "bus", "unit", "kind", "seconds", "code", "times"} · {"do": "clear", "bus", "unit"} · {"do":
-"unplug" | "plug", "bus"} ·
-{"do": "inject", "bus", "hex"} · {"do": "drop", "bus"} (reset TCP clients) · {"do": "stats"} · {"do": "stop"}
+[host, port]}}. Then each JSON line on stdin is an order and gets one JSON line in answer: {"do": "fault",
+"bus", "unit", "kind", "seconds", "code", "times"} · {"do": "clear", "bus", "unit"} · {"do": "unplug" |
+"plug", "bus"} · {"do": "inject", "bus", "hex"} · {"do": "drop", "bus"} (reset TCP clients) · {"do": "stats"}
+· {"do": "stop"}
 """
 
 from __future__ import annotations

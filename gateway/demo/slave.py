@@ -1,13 +1,11 @@
 """A Modbus slave without a wire: request PDU in, response PDU out, every serve written down.
 
-The serve log is the simulator's own word on what it gave: one JSON object a line,
-`{"t", "meter", "unit", "function", "address", "count", "ordinal", "words", "values", "fault"}`. `t` is
-CLOCK_BOOTTIME in ms at
-the moment the values were taken. `ordinal` is the stamp that this serve carried, null when the stamp's
-register was not in it.
-`values` holds what was meant, in the vocabulary's units, where the image knows it. `fault` names what was
-done to the reply
-on purpose; empty for a good one. A request that is refused or ignored is no serve.
+The serve log is the simulator's own word on what it gave: one JSON object a line, `{"t", "meter", "unit",
+"function", "address", "count", "ordinal", "words", "values", "fault"}`. `t` is CLOCK_BOOTTIME in ms at the
+moment the values were taken. `ordinal` is the stamp that this serve carried, null when the stamp's register
+was not in it. `values` holds what was meant, in the vocabulary's units, where the image knows it. `fault`
+names what was done to the reply on purpose; empty for a good one. A request that is refused or ignored is no
+serve.
 """
 
 from __future__ import annotations

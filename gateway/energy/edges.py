@@ -5,9 +5,8 @@ With points (t_a, A) and (t_b, B) of the running total around the edge q, at mos
     E(q) = floor( A + (B − A)·(q − t_a) / (t_b − t_a) + 1/2 )
 
 In a longer gap the pieces between the edges get weights w_i, and D = round(B) − round(A) is shared out in
-whole units by the largest
-remainder (Hamilton): ⌊D·w_i / Σw⌋ each, what is left one by one to the largest fractions, the earliest first
-where they are equal.
+whole units by the largest remainder (Hamilton): ⌊D·w_i / Σw⌋ each, what is left one by one to the largest
+fractions, the earliest first where they are equal.
 """
 
 from __future__ import annotations

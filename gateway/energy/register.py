@@ -2,9 +2,8 @@
 glitches.
 
 What falls, or gains more than it can, waits until the next reads tell what it was: back in line → a glitch,
-dropped; three reads that
-agree with one another → a new truth. The newest believed reading waits for the one after it, for it may be
-the glitch itself.
+dropped; three reads that agree with one another → a new truth. The newest believed reading waits for the one
+after it, for it may be the glitch itself.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One counter of one meter: readings in, intervals and findings out.
 
 A reading is (t in ms UTC, register in grains or None for a read that failed), in the order of time. Readings
-of a clock that was never
-right are not given: their energy then lies in the gap between the readings around them.
+of a clock that was never right are not given: their energy then lies in the gap between the readings around
+them.
 """
 
 from __future__ import annotations

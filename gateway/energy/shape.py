@@ -1,8 +1,8 @@
 """The shape of a long gap: what the same quarter hours of like days took, measured, before it.
 
 A like day is one of the same weekday; a holiday counts as a Sunday. Of the last thirteen weeks the newest
-four are taken whose
-intervals at the gap's quarter hours are all measured; fewer than two, or a sum of 0, is no shape.
+four are taken whose intervals at the gap's quarter hours are all measured; fewer than two, or a sum of 0, is
+no shape.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 without rounding.
 
 An interval is a whole number of base units (Wh, varh, VAh, ml, pulses). A register may be finer than that:
-what it says is held
-in grains, 10^-12 of a base unit, so that 184223.9137 kWh or the 17 digits of a float are exact.
+what it says is held in grains, 10^-12 of a base unit, so that 184223.9137 kWh or the 17 digits of a float are
+exact.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Checks on one register, as pure functions: each says what it saw with its evidence, or None.
 
 All amounts are grains (units.py), all times ms UTC. What needs the tree of meters (main against subs,
-transformer ratios), voltages
-and phases (identities, wiring, network) or a year's calendar is not decided here.
+transformer ratios), voltages and phases (identities, wiring, network) or a year's calendar is not decided
+here.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ def rollover(
     rollover.
 
     With a known modulus M: before > 0.9·M, after < 0.1·M, gain possible. Without: M = 10^3 … 10^12 or 2^32 of
-    the register's steps,
-    both within 1 % of the end, and the gain no faster than what this register is known to do.
+    the register's steps, both within 1 % of the end, and the gain no faster than what this register is known
+    to do.
     """
     for modulus in context.moduli:
         full, of = FULL

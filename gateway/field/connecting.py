@@ -20,8 +20,8 @@ CONNECT = 3.0
 """Seconds that each address has for its handshake."""
 STAGGER = 0.5
 """Seconds before the next address is tried beside one that has not answered; RFC 8305, 5, allows 0.1 to 2 s.
-A converter may
-take one client only, so a healthy one is never asked twice on a local network."""
+A converter may take one client only, so a healthy one is never asked twice on a local network.
+"""
 MOST = 16
 """Addresses of one name that are tried."""
 

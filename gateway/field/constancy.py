@@ -2,8 +2,8 @@
 be a late reply.
 
 It takes silence of the late-answer bound and two check reads whose length no open question had. A single
-plain reply says that
-the difference is none; once there was one, only many odd ones in a row are worth the check.
+plain reply says that the difference is none; once there was one, only many odd ones in a row are worth the
+check.
 """
 
 from __future__ import annotations

@@ -103,10 +103,8 @@ class Fit:
     """The cost model of one meter, fitted as answers come.
 
     Weighted least squares over the last fifty or so answers with the prior as standing evidence, so that a
-    plan whose
-    reads are all equally long leaves the slope where the line's speed puts it. An outlier counts as a mild
-    one.
-    `cost.a` includes `gap`, the silence that follows a read. The model is never negative.
+    plan whose reads are all equally long leaves the slope where the line's speed puts it. An outlier counts
+    as a mild one. `cost.a` includes `gap`, the silence that follows a read. The model is never negative.
     """
 
     def __init__(self, guess: Cost, *, gap: float = 0.0, sure_of_b: float = 0.5) -> None:

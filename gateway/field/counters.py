@@ -2,11 +2,9 @@
 until it is confirmed.
 
 Meters show 0 for one poll, copy a counter while it is read (the halves of two moments), or start again after
-an exchange. What
-a register says then is passed on, for the platform has to know it, but not as good. A true wrap is good: the
-register was
-about to be full. Lives as long as the process: what a register did while nobody looked is for the journal's
-readers to judge.
+an exchange. What a register says then is passed on, for the platform has to know it, but not as good. A true
+wrap is good: the register was about to be full. Lives as long as the process: what a register did while
+nobody looked is for the journal's readers to judge.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Words of a meter → values in the vocabulary's units, by absolute address.
 
 A set of rows and the reads that brought their words are compiled once into one `struct` per read; what
-changes from
-poll to poll is only the words. A value that cannot be trusted is absent with its reason, never 0.
+changes from poll to poll is only the words. A value that cannot be trusted is absent with its reason, never
+0.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Replies that differ from what the standard asks for, in one field and always in the same way.
 
 A gateway that numbers its replies by a counter of its own, or gives unit 255 for whomever it asked, serves
-its values all the
-same. Only one field may be odd at a time: with two, nothing tells a reply from somebody else's, or from an
-earlier one.
+its values all the same. Only one field may be odd at a time: with two, nothing tells a reply from somebody
+else's, or from an earlier one.
 """
 
 from __future__ import annotations

@@ -17,8 +17,7 @@ class FakePort:
     """Answers from `tables` by unit after `latency` s. A unit that has none is silent.
 
     `trouble` is taken from, one per request, before anything else: an error is raised, None lets the request
-    pass.
-    `asked` keeps every request as (unit, function, address, count).
+    pass. `asked` keeps every request as (unit, function, address, count).
     """
 
     def __init__(self, tables: Mapping[int, Table], *, latency: float = 0.0, numbered: bool = True) -> None:

@@ -26,8 +26,9 @@ them (docs/journal.md).
 """
 COMMIT_BYTES = 16900
 """What a commit writes beside its row: parts of pages, and most of all ext4's own journal, in blocks of 4096
-bytes as a card has them.
-64 GB a year at 340 values every 10 s; on blocks of 1024 bytes it would be 24 (docs/journal.md)."""
+bytes as a card has them. 64 GB a year at 340 values every 10 s; on blocks of 1024 bytes it would be 24
+(docs/journal.md).
+"""
 MONTH = 30 * 86400
 YEAR = 365 * 86400
 QUARTERS = 1 / 900

@@ -2,9 +2,8 @@
 was learnt.
 
 A fact has the name of its key in the configuration. A configured key wins, and then that fact is never
-learnt. The file
-is state that may be lost without harm: a missing, damaged or foreign one is forgotten, and everything is
-learnt again.
+learnt. The file is state that may be lost without harm: a missing, damaged or foreign one is forgotten, and
+everything is learnt again.
 """
 
 from __future__ import annotations

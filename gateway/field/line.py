@@ -2,10 +2,9 @@
 question.
 
 RTU has no transaction number. After a timeout, or a reply that was not the answer, an answer may still be
-under way. So
-the line stays silent for the late-answer bound, what arrives meanwhile is thrown away, and the station in
-doubt is first
-asked for a read whose length none of its open questions had. Only its clean reply ends the doubt.
+under way. So the line stays silent for the late-answer bound, what arrives meanwhile is thrown away, and the
+station in doubt is first asked for a read whose length none of its open questions had. Only its clean reply
+ends the doubt.
 """
 
 from __future__ import annotations
@@ -97,8 +96,8 @@ class Line(Connection):
         """Read replies by a rule of numbers.
 
         Where they tell replies apart, a doubt is one of all stations: a gateway that mixes replies up mixes
-        those of all its units
-        up. Where they do not, each station has its own, and only its own reply ends it.
+        those of all its units up. Where they do not, each station has its own, and only its own reply ends
+        it.
         """
         self.port.reply_number = rule
         for station in self._stations:

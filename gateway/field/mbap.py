@@ -14,8 +14,8 @@ EXCEPTION = 9
 """Bytes of an exception, whatever its header says."""
 STRIDE = 40503
 """From one number to the next: odd, so that all come round, and large, so that a gateway whose numbers are
-off by a few, or one
-behind, never has the right one by accident."""
+off by a few, or one behind, never has the right one by accident.
+"""
 _SMALL = 0x1000
 _SHORTEST, _LONGEST = 2, 254
 """What the length field may say: unit and function; or 253 bytes behind the unit."""
@@ -62,8 +62,7 @@ def split(data: bytes, asked: Question | None) -> tuple[list[Frame], int, int, b
     frame was cut short.
 
     A frame that was cut short would be filled up with the bytes of the next one: what follows a frame must be
-    a frame, or
-    no part of one.
+    a frame, or no part of one.
     """
     found: list[Frame] = []
     at = noise = 0

@@ -308,8 +308,8 @@ def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:
     """The order in which a meter's reads go out.
 
     The first one finds out that the meter has died: the shorter it is, the less that costs the others. Two of
-    one length
-    do not follow each other if that can be helped: a second copy of an answer would fit the next question.
+    one length do not follow each other if that can be helped: a second copy of an answer would fit the next
+    question.
     """
     rest = sorted(reads, key=lambda read: read.count)
     order: list[Read] = []

@@ -1,10 +1,8 @@
 """The only importer of pymodbus: a port that reads registers. There is no write in it, and none elsewhere.
 
 pymodbus gives the serial and TCP transports, the framing and the CRC. The transaction is ours: an RTU reply
-carries no
-number, so a reply is the answer only when unit, function and byte count are what was asked; pymodbus' own
-client
-compares the unit alone.
+carries no number, so a reply is the answer only when unit, function and byte count are what was asked;
+pymodbus' own client compares the unit alone.
 """
 
 from __future__ import annotations

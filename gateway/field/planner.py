@@ -1,8 +1,7 @@
 """The cheapest set of reads for a set of rows. Pure.
 
 Dynamic programming over the rows in the order of their addresses: for disjoint rows the best partition into
-reads is
-always one of neighbours, so the minimum found is the minimum there is.
+reads is always one of neighbours, so the minimum found is the minimum there is.
 """
 
 from __future__ import annotations

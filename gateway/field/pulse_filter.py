@@ -43,11 +43,9 @@ class PulseFilter:
     """Counts pulses of one pin.
 
     The contact is believed to have changed only when it stays so: closed for `min_width`, open again for
-    `min_gap` (s).
-    A pulse is counted when its contact opens, because only then its width is known; so a contact that rests
-    closed
-    through a reload is counted once. Faster than `max_rate` (pulses/s, over a second and more) it is not
-    counted.
+    `min_gap` (s). A pulse is counted when its contact opens, because only then its width is known; so a
+    contact that rests closed through a reload is counted once. Faster than `max_rate` (pulses/s, over a
+    second and more) it is not counted.
     """
 
     def __init__(self, min_width: float, min_gap: float, max_rate: float) -> None:
@@ -99,8 +97,7 @@ class PulseFilter:
         lasted = None if since is None else tick - since
         if lasted is not None and lasted < 0:
             # The state that was found may be newer than an edge that was under way; otherwise the clock of
-            # the ticks was set back,
-            # and nobody knows how long: long enough.
+            # the ticks was set back, and nobody knows how long: long enough.
             lasted = 0 if found else None
         return self._opened(lasted, tick) if not closed else self._closed(lasted)
 

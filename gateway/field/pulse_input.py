@@ -27,10 +27,8 @@ class PulseHealth:
     was rejected, by reason.
 
     `per_minute` is over the last minute, None while nobody knows; `age` in s since the newest pulse of this
-    run; `closed` whether
-    the contact is closed now. `doubt` is why the display should be read and the register set, `fast` whether
-    the contact gives
-    pulses that its limits reject.
+    run; `closed` whether the contact is closed now. `doubt` is why the display should be read and the
+    register set, `fast` whether the contact gives pulses that its limits reject.
     """
 
     id: str

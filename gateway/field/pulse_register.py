@@ -49,8 +49,8 @@ class Register:
     """What the meter's own display shows: a value at some pulse count, and what was counted since.
 
     `carried` is what `carry` gave at the last batch; count and register are taken over each by itself. A
-    changed `per_unit` holds
-    from there on, a changed quantity begins at `start` again; the pulse count never goes back.
+    changed `per_unit` holds from there on, a changed quantity begins at `start` again; the pulse count never
+    goes back.
     """
 
     def __init__(self, pulse: Pulse, carried: object = None) -> None:

@@ -2,13 +2,10 @@
 loop.
 
 What rides in the journal and what was read are the same by construction: a reading and the carried state are
-made in one
-step on the event loop (`_take`), from one look at the count. So `carry()` at the moment a batch is handed
-over describes
-exactly the newest reading of each input that is in this batch or in an earlier one. A power cut costs the
-pulses counted
-after that reading: those of the open slot. The counting thread only ever adds to its own integers, which the
-loop only reads.
+made in one step on the event loop (`_take`), from one look at the count. So `carry()` at the moment a batch
+is handed over describes exactly the newest reading of each input that is in this batch or in an earlier one.
+A power cut costs the pulses counted after that reading: those of the open slot. The counting thread only ever
+adds to its own integers, which the loop only reads.
 """
 
 from __future__ import annotations
@@ -47,9 +44,8 @@ class PulseInputs:
     wall clock.
 
     `carried` is what `carry()["pulses"]` was at the newest batch. `events` gets what else should be known.
-    `pins` outlives
-    this object when a reload makes another: then no pulse is lost between the two. `uptime` is CLOCK_BOOTTIME
-    in ms, `wall` UTC in s.
+    `pins` outlives this object when a reload makes another: then no pulse is lost between the two. `uptime`
+    is CLOCK_BOOTTIME in ms, `wall` UTC in s.
     """
 
     def __init__(

@@ -126,8 +126,8 @@ class Pace:
     """Both quiet times of one meter, and what its station does about them.
 
     `own` and `line` are the s between the end of the meter's own last answer, or of the last byte on its
-    line, and a request.
-    Silence on the line is looked for where there is a line: a server behind Modbus TCP keeps it itself.
+    line, and a request. Silence on the line is looked for where there is a line: a server behind Modbus TCP
+    keeps it itself.
     """
 
     def __init__(self, meter: str, line: Line, station: Station) -> None:

@@ -2,11 +2,9 @@
 said.
 
 A meter is lost when no read of it is answered. A read that is silent while another is answered is like a
-refused one:
-it is halved until the registers at fault are known. First it is asked again after silence, for a meter may be
-deaf after
-its own answer; and as learning takes the line's time, which is the others' too, it goes on only as far as it
-is allowed.
+refused one: it is halved until the registers at fault are known. First it is asked again after silence, for a
+meter may be deaf after its own answer; and as learning takes the line's time, which is the others' too, it
+goes on only as far as it is allowed.
 """
 
 from __future__ import annotations

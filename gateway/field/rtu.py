@@ -2,9 +2,8 @@
 else.
 
 Noise is harmless: fewer bytes than the shortest frame, or bytes that hold no frame with a right CRC, can
-never be taken
-for an answer. It is what a transceiver leaves that releases the line, what a converter pads with, an echo
-that was damaged.
+never be taken for an answer. It is what a transceiver leaves that releases the line, what a converter pads
+with, an echo that was damaged.
 """
 
 from __future__ import annotations
@@ -29,10 +28,8 @@ class Heard:
     """What the bytes since a request hold.
 
     `answer` is its place; `foreign`: a frame of this unit that is not the answer is among them, `other`: one
-    of another unit, and
-    which; `damaged`: what should have been the answer is; `echo`: the request itself came back; `begun`: they
-    may still become the
-    answer.
+    of another unit, and which; `damaged`: what should have been the answer is; `echo`: the request itself
+    came back; `begun`: they may still become the answer.
     """
 
     answer: tuple[int, int] | None = None

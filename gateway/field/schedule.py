@@ -19,8 +19,7 @@ def boundary_after(interval: float, now: float, offset: float) -> float:
     in s.
 
     At least a tenth of the interval (at most 1 s) ahead: a clock that is being slewed back must not give the
-    same
-    boundary twice.
+    same boundary twice.
     """
     if interval <= 0.0:
         return now

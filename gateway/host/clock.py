@@ -15,8 +15,8 @@ STEP_MS = 500
 """Wall time that moves against CLOCK_BOOTTIME by more than this between two looks has been stepped."""
 PATIENCE_MS = 24 * 3600 * 1000
 """A clock other than the kernel's synchronised one that lies before the floor is believed again after running
-so long without a step:
-otherwise a hardware clock that was wrong once, and taken at its word, would be right in vain until that date.
+so long without a step: otherwise a hardware clock that was wrong once, and taken at its word, would be right
+in vain until that date.
 """
 RELEASED_MS = 1_767_225_600_000
 """2026-01-01. No right time lies before this program: a hardware clock with an empty battery is never
@@ -92,13 +92,11 @@ class Clock:
     """Wall time with its trust.
 
     `floor` is the newest wall time (ms) that the journal holds as synced: a clock that the kernel does not
-    call synchronised
-    and that lies before it is wrong. The kernel's own word outranks the floor whatever `trust` says, and
-    lowers it. `anchor` is
-    (wall, uptime) of a synced batch of this same boot, if there is one: within STEP_MS of it the clock is
-    still the one that was
-    right. Once synced, the clock stays so (holdover) until it is stepped by an unknown hand.
-    `kernel` asks for the kernel's word, `vouched` for that of whoever else `trust` names.
+    call synchronised and that lies before it is wrong. The kernel's own word outranks the floor whatever
+    `trust` says, and lowers it. `anchor` is (wall, uptime) of a synced batch of this same boot, if there is
+    one: within STEP_MS of it the clock is still the one that was right. Once synced, the clock stays so
+    (holdover) until it is stepped by an unknown hand. `kernel` asks for the kernel's word, `vouched` for that
+    of whoever else `trust` names.
     """
 
     def __init__(

@@ -27,8 +27,8 @@ MOST_HELD = 10_000
 """Edges of a pin that are held while nobody takes them: more than a reload can miss."""
 SETTLE = 0.1
 """s after a resistor was set: a long cable with its capacitor has reached its level, and an edge that the
-kernel has given has long
-been passed on."""
+kernel has given has long been passed on.
+"""
 
 FACTORY = "GPIOZERO_PIN_FACTORY"
 DIRECTORY = "LG_WD"
@@ -84,9 +84,8 @@ class _Line:
             if pull == self._pull:
                 return
             # Setting the function ends the watch, if there is one. What is still on its way must arrive
-            # before gpiozero forgets whom
-            # to call: an error in a callback would end the library's thread, and with it every pulse. The
-            # line settles meanwhile.
+            # before gpiozero forgets whom to call: an error in a callback would end the library's thread, and
+            # with it every pulse. The line settles meanwhile.
             self._pull, self._watched, self._level = None, False, None
             line.function = "input"
             line.pull = "floating" if pull == "none" else pull
@@ -135,8 +134,7 @@ class Pins:
     lgpio.
 
     No debouncing here: what is a pulse is decided on the edges' own times, where it can be counted and
-    tested.
-    A pin that was watched once stays claimed until the process ends.
+    tested. A pin that was watched once stays claimed until the process ends.
     """
 
     def __init__(self, factory: Any = None) -> None:  # noqa: ANN401 - gpiozero has no types

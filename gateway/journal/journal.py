@@ -55,8 +55,8 @@ class Journal:
         """Open or create the journal of a directory; blocks for a moment.
 
         Raises JournalBusy. Damage, a full disk, a disk that refuses, a folder that cannot be made and the
-        file of a newer version
-        are no reason not to start: see `stats`. `synchronous` other than FULL is for the test that must fail.
+        file of a newer version are no reason not to start: see `stats`. `synchronous` other than FULL is for
+        the test that must fail.
         """
         return cls(
             Path(directory),

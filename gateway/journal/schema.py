@@ -20,8 +20,8 @@ VERSION = 2
 
 PAGE = 1024
 """Of a new file; one that was begun with others keeps them. Small, because a commit writes three or four
-pages, and rows pack better.
-The figures stand in docs/journal.md."""
+pages, and rows pack better. The figures stand in docs/journal.md.
+"""
 
 CHECKPOINT = 1000
 """WAL pages after which SQLite copies them into the file: about 1 MB, reused from then on."""
@@ -121,8 +121,8 @@ def connect_to_look(path: Path, *, logged: bool) -> Database:
     """
     _check_header(path)
     # Without locks of its own (nobody else has the file), exclusive mode keeps the WAL's index in memory;
-    # what is opened for reading
-    # alone cannot be checkpointed, also not when it is closed. https://www.sqlite.org/vfs.html, https://www.sqlite.org/uri.html
+    # what is opened for reading alone cannot be checkpointed, also not when it is closed.
+    # https://www.sqlite.org/vfs.html, https://www.sqlite.org/uri.html
     how = "mode=ro&vfs=unix-none" if logged else "mode=ro&immutable=1"
     conn = sqlite3.connect(
         f"file:{quote(str(real(path)))}?{how}", uri=True, isolation_level=None, check_same_thread=False

@@ -20,8 +20,7 @@ class Settled:
     """Ranges of seq by uplink; the uplinks of `active` are the ones that hold rows in the journal.
 
     Numbers that are gone need no sending: what is settled on both sides of them melts into one range, so that
-    nothing but
-    a row that is still to be sent ever parts two ranges.
+    nothing but a row that is still to be sent ever parts two ranges.
     """
 
     def __init__(self, active: Iterable[str] = (), gone: Iterable[tuple[int, int]] = ()) -> None:

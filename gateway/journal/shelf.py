@@ -39,9 +39,8 @@ class Shelf:
     """Opens a file and picks the epoch.
 
     `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch
-    that stood here once,
-    `db` the file when it is open already: for a look, which gives neither of the two, so that nothing is
-    written.
+    that stood here once, `db` the file when it is open already: for a look, which gives neither of the two,
+    so that nothing is written.
     """
 
     def __init__(

@@ -47,9 +47,8 @@ class Space:
         """Ask the file system how much is free; `own` are the bytes of the journal's file.
 
         The budget is the smaller of the configured one and half of what was free without us; what we hold is
-        never called
-        too much because another program fills the disk, and a disk that is full is no reason to thin: it may
-        be mended.
+        never called too much because another program fills the disk, and a disk that is full is no reason to
+        thin: it may be mended.
         """
         if not self._measure():
             return

@@ -7,8 +7,8 @@ from typing import Literal
 
 State = Literal["ok", "full", "failing", "newer"]
 """ok: commits return. full: no room; failing: the file system refuses; newer: a newer program wrote the file.
-In these, readings wait in
-memory."""
+In these, readings wait in memory.
+"""
 
 
 @dataclass(frozen=True, slots=True)

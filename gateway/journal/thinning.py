@@ -35,8 +35,7 @@ class Lot:
     """What one transaction deleted: how many rows, and which numbers of the file itself.
 
     Of those that were given up undelivered: how many batches and readings, t0 (ms) of the oldest and the
-    newest, and up to
-    which number only `keep` rows are left.
+    newest, and up to which number only `keep` rows are left.
     """
 
     rows: int = 0

@@ -1,10 +1,8 @@
 """The closed vocabulary: every quantity that a driver may give, a journal may keep and a page may show.
 
 Sources: OBIS value groups C, D and E from IEC 62056-6-1 (electricity, A=1) and EN 13757-1 (heat, A=6; cold
-water, A=8).
-A code is left empty where the standard has none. Signs: import is positive; a meter with two reactive
-registers gives
-import and export (3.8.0, 4.8.0) — quadrants only where the meter has four.
+water, A=8). A code is left empty where the standard has none. Signs: import is positive; a meter with two
+reactive registers gives import and export (3.8.0, 4.8.0) — quadrants only where the meter has four.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 ClockState = Literal["synced", "anchored", "unsynced"]
 """synced: the clock was right when the batch was taken. anchored: computed later in the same boot from a
-right
-clock and CLOCK_BOOTTIME. unsynced: nobody knows; `uptime` is the only honest time."""
+right clock and CLOCK_BOOTTIME. unsynced: nobody knows; `uptime` is the only honest time.
+"""
 
 METER_ID = re.compile(r"[a-z0-9-]{1,32}")
 REASON = re.compile(r"timeout|bad_frame|exception_\d{1,3}|not_available|implausible")
@@ -23,11 +23,9 @@ class Reading:
     """What one meter gave in one poll.
 
     `uptime` is CLOCK_BOOTTIME in ms at the middle of the span of its reads: wall time is a view that may be
-    repaired.
-    Every quantity that was due is in exactly one of `values` and `absent`. `missing` is the reason when the
-    meter gave
-    nothing at all; then both are empty. `suspect` names values that were read but should not be believed
-    blindly.
+    repaired. Every quantity that was due is in exactly one of `values` and `absent`. `missing` is the reason
+    when the meter gave nothing at all; then both are empty. `suspect` names values that were read but should
+    not be believed blindly.
     """
 
     meter: str

@@ -30,10 +30,8 @@ class EpochLedger:
     """One epoch of one gateway, kept up step by step: an outage of a year leaves tens of thousands of ranges.
 
     `first` is known once its batch with the event `epoch_started` is here. `good` is `held` without
-    `conflicts`, `covered` is
-    `held` and `explained`. `open_explained` are explanations whose event named no epoch: seqs below `first`
-    then speak of the
-    epochs before. `anchors` are (uptime, t) in ms.
+    `conflicts`, `covered` is `held` and `explained`. `open_explained` are explanations whose event named no
+    epoch: seqs below `first` then speak of the epochs before. `anchors` are (uptime, t) in ms.
     """
 
     held: Ranges = field(default_factory=Ranges)
@@ -218,9 +216,8 @@ def receipt_pages(
     `lately` alone.
 
     Only what is held is receipted, never what is merely explained: a thinned range may have spared batches
-    inside that
-    are still on their way. A seq in conflict is not receipted either, so that nobody takes the other content
-    for delivered.
+    inside that are still on their way. A seq in conflict is not receipted either, so that nobody takes the
+    other content for delivered.
     """
     good = ledger.good
     start = good.around(ledger.first) if ledger.first is not None else None

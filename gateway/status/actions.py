@@ -9,8 +9,7 @@ class Actions(Protocol):
     """Implemented by the daemon, called on the event loop.
 
     A refusal is a GatewayError: its message and hint reach the person who asked. BusError, JournalError and
-    ConfigError
-    get status codes of their own; a ConfigError's problems are passed on one by one.
+    ConfigError get status codes of their own; a ConfigError's problems are passed on one by one.
     """
 
     async def poll(self, meter_id: str) -> dict[str, Any]:

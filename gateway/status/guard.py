@@ -99,8 +99,7 @@ def is_ours(host: str, names: Collection[str]) -> bool:
     or one of `names`.
 
     A web page elsewhere can point a name of its own at this address and then read us through the visitor's
-    browser (DNS rebinding);
-    what it cannot do is to send another Host than its own name.
+    browser (DNS rebinding); what it cannot do is to send another Host than its own name.
     """
     match = _HOST.fullmatch(host)
     if match is None:

@@ -24,8 +24,7 @@ class Line:
     in percent (None: no bar).
 
     `counted` is what it has counted, under `register`; `note` says what is not as it should be, at most one
-    thing; `old` that
-    its numbers are of the past. `depth` counts the meters above it.
+    thing; `old` that its numbers are of the past. `depth` counts the meters above it.
     """
 
     meter: MeterView

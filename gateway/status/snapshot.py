@@ -1,8 +1,7 @@
 """What the page, the API and the metrics show: plain frozen facts of one moment, filled by the daemon.
 
 Conventions: a wall time is UTC in ms, an age or a span is in s, `None` means that nobody knows. Ages are
-those at the
-moment of the snapshot. Nothing here is text for the page, apart from names and error lines.
+those at the moment of the snapshot. Nothing here is text for the page, apart from names and error lines.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ Quality = Literal["good", "suspect", "stale", "absent"]
 
 Remark = Literal["register_unsure", "too_fast"]
 """register_unsure: nobody knows whether the register is what the meter's display shows. too_fast: the contact
-gives pulses faster than its
-limits let them be counted."""
+gives pulses faster than its limits let them be counted.
+"""
 
 STALE_POLLS = 3
 STALE_LEAST = 30.0
@@ -47,10 +46,9 @@ class ValueView:
     """One quantity of one meter, as last seen.
 
     `quantity` is a word of the vocabulary (unit, labels and OBIS code stand there); `value` is in its unit,
-    None when absent;
-    `age` in s since it was read, None when never; `interval` in s between two polls of it; `decimals` to
-    show, None when the
-    driver does not say; `absent` is the reason of the last poll, empty when it brought the value.
+    None when absent; `age` in s since it was read, None when never; `interval` in s between two polls of it;
+    `decimals` to show, None when the driver does not say; `absent` is the reason of the last poll, empty when
+    it brought the value.
     """
 
     quantity: str
@@ -92,15 +90,11 @@ class MeterView:
     """A meter on a bus or a pulse input.
 
     `label` is what a person calls it, `feeds` what it measures, `parent` the id of the meter above it or
-    empty; `bus` and
-    `address` say where it is (None for a pulse input), `driver` its table, `model` maker and model in words;
-    `interval` in s;
-    `since` is the time (ms) at which `state` began; `age` in s since the last answer, None when it never
-    answered; `missing` the
-    reason why the last poll brought nothing; `error` the last error in words; `attributes` by name as in the
-    vocabulary;
-    `learnt` what is known of it beside the table; `remarks` what else a person should see to, of a pulse
-    input; `exchanged` are the serial
+    empty; `bus` and `address` say where it is (None for a pulse input), `driver` its table, `model` maker and
+    model in words; `interval` in s; `since` is the time (ms) at which `state` began; `age` in s since the
+    last answer, None when it never answered; `missing` the reason why the last poll brought nothing; `error`
+    the last error in words; `attributes` by name as in the vocabulary; `learnt` what is known of it beside
+    the table; `remarks` what else a person should see to, of a pulse input; `exchanged` are the serial
     numbers, old and new, of a meter that answers in another one's place, while nobody has confirmed it.
     """
 
@@ -136,15 +130,12 @@ class BusView:
     """A line or a connection.
 
     `kind` is serial, tcp or rtu-over-tcp; `where` the port or host:port; `since` (ms) when `state` began.
-    Counted since the
-    start of the daemon: `requests` sent, `timeouts`, `bad_frames`, `exceptions` (the meter said no).
-    `turnaround` in ms is the
-    mean time a meter needs before it answers; `load` is the part of the last minute that the bus was busy, 0
-    to 1. `error` is why
-    it is down in words, `cause` the same as a word of `gateway.errors.Cause`; both empty while it is not.
-    `learnt` is what is known of the line beside its configuration; `label` what a person calls it, `name`
-    where it is empty.
-    `counted_since` (ms) is when counting began: at the start, and anew at each reload.
+    Counted since the start of the daemon: `requests` sent, `timeouts`, `bad_frames`, `exceptions` (the meter
+    said no). `turnaround` in ms is the mean time a meter needs before it answers; `load` is the part of the
+    last minute that the bus was busy, 0 to 1. `error` is why it is down in words, `cause` the same as a word
+    of `gateway.errors.Cause`; both empty while it is not. `learnt` is what is known of the line beside its
+    configuration; `label` what a person calls it, `name` where it is empty. `counted_since` (ms) is when
+    counting began: at the start, and anew at each reload.
     """
 
     name: str
@@ -175,18 +166,13 @@ class JournalView:
     """What is kept on this gateway.
 
     `epoch` and `seq` name the newest committed batch, `newest` (ms) is its time; `batches`, `readings` and
-    `bytes` count what
-    is kept, `budget` (bytes) what may be; `room_days` is how long an outage may last before thinning starts,
-    at the
-    pace of the last `room_basis` s; `taken` and
-    `not_taken` count readings committed since the file was begun, and given up since the start, `pending`
-    those of the open
-    slot and those that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with
-    `thinned_readings` had to make
-    room undelivered since the journal was begun: of the time from `thinned_since` to `thinned_until`, last at
-    `thinned_at` (ms).
-    With less room than `warn_days` a person is told. `cause` is why it cannot be written, as far as that is
-    known: permission.
+    `bytes` count what is kept, `budget` (bytes) what may be; `room_days` is how long an outage may last
+    before thinning starts, at the pace of the last `room_basis` s; `taken` and `not_taken` count readings
+    committed since the file was begun, and given up since the start, `pending` those of the open slot and
+    those that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with
+    `thinned_readings` had to make room undelivered since the journal was begun: of the time from
+    `thinned_since` to `thinned_until`, last at `thinned_at` (ms). With less room than `warn_days` a person is
+    told. `cause` is why it cannot be written, as far as that is known: permission.
     """
 
     epoch: str
@@ -218,21 +204,15 @@ class UplinkView:
     """A platform that we deliver to.
 
     `where` is host:port without credentials; `since` (ms) when `state` began; `backlog_batches`,
-    `backlog_readings` and
-    `backlog_oldest` (ms) describe what waits; `held` counts batches kept back until the clock is right;
-    `delivered` counts
-    batches since `counted_since` (ms); `receipts` tells whether the platform confirms what it stored,
-    `last_receipt` (ms)
-    when it last did, `last_delivery` (ms) when something last counted as delivered.
-    `cause` is why the broker takes nothing, as a word of gateway.uplink.reasons, empty while it does;
-    `set_aside` counts
-    batches that it does not take although it takes others, `refused_topics` are those that we may not hear,
-    of `consumers` that
-    confirm those in `silent` owe it. `done_at` (ms) is when a backlog that shrinks will be delivered at its
-    present speed, None
-    while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is what a
-    person calls it.
-    `salvaged` counts batches of damaged files that wait beside the backlog.
+    `backlog_readings` and `backlog_oldest` (ms) describe what waits; `held` counts batches kept back until
+    the clock is right; `delivered` counts batches since `counted_since` (ms); `receipts` tells whether the
+    platform confirms what it stored, `last_receipt` (ms) when it last did, `last_delivery` (ms) when
+    something last counted as delivered. `cause` is why the broker takes nothing, as a word of
+    gateway.uplink.reasons, empty while it does; `set_aside` counts batches that it does not take although it
+    takes others, `refused_topics` are those that we may not hear, of `consumers` that confirm those in
+    `silent` owe it. `done_at` (ms) is when a backlog that shrinks will be delivered at its present speed,
+    None while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is
+    what a person calls it. `salvaged` counts batches of damaged files that wait beside the backlog.
     """
 
     name: str
@@ -299,8 +279,7 @@ class Snapshot:
     the daemon's age in s.
 
     `timezone` is an IANA name; `language` (tr or en) is used for who asks for neither. `problems` are lines
-    that the daemon
-    itself wants a person to read: a refused configuration, a slow adapter.
+    that the daemon itself wants a person to read: a refused configuration, a slow adapter.
     """
 
     gateway: str

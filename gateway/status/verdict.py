@@ -1,9 +1,8 @@
 """Whether everything is in order: a proof from facts with a deadline, never a default.
 
 `judge` turns a snapshot into findings, at least one for each part. Everything is in order only if each part
-has one that
-proves it, and none says otherwise. Nothing here is text: `notices` has the words, the API and the metrics the
-causes.
+has one that proves it, and none says otherwise. Nothing here is text: `notices` has the words, the API and
+the metrics the causes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 own.
 
 The epoch is derived from what the batch says, so that it is the same after a restart or a lost receipt, and
-the platform
-sees the second copy as the duplicate that it is. Each such epoch has exactly one batch and opens with it.
+the platform sees the second copy as the duplicate that it is. Each such epoch has exactly one batch and opens
+with it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 monotonic seconds.
 
 The flow is controlled by the fastest consumer. What another one lacks stays unsettled in the journal; when
-that one is heard of
-and still lacks it after a while, it is read from the journal once more.
+that one is heard of and still lacks it after a while, it is read from the journal once more.
 """
 
 from __future__ import annotations

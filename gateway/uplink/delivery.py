@@ -59,9 +59,8 @@ class Delivery:
     holds nobody up.
 
     Good is reason code 0. 0x10 (nobody subscribes) is custody without a receiver: not delivered without
-    receipts; with them
-    the receipt decides. 0x80 and above is a refusal. MQTT 3.1.1 has no reason codes: there every PUBACK is
-    good.
+    receipts; with them the receipt decides. 0x80 and above is a refusal. MQTT 3.1.1 has no reason codes:
+    there every PUBACK is good.
     """
 
     def __init__(self, consumers: Sequence[str], patience: float) -> None:

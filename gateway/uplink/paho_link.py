@@ -1,9 +1,8 @@
 """The link to a real broker: paho-mqtt, in a thread of our own. The only module that imports paho.
 
 A fresh client serves one connection and is thrown away with it, so nothing is ever queued, reconnected or
-sent twice inside
-paho. No exception ends its thread unseen: callbacks are wrapped, and the end of the thread is the end of the
-connection.
+sent twice inside paho. No exception ends its thread unseen: callbacks are wrapped, and the end of the thread
+is the end of the connection.
 """
 
 from __future__ import annotations
@@ -79,9 +78,8 @@ class PahoLink:
     worked.
 
     What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may
-    give us one), a
-    retained Last Will. One that ends the connection instead of answering SUBSCRIBE is asked for one topic
-    after the other.
+    give us one), a retained Last Will. One that ends the connection instead of answering SUBSCRIBE is asked
+    for one topic after the other.
     """
 
     def __init__(self, config: Uplink, gateway: str, *, clock: ClockView | None = None) -> None:

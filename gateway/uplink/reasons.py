@@ -1,8 +1,7 @@
 """What a broker's reason codes mean for the person who has to mend it, and what the uplink does about them.
 
 Codes are those of MQTT 5, 2.4; paho translates the return codes of a 3.1.1 CONNACK to them. 3.1.1 has no
-others: a refusal
-of a subscription is 0x80 there, and anything else is a closed socket (see suspects).
+others: a refusal of a subscription is 0x80 there, and anything else is a closed socket (see suspects).
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 replies beside them.
 
 Nothing stands in front of readings: a message beside them goes when a batch was acknowledged since the last
-one, or when there is
-no batch to send. Nothing goes that is larger than the broker takes: it is compressed, or set aside, or left
-out, and said.
+one, or when there is no batch to send. Nothing goes that is larger than the broker takes: it is compressed,
+or set aside, or left out, and said.
 """
 
 from __future__ import annotations

@@ -12,9 +12,8 @@ class UplinkStats:
     """A snapshot. Ages in seconds, `since` and `oldest_t0` UTC in ms; counters since the daemon started.
 
     `state` is a value of LinkState. `waiting_batches` have not been sent; `unconfirmed` were sent and await
-    PUBACK or
-    receipt; `held` wait for the clock. `receipts` tells whether the platform's receipts decide what is
-    delivered.
+    PUBACK or receipt; `held` wait for the clock. `receipts` tells whether the platform's receipts decide what
+    is delivered.
     """
 
     name: str

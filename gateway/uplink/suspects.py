@@ -2,14 +2,11 @@
 Pure.
 
 MQTT 3.1.1 has no reason codes. A broker that does not like a message (too large, a topic that is not allowed)
-closes the socket,
-and so does one that stops, or a line that breaks. So one end proves nothing. After it messages go one at a
-time; a message that
-is alone on its way at two ends, while another one was acknowledged, is what the broker objects to. It is left
-out, the others
-go on, and after a while it is tried again. Some brokers acknowledge a message and end the connection for it
-all the same: there
-is a pause behind each, and one that was acknowledged a moment before the end counts as on its way.
+closes the socket, and so does one that stops, or a line that breaks. So one end proves nothing. After it
+messages go one at a time; a message that is alone on its way at two ends, while another one was acknowledged,
+is what the broker objects to. It is left out, the others go on, and after a while it is tried again. Some
+brokers acknowledge a message and end the connection for it all the same: there is a pause behind each, and
+one that was acknowledged a moment before the end counts as on its way.
 """
 
 from __future__ import annotations

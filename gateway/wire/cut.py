@@ -22,8 +22,8 @@ def split(draft: Draft, header: Batch) -> list[tuple[Draft, bytes]]:
     up from the header's.
 
     With `draft.packed_limit` each of them keeps to that size when it is compressed, too, as far as it can be
-    divided: a reading
-    is divided by its quantities, a driver's description likewise; a single value or event is not.
+    divided: a reading is divided by its quantities, a driver's description likewise; a single value or event
+    is not.
     """
     parts = _halves(draft)
     if parts is None or not _far_too_large(draft, header):

@@ -40,8 +40,7 @@ class Receipt(_Small):
     `upto`: every batch of this epoch up to this seq; 0 for none. `have`: further inclusive ranges.
     `conflicts`: seqs that
     came twice with different content. `digests`: of the content that is stored under a seq in conflict, so
-    that the gateway
-    whose batch it is counts it as delivered; may be missing.
+    that the gateway whose batch it is counts it as delivered; may be missing.
     """
 
     epoch: Epoch

@@ -38,8 +38,7 @@ class MeterMessage(_Open):
     driver).
 
     Intervals in seconds; `ct` and `vt` are quotients; `values` says whether the meter's registers are primary
-    or secondary.
-    `attributes` is what the meter says of itself: serial number, firmware, ratios.
+    or secondary. `attributes` is what the meter says of itself: serial number, firmware, ratios.
     """
 
     id: _Id

@@ -2,9 +2,8 @@
 build/bench.json.
 
 --write-docs alone measures nothing: it writes docs/performance.md from the figures that are there, and
-docs/reliability.md.
-Every module bench_<name>.py beside this file is a bench: its `run()` gives Figures. It exits 1 if a bar is
-missed.
+docs/reliability.md. Every module bench_<name>.py beside this file is a bench: its `run()` gives Figures. It
+exits 1 if a bar is missed.
 """
 
 from __future__ import annotations

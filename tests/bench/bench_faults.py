@@ -2,14 +2,13 @@
 pymodbus on the same lines.
 
 What is tolerated stands among them: noise beside a frame, an adapter that hears itself, a short exception,
-gateways whose numbers
-or units differ from the standard in a constant way. So do gateways that are always one reply late.
+gateways whose numbers or units differ from the standard in a constant way. So do gateways that are always one
+reply late.
 
 Serial lines on ptys whose slaves drop or queue what comes too early; then RTU over TCP and TCP. Every read
-asks for the same length, the
-hardest case: a late answer looks like the answer to the next question. A value is wrong when it is not of its
-meter and register, is
-older than the poll that brought it, or was taken from a reply that was spoilt.
+asks for the same length, the hardest case: a late answer looks like the answer to the next question. A value
+is wrong when it is not of its meter and register, is older than the poll that brought it, or was taken from a
+reply that was spoilt.
 """
 
 from __future__ import annotations

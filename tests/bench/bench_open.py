@@ -2,8 +2,7 @@
 cache; beside it an empty one.
 
 The file is made by the shipped store from one hour of noisy slots, again and again under new numbers: every
-row is sound, and none
-was delivered.
+row is sound, and none was delivered.
 """
 
 from __future__ import annotations

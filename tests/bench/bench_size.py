@@ -2,10 +2,8 @@
 beside it plain JSON.
 
 The bars are judged on the hardest data: meters whose loads wander independently, with Gaussian noise of its
-own on every voltage,
-current, power, power factor and frequency at each reading, rounded as the SDM630's table does. A real
-building is easier: the demo's is
-given beside it.
+own on every voltage, current, power, power factor and frequency at each reading, rounded as the SDM630's
+table does. A real building is easier: the demo's is given beside it.
 """
 
 from __future__ import annotations

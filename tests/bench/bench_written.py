@@ -2,8 +2,7 @@
 wrapped.
 
 With 4 KB blocks, as mkfs makes them on a card, and with 1 KB blocks, as on small images. A row per value in a
-table with an index,
-committed once a slot with the same promise, is the control.
+table with an index, committed once a slot with the same promise, is the control.
 """
 
 from __future__ import annotations

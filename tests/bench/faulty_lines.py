@@ -2,8 +2,7 @@
 number twice.
 
 A value that a master has read names the serve that it came from: its meter, its address, its moment, and what
-was done to the reply.
-It says where its lines are on stdout and ends with its stdin.
+was done to the reply. It says where its lines are on stdout and ends with its stdin.
 """
 
 from __future__ import annotations

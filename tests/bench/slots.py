@@ -2,8 +2,7 @@
 own that can be traced.
 
 The shipped journal takes a slot of ten meters × 34 values at a time and hears that it was delivered. One line
-on stdout for each commit;
-then it waits for a line on stdin.
+on stdout for each commit; then it waits for a line on stdin.
 """
 
 from __future__ import annotations

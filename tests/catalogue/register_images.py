@@ -2,12 +2,9 @@
 frames.
 
 A file has sections `[name]`, each an image of its own. A line is `function address words… quantity value  #
-where from`;
-`- -` in place of quantity and value is a register that is there but no reading; `= quantity value` is a value
-that no single
-line holds; `alone` before the function is a register that exists only for a read of exactly it. A value is a
-number, a text in
-quotes, or `absent:reason`.
+where from`; `- -` in place of quantity and value is a register that is there but no reading; `= quantity
+value` is a value that no single line holds; `alone` before the function is a register that exists only for a
+read of exactly it. A value is a number, a text in quotes, or `absent:reason`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 the judge.
 
 The broker is mosquitto without persistence: what it holds dies with it. The control takes the broker's
-acknowledgement for delivery
-and refuses replays; it must lose, or the mistreatment was too gentle to prove anything.
+acknowledgement for delivery and refuses replays; it must lose, or the mistreatment was too gentle to prove
+anything.
 """
 
 from __future__ import annotations

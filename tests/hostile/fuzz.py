@@ -2,9 +2,8 @@
 time is over.
 
 Coverage guides the bytes where atheris runs (CPython below 3.13 on x86); elsewhere hypothesis changes the
-seeds. What breaks a target
-is written to DIR and belongs into tests/hostile/corpus/TARGET once it is mended, where plain pytest tries it
-for ever.
+seeds. What breaks a target is written to DIR and belongs into tests/hostile/corpus/TARGET once it is mended,
+where plain pytest tries it for ever.
 """
 
 # ruff: noqa: PLC0415 - atheris must be there before what it looks into

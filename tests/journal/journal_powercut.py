@@ -1,10 +1,9 @@
 """A recorded run of a process and every disk that a power cut could have left behind.
 
 The recording is strace's: each write, sync, truncation and directory change with its data, and what the
-process said on stdout, in order.
-A cut after operation k leaves what was synced, and of the rest any part: each unsynced write whole, not at
-all, or torn at 512 bytes;
-each unsynced creation, renaming or deletion done or not, in the order of its directory.
+process said on stdout, in order. A cut after operation k leaves what was synced, and of the rest any part:
+each unsynced write whole, not at all, or torn at 512 bytes; each unsynced creation, renaming or deletion done
+or not, in the order of its directory.
 """
 
 import random

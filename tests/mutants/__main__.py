@@ -2,10 +2,9 @@
 when the code is wrong?
 
 Takes a copy of the committed state (that of the last --map), samples SAMPLE mutants of the central modules
-with a fixed seed, and
-runs for each, in a process of its own, the tests that run its line, the quickest first, until one fails. What
-is known is kept in
-build/mutants: it goes on where it was stopped, and a mutant is known as long as its module stays as it is.
+with a fixed seed, and runs for each, in a process of its own, the tests that run its line, the quickest
+first, until one fails. What is known is kept in build/mutants: it goes on where it was stopped, and a mutant
+is known as long as its module stays as it is.
 
 --map        take the present state, and find out anew which test runs which line (done by itself the first
 time)
@@ -15,8 +14,7 @@ time)
 --report     run nothing, write docs/mutants.md and the section of docs/proofs.md
 
 A mutant is killed when a test fails or does not end in its time. What survives is listed in docs/mutants.md;
-tests/mutants/reasons.txt
-says why, one line each: module | what it was | what it became | reason.
+tests/mutants/reasons.txt says why, one line each: module | what it was | what it became | reason.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The mutants of one module: small changes of its source, each of which some test should notice.
 
 Not mutated, because no test should hold it: figures at the level of a module (they are choices), words of log
-lines and errors,
-annotations, decorators. Nor is an attribute's first value left out, for that is noticed by whoever reads it.
+lines and errors, annotations, decorators. Nor is an attribute's first value left out, for that is noticed by
+whoever reads it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 them in order.
 
 `-p tests.mutants.reach` with MUTANTS_REACH=FILE writes {test: [seconds, {module: [lines]}]} for all tests
-that pass.
-With MUTANTS_CHOSEN=FILE only the tests named in FILE run, in its order.
+that pass. With MUTANTS_CHOSEN=FILE only the tests named in FILE run, in its order.
 """
 
 from __future__ import annotations

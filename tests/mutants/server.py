@@ -1,10 +1,9 @@
 """Runs tests against mutants, one fork each: pytest, the gateway and the tests are loaded once.
 
 python -m tests.mutants.server FOLDER…, in a copy of the repository. Each line of stdin is a job: {"module",
-"source" (a file with the
-mutated module), "chosen" (a file with the tests, see reach.py), "files", "seconds", "out" (a file for what
-pytest prints)}. Each line
-of stdout is its answer: pytest's exit code, or null when its time was over.
+"source" (a file with the mutated module), "chosen" (a file with the tests, see reach.py), "files", "seconds",
+"out" (a file for what pytest prints)}. Each line of stdout is its answer: pytest's exit code, or null when
+its time was over.
 """
 
 from __future__ import annotations

@@ -2,13 +2,10 @@
 receiver on a leaping clock.
 
 What is real: every process of `submeter run` and `submeter receive` with all their code, files, threads and
-sockets; the broker; the
-Modbus frames; each commit and its fdatasync; kill -9, SIGSTOP, SIGHUP; every second's timers of 30 days. What
-is simulated: waiting
-(nobody sleeps through the time between two polls), the meters, and the setting of the wall clock. What
-therefore differs from a month:
-MQTT keep-alives and the page's visitors live in real time, timers between polls may be COARSE late, no two
-mistakes are hours apart in
+sockets; the broker; the Modbus frames; each commit and its fdatasync; kill -9, SIGSTOP, SIGHUP; every
+second's timers of 30 days. What is simulated: waiting (nobody sleeps through the time between two polls), the
+meters, and the setting of the wall clock. What therefore differs from a month: MQTT keep-alives and the
+page's visitors live in real time, timers between polls may be COARSE late, no two mistakes are hours apart in
 the machine's own life. The judge is the meters' log, by the ordinal that each serve carries.
 """
 

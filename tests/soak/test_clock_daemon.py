@@ -2,9 +2,8 @@
 keeps a wrong time.
 
 libfaketime moves the wall clock of the daemon alone and leaves CLOCK_MONOTONIC and CLOCK_BOOTTIME, as a real
-step does. Whether the
-clock is synchronised is what systemd-timesyncd's mark says, shown to the daemon in a mount namespace of its
-own.
+step does. Whether the clock is synchronised is what systemd-timesyncd's mark says, shown to the daemon in a
+mount namespace of its own.
 """
 
 from __future__ import annotations

@@ -2,19 +2,15 @@
 directory in PYTHONPATH).
 
 Every process of a run maps one file, LEAP_CLOCK (see tests/soak/leaps.py). All of them see real time plus
-`leap`; wall time is moved by
-`step` besides. One of them, LEAP_ROLE=leader, is the gateway: whenever its event loop has nothing to do and
-nothing can still be
-under way, it adds the time until its next timer to `leap` instead of sleeping it away. Work is never skipped,
-only waiting.
+`leap`; wall time is moved by `step` besides. One of them, LEAP_ROLE=leader, is the gateway: whenever its
+event loop has nothing to do and nothing can still be under way, it adds the time until its next timer to
+`leap` instead of sleeping it away. Work is never skipped, only waiting.
 
 What can still be under way, and so is waited for in real time first: a job of a thread; a Modbus request
-(ANSWER); a connection that is
-being made (OPENING); a PUBACK (BROKER); a receipt (RECEIPT). Who has not answered in that time is not waited
-for again until heard.
-Timers may be due up to LEAP_COARSE late, as on a busy machine; then one leap serves many of them. No leap
-passes `limit`.
-Signs of life of threads are aged in real time, because threads do not leap.
+(ANSWER); a connection that is being made (OPENING); a PUBACK (BROKER); a receipt (RECEIPT). Who has not
+answered in that time is not waited for again until heard. Timers may be due up to LEAP_COARSE late, as on a
+busy machine; then one leap serves many of them. No leap passes `limit`. Signs of life of threads are aged in
+real time, because threads do not leap.
 """
 
 # ruff: noqa: PLC0415 - what is patched must be imported after the clock is, and only where it is needed
