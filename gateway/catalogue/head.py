@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.common.text import visible
-from gateway.config.units import Duration
+from gateway.config import Duration
 
 _LINE_END = re.compile(r"[ \t]*\r?\n[ \t]*")
 

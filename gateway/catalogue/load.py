@@ -14,7 +14,7 @@ from gateway.catalogue.cells import Defaults, believable, offer
 from gateway.catalogue.driver import TYPES, Discovery, Driver, Identity, Limits, Row, SerialDefaults, Variant
 from gateway.catalogue.head import Head, IdentityPart, ReadsPart, SerialPart, explain
 from gateway.catalogue.registers import parse_registers
-from gateway.config.yamlfile import Table, few, line_of, odd_character, parse_yaml, read_text, validate
+from gateway.config import Table, few, line_of, odd_character, parse_yaml, read_text, validate
 from gateway.errors import DriverError, Problem
 from gateway.model import QUANTITIES
 

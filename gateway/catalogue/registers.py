@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 from gateway.catalogue.cells import ADDRESS, BRACES, Defaults, Line, Mistake, words_of
 from gateway.catalogue.driver import Row
-from gateway.config.yamlfile import MAX_PROBLEMS
+from gateway.config import MAX_PROBLEMS
 from gateway.errors import Problem
 
 MAX_ROWS = 2000

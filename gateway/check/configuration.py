@@ -13,11 +13,24 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.catalogue import Driver, find, load_file, unknown
 from gateway.check.sample import sample_values
-from gateway.config import Bus, Config, Meter, Pulse, SerialBus
-from gateway.config.load import examine, rows_of
-from gateway.config.places import same_lines
-from gateway.config.schema import Drivers, Journal
-from gateway.config.yamlfile import MAX_PROBLEMS, Key, Table, dotted, few, line_of
+from gateway.config import (
+    MAX_PROBLEMS,
+    Bus,
+    Config,
+    DriversSection,
+    JournalSection,
+    Key,
+    Meter,
+    Pulse,
+    SerialBus,
+    Table,
+    dotted,
+    examine,
+    few,
+    line_of,
+    rows_of,
+    same_lines,
+)
 from gateway.errors import ConfigError, DriverError, Problem
 from gateway.field.adapter import forecast as port_trouble
 from gateway.field.forecast import forecast_bus, refusal
@@ -108,7 +121,7 @@ class _Tables:
         self.polled: dict[str, Driver] = {}
         self.fatal: list[Problem] = []
         self.mistakes: list[Problem] = []
-        directory = _directory(document, "drivers", Drivers().directory)
+        directory = _directory(document, "drivers", DriversSection().directory)
         users: dict[str, list[tuple[int, Table]]] = {}
         for index, row in rows_of(document, "meters"):
             if isinstance(name := row.get("driver"), str):
@@ -195,7 +208,7 @@ def _files(document: Table) -> Iterator[Told]:
 
 def _intervals(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
     """Lines that cannot hold the intervals of their meters, by what is known of both so far."""
-    learnt = Learnt(_directory(document, "journal", Journal().directory) / FILE)
+    learnt = Learnt(_directory(document, "journal", JournalSection().directory) / FILE)
     adapter: TypeAdapter[Bus] = TypeAdapter(Bus)
     meters = [
         (index, meter)

@@ -19,10 +19,7 @@ from pathlib import Path
 from gateway.catalogue import Driver
 from gateway.check.certificates import validities
 from gateway.check.rights import User, service_user
-from gateway.config import Config, SerialBus, TcpBus
-from gateway.config.load import examine
-from gateway.config.places import is_address
-from gateway.config.yamlfile import Key, dotted, line_of
+from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_address, line_of
 from gateway.errors import Problem
 from gateway.field.adapter import forecast, in_use
 from gateway.field.forecast import forecast_bus, stored_per_day

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gateway.config.load import rows_of
-from gateway.config.yamlfile import Key, Table
+from gateway.config import Key, Table, rows_of
 
 SAMPLE_ID = "izm-konak-017"
 SAMPLE_NAME = "Konak Belediye Binası"

@@ -13,7 +13,7 @@ import click
 
 from gateway import __version__
 from gateway.cli.language import LANGUAGES, N_, _, choose, speaking
-from gateway.cli.prose import Context, say
+from gateway.cli.prose import HelpContext, say
 from gateway.errors import GatewayError
 
 COMMANDS = {
@@ -42,7 +42,7 @@ def prepare(command: click.Command) -> click.Command:
     """A command as it is shown in the language of this run, with --lang; its subcommands too. It may be
     prepared again.
     """
-    command.context_class = Context
+    command.context_class = HelpContext
     command._help_option = None  # noqa: SLF001 - made anew in the language of this run
     if not any(isinstance(option, click.Option) and "--lang" in option.opts for option in command.params):
         command.params.append(

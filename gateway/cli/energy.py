@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from gateway.cli.energy_file import ReadingsFile, Row
-from gateway.cli.energy_text import Report
+from gateway.cli.energy_file import FileRow, ReadingsFile
+from gateway.cli.energy_text import EnergyReport
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.prose import say
 from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, MeterSeries, base_unit
@@ -177,7 +177,9 @@ def command(
                 _print_text(meter, outcomes, options)
 
 
-def _outcomes(meter: str, rows: Iterator[Row], options: _Options) -> Iterator[tuple[str, Interval | Finding]]:
+def _outcomes(
+    meter: str, rows: Iterator[FileRow], options: _Options
+) -> Iterator[tuple[str, Interval | Finding]]:
     """What the engine makes of the readings of one meter: (quantity, interval or finding)."""
     series = MeterSeries(lambda quantity: options.context(meter, quantity), options.calendar)
     swaps = sorted(options.swaps.get(meter, []), reverse=True)
@@ -201,10 +203,10 @@ def _print_json(meter: str, outcomes: Iterator[tuple[str, Interval | Finding]]) 
 
 
 def _print_text(meter: str, outcomes: Iterator[tuple[str, Interval | Finding]], options: _Options) -> None:
-    reports: dict[str, Report] = {}
+    reports: dict[str, EnergyReport] = {}
     for quantity, outcome in outcomes:
         if quantity not in reports:
-            reports[quantity] = Report(meter, quantity, options.calendar.zone)
+            reports[quantity] = EnergyReport(meter, quantity, options.calendar.zone)
         reports[quantity].add(outcome)
     if not reports:
         say(f"{meter}: " + _("no whole quarter hour between its readings"))

@@ -29,7 +29,7 @@ _EARLIEST, _LATEST = 946_684_800_000, 4_102_444_800_000
 _SCHEMA = "CREATE TABLE reading (meter TEXT, t INTEGER, rank INTEGER, quantity TEXT, value TEXT)"
 
 
-class Row(NamedTuple):
+class FileRow(NamedTuple):
     """One reading: `t` ms UTC, `value` grains, None for a read that failed."""
 
     meter: str
@@ -85,13 +85,13 @@ class ReadingsFile:
                 text % {"file": self._path, "n": self._bad}, hint=_("mend what is named above")
             )
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[FileRow]:
         """Every reading by meter and time; of one time first the powers, then the counters, each in the
         order of the file.
         """
         sql = "SELECT meter, quantity, t, value FROM reading ORDER BY meter, t, rank, quantity, rowid"
         for meter, quantity, t, value in self._database.execute(sql):
-            yield Row(meter, quantity, t, None if value is None else int(value))
+            yield FileRow(meter, quantity, t, None if value is None else int(value))
 
     def _load(self, file: IO[str]) -> None:
         lines = _lines(file)

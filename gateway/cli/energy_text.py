@@ -63,7 +63,7 @@ WORDS = {
 _SHAPES = {"line": N_("a straight line"), "like_days": N_("the shape of like days")}
 
 
-class Report:
+class EnergyReport:
     """Gathers the intervals and findings of one register; `lines` prints them."""
 
     def __init__(self, meter: str, quantity: str, zone: tzinfo) -> None:

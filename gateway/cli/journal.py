@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 from gateway.cli.client import control_client
-from gateway.cli.journal_source import DaemonSource, FileSource, Source
+from gateway.cli.journal_source import DaemonSource, FileSource, JournalSource
 from gateway.cli.language import N_, _, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import aligned, said, say
@@ -180,7 +180,7 @@ def salvage(file: Path, target: Path | None, form: str) -> None:
 
 
 @contextmanager
-def _source(socket: Path, directory: Path | None, config: Path | None) -> Iterator[Source]:
+def _source(socket: Path, directory: Path | None, config: Path | None) -> Iterator[JournalSource]:
     client = control_client(socket)
     if client is not None:
         with client:

@@ -16,7 +16,7 @@ PAGE = 100
 """Batches that are asked for at once."""
 
 
-class Source(Protocol):
+class JournalSource(Protocol):
     """Answers as JSON values, the same from either side."""
 
     def status(self) -> dict[str, Any]:
@@ -33,11 +33,11 @@ class DaemonSource:
         self._client = client
 
     def status(self) -> dict[str, Any]:
-        """As Source."""
+        """As JournalSource."""
         return self._client.journal()
 
     def rows(self, first: int, last: int, epoch: str | None) -> Iterator[dict[str, Any]]:
-        """As Source."""
+        """As JournalSource."""
         for found in self.status()["epochs"]:
             at, end = max(first, found["first"]), min(last, found["last"])
             while epoch in {None, found["epoch"]} and at <= end:
@@ -57,14 +57,14 @@ class FileSource:
         self._reader = JournalReader(directory)
 
     def status(self) -> dict[str, Any]:
-        """As Source."""
+        """As JournalSource."""
         epochs = [
             {"epoch": epoch, "first": first, "last": last} for epoch, first, last in self._reader.epochs()
         ]
         return asdict(self._reader.stats()) | {"epochs": epochs}
 
     def rows(self, first: int, last: int, epoch: str | None) -> Iterator[dict[str, Any]]:
-        """As Source."""
+        """As JournalSource."""
         for name, low, high in self._reader.epochs():
             at, end = max(first, low), min(last, high)
             while epoch in {None, name} and at <= end:

@@ -11,7 +11,7 @@ from gateway.check import load
 from gateway.cli.language import N_, _, figure, locale, ngettext
 from gateway.cli.options import config_option, only_config
 from gateway.cli.prose import said, say, wrapped
-from gateway.config.schema import Bus, SerialBus
+from gateway.config import Bus, SerialBus
 from gateway.field.forecast import BusForecast, MeterForecast, forecast_bus, traffic
 from gateway.field.learnt import FILE, Learnt, facts_of
 from gateway.field.meter import MeterTask

@@ -148,7 +148,7 @@ def _help_width() -> int:
     return min(width(), _MOST_HELP)
 
 
-class Context(click.Context):
+class HelpContext(click.Context):
     """Click's context, with our help."""
 
     formatter_class = HelpFormatter

@@ -20,11 +20,10 @@ from gateway.cli.language import N_, _, figure, locale
 from gateway.cli.options import CONFIG, SOCKET, config_option, socket_option, split_config
 from gateway.cli.prose import aligned, said, say
 from gateway.common.text import visible
-from gateway.config import Config
-from gateway.config.schema import Bus, Meter
+from gateway.config import Bus, Config, Meter
 from gateway.errors import GatewayError
 from gateway.field.meter import MeterTask
-from gateway.host.clock import uptime_ms
+from gateway.host import uptime_ms
 from gateway.model import QUANTITIES
 
 Answer = dict[str, Any]
@@ -160,7 +159,7 @@ def _print(origin: str, answers: list[Answer], raw: bool) -> None:
 
 def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
     """One meter: what it is, how old the reading is, a line for each quantity."""
-    from gateway.status.words import Words  # noqa: PLC0415 - only what is printed needs words
+    from gateway.status import Words  # noqa: PLC0415 - only what is printed needs words
 
     f = locale()
     words = Words(f)

@@ -17,7 +17,7 @@ from gateway.cli.language import N_, _
 from gateway.cli.prose import say
 from gateway.common.files import read_secret
 from gateway.errors import GatewayError
-from gateway.host.notify import notify
+from gateway.host import notify
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _READABLE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -80,9 +80,8 @@ def command(
         raise click.UsageError(
             _("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
         )
-    from gateway.config.places import plain_text  # noqa: PLC0415 - likewise
-    from gateway.config.schema import a_broker  # noqa: PLC0415 - likewise
-    from gateway.receiver import Receiver  # noqa: PLC0415 - a report needs no broker
+    from gateway.config import a_broker, plain_text  # noqa: PLC0415 - a report needs no broker
+    from gateway.receiver import Receiver  # noqa: PLC0415 - likewise
     from gateway.receiver.intake import check_names, subscriptions  # noqa: PLC0415 - likewise
     from gateway.receiver.mqtt import Broker, PahoLink  # noqa: PLC0415 - likewise
 

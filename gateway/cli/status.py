@@ -35,10 +35,13 @@ def command(as_json: bool, file: Path | None, socket: Path) -> None:
 
 def lines(snapshot: dict[str, Any]) -> list[str]:
     """The snapshot in words, worst things named."""
-    from gateway.status import notices, sentences  # noqa: PLC0415 - only a running daemon makes them needed
-    from gateway.status.api import from_json  # noqa: PLC0415 - see above
-    from gateway.status.verdict import judge  # noqa: PLC0415 - see above
-    from gateway.status.words import Words  # noqa: PLC0415 - see above
+    from gateway.status import (  # noqa: PLC0415 - only a running daemon makes them needed
+        Words,
+        from_json,
+        judge,
+        notices,
+        sentences,
+    )
 
     now = from_json(snapshot)
     f = locale(now.timezone, now.taken)

@@ -15,12 +15,10 @@ from gateway.cli.options import CONFIG
 from gateway.cli.prose import aligned, say
 from gateway.commissioning.physics import Finding
 from gateway.commissioning.trial import Trial, trial
-from gateway.config import load_config
-from gateway.config.places import host_and_port
-from gateway.config.schema import SerialBus, TcpBus
+from gateway.config import SerialBus, TcpBus, host_and_port, load_config
 from gateway.errors import ConfigError, DriverError, GatewayError
 from gateway.model import QUANTITIES
-from gateway.status.words import Words
+from gateway.status import Words
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from gateway.catalogue.resolve import recognised
 from gateway.commissioning.fit import Ask, Proposal, collect, propose
 from gateway.commissioning.physics import Finding, fits, judge, rising, unweighed
 from gateway.commissioning.sisters import Sister, Tell, Weighed, weigh_against
-from gateway.config.schema import Bus, Meter
+from gateway.config import Bus, Meter
 from gateway.errors import BusError
 from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker

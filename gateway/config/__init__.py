@@ -1,6 +1,61 @@
 """The configuration: what may stand in the file, and how a mistake in it is told."""
 
-from gateway.config.load import load_config, parse_config
-from gateway.config.schema import Bus, Config, Meter, Pulse, SerialBus, TcpBus, Uplink
+from gateway.config.load import examine, load_config, parse_config, rows_of
+from gateway.config.places import host_and_port, is_address, plain_text, same_lines
+from gateway.config.schema import (
+    Bus,
+    Config,
+    DriversSection,
+    JournalSection,
+    Meter,
+    Pulse,
+    SerialBus,
+    TcpBus,
+    Uplink,
+    a_broker,
+)
+from gateway.config.units import Duration
+from gateway.config.yamlfile import (
+    MAX_PROBLEMS,
+    Key,
+    Table,
+    dotted,
+    few,
+    line_of,
+    odd_character,
+    parse_yaml,
+    read_text,
+    validate,
+)
 
-__all__ = ["Bus", "Config", "Meter", "Pulse", "SerialBus", "TcpBus", "Uplink", "load_config", "parse_config"]
+__all__ = [
+    "MAX_PROBLEMS",
+    "Bus",
+    "Config",
+    "DriversSection",
+    "Duration",
+    "JournalSection",
+    "Key",
+    "Meter",
+    "Pulse",
+    "SerialBus",
+    "Table",
+    "TcpBus",
+    "Uplink",
+    "a_broker",
+    "dotted",
+    "examine",
+    "few",
+    "host_and_port",
+    "is_address",
+    "line_of",
+    "load_config",
+    "odd_character",
+    "parse_config",
+    "parse_yaml",
+    "plain_text",
+    "read_text",
+    "rows_of",
+    "same_lines",
+    "validate",
+]

@@ -113,7 +113,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Gateway(Section):
+class GatewaySection(Section):
     """Who we are."""
 
     id: Id
@@ -122,7 +122,7 @@ class Gateway(Section):
     commit_interval: Annotated[Duration, Field(ge=1.0, le=60.0)] = 10.0
 
 
-class Clock(Section):
+class ClockSection(Section):
     """Whose word we take for the wall time, and how long to hold what an unsynced boot has taken."""
 
     trust: Literal["kernel", "rtc", "system"] = "kernel"
@@ -322,7 +322,7 @@ class Uplink(Section):
         return self.scheme in {"mqtts", "wss"}
 
 
-class Status(Section):
+class StatusSection(Section):
     """The page on the local network."""
 
     listen: Annotated[str, AfterValidator(_a_listener)] = "0.0.0.0:8080"
@@ -340,7 +340,7 @@ class Status(Section):
         return host.strip("[]"), int(port)
 
 
-class Journal(Section):
+class JournalSection(Section):
     """Where readings are kept, and how much room they may take."""
 
     directory: Text = "/var/lib/submeter"
@@ -349,7 +349,7 @@ class Journal(Section):
     """With room for less than this, should the platform be away, a person is told."""
 
 
-class Drivers(Section):
+class DriversSection(Section):
     """Where a technician's own driver tables are."""
 
     directory: Text = "/etc/submeter/drivers"
@@ -358,12 +358,12 @@ class Drivers(Section):
 class Config(Section):
     """The whole file."""
 
-    gateway: Gateway
-    clock: Clock = Clock()
+    gateway: GatewaySection
+    clock: ClockSection = ClockSection()
     buses: Annotated[tuple[Bus, ...], Field(strict=False)] = ()
     meters: Annotated[tuple[Meter, ...], Field(strict=False)] = ()
     pulses: Annotated[tuple[Pulse, ...], Field(strict=False)] = ()
     uplinks: Annotated[tuple[Uplink, ...], Field(strict=False)] = ()
-    status: Status = Status()
-    journal: Journal = Journal()
-    drivers: Drivers = Drivers()
+    status: StatusSection = StatusSection()
+    journal: JournalSection = JournalSection()
+    drivers: DriversSection = DriversSection()

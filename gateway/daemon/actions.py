@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DaemonActions:
-    """Implements gateway.status.actions.Actions."""
+    """Implements gateway.status.control.actions.Actions."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon

@@ -10,16 +10,15 @@ from typing import Any
 
 from gateway.catalogue import Driver
 from gateway.config import Config
-from gateway.daemon.describe import Description, text_of
-from gateway.daemon.live import LiveValues
+from gateway.daemon.describe import MeterDescription, text_of
+from gateway.daemon.last_values import LastValues
 from gateway.daemon.slots import SlotCollector
 from gateway.errors import GatewayError
 from gateway.field.learnt import Learnt
 from gateway.field.meter import MeterTask
 from gateway.field.poller import BusWorker
 from gateway.field.pulses import PulseInputs
-from gateway.host.clock import Clock
-from gateway.host.pins import Pins
+from gateway.host import Clock, Pins
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
 from gateway.uplink import Forwarder
@@ -88,7 +87,7 @@ class Assembly:
         self.newest_wall: int | None = None
         """UTC in ms of the newest batch that this assembly committed."""
         self._tasks: list[asyncio.Task[None]] = []
-        self.live = LiveValues(
+        self.last_values = LastValues(
             [*(meter.id for meter in config.meters if meter.enabled), *(pulse.id for pulse in config.pulses)]
         )
         self.workers = {bus.name: self._worker(bus.name) for bus in config.buses}
@@ -98,7 +97,7 @@ class Assembly:
         """
         self._epoch = ""
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
-        self.description = Description(config, drivers, self.attributes)
+        self.description = MeterDescription(config, drivers, self.attributes)
         self.slots = SlotCollector(config.gateway.commit_interval, self._commit, self._due, clock.wall)
         self.forwarders = [
             Forwarder(
@@ -167,7 +166,7 @@ class Assembly:
         for worker in self.workers.values():
             if meter in worker.seats:
                 return worker
-        known = ", ".join(sorted(self.live.meters)) or "none"
+        known = ", ".join(sorted(self.last_values.meters)) or "none"
         raise GatewayError(
             f"there is no meter {meter!r} to poll", hint=f"the meters of this gateway are: {known}"
         )
@@ -181,7 +180,7 @@ class Assembly:
         return [*self.workers.values(), *([self.pulses] if self.pulses else [])]
 
     def _read(self, reading: Reading) -> None:
-        self.live.take(reading)
+        self.last_values.take(reading)
         self._power(reading)
         self.slots.add(reading)
         self._changed()

@@ -33,7 +33,7 @@ _CONTENT = ("password_file", "ca", "cert", "key")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ConfigurationChange:
     """One change: a line for a person, the fields of the event `configuration_changed`, and the meters
     whose values it concerns.
     """
@@ -70,7 +70,7 @@ def digests(config: Config) -> dict[tuple[str, str], str]:
     return found
 
 
-def differences(old: Loaded, new: Loaded) -> list[Change]:
+def differences(old: Loaded, new: Loaded) -> list[ConfigurationChange]:
     """Every change, key by key: meters first, then the tables that they are read by, then every other
     section.
     """
@@ -109,21 +109,21 @@ def same_source(old: Loaded, new: Loaded) -> set[str]:
     return {name for name in before.keys() & after.keys() if before[name] == after[name]}
 
 
-def _entries(section: str, old: Loaded, new: Loaded) -> Iterator[Change]:
+def _entries(section: str, old: Loaded, new: Loaded) -> Iterator[ConfigurationChange]:
     """Entries of a list, by their name: added, removed, changed."""
     noun, key = _LISTS[section]
     before = {getattr(entry, key): entry for entry in getattr(old.config, section)}
     after = {getattr(entry, key): entry for entry in getattr(new.config, section)}
     for name in after:
         if name not in before:
-            yield Change(
+            yield ConfigurationChange(
                 f"{noun} {name} was added",
                 _fields(section, name, change="added"),
                 _concerned(section, name, new),
             )
     for name in before:
         if name not in after:
-            yield Change(
+            yield ConfigurationChange(
                 f"{noun} {name} was removed",
                 _fields(section, name, change="removed"),
                 _concerned(section, name, old),
@@ -132,7 +132,7 @@ def _entries(section: str, old: Loaded, new: Loaded) -> Iterator[Change]:
         found = _compared(before[name], entry) if name in before else {}
         if found:
             concerned = _concerned(section, name, new) if found.keys() - _PEOPLE else frozenset[str]()
-            yield Change(
+            yield ConfigurationChange(
                 f"{noun} {name}: {_words(found)}",
                 _fields(section, name, change="changed", fields=found),
                 concerned,
@@ -150,7 +150,7 @@ def _concerned(section: str, name: str, side: Loaded) -> frozenset[str]:
     return frozenset(meter.id for meter in side.config.meters if section == "buses" and meter.bus == name)
 
 
-def _tables(old: Loaded, new: Loaded) -> Iterator[Change]:
+def _tables(old: Loaded, new: Loaded) -> Iterator[ConfigurationChange]:
     """Tables that say something else under the same name."""
     for name in sorted(old.drivers.keys() & new.drivers.keys()):
         if driver_version(old.drivers[name]) != driver_version(new.drivers[name]):
@@ -161,29 +161,29 @@ def _tables(old: Loaded, new: Loaded) -> Iterator[Change]:
                 "change": "changed",
                 "version": driver_version(new.drivers[name]),
             }
-            yield Change(
+            yield ConfigurationChange(
                 f"table {name} says something else (meters {', '.join(sorted(meters))})", fields, meters
             )
 
 
-def _contents(old: Loaded, new: Loaded) -> Iterator[Change]:
+def _contents(old: Loaded, new: Loaded) -> Iterator[ConfigurationChange]:
     """Files of an uplink that kept their name and have another content."""
     for uplink, key in sorted(old.files.keys() & new.files.keys()):
         if old.files[uplink, key] != new.files[uplink, key] and _path(old, uplink, key) == _path(
             new, uplink, key
         ):
             fields = {"section": "uplinks", "name": uplink, "change": "changed", "content": key}
-            yield Change(f"uplink {uplink}: the file of {key} has another content", fields)
+            yield ConfigurationChange(f"uplink {uplink}: the file of {key} has another content", fields)
 
 
 def _path(side: Loaded, uplink: str, key: str) -> object:
     return next(getattr(entry, key) for entry in side.config.uplinks if entry.name == uplink)
 
 
-def _section(section: str, was: BaseModel, now: BaseModel) -> Iterator[Change]:
+def _section(section: str, was: BaseModel, now: BaseModel) -> Iterator[ConfigurationChange]:
     found = _compared(was, now)
     if found:
-        yield Change(
+        yield ConfigurationChange(
             f"{section}: {_words(found)}", {"section": section, "change": "changed", "fields": found}
         )
 

@@ -18,21 +18,17 @@ from gateway.common.text import visible
 from gateway.config import Config
 from gateway.daemon import views
 from gateway.daemon.assembly import Assembly, keep_running
-from gateway.daemon.changes import Change, Loaded, differences, digests, same_source
-from gateway.daemon.heart import Heart
-from gateway.daemon.paths import Paths
+from gateway.daemon.changes import ConfigurationChange, Loaded, differences, digests, same_source
+from gateway.daemon.hidden_paths import Paths
 from gateway.daemon.progress import Progress
-from gateway.daemon.registers import RegisterCopy, merge
+from gateway.daemon.register_copy import RegisterCopy, merge
+from gateway.daemon.watchdog import Watchdog
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field.learnt import FILE, Learnt
-from gateway.host.clock import Clock
-from gateway.host.notify import notify
-from gateway.host.pins import Pins
+from gateway.host import Clock, Pins, notify
 from gateway.journal import Journal
 from gateway.model import Event, Reading, Sealed
-from gateway.status.snapshot import Snapshot
-from gateway.status.source import Changes
-from gateway.status.trend import Trend
+from gateway.status import Changes, Snapshot, Trend
 from gateway.uplink.security import open_to_others
 
 if TYPE_CHECKING:
@@ -97,7 +93,7 @@ class Daemon:
         self.journal: Journal
         self.assembly: Assembly
         self._pins = Pins()
-        self.heart = Heart(self._status_line)
+        self.watchdog = Watchdog(self._status_line)
 
     @property
     def config(self) -> Config:
@@ -119,7 +115,7 @@ class Daemon:
         mistakes = asyncio.create_task(self._say_mistakes())
         self._spawn(keep_running("clock", self._watch_clock), "clock")
         self._spawn(keep_running("progress", self._watch_progress), "progress")
-        self._spawn(keep_running("heart", self.heart.run), "heart")
+        self._spawn(keep_running("watchdog", self.watchdog.run), "watchdog")
         self._spawn(keep_running("learnt", self.learnt.run), "learnt")
         self._spawn(keep_running("registers", self._copy_registers), "registers")
         try:
@@ -151,8 +147,8 @@ class Daemon:
             uplinks=[uplink.account for uplink in config.uplinks],
         )
         self.journal = await asyncio.to_thread(open_journal)
-        self.heart.watch("journal", lambda: self.journal.heartbeat)
-        self.heart.watch("uplinks", self._uplinks_beat)
+        self.watchdog.watch("journal", lambda: self.journal.heartbeat)
+        self.watchdog.watch("uplinks", self._uplinks_beat)
         await self._remember_time()
         self.journal.on_late = self._late
         self.learnt = await asyncio.to_thread(Learnt, Path(config.journal.directory) / FILE)
@@ -323,7 +319,7 @@ class Daemon:
         """Which file runs, and since when."""
         return {"path": str(self.path), "read": self._read_at}
 
-    async def _swap(self, loaded: Loaded, changes: list[Change]) -> None:
+    async def _swap(self, loaded: Loaded, changes: list[ConfigurationChange]) -> None:
         """Stop what runs, build and start the other: the journal, its numbers and the pulse registers go on.
 
         Values go on for what is measured as before; anything else starts anew.
@@ -343,7 +339,7 @@ class Daemon:
             await self.journal.configure(clock=self.clock)
         going_on = same_source(self._loaded, loaded)
         assembly = self._assemble(loaded, old.carry())
-        assembly.live.inherit(old.live, going_on)
+        assembly.last_values.inherit(old.last_values, going_on)
         assembly.slots.inherit(old.slots)
         assembly.delivered_before = old.delivered()
         self._loaded, self.assembly = loaded, assembly
@@ -400,7 +396,7 @@ class Daemon:
                     )
                     for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
                 ),
-                beats=self.heart.beats(),
+                beats=self.watchdog.beats(),
                 refused=self._refused,
                 mistakes=len(self._mistakes),
                 in_short=bool(self._refused) + len(mistakes),
@@ -409,7 +405,7 @@ class Daemon:
         )
 
     def _status_line(self) -> str:
-        live, stats = self.assembly.live, self.journal.stats()
+        live, stats = self.assembly.last_values, self.journal.stats()
         answering = sum(meter.answered is not None and not meter.missing for meter in live.meters.values())
         waiting = max((backlog.readings for backlog in stats.backlog.values()), default=0)
         return (

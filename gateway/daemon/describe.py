@@ -24,7 +24,7 @@ def driver_version(driver: Driver) -> str:
     return hashlib.blake2b(repr(said).encode(), digest_size=6).hexdigest()
 
 
-class Description:
+class MeterDescription:
     """What is known of the meters, gathered from configuration, drivers and what the meters say of
     themselves.
     """

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.config import Config
 from gateway.daemon.actions import DaemonActions
 from gateway.errors import ControlError
-from gateway.status.control import create_control
-from gateway.status.page import create_page
-from gateway.status.server import ControlServer, PageServer
-from gateway.status.source import Changes
+from gateway.status import Changes, ControlServer, PageServer, create_control, create_page
 
 if TYPE_CHECKING:
     from gateway.daemon.daemon import Daemon

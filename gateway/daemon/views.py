@@ -8,13 +8,13 @@ from typing import cast
 from gateway.catalogue import Driver
 from gateway.config import Meter, Pulse, SerialBus, Uplink
 from gateway.daemon.assembly import Assembly
-from gateway.daemon.live import LiveMeter
+from gateway.daemon.last_values import MeterValues
 from gateway.field.health import BusHealth, MeterHealth
 from gateway.field.learnt import Fact
 from gateway.field.pulses import PulseHealth
-from gateway.host.clock import Clock
+from gateway.host import Clock
 from gateway.journal import JournalStats
-from gateway.status.snapshot import (
+from gateway.status import (
     BusView,
     ClockView,
     FactView,
@@ -56,7 +56,7 @@ def meter_views(assembly: Assembly, health: dict[str, BusHealth], moment: Moment
     return (
         *views,
         *(
-            _pulse(pulse, assembly.live.meters[pulse.id], inputs[pulse.id], moment)
+            _pulse(pulse, assembly.last_values.meters[pulse.id], inputs[pulse.id], moment)
             for pulse in assembly.config.pulses
         ),
     )
@@ -64,7 +64,7 @@ def meter_views(assembly: Assembly, health: dict[str, BusHealth], moment: Moment
 
 def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment: Moment) -> MeterView:
     driver = assembly.drivers.get(meter.driver)
-    live = assembly.live.meters.get(meter.id, LiveMeter())
+    live = assembly.last_values.meters.get(meter.id, MeterValues())
     state: MeterState
     if health is None or not meter.enabled:
         state = "disabled"
@@ -101,7 +101,7 @@ def _facts(facts: tuple[Fact, ...]) -> tuple[FactView, ...]:
     return tuple(FactView(fact.name, fact.text, fact.since) for fact in facts)
 
 
-def _values(live: LiveMeter, driver: Driver | None, meter: Meter, moment: Moment) -> tuple[ValueView, ...]:
+def _values(live: MeterValues, driver: Driver | None, meter: Meter, moment: Moment) -> tuple[ValueView, ...]:
     rows = {row.name: row for row in driver.rows if not row.attribute} if driver else {}
     names = [*rows, *(name for name in (*live.values, *live.absent) if name not in rows)]
     views = []
@@ -118,7 +118,7 @@ def _values(live: LiveMeter, driver: Driver | None, meter: Meter, moment: Moment
     return tuple(views)
 
 
-def _pulse(pulse: Pulse, live: LiveMeter, health: PulseHealth, moment: Moment) -> MeterView:
+def _pulse(pulse: Pulse, live: MeterValues, health: PulseHealth, moment: Moment) -> MeterView:
     values = tuple(
         ValueView(name, last.value, moment.age(last.uptime), suspect=last.suspect)
         for name, last in live.values.items()

@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
-from gateway.config.schema import Bus, SerialBus, TcpBus
+from gateway.config import Bus, SerialBus, TcpBus
 from gateway.errors import BusDown, Cause
 from gateway.field.connecting import CONNECT, LOOK_UP, NameNotFound, NoAddressWorked
 

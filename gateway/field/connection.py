@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from gateway.config.schema import Bus, SerialBus
+from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, OthersTalk
 from gateway.field.cost import Wire, wire_of
 from gateway.field.first_request import FirstRequest

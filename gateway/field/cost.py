@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gateway.config.schema import Bus, SerialBus, TcpBus
+from gateway.config import Bus, SerialBus, TcpBus
 
 REQUEST_CHARS = 8
 """An RTU read request: address, function, start, count, CRC."""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.config.schema import Bus, Meter
+from gateway.config import Bus, Meter
 from gateway.field.cost import prior, wire_of
 from gateway.field.learnt import Fact, Learnt
 from gateway.field.meter import MeterTask, spans_of

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gateway.common.text import visible
-from gateway.config import Config
-from gateway.config.schema import Bus, Meter, SerialBus
+from gateway.config import Bus, Config, Meter, SerialBus
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 
-from gateway.config.schema import Bus, SerialBus
+from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, NoReply, OthersTalk, Refused
 from gateway.field import constancy
 from gateway.field.connection import Connection, Ended

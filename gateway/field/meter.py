@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from gateway.catalogue import Driver, Row, recognised, resolve, shown
 from gateway.catalogue.driver import Span
-from gateway.config.schema import Meter
+from gateway.config import Meter
 from gateway.errors import BadFrame, BusError
 from gateway.field.cost import Cost
 from gateway.field.decode import Image, decode

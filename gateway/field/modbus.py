@@ -18,7 +18,7 @@ from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
-from gateway.config.schema import Bus, SerialBus
+from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field import rtu
 from gateway.field.adapter import low_latency, trouble

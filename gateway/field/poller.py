@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.config.schema import Bus
+from gateway.config import Bus
 from gateway.errors import BadFrame, BusDown, BusError, GatewayError
 from gateway.field.health import BusHealth
 from gateway.field.learnt import Learnt
@@ -22,7 +22,7 @@ from gateway.field.schedule import EVERYTHING, Due
 from gateway.field.seat import Seat
 from gateway.field.turn import Turn
 from gateway.field.turns import Turns
-from gateway.host.clock import uptime_ms
+from gateway.host import uptime_ms
 from gateway.model import Event, Reading
 
 log = logging.getLogger(__name__)

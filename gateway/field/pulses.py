@@ -25,8 +25,7 @@ from gateway.config import Pulse
 from gateway.errors import GatewayError
 from gateway.field.pulse_input import Kept, PulseHealth, PulseInput
 from gateway.field.schedule import boundary_after
-from gateway.host.clock import uptime_ms
-from gateway.host.pins import Pins, PinsError, PinSource
+from gateway.host import Pins, PinsError, PinSource, uptime_ms
 from gateway.model import QUANTITIES, Event, Reading
 
 __all__ = ["PulseHealth", "PulseInputs"]

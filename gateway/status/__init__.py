@@ -1,1 +1,94 @@
-"""The local page, its API and the control socket: reads snapshots, never writes."""
+"""Page, API, metrics and control socket: what they show, and its words. It never writes.
+
+Only the facts are loaded with this face: nothing else is needed before the first poll. Verdict, words, page
+and control socket are loaded when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gateway.status.snapshot import (
+    Beat,
+    BusView,
+    ClockView,
+    FactView,
+    JournalView,
+    MeterState,
+    MeterView,
+    Snapshot,
+    UplinkState,
+    UplinkView,
+    ValueView,
+)
+from gateway.status.source import Changes, Source
+from gateway.status.trend import Trend
+
+if TYPE_CHECKING:
+    from gateway.status.api import as_json, from_json
+    from gateway.status.control.actions import Actions
+    from gateway.status.control.app import create_control
+    from gateway.status.page.app import create_page
+    from gateway.status.server import ControlServer, PageServer
+    from gateway.status.verdict import judge
+    from gateway.status.words import notices, sentences
+    from gateway.status.words.labels import Words
+    from gateway.status.words.language import DOMAIN, LOCALES, Locale, translation
+
+_LATER = {
+    "as_json": "api",
+    "from_json": "api",
+    "judge": "verdict",
+    "ControlServer": "server",
+    "PageServer": "server",
+    "create_control": "control.app",
+    "Actions": "control.actions",
+    "create_page": "page.app",
+    "Words": "words.labels",
+    "Locale": "words.language",
+    "translation": "words.language",
+    "DOMAIN": "words.language",
+    "LOCALES": "words.language",
+}
+_MODULES = {"notices": "words.notices", "sentences": "words.sentences"}
+
+__all__ = [
+    "DOMAIN",
+    "LOCALES",
+    "Actions",
+    "Beat",
+    "BusView",
+    "Changes",
+    "ClockView",
+    "ControlServer",
+    "FactView",
+    "JournalView",
+    "Locale",
+    "MeterState",
+    "MeterView",
+    "PageServer",
+    "Snapshot",
+    "Source",
+    "Trend",
+    "UplinkState",
+    "UplinkView",
+    "ValueView",
+    "Words",
+    "as_json",
+    "create_control",
+    "create_page",
+    "from_json",
+    "judge",
+    "notices",
+    "sentences",
+    "translation",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the part is
+    if name in _MODULES:
+        return import_module(f"{__name__}.{_MODULES[name]}")
+    if name in _LATER:
+        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,7 @@ from gateway.status.snapshot import (
     UplinkView,
     ValueView,
 )
-from gateway.status.verdict import Verdict, judge
+from gateway.status.verdict import StatusVerdict, judge
 
 Made = TypeVar("Made")
 
@@ -35,7 +35,7 @@ def as_json(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: StatusVerdict) -> dict[str, Any]:
     """The verdict and what it rests on, as words of closed sets."""
     return {
         "state": verdict.state,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, assert_never, get_args
 
 from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot, UplinkView
-from gateway.status.words import counter, headline
+from gateway.status.words.labels import counter, headline
 
 Level = Literal["good", "known", "busy", "warn", "bad"]
 """good: proven. known: worth telling, no trouble. busy: neither all-clear nor alarm, it passes by itself.
@@ -102,7 +102,7 @@ _DAY = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class StatusFinding:
     """One fact about one part: `subject` is the id of a meter or the name of a bus, an uplink or a part,
     empty where there is one.
 
@@ -120,22 +120,22 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StatusVerdict:
     """What it comes to, and every finding, the worst first. `until` (UTC, ms): when a backlog will be
     delivered, if known.
     """
 
     state: State
-    findings: tuple[Finding, ...]
+    findings: tuple[StatusFinding, ...]
     until: int | None = None
 
     @property
-    def troubles(self) -> tuple[Finding, ...]:
+    def troubles(self) -> tuple[StatusFinding, ...]:
         """What a person should know or do something about."""
         return tuple(finding for finding in self.findings if finding.level in {"warn", "bad"})
 
 
-def judge(now: Snapshot) -> Verdict:
+def judge(now: Snapshot) -> StatusVerdict:
     """The verdict on a snapshot."""
     active = [meter for meter in now.meters if meter.state != "disabled"]
     findings = [
@@ -163,7 +163,7 @@ def judge(now: Snapshot) -> Verdict:
         state = "starting"
     else:
         state = "in_order"
-    return Verdict(state, tuple(findings), until)
+    return StatusVerdict(state, tuple(findings), until)
 
 
 def bound(now: Snapshot) -> int:
@@ -171,7 +171,9 @@ def bound(now: Snapshot) -> int:
     return max(int(SLOTS * now.journal.slot * 1000), LEAST_MS)
 
 
-def _unproven(now: Snapshot, active: list[MeterView], findings: list[Finding]) -> Iterator[Finding]:
+def _unproven(
+    now: Snapshot, active: list[MeterView], findings: list[StatusFinding]
+) -> Iterator[StatusFinding]:
     """A part without any finding was not looked at: that is no all-clear. None is known; a new one shows
     here.
     """
@@ -181,24 +183,26 @@ def _unproven(now: Snapshot, active: list[MeterView], findings: list[Finding]) -
     wanted += [("journal", ""), ("clock", "")]
     found = {(finding.part, finding.subject) for finding in findings}
     return (
-        Finding(part, "unproven", "warn", subject) for part, subject in wanted if (part, subject) not in found
+        StatusFinding(part, "unproven", "warn", subject)
+        for part, subject in wanted
+        if (part, subject) not in found
     )
 
 
 # -- meters and lines
 
 
-def _buses(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
+def _buses(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
     for view in now.buses:
         yield _bus(view, [meter for meter in active if meter.bus == view.name], now)
 
 
-def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> Finding:
+def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> StatusFinding:
     match view.state:
         case "down" if not view.error and _younger(view.since, now, LEAST_MS):
-            return Finding("bus", "bus_opening", "busy", view.name)
+            return StatusFinding("bus", "bus_opening", "busy", view.name)
         case "down":
-            return Finding(
+            return StatusFinding(
                 "bus",
                 "bus_down",
                 "bad",
@@ -210,10 +214,12 @@ def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> Finding:
         case "idle" | "open":
             if len(members) > 1 and all(meter.state == "lost" for meter in members):
                 damaged = any(meter.missing == "bad_frame" for meter in members)
-                return Finding(
+                return StatusFinding(
                     "bus", "bus_damaged" if damaged else "bus_silent", "bad", view.name, len(members)
                 )
-            return Finding("bus", "bus_open" if view.state == "open" else "bus_unused", "good", view.name)
+            return StatusFinding(
+                "bus", "bus_open" if view.state == "open" else "bus_unused", "good", view.name
+            )
         case _:
             assert_never(view.state)
 
@@ -228,20 +234,20 @@ def lost_buses(now: Snapshot) -> set[str]:
     }
 
 
-def _meter(meter: MeterView, now: Snapshot) -> Iterator[Finding]:
+def _meter(meter: MeterView, now: Snapshot) -> Iterator[StatusFinding]:
     match meter.state:
         case "starting":
             if meter.bus in lost_buses(now):
-                yield Finding("meter", "meter_on_lost_bus", "known", meter.id)
+                yield StatusFinding("meter", "meter_on_lost_bus", "known", meter.id)
             elif now.uptime * 1000 < STARTING_MS + 1000 * meter.interval:
-                yield Finding("meter", "meter_starting", "busy", meter.id)
+                yield StatusFinding("meter", "meter_starting", "busy", meter.id)
             else:
-                yield Finding("meter", "meter_not_polled", "warn", meter.id)
+                yield StatusFinding("meter", "meter_not_polled", "warn", meter.id)
         case "lost":
             if meter.bus in lost_buses(now):
-                yield Finding("meter", "meter_on_lost_bus", "known", meter.id)
+                yield StatusFinding("meter", "meter_on_lost_bus", "known", meter.id)
             else:
-                yield Finding(
+                yield StatusFinding(
                     "meter",
                     _why_lost(meter.missing),
                     "bad",
@@ -267,7 +273,7 @@ def _why_lost(reason: str) -> MeterCause:
     return "meter_silent"
 
 
-def _values(meter: MeterView) -> Iterator[Finding]:
+def _values(meter: MeterView) -> Iterator[StatusFinding]:
     """Whole: every quantity that it has given since its table or place last changed, its power and its
     counter at any rate.
     """
@@ -279,22 +285,22 @@ def _values(meter: MeterView) -> Iterator[Finding]:
     found = False
     if not views or (refused and (len(refused) > FIFTH * len(views) or mains & set(refused))):
         found = True
-        yield Finding(
+        yield StatusFinding(
             "meter", "table_doubtful", "bad" if main_lost else "warn", meter.id, len(refused), details=refused
         )
     elif main_lost:
         found = True
-        yield Finding("meter", "main_values_missing", "bad", meter.id, len(missing), details=main_lost)
+        yield StatusFinding("meter", "main_values_missing", "bad", meter.id, len(missing), details=main_lost)
     elif missing:
         found = True
-        yield Finding("meter", "values_missing", "warn", meter.id, len(missing), details=missing)
+        yield StatusFinding("meter", "values_missing", "warn", meter.id, len(missing), details=missing)
     elif refused:
-        yield Finding("meter", "values_refused", "known", meter.id, len(refused), details=refused)
+        yield StatusFinding("meter", "values_refused", "known", meter.id, len(refused), details=refused)
     stale = [view for view in views if view.value is not None and view.stale and not view.absent]
     if stale:
         found = True
         oldest = max(view.age or 0.0 for view in stale)
-        yield Finding(
+        yield StatusFinding(
             "meter",
             "values_old",
             "warn",
@@ -304,34 +310,34 @@ def _values(meter: MeterView) -> Iterator[Finding]:
         )
     if meter.stranger:
         found = True
-        yield Finding("meter", "other_model", "warn", meter.id, details=meter.stranger)
+        yield StatusFinding("meter", "other_model", "warn", meter.id, details=meter.stranger)
     if meter.exchanged:
         found = True
-        yield Finding("meter", "meter_changed", "warn", meter.id, details=meter.exchanged)
+        yield StatusFinding("meter", "meter_changed", "warn", meter.id, details=meter.exchanged)
     if "too_fast" in meter.remarks:
         found = True
-        yield Finding("meter", "pulses_too_fast", "warn", meter.id)
+        yield StatusFinding("meter", "pulses_too_fast", "warn", meter.id)
     if "register_unsure" in meter.remarks:
         found = True
-        yield Finding("meter", "register_unsure", "warn", meter.id)
+        yield StatusFinding("meter", "register_unsure", "warn", meter.id)
     doubtful = () if "too_fast" in meter.remarks else tuple(view.quantity for view in views if view.suspect)
     if doubtful:
         found = True
-        yield Finding("meter", "values_doubtful", "warn", meter.id, len(doubtful), details=doubtful)
+        yield StatusFinding("meter", "values_doubtful", "warn", meter.id, len(doubtful), details=doubtful)
     if not found:
-        yield Finding("meter", "meter_whole", "good", meter.id, len(views))
+        yield StatusFinding("meter", "meter_whole", "good", meter.id, len(views))
 
 
 # -- the store
 
 
-def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
+def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
     journal = now.journal
     yield _storing(journal, now, active)
     if journal.not_taken:
-        yield Finding("journal", "readings_lost", "bad", count=journal.not_taken)
+        yield StatusFinding("journal", "readings_lost", "bad", count=journal.not_taken)
     if journal.thinned_at is not None and now.taken - journal.thinned_at < THINNED_MS:
-        yield Finding(
+        yield StatusFinding(
             "journal", "readings_thinned", "warn", count=journal.thinned_readings, at=journal.thinned_at
         )
     if (
@@ -340,17 +346,17 @@ def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
         and journal.state in {"ok", "salvaging"}
     ):
         level: Level = "bad" if journal.room_days < URGENT_DAYS else "warn"
-        yield Finding("journal", "room_short", level, at=now.taken + int(journal.room_days * _DAY))
+        yield StatusFinding("journal", "room_short", level, at=now.taken + int(journal.room_days * _DAY))
 
 
-def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> Finding:
+def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> StatusFinding:
     match journal.state:
         case "full":
-            return Finding("journal", "journal_full", "bad", count=journal.pending)
+            return StatusFinding("journal", "journal_full", "bad", count=journal.pending)
         case "failed":
-            return Finding("journal", "journal_failed", "bad", count=journal.pending)
+            return StatusFinding("journal", "journal_failed", "bad", count=journal.pending)
         case "newer":
-            return Finding("journal", "journal_newer", "bad", count=journal.pending)
+            return StatusFinding("journal", "journal_newer", "bad", count=journal.pending)
         case "ok" | "salvaging":
             pass
         case _:
@@ -361,28 +367,28 @@ def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> Fi
     if answering and (journal.newest is None or now.taken - journal.newest > patience):
         # A wall clock that was set meanwhile proves nothing either way.
         if now.uptime * 1000 < patience:
-            return Finding("journal", "journal_starting", "busy")
-        return Finding("journal", "journal_late", "bad", count=journal.pending, at=journal.newest)
+            return StatusFinding("journal", "journal_starting", "busy")
+        return StatusFinding("journal", "journal_late", "bad", count=journal.pending, at=journal.newest)
     if journal.state == "salvaging":
-        return Finding("journal", "journal_salvaging", "warn")
-    return Finding("journal", "journal_storing", "good", at=journal.newest)
+        return StatusFinding("journal", "journal_salvaging", "warn")
+    return StatusFinding("journal", "journal_storing", "good", at=journal.newest)
 
 
 # -- the platforms
 
 
-def _uplink(view: UplinkView, now: Snapshot) -> Finding:
+def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
     """One finding: the first that is true, the worst asked first."""
     late = view.backlog_oldest is not None and now.taken - view.backlog_oldest > bound(now)
     fresh = _younger(view.since, now, bound(now) + int(1000 * view.spread))
     short = now.journal.room_days is not None and now.journal.room_days < now.journal.warn_days
 
-    def finding(cause: UplinkCause, level: Level, **more: object) -> Finding:
+    def finding(cause: UplinkCause, level: Level, **more: object) -> StatusFinding:
         at = more.get("at", view.backlog_oldest)
         details = more.get("details", (view.cause,) if view.cause else ())
         assert at is None or isinstance(at, int)
         assert isinstance(details, tuple)
-        return Finding("uplink", cause, level, view.name, view.backlog_readings, at, details)
+        return StatusFinding("uplink", cause, level, view.name, view.backlog_readings, at, details)
 
     match view.state:
         case "refused":
@@ -430,17 +436,17 @@ def _uplink(view: UplinkView, now: Snapshot) -> Finding:
 # -- clock, parts, the daemon's own lines
 
 
-def _rest(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
+def _rest(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
     if not active:
-        yield Finding("gateway", "no_meters", "warn")
+        yield StatusFinding("gateway", "no_meters", "warn")
     yield (
-        Finding("clock", "clock_right", "good")
+        StatusFinding("clock", "clock_right", "good")
         if now.clock.synced
-        else Finding("clock", "clock_unset", "warn")
+        else StatusFinding("clock", "clock_unset", "warn")
     )
     for beat in now.beats:
         alive = beat.alive
-        yield Finding(
+        yield StatusFinding(
             "gateway",
             "alive" if alive else "part_stopped",
             "good" if alive else "bad",
@@ -448,11 +454,11 @@ def _rest(now: Snapshot, active: list[MeterView]) -> Iterator[Finding]:
             int(beat.age),
         )
     if now.refused:
-        yield Finding("gateway", "reload_refused", "warn", count=now.refused)
+        yield StatusFinding("gateway", "reload_refused", "warn", count=now.refused)
     elif now.mistakes:
-        yield Finding("gateway", "mistakes", "warn", count=now.mistakes)
+        yield StatusFinding("gateway", "mistakes", "warn", count=now.mistakes)
     for line in now.problems[now.in_short :]:
-        yield Finding("gateway", "told_by_daemon", "warn", details=(line,))
+        yield StatusFinding("gateway", "told_by_daemon", "warn", details=(line,))
 
 
 def _younger(since: int | None, now: Snapshot, limit: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gateway import __version__
 from gateway.common.text import visible
-from gateway.config.schema import Uplink
+from gateway.config import Uplink
 from gateway.errors import LinkDown, UplinkError, WireError
 from gateway.model import Event, Sealed
 from gateway.uplink.books import Books

@@ -24,7 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from gateway.config.schema import Uplink
+from gateway.config import Uplink
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.uplink.concessions import Concessions
 from gateway.uplink.crossing import Crossing

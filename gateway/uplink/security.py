@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gateway.common.files import read_regular, read_secret
-from gateway.config.schema import Uplink
+from gateway.config import Uplink
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 
 _MAX_FILE = 4 * 1024 * 1024

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gateway.config.schema import Uplink
+from gateway.config import Uplink
 from gateway.errors import WireError
 from gateway.model import Event, Sealed
 from gateway.uplink import aside

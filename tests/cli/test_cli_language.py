@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from gateway.cli import cli, language
 from gateway.demo.slave import Slave, WordImage
 from gateway.demo.tcp import TcpPlant, TcpServer
-from gateway.status import language as page
+from gateway.status.words import language as page
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,7 @@ def test_numbers_are_written_as_the_language_does(monkeypatch, tmp_path):
 
 def test_english_loads_no_catalogue():
     code = "import sys; from gateway.cli import cli; cli(['--lang', 'en', '--help'], standalone_mode=False)"
-    code = (
-        f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('gateway.status.language' in sys.modules)"
-    )
+    code = f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('gateway.status' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )

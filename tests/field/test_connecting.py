@@ -22,8 +22,8 @@ from gateway.errors import BusDown
 from gateway.field import adapter, connecting
 from gateway.field.connecting import NameNotFound, Names, NoAddressWorked, connect
 from gateway.field.modbus import ModbusPort
-from gateway.status import causes
-from gateway.status.language import Locale
+from gateway.status.words import causes
+from gateway.status.words.language import Locale
 from tests.ports import free_port
 
 

@@ -56,7 +56,7 @@ CENTRAL = {
     "uplink": "forwarder sender sources delivery window receipts hold replay conflicts probe pace "
     "reconnect report books paho_link",
     "wire": "batch messages meters topics",
-    "daemon": "slots heart live changes registers views describe",
+    "daemon": "slots watchdog last_values changes register_copy views describe",
     "receiver": "ledger store gaps intake report service inbox",
 }
 FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "catalogue", "wire", "model"]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from status_building import CALM, METERS, NOW, SNAPSHOT, Building, electric, meter
 
-from gateway.status.fresh import AT_LEAST
-from gateway.status.page import create_page
+from gateway.status.page.answers import AT_LEAST
+from gateway.status.page.app import create_page
 from gateway.status.server import PageServer
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -233,7 +233,7 @@ def test_no_word_is_broken_inside_on_a_phone(gateway, browser, path):
                 range.setStart(node, match.index);
                 range.setEnd(node, match.index + match[0].length);
                 const lines = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
-                // Names of ports are as long as they are.
+                // MarkedNames of ports are as long as they are.
                 if (lines.size > 1 && match[0].length < 25 && !node.data.includes('/dev/')) \
 broken.push(match[0]);
               }

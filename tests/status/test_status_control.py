@@ -24,7 +24,7 @@ from gateway.cli.client import VARIABLE, control_client, need_client
 from gateway.cli.read import ask_daemon
 from gateway.errors import BusDown, ConfigError, ControlError, GatewayError, JournalFull, NoReply, Problem
 from gateway.status.api import as_json, from_json
-from gateway.status.control import create_control
+from gateway.status.control.app import create_control
 from gateway.status.server import ControlServer
 
 

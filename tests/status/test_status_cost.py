@@ -18,14 +18,14 @@ def rss():
 
 import gateway.model, logging, email.utils, http, zoneinfo
 before = rss()
-import gateway.status.page, gateway.status.control, gateway.status.server
+import gateway.status.page.app, gateway.status.control.app, gateway.status.server
 after = rss()
 early = [name for name in ("prometheus_client", "httpx", "babel", "rich", "requests") if name in sys.modules]
 
 from dataclasses import replace
 from status_building import SNAPSHOT, METERS, Building
 import httpx
-from gateway.status import fresh as page
+from gateway.status.page import answers as page
 def sixty():
     # Nothing is shared between two snapshots, as in the daemon.
     return tuple(replace(METERS[0], id=f"m{{n}}", values=tuple(replace(v) for v in METERS[0].values * 2)) \
@@ -35,7 +35,7 @@ building = Building(replace(SNAPSHOT, meters=sixty()))
 ready = rss()
 
 async def visit():
-    transport = httpx.ASGITransport(app=gateway.status.page.create_page(building, ["g"]))
+    transport = httpx.ASGITransport(app=gateway.status.page.app.create_page(building, ["g"]))
     async with httpx.AsyncClient(transport=transport, base_url="http://g") as http:
         page.AT_LEAST = 0.0
         for round in range(40):

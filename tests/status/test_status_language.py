@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from status_building import HOUR, MINUTE, NOW
 
-from gateway.status.language import Locale, choose
+from gateway.status.words.language import Locale, choose
 
 DAY = 24 * HOUR
 

@@ -10,17 +10,17 @@ import pytest
 from status_building import BOOTED, BUSES, CALM, METERS, NOW, SNAPSHOT, Building, electric, lost, meter, value
 
 from gateway.model import QUANTITIES
-from gateway.status import causes
-from gateway.status.chart import hour, power_chart
-from gateway.status.groups import tables
-from gateway.status.language import Locale
-from gateway.status.notices import notices
-from gateway.status.overview import overview, single
-from gateway.status.render import Names, Visitor, fragment
+from gateway.status.page.chart import hour, power_chart
+from gateway.status.page.overview import overview, single
+from gateway.status.page.render import MarkedNames, Visitor, fragment
+from gateway.status.page.tables import tables
 from gateway.status.snapshot import ClockView
 from gateway.status.trend import POINTS
 from gateway.status.verdict import judge
-from gateway.status.words import Words, common_decimals, counter, gives
+from gateway.status.words import causes
+from gateway.status.words.labels import Words, common_decimals, counter, gives
+from gateway.status.words.language import Locale
+from gateway.status.words.notices import notices
 
 EXPORTED = value("active_energy_export", 48_211.37, 24.0, decimals=2)
 
@@ -322,7 +322,7 @@ def test_names_of_the_configuration_carry_its_language_on_a_page_of_another():
     assert '<span lang="tr">Ana sayaç</span>' in html
     assert '<span lang="tr">Soğutma grubu</span> (line1, 3): no answer' in html
     assert 'lang="tr"' not in render("overview", SNAPSHOT, "tr")
-    names = Names(replace(SNAPSHOT, meters=(meter("a", "Kat <1>", 1), meter("b", "Kat", 2))), "en")
+    names = MarkedNames(replace(SNAPSHOT, meters=(meter("a", "Kat <1>", 1), meter("b", "Kat", 2))), "en")
     assert (
         str(names("Kat <1> & Kat, Katlar"))
         == '<span lang="tr">Kat &lt;1&gt;</span> &amp; <span lang="tr">Kat</span>, Katlar'

@@ -15,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from status_building import CALM, METERS, NOW, SNAPSHOT, Building, meter, value
 
 from gateway.status.api import as_json
-from gateway.status.chart import axis, power_chart
-from gateway.status.guard import HEADERS, POLICY
-from gateway.status.language import Locale
 from gateway.status.metrics import families
-from gateway.status.page import create_page
+from gateway.status.page.app import create_page
+from gateway.status.page.chart import axis, power_chart
+from gateway.status.page.guard import HEADERS, POLICY
 from gateway.status.snapshot import Beat, MeterView, Snapshot
 from gateway.status.trend import POINTS
+from gateway.status.words.language import Locale
 
 ROUTES = ("/", "/meter/main", "/meter/chiller", "/meter/water", "/system")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
@@ -296,7 +296,7 @@ async def test_an_error_that_lasts_does_not_fill_the_log(caplog):
     async with client(Broken()) as http:
         for _ in range(20):
             assert (await http.get("/")).status_code == 500
-    assert len([record for record in caplog.records if record.name == "gateway.status.guard"]) == 1
+    assert len([record for record in caplog.records if record.name == "gateway.status.page.guard"]) == 1
 
 
 async def test_states_that_happen_once_a_year_still_make_a_page():

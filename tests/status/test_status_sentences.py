@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from status_building import BUSES, CALM, HOUR, METERS, MINUTE, NOW, SNAPSHOT, value
 
-from gateway.status import notices, sentences
-from gateway.status.language import Locale
 from gateway.status.snapshot import Beat, ClockView, JournalView, MeterView, UplinkView
 from gateway.status.verdict import judge
-from gateway.status.words import Words
+from gateway.status.words import notices, sentences
+from gateway.status.words.labels import Words
+from gateway.status.words.language import Locale
 
 DAY = 24 * HOUR
 

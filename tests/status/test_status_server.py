@@ -14,7 +14,7 @@ import pytest
 from status_building import Building
 
 from gateway.status import server as server_module
-from gateway.status.page import create_page
+from gateway.status.page.app import create_page
 from gateway.status.server import MAX_PER_ADDRESS, SPARE, PageServer
 
 NAMES = ("g", "gateway")

@@ -13,10 +13,10 @@ import pytest
 from status_building import METERS, NOW, Building, electric, meter
 
 import gateway.status.server as server_module
-from gateway.status.page import PAUSE, create_page
+from gateway.status.page.app import PAUSE, create_page
+from gateway.status.page.stream import MAX_STREAMS, event
 from gateway.status.server import PageServer
 from gateway.status.source import Changes
-from gateway.status.stream import MAX_STREAMS, event
 
 
 @asynccontextmanager

@@ -22,8 +22,8 @@ HOW = "run make translations, translate what is new, run it again"
 
 
 def sources() -> set[str | tuple[str, str]]:
-    methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
-    options = {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
+    methods = [("page/templates/**.html", "jinja2"), ("**.py", "python")]
+    options = {"page/templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
     return {
         message
         for room in (STATUS, CLI)
@@ -102,4 +102,4 @@ def test_no_user_text_is_changed_in_case():
         ), path
     for path in STATUS.rglob("*.html"):
         assert not re.search(r"\|\s*(lower|upper|title|capitalize)", path.read_text()), path
-    assert "text-transform" not in (STATUS / "static" / "page.css").read_text()
+    assert "text-transform" not in (STATUS / "page" / "static" / "page.css").read_text()

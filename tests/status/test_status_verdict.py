@@ -11,9 +11,7 @@ import pytest
 from status_building import BUSES, CALM, HOUR, MINUTE, NOW, value
 
 from gateway.model import QUANTITIES
-from gateway.status.language import Locale
 from gateway.status.metrics import exposition
-from gateway.status.notices import headline, notice, notices
 from gateway.status.snapshot import (
     Beat,
     BusState,
@@ -24,7 +22,9 @@ from gateway.status.snapshot import (
     Snapshot,
     UplinkState,
 )
-from gateway.status.verdict import CAUSES, Finding, Level, State, bound, judge
+from gateway.status.verdict import CAUSES, Level, State, StatusFinding, bound, judge
+from gateway.status.words.language import Locale
+from gateway.status.words.notices import headline, notice, notices
 
 LATE = NOW - 10 * MINUTE
 FRESH = NOW - 5_000
@@ -400,7 +400,8 @@ def test_a_state_that_nobody_knows_is_never_in_order(state: str) -> None:
 
 def test_a_part_that_was_not_looked_at_is_no_all_clear(monkeypatch) -> None:
     monkeypatch.setattr(
-        "gateway.status.verdict._uplink", lambda view, now: Finding("uplink", "delivered", "good", "another")
+        "gateway.status.verdict._uplink",
+        lambda view, now: StatusFinding("uplink", "delivered", "good", "another"),
     )
     verdict = judge(CALM)
     assert verdict.state == "attention"
@@ -419,7 +420,7 @@ def test_every_cause_has_words_in_both_languages() -> None:
             ("gateway", "loop"),
         ):
             for language in ("en", "tr"):
-                finding = Finding(part, cause, "warn", subject, 3, NOW, ("active_power", "city"))
+                finding = StatusFinding(part, cause, "warn", subject, 3, NOW, ("active_power", "city"))
                 assert notice(finding, thinned, Locale(language, "Europe/Istanbul", NOW)).text
 
 

@@ -9,7 +9,7 @@ import logging
 import pytest
 from uplink_parts import E1, Running, config, outbox, row, until
 
-from gateway.config.schema import Status, Uplink
+from gateway.config.schema import StatusSection, Uplink
 from gateway.journal.settled import Settled
 from gateway.uplink import Timing
 from gateway.uplink.link import MemoryLink
@@ -150,7 +150,7 @@ def test_the_count_of_an_older_version_belongs_to_the_first_address():
 
 def test_a_zone_id_to_listen_on_is_refused_with_that_reason():
     with pytest.raises(ValueError, match="zone id"):
-        Status(listen="[fe80::1%eth0]:8080")
+        StatusSection(listen="[fe80::1%eth0]:8080")
 
 
 @pytest.mark.parametrize("keepalive", ["1s", "2h"])

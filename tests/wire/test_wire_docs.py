@@ -13,7 +13,7 @@ from test_wire_batch import EPOCH, batches
 
 from gateway.catalogue import load_driver, shipped
 from gateway.config.schema import Config
-from gateway.daemon.describe import Description
+from gateway.daemon.describe import MeterDescription
 from gateway.model import Draft, Event, Interval, Reading
 from gateway.uplink.conflicts import reissued
 from gateway.wire import Batch, Receipt, Replay, Reply, State, encode, schemas, split, with_header
@@ -88,7 +88,9 @@ def test_the_description_of_the_meters_passes_its_schema():
         ],
         pulses=[{"id": "water", "pin": 17, "per_unit": 1000, "quantity": "volume"}],
     )
-    description = Description(config, {name: load_driver(name)}, lambda _meter: {"serial_number": 12345678})
+    description = MeterDescription(
+        config, {name: load_driver(name)}, lambda _meter: {"serial_number": 12345678}
+    )
     check("meters", description.payload())
     for _, part in split(Draft(events=description.events(5)), Batch("g", EPOCH, 1, 0, 0, "synced")):
         check("batch", part)

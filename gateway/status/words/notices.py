@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.status import causes, platforms, sentences
-from gateway.status.language import Locale
 from gateway.status.snapshot import MeterView, Snapshot
-from gateway.status.verdict import Finding, Level, Verdict
-from gateway.status.words import Words
+from gateway.status.verdict import Level, StatusFinding, StatusVerdict
+from gateway.status.words import causes, platforms, sentences
+from gateway.status.words.labels import Words
+from gateway.status.words.language import Locale
 
 _FEW = 3
 """So many names are enough to recognise what it is about."""
@@ -24,7 +24,7 @@ class Notice:
     link: str = ""
 
 
-def headline(verdict: Verdict, now: Snapshot, f: Locale) -> Notice:
+def headline(verdict: StatusVerdict, now: Snapshot, f: Locale) -> Notice:
     """The one sentence at the top."""
     _, ngettext = f.gettext, f.ngettext
     active = [meter for meter in now.meters if meter.state != "disabled"]
@@ -64,14 +64,14 @@ def headline(verdict: Verdict, now: Snapshot, f: Locale) -> Notice:
     return Notice(level, text % counts)
 
 
-def notices(verdict: Verdict, now: Snapshot, f: Locale) -> list[Notice]:
+def notices(verdict: StatusVerdict, now: Snapshot, f: Locale) -> list[Notice]:
     """Everything that is not in order, the worst first; what only passes or is only worth knowing is left
     to its own page.
     """
     return list(dict.fromkeys(notice(finding, now, f) for finding in verdict.troubles))
 
 
-def notice(finding: Finding, now: Snapshot, f: Locale) -> Notice:
+def notice(finding: StatusFinding, now: Snapshot, f: Locale) -> Notice:
     """A finding in words."""
     match finding.part:
         case "meter":
@@ -88,7 +88,7 @@ def notice(finding: Finding, now: Snapshot, f: Locale) -> Notice:
     return Notice(finding.level, text, action, "/system")
 
 
-def _meter(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
+def _meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     _, ngettext = f.gettext, f.ngettext
     meter = now.meter(finding.subject)
     label = meter.label if meter else finding.subject
@@ -204,7 +204,7 @@ def _meter(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
     return _unproven(label, f)
 
 
-def _bus(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
+def _bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     _ = f.gettext
     view = next((bus for bus in now.buses if bus.name == finding.subject), None)
     name = view.called if view else finding.subject
@@ -235,7 +235,7 @@ def _bus(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
     return _unproven(name, f)
 
 
-def _journal(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
+def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     _, ngettext = f.gettext, f.ngettext
     firm = _("Tell the maintenance firm today: the memory card is full or worn out.")
     match finding.cause:
@@ -290,7 +290,7 @@ def _permission(now: Snapshot, f: Locale) -> str:
     )
 
 
-def _uplink(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
+def _uplink(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     _ = f.gettext
     view = next((uplink for uplink in now.uplinks if uplink.name == finding.subject), None)
     if view is None:
@@ -369,7 +369,7 @@ def _uplink(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
     return " ".join(part for part in (text, why, waits) if part), action
 
 
-def _gateway(finding: Finding, now: Snapshot, f: Locale) -> tuple[str, str]:
+def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     _, ngettext = f.gettext, f.ngettext
     match finding.cause:
         case "clock_unset":
@@ -424,7 +424,7 @@ def _unproven(what: str, f: Locale) -> tuple[str, str]:
     )
 
 
-def _since(text: str, finding: Finding, f: Locale) -> str:
+def _since(text: str, finding: StatusFinding, f: Locale) -> str:
     if finding.at is None:
         return text
     # Each language has its order.

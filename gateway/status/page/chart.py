@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from xml.sax.saxutils import escape
 
-from gateway.status.language import Locale
 from gateway.status.trend import POINTS, STEP_MS
+from gateway.status.words.language import Locale
 
 HEIGHT = 190
 _TOP, _BOTTOM = 22.0, 162.0  # the plot, in pixels from above
@@ -53,7 +53,7 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ChartSpan:
     """Five minutes of the table: local times, lowest, mean and highest kW, empty where nothing was read;
     `without`: for how long.
     """
@@ -70,7 +70,7 @@ class Hour:
     """What the picture shows, in words (`says`) and as a table (`spans`, the newest first)."""
 
     says: str
-    spans: tuple[Span, ...]
+    spans: tuple[ChartSpan, ...]
 
 
 def hour(points: Sequence[float | None], now: int, locale: Locale, interval: float = 10.0) -> Hour:
@@ -95,7 +95,9 @@ def hour(points: Sequence[float | None], now: int, locale: Locale, interval: flo
     return Hour(says, tuple(_spans(points, now, digits, gap, locale)))
 
 
-def _spans(points: Sequence[float | None], now: int, digits: int, gap: int, locale: Locale) -> list[Span]:
+def _spans(
+    points: Sequence[float | None], now: int, digits: int, gap: int, locale: Locale
+) -> list[ChartSpan]:
     first = now - (POINTS - 1) * STEP_MS
     timed = [(first + index * STEP_MS, point) for index, point in enumerate(points)]
     spans = []
@@ -110,7 +112,7 @@ def _spans(points: Sequence[float | None], now: int, digits: int, gap: int, loca
             else ("", "", "")
         )
         spans.append(
-            Span(times, low, mean, high, locale.span(empty * STEP_MS / 1000) if empty >= gap else "")
+            ChartSpan(times, low, mean, high, locale.span(empty * STEP_MS / 1000) if empty >= gap else "")
         )
     return spans[::-1]
 

@@ -18,7 +18,7 @@ class LastValue:
 
 
 @dataclass(slots=True)
-class LiveMeter:
+class MeterValues:
     """What is known of one meter.
 
     `answered` and `polled` are CLOCK_BOOTTIME in ms; `missing` is the reason of a poll that brought nothing.
@@ -31,11 +31,11 @@ class LiveMeter:
     missing: str = ""
 
 
-class LiveValues:
+class LastValues:
     """Last values by meter. Lives on the event loop."""
 
     def __init__(self, meters: Iterable[str]) -> None:
-        self.meters: dict[str, LiveMeter] = {meter: LiveMeter() for meter in meters}
+        self.meters: dict[str, MeterValues] = {meter: MeterValues() for meter in meters}
 
     def take(self, reading: Reading) -> None:
         """Remember what a reading brought; what it did not bring keeps its last value and gets older."""
@@ -59,7 +59,7 @@ class LiveValues:
                 absent.pop(name, None)
         absent.update(reading.absent)
 
-    def inherit(self, older: LiveValues, going_on: Iterable[str]) -> None:
+    def inherit(self, older: LastValues, going_on: Iterable[str]) -> None:
         """Keep what was known before a reload, for the meters that are measured as before: values of
         another table are no values.
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.status.language import Locale
+from gateway.status.words.language import Locale
 
 _THEIRS = (
     "topic_filter",

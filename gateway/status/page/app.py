@@ -12,16 +12,16 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.status import render
 from gateway.status.api import as_json, meter_json
-from gateway.status.chart import POLICY, power_chart
-from gateway.status.fresh import Fresh
-from gateway.status.guard import Guard
-from gateway.status.language import Locale, choose
 from gateway.status.metrics import CONTENT_TYPE, exposition
+from gateway.status.page import render
+from gateway.status.page.answers import SharedAnswers
+from gateway.status.page.chart import POLICY, power_chart
+from gateway.status.page.guard import Guard
+from gateway.status.page.stream import EventStream, Streams, event
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.source import Source
-from gateway.status.stream import EventStream, Streams, event
+from gateway.status.words.language import Locale, choose
 
 PAUSE = 1.0
 """s between two updates of a page at least."""
@@ -76,11 +76,11 @@ async def static(request: Request) -> Response:
 
 
 class Page:
-    """The requests of the page. Everything that takes time runs in the worker thread of `Fresh`."""
+    """The requests of the page. Everything that takes time runs in the worker thread of `SharedAnswers`."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._fresh = Fresh(source)
+        self._answers = SharedAnswers(source)
         self._streams = Streams()
 
     # pages
@@ -120,7 +120,7 @@ class Page:
             )
 
         points = self._points(meter)
-        svg = await self._fresh.make(("power", meter, language), draw)
+        svg = await self._answers.make(("power", meter, language), draw)
         return Response(svg, media_type="image/svg+xml", headers={"content-security-policy": POLICY})
 
     # for programs
@@ -131,22 +131,24 @@ class Page:
         """
         dead = [
             f"{beat.name}: no sign of life for {beat.age:.0f} s, {beat.limit:.0f} s are allowed"
-            for beat in self._fresh.snapshot().beats
+            for beat in self._answers.snapshot().beats
             if not beat.alive
         ]
         return JSONResponse({"status": "failing" if dead else "ok", "reasons": dead}, 503 if dead else 200)
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus text format."""
-        return Response(await self._fresh.make("metrics", exposition), headers={"content-type": CONTENT_TYPE})
+        return Response(
+            await self._answers.make("metrics", exposition), headers={"content-type": CONTENT_TYPE}
+        )
 
     async def api_status(self, _: Request) -> Response:
         """The whole snapshot."""
-        return _json(await self._fresh.make("status", _status))
+        return _json(await self._answers.make("status", _status))
 
     async def api_meters(self, _: Request) -> Response:
         """Every meter with its values."""
-        return _json(await self._fresh.make("meters", _meters))
+        return _json(await self._answers.make("meters", _meters))
 
     async def api_meter(self, request: Request) -> Response:
         """One meter with its values."""
@@ -155,7 +157,7 @@ class Page:
         def make(now: Snapshot) -> str:
             return _dumps({"taken": now.taken, "meter": meter_json(_present(now, meter_id))})
 
-        return _json(await self._fresh.make(("meter", meter_id), make))
+        return _json(await self._answers.make(("meter", meter_id), make))
 
     async def api_events(self, request: Request) -> Response:
         """The whole snapshot again and again: event `status`."""
@@ -173,7 +175,7 @@ class Page:
 
         async def events() -> AsyncIterator[bytes]:
             async for _ in self._source.changes.follow(every, every):
-                yield event("status", await self._fresh.make("status", _status))
+                yield event("status", await self._answers.make("status", _status))
 
         return self._stream(events())
 
@@ -188,7 +190,7 @@ class Page:
             )
         visitor = self._visitor(request, "")
         status = error.status_code
-        html = await self._fresh.make(
+        html = await self._answers.make(
             ("problem", status, visitor.language, visitor.asked),
             lambda now: render.problem(now, visitor, status),
         )
@@ -202,7 +204,7 @@ class Page:
             title = view.label if view else render.title(page, visitor.language)
             return render.whole(render.fragment(page, now, visitor, meter, points), now, visitor, title)
 
-        html = await self._fresh.make(("whole", page, meter, visitor.language, visitor.asked), make)
+        html = await self._answers.make(("whole", page, meter, visitor.language, visitor.asked), make)
         return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
 
     def _live(self, page: str, request: Request, meter: str = "") -> Response:
@@ -222,7 +224,7 @@ class Page:
             nonlocal points
             async for _ in self._source.changes.follow(PAUSE, IDLE):
                 points = self._points(meter)
-                html = await self._fresh.make(("live", page, meter, visitor.language, visitor.asked), make)
+                html = await self._answers.make(("live", page, meter, visitor.language, visitor.asked), make)
                 if not html:
                     return
                 yield html
@@ -245,11 +247,11 @@ class Page:
         """The last hour of a meter, asked on the loop where it is written; nothing for a page that has no
         picture.
         """
-        return self._source.trend.points(meter, self._fresh.snapshot().booted) if meter else []
+        return self._source.trend.points(meter, self._answers.snapshot().booted) if meter else []
 
     def _visitor(self, request: Request, path: str | None = None) -> render.Visitor:
         asked = request.query_params.get("lang")
-        now = self._fresh.snapshot()
+        now = self._answers.snapshot()
         language = choose(asked, request.headers.get("accept-language", ""), now.language)
         if path is None:
             path = request.url.path
@@ -259,7 +261,7 @@ class Page:
 
     def _meter_id(self, request: Request) -> str:
         name: str = request.path_params["meter"]
-        _present(self._fresh.snapshot(), name)
+        _present(self._answers.snapshot(), name)
         return name
 
 

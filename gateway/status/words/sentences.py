@@ -4,11 +4,11 @@ costs.
 
 from __future__ import annotations
 
-from gateway.status import causes
-from gateway.status.language import Locale
 from gateway.status.snapshot import BusView, FactView, Snapshot, UplinkView
 from gateway.status.verdict import bound
-from gateway.status.words import Words
+from gateway.status.words import causes
+from gateway.status.words.labels import Words
+from gateway.status.words.language import Locale
 
 
 def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:

@@ -20,7 +20,7 @@ AT_MOST = 1.0
 """s that it is shared while nothing changes: ages go on."""
 
 
-class Fresh:
+class SharedAnswers:
     """The newest snapshot and what was made of it, in one worker thread, so that the loop is free for the
     meters.
     """

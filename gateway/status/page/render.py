@@ -11,14 +11,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from gateway.status import causes, notices, platforms, sentences
-from gateway.status.chart import hour
-from gateway.status.groups import tables
-from gateway.status.language import LANGUAGES, Locale, translation
-from gateway.status.overview import overview, single
+from gateway.status.page.chart import hour
+from gateway.status.page.overview import overview, single
+from gateway.status.page.tables import tables
 from gateway.status.snapshot import Snapshot
 from gateway.status.verdict import judge
-from gateway.status.words import Words
+from gateway.status.words import causes, notices, platforms, sentences
+from gateway.status.words.labels import Words
+from gateway.status.words.language import LANGUAGES, Locale, translation
 
 HERE = Path(__file__).parent
 STATIC = {path.name: path.read_bytes() for path in sorted((HERE / "static").iterdir())}
@@ -65,7 +65,7 @@ class Visitor:
         return f"/live{self.path}?lang={self.language}" + ("&keep=1" if self.asked else "")
 
 
-class Names:
+class MarkedNames:
     """Marks the names that the configuration gives, in the gateway's own language, wherever a text has them.
 
     A screen reader reads each in its language; on a page in that language nothing needs a mark.
@@ -123,7 +123,7 @@ def fragment(
         "notices": notices.notices(verdict, now, locale),
         "verdict": notices.headline(verdict, now, locale),
         "meter": meter,
-        "names": Names(now, visitor.language),
+        "names": MarkedNames(now, visitor.language),
         # The picture changes once a minute: that is what its address says.
         "minute": now.booted // 60_000,
     }
@@ -150,7 +150,7 @@ def whole(body: str, now: Snapshot, visitor: Visitor, title: str = "") -> str:
         visitor=visitor,
         url=visitor.url,
         title=title,
-        names=Names(now, visitor.language),
+        names=MarkedNames(now, visitor.language),
     )
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 LANGUAGES = {"tr": "Türkçe", "en": "English"}
 DOMAIN = "submeter"
-LOCALES = Path(__file__).parent / "locale"
+LOCALES = Path(__file__).parents[1] / "locale"
 
 _MARKS = {"tr": (".", ","), "en": (",", ".")}  # thousands, decimal
 _DATES = {"tr": "%d.%m.%Y", "en": "%Y-%m-%d"}

@@ -10,8 +10,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from gateway.host.notify import notify, watchdog_seconds
-from gateway.status.snapshot import Beat
+from gateway.host import notify, watchdog_seconds
+from gateway.status import Beat
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ stuck.
 """
 
 
-class Heart:
+class Watchdog:
     """Gathers heartbeats (monotonic s) and feeds the service manager's watchdog while all are fresh."""
 
     def __init__(self, status_line: Callable[[], str]) -> None:

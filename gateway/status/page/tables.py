@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from gateway.model import QUANTITIES
-from gateway.status.language import Locale
 from gateway.status.snapshot import MeterView, ValueView
-from gateway.status.words import Words, common_decimals, gives
+from gateway.status.words.labels import Words, common_decimals, gives
+from gateway.status.words.language import Locale
 
 _SUPPLY = {
     "voltage_ln": ("voltage", ""),
@@ -45,7 +45,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ValueRow:
     """A quantity with its unit and its OBIS code, and a cell for each column, None where the meter has none.
 
     `hint` says what the columns are in this row, where that is not what stands above them.
@@ -58,7 +58,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ValueTable:
     """`kind` names it for the page; `columns` are their heads; `age` is that of all values without a note of
     their own.
 
@@ -70,7 +70,7 @@ class Table:
     kind: str
     title: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ValueRow, ...]
     age: str
     notes: tuple[str, ...]
     ages: tuple[str, ...]
@@ -79,7 +79,7 @@ class Table:
     totals: bool = False
 
 
-def tables(meter: MeterView, f: Locale) -> list[Table]:
+def tables(meter: MeterView, f: Locale) -> list[ValueTable]:
     """Every value of a meter, in tables: what matters first."""
     _ = f.gettext
     sorted_in: dict[str, list[ValueView]] = {}
@@ -106,7 +106,7 @@ def tables(meter: MeterView, f: Locale) -> list[Table]:
     ]
     if all(table.folded for table in found):
         return [
-            Table(
+            ValueTable(
                 t.kind,
                 t.title,
                 t.columns,
@@ -150,7 +150,9 @@ def _split(name: str) -> tuple[str, str]:
     return (match["base"], match["part"]) if match else (name, "")
 
 
-def _table(kind: str, heads: tuple[str, str], views: list[ValueView], meter: MeterView, f: Locale) -> Table:
+def _table(
+    kind: str, heads: tuple[str, str], views: list[ValueView], meter: MeterView, f: Locale
+) -> ValueTable:
     (title, head), (age, same) = heads, _common(views)
     rows: dict[str, dict[str, ValueView]] = {}
     for view in views:
@@ -166,7 +168,9 @@ def _table(kind: str, heads: tuple[str, str], views: list[ValueView], meter: Met
         digits = column if counted else common_decimals(row.values())
         cells = tuple(_cell(row.get(part), digits, meter, f, whole=bool(whole)) for part in parts)
         hint = "L1\u2011L2, L2\u2011L3, L3\u2011L1" if base == "voltages" and len(row) > ("" in row) else ""
-        lines.append(Row(_label(base, row, f), hint, _code(row[""]) if codes and "" in row else "", cells))
+        lines.append(
+            ValueRow(_label(base, row, f), hint, _code(row[""]) if codes and "" in row else "", cells)
+        )
     notes = [whole] if whole else [note for view in views if (note := _note(view, meter, f))]
     says = f.ago(age) if age is not None else ""
     late = [
@@ -176,7 +180,7 @@ def _table(kind: str, heads: tuple[str, str], views: list[ValueView], meter: Met
     ]
     ages = tuple(f"{Words(f).quantity(view.quantity)}: {f.ago(view.age)}" for view in late)
     folded = kind not in {"power", "register", "counted", "supply"}
-    return Table(
+    return ValueTable(
         kind,
         title,
         tuple(_head(part, head, f) for part in parts),

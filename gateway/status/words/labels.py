@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.model import ATTRIBUTES, QUANTITIES
-from gateway.status.language import Locale, usual_decimals
 from gateway.status.snapshot import ClockView, MeterView, ValueView
+from gateway.status.words.language import Locale, usual_decimals
 
 _MOST_DECIMALS = 3
 _TEN, _THOUSAND = 10, 1000

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from gateway.config import Config
-from gateway.status.snapshot import Snapshot
+from gateway.status import Snapshot
 
 
 class Paths:

@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.model import QUANTITIES
-from gateway.status.language import Locale
 from gateway.status.snapshot import MeterView, Snapshot, ValueView
-from gateway.status.words import Words, common_decimals, counter, headline
+from gateway.status.words.labels import Words, common_decimals, counter, headline
+from gateway.status.words.language import Locale
 
 _MOST_DEPTH = 3
 """Deeper is not indented further: a phone has no room for it."""
@@ -19,7 +19,7 @@ _MANY, _FIRST = 12, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MeterLine:
     """One meter: `now` and `unit` are what it does, `way` which way that flows, `bar` its part of the largest
     in percent (None: no bar).
 
@@ -48,10 +48,10 @@ class Overview:
     says how many.
     """
 
-    lead: Line | None
-    lines: tuple[Line, ...]
+    lead: MeterLine | None
+    lines: tuple[MeterLine, ...]
     ages: str
-    rest: tuple[Line, ...] = ()
+    rest: tuple[MeterLine, ...] = ()
     more: str = ""
 
 
@@ -129,7 +129,7 @@ def _under(main: MeterView, now: Snapshot) -> set[str]:
     return found - {main.id}
 
 
-def single(meter: MeterView, f: Locale) -> Line:
+def single(meter: MeterView, f: Locale) -> MeterLine:
     """One meter by itself, with the digits that its own number needs."""
     view, count = headline(meter), counter(meter)
     counted = {_unit(count): common_decimals([count])} if count else {}
@@ -155,7 +155,7 @@ def _tree(now: Snapshot) -> list[tuple[MeterView, int]]:
     return found + [(meter, 0) for meter in now.meters if meter.id not in seen]
 
 
-def _line(meter: MeterView, depth: int, columns: _Columns, f: Locale) -> Line:
+def _line(meter: MeterView, depth: int, columns: _Columns, f: Locale) -> MeterLine:
     words = Words(f)
     view, count = headline(meter), counter(meter)
     text, unit, way, bar = "", "", "", None
@@ -169,7 +169,7 @@ def _line(meter: MeterView, depth: int, columns: _Columns, f: Locale) -> Line:
         if active and columns.largest and view.value is not None and not view.stale and not gone:
             bar = round(_PERCENT * abs(view.value) / columns.largest, 1)
     shown = view or count
-    return Line(
+    return MeterLine(
         meter,
         min(depth, _MOST_DEPTH),
         text,

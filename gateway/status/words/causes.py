@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import get_args
 
 from gateway.errors import Cause
-from gateway.status.language import Locale
+from gateway.status.words.language import Locale
 
 CAUSES = frozenset(get_args(Cause))
 

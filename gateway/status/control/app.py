@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import BusDown, BusError, ConfigError, GatewayError, JournalError
-from gateway.status.actions import Actions
 from gateway.status.api import as_json
+from gateway.status.control.actions import Actions
 from gateway.status.snapshot import MeterView, Snapshot
 
 log = logging.getLogger(__name__)

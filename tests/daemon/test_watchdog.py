@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.daemon.heart import LOOP_LIMIT, Heart
+from gateway.daemon.watchdog import LOOP_LIMIT, Watchdog
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def heard(listener: socket.socket) -> list[str]:
     return said
 
 
-async def beating(heart: Heart, listener: socket.socket, wanted: int) -> list[str]:
+async def beating(watchdog: Watchdog, listener: socket.socket, wanted: int) -> list[str]:
     """Let it beat until `wanted` messages came, or for three seconds."""
-    task = asyncio.create_task(heart.run())
+    task = asyncio.create_task(watchdog.run())
     said: list[str] = []
     end = time.monotonic() + (30 if wanted else 3)
     while time.monotonic() < end and (not wanted or len(said) < wanted):
@@ -52,9 +52,9 @@ async def beating(heart: Heart, listener: socket.socket, wanted: int) -> list[st
 
 
 async def test_it_is_fed_while_every_part_moves(manager) -> None:
-    heart = Heart(lambda: "9 of 9 meters answer")
-    heart.watch("journal", time.monotonic, 5.0)
-    said = await beating(heart, manager, 2)
+    watchdog = Watchdog(lambda: "9 of 9 meters answer")
+    watchdog.watch("journal", time.monotonic, 5.0)
+    said = await beating(watchdog, manager, 2)
     assert said
     assert all("WATCHDOG=1" in line and "STATUS=9 of 9 meters answer" in line for line in said)
 
@@ -62,30 +62,34 @@ async def test_it_is_fed_while_every_part_moves(manager) -> None:
 @pytest.mark.parametrize("part", ["journal", "uplinks", "loop"])
 async def test_it_is_not_fed_while_a_part_stands_still_and_says_once_which(manager, caplog, part) -> None:
     stopped = time.monotonic() - 2 * LOOP_LIMIT
-    heart = Heart(lambda: "")
-    heart.watch(part, lambda: stopped, LOOP_LIMIT)
+    watchdog = Watchdog(lambda: "")
+    watchdog.watch(part, lambda: stopped, LOOP_LIMIT)
     with caplog.at_level(logging.ERROR):
-        assert await beating(heart, manager, 0) == []
+        assert await beating(watchdog, manager, 0) == []
     assert [
         record.getMessage()
         for record in caplog.records
         if f"no sign of life from {part}" in record.getMessage()
     ]
     assert len(caplog.records) == 1
-    assert [beat.alive for beat in heart.beats() if beat.name == part] == [False]
+    assert [beat.alive for beat in watchdog.beats() if beat.name == part] == [False]
 
 
 async def test_it_is_fed_again_when_the_part_comes_back(manager, caplog) -> None:
     beats = {"journal": time.monotonic() - 1000}
-    heart = Heart(lambda: "")
-    heart.watch("journal", lambda: beats["journal"], 5.0)
-    assert await beating(heart, manager, 0) == []
+    watchdog = Watchdog(lambda: "")
+    watchdog.watch("journal", lambda: beats["journal"], 5.0)
+    assert await beating(watchdog, manager, 0) == []
     beats["journal"] = time.monotonic() + 60
-    assert await beating(heart, manager, 1)
+    assert await beating(watchdog, manager, 1)
 
 
 def test_a_beat_is_alive_up_to_its_limit() -> None:
-    heart = Heart(lambda: "")
-    heart.watch("fresh", lambda: time.monotonic() - 4, 5.0)
-    heart.watch("stale", lambda: time.monotonic() - 6, 5.0)
-    assert {beat.name: beat.alive for beat in heart.beats()} == {"loop": True, "fresh": True, "stale": False}
+    watchdog = Watchdog(lambda: "")
+    watchdog.watch("fresh", lambda: time.monotonic() - 4, 5.0)
+    watchdog.watch("stale", lambda: time.monotonic() - 6, 5.0)
+    assert {beat.name: beat.alive for beat in watchdog.beats()} == {
+        "loop": True,
+        "fresh": True,
+        "stale": False,
+    }

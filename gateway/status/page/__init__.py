@@ -1,0 +1,1 @@
+"""The local page: its requests, and the HTML that answers them."""

@@ -1,0 +1,1 @@
+"""The words of page and commands, in Turkish and English."""
