@@ -45,16 +45,22 @@ class Event:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Interval:
-    """Energy between two boundaries, in whole Wh or varh so that sums are exact; `start` is UTC in ms."""
+    """What a counter gained between two quarter hours, in whole base units (Wh, varh, VAh, ml, pulses), so
+    that sums are exact; `start` is UTC in ms.
+
+    `quality`: m measured, e estimated, s suspect, d edited by a person. `version` counts the publications of
+    this interval: the highest counts.
+    """
 
     meter: str
+    quantity: str
     start: int
-    seconds: int
-    version: int
+    value: int
     quality: str
-    energy_wh: dict[str, int]
+    version: int = 1
+    seconds: int = 900
 
 
 @dataclass(slots=True)

@@ -83,3 +83,17 @@ def first_schema(db: Database) -> None:
     for statement in _SCHEMA.split(";\n"):
         if statement.strip():
             db.conn.execute(statement)
+
+
+@migrations()
+def intervals_by_quantity(db: Database) -> None:
+    """A row per interval and version. The table of version 1 never held one: no gateway sent any."""
+    for statement in (
+        "DROP TABLE interval",
+        """CREATE TABLE interval (
+           gateway TEXT NOT NULL, meter TEXT NOT NULL, quantity TEXT NOT NULL, start INTEGER NOT NULL,
+           seconds INTEGER NOT NULL, value INTEGER NOT NULL, quality TEXT NOT NULL, version INTEGER NOT NULL,
+           epoch TEXT NOT NULL, seq INTEGER NOT NULL) STRICT""",
+        "CREATE INDEX interval_by_meter ON interval (gateway, meter, quantity, start)",
+    ):
+        db.conn.execute(statement)

@@ -277,11 +277,12 @@ class Store:
             (
                 b.gateway,
                 i.meter,
+                i.quantity,
                 i.start,
                 i.seconds,
-                i.version,
+                i.value,
                 i.quality,
-                json.dumps(i.energy_wh),
+                i.version,
                 b.epoch,
                 b.seq,
             )
@@ -303,7 +304,7 @@ class Store:
         many("INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", group.batches)
         many("INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", group.readings)
         many("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", group.events)
-        many("INSERT INTO interval VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", group.intervals)
+        many("INSERT INTO interval VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", group.intervals)
         for (gateway, epoch), totals in group.totals.items():
             self._hold(gateway, epoch, (seq for g, e, seq in group.fresh if (g, e) == (gateway, epoch)))
             self._count(gateway, epoch, totals, group.spans.get((gateway, epoch)))

@@ -11,7 +11,7 @@ import math
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -65,6 +65,7 @@ _Meter = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
 _Reason = Annotated[str, Field(min_length=1, max_length=32)]
 _Ms = Annotated[int, Field(ge=0, lt=2**53)]
+_Energy = Annotated[int, Field(gt=-(2**53), lt=2**53)]
 _Dt = Annotated[int, Field(gt=-(2**53), lt=2**53)]
 Epoch = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Seq = Annotated[int, Field(ge=1, lt=2**53)]
@@ -82,14 +83,17 @@ class TableMessage(_Wire):
 
 
 class IntervalMessage(_Wire):
-    """Energy of one interval in whole Wh or varh."""
+    """A run of neighbouring intervals of one quantity and version: the first begins at `start`, each is
+    `seconds` long; a value in whole base units and a letter of quality each.
+    """
 
     meter: _Meter
+    quantity: _Name
     start: _Ms
-    seconds: Annotated[int, Field(gt=0)]
-    version: Annotated[int, Field(ge=1)]
-    quality: _Name
-    energy_wh: Annotated[dict[_Name, int], Field(max_length=MAX_COLUMNS)]
+    seconds: Annotated[int, Field(gt=0, lt=2**31)]
+    values: Annotated[list[_Energy], Field(min_length=1, max_length=MAX_EVENTS)]
+    quality: Annotated[str, Field(pattern=r"^[a-z]+$", max_length=MAX_EVENTS)]
+    version: Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class EventMessage(BaseModel):
@@ -173,20 +177,38 @@ def _body(batch: Batch) -> dict[str, Any]:
     if suspect:
         body["suspect"] = suspect
     if batch.intervals:
-        body["intervals"] = [
-            {
-                "meter": i.meter,
-                "start": i.start,
-                "seconds": i.seconds,
-                "version": i.version,
-                "quality": i.quality,
-                "energy_wh": i.energy_wh,
-            }
-            for i in batch.intervals
-        ]
+        body["intervals"] = [_run(run) for run in _runs(batch.intervals)]
     if batch.events:
         body["events"] = [_event(event, batch.uptime) for event in batch.events]
     return body
+
+
+def _runs(intervals: Sequence[Interval]) -> Iterator[list[Interval]]:
+    """Intervals, in their order, as runs of neighbours that differ in start, value and quality alone."""
+    run: list[Interval] = []
+    for interval in intervals:
+        if run:
+            last = run[-1]
+            after = replace(last, start=last.start + last.seconds * 1000)
+            if interval != replace(after, value=interval.value, quality=interval.quality):
+                yield run
+                run = []
+        run.append(interval)
+    if run:
+        yield run
+
+
+def _run(run: Sequence[Interval]) -> dict[str, Any]:
+    first = run[0]
+    return {
+        "meter": first.meter,
+        "quantity": first.quantity,
+        "start": first.start,
+        "seconds": first.seconds,
+        "values": [interval.value for interval in run],
+        "quality": "".join(interval.quality for interval in run),
+        "version": first.version,
+    }
 
 
 def _event(event: Event, uptime: int) -> dict[str, Any]:
@@ -255,17 +277,29 @@ def decode(body: bytes) -> Batch:
     batch = Batch(message.gateway, message.epoch, message.seq, message.t0, message.uptime, message.clock)
     batch.readings = list(_readings(message))
     batch.events = [Event(e.kind, message.uptime + e.dt, dict(e.model_extra or {})) for e in message.events]
-    batch.intervals = [
-        Interval(i.meter, i.start, i.seconds, i.version, i.quality, i.energy_wh) for i in message.intervals
-    ]
+    batch.intervals = [interval for run in message.intervals for interval in _members(run)]
     return batch
+
+
+def _members(run: IntervalMessage) -> Iterator[Interval]:
+    if len(run.values) != len(run.quality):
+        msg = f"not a {SCHEMA} batch: a run of intervals has not one letter of quality for each value"
+        raise WireError(msg)
+    for index, (value, quality) in enumerate(zip(run.values, run.quality, strict=True)):
+        start = run.start + index * run.seconds * 1000
+        yield Interval(run.meter, run.quantity, start, value, quality, run.version, run.seconds)
 
 
 def _bounded(message: BatchMessage) -> None:
     """Raise WireError for a batch that is small on the wire and large in a database."""
     rows = sum(len(table.meter) for table in message.tables)
     cells = sum(len(column) for table in message.tables for column in table.values.values())
-    for number, most, what in ((rows, MAX_READINGS, "readings"), (cells, MAX_CELLS, "values")):
+    intervals = sum(len(run.values) for run in message.intervals)
+    for number, most, what in (
+        (rows, MAX_READINGS, "readings"),
+        (cells, MAX_CELLS, "values"),
+        (intervals, MAX_EVENTS, "intervals"),
+    ):
         if number > most:
             msg = f"not a {SCHEMA} batch: it has {number} {what}, more than {most}"
             raise WireError(msg)

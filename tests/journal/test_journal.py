@@ -181,9 +181,7 @@ async def test_an_empty_draft_is_no_batch_and_events_and_intervals_are_kept_ones
     await journal.commit(small())
     [plain] = await journal.commit(small())
     [event] = await journal.commit(Draft(events=[Event("door", clock.now, {"open": True})]))
-    [interval] = await journal.commit(
-        Draft(intervals=[Interval("m", 0, 900, 1, "measured", {"active_energy_import": 5})])
-    )
+    [interval] = await journal.commit(Draft(intervals=[Interval("m", "active_energy_import", 0, 5, "m")]))
     assert (plain.keep, event.keep, interval.keep) == (False, True, True)
     assert event.uptime == clock.now
 

@@ -23,6 +23,15 @@ from gateway.receiver.store import DESCRIPTIONS, Store
 from gateway.wire import decode, encode, split
 from gateway.wire.batch import MAX_CELLS, MAX_EVENTS, MAX_READINGS
 
+RUN = {
+    "meter": "m",
+    "quantity": "volume",
+    "start": 0,
+    "seconds": 900,
+    "values": [1],
+    "quality": "m",
+    "version": 1,
+}
 SETS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 8)), max_size=12)
 
 
@@ -169,12 +178,13 @@ def message(**parts) -> bytes:
         {"absent": {"m": {f"q{n}": "timeout" for n in range(251)}}},
         {"suspect": {"m": ["q"] * 251}},
         {"events": [{"dt": 0, "kind": "x"}] * (MAX_EVENTS + 1)},
-        {
-            "intervals": [
-                {"meter": "m", "start": 0, "seconds": 1, "version": 1, "quality": "q", "energy_wh": {}}
-            ]
-            * (MAX_EVENTS + 1)
-        },
+        {"intervals": [RUN] * (MAX_EVENTS + 1)},
+        {"intervals": [RUN | {"values": [1] * MAX_EVENTS, "quality": "m" * MAX_EVENTS}, RUN]},
+        {"intervals": [RUN | {"values": [1, 2]}]},
+        {"intervals": [RUN | {"values": [], "quality": ""}]},
+        {"intervals": [RUN | {"values": [2**53]}]},
+        {"intervals": [RUN | {"values": [1.0]}]},
+        {"intervals": [RUN | {"version": 0}]},
     ],
 )
 def test_a_batch_beyond_the_bounds_is_refused(parts) -> None:

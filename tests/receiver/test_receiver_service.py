@@ -218,7 +218,7 @@ def test_one_batch_that_cannot_be_stored_does_not_take_others_along(run, tmp_pat
     running = run()
     bad = batch(2)
     bad.readings[0].meter = "main"
-    bad.intervals = [Interval("main", 1, 2, 2**62, "measured", {})]
+    bad.intervals = [Interval("main", "active_energy_import", 1, 2, "m", version=2**62)]
     worse = encode(batch(3)).replace(b'"active_power"', b'"' + b"x" * 60 + b'"').replace(b'"main"', b'"m"')
     running.hear(opening(1))
     running.hear(bad)

@@ -22,7 +22,7 @@ def count(store, table):
 
 
 def test_a_batch_is_stored_with_all_that_it_says(store):
-    done = Interval("main", T0, 900, 1, "measured", {"active_energy_import": 3070})
+    done = Interval("main", "active_energy_import", T0, 3070, "m")
     first = opening(1)
     first.intervals = [done]
     taken = take(store, first)
@@ -34,11 +34,10 @@ def test_a_batch_is_stored_with_all_that_it_says(store):
     assert json.loads(main["suspect"]) == ["frequency"]
     assert (hvac["meter"], hvac["values"], hvac["missing"]) == ("hvac", "{}", "timeout")
     [interval] = store.db.query("SELECT * FROM interval")
-    assert (interval["meter"], interval["start"], json.loads(interval["energy_wh"])) == (
-        "main",
-        T0,
-        {"active_energy_import": 3070},
-    )
+    told = [
+        interval[name] for name in ("meter", "quantity", "start", "seconds", "value", "quality", "version")
+    ]
+    assert told == ["main", "active_energy_import", T0, 900, 3070, "m", 1]
     [event] = store.db.query("SELECT * FROM event")
     assert (event["kind"], json.loads(event["fields"])["reason"]) == ("epoch_started", "new_file")
 

@@ -6,6 +6,7 @@ import math
 import random
 import time
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -62,6 +63,28 @@ EVENTS = st.builds(
 
 
 @st.composite
+def runs(draw, meter):
+    """Intervals of one meter: some neighbours, some not, of more than one version and length."""
+    start, found = draw(st.integers(0, 2**40)) * 1000, []
+    for skip, value, quality, version, seconds in draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from([0, 0, 0, 900_000]),
+                st.integers(-(2**52), 2**52),
+                st.sampled_from("mesd"),
+                st.sampled_from([1, 1, 2]),
+                st.sampled_from([900, 900, 3600]),
+            ),
+            max_size=8,
+        )
+    ):
+        start += skip
+        found.append(Interval(meter, "active_energy_import", start, value, quality, version, seconds))
+        start += seconds * 1000
+    return found
+
+
+@st.composite
 def batches(draw):
     meters = draw(st.lists(METERS, unique=True, max_size=5))
     batch = Batch(
@@ -74,12 +97,7 @@ def batches(draw):
     )
     batch.readings = [draw(readings(meter)) for meter in meters]
     batch.events = draw(st.lists(EVENTS, max_size=3))
-    batch.intervals = [
-        Interval(
-            meter, draw(MS), 900, 1, "measured", {"active_energy_import": draw(st.integers(-(2**60), 2**60))}
-        )
-        for meter in meters
-    ]
+    batch.intervals = [interval for meter in meters for interval in draw(runs(meter))]
     return batch
 
 
@@ -100,6 +118,35 @@ def comparable(batch):
         [(e.kind, e.uptime, e.fields) for e in batch.events],
         batch.intervals,
     )
+
+
+def test_neighbouring_intervals_travel_as_one_run():
+    start = 1_795_277_700_000
+    day = [Interval("main", "volume", start + k * 900_000, 3000 + k, "em"[k > 3]) for k in range(6)]
+    later = [
+        replace(day[0], start=start + 7 * 900_000),
+        replace(day[0], start=start + 8 * 900_000, version=2),
+    ]
+    other = [replace(day[0], quantity="heat_energy"), replace(day[1], meter="hvac", quantity="heat_energy")]
+    plain = encode(Batch("g", EPOCH, 1, 0, 0, "synced", intervals=[*day, *later, *other]))
+    told = json.loads(plain)["intervals"]
+    assert [(len(run["values"]), run["quality"], run["version"]) for run in told] == [
+        (6, "eeeemm", 1),
+        (1, "e", 1),
+        (1, "e", 2),
+        (1, "e", 1),
+        (1, "e", 1),
+    ]
+    assert told[0] == {
+        "meter": "main",
+        "quantity": "volume",
+        "start": start,
+        "seconds": 900,
+        "values": [3000, 3001, 3002, 3003, 3004, 3005],
+        "quality": "eeeemm",
+        "version": 1,
+    }
+    assert decode(plain).intervals == [*day, *later, *other]
 
 
 @given(batches())

@@ -139,8 +139,8 @@ def test_an_interval_is_whole_numbers():
         0,
         0,
         "synced",
-        intervals=[Interval("main", 0, 900, 1, "measured", {"active_energy_import": 3070})],
+        intervals=[Interval("main", "active_energy_import", 0, 3070, "m")],
     )
     check("batch", encode(batch))
-    assert isinstance(json.loads(encode(batch))["intervals"][0]["energy_wh"]["active_energy_import"], int)
+    assert isinstance(json.loads(encode(batch))["intervals"][0]["values"][0], int)
     check("batch", encode(Batch("g", EPOCH, 1, 0, 0, "synced", events=[Event("clock_step", 0, {"by": 5})])))
