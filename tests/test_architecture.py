@@ -23,11 +23,12 @@ MAY_IMPORT = {
     "host": {"errors"},
     "field": {"model", "catalogue", "config", "errors", "host"},
     "journal": {"model", "wire", "errors"},
-    "uplink": {"model", "wire", "config", "errors"},
+    "mqtt": {"config", "errors"},
+    "uplink": {"model", "wire", "mqtt", "config", "errors"},
     "status": {"model", "errors"},
     "energy": {"model"},
     "receiver": {"model", "wire", "errors"},
-    "check": {"model", "catalogue", "config", "field", "uplink", "errors"},
+    "check": {"model", "catalogue", "config", "field", "mqtt", "errors"},
     "commissioning": {"model", "catalogue", "config", "field", "errors"},
     "demo": {"model", "catalogue", "config", "wire", "errors"},
 }
@@ -36,7 +37,7 @@ MAY_IMPORT = {
 SOLE_IMPORTERS = {
     "pymodbus": {"gateway/field/modbus.py"},
     "serial": {"gateway/field/modbus.py"},
-    "paho": {"gateway/uplink/paho_link.py", "gateway/receiver/mqtt.py"},
+    "paho": {"gateway/mqtt/connection.py", "gateway/receiver/mqtt.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},
     "amqtt": {"gateway/demo/broker.py"},

@@ -66,7 +66,7 @@ def test_each_operator_changes_what_it_should_and_nothing_else_is_changed() -> N
 
 
 @pytest.mark.parametrize(
-    "module", ["gateway/uplink/window.py", "gateway/journal/thinning.py", "gateway/field/station.py"]
+    "module", ["gateway/uplink/delivery/window.py", "gateway/journal/thinning.py", "gateway/field/station.py"]
 )
 def test_every_mutant_of_a_module_is_other_code_and_has_a_name_of_its_own(module: str) -> None:
     source = (ROOT / module).read_bytes()
@@ -80,7 +80,7 @@ def test_every_mutant_of_a_module_is_other_code_and_has_a_name_of_its_own(module
 
 
 def test_the_central_modules_are_there() -> None:
-    assert set(run.CENTRAL) == {"field", "journal", "uplink", "wire", "daemon", "receiver"}
+    assert set(run.CENTRAL) == {"field", "journal", "uplink", "mqtt", "wire", "daemon", "receiver"}
     for room, names in run.CENTRAL.items():
         for name in names.split():
             assert (ROOT / f"gateway/{room}/{name}.py").exists(), f"{room}/{name}"
@@ -88,7 +88,9 @@ def test_the_central_modules_are_there() -> None:
 
 
 def test_the_sample_is_the_same_each_time_and_from_every_module(monkeypatch) -> None:
-    monkeypatch.setattr(run, "CENTRAL", {"wire": "messages topics", "uplink": "window probe"})
+    monkeypatch.setattr(
+        run, "CENTRAL", {"wire": "messages topics", "uplink": "delivery/window delivery/retry_timer"}
+    )
     monkeypatch.setattr(run, "SAMPLE", 20)
     first, again = run.sample(ROOT), run.sample(ROOT)
     assert [one.key for one in first] == [one.key for one in again]

@@ -36,7 +36,7 @@ from gateway.field.adapter import forecast as port_trouble
 from gateway.field.forecast import forecast_bus, refusal
 from gateway.field.learnt import FILE, Learnt
 from gateway.field.meter import MeterTask
-from gateway.uplink.security import file_mistakes, open_to_others
+from gateway.mqtt import file_mistakes, open_to_others
 
 Told = tuple[list[Key], str, str]
 """Where in the file, what is wrong, what to write."""

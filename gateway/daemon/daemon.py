@@ -28,8 +28,8 @@ from gateway.field.learnt import FILE, Learnt
 from gateway.host import Clock, Pins, notify
 from gateway.journal import Journal
 from gateway.model import Event, Reading, Sealed
+from gateway.mqtt import open_to_others
 from gateway.status import Changes, Snapshot, Trend
-from gateway.uplink.security import open_to_others
 
 if TYPE_CHECKING:
     from gateway.daemon.servers import Servers

@@ -208,7 +208,7 @@ class UplinkView:
     the clock is right; `delivered` counts batches since `counted_since` (ms); `receipts` tells whether the
     platform confirms what it stored, `last_receipt` (ms) when it last did, `last_delivery` (ms) when
     something last counted as delivered. `cause` is why the broker takes nothing, as a word of
-    gateway.uplink.reasons, empty while it does; `set_aside` counts batches that it does not take although it
+    gateway.mqtt.reasons, empty while it does; `set_aside` counts batches that it does not take although it
     takes others, `refused_topics` are those that we may not hear, of `consumers` that confirm those in
     `silent` owe it. `done_at` (ms) is when a backlog that shrinks will be delivered at its present speed,
     None while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is

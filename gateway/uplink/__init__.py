@@ -1,9 +1,7 @@
-"""The only room that talks to the platform: link, forwarder, receipts, replay."""
+"""The only room that talks to the platform: what goes out next, what became of it."""
 
 from gateway.uplink.forwarder import Forwarder, Timing
-from gateway.uplink.link import Link
-from gateway.uplink.outbox import Backlog, MemoryOutbox, Outbox
-from gateway.uplink.reconnect import LinkState
+from gateway.uplink.journal_port import Backlog, JournalPort, MemoryJournal
 from gateway.uplink.stats import UplinkStats
 
-__all__ = ["Backlog", "Forwarder", "Link", "LinkState", "MemoryOutbox", "Outbox", "Timing", "UplinkStats"]
+__all__ = ["Backlog", "Forwarder", "JournalPort", "MemoryJournal", "Timing", "UplinkStats"]

@@ -14,21 +14,18 @@ from gateway.common.text import visible
 from gateway.config import Uplink
 from gateway.errors import LinkDown, UplinkError, WireError
 from gateway.model import Event, Sealed
-from gateway.uplink.books import Books
+from gateway.mqtt import TOO_LARGE, Connection, Link, LinkState, Outgoing, PahoLink, Reconnect
 from gateway.uplink.complaints import Complaints
-from gateway.uplink.delivery import Delivery, Outcome
-from gateway.uplink.hold import ClockView, Hold
-from gateway.uplink.link import Connection, Link, Outgoing
-from gateway.uplink.outbox import Outbox
-from gateway.uplink.pace import start_delay
-from gateway.uplink.paho_link import PahoLink
-from gateway.uplink.reasons import TOO_LARGE
-from gateway.uplink.reconnect import LinkState, Reconnect
-from gateway.uplink.report import EVERY, UNKEPT, Report
-from gateway.uplink.sender import Sender
+from gateway.uplink.delivery.delivery import Delivery, Outcome
+from gateway.uplink.journal_port import JournalPort
+from gateway.uplink.outgoing.clock_hold import ClockHold, ClockView
+from gateway.uplink.outgoing.objections import Flying
+from gateway.uplink.outgoing.rate import start_delay
+from gateway.uplink.outgoing.sender import Sender
+from gateway.uplink.refusals import Refusals, about_a_message, with_flying
+from gateway.uplink.settling import Settling
+from gateway.uplink.state_topic import EVERY, UNKEPT, StateTopic
 from gateway.uplink.stats import UplinkStats
-from gateway.uplink.suspects import Flying
-from gateway.uplink.troubles import Troubles, about_a_message, with_flying
 from gateway.wire import Receipt, State, Topics, parse
 
 log = logging.getLogger(__name__)
@@ -60,7 +57,7 @@ class Forwarder:
         self,
         config: Uplink,
         gateway: str,
-        outbox: Outbox,
+        outbox: JournalPort,
         clock: ClockView,
         describe: Callable[[], bytes],
         emit: Callable[[Event], None],
@@ -80,15 +77,15 @@ class Forwarder:
         self._emit = emit
         self._timing = timing
         self._chance = chance
-        self._link: Link = link or PahoLink(config, gateway, clock=clock)
+        self._link: Link = link or PahoLink(config, gateway, synced=lambda: clock.synced)
         self._topics = Topics(gateway)
         self._receipt_topics = {self._topics.receipt(consumer): consumer for consumer in config.receipts}
         self._complaints = Complaints(config.name)
-        self._troubles = Troubles(self._complaints)
-        self._hold = Hold(clock, hold)
+        self._troubles = Refusals(self._complaints)
+        self._hold = ClockHold(clock, hold)
         self._delivery = Delivery(config.receipts, timing.patience)
         account = account or config.name
-        self._books = Books(account, outbox, self._delivery, self._complaints)
+        self._books = Settling(account, outbox, self._delivery, self._complaints)
         self._sender = Sender(
             config,
             gateway,
@@ -99,7 +96,7 @@ class Forwarder:
             complaints=self._complaints,
             emit=emit,
         )
-        self._report = Report()
+        self._report = StateTopic()
         self._reconnect = Reconnect(config.name, f"{config.host}:{config.port}", chance=chance)
         self._connection: Connection | None = None
         self._protocol = ""

@@ -22,7 +22,7 @@ from gateway.field.line import Line
 from gateway.field.modbus import ModbusPort
 from gateway.model import Reading, Sealed
 from gateway.receiver.intake import Refusal, arrival, description, reply, state
-from gateway.uplink import Forwarder, MemoryOutbox
+from gateway.uplink import Forwarder, MemoryJournal
 from gateway.wire import (
     Batch,
     Receipt,
@@ -340,7 +340,7 @@ def commands(data: bytes) -> None:
 
 
 async def _commands(data: bytes) -> None:
-    outbox = MemoryOutbox()
+    outbox = MemoryJournal()
     for sealed in _sealed():
         outbox.commit(sealed)
     forwarder = Forwarder(

@@ -53,8 +53,10 @@ CENTRAL = {
     " pulse_filter pulse_input pulse_register",
     "journal": "waiting space upkeep thinning settled saved shelf store seal tally gone pages salvage walk "
     "epochs keeper",
-    "uplink": "forwarder sender sources delivery window receipts hold replay conflicts probe pace "
-    "reconnect report books paho_link",
+    "uplink": "forwarder settling state_topic"
+    " outgoing/sender outgoing/queues outgoing/replay outgoing/clock_hold outgoing/rate"
+    " delivery/delivery delivery/window delivery/receipts delivery/conflicts delivery/retry_timer",
+    "mqtt": "reconnect connection",
     "wire": "batch messages meters topics",
     "daemon": "slots watchdog last_values changes register_copy views describe",
     "receiver": "ledger store gaps intake report service inbox",

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from gateway.uplink.reconnect import Reconnect
+from gateway.mqtt.reconnect import Reconnect
 from tests import virtual_time
 from tests.ports import free_port
 

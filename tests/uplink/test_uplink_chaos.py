@@ -12,8 +12,9 @@ import time
 import pytest
 from uplink_parts import E1, Running, Store, config, outbox, row, until
 
+from gateway.mqtt.double import MemoryLink
+from gateway.mqtt.link import MAX_UNACKED
 from gateway.uplink import Timing
-from gateway.uplink.link import MAX_UNACKED, MemoryLink
 from gateway.wire import Receipt, Topics, decode
 
 pytestmark = pytest.mark.virtual_time
@@ -76,9 +77,9 @@ class Chaos:
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("gateway.uplink.window.GRACE", 0.05)
-    monkeypatch.setattr("gateway.uplink.reconnect.QUICK", (0.01, 0.02))
-    monkeypatch.setattr("gateway.uplink.reconnect.UNSTEADY", (0.01, 0.02))
+    monkeypatch.setattr("gateway.uplink.delivery.window.GRACE", 0.05)
+    monkeypatch.setattr("gateway.mqtt.reconnect.QUICK", (0.01, 0.02))
+    monkeypatch.setattr("gateway.mqtt.reconnect.UNSTEADY", (0.01, 0.02))
 
 
 async def test_the_control_that_trusts_pubacks_loses(quick):

@@ -11,8 +11,8 @@ from uplink_parts import E1, Running, config, outbox, row, until
 
 from gateway.config.schema import StatusSection, Uplink
 from gateway.journal.settled import Settled
+from gateway.mqtt.double import MemoryLink
 from gateway.uplink import Timing
-from gateway.uplink.link import MemoryLink
 from gateway.wire import Receipt, Topics, decompress, digest
 
 TOPICS = Topics("gw1")
@@ -21,7 +21,7 @@ BRISK = Timing(patience=0.3, tick=0.05)
 
 @pytest.fixture(autouse=True)
 def _short_lag(monkeypatch):
-    monkeypatch.setattr("gateway.uplink.consumers.LAG", 0.3)
+    monkeypatch.setattr("gateway.uplink.delivery.consumers.LAG", 0.3)
 
 
 async def opened(link):

@@ -24,10 +24,11 @@ from uplink_parts import (
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
-from gateway.uplink import LinkState, Timing
-from gateway.uplink.conflicts import derived_epoch
-from gateway.uplink.link import MemoryLink
-from gateway.uplink.sources import STALLED
+from gateway.mqtt import LinkState
+from gateway.mqtt.double import MemoryLink
+from gateway.uplink import Timing
+from gateway.uplink.delivery.conflicts import derived_epoch
+from gateway.uplink.outgoing.queues import STALLED
 from gateway.wire import Receipt, Topics
 
 pytestmark = pytest.mark.virtual_time
@@ -263,7 +264,7 @@ async def test_without_receipts_for_long_one_batch_goes_as_a_probe_and_then_ever
 
 
 async def test_what_a_later_receipt_overtakes_is_sent_again(monkeypatch):
-    monkeypatch.setattr("gateway.uplink.window.GRACE", 0.0)
+    monkeypatch.setattr("gateway.uplink.delivery.window.GRACE", 0.0)
     link = MemoryLink()
     async with Running(config(receipts=["city"]), outbox(10), link=link) as run:
         connection = await connected(link)

@@ -10,9 +10,9 @@ from uplink_parts import FakeClock, Running, Store, config, outbox, row
 from gateway.errors import JournalError
 from gateway.journal import Journal
 from gateway.model import Ranges
-from gateway.uplink import sources
-from gateway.uplink.link import MemoryLink
-from gateway.uplink.sources import CHUNK, STALLED, Sources
+from gateway.mqtt.double import MemoryLink
+from gateway.uplink.outgoing import queues
+from gateway.uplink.outgoing.queues import CHUNK, STALLED, Queues
 
 COUNT = 2 * CHUNK + 50
 
@@ -93,7 +93,7 @@ def drained(made, now):
 
 async def test_what_an_answer_left_out_is_asked_for_again_after_a_while_and_ever_more_seldom():
     box = Box()
-    made = Sources("city", box, lambda _: False)
+    made = Queues("city", box, lambda _: False)
     made.begin()
     await made.refill(0.0)
     assert not made.low
@@ -118,7 +118,7 @@ async def test_what_an_answer_left_out_is_asked_for_again_after_a_while_and_ever
 
 async def test_what_is_in_hand_or_settled_is_no_reason_to_ask_again():
     box = Box([row(1)])
-    made = Sources("city", box, lambda _: False)
+    made = Queues("city", box, lambda _: False)
     made.begin()
     await made.refill(0.0)
     await made.refill(0.0)
@@ -133,7 +133,7 @@ async def test_what_is_in_hand_or_settled_is_no_reason_to_ask_again():
 
 
 async def test_an_outbox_that_forgets_for_a_while_is_asked_until_all_is_there(monkeypatch):
-    monkeypatch.setattr(sources, "STALLED", 0.2)
+    monkeypatch.setattr(queues, "STALLED", 0.2)
     box, store, link = outbox(20), Store(), MemoryLink()
     box.settled["city", row(1).epoch] = Ranges()
     real, lies = box.unsettled, [True, True]

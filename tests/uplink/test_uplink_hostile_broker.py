@@ -13,10 +13,11 @@ from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, Fak
 from uplink_parts import E1, PATIENT, Running, config, message_of, outbox, until
 
 from gateway.errors import LinkDown, LinkRefused
-from gateway.uplink import LinkState, Timing
-from gateway.uplink.crossing import MAX_INBOX
-from gateway.uplink.link import Outgoing
-from gateway.uplink.paho_link import PahoLink
+from gateway.mqtt import LinkState
+from gateway.mqtt.connection import PahoLink
+from gateway.mqtt.crossing import MAX_INBOX
+from gateway.mqtt.link import Outgoing
+from gateway.uplink import Timing
 from gateway.wire import Receipt, Topics
 
 TOPICS = Topics("gw1")
@@ -363,7 +364,7 @@ async def test_what_somebody_left_behind_retained_is_not_obeyed(protocol, topic)
 
 
 async def test_a_port_that_accepts_and_says_nothing(monkeypatch):
-    monkeypatch.setattr("gateway.uplink.paho_link.OPEN_TIMEOUT", 0.5)
+    monkeypatch.setattr("gateway.mqtt.connection.OPEN_TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         link = PahoLink(config(url=f"mqtt://127.0.0.1:{server.getsockname()[1]}"), "gw1")
         with pytest.raises(LinkDown, match="no answer"):

@@ -9,7 +9,7 @@ from uplink_parts import T0, FakeClock, Running, Store, config, until
 
 from gateway.journal import Journal
 from gateway.model import Draft, Reading
-from gateway.uplink.link import MemoryLink
+from gateway.mqtt.double import MemoryLink
 from gateway.wire import Topics, compress, decode, encode
 
 TOPICS = Topics("gw1")

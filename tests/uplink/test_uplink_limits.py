@@ -12,8 +12,8 @@ from uplink_parts import E1, PATIENT, Running, config, outbox, platform, row, un
 from gateway.host.clock import Clock
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading
-from gateway.uplink import LinkState
-from gateway.uplink.limits import packet_size, payload_room
+from gateway.mqtt import LinkState
+from gateway.mqtt.limits import packet_size, payload_room
 from gateway.wire import MAX_PLAIN, Batch, Topics, compress, decode, encode, split
 
 TOPICS = Topics("gw1")

@@ -10,8 +10,9 @@ from uplink_fake_broker import PUBACK, FakeBroker, packet, publish
 from uplink_parts import config, until
 
 from gateway.errors import LinkDown, LinkRefused
-from gateway.uplink.link import MAX_UNACKED, MemoryLink, Outgoing
-from gateway.uplink.paho_link import PahoLink
+from gateway.mqtt.connection import PahoLink
+from gateway.mqtt.double import MemoryLink
+from gateway.mqtt.link import MAX_UNACKED, Outgoing
 from gateway.wire import Topics
 
 TOPICS = Topics("gw1")

@@ -12,7 +12,7 @@ import paho.mqtt.client as paho
 import pytest
 from uplink_parts import E1, FAST, PATIENT, Running, config, outbox, platform, row, until
 
-from gateway.uplink import LinkState
+from gateway.mqtt import LinkState
 from gateway.wire import State, Topics
 
 pytestmark = pytest.mark.broker

@@ -10,8 +10,8 @@ from uplink_parts import E2, FakeClock, Running, Store, config, row, until
 
 from gateway.journal import Journal
 from gateway.model import Draft, Ranges, Reading
-from gateway.uplink import MemoryOutbox
-from gateway.uplink.link import MemoryLink
+from gateway.mqtt.double import MemoryLink
+from gateway.uplink import MemoryJournal
 from gateway.wire import Receipt, Topics, decode
 
 TOPICS = Topics("gw1")
@@ -23,7 +23,7 @@ class InMemory:
     """The double."""
 
     def __init__(self, directory) -> None:
-        self.box = MemoryOutbox()
+        self.box = MemoryJournal()
         self.damaged: list = []
 
     async def take(self, count: int) -> list:

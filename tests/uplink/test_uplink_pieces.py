@@ -9,21 +9,22 @@ from uplink_parts import BOOT, E1, E2, EARLIER, T0, FakeClock, row
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
-from gateway.uplink import LinkState, UplinkStats
+from gateway.mqtt import LinkState
+from gateway.mqtt.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKEN_FORGOTTEN, Reconnect
+from gateway.mqtt.tls import is_this_machine
+from gateway.uplink import UplinkStats
 from gateway.uplink.complaints import Complaints
-from gateway.uplink.conflicts import Conflicts, derived_epoch
-from gateway.uplink.delivery import Delivery
-from gateway.uplink.dress import dress
-from gateway.uplink.hold import Hold
-from gateway.uplink.outbox import MemoryOutbox
-from gateway.uplink.pace import TokenBucket, live_offset, start_delay
-from gateway.uplink.probe import Probe
-from gateway.uplink.receipts import Ledger
-from gateway.uplink.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKEN_FORGOTTEN, Reconnect
-from gateway.uplink.replay import Replays
-from gateway.uplink.report import EVERY, SELDOM, SETTLE, UNKEPT, Report
-from gateway.uplink.security import is_this_machine
-from gateway.uplink.window import GRACE, MAX_BATCHES, MAX_BYTES, Window, key_of
+from gateway.uplink.delivery.conflicts import Conflicts, derived_epoch
+from gateway.uplink.delivery.delivery import Delivery
+from gateway.uplink.delivery.receipts import Receipts
+from gateway.uplink.delivery.retry_timer import RetryTimer
+from gateway.uplink.delivery.window import GRACE, MAX_BATCHES, MAX_BYTES, Window, key_of
+from gateway.uplink.journal_port import MemoryJournal
+from gateway.uplink.outgoing.clock_hold import ClockHold
+from gateway.uplink.outgoing.rate import TokenBucket, live_offset, start_delay
+from gateway.uplink.outgoing.replay import Replays
+from gateway.uplink.outgoing.rewrap import rewrap
+from gateway.uplink.state_topic import EVERY, SELDOM, SETTLE, UNKEPT, StateTopic
 from gateway.wire import Receipt, decode, decompress
 
 
@@ -86,7 +87,7 @@ def test_only_a_long_outage_delays_the_backlog():
 
 
 def test_patience_doubles_to_five_minutes_and_is_restored_by_progress():
-    probe, now, waits = Probe(), 0.0, []
+    probe, now, waits = RetryTimer(), 0.0, []
     assert not probe.due(1e9)
     probe.expect(now)
     for _ in range(7):
@@ -276,7 +277,7 @@ def test_what_is_overtaken_after_the_grace_was_lost():
     )
 )
 def test_the_ledger_delivers_what_was_sent_and_all_have_and_nothing_else(steps):
-    ledger = Ledger(["a", "b"])
+    ledger = Receipts(["a", "b"])
     sent, held, delivered = set(), {"a": set(), "b": set()}, set()
     for seq, consumer, upto, have in steps:
         ledger.sent(E1, seq)
@@ -291,7 +292,7 @@ def test_the_ledger_delivers_what_was_sent_and_all_have_and_nothing_else(steps):
 
 
 def test_a_conflict_in_a_receipt_is_no_delivery():
-    ledger = Ledger(["a"])
+    ledger = Receipts(["a"])
     ledger.sent(E1, 1)
     ledger.sent(E1, 2)
     assert list(ledger.receipt("a", Receipt(epoch=E1, upto=2, conflicts=[1]))) == [(2, 2)]
@@ -302,7 +303,7 @@ def test_a_conflict_in_a_receipt_is_no_delivery():
 
 def test_the_verdict_on_a_batch():
     clock = FakeClock(synced=False, uptime=10_000)
-    hold = Hold(clock, 60.0)
+    hold = ClockHold(clock, 60.0)
     mine, earlier, good = (
         row(1, clock="unsynced", uptime=9_000),
         row(2, clock="unsynced", boot=EARLIER),
@@ -323,7 +324,7 @@ def test_the_verdict_on_a_batch():
 
 def test_no_hold_at_all():
     clock = FakeClock(synced=False, uptime=10_000)
-    hold = Hold(clock, 0.0)
+    hold = ClockHold(clock, 0.0)
     mine = row(1, clock="unsynced", uptime=10_000)
     hold.met(mine)
     assert not hold.verdict(mine).wait
@@ -334,7 +335,7 @@ def test_no_hold_at_all():
 
 def test_a_clock_that_is_lost_and_found_again_is_anchored_again():
     clock = FakeClock(synced=True, uptime=100_000)
-    hold = Hold(clock, 10.0)
+    hold = ClockHold(clock, 10.0)
     hold.met(row(1, uptime=1_000))
     assert list(hold.anchors()) == []
     clock.synced = False
@@ -349,7 +350,7 @@ def test_a_clock_that_is_lost_and_found_again_is_anchored_again():
 
 
 def test_the_state_is_told_sparsely_and_its_zero_at_once():
-    report = Report()
+    report = StateTopic()
 
     def tell(seq, backlog, now):
         due = report.due(E1, seq, backlog, now)
@@ -377,9 +378,9 @@ def test_the_state_is_told_sparsely_and_its_zero_at_once():
 
 def test_dressing():
     sealed = row(4, clock="unsynced")
-    assert dress(sealed, "gw1") is sealed.body
-    assert dress(sealed, "gw1", packed=False) == decompress(sealed.body)
-    changed = decode(dress(sealed, "gw2", t0=77))
+    assert rewrap(sealed, "gw1") is sealed.body
+    assert rewrap(sealed, "gw1", packed=False) == decompress(sealed.body)
+    changed = decode(rewrap(sealed, "gw2", t0=77))
     assert (changed.gateway, changed.t0, changed.clock, changed.seq) == ("gw2", 77, "anchored", 4)
     assert changed.readings[0].values == {"active_power": 4.0}
 
@@ -461,7 +462,7 @@ def test_with_a_token_there_is_nothing_to_wait_for():
 
 def test_where_the_broker_keeps_nothing_the_state_is_said_again_now_and_then():
     for kept in (True, False):
-        report = Report()
+        report = StateTopic()
         assert report.due(E1, 1, 0, 0.0, kept=kept)
         report.said(E1, 1, 0, 0.0)
         assert not report.due(E1, 1, 0, UNKEPT - 1.0, kept=kept)
@@ -491,7 +492,7 @@ def test_a_second_takeover_long_after_the_first_begins_with_the_first_wait_again
 
 
 def test_news_is_what_a_consumer_had_not_said_before():
-    ledger = Ledger(["a", "b"])
+    ledger = Receipts(["a", "b"])
     for seq in (1, 2, 3):
         ledger.sent(E1, seq)
     ledger.receipt("a", Receipt(epoch=E1, upto=2))
@@ -594,7 +595,7 @@ def test_without_consumers_a_good_acknowledgement_delivers_once():
     ],
 )
 def test_a_bad_command_is_answered(payload, asked) -> None:
-    reply = Replays(MemoryOutbox(), 0.0).command(payload, 0.0)
+    reply = Replays(MemoryJournal(), 0.0).command(payload, 0.0)
     assert reply is not None
     assert (reply.id, reply.ok) == (asked, False)
     assert reply.error

@@ -11,11 +11,11 @@ from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, SUBACK, FakeBroker, 
 from uplink_parts import E1, PATIENT, Running, config, message_of, outbox, until
 
 from gateway.errors import LinkDown, LinkRefused
-from gateway.uplink.link import Outgoing
-from gateway.uplink.paho_link import PahoLink
-from gateway.uplink.reasons import MEANINGS, farewell, meaning, refusal
-from gateway.uplink.reconnect import Reconnect
-from gateway.uplink.suspects import Flying, Suspects
+from gateway.mqtt.connection import PahoLink
+from gateway.mqtt.link import Outgoing
+from gateway.mqtt.reasons import MEANINGS, farewell, meaning, refusal
+from gateway.mqtt.reconnect import Reconnect
+from gateway.uplink.outgoing.objections import Flying, Objections
 from gateway.wire import Topics
 
 TOPICS = Topics("gw1")
@@ -320,7 +320,7 @@ def alone(size, topic=DATA):
 
 
 def test_one_end_proves_nothing_and_two_without_a_control_neither():
-    suspects = Suspects(DATA)
+    suspects = Objections(DATA)
     assert suspects.ended(alone(9000), 0.0) is None
     assert suspects.ended(alone(9000), 1.0) is None
     assert suspects.control_first
@@ -328,7 +328,7 @@ def test_one_end_proves_nothing_and_two_without_a_control_neither():
 
 
 def test_two_ends_with_a_control_are_a_bound_which_is_tried_again():
-    suspects = Suspects(DATA)
+    suspects = Objections(DATA)
     suspects.ended([*alone(300), *alone(9000)], 0.0)
     assert suspects.one_at_a_time
     for at in (1.0, 2.0):
@@ -343,7 +343,7 @@ def test_two_ends_with_a_control_are_a_bound_which_is_tried_again():
 
 
 def test_an_acknowledgement_a_moment_before_the_end_proves_nothing():
-    suspects = Suspects(DATA)
+    suspects = Objections(DATA)
     suspects.ended([*alone(1), *alone(2)], 0.0)
     suspects.acknowledged(Flying(DATA, 300), 1.0)
     suspects.acknowledged(Flying(TOPICS.meters, 9000), 2.0)

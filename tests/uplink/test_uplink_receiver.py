@@ -15,8 +15,8 @@ from uplink_parts import T0, FakeClock, Platform, Running, config, until
 
 from gateway.journal import Journal
 from gateway.model import Draft, Reading
+from gateway.mqtt.link import Outgoing
 from gateway.uplink import Timing
-from gateway.uplink.link import Outgoing
 from gateway.wire import Topics, decode, decompress, with_header
 
 pytestmark = pytest.mark.broker

@@ -5,15 +5,15 @@ import asyncio
 from uplink_parts import E1, E2, outbox, row, until
 
 from gateway.model import Ranges
-from gateway.uplink import MemoryOutbox
-from gateway.uplink.delivery import Delivery
-from gateway.uplink.sources import CHUNK, MAX_LIVE, SALVAGE_EVERY, STALLED, Sources
-from gateway.uplink.window import key_of
+from gateway.uplink import MemoryJournal
+from gateway.uplink.delivery.delivery import Delivery
+from gateway.uplink.delivery.window import key_of
+from gateway.uplink.outgoing.queues import CHUNK, MAX_LIVE, SALVAGE_EVERY, STALLED, Queues
 from gateway.wire import Receipt
 
 
 def sources(box, skip=lambda _: False):
-    found = Sources("city", box, skip)
+    found = Queues("city", box, skip)
     found.begin()
     return found
 
@@ -31,7 +31,7 @@ async def taken(found, now=0.0):
 
 
 async def test_more_live_batches_than_may_wait_are_backlog_and_none_is_lost():
-    box = MemoryOutbox()
+    box = MemoryJournal()
     found = sources(box)
     for seq in range(1, MAX_LIVE + 51):
         box.commit(row(seq))
@@ -42,7 +42,7 @@ async def test_more_live_batches_than_may_wait_are_backlog_and_none_is_lost():
 
 
 async def test_as_many_live_batches_as_may_wait_stay_live():
-    box = MemoryOutbox()
+    box = MemoryJournal()
     found = sources(box)
     for seq in range(1, MAX_LIVE + 1):
         box.commit(row(seq))
@@ -53,7 +53,7 @@ async def test_as_many_live_batches_as_may_wait_stay_live():
     assert await taken(found, 10.0) == list(range(1, MAX_LIVE + 1))
 
 
-class Slow(MemoryOutbox):
+class Slow(MemoryJournal):
     """A journal that takes its time to answer."""
 
     def __init__(self):

@@ -8,9 +8,9 @@ import pytest
 from uplink_parts import FakeClock, Running, config, outbox, until
 
 from gateway.errors import LinkDown, LinkRefused
-from gateway.uplink import LinkState
-from gateway.uplink.link import Outgoing
-from gateway.uplink.paho_link import PahoLink
+from gateway.mqtt import LinkState
+from gateway.mqtt.connection import PahoLink
+from gateway.mqtt.link import Outgoing
 from gateway.wire import Topics
 from tests.ports import free_port
 
@@ -112,7 +112,8 @@ async def opens(settings, clock=None):
         def received(self, topic, payload): ...
         def lost(self, error): ...
 
-    connection = await PahoLink(settings, "gw1", clock=clock).open(Ear(), will=WILL, topics=[])
+    link = PahoLink(settings, "gw1", synced=lambda: clock.synced)
+    connection = await link.open(Ear(), will=WILL, topics=[])
     await connection.close()
     return connection.protocol
 

@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 
 from gateway.config.schema import Uplink
 from gateway.model import Ranges, Reading, Sealed
-from gateway.uplink import Forwarder, MemoryOutbox, Timing
+from gateway.uplink import Forwarder, MemoryJournal, Timing
 from gateway.wire import Batch, Receipt, Topics, compress, decode, decompress, digest, encode
 
 E1, E2 = "00000000000000a1", "00000000000000a2"
@@ -42,7 +42,7 @@ def row(seq, *, epoch=E1, gateway="gw1", clock="synced", boot=BOOT, uptime=None,
 
 
 def outbox(count=0, **kind):
-    box = MemoryOutbox()
+    box = MemoryJournal()
     for seq in range(1, count + 1):
         box.commit(row(seq, **kind))
     return box

@@ -206,8 +206,8 @@ def lead(clock: Clock, coarse: float) -> None:
     from gateway.field.modbus import ModbusPort
     from gateway.field.poller import BusWorker
     from gateway.journal.thread import JournalThread
+    from gateway.mqtt.connection import PahoConnection, PahoLink
     from gateway.uplink.forwarder import Forwarder
-    from gateway.uplink.paho_link import PahoConnection, PahoLink
 
     call = JournalThread.call
 

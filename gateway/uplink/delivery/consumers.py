@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.model import Ranges
-from gateway.uplink.receipts import Ledger, both
+from gateway.uplink.delivery.receipts import Receipts, both
 
 LAG = 10.0
 """Seconds by which one consumer's receipts may come later than another's before what it lacks is sent
@@ -30,7 +30,7 @@ class _Consumer:
 class Consumers:
     """`silence` is the time without any receipt after which a consumer that is owed one counts as silent."""
 
-    def __init__(self, ledger: Ledger, silence: float) -> None:
+    def __init__(self, ledger: Receipts, silence: float) -> None:
         self._ledger = ledger
         self._silence = silence
         self._all = {name: _Consumer() for name in ledger.consumers}

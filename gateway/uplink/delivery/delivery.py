@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.model import Ranges, Sealed
-from gateway.uplink.aside import Aside
-from gateway.uplink.conflicts import Conflicts
-from gateway.uplink.consumers import Consumers
-from gateway.uplink.link import FIRST_FAILURE, NO_SUBSCRIBERS, SUCCESS
-from gateway.uplink.probe import Probe
-from gateway.uplink.reasons import PAYLOAD, TOO_LARGE
-from gateway.uplink.receipts import Ledger
-from gateway.uplink.window import Entry, Key, Window, key_of
+from gateway.mqtt import FIRST_FAILURE, NO_SUBSCRIBERS, PAYLOAD, SUCCESS, TOO_LARGE
+from gateway.uplink.delivery.conflicts import Conflicts
+from gateway.uplink.delivery.consumers import Consumers
+from gateway.uplink.delivery.receipts import Receipts
+from gateway.uplink.delivery.retry_timer import RetryTimer
+from gateway.uplink.delivery.set_aside import SetAside
+from gateway.uplink.delivery.window import Entry, Key, Window, key_of
 from gateway.wire import Receipt
 
 ABOUT_ONE_BATCH = frozenset({PAYLOAD, TOO_LARGE})
@@ -64,14 +63,14 @@ class Delivery:
     """
 
     def __init__(self, consumers: Sequence[str], patience: float) -> None:
-        self.ledger = Ledger(consumers)
+        self.ledger = Receipts(consumers)
         self.consumers = Consumers(self.ledger, 2.0 * patience)
-        self.aside = Aside()
+        self.aside = SetAside()
         self.window = Window()
         self.conflicts = Conflicts()
         self.counters = Counters()
-        self.receipt_probe = Probe(patience)
-        self.broker_probe = Probe(patience)
+        self.receipt_probe = RetryTimer(patience)
+        self.broker_probe = RetryTimer(patience)
         self._patience = patience
         self._acked_at = 0.0
         self._mute = False

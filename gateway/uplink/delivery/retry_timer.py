@@ -8,7 +8,7 @@ FIRST = 30.0
 LONGEST = 300.0
 
 
-class Probe:
+class RetryTimer:
     """Due `first` seconds after the last progress, then twice as long after each try, up to LONGEST.
     Monotonic seconds.
     """

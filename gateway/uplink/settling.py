@@ -9,21 +9,21 @@ import time
 from gateway.errors import GatewayError, WireError
 from gateway.model import Sealed
 from gateway.uplink.complaints import Complaints
-from gateway.uplink.delivery import Delivery
-from gateway.uplink.dress import dress
-from gateway.uplink.hold import Hold
-from gateway.uplink.outbox import Outbox
-from gateway.uplink.sources import Sources
+from gateway.uplink.delivery.delivery import Delivery
+from gateway.uplink.journal_port import JournalPort
+from gateway.uplink.outgoing.clock_hold import ClockHold
+from gateway.uplink.outgoing.queues import Queues
+from gateway.uplink.outgoing.rewrap import rewrap
 from gateway.wire import decompress, digest
 
 _EPOCHS = 8
 """Epochs that are looked at for the beginning of this boot; one boot rarely has more than one."""
 
 
-class Books:
+class Settling:
     """Every method raises whatever the journal raises, but for `look` and `learn`."""
 
-    def __init__(self, uplink: str, outbox: Outbox, delivery: Delivery, complaints: Complaints) -> None:
+    def __init__(self, uplink: str, outbox: JournalPort, delivery: Delivery, complaints: Complaints) -> None:
         self._uplink = uplink
         self._outbox = outbox
         self._delivery = delivery
@@ -56,7 +56,7 @@ class Books:
         else:
             self.batches, self.readings, self.oldest_t0 = backlog.batches, backlog.readings, backlog.oldest_t0
 
-    async def learn(self, hold: Hold) -> None:
+    async def learn(self, hold: ClockHold) -> None:
         """When this boot began to take readings: its hold runs from there."""
         try:
             for epoch, first, last in self._outbox.epochs()[-_EPOCHS:]:
@@ -77,7 +77,7 @@ class Books:
                     self._delivery.unsettled(left, those)
                 raise
 
-    async def resolve_conflicts(self, sources: Sources, gateway: str) -> None:
+    async def resolve_conflicts(self, sources: Queues, gateway: str) -> None:
         """Offer again, under their own epochs, what the platform holds other content for; leave the present
         epoch.
 
@@ -125,7 +125,7 @@ class Books:
 
     def _is_stored(self, sealed: Sealed, gateway: str) -> bool:
         try:
-            mine = digest(decompress(dress(sealed, gateway)))
+            mine = digest(decompress(rewrap(sealed, gateway)))
         except WireError:
             return False
         return self._delivery.is_stored((sealed.epoch, sealed.seq), mine, time.monotonic())

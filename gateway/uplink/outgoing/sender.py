@@ -16,20 +16,27 @@ from dataclasses import replace
 from gateway.config import Uplink
 from gateway.errors import WireError
 from gateway.model import Event, Sealed
-from gateway.uplink import aside
+from gateway.mqtt import (
+    FIRST_FAILURE,
+    SPARE,
+    SUCCESS,
+    TOO_LARGE,
+    Connection,
+    Outgoing,
+    packet_size,
+    payload_room,
+)
 from gateway.uplink.complaints import Complaints
-from gateway.uplink.delivery import Delivery
-from gateway.uplink.dress import dress
-from gateway.uplink.hold import Hold
-from gateway.uplink.limits import SPARE, packet_size, payload_room
-from gateway.uplink.link import FIRST_FAILURE, SUCCESS, Connection, Outgoing
-from gateway.uplink.outbox import Outbox
-from gateway.uplink.pace import TokenBucket, live_offset
-from gateway.uplink.reasons import TOO_LARGE
-from gateway.uplink.replay import Replays
-from gateway.uplink.sources import Sources
-from gateway.uplink.suspects import PAUSE, Flying, Suspects
-from gateway.uplink.window import Key, key_of
+from gateway.uplink.delivery import set_aside
+from gateway.uplink.delivery.delivery import Delivery
+from gateway.uplink.delivery.window import Key, key_of
+from gateway.uplink.journal_port import JournalPort
+from gateway.uplink.outgoing.clock_hold import ClockHold
+from gateway.uplink.outgoing.objections import PAUSE, Flying, Objections
+from gateway.uplink.outgoing.queues import Queues
+from gateway.uplink.outgoing.rate import TokenBucket, live_offset
+from gateway.uplink.outgoing.replay import Replays
+from gateway.uplink.outgoing.rewrap import rewrap
 from gateway.wire import Topics, compress
 
 MAX_CONTROL = 50
@@ -49,11 +56,11 @@ class Sender:
         self,
         config: Uplink,
         gateway: str,
-        outbox: Outbox,
+        outbox: JournalPort,
         *,
         account: str,
         delivery: Delivery,
-        hold: Hold,
+        hold: ClockHold,
         complaints: Complaints,
         emit: Callable[[Event], None],
     ) -> None:
@@ -74,8 +81,8 @@ class Sender:
         self._may_tell = False
         self._plain: dict[Key, None] = {}
         self._plain_only = False
-        self.suspects = Suspects(self._data)
-        self.sources = Sources(account, outbox, self._skip)
+        self.suspects = Objections(self._data)
+        self.sources = Queues(account, outbox, self._skip)
         self.replays = Replays(outbox, now)
         self.held: set[Key] = set()
         """Batches that wait for the clock."""
@@ -86,7 +93,7 @@ class Sender:
         self._backlog_at = backlog_at
         self._may_tell = False
         self._delivery.connected(time.monotonic())
-        self._delivery.aside.forget(aside.TOO_LARGE)  # the broker's limit may be another one by now
+        self._delivery.aside.forget(set_aside.TOO_LARGE)  # the broker's limit may be another one by now
         self.sources.begin()
         self.sources.again.extend(self._delivery.conflicts)
 
@@ -141,7 +148,7 @@ class Sender:
         elif key not in self._plain and not self._plain_only and len(self._plain) < MAX_PLAIN_TRIES:
             self._plain[key] = None
             self.sources.again.append(sealed)
-        elif self._delivery.aside.put(key, aside.REFUSED, now=now):
+        elif self._delivery.aside.put(key, set_aside.REFUSED, now=now):
             self._plain.pop(key, None)
             what = (
                 f"the broker does not allow what batch {key[0]}/{key[1]} holds{words}: it is set aside, "
@@ -160,7 +167,7 @@ class Sender:
             return False
         self._complaints.noted(verdict.what, f"{verdict.what} → look into the broker's log")
         if isinstance(verdict.batch, tuple):
-            self._delivery.aside.put(verdict.batch, aside.REFUSED, now=now)
+            self._delivery.aside.put(verdict.batch, set_aside.REFUSED, now=now)
         if self.suspects.batches_refused:
             self._delivery.broker_probe.expect(now)
         return not self.suspects.batches_refused
@@ -340,21 +347,21 @@ class Sender:
         key = key_of(sealed)
         packed = self._config.compress and not self._plain_only and key not in self._plain
         try:
-            body = dress(sealed, self._gateway, t0=verdict.t0, epoch=other, packed=packed)
+            body = rewrap(sealed, self._gateway, t0=verdict.t0, epoch=other, packed=packed)
             if not packed and not self._fits(self._size(len(body))) and not self._plain_only:
-                body = dress(sealed, self._gateway, t0=verdict.t0, epoch=other)
+                body = rewrap(sealed, self._gateway, t0=verdict.t0, epoch=other)
         except WireError as error:
             self._give_up(sealed, error)
             return None
         size = self._size(len(body))
         if not self._fits(size):
-            self._delivery.aside.put(key, aside.TOO_LARGE, size=size)
+            self._delivery.aside.put(key, set_aside.TOO_LARGE, size=size)
             return None
         return Outgoing(self._data, body, tag=key)
 
     def complain(self) -> None:
         """Say what is set aside, and when it is not any more."""
-        large, subject = self._delivery.aside.count(aside.TOO_LARGE), "batches that are too large"
+        large, subject = self._delivery.aside.count(set_aside.TOO_LARGE), "batches that are too large"
         if not large or self._delivery.aside.example is None:
             self._complaints.ended(subject)
             return
@@ -368,7 +375,7 @@ class Sender:
     def look(self, now: float) -> None:
         """Now and then: what was left out or set aside may be tried again."""
         if self._delivery.aside.look(now) | self.suspects.look(now):
-            self._delivery.aside.forget(aside.TOO_LARGE)
+            self._delivery.aside.forget(set_aside.TOO_LARGE)
             self._plain_only = False
             self.sources.rewind()
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from gateway.model import Sealed
-from gateway.uplink.window import Key, key_of
+from gateway.uplink.delivery.window import Key, key_of
 from gateway.wire import decompress, digest, with_header
 
 MAX_PENDING = 1000

@@ -22,7 +22,7 @@ class _Said:
     at: float
 
 
-class Report:
+class StateTopic:
     """Decides; times are monotonic seconds."""
 
     def __init__(self) -> None:

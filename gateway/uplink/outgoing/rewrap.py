@@ -5,11 +5,11 @@ more than sending.
 from __future__ import annotations
 
 from gateway.model import Sealed
-from gateway.uplink.conflicts import reissued
+from gateway.uplink.delivery.conflicts import reissued
 from gateway.wire import compress, decompress, peek_gateway, with_header
 
 
-def dress(
+def rewrap(
     sealed: Sealed, gateway: str, *, t0: int | None = None, epoch: str | None = None, packed: bool = True
 ) -> bytes:
     """The message for P/data: under the present gateway id, with a repaired time or another epoch where that

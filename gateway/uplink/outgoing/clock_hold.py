@@ -30,18 +30,18 @@ class ClockView(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Release:
     """What to do with a batch: `wait`, or send it, with `t0` repaired when that is not None."""
 
     wait: bool = False
     t0: int | None = None
 
 
-_AS_IT_IS = Verdict()
-_WAIT = Verdict(wait=True)
+_AS_IT_IS = Release()
+_WAIT = Release(wait=True)
 
 
-class Hold:
+class ClockHold:
     """One per uplink and boot. `seconds` run from the first batch of this boot, so a restart of the daemon
     does not prolong them.
     """
@@ -70,12 +70,12 @@ class Hold:
         """This boot holds no more."""
         return self._since is not None and self._clock.uptime() - self._since >= self._ms
 
-    def verdict(self, sealed: Sealed) -> Verdict:
+    def verdict(self, sealed: Sealed) -> Release:
         """Send it as it is, repaired, or not yet."""
         if sealed.clock != "unsynced" or sealed.boot != self._clock.boot:
             return _AS_IT_IS
         if self._clock.synced:
-            return Verdict(t0=sealed.uptime + self._clock.wall() - self._clock.uptime())
+            return Release(t0=sealed.uptime + self._clock.wall() - self._clock.uptime())
         if self.expired:
             self._unsynced_sent = True
             return _AS_IT_IS

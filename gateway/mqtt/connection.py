@@ -26,12 +26,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.config import Uplink
 from gateway.errors import LinkDown, LinkRefused, UplinkError
-from gateway.uplink.concessions import Concessions
-from gateway.uplink.crossing import Crossing
-from gateway.uplink.hold import ClockView
-from gateway.uplink.limits import LEAST_PACKET, UNLIMITED, Limits, limits_of
-from gateway.uplink.link import DEAF, MAX_UNACKED, Connection, Listener, Outgoing
-from gateway.uplink.reasons import (
+from gateway.mqtt.concessions import Concessions
+from gateway.mqtt.crossing import Crossing
+from gateway.mqtt.limits import LEAST_PACKET, UNLIMITED, Limits, limits_of
+from gateway.mqtt.link import DEAF, MAX_UNACKED, Connection, Listener, Outgoing
+from gateway.mqtt.reasons import (
     CLIENT_ID,
     RETAIN,
     NoConnack,
@@ -45,7 +44,7 @@ from gateway.uplink.reasons import (
     refusal,
     said,
 )
-from gateway.uplink.security import is_this_machine, password, tls_context, tls_error
+from gateway.mqtt.tls import is_this_machine, password, tls_context, tls_error
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +81,10 @@ class PahoLink:
     for one topic after the other.
     """
 
-    def __init__(self, config: Uplink, gateway: str, *, clock: ClockView | None = None) -> None:
+    def __init__(self, config: Uplink, gateway: str, *, synced: Callable[[], bool] = lambda: True) -> None:
         self._config = config
         self._client_id = f"{gateway}-{config.name}"
-        self._clock = clock
+        self._synced = synced
         self._concessions = Concessions(config.protocol)
         self._newest: PahoConnection | None = None
         if not config.tls and not is_this_machine(config.host):
@@ -126,7 +125,7 @@ class PahoLink:
         known = self._concessions
         client_id = "" if known.leaves_out(CLIENT_ID) else self._client_id
         self._newest = connection = PahoConnection(
-            self._config, client_id, version, listener, clock=self._clock
+            self._config, client_id, version, listener, synced=self._synced
         )
         connection.one_by_one, connection.skips = known.one_by_one, known.skips
         connection.keeps_retained = not known.leaves_out(RETAIN)
@@ -152,11 +151,11 @@ class PahoConnection:
         version: str,
         listener: Listener,
         *,
-        clock: ClockView | None = None,
+        synced: Callable[[], bool] = lambda: True,
     ) -> None:
         self._config = config
         self._listener = listener
-        self._clock = clock
+        self._synced = synced
         self.protocol = version
         self.refused_topics: dict[str, int] = {}
         self.limits = UNLIMITED
@@ -331,7 +330,7 @@ class PahoConnection:
             else:
                 self._client.connect(host, self._config.port, keepalive)
         except ssl.SSLError as error:
-            return tls_error(error, host, clock_synced=self._clock is None or self._clock.synced)
+            return tls_error(error, host, clock_synced=self._synced())
         except OSError as error:
             return LinkDown(f"cannot be reached: {error.strerror or error}", cause="unreachable")
         except ValueError as error:

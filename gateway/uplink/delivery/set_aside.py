@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.model import Ranges
-from gateway.uplink.window import Key
+from gateway.uplink.delivery.window import Key
 
 AGAIN = 3600.0
 """Seconds until what the broker refused for its content is offered again."""
@@ -15,7 +15,7 @@ TOO_LARGE = "too_large"
 REFUSED = "refused"
 
 
-class Aside:
+class SetAside:
     """Numbers by epoch and reason; ranges, because a whole outage may be larger than a new broker takes."""
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ def both(one: Ranges, other: Ranges) -> Ranges:
     return common
 
 
-class Ledger:
+class Receipts:
     """Per epoch as it stands on the wire: sent by this process, held by each consumer, delivered."""
 
     def __init__(self, consumers: Iterable[str]) -> None:

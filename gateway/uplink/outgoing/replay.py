@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from gateway.common.text import flaw
 from gateway.errors import WireError
 from gateway.model import Sealed
-from gateway.uplink.outbox import Outbox
-from gateway.uplink.pace import TokenBucket
+from gateway.uplink.journal_port import JournalPort
+from gateway.uplink.outgoing.rate import TokenBucket
 from gateway.wire import Replay, Reply, parse
 
 MAX_PENDING = 8
@@ -35,7 +35,7 @@ class _Job:
 class Replays:
     """Commands in the order of arrival, one at a time."""
 
-    def __init__(self, outbox: Outbox, now: float) -> None:
+    def __init__(self, outbox: JournalPort, now: float) -> None:
         self._outbox = outbox
         self._bucket = TokenBucket(COMMANDS_PER_SECOND, now, burst=COMMANDS_AT_ONCE)
         # Answers to what is no command are limited too, and on their own account: nonsense keeps nobody from

@@ -20,7 +20,7 @@ class Backlog(Protocol):
     def oldest_t0(self) -> int | None: ...  # noqa: D102 - the class says it
 
 
-class Outbox(Protocol):
+class JournalPort(Protocol):
     """Committed batches on their way to a platform. Only `settle` takes one off the way."""
 
     @property
@@ -61,8 +61,8 @@ class MemoryBacklog:
     oldest_t0: int | None
 
 
-class MemoryOutbox:
-    """An Outbox in memory, with the journal's rules: seq goes on across epochs, settled rows stay to be
+class MemoryJournal:
+    """An JournalPort in memory, with the journal's rules: seq goes on across epochs, settled rows stay to be
     replayed.
     """
 
@@ -90,7 +90,7 @@ class MemoryOutbox:
         return row.seq in self.settled.get((uplink, row.epoch), ())
 
     async def unsettled(self, uplink: str, /, *, after: int = 0, limit: int = 50) -> Sequence[Sealed]:
-        """See Outbox."""
+        """See JournalPort."""
         found = []
         for row in self.rows[self._index(after + 1) :]:
             if not self.is_settled(uplink, row):
@@ -107,17 +107,17 @@ class MemoryOutbox:
         return low
 
     async def salvaged(self, uplink: str, /, *, limit: int = 50) -> Sequence[Sealed]:
-        """See Outbox."""
+        """See JournalPort."""
         return [row for row in self.rescued if not self.is_settled(uplink, row)][:limit]
 
     async def settle(self, uplink: str, epoch: str, settled: Ranges, /) -> None:
-        """See Outbox."""
+        """See JournalPort."""
         given = [row.seq for row in (*self.rescued, *self.rows) if row.epoch == epoch and row.seq in settled]
         if given:
             self.settled.setdefault((uplink, epoch), Ranges()).update(Ranges((seq, seq) for seq in given))
 
     async def find(self, epoch: str, first: int, last: int, limit: int, /) -> Sequence[Sealed]:
-        """See Outbox."""
+        """See JournalPort."""
         rescued = [row for row in self.rescued if first <= row.seq <= last]
         return [
             row
@@ -126,7 +126,7 @@ class MemoryOutbox:
         ][:limit]
 
     async def explain(self, epoch: str, first: int, last: int, /) -> Sequence[tuple[int, int, str]]:
-        """See Outbox."""
+        """See JournalPort."""
         there = Ranges((row.seq, row.seq) for row in await self.find(epoch, first, last, 1_000_000))
         said = [
             (max(a, first), min(b, last), why)
@@ -138,19 +138,19 @@ class MemoryOutbox:
         return sorted(said + [(a, b, "unknown") for a, b in there.gaps(first, last)])
 
     async def new_epoch(self, reason: str, /) -> None:
-        """See Outbox."""
+        """See JournalPort."""
         self.reasons.append(reason)
         self.epoch = f"{int(self.epoch, 16) + 1:016x}"
 
     def epochs(self) -> Sequence[tuple[str, int, int]]:
-        """See Outbox."""
+        """See JournalPort."""
         found: dict[str, tuple[int, int]] = {}
         for row in (*self.rescued, *self.rows):
             found[row.epoch] = (found.get(row.epoch, (row.seq, 0))[0], row.seq)
         return [(epoch, first, last) for epoch, (first, last) in found.items()]
 
     def backlog(self, uplink: str, /) -> MemoryBacklog:
-        """See Outbox."""
+        """See JournalPort."""
         waiting = [row for row in self.rows if not self.is_settled(uplink, row)]
         return MemoryBacklog(
             len(waiting), sum(row.readings for row in waiting), waiting[0].t0 if waiting else None

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.errors import LinkDown, LinkRefused, UplinkError
+from gateway.mqtt import ACCESS_LIST, FIRST_FAILURE, NO_SUBSCRIBERS, Connection, meaning
 from gateway.uplink.complaints import Complaints
-from gateway.uplink.link import FIRST_FAILURE, NO_SUBSCRIBERS, Connection
-from gateway.uplink.reasons import ACCESS_LIST, meaning
-from gateway.uplink.suspects import Flying, in_words
+from gateway.uplink.outgoing.objections import Flying, in_words
 
 _CLOSED = "ended"
 ABOUT_A_MESSAGE = frozenset(
@@ -44,7 +43,7 @@ def with_flying(error: UplinkError, flying: Sequence[Flying]) -> UplinkError:
     return type(error)(f"{error.message}; {in_words(flying)}", hint=error.hint, cause=error.cause)
 
 
-class Troubles:
+class Refusals:
     """Of one uplink."""
 
     def __init__(self, complaints: Complaints) -> None:

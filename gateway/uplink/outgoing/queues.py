@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from gateway.model import Sealed
-from gateway.uplink.outbox import Outbox
+from gateway.uplink.journal_port import JournalPort
 
 CHUNK = 200
 """Batches read from the journal at a time."""
@@ -24,10 +24,10 @@ twice as long.
 LONGEST = 3600.0
 
 
-class Sources:
+class Queues:
     """Queues of one connection; everything in them is in the journal too and may be forgotten at any time."""
 
-    def __init__(self, uplink: str, outbox: Outbox, skip: Callable[[Sealed], bool]) -> None:
+    def __init__(self, uplink: str, outbox: JournalPort, skip: Callable[[Sealed], bool]) -> None:
         self._uplink = uplink
         self._outbox = outbox
         self._skip = skip

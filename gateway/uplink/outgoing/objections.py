@@ -30,7 +30,7 @@ _SEVERAL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Objection:
     """What the broker objects to. `batch` is the tag of one batch that is to be set aside, when it is
     about that one alone.
     """
@@ -65,7 +65,7 @@ def _short(topic: str) -> str:
     return "P/" + topic.split("/", 3)[-1] if topic.startswith("submeter/v1/") else topic
 
 
-class Suspects:
+class Objections:
     """Times are monotonic seconds. `data` is the topic of the batches."""
 
     def __init__(self, data: str) -> None:
@@ -141,7 +141,7 @@ class Suspects:
             self._took(newest)
         return flying
 
-    def ended(self, flying: Sequence[Flying], now: float, *, too_large: bool = False) -> Verdict | None:
+    def ended(self, flying: Sequence[Flying], now: float, *, too_large: bool = False) -> Objection | None:
         """The connection ended with these on their way; what follows from it, if anything does.
         `too_large`: the broker said why.
         """
@@ -175,11 +175,11 @@ class Suspects:
             self.bound = size
         self._wait(now)
 
-    def _convict(self, one: Flying, now: float) -> Verdict:
+    def _convict(self, one: Flying, now: float) -> Objection:
         self._wait(now)
         if one.topic != self._data:
             self.left_out[one.topic] = one.size
-            return Verdict(
+            return Objection(
                 f"{_short(one.topic)} of {one.size} bytes ends the connection each time: it goes "
                 f"compressed, or is left out"
             )
@@ -187,16 +187,16 @@ class Suspects:
         if not self.largest and len(self._ended) >= _SEVERAL:
             self.bound = None
             self.batches_refused = True
-            return Verdict(
+            return Objection(
                 "every batch ends the connection while other messages are taken: the broker does not allow "
                 "P/data?"
             )
         if one.size > self.largest:
             self.bound = one.size
-            return Verdict(
+            return Objection(
                 f"a batch of {one.size} bytes ends the connection each time: larger ones, too, are set aside"
             )
-        return Verdict(
+        return Objection(
             f"one batch of {one.size} bytes ends the connection each time: it is set aside, the others go on",
             one.tag,
         )

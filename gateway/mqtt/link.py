@@ -1,0 +1,108 @@
+"""What an uplink asks of a connection to a broker, and an in-memory stand-in for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.errors import UplinkError
+from gateway.mqtt.limits import Limits
+
+MAX_UNACKED = 20
+"""Messages without PUBACK on one connection, batches and others together."""
+
+SUCCESS = 0x00
+NO_SUBSCRIBERS = 0x10
+FIRST_FAILURE = 0x80
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message at QoS 1. `tag` comes back with its PUBACK. `packable`: it may go compressed (zlib) when
+    it is too large.
+    """
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    tag: object = None
+    packable: bool = False
+
+
+class Listener(Protocol):
+    """Who is told what happens on a connection; always on the event loop, never after `close`."""
+
+    def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
+        """PUBACKs in order of arrival: (tag, reason code); 3.1.1 knows only 0."""
+
+    def received(self, topic: str, payload: bytes) -> None:
+        """A message on a subscribed topic."""
+
+    def lost(self, error: UplinkError) -> None:
+        """The connection is gone. Said once."""
+
+
+class Deaf:
+    """Hears nothing: after `close` nobody is told anything."""
+
+    def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
+        """See Listener."""
+
+    def received(self, topic: str, payload: bytes) -> None:
+        """See Listener."""
+
+    def lost(self, error: UplinkError) -> None:
+        """See Listener."""
+
+
+DEAF = Deaf()
+
+
+class Connection(Protocol):
+    """One live connection."""
+
+    @property
+    def protocol(self) -> str:
+        """'5.0' or '3.1.1'."""
+
+    @property
+    def room(self) -> int:
+        """How many messages may be handed over now."""
+
+    @property
+    def idle(self) -> bool:
+        """Everything that was handed over has its PUBACK."""
+
+    @property
+    def refused_topics(self) -> Mapping[str, int]:
+        """Topics whose subscription the broker refused, with the reason code; 0 when it ended the
+        connection instead.
+        """
+
+    @property
+    def limits(self) -> Limits:
+        """What the broker takes."""
+
+    @property
+    def words(self) -> str:
+        """What the broker wrote beside its newest refusal of a batch or a subscription, made harmless;
+        mostly empty.
+        """
+
+    @property
+    def beat(self) -> float:
+        """Monotonic time of the last sign of life of whatever serves the connection."""
+
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Hand over at most `room` messages; returns at once."""
+
+    async def close(self) -> None:
+        """End it in good order (no Last Will), within a few seconds whatever the broker does."""
+
+
+class Link(Protocol):
+    """A way to a broker. Every `open` makes a new connection that knows nothing of the one before."""
+
+    async def open(self, listener: Listener, *, will: Outgoing, topics: Sequence[str]) -> Connection:
+        """Connect and subscribe. Raises LinkDown, LinkRefused or LinkTaken."""
