@@ -1,5 +1,6 @@
 """The nouns of metering that every room shares. No I/O."""
 
+from gateway.model.clock import ClockLike
 from gateway.model.quantities import ATTRIBUTES, QUANTITIES, Attribute, Quantity
 from gateway.model.ranges import Ranges
 from gateway.model.reading import METER_ID, REASON, ClockState, Draft, Event, Interval, Reading, Sealed
@@ -10,6 +11,7 @@ __all__ = [
     "QUANTITIES",
     "REASON",
     "Attribute",
+    "ClockLike",
     "ClockState",
     "Draft",
     "Event",

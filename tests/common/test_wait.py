@@ -1,0 +1,52 @@
+"""Waiting ends with the event, with its time, or with whoever waits."""
+
+import asyncio
+from math import inf
+
+import pytest
+
+from gateway.common.wait import wait_for_event
+
+
+async def test_an_event_that_is_set_is_not_waited_for() -> None:
+    event = asyncio.Event()
+    event.set()
+    assert await wait_for_event(event, inf)
+
+
+@pytest.mark.parametrize("seconds", [600.0, inf])
+async def test_it_ends_when_the_event_is_set(seconds) -> None:
+    event = asyncio.Event()
+    asyncio.get_running_loop().call_soon(event.set)
+    assert await wait_for_event(event, seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.0, -1.0, -inf])
+async def test_it_ends_when_its_time_is_over(seconds) -> None:
+    assert not await wait_for_event(asyncio.Event(), seconds)
+
+
+async def test_no_time_at_all_still_lets_others_have_a_turn() -> None:
+    turns = []
+    asyncio.get_running_loop().call_soon(turns.append, 1)
+    await wait_for_event(asyncio.Event(), 0.0)
+    assert turns
+
+
+async def test_whoever_is_cancelled_while_waiting_is_cancelled() -> None:
+    event = asyncio.Event()
+    waiter = asyncio.create_task(wait_for_event(event, 600.0))
+    await asyncio.sleep(0)
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    assert not asyncio.all_tasks() - {asyncio.current_task()}
+
+
+async def test_many_may_wait_for_one_event() -> None:
+    event = asyncio.Event()
+    waiters = [asyncio.create_task(wait_for_event(event, 600.0)) for _ in range(3)]
+    short = asyncio.create_task(wait_for_event(event, 0.0))
+    assert not await short
+    event.set()
+    assert await asyncio.gather(*waiters) == [True] * 3
