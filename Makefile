@@ -69,6 +69,7 @@ translations: $(VENV)/.dev ## Collect the texts of page and commands and compile
 	@mkdir -p build
 	@$(BIN)/pybabel -q extract -F gateway/status/locale/babel.cfg --no-location --no-wrap --sort-output -o build/submeter.pot gateway/status gateway/cli
 	@$(BIN)/pybabel -q update -D submeter -d gateway/status/locale -l tr -i build/submeter.pot --no-wrap --no-fuzzy-matching --ignore-obsolete
+	@sed -i '/^"POT-Creation-Date:/d' gateway/status/locale/tr/LC_MESSAGES/submeter.po
 	@$(BIN)/pybabel -q compile -D submeter -d gateway/status/locale -l tr
 
 lock: ## Lock the dependencies anew (needs uv)

@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from gateway.check import check, look_here
-from gateway.cli.client import socket_path
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.options import config_option, only_config, socket_option
 from gateway.cli.prose import say
+from gateway.host import socket_path
 
 
 @click.command(
@@ -34,7 +34,7 @@ from gateway.cli.prose import say
     ),
 )
 @socket_option
-def command(words: tuple[str, ...], file: Path | None, here: bool, socket: Path) -> None:
+def command(words: tuple[str, ...], file: Path | None, here: bool, socket: Path | None) -> None:
     """Print the problems, or one line that says what the file describes."""
     path = only_config(words, file)
     found = check(path)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import socket as sockets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from gateway.cli.options import SOCKET
 from gateway.errors import ControlError
+from gateway.host import SOCKET_VARIABLE, socket_path
 
 if TYPE_CHECKING:
     import httpx
 
 UNIT = "submeter-gateway"
-VARIABLE = "SUBMETER_SOCKET"
 TIMEOUT = 60.0
 """s that the daemon may take: a poll of a lost meter waits for its turn on the bus."""
 
 
-def socket_path(given: Path = SOCKET) -> Path:
-    """Where the control socket is: what was given, else SUBMETER_SOCKET, else the installed daemon's."""
-    return Path(os.environ.get(VARIABLE) or SOCKET) if given == SOCKET else given
-
-
-def control_client(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> ControlClient | None:
+def control_client(socket: Path | None = None, *, timeout: float = TIMEOUT) -> ControlClient | None:
     """A client of the running daemon; None when none listens. Raises ControlError when one does but must
     not be asked.
     """
@@ -47,7 +40,7 @@ def control_client(socket: Path = SOCKET, *, timeout: float = TIMEOUT) -> Contro
     return ControlClient(path, timeout)
 
 
-def need_client(socket: Path = SOCKET, config: Path | None = None) -> ControlClient:
+def need_client(socket: Path | None = None, config: Path | None = None) -> ControlClient:
     """A client of the running daemon. Raises ControlError when none listens, or when it runs another file
     than `config`.
     """
@@ -55,7 +48,8 @@ def need_client(socket: Path = SOCKET, config: Path | None = None) -> ControlCli
     if client is None:
         path = socket_path(socket)
         raise ControlError(
-            f"no daemon listens on {path}", hint=f"systemctl start {UNIT}, or name its socket in {VARIABLE}"
+            f"no daemon listens on {path}",
+            hint=f"systemctl start {UNIT}, or name its socket in {SOCKET_VARIABLE}",
         )
     if config is not None:
         client.must_run(config)
@@ -103,7 +97,7 @@ class ControlClient:
             raise ControlError(
                 f"the running gateway uses {running}, not {config}",
                 hint=f"leave out -c, or stop the gateway (systemctl stop {UNIT}), or name the socket of "
-                f"another one in {VARIABLE}",
+                f"another one in {SOCKET_VARIABLE}",
             )
 
     def unread_changes(self) -> dict[str, Any]:
@@ -166,11 +160,13 @@ class ControlClient:
             ) from error
         except ValueError as error:
             raise ControlError(
-                f"what listens on {self._path} is not this gateway's daemon", hint=f"look at {VARIABLE}"
+                f"what listens on {self._path} is not this gateway's daemon",
+                hint=f"look at {SOCKET_VARIABLE}",
             ) from error
         if not isinstance(body, dict):
             raise ControlError(
-                f"what listens on {self._path} is not this gateway's daemon", hint=f"look at {VARIABLE}"
+                f"what listens on {self._path} is not this gateway's daemon",
+                hint=f"look at {SOCKET_VARIABLE}",
             )
         if response.is_success:
             return body

@@ -32,9 +32,8 @@ from gateway.cli.options import config_option
 from gateway.cli.prose import aligned, entry, said, say, wrapped
 from gateway.common.text import visible
 from gateway.errors import DriverError, GatewayError
+from gateway.host import DRIVERS
 from gateway.model import ATTRIBUTES, QUANTITIES
-
-OWN = Path("/etc/submeter/drivers")
 
 _directory = click.option(
     "--directory",
@@ -50,7 +49,7 @@ def own_tables(directory: Path | None, config: Path | None) -> Path:
     good.
     """
     if directory is not None or config is None:
-        return directory or OWN
+        return directory or DRIVERS
     from gateway.config import load_config  # noqa: PLC0415 - only with -c
 
     return Path(load_config(config).drivers.directory)

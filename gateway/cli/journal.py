@@ -16,8 +16,7 @@ from gateway.cli.journal_source import DaemonSource, FileSource, JournalSource
 from gateway.cli.language import N_, _, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import aligned, said, say
-
-DIRECTORY = Path("/var/lib/submeter")
+from gateway.host import STATE
 
 _directory = click.option(
     "--directory",
@@ -49,7 +48,7 @@ def command() -> None:
 @_directory
 @config_option
 @socket_option
-def status(as_json: bool, directory: Path | None, file: Path | None, socket: Path) -> None:
+def status(as_json: bool, directory: Path | None, file: Path | None, socket: Path | None) -> None:
     """Print the state in words."""
     with _source(socket, directory, file) as source:
         found = source.status()
@@ -62,7 +61,9 @@ def status(as_json: bool, directory: Path | None, file: Path | None, socket: Pat
 @_directory
 @config_option
 @socket_option
-def show(seq: int | None, epoch: str | None, directory: Path | None, file: Path | None, socket: Path) -> None:
+def show(
+    seq: int | None, epoch: str | None, directory: Path | None, file: Path | None, socket: Path | None
+) -> None:
     """Print one batch as JSON, or a line for each of the newest ten."""
     with _source(socket, directory, file) as source:
         newest = source.status()["seq"]
@@ -120,7 +121,7 @@ def export(
     last: int | None,
     directory: Path | None,
     file: Path | None,
-    socket: Path,
+    socket: Path | None,
 ) -> None:
     """Write rows, oldest first."""
     with _source(socket, directory, file) as source:
@@ -180,7 +181,7 @@ def salvage(file: Path, target: Path | None, form: str) -> None:
 
 
 @contextmanager
-def _source(socket: Path, directory: Path | None, config: Path | None) -> Iterator[JournalSource]:
+def _source(socket: Path | None, directory: Path | None, config: Path | None) -> Iterator[JournalSource]:
     client = control_client(socket)
     if client is not None:
         with client:
@@ -201,7 +202,7 @@ def _source(socket: Path, directory: Path | None, config: Path | None) -> Iterat
 def _folder(config: Path | None) -> Path:
     """The journal's folder by a configuration. Raises ConfigError."""
     if config is None:
-        return DIRECTORY
+        return STATE
     from gateway.config import load_config  # noqa: PLC0415 - only with -c
 
     return Path(load_config(config).journal.directory)

@@ -7,9 +7,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.language import N_, _
-
-CONFIG = Path("/etc/submeter/gateway.yaml")
-SOCKET = Path("/run/submeter/control.sock")
+from gateway.host import CONFIG
 
 config_option = click.option(
     "-c",
@@ -22,9 +20,7 @@ config_option = click.option(
 socket_option = click.option(
     "--socket",
     type=click.Path(path_type=Path),
-    default=SOCKET,
-    show_default=True,
-    help=N_("The daemon's control socket."),
+    help=N_("The daemon's control socket, else that of SUBMETER_SOCKET, else /run/submeter/control.sock."),
 )
 
 

@@ -11,7 +11,7 @@ import click
 
 from gateway.cli.client import need_client
 from gateway.cli.language import N_, _, figure, locale, ngettext
-from gateway.cli.options import SOCKET, config_option, socket_option
+from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import said, say
 
 
@@ -21,7 +21,7 @@ from gateway.cli.prose import said, say
 @config_option
 @socket_option
 @click.pass_context
-def command(context: click.Context, file: Path | None, socket: Path) -> None:
+def command(context: click.Context, file: Path | None, socket: Path | None) -> None:
     """Show, unless another verb is given."""
     if context.invoked_subcommand is None:
         context.invoke(show, file=file, socket=socket)
@@ -31,7 +31,7 @@ def command(context: click.Context, file: Path | None, socket: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help=N_("Print it as JSON."))
 @config_option
 @socket_option
-def show(as_json: bool = False, file: Path | None = None, socket: Path = SOCKET) -> None:
+def show(as_json: bool = False, file: Path | None = None, socket: Path | None = None) -> None:
     """Ask the daemon and print its answer."""
     with need_client(socket, file) as client:
         inputs = client.pulses()
@@ -49,7 +49,7 @@ def show(as_json: bool = False, file: Path | None = None, socket: Path = SOCKET)
 @click.argument("value")
 @config_option
 @socket_option
-def set_register(meter: str, value: str, file: Path | None, socket: Path) -> None:
+def set_register(meter: str, value: str, file: Path | None, socket: Path | None) -> None:
     """Let the daemon set it, and say what it was."""
     with need_client(socket, file) as client:
         answer = client.set_pulse(meter, value)

@@ -17,13 +17,13 @@ from gateway.catalogue import Driver, load_driver
 from gateway.check import load
 from gateway.cli.client import ControlClient, control_client
 from gateway.cli.language import N_, _, figure, locale
-from gateway.cli.options import CONFIG, SOCKET, config_option, socket_option, split_config
+from gateway.cli.options import config_option, socket_option, split_config
 from gateway.cli.prose import aligned, said, say
 from gateway.common.text import visible
 from gateway.config import Bus, Config, Meter
 from gateway.errors import GatewayError
 from gateway.field.meter import MeterTask
-from gateway.host import uptime_ms
+from gateway.host import CONFIG, uptime_ms
 from gateway.model import QUANTITIES
 
 Answer = dict[str, Any]
@@ -49,7 +49,7 @@ when it failed.
 @click.option("--json", "as_json", is_flag=True, help=N_("Print the readings as JSON."))
 @socket_option
 def command(
-    words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool, socket: Path = SOCKET
+    words: tuple[str, ...], file: Path | None, raw: bool, as_json: bool, socket: Path | None = None
 ) -> None:
     """Print a table for each meter; exit 1 when one of them gave nothing."""
     file, names = split_config(words, file)

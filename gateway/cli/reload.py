@@ -21,7 +21,7 @@ from gateway.cli.prose import say
 )
 @config_option
 @socket_option
-def command(file: Path | None, socket: Path) -> None:
+def command(file: Path | None, socket: Path | None) -> None:
     """Ask the daemon and print what changed."""
     with need_client(socket, file) as client:
         messages = client.reload()

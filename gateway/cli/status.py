@@ -26,7 +26,7 @@ from gateway.cli.prose import said
 )
 @config_option
 @socket_option
-def command(as_json: bool, file: Path | None, socket: Path) -> None:
+def command(as_json: bool, file: Path | None, socket: Path | None) -> None:
     """Ask the daemon and print its answer."""
     with need_client(socket, file) as client:
         snapshot = client.status()

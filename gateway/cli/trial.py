@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from gateway.catalogue import Driver
 from gateway.catalogue.paper import library
 from gateway.cli.language import _, figure, locale, ngettext
-from gateway.cli.options import CONFIG
 from gateway.cli.prose import aligned, say
 from gateway.commissioning.physics import Finding
 from gateway.commissioning.trial import Trial, trial
 from gateway.config import SerialBus, TcpBus, host_and_port, load_config
 from gateway.errors import ConfigError, DriverError, GatewayError
+from gateway.host import CONFIG
 from gateway.model import QUANTITIES
 from gateway.status import Words
 

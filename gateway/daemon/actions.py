@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from gateway.daemon.assembly import Assembly
 from gateway.errors import GatewayError, JournalError
+from gateway.journal import Journal
 from gateway.model import Sealed
 from gateway.wire import decompress
 
-if TYPE_CHECKING:
-    from gateway.daemon.daemon import Daemon
+
+class RunningDaemon(Protocol):
+    """What is asked of the daemon itself."""
+
+    assembly: Assembly
+    journal: Journal
+
+    def running(self) -> dict[str, Any]:
+        """Which file runs, and since when."""
+
+    async def unread_changes(self) -> dict[str, Any]:
+        """What the file says by now otherwise than what runs."""
+
+    async def save_registers(self) -> bool:
+        """Write the second copy of the pulse registers; whether it is on disk."""
+
+    async def reload(self) -> list[str]:
+        """Read the configuration again and rebuild; lines that say what changed."""
 
 
 class DaemonActions:
-    """Implements gateway.status.control.actions.Actions."""
+    """What page and commands may ask of a running daemon: implements `Actions` of the control socket."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: RunningDaemon) -> None:
         self._daemon = daemon
 
     async def poll(self, meter_id: str) -> dict[str, Any]:

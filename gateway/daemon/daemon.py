@@ -17,6 +17,7 @@ from gateway import __version__, check
 from gateway.common.text import visible
 from gateway.config import Config
 from gateway.daemon import views
+from gateway.daemon.actions import DaemonActions
 from gateway.daemon.assembly import Assembly, keep_running
 from gateway.daemon.changes import ConfigurationChange, Loaded, differences, digests, same_source
 from gateway.daemon.hidden_paths import Paths
@@ -25,7 +26,7 @@ from gateway.daemon.register_copy import RegisterCopy, merge
 from gateway.daemon.watchdog import Watchdog
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field.learnt import FILE, Learnt
-from gateway.host import Clock, Pins, notify
+from gateway.host import Clock, Pins, notify, socket_path
 from gateway.journal import Journal
 from gateway.model import Event, Reading, Sealed
 from gateway.mqtt import open_to_others
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SOCKET = Path("/run/submeter/control.sock")
 CLOCK_LOOK = 1.0
 COPY_EVERY = 60.0
 """s between two writes of the second copy of the pulse registers."""
@@ -72,7 +72,7 @@ class Daemon:
     def __init__(self, path: Path, socket: Path | None = None) -> None:
         self.path = path.resolve()
         self._loaded = load(self.path)
-        self._socket = socket or Path(os.environ.get("SUBMETER_SOCKET", SOCKET))
+        self._socket = socket_path(socket)
         self._started = time.monotonic()
         self._ended = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -122,7 +122,7 @@ class Daemon:
             # The servers cost the most to load, and no reading waits for them.
             module = await asyncio.to_thread(importlib.import_module, "gateway.daemon.servers")
             await asyncio.wait([mistakes], timeout=CHECK_LIMIT)
-            servers: Servers = module.Servers(self, self._socket)
+            servers: Servers = module.Servers(self, DaemonActions(self), self._socket)
             await servers.start(self.config)
             self._servers = servers
             notify("READY=1", f"STATUS={self._status_line()}")

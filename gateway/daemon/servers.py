@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gateway.config import Config
-from gateway.daemon.actions import DaemonActions
 from gateway.errors import ControlError
-from gateway.status import Changes, ControlServer, PageServer, create_control, create_page
-
-if TYPE_CHECKING:
-    from gateway.daemon.daemon import Daemon
+from gateway.status import Actions, ControlServer, PageServer, Source, create_control, create_page
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +15,12 @@ log = logging.getLogger(__name__)
 class Servers:
     """Both servers; neither is a reason for the daemon to end, but another live daemon on the socket is."""
 
-    def __init__(self, daemon: Daemon, socket: Path) -> None:
-        self._daemon = daemon
+    def __init__(self, source: Source, actions: Actions, socket: Path) -> None:
+        self._source = source
         self._page: PageServer | None = None
         self._listen: tuple[str, int] | None = None
         self._names: tuple[str, ...] = ()
-        self._control = ControlServer(create_control(daemon.snapshot, DaemonActions(daemon)), socket)
+        self._control = ControlServer(create_control(source.snapshot, actions), socket)
 
     async def start(self, config: Config) -> None:
         """Open both."""
@@ -45,11 +40,11 @@ class Servers:
         if self._page is not None:
             await self._page.stop()
             self._page = None
-            self._daemon.changes = Changes()  # the old one has told its listeners to go
+            self._source.changes.reopen()
         self._listen, self._names = wanted, config.status.names
         if wanted is not None:
             self._page = PageServer(
-                create_page(self._daemon, self._names), *wanted, ending=self._daemon.changes.close
+                create_page(self._source, self._names), *wanted, ending=self._source.changes.close
             )
             if await self._page.start():
                 log.info(

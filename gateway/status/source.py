@@ -18,6 +18,7 @@ class Changes:
     def __init__(self) -> None:
         self._version = 0
         self._closed = False
+        self._closings = 0
         self._waiters: set[asyncio.Future[None]] = set()
 
     @property
@@ -38,7 +39,12 @@ class Changes:
     def close(self) -> None:
         """End every listener: streams must not hold up a shutdown."""
         self._closed = True
+        self._closings += 1
         self._wake()
+
+    def reopen(self) -> None:
+        """Take listeners again, for the next page; those that were told to end do so all the same."""
+        self._closed = False
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
@@ -62,11 +68,11 @@ class Changes:
         """A version at once, then one per change, at most one every `pause` s, at least one every `idle`
         s, until closed.
         """
-        seen = self._version
-        while not self._closed:
+        seen, mine = self._version, self._closings
+        while not self._closed and self._closings == mine:
             yield seen
             await self._sleep(pause)
-            if not self._closed:
+            if not self._closed and self._closings == mine:
                 seen = await self.wait(seen, max(idle - pause, 0.0))
 
     async def _sleep(self, seconds: float) -> None:

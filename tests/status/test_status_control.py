@@ -20,9 +20,10 @@ from gateway.cli import cli
 from gateway.cli import read as read_command
 from gateway.cli import reload as reload_command
 from gateway.cli import status as status_command
-from gateway.cli.client import VARIABLE, control_client, need_client
+from gateway.cli.client import control_client, need_client
 from gateway.cli.read import ask_daemon
 from gateway.errors import BusDown, ConfigError, ControlError, GatewayError, JournalFull, NoReply, Problem
+from gateway.host import SOCKET_VARIABLE
 from gateway.status.api import as_json, from_json
 from gateway.status.control.app import create_control
 from gateway.status.server import ControlServer
@@ -121,7 +122,7 @@ class Running:
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(SOCKET_VARIABLE, raising=False)
     return tmp_path / "control.sock"
 
 
@@ -374,7 +375,7 @@ def test_who_may_not_is_told_how(running, monkeypatch):
 
 
 def test_the_variable_names_another_daemon(running, monkeypatch):
-    monkeypatch.setenv(VARIABLE, str(running.path))
+    monkeypatch.setenv(SOCKET_VARIABLE, str(running.path))
     with need_client() as client:
         assert client.journal()["seq"] == 41822
 

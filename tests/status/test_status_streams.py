@@ -183,6 +183,19 @@ async def test_nobody_listens_after_the_end():
     assert [version async for version in changes.follow(1.0, 5.0)] == []
 
 
+@pytest.mark.virtual_time
+async def test_who_was_told_to_end_ends_although_new_listeners_are_taken():
+    changes = Changes()
+    old, new = changes.follow(0.0, 5.0), changes.follow(0.0, 5.0)
+    assert await anext(old) == 0
+    changes.close()
+    changes.reopen()
+    changes.notify()
+    assert await anext(new) == 1
+    async with asyncio.timeout(2):
+        assert [version async for version in old] == []
+
+
 def test_lines_of_an_event_cannot_break_out():
     assert (
         event("page", "a\nevent: evil\n\nb")
