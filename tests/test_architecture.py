@@ -162,3 +162,8 @@ def test_no_committed_file_names_a_registry_or_a_machine() -> None:
             continue
         text = path.read_text(errors="replace")
         assert not [word for word in words if word in text], name
+
+
+def test_a_sound_file_of_the_journal_knows_nothing_of_damaged_ones() -> None:
+    names = {name for path in (PACKAGE / "journal" / "file").glob("*.py") for name in imports_of(path)}
+    assert not [name for name in names if name.startswith("gateway.journal.recovery")]

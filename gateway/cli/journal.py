@@ -146,7 +146,7 @@ def export(
 @_format
 def salvage(file: Path, target: Path | None, form: str) -> None:
     """Scan the file; it is not changed."""
-    from gateway.journal.salvage import Scan  # noqa: PLC0415 - only this verb needs it
+    from gateway.journal.recovery.scan import PageScan  # noqa: PLC0415 - only this verb needs it
     from gateway.wire import decompress  # noqa: PLC0415 - see above
 
     epochs: dict[str, list[int]] = {}
@@ -160,7 +160,7 @@ def salvage(file: Path, target: Path | None, form: str) -> None:
                     epochs.setdefault(sealed.epoch, []).append(sealed.seq)
                     yield json.loads(decompress(sealed.body))
 
-    with Scan(file) as scan:
+    with PageScan(file) as scan:
         count = write(batches(), target, form) if target else sum(1 for _ in batches())
     f = locale()
     for epoch, seqs in epochs.items():

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 from gateway.errors import JournalError
 from gateway.journal.clocklike import ClockLike
-from gateway.journal.keeper import Keeper
-from gateway.journal.memory import Synced
+from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.resume import Synced
+from gateway.journal.file.schema import Synchronous
+from gateway.journal.pending import PendingDraft
 from gateway.journal.report import snapshot
-from gateway.journal.schema import Synchronous
-from gateway.journal.shelf import Shelf
 from gateway.journal.stats import Backlog, JournalStats
 from gateway.journal.thread import JournalThread
-from gateway.journal.waiting import Entry
+from gateway.journal.writer import Writer
 from gateway.model import Draft, Ranges, Sealed
 
 T = TypeVar("T")
@@ -31,12 +31,12 @@ class Journal:
     are taken now.
     """
 
-    def __init__(self, directory: Path, **options: Any) -> None:  # noqa: ANN401 - the keeper's, see `open`
+    def __init__(self, directory: Path, **options: Any) -> None:  # noqa: ANN401 - the writer's, see `open`
         self.on_late: Callable[[list[Sealed]], None] | None = None
-        self._keeper: Keeper | None = None
+        self._writer: Writer | None = None
         self._thread = JournalThread(self._idle)
         try:
-            self._keeper = self._thread.call(Keeper, directory, late=self._late, **options).result()
+            self._writer = self._thread.call(Writer, directory, late=self._late, **options).result()
         except BaseException:
             self._thread.stop()
             raise
@@ -68,20 +68,20 @@ class Journal:
         )
 
     def _idle(self) -> float:
-        return self._keeper.idle() if self._keeper else 0.01
+        return self._writer.idle() if self._writer else 0.01
 
-    def _late(self, entry: Entry, sealed: list[Sealed]) -> None:
+    def _late(self, entry: PendingDraft, sealed: list[Sealed]) -> None:
         callback = self.on_late
         if callback and entry.loop and not entry.loop.is_closed():
             entry.loop.call_soon_threadsafe(callback, sealed)
 
     @property
-    def _mind(self) -> Keeper:
-        assert self._keeper is not None
-        return self._keeper
+    def _open_writer(self) -> Writer:
+        assert self._writer is not None
+        return self._writer
 
-    async def _ask(self, question: Callable[[Shelf], T]) -> T:
-        return await _outcome(self._thread.call(self._mind.ask, question))
+    async def _ask(self, question: Callable[[JournalFile], T]) -> T:
+        return await _outcome(self._thread.call(self._open_writer.ask, question))
 
     # ── taking and giving: JournalError, too, when the file cannot be asked at the moment ──
 
@@ -93,9 +93,9 @@ class Journal:
         """
         if draft.empty:
             return []
-        entry = Entry(draft, carry or None, asyncio.get_running_loop())
-        self._mind.waiting.add(entry)
-        _alive(self._thread.call(self._mind.flush))
+        entry = PendingDraft(draft, carry or None, asyncio.get_running_loop())
+        self._open_writer.pending.add(entry)
+        _alive(self._thread.call(self._open_writer.flush))
         return await _outcome(entry.done)
 
     async def unsettled(
@@ -104,32 +104,32 @@ class Journal:
         """The oldest batches with seq > `after` that this uplink has not settled; at least one if there is
         any.
         """
-        return await self._ask(lambda shelf: shelf.unsettled(uplink, after, limit, max_bytes))
+        return await self._ask(lambda file: file.unsettled(uplink, after, limit, max_bytes))
 
     async def salvaged(self, uplink: str, limit: int = 50) -> list[Sealed]:
         """Rows of damaged files under their old identity that this uplink has not settled."""
-        return await self._ask(lambda shelf: shelf.saved.unsettled(uplink, limit))
+        return await self._ask(lambda file: file.recovered.unsettled(uplink, limit))
 
     async def settle(self, uplink: str, epoch: str, ranges: Ranges) -> None:
         """Delivered ∪ declared gone; written with the next batch. Numbers that were never given out settle
         nothing.
         """
         pairs = list(ranges)
-        await self._ask(lambda shelf: shelf.settle(uplink, epoch, pairs))
+        await self._ask(lambda file: file.settle(uplink, epoch, pairs))
 
     async def find(self, epoch: str, first: int, last: int, limit: int = 50) -> list[Sealed]:
         """What is still held of an epoch between two numbers, oldest first; also from damaged files."""
-        return await self._ask(lambda shelf: shelf.find(epoch, first, last, limit))
+        return await self._ask(lambda file: file.find(epoch, first, last, limit))
 
     async def explain(self, epoch: str, first: int, last: int) -> list[tuple[int, int, str]]:
         """(first, last, reason) of what is not held between two numbers: thinned, damaged, delivered,
         unknown.
         """
-        return await self._ask(lambda shelf: shelf.explain(epoch, first, last))
+        return await self._ask(lambda file: file.explain(epoch, first, last))
 
     async def new_epoch(self, reason: str) -> None:
         """Draw a new epoch: the batches from here on cannot be mistaken for others."""
-        await _outcome(self._thread.call(self._mind.new_epoch, reason))
+        await _outcome(self._thread.call(self._open_writer.new_epoch, reason))
 
     async def configure(
         self,
@@ -141,47 +141,47 @@ class Journal:
     ) -> None:
         """Take over what a reload changed; what is not named stays."""
         names = None if uplinks is None else tuple(uplinks)
-        await _outcome(self._thread.call(self._mind.configure, gateway, budget, names, clock))
+        await _outcome(self._thread.call(self._open_writer.configure, gateway, budget, names, clock))
 
     # ── looking: never blocks ──
 
     @property
     def newest(self) -> tuple[str, int]:
         """(epoch, seq) of the newest batch; ("", 0) when there is none."""
-        stats = snapshot(self._mind)
+        stats = snapshot(self._open_writer)
         return stats.epoch, stats.seq
 
     @property
     def epoch(self) -> str:
         """The epoch of the next batch."""
-        return self._mind.epoch
+        return self._open_writer.epoch
 
     def epochs(self) -> list[tuple[str, int, int]]:
         """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
-        return self._mind.epochs()
+        return self._open_writer.epochs()
 
     def backlog(self, uplink: str) -> Backlog:
         """What this uplink has not settled."""
-        return self._mind.backlog(uplink)
+        return self._open_writer.backlog(uplink)
 
     def known_uplinks(self) -> tuple[str, ...]:
         """Uplinks that something was settled for, also those that are not configured any more."""
-        shelf = self._mind.shelf
-        return shelf.settled.known if shelf else ()
+        file = self._open_writer.file
+        return file.settled.known if file else ()
 
     @property
     def carried(self) -> dict[str, Any]:
         """What the newest batch carried for its caller."""
-        return dict(self._mind.memory.carried)
+        return dict(self._open_writer.resume.carried)
 
     @property
     def synced(self) -> Synced | None:
         """(t0, uptime, boot) of the newest batch that was taken with a synced clock."""
-        return self._mind.memory.synced
+        return self._open_writer.resume.synced
 
     def stats(self) -> JournalStats:
         """How the journal is."""
-        return snapshot(self._mind)
+        return snapshot(self._open_writer)
 
     @property
     def heartbeat(self) -> float:
@@ -190,7 +190,7 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what waits, if the disk lets us, and close the file."""
-        await _outcome(self._thread.call(self._mind.close))
+        await _outcome(self._thread.call(self._open_writer.close))
         await asyncio.to_thread(self._thread.stop)
 
 

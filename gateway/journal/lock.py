@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gateway.errors import JournalBusy, JournalError
-from gateway.journal.places import clear, read_regular
+from gateway.journal.paths import clear, read_regular
 
 Mark = tuple[str, int, int]
 """An epoch, its first number, and its newest."""
@@ -32,7 +32,7 @@ def read_mark(path: Path) -> Mark | None:
     return mark if write_mark(mark) == line + "\n" and 0 < mark[1] <= mark[2] < 1 << 53 else None
 
 
-class Lock:
+class FolderLock:
     """An flock on the directory; the kernel lets go of it when the process ends, however it ends.
     `journal.lock` says who has it.
 

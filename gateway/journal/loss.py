@@ -7,8 +7,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from gateway.journal.file.batches import JournalFile
 from gateway.journal.pace import DAY_MS
-from gateway.journal.shelf import Shelf
 
 logger = logging.getLogger(__name__)
 
@@ -19,14 +19,14 @@ class Loss:
     def __init__(self) -> None:
         self._at = 0
 
-    def look(self, path: Path, budget: int, shelf: Shelf) -> None:
+    def look(self, path: Path, budget: int, file: JournalFile) -> None:
         """After a commit: one line for the first lot, and for the first one after a day without."""
-        if shelf.memory.thinned is None or shelf.memory.thinned[3] == self._at:
+        if file.resume.thinned is None or file.resume.thinned[3] == self._at:
             return
-        fresh = shelf.memory.thinned[3] - self._at > DAY_MS
-        self._at = shelf.memory.thinned[3]
+        fresh = file.resume.thinned[3] - self._at > DAY_MS
+        self._at = file.resume.thinned[3]
         if fresh:
-            batches, readings = shelf.thinned
+            batches, readings = file.thinned
             logger.warning(
                 "%s has met its budget of %d bytes: the oldest batches make room undelivered, %d (%d "
                 "readings) so far; the first readings"

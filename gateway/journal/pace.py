@@ -24,7 +24,7 @@ EMPTY_BYTES = 12 * 1024
 """What a file without batches holds: a page for each table and index, and the schema."""
 
 
-class Pace:
+class Growth:
     """When batches were committed (uptime in ms), and how the file grew with them (bytes that hold
     something).
     """
@@ -80,7 +80,9 @@ class Pace:
         return max(1.0, (used - begun) / (held - first)) if held - first >= SURE else None
 
 
-def room_days(pace: Pace, budget: int, used: int, held: int, backlogs: Mapping[str, Backlog]) -> float | None:
+def room_days(
+    pace: Growth, budget: int, used: int, held: int, backlogs: Mapping[str, Backlog]
+) -> float | None:
     """Days until what nobody has fetched meets the budget; delivered batches make way. None while the pace
     is not known.
     """

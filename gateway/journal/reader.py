@@ -9,13 +9,13 @@ import sqlite3
 from pathlib import Path
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError
-from gateway.journal.evidence import Evidence
+from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.schema import connect_to_look
 from gateway.journal.lock import busy, held
-from gateway.journal.places import beside, open_regular, real, size_of
-from gateway.journal.salvage import Scan
-from gateway.journal.schema import connect_to_look
-from gateway.journal.shelf import Shelf
-from gateway.journal.signs import examine
+from gateway.journal.paths import beside, open_regular, real, size_of
+from gateway.journal.recovery.cases import DamagedCases
+from gateway.journal.recovery.examine import examine
+from gateway.journal.recovery.scan import PageScan
 from gateway.journal.stats import JournalStats
 from gateway.model import Sealed
 
@@ -44,7 +44,7 @@ class JournalReader:
             if held(self.directory):
                 raise busy(self.directory)
             self._seen = self._states()
-            self._shelf = self._open()
+            self._file = self._open()
         except JournalDamaged as error:
             hint = (
                 f"start the gateway, it moves the file aside and salvages it; or look into it: submeter "
@@ -58,19 +58,19 @@ class JournalReader:
                 f"{self.path} cannot be opened: {error}", hint="use sudo; is the disk readable?"
             ) from error
 
-    def _open(self) -> Shelf:
-        for file in (self.path, beside(self.path, "-wal")):
-            if size_of(file) is not None:
-                os.close(open_regular(file))  # SQLite does not say why it may not
+    def _open(self) -> JournalFile:
+        for path in (self.path, beside(self.path, "-wal")):
+            if size_of(path) is not None:
+                os.close(open_regular(path))  # SQLite does not say why it may not
         examine(self.path)
-        with Scan(self.path) as scan:
+        with PageScan(self.path) as scan:
             logged = bool(scan.wal.sound)
-        shelf = Shelf(self.path, "", (), db=connect_to_look(self.path, logged=logged))
+        file = JournalFile(self.path, "", (), db=connect_to_look(self.path, logged=logged))
         # Every platform that something was ever settled for is told of: nobody says here which ones are
         # configured.
-        shelf.settled.activate(shelf.memory.settled)
-        shelf.count()
-        return shelf
+        file.settled.activate(file.resume.settled)
+        file.count()
+        return file
 
     def _states(self) -> _States:
         found = [
@@ -90,41 +90,41 @@ class JournalReader:
 
     def stats(self) -> JournalStats:
         """How the journal is; nobody knows how long the room lasts while nothing is written."""
-        shelf, oldest = self._shelf, self._shelf.tally.oldest
-        evidence = Evidence(self.directory)
-        evidence.look()
-        times = (shelf.memory.thinned or (None,) * 4)[1:]
+        file, oldest = self._file, self._file.tally.oldest
+        cases = DamagedCases(self.directory)
+        cases.look()
+        times = (file.resume.thinned or (None,) * 4)[1:]
         return JournalStats(
-            epoch=shelf.memory.epoch,
-            seq=shelf.last,
+            epoch=file.resume.epoch,
+            seq=file.last,
             oldest_seq=oldest[0] if oldest else None,
             oldest_t0=oldest[1] if oldest else None,
-            batches=shelf.tally.held[0],
-            readings=shelf.tally.held[1],
-            bytes=shelf.store.size,
-            budget=shelf.store.size,
+            batches=file.tally.held[0],
+            readings=file.tally.held[1],
+            bytes=file.store.size,
+            budget=file.store.size,
             room_days=None,
-            taken=shelf.memory.total,
-            thinned=shelf.thinned[0],
-            thinned_readings=shelf.thinned[1],
+            taken=file.resume.total,
+            thinned=file.thinned[0],
+            thinned_readings=file.thinned[1],
             thinned_since=times[0],
             thinned_until=times[1],
             thinned_at=times[2],
-            damaged=tuple(case.progress() for case in evidence.cases),
-            backlog=dict(shelf.tally.backlogs),
-            salvaged=dict(shelf.saved.counts),
+            damaged=tuple(case.progress() for case in cases.all),
+            backlog=dict(file.tally.backlogs),
+            salvaged=dict(file.recovered.counts),
         )
 
     def epochs(self) -> list[tuple[str, int, int]]:
         """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
-        return self._shelf.epochs()
+        return self._file.epochs()
 
     def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
         """What is held of an epoch between two numbers, oldest first. Raises JournalError for a row that
         is damaged.
         """
         try:
-            return self._shelf.find(epoch, first, last, limit)
+            return self._file.find(epoch, first, last, limit)
         except (JournalDamaged, sqlite3.Error) as error:
             self.must_rest()
             raise JournalError(
@@ -133,4 +133,4 @@ class JournalReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._shelf.store.close()
+        self._file.store.close()

@@ -7,7 +7,7 @@ import pwd
 from pathlib import Path
 
 from gateway.errors import JournalFull
-from gateway.journal.places import beside
+from gateway.journal.paths import beside
 
 
 def blocked(path: Path) -> Path | None:

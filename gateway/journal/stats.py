@@ -48,7 +48,7 @@ class JournalStats:
     """Batches that the file holds, delivered or not."""
     readings: int
     bytes: int
-    """On disk: file, WAL, ballast, evidence of damage."""
+    """On disk: file, WAL, ballast, cases of damage."""
     budget: int
     """What the journal may grow to at the moment."""
     room_days: float | None

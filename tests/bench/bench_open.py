@@ -19,8 +19,8 @@ from itertools import islice
 from pathlib import Path
 
 from gateway.journal import Journal
-from gateway.journal.rows import Row
-from gateway.journal.store import Store
+from gateway.journal.file.rows import Row
+from gateway.journal.file.store import Store
 from gateway.model import Sealed
 from tests.bench.bench_size import noisy
 from tests.bench.figures import Figure, at_least, at_most, plain

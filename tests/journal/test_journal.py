@@ -277,13 +277,13 @@ async def test_stats_know_how_long_the_room_lasts(opened, clock):
     for _ in range(100):
         clock.now += 10_000
         await journal.commit(building.draft(clock.now))
-    before = journal._keeper.used
+    before = journal._writer.used
     for _ in range(100):
         clock.now += 10_000
         await journal.commit(building.draft(clock.now))
     stats = journal.stats()
-    each = (journal._keeper.used - before) / 100
-    assert stats.room_days == pytest.approx((10_000_000 - journal._keeper.used) / each / 8640, rel=0.05)
+    each = (journal._writer.used - before) / 100
+    assert stats.room_days == pytest.approx((10_000_000 - journal._writer.used) / each / 8640, rel=0.05)
     assert stats.room_basis == pytest.approx(1990, rel=0.01)
     assert (stats.batches, stats.readings, stats.taken, stats.state, stats.oldest_seq, stats.seq) == (
         200,
@@ -337,7 +337,7 @@ async def test_a_journal_of_another_user_is_told_as_that(opened, clock, tmp_path
     journal = opened()
     await fill(journal, 3, clock)
     await journal.close()
-    folder = journal._keeper.path.parent
+    folder = journal._writer.path.parent
     for place in (folder, *folder.parents[:-2]):
         place.chmod(place.stat().st_mode | 0o055)
     mine = {"folder": [], "file": ["journal.db"], "wal": ["journal.db-wal"], "nothing": []}[what]

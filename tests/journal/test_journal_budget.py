@@ -44,7 +44,7 @@ async def tell_all(journal, clock):
     """All that is left to tell goes with the next kept batches."""
     untold = "SELECT first FROM gone WHERE told = 0 UNION ALL SELECT first FROM epoch WHERE told = 0"
     await journal.commit(Draft(events=[Event("door", clock.now)]))
-    while journal._thread.call(journal._keeper.shelf.store.query, untold).result():
+    while journal._thread.call(journal._writer.file.store.query, untold).result():
         await journal.commit(Draft(events=[Event("door", clock.now)]))
 
 
@@ -56,7 +56,7 @@ async def test_an_outage_longer_than_the_budget_keeps_every_quarter_hour_and_exp
     await take(journal, clock, days * 8640)
     await take(journal, clock, QUARTER)
     stats = journal.stats()
-    assert journal._keeper.used < 1_100_000
+    assert journal._writer.used < 1_100_000
     assert stats.batches < stats.seq / 3
     rows = await everything(journal)
     assert len(rows) == stats.batches == stats.backlog["city"].batches
@@ -87,7 +87,7 @@ async def test_when_nothing_but_kept_batches_is_left_the_oldest_go_and_all_is_to
     journal = opened(budget=300_000)
     await take(journal, clock, 6000, keep_every=2)
     await tell_all(journal, clock)
-    assert journal._keeper.used < 400_000
+    assert journal._writer.used < 400_000
     rows = await everything(journal)
     held = {(row.epoch, row.seq) for row in rows}
     missing = {(journal.epoch, n) for n in range(1, journal.newest[1] + 1)} - held
@@ -128,7 +128,7 @@ async def test_the_newest_batch_is_never_deleted_and_numbers_are_never_used_agai
 async def test_without_an_uplink_old_batches_are_thinned_in_silence(opened, clock):
     journal = opened(uplinks=[], budget=300_000)
     await take(journal, clock, 3000)
-    assert journal._keeper.used < 400_000
+    assert journal._writer.used < 400_000
     rows = await journal.find(journal.epoch, 1, 10_000, 10_000)
     assert sum(row.keep for row in rows) >= 33
     assert told(rows) == set()
@@ -140,7 +140,7 @@ async def test_a_smaller_budget_after_a_reload_is_kept(opened, clock):
     await take(journal, clock, 2000)
     await journal.configure(budget=200_000)
     await take(journal, clock, 60)
-    assert journal._keeper.used < 250_000
+    assert journal._writer.used < 250_000
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ from journal_data import Building, HandClock, small, until
 
 from gateway import wire
 from gateway.journal import Journal
-from gateway.journal.salvage import Scan
-from gateway.journal.schema import PAGE
+from gateway.journal.file.schema import PAGE
+from gateway.journal.recovery.scan import PageScan
 from gateway.model import Ranges
 from tests.reliability import note
 
@@ -50,7 +50,7 @@ def sound(tmp_path_factory):
 def pages_of_rows(path):
     """{seq: page numbers}, the leaf first, then its overflow pages."""
     found = {}
-    with Scan(path) as scan:
+    with PageScan(path) as scan:
         for number in range(1, scan.pages + 1):
             more = []
 

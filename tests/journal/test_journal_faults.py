@@ -180,14 +180,14 @@ async def test_memory_for_waiting_readings_is_bounded_and_what_is_let_go_is_coun
     tmp_path, clock, opened, monkeypatch
 ):
     journal = opened()
-    journal._keeper.waiting._most = 40_000
-    keeper = journal._keeper
+    journal._writer.pending._most = 40_000
+    writer = journal._writer
     # The directory turns into something that cannot be written: the file is closed and its place taken.
     building = Building(10)
     await journal.commit(building.draft(clock.now))
-    shelf = keeper.shelf
-    shelf.store.conn.execute("PRAGMA query_only = ON")
-    monkeypatch.setattr(keeper, "_open", lambda: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    file = writer.file
+    file.store.conn.execute("PRAGMA query_only = ON")
+    monkeypatch.setattr(writer, "_open", lambda: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
     for _ in range(60):
         clock.now += 10_000
         with pytest.raises(JournalFull, match=r"Read-only|readonly"):
@@ -197,9 +197,9 @@ async def test_memory_for_waiting_readings_is_bounded_and_what_is_let_go_is_coun
     assert stats.waiting > 50
     assert stats.dropped > 0
     assert stats.not_taken == 600
-    assert keeper.waiting.packed <= 40_000
+    assert writer.pending.packed <= 40_000
     monkeypatch.undo()
-    keeper.waiting._most = 40_000
+    writer.pending._most = 40_000
     await until(lambda: not journal.stats().waiting)
     after = journal.stats()
     assert (after.state, after.dropped) == ("ok", stats.dropped)
@@ -217,7 +217,7 @@ def test_the_writer_can_be_run_by_hand(tmp_path):
 async def test_on_a_full_disk_old_batches_are_thinned_before_new_readings_are_let_go(small_disk, clock):
     journal = Journal.open(small_disk, gateway="g-1", clock=clock, uplinks=["city"], budget=64_000_000)
     try:
-        journal._keeper.waiting._most = 60_000
+        journal._writer.pending._most = 60_000
         building = Building(10)
         for _ in range(300):
             clock.now += 10_000

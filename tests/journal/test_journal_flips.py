@@ -11,11 +11,12 @@ import pytest
 from journal_data import Building, small, until
 
 from gateway.errors import JournalDamaged
-from gateway.journal import Journal, gone
-from gateway.journal.rows import COLUMNS
-from gateway.journal.saved import read_marks, write_marks
-from gateway.journal.schema import VERSION
-from gateway.journal.shelf import Shelf
+from gateway.journal import Journal
+from gateway.journal.file import missing
+from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.recovered import read_marks, write_marks
+from gateway.journal.file.rows import COLUMNS
+from gateway.journal.file.schema import VERSION
 from gateway.model import Ranges
 
 OLD = "00112233445566ff"
@@ -84,7 +85,7 @@ async def test_a_question_that_meets_such_a_row_is_answered_without_it(opened, c
     journal = opened()
     await until(lambda: journal.stats().walked == 1.0)
     await journal._ask(
-        lambda shelf: shelf.store.conn.execute(
+        lambda file: file.store.conn.execute(
             "UPDATE batch SET carry = CAST(x'7bff7d' AS TEXT) WHERE seq = 20"
         )
     )
@@ -106,7 +107,7 @@ async def test_a_bit_of_a_reason_is_damage(at, bit, opened, clock, tmp_path):
         flip(b"thinned", at, bit),
     )
     with pytest.raises(JournalDamaged, match="nonsense"):
-        Shelf(tmp_path / "journal.db", "", ())
+        JournalFile(tmp_path / "journal.db", "", ())
     journal = opened()
     [sealed] = await journal.commit(small(uptime=clock.now))
     await until(lambda: journal.stats().damaged[0].done)
@@ -119,7 +120,7 @@ async def test_a_reason_that_spoils_while_the_journal_runs_costs_no_commit(opene
     await fill(opened, clock, 12)
     journal = opened()
     row = "INSERT INTO gone VALUES (x'00112233445566ff', 5, 5, 1, 'shinned', 0)"
-    await journal._ask(lambda shelf: shelf.store.conn.execute(row))
+    await journal._ask(lambda file: file.store.conn.execute(row))
     clock.now += 1000
     [sealed] = await journal.commit(small(uptime=clock.now, keep=True))
     assert sealed.seq == 13
@@ -265,16 +266,16 @@ async def test_every_bit_of_page_one_lets_the_journal_start_and_take(opened, clo
 async def test_what_nobody_foresaw_is_told_and_ends_nothing(opened, clock, monkeypatch, caplog):
     journal = opened()
     await journal.commit(small(uptime=clock.now))
-    keeper = journal._keeper
+    writer = journal._writer
 
     def fail(*_, **__):
         raise IndexError("nobody thought of this")
 
-    monkeypatch.setattr(keeper, "_attach", fail)
+    monkeypatch.setattr(writer, "_attach", fail)
     with pytest.raises(Exception, match="nobody thought of this"):
         await journal.commit(small(uptime=clock.now))
     assert (journal.stats().state, journal.stats().waiting) == ("failing", 1)
-    monkeypatch.setattr(keeper, "idle", fail)
+    monkeypatch.setattr(writer, "idle", fail)
     before = journal.heartbeat
     await until(lambda: journal.heartbeat > before + 1.5)
     assert "failed in an unforeseen way" in caplog.text
@@ -293,7 +294,7 @@ async def test_a_file_that_cannot_be_understood_at_the_start_is_no_reason_not_to
     def fail(_):
         raise RuntimeError("nobody thought of this")
 
-    monkeypatch.setattr(gone, "check", fail)
+    monkeypatch.setattr(missing, "check", fail)
     journal = opened()
     assert journal.stats().state == "failing"
     monkeypatch.undo()

@@ -14,7 +14,7 @@ from journal_tools import HERE, contents
 
 from gateway import wire
 from gateway.errors import JournalError
-from gateway.journal import Journal, upkeep
+from gateway.journal import Journal, housekeeping
 from gateway.model import Draft, Event, Ranges
 
 
@@ -29,7 +29,7 @@ async def fill(journal, clock, count, meters=2, **more):
 
 def look(journal):
     """The look that comes every ten seconds comes now."""
-    journal._keeper.upkeep._look_at = 0
+    journal._writer.housekeeping._look_at = 0
 
 
 async def back(journal):
@@ -199,8 +199,8 @@ async def test_what_could_not_be_written_again_before_a_kill_is_declared_lost(
     journal = opened()
     taken = await fill(journal, clock, 300)
     await journal.settle("city", journal.epoch, Ranges([(1, 100)]))
-    monkeypatch.setattr(upkeep.Upkeep, "_salvage", lambda *_: 1.0)
-    monkeypatch.setattr(upkeep, "FINISH", 0.0)
+    monkeypatch.setattr(housekeeping.Housekeeping, "_salvage", lambda *_: 1.0)
+    monkeypatch.setattr(housekeeping, "FINISH", 0.0)
     (tmp_path / "journal.db").unlink()
     (tmp_path / "journal.db-wal").unlink()
     old = journal.epoch
@@ -247,8 +247,8 @@ CHILD = """
 import asyncio, os, sys
 from journal_data import small
 from gateway.host.clock import Clock
-from gateway.journal import Journal, upkeep
-upkeep.LOOK = 0.5
+from gateway.journal import Journal, housekeeping
+housekeeping.LOOK = 0.5
 async def main():
     journal = Journal.open(sys.argv[1], gateway="g-1", clock=Clock("system"), uplinks=["city"])
     while True:

@@ -11,11 +11,11 @@ import pytest
 from journal_data import Building, small, until
 
 from gateway.errors import JournalFull
-from gateway.journal import schema
-from gateway.journal.salvage import Scan
-from gateway.journal.schema import VERSION, migrations
-from gateway.journal.signs import examine
-from gateway.journal.store import Store
+from gateway.journal.file import schema
+from gateway.journal.file.schema import VERSION, migrations
+from gateway.journal.file.store import JournalStore
+from gateway.journal.recovery.examine import examine
+from gateway.journal.recovery.scan import PageScan
 from gateway.model import Ranges
 from gateway.wire import decode, decompress, digest
 
@@ -85,7 +85,7 @@ async def test_an_old_file_does_not_know_who_told_so_all_is_said_once_more(tmp_p
 
 
 def found_in(directory):
-    with Scan(directory / "journal.db") as scan:
+    with PageScan(directory / "journal.db") as scan:
         return {(one.row.sealed.epoch, one.row.seq) for some in scan.found() for one in some}
 
 
@@ -98,7 +98,7 @@ async def test_a_file_keeps_its_pages_and_salvage_reads_them_whatever_their_size
     rows |= {(epoch, seq) for epoch, seq in expected["salvaged"]}
     path = tmp_path / "journal.db"
     assert found_in(tmp_path) == rows
-    store = Store(path)
+    store = JournalStore(path)
     assert store.page == size
     whole = store.size
     store.close()

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.journal import pages
-from gateway.journal.rows import Row, from_record
-from gateway.journal.salvage import Scan
-from gateway.journal.store import Store
+from gateway.journal.file.rows import BatchRow, from_record
+from gateway.journal.file.store import JournalStore
+from gateway.journal.recovery import pages
+from gateway.journal.recovery.scan import PageScan
 from gateway.model import Sealed
 
 
@@ -33,7 +33,7 @@ def rows(sizes, seed=1):
             seq % 5 == 0,
             rng.randbytes(size),
         )
-        yield Row(sealed, total, '{"settled":{}}' if seq % 2 else "")
+        yield BatchRow(sealed, total, '{"settled":{}}' if seq % 2 else "")
 
 
 @settings(max_examples=20, deadline=None)
@@ -51,7 +51,7 @@ def rows(sizes, seed=1):
 )
 def test_every_row_is_found_whatever_its_size(tmp_path_factory, sizes, moved):
     directory = tmp_path_factory.mktemp("pages")
-    store = Store(directory / "journal.db")
+    store = JournalStore(directory / "journal.db")
     written = list(rows(sizes))
     for row in written:
         with store.transaction():
@@ -60,20 +60,20 @@ def test_every_row_is_found_whatever_its_size(tmp_path_factory, sizes, moved):
         store.checkpoint("TRUNCATE")
     shutil.copytree(directory, directory / "copy")
     store.close()
-    with Scan(directory / "copy" / "journal.db") as scan:
+    with PageScan(directory / "copy" / "journal.db") as scan:
         found = {one.row.seq: one for some in scan.found() for one in some}
     assert {seq: one.row for seq, one in found.items()} == {row.seq: row for row in written}
     assert all(one.own for one in found.values())
 
 
 def test_rows_saved_from_an_older_file_are_told_apart(tmp_path):
-    store = Store(tmp_path / "journal.db")
+    store = JournalStore(tmp_path / "journal.db")
     [one, two] = rows([100, 5000])
     with store.transaction():
         store.insert([one])
         store.insert([two], "salvage")
     store.close()
-    with Scan(tmp_path / "journal.db") as scan:
+    with PageScan(tmp_path / "journal.db") as scan:
         found = {item.row.seq: item.own for some in scan.found() for item in some}
     assert found == {1: True, 2: False}
 

@@ -19,7 +19,7 @@ from journal_data import Building, HandClock, small
 from gateway.cli import journal as cli
 from gateway.errors import JournalBusy, JournalError, JournalTooNew
 from gateway.journal import Journal, JournalReader
-from gateway.journal.schema import VERSION
+from gateway.journal.file.schema import VERSION
 from gateway.model import Ranges
 
 MUSEUM = Path(__file__).parent / "museum"

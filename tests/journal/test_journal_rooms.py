@@ -9,18 +9,19 @@ import pytest
 from journal_data import Building, small
 
 from gateway.errors import JournalDamaged, JournalFull
-from gateway.journal import space, upkeep
-from gateway.journal.space import LARGEST, SMALLEST, Space
-from gateway.journal.upkeep import CALM, LOOK, NOTE, PAUSE, REST, Upkeep
-from gateway.journal.waiting import Entry, Waiting, settle
-from gateway.journal.walk import Walk as Walked
+from gateway.journal import disk as disk_module
+from gateway.journal import housekeeping
+from gateway.journal.disk import LARGEST, SMALLEST, Disk
+from gateway.journal.file.verify import Verification as Walked
+from gateway.journal.housekeeping import CALM, LOOK, NOTE, PAUSE, REST, Housekeeping
+from gateway.journal.pending import Pending, PendingDraft, settle
 from gateway.model import Draft, Event
 
 FULL = JournalFull("no room", hint="make some")
 
 
 def entries(waiting, *drafts):
-    made = [Entry(draft, None) for draft in drafts]
+    made = [PendingDraft(draft, None) for draft in drafts]
     for entry in made:
         waiting.add(entry)
     return made
@@ -30,13 +31,13 @@ def entries(waiting, *drafts):
 
 
 def packed_size():
-    entry = Entry(Building(1).draft(1000), None)
+    entry = PendingDraft(Building(1).draft(1000), None)
     entry.pack()
     return len(entry.packed)
 
 
 def test_what_need_not_be_kept_is_let_go_first_and_the_oldest_of_it():
-    waiting = Waiting(most=int(3.5 * packed_size()))
+    waiting = Pending(most=int(3.5 * packed_size()))
     building = Building(1)
     drafts = [building.draft(1000 * number, keep=number in {0, 3}) for number in range(5)]
     made = entries(waiting, *drafts)
@@ -52,7 +53,7 @@ def test_what_need_not_be_kept_is_let_go_first_and_the_oldest_of_it():
 
 
 def test_with_nothing_else_left_the_oldest_that_was_to_be_kept_goes():
-    waiting = Waiting(most=int(2.5 * packed_size()))
+    waiting = Pending(most=int(2.5 * packed_size()))
     building = Building(1)
     made = entries(waiting, *(building.draft(1000 * number, keep=True) for number in range(4)))
     waiting.refuse(FULL)
@@ -61,7 +62,7 @@ def test_with_nothing_else_left_the_oldest_that_was_to_be_kept_goes():
 
 
 def test_an_event_is_kept_as_if_it_had_been_asked_for():
-    waiting = Waiting()
+    waiting = Pending()
     plain, event, asked = entries(
         waiting, small(), Draft([], [Event("clock_step", 5, {"by": 1})]), small(keep=True)
     )
@@ -70,7 +71,7 @@ def test_an_event_is_kept_as_if_it_had_been_asked_for():
 
 
 def test_what_is_committed_or_lost_is_counted_once():
-    waiting = Waiting()
+    waiting = Pending()
     made = entries(waiting, small(), small(), small())
     waiting.refuse(FULL)
     waiting.refuse(FULL)
@@ -85,7 +86,7 @@ def test_what_is_committed_or_lost_is_counted_once():
 
 def test_it_is_pressed_when_more_than_half_is_used():
     size = packed_size()
-    waiting = Waiting(most=4 * size)
+    waiting = Pending(most=4 * size)
     building = Building(1)
     entries(waiting, building.draft(1000))
     waiting.refuse(FULL)
@@ -98,11 +99,11 @@ def test_it_is_pressed_when_more_than_half_is_used():
 
 
 def test_whoever_has_been_told_is_not_told_again():
-    entry = Entry(small(), None)
+    entry = PendingDraft(small(), None)
     assert settle(entry, sealed=[])
     assert not settle(entry, error=FULL)
     assert entry.done.result(0) == []
-    refused = Entry(small(), None, done=Future())
+    refused = PendingDraft(small(), None, done=Future())
     assert settle(refused, error=FULL)
     assert refused.done.exception(0) is FULL
 
@@ -115,7 +116,7 @@ def disk(monkeypatch):
     """A disk that has as many bytes free as `disk.free` says."""
     said = SimpleNamespace(free=0)
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=said.free // 512, f_frsize=512))
-    monkeypatch.setattr(space, "_largest_file", lambda: sys.maxsize)
+    monkeypatch.setattr(disk_module, "_largest_file", lambda: sys.maxsize)
     return said
 
 
@@ -135,7 +136,7 @@ MB = 1 << 20
 def test_the_budget_is_half_of_what_is_free_and_never_less_than_what_is_held(
     tmp_path, disk, free, own, budget
 ):
-    room = Space(tmp_path, 512 * MB)
+    room = Disk(tmp_path, 512 * MB)
     disk.free = free
     room.look(own)
     assert room.budget == budget
@@ -143,7 +144,7 @@ def test_the_budget_is_half_of_what_is_free_and_never_less_than_what_is_held(
 
 
 def test_a_disk_that_was_full_is_tight_until_there_is_ample_room(tmp_path, disk):
-    room = Space(tmp_path, 512 * MB)
+    room = Disk(tmp_path, 512 * MB)
     room.tight = True
     disk.free = 4 * room.ballast - 512
     room.look(0)
@@ -157,12 +158,12 @@ def test_a_disk_that_was_full_is_tight_until_there_is_ample_room(tmp_path, disk)
 
 
 def test_the_ballast_fits_the_budget_and_is_taken_while_there_is_room(tmp_path, disk):
-    assert [Space(tmp_path, limit).ballast for limit in (MB, 128 * MB, 100_000 * MB)] == [
+    assert [Disk(tmp_path, limit).ballast for limit in (MB, 128 * MB, 100_000 * MB)] == [
         SMALLEST,
         2 * MB,
         LARGEST,
     ]
-    room = Space(tmp_path, 128 * MB)
+    room = Disk(tmp_path, 128 * MB)
     disk.free = 8 * MB
     assert not room.load()
     assert room.held() == 0
@@ -181,15 +182,15 @@ def test_the_ballast_fits_the_budget_and_is_taken_while_there_is_room(tmp_path, 
 
 
 class Ship:
-    """What upkeep sees of the keeper: it counts what was done."""
+    """What upkeep sees of the writer: it counts what was done."""
 
     def __init__(self, directory):
         self.directory = directory
         self.path = directory / "journal.db"
         self.looks = 0
-        self.space = SimpleNamespace(look=self._look, load=lambda: True, held=lambda: 0, budget=1000)
-        self.evidence = SimpleNamespace(prune=lambda _: None, cases=[], pending=lambda: None)
-        self.shelf = SimpleNamespace(store=SimpleNamespace(size=5), last=0)
+        self.disk = SimpleNamespace(look=self._look, load=lambda: True, held=lambda: 0, budget=1000)
+        self.cases = SimpleNamespace(prune=lambda _: None, all=[], pending=lambda: None)
+        self.file = SimpleNamespace(store=SimpleNamespace(size=5), last=0)
         self.notes = 0
 
     def look(self):
@@ -205,12 +206,12 @@ class Ship:
 @pytest.fixture
 def at_work(tmp_path, monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(upkeep, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(housekeeping, "time", SimpleNamespace(monotonic=lambda: now[0]))
     ship = Ship(tmp_path)
-    return Upkeep(ship), ship, now
+    return Housekeeping(ship), ship, now
 
 
-class Walk:
+class Verification:
     """Never done."""
 
     done = False
@@ -223,7 +224,7 @@ class Walk:
 
 def test_after_the_disk_has_refused_upkeep_leaves_it_alone_for_a_while(at_work):
     work, ship, now = at_work
-    work._walk = walk = Walk()
+    work._walk = walk = Verification()
     assert work.slice() == PAUSE
     assert (ship.looks, walk.steps) == (1, 1)
     work.rest(OSError(5, "Input/output error"))
@@ -248,7 +249,7 @@ def test_the_newest_batch_is_noted_once_there_is_one_and_then_seldom(at_work):
     work, ship, now = at_work
     work.slice()
     assert ship.notes == 0
-    ship.shelf.last = 7
+    ship.file.last = 7
     now[0] += LOOK
     work.slice()
     assert ship.notes == 1
@@ -263,14 +264,14 @@ def test_the_newest_batch_is_noted_once_there_is_one_and_then_seldom(at_work):
 
 def test_a_file_that_was_replaced_by_the_look_is_left_alone(at_work):
     work, ship, _ = at_work
-    ship.look = lambda: setattr(ship, "shelf", None)
+    ship.look = lambda: setattr(ship, "file", None)
     assert work.slice() == PAUSE
     assert ship.looks == 0
 
 
 def test_without_an_open_file_nothing_is_done(at_work):
     work, ship, _ = at_work
-    ship.shelf = None
+    ship.file = None
     assert work.slice() == CALM
     assert ship.looks == 0
     assert work.walked == 1.0

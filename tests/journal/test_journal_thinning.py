@@ -10,12 +10,12 @@ import pytest
 from journal_data import small
 
 from gateway import wire
-from gateway.journal import gone
-from gateway.journal.seal import read_carry, write_carry
-from gateway.journal.settled import MOST, Settled
-from gateway.journal.shelf import Shelf
-from gateway.journal.store import Store
-from gateway.journal.thinning import PART, Room
+from gateway.journal.file import missing
+from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.seal import read_carry, write_carry
+from gateway.journal.file.settled import MOST, Settled
+from gateway.journal.file.store import JournalStore
+from gateway.journal.file.thinning import PART, Room
 from gateway.model import Draft, Event, Ranges, Reading
 from gateway.model.quantities import QUANTITIES
 
@@ -60,7 +60,7 @@ async def deliver(journal, uplink="city", every=7):
 
 
 def ask(journal, sql, *parameters):
-    return journal._thread.call(journal._keeper.shelf.store.query, sql, parameters).result()
+    return journal._thread.call(journal._writer.file.store.query, sql, parameters).result()
 
 
 @pytest.mark.parametrize("keep", [0.02, 0.3, 1.0])
@@ -116,7 +116,7 @@ async def test_a_file_in_which_ranges_were_forgotten_heals_when_it_is_opened(ope
     assert waiting == [row.seq for row in held[MOST:]] + [last]
     await deliver(journal)
     assert journal.backlog("city").batches == 0
-    assert len(journal._keeper.shelf.settled.of("city")) == 1
+    assert len(journal._writer.file.settled.of("city")) == 1
     assert len(taken) == 900
 
 
@@ -126,7 +126,7 @@ def wire_carry(text, ranges):
 
 
 def rewrite(directory, seq, carry):
-    store = Store(directory / "journal.db")
+    store = JournalStore(directory / "journal.db")
     [row] = store.between(seq, seq, 1)
     row = replace(row, carry=carry)
     with store.transaction():
@@ -181,9 +181,9 @@ async def test_what_was_told_and_delivered_is_not_told_again(opened, clock):
         await journal.settle("city", row.epoch, Ranges([(row.seq, row.seq)]))
         assert not told([row]) & before
     assert ask(
-        journal, "SELECT COUNT(*) FROM gone WHERE reason = 'delivered' AND told != ?", gone.NOBODY
+        journal, "SELECT COUNT(*) FROM gone WHERE reason = 'delivered' AND told != ?", missing.NOBODY
     ) == [(0,)]
-    assert ask(journal, "SELECT told FROM epoch") == [(gone.NOBODY,)]
+    assert ask(journal, "SELECT told FROM epoch") == [(missing.NOBODY,)]
 
 
 @pytest.mark.parametrize(("meters", "budget"), [(3, 300_000), (12, 1_000_000), (1, 1_000_000)])
@@ -200,8 +200,8 @@ async def test_a_lot_is_no_more_than_must_be(opened, clock, meters, budget):
             first = first or now
         before = now
     # The file is as full after a lot as before it, but for that lot.
-    assert journal._keeper.used > 0.9 * budget
-    assert journal._keeper.used < 1.05 * budget + 20_000
+    assert journal._writer.used > 0.9 * budget
+    assert journal._writer.used < 1.05 * budget + 20_000
 
 
 async def test_thinning_is_counted_dated_and_said_once(opened, clock, caplog):
@@ -245,13 +245,13 @@ def test_settled_ranges_melt_over_what_is_gone():
 
 
 def test_a_draft_that_is_split_knows_which_batch_tells(tmp_path):
-    shelf = Shelf(tmp_path / "journal.db", "b0" * 16, ["city"])
+    file = JournalFile(tmp_path / "journal.db", "b0" * 16, ["city"])
     rng = random.Random(9)
     for number in range(12):
-        shelf.write([noise(rng, 1000 + number, keep=False)], "g", 0, synced=True, carry=None, now=1000)
-    shelf.make_room(Room.THIN, 3_000, 5000)
-    [rows] = shelf.write([noise(rng, 9000, meters=150, keep=True)], "g", 0, synced=True, carry=None, now=9000)
+        file.write([noise(rng, 1000 + number, keep=False)], "g", 0, synced=True, carry=None, now=1000)
+    file.make_room(Room.THIN, 3_000, 5000)
+    [rows] = file.write([noise(rng, 9000, meters=150, keep=True)], "g", 0, synced=True, carry=None, now=9000)
     assert len(rows) > 1
     said = {row.seq for row in rows if any(event.kind == "thinned" for event in wire.decode(row.body).events)}
-    assert {teller for (teller,) in shelf.store.query("SELECT told FROM gone")} == said
-    shelf.store.close()
+    assert {teller for (teller,) in file.store.query("SELECT told FROM gone")} == said
+    file.store.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway.field.forecast import BATCH_BYTES, VALUE_BYTES
-from gateway.journal.schema import CHECKPOINT, PAGE
+from gateway.journal.file.schema import CHECKPOINT, PAGE
 from tests.reliability import note
 from tests.rig import MOSQUITTO
 from tests.soak.months import Month, live

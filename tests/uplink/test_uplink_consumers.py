@@ -10,7 +10,7 @@ import pytest
 from uplink_parts import E1, Running, config, outbox, row, until
 
 from gateway.config.schema import StatusSection, Uplink
-from gateway.journal.settled import Settled
+from gateway.journal.file.settled import Settled
 from gateway.mqtt.double import MemoryLink
 from gateway.uplink import Timing
 from gateway.wire import Receipt, Topics, decompress, digest

@@ -24,11 +24,11 @@ async def test_a_file_that_is_closed_amid_the_backlog_is_no_end_of_it(seconds, t
     feed = Feed(journal, clock)
     for _ in range(COUNT):
         await feed.commit()
-    keeper = journal._keeper
+    writer = journal._writer
 
     def close_it():
-        keeper._retry_at = time.monotonic() + seconds
-        keeper._let_go(keeper.shelf)
+        writer._retry_at = time.monotonic() + seconds
+        writer._let_go(writer.file)
 
     try:
         async with Running(config(receipts=["city"]), journal, clock=clock, link=link) as run:

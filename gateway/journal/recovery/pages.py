@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.journal.rows import Row, from_record
-from gateway.journal.schema import PAGE
+from gateway.journal.file.rows import BatchRow, from_record
+from gateway.journal.file.schema import PAGE
 
 LEAF, INDEX_LEAF = 0x0D, 0x0A
 MAX_ROW = 256 << 10
@@ -120,16 +120,16 @@ def payload(page: bytes, at: int, size: int, read: ReadPage) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundRow:
     """A sound row; `own` says that it stood in the table `batch`, not among those saved from an older
     file.
     """
 
-    row: Row
+    row: BatchRow
     own: bool
 
 
-def cell(page: bytes, at: int, read: ReadPage) -> Found | None:
+def cell(page: bytes, at: int, read: ReadPage) -> FoundRow | None:
     """The sound row in the cell at `at`; None for a record that is none. Its checksum makes the guess
     certain.
 
@@ -147,10 +147,10 @@ def cell(page: bytes, at: int, read: ReadPage) -> Found | None:
         return None
     own = len(values) == _COLUMNS
     row = from_record([rowid, *values[1:]] if own else values[1:])
-    return Found(row, own) if row else None
+    return FoundRow(row, own) if row else None
 
 
-def rows(page: bytes, number: int, read: ReadPage) -> Iterator[Found | None]:
+def rows(page: bytes, number: int, read: ReadPage) -> Iterator[FoundRow | None]:
     """Every sound row of a page; when its own directory of cells is damaged, every place is tried.
 
     That takes a while: a None now and then lets the caller look at the clock.

@@ -14,11 +14,11 @@ from journal_tools import contents, needs_strace, write
 
 from gateway.daemon.daemon import Daemon
 from gateway.errors import JournalDamaged, JournalError, JournalFull
-from gateway.journal.evidence import Evidence
-from gateway.journal.memory import Memory
-from gateway.journal.salvage import Scan, glance
-from gateway.journal.schema import PAGE
-from gateway.journal.signs import wal_is_damaged
+from gateway.journal.file.resume import ResumePoint
+from gateway.journal.file.schema import PAGE
+from gateway.journal.recovery.cases import DamagedCases
+from gateway.journal.recovery.examine import wal_is_damaged
+from gateway.journal.recovery.scan import PageScan, glance
 from gateway.model import Event, Ranges
 
 
@@ -31,14 +31,14 @@ async def fill(journal, clock, count, meters=4):
     return taken
 
 
-def evidence_of(directory):
-    evidence = Evidence(directory)
-    evidence.read()
-    return evidence
+def cases_of(directory):
+    cases = DamagedCases(directory)
+    cases.read()
+    return cases
 
 
 def judged(path):
-    with Scan(path) as scan:
+    with PageScan(path) as scan:
         return wal_is_damaged(path, scan)
 
 
@@ -57,7 +57,7 @@ async def test_damage_that_shows_while_the_journal_runs_costs_no_commit(opened, 
     await until(lambda: journal.stats().walked == 1)
     spoil(tmp_path / "journal.db", 0.4)
     journal._thread.call(
-        journal._keeper.shelf.store.query, "PRAGMA shrink_memory"
+        journal._writer.file.store.query, "PRAGMA shrink_memory"
     ).result()  # forget the pages that it read before
     # Whoever asks for the spoilt rows meets the damage; the answer comes from the new file, and commits go
     # on.
@@ -140,21 +140,21 @@ async def test_the_third_damage_within_ten_minutes_is_a_sick_disk_and_readings_w
 
 
 async def test_only_the_newest_three_cases_are_kept_and_what_is_not_salvaged_is_never_deleted(tmp_path):
-    evidence = evidence_of(tmp_path)
+    cases = cases_of(tmp_path)
     for number in range(6):
         (tmp_path / "journal.db").write_bytes(bytes(1000))
-        case = evidence.move_aside(
-            tmp_path / "journal.db", "test", Memory(seq=number), boot="b", uptime=number
+        case = cases.move_aside(
+            tmp_path / "journal.db", "test", ResumePoint(seq=number), boot="b", uptime=number
         )
         case.done = number != 1
         case.write()
-    evidence = evidence_of(tmp_path)
-    evidence.prune()
-    assert [case.folder.name for case in evidence.cases] == ["0002", "0004", "0005", "0006"]
-    assert [case.memory.seq for case in evidence_of(tmp_path).cases] == [1, 3, 4, 5]
-    assert evidence.pending().folder.name == "0002"
-    evidence.prune(most=2700)
-    assert [case.path.exists() for case in evidence.cases] == [True, False, True, True]
+    cases = cases_of(tmp_path)
+    cases.prune()
+    assert [case.folder.name for case in cases.all] == ["0002", "0004", "0005", "0006"]
+    assert [case.resume.seq for case in cases_of(tmp_path).all] == [1, 3, 4, 5]
+    assert cases.pending().folder.name == "0002"
+    cases.prune(most=2700)
+    assert [case.path.exists() for case in cases.all] == [True, False, True, True]
     assert (tmp_path / "damaged" / "0004" / "report.json").exists()
 
 
@@ -252,9 +252,9 @@ async def test_the_journal_starts_when_its_file_cannot_be_opened_and_takes_over_
 async def test_the_daemon_starts_while_the_journal_cannot_be_asked(opened, clock):
     journal = opened()
     [sealed] = await fill(journal, clock, 1)
-    keeper = journal._keeper
-    keeper._retry_at = time.monotonic() + 60
-    await asyncio.wrap_future(journal._thread.call(keeper._let_go, keeper.shelf))
+    writer = journal._writer
+    writer._retry_at = time.monotonic() + 60
+    await asyncio.wrap_future(journal._thread.call(writer._let_go, writer.file))
     assert journal.newest == (sealed.epoch, 1)
     remembered = []
     daemon = SimpleNamespace(
@@ -294,13 +294,13 @@ async def test_the_evidence_keeps_the_file_as_it_was_found(opened, clock, tmp_pa
 async def test_a_file_that_cannot_be_moved_aside_is_tried_again(opened, clock, tmp_path, monkeypatch):
     journal = opened()
     await fill(journal, clock, 5)
-    keeper = journal._keeper
+    writer = journal._writer
 
     def refuse(*_, **__):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(keeper.evidence, "move_aside", refuse)
-    journal._thread.call(keeper.replace, JournalDamaged("spoilt")).result()
+    monkeypatch.setattr(writer.cases, "move_aside", refuse)
+    journal._thread.call(writer.replace, JournalDamaged("spoilt")).result()
     assert journal.stats().state == "failing"
     monkeypatch.undo()
     [sealed] = await fill(journal, clock, 1)

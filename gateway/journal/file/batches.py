@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import JournalDamaged
-from gateway.journal import epochs, gone, thinning
-from gateway.journal.epochs import Start
+from gateway.journal.file import epochs, missing, thinning
+from gateway.journal.file.epochs import EpochStart
+from gateway.journal.file.recovered import Recovered
+from gateway.journal.file.resume import ResumePoint, Synced
+from gateway.journal.file.rows import BatchRow
+from gateway.journal.file.schema import Synchronous
+from gateway.journal.file.seal import CommitStamp, earliest, new_epoch, read_carry, seal, tellers, write_carry
+from gateway.journal.file.settled import Settled
+from gateway.journal.file.store import JournalStore
+from gateway.journal.file.tally import Tally
+from gateway.journal.file.thinning import Lot, Room
 from gateway.journal.lock import Mark
-from gateway.journal.memory import Memory, Synced
-from gateway.journal.rows import Row
-from gateway.journal.saved import Saved
-from gateway.journal.schema import Synchronous
-from gateway.journal.seal import Stamp, earliest, new_epoch, read_carry, seal, tellers, write_carry
-from gateway.journal.settled import Settled
-from gateway.journal.store import Store
-from gateway.journal.tally import Tally
-from gateway.journal.thinning import Lot, Room
 from gateway.model import Draft, Event, Ranges, Sealed
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError
 """What comes of values that SQLite reads without complaint and that nobody has written."""
 
 
-class Shelf:
+class JournalFile:
     """Opens a file and picks the epoch.
 
     `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch
@@ -49,18 +49,18 @@ class Shelf:
         boot: str,
         uplinks: Sequence[str],
         *,
-        before: Memory | None = None,
+        before: ResumePoint | None = None,
         mark: Mark | None = None,
         synchronous: Synchronous = "FULL",
         db: Database | None = None,
     ) -> None:
         try:
-            self.store = Store(path, synchronous, db=db)
+            self.store = JournalStore(path, synchronous, db=db)
         except _NONSENSE as error:
             raise _unreadable(path, error) from error
         try:
             self.store.check()
-            gone.check(self.store)
+            missing.check(self.store)
             self._open(boot, uplinks, before, mark)
         except _NONSENSE as error:
             self.store.close()
@@ -69,18 +69,18 @@ class Shelf:
             self.store.close()
             raise
 
-    def _open(self, boot: str, uplinks: Sequence[str], before: Memory | None, mark: Mark | None) -> None:
+    def _open(self, boot: str, uplinks: Sequence[str], before: ResumePoint | None, mark: Mark | None) -> None:
         self.boot = boot
-        self.saved = Saved(self.store)
-        self.settled = Settled(uplinks, gone.own(self.store))
+        self.recovered = Recovered(self.store)
+        self.settled = Settled(uplinks, missing.own(self.store))
         self._epochs = epochs.firsts(self.store)
         found = recall(self.store)
         self._check_epochs(found.seq if found else 0)
-        self.memory = found or before or Memory()
+        self.resume = found or before or ResumePoint()
         self.opening: str | None = None
         self.attempt: Groups = []
         """What the last commit tried to write: after a failed sync it may be in the file all the same."""
-        self.epoch = self.memory.epoch
+        self.epoch = self.resume.epoch
         if found:
             self.settled.load(found.settled | (before.settled if before else {}))
         self.missing: Mark | None = None
@@ -89,27 +89,30 @@ class Shelf:
         """
         if before is None and mark and mark[2] > (found.seq if found else 0):
             self.missing = (mark[0], max(mark[1], found.seq + 1 if found else 1), mark[2])
-            before = replace(found or Memory(), epoch=mark[0], seq=mark[2])
+            before = replace(found or ResumePoint(), epoch=mark[0], seq=mark[2])
             with self.store.transaction():
-                gone.note(
-                    self.store, (*self.missing, gone.DAMAGED), 0, told=gone.UNTOLD if uplinks else gone.NOBODY
+                missing.note(
+                    self.store,
+                    (*self.missing, missing.DAMAGED),
+                    0,
+                    told=missing.UNTOLD if uplinks else missing.NOBODY,
                 )
             self.settled.gone([self.missing[1:]])
         if before and (found is None or found.seq < before.seq):
             # Batches that were taken are not here: their numbers must never be used again under their epoch.
-            self.memory = before
+            self.resume = before
             self.begin_epoch("damage")
         elif found is None or not self._epochs:
             self.begin_epoch("new_file")
         elif found.boot != boot:
             self.begin_epoch("boot")
         self.tally = Tally(self.store, self.settled, self.last)
-        self.saved.recount(self.settled.active)
-        self.thinned = gone.thinned(self.store)
+        self.recovered.recount(self.settled.active)
+        self.thinned = missing.thinned(self.store)
         """(batches, readings) that had to make room undelivered."""
         # Whatever lies before the last thinned number was looked at already.
         self._thinned_to: int = self.store.query(
-            "SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (gone.THINNED,)
+            "SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (missing.THINNED,)
         )[0][0]
 
     def _check_epochs(self, last: int) -> None:
@@ -130,7 +133,7 @@ class Shelf:
     @property
     def last(self) -> int:
         """The newest seq; 0 when there never was one."""
-        return self.memory.seq
+        return self.resume.seq
 
     def begin_epoch(self, reason: str) -> None:
         """Draw a new epoch; it is written with its first batch."""
@@ -152,7 +155,7 @@ class Shelf:
         """(epoch, first seq, last seq), oldest first: saved ones, then those of this file that have a
         batch.
         """
-        return self.saved.spans + self._spans(self.last)
+        return self.recovered.spans + self._spans(self.last)
 
     def span(self, epoch: str) -> Ranges:
         """Which numbers of this file belong to an epoch."""
@@ -180,17 +183,17 @@ class Shelf:
         When this returns they are taken. When it raises (JournalDamaged, sqlite3.OperationalError) nothing
         has changed.
         """
-        stamp = Stamp(gateway, self.epoch, self.boot, offset, "synced" if synced else "unsynced")
+        stamp = CommitStamp(gateway, self.epoch, self.boot, offset, "synced" if synced else "unsynced")
         tell = _Tell()
-        groups: list[list[Row]] = []
-        seq, total = self.last, self.memory.total
+        groups: list[list[BatchRow]] = []
+        seq, total = self.last, self.resume.total
         for draft in drafts:
             base = earliest(draft, now)
             extra = [start.event(base) for start in self._opening() if not groups]
             if not tell and (draft.keep or draft.events or draft.intervals or extra):
                 # What is gone is told with a batch that is spared anyway: no batch becomes a kept one for
                 # that alone.
-                tell = _Tell(epochs.untold(self.store), gone.untold(self.store))
+                tell = _Tell(epochs.untold(self.store), missing.untold(self.store))
                 extra += tell.events(base)
             full = replace(draft, events=[*extra, *draft.events]) if extra else draft
             rows = seal(full, stamp, base, seq + 1, total)
@@ -204,25 +207,25 @@ class Shelf:
         self._dropped(self._commit(rows, carry, tell, room, max(lot, size)), offset + now)
         return self.attempt
 
-    def _opening(self) -> list[Start]:
+    def _opening(self) -> list[EpochStart]:
         """The epoch that the next commit begins, if it does."""
         return (
             []
             if self.opening is None
-            else [Start(self.epoch, self.last + 1, self.opening, self.memory.epoch, self.last)]
+            else [EpochStart(self.epoch, self.last + 1, self.opening, self.resume.epoch, self.last)]
         )
 
     def _commit(
-        self, rows: list[Row], carry: dict[str, Any] | None, tell: _Tell, room: Room, size: int
+        self, rows: list[BatchRow], carry: dict[str, Any] | None, tell: _Tell, room: Room, size: int
     ) -> Lot:
         newest = rows[-1].sealed
         synced: Synced | None = (
-            (newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.memory.synced
+            (newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.resume.synced
         )
-        carried = carry or self.memory.carried
+        carried = carry or self.resume.carried
         # A synced row is its own anchor: only others need to carry one.
         text = write_carry(
-            self.settled.to_json(), carried, synced if newest.clock != "synced" else None, self.memory.thinned
+            self.settled.to_json(), carried, synced if newest.clock != "synced" else None, self.resume.thinned
         )
         rows = [*rows[:-1], replace(rows[-1], carry=text)]
         with self.undo(), self.store.transaction():
@@ -230,13 +233,13 @@ class Shelf:
                 epochs.insert(self.store, start)
             self.store.insert(rows)
             tell.write(self.store)
-            self.saved.write_marks()
+            self.recovered.write_marks()
             lot = self._drop(room, size)
         if self.opening is not None:
             self._epochs.append((self.epoch, rows[0].seq))
             self.opening = None
-        thinned = self.memory.thinned
-        self.memory = Memory(
+        thinned = self.resume.thinned
+        self.resume = ResumePoint(
             self.epoch,
             self.boot,
             rows[-1].seq,
@@ -246,7 +249,7 @@ class Shelf:
             synced,
             thinned,
         )
-        self.saved.marks_written()
+        self.recovered.marks_written()
         self.tally.taken(rows)
         return lot
 
@@ -261,13 +264,13 @@ class Shelf:
     def count(self) -> None:
         """Count anew what is held and what waits for each uplink."""
         self.tally.count(self.last)
-        self.saved.recount(self.settled.active)
+        self.recovered.recount(self.settled.active)
 
     def can_make_room(self, room: Room) -> bool:
         """Whether there is anything to delete; reads only."""
         if room is Room.THIN:
-            return self.tally.held[0] > 1 or bool(self.saved.spans)
-        return self.saved.any_delivered(self.settled.active) or thinning.any_delivered(
+            return self.tally.held[0] > 1 or bool(self.recovered.spans)
+        return self.recovered.any_delivered(self.settled.active) or thinning.any_delivered(
             self.store, self.settled, self.last
         )
 
@@ -287,15 +290,18 @@ class Shelf:
             yield
         except BaseException:
             with suppress(JournalDamaged, sqlite3.Error):
-                self.saved.reload()
-                self.saved.recount(self.settled.active)
+                self.recovered.reload()
+                self.recovered.recount(self.settled.active)
             raise
 
     def _drop(self, room: Room, size: int) -> Lot:
         if room is Room.ENOUGH:
             return Lot()
         thin = room is Room.THIN
-        if self.saved.spans and (lot := self.saved.make_room(self.settled.active, size, thin=thin)).rows:
+        if (
+            self.recovered.spans
+            and (lot := self.recovered.make_room(self.settled.active, size, thin=thin)).rows
+        ):
             return lot
         return thinning.drop(self.store, self.settled, self._thinned_to, self.last, size, thin=thin)
 
@@ -306,16 +312,16 @@ class Shelf:
             self.count()
         if lot.thinned:
             self.thinned = (self.thinned[0] + lot.thinned, self.thinned[1] + lot.readings)
-            _, since, until, _ = self.memory.thinned or (0, lot.oldest, 0, 0)
+            _, since, until, _ = self.resume.thinned or (0, lot.oldest, 0, 0)
             upto = max([self._thinned_to, *(last for _, last in lot.ranges)])
-            self.memory.thinned = (upto, min(since, lot.oldest), max(until, lot.newest), wall)
+            self.resume.thinned = (upto, min(since, lot.oldest), max(until, lot.newest), wall)
 
     # ── asking ──
 
     def settle(self, uplink: str, epoch: str, ranges: Sequence[tuple[int, int]]) -> None:
         """Note what an uplink need not send any more: only numbers that were given out under this epoch."""
-        if self.saved.settle(uplink, epoch, ranges):
-            self.saved.recount(self.settled.active)
+        if self.recovered.settle(uplink, epoch, ranges):
+            self.recovered.recount(self.settled.active)
         for first, last in self.span(epoch):
             self.settled.add(uplink, Ranges(ranges).within(first, last))
         self.tally.settled(uplink, self.last)
@@ -337,24 +343,24 @@ class Shelf:
 
     def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
         """What is still held of an epoch between two numbers, oldest first."""
-        found = self.saved.find(epoch, first, last, limit)
+        found = self.recovered.find(epoch, first, last, limit)
         for low, high in self.span(epoch).within(first, last):
             found += [row.sealed for row in self.store.between(low, high, limit - len(found))]
         return found
 
     def explain(self, epoch: str, first: int, last: int) -> list[tuple[int, int, str]]:
         """(first, last, reason) of what is not held between two numbers."""
-        missing = Ranges([(first, last)])
-        for low, high in self.saved.holds(epoch):
-            missing.discard(low, high)
+        asked = Ranges([(first, last)])
+        for low, high in self.recovered.holds(epoch):
+            asked.discard(low, high)
         for low, high in self.span(epoch).within(first, last):
-            missing.discard(low, high)
+            asked.discard(low, high)
             for row in self.store.query(
                 "SELECT first, last FROM gone WHERE epoch = ? AND last >= ? AND first <= ?",
                 (bytes.fromhex(epoch), low, high),
             ):
-                missing.add(max(low, row[0]), min(high, row[1]))
-        return gone.explain(self.store, epoch, missing)
+                asked.add(max(low, row[0]), min(high, row[1]))
+        return missing.explain(self.store, epoch, asked)
 
 
 @dataclass(slots=True)
@@ -363,8 +369,8 @@ class _Tell:
     each range.
     """
 
-    starts: Sequence[Start] = ()
-    ranges: Sequence[gone.Gone] = ()
+    starts: Sequence[EpochStart] = ()
+    ranges: Sequence[missing.Gone] = ()
     tellers: Sequence[int] = ()
 
     def __bool__(self) -> bool:
@@ -373,13 +379,13 @@ class _Tell:
     def events(self, uptime: int) -> list[Event]:
         return [
             *(start.event(uptime, again=True) for start in self.starts),
-            *gone.events(self.ranges, uptime),
+            *missing.events(self.ranges, uptime),
         ]
 
-    def write(self, store: Store) -> None:
+    def write(self, store: JournalStore) -> None:
         for start, teller in zip(self.starts, self.tellers, strict=False):
             epochs.tell(store, start, teller)
-        gone.tell(store, self.ranges, self.tellers[len(self.starts) :])
+        missing.tell(store, self.ranges, self.tellers[len(self.starts) :])
 
 
 def _unreadable(path: Path, error: Exception) -> JournalDamaged:
@@ -389,7 +395,7 @@ def _unreadable(path: Path, error: Exception) -> JournalDamaged:
     )
 
 
-def recall(store: Store) -> Memory | None:
+def recall(store: JournalStore) -> ResumePoint | None:
     """What the newest row of a file and the newest carry say; None when the file is empty."""
     newest = next(iter(store.newest()), None)
     if newest is None:
@@ -398,6 +404,6 @@ def recall(store: Store) -> Memory | None:
     settled, carried, synced, thinned = read_carry(found[0][0]) if found else ({}, {}, None, None)
     if newest.sealed.clock == "synced":
         synced = (newest.sealed.t0, newest.sealed.uptime, newest.sealed.boot)
-    return Memory(
+    return ResumePoint(
         newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced, thinned
     )

@@ -4,17 +4,17 @@ file.
 
 from __future__ import annotations
 
-from gateway.journal import gone
-from gateway.journal.rows import Row
-from gateway.journal.settled import Settled
+from gateway.journal.file import missing
+from gateway.journal.file.rows import BatchRow
+from gateway.journal.file.settled import Settled
+from gateway.journal.file.store import JournalStore
 from gateway.journal.stats import Backlog
-from gateway.journal.store import Store
 
 
 class Tally:
     """Counts of one file. `oldest` is (seq, t0) of its oldest batch, `held` (batches, readings)."""
 
-    def __init__(self, store: Store, settled: Settled, last: int) -> None:
+    def __init__(self, store: JournalStore, settled: Settled, last: int) -> None:
         self._store = store
         self._settled = settled
         self.backlogs: dict[str, Backlog] = {}
@@ -32,7 +32,7 @@ class Tally:
         if uplink in self._settled.active:
             self.backlogs[uplink] = self._backlog(uplink, last)
 
-    def taken(self, rows: list[Row]) -> None:
+    def taken(self, rows: list[BatchRow]) -> None:
         """Add rows that were committed and that nobody has settled."""
         batches, readings = len(rows), sum(row.sealed.readings for row in rows)
         self.oldest = self.oldest or (rows[0].seq, rows[0].sealed.t0)
@@ -46,7 +46,7 @@ class Tally:
         high = self._store.edge(first, last, "DESC")
         if not low or not high:
             return 0, 0
-        batches, readings = gone.between(self._store, low[0], high[0])
+        batches, readings = missing.between(self._store, low[0], high[0])
         return high[0] - low[0] + 1 - batches, high[2] - low[2] + low[1] - readings
 
     def _backlog(self, uplink: str, last: int) -> Backlog:

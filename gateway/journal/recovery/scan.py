@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from gateway.journal import pages
-from gateway.journal.memory import Memory
-from gateway.journal.pages import Found, Wal
-from gateway.journal.places import beside, open_regular, read_regular, real, size_of
-from gateway.journal.rows import COLUMNS, Row, from_record
-from gateway.journal.schema import text
-from gateway.journal.seal import read_carry
+from gateway.journal.file.resume import ResumePoint
+from gateway.journal.file.rows import COLUMNS, BatchRow, from_record
+from gateway.journal.file.schema import text
+from gateway.journal.file.seal import read_carry
+from gateway.journal.paths import beside, open_regular, read_regular, real, size_of
+from gateway.journal.recovery import pages
+from gateway.journal.recovery.pages import FoundRow, Wal
 
 SAMPLES, SAMPLE = 64, 1 << 16
 """How many pieces of how many bytes of a file without a header are looked at."""
@@ -30,7 +30,7 @@ MOST_LOG = 64 << 20
 """Bytes of a WAL that are read: one of ours has about 1 MB."""
 
 
-class Scan:
+class PageScan:
     """Every sound row of a file and of its WAL, and what the file knew to be gone. `page` of `pages` are
     read.
     """
@@ -74,7 +74,7 @@ class Scan:
         """A page as the WAL has it, or else the file; empty when neither has it."""
         return self.wal.sound.get(number) or self.read(number)
 
-    def found(self) -> Iterator[list[Found]]:
+    def found(self) -> Iterator[list[FoundRow]]:
         """The rows, a few at a time: the WAL's committed pages first, then the file, then pages of the WAL
         that nothing vouches for.
         """
@@ -90,7 +90,7 @@ class Scan:
         for number, page in self.wal.loose:
             yield from self._rows(page, number, lambda follow: loose.get(follow) or self.newest(follow))
 
-    def _rows(self, page: bytes, number: int, read: pages.ReadPage) -> Iterator[list[Found]]:
+    def _rows(self, page: bytes, number: int, read: pages.ReadPage) -> Iterator[list[FoundRow]]:
         self.gone.update(pages.gone(page))
         yield []
         for one in pages.rows(page, number, read):
@@ -111,19 +111,19 @@ class Scan:
         self.close()
 
 
-def glance(path: Path, seconds: float = 1.0) -> Memory:
+def glance(path: Path, seconds: float = 1.0) -> ResumePoint:
     """The newest row that can be found in a short time, and what the newest carry says: enough to go on
     without a break.
     """
-    memory = Memory()
+    resume = ResumePoint()
     carrier = 0
     end = time.monotonic() + seconds
-    with Scan(path) as scan:
+    with PageScan(path) as scan:
         asked_, claimed = asked(path)
         for rows in chain([asked_], ([one.row for one in found if one.own] for found in scan.found())):
             for row in rows:
-                if row.seq > memory.seq:
-                    memory.epoch, memory.boot, memory.seq, memory.total = (
+                if row.seq > resume.seq:
+                    resume.epoch, resume.boot, resume.seq, resume.total = (
                         row.sealed.epoch,
                         row.sealed.boot,
                         row.seq,
@@ -131,19 +131,19 @@ def glance(path: Path, seconds: float = 1.0) -> Memory:
                     )
                 if row.carry and row.seq > carrier:
                     carrier = row.seq
-                    memory.settled, memory.carried, memory.synced, memory.thinned = read_carry(row.carry)
+                    resume.settled, resume.carried, resume.synced, resume.thinned = read_carry(row.carry)
                     if row.sealed.clock == "synced":
-                        memory.synced = (row.sealed.t0, row.sealed.uptime, row.sealed.boot)
+                        resume.synced = (row.sealed.t0, row.sealed.uptime, row.sealed.boot)
             if time.monotonic() > end:
                 break
     # A newest row that is not sound was taken all the same: its number is not given out again, and it can be
     # declared lost.
     for seq in sorted(claimed):
-        memory.seq += seq == memory.seq + 1
-    return memory
+        resume.seq += seq == resume.seq + 1
+    return resume
 
 
-def asked(path: Path) -> tuple[list[Row], list[int]]:
+def asked(path: Path) -> tuple[list[BatchRow], list[int]]:
     """The sound ones of the newest rows, and the numbers of all of them."""
     if size_of(path) is None:
         return [], []

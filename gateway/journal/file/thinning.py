@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from gateway.journal import epochs, gone
-from gateway.journal.settled import Settled
-from gateway.journal.store import Store
+from gateway.journal.file import epochs, missing
+from gateway.journal.file.settled import Settled
+from gateway.journal.file.store import JournalStore
 
 MOST = 1000
 """Rows that one transaction deletes at most: few enough for a slow card."""
@@ -58,14 +58,14 @@ class Victim:
     size: int
 
 
-def drop(store: Store, settled: Settled, behind: int, newest: int, size: int, *, thin: bool) -> Lot:
+def drop(store: JournalStore, settled: Settled, behind: int, newest: int, size: int, *, thin: bool) -> Lot:
     """Delete some `size` bytes, one row at least.
 
     Delivered ones; if there are none and `thin`, the oldest not `keep` behind a number; `keep` ones last.
     """
     victims = _delivered(store, settled, newest, size)
     if victims or not thin:
-        return Lot(len(victims), _delete(store, victims, gone.DELIVERED, tell=False))
+        return Lot(len(victims), _delete(store, victims, missing.DELIVERED, tell=False))
     tell = bool(settled.active)
     victims = _victims(
         store, "seq > ? AND seq < ? AND NOT keep ORDER BY seq LIMIT ?", (behind, newest, MOST), size
@@ -73,7 +73,7 @@ def drop(store: Store, settled: Settled, behind: int, newest: int, size: int, *,
     spared = not victims
     if spared:
         victims = _victims(store, "seq < ? ORDER BY seq LIMIT ?", (newest, MOST), size)
-    ranges = _delete(store, victims, gone.THINNED, tell=tell)
+    ranges = _delete(store, victims, missing.THINNED, tell=tell)
     return thinned(victims, ranges, victims[-1].seq if victims and not spared else 0)
 
 
@@ -86,7 +86,7 @@ def thinned(victims: list[Victim], ranges: list[tuple[int, int]], upto: int = 0)
     )
 
 
-def any_delivered(store: Store, settled: Settled, newest: int) -> bool:
+def any_delivered(store: JournalStore, settled: Settled, newest: int) -> bool:
     """Whether a row is there that every uplink has settled."""
     return bool(_delivered(store, settled, newest, 1))
 
@@ -102,7 +102,7 @@ def enough(victims: Iterable[Victim], size: int) -> list[Victim]:
     return found
 
 
-def _delivered(store: Store, settled: Settled, newest: int, size: int) -> list[Victim]:
+def _delivered(store: JournalStore, settled: Settled, newest: int, size: int) -> list[Victim]:
     # The newest row stays whatever happens: it is the high-water mark of the numbers.
     found: list[Victim] = []
     for first, last in settled.by_all(1, newest - 1) if settled.active else ():
@@ -116,14 +116,16 @@ def _delivered(store: Store, settled: Settled, newest: int, size: int) -> list[V
     return found
 
 
-def _victims(store: Store, where: str, parameters: tuple[int, ...], size: int) -> list[Victim]:
+def _victims(store: JournalStore, where: str, parameters: tuple[int, ...], size: int) -> list[Victim]:
     sql = f"SELECT seq, epoch, readings, t0, length(body) FROM batch WHERE {where}"  # noqa: S608 - conditions of our own
     return enough(
         (Victim(seq, epoch.hex(), *more) for seq, epoch, *more in store.rows(sql, parameters)), size
     )
 
 
-def _delete(store: Store, victims: Iterable[Victim], reason: str, *, tell: bool) -> list[tuple[int, int]]:
+def _delete(
+    store: JournalStore, victims: Iterable[Victim], reason: str, *, tell: bool
+) -> list[tuple[int, int]]:
     """Delete rows and record their numbers with the reason; `tell`: an event shall say so, and whatever
     they said is said again.
     """
@@ -131,11 +133,11 @@ def _delete(store: Store, victims: Iterable[Victim], reason: str, *, tell: bool)
     for run in _runs(victims):
         first, last = run[0].seq, run[-1].seq
         store.execute("DELETE FROM batch WHERE seq BETWEEN ? AND ?", (first, last))
-        told = gone.UNTOLD if tell else gone.NOBODY
-        gone.note(
+        told = missing.UNTOLD if tell else missing.NOBODY
+        missing.note(
             store, (run[0].epoch, first, last, reason), sum(victim.readings for victim in run), told=told
         )
-        gone.tellers_gone(store, first, last, heard=not tell)
+        missing.tellers_gone(store, first, last, heard=not tell)
         epochs.tellers_gone(store, first, last, heard=not tell)
         ranges.append((first, last))
     return ranges

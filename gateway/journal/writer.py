@@ -16,18 +16,18 @@ from typing import TypeVar
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalTooNew
 from gateway.journal.clocklike import ClockLike
+from gateway.journal.current import CurrentFile
+from gateway.journal.disk import Disk
+from gateway.journal.file.batches import Groups, JournalFile
+from gateway.journal.file.resume import ResumePoint
+from gateway.journal.file.schema import Synchronous, full, primary
+from gateway.journal.file.thinning import PART, Room
+from gateway.journal.housekeeping import Housekeeping
 from gateway.journal.loss import Loss
-from gateway.journal.memory import Memory
-from gateway.journal.opener import Opener
-from gateway.journal.pace import Pace
-from gateway.journal.places import aside, beside
-from gateway.journal.schema import Synchronous, full, primary
-from gateway.journal.shelf import Groups, Shelf
-from gateway.journal.space import Space
+from gateway.journal.pace import Growth
+from gateway.journal.paths import aside, beside
+from gateway.journal.pending import Pending, PendingDraft, settle
 from gateway.journal.stats import Backlog, State
-from gateway.journal.thinning import PART, Room
-from gateway.journal.upkeep import Upkeep
-from gateway.journal.waiting import Entry, Waiting, settle
 from gateway.model import Event, Sealed
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ REFLECT = 30.0
 """Seconds between looks at a file that only a person can change."""
 
 
-class Keeper:
+class Writer:
     """Raises JournalBusy when it is made; everything else it deals with itself."""
 
     def __init__(
@@ -61,20 +61,20 @@ class Keeper:
         budget: int,
         uplinks: tuple[str, ...],
         synchronous: Synchronous,
-        late: Callable[[Entry, list[Sealed]], None],
+        late: Callable[[PendingDraft, list[Sealed]], None],
     ) -> None:
-        self._opener = Opener(directory, synchronous)
-        self.path = self._opener.path
+        self._current = CurrentFile(directory, synchronous)
+        self.path = self._current.path
         self.gateway = gateway
         self.clock = clock
         self.uplinks = uplinks
         self._late = late
-        self.space = Space(directory, budget)
-        self.waiting = Waiting()
+        self.disk = Disk(directory, budget)
+        self.pending = Pending()
         self.state: State = "ok"
         self.error = ""
-        self.shelf: Shelf | None = None
-        self.pace = Pace()
+        self.file: JournalFile | None = None
+        self.pace = Growth()
         self.used = 0
         """Bytes of the file that hold something, at the last commit."""
         self.notices: list[Event] = []
@@ -82,49 +82,49 @@ class Keeper:
         self._backlogs: dict[str, Backlog] = {}
         """As they were when the file was let go: a file that is closed for a moment is not an empty one."""
         self._loss = Loss()
-        self._doubt: tuple[list[Entry], Groups, str | None] | None = None
+        self._doubt: tuple[list[PendingDraft], Groups, str | None] | None = None
         self._retry_at = 0.0
         self._closed = False
-        self.evidence = self._opener.evidence
-        self.upkeep = Upkeep(self)
+        self.cases = self._current.cases
+        self.housekeeping = Housekeeping(self)
         try:
             self._attach()
         except JournalBusy:
-            self._opener.leave()
+            self._current.leave()
             raise
         except Exception as error:  # noqa: BLE001 - said there; meters are polled whatever the data look like
             self._refuse(error)
 
     # ── opening, replacing ──
 
-    def _attach(self) -> Shelf:
+    def _attach(self) -> JournalFile:
         """The open file; opens it, or a new one in the place of a damaged one. Raises for what the file
         system refuses.
         """
         if self._closed:
             raise JournalError("the journal is closed", hint="readings are taken again after a start")
-        if self.shelf is None:
-            self._opener.enter()
-            self.upkeep.begin(self._opener.part)
+        if self.file is None:
+            self._current.enter()
+            self.housekeeping.begin(self._current.part)
             try:
                 self._open()
             except JournalDamaged as error:
                 self._move_aside(error.message)
                 self._open()
-        assert self.shelf is not None
-        self._resolve(self.shelf)
-        return self.shelf
+        assert self.file is not None
+        self._resolve(self.file)
+        return self.file
 
     def _open(self) -> None:
-        self.shelf = self._opener.open(self.clock, self.uplinks)
-        self.used = self.shelf.store.used
-        self.space.look(self.shelf.store.size)
-        self.pace.seed(self.shelf.uptimes(self.clock.boot), self.shelf.tally.held[0], self.used)
-        self.upkeep.opened(self.shelf)
+        self.file = self._current.open(self.clock, self.uplinks)
+        self.used = self.file.store.used
+        self.disk.look(self.file.store.size)
+        self.pace.seed(self.file.uptimes(self.clock.boot), self.file.tally.held[0], self.used)
+        self.housekeeping.opened(self.file)
 
     def _move_aside(self, reason: str) -> None:
-        shelf, self.shelf = self.shelf, None
-        self._opener.move_aside(reason, shelf, self.clock)
+        file, self.file = self.file, None
+        self._current.move_aside(reason, file, self.clock)
 
     def replace(self, error: JournalDamaged) -> bool:
         """Damage was found while the file was open: a new file takes over; False when even that is
@@ -140,49 +140,49 @@ class Keeper:
 
     def look(self) -> None:
         """Whether a start would find what is open. Raises sqlite3.Error, OSError, JournalError."""
-        shelf = self.shelf
-        if shelf is None:
+        file = self.file
+        if file is None:
             return
-        if what := self._opener.lost():
+        if what := self._current.lost():
             logger.error(
                 "%s; what was taken is written into a new file, or it would be lost at the next start", what
             )
-            self._part(shelf, what)
-        elif self._opener.lost_wal():
+            self._part(file, what)
+        elif self._current.lost_wal():
             logger.error(
                 "%s-wal was removed or replaced while it was open; what is in it goes into the file at once",
                 self.path,
             )
-            shelf.store.checkpoint("TRUNCATE")
+            file.store.checkpoint("TRUNCATE")
             with suppress(OSError):
                 aside(beside(self.path, "-wal"))
-            self._let_go(shelf)
+            self._let_go(file)
             self._attach()
 
     def note(self) -> None:
         """Write down which batch is the newest."""
-        if self.shelf:
-            self._opener.note(self.shelf)
+        if self.file:
+            self._current.note(self.file)
 
-    def _part(self, shelf: Shelf, what: str) -> None:
-        self._backlogs = dict(shelf.tally.backlogs)
-        self._opener.remember(shelf)
-        self.shelf = None
-        self.upkeep.parted(shelf, what)
+    def _part(self, file: JournalFile, what: str) -> None:
+        self._backlogs = dict(file.tally.backlogs)
+        self._current.remember(file)
+        self.file = None
+        self.housekeeping.parted(file, what)
         self._attach()
 
-    def _resolve(self, shelf: Shelf) -> None:
+    def _resolve(self, file: JournalFile) -> None:
         """After a failed sync the batches may be in the file all the same: make durable what is there, and
         see.
         """
         if self._doubt is None:
             return
         entries, groups, opening = self._doubt
-        shelf.store.checkpoint("TRUNCATE")
-        if shelf.holds([sealed for group in groups for sealed in group]):
+        file.store.checkpoint("TRUNCATE")
+        if file.holds([sealed for group in groups for sealed in group]):
             self._finish(entries, groups)
-        elif opening and not shelf.opening:
-            shelf.begin_epoch(opening)
+        elif opening and not file.opening:
+            file.begin_epoch(opening)
         self._doubt = None
 
     # ── taking ──
@@ -196,13 +196,13 @@ class Keeper:
 
     def _flush(self) -> None:
         together, tries = TOGETHER, 0
-        while len(self.waiting):
-            chunk: list[Entry] = []
+        while len(self.pending):
+            chunk: list[PendingDraft] = []
             try:
-                shelf = self._attach()
-                chunk = self.waiting.head(together)
+                file = self._attach()
+                chunk = self.pending.head(together)
                 if chunk:  # opening may have found that the last attempt was written after all
-                    self._finish(chunk, self._write(shelf, chunk))
+                    self._finish(chunk, self._write(file, chunk))
                 tries = 0
             except JournalDamaged as error:
                 tries += 1
@@ -220,36 +220,36 @@ class Keeper:
                     together = 1  # alone, each shows whether it is the one
                     continue
                 logger.exception("a batch cannot be encoded and is let go: it must not hold up the others")
-                self.waiting.lose(chunk[0])
+                self.pending.lose(chunk[0])
                 settle(chunk[0], error=error)
 
-    def _finish(self, entries: list[Entry], groups: Groups) -> None:
+    def _finish(self, entries: list[PendingDraft], groups: Groups) -> None:
         if self.state != "ok":
             logger.warning("the journal takes readings again")
             self.state, self.error = "ok", ""
-        self.waiting.done(entries)
+        self.pending.done(entries)
         for entry, sealed in zip(entries, groups, strict=True):
             if not settle(entry, sealed=sealed):
                 self._late(entry, sealed)
 
-    def _write(self, shelf: Shelf, chunk: list[Entry]) -> Groups:
+    def _write(self, file: JournalFile, chunk: list[PendingDraft]) -> Groups:
         drafts = [entry.open() for entry in chunk]
         carry = next((entry.carry for entry in reversed(chunk) if entry.carry), None)
         now = self.clock.uptime()
-        untold = self.waiting.untold
+        untold = self.pending.untold
         notices = [*self.notices, *([Event("not_taken", now, {"readings": untold})] if untold else [])]
         if notices:
             drafts[0] = replace(drafts[0], events=[*drafts[0].events, *notices])
-        self.used, spare = shelf.store.used, shelf.store.free // shelf.store.page
+        self.used, spare = file.store.used, file.store.free // file.store.page
         # On a full disk the file must not grow: delivered rows make way before it has to.
         room = (
             Room.THIN
-            if self.used > self.space.budget
+            if self.used > self.disk.budget
             else Room.DELIVERED
-            if self.space.tight and spare < SPARE
+            if self.disk.tight and spare < SPARE
             else Room.ENOUGH
         )
-        groups = shelf.write(
+        groups = file.write(
             drafts,
             self.gateway,
             self.clock.wall() - now,
@@ -259,49 +259,49 @@ class Keeper:
             room=room,
             lot=self._lot(),
         )
-        self._loss.look(self.path, self.space.budget, shelf)
+        self._loss.look(self.path, self.disk.budget, file)
         self.notices = [event for event in self.notices if event not in notices]
-        self.waiting.untold -= untold
-        self.pace.add(shelf.last, now, shelf.tally.held[0], self.used)
+        self.pending.untold -= untold
+        self.pace.add(file.last, now, file.tally.held[0], self.used)
         return groups
 
-    def _mend(self, error: Exception, chunk: list[Entry], *, first: bool) -> bool:
+    def _mend(self, error: Exception, chunk: list[PendingDraft], *, first: bool) -> bool:
         """Make another attempt worth while; False when there is nothing to be done."""
-        shelf = self.shelf
-        if shelf is None or not isinstance(error, sqlite3.OperationalError):
+        file = self.file
+        if file is None or not isinstance(error, sqlite3.OperationalError):
             return False
         if primary(error) != sqlite3.SQLITE_FULL:
-            self._doubt = (chunk, shelf.attempt, shelf.opening) if shelf.attempt else self._doubt
-            self._let_go(shelf)
+            self._doubt = (chunk, file.attempt, file.opening) if file.attempt else self._doubt
+            self._let_go(file)
             return first
-        room = Room.THIN if self.waiting.pressed else Room.DELIVERED
-        if not shelf.can_make_room(room):
+        room = Room.THIN if self.pending.pressed else Room.DELIVERED
+        if not file.can_make_room(room):
             return False
-        self.space.tight = True
+        self.disk.tight = True
         # The ballast is for this alone: deleting and moving the WAL need room before they give any.
-        self.space.drop()
+        self.disk.drop()
         deleted = 0
         try:
-            shelf.store.checkpoint()
-            deleted = shelf.make_room(room, self._lot(), self.clock.wall())
-            self._loss.look(self.path, self.space.budget, shelf)
-            shelf.store.checkpoint()
+            file.store.checkpoint()
+            deleted = file.make_room(room, self._lot(), self.clock.wall())
+            self._loss.look(self.path, self.disk.budget, file)
+            file.store.checkpoint()
         except sqlite3.OperationalError as refused:
             logger.warning("no room could be made in %s: %s", self.path, refused)
-        self.space.reload()
+        self.disk.reload()
         return deleted > 0
 
     def _lot(self) -> int:
         """Bytes that go at a time when room must be made."""
-        return max(self.space.budget // PART, self.used - self.space.budget)
+        return max(self.disk.budget // PART, self.used - self.disk.budget)
 
-    def _let_go(self, shelf: Shelf) -> None:
+    def _let_go(self, file: JournalFile) -> None:
         # After a failed write or sync nothing that is in memory can be trusted: the file is opened anew.
-        self._opener.remember(shelf)
-        self._backlogs = dict(shelf.tally.backlogs)
-        self.shelf = None
+        self._current.remember(file)
+        self._backlogs = dict(file.tally.backlogs)
+        self.file = None
         with suppress(sqlite3.Error):
-            shelf.store.close()
+            file.store.close()
 
     # ── state ──
 
@@ -314,21 +314,21 @@ class Keeper:
             unforeseen = None if isinstance(error, (JournalError, sqlite3.Error, OSError)) else error
             logger.error("the journal takes no readings: %s", told, exc_info=unforeseen)
         self.state, self.error = state, str(told)
-        self.waiting.refuse(told)
+        self.pending.refuse(told)
         self._retry_at = time.monotonic() + (REFLECT if newer else RETRY)
 
     # ── asking ──
 
-    def ask(self, question: Callable[[Shelf], T]) -> T:
+    def ask(self, question: Callable[[JournalFile], T]) -> T:
         """An answer from the open file; damage that shows is dealt with, and the question asked again.
 
         Raises JournalError when there is no answer: nothing found and nothing known are not the same.
         """
         for _ in range(2):
-            if self.shelf is None:
+            if self.file is None:
                 break
             try:
-                return question(self.shelf)
+                return question(self.file)
             except JournalDamaged as error:
                 self.replace(error)
             except sqlite3.Error as error:
@@ -343,7 +343,7 @@ class Keeper:
 
     def new_epoch(self, reason: str) -> None:
         """Draw a new epoch for the batches from here on. Raises JournalError when no file is open."""
-        self.ask(lambda shelf: shelf.begin_epoch(reason))
+        self.ask(lambda file: file.begin_epoch(reason))
 
     def configure(
         self,
@@ -356,14 +356,14 @@ class Keeper:
         self.gateway = gateway or self.gateway
         self.clock = clock or self.clock
         if budget is not None:
-            self.space.limit = budget
+            self.disk.limit = budget
         if uplinks is not None:
             self.uplinks = uplinks
-        if self.shelf:
-            self.shelf.settled.activate(self.uplinks)
+        if self.file:
+            self.file.settled.activate(self.uplinks)
             with suppress(JournalError):  # a file that is opened later is counted then
-                self.ask(lambda shelf: self.space.look(shelf.store.size))
-                self.ask(Shelf.count)
+                self.ask(lambda file: self.disk.look(file.store.size))
+                self.ask(JournalFile.count)
 
     # ── between commits ──
 
@@ -371,17 +371,17 @@ class Keeper:
         """One slice of upkeep; seconds until the next."""
         if self._closed:
             return RETRY
-        if (len(self.waiting) or self.shelf is None) and time.monotonic() >= self._retry_at:
+        if (len(self.pending) or self.file is None) and time.monotonic() >= self._retry_at:
             self._try_again()
         try:
-            return self.upkeep.slice()
+            return self.housekeeping.slice()
         except JournalDamaged as error:
             self.replace(error)
         except (sqlite3.Error, OSError) as error:
-            self.upkeep.rest(error)
+            self.housekeeping.rest(error)
         except Exception:
             logger.exception("upkeep of the journal failed")
-            self.upkeep.rest(None)
+            self.housekeeping.rest(None)
         return RETRY
 
     def _try_again(self) -> None:
@@ -391,46 +391,46 @@ class Keeper:
             self._refuse(error)
             return
         self.flush()
-        if not len(self.waiting):
+        if not len(self.pending):
             self.state, self.error = "ok", ""
 
     def close(self) -> None:
         """A last attempt to commit what waits; then the file is closed."""
         with suppress(JournalError, sqlite3.Error, OSError):
             self.look()
-        if len(self.waiting):
+        if len(self.pending):
             self.flush()
-        self.upkeep.finish()
+        self.housekeeping.finish()
         self.note()
-        self.upkeep.close()
-        shelf, self.shelf = self.shelf, None
-        if shelf:
-            self._opener.remember(shelf)
+        self.housekeeping.close()
+        file, self.file = self.file, None
+        if file:
+            self._current.remember(file)
             with suppress(sqlite3.Error):
-                shelf.store.close()
+                file.store.close()
         self._closed = True
-        self._opener.leave()
+        self._current.leave()
 
     # ── looking: from any thread ──
 
     @property
-    def memory(self) -> Memory:
+    def resume(self) -> ResumePoint:
         """The end of the journal."""
-        shelf = self.shelf
-        return (shelf.memory if shelf else self._opener.memory) or Memory()
+        file = self.file
+        return (file.resume if file else self._current.resume) or ResumePoint()
 
     @property
     def epoch(self) -> str:
         """The epoch of the next batch."""
-        shelf = self.shelf
-        return shelf.epoch if shelf else self.memory.epoch
+        file = self.file
+        return file.epoch if file else self.resume.epoch
 
     def epochs(self) -> list[tuple[str, int, int]]:
         """(epoch, first, last), oldest first."""
-        shelf = self.shelf
-        return shelf.epochs() if shelf else []
+        file = self.file
+        return file.epochs() if file else []
 
     def backlog(self, uplink: str) -> Backlog:
         """What an uplink has not settled; while no file is open, what it was."""
-        shelf = self.shelf
-        return (shelf.tally.backlogs if shelf else self._backlogs).get(uplink, Backlog())
+        file = self.file
+        return (file.tally.backlogs if file else self._backlogs).get(uplink, Backlog())

@@ -8,18 +8,18 @@ import time
 from itertools import pairwise
 
 from gateway.errors import JournalDamaged
-from gateway.journal.store import Store, Table
+from gateway.journal.file.store import JournalStore, Table
 
 CHUNK = 16
 """Rows between two looks at the clock."""
 
 
-class Walk:
+class Verification:
     """`step` raises JournalDamaged at the first row that does not fit its checksum, or that SQLite cannot
     reach.
     """
 
-    def __init__(self, store: Store, newest: int) -> None:
+    def __init__(self, store: JournalStore, newest: int) -> None:
         self._store = store
         self._highest = max(1, newest)
         self._at = newest + 1

@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from gateway.journal.memory import Memory
-from gateway.journal.places import beside, clear, read_regular, real, size_of, standing
+from gateway.journal.file.resume import ResumePoint
+from gateway.journal.paths import beside, clear, read_regular, real, size_of, standing
 from gateway.journal.stats import SalvageProgress
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Case:
     page: int = 0
     rows: int = 0
     done: bool = False
-    memory: Memory = field(default_factory=Memory)
+    resume: ResumePoint = field(default_factory=ResumePoint)
     spans: list[tuple[str, int, int]] = field(default_factory=list)
     """(epoch, first, last) of what the file had, where that is known: what does not come back of it is
     lost.
@@ -74,9 +74,9 @@ class Case:
         data = {
             each.name: getattr(self, each.name)
             for each in fields(self)
-            if each.name not in {"folder", "memory"}
+            if each.name not in {"folder", "resume"}
         }
-        data["memory"] = asdict(self.memory)
+        data["memory"] = asdict(self.resume)
         new = self.folder / "report.json.new"
         with new.open("w", encoding="utf-8") as file:
             json.dump(data, file, indent=1, ensure_ascii=False)
@@ -91,12 +91,12 @@ def read_case(folder: Path) -> Case:
     case = Case(folder)
     try:
         data = json.loads(read_regular(folder / "report.json", MOST_REPORT))
-        memory = Memory(**data.pop("memory"))
-        if memory.synced:
-            memory.synced = (memory.synced[0], memory.synced[1], memory.synced[2])
-        if memory.thinned:
-            memory.thinned = (memory.thinned[0], memory.thinned[1], memory.thinned[2], memory.thinned[3])
-        return Case(folder, **data, memory=memory)
+        resume = ResumePoint(**data.pop("memory"))
+        if resume.synced:
+            resume.synced = (resume.synced[0], resume.synced[1], resume.synced[2])
+        if resume.thinned:
+            resume.thinned = (resume.thinned[0], resume.thinned[1], resume.thinned[2], resume.thinned[3])
+        return Case(folder, **data, resume=resume)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return case
 
@@ -116,12 +116,12 @@ def _into(path: Path, to: Path) -> None:
         path.rename(to.with_name(to.name + ".link") if path.is_symlink() else to)
 
 
-class Evidence:
+class DamagedCases:
     """The folder `damaged` beside the journal; another one beside it when that cannot be used."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.cases: list[Case] = []
+        self.all: list[Case] = []
 
     def read(self) -> None:
         """Look what is there, and put what belongs together. Only for whoever has the lock."""
@@ -130,7 +130,7 @@ class Evidence:
 
     def look(self) -> None:
         """Look what is there; nothing is changed."""
-        self.cases = sorted(self._read(), key=lambda case: int(case.folder.name))
+        self.all = sorted(self._read(), key=lambda case: int(case.folder.name))
 
     def _folders(self) -> list[Path]:
         return [
@@ -149,7 +149,7 @@ class Evidence:
         # A power cut between the two renames of `move_aside` leaves a WAL without its file.
         path = self._directory / "journal.db"
         wal = self._directory / "journal.db-wal"
-        case = self.cases[-1] if self.cases else None
+        case = self.all[-1] if self.all else None
         if case is None or case.done or os.path.lexists(path) or not size_of(wal) or standing(wal):
             return
         if os.path.lexists(case.path) and not os.path.lexists(case.folder / "journal.db-wal"):
@@ -158,20 +158,20 @@ class Evidence:
 
     def storm(self, boot: str, uptime: int) -> bool:
         """Whether files are being damaged one after the other."""
-        return sum(case.boot == boot and uptime - case.uptime < STORM_MS for case in self.cases) >= STORM
+        return sum(case.boot == boot and uptime - case.uptime < STORM_MS for case in self.all) >= STORM
 
     def move_aside(
         self,
         path: Path,
         reason: str,
-        memory: Memory,
+        resume: ResumePoint,
         spans: Sequence[tuple[str, int, int]] = (),
         *,
         boot: str,
         uptime: int,
     ) -> Case:
         """Move what stands under a file's name, and its WAL, into a folder of their own. Raises OSError."""
-        case = self.begin(reason, memory, boot=boot, uptime=uptime)
+        case = self.begin(reason, resume, boot=boot, uptime=uptime)
         case.spans = list(spans)
         extra = {suffix: beside(path, suffix) for suffix in ("-wal", "-journal")}
         if path.is_symlink() and not standing(path, link=True):
@@ -193,29 +193,29 @@ class Evidence:
             case.write()
         return case
 
-    def begin(self, reason: str, memory: Memory, *, boot: str, uptime: int) -> Case:
+    def begin(self, reason: str, resume: ResumePoint, *, boot: str, uptime: int) -> Case:
         """A new case in a folder of its own. Raises OSError when no folder can be made."""
-        number = 1 + max((int(case.folder.name) for case in self.cases), default=0)
+        number = 1 + max((int(case.folder.name) for case in self.all), default=0)
         refused = OSError(0, "there is no folder for damaged files")
         for folder in self._folders():
             try:
                 clear(folder, link=True, kind=stat.S_IFDIR)
                 (folder / f"{number:04d}").mkdir(parents=True, exist_ok=True)
                 case = Case(
-                    folder / f"{number:04d}", reason, boot, uptime, time.time_ns() // 1_000_000, memory=memory
+                    folder / f"{number:04d}", reason, boot, uptime, time.time_ns() // 1_000_000, resume=resume
                 )
                 sync(folder)
                 sync(self._directory)
             except OSError as error:
                 refused = error
             else:
-                self.cases.append(case)
+                self.all.append(case)
                 return case
         raise refused
 
     def pending(self) -> Case | None:
         """The oldest case that is not salvaged."""
-        return next((case for case in self.cases if not case.done), None)
+        return next((case for case in self.all if not case.done), None)
 
     def size(self, case: Case) -> int:
         """Bytes that a case holds."""
@@ -226,10 +226,10 @@ class Evidence:
 
     def prune(self, most: int = MOST_BYTES) -> None:
         """Delete salvaged cases beyond the newest three or beyond `most` bytes together, oldest first."""
-        finished = [case for case in self.cases if case.done]
+        finished = [case for case in self.all if case.done]
         for case in finished[:-NEWEST]:
             shutil.rmtree(case.folder, ignore_errors=True)
-            self.cases.remove(case)
+            self.all.remove(case)
         room = most
         for case in reversed(finished[-NEWEST:]):
             room -= self.size(case)

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.journal.gone import NOBODY, TELL, UNTOLD
-from gateway.journal.store import Store
+from gateway.journal.file.missing import NOBODY, TELL, UNTOLD
+from gateway.journal.file.store import JournalStore
 from gateway.model import Event
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class EpochStart:
     """An epoch whose beginning is said: its first number, which one it follows (empty: none), and where
     that ended.
     """
@@ -33,14 +33,14 @@ class Start:
         )
 
 
-def firsts(store: Store) -> list[tuple[str, int]]:
+def firsts(store: JournalStore) -> list[tuple[str, int]]:
     """(epoch, first number), oldest first."""
     return [
         (epoch.hex(), first) for first, epoch in store.query("SELECT first, epoch FROM epoch ORDER BY first")
     ]
 
 
-def insert(store: Store, start: Start) -> None:
+def insert(store: JournalStore, start: EpochStart) -> None:
     """A new epoch, within the transaction of its first batch, which says so."""
     name, previous = bytes.fromhex(start.epoch), bytes.fromhex(start.previous) or None
     store.execute(
@@ -49,21 +49,21 @@ def insert(store: Store, start: Start) -> None:
     )
 
 
-def untold(store: Store) -> list[Start]:
+def untold(store: JournalStore) -> list[EpochStart]:
     """Epochs whose beginning must be said again, oldest first."""
     sql = "SELECT epoch, first, reason, previous, last FROM epoch WHERE told = ? ORDER BY first LIMIT ?"
     return [
-        Start(epoch.hex(), first, reason, previous.hex() if previous else "", last)
+        EpochStart(epoch.hex(), first, reason, previous.hex() if previous else "", last)
         for epoch, first, reason, previous, last in store.query(sql, (UNTOLD, TELL))
     ]
 
 
-def tell(store: Store, start: Start, teller: int) -> None:
+def tell(store: JournalStore, start: EpochStart, teller: int) -> None:
     """The batch of this number says it, in this transaction."""
     store.execute("UPDATE epoch SET told = ? WHERE first = ?", (teller, start.first))
 
 
-def tellers_gone(store: Store, first: int, last: int, *, heard: bool) -> None:
+def tellers_gone(store: JournalStore, first: int, last: int, *, heard: bool) -> None:
     """The batches from `first` to `last` go, in this transaction: `heard` by everybody, or what they said
     must be said again.
     """

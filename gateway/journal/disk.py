@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.journal.places import clear, size_of, standing
+from gateway.journal.paths import clear, size_of, standing
 
 LARGEST, SMALLEST = 8 << 20, 1 << 20
 """Bytes of ballast: room for the WAL to grow by some thousand pages, so that rows can be deleted and the
@@ -26,7 +26,7 @@ def _largest_file() -> int:
     return sys.maxsize if most == resource.RLIM_INFINITY else max(most // 2, most - 2 * SMALLEST)
 
 
-class Space:
+class Disk:
     """The budget of a directory. `limit` is the configured one, `budget` what holds now, both in bytes."""
 
     def __init__(self, directory: Path, limit: int) -> None:

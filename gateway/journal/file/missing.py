@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway.errors import JournalDamaged
-from gateway.journal.store import Store
+from gateway.journal.file.store import JournalStore
 from gateway.model import Event, Ranges
 
 DELIVERED, THINNED, DAMAGED, UNKNOWN = "delivered", "thinned", "damaged", "unknown"
@@ -27,7 +27,7 @@ TELL = 200
 """Ranges told with one commit: the rest waits for the next."""
 
 
-def note(store: Store, what: Gone, readings: int, *, told: int) -> None:
+def note(store: JournalStore, what: Gone, readings: int, *, told: int) -> None:
     """Record a range within a transaction; it melts into its neighbours when they say the same."""
     epoch, first, last, reason = what
     name = bytes.fromhex(epoch)
@@ -44,7 +44,7 @@ def note(store: Store, what: Gone, readings: int, *, told: int) -> None:
     )
 
 
-def check(store: Store) -> None:
+def check(store: JournalStore) -> None:
     """The whole table: small, and without checksums. Raises JournalDamaged for an entry that cannot have
     been written.
     """
@@ -55,13 +55,13 @@ def check(store: Store) -> None:
         raise _damaged(store)
 
 
-def _damaged(store: Store) -> JournalDamaged:
+def _damaged(store: JournalStore) -> JournalDamaged:
     return JournalDamaged(
         f"{store.path}: the table of what is gone holds nonsense", hint="the file is moved aside and salvaged"
     )
 
 
-def untold(store: Store) -> list[Gone]:
+def untold(store: JournalStore) -> list[Gone]:
     """Ranges that no event has named yet. Raises JournalDamaged for a reason that does not exist."""
     # `told >= 0` names the index, which has nothing of what nobody needs to hear.
     sql = (
@@ -82,7 +82,7 @@ def events(ranges: Iterable[Gone], uptime: int) -> list[Event]:
     ]
 
 
-def tell(store: Store, ranges: Iterable[Gone], tellers: Sequence[int]) -> None:
+def tell(store: JournalStore, ranges: Iterable[Gone], tellers: Sequence[int]) -> None:
     """Mark ranges as told by the batches of these numbers, in the transaction that commits their events."""
     for (epoch, first, last, reason), teller in zip(ranges, tellers, strict=True):
         name = bytes.fromhex(epoch)
@@ -92,7 +92,7 @@ def tell(store: Store, ranges: Iterable[Gone], tellers: Sequence[int]) -> None:
             note(store, (epoch, first, last, reason), found[0][0], told=teller)
 
 
-def tellers_gone(store: Store, first: int, last: int, *, heard: bool) -> None:
+def tellers_gone(store: JournalStore, first: int, last: int, *, heard: bool) -> None:
     """The batches from `first` to `last` go, in this transaction: `heard` by everybody, or what they told
     must be told again.
     """
@@ -109,7 +109,7 @@ _OWN = "epoch IN (SELECT epoch FROM epoch)"
 """Numbers of this very file: those of damaged ones may be the same."""
 
 
-def between(store: Store, first: int, last: int) -> tuple[int, int]:
+def between(store: JournalStore, first: int, last: int) -> tuple[int, int]:
     """(batches, readings) of this file that are gone between two numbers."""
     sql = (
         f"SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE first > "  # noqa: S608
@@ -119,19 +119,19 @@ def between(store: Store, first: int, last: int) -> tuple[int, int]:
     return found
 
 
-def own(store: Store) -> list[tuple[int, int]]:
+def own(store: JournalStore) -> list[tuple[int, int]]:
     """(first, last) of everything that is gone of this file."""
     return store.query(f"SELECT first, last FROM gone WHERE {_OWN} ORDER BY first")  # noqa: S608 - a text of our own
 
 
-def thinned(store: Store) -> tuple[int, int]:
+def thinned(store: JournalStore) -> tuple[int, int]:
     """(batches, readings) that had to make room undelivered, of damaged files too."""
     sql = "SELECT COALESCE(SUM(last - first + 1), 0), COALESCE(SUM(readings), 0) FROM gone WHERE reason = ?"
     found: tuple[int, int] = store.query(sql, (THINNED,))[0]
     return found
 
 
-def explained(store: Store, epoch: str, first: int, last: int) -> bool:
+def explained(store: JournalStore, epoch: str, first: int, last: int) -> bool:
     """Whether any of these numbers is recorded as gone."""
     return bool(
         store.query(
@@ -141,7 +141,7 @@ def explained(store: Store, epoch: str, first: int, last: int) -> bool:
     )
 
 
-def explain(store: Store, epoch: str, asked: Ranges) -> list[tuple[int, int, str]]:
+def explain(store: JournalStore, epoch: str, asked: Ranges) -> list[tuple[int, int, str]]:
     """(first, last, reason) for everything of `asked`, oldest first; what nobody knows is `unknown`.
     Raises as `untold`.
     """

@@ -8,18 +8,18 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 
-from gateway.journal.pages import Found
-from gateway.journal.rows import COLUMNS, from_record
-from gateway.journal.store import Store
+from gateway.journal.file.rows import COLUMNS, from_record
+from gateway.journal.file.store import JournalStore
+from gateway.journal.recovery.pages import FoundRow
 
 CHUNK = 32
 """Rows that are read at a time."""
 
 
-class OpenScan:
+class OpenFileScan:
     """As salvage.Scan, of a file that is still open; `close` leaves it open, for whoever starts over."""
 
-    def __init__(self, store: Store, newest: int) -> None:
+    def __init__(self, store: JournalStore, newest: int) -> None:
         self._store = store
         self._newest = newest
         self.page = 0
@@ -30,14 +30,14 @@ class OpenScan:
             rows = store.conn.execute("SELECT epoch, first, last, readings, reason FROM gone").fetchall()
             self.gone = {(epoch.hex(), *more) for epoch, *more in rows}
 
-    def found(self) -> Iterator[list[Found]]:
+    def found(self) -> Iterator[list[FoundRow]]:
         """The rows, newest first, a few at a time; those that had been saved from an older file at the
         end.
         """
         yield from self._rows("batch", "seq", self._newest)
         yield from self._rows("salvage", "id", 1 << 62)
 
-    def _rows(self, table: str, key: str, highest: int) -> Iterator[list[Found]]:
+    def _rows(self, table: str, key: str, highest: int) -> Iterator[list[FoundRow]]:
         at, own = highest + 1, table == "batch"
         sql = f"SELECT {key}, {COLUMNS} FROM {table} WHERE {key} < ? ORDER BY {key} DESC LIMIT {CHUNK}"  # noqa: S608 - names of our own
         while True:
@@ -50,7 +50,7 @@ class OpenScan:
             at = records[-1][0]
             if own:
                 self.page = self._newest - at + 1
-            yield [Found(row, own) for record in records if (row := from_record(record[1:]))]
+            yield [FoundRow(row, own) for record in records if (row := from_record(record[1:]))]
 
     def close(self) -> None:
         """Nothing to let go of."""

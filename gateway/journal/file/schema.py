@@ -12,7 +12,7 @@ from urllib.parse import quote
 from sqlite_utils import Database, Migrations
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
-from gateway.journal.places import read_regular, real
+from gateway.journal.paths import read_regular, real
 from gateway.journal.rights import blocked, not_ours
 
 VERSION = 2

@@ -18,10 +18,10 @@ from journal_tools import needs_root
 from gateway import wire
 from gateway.cli.journal_source import FileSource
 from gateway.errors import JournalTooNew
+from gateway.journal.file.schema import PAGE
 from gateway.journal.lock import read_mark
-from gateway.journal.places import standing
-from gateway.journal.schema import PAGE
-from gateway.journal.signs import examine
+from gateway.journal.paths import standing
+from gateway.journal.recovery.examine import examine
 from gateway.model import Draft, Event, Ranges
 
 NAMES = ("journal.db", "journal.db-wal")
@@ -330,12 +330,12 @@ async def test_a_link_to_a_foreign_file_is_moved_and_the_file_untouched(killed, 
     assert precious.read_bytes() == b"precious" * 1000
 
 
-async def test_a_stray_wal_never_writes_over_the_evidence_of_another_case(killed, opened, clock):
+async def test_a_stray_wal_never_writes_over_the_cases_of_another_case(killed, opened, clock):
     copy, taken = await killed()
     zeroed_head(copy / "journal.db")
     journal = opened(copy)
     await until(lambda: journal.stats().damaged[0].done)
-    evidence = (copy / "damaged" / "0001" / "journal.db-wal").read_bytes()
+    cases = (copy / "damaged" / "0001" / "journal.db-wal").read_bytes()
     more = await fill(journal, clock, 30)
     shutil.copy(copy / "journal.db-wal", copy / "kept")
     await journal.close()
@@ -344,7 +344,7 @@ async def test_a_stray_wal_never_writes_over_the_evidence_of_another_case(killed
     journal = opened(copy)
     await accounted(journal, clock, [*taken, *more])
     assert [case.name for case in journal.stats().damaged] == ["0001", "0002"]
-    assert (copy / "damaged" / "0001" / "journal.db-wal").read_bytes() == evidence
+    assert (copy / "damaged" / "0001" / "journal.db-wal").read_bytes() == cases
 
 
 # ── a newer version ──
@@ -398,7 +398,7 @@ async def test_when_the_newer_file_is_moved_away_what_waited_is_taken(opened, cl
             await journal.commit(small(uptime=clock.now))
     assert journal.stats().not_taken == 3
     (tmp_path / "journal.db").rename(tmp_path / "kept.db")
-    journal._keeper._retry_at = 0
+    journal._writer._retry_at = 0
     await until(lambda: len(late) == 3)
     # Its numbers are not used again.
     assert [row.seq for row in late] == [6, 7, 8]

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from gateway.errors import JournalError, JournalTooNew
 from gateway.journal.clocklike import ClockLike
-from gateway.journal.evidence import Evidence
-from gateway.journal.lock import Lock
-from gateway.journal.memory import Memory
-from gateway.journal.places import beside, clear, real
-from gateway.journal.salvage import glance
-from gateway.journal.schema import Synchronous
-from gateway.journal.shelf import Shelf
-from gateway.journal.signs import examine
+from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.resume import ResumePoint
+from gateway.journal.file.schema import Synchronous
+from gateway.journal.lock import FolderLock
+from gateway.journal.paths import beside, clear, real
+from gateway.journal.recovery.cases import DamagedCases
+from gateway.journal.recovery.examine import examine
+from gateway.journal.recovery.scan import glance
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ Identity = tuple[int, int]
 """Device and inode."""
 
 
-class Opener:
+class CurrentFile:
     """The folder and what is in it. `memory` is the end of the journal when no file is open: it outlives
     them.
     """
@@ -34,10 +34,10 @@ class Opener:
     def __init__(self, directory: Path, synchronous: Synchronous) -> None:
         self.directory = directory
         self.path = directory / "journal.db"
-        self.evidence = Evidence(directory)
-        self.memory: Memory | None = None
+        self.cases = DamagedCases(directory)
+        self.resume: ResumePoint | None = None
         self._synchronous = synchronous
-        self._lock: Lock | None = None
+        self._lock: FolderLock | None = None
         self._file: Identity | None = None
         self._wal: Identity | None = None
 
@@ -56,8 +56,8 @@ class Opener:
                 hint="write another journal: directory: or create it with the rights of the service; "
                 "readings wait in memory until then",
             ) from error
-        self._lock = Lock(self.directory)
-        self.evidence.read()
+        self._lock = FolderLock(self.directory)
+        self.cases.read()
 
     def leave(self) -> None:
         """Let others in."""
@@ -65,7 +65,7 @@ class Opener:
             self._lock.release()
             self._lock = None
 
-    def open(self, clock: ClockLike, uplinks: tuple[str, ...]) -> Shelf:
+    def open(self, clock: ClockLike, uplinks: tuple[str, ...]) -> JournalFile:
         """The open file, or a new one. Raises JournalDamaged, JournalTooNew, sqlite3.OperationalError."""
         clear(beside(self.path, "-shm"))
         clear(beside(self.path, "-journal"))
@@ -73,65 +73,65 @@ class Opener:
             examine(self.path)
         except JournalTooNew:
             # What it carries still holds: registers go on where they were.
-            self.memory = self.memory or glance(self.path)
+            self.resume = self.resume or glance(self.path)
             raise
         mark = self._lock.mark if self._lock else None
-        shelf = Shelf(
-            self.path, clock.boot, uplinks, before=self.memory, mark=mark, synchronous=self._synchronous
+        file = JournalFile(
+            self.path, clock.boot, uplinks, before=self.resume, mark=mark, synchronous=self._synchronous
         )
-        if shelf.missing:
+        if file.missing:
             logger.error(
                 "%s %s: batches %d to %d of epoch %s had been taken and are not in it; what of them was "
                 "not delivered is lost, and told",
                 self.path,
-                "is older than the journal that was here" if shelf.epochs() else "was gone",
-                *shelf.missing[1:],
-                shelf.missing[0],
+                "is older than the journal that was here" if file.epochs() else "was gone",
+                *file.missing[1:],
+                file.missing[0],
             )
-        self.memory = shelf.memory
-        self.note(shelf)
+        self.resume = file.resume
+        self.note(file)
         self._file, self._wal = identity(self.path), identity(beside(self.path, "-wal"))
-        return shelf
+        return file
 
-    def note(self, shelf: Shelf) -> None:
+    def note(self, file: JournalFile) -> None:
         """Write the newest number down beside the file: one that is put back later, or is gone, is known
         by it.
         """
-        if self._lock and (spans := shelf.epochs()) and spans[-1][2] == shelf.last:
+        if self._lock and (spans := file.epochs()) and spans[-1][2] == file.last:
             self._lock.note(spans[-1])
 
-    def remember(self, shelf: Shelf) -> None:
+    def remember(self, file: JournalFile) -> None:
         """A file is let go: what is known of it stays."""
-        self.memory = shelf.memory
-        self.memory.settled = shelf.settled.to_json()
+        self.resume = file.resume
+        self.resume.settled = file.settled.to_json()
 
-    def move_aside(self, reason: str, shelf: Shelf | None, clock: ClockLike) -> None:
+    def move_aside(self, reason: str, file: JournalFile | None, clock: ClockLike) -> None:
         """Move the damaged file aside, and close it. Raises OSError, and JournalError when that happens
         too often.
         """
-        if self.evidence.storm(clock.boot, clock.uptime()):
+        if self.cases.storm(clock.boot, clock.uptime()):
             raise JournalError(
                 f"{self.path} was damaged again ({reason}), the third time within ten minutes",
                 hint="the storage is failing: replace the card or disk; until then readings wait in memory",
             )
-        if shelf:
-            self.remember(shelf)
-        self.memory = self.memory or glance(self.path)
+        if file:
+            self.remember(file)
+        self.resume = self.resume or glance(self.path)
         mark = self._lock.mark if self._lock else None
         spans = []
-        if mark and mark[2] > self.memory.seq:
+        if mark and mark[2] > self.resume.seq:
             # Nothing that is left says so, but these numbers had been given out.
-            spans = [] if self.memory.seq else [mark]
-            self.memory.epoch, self.memory.seq = mark[0], mark[2]
+            spans = [] if self.resume.seq else [mark]
+            self.resume.epoch, self.resume.seq = mark[0], mark[2]
         try:
             # Moved first, closed then: closing would otherwise tidy the WAL of the evidence away.
-            self.evidence.move_aside(
-                self.path, reason, self.memory, spans, boot=clock.boot, uptime=clock.uptime()
+            self.cases.move_aside(
+                self.path, reason, self.resume, spans, boot=clock.boot, uptime=clock.uptime()
             )
         finally:
-            if shelf:
+            if file:
                 with suppress(sqlite3.Error):
-                    shelf.store.close()
+                    file.store.close()
 
     # ── whether what is open can be found by its name after a restart ──
 

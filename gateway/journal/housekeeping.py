@@ -1,4 +1,4 @@
-"""What is done between commits, a slice at a time: the walk through the file, salvage, ballast, evidence."""
+"""What is done between commits, a slice at a time: the walk through the file, salvage, ballast, cases."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Protocol
 
 from gateway.errors import GatewayError
 from gateway.journal.clocklike import ClockLike
-from gateway.journal.evidence import MOST_BYTES, Case, Evidence
-from gateway.journal.moved import OpenScan
-from gateway.journal.places import beside, size_of
-from gateway.journal.rescue import Rescue
-from gateway.journal.salvage import Scan
-from gateway.journal.shelf import Shelf
-from gateway.journal.space import Space
-from gateway.journal.walk import Walk
+from gateway.journal.disk import Disk
+from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.verify import Verification
+from gateway.journal.paths import beside, size_of
+from gateway.journal.recovery.cases import MOST_BYTES, Case, DamagedCases
+from gateway.journal.recovery.moved import OpenFileScan
+from gateway.journal.recovery.rescue import Rescue
+from gateway.journal.recovery.scan import PageScan
 from gateway.model import Event
 
 logger = logging.getLogger(__name__)
@@ -48,16 +48,16 @@ REST = 30.0
 
 
 class Host(Protocol):
-    """What upkeep needs of the keeper."""
+    """What upkeep needs of the writer."""
 
     path: Path
-    space: Space
-    evidence: Evidence
+    disk: Disk
+    cases: DamagedCases
     notices: list[Event]
     clock: ClockLike
 
     @property
-    def shelf(self) -> Shelf | None:
+    def file(self) -> JournalFile | None:
         """The open file."""
 
     def look(self) -> None:
@@ -67,20 +67,20 @@ class Host(Protocol):
         """Write down which batch is the newest."""
 
 
-class Upkeep:
+class Housekeeping:
     """`slice` may raise JournalDamaged (a row that does not fit), sqlite3.OperationalError, OSError."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._walk: Walk | None = None
+        self._walk: Verification | None = None
         self._rescue: Rescue | None = None
         self._look_at = 0.0
         self._note_at = 0.0
         self._rest_until = 0.0
-        self.disk = 0
-        self._parted: list[tuple[Shelf, str]] = []
+        self.bytes = 0
+        self._parted: list[tuple[JournalFile, str]] = []
         """Files that lost their name and have no case yet."""
-        self._open: dict[Path, Shelf] = {}
+        self._open: dict[Path, JournalFile] = {}
         """Those that have one, by its folder: they are read through the open handle."""
 
     @property
@@ -88,50 +88,50 @@ class Upkeep:
         """Part of the rows that were checked, 0 to 1."""
         return self._walk.part if self._walk else 1.0
 
-    def opened(self, shelf: Shelf) -> None:
+    def opened(self, file: JournalFile) -> None:
         """Another file is open: walk it from the newest row on; a rescue starts over, for its rows went
         into the old one.
         """
-        self._walk = Walk(shelf.store, shelf.last)
+        self._walk = Verification(file.store, file.last)
         self.close()
         # The first commits come before everything else.
         self._look_at = time.monotonic() + CALM
 
     def slice(self) -> float:
         """Do a little; seconds until the next slice."""
-        shelf = self._host.shelf
+        file = self._host.file
         now = time.monotonic()
-        if shelf is None or now < self._rest_until:
+        if file is None or now < self._rest_until:
             return CALM
         if now >= self._look_at:
             self._look_at = now + LOOK
             self._host.look()
-            if self._host.shelf is not shelf:
+            if self._host.file is not file:
                 return PAUSE
-            self._look(shelf)
-            if now >= self._note_at and shelf.last:
+            self._look(file)
+            if now >= self._note_at and file.last:
                 self._note_at = now + NOTE
                 self._host.note()
         if self._walk and not self._walk.done:
             self._walk.step(SLICE)
             return PAUSE
-        return self._salvage(shelf)
+        return self._salvage(file)
 
-    def _look(self, shelf: Shelf) -> None:
-        self._host.space.look(shelf.store.size)
-        self._host.space.load()
-        self._host.evidence.prune(min(MOST_BYTES, self._host.space.budget))
+    def _look(self, file: JournalFile) -> None:
+        self._host.disk.look(file.store.size)
+        self._host.disk.load()
+        self._host.cases.prune(min(MOST_BYTES, self._host.disk.budget))
         files = [self._host.path, beside(self._host.path, "-wal")]
-        self.disk = sum(size_of(file) or 0 for file in files) + self._host.space.held()
-        self.disk += sum(self._host.evidence.size(case) for case in self._host.evidence.cases)
+        self.bytes = sum(size_of(file) or 0 for file in files) + self._host.disk.held()
+        self.bytes += sum(self._host.cases.size(case) for case in self._host.cases.all)
 
-    def _salvage(self, shelf: Shelf) -> float:
-        case = self._host.evidence.pending()
+    def _salvage(self, file: JournalFile) -> float:
+        case = self._host.cases.pending()
         if case is None:
             return CALM
         if self._rescue is None:
             self._rescue = Rescue(case, self._scan(case))
-        if self._rescue.step(shelf, SLICE / 2, self._host.space.budget, self._host.clock.wall()):
+        if self._rescue.step(file, SLICE / 2, self._host.disk.budget, self._host.clock.wall()):
             self._rescue.close()
             self._rescue = None
             if old := self._open.pop(case.folder, None):
@@ -146,15 +146,15 @@ class Upkeep:
             case.write()
         return PAUSE
 
-    def _scan(self, case: Case) -> OpenScan | Scan:
+    def _scan(self, case: Case) -> OpenFileScan | PageScan:
         old = self._open.get(case.folder)
-        return OpenScan(old.store, old.last) if old else Scan(case.path)
+        return OpenFileScan(old.store, old.last) if old else PageScan(case.path)
 
-    def parted(self, shelf: Shelf, what: str) -> None:
+    def parted(self, file: JournalFile, what: str) -> None:
         """A file lost its name while it was open: it is read like a damaged one as soon as another is
         open.
         """
-        self._parted.append((shelf, what))
+        self._parted.append((file, what))
         self._rescue = None
 
     def begin(self, part: Callable[[Path], None]) -> None:
@@ -162,12 +162,10 @@ class Upkeep:
         Raises OSError.
         """
         while self._parted:
-            shelf, what = self._parted[0]
-            case = self._host.evidence.begin(
-                what, shelf.memory, boot=shelf.boot, uptime=self._host.clock.uptime()
-            )
-            self._open[case.folder] = shelf
-            case.spans = shelf.epochs()
+            file, what = self._parted[0]
+            case = self._host.cases.begin(what, file.resume, boot=file.boot, uptime=self._host.clock.uptime())
+            self._open[case.folder] = file
+            case.spans = file.epochs()
             del self._parted[0]
             part(case.folder)
             case.write()
@@ -177,10 +175,10 @@ class Upkeep:
         Raises nothing.
         """
         end = time.monotonic() + seconds
-        shelf = self._host.shelf
+        file = self._host.file
         try:
-            while shelf and self._open and time.monotonic() < end:
-                self._salvage(shelf)
+            while file and self._open and time.monotonic() < end:
+                self._salvage(file)
         except (GatewayError, sqlite3.Error, OSError) as error:
             logger.warning("not everything of a file without a name could be written again: %s", error)
 

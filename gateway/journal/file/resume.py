@@ -17,7 +17,7 @@ the last time), in ms.
 
 
 @dataclass(slots=True)
-class Memory:
+class ResumePoint:
     """The end of the journal so far: newest identity, running total, and what the newest row carried."""
 
     epoch: str = ""

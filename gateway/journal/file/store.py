@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.errors import JournalDamaged
-from gateway.journal.rows import COLUMNS, Row, from_record
-from gateway.journal.schema import TABLES, Synchronous, connect, translate
+from gateway.journal.file.rows import COLUMNS, BatchRow, from_record
+from gateway.journal.file.schema import TABLES, Synchronous, connect, translate
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -20,7 +20,7 @@ Table = Literal["batch", "salvage"]
 _MARKS = ",".join("?" * (COLUMNS.count(",") + 1))
 
 
-class Store:
+class JournalStore:
     """The tables of one file. Every read checks the rows' CRC and raises JournalDamaged for one that does
     not fit.
     """
@@ -62,20 +62,20 @@ class Store:
         """Run one statement within a transaction; how many rows it changed."""
         return self.conn.execute(sql, parameters).rowcount
 
-    def insert(self, rows: Iterable[Row], table: Table = "batch") -> int:
+    def insert(self, rows: Iterable[BatchRow], table: Table = "batch") -> int:
         """Add rows within a transaction; how many were new. A salvaged row that is there already stays."""
         verb = "INSERT" if table == "batch" else "INSERT OR IGNORE"
         sql = f"{verb} INTO {table} ({COLUMNS}) VALUES ({_MARKS})"
         return self.conn.executemany(sql, [row.record() for row in rows]).rowcount
 
-    def select(self, where: str, parameters: Sequence[Any] = (), table: Table = "batch") -> list[Row]:
+    def select(self, where: str, parameters: Sequence[Any] = (), table: Table = "batch") -> list[BatchRow]:
         """Rows by condition (and order, and limit). Raises JournalDamaged when one fails its CRC."""
         return [
             self._sound(record)
             for record in self.query(f"SELECT {COLUMNS} FROM {table} {where}", parameters)  # noqa: S608
         ]
 
-    def _sound(self, record: Sequence[Any]) -> Row:
+    def _sound(self, record: Sequence[Any]) -> BatchRow:
         row = from_record(record)
         if row is None:
             raise JournalDamaged(
@@ -84,11 +84,11 @@ class Store:
             )
         return row
 
-    def newest(self, count: int = 1) -> list[Row]:
+    def newest(self, count: int = 1) -> list[BatchRow]:
         """The newest batches, newest first."""
         return self.select("ORDER BY seq DESC LIMIT ?", (count,))
 
-    def between(self, first: int, last: int, limit: int) -> list[Row]:
+    def between(self, first: int, last: int, limit: int) -> list[BatchRow]:
         """The batches from `first` to `last`, oldest first."""
         return self.select("WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (first, last, limit))
 

@@ -6,17 +6,17 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 
-from gateway.journal import gone
-from gateway.journal.rows import Row
-from gateway.journal.store import Store
-from gateway.journal.thinning import MOST, OVERHEAD, Lot, Victim, enough, thinned
+from gateway.journal.file import missing
+from gateway.journal.file.rows import BatchRow
+from gateway.journal.file.store import JournalStore
+from gateway.journal.file.thinning import MOST, OVERHEAD, Lot, Victim, enough, thinned
 from gateway.model import Ranges, Sealed
 
 
-class Saved:
+class Recovered:
     """The tables `salvage` and `salvage_settled`, with an index of them in memory."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: JournalStore) -> None:
         self._store = store
         self._held: dict[str, Ranges] = {}
         self._marks: dict[tuple[str, str], Ranges] = {}
@@ -47,7 +47,7 @@ class Saved:
         """Which of them an uplink has settled."""
         return self._marks.setdefault((uplink, epoch), Ranges())
 
-    def add(self, rows: list[Row]) -> int:
+    def add(self, rows: list[BatchRow]) -> int:
         """Take rows in, within a transaction; how many were new."""
         once = {(row.sealed.epoch, row.seq): row for row in rows}
         fresh = [row for (epoch, seq), row in once.items() if seq not in self.holds(epoch)]
@@ -117,9 +117,11 @@ class Saved:
                 (Victim(seq, epoch.hex(), *more) for seq, epoch, *more in self._store.rows(sql)), size
             )
             for victim in victims:
-                what = (victim.epoch, victim.seq, victim.seq, gone.THINNED)
+                what = (victim.epoch, victim.seq, victim.seq, missing.THINNED)
                 self._delete(victim.epoch, victim.seq, victim.seq)
-                gone.note(self._store, what, victim.readings, told=gone.UNTOLD if uplinks else gone.NOBODY)
+                missing.note(
+                    self._store, what, victim.readings, told=missing.UNTOLD if uplinks else missing.NOBODY
+                )
             if victims:
                 return thinned(victims, [])
         return Lot()
@@ -154,7 +156,9 @@ class Saved:
             if not victims:
                 continue
             self._delete(epoch, start, victims[-1].seq)
-            gone.note(self._store, (epoch, start, victims[-1].seq, gone.DELIVERED), 0, told=gone.NOBODY)
+            missing.note(
+                self._store, (epoch, start, victims[-1].seq, missing.DELIVERED), 0, told=missing.NOBODY
+            )
             done += len(victims)
             size -= sum(victim.size + OVERHEAD for victim in victims)
             if size <= 0 or done >= MOST:

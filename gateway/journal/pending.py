@@ -21,7 +21,7 @@ MOST_BYTES = 8 << 20
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class PendingDraft:
     """A draft on its way, who waits for it, and what it carries. After a failed commit it is kept packed."""
 
     draft: Draft | None
@@ -46,14 +46,14 @@ class Entry:
             self.draft = None
 
 
-class Waiting:
+class Pending:
     """First in, first out; `late` bytes are bounded. Added to from any thread, taken from by the journal
     thread.
     """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[PendingDraft] = deque()
         self._lock = threading.Lock()
         self.packed = 0
         self.late = 0
@@ -63,25 +63,25 @@ class Waiting:
         self.untold = 0
         """Of those, the ones that no event has named yet."""
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: PendingDraft) -> None:
         """Put an entry at the end."""
         entry.readings = len(entry.draft.readings) if entry.draft else 0
         entry.keep = bool(entry.draft and (entry.draft.keep or entry.draft.events))
         with self._lock:
             self._entries.append(entry)
 
-    def head(self, count: int) -> list[Entry]:
+    def head(self, count: int) -> list[PendingDraft]:
         """The oldest entries; they stay until `done`."""
         with self._lock:
             return [self._entries[index] for index in range(min(count, len(self._entries)))]
 
-    def done(self, entries: Iterable[Entry]) -> None:
+    def done(self, entries: Iterable[PendingDraft]) -> None:
         """These are committed."""
         with self._lock:
             for entry in entries:
                 self._forget(entry)
 
-    def lose(self, entry: Entry) -> None:
+    def lose(self, entry: PendingDraft) -> None:
         """This one cannot be committed."""
         with self._lock:
             self._forget(entry)
@@ -107,11 +107,11 @@ class Waiting:
         for entry in entries:
             settle(entry, error=error)
 
-    def _count(self, entry: Entry) -> None:
+    def _count(self, entry: PendingDraft) -> None:
         self.dropped += entry.readings
         self.untold += entry.readings
 
-    def _forget(self, entry: Entry) -> None:
+    def _forget(self, entry: PendingDraft) -> None:
         try:
             self._entries.remove(entry)
         except ValueError:  # let go meanwhile
@@ -129,7 +129,9 @@ class Waiting:
         return len(self._entries)
 
 
-def settle(entry: Entry, *, sealed: list[Sealed] | None = None, error: Exception | None = None) -> bool:
+def settle(
+    entry: PendingDraft, *, sealed: list[Sealed] | None = None, error: Exception | None = None
+) -> bool:
     """Tell whoever waits for an entry; False when nobody does any more."""
     if entry.done.done():
         return False

@@ -22,7 +22,7 @@ _IDENTITY = struct.Struct(">q8s16sqqqqqbb")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BatchRow:
     """One committed batch. `total` counts all readings that the file ever took, this row's included: sums
     without a scan.
     """
@@ -75,7 +75,7 @@ class Row:
         )
 
 
-def from_record(record: Sequence[Any]) -> Row | None:
+def from_record(record: Sequence[Any]) -> BatchRow | None:
     """The row of these column values; None when they are not a sound row (wrong types, wrong CRC)."""
     try:
         seq, epoch, boot, readings, values, total, t0, uptime, clock, keep, crc, carry, body = record
@@ -84,7 +84,7 @@ def from_record(record: Sequence[Any]) -> Row | None:
         sealed = Sealed(
             epoch.hex(), seq, boot.hex(), t0, uptime, CLOCKS[clock], readings, values, bool(keep), body
         )
-        row = Row(sealed, total, carry)
+        row = BatchRow(sealed, total, carry)
         return row if len(epoch) == 8 and len(boot) == 16 and row.crc == crc else None  # noqa: PLR2004 - the widths of the two columns
     except (ValueError, TypeError, IndexError, AttributeError, struct.error):
         return None

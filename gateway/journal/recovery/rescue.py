@@ -7,14 +7,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from gateway.journal import gone
-from gateway.journal.evidence import Case
-from gateway.journal.moved import OpenScan
-from gateway.journal.pages import Found
-from gateway.journal.salvage import Scan
-from gateway.journal.settled import Settled
-from gateway.journal.shelf import Shelf
-from gateway.journal.thinning import PART, Room
+from gateway.journal.file import missing
+from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.settled import Settled
+from gateway.journal.file.thinning import PART, Room
+from gateway.journal.recovery.cases import Case
+from gateway.journal.recovery.moved import OpenFileScan
+from gateway.journal.recovery.pages import FoundRow
+from gateway.journal.recovery.scan import PageScan
 from gateway.model import Ranges
 
 AT_ONCE = 128
@@ -26,7 +26,7 @@ class Rescue:
     taken in once.
     """
 
-    def __init__(self, case: Case, scan: Scan | OpenScan) -> None:
+    def __init__(self, case: Case, scan: PageScan | OpenFileScan) -> None:
         self.case = case
         self._scan = scan
         self._pages = self._scan.found()
@@ -35,32 +35,34 @@ class Rescue:
         """Whether the very first row of the file is there: nothing is missing before it."""
         case.pages, case.page, case.rows = self._scan.pages, 0, 0
 
-    def step(self, shelf: Shelf, seconds: float, budget: int, wall: int) -> bool:
+    def step(self, file: JournalFile, seconds: float, budget: int, wall: int) -> bool:
         """One slice; `wall` is UTC in ms. Raises JournalDamaged, sqlite3.OperationalError of the new file;
         then the rescue starts over.
         """
         end = time.monotonic() + seconds
-        found: list[Found] = []
+        found: list[FoundRow] = []
         ended = True
         for rows in self._pages:
             found += rows
             if time.monotonic() > end or len(found) >= AT_ONCE:
                 ended = False
                 break
-        settled = Settled(shelf.settled.active)
-        settled.load(self.case.memory.settled)
-        self._take(shelf, found, settled, budget, wall)
+        settled = Settled(file.settled.active)
+        settled.load(self.case.resume.settled)
+        self._take(file, found, settled, budget, wall)
         self.case.page = self._scan.page
         if ended:
-            self._declare_lost(shelf, settled)
+            self._declare_lost(file, settled)
             self._scan.close()
             self.case.done = True
         return ended
 
-    def _take(self, shelf: Shelf, found: list[Found], settled: Settled, budget: int, wall: int) -> None:
-        if (over := shelf.store.used - budget) > 0:
-            shelf.make_room(Room.THIN, max(over, budget // PART), wall)
-        roomy = shelf.store.used < budget // 2
+    def _take(
+        self, file: JournalFile, found: list[FoundRow], settled: Settled, budget: int, wall: int
+    ) -> None:
+        if (over := file.store.used - budget) > 0:
+            file.make_room(Room.THIN, max(over, budget // PART), wall)
+        roomy = file.store.used < budget // 2
         wanted = []
         for one in found:
             seq = one.row.seq
@@ -73,17 +75,17 @@ class Rescue:
                 wanted.append(one)
         if not wanted:
             return
-        with shelf.undo(), shelf.store.transaction():
-            self.case.rows += shelf.saved.add([one.row for one in wanted])
+        with file.undo(), file.store.transaction():
+            self.case.rows += file.recovered.add([one.row for one in wanted])
             for one in wanted:
                 for uplink in settled.active if one.own else ():
                     if one.row.seq in settled.of(uplink):
-                        shelf.saved.settle(uplink, one.row.sealed.epoch, [(one.row.seq, one.row.seq)])
-            shelf.saved.write_marks()
-        shelf.saved.marks_written()
-        shelf.saved.recount(settled.active)
+                        file.recovered.settle(uplink, one.row.sealed.epoch, [(one.row.seq, one.row.seq)])
+            file.recovered.write_marks()
+        file.recovered.marks_written()
+        file.recovered.recount(settled.active)
 
-    def _declare_lost(self, shelf: Shelf, settled: Settled) -> None:
+    def _declare_lost(self, file: JournalFile, settled: Settled) -> None:
         known = Ranges()
         for ranges in self._epochs.values():
             known.update(ranges)
@@ -91,28 +93,28 @@ class Rescue:
         known.update((first, last) for epoch, first, last, *_ in self._scan.gone if epoch in ours)
         bounds = [(first, last) for _, first, last in self.case.spans] or [known.span or (1, 0)]
         lowest = bounds[0][0] if self._scan.whole or self._first or self.case.spans else 1
-        highest = max(self.case.memory.seq, bounds[-1][1], (known.span or (0, 0))[1])
-        if highest < lowest or not (ours or self.case.memory.epoch):
+        highest = max(self.case.resume.seq, bounds[-1][1], (known.span or (0, 0))[1])
+        if highest < lowest or not (ours or self.case.resume.epoch):
             return
         if settled.active:
             # Up to where rows had to make room, what counts as settled need not have been delivered.
-            upto = self.case.memory.thinned[0] if self.case.memory.thinned else 0
+            upto = self.case.resume.thinned[0] if self.case.resume.thinned else 0
             known.update(settled.by_all(max(lowest, upto + 1), highest))
-        told = gone.UNTOLD if settled.active else gone.NOBODY
-        with shelf.store.transaction():
+        told = missing.UNTOLD if settled.active else missing.NOBODY
+        with file.store.transaction():
             for epoch, first, last, readings, reason in sorted(self._scan.gone):
-                if epoch in ours and not gone.explained(shelf.store, epoch, first, last):
+                if epoch in ours and not missing.explained(file.store, epoch, first, last):
                     # Who told of it may be lost itself: it is said again.
-                    gone.note(
-                        shelf.store,
+                    missing.note(
+                        file.store,
                         (epoch, first, last, reason),
                         readings,
-                        told=gone.NOBODY if reason == gone.DELIVERED else told,
+                        told=missing.NOBODY if reason == missing.DELIVERED else told,
                     )
             for first, last in known.gaps(lowest, highest):
                 for epoch, start, end in self._owners(first, last):
-                    if not gone.explained(shelf.store, epoch, start, end):
-                        gone.note(shelf.store, (epoch, start, end, gone.DAMAGED), 0, told=told)
+                    if not missing.explained(file.store, epoch, start, end):
+                        missing.note(file.store, (epoch, start, end, missing.DAMAGED), 0, told=told)
 
     def _owners(self, first: int, last: int) -> Iterator[tuple[str, int, int]]:
         """(epoch, first, last) of lost numbers."""
@@ -124,7 +126,7 @@ class Rescue:
         # Between two epochs nobody can say whose the lost numbers were: both say that they are lost.
         before = {epoch for epoch, ranges in self._epochs.items() if first - 1 in ranges}
         after = {epoch for epoch, ranges in self._epochs.items() if last + 1 in ranges}
-        for epoch in before | after or {self.case.memory.epoch} - {""}:
+        for epoch in before | after or {self.case.resume.epoch} - {""}:
             yield epoch, first, last
 
     def close(self) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.journal.memory import Synced, Thinned
-from gateway.journal.rows import Row
+from gateway.journal.file.resume import Synced, Thinned
+from gateway.journal.file.rows import BatchRow
 from gateway.model import ClockState, Draft, Event, Sealed
 from gateway.wire import Batch, compress, decode, decompress, split
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class CommitStamp:
     """What identifies and dates the rows of one commit: `offset` is wall minus uptime in ms."""
 
     gateway: str
@@ -36,7 +36,7 @@ def earliest(draft: Draft, otherwise: int) -> int:
     return min(readings or [event.uptime for event in draft.events], default=otherwise)
 
 
-def seal(draft: Draft, stamp: Stamp, base: int, seq: int, total: int) -> list[Row]:
+def seal(draft: Draft, stamp: CommitStamp, base: int, seq: int, total: int) -> list[BatchRow]:
     """The rows of a draft, counting up from `seq`; `base` is their uptime, `total` the sum of all readings
     before them.
     """
@@ -58,7 +58,7 @@ def seal(draft: Draft, stamp: Stamp, base: int, seq: int, total: int) -> list[Ro
             keep,
             compress(plain),
         )
-        rows.append(Row(sealed, total, ""))
+        rows.append(BatchRow(sealed, total, ""))
     return rows
 
 
@@ -101,7 +101,7 @@ def _is(value: object, *types: type) -> bool:
     return isinstance(value, list) and [type(item) for item in value] == list(types)
 
 
-def tellers(rows: Sequence[Row], events: Sequence[Event]) -> list[int]:
+def tellers(rows: Sequence[BatchRow], events: Sequence[Event]) -> list[int]:
     """The number of the batch that holds each of these events: a draft that was split has several."""
     if len(rows) == 1:
         return [rows[0].seq] * len(events)

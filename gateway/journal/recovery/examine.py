@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.errors import JournalDamaged
-from gateway.journal import pages
-from gateway.journal.places import beside, read_regular, real, size_of, standing
-from gateway.journal.salvage import Scan, asked
-from gateway.journal.schema import TABLES, VERSION, too_new
+from gateway.journal.file.schema import TABLES, VERSION, too_new
+from gateway.journal.paths import beside, read_regular, real, size_of, standing
+from gateway.journal.recovery import pages
+from gateway.journal.recovery.scan import PageScan, asked
 
 _MAGIC = b"SQLite format 3\0"
 _STEP = re.compile(rb"journal(?:v(\d{1,6})_)")
@@ -43,7 +43,7 @@ def examine(path: Path) -> None:
         raise _aside(f"{path} is no SQLite file, but {wal.name} holds what was to go into it")
     if logged and not pages.log_page_size(begin := _head(wal)) and any(begin[:32]):
         raise _aside(f"{wal} is no write-ahead log")
-    with Scan(path) as scan:
+    with PageScan(path) as scan:
         _check_version(path, scan)
         if wal_is_damaged(path, scan):
             raise _aside(f"{wal} holds batches behind a damaged place")
@@ -62,7 +62,7 @@ def _aside(what: str) -> JournalDamaged:
     return JournalDamaged(what, hint="it is moved aside and salvaged; polling goes on in a new file")
 
 
-def _check_version(path: Path, scan: Scan) -> None:
+def _check_version(path: Path, scan: PageScan) -> None:
     first = scan.newest(1)
     version = int.from_bytes(first[60:64], "big") if first[: len(_MAGIC)] == _MAGIC else 0
     if version <= VERSION:
@@ -90,7 +90,7 @@ def foreign(path: Path) -> bool:
     return bool(names) and not names & {name.encode() for name in (*TABLES, "_sqlite_migrations")}
 
 
-def wal_is_damaged(path: Path, scan: Scan) -> bool:
+def wal_is_damaged(path: Path, scan: PageScan) -> bool:
     """Whether the WAL holds commits that SQLite would silently leave out.
 
     A power cut leaves at most one transaction half-written, the last. More commits behind a wrong checksum

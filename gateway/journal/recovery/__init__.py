@@ -1,0 +1,1 @@
+"""A damaged file of the journal: how it is recognised, moved aside, and read page by page."""
