@@ -51,8 +51,8 @@ AT_ONCE = 3
 CENTRAL = {
     "field": "line station cost planner decode reader meter poller schedule seat turns quiet silent_read"
     " pulse_filter pulse_input pulse_register",
-    "journal": "pending disk housekeeping writer file/thinning file/settled file/recovered file/batches file/store"
-    " file/seal file/tally file/missing file/verify file/epochs recovery/pages recovery/scan",
+    "journal": "pending disk housekeeping writer file/thinning file/settled file/recovered file/batches"
+    " file/store file/seal file/tally file/missing file/verify file/epochs recovery/pages recovery/scan",
     "uplink": "forwarder settling state_topic"
     " outgoing/sender outgoing/queues outgoing/replay outgoing/clock_hold outgoing/rate"
     " delivery/delivery delivery/window delivery/receipts delivery/conflicts delivery/retry_timer",
