@@ -22,7 +22,7 @@ class Found:
 
 
 _ODD = "`tests/field/test_odd_devices.py`"
-_SILENT = "`tests/field/test_silent_reads.py`"
+_SILENT = "`tests/field/test_silent_read.py`"
 _LIMITS = "`tests/uplink/test_uplink_limits.py`"
 _OUTSIDE = "`tests/config/test_outside.py`"
 _CONNECTING = "`tests/field/test_connecting.py`"
@@ -30,7 +30,7 @@ _EVIDENCE = "`tests/journal/test_journal_evidence.py`"
 _MOVED = "`tests/journal/test_journal_moved.py`"
 _BOUNDS = "`tests/receiver/test_receiver_bounds.py`"
 _THINNING = "`tests/journal/test_journal_thinning.py`"
-_PULSES = "`tests/pulses/test_pulse_inputs.py`"
+_PULSES = "`tests/pulses/test_counting.py`"
 
 REPORTED = (
     Found("one 0x00 behind every reply on a serial line", "0 whole readings of 12", "11 of 12", _ODD),
@@ -188,7 +188,7 @@ REPORTED = (
         "energy register that shows 0 once",
         "0.0 kWh delivered as good",
         "marked suspect, with an event",
-        "`tests/field/test_counters.py`",
+        "`tests/field/test_counter_memory.py`",
     ),
     Found(
         "power as sign and amount (0x8064 for −100 W)",

@@ -35,8 +35,8 @@ MAY_IMPORT = {
 """Beside itself, `common` and the package's version. daemon and cli may import all."""
 
 SOLE_IMPORTERS = {
-    "pymodbus": {"gateway/field/modbus.py"},
-    "serial": {"gateway/field/modbus.py"},
+    "pymodbus": {"gateway/field/port/modbus.py"},
+    "serial": {"gateway/field/port/modbus.py"},
     "paho": {"gateway/mqtt/connection.py", "gateway/receiver/mqtt.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},

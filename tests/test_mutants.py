@@ -67,7 +67,7 @@ def test_each_operator_changes_what_it_should_and_nothing_else_is_changed() -> N
 
 @pytest.mark.parametrize(
     "module",
-    ["gateway/uplink/delivery/window.py", "gateway/journal/file/thinning.py", "gateway/field/station.py"],
+    ["gateway/uplink/delivery/window.py", "gateway/journal/file/thinning.py", "gateway/field/bus/station.py"],
 )
 def test_every_mutant_of_a_module_is_other_code_and_has_a_name_of_its_own(module: str) -> None:
     source = (ROOT / module).read_bytes()

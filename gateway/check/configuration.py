@@ -32,10 +32,7 @@ from gateway.config import (
     same_lines,
 )
 from gateway.errors import ConfigError, DriverError, Problem
-from gateway.field.adapter import forecast as port_trouble
-from gateway.field.forecast import forecast_bus, refusal
-from gateway.field.learnt import FILE, Learnt
-from gateway.field.meter import MeterTask
+from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus, overload, port_trouble
 from gateway.mqtt import file_mistakes, open_to_others
 
 Told = tuple[list[Key], str, str]
@@ -208,7 +205,7 @@ def _files(document: Table) -> Iterator[Told]:
 
 def _intervals(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
     """Lines that cannot hold the intervals of their meters, by what is known of both so far."""
-    learnt = Learnt(_directory(document, "journal", JournalSection().directory) / FILE)
+    learnt = Learnt(_directory(document, "journal", JournalSection().directory) / LEARNT_FILE)
     adapter: TypeAdapter[Bus] = TypeAdapter(Bus)
     meters = [
         (index, meter)
@@ -220,7 +217,7 @@ def _intervals(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
         if bus is None:
             continue
         forecast = forecast_bus(bus, [MeterTask(meter, drivers[meter.driver]) for _, meter in meters], learnt)
-        if (refused := refusal(forecast)) is not None:
+        if (refused := overload(forecast)) is not None:
             first = next(index for index, meter in meters if meter.id == refused.meters[0].id)
             yield ["meters", first, "interval"], *refused.words
 

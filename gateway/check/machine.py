@@ -21,9 +21,7 @@ from gateway.check.certificates import validities
 from gateway.check.rights import User, service_user
 from gateway.config import Config, Key, SerialBus, TcpBus, dotted, examine, is_address, line_of
 from gateway.errors import Problem
-from gateway.field.adapter import forecast, in_use
-from gateway.field.forecast import forecast_bus, stored_per_day
-from gateway.field.meter import MeterTask
+from gateway.field import MeterTask, forecast_bus, port_in_use, port_trouble, stored_per_day
 
 LOOK_UP = 10.0
 """s for all names together."""
@@ -67,7 +65,7 @@ def _ports(config: Config, user: User, *, running: bool) -> Iterator[Told]:
         if not isinstance(bus, SerialBus):
             continue
         loc: list[Key] = ["buses", index, "port"]
-        if (doubt := forecast(bus)) is not None:
+        if (doubt := port_trouble(bus)) is not None:
             yield loc, doubt.message, doubt.hint
         elif not user.may(Path(bus.port), write=True):
             yield (
@@ -75,7 +73,7 @@ def _ports(config: Config, user: User, *, running: bool) -> Iterator[Told]:
                 f"{bus.port} may not be opened by the user {user.name}",
                 f"sudo usermod -aG dialout {user.name}, then restart the service",
             )
-        elif not running and (held := in_use(bus)) is not None:
+        elif not running and (held := port_in_use(bus)) is not None:
             yield loc, held.message, held.hint
 
 

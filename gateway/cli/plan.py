@@ -12,10 +12,17 @@ from gateway.cli.language import N_, _, figure, locale, ngettext
 from gateway.cli.options import config_option, only_config
 from gateway.cli.prose import said, say, wrapped
 from gateway.config import Bus, SerialBus
-from gateway.field.forecast import BusForecast, MeterForecast, forecast_bus, traffic
-from gateway.field.learnt import FILE, Learnt, facts_of
-from gateway.field.meter import MeterTask
-from gateway.field.planner import Read
+from gateway.field import (
+    LEARNT_FILE,
+    BusForecast,
+    Learnt,
+    MeterForecast,
+    MeterTask,
+    Read,
+    facts_of,
+    forecast_bus,
+    traffic,
+)
 
 _FULL = 0.9
 _NAMED = 5
@@ -36,7 +43,7 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
     """Print the plan; exit 1 when an interval cannot be held."""
     config, drivers = load(only_config(words, file))
     tasks = [MeterTask(meter, drivers[meter.driver]) for meter in config.meters if meter.enabled]
-    learnt = Learnt(Path(config.journal.directory) / FILE)
+    learnt = Learnt(Path(config.journal.directory) / LEARNT_FILE)
     forecasts = [forecast_bus(bus, tasks, learnt) for bus in config.buses]
     for forecast in forecasts:
         print("\n".join(bus_lines(forecast, reads)) + "\n")

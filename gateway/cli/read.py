@@ -22,7 +22,7 @@ from gateway.cli.prose import aligned, said, say
 from gateway.common.text import visible
 from gateway.config import Bus, Config, Meter
 from gateway.errors import GatewayError
-from gateway.field.meter import MeterTask
+from gateway.field import MeterTask
 from gateway.host import CONFIG, uptime_ms
 from gateway.model import QUANTITIES
 
@@ -127,7 +127,7 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
     answers: dict[str, Answer] = {}
 
     async def read_bus(bus: Bus, mine: list[Meter]) -> None:
-        from gateway.field.poller import BusWorker  # noqa: PLC0415 - pymodbus, which a command that asks the daemon does not need
+        from gateway.field import BusWorker  # noqa: PLC0415 - pymodbus, which a command that asks the daemon does not need
 
         worker = BusWorker(
             bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _reading: None

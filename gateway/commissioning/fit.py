@@ -16,7 +16,7 @@ from typing import Final
 from gateway.catalogue.driver import ORDERS, Driver, Row
 from gateway.commissioning.physics import HZ_BAND, LL_BAND, LN_BAND, Finding, judge, score
 from gateway.errors import BadFrame, NoReply, Refused
-from gateway.field.decode import Image, decode
+from gateway.field import Replies, decode
 from gateway.model import QUANTITIES
 
 Ask = Callable[[int, int, int], Awaitable[list[int]]]
@@ -217,7 +217,7 @@ def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], di
     """Values and reasons that these registers give to these rows; rows without their registers are in
     neither.
     """
-    image = Image()
+    image = Replies()
     covered = []
     for row in rows:
         spans = row.spans

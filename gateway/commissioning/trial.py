@@ -16,8 +16,7 @@ from gateway.commissioning.physics import Finding, fits, judge, rising, unweighe
 from gateway.commissioning.sisters import Sister, Tell, Weighed, weigh_against
 from gateway.config import Bus, Meter
 from gateway.errors import BusError
-from gateway.field.meter import MeterTask
-from gateway.field.poller import BusWorker
+from gateway.field import BusWorker, MeterTask
 from gateway.model import Reading
 
 _METER = "trial"
@@ -101,14 +100,14 @@ async def trial(
         tell(f"reading the meter at address {address}")
         first = await worker.poll(_METER)
         trouble = worker.trouble(_METER)
-        result = Trial(worker.seats[_METER].poll.driver, first, worker.attributes(_METER))
+        result = Trial(worker.meters[_METER].reader.driver, first, worker.attributes(_METER))
         result.trouble = str(trouble) if trouble and first.missing else ""
         result.silent = bool(first.missing) and (
             not first.missing.startswith("exception") or first.missing in _NOBODY
         )
         if not worker.line.ready or result.silent:
             return result
-        station = worker.seats[_METER].poll.station
+        station = worker.meters[_METER].reader.station
 
         async def ask(function: int, start: int, count: int) -> list[int]:
             return list(await worker.line.read(station, function, start, count))

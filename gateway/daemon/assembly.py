@@ -14,10 +14,7 @@ from gateway.daemon.describe import MeterDescription, text_of
 from gateway.daemon.last_values import LastValues
 from gateway.daemon.slots import SlotCollector
 from gateway.errors import GatewayError
-from gateway.field.learnt import Learnt
-from gateway.field.meter import MeterTask
-from gateway.field.poller import BusWorker
-from gateway.field.pulses import PulseInputs
+from gateway.field import BusWorker, Learnt, MeterTask, PulseInputs
 from gateway.host import Clock, Pins
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
@@ -158,13 +155,13 @@ class Assembly:
     def attributes(self, meter: str) -> dict[str, str]:
         """What a meter says of itself; empty while it has not been asked."""
         return next(
-            (worker.attributes(meter) for worker in self.workers.values() if meter in worker.seats), {}
+            (worker.attributes(meter) for worker in self.workers.values() if meter in worker.meters), {}
         )
 
     def worker_of(self, meter: str) -> BusWorker:
         """The bus of a meter. Raises GatewayError when there is none of that id."""
         for worker in self.workers.values():
-            if meter in worker.seats:
+            if meter in worker.meters:
                 return worker
         known = ", ".join(sorted(self.last_values.meters)) or "none"
         raise GatewayError(

@@ -25,7 +25,7 @@ from gateway.daemon.progress import Progress
 from gateway.daemon.register_copy import RegisterCopy, merge
 from gateway.daemon.watchdog import Watchdog
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
-from gateway.field.learnt import FILE, Learnt
+from gateway.field import LEARNT_FILE, Learnt
 from gateway.host import Clock, Pins, notify, socket_path
 from gateway.journal import Journal
 from gateway.model import Event, Reading, Sealed
@@ -151,7 +151,7 @@ class Daemon:
         self.watchdog.watch("uplinks", self._uplinks_beat)
         await self._remember_time()
         self.journal.on_late = self._late
-        self.learnt = await asyncio.to_thread(Learnt, Path(config.journal.directory) / FILE)
+        self.learnt = await asyncio.to_thread(Learnt, Path(config.journal.directory) / LEARNT_FILE)
         self._copy = RegisterCopy(Path(config.journal.directory))
         carried = merge(self.journal.carried, await asyncio.to_thread(self._copy.load))
         self.assembly = self._assemble(self._loaded, carried)

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from gateway.field.pulse_register import count_of, newer
+from gateway.field import carried_count, newer_carried
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +116,9 @@ def merge(carried: dict[str, Any], copy: dict[str, Any]) -> dict[str, Any]:
     pulses = dict(known) if isinstance(known, dict) else {}
     for name, state in saved.items():
         mine = pulses.get(name)
-        if count_of(state) is None or newer(mine, state) is mine:
+        if carried_count(state) is None or newer_carried(mine, state) is mine:
             continue
-        at = "does not know it" if mine is None else f"is at {count_of(mine)}"
+        at = "does not know it" if mine is None else f"is at {carried_count(mine)}"
         log.warning(
             "pulse input %s goes on from the second copy of its register at pulse %s: the journal %s",
             name,

@@ -9,9 +9,7 @@ from gateway.catalogue import Driver
 from gateway.config import Meter, Pulse, SerialBus, Uplink
 from gateway.daemon.assembly import Assembly
 from gateway.daemon.last_values import MeterValues
-from gateway.field.health import BusHealth, MeterHealth
-from gateway.field.learnt import Fact
-from gateway.field.pulses import PulseHealth
+from gateway.field import BusHealth, Fact, MeterHealth, PulseHealth
 from gateway.host import Clock
 from gateway.journal import JournalStats
 from gateway.status import (

@@ -1,1 +1,89 @@
-"""The only room that touches a meter: plan, bus, decode, poller, health, pulses."""
+"""The only room that touches a meter: BusWorker polls the meters of one bus, PulseInputs counts pulses.
+
+A part is loaded when one of its names is asked for: whoever plans or checks needs no pymodbus.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.field.forecast import (
+        BusForecast,
+        MeterForecast,
+        forecast_bus,
+        overload,
+        stored_per_day,
+        traffic,
+    )
+    from gateway.field.health import BusHealth, MeterHealth
+    from gateway.field.learnt import LEARNT_FILE, Fact, Learnt, facts_of
+    from gateway.field.meter.decode import Replies, decode
+    from gateway.field.meter.planner import Read
+    from gateway.field.meter.reader import MeterTask
+    from gateway.field.port.adapter import port_in_use, port_trouble
+    from gateway.field.pulses.counting import PulseInputs
+    from gateway.field.pulses.input import PulseHealth
+    from gateway.field.pulses.register import carried_count, newer_carried
+    from gateway.field.worker import BusWorker
+
+_HOMES = {
+    "LEARNT_FILE": "learnt",
+    "BusForecast": "forecast",
+    "BusHealth": "health",
+    "BusWorker": "worker",
+    "Fact": "learnt",
+    "Learnt": "learnt",
+    "MeterForecast": "forecast",
+    "MeterHealth": "health",
+    "MeterTask": "meter.reader",
+    "PulseHealth": "pulses.input",
+    "PulseInputs": "pulses.counting",
+    "Read": "meter.planner",
+    "Replies": "meter.decode",
+    "carried_count": "pulses.register",
+    "decode": "meter.decode",
+    "facts_of": "learnt",
+    "forecast_bus": "forecast",
+    "newer_carried": "pulses.register",
+    "overload": "forecast",
+    "port_in_use": "port.adapter",
+    "port_trouble": "port.adapter",
+    "stored_per_day": "forecast",
+    "traffic": "forecast",
+}
+
+__all__ = [
+    "LEARNT_FILE",
+    "BusForecast",
+    "BusHealth",
+    "BusWorker",
+    "Fact",
+    "Learnt",
+    "MeterForecast",
+    "MeterHealth",
+    "MeterTask",
+    "PulseHealth",
+    "PulseInputs",
+    "Read",
+    "Replies",
+    "carried_count",
+    "decode",
+    "facts_of",
+    "forecast_bus",
+    "newer_carried",
+    "overload",
+    "port_in_use",
+    "port_trouble",
+    "stored_per_day",
+    "traffic",
+]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.config import Bus, Meter
-from gateway.field.cost import prior, wire_of
+from gateway.field.bus.cost import prior, wire_of
 from gateway.field.learnt import Fact, Learnt
-from gateway.field.meter import MeterTask, spans_of
-from gateway.field.planner import Read, Rules, plan, seconds
+from gateway.field.meter.planner import Read, Rules, plan, seconds
+from gateway.field.meter.reader import MeterTask, spans_of
 
 BATCH_BYTES = 490
 VALUE_BYTES = 3.2
@@ -120,7 +120,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Overload:
     """A bus whose intervals cannot be held: the meters whose interval is too short, and (what is wrong,
     what to write).
     """
@@ -129,7 +129,7 @@ class Refusal:
     words: tuple[str, str]
 
 
-def refusal(forecast: BusForecast) -> Refusal | None:
+def overload(forecast: BusForecast) -> Overload | None:
     """Why the intervals of a bus cannot be held, and which one fits; None when they can."""
     fits = forecast.fits()
     if fits is None:
@@ -139,7 +139,7 @@ def refusal(forecast: BusForecast) -> Refusal | None:
         f" and {len(short) - NAMED} more" if len(short) > NAMED else ""
     )
     what = f"the intervals of bus {forecast.bus.name} need {forecast.load:.0%} of its time and cannot be held"
-    return Refusal(
+    return Overload(
         short, (what, f"write interval: {fits:g}s for {names}, raise the baud rate, or use more lines")
     )
 

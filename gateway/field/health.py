@@ -8,14 +8,14 @@ from typing import Literal
 
 from gateway.errors import Cause
 from gateway.field.learnt import Fact
-from gateway.field.serial_number import Exchange
+from gateway.field.meter.serial_number import MeterExchange
 
 MeterState = Literal["starting", "ok", "lost", "off"]
 BusState = Literal["closed", "connecting", "ready", "waiting"]
 
 
 @dataclass(slots=True)
-class Counters:
+class WireCounters:
     """What happened on the wire since the start."""
 
     requests: int = 0
@@ -67,8 +67,8 @@ class MeterHealth:
     cycle: float
     turn_around: float | None
     turn_around_p95: float | None
-    counters: Counters
-    exchange: Exchange | None = None
+    counters: WireCounters
+    exchange: MeterExchange | None = None
     """The meter that was put in its place, while nobody has confirmed it."""
     stranger: tuple[str, ...] = ()
     """Register with what it holds, and what its table's meters have there, when it is another meter."""
@@ -93,6 +93,6 @@ class BusHealth:
     turn_around: float | None
     turn_around_p95: float | None
     stray_bytes: int
-    counters: Counters
+    counters: WireCounters
     meters: tuple[MeterHealth, ...]
     facts: tuple[Fact, ...] = ()

@@ -26,7 +26,7 @@ from gateway.config import Bus, Config, Meter, SerialBus
 
 log = logging.getLogger(__name__)
 
-FILE = "learnt.json"
+LEARNT_FILE = "learnt.json"
 """Its name in the journal's directory."""
 VERSION = 1
 SAVE_EVERY = 60.0

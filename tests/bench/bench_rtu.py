@@ -18,9 +18,9 @@ from pymodbus.client import AsyncModbusSerialClient
 
 from gateway.catalogue import load_driver
 from gateway.config import Meter, SerialBus
-from gateway.field.cost import TURN_AROUND, prior, wire_of
-from gateway.field.meter import MeterTask
-from gateway.field.planner import Read, Rules, plan
+from gateway.field.bus.cost import TURN_AROUND, prior, wire_of
+from gateway.field.meter.planner import Read, Rules, plan
+from gateway.field.meter.reader import MeterTask
 from tests.bench.figures import Figure, at_most, plain
 from tests.rig import DRIVERS, rig
 

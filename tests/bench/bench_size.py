@@ -17,7 +17,7 @@ from pathlib import Path
 from gateway.catalogue import load_driver
 from gateway.catalogue.encode import build
 from gateway.demo.building import SUBMETERS, Building
-from gateway.field.decode import Image, decode
+from gateway.field.meter.decode import Replies, decode
 from gateway.journal import Journal
 from gateway.model import Draft, Reading, Sealed
 from gateway.wire import decompress
@@ -60,7 +60,7 @@ def building(meters: int) -> Iterator[Draft]:
         readings = []
         for place, circuit in enumerate(circuits):
             words = build(rows, house.values(circuit, START + uptime / 1000))
-            image = Image()
+            image = Replies()
             image.add(4, 0, [words.get((4, at), 0) for at in range(end)])
             readings.append(Reading(f"meter-{place:02}", uptime + 170 * place, decode(rows, image).values))
         yield Draft(readings)

@@ -13,13 +13,13 @@ from test_language import table
 
 from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.catalogue.encode import build, encode
-from gateway.field.decode import Image, decode, shortest
+from gateway.field.meter.decode import Replies, decode, shortest
 
 NUMBERS = sorted(kind for kind in TYPES if not kind.startswith(("hex", "bcd", "e8")))
 
 
-def image(*reads: tuple[int, int, list[int]]) -> Image:
-    made = Image()
+def image(*reads: tuple[int, int, list[int]]) -> Replies:
+    made = Replies()
     for function, start, words in reads:
         made.add(function, start, words)
     return made

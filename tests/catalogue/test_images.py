@@ -8,14 +8,14 @@ import pytest
 from register_images import IMAGES, Section, sections
 
 from gateway.catalogue import Driver, Row, load_driver, load_file, resolve, shipped
-from gateway.field.decode import Decoded, Image, decode
+from gateway.field.meter.decode import Decoded, Replies, decode
 
 CASES = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path)]
 
 
-def read_all(rows: tuple[Row, ...], section: Section) -> Image:
+def read_all(rows: tuple[Row, ...], section: Section) -> Replies:
     """Each span by a read of its own, without a bus."""
-    image = Image()
+    image = Replies()
     for span in {span for row in rows for span in row.spans}:
         try:
             image.add(

@@ -16,9 +16,9 @@ from gateway.catalogue.encode import build
 from gateway.catalogue.load import _lift, shipped_directory
 from gateway.catalogue.paper import quantities, same_maps
 from gateway.config.yamlfile import parse_yaml
-from gateway.field.cost import Cost
-from gateway.field.decode import Image, decode
-from gateway.field.planner import Rules, plan, unreachable
+from gateway.field.bus.cost import Cost
+from gateway.field.meter.decode import Replies, decode
+from gateway.field.meter.planner import Rules, plan, unreachable
 from gateway.model import QUANTITIES
 
 PATHS = shipped()
@@ -108,7 +108,7 @@ async def test_what_the_simulator_writes_is_what_the_gateway_reads(path: Path) -
         rows = [row for row in driver.rows if row.words]
         values = {row.name: meant(row, index) for index, row in enumerate(rows)}
         registers = build(driver.rows, values)
-        image = Image()
+        image = Replies()
         for span in {span for row in rows for span in row.spans}:
             image.add(
                 span.function,

@@ -11,7 +11,7 @@ from register_images import IMAGES, sections
 from test_language import table
 
 from gateway.catalogue import Driver, Row, load_file, resolve, shipped
-from gateway.field.decode import Decoded, Image, decode
+from gateway.field.meter.decode import Decoded, Replies, decode
 from gateway.model import QUANTITIES
 
 PATTERNS = {
@@ -34,7 +34,7 @@ def feed(row: Row, first: int, others: int, *, reverse: bool) -> Decoded:
     """The row's registers, and those that it refers to, full of a pattern; `reverse`: in the order of the
     row.
     """
-    image = Image()
+    image = Replies()
     for span in set(row.spans):
         words = [first, *[others] * (span.words - 1)]
         image.add(span.function, span.address, words[::-1] if reverse and row.type != "text" else words)

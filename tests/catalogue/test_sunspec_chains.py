@@ -16,9 +16,9 @@ from gateway.config.schema import Meter, TcpBus
 from gateway.demo.slave import ModbusError, Served, Slave
 from gateway.demo.tcp import TcpPlant, TcpServer
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
-from gateway.field.decode import Image, decode
-from gateway.field.meter import MeterTask
-from gateway.field.poller import BusWorker
+from gateway.field.meter.decode import Replies, decode
+from gateway.field.meter.reader import MeterTask
+from gateway.field.worker import BusWorker
 
 MARK = [0x5375, 0x6E53]
 BASES = (40000, 50000, 0)
@@ -127,7 +127,7 @@ class Device:
 
 async def values(name: str, device: Device) -> dict[str, float]:
     driver = await resolve(load_driver(name), device.ask)
-    image = Image()
+    image = Replies()
     for span in {span for row in driver.rows for span in row.spans}:
         image.add(span.function, span.address, [device.words[at] for at in range(span.address, span.end)])
     return decode(driver.rows, image).values
@@ -211,7 +211,7 @@ def test_models_come_in_any_order(order: list[int]) -> None:
 async def test_a_scale_that_is_not_implemented_costs_its_own_values_only() -> None:
     device = Device(common(), inverter(7000, w_sf=-0x8000, wh_sf=3))
     driver = await resolve(load_driver("sunspec-inverter"), device.ask)
-    image = Image()
+    image = Replies()
     for span in {span for row in driver.rows for span in row.spans}:
         image.add(span.function, span.address, [device.words[at] for at in range(span.address, span.end)])
     found = decode(driver.rows, image)

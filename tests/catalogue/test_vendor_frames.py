@@ -9,7 +9,7 @@ from register_images import IMAGES, sections
 
 from gateway.catalogue import load_driver
 from gateway.demo.frames import rtu_frame
-from gateway.field.decode import Image, decode
+from gateway.field.meter.decode import Replies, decode
 
 FRAMES = [
     # driver, image, request (None when only the answer is printed), answer, address, quantity, value
@@ -55,6 +55,6 @@ def test_printed_frames(
         assert sound(frame)
         words = [int.from_bytes(frame[at : at + 2]) for at in range(3, 3 + frame[2], 2)]
         assert words == section.read(row.function, row.address, row.words).words
-    read = Image()
+    read = Replies()
     read.add(row.function, row.address, section.read(row.function, row.address, row.words).words)
     assert decode((row,), read).values == {quantity: value}

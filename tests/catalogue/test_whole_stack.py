@@ -18,9 +18,9 @@ from gateway.demo.line import SerialLine
 from gateway.demo.slave import Slave
 from gateway.demo.tcp import TcpPlant, TcpServer
 from gateway.errors import BusError
-from gateway.field.decode import Decoded
-from gateway.field.meter import MeterTask
-from gateway.field.poller import BusWorker
+from gateway.field.meter.decode import Decoded
+from gateway.field.meter.reader import MeterTask
+from gateway.field.worker import BusWorker
 
 EVERYTHING = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path)]
 TELLING = {
@@ -63,7 +63,7 @@ async def read_everything(worker: BusWorker) -> None:
             reading = await worker.poll(f"m{unit}")
             trouble: BusError | None = worker.trouble(f"m{unit}")
             assert not reading.missing, (name, reading.missing, trouble)
-            driver = worker.seats[f"m{unit}"].poll.driver
+            driver = worker.meters[f"m{unit}"].reader.driver
             found = Decoded(reading.values, dict(reading.absent), worker.attributes(f"m{unit}"))
             check(driver, found, section)
             assert reading.absent == without_attributes(section, found), name
@@ -98,7 +98,7 @@ async def test_sentinels_and_variants_over_tcp(stack: ExitStack) -> None:
         for unit, (name, section) in enumerate(special, 1):
             reading = await worker.poll(f"m{unit}")
             assert not reading.missing, (name, section.name, reading.missing)
-            driver = worker.seats[f"m{unit}"].poll.driver
+            driver = worker.meters[f"m{unit}"].reader.driver
             without_facts = replace(
                 section, absent={key: why for key, why in section.absent.items() if key in driver.quantities}
             )

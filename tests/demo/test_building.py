@@ -13,7 +13,7 @@ from gateway.demo.building import FLOORS, SUBMETERS, Building, Time, compensatio
 from gateway.demo.meters import MeterImage, Plant, chosen
 from gateway.demo.simulator import Simulator
 from gateway.demo.slave import ModbusError
-from gateway.field.decode import Image, decode
+from gateway.field.meter.decode import Replies, decode
 from gateway.model import QUANTITIES
 
 MONDAY = 1795388400.0  # Monday 23 November 2026, 02:00 in Istanbul
@@ -251,7 +251,7 @@ def test_every_driver_reads_the_building_back(name):
                 "attributes": {"serial_number": "12345678"},
             }
         )
-        image, meant = Image(), {}
+        image, meant = Replies(), {}
         for function, address, count in reads_of(rows, driver.limits.even):
             served = meter.read(function, address, count)
             image.add(function, address, served.words)

@@ -13,8 +13,8 @@ from field_parts import pattern
 
 from gateway.config.schema import TcpBus
 from gateway.demo.frames import rtu_frame, rtu_parts
-from gateway.field.line import Line
-from gateway.field.modbus import ModbusPort
+from gateway.field.bus.line import BusLine
+from gateway.field.port.modbus import ModbusPort
 
 PROBES = ((4, 7000, 1), (4, 7000, 3), (4, 7000, 5), (4, 7000, 6), (4, 7000, 7))
 Serve = Callable[["Client"], Awaitable[None]]
@@ -102,11 +102,11 @@ async def served(serve: Serve) -> AsyncIterator[Plant]:
 
 
 @asynccontextmanager
-async def line_to(serve: Serve, *, kind: str = "tcp", **more: object) -> AsyncIterator[tuple[Line, Plant]]:
+async def line_to(serve: Serve, *, kind: str = "tcp", **more: object) -> AsyncIterator[tuple[BusLine, Plant]]:
     """An open line to such a server."""
     async with served(serve) as plant:
         bus = TcpBus(name="bus", type=kind, host="127.0.0.1", port=plant.port, baudrate=115200, **more)
-        line = Line(bus, ModbusPort(bus))
+        line = BusLine(bus, ModbusPort(bus))
         await line.open()
         try:
             yield line, plant
@@ -114,7 +114,7 @@ async def line_to(serve: Serve, *, kind: str = "tcp", **more: object) -> AsyncIt
             line.close()
 
 
-def station(line: Line, unit: int = 1):
+def station(line: BusLine, unit: int = 1):
     """A meter with reads to check by."""
     made = line.station(unit)
     made.probes = PROBES

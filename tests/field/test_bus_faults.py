@@ -12,8 +12,8 @@ import pytest
 from field_parts import NAMES, driver, meter, pattern
 
 from gateway.demo.faults import SERIAL_KINDS, TCP_KINDS, Fault
-from gateway.field.meter import MeterTask
-from gateway.field.poller import BusWorker
+from gateway.field.meter.reader import MeterTask
+from gateway.field.worker import BusWorker
 from gateway.model import Reading
 
 
@@ -99,7 +99,7 @@ async def test_rtu_over_tcp_behind_a_slow_line_is_learnt(tcp) -> None:
     async with running(bus, tasks([1], interval="0s")) as (worker, readings):
         await until(lambda: good(readings, "m1") >= 30)
         each = (time.monotonic() - began) / len(readings)
-        station = worker.seats["m1"].poll.station
+        station = worker.meters["m1"].reader.station
         assert 0.03 < station.fit.cost.time(71) < 0.05 + 2 * each
         assert station.counters.timeouts <= 3
 
@@ -114,12 +114,12 @@ async def test_one_dead_meter_of_five_on_a_real_line(serial) -> None:
     async with running(bus, tasks(range(1, 6), interval="0s")) as (worker, readings):
         await until(lambda: all(good(readings, f"m{unit}") >= 10 for unit in range(1, 6)))
         line.faults.order(4, Fault("dead"), None)
-        await until(lambda: worker.seats["m4"].lost)
-        assert worker.seats["m4"].probe_at - time.monotonic() > 15, "2 s of silence are paid for with 40"
+        await until(lambda: worker.meters["m4"].lost)
+        assert worker.meters["m4"].probe_at - time.monotonic() > 15, "2 s of silence are paid for with 40"
         readings.clear()
-        asked = worker.seats["m4"].poll.station.counters.requests
+        asked = worker.meters["m4"].reader.station.counters.requests
         await asyncio.sleep(3)
-        asked = worker.seats["m4"].poll.station.counters.requests - asked
+        asked = worker.meters["m4"].reader.station.counters.requests - asked
         after = Counter(reading.meter for reading in readings if reading.values)
     assert asked <= 1
     assert all(after[f"m{unit}"] >= 10 for unit in (1, 2, 3, 5)), after

@@ -19,9 +19,9 @@ from click.testing import CliRunner
 from gateway.cli.check import command as check
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BusDown
-from gateway.field import adapter, connecting
-from gateway.field.connecting import NameNotFound, Names, NoAddressWorked, connect
-from gateway.field.modbus import ModbusPort
+from gateway.field.port import adapter, connecting
+from gateway.field.port.connecting import HostNames, NameNotFound, NoAddressWorked, connect
+from gateway.field.port.modbus import ModbusPort
 from gateway.status.words import causes
 from gateway.status.words.language import Locale
 from tests.ports import free_port
@@ -212,7 +212,7 @@ async def test_a_name_that_takes_long_is_reached_in_the_end(monkeypatch) -> None
         return real("127.0.0.1", 0)
 
     monkeypatch.setattr(connecting, "_look_up", slow)
-    names = Names()
+    names = HostNames()
     with pytest.raises(TimeoutError):
         await names.addresses("meter.example", 0.05)
     found = await asyncio.gather(
@@ -232,7 +232,7 @@ async def test_a_look_up_that_hangs_keeps_nobody(monkeypatch) -> None:
 
     monkeypatch.setattr(connecting, "_look_up", stuck)
     monkeypatch.setattr(connecting, "LOOK_UP", 0.05)
-    names = Names()
+    names = HostNames()
     for number in range(40):
         with pytest.raises(TimeoutError):
             await names.addresses(f"meter{number % 4}.example", 0.01)
@@ -257,7 +257,7 @@ async def test_the_first_address_may_be_dead_or_refuse(monkeypatch) -> None:
         for first in ("127.0.0.2", "127.0.0.3"):
             good = [(socket.AF_INET, (first, 0)), (socket.AF_INET, ("127.0.0.1", 0))]
             monkeypatch.setattr(connecting, "_look_up", lambda host, flags, good=good: list(good))
-            sock = await connect(Names(), "meter.example", port)
+            sock = await connect(HostNames(), "meter.example", port)
             assert sock.getpeername()[0] == "127.0.0.1"
             sock.close()
     server.close()
@@ -289,7 +289,7 @@ async def test_giving_up_leaves_no_connection_open(monkeypatch) -> None:
     monkeypatch.setattr(connecting, "_look_up", lambda host, flags: [(socket.AF_INET, ("127.0.0.1", 0))])
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counting
     for delay in (0.0, 0.001, 0.01):
-        task = asyncio.create_task(connect(Names(), "meter.example", port))
+        task = asyncio.create_task(connect(HostNames(), "meter.example", port))
         await asyncio.sleep(delay)
         if task.cancel():
             with contextlib.suppress(asyncio.CancelledError):
@@ -326,6 +326,6 @@ def test_check_warns_of_a_port_that_cannot_be_opened(tmp_path, pty_line) -> None
 
 def test_a_port_that_others_own_is_foreseen(pty_line, monkeypatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    doubt = adapter.forecast(serial_bus(pty_line))
+    doubt = adapter.port_trouble(serial_bus(pty_line))
     assert doubt
     assert doubt.cause == "permission"

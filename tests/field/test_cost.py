@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config.schema import SerialBus, TcpBus
-from gateway.field.cost import TURN_AROUND, Cost, Fit, prior, wire_of
+from gateway.field.bus.cost import TURN_AROUND, Cost, Fit, prior, wire_of
 
 SERIAL = SerialBus(name="l", type="serial", port="/dev/x")
 CONVERTER = TcpBus(name="r", type="rtu-over-tcp", host="h")

@@ -10,9 +10,9 @@ from field_parts import NAMES, driver, meter
 
 from gateway.cli.plan import command
 from gateway.config.schema import SerialBus, TcpBus
-from gateway.field.cost import wire_of
+from gateway.field.bus.cost import wire_of
 from gateway.field.forecast import forecast_bus, traffic
-from gateway.field.meter import MeterTask
+from gateway.field.meter.reader import MeterTask
 
 LINE = SerialBus(name="bus", type="serial", port="/dev/ttyUSB0")
 ENERGIES = [

@@ -14,9 +14,9 @@ from pymodbus.exceptions import ModbusException
 from gateway.config.schema import SerialBus
 from gateway.demo.faults import Fault
 from gateway.errors import BadFrame, NoReply
-from gateway.field.fake_modbus import FakePort
-from gateway.field.line import Line
-from gateway.field.modbus import ModbusPort
+from gateway.field.bus.line import BusLine
+from gateway.field.port.fake import FakePort
+from gateway.field.port.modbus import ModbusPort
 
 TIMEOUT = 0.2
 LATE = Fault("late", seconds=0.28)
@@ -52,7 +52,7 @@ async def test_plain_pymodbus_gives_wrong_values_without_an_error(serial) -> Non
 @pytest.mark.parametrize("busy", ["queue", "drop"])
 async def test_our_line_gives_none(serial, busy: str) -> None:
     line, bus = serial([1, 2], busy=busy, timeout=f"{int(1000 * TIMEOUT)}ms")
-    ours = Line(bus, ModbusPort(bus))
+    ours = BusLine(bus, ModbusPort(bus))
     station, other = ours.station(1), ours.station(2)
     station.probes = ((4, 1000, 1), (4, 1000, 3), (4, 1000, 4))
     await ours.open()
@@ -131,7 +131,7 @@ async def test_after_a_timeout_there_is_silence_then_a_read_of_another_length() 
 async def test_a_second_answer_brings_doubt_before_the_next_question(serial) -> None:
     line, bus = serial([1], timeout="5s")
     port = ModbusPort(bus)
-    ours = Line(bus, port)
+    ours = BusLine(bus, port)
     station = ours.station(1)
     station.probes = ((4, 0, 1),)
     await ours.open()
@@ -151,7 +151,7 @@ async def test_no_wrong_value_from_hundreds_of_faulted_replies(serial, busy: str
     kinds = tuple(Fault(name, seconds=0.05) for name in names)
     line, bus = serial([1, 2], busy=busy, timeout="50ms", turnaround=0.001)
     line.faults.kinds, line.faults.rate = kinds, 0.3
-    ours = Line(bus, ModbusPort(bus))
+    ours = BusLine(bus, ModbusPort(bus))
     stations = [ours.station(1), ours.station(2)]
     for station in stations:
         station.probes = tuple((4, 3000, count) for count in range(1, 9))
@@ -172,9 +172,9 @@ async def test_no_wrong_value_from_hundreds_of_faulted_replies(serial, busy: str
     assert failed > 10
 
 
-def fake_line(latency: float) -> tuple[Line, FakePort]:
-    port = FakePort({1: lambda _, address: address}, latency=latency, numbered=False)
-    return Line(
+def fake_line(latency: float) -> tuple[BusLine, FakePort]:
+    port = FakePort({1: lambda _, address: address}, latency=latency, has_transaction_ids=False)
+    return BusLine(
         SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200, timeout="50ms"), port
     ), port
 

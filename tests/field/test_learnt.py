@@ -10,7 +10,7 @@ from field_parts import meter
 
 from gateway.config import Config
 from gateway.config.schema import SerialBus, TcpBus
-from gateway.field.learnt import FILE, Learnt, facts_of
+from gateway.field.learnt import LEARNT_FILE, Learnt, facts_of
 
 BUS = TcpBus(name="bus", type="tcp", host="192.0.2.1", port=502)
 SPANS = ((4, 10, 12, "timeout"), (3, 0, 1, "exception_2"))
@@ -29,7 +29,7 @@ async def taught(path: Path) -> Learnt:
 
 
 async def test_facts_survive_a_restart_with_the_time_they_were_learnt(tmp_path: Path) -> None:
-    path = tmp_path / FILE
+    path = tmp_path / LEARNT_FILE
     await taught(path)
     again = Learnt(path)
     facts = again.meter(BUS, meter(1))
@@ -44,18 +44,18 @@ async def test_facts_survive_a_restart_with_the_time_they_were_learnt(tmp_path: 
         facts_of(facts.known())
         == "pause: 150ms (learnt 2026-11-18), skip: [4:10-11, 3:0-0] (learnt 2026-11-18)"
     )
-    assert not (tmp_path / f"{FILE}.new").exists()
+    assert not (tmp_path / f"{LEARNT_FILE}.new").exists()
 
 
 @pytest.mark.parametrize("change", [{"address": 2}, {"driver": "other-table"}])
 async def test_another_meter_has_none_of_them(tmp_path: Path, change: dict[str, object]) -> None:
-    home = await taught(tmp_path / FILE)
+    home = await taught(tmp_path / LEARNT_FILE)
     other = meter(1).model_copy(update=change)
     assert home.meter(BUS, other).known() == ()
     config = Config(gateway={"id": "g"}, buses=(BUS,), meters=(other,))
     home.keep(config)
     await home.save()
-    assert Learnt(tmp_path / FILE).meter(BUS, meter(1)).known() == ()
+    assert Learnt(tmp_path / LEARNT_FILE).meter(BUS, meter(1)).known() == ()
     assert home.bus(BUS).known(), "the line is the same"
 
 
@@ -63,14 +63,14 @@ async def test_another_meter_has_none_of_them(tmp_path: Path, change: dict[str, 
     "change", [{"host": "192.0.2.2"}, {"port": 503}, {"name": "other"}, {"type": "rtu-over-tcp"}]
 )
 async def test_on_another_line_nothing_is_known(tmp_path: Path, change: dict[str, object]) -> None:
-    home = await taught(tmp_path / FILE)
+    home = await taught(tmp_path / LEARNT_FILE)
     other = BUS.model_copy(update=change)
     assert home.bus(other).known() == () == home.meter(other, meter(1)).known()
 
 
 async def test_what_is_configured_wins_and_is_not_learnt(tmp_path: Path) -> None:
-    await taught(tmp_path / FILE)
-    home = Learnt(tmp_path / FILE)
+    await taught(tmp_path / LEARNT_FILE)
+    home = Learnt(tmp_path / LEARNT_FILE)
     facts = home.meter(BUS, meter(1, pause="20ms", skip=["4:0x0A", "3:7-9"], max_registers=30))
     assert (facts.pause, facts.max_registers) == (0.02, 30)
     assert facts.skipped == ((4, 10, 11), (3, 7, 10))
@@ -100,7 +100,7 @@ async def test_what_is_configured_wins_and_is_not_learnt(tmp_path: Path) -> None
     ],
 )
 async def test_a_damaged_or_foreign_file_is_forgotten(tmp_path: Path, text: str) -> None:
-    path = tmp_path / FILE
+    path = tmp_path / LEARNT_FILE
     path.write_bytes(text.encode("latin-1"))
     home = Learnt(path)
     assert home.meter(BUS, meter(1)).known() == ()
@@ -110,11 +110,11 @@ async def test_a_damaged_or_foreign_file_is_forgotten(tmp_path: Path, text: str)
 
 
 async def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / FILE).mkdir()
-    home = Learnt(tmp_path / FILE)
+    (tmp_path / LEARNT_FILE).mkdir()
+    home = Learnt(tmp_path / LEARNT_FILE)
     assert home.meter(BUS, meter(1)).learn("pause", 0.1)
     await home.save()
-    assert (tmp_path / FILE).is_dir()
+    assert (tmp_path / LEARNT_FILE).is_dir()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
 async def test_a_single_fact_that_cannot_be_is_dropped_and_the_others_stay(
     tmp_path: Path, name: str, value: object
 ) -> None:
-    path = tmp_path / FILE
+    path = tmp_path / LEARNT_FILE
     await taught(path)
     body = json.loads(path.read_text())
     for facts in body["facts"].values():
@@ -156,8 +156,8 @@ async def test_a_single_fact_that_cannot_be_is_dropped_and_the_others_stay(
 
 
 async def test_forgetting_is_kept_too(tmp_path: Path) -> None:
-    home = await taught(tmp_path / FILE)
+    home = await taught(tmp_path / LEARNT_FILE)
     home.meter(BUS, meter(1)).forget("skip")
     await home.save()
-    facts = Learnt(tmp_path / FILE).meter(BUS, meter(1))
+    facts = Learnt(tmp_path / LEARNT_FILE).meter(BUS, meter(1))
     assert (facts.skip, facts.pause) == ((), 0.15)

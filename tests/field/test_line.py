@@ -10,10 +10,10 @@ import pytest
 
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BusDown, NoReply
-from gateway.field.connection import BACK_OFF
-from gateway.field.fake_modbus import FakePort
-from gateway.field.line import LATENCY, LATEST, Line
-from gateway.field.station import ENOUGH
+from gateway.field.bus.connection import BACK_OFF
+from gateway.field.bus.line import LATENCY, LATEST, BusLine
+from gateway.field.bus.station import ENOUGH
+from gateway.field.port.fake import FakePort
 
 pytestmark = pytest.mark.virtual_time
 SERIAL = SerialBus(name="bus", type="serial", port="/dev/fake", baudrate=9600)
@@ -24,7 +24,7 @@ class Patient(FakePort):
     """A port that notes how long it was told to wait."""
 
     def __init__(self, *units: int, **more) -> None:
-        super().__init__({unit: lambda _, at: at for unit in units}, numbered=False, **more)
+        super().__init__({unit: lambda _, at: at for unit in units}, has_transaction_ids=False, **more)
         self.allowed: list[float] = []
 
     async def read(self, unit, function, address, count, timeout):  # noqa: ASYNC109 - as the port's
@@ -32,8 +32,8 @@ class Patient(FakePort):
         return await super().read(unit, function, address, count, timeout)
 
 
-async def opened(bus, port) -> Line:
-    line = Line(bus, port)
+async def opened(bus, port) -> BusLine:
+    line = BusLine(bus, port)
     await line.open()
     return line
 
@@ -118,7 +118,7 @@ async def test_no_silence_is_longer_than_its_bound_and_a_stranger_counts_as_slow
 
 async def test_a_port_that_does_not_open_is_tried_ever_more_seldom_and_at_once_after_it_was_open() -> None:
     port = Patient(1)
-    line = Line(SERIAL, port)
+    line = BusLine(SERIAL, port)
     loop = asyncio.get_running_loop()
     port.down = True
     waits = []
@@ -141,7 +141,7 @@ async def test_a_port_that_does_not_open_is_tried_ever_more_seldom_and_at_once_a
 async def test_a_lost_port_is_said_once_and_its_return(caplog) -> None:
     caplog.set_level("INFO")
     port = Patient(1)
-    line = Line(SERIAL, port)
+    line = BusLine(SERIAL, port)
     port.down = True
     for _ in range(3):
         with pytest.raises(BusDown):

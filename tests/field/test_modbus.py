@@ -15,8 +15,8 @@ import gateway
 from gateway.config.schema import Bus, SerialBus, TcpBus
 from gateway.demo.faults import Fault
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
-from gateway.field import adapter
-from gateway.field.modbus import EXCEPTIONS, ModbusPort
+from gateway.field.port import adapter
+from gateway.field.port.modbus import EXCEPTIONS, ModbusPort
 
 
 @asynccontextmanager

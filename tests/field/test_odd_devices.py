@@ -18,18 +18,18 @@ from gateway.config.schema import SerialBus
 from gateway.demo.faults import Fault
 from gateway.demo.frames import rtu_frame
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
-from gateway.field import question
-from gateway.field.fake_modbus import FakePort
-from gateway.field.line import Line
-from gateway.field.meter import MeterPoll, MeterTask
-from gateway.field.modbus import ModbusPort
-from gateway.field.schedule import EVERYTHING
-from gateway.field.turn import Turn
+from gateway.field.bus.line import BusLine
+from gateway.field.meter.poll import Poll
+from gateway.field.meter.reader import MeterReader, MeterTask
+from gateway.field.meter.schedule import EVERYTHING
+from gateway.field.port import request
+from gateway.field.port.fake import FakePort
+from gateway.field.port.modbus import ModbusPort
 
 QUESTIONS = [(4, 1000, 2), (4, 2000, 2), (4, 3000, 4), (4, 4000, 2)]
 
 
-async def ask_all(line: Line, who, rounds: int = 3) -> tuple[int, int]:
+async def ask_all(line: BusLine, who, rounds: int = 3) -> tuple[int, int]:
     """How many reads were right, and how many failed; a wrong value fails the test."""
     right = failed = 0
     for function, first, count in QUESTIONS * rounds:
@@ -139,13 +139,13 @@ async def test_another_master_is_named_and_costs_one_more_read(caplog, every: in
         task = MeterTask(
             meter(1), driver("4 u16 active_power W fast\n1000 u32 active_energy_import kWh fast decimals=0")
         )
-        poll = MeterPoll(task, line, lambda: 0)
+        reader = MeterReader(task, line, lambda: 0)
         whole = 0
         for _ in range(12):
-            outcome = await poll.poll(EVERYTHING, Turn(5.0))
+            outcome = await reader.read(EVERYTHING, Poll(5.0))
             whole += len(outcome.reading.values) == 2
         assert whole >= 6
-        assert not poll.facts.skip, "nothing is left out because of somebody else"
+        assert not reader.facts.skip, "nothing is left out because of somebody else"
     assert caplog.text.count("unit 9 answers another master") == 1
 
 
@@ -280,7 +280,7 @@ async def test_numbers_that_differ_in_a_constant_way_are_learnt(caplog, name: st
 
 
 async def test_the_first_number_for_ever_is_a_constant_one_and_no_late_reply(monkeypatch) -> None:
-    monkeypatch.setattr(question, "COPY", 0.05)
+    monkeypatch.setattr(request, "COPY", 0.05)
     first: list[int] = []
 
     async def serve(client: Client) -> None:
@@ -505,7 +505,7 @@ async def test_a_reply_that_never_comes_is_waited_for_once() -> None:
     port = FakePort({1: lambda _, address: address, 2: lambda _, address: address})
     from gateway.config.schema import TcpBus  # noqa: PLC0415 - beside its use
 
-    line = Line(TcpBus(name="b", type="tcp", host="h"), port)
+    line = BusLine(TcpBus(name="b", type="tcp", host="h"), port)
     well, dead = line.station(1), line.station(2)
     port.silent.add(2)
     await line.open()
@@ -612,8 +612,8 @@ async def test_a_dead_meter_is_no_reason_for_a_pause_after_connecting() -> None:
 @pytest.mark.virtual_time
 async def test_a_second_copy_that_comes_in_place_of_the_answer_is_found_out() -> None:
     """Same unit, function and length, in good time: only its words tell."""
-    port = FakePort({1: lambda _, address: address}, latency=0.03, numbered=False)
-    line = Line(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
+    port = FakePort({1: lambda _, address: address}, latency=0.03, has_transaction_ids=False)
+    line = BusLine(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
     who = station(line)
     await line.open()
     for _ in range(12):
@@ -641,8 +641,8 @@ async def test_a_second_copy_that_comes_in_place_of_the_answer_is_found_out() ->
 @pytest.mark.virtual_time
 async def test_copies_in_a_row_are_each_found_out(stands_still: float) -> None:
     """Also that of an answer which was asked for again, and one that comes after this machine stood still."""
-    port = FakePort({1: lambda _, address: address}, latency=0.03, numbered=False)
-    line = Line(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
+    port = FakePort({1: lambda _, address: address}, latency=0.03, has_transaction_ids=False)
+    line = BusLine(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
     who = station(line)
     await line.open()
     read, copies = port.read, {2000: 1000, 3000: 2000, 4000: 3000}
@@ -659,8 +659,8 @@ async def test_copies_in_a_row_are_each_found_out(stands_still: float) -> None:
 
 @pytest.mark.virtual_time
 async def test_registers_that_are_alike_cost_a_few_reads_and_no_more() -> None:
-    port = FakePort({1: lambda *_: 0}, latency=0.03, numbered=False)
-    line = Line(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
+    port = FakePort({1: lambda *_: 0}, latency=0.03, has_transaction_ids=False)
+    line = BusLine(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
     who = station(line)
     await line.open()
     for index in range(50):
@@ -672,7 +672,7 @@ async def test_registers_that_are_alike_cost_a_few_reads_and_no_more() -> None:
 async def test_meters_that_answer_twice_give_no_wrong_value(serial, busy: str) -> None:
     line, bus = serial([1], busy=busy, timeout="300ms", turnaround=0.001)
     line.faults.kinds, line.faults.rate = (Fault("double"),), 0.5
-    ours = Line(bus, ModbusPort(bus))
+    ours = BusLine(bus, ModbusPort(bus))
     who = station(ours)
     await ours.open()
     right = 0

@@ -6,9 +6,9 @@ from field_parts import driver, meter
 from gateway.catalogue import load_text
 from gateway.config.schema import TcpBus
 from gateway.errors import NoReply, Refused
-from gateway.field.fake_modbus import FakePort
-from gateway.field.meter import MeterTask
-from gateway.field.poller import BusWorker
+from gateway.field.meter.reader import MeterTask
+from gateway.field.port.fake import FakePort
+from gateway.field.worker import BusWorker
 
 BUS = TcpBus(name="bus", type="tcp", host="h", timeout="50ms")
 TABLE = (

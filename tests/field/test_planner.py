@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.catalogue.driver import Limits, Span
-from gateway.field.cost import Cost
-from gateway.field.planner import Read, Rules, between, halves, plan, seconds, unreachable, worth_it
+from gateway.field.bus.cost import Cost
+from gateway.field.meter.planner import Read, Rules, between, halves, plan, seconds, unreachable, worth_it
 
 
 def set_partitions(items: list) -> list[list[list]]:

@@ -9,8 +9,8 @@ from field_parts import pattern
 
 from gateway.demo.faults import Fault
 from gateway.errors import BusDown, NoReply, Refused
-from gateway.field.fake_modbus import FakePort
-from gateway.field.modbus import ModbusPort
+from gateway.field.port.fake import FakePort
+from gateway.field.port.modbus import ModbusPort
 
 UNITS = (1, 2)
 
@@ -22,8 +22,8 @@ def tables() -> dict:
 class Double:
     """The port in memory."""
 
-    def __init__(self, *, numbered: bool) -> None:
-        self.port = FakePort(tables(), numbered=numbered)
+    def __init__(self, *, has_transaction_ids: bool) -> None:
+        self.port = FakePort(tables(), has_transaction_ids=has_transaction_ids)
 
     def refuse(self, unit: int, code: int) -> None:
         self.port.trouble.append(Refused(f"unit {unit} refused", code))
@@ -55,14 +55,14 @@ class Real:
 @pytest.fixture(params=["double numbered", "double", "tcp", "serial"])
 async def kind(request, serial, tcp):
     if request.param.startswith("double"):
-        made = Double(numbered="numbered" in request.param)
+        made = Double(has_transaction_ids="numbered" in request.param)
     elif request.param == "tcp":
         server, bus, plant = tcp(list(UNITS))
         made = Real(bus, server.faults, plant.stop)
     else:
         line, bus = serial(list(UNITS))
         made = Real(bus, line.faults, line.stop)
-    made.numbered = request.param in {"double numbered", "tcp"}
+    made.has_transaction_ids = request.param in {"double numbered", "tcp"}
     yield made
     made.port.close()
 
@@ -84,7 +84,7 @@ async def test_it_is_closed_until_it_is_opened_and_after_it_is_closed(kind) -> N
 
 async def test_it_says_whether_replies_are_numbered(kind) -> None:
     await kind.port.open()
-    assert kind.port.numbered is kind.numbered
+    assert kind.port.has_transaction_ids is kind.has_transaction_ids
 
 
 @pytest.mark.parametrize(("function", "first", "count"), [(3, 0, 1), (4, 7, 33), (4, 40000, 125)])

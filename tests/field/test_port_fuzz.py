@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.demo.frames import rtu_frame, tcp_frame
 from gateway.errors import BadFrame, Refused
-from gateway.field.mbap import STRIDE
-from gateway.field.modbus import ModbusPort
+from gateway.field.port.mbap import STRIDE
+from gateway.field.port.modbus import ModbusPort
 
 SERIAL = SerialBus(name="b", type="serial", port="/dev/none")
 TCP = TcpBus(name="b", type="tcp", host="127.0.0.1")

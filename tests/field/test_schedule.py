@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.field.schedule import DAY, Due, Schedule, boundary_after
+from gateway.field.meter.schedule import DAY, Due, Schedule, boundary_after
 
 OFFSET = 1_795_278_600.0 - 1000.0  # monotonic 1000 is a quarter hour on the wall
 

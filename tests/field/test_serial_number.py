@@ -6,11 +6,11 @@ import pytest
 from field_parts import driver, meter
 
 from gateway.config.schema import Meter, TcpBus
-from gateway.field.fake_modbus import FakePort
 from gateway.field.learnt import Learnt
-from gateway.field.meter import MeterTask
-from gateway.field.poller import BusWorker
-from gateway.field.serial_number import ACCEPTED_AFTER, SerialMemory, tells
+from gateway.field.meter.reader import MeterTask
+from gateway.field.meter.serial_number import ACCEPTED_AFTER, SerialMemory, tells
+from gateway.field.port.fake import FakePort
+from gateway.field.worker import BusWorker
 
 BUS = TcpBus(name="bus", type="tcp", host="192.0.2.1")
 METER = Meter(id="m1", bus="bus", address=1, driver="d")

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.field.cost import Cost, Fit
+from gateway.field.bus.cost import Cost, Fit
+from gateway.field.bus.station import ALIKE, ENOUGH, FORGET, SOON, Station
 from gateway.field.learnt import Learnt, MeterFacts
-from gateway.field.station import ALIKE, ENOUGH, FORGET, SOON, Station
 
 
 def station(**more) -> Station:

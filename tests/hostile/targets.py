@@ -18,8 +18,8 @@ from gateway.config import parse_config
 from gateway.config.schema import SerialBus, TcpBus, Uplink
 from gateway.demo.frames import rtu_frame, tcp_frame
 from gateway.errors import BusDown, BusError, ConfigError, WireError
-from gateway.field.line import Line
-from gateway.field.modbus import ModbusPort
+from gateway.field.bus.line import BusLine
+from gateway.field.port.modbus import ModbusPort
 from gateway.model import Reading, Sealed
 from gateway.receiver.intake import Refusal, arrival, description, reply, state
 from gateway.uplink import Forwarder, MemoryJournal
@@ -219,7 +219,7 @@ class _Slave:
 async def _read(bus: SerialBus | TcpBus, data: bytes) -> None:
     script = _Script(data)
     slave = _Slave(script, framed=bus.type == "tcp")
-    line = Line(bus, _Port(bus, slave))
+    line = BusLine(bus, _Port(bus, slave))
     stations = [line.station(unit) for unit in (1, 7)]
     for station in stations:
         station.probes = ((3, 0, 1), (3, 0, 2), (3, 0, 3))

@@ -49,8 +49,9 @@ SEED = 20261126
 SAMPLE = 480
 AT_ONCE = 3
 CENTRAL = {
-    "field": "line station cost planner decode reader meter poller schedule seat turns quiet silent_read"
-    " pulse_filter pulse_input pulse_register",
+    "field": "bus/line bus/station bus/cost meter/planner meter/decode meter/registers meter/reader "
+    "worker meter/schedule meter/state poll_queue meter/quiet meter/silent_read pulses/filter "
+    "pulses/input pulses/register",
     "journal": "pending disk housekeeping writer file/thinning file/settled file/recovered file/batches"
     " file/store file/seal file/tally file/missing file/verify file/epochs recovery/pages recovery/scan",
     "uplink": "forwarder settling state_topic"

@@ -13,7 +13,7 @@ from gpiozero.exc import PinUnknownPi
 from gpiozero.pins import local
 
 from gateway.config.schema import Pulse
-from gateway.field.pulses import PulseInputs
+from gateway.field.pulses.counting import PulseInputs
 from gateway.host import pins as pins_module
 from gateway.host.pins import Pins, PinsError
 
@@ -246,7 +246,7 @@ async def test_without_gpio_the_readings_say_so_and_the_register_stays(caplog) -
 
 def test_gpiozero_is_loaded_only_when_a_pin_is_opened() -> None:
     code = (
-        "import sys, gateway.field.pulses, gateway.host.pins; gateway.host.pins.Pins(); "
+        "import sys, gateway.field.pulses.counting, gateway.host.pins; gateway.host.pins.Pins(); "
         "print('gpiozero' in sys.modules)"
     )
     answer = subprocess.run(

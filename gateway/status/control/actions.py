@@ -26,7 +26,7 @@ class Actions(Protocol):
         """
 
     async def pulses(self) -> list[dict[str, Any]]:
-        """Every pulse input, the fields of gateway.field.pulses.PulseHealth: count, register, what was
+        """Every pulse input, the fields of gateway.field.PulseHealth: count, register, what was
         rejected, state.
         """
 

@@ -203,8 +203,8 @@ def lead(clock: Clock, coarse: float) -> None:
 
     concurrent.futures.ThreadPoolExecutor.submit = counted_submit
 
-    from gateway.field.modbus import ModbusPort
-    from gateway.field.poller import BusWorker
+    from gateway.field.port.modbus import ModbusPort
+    from gateway.field.worker import BusWorker
     from gateway.journal.thread import JournalThread
     from gateway.mqtt.connection import PahoConnection, PahoLink
     from gateway.uplink.forwarder import Forwarder

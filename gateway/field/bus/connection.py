@@ -1,0 +1,166 @@
+"""A port that is opened, lost and opened again, and what is known of the connection that it has."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from gateway.config import Bus, SerialBus
+from gateway.errors import BadFrame, BusDown, OthersTalk
+from gateway.field.bus.cost import Wire, wire_of
+from gateway.field.bus.first_request import FirstRequest
+from gateway.field.bus.station import Station
+from gateway.field.health import BusState
+from gateway.field.learnt import BusFacts
+from gateway.field.port.contract import Port
+
+log = logging.getLogger(__name__)
+
+BACK_OFF = (0.25, 5.0)
+"""s between two attempts to open the port: doubling from, up to."""
+OTHERS = 3
+"""Replies lost to frames of a unit that is none of ours, after which another master is told of."""
+DEAF = 2
+"""Timeouts in a row, with every station of the connection among them and not one byte, that mean it is
+half-open.
+"""
+
+
+class Ended(BusDown):
+    """A connection that the other side ended after a request, without a byte of reply."""
+
+
+class BusConnection:
+    """The port of a bus, and the stations behind it."""
+
+    def __init__(self, bus: Bus, port: Port, facts: BusFacts) -> None:
+        self.bus = bus
+        self.port = port
+        self.facts = facts
+        self.wire: Wire = wire_of(bus)
+        self.state: BusState = "closed"
+        self.since = 0.0
+        self.error = ""
+        self.trouble: BusDown | None = None
+        """Why it is not open; None while it is."""
+        self.retry_at = 0.0
+        self.openings = 0
+        """How often the port was opened: a new number means that anything may have been exchanged."""
+        self.opened_at = self.silent_until = 0.0
+        self.first = FirstRequest(bus.name, facts)
+        self._back_off = BACK_OFF[0]
+        self._others = 0
+        self._told = self._echo_told = False
+        """Whether the log has it as lost."""
+        self._fruitless = False
+        """Whether nothing was answered on the last connection."""
+        self._stray_frames = 0
+        self._stations: list[Station] = []
+        self._silent: list[Station] = []
+        self._open: dict[int, float] = {}
+        """Lengths of questions on this connection that may still be answered, of all stations of a Modbus
+        TCP gateway.
+        """
+
+    @property
+    def ready(self) -> bool:
+        """Whether the port is open."""
+        return self.state == "ready" and self.port.connected
+
+    async def open(self) -> None:
+        """Open the port now. Raises BusDown; then `retry_at` says when it is worth another try."""
+        loop = asyncio.get_running_loop()
+        fruitless, kept = (
+            self._fruitless,
+            self.state == "ready",
+        )  # the other side ended a connection that was well
+        self._become("connecting")
+        try:
+            await self.port.open()
+        except BusDown as error:
+            self.lost(error)
+            raise
+        except BaseException:
+            self._become("closed")
+            raise
+        self._stray_frames = self.port.stray_frames
+        self._silent.clear()
+        self._open.clear()
+        self.openings += not kept
+        self.first.opened()
+        self.opened_at = loop.time()
+        if not fruitless:
+            self._works()
+        self.error, self.trouble = "", None
+        self._become("ready")
+        if not isinstance(self.bus, SerialBus):
+            self.silent_until = max(self.silent_until, loop.time() + self.first.pause)
+        if not self.port.has_transaction_ids:
+            self.silent_until = max(self.silent_until, loop.time() + self.wire.gap)
+
+    def lost(self, error: BusDown) -> None:
+        """The port is gone: close it and wait before the next attempt. Said once, also when it can be
+        opened but brings no answer.
+        """
+        self.port.close()
+        self._fruitless = (
+            self.state == "ready" and not self.first.answered and not isinstance(self.bus, SerialBus)
+        )
+        if not self._told:
+            log.warning("bus %s is lost: %s", self.bus.name, error)
+            self._told = True
+        self.error, self.trouble = str(error), error
+        self.retry_at = asyncio.get_running_loop().time() + self._back_off
+        self._back_off = min(2 * self._back_off, BACK_OFF[1])
+        self._become("waiting")
+
+    def _works(self) -> None:
+        """It was opened, or something was answered on it: what it was lost for is over."""
+        self._back_off = BACK_OFF[0]
+        if self._told:
+            self._told = False
+            log.info("bus %s is back", self.bus.name)
+        if self.port.echoes and not self._echo_told:
+            self._echo_told = True
+            log.info(
+                "bus %s: the adapter hears itself, each request comes back: that does no harm", self.bus.name
+            )
+
+    def _tell_of_others(self, error: BadFrame) -> None:
+        """A unit that is none of ours answers somebody else: said once it is no accident."""
+        if isinstance(error, OthersTalk) and error.other not in {station.unit for station in self._stations}:
+            self._others += 1
+            if self._others == OTHERS:
+                log.warning(
+                    "bus %s: unit %d answers another master on this line, and replies are lost in between → "
+                    "a line has one master: let one of them go, or let it read from this gateway",
+                    self.bus.name, error.other,
+                )  # fmt: skip
+
+    def close(self) -> None:
+        """Close the port."""
+        self.port.close()
+        self._become("closed")
+
+    async def _reconnect(self) -> None:
+        """A connection that ended between two reads is opened again; a port that is gone is lost. Raises
+        BusDown.
+        """
+        error = BusDown(f"bus {self.bus.name} is not open")
+        if self.state != "ready":
+            raise error
+        if isinstance(self.bus, SerialBus):
+            self.lost(error)
+            raise error
+        await self.open()
+
+    def _half_open(self) -> None:
+        if len(self._silent) >= DEAF and len({id(each) for each in self._silent}) == len(self._stations):
+            assert not isinstance(self.bus, SerialBus)
+            self.lost(
+                BusDown(f"{self.bus.host}:{self.bus.port} is connected but silent", hint="it is opened again")
+            )
+
+    def _become(self, state: BusState) -> None:
+        if state != self.state:
+            self.state, self.since = state, asyncio.get_running_loop().time()

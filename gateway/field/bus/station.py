@@ -1,0 +1,159 @@
+"""A meter's side of the line: what it costs, how quick and how slow it was, and which questions to it are
+still open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.field.bus.cost import Fit
+from gateway.field.health import TurnAround, WireCounters
+from gateway.field.learnt import MeterFacts
+
+Words = tuple[int, ...]
+Probe = tuple[int, int, int]
+"""function, address, count of a read that may serve to re-synchronise."""
+
+ENOUGH = 10
+"""Answers from which a station's own slowest and quickest ones are believed."""
+FADE = 0.9999
+THIN = 64
+"""Answers that are all fitted; later every eighth will do."""
+FORGET = 60.0
+"""s after which a question that was never answered is not answered any more."""
+SLACK = 5
+"""Times its slowest turn-around that a station has."""
+SOON = 0.5
+"""An answer in less than this share of the shortest turn-around ever seen belongs to another question."""
+ALIKE = 3
+"""Answers like the one before, each confirmed, after which a station is one whose registers are alike."""
+
+
+@dataclass(slots=True)
+class Station:
+    """Times are the loop's, in s."""
+
+    unit: int
+    fit: Fit
+    facts: MeterFacts
+    min_gap: float = 0.0
+    """s of silence on the line before a request to it, from the last byte of whomever."""
+    pause: float = 0.0
+    """s between its own answer and the next request to it."""
+    patience: float | None = None
+    """s that its maker allows it for an answer."""
+    probes: tuple[Probe, ...] = ()
+    answered_reads: dict[int, Probe] = field(default_factory=dict)
+    """A read of each length that it has answered; the best to re-synchronise by."""
+    missed: Probe = (0, 0, 0)
+    """The last read that was not answered."""
+    tried: set[Probe] = field(default_factory=set)
+    """Reads that were tried for that and not answered, or not yet."""
+    counters: WireCounters = field(default_factory=WireCounters)
+    turn_around: TurnAround = field(default_factory=TurnAround)
+    slowest: float = 0.0
+    """s, the longest turn-around seen; fades over ten thousand answers."""
+    quickest: float = float("inf")
+    """s, the shortest turn-around seen; negative where bytes do not keep the line's pace."""
+    early: float | None = None
+    """s, the turn-around of an answer that came too soon to be believed."""
+    answers: int = 0
+    unanswered: int = 0
+    """Timeouts since the last answer: then it gets twice the time, lest one that has become slow stays
+    lost.
+    """
+    last: float = float("-inf")
+    """When the last frame to or from it ended."""
+    open: dict[int, float] = field(default_factory=dict)
+    """Lengths of reads that may still be answered, and when they were asked."""
+    plain: bool = False
+    """Whether it has ever answered as the standard has it."""
+    odd: int = 0
+    """Replies in a row that differed from that."""
+    check_at: float = float("-inf")
+    """When it may be found out again whether they differ in a constant way."""
+    in_vain: bool = False
+    """Whether a reply that it owed was waited for, and never came."""
+    copies: bool = False
+    """Whether it has answered twice."""
+    alike: int = 0
+    """Answers like the one before that were confirmed."""
+    likes: dict[tuple[int, int], tuple[int, Words, float]] = field(default_factory=dict)
+    """The last answer by function and count: address, words, when it came."""
+    like: tuple[int, float] | None = None
+    """The read whose answer the last one repeats: its address, and s from that answer to the question."""
+
+    def latency(self, floor: float, first: float, most: float, *, waiting: bool) -> float:
+        """Seconds that it has to begin its answer; twice as many when we are `waiting` for a silent one."""
+        own = max(SLACK * self.slowest, floor) if self.answers >= ENOUGH else first
+        return max(min(2 * own if waiting else own, most), self.patience or 0.0)
+
+    def heard(self, count: int, took: float, turn: float) -> None:
+        """It answered a read of `count` in `took` s, `turn` s of it without what the wire needs."""
+        self.answers += 1
+        self.unanswered = 0
+        if self.answers < THIN or self.answers % 8 == 0:
+            self.fit.add(count, took)
+        self.quickest = min(self.quickest, turn)
+        self.slowest = max(FADE * self.slowest, turn)
+        self.turn_around.add(max(0.0, turn))
+
+    def too_soon(self, turn: float) -> bool:
+        """Whether it cannot have heard the question before it answered: a second copy of an earlier
+        answer, say.
+        """
+        if self.answers < ENOUGH or self.quickest <= 0.0 or turn >= SOON * self.quickest:
+            return False
+        self.early = turn
+        return True
+
+    def nothing_followed(self) -> None:
+        """After an answer that came too soon there was silence: it was the answer, and the meter has
+        become quicker.
+        """
+        if self.early is not None:
+            self.quickest, self.early = min(self.quickest, self.early), None
+
+    def compare(self, read: Probe, words: Words, sent_at: float, heard_at: float) -> None:
+        """Keep an answer, and whether it is what a read of the same length was answered with before."""
+        function, address, count = read
+        before = self.likes.get((function, count))
+        self.likes[function, count] = address, words, heard_at
+        self.like = (before[0], sent_at - before[2]) if before is not None and before[1] == words else None
+
+    def repeats(self, address: int, soon: float, recent: float) -> int | None:
+        """The address of the read whose answer the last one, of `address`, may be a second copy of.
+
+        It has the same words, within `recent` s of it; of the same registers, which often stay as they are,
+        within `soon` s.
+        """
+        if self.like is None or self.like[1] > (soon if self.like[0] == address else recent):
+            return None
+        return self.like[0] if self.copies or self.alike < ALIKE else None
+
+    def _beside(self, probe: Probe) -> bool:
+        """Whether it touches the registers of the read that was missed."""
+        function, address, count = self.missed
+        return function == probe[0] and address < probe[1] + probe[2] and probe[1] < address + count
+
+    def probe(self, now: float) -> Probe:
+        """A read of a length that none of its open questions has."""
+        for count in [count for count, asked in self.open.items() if now - asked > FORGET]:
+            if len(self.open) > 1:
+                del self.open[count]
+        known = [count for count in self.answered_reads if count not in self.open]
+        if known:
+            return self.answered_reads[min(known)]
+        fresh = [probe for probe in self.probes if probe[2] not in self.open]
+        if fresh:  # another one each time: a meter may be silent about the registers of the first
+            left = [probe for probe in fresh if probe not in self.tried]
+            if not left:
+                self.tried.clear()
+                left = fresh
+            chosen = next((probe for probe in left if not self._beside(probe)), left[0])
+            self.tried.add(chosen)
+            return chosen
+        function, address, _ = (
+            self.probes[max(0, self.unanswered - 1) % len(self.probes)] if self.probes else (3, 0, 1)
+        )
+        return function, address, next(count for count in range(1, 126) if count not in self.open)

@@ -1,0 +1,413 @@
+"""Words of a meter → values in the vocabulary's units, by absolute address.
+
+A set of rows and the reads that brought their words are compiled once into one `struct` per read; what
+changes from poll to poll is only the words. A value that cannot be trusted is absent with its reason, never
+0.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any, Literal
+
+from gateway.catalogue.driver import Row, Span
+from gateway.common.text import flaw
+from gateway.field.meter.raw import CODES, POWER_LIMIT, amount, bits, from_bits, largest, patterns, spans
+from gateway.model import QUANTITIES
+
+Values = Literal["primary", "secondary"]
+_RATIOS = {
+    "V": (0, 1),
+    "A": (1, 0),
+    "kW": (1, 1),
+    "kvar": (1, 1),
+    "kVA": (1, 1),
+    "kWh": (1, 1),
+    "kvarh": (1, 1),
+    "kVAh": (1, 1),
+}
+_UNREAD = "timeout"
+_NOTHING = 1e-30
+"""A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
+
+
+class Replies:
+    """What a poll of one meter brought: reads with their words, failures with their reason."""
+
+    __slots__ = ("failures", "reads")
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[int, int, Sequence[int]]] = []
+        self.failures: list[tuple[int, int, int, str]] = []
+
+    def add(self, function: int, start: int, words: Sequence[int]) -> None:
+        """Words that were read from `start` on."""
+        self.reads.append((function, start, words))
+
+    def fail(self, function: int, start: int, count: int, reason: str) -> None:
+        """A read that brought nothing."""
+        self.failures.append((function, start, count, reason))
+
+    def reason(self, spans: Iterable[Span]) -> str:
+        """Why one of these spans was not read."""
+        for span in spans:
+            for function, start, count, reason in self.failures:
+                if function == span.function and start < span.end and span.address < start + count:
+                    return reason
+        return _UNREAD
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Every row that was asked for is in exactly one of the three."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+def decode(
+    rows: Sequence[Row], image: Replies, *, ct: float = 1.0, vt: float = 1.0, values: Values = "primary"
+) -> Decoded:
+    """Values of `rows` from the words in `image`; with `values="secondary"` multiplied by the transformer
+    ratios.
+    """
+    rows = rows if isinstance(rows, tuple) else tuple(rows)
+    layout = tuple([(function, start, len(words)) for function, start, words in image.reads])
+    ratios = (ct, vt) if values == "secondary" else (1.0, 1.0)
+    key = (rows, layout, ratios)
+    plan = _plans.get(key)
+    if plan is None:
+        if len(_plans) >= _MOST_PLANS:
+            _plans.clear()
+        plan = _plans[key] = _Plan(rows, layout, ratios)
+    return plan.run(image)
+
+
+class _Plan:
+    """How to decode one set of rows from one layout of reads."""
+
+    def __init__(
+        self, rows: tuple[Row, ...], layout: tuple[tuple[int, int, int], ...], ratios: tuple[float, float]
+    ) -> None:
+        self.unpackers: list[tuple[int, Callable[[Sequence[int]], tuple[Any, ...]]]] = []
+        self.simple: list[tuple[int, str, float, int, float, float, tuple[float, ...]]] = []
+        self.others: list[tuple[str, float, float, Callable[[list[Any]], float | str]]] = []
+        self.attributes: list[tuple[int, Row]] = []
+        self.missing: list[Row] = []
+        slots: dict[tuple[Span, str, str], int] = {}
+        wanted: dict[tuple[Span, str, str], int | None] = {}
+        for row in rows:
+            for item in _items(row):
+                if item not in wanted:
+                    wanted[item] = next(
+                        (at for at, read in enumerate(layout) if _covers(read, item[0])), None
+                    )
+        for at, (_, start, count) in enumerate(layout):
+            mine = sorted(
+                (item for item, place in wanted.items() if place == at), key=lambda item: item[0].address
+            )
+            while mine:
+                taken, mine = _without_overlap(mine)
+                self.unpackers.append((at, _unpacker(taken, start, count)))
+                slots.update({item: len(slots) + index for index, item in enumerate(taken)})
+        for row in rows:
+            if any(wanted[item] is None for item in _items(row)):
+                self.missing.append(row)
+            elif row.attribute:
+                self.attributes.append((slots[_item(row)], row))
+            else:
+                scale = _ratio(row, ratios)
+                if row.words and row.decimals is not None and not _special(row):
+                    most = largest(row) * abs(row.factor * scale)
+                    # What a meter can show is said before the ratios that are multiplied here.
+                    low, high = max(row.low * scale, -most), min(row.high * scale, most)
+                    self.simple.append(
+                        (
+                            slots[_item(row)],
+                            row.name,
+                            row.factor * scale,
+                            row.decimals,
+                            low,
+                            high,
+                            patterns(row),
+                        )
+                    )
+                else:
+                    self.others.append(
+                        (row.name, row.low * scale, row.high * scale, _reader(row, slots, scale))
+                    )
+
+    def run(self, image: Replies) -> Decoded:
+        """Decode the words of an image with this plan's layout."""
+        raw: list[Any] = []
+        for at, unpack in self.unpackers:
+            raw += unpack(image.reads[at][2])
+        result = Decoded()
+        values, absent = result.values, result.absent
+        for slot, name, factor, decimals, low, high, sentinels in self.simple:
+            value = raw[slot]
+            if sentinels and value in sentinels:
+                absent[name] = "not_available"
+                continue
+            value = value * factor
+            if low <= value <= high:
+                values[name] = round(value, decimals) + 0.0  # never -0.0
+            else:
+                absent[name] = "implausible" if math.isfinite(value) else "not_available"
+        for name, low, high, reader in self.others:
+            outcome = reader(raw)
+            if isinstance(outcome, str):
+                absent[name] = outcome
+            elif low <= outcome <= high:
+                values[name] = outcome + 0.0
+            else:
+                absent[name] = "implausible" if math.isfinite(outcome) else "not_available"
+        for slot, row in self.attributes:
+            text = attribute_text(row, raw[slot])
+            if text is None:
+                absent[row.name] = "not_available"
+            else:
+                result.attributes[row.name] = text
+        for row in self.missing:
+            absent[row.name] = image.reason(row.spans)
+        return result
+
+
+_MOST_PLANS = 256
+_plans: dict[Any, _Plan] = {}
+
+
+def _item(row: Row) -> tuple[Span, str, str]:
+    return Span(row.function, row.address, row.words, row.alone, row.starts), row.type, row.order
+
+
+def _scale(row: Row) -> tuple[Span, str, str]:
+    return Span(row.function, row.scale_at or 0, 1), f"s8{row.scale_byte}" if row.scale_byte else "s16", "big"
+
+
+def _special(row: Row) -> bool:
+    """Whether a row is more than raw x factor."""
+    return bool(
+        row.rule or row.times or row.sign_of or row.scale_at is not None or from_bits(row) or spans(row)
+    )
+
+
+def _items(row: Row) -> list[tuple[Span, str, str]]:
+    """Every raw number that a row needs."""
+    items = [_item(row)] if row.words else []
+    if row.scale_at is not None:
+        items.append(_scale(row))
+    for part in (*(term for _, term in row.terms), row.times, row.sign_of):
+        if part is not None:
+            items += _items(part)
+    return items
+
+
+def _covers(read: tuple[int, int, int], span: Span) -> bool:
+    function, start, count = read
+    if function != span.function:
+        return False
+    if span.alone:
+        return start == span.address and count == span.words
+    return start <= span.address and span.end <= start + count
+
+
+def _without_overlap(
+    items: list[tuple[Span, str, str]],
+) -> tuple[list[tuple[Span, str, str]], list[tuple[Span, str, str]]]:
+    taken: list[tuple[Span, str, str]] = []
+    rest: list[tuple[Span, str, str]] = []
+    for item in items:
+        (rest if taken and item[0].address < taken[-1][0].end else taken).append(item)
+    return taken, rest
+
+
+def _unpacker(
+    items: list[tuple[Span, str, str]], start: int, count: int
+) -> Callable[[Sequence[int]], tuple[Any, ...]]:
+    """How to get the raw number of every item from the words of one read."""
+    order = list(range(count))
+    swapped: list[int] = []
+    form = ">"
+    at = start
+    for span, kind, word_order in items:
+        first = span.address - start
+        if word_order.startswith("little") and kind != "text":
+            order[first : first + span.words] = reversed(order[first : first + span.words])
+        if word_order.endswith("swapped"):
+            swapped += range(first, first + span.words)
+        form += f"{2 * (span.address - at)}x" if span.address > at else ""
+        form += f"{2 * span.words}s" if kind == "text" else CODES[kind]
+        at = span.end
+    form += f"{2 * (start + count - at)}x" if start + count > at else ""
+    pack, unpack = struct.Struct(f">{count}H").pack, struct.Struct(form).unpack
+    if swapped or count == 1:
+        flips = frozenset(swapped)
+
+        def slow(words: Sequence[int]) -> tuple[Any, ...]:
+            turned = [words[at] for at in order]
+            return unpack(
+                pack(*[(w >> 8 | w << 8) & 0xFFFF if at in flips else w for at, w in enumerate(turned)])
+            )
+
+        return slow
+    if order == list(range(count)):
+        return lambda words: unpack(pack(*words))
+    turn = itemgetter(*order)
+    return lambda words: unpack(pack(*turn(words)))
+
+
+def _ratio(row: Row, ratios: tuple[float, float]) -> float:
+    quantity = QUANTITIES.get(row.name)
+    currents, voltages = _RATIOS.get(quantity.unit if quantity else "", (0, 0))
+    return ratios[0] ** currents * ratios[1] ** voltages
+
+
+def _reader(
+    row: Row, slots: dict[tuple[Span, str, str], int], scale: float
+) -> Callable[[list[Any]], float | str]:
+    """A row that is more than raw x factor: raw numbers → its value, or the reason why it is absent."""
+    if row.type == "sum":
+        terms = [(sign, _reader(term, slots, scale)) for sign, term in row.terms]
+        digits = (
+            row.decimals if row.decimals is not None else _common([term.decimals for _, term in row.terms])
+        )
+
+        def total(raw: list[Any]) -> float | str:
+            result = 0.0
+            for sign, term in terms:
+                part = term(raw)
+                if isinstance(part, str):
+                    return part
+                result += sign * part
+            return round(result, digits)
+
+        return total
+
+    slot, sentinels, ranges, factor, decimals = (
+        slots[_item(row)],
+        patterns(row),
+        spans(row),
+        row.factor,
+        row.decimals,
+    )
+    exponent = slots[_scale(row)] if row.scale_at is not None else None
+    no_power = -0x80 if row.scale_byte else -0x8000
+    times = _reader(row.times, slots, 1.0) if row.times else None
+    times_low, times_high = (row.times.low, row.times.high) if row.times else (0.0, 0.0)
+    sign_of = _direction(row, slots)
+    single, patterned, rule = row.type == "float32", from_bits(row), row.rule
+    most = largest(row)
+
+    def value(raw: list[Any]) -> float | str:
+        number: float = bits(row, raw[slot]) if patterned else raw[slot]
+        if (
+            number in sentinels
+            or not math.isfinite(number)
+            or any(first <= number <= last for first, last in ranges)
+        ):
+            return "not_available"
+        if patterned:
+            meant = amount(row, int(number))
+            if isinstance(meant, str):
+                return meant
+            number = meant
+        if not -most <= number <= most:
+            return "implausible"
+        if rule == "pf4q":
+            number = 2.0 - number if number > 1.0 else -2.0 - number if number < -1.0 else number
+        elif rule == "magnitude":
+            number = abs(number)
+        places, more = decimals, scale
+        if exponent is not None:
+            power = raw[exponent]
+            if power == no_power:
+                return "not_available"
+            if not -POWER_LIMIT <= power <= POWER_LIMIT:
+                return "implausible"
+            more *= 10.0**power
+            places = max(0, (decimals or 0) - power)
+        if times is not None:
+            ratio = times(raw)
+            if isinstance(ratio, str):
+                return ratio
+            if not times_low <= ratio <= times_high:
+                return "implausible"
+            more *= ratio
+        if sign_of is not None:
+            direction = sign_of(raw)
+            if isinstance(direction, str):
+                return direction
+            number = math.copysign(number, direction) if direction else abs(number)
+        if places is not None:
+            return round(number * factor * more, places)
+        return shortest(number, factor * more, single=single)
+
+    return value
+
+
+def _direction(
+    row: Row, slots: dict[tuple[Span, str, str], int]
+) -> Callable[[list[Any]], float | str] | None:
+    """Where a row takes its sign from: another row's value, or a bit of its raw pattern."""
+    other, bit = row.sign_of, row.sign_of_bit
+    if other is None:
+        return None
+    if bit is None:
+        return _reader(other, slots, 1.0)
+    slot = slots[_item(other)]
+    return lambda raw: -1.0 if bits(other, raw[slot]) >> bit & 1 else 1.0
+
+
+def _common(decimals: list[int | None]) -> int:
+    """Decimals of a sum: those of its finest term."""
+    return max((places for places in decimals if places is not None), default=6)
+
+
+def shortest(number: float, factor: float, *, single: bool) -> float:
+    """The shortest decimal that is still the same float32 (or float64), times `factor`."""
+    text = repr(number)
+    if single:
+        for digits in (6, 7, 8, 9):
+            text = f"{number:.{digits}g}"
+            if struct.pack(">f", float(text)) == struct.pack(">f", number):
+                break
+    if factor == 1.0:
+        return float(text)
+    return float(f"{float(Decimal(text) * Decimal(repr(factor))):.{9 if single else 15}g}")
+
+
+def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever its type unpacks to
+    """A fact about the meter as text; None when the meter has none."""
+    if row.type == "text":
+        text = bytes(raw).split(b"\0")[0].decode("utf-8", "replace").strip()
+        return text if text and flaw(text) is None and "\ufffd" not in text else None
+    patterned = from_bits(row)
+    number: float = bits(row, raw) if patterned else raw
+    if (
+        number in patterns(row)
+        or not math.isfinite(number)
+        or any(first <= number <= last for first, last in spans(row))
+    ):
+        return None
+    if patterned:
+        meant = amount(row, int(number))
+        if isinstance(meant, str):
+            return None
+        number = meant
+    if not row.low <= number * row.factor <= row.high or (
+        row.type.startswith("float") and abs(number) < _NOTHING and str(number) != "0.0"
+    ):
+        return None
+    if row.type.startswith("hex"):
+        return f"{int(number):x}"
+    if row.type.startswith("float"):
+        return f"{shortest(number, row.factor, single=row.type == 'float32'):g}"
+    scaled = round(number * row.factor, row.decimals or 0)
+    return f"{scaled:g}" if row.decimals else str(int(scaled))

@@ -1,0 +1,66 @@
+"""What a line needs of a port. The real one is modbus.py, the double for tests fake_modbus.py."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+Words = tuple[int, ...]
+Ask = tuple[int, int, int]
+"""function, address, count of a read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A reply that came after its time: the unit that was asked, and s from its question to its last byte."""
+
+    unit: int
+    took: float
+
+
+class Port(Protocol):
+    """One request in flight; times are the loop's, in s."""
+
+    sent_at: float
+    heard_at: float
+    strays: int
+    """Bytes that came when nothing was asked, or beside the answer."""
+    echoes: int
+    """Requests that came back."""
+    late: deque[Late]
+    """Late replies that nobody has looked at."""
+    plain: bool
+    """Whether the last answer had the number that was asked for, though `reply_number` says another."""
+    reply_number: str
+    reply_units: dict[int, int]
+    reply_length: bool
+    then: Callable[[Words], Ask | None] | None
+    """For one `read`: gives what is asked of the same unit as soon as the answer is there; `read` goes on
+    with that. None: no more.
+    """
+
+    @property
+    def has_transaction_ids(self) -> bool:
+        """Whether a reply's transaction number says which request it belongs to."""
+
+    @property
+    def stray_frames(self) -> int:
+        """Whole frames among the strays, where no number tells them apart: each may have been an answer."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is open."""
+
+    async def open(self) -> None:
+        """Open it. Raises BusDown."""
+
+    def close(self) -> None:
+        """Close it."""
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
+        """Read registers. Raises BusDown, NoReply, BadFrame, Refused."""
+
+    async def overdue(self, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
+        """The answer to the last question, after its time-out. Raises like `read`."""

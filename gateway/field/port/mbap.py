@@ -1,0 +1,140 @@
+"""Modbus TCP: frames in a stream, numbers for requests, and which reply belongs to which of them."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from dataclasses import dataclass
+
+from gateway.field.port.request import READING, Request
+
+HEADER = 7
+"""Bytes of the MBAP header: transaction number, protocol 0, length behind it, unit."""
+EXCEPTION = 9
+"""Bytes of an exception, whatever its header says."""
+STRIDE = 40503
+"""From one number to the next: odd, so that all come round, and large, so that a gateway whose numbers are
+off by a few, or one behind, never has the right one by accident.
+"""
+_SMALL = 0x1000
+_SHORTEST, _LONGEST = 2, 254
+"""What the length field may say: unit and function; or 253 bytes behind the unit."""
+_BEHIND = 6
+"""Bytes in front of what the length field counts."""
+_REQUEST, _REPLY = struct.Struct(">HHHBBHH").pack, struct.Struct(">HHHBBB").pack
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A whole frame. `length` is what its header says, `pdu` what is there."""
+
+    number: int
+    unit: int
+    pdu: bytes
+    length: int
+
+
+def first_number() -> int:
+    """Where a port begins. Gateways that do not repeat our numbers give 1 for ever, or count from 1: it is
+    not near.
+    """
+    return _SMALL + secrets.randbelow(0x10000 - _SMALL)
+
+
+def next_number(number: int) -> int:
+    """The number of the next request; never 0, which stands for no number."""
+    following = (number + STRIDE) % 0x10000
+    return following or STRIDE
+
+
+def request(number: int, unit: int, function: int, address: int, count: int) -> bytes:
+    """A read request."""
+    return _REQUEST(number, 0, _BEHIND, unit, function, address, count)
+
+
+def reply_head(number: int, unit: int, function: int, count: int) -> bytes:
+    """How the answer to a read begins that is as the standard has it; its registers follow."""
+    return _REPLY(number, 0, 3 + 2 * count, unit, function, 2 * count & 0xFF)
+
+
+def split(data: bytes, asked: Request | None) -> tuple[list[Frame], int, int, bool]:
+    """The whole frames, how many bytes are done with, how many of these were noise, and whether the last
+    frame was cut short.
+
+    A frame that was cut short would be filled up with the bytes of the next one: what follows a frame must be
+    a frame, or no part of one.
+    """
+    found: list[Frame] = []
+    at = noise = 0
+    while at < len(data):
+        size = _size(data, at, asked)
+        if size == 0:
+            if found and asked is not None and _straddled(data, at):
+                return found[:-1], len(data), noise, True
+            skip = _next_header(data, at + 1, asked) - at
+            noise += skip
+            at += skip
+            continue
+        if size is None or at + size > len(data):
+            break
+        number, _, length, unit = struct.unpack_from(">HHHB", data, at)
+        # what is padded is longer than its byte count says
+        end = (
+            2 + data[at + 8]
+            if data[at + 7] in READING and size >= HEADER + 2 + data[at + 8]
+            else size - HEADER
+        )
+        found.append(Frame(number, unit, data[at + HEADER : at + HEADER + end], length))
+        at += size
+    return found, at, noise, False
+
+
+def _size(data: bytes, at: int, asked: Request | None) -> int | None:
+    """Bytes of the frame that begins here; 0 when none does, None when that is not known yet."""
+    here = data[at:]
+    if any(here[2:4]):
+        return 0
+    if len(here) < HEADER + 2:
+        return None
+    length = int.from_bytes(here[4:6])
+    sane = _SHORTEST < length <= _LONGEST
+    unit, function, third = here[6], here[7], here[8]
+    mine = asked is not None and unit == asked.unit and function & 0x7F == asked.function
+    if function & 0x80:
+        return EXCEPTION if sane or mine else 0
+    if asked is not None and here[HEADER : HEADER + 5] == asked.sent[HEADER:] and length == _BEHIND:
+        return HEADER + 5  # the request itself
+    if function not in READING:
+        return _BEHIND + length if sane else 0
+    whole = HEADER + 2 + third
+    if _BEHIND + length == whole:
+        return whole
+    if not sane and not (mine and asked is not None and third == 2 * asked.count):
+        return 0
+    return _BEHIND + length if _BEHIND + length == len(here) and length > whole - _BEHIND else whole
+
+
+def _straddled(data: bytes, end: int) -> bool:
+    """Whether the frame that ends here was filled up with the beginning of the next one, which ends with
+    the data.
+    """
+    first = max(0, end - (HEADER + 2 + 250))
+    for start in range(end - 1, first, -1):
+        size = _size(data, start, None)
+        if size and start + size == len(data) and data[start + 7] & 0x7F in READING:
+            return True
+    return False
+
+
+def _next_header(data: bytes, at: int, asked: Request | None) -> int:
+    """Where the reply that is waited for begins, or may begin, behind what is no frame."""
+    if asked is None or asked.reply is None:
+        return len(data)
+    mine = struct.pack(">HH", asked.reply, 0)
+    found = data.find(mine, at)
+    if found >= 0:
+        return found
+    for tail in (3, 2, 1):
+        if len(data) - tail >= at and data.endswith(mine[:tail]):
+            return len(data) - tail
+    return len(data)

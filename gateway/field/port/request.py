@@ -1,0 +1,99 @@
+"""A read request that is under way, or was: what its answer must look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REFUSAL = 5
+"""Bytes of an exception on a serial line; an answer has two more for each register."""
+READING = (3, 4)
+"""The functions that read registers."""
+REMEMBERED = (60.0, 64)
+"""s and requests for which a transaction number is known again: what carries it is a late reply."""
+COPY = 10.0
+"""s after a question that was answered in which a second copy of its answer may come: the longest
+late-answer bound.
+"""
+EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge, busy",
+    6: "device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target did not respond",
+}
+
+
+@dataclass(slots=True)
+class Request:
+    """`sent` are its bytes on the wire, `at` is when they left (the loop's time in s).
+
+    On Modbus TCP `number` is its transaction number and `reply` the one that its answer should carry; None
+    where any may come.
+    """
+
+    unit: int
+    function: int
+    count: int
+    sent: bytes = b""
+    at: float = 0.0
+    number: int = 0
+    reply: int | None = None
+    whole: bytes = b""
+    """How its answer begins on Modbus TCP, if nothing about it is odd."""
+
+    @property
+    def head(self) -> bytes:
+        """How its answer begins on a serial line."""
+        return bytes((self.unit, self.function, 2 * self.count))
+
+    @property
+    def size(self) -> int:
+        """Bytes of its answer on a serial line."""
+        return REFUSAL + 2 * self.count
+
+    @property
+    def refusal(self) -> bytes:
+        """How an exception begins on a serial line."""
+        return bytes((self.unit, self.function | 0x80))
+
+    def answered_by(self, pdu: bytes) -> bool:
+        """Whether function and byte count are those of its answer."""
+        return len(pdu) == 2 + 2 * self.count and pdu[0] == self.function and pdu[1] == 2 * self.count
+
+    def refused_by(self, pdu: bytes) -> bool:
+        """Whether it is an exception to it."""
+        return len(pdu) == 2 and pdu[0] == self.function | 0x80  # noqa: PLR2004 - function and code
+
+
+class RecentRequests(dict[int, tuple[Request, bool]]):
+    """The last questions by the number of their reply, and whether they were answered."""
+
+    def remember(self, question: Request, reply: int) -> None:
+        """A question that leaves now; what is older than need be is forgotten."""
+        seconds, most = REMEMBERED
+        while self:
+            oldest = next(iter(self))
+            if len(self) < most and question.at - self[oldest][0].at < seconds:
+                break
+            del self[oldest]
+        self.pop(reply, None)
+        self[reply] = question, False
+
+    def answered(self, question: Request) -> None:
+        """It was answered, if it is remembered."""
+        for number in (question.number, question.reply):
+            if number is not None and number in self and self[number][0] is question:
+                self[number] = question, True
+
+    def recent(self, number: int, now: float) -> bool:
+        """Whether a number is owed, or may be that of a second copy: a gateway may give its first one for
+        ever.
+        """
+        if number not in self:
+            return False
+        question, answered = self[number]
+        return not answered or now - question.at <= COPY

@@ -1,0 +1,114 @@
+"""Frames among the bytes of a serial line: the answer, frames that are not it, and noise, which is everything
+else.
+
+Noise is harmless: fewer bytes than the shortest frame, or bytes that hold no frame with a right CRC, can
+never be taken for an answer. It is what a transceiver leaves that releases the line, what a converter pads
+with, an echo that was damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from gateway.field.port.request import REFUSAL, Request
+
+_REQUEST = 8
+"""Bytes of a request that reads or writes one thing, and of a reply to a write."""
+_LONGEST_UNIT = 247
+_MOST_REGISTERS = 125
+_MOST_BITS = 2000
+
+Check = Callable[[bytes], bool]
+"""Whether the CRC of a frame is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the bytes since a request hold.
+
+    `answer` is its place; `foreign`: a frame of this unit that is not the answer is among them, `other`: one
+    of another unit, and which; `damaged`: what should have been the answer is; `echo`: the request itself
+    came back; `begun`: they may still become the answer.
+    """
+
+    answer: tuple[int, int] | None = None
+    foreign: bool = False
+    other: int | None = None
+    damaged: bool = False
+    echo: bool = False
+    begun: bool = False
+
+
+def hear(data: bytes, asked: Request, check: Check) -> Heard:
+    """Judge everything that came since the request."""
+    at = data.find(asked.sent)
+    echo = at >= 0
+    end = at + len(asked.sent)
+    before, rest = (data[:at], data[end:]) if echo else (b"", data)
+    begun = len(rest) < asked.size and rest.startswith(asked.head[: len(rest)])
+    if begun and not before:  # the usual case, without a look at every byte
+        return Heard(echo=echo, begun=True)
+    found, damaged = _answer(rest, asked, check)
+    noise = [before, rest if found is None else rest[: found[0]]]
+    units = {frame[0] for part in noise for frame in frames(part, check)}
+    foreign = asked.unit in units
+    other = min(units - {asked.unit}, default=None)
+    if found is None or units:
+        return Heard(None, foreign, other, damaged, echo, begun)
+    shift = end if echo else 0
+    return Heard((found[0] + shift, found[1] + shift), echo=echo)
+
+
+def _answer(data: bytes, asked: Request, check: Check) -> tuple[tuple[int, int] | None, bool]:
+    """The place of the answer or exception, and whether a whole one was there with a wrong CRC."""
+    damaged = False
+    for head, size in ((asked.head, asked.size), (asked.refusal, REFUSAL)):
+        start = data.find(head)
+        while 0 <= start <= len(data) - size:
+            if check(data[start : start + size]):
+                return (start, start + size), False
+            damaged = damaged or head is asked.head or len(data) == size
+            start = data.find(head, start + 1)
+    return None, damaged
+
+
+def frames(data: bytes, check: Check) -> Iterator[bytes]:
+    """The frames with a right CRC among these bytes, of whomever."""
+    start = 0
+    while start <= len(data) - REFUSAL:
+        for size in _sizes(data, start):
+            frame = data[start : start + size]
+            if len(frame) == size and check(frame):
+                yield frame
+                start += size - 1
+                break
+        start += 1
+
+
+def count(data: bytes, unit: int, check: Check) -> int:
+    """How many frames of this unit are among these bytes: what another one says cannot be taken for its
+    second answer.
+    """
+    return sum(frame[0] == unit for frame in frames(data, check))
+
+
+def _sizes(data: bytes, start: int) -> Iterator[int]:
+    """How long a frame that begins here may be, by the functions of the standard."""
+    unit, function, third = data[start : start + 3]
+    if unit > _LONGEST_UNIT:
+        return
+    if function & 0x80:
+        yield REFUSAL
+        return
+    if 1 <= function <= 4:  # noqa: PLR2004 - the functions that read
+        yield REFUSAL + third
+        amount = int.from_bytes(data[start + 4 : start + 6])
+        if 0 < amount <= (_MOST_REGISTERS if function >= 3 else _MOST_BITS):  # noqa: PLR2004 - registers
+            yield _REQUEST
+    elif function in {5, 6, 15, 16}:
+        yield _REQUEST
+        if function >= 15 and start + 6 < len(data):  # noqa: PLR2004 - several
+            yield _REQUEST + 1 + data[start + 6]
+    elif start == 0:
+        yield len(data)

@@ -1,0 +1,379 @@
+"""A worker per bus: polls its meters when they are due, and keeps lost ones from costing the others their
+time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from gateway.config import Bus
+from gateway.errors import BadFrame, BusDown, BusError, GatewayError
+from gateway.field.bus.line import BusLine
+from gateway.field.health import BusHealth
+from gateway.field.learnt import Learnt
+from gateway.field.meter.poll import Poll
+from gateway.field.meter.reader import MeterTask, Outcome
+from gateway.field.meter.schedule import EVERYTHING, Due
+from gateway.field.meter.state import PolledMeter
+from gateway.field.poll_queue import PollQueue
+from gateway.field.port.contract import Port
+from gateway.field.port.modbus import ModbusPort
+from gateway.host import uptime_ms
+from gateway.model import Event, Reading
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.05
+"""Of a bus's time, for all lost meters together."""
+CAP = 60.0
+"""s; a lost meter is not left alone for longer, unless the others' probes use the share up."""
+STEP = 0.5
+"""s; a wall clock that moves by more against the monotonic one was set."""
+LOOK = 30.0
+"""s between two looks at the wall clock."""
+LEARN = 5.0
+"""s that one poll may spend on what a meter does not answer, while nobody else wants the line."""
+LEAST = 0.001
+"""s; so short an allowance lets one such read be asked, which is then paid from the share of the lost
+meters.
+"""
+ROOM = 2.0
+"""s before somebody else's poll in which nothing is learnt: a read that is not answered takes that long."""
+LOAD_TURNS = 8
+"""Polls of a meter between two looks at what its polls take."""
+_LOAD_MEMORY = 60.0
+
+
+class BusWorker:
+    """Polls the meters of one bus. `sink` gets a Reading for every poll, `events` what else should be known.
+
+    `meters` are MeterTasks; `learnt` is the home of what is learnt; `port` and the clocks are for
+    tests. `uptime` is CLOCK_BOOTTIME in ms, `wall` is UTC in s.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        meters: Sequence[MeterTask],
+        sink: Callable[[Reading], None],
+        events: Callable[[Event], None] = lambda _: None,
+        *,
+        port: Port | None = None,
+        learnt: Learnt | None = None,
+        uptime: Callable[[], int] = uptime_ms,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.bus = bus
+        self._sink, self._events = sink, events
+        self._uptime, self._wall = uptime, wall
+        self.line = BusLine(bus, port or ModbusPort(bus), learnt)
+        self.meters = {
+            task.config.id: PolledMeter(task, self.line, uptime, order) for order, task in enumerate(meters)
+        }
+        self._queue = PollQueue(self.meters.values())
+        self._planned = 0.0
+        self._wanted: dict[str, list[asyncio.Future[Reading]]] = {}
+        self._woken = asyncio.Event()
+        self._polling = asyncio.Lock()
+        self._running: float | None = None
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._share_free_at = 0.0
+        self._openings = 0
+        self._offset = 0.0
+        self._load, self._load_at = 0.0, 0.0
+        self._warned = False
+
+    async def run(self) -> None:
+        """Poll until `stop`."""
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._offset = self._wall() - loop.time()
+        self._load_at = loop.time()
+        for polled in self.meters.values():
+            polled.begin(loop.time())
+        self._queue.rebuild()
+        try:
+            while not self._stopping:
+                chosen, at = self._next()
+                if at > loop.time():
+                    await self._sleep_until(at)
+                elif chosen is not None:
+                    async with self._polling:
+                        waited = await self._serve(chosen)
+                    if not waited:
+                        await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            if self._task is not None:
+                self._task.uncancel()
+        finally:
+            self._give_up()
+            self.line.close()
+
+    async def stop(self) -> None:
+        """End `run`, within moments: a request that is under way is given up."""
+        self._stopping = True
+        self._woken.set()
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._give_up()
+        self.line.close()
+
+    def next_due(self) -> float | None:
+        """Monotonic time of the earliest poll that is due or running; None when there is nothing to poll."""
+        due = self._queue.due()
+        return due if self._running is None else self._running if due is None else min(due, self._running)
+
+    async def poll(self, meter: str) -> Reading:
+        """Poll a meter now, with everything it has, also when it is lost. Raises GatewayError when it is
+        not on this bus.
+        """
+        if meter not in self.meters:
+            raise GatewayError(
+                f"there is no meter {meter!r} on bus {self.bus.name}",
+                hint=f"its meters are {', '.join(self.meters)}",
+            )
+        loop = asyncio.get_running_loop()
+        if self._task is None or self._task.done():
+            async with self._polling:
+                return await self._visit(self.meters[meter], EVERYTHING, now=True)
+        answer: asyncio.Future[Reading] = loop.create_future()
+        self._wanted.setdefault(meter, []).append(answer)
+        self._woken.set()
+        return await answer
+
+    def attributes(self, meter: str) -> dict[str, str]:
+        """What the meter says of itself: serial number, firmware, ratios."""
+        return dict(self.meters[meter].attributes)
+
+    def registers(self, meter: str) -> list[tuple[int, int, list[int]]]:
+        """The raw registers of the meter's last poll: function, first address, words."""
+        return [
+            (function, start, list(words))
+            for function, start, words in self.meters[meter].reader.registers.image
+        ]
+
+    def trouble(self, meter: str) -> BusError | None:
+        """Why the meter's last poll ended early; None when it did not."""
+        return self.meters[meter].trouble
+
+    def health(self) -> BusHealth:
+        """How the bus and its meters are."""
+        line, load = self.line, self.predicted_load()
+        return BusHealth(
+            bus=self.bus.name,
+            state=line.state,
+            since=line.since,
+            error=line.error,
+            cause=line.trouble.cause if line.trouble else "",
+            load=self._load_now(),
+            predicted=load,
+            warning=self._warning(load),
+            turn_around=line.turn_around.mean,
+            turn_around_p95=line.turn_around.p95,
+            stray_bytes=line.port.strays,
+            counters=line.counters,
+            meters=tuple(polled.health() for polled in self.meters.values()),
+            facts=line.facts.known(),
+        )
+
+    def predicted_load(self) -> float:
+        """The share of the bus's time that the polls need, by today's cost model; meters without pause
+        take the rest.
+        """
+        return sum(polled.predicted_load() for polled in self.meters.values() if not polled.lost)
+
+    def _warning(self, load: float) -> str:
+        if load <= 1.0:
+            return ""
+        return (
+            f"bus {self.bus.name} cannot hold its intervals: they need {load:.0%} of its time, so polls "
+            f"are skipped"
+        )
+
+    def _next(self) -> tuple[PolledMeter | None, float]:
+        """The seat whose turn it is, or comes next, and when."""
+        if self._wanted:
+            return self.meters[next(iter(self._wanted))], 0.0
+        return self._queue.next(self._share_free_at, 0.0 if self.line.ready else self.line.retry_at)
+
+    async def _sleep_until(self, at: float) -> None:
+        """Wait, but look at the wall clock now and then."""
+        loop = asyncio.get_running_loop()
+        rest = min(at - loop.time(), LOOK)
+        self._woken.clear()
+        handle = loop.call_later(rest, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            handle.cancel()
+        self._look_at_clock()
+
+    def _look_at_clock(self) -> None:
+        now = asyncio.get_running_loop().time()
+        offset = self._wall() - now
+        if abs(offset - self._offset) > STEP:
+            for polled in self.meters.values():
+                polled.schedule.realign(now, offset)
+            self._queue.rebuild()
+        self._offset = offset
+
+    async def _serve(self, polled: PolledMeter) -> bool:
+        """One turn of one meter: a poll, a probe, or the news that there is none. Whether an answer was
+        waited for.
+        """
+        now = asyncio.get_running_loop().time()
+        waiting = self._wanted.pop(polled.id, [])
+        if waiting:
+            reading = await self._visit(polled, EVERYTHING, now=True, waiting=waiting)
+            for answer in waiting:
+                if not answer.done():
+                    answer.set_result(reading)
+            return False
+        self._look_at_clock()
+        self._running = min(polled.due_at, now)
+        try:
+            due = polled.schedule.take(now, self._offset) if polled.schedule.at <= now else Due()
+            self._queue.put(polled)
+            polled.missed(due.missed)
+            if polled.lost and not polled.may_probe(now, self._share_free_at):
+                self._sink(Reading(polled.id, self._uptime(), missing=polled.reason))
+                return False
+            return not (await self._visit(polled, EVERYTHING if polled.lost else due)).missing
+        finally:
+            self._running = None
+
+    async def _visit(
+        self,
+        polled: PolledMeter,
+        due: Due,
+        *,
+        now: bool = False,
+        waiting: Sequence[asyncio.Future[Reading]] = (),
+    ) -> Reading:
+        """Poll a meter on the line, book what it cost, and pass the reading on."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            await self._ensure_open(now)
+            if self.line.openings != self._openings:
+                self._openings = self.line.openings
+                for other in self.meters.values():
+                    if other is not polled:
+                        other.expect_anything()
+                self._queue.rebuild()
+                due = EVERYTHING
+            if polled.gone:
+                polled.reader.forget()
+            slack, poll = self._poll_for(polled, now)
+            outcome = await polled.reader.read(due, poll)
+            if (beyond := poll.spent - slack) > 0.0:
+                self._share_free_at = max(self._share_free_at, loop.time()) + (1 / SHARE - 1) * beyond
+        except BusDown as error:
+            outcome = Outcome(
+                Reading(polled.id, self._uptime(), missing=error.reason), error, due.slow, due.static
+            )
+        except asyncio.CancelledError:
+            for answer in waiting:
+                answer.cancel()
+            raise
+        except Exception as error:
+            # What a meter says must never end the polling of the others.
+            log.exception("meter %s gave what could not be understood", polled.id)
+            strange = BadFrame(f"meter {polled.id} gave what could not be understood: {error}")
+            outcome = Outcome(
+                Reading(polled.id, self._uptime(), missing=strange.reason), strange, due.slow, due.static
+            )
+        ended = loop.time()
+        cost = max(ended, self.line.silent_until if not self.line.port.has_transaction_ids else 0.0) - began
+        self._book(ended - began, ended)
+        self._settle(polled, due, outcome, ended, cost)
+        self._queue.put(polled)
+        self._sink(outcome.reading)
+        return outcome.reading
+
+    def _poll_for(self, polled: PolledMeter, now: bool) -> tuple[float, Poll]:
+        """Seconds until somebody else wants the line, and a turn that may learn so long, or what the share
+        of the lost ones allows.
+        """
+        if now:
+            return float("inf"), Poll(LEARN, patient=polled.patient)
+        loop = asyncio.get_running_loop()
+        _, at = self._queue.next(float("inf"), 0.0, but=polled)
+        slack = max(0.0, at - loop.time() - ROOM)
+        allowed = min(slack, LEARN) if slack else 0.0 if loop.time() < self._share_free_at else LEAST
+        return slack, Poll(0.0 if polled.lost else allowed, patient=polled.patient)
+
+    async def _ensure_open(self, now: bool) -> None:
+        if self.line.ready:
+            return
+        if not now and asyncio.get_running_loop().time() < self.line.retry_at:
+            why = self.line.trouble or BusDown(f"bus {self.bus.name} is lost")
+            raise BusDown(
+                why.message, hint=why.hint, cause=why.cause
+            )  # a new one: a traceback grows with each raise
+        await self.line.open()
+
+    def _settle(self, polled: PolledMeter, due: Due, outcome: Outcome, ended: float, cost: float) -> None:
+        """Draw the consequences of a poll: found again, lost, or something to be asked again."""
+        error = outcome.error
+        if isinstance(error, BusDown):
+            polled.schedule.again(slow=due.slow, static=due.static)
+            polled.unreachable(error, ended)
+            return
+        if isinstance(error, BadFrame) and not polled.lost and polled.stumble(error):
+            polled.schedule.again(slow=due.slow, static=due.static)
+            return
+        if error is not None:
+            self._planned, polled.share = self._planned - polled.share, 0.0
+            if polled.lost and any(not other.lost for other in self.meters.values()):
+                self._share_free_at = max(self._share_free_at, ended) + (1 / SHARE - 1) * cost
+            polled.lose(error, ended, min(max(0.0, cost - outcome.spent) / SHARE, CAP))
+            return
+        polled.found(ended)
+        polled.schedule.again(slow=outcome.slow_failed, static=outcome.static_failed)
+        if outcome.attributes:
+            for event in polled.learn(outcome.attributes, outcome.reading.uptime):
+                self._events(event)
+        for event in polled.judge(outcome.reading):
+            self._events(event)
+        if not self._warned and polled.polls_done % LOAD_TURNS == 0:
+            self._look_at_load(polled)
+        polled.polls_done += 1
+
+    def _look_at_load(self, polled: PolledMeter) -> None:
+        """Add up what the polls need as each meter comes to know it: the sum of all of them at each poll
+        would grow with their number.
+        """
+        share = 0.0 if polled.lost else polled.predicted_load()
+        self._planned += share - polled.share
+        polled.share = share
+        if self._planned > 1.0 and (warning := self._warning(self.predicted_load())):
+            self._warned = True
+            log.warning("%s; `submeter plan` says which interval fits", warning)
+
+    def _book(self, busy: float, now: float) -> None:
+        """Keep the share of the last minute or so that the bus was in use."""
+        self._load = min(1.0, self._load_now() + min(busy, now - self._load_at) / _LOAD_MEMORY)
+        self._load_at = now
+
+    def _load_now(self) -> float:
+        return self._load * max(0.0, 1.0 - (time.monotonic() - self._load_at) / _LOAD_MEMORY)
+
+    def _give_up(self) -> None:
+        for answers in self._wanted.values():
+            for answer in answers:
+                if not answer.done():
+                    answer.set_exception(BusDown(f"bus {self.bus.name} is being stopped"))
+        self._wanted.clear()
+
+
+__all__ = ["BusWorker", "MeterTask"]

@@ -1,0 +1,154 @@
+"""Counters that fall or leap are suspect until they are confirmed; a true wrap is good."""
+
+from __future__ import annotations
+
+import pytest
+from field_parts import driver, meter
+
+from gateway.config.schema import TcpBus
+from gateway.field.meter.counters import CounterMemory
+from gateway.field.meter.reader import MeterTask
+from gateway.field.port.fake import FakePort
+from gateway.field.worker import BusWorker
+from gateway.model import Event, Reading
+
+pytestmark = pytest.mark.virtual_time
+IMPORT = "active_energy_import"
+
+
+def judged(
+    row: str, raw: list[float], *, step: int = 10_000, scale: float = 1.0
+) -> tuple[list[bool], list[Event]]:
+    """Which of these values are good, and what was told; a value is raw x the row's factor, one each
+    `step` ms.
+    """
+    table = driver(row)
+    (first,) = table.rows
+    memory = CounterMemory("m")
+    good, events = [], []
+    for index, number in enumerate(raw):
+        value = number if first.type.startswith("float") or first.type == "sum" else number * first.factor
+        reading = Reading("m", 1000 + index * step, {first.name: value * scale})
+        events += memory.judge(reading, table.rows, scale)
+        assert set(reading.suspect) <= {first.name}
+        good.append(not reading.suspect)
+    return good, events
+
+
+U32 = f"0 u32 {IMPORT} Wh fast"
+CENT = f"0 u32 {IMPORT} 0.01kWh fast"
+FLOAT = f"0 float32 {IMPORT} kWh fast"
+
+
+@pytest.mark.parametrize(
+    ("row", "raw", "good"),
+    [
+        (FLOAT, [40482.5, 40482.6, 0.0, 40482.8, 40482.9], "YYnYY"),  # a zero for one poll
+        (FLOAT, [40482.5, 40482.6, 0.0, 0.0, 40482.9, 40483.0], "YYnnYY"),  # for two
+        (FLOAT, [40482.5, 40002.5, 40482.8], "YnY"),  # a day ago
+        (FLOAT, [40482.5, 0.0, 0.1, 0.2, 0.3, 0.4], "YnnYYY"),  # another meter: three agree
+        (
+            FLOAT,
+            [40482.5, 0.0, 0.1, 40482.6, 0.0, 0.1, 0.2, 0.3],
+            "YnnYnnYY",
+        ),  # they have to follow each other
+        (FLOAT, [40482.5, 5.0, 3.0, 1.0, 1.0, 1.0], "YnnnnY"),  # and none may be below the one before
+        (FLOAT, [40482.5, 40736.5, 40482.9], "YnY"),  # the high word of another moment
+        (U32, [0x1FFFE, 0x10000, 0x20003, 0x20005], "YnYY"),  # the low half came first
+        (U32, [0x1FFF0, 0x1FFFE, 0x2FFFF, 0x20003, 0x20005], "YYnYY"),  # the high half did
+        (CENT, [0x1FFF0, 0x2FFFF, 0x20003, 0x20005], "YnYY"),
+        (U32, [2**32 - 5, 2**32 - 2, 3, 8], "YYYY"),  # a wrap of 32 bits
+        (f"0 u16 {IMPORT} kWh fast", [65533, 65535, 0, 1], "YYYY"),
+        (f"0 u16 {IMPORT} kWh fast", [12345, 12346, 0, 12346], "YYnY"),
+        (U32, [99_999_990, 99_999_998, 4, 9], "YYYY"),  # of eight digits
+        (U32, [2**32 - 5, 2**31, 2**32 - 1], "YnY"),  # no wrap: it is not near the bottom
+        (U32, [99_000_000 * 7, 0, 99_000_000 * 7 + 1], "YnY"),
+        (f"0 u64 {IMPORT} Wh fast", [2**64 - 2048, 0, 2048], "YYY"),
+        (f"0 bcd32 {IMPORT} Wh fast", [99_999_998, 3, 5], "YYY"),
+        (U32, [100, 100, 100, 100], "YYYY"),
+        (
+            U32,
+            [0, 200_000, 400_000],
+            "YYY",
+        ),  # 72 MW would be too fast, 200 kWh after a long time are not: see the step
+        ("0 float32 active_power kW fast", [5.0, 3.0, 0.0, 900.0], "YYYY"),  # no counter
+        ("0 s32 active_energy_total Wh fast", [5000, 4000, 3000], "YYY"),  # a balance of import and export
+    ],
+)
+def test_what_a_register_says_is_believed_or_not(row: str, raw: list[float], good: str) -> None:
+    step = 3_600_000 if raw == [0, 200_000, 400_000] else 10_000
+    found, events = judged(row, raw, step=step)
+    assert ["Y" if each else "n" for each in found] == list(good)
+    assert bool(events) == ("n" in good)
+    assert all(event.kind in {"register_fell", "register_leapt"} for event in events)
+    doubts = sum(good[index - 1] == "Y" and each == "n" for index, each in enumerate(good))
+    assert len(events) == doubts, "said once for each doubt"
+
+
+def test_the_event_says_meter_quantity_and_both_values() -> None:
+    _, events = judged(FLOAT, [40482.5, 0.0])
+    assert [(event.kind, event.uptime, event.fields) for event in events] == [
+        ("register_fell", 11_000, {"meter": "m", "quantity": IMPORT, "from": 40482.5, "to": 0.0})
+    ]
+
+
+def test_a_wrap_is_one_behind_transformers_too() -> None:
+    assert (
+        judged(f"0 u16 {IMPORT} kWh fast", [65533, 65535, 0, 1], step=3_600_000, scale=40.0)[0] == [True] * 4
+    )
+
+
+@pytest.mark.parametrize("power", [0.3, 40.0, 900.0])
+@pytest.mark.parametrize("row", [U32, CENT, FLOAT, f"0 u64 {IMPORT} 0.001Wh fast"])
+def test_whatever_load_is_switched_on_is_believed(row: str, power: float) -> None:
+    """An hour of a standby load, an hour of the whole, polls of 10 s: no value is doubted."""
+    table = driver(row)
+    memory = CounterMemory("m")
+    energy, at = 70_000.0, 0
+    factor = table.rows[0].factor if not row.startswith("0 float") else 0.01
+    for load in (0.05, power):
+        for _ in range(360):
+            at += 10_000
+            energy += load / 360
+            reading = Reading("m", at, {IMPORT: int(energy / factor) * factor})
+            assert memory.judge(reading, table.rows) == []
+            assert reading.suspect == ()
+
+
+def test_its_memory_is_bounded() -> None:
+    table = driver()
+    memory = CounterMemory("m")
+    for index in range(1000):
+        memory.judge(Reading("m", index, {f"x{index}": 1.0, IMPORT: 2.0}), table.rows)
+    assert len(memory._registers) <= len(table.rows)
+
+
+SWAP = (
+    "0 u16 active_power kW fast\n10 u32 active_energy_import kWh fast decimals=0\n20 u32 serial_number "
+    "- static"
+)
+
+
+async def poll_after(serial: int, energy: int) -> tuple[Reading, list[Event]]:
+    """A meter of serial number 4711 and 5000 kWh answers, is away, and comes back as this one."""
+    words = {0: 5, 10: 0, 11: 5000, 20: 0, 21: 4711}
+    port = FakePort({1: lambda _, address: words.get(address, 0)})
+    events: list[Event] = []
+    bus = TcpBus(name="bus", type="tcp", host="h", timeout="50ms")
+    worker = BusWorker(bus, [MeterTask(meter(1), driver(SWAP))], lambda _: None, events.append, port=port)
+    assert (await worker.poll("m1")).values[IMPORT] == 5000
+    words.update({11: energy, 21: serial})
+    reading = await worker.poll("m1")
+    await worker.stop()
+    return reading, events
+
+
+async def test_another_meter_has_other_registers() -> None:
+    reading, events = await poll_after(serial=4712, energy=3)
+    assert (reading.values[IMPORT], reading.suspect, events) == (3, (), [])
+
+
+async def test_the_same_meter_with_less_is_suspect() -> None:
+    reading, events = await poll_after(serial=4711, energy=3)
+    assert reading.suspect == (IMPORT,)
+    assert [event.kind for event in events] == ["register_fell"]
