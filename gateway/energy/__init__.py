@@ -2,22 +2,26 @@
 last digit. Pure.
 """
 
-from gateway.energy.intervals import Interval, next_version
+from gateway.energy.calendar import Calendar
+from gateway.energy.intervals import IEC_61968_9, Memory, Past, next_version
 from gateway.energy.meter import MeterSeries
 from gateway.energy.series import Series
-from gateway.energy.shape import Calendar
 from gateway.energy.units import BASE, GRAIN, BaseUnit, base_unit, to_grains
 from gateway.energy.validation import Context, Finding
+from gateway.model import Interval
 
 __all__ = [
     "BASE",
     "GRAIN",
+    "IEC_61968_9",
     "BaseUnit",
     "Calendar",
     "Context",
     "Finding",
     "Interval",
+    "Memory",
     "MeterSeries",
+    "Past",
     "Series",
     "base_unit",
     "next_version",

@@ -1,4 +1,4 @@
-"""Intervals: the difference of two neighbouring edges, its quality, its version.
+"""Intervals: the difference of two neighbouring edges, its quality, its version, and a memory of them.
 
 Qualities: m measured, e estimated (an edge has no reading near it), s suspect (a check failed, an event names
 it), d edited by a person.
@@ -6,31 +6,48 @@ it), d edited by a person.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
-from gateway.energy.edges import QUARTER, Edge
+from gateway.energy.edges import QUARTER
+from gateway.model import Interval
 
 Quality = Literal["m", "e", "s", "d"]
 SECONDS: Final = QUARTER // 1000
+IEC_61968_9: Final = {"m": "3.0.0", "e": "3.8.0", "s": "3.5.259", "d": "3.7.0"}
+"""The code of each quality: validated, estimated, failed reasonability, edited. Energy that is missing has no
+interval: 2.5.259, known missing.
+"""
+DAYS: Final = 91
+"""Days of intervals that a shape or a comparison looks back on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """`value` in whole base units from `start` (ms UTC) for `seconds`; `version` counts its publications,
-    from 1.
-    """
+class Past(Protocol):
+    """What one register took, by start: its newest intervals, published or not."""
 
-    start: int
-    value: int
-    quality: Quality
-    version: int = 1
-    seconds: int = SECONDS
+    def get(self, start: int) -> Interval | None:
+        """The interval that begins at `start` (ms UTC); None where there is none."""
+
+    def put(self, interval: Interval, *, corrected: bool) -> None:
+        """A new interval; `corrected`: it was given before and is another one now."""
 
 
-def between(a: Edge, b: Edge, failed: bool) -> Interval:
-    """The interval between two neighbouring edges."""
-    return Interval(a.t, b.total - a.total, quality(a.measured, b.measured, failed))
+class Memory:
+    """A Past that is forgotten after thirteen weeks."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Interval] = {}
+
+    def get(self, start: int) -> Interval | None:
+        """See Past."""
+        return self._known.get(start)
+
+    def put(self, interval: Interval, *, corrected: bool) -> None:
+        """See Past."""
+        self._known[interval.start] = interval
+        if not corrected:
+            oldest = interval.start - (DAYS + 2) * 96 * QUARTER
+            while (first := next(iter(self._known))) < oldest:
+                del self._known[first]
 
 
 def quality(first: bool, last: bool, failed: bool) -> Quality:
@@ -40,7 +57,7 @@ def quality(first: bool, last: bool, failed: bool) -> Quality:
     return "m" if first and last else "e"
 
 
-def next_version(published: Interval | None, value: int, letter: Quality) -> int | None:
+def next_version(published: Interval | None, value: int, letter: str) -> int | None:
     """Under which version an interval goes out when `published` is its newest publication; None: it says
     nothing new.
     """
@@ -52,7 +69,7 @@ def next_version(published: Interval | None, value: int, letter: Quality) -> int
 
 
 def resolution(step: int, energy: int) -> int | None:
-    """The register's step when it is coarser than what it should show (both in the same unit): no figure
-    is finer than that.
+    """The register's step when it is coarser than what it should show (both in the same unit): no figure is
+    finer than that.
     """
     return step if step > energy else None

@@ -4,13 +4,14 @@ counts something else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+from gateway.energy.calendar import Calendar
 from gateway.energy.edges import AROUND, QUARTER
+from gateway.energy.intervals import Memory, Past
 from gateway.energy.series import Outcome, Series
-from gateway.energy.shape import Calendar
 from gateway.energy.units import HOUR
 from gateway.energy.validation import Context
 
@@ -26,7 +27,7 @@ m³/h as m³.
 """
 GAUGES: Final = {gauge: counter for counter, (gauge, _) in COMPANIONS.items()}
 """Gauge → a counter whose unit is that of the gauge times an hour."""
-_KEPT: Final = 16
+_KEPT: Final = 8
 """Quarter hours of power that are remembered."""
 
 
@@ -56,6 +57,15 @@ class Power:
                 del self._quarters[next(iter(self._quarters))]
         self._t, self._value = t, value
 
+    def state(self) -> list[Any]:
+        """As JSON values."""
+        return [self._t, self._value, [[start, *sums] for start, sums in self._quarters.items()]]
+
+    def restore(self, state: list[Any]) -> None:
+        """Know what `state` gave."""
+        self._t, self._value, quarters = state
+        self._quarters = {start: sums for start, *sums in quarters}
+
     def energy(self, sign: int, start: int) -> int | None:
         """Grains of one sign in a quarter hour; None unless it was read throughout."""
         sums = self._quarters.get(start)
@@ -63,11 +73,21 @@ class Power:
 
 
 class MeterSeries:
-    """The series of one meter. `context` gives what is known of each of its counters."""
+    """The series of one meter. `context` gives what is known of each of its counters, `past` what
+    each took.
+    """
 
-    def __init__(self, context: Callable[[str], Context], calendar: Calendar) -> None:
+    def __init__(
+        self,
+        context: Callable[[str], Context],
+        calendar: Calendar,
+        meter: str = "",
+        past: Callable[[str], Past] = lambda _: Memory(),
+    ) -> None:
+        self.meter = meter
         self._context = context
         self._calendar = calendar
+        self._past = past
         self._powers: dict[str, Power] = {}
         self._series: dict[str, Series] = {}
 
@@ -81,11 +101,44 @@ class MeterSeries:
         for outcome in self._of(quantity).take(t, value):
             yield quantity, outcome
 
-    def swap(self, t: int) -> Iterator[tuple[str, Outcome]]:
-        """The meter was exchanged at `t`: all its registers are others from then on."""
+    def swap(
+        self, t: int, closing: Mapping[str, int] | None = None, opening: Mapping[str, int] | None = None
+    ) -> Iterator[tuple[str, Outcome]]:
+        """The meter was exchanged at `t`: all its registers are others from then on. `closing` and `opening`:
+        what the old and the new ones showed then, by quantity (grains), as far as it is known.
+        """
         for quantity, series in self._series.items():
-            for outcome in series.swap(t):
+            ends, begins = (closing or {}).get(quantity), (opening or {}).get(quantity)
+            for outcome in series.swap(t, ends, begins):
                 yield quantity, outcome
+
+    def step_back(self, t: int, by: int | None = None) -> Iterator[tuple[str, Outcome]]:
+        """The clock was set back: see Series."""
+        self._powers.clear()
+        for quantity, series in self._series.items():
+            for outcome in series.step_back(t, by):
+                yield quantity, outcome
+
+    @property
+    def newest(self) -> int | None:
+        """The newest time that was said of any of its readings (ms)."""
+        return max((series.newest for series in self._series.values() if series.newest), default=None)
+
+    def series(self, quantity: str) -> Series | None:
+        """One counter; None: it was never read."""
+        return self._series.get(quantity)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that it knows, as JSON values."""
+        series = {quantity: each.state() for quantity, each in self._series.items()}
+        return {"series": series, "powers": {gauge: power.state() for gauge, power in self._powers.items()}}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Know what `state` gave."""
+        for gauge, power in state["powers"].items():
+            self._powers.setdefault(gauge, Power()).restore(power)
+        for quantity, series in state["series"].items():
+            self._of(quantity).restore(series)
 
     def close(self) -> Iterator[tuple[str, Outcome]]:
         """There are no more readings."""
@@ -97,7 +150,13 @@ class MeterSeries:
         series = self._series.get(quantity)
         if series is None:
             gauge, sign = COMPANIONS.get(quantity, ("", 1))
-            series = Series(self._context(quantity), self._calendar, partial(self._energy, gauge, sign))
+            series = Series(
+                self._context(quantity),
+                self._calendar,
+                partial(self._energy, gauge, sign),
+                name=(self.meter, quantity),
+                past=self._past(quantity),
+            )
             self._series[quantity] = series
         return series
 

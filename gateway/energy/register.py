@@ -4,6 +4,9 @@ glitches.
 What falls, or gains more than it can, waits until the next reads tell what it was: back in line → a glitch,
 dropped; three reads that agree with one another → a new truth. The newest believed reading waits for the one
 after it, for it may be the glitch itself.
+
+The running total differs from what the register shows by whole base units, also after a reset or a swap (what
+flowed meanwhile is not known to the unit anyway): so edges are the same wherever a rebuild begins.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
+from typing import Any
 
 from gateway.energy.edges import Point
+from gateway.energy.units import GRAIN
 from gateway.energy.validation import (
     SLIP,
     TIMES,
@@ -44,6 +49,27 @@ class _Seen:
     released: bool = False
     closed: bool = False
     """The next reading is another register's."""
+
+    def state(self) -> list[Any]:
+        """As JSON values."""
+        findings = [finding.state() for finding in self.findings]
+        flags = 2 * self.closed + self.released
+        return [self.t, self.raw, self.total, self.since, self.failed, findings, flags]
+
+    @classmethod
+    def restored(cls, state: list[Any] | None) -> _Seen | None:
+        """What `state` gave."""
+        if state is None:
+            return None
+        *rest, findings, flags = state
+        t, raw, total, since, failed = rest
+        told = tuple(Finding.restored(each) for each in findings)
+        return cls(t, raw, total, since, failed, told, bool(flags & 1), bool(flags & 2))
+
+    def shift(self, by: int) -> None:
+        """It was `by` ms earlier than it was said to be."""
+        self.t -= by
+        self.since -= by
 
 
 _Gain = tuple[int, tuple[Finding, ...], str]
@@ -116,13 +142,37 @@ class Register:
         self._last = _Seen(
             last.t,
             last.raw if opening is None else opening,
-            last.total,
+            last.total if opening is None else last.total + _whole(opening, last.total),
             last.t,
             released=True,
             closed=opening is None,
         )
         if not whole:
             self._unknown = "swap"
+
+    def shift(self, by: int) -> None:
+        """All that was read was read `by` ms earlier: the clock was wrong."""
+        for seen in {id(each): each for each in (self._last, self._before, self._old) if each}.values():
+            seen.shift(by)
+        self._doubted = [(t - by, raw) for t, raw in self._doubted]
+
+    def state(self) -> list[Any]:
+        """Everything that it knows, as JSON values."""
+        seen = [each and each.state() for each in (self._last, self._before, self._old)]
+        rates = [[rate.gain, rate.elapsed, rate.seen] for rate in (self._rate, self._rate_before)]
+        return [*seen, *rates, self._unknown, self._doubted, self.step]
+
+    def restore(self, state: list[Any]) -> None:
+        """Know what `state` gave."""
+        last, before, old, rate, rate_before, self._unknown, doubted, self.step = state
+        self._last, self._before, self._old = (_Seen.restored(each) for each in (last, before, old))
+        self._rate, self._rate_before = Rate(*rate), Rate(*rate_before)
+        self._doubted = [(t, raw) for t, raw in doubted]
+
+    @property
+    def newest(self) -> int | None:
+        """When the newest reading was that is believed (ms)."""
+        return self._last.t if self._last else None
 
     @property
     def is_known(self) -> bool:
@@ -144,7 +194,7 @@ class Register:
     def _gain(self, seen: _Seen, t: int, raw: int) -> _Gain | None:
         """What was gained since a believed reading; None: that cannot be, or not yet be believed."""
         if seen.closed:
-            return 0, (), ""
+            return _whole(raw, seen.total), (), ""
         gain, elapsed = raw - seen.raw, t - seen.since
         if gain >= 0:
             back = self._returned(seen, t, raw)
@@ -252,5 +302,11 @@ class Register:
         elif not rises or is_slip(self._context, self._rate, last.raw, raw, elapsed=elapsed, step=self.step):
             yield from self._believe(t, raw, gain, (Finding("negative_step", t, amounts),), "negative_step")
         else:
-            yield from self._believe(t, raw, 0, (Finding("reset", t, amounts),), "reset")
+            found = (Finding("reset", t, amounts),)
+            yield from self._believe(t, raw, _whole(raw, last.total), found, "reset")
             self._old = last
+
+
+def _whole(raw: int, total: int) -> int:
+    """The least gain after which `total` differs from `raw` by whole base units: less than one (grains)."""
+    return (raw - total) % GRAIN

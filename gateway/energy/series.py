@@ -1,8 +1,8 @@
 """One counter of one meter: readings in, intervals and findings out.
 
-A reading is (t in ms UTC, register in grains or None for a read that failed), in the order of time. Readings
-of a clock that was never right are not given: their energy then lies in the gap between the readings around
-them.
+A reading is (t in ms UTC, register in grains or None for a read that failed), in the order of time.
+Readings of a clock that was never right are not given: their energy then lies in the gap between the
+readings around them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
+from typing import Any
 
+from gateway.energy.calendar import Calendar
 from gateway.energy.days import Days
 from gateway.energy.edges import AROUND, LONG, QUARTER, Edge, Point, first_edge, shaped, straight
-from gateway.energy.intervals import Interval, between, next_version, resolution
+from gateway.energy.intervals import Memory, Past, next_version, quality, resolution
 from gateway.energy.register import Register
-from gateway.energy.shape import Calendar, LikeDays
+from gateway.energy.shape import weights
 from gateway.energy.units import GRAIN
 from gateway.energy.validation import FROZEN, Context, Finding, incoherent, is_duplicate, is_frozen
+from gateway.model import Interval
 
 Outcome = Interval | Finding
 _HOUR = 4
@@ -25,23 +29,32 @@ _HOUR = 4
 
 
 class Series:
-    """`take` each reading, `close` at the end. What comes out depends on the readings alone, not on how
-    they were cut into batches.
+    """`take` each reading, `close` at the end. What comes out depends on the readings alone, not on how they
+    were cut into batches, nor on where a process ended: `state` and `restore` go on in another one.
     """
 
     def __init__(
-        self, context: Context, calendar: Calendar, expected: Callable[[int], int | None] = lambda _: None
+        self,
+        context: Context,
+        calendar: Calendar,
+        expected: Callable[[int], int | None] = lambda _: None,
+        *,
+        name: tuple[str, str] = ("", ""),
+        past: Past | None = None,
     ) -> None:
-        """`expected`: start of a quarter hour (ms) → what the power read beside it makes of it (grains),
-        None if not read throughout.
+        """`expected`: start of a quarter hour (ms) → what the power read beside it makes of it (grains), None
+        if not read throughout. `name`: meter and quantity. `past` is told every interval.
         """
+        self._name = name
         self._register = Register(context)
+        self._calendar = calendar
         self._expected = expected
-        self._like = LikeDays(calendar)
-        self._days = Days(calendar)
-        self._still: list[Interval] = []
-        """The run of measured intervals without energy in which there was power."""
-        self._recent: deque[tuple[Interval, int | None]] = deque(maxlen=_HOUR)
+        self._past: Past = past or Memory()
+        self._days = Days(calendar, self._past)
+        self._still: list[int] = []
+        """Starts of the run of measured intervals without energy in which there was power."""
+        self._recent: deque[tuple[int, int, int | None]] = deque(maxlen=_HOUR)
+        """(start, value, what the power makes of it)."""
         self._apart = False
         self._t: int | None = None
         self._value: int | None = None
@@ -52,6 +65,8 @@ class Series:
         self._edge: Edge | None = None
         self._tainted = False
         """A check failed in what has been covered of the interval that is open."""
+        self._taken_back = 0
+        """End of the quarter hours that a clock set back took back: they are given again."""
         self._intervals = 0
         self._energy = 0
 
@@ -60,9 +75,45 @@ class Series:
         """Grains: the register's step as far as it is known."""
         return self._register.step
 
+    @property
+    def newest(self) -> int | None:
+        """The time of the newest reading (ms)."""
+        return self._t
+
+    @property
+    def resolution(self) -> int | None:
+        """The register's step (grains) when it is more than a quarter hour brings on average; None otherwise,
+        or not known yet.
+        """
+        if not self._intervals or not self._energy or not self._register.is_known:
+            return None
+        coarse = resolution(self.step * self._intervals, self._energy * GRAIN)
+        return None if coarse is None else self.step
+
+    def state(self) -> list[Any]:
+        """Everything that it knows, as JSON values."""
+        point = self._point and [self._point.t, self._point.total, self._point.failed]
+        edge = self._edge and [self._edge.t, self._edge.total, self._edge.measured]
+        day = self._days.day and self._days.day.isoformat()
+        reads = [self._t, self._value, list(self._failed.items()), self._failing]
+        watched = [self._still, list(self._recent), self._apart, self._tainted, self._taken_back]
+        return [self._register.state(), day, point, edge, reads, watched, [self._intervals, self._energy]]
+
+    def restore(self, state: list[Any]) -> None:
+        """Know what `state` gave."""
+        register, day, point, edge, reads, watched, (self._intervals, self._energy) = state
+        self._register.restore(register)
+        self._days.day = date.fromisoformat(day) if day else None
+        self._point = Point(*point) if point else None
+        self._edge = Edge(*edge) if edge else None
+        self._t, self._value, failed, self._failing = reads
+        self._failed = dict(failed)
+        self._still, recent, self._apart, self._tainted, self._taken_back = watched
+        self._recent = deque(map(tuple, recent), maxlen=_HOUR)
+
     def take(self, t: int, value: int | None) -> Iterator[Outcome]:
-        """Take in a reading; one of the same time as the last says nothing new, one before it is not used
-        and told.
+        """Take in a reading; one of the same time as the last says nothing new, one before it is not used and
+        told.
         """
         if self._t is not None and t <= self._t:
             if t < self._t:
@@ -87,15 +138,55 @@ class Series:
         """The meter was exchanged at `t`."""
         yield from self._follow(self._register.swap(t, closing, opening))
 
+    def step_back(self, t: int, by: int | None = None) -> Iterator[Outcome]:
+        """The right clock says `t` (ms) for the next reading, which is before what was said of the last.
+
+        All that was read was read `by` ms earlier (None: nobody knows, it is put shortly before `t`). What
+        was given of quarter hours that have not passed by the right clock is taken back: 0 and suspect, until
+        they pass. The energy in them lies between the last edge that stands and `t`.
+        """
+        newest = self._t
+        if newest is None or t > newest:
+            return
+        by = newest - t + LONG if by is None else max(by, newest - t + 1)
+        self._register.shift(by)
+        self._t, self._value = newest - by, None
+        self._failed.clear()
+        self._failing, self._tainted = 0, False
+        self._still.clear()
+        self._recent.clear()
+        point, edge = self._point, self._edge
+        floor = t // QUARTER * QUARTER
+        if edge is None or point is None or point.t < floor:
+            if point is not None and edge is None:
+                self._point = Point(min(point.t, t - 1), point.total, point.failed)
+            return
+        total, stands = edge.total, edge.t <= floor
+        self._taken_back = max(self._taken_back, edge.t)
+        for start in range(edge.t - QUARTER, floor - 1, -QUARTER):
+            given = self._past.get(start)
+            if given is None:
+                break
+            total -= given.value
+            stands = stands or start == floor
+            yield from self._give(replace(given, value=0, quality="s"), corrected=True)
+        if not stands:
+            # Nothing was known yet at that time: it begins anew.
+            self._point, self._edge = None, None
+            return
+        at = min(edge.t, floor)
+        before = self._past.get(at - QUARTER)
+        self._edge = Edge(at, total, before is None or before.quality == "m")
+        self._point = Point(at, total * GRAIN)
+
     def close(self) -> Iterator[Outcome]:
         """There are no more readings: give what waited. An interval whose closing edge has not come is
         missing, never guessed.
         """
         yield from self._follow(self._register.close())
-        if self._intervals and self._register.is_known:
-            coarse = resolution(self.step * self._intervals, self._energy * GRAIN)
-            if coarse is not None and self._energy and self._t is not None:
-                yield Finding("resolution", self._t, {"step": self.step})
+        coarse = self.resolution
+        if coarse is not None and self._t is not None:
+            yield Finding("resolution", self._t, {"step": coarse})
 
     def _follow(self, outcomes: Iterator[Point | Finding]) -> Iterator[Outcome]:
         for outcome in outcomes:
@@ -106,31 +197,40 @@ class Series:
 
     def _reach(self, point: Point) -> Iterator[Outcome]:
         """The intervals that end between the last point and this one."""
-        last, self._point = self._point, point
+        last = self._point
         if last is None:
+            self._point = point
             self._edge = first_edge(point)
             self._count_failed(point.t)
             return
         reads = self._count_failed(point.t)
         failed = bool(point.failed)
-        self._tainted = self._tainted or (failed and point.t > last.t)
+        if point.t <= last.t:
+            # Its time was set back before an edge that stands: what it brought is in the next one.
+            self._tainted = self._tainted or failed
+            return
+        self._point = point
+        self._tainted = self._tainted or failed
         for edge in self._edges(last, point, reads) if point.t - last.t > LONG else straight(last, point):
             if isinstance(edge, Finding):
                 yield edge
                 continue
             if self._edge is not None:
-                interval = between(self._edge, edge, self._tainted)
-                yield from self._judge(interval)
+                yield from self._judge(self._between(self._edge, edge))
             self._edge = edge
             self._tainted = failed and edge.t < point.t
         if reads and AROUND < point.t - last.t <= LONG:
             yield _gap(last, point, "line", reads)
 
+    def _between(self, a: Edge, b: Edge) -> Interval:
+        letter = quality(a.measured, b.measured, self._tainted)
+        return Interval(*self._name, a.t, b.total - a.total, letter)
+
     def _edges(self, last: Point, point: Point, reads: int) -> Iterator[Edge | Finding]:
         """The edges of a long gap, and the finding that tells it."""
-        weights = self._like.weights(last, point)
-        yield _gap(last, point, "line" if weights is None else "like_days", reads)
-        yield from straight(last, point) if weights is None else shaped(last, point, weights)
+        shape = weights(self._past, self._calendar, last, point)
+        yield _gap(last, point, "line" if shape is None else "like_days", reads)
+        yield from straight(last, point) if shape is None else shaped(last, point, shape)
 
     def _count_failed(self, upto: int) -> int:
         """Reads that failed before a point, once it is reached."""
@@ -147,45 +247,55 @@ class Series:
         yield from self._coherent(interval, expected)
         yield from self._days.take(interval)
 
+    def _give(self, interval: Interval, *, corrected: bool = False) -> Iterator[Interval]:
+        """Give an interval, under the next version when it was given before. What stands already is a fact:
+        it is computed again after a restart, or a person set it.
+        """
+        given = self._past.get(interval.start)
+        if given is not None:
+            again = corrected or interval.start < self._taken_back
+            version = next_version(given, interval.value, interval.quality)
+            if not again or version is None or given.quality == "d":
+                return
+            corrected, interval = True, replace(interval, version=version)
+        self._past.put(interval, corrected=corrected)
+        yield interval
+
     def _frozen(self, interval: Interval, expected: int | None) -> Iterator[Outcome]:
-        """A register that stands still under load: the third such interval tells of the two before it,
-        which go out again.
+        """A register that stands still under load: the third such interval tells of the two before it, which
+        go out again.
         """
         if expected is None or not is_frozen([interval.value], [expected], self.step, least=1):
             self._still.clear()
-            if interval.quality == "m":
-                self._like.remember(interval.start, interval.value)
-            yield interval
+            yield from self._give(interval)
             return
-        self._still.append(interval)
+        self._still.append(interval.start)
         if len(self._still) < FROZEN:
-            self._like.remember(interval.start, interval.value)
-            yield interval
+            yield from self._give(interval)
             return
         if len(self._still) == FROZEN:
-            yield Finding("frozen", self._still[0].start, {"expected": expected}, {"intervals": FROZEN})
-            for earlier in self._still[:-1]:
-                self._like.forget(earlier.start)
-                version = next_version(earlier, earlier.value, "s")
-                assert version is not None
-                yield replace(earlier, quality="s", version=version)
+            yield Finding("frozen", self._still[0], {"expected": expected}, {"intervals": FROZEN})
+            for start in self._still[:-1]:
+                earlier = self._past.get(start)
+                if earlier is not None:
+                    yield from self._give(replace(earlier, quality="s"), corrected=True)
         self._still = self._still[-FROZEN - 1 :]
-        yield replace(interval, quality="s")
+        yield from self._give(replace(interval, quality="s"))
 
     def _coherent(self, interval: Interval, expected: int | None) -> Iterator[Finding]:
         """Register against power over each clock hour that was measured throughout; told when it begins to
         differ.
         """
-        self._recent.append((interval, expected))
+        self._recent.append((interval.start, interval.value, expected))
         if (interval.start // QUARTER + 1) % _HOUR or len(self._recent) < _HOUR:
             return
-        powers = [power for _, power in self._recent if power is not None]
+        powers = [power for *_, power in self._recent if power is not None]
         if len(powers) < _HOUR:
             return
-        energy = sum(each.value for each, _ in self._recent) * GRAIN
+        energy = sum(value for _, value, _ in self._recent) * GRAIN
         apart = incoherent(energy, sum(powers), max(self.step, GRAIN))
         if apart is not None and not self._apart:
-            yield Finding("incoherent", self._recent[0][0].start, {"register": energy, "power": sum(powers)})
+            yield Finding("incoherent", self._recent[0][0], {"register": energy, "power": sum(powers)})
         self._apart = apart is not None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Final
+from typing import Any, Final
 
 from gateway.energy.units import GRAIN, BaseUnit, fits
 
@@ -73,6 +73,15 @@ class Finding:
     t: int
     amounts: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, int | str | bool] = field(default_factory=dict)
+
+    def state(self) -> list[Any]:
+        """As JSON values."""
+        return [self.kind, self.t, dict(self.amounts), dict(self.facts)]
+
+    @classmethod
+    def restored(cls, state: list[Any]) -> Finding:
+        """What `state` gave."""
+        return cls(*state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.energy import BASE, GRAIN, Calendar, Context, Finding, Interval, Series, next_version
+from gateway.energy import BASE, GRAIN, Calendar, Context, Finding, Interval, Memory, Series, next_version
 from gateway.energy.edges import QUARTER, Point, shares, straight
 from gateway.energy.intervals import resolution
-from gateway.energy.shape import LikeDays
+from gateway.energy.shape import weights
 from gateway.energy.units import rounded
 
 WH = BASE["kWh"]
@@ -175,12 +175,14 @@ def test_a_like_day_must_be_measured_in_the_hours_of_the_gap_only() -> None:
 
 
 def test_the_newest_four_like_days_are_taken() -> None:
-    like = LikeDays(Calendar())
+    past = Memory()
     for week in range(6):
         for slot in range(96):
-            like.remember(T0 + week * 7 * DAY + slot * QUARTER, 100 if week < 2 and slot == 0 else 4)
+            value = 100 if week < 2 and slot == 0 else 4
+            start = T0 + week * 7 * DAY + slot * QUARTER
+            past.put(Interval("m", "volume", start, value, "m"), corrected=False)
     start = T0 + 6 * 7 * DAY
-    assert len(set(like.weights(Point(start, 0), Point(start + 12 * QUARTER, GRAIN * 50)))) == 1
+    assert len(set(weights(past, Calendar(), Point(start, 0), Point(start + 12 * QUARTER, GRAIN * 50)))) == 1
 
 
 def test_a_holiday_is_a_sunday() -> None:
@@ -207,7 +209,7 @@ def test_like_days_are_local_days() -> None:
 
 def test_versions_count_what_differs() -> None:
     assert next_version(None, 5, "m") == 1
-    held = Interval(T0, 5, "m", version=3)
+    held = Interval("m", "volume", T0, 5, "m", version=3)
     assert next_version(held, 5, "m") is None
     assert next_version(held, 6, "m") == next_version(held, 5, "s") == 4
 
