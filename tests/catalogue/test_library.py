@@ -181,7 +181,6 @@ def test_few_tables_lack_active_energy_import() -> None:
     """
     without = {driver.name for driver in loaded() if driver.no_import}
     known = {
-        "entes-mpr2x",
         "entes-mpr60s",
         "kamstrup-multical-603",
         "klemsan-klea220p",
@@ -189,7 +188,7 @@ def test_few_tables_lack_active_energy_import() -> None:
         "orno-we514",
         "sunspec-inverter",
     }
-    known |= {"kostal-plenticore-meter", "sontex-supercal-531", "kohler-decision-maker"}
+    known |= {"kostal-plenticore-meter", "sontex-supercal-531", "kohler-decision-maker", "ddm-ddm18sd"}
     known |= {
         driver.name
         for driver in loaded()
