@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.demo.process import SimulatorProcess
+from gateway.demo.simulator.process import SimulatorProcess
 from tests.ports import free_port
 
 HERE = Path(__file__).parent
@@ -89,7 +89,7 @@ class Rig:
         """Start a process whose words go to <name>.log."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.demo.leash", str(os.getpid()), *command],
+                [sys.executable, "-m", "gateway.demo.die_with_parent", str(os.getpid()), *command],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

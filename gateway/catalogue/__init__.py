@@ -1,24 +1,43 @@
-"""The meter tables: their language, their loader, and how a driver that must look at its meter first is
-resolved.
+"""The meter tables: their language, their loader, and how a driver that must look at its meter is resolved.
+
+Lists of the tables for people are `gateway.catalogue.listing`, which only the commands load.
 """
 
-from gateway.catalogue.driver import Discovery, Driver, Identity, Limits, Row, SerialDefaults, Span, Variant
-from gateway.catalogue.load import find, load_driver, load_file, load_text, shipped, unknown
-from gateway.catalogue.resolve import recognised, resolve, shown
+from gateway.catalogue.driver import (
+    ORDERS,
+    Discovery,
+    Driver,
+    Identity,
+    ReadLimits,
+    Row,
+    SerialDefaults,
+    Span,
+    Variant,
+)
+from gateway.catalogue.encode import build, encode
+from gateway.catalogue.load import find, library, load_driver, load_file, load_text, shipped, unknown
+from gateway.catalogue.resolve import quantities, recognised, resolve, shown
+from gateway.catalogue.sunspec import offered
 
 __all__ = [
+    "ORDERS",
     "Discovery",
     "Driver",
     "Identity",
-    "Limits",
+    "ReadLimits",
     "Row",
     "SerialDefaults",
     "Span",
     "Variant",
+    "build",
+    "encode",
     "find",
+    "library",
     "load_driver",
     "load_file",
     "load_text",
+    "offered",
+    "quantities",
     "recognised",
     "resolve",
     "shipped",

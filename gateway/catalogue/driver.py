@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 Pace = Literal["fast", "slow", "static"]
 """fast: power, voltage, current. slow: energy. static: serial number, ratios."""
+
+Read = Callable[[int, int, int], Awaitable[list[int]]]
+"""read(function, address, count) -> words. Raises BusError."""
 
 TYPES: Final = {
     "u16": 1,
@@ -116,7 +119,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ReadLimits:
     """What the meter allows on the bus. `holes` are inclusive address ranges that no read may touch."""
 
     function: int = 3
@@ -189,7 +192,7 @@ class Driver:
     model: str
     verified: str
     source: str
-    limits: Limits
+    limits: ReadLimits
     rows: tuple[Row, ...]
     serial: SerialDefaults = SerialDefaults()
     tcp_port: int | None = None

@@ -10,9 +10,18 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from gateway.catalogue.cells import Defaults, believable, offer
-from gateway.catalogue.driver import TYPES, Discovery, Driver, Identity, Limits, Row, SerialDefaults, Variant
-from gateway.catalogue.head import Head, IdentityPart, ReadsPart, SerialPart, explain
+from gateway.catalogue.columns import Defaults, believable, offer
+from gateway.catalogue.driver import (
+    TYPES,
+    Discovery,
+    Driver,
+    Identity,
+    ReadLimits,
+    Row,
+    SerialDefaults,
+    Variant,
+)
+from gateway.catalogue.header import Head, IdentityPart, ReadsPart, SerialPart, explain
 from gateway.catalogue.registers import parse_registers
 from gateway.config import Table, few, line_of, odd_character, parse_yaml, read_text, validate
 from gateway.errors import DriverError, Problem
@@ -44,6 +53,16 @@ def tables(directory: Path) -> list[Path]:
         return sorted(path for path in directory.iterdir() if path.suffix == ".yaml")
     except OSError:
         return []
+
+
+def library(directory: Path | None = None) -> list[Driver]:
+    """The shipped drivers, and a technician's own in their place or beside them, by name. Raises
+    DriverError.
+    """
+    paths = {path.stem: path for path in shipped()}
+    if directory is not None:
+        paths |= {path.stem: path for path in tables(directory)}
+    return [load_file(paths[name]) for name in sorted(paths)]
 
 
 def load_driver(name: str, directory: Path | None = None, *, within: tuple[str, ...] = ()) -> Driver:
@@ -178,7 +197,7 @@ class _Table:
         self.problems: list[Problem] = []
         self.base = self._other(head.like, "like")
         reads, base = head.reads or ReadsPart(), self.base
-        self.limits = Limits(
+        self.limits = ReadLimits(
             reads.function, reads.max_registers, reads.min_gap, reads.timeout, reads.holes, reads.even
         )
         if base and head.reads is None:
@@ -344,7 +363,7 @@ def _within(row: Row, theirs: Mapping[str, float], ours: Mapping[str, float]) ->
     )
 
 
-def _check(rows: tuple[Row, ...], limits: Limits, file: str) -> list[Problem]:
+def _check(rows: tuple[Row, ...], limits: ReadLimits, file: str) -> list[Problem]:
     """Rows that no read within the meter's limits can bring, and rows that claim the same register."""
     problems = []
     for row in rows:

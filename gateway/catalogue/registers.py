@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.catalogue.cells import ADDRESS, BRACES, Defaults, Line, Mistake, words_of
+from gateway.catalogue.columns import ADDRESS, BRACES, Defaults, Mistake, RegisterLine, words_of
 from gateway.catalogue.driver import Row
 from gateway.config import MAX_PROBLEMS
 from gateway.errors import Problem
@@ -36,7 +36,7 @@ def parse_registers(
     """Rows of a register block whose text begins on `first_line`: the published ones in file order, and
     every mistake.
     """
-    lines: dict[str, Line] = {}
+    lines: dict[str, RegisterLine] = {}
     problems: list[Problem] = []
     for number, content in enumerate(text.split("\n"), first_line):
         columns = content.partition("#")[0].split()
@@ -55,7 +55,7 @@ def parse_registers(
             continue
         try:
             for cells in _expand(columns):
-                line = Line(number, cells, defaults)
+                line = RegisterLine(number, cells, defaults)
                 first = lines.setdefault(line.name, line)
                 if first is not line:
                     what = f"is given twice (first in line {first.number})"
@@ -94,11 +94,11 @@ def parse_registers(
     return [rows[name] for name in lines if name in rows and not name.startswith("_")], sorted(set(problems))
 
 
-def _in_order(lines: dict[str, Line]) -> list[Line]:
+def _in_order(lines: dict[str, RegisterLine]) -> list[RegisterLine]:
     """The lines in an order in which each comes after those that it refers to; of a circle one comes too
     early, and is a mistake.
     """
-    ordered: dict[str, Line] = {}
+    ordered: dict[str, RegisterLine] = {}
     begun: set[str] = set()
     for name in lines:
         waiting = [name]

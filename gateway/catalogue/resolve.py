@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from gateway.catalogue.driver import Driver, Identity
+from gateway.catalogue.driver import Driver, Identity, Read
+from gateway.catalogue.sunspec import discover, offered
 from gateway.common.text import visible
 from gateway.errors import NoReply, Refused
 
 SHOWN = 40
 """Characters of a text that are shown."""
-Read = Callable[[int, int, int], Awaitable[list[int]]]
-"""read(function, address, count) -> words. Raises BusError."""
 
 
 async def resolve(driver: Driver, read: Read) -> Driver:
@@ -24,8 +22,6 @@ async def resolve(driver: Driver, read: Read) -> Driver:
     variants share.
     """
     if driver.discovery:
-        from gateway.catalogue.sunspec import discover  # noqa: PLC0415 - only those who need it pay
-
         return await discover(driver, read)
     known: dict[tuple[int, int, int], list[int] | None] = {}
     for variant in driver.variants:
@@ -74,3 +70,13 @@ def shown(identity: Identity, words: list[int]) -> str:
     if identity.type == "text":
         return visible(data.split(b"\0")[0].decode("latin-1").strip(), SHOWN) or "nothing"
     return str(int.from_bytes(data, "big"))
+
+
+def quantities(driver: Driver) -> tuple[str, ...]:
+    """What a driver can give, also when the meter decides: every variant's and every model's quantities."""
+    names = dict.fromkeys(driver.quantities)
+    for variant in driver.variants:
+        names |= dict.fromkeys(row.name for row in variant.rows if not row.attribute)
+    if driver.discovery:
+        names |= dict.fromkeys(row.name for row in offered(driver) if not row.attribute)
+    return tuple(names)

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from gateway.catalogue.cells import Defaults
-from gateway.catalogue.driver import Discovery, Driver, Row
+from gateway.catalogue.columns import Defaults
+from gateway.catalogue.driver import Discovery, Driver, Read, Row
 from gateway.catalogue.registers import parse_registers
-from gateway.catalogue.resolve import Read
 from gateway.common.text import visible
 from gateway.errors import BadFrame, BusDown, BusError, DriverError, NoReply, Refused
 from gateway.model import QUANTITIES

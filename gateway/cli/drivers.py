@@ -11,22 +11,19 @@ from typing import Any
 
 import click
 
-from gateway.catalogue import Driver, Row, load_driver, load_file
-from gateway.catalogue.driver import Variant
-from gateway.catalogue.paper import (
-    library,
+from gateway.catalogue import Driver, Row, Variant, library, load_driver, load_file, offered, quantities
+from gateway.catalogue.listing import (
+    NO,
     markdown,
     matches,
     own_rows,
     port,
-    quantities,
+    serves,
     skeleton,
     squashed,
     summary,
     vocabulary,
 )
-from gateway.catalogue.serves import NO, serves
-from gateway.catalogue.sunspec import offered
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.options import config_option
 from gateway.cli.prose import aligned, entry, said, say, wrapped

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from gateway.catalogue import Driver
-from gateway.catalogue.paper import library
+from gateway.catalogue import Driver, library
 from gateway.cli.language import _, figure, locale, ngettext
 from gateway.cli.prose import aligned, say
-from gateway.commissioning.physics import Finding
-from gateway.commissioning.trial import Trial, trial
+from gateway.commissioning.trial import PhysicsCheck, Trial, trial
 from gateway.config import SerialBus, TcpBus, host_and_port, load_config
 from gateway.errors import ConfigError, DriverError, GatewayError
 from gateway.host import CONFIG
@@ -173,7 +171,7 @@ def show(result: Trial) -> None:
     _proposals(result)
 
 
-def _count(findings: list[Finding] | tuple[Finding, ...]) -> tuple[int, int]:
+def _count(findings: list[PhysicsCheck] | tuple[PhysicsCheck, ...]) -> tuple[int, int]:
     return sum(finding.good is True for finding in findings), sum(
         finding.good is False for finding in findings
     )
@@ -184,7 +182,7 @@ def _checks(fitting: int, against: int) -> str:
     return text + (_(", %(n)s against") % {"n": against} if against else _(", none against"))
 
 
-def _finding(finding: Finding) -> str:
+def _finding(finding: PhysicsCheck) -> str:
     how = {True: _("fits"), False: _("does not fit"), None: _("open, not decided")}[finding.good]
     return f"{how}: {finding.names[0]}: {finding.text}"
 

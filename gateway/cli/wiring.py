@@ -34,7 +34,7 @@ wrong, 1 when something is, 3 when it cannot be known, 2 when the file cannot be
 def command(*, meter: str | None, file: Path | None, as_json: bool) -> None:
     """Print the verdict and exit with its code."""
     from gateway.cli import wiring_words  # noqa: PLC0415 - the other commands need none of it
-    from gateway.commissioning import recorded, wiring_verdict  # noqa: PLC0415 - see above
+    from gateway.commissioning.wiring import judge_wiring, read_recorded  # noqa: PLC0415 - see above
 
     if file is None:
         hint = (
@@ -49,7 +49,7 @@ def command(*, meter: str | None, file: Path | None, as_json: bool) -> None:
         )
         sys.exit(NOT_READ)
     try:
-        found = recorded.read(file, meter)
+        found = read_recorded(file, meter)
     except GatewayError as error:
         say(f"submeter: {error}", err=True)
         sys.exit(NOT_READ)
@@ -60,7 +60,7 @@ def command(*, meter: str | None, file: Path | None, as_json: bool) -> None:
             "{file}: {count} more line is left out", "{file}: {count} more lines are left out", more
         )
         say(text.format(file=file, count=more), err=True)
-    verdict = wiring_verdict.judge(found.columns)
+    verdict = judge_wiring(found.columns)
     if as_json:
         findings = [
             {"kind": each.kind, "input": each.input, "text": wiring_words.text(each)}

@@ -7,8 +7,7 @@ from typing import Final
 
 from gateway.cli.language import N_, _, locale
 from gateway.cli.prose import width, wrapped
-from gateway.commissioning.wiring import INPUTS
-from gateway.commissioning.wiring_verdict import SILENT, Finding, Verdict
+from gateway.commissioning.wiring import INPUTS, SILENT, WiringFinding, WiringVerdict
 
 WIDTH: Final = 60
 """Columns that sentences have where there is no terminal that says how many it has."""
@@ -77,7 +76,7 @@ _MARKS: Final = (N_("not L{input}"), N_("reversed"), N_("right"), N_("voltage"),
 _WHOSE: Final = {"L1": N_("L1's"), "L2": N_("L2's"), "L3": N_("L3's")}
 
 
-def text(finding: Finding) -> str:
+def text(finding: WiringFinding) -> str:
     """A finding as a sentence with what to do, in the language of this run."""
     conductor = str(finding.facts.get("conductor", ""))
     genitive = _WHOSE.get(conductor, "")
@@ -86,7 +85,7 @@ def text(finding: Finding) -> str:
     return _(words).format(input=finding.input or "", whose=whose, **finding.facts)
 
 
-def lines(verdict: Verdict) -> Iterator[str]:
+def lines(verdict: WiringVerdict) -> Iterator[str]:
     """The verdict for a person: headline, drawing, sentences."""
     kind = "silent" if not verdict.speaks else "right" if verdict.best == ["+L1", "+L2", "+L3"] else "wrong"
     head = _HEADS[kind]

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gateway import __version__
-from gateway.catalogue import Driver
-from gateway.catalogue.paper import quantities
+from gateway.catalogue import Driver, quantities
 from gateway.config import Config, Meter
 from gateway.model import QUANTITIES, Event
 

@@ -33,7 +33,7 @@ from pymodbus.exceptions import ModbusException
 
 from gateway.catalogue import load_text
 from gateway.config.schema import Bus, Meter, SerialBus, TcpBus
-from gateway.demo.process import read_serves
+from gateway.demo.simulator.process import read_serves
 from gateway.field.worker import BusWorker, MeterTask
 from gateway.host.clock import uptime_ms
 from tests.bench.figures import Figure, at_least, at_most

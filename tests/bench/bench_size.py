@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gateway.catalogue import load_driver
 from gateway.catalogue.encode import build
-from gateway.demo.building import SUBMETERS, Building
+from gateway.demo.simulator.building import SUBMETERS, Building
 from gateway.field.meter.decode import Replies, decode
 from gateway.journal import Journal
 from gateway.model import Draft, Reading, Sealed

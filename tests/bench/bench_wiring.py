@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
-from gateway.commissioning.wiring_verdict import Verdict, judge
+from gateway.commissioning.wiring.verdict import WiringVerdict, judge_wiring
 from tests.bench.figures import Figure, at_least, at_most, plain
 from tests.bench.wiring_sites import TYPICAL, WIDE, Site, draw, names
 
@@ -19,27 +19,27 @@ LONG = 100_000
 
 def _sites(
     mix: str, band: tuple[float, float], meter: str, count: int, seed: int
-) -> list[tuple[Verdict, bool]]:
+) -> list[tuple[WiringVerdict, bool]]:
     """A verdict per site, and whether its likeliest hypothesis is true."""
     found = []
     for number in range(count):
         site = Site(seed + number, band, ROWS)
         mistake = draw(site.rng, mix)
-        verdict = judge(site.record(mistake, meter=meter))
+        verdict = judge_wiring(site.record(mistake, meter=meter))
         found.append((verdict, verdict.best == names(mistake)))
     return found
 
 
-def _speaks(found: list[tuple[Verdict, bool]]) -> float:
+def _speaks(found: list[tuple[WiringVerdict, bool]]) -> float:
     return 100 * sum(verdict.speaks for verdict, _ in found) / len(found)
 
 
-def _right(found: list[tuple[Verdict, bool]]) -> float:
+def _right(found: list[tuple[WiringVerdict, bool]]) -> float:
     spoken = [right for verdict, right in found if verdict.speaks]
     return 100 * sum(spoken) / len(spoken) if spoken else 100.0
 
 
-def _calibration(found: list[tuple[Verdict, bool]]) -> tuple[float, str]:
+def _calibration(found: list[tuple[WiringVerdict, bool]]) -> tuple[float, str]:
     """The largest difference in points between certainty and share of right ones, over ten classes of
     equal size; all of them in words.
     """
@@ -58,7 +58,7 @@ def _seconds() -> float:
     columns = Site(SEED, rows=100).record(((2, 1, 3), (1, -1, 1)))
     long = {name: (column * (LONG // 100))[:LONG] for name, column in columns.items()}
     begin = time.process_time()
-    judge(long)
+    judge_wiring(long)
     return time.process_time() - begin
 
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.demo.simulator import Simulator
-from gateway.demo.slave import Served
+from gateway.demo.simulator.simulator import Simulator
+from gateway.demo.simulator.slave import Served
 
 _NUMBERS = itertools.count(1)
 

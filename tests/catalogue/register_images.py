@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.demo.slave import ILLEGAL_ADDRESS, ModbusError, Served
+from gateway.demo.simulator.slave import ILLEGAL_ADDRESS, ModbusError, Served
 from gateway.errors import Refused
 
 IMAGES = Path(__file__).parent / "images"

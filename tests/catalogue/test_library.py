@@ -11,10 +11,10 @@ import pytest
 from register_images import IMAGES, sections
 from ruamel.yaml import YAML
 
-from gateway.catalogue import Driver, Row, load_file, resolve, shipped
+from gateway.catalogue import Driver, Row, load_file, quantities, resolve, shipped
 from gateway.catalogue.encode import build
+from gateway.catalogue.listing import same_maps
 from gateway.catalogue.load import _lift, shipped_directory
-from gateway.catalogue.paper import quantities, same_maps
 from gateway.config.yamlfile import parse_yaml
 from gateway.field.bus.cost import Cost
 from gateway.field.meter.decode import Replies, decode

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.catalogue import load_driver, resolve
 from gateway.config.schema import Meter, TcpBus
-from gateway.demo.slave import ModbusError, Served, Slave
-from gateway.demo.tcp import TcpPlant, TcpServer
+from gateway.demo.simulator.slave import ModbusError, Served, Slave
+from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.meter.decode import Replies, decode
 from gateway.field.meter.reader import MeterTask

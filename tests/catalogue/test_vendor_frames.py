@@ -8,7 +8,7 @@ import pytest
 from register_images import IMAGES, sections
 
 from gateway.catalogue import load_driver
-from gateway.demo.frames import rtu_frame
+from gateway.demo.simulator.frames import rtu_frame
 from gateway.field.meter.decode import Replies, decode
 
 FRAMES = [

@@ -14,9 +14,9 @@ from test_images import check
 
 from gateway.catalogue import load_driver
 from gateway.config.schema import Meter, SerialBus, TcpBus
-from gateway.demo.line import SerialLine
-from gateway.demo.slave import Slave
-from gateway.demo.tcp import TcpPlant, TcpServer
+from gateway.demo.simulator.serial_line import SerialLine
+from gateway.demo.simulator.slave import Slave
+from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BusError
 from gateway.field.meter.decode import Decoded
 from gateway.field.meter.reader import MeterTask

@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.catalogue import load_driver
-from gateway.demo.account import Account, Break, judge, resolutions
-from gateway.demo.process import read_serves
-from gateway.demo.scene import BRISK, METERS
-from gateway.demo.selfcheck import committed, platform
-from gateway.demo.supervisor import Stage
-from gateway.demo.worker import Worker
+from gateway.demo.show.account import Account, Break, judge, resolutions
+from gateway.demo.show.self_check import committed, platform
+from gateway.demo.show.site import BRISK, METERS
+from gateway.demo.show.supervisor import Supervisor
+from gateway.demo.show.worker import Worker
+from gateway.demo.simulator.process import read_serves
 from tests.rig import MOSQUITTO
 
 SLOT = 1.0
@@ -32,7 +32,7 @@ DRAIN = 150.0
 _EXEC = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
 
 
-class ChaosStage(Stage):
+class ChaosSupervisor(Supervisor):
     """The demo's site with a real broker."""
 
     def __init__(self, directory: Path, *, control: bool = False, seed: int = 1) -> None:
@@ -81,8 +81,8 @@ def uptime() -> int:
 class Mistreatment:
     """One run: blows for some seconds, or so many of them; then everything may drain."""
 
-    def __init__(self, stage: ChaosStage, seed: int) -> None:
-        self.stage = stage
+    def __init__(self, supervisor: ChaosSupervisor, seed: int) -> None:
+        self.supervisor = supervisor
         self.dice = random.Random(seed)
         self.breaks: list[Break] = []
         self.blows: Counter[str] = Counter()
@@ -90,8 +90,8 @@ class Mistreatment:
     def run(
         self, seconds: float, *, most: int | None = None, pause: tuple[float, float] = (0.2, 2.5)
     ) -> Story:
-        stage = self.stage
-        assert stage.wait_for(2, START), stage.gateway.tail()
+        supervisor = self.supervisor
+        assert supervisor.wait_for(2, START), supervisor.gateway.tail()
         # What no trust in a broker survives comes first, three times: chance alone may spare the control on a
         # slow machine.
         for _ in range(3):
@@ -102,32 +102,34 @@ class Mistreatment:
             time.sleep(self.dice.uniform(*pause))
             self._blow()
         self._drain()
-        stage.stop()
+        supervisor.stop()
         return Story(self._judge(), self.blows)
 
     def _platform_gets_more(self, patience: float) -> bool:
-        before, end = self.stage.stored()[0], time.monotonic() + patience
+        before, end = self.supervisor.stored()[0], time.monotonic() + patience
         while time.monotonic() < end:
-            if self.stage.stored()[0] > before:
+            if self.supervisor.stored()[0] > before:
                 return True
             time.sleep(0.1)
         return False
 
     def _blow(self) -> None:
-        stage = self.stage
+        supervisor = self.supervisor
         if self.dice.random() < 0.2:
             self._lose_custody()
             return
-        worker = self.dice.choice([stage.gateway, stage.gateway, stage.broker, stage.receiver])
+        worker = self.dice.choice(
+            [supervisor.gateway, supervisor.gateway, supervisor.broker, supervisor.receiver]
+        )
         if self.dice.random() < 0.7:
             went = uptime()
             worker.kill()
-            if worker is stage.gateway:
+            if worker is supervisor.gateway:
                 self.breaks.append(Break(went, uptime()))
             self.blows[f"{worker.name} killed"] += 1
             time.sleep(self.dice.uniform(0.0, 1.5))
             worker.start()
-            if worker is stage.gateway:
+            if worker is supervisor.gateway:
                 # Most kills should meet a daemon at work, some one that is still starting.
                 time.sleep(self.dice.uniform(0.5, 5.0))
         else:
@@ -138,7 +140,7 @@ class Mistreatment:
 
     def _lose_custody(self) -> None:
         """What the broker has acknowledged and not passed on dies with it."""
-        receiver, broker = self.stage.receiver, self.stage.broker
+        receiver, broker = self.supervisor.receiver, self.supervisor.broker
         receiver.kill()
         time.sleep(self.dice.uniform(2.0, 4.0))
         broker.kill()
@@ -147,30 +149,30 @@ class Mistreatment:
         self.blows["broker killed with what it held"] += 1
 
     def _drain(self) -> None:
-        stage = self.stage
+        supervisor = self.supervisor
         went = uptime()
-        stage.gateway.stop()
+        supervisor.gateway.stop()
         self.breaks.append(Break(went, uptime()))
-        stage.configure(meters_on=False)
-        stage.gateway.start()
+        supervisor.configure(meters_on=False)
+        supervisor.gateway.start()
         end = time.monotonic() + DRAIN
         while time.monotonic() < end:
-            counts = stage.counts()
+            counts = supervisor.counts()
             if (
                 counts is not None
                 and counts.waiting == 0
-                and (counts.delivered == counts.taken or stage._control)
+                and (counts.delivered == counts.taken or supervisor._control)
             ):
                 break
             time.sleep(0.3)
-        stage.gateway.stop()
+        supervisor.gateway.stop()
 
     def _judge(self) -> Account:
-        stage = self.stage
-        drivers = {meter.id: load_driver(meter.driver, stage.directory / "drivers") for meter in METERS}
-        stored, readings, conflicts = platform(stage.database)
+        supervisor = self.supervisor
+        drivers = {meter.id: load_driver(meter.driver, supervisor.directory / "drivers") for meter in METERS}
+        stored, readings, conflicts = platform(supervisor.database)
         account = judge(
-            read_serves(stage.serves), committed(stage.journal), stored, readings,
+            read_serves(supervisor.serves), committed(supervisor.journal), stored, readings,
             breaks=self.breaks, slot=SLOT, tolerance=resolutions(drivers),
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} batches came twice with different content")
@@ -181,5 +183,5 @@ def mistreat(
     directory: Path, seconds: float, *, seed: int = 1, control: bool = False, most: int | None = None
 ) -> Story:
     """Run it in a directory; seconds count the blows, not the drain."""
-    with ChaosStage(directory, control=control, seed=seed) as stage:
-        return Mistreatment(stage, seed).run(seconds, most=most)
+    with ChaosSupervisor(directory, control=control, seed=seed) as supervisor:
+        return Mistreatment(supervisor, seed).run(seconds, most=most)

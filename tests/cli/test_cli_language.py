@@ -12,8 +12,8 @@ from cli_screens import TRUE, image, patch, screens, show
 from click.testing import CliRunner
 
 from gateway.cli import cli, language
-from gateway.demo.slave import Slave, WordImage
-from gateway.demo.tcp import TcpPlant, TcpServer
+from gateway.demo.simulator.slave import Slave, WordImage
+from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.status.words import language as page
 
 

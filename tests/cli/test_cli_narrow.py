@@ -18,8 +18,8 @@ import pytest
 from cli_screens import COMMANDS, TRUE, image, patch, screens, show
 
 from gateway.cli.prose import aligned, entry, said, wrapped
-from gateway.demo.slave import Slave, WordImage
-from gateway.demo.tcp import TcpPlant, TcpServer
+from gateway.demo.simulator.slave import Slave, WordImage
+from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 
 COLUMNS = 60
 NAMES = [

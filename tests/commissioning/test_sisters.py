@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.catalogue import Driver, load_driver, load_text
+from gateway.catalogue import Driver, library, load_driver, load_text
 from gateway.catalogue.encode import build
-from gateway.catalogue.paper import library
 from gateway.cli.drivers import command
-from gateway.commissioning.trial import Trial, trial
+from gateway.commissioning.trial.trial import Trial, trial
 from gateway.config.schema import TcpBus
-from gateway.demo.line import SerialLine
-from gateway.demo.slave import ModbusError, Served, Slave
-from gateway.demo.tcp import TcpPlant, TcpServer
+from gateway.demo.simulator.serial_line import SerialLine
+from gateway.demo.simulator.slave import ModbusError, Served, Slave
+from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 
 VOLTS, AMPERES, FACTOR = 230.0, 10.0, 0.95
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'

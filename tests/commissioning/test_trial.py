@@ -12,11 +12,11 @@ from click.testing import CliRunner
 
 from gateway.catalogue import Driver, load_driver, load_text
 from gateway.cli.drivers import command
-from gateway.commissioning.trial import Trial, trial
+from gateway.commissioning.trial.trial import Trial, trial
 from gateway.config.schema import SerialBus, TcpBus
-from gateway.demo.line import SerialLine
-from gateway.demo.slave import Slave, WordImage
-from gateway.demo.tcp import TcpPlant, TcpServer
+from gateway.demo.simulator.serial_line import SerialLine
+from gateway.demo.simulator.slave import Slave, WordImage
+from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
 

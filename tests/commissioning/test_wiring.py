@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from gateway.cli import cli
 from gateway.cli.journal import write as export
 from gateway.cli.wiring_words import WIDTH
-from gateway.commissioning.recorded import read
-from gateway.commissioning.wiring import PRIOR, RIGHT, Angles, posterior
-from gateway.commissioning.wiring_verdict import judge
+from gateway.commissioning.wiring.hypotheses import PRIOR, RIGHT, Angles, posterior
+from gateway.commissioning.wiring.recorded import read_recorded
+from gateway.commissioning.wiring.verdict import judge_wiring
 from gateway.errors import GatewayError
 from tests.bench.wiring_sites import MISTAKES, TYPICAL, Site, names
 
@@ -71,7 +71,7 @@ def test_each_of_the_48_mistakes_is_found(mistake) -> None:
     quiet = site((-8.0, -8.0, -8.0)).record(mistake)
     for name in columns:
         columns[name][::8] = quiet[name][::8]
-    verdict = judge(columns)
+    verdict = judge_wiring(columns)
     assert verdict.best == names(mistake)
     if mistake == NEVER_NEGATIVE:
         assert verdict.code == 3
@@ -85,15 +85,15 @@ def test_each_of_the_48_mistakes_is_found(mistake) -> None:
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_reversed_transformer_is_named_by_its_input(number: int) -> None:
     signs = tuple(-1 if each == number else 1 for each in (1, 2, 3))
-    assert kinds(judge(site().record(((1, 2, 3), signs)))) == {("reversed", number)}
+    assert kinds(judge_wiring(site().record(((1, 2, 3), signs)))) == {("reversed", number)}
 
 
 def test_all_three_reversed_is_import_and_export_mixed_up() -> None:
-    assert kinds(judge(site().record(((1, 2, 3), (-1, -1, -1))))) == {("import_export", None)}
+    assert kinds(judge_wiring(site().record(((1, 2, 3), (-1, -1, -1))))) == {("import_export", None)}
 
 
 def test_a_permuted_meter_says_which_input_has_which_conductor() -> None:
-    assert kinds(judge(site().record(((3, 1, 2), (1, 1, 1))))) == {
+    assert kinds(judge_wiring(site().record(((3, 1, 2), (1, 1, 1))))) == {
         ("other_phase", 1),
         ("other_phase", 2),
         ("other_phase", 3),
@@ -102,7 +102,7 @@ def test_a_permuted_meter_says_which_input_has_which_conductor() -> None:
 
 @pytest.mark.parametrize("conductors", [(1, 3, 2), (3, 2, 1), (2, 1, 3)])
 def test_two_exchanged_voltages_are_a_reversed_sequence(conductors) -> None:
-    verdict = judge(site().record((conductors, (1, 1, 1)), order=-1))
+    verdict = judge_wiring(site().record((conductors, (1, 1, 1)), order=-1))
     assert kinds(verdict) == {("phase_order", None)}
     assert verdict.code == 1
 
@@ -117,7 +117,7 @@ def test_two_exchanged_voltages_are_a_reversed_sequence(conductors) -> None:
     ],
 )
 def test_a_shift_by_sixty_degrees_that_is_also_a_load_is_not_decided(angles, mistake) -> None:
-    verdict = judge(site(angles).record(mistake))
+    verdict = judge_wiring(site(angles).record(mistake))
     assert verdict.inputs is None
     assert len(verdict.best) == 3
     assert kinds(verdict) == {("cannot_know", None)}
@@ -127,17 +127,17 @@ def test_a_shift_by_sixty_degrees_that_is_also_a_load_is_not_decided(angles, mis
 @pytest.mark.parametrize("mistake", MISTAKES[::5])
 def test_a_power_factor_without_sign_never_speaks(mistake) -> None:
     columns = site().record(mistake, meter="factor")
-    assert not judge(columns).speaks
+    assert not judge_wiring(columns).speaks
     size = {
         f"active_power_l{k}": [abs(p) for p in site().record(mistake)[f"active_power_l{k}"]]
         for k in (1, 2, 3)
     }
-    assert not judge(columns | size).speaks
+    assert not judge_wiring(columns | size).speaks
 
 
 def test_reactive_power_without_sign_is_enough_for_a_right_meter_and_not_for_a_rotated_one() -> None:
-    assert judge(site((14.0, 18.0, 22.0)).record(GOOD, meter="unsigned")).inputs == names(GOOD)
-    assert not judge(site((3.0, 1.0, 2.0)).record(((3, 1, 2), (1, 1, 1)), meter="unsigned")).speaks
+    assert judge_wiring(site((14.0, 18.0, 22.0)).record(GOOD, meter="unsigned")).inputs == names(GOOD)
+    assert not judge_wiring(site((3.0, 1.0, 2.0)).record(((3, 1, 2), (1, 1, 1)), meter="unsigned")).speaks
 
 
 def test_one_known_angle_leaves_the_other_inputs_open() -> None:
@@ -151,7 +151,7 @@ def test_an_input_without_current_is_named_and_the_verdict_is_silent() -> None:
     columns = site().record(GOOD)
     for name in ("current_l2", "active_power_l2", "reactive_power_l2", "apparent_power_l2"):
         columns[name] = [0.0] * 40
-    verdict = judge(columns)
+    verdict = judge_wiring(columns)
     assert not verdict.speaks
     assert kinds(verdict) == {("zero_current", 2), ("cannot_know", 2)}
     assert verdict.code == 1
@@ -162,7 +162,7 @@ def test_a_missing_voltage_is_named_and_its_angle_not_believed() -> None:
     columns["voltage_l3n"] = [3.0] * 40
     for name in ("active_power_l3", "reactive_power_l3", "apparent_power_l3"):
         columns[name] = [value * 3 / 230 for value in columns[name]]
-    verdict = judge(columns)
+    verdict = judge_wiring(columns)
     assert {("missing_voltage", 3), ("cannot_know", 3)} == kinds(verdict)
     assert not verdict.speaks
 
@@ -171,7 +171,7 @@ def test_a_missing_voltage_is_named_and_its_angle_not_believed() -> None:
 def test_a_ratio_that_is_in_one_of_two_values_only_is_suspected(factor: float) -> None:
     columns = site().record(GOOD)
     columns["current_l2"] = [value / factor for value in columns["current_l2"]]
-    verdict = judge(columns)
+    verdict = judge_wiring(columns)
     assert kinds(verdict) == {("ct_ratio", 2)}
     assert verdict.findings[0].facts["ratio"] == pytest.approx(factor, rel=0.02)
     assert verdict.inputs == names(GOOD)
@@ -182,7 +182,7 @@ def test_watts_for_kilowatts_are_told_and_are_no_fault() -> None:
     for name in columns:
         if "power_l" in name:
             columns[name] = [value * 1000 for value in columns[name]]
-    verdict = judge(columns)
+    verdict = judge_wiring(columns)
     assert kinds(verdict) == {("unit", None)}
     assert verdict.code == 0
 
@@ -190,7 +190,7 @@ def test_watts_for_kilowatts_are_told_and_are_no_fault() -> None:
 def test_harmonics_are_no_wrong_ratio() -> None:
     made = site()
     made.distortion = 0.8
-    assert judge(made.record(GOOD)).code == 0
+    assert judge_wiring(made.record(GOOD)).code == 0
 
 
 def test_a_building_that_feeds_in_by_day_is_not_judged() -> None:
@@ -199,7 +199,7 @@ def test_a_building_that_feeds_in_by_day_is_not_judged() -> None:
         columns[f"active_power_l{k}"] = [
             p if row % 20 < 10 else -p for row, p in enumerate(columns[f"active_power_l{k}"])
         ]
-    verdict = judge(columns)
+    verdict = judge_wiring(columns)
     assert not verdict.speaks
     assert {finding.facts["why"] for finding in verdict.findings} == {"both_ways"}
 
@@ -209,7 +209,7 @@ def test_a_building_that_feeds_in_by_day_is_not_judged() -> None:
     [{}, {"active_power_l1": []}, {"active_power_l1": [None, 1.0], "reactive_power_l1": [0.5, None]}],
 )
 def test_next_to_nothing_is_silence(columns) -> None:
-    assert judge(columns).code == 3
+    assert judge_wiring(columns).code == 3
 
 
 def test_json_is_one_object_with_the_contract_s_fields(run) -> None:
@@ -321,9 +321,9 @@ def test_what_the_journal_exports_is_understood(tmp_path: Path, monkeypatch) -> 
     monkeypatch.setattr("gateway.cli.journal._values", values)
     file = tmp_path / "export.csv"
     export(batches(meters), file, "csv")
-    assert judge(read(file, "main").columns).inputs == ["+L1", "+L3", "+L2"]
-    assert judge(read(file, "sub").columns).inputs == names(GOOD)
+    assert judge_wiring(read_recorded(file, "main").columns).inputs == ["+L1", "+L3", "+L2"]
+    assert judge_wiring(read_recorded(file, "sub").columns).inputs == names(GOOD)
     with pytest.raises(GatewayError, match="several meters: main, sub"):
-        read(file)
+        read_recorded(file)
     with pytest.raises(GatewayError, match="no values of other"):
-        read(file, "other")
+        read_recorded(file, "other")

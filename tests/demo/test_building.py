@@ -9,10 +9,19 @@ from hypothesis import strategies as st
 
 from gateway.catalogue import load_driver, shipped
 from gateway.catalogue.encode import build
-from gateway.demo.building import FLOORS, SUBMETERS, Building, Time, compensation, loads, presence, sun
-from gateway.demo.meters import MeterImage, Plant, chosen
-from gateway.demo.simulator import Simulator
-from gateway.demo.slave import ModbusError
+from gateway.demo.simulator.building import (
+    FLOORS,
+    SUBMETERS,
+    Building,
+    Time,
+    compensation,
+    loads,
+    presence,
+    sun,
+)
+from gateway.demo.simulator.meter_image import MeterImage, Plant, chosen
+from gateway.demo.simulator.simulator import Simulator
+from gateway.demo.simulator.slave import ModbusError
 from gateway.field.meter.decode import Replies, decode
 from gateway.model import QUANTITIES
 

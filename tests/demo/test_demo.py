@@ -13,7 +13,7 @@ import urllib.request
 import psutil
 import pytest
 
-from gateway.demo.worker import Worker, free_port
+from gateway.demo.show.worker import Worker, free_port
 
 PATIENCE = 100
 

@@ -18,12 +18,12 @@ from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
-from gateway.demo.faults import SERIAL_KINDS, Fault, Faults
-from gateway.demo.frames import crc16, rtu_frame, rtu_parts
-from gateway.demo.line import SerialLine
-from gateway.demo.process import SimulatorProcess, read_serves
-from gateway.demo.slave import PatternImage, ServeLog, Slave, Stamp, WordImage
-from gateway.demo.tcp import Downstream, TcpPlant, TcpServer
+from gateway.demo.simulator.faults import SERIAL_KINDS, Fault, Faults
+from gateway.demo.simulator.frames import crc16, rtu_frame, rtu_parts
+from gateway.demo.simulator.process import SimulatorProcess, read_serves
+from gateway.demo.simulator.serial_line import SerialLine
+from gateway.demo.simulator.slave import OrdinalPlace, PatternImage, ServeLog, Slave, WordImage
+from gateway.demo.simulator.tcp_server import Downstream, TcpPlant, TcpServer
 
 
 def read_pdu(function, address, count):
@@ -69,7 +69,7 @@ def test_no_request_makes_a_slave_fall(pdu):
 
 def test_the_ordinal_counts_whole_serves_and_the_log_tells_them():
     log = ServeLog(keep=True)
-    slave = Slave(5, PatternImage(), name="hvac", stamp=Stamp(address=100), log=log)
+    slave = Slave(5, PatternImage(), name="hvac", stamp=OrdinalPlace(address=100), log=log)
     slave.respond(read_pdu(3, 0, 10))
     slave.respond(read_pdu(3, 99, 2))  # half of the stamp is no stamp
     slave.respond(read_pdu(3, 99, 3))
@@ -545,7 +545,7 @@ def alive(pid):
 
 def test_a_simulator_dies_with_the_one_who_started_it(tmp_path):
     code = (
-        "import json, sys, time, pathlib; from gateway.demo.process import SimulatorProcess\n"
+        "import json, sys, time, pathlib; from gateway.demo.simulator.process import SimulatorProcess\n"
         f"s = SimulatorProcess(json.loads({json.dumps(json.dumps(spec(tmp_path)))}), "
         f"pathlib.Path({str(tmp_path)!r}))\n"
         "print(s.process.pid, flush=True); time.sleep(60)"

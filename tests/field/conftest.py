@@ -10,8 +10,8 @@ import pytest
 from field_parts import slaves
 
 from gateway.config.schema import SerialBus, TcpBus
-from gateway.demo.line import SerialLine
-from gateway.demo.tcp import TcpPlant, TcpServer
+from gateway.demo.simulator.serial_line import SerialLine
+from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 
 
 @pytest.fixture

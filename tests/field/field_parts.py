@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.catalogue import Driver, load_text
 from gateway.config.schema import Meter
-from gateway.demo.slave import PatternImage, Slave
+from gateway.demo.simulator.slave import PatternImage, Slave
 
 NAMES = [
     "active_power",

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from field_parts import pattern
 
 from gateway.config.schema import TcpBus
-from gateway.demo.frames import rtu_frame, rtu_parts
+from gateway.demo.simulator.frames import rtu_frame, rtu_parts
 from gateway.field.bus.line import BusLine
 from gateway.field.port.modbus import ModbusPort
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from field_parts import NAMES, driver, meter, pattern
 
-from gateway.demo.faults import SERIAL_KINDS, TCP_KINDS, Fault
+from gateway.demo.simulator.faults import SERIAL_KINDS, TCP_KINDS, Fault
 from gateway.field.meter.reader import MeterTask
 from gateway.field.worker import BusWorker
 from gateway.model import Reading

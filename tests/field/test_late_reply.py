@@ -12,7 +12,7 @@ from pymodbus.client import AsyncModbusSerialClient
 from pymodbus.exceptions import ModbusException
 
 from gateway.config.schema import SerialBus
-from gateway.demo.faults import Fault
+from gateway.demo.simulator.faults import Fault
 from gateway.errors import BadFrame, NoReply
 from gateway.field.bus.line import BusLine
 from gateway.field.port.fake import FakePort

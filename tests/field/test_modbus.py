@@ -13,7 +13,7 @@ from field_parts import pattern
 
 import gateway
 from gateway.config.schema import Bus, SerialBus, TcpBus
-from gateway.demo.faults import Fault
+from gateway.demo.simulator.faults import Fault
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.port import adapter
 from gateway.field.port.modbus import EXCEPTIONS, ModbusPort

@@ -15,8 +15,8 @@ from field_parts import driver, meter, pattern
 from odd_devices import Client, line_to, station
 
 from gateway.config.schema import SerialBus
-from gateway.demo.faults import Fault
-from gateway.demo.frames import rtu_frame
+from gateway.demo.simulator.faults import Fault
+from gateway.demo.simulator.frames import rtu_frame
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.bus.line import BusLine
 from gateway.field.meter.poll import Poll

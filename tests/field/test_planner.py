@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.catalogue.driver import Limits, Span
+from gateway.catalogue.driver import ReadLimits, Span
 from gateway.field.bus.cost import Cost
 from gateway.field.meter.planner import Read, Rules, between, halves, plan, seconds, unreachable, worth_it
 
@@ -142,7 +142,7 @@ def test_what_was_refused_is_not_asked_again_in_a_longer_read() -> None:
 
 
 def test_limits_of_a_driver_become_rules() -> None:
-    rules = Rules.of(Limits(function=4, max_registers=40, holes=((6, 7),), even=True), [(4, 10, 12)])
+    rules = Rules.of(ReadLimits(function=4, max_registers=40, holes=((6, 7),), even=True), [(4, 10, 12)])
     assert rules == Rules(40, ((6, 7),), True, ((4, 10, 12),))
     assert rules.bounds(3, 7) == (2, 8)
 

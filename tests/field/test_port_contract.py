@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from field_parts import pattern
 
-from gateway.demo.faults import Fault
+from gateway.demo.simulator.faults import Fault
 from gateway.errors import BusDown, NoReply, Refused
 from gateway.field.port.fake import FakePort
 from gateway.field.port.modbus import ModbusPort

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config.schema import SerialBus, TcpBus
-from gateway.demo.frames import rtu_frame, tcp_frame
+from gateway.demo.simulator.frames import rtu_frame, tcp_frame
 from gateway.errors import BadFrame, Refused
 from gateway.field.port.mbap import STRIDE
 from gateway.field.port.modbus import ModbusPort

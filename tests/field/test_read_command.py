@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.read import command
-from gateway.demo.line import SerialLine
-from gateway.demo.slave import Slave, WordImage
+from gateway.demo.simulator.serial_line import SerialLine
+from gateway.demo.simulator.slave import Slave, WordImage
 
 ROWS = """
   0 u16 voltage_l1n 0.1V fast decimals=1

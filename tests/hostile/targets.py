@@ -16,7 +16,7 @@ from functools import cache
 from gateway.catalogue import load_text
 from gateway.config import parse_config
 from gateway.config.schema import SerialBus, TcpBus, Uplink
-from gateway.demo.frames import rtu_frame, tcp_frame
+from gateway.demo.simulator.frames import rtu_frame, tcp_frame
 from gateway.errors import BusDown, BusError, ConfigError, WireError
 from gateway.field.bus.line import BusLine
 from gateway.field.port.modbus import ModbusPort

@@ -15,7 +15,7 @@ from typing import Any
 import paho.mqtt.client as paho
 import pytest
 
-from gateway.demo.control import gateway_status
+from gateway.demo.show.gateway_status import gateway_status
 from gateway.wire import Topics
 from tests.hostile.targets import seeds
 from tests.rig import MOSQUITTO, Rig, rig, until, usage

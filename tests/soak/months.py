@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.catalogue import load_driver
-from gateway.demo.account import Account, Break, judge, resolutions
-from gateway.demo.control import gateway_status
-from gateway.demo.scene import GATEWAY, stamp_drivers
-from gateway.demo.selfcheck import committed, platform
+from gateway.demo.show.account import Account, Break, judge, resolutions
+from gateway.demo.show.gateway_status import gateway_status
+from gateway.demo.show.self_check import committed, platform
+from gateway.demo.show.site import GATEWAY, stamp_drivers
 from tests.rig import Rig, until, usage
 from tests.soak.leaps import LeapClock
 

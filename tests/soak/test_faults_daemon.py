@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from gateway.catalogue import load_driver
-from gateway.demo.account import Break, judge, resolutions
-from gateway.demo.control import gateway_status
-from gateway.demo.faults import SERIAL_KINDS, TCP_KINDS
-from gateway.demo.scene import GATEWAY, stamp_drivers
-from gateway.demo.selfcheck import committed, platform
+from gateway.demo.show.account import Break, judge, resolutions
+from gateway.demo.show.gateway_status import gateway_status
+from gateway.demo.show.self_check import committed, platform
+from gateway.demo.show.site import GATEWAY, stamp_drivers
+from gateway.demo.simulator.faults import SERIAL_KINDS, TCP_KINDS
 from tests.reliability import note
 from tests.rig import MOSQUITTO, Rig, rig, until
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Literal
 
-from gateway.catalogue.driver import Row, Span
+from gateway.catalogue import Row, Span
 from gateway.common.text import flaw
 from gateway.field.meter.raw import CODES, POWER_LIMIT, amount, bits, from_bits, largest, patterns, spans
 from gateway.model import QUANTITIES

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.catalogue.driver import Limits, Span
+from gateway.catalogue.driver import ReadLimits, Span
 from gateway.field.bus.cost import Cost
 
 WORTH = 0.05
@@ -31,7 +31,7 @@ class Rules:
 
     @classmethod
     def of(
-        cls, limits: Limits, illegal: Iterable[tuple[int, int, int]] = (), longest: int | None = None
+        cls, limits: ReadLimits, illegal: Iterable[tuple[int, int, int]] = (), longest: int | None = None
     ) -> Rules:
         """The rules of a driver, with what its meter has taught us: ranges that it refuses, the longest
         read that it answers.

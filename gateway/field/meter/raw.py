@@ -8,7 +8,7 @@ import math
 import struct
 from typing import Any, Final
 
-from gateway.catalogue.driver import Row
+from gateway.catalogue import Row
 from gateway.model import QUANTITIES
 
 CODES: Final = {

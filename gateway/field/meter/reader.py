@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from gateway.catalogue import Driver, Row, recognised, resolve, shown
-from gateway.catalogue.driver import Span
+from gateway.catalogue import Driver, Row, Span, recognised, resolve, shown
 from gateway.config import Meter
 from gateway.errors import BadFrame, BusError
 from gateway.field.bus.cost import Cost

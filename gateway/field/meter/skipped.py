@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.catalogue.driver import Span
+from gateway.catalogue import Span
 from gateway.errors import NoReply
 from gateway.field.learnt import MOST_SPANS, MeterFacts
 

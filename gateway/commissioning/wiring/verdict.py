@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.commissioning.wiring import INPUTS, RIGHT, SPEAKS, SPEAKS_UNSIGNED, Weighed, posterior
-from gateway.commissioning.wiring_angles import IDLE, Columns, Input, dead, look, readings, volt_amperes
+from gateway.commissioning.wiring.angles import IDLE, Columns, Input, dead, look, readings, volt_amperes
+from gateway.commissioning.wiring.hypotheses import INPUTS, RIGHT, SPEAKS, SPEAKS_UNSIGNED, Weighed, posterior
 
 SILENT: Final = "cannot_know"
 UNIT: Final = "unit"
@@ -25,7 +25,7 @@ _LEAST_ROWS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class WiringFinding:
     """Something seen: its kind, the input (1, 2, 3) that it is about or None, and what its words need.
 
     Kinds: `reversed`, `other_phase`, `import_export`, `phase_order`, `missing_voltage`, `zero_current`,
@@ -43,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class WiringVerdict:
     """What the transformers on current inputs 1, 2, 3 measure: `best` always, `inputs` only when the
     verdict speaks.
     """
@@ -51,7 +51,7 @@ class Verdict:
     speaks: bool
     certainty: float
     best: list[str]
-    findings: list[Finding]
+    findings: list[WiringFinding]
 
     @property
     def inputs(self) -> list[str] | None:
@@ -64,16 +64,18 @@ class Verdict:
         return 1 if any(finding.fault for finding in self.findings) else 0 if self.speaks else 3
 
 
-def judge(columns: Columns) -> Verdict:
+def judge_wiring(columns: Columns) -> WiringVerdict:
     """The verdict; columns in the vocabulary's names and units, None where a value is missing."""
     seen = look(columns)
     best = posterior(readings(seen))[0]
     why = _silence(columns, seen, best)
     findings = [*_supplies(columns), *_ratios(columns)]
     findings += (
-        [Finding(SILENT, number, {"why": reason}) for number, reason in why] if why else list(_mistakes(best))
+        [WiringFinding(SILENT, number, {"why": reason}) for number, reason in why]
+        if why
+        else list(_mistakes(best))
     )
-    return Verdict(not why, round(best.fair, 4), best.hypothesis.names, findings)
+    return WiringVerdict(not why, round(best.fair, 4), best.hypothesis.names, findings)
 
 
 def _silence(columns: Columns, seen: Sequence[Input], best: Weighed) -> list[tuple[int | None, str]]:
@@ -91,43 +93,43 @@ def _silence(columns: Columns, seen: Sequence[Input], best: Weighed) -> list[tup
     return []
 
 
-def _mistakes(best: Weighed) -> Iterator[Finding]:
+def _mistakes(best: Weighed) -> Iterator[WiringFinding]:
     """What is wrong when the verdict speaks."""
     hypothesis = best.hypothesis
     if not hypothesis.positive:
         exchanged = [number for number in INPUTS if hypothesis.conductors[number - 1] != number]
-        yield Finding("phase_order", None, {"one": exchanged[0], "other": exchanged[1]})
+        yield WiringFinding("phase_order", None, {"one": exchanged[0], "other": exchanged[1]})
     if hypothesis.conductors == RIGHT.conductors and set(hypothesis.signs) == {-1}:
-        yield Finding("import_export")
+        yield WiringFinding("import_export")
         return
     for number, conductor, sign in zip(INPUTS, hypothesis.conductors, hypothesis.signs, strict=True):
         if conductor != number and hypothesis.positive:
-            yield Finding("other_phase", number, {"conductor": f"L{conductor}"})
+            yield WiringFinding("other_phase", number, {"conductor": f"L{conductor}"})
         if sign < 0:
-            yield Finding("reversed", number, {"conductor": f"L{conductor}"})
+            yield WiringFinding("reversed", number, {"conductor": f"L{conductor}"})
 
 
-def _supplies(columns: Columns) -> Iterator[Finding]:
+def _supplies(columns: Columns) -> Iterator[WiringFinding]:
     """Voltages and currents that are not there."""
     currents = {number: _middle(columns.get(f"current_l{number}", ())) for number in INPUTS}
     largest = max((current for current in currents.values() if current is not None), default=0.0)
     for number in INPUTS:
         if dead(columns, number):
-            yield Finding(
+            yield WiringFinding(
                 "missing_voltage", number, {"volts": _middle(columns[f"voltage_l{number}n"]) or 0.0}
             )
         current = currents[number]
         if current is not None and largest > 0 and current <= IDLE * largest:
-            yield Finding("zero_current", number, {"amperes": current})
+            yield WiringFinding("zero_current", number, {"amperes": current})
     if largest == 0 and any(current is not None for current in currents.values()):
         yield from (
-            Finding("zero_current", number, {"amperes": 0.0})
+            WiringFinding("zero_current", number, {"amperes": 0.0})
             for number, current in currents.items()
             if current is not None
         )
 
 
-def _ratios(columns: Columns) -> Iterator[Finding]:
+def _ratios(columns: Columns) -> Iterator[WiringFinding]:
     """S beside U·I: they are the same by definition, so another ratio means that a transformer ratio is in
     one of them only.
     """
@@ -137,10 +139,10 @@ def _ratios(columns: Columns) -> Iterator[Finding]:
         if (ratio := _ratio(columns, number)) is not None and abs(ratio - 1) > _RATIO
     }
     if len(found) == len(INPUTS) and all(_THOUSAND[0] < ratio < _THOUSAND[1] for ratio in found.values()):
-        yield Finding(UNIT)
+        yield WiringFinding(UNIT)
         return
     for number, ratio in found.items():
-        yield Finding("ct_ratio", number, {"ratio": ratio})
+        yield WiringFinding("ct_ratio", number, {"ratio": ratio})
 
 
 def _ratio(columns: Columns, number: int) -> float | None:

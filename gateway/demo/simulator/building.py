@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any
 
-from gateway.demo.circuit import QUARTER, Circuit, Power, Voltages
+from gateway.demo.simulator.circuit import QUARTER, Circuit, Power, Voltages
 
 SUBMETERS = ("hvac", "lighting", "sockets", "server", "elevator", "kitchen", "ev", "pv", "compensation")
 """What hangs below `main`; `sockets` splits further into floor-1 … floor-64."""

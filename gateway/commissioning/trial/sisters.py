@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.catalogue import Driver, Identity, Row, Span
-from gateway.catalogue.resolve import recognised
-from gateway.commissioning.fit import Ask, read_from
-from gateway.commissioning.physics import Finding, judge
+from gateway.catalogue import Driver, Identity, Row, Span, recognised
+from gateway.commissioning.trial.fit import Ask, read_from
+from gateway.commissioning.trial.physics import PhysicsCheck, judge
 from gateway.errors import BadFrame, NoReply, Refused
 
 OVERLAP: Final = 0.5
@@ -35,7 +34,7 @@ class Sister:
     """Another table on the same registers."""
 
     driver: Driver
-    findings: tuple[Finding, ...]
+    findings: tuple[PhysicsCheck, ...]
     rows: int
     """Rows that the meter has."""
     lacks: int
@@ -55,7 +54,7 @@ class Sister:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class TableComparison:
     """What the library says of a meter that was tried with one of its tables, or with a technician's own."""
 
     claimed: tuple[Driver, ...] = ()
@@ -124,8 +123,8 @@ class Reader:
 
 
 async def weigh_against(
-    driver: Driver, library: Iterable[Driver], ask: Ask, *, tell: Tell, findings: list[Finding]
-) -> Weighed:
+    driver: Driver, library: Iterable[Driver], ask: Ask, *, tell: Tell, findings: list[PhysicsCheck]
+) -> TableComparison:
     """What the library says of the meter; `findings` are those of the tried table. Raises BusDown."""
     others = [other for other in library if other.name != driver.name and not other.discovery]
     reader = Reader(ask)
@@ -159,7 +158,7 @@ async def weigh_against(
         rival = not _places(rows) <= _places(mine) if whole else _places(rows) != _places(mine)
         if rival and not sister.lacks and not sister.against and (sister.fitting >= fitting or sister.larger):
             sisters.append(sister)
-    return Weighed(
+    return TableComparison(
         tuple(claimed),
         tuple(sorted(sisters, key=lambda sister: (-sister.fitting, -sister.rows, sister.driver.name))),
     )

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.catalogue import load_driver
-from gateway.demo.account import Account, Batch, Break, Received, judge, resolutions
-from gateway.demo.process import read_serves
-from gateway.demo.scene import GATEWAY, METERS
-from gateway.demo.supervisor import Stage, open_readonly
+from gateway.demo.show.account import Account, Batch, Break, Received, judge, resolutions
+from gateway.demo.show.site import GATEWAY, METERS
+from gateway.demo.show.supervisor import Supervisor, open_readonly
+from gateway.demo.simulator.process import read_serves
 
 SHORTEST = 30.0
 """s below which there is no time for fifteen commits, an outage of five seconds and a restart."""
@@ -32,10 +32,10 @@ _LATE_AT, _CORRUPT_AT = ("line1", 1), ("line2", 2)
 
 
 @dataclass(slots=True)
-class Trial:
-    """One run of the self-check on a stage that must be stamped and brisk."""
+class SelfCheck:
+    """One run of the self-check on a site that must be stamped and brisk."""
 
-    stage: Stage
+    supervisor: Supervisor
     say: Callable[[str], None]
     tick: Callable[[], None] = lambda: None
     """Called several times a second: shows the status line, raises KeyboardInterrupt to end early."""
@@ -44,12 +44,12 @@ class Trial:
     def run(self, seconds: float) -> Account:
         """Mistreat, drain, stop, judge. Takes `seconds` and a little more when the drain needs it."""
         began = time.monotonic()
-        stage, simulator = self.stage, self.stage.simulator
+        supervisor, simulator = self.supervisor, self.supervisor.simulator
         assert simulator is not None
-        if not self._until(lambda: (counts := stage.counts()) is not None and counts.taken > 0, _START):
+        if not self._until(lambda: (counts := supervisor.counts()) is not None and counts.taken > 0, _START):
             account = Account()
             account.problems.append(
-                f"the gateway has committed nothing in {_START:g} s:\n{stage.gateway.tail()}"
+                f"the gateway has committed nothing in {_START:g} s:\n{supervisor.gateway.tail()}"
             )
             return account
         ready = time.monotonic()
@@ -62,43 +62,43 @@ class Trial:
         simulator.fault(*_CORRUPT_AT, "corrupt")
         self._wait(ready + 0.28 * span)
         self.say(f"the broker is killed, for {OUTAGE:g} s")
-        stage.broker.kill()
+        supervisor.broker.kill()
         self._wait(time.monotonic() + OUTAGE)
-        stage.broker.start()
+        supervisor.broker.start()
         self.say("the broker is back")
         self._wait(ready + 0.70 * span)
         self.say("the gateway is killed with -9, and started again")
         went = _uptime()
-        stage.gateway.kill()
+        supervisor.gateway.kill()
         self.breaks.append(Break(went, _uptime()))
-        stage.gateway.start()
+        supervisor.gateway.start()
         self._wait(ready + span)
         # A slow machine gets a little more time for its fifteen commits.
-        self._until(lambda: (counts := stage.counts()) is not None and counts.taken > BATCHES, _EXTRA)
+        self._until(lambda: (counts := supervisor.counts()) is not None and counts.taken > BATCHES, _EXTRA)
         self._drain()
-        stage.stop()
+        supervisor.stop()
         return self._judge()
 
     def _drain(self) -> None:
         """Let everything that was taken arrive: the gateway runs on without its meters until nothing
         waits.
         """
-        stage = self.stage
+        supervisor = self.supervisor
         self.say("the meters are left alone; what waits is delivered")
         went = _uptime()
-        stage.gateway.stop()
+        supervisor.gateway.stop()
         self.breaks.append(Break(went, _uptime()))
-        stage.configure(meters_on=False)
-        stage.gateway.start()
+        supervisor.configure(meters_on=False)
+        supervisor.gateway.start()
         self._until(
             lambda: (
-                (counts := stage.counts()) is not None
+                (counts := supervisor.counts()) is not None
                 and counts.waiting == 0
                 and counts.delivered == counts.taken
             ),
             _DRAIN,
         )
-        stage.gateway.stop()
+        supervisor.gateway.stop()
 
     def _wait(self, until: float) -> None:
         while time.monotonic() < until:
@@ -115,12 +115,12 @@ class Trial:
         return met()
 
     def _judge(self) -> Account:
-        stage = self.stage
-        drivers = {meter.id: load_driver(meter.driver, stage.directory / "drivers") for meter in METERS}
-        stored, readings, conflicts = platform(stage.database)
+        supervisor = self.supervisor
+        drivers = {meter.id: load_driver(meter.driver, supervisor.directory / "drivers") for meter in METERS}
+        stored, readings, conflicts = platform(supervisor.database)
         account = judge(
-            read_serves(stage.serves),
-            committed(stage.journal),
+            read_serves(supervisor.serves),
+            committed(supervisor.journal),
             stored,
             readings,
             breaks=self.breaks,

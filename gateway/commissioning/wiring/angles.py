@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from gateway.commissioning.wiring import INPUTS, UNSIGNED, Angles, Seen
+from gateway.commissioning.wiring.hypotheses import INPUTS, UNSIGNED, Angles, Seen
 
 Column = Sequence[float | None]
 Columns = Mapping[str, Column]

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
-from gateway.catalogue.driver import ORDERS, Driver, Row
-from gateway.commissioning.physics import HZ_BAND, LL_BAND, LN_BAND, Finding, judge, score
+from gateway.catalogue import ORDERS, Driver, Row
+from gateway.commissioning.trial.physics import HZ_BAND, LL_BAND, LN_BAND, PhysicsCheck, judge, score
 from gateway.errors import BadFrame, NoReply, Refused
 from gateway.field import Replies, decode
 from gateway.model import QUANTITIES
@@ -48,7 +48,7 @@ POWERS = (0, -1, -2, -3)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class TableChange:
     """What may be wrong with a table; None is as written."""
 
     function: int | None = None
@@ -105,8 +105,8 @@ class Proposal:
     quantity.
     """
 
-    change: Change
-    findings: tuple[Finding, ...]
+    change: TableChange
+    findings: tuple[PhysicsCheck, ...]
     values: dict[str, float]
     steps: dict[str, float]
 
@@ -174,18 +174,18 @@ async def _take(function: int, first: int, end: int, ask: Ask, words: dict[tuple
     return True
 
 
-def hypotheses() -> Iterator[Change]:
+def hypotheses() -> Iterator[TableChange]:
     """Every change, the written table first."""
     for function, shift, order, kind in product((None, 3, 4), (0, -1, 1), (None, *ORDERS), (None, *KINDS)):
-        yield Change(function, shift, order, kind)
+        yield TableChange(function, shift, order, kind)
 
 
-def apply(rows: Iterable[Row], change: Change) -> tuple[Row, ...]:
+def apply(rows: Iterable[Row], change: TableChange) -> tuple[Row, ...]:
     """The rows of a table, changed; rows that cannot be changed so are left as they are."""
     return tuple(_changed(row, change) for row in rows)
 
 
-def _changed(row: Row, change: Change) -> Row:
+def _changed(row: Row, change: TableChange) -> Row:
     if not row.words:
         return replace(row, terms=tuple((sign, _changed(term, change)) for sign, term in row.terms))
     kind = row.type
@@ -256,7 +256,7 @@ def propose(driver: Driver, words: Words) -> list[Proposal]:
     )[:_MOST]
 
 
-def weigh(rows: tuple[Row, ...], change: Change, words: Words) -> Proposal:
+def weigh(rows: tuple[Row, ...], change: TableChange, words: Words) -> Proposal:
     """One hypothesis against the registers, with the steps of the raw columns that suit it best."""
     values, absent = read_from(apply(rows, change), words)
     anchors = _anchored(values)

@@ -17,11 +17,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gateway.catalogue import Driver, Row, Span, load_driver
-from gateway.catalogue.driver import Identity
-from gateway.catalogue.encode import build, encode
-from gateway.demo.building import Building, Time
-from gateway.demo.slave import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusError, Served
+from gateway.catalogue import Driver, Identity, Row, Span, build, encode, load_driver
+from gateway.demo.simulator.building import Building, Time
+from gateway.demo.simulator.slave import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusError, Served
 
 Values = Callable[[], Mapping[str, float | str]]
 

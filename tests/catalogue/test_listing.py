@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.catalogue import load_file, load_text, shipped
-from gateway.catalogue.cells import FLAGS, OPTIONS, RULES
+from gateway.catalogue import library, load_file, load_text, shipped
+from gateway.catalogue.columns import FLAGS, OPTIONS, RULES
 from gateway.catalogue.driver import ORDERS, TYPES
-from gateway.catalogue.head import Head, ReadsPart
-from gateway.catalogue.paper import library, markdown, skeleton, vocabulary
+from gateway.catalogue.header import Head, ReadsPart
+from gateway.catalogue.listing import markdown, skeleton, vocabulary
 from gateway.cli.drivers import command
 from gateway.errors import DriverError
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.demo.frames import rtu_frame, rtu_parts
-from gateway.demo.slave import exception
+from gateway.demo.simulator.frames import rtu_frame, rtu_parts
+from gateway.demo.simulator.slave import exception
 
 _REPLIES = ("dead", "late", "truncated", "foreign", "wrong_function", "wrong_count", "exception", "double")
 SERIAL_KINDS = (*_REPLIES, "corrupt", "noise", "padded", "echo")
@@ -121,7 +121,7 @@ class Faults:
 
 
 def faults_from(spec: Mapping[str, Any]) -> Faults:
-    """Faults by chance from a specification: CHANCE of gateway.demo.simulator."""
+    """Faults by chance from a specification: CHANCE of gateway.demo.simulator.simulator."""
     kinds = tuple(Fault(kind) if isinstance(kind, str) else Fault(**kind) for kind in spec.get("kinds", ()))
     units = spec.get("units")
     return Faults(

@@ -51,7 +51,7 @@ MOST_PROBLEMS: Final = 10
 """Bad lines that are kept in words; the rest is counted."""
 
 
-def read(file: Path, meter: str | None = None) -> Recorded:
+def read_recorded(file: Path, meter: str | None = None) -> Recorded:
     """The values of one meter; `meter` names it in an export that holds several.
 
     Separators are comma, semicolon or tab; with the latter two a decimal comma is understood. A line that

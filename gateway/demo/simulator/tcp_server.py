@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from gateway.demo.faults import (
+from gateway.demo.simulator.faults import (
     CONVERTER_KINDS,
     TCP_KINDS,
     UNSERVED,
@@ -22,8 +22,8 @@ from gateway.demo.faults import (
     faulted_frames,
     faulted_pdu,
 )
-from gateway.demo.frames import character_time, rtu_parts, silence, tcp_frame
-from gateway.demo.slave import Slave
+from gateway.demo.simulator.frames import character_time, rtu_parts, silence, tcp_frame
+from gateway.demo.simulator.slave import Slave
 
 Mode = Literal["tcp", "rtu"]
 Numbers = Literal["asked", "+1", "=7", "=1", "swapped", "own", "newest"]

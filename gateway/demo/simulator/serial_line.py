@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from gateway.demo.faults import SERIAL_KINDS, UNSERVED, Fault, Faults, faulted_frames, faulted_pdu
-from gateway.demo.frames import character_time, rtu_parts, silence
-from gateway.demo.slave import Slave
+from gateway.demo.simulator.faults import SERIAL_KINDS, UNSERVED, Fault, Faults, faulted_frames, faulted_pdu
+from gateway.demo.simulator.frames import character_time, rtu_parts, silence
+from gateway.demo.simulator.slave import Slave
 
 Busy = Literal["drop", "queue"]
 _IDLE = 3600.0

@@ -33,7 +33,7 @@ _MOST_KWH = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PhysicsCheck:
     """One check: `good` is None when it says nothing either way."""
 
     good: bool | None
@@ -45,7 +45,7 @@ class Finding:
     """
 
 
-def judge(values: Mapping[str, float], absent: Mapping[str, str]) -> list[Finding]:
+def judge(values: Mapping[str, float], absent: Mapping[str, str]) -> list[PhysicsCheck]:
     """Every check that these values allow."""
     return [
         *_voltages(values),
@@ -58,18 +58,18 @@ def judge(values: Mapping[str, float], absent: Mapping[str, str]) -> list[Findin
     ]
 
 
-def score(findings: list[Finding]) -> int:
+def score(findings: list[PhysicsCheck]) -> int:
     """How well it all fits: one for what fits, two off for what does not."""
     return sum(1 if finding.good else -2 for finding in findings if finding.good is not None)
 
 
-def fits(findings: list[Finding]) -> bool:
+def fits(findings: list[PhysicsCheck]) -> bool:
     """Whether nothing speaks against the table, and something for it."""
     told = [finding.good for finding in findings if finding.good is not None]
     return bool(told) and all(told)
 
 
-def unweighed(values: Mapping[str, float], findings: list[Finding]) -> str:
+def unweighed(values: Mapping[str, float], findings: list[PhysicsCheck]) -> str:
     """Why nobody can say whether the active power is right, in words; empty when something bears it out,
     or there is none to weigh.
     """
@@ -88,7 +88,7 @@ def unweighed(values: Mapping[str, float], findings: list[Finding]) -> str:
     )
 
 
-def _voltages(values: Mapping[str, float]) -> Iterator[Finding]:
+def _voltages(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
     for names, (low, high) in (
         (("voltage_l1n", "voltage_l2n", "voltage_l3n", "voltage_ln"), LN_BAND),
         (("voltage_l12", "voltage_l23", "voltage_l31", "voltage_ll"), LL_BAND),
@@ -97,10 +97,10 @@ def _voltages(values: Mapping[str, float]) -> Iterator[Finding]:
         alive = any(value > _DEAD_VOLTS for value in found.values())
         for name, value in found.items():
             if value < _DEAD_VOLTS and alive:
-                yield Finding(None, (name,), f"{value:g} V: this phase is not connected")
+                yield PhysicsCheck(None, (name,), f"{value:g} V: this phase is not connected")
             else:
                 good = low <= value <= high
-                yield Finding(
+                yield PhysicsCheck(
                     good, (name,), f"{value:g} V is {'' if good else 'not '}within {low:g} to {high:g} V"
                 )
     for name, a, b in (
@@ -120,16 +120,18 @@ def _voltages(values: Mapping[str, float]) -> Iterator[Finding]:
                 )
 
 
-def _beside(names: tuple[str, ...], got: float, meant: float, text: str) -> Finding:
+def _beside(names: tuple[str, ...], got: float, meant: float, text: str) -> PhysicsCheck:
     """Two ways to the same number."""
     apart = abs(got - meant)
-    return Finding(apart <= max(_SHARE * abs(meant), _SMALL), names, text, apart / max(abs(meant), _SMALL))
+    return PhysicsCheck(
+        apart <= max(_SHARE * abs(meant), _SMALL), names, text, apart / max(abs(meant), _SMALL)
+    )
 
 
-def _frequency(values: Mapping[str, float]) -> Iterator[Finding]:
+def _frequency(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
     if "frequency" in values:
         good = HZ_BAND[0] <= values["frequency"] <= HZ_BAND[1]
-        yield Finding(
+        yield PhysicsCheck(
             good,
             ("frequency",),
             f"{values['frequency']:g} Hz is {'' if good else 'not '}within {HZ_BAND[0]:g} to "
@@ -137,7 +139,7 @@ def _frequency(values: Mapping[str, float]) -> Iterator[Finding]:
         )
 
 
-def _powers(values: Mapping[str, float]) -> Iterator[Finding]:
+def _powers(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
     for suffix in ("", *_PHASES):
         p, q, s = (
             values.get(f"{name}{suffix}") for name in ("active_power", "reactive_power", "apparent_power")
@@ -189,7 +191,7 @@ def _powers(values: Mapping[str, float]) -> Iterator[Finding]:
         )
 
 
-def _powers_of_currents(values: Mapping[str, float]) -> Iterator[Finding]:
+def _powers_of_currents(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
     """P beside U·I, for each phase and for all: P = U·I·cos φ, so never more, and hardly ever a twentieth
     of it.
     """
@@ -242,13 +244,13 @@ def _apparent(values: Mapping[str, float], suffix: str) -> tuple[float, tuple[st
 
 def _power_of(
     values: Mapping[str, float], suffix: str, meant: float, names: tuple[str, ...], text: str
-) -> Iterator[Finding]:
+) -> Iterator[PhysicsCheck]:
     power = abs(values[names[0]])
     if max(power, meant) <= _SMALL:
         return
     if power > meant * (1 + _SHARE) + _SMALL:
         good = False if power > meant * _LOOSE + _SMALL else None
-        yield Finding(
+        yield PhysicsCheck(
             good,
             names,
             f"{text}: more power than voltage and current can carry",
@@ -258,7 +260,7 @@ def _power_of(
     ratio = power / meant if meant else 0.0
     if ratio >= _IDLE_FACTOR:
         # Of several steps that P may have, the one with the better power factor is the likelier.
-        yield Finding(True, names, text, _SHARE * max(0.0, 1 - ratio))
+        yield PhysicsCheck(True, names, text, _SHARE * max(0.0, 1 - ratio))
         return
     # A motor that idles, a capacitor: another quantity of the meter must say so.
     reactive, factor = values.get(f"reactive_power{suffix}"), values.get(f"power_factor{suffix}")
@@ -266,18 +268,20 @@ def _power_of(
         reactive is not None and abs(math.hypot(power, reactive) - meant) <= max(_SHARE * meant, _SMALL)
     ) or (factor is not None and abs(abs(factor) - ratio) <= _SHARE)
     if borne_out:
-        yield Finding(True, names, f"{text}, at a power factor of {ratio:.2g}, which the meter bears out")
+        yield PhysicsCheck(
+            True, names, f"{text}, at a power factor of {ratio:.2g}, which the meter bears out"
+        )
     elif ratio < _NO_FACTOR and meant > _TELLING:
-        yield Finding(
+        yield PhysicsCheck(
             False, names, f"{text}: a power factor of {ratio:.2g}, so P or I is in another step", 1.0
         )
     else:
-        yield Finding(
+        yield PhysicsCheck(
             None, names, f"{text}: a power factor of {ratio:.2g} is unusual: compare with the display"
         )
 
 
-def _direct(values: Mapping[str, float]) -> Iterator[Finding]:
+def _direct(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
     """DC: P = U·I, of the whole and of each input."""
     for suffix in ("", "_s1", "_s2", "_s3", "_s4"):
         names = (f"dc_power{suffix}", f"dc_voltage{suffix}", f"dc_current{suffix}")
@@ -292,28 +296,30 @@ def _direct(values: Mapping[str, float]) -> Iterator[Finding]:
                 )
 
 
-def _energies(values: Mapping[str, float]) -> Iterator[Finding]:
+def _energies(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
     for name, value in values.items():
         if "_energy" in name and not 0 <= value < _MOST_KWH:
-            yield Finding(False, (name,), f"{value:g} is no reading of a counter")
+            yield PhysicsCheck(False, (name,), f"{value:g} is no reading of a counter")
 
 
-def _absent(absent: Mapping[str, str]) -> Iterator[Finding]:
+def _absent(absent: Mapping[str, str]) -> Iterator[PhysicsCheck]:
     for name, reason in absent.items():
         if reason == "implausible":
-            yield Finding(False, (name,), "what stands there is beyond anything possible")
+            yield PhysicsCheck(False, (name,), "what stands there is beyond anything possible")
         elif reason != "not_available":
-            yield Finding(None, (name,), f"was not read: {reason}")
+            yield PhysicsCheck(None, (name,), f"was not read: {reason}")
 
 
-def rising(name: str, first: float, last: float, *, power: float, seconds: float, step: float) -> Finding:
+def rising(
+    name: str, first: float, last: float, *, power: float, seconds: float, step: float
+) -> PhysicsCheck:
     """An energy counter beside the power: kWh before and after, mean kW in the counter's direction, the
     counter's step in kWh.
     """
     gained, meant = last - first, max(power, 0.0) * seconds / 3600
     text = f"{ROSE} {gained:.4g} kWh in {seconds:.0f} s at {power:.4g} kW ({meant:.4g} kWh expected)"
     if gained < -step / 2:
-        return Finding(False, (name,), text)
+        return PhysicsCheck(False, (name,), text)
     if meant < 2 * step and gained < 2 * step:
-        return Finding(None, (name,), text + ": too little to tell")
-    return Finding(abs(gained - meant) <= max(0.25 * meant, 2 * step), (name,), text)
+        return PhysicsCheck(None, (name,), text + ": too little to tell")
+    return PhysicsCheck(abs(gained - meant) <= max(0.25 * meant, 2 * step), (name,), text)

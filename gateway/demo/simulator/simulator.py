@@ -1,42 +1,24 @@
-"""python -m gateway.demo.simulator SPEC.json: simulated meters in a process of their own.
+"""Simulated meters on their lines and servers, as one specification describes them, and orders to them.
 
-SPEC: {"log": "serves.jsonl", "seed": 1, "building": BUILDING, "lines": [LINE…], "servers": [SERVER…]}
-BUILDING: {"start": 1795278300, "speed": 1, "step": 1, "memory": FILE that keeps the registers between runs}
-LINE: {"name", "path", "baudrate", "parity", "stopbits", "turnaround", "busy", "check_speed", "faults":
-CHANCE, "slaves": [SLAVE…]} SERVER: {"name", "host", "port", "mode": "tcp" | "rtu", "latency", "numbers",
-"unit", "behind", "downstream": WIRE, "faults", "slaves"} WIRE: {"baudrate", "turnaround"} SLAVE: {"unit",
-"meter", "limit", "min_gap", "stamp": {"address", "words"}, "image": {"words": {"0": 17}} | {"pattern": 1000}
-| METER} CHANCE: {"seed", "rate", "kinds": ["late", {"kind": "exception", "code": 11}], "units": [1]} METER:
-see gateway.demo.meters.
-
-One JSON line on stdout says that it is ready: {"ready": true, "ports": {line: path}, "addresses": {server:
-[host, port]}}. Then each JSON line on stdin is an order and gets one JSON line in answer: {"do": "fault",
-"bus", "unit", "kind", "seconds", "code", "times"} · {"do": "clear", "bus", "unit"} · {"do": "unplug" |
-"plug", "bus"} · {"do": "inject", "bus", "hex"} · {"do": "drop", "bus"} (reset TCP clients) · {"do": "stats"}
-· {"do": "stop"}
+The words of a specification and of an order stand in `__main__.py`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import signal
-import sys
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from gateway.demo.faults import Fault, Faults, faults_from
-from gateway.demo.line import SerialLine
-from gateway.demo.slave import Image, PatternImage, ServeLog, Slave, Stamp, WordImage
-from gateway.demo.tcp import Downstream, TcpPlant, TcpServer
+from gateway.demo.simulator.faults import Fault, Faults, faults_from
+from gateway.demo.simulator.serial_line import SerialLine
+from gateway.demo.simulator.slave import OrdinalPlace, PatternImage, RegisterImage, ServeLog, Slave, WordImage
+from gateway.demo.simulator.tcp_server import Downstream, TcpPlant, TcpServer
 
 if TYPE_CHECKING:
-    from gateway.demo.meters import Plant
+    from gateway.demo.simulator.meter_image import Plant
 
 Spec = Mapping[str, Any]
-_SAVE = 5.0
 _LINE_KEYS = ("baudrate", "parity", "stopbits", "turnaround", "busy", "quantum", "check_speed")
 _SERVER_KEYS = ("host", "port", "mode", "latency", "numbers", "unit", "behind")
 
@@ -45,7 +27,7 @@ class Simulator:
     """Everything that a specification describes, ready to start."""
 
     def __init__(
-        self, spec: Spec, *, images: Callable[[Spec], Image] | None = None, keep: bool = False
+        self, spec: Spec, *, images: Callable[[Spec], RegisterImage] | None = None, keep: bool = False
     ) -> None:
         """`images` builds an image from what stands under "image"; `keep` keeps the serve log in memory
         too.
@@ -84,7 +66,7 @@ class Simulator:
                 slave["unit"],
                 self._images(slave["image"]),
                 name=slave.get("meter", ""),
-                stamp=Stamp(**slave["stamp"]) if slave.get("stamp") else None,
+                stamp=OrdinalPlace(**slave["stamp"]) if slave.get("stamp") else None,
                 log=self.log,
                 limit=slave.get("limit", 125),
                 min_gap=slave.get("min_gap", 0.0),
@@ -92,15 +74,15 @@ class Simulator:
             for slave in spec["slaves"]
         ]
 
-    def _image(self, image: Spec) -> Image:
+    def _image(self, image: Spec) -> RegisterImage:
         if "words" in image:
             return WordImage({int(address, 0): int(word) for address, word in image["words"].items()})
         if "pattern" in image:
             return PatternImage(int(image["pattern"]))
         if self._building is None:
             # Plain images need neither building nor catalogue.
-            from gateway.demo.building import Time  # noqa: PLC0415
-            from gateway.demo.meters import Plant  # noqa: PLC0415
+            from gateway.demo.simulator.building import Time  # noqa: PLC0415
+            from gateway.demo.simulator.meter_image import Plant  # noqa: PLC0415
 
             house = self._spec.get("building", {})
             now = Time(house.get("start"), house.get("speed", 1.0))
@@ -185,37 +167,3 @@ class Simulator:
                 msg = f"{unknown!r} is not an order"
                 raise ValueError(msg)
         return None
-
-
-def _tell(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    """Run until told to stop, by an order or a signal."""
-    simulator = Simulator(json.loads(Path(sys.argv[1]).read_text()))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-
-    def orders() -> None:
-        for line in sys.stdin:
-            try:
-                order = json.loads(line)
-                answer = simulator.obey(order)
-            except (ValueError, AttributeError, TypeError) as error:
-                order, answer = {}, {"ok": False, "error": f"not an order: {error}"}
-            _tell(answer)
-            if order.get("do") == "stop":
-                stop.set()
-
-    with simulator:
-        _tell(simulator.ready)
-        threading.Thread(target=orders, name="orders", daemon=True).start()
-        while not stop.wait(_SAVE):
-            simulator.save()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""A process of the demo: started on a leash, logged to a file, killed or stopped by its own pid only."""
+"""A process of the demo: that dies with us, logged to a file, killed or stopped by its own pid only."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Worker:
                 [
                     sys.executable,
                     "-m",
-                    "gateway.demo.leash",
+                    "gateway.demo.die_with_parent",
                     str(os.getpid()),
                     sys.executable,
                     *self._command,

@@ -9,11 +9,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gateway.catalogue import Driver
-from gateway.catalogue.resolve import recognised
-from gateway.commissioning.fit import Ask, Proposal, collect, propose
-from gateway.commissioning.physics import Finding, fits, judge, rising, unweighed
-from gateway.commissioning.sisters import Sister, Tell, Weighed, weigh_against
+from gateway.catalogue import Driver, recognised
+from gateway.commissioning.trial.fit import Ask, Proposal, collect, propose
+from gateway.commissioning.trial.physics import PhysicsCheck, fits, judge, rising, unweighed
+from gateway.commissioning.trial.sisters import Sister, TableComparison, Tell, weigh_against
 from gateway.config import Bus, Meter
 from gateway.errors import BusError
 from gateway.field import BusWorker, MeterTask
@@ -33,12 +32,12 @@ class Trial:
     driver: Driver
     reading: Reading
     attributes: dict[str, str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[PhysicsCheck] = field(default_factory=list)
     proposals: list[Proposal] = field(default_factory=list)
     trouble: str = ""
     silent: bool = False
     """No answer came that could be understood: nothing can be said."""
-    weighed: Weighed = field(default_factory=Weighed)
+    weighed: TableComparison = field(default_factory=TableComparison)
     refused: str = ""
     """Why the meter does not show the identity that it should have."""
 
@@ -142,7 +141,7 @@ async def trial(
         await worker.stop()
 
 
-async def _identity(driver: Driver, ask: Ask) -> list[Finding]:
+async def _identity(driver: Driver, ask: Ask) -> list[PhysicsCheck]:
     """Whether the meter says that it is of the model that the table is for."""
     identity = driver.identity
     if identity is None:
@@ -150,11 +149,13 @@ async def _identity(driver: Driver, ask: Ask) -> list[Finding]:
     try:
         words = await ask(identity.function, identity.address, identity.words)
     except BusError as error:
-        return [Finding(None, ("identity",), f"register {identity.address} was not read: {error.message}")]
+        return [
+            PhysicsCheck(None, ("identity",), f"register {identity.address} was not read: {error.message}")
+        ]
     shown = " ".join(f"{word:04X}" for word in words)
     if recognised(identity, words):
         return [
-            Finding(
+            PhysicsCheck(
                 True,
                 ("identity",),
                 f"register {identity.address} holds {shown}: the meter that this table is for",
@@ -162,7 +163,7 @@ async def _identity(driver: Driver, ask: Ask) -> list[Finding]:
         ]
     meant = ", ".join(str(value) for value in identity.values)
     return [
-        Finding(
+        PhysicsCheck(
             None,
             ("identity",),
             f"register {identity.address} holds {shown}, this table is for {meant}: is it this model?",
@@ -170,7 +171,7 @@ async def _identity(driver: Driver, ask: Ask) -> list[Finding]:
     ]
 
 
-def _ends(driver: Driver, reading: Reading) -> list[Finding]:
+def _ends(driver: Driver, reading: Reading) -> list[PhysicsCheck]:
     """Signed registers near the lowest number that they can hold: a small amount with a sign bit looks
     like that.
     """
@@ -193,11 +194,11 @@ def _ends(driver: Driver, reading: Reading) -> list[Finding]:
                 f"{value:g} is near the lowest number of an s16; as sign and amount (u16, sign=bit15) "
                 f"it would be {amount:g}"
             )
-            found.append(Finding(None, (row.name,), text))
+            found.append(PhysicsCheck(None, (row.name,), text))
     return found
 
 
-def _rises(driver: Driver, first: Reading, last: Reading, seconds: float) -> list[Finding]:
+def _rises(driver: Driver, first: Reading, last: Reading, seconds: float) -> list[PhysicsCheck]:
     """Counters of active energy beside the mean power between two readings."""
     found = []
     rows = {row.name: row for row in driver.rows}

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from gateway.catalogue import load_driver
-from gateway.demo.account import judge, resolutions
-from gateway.demo.process import read_serves
-from gateway.demo.scene import METERS
-from gateway.demo.selfcheck import committed, platform
+from gateway.demo.show.account import judge, resolutions
+from gateway.demo.show.self_check import committed, platform
+from gateway.demo.show.site import METERS
+from gateway.demo.simulator.process import read_serves
 from tests.reliability import note
 
 

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from gateway.demo.account import Account
-from gateway.demo.scene import BRISK, CALM, LINES, METERS
-from gateway.demo.selfcheck import Trial, rows
-from gateway.demo.supervisor import Counts, Stage
-from gateway.demo.worker import Worker
+from gateway.demo.show.account import Account
+from gateway.demo.show.self_check import SelfCheck, rows
+from gateway.demo.show.site import BRISK, CALM, LINES, METERS
+from gateway.demo.show.supervisor import Progress, Supervisor
+from gateway.demo.show.worker import Worker
 from gateway.errors import GatewayError
 
 _REFRESH = 1.0
@@ -63,7 +63,7 @@ class Screen:
         return True
 
 
-def status_line(counts: Counts | None) -> str:
+def status_line(counts: Progress | None) -> str:
     """The four numbers, in batches, and the readings that are in them."""
     if counts is None:
         return "the gateway is starting …"
@@ -91,16 +91,18 @@ def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) ->
     handlers = {
         number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
-    stage: Stage | None = None
+    supervisor: Supervisor | None = None
     try:
         checking = seconds is not None
-        stage = Stage(directory, host=host, port=port, stamped=checking, pace=BRISK if checking else CALM)
-        _introduce(screen, stage)
-        stage.start()
-        screen.say(f"the page: {stage.page}")
+        supervisor = Supervisor(
+            directory, host=host, port=port, stamped=checking, pace=BRISK if checking else CALM
+        )
+        _introduce(screen, supervisor)
+        supervisor.start()
+        screen.say(f"the page: {supervisor.page}")
         if seconds is not None:
-            return _check(screen, stage, seconds)
-        _watch(screen, stage)
+            return _check(screen, supervisor, seconds)
+        _watch(screen, supervisor)
     except _Ended:
         screen.say("stopping …")
         return 0 if seconds is None else 130
@@ -111,7 +113,7 @@ def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) ->
     finally:
         for number in handlers:
             signal.signal(number, signal.SIG_IGN)
-        killed = stage.stop() if stage else []
+        killed = supervisor.stop() if supervisor else []
         if killed:
             screen.say(f"did not stop by themselves and were killed: {', '.join(killed)}")
         for number, handler in handlers.items():
@@ -119,30 +121,30 @@ def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) ->
     return 1
 
 
-def _introduce(screen: Screen, stage: Stage) -> None:
+def _introduce(screen: Screen, supervisor: Supervisor) -> None:
     lines = sum(meter.bus in LINES for meter in METERS)
     screen.say(
         f"starting {lines} simulated meters on {len(LINES)} serial lines at 9600 baud and "
         f"{len(METERS) - lines} over TCP,"
     )
     screen.say("a broker, the gateway, and the platform's receiver, each a process of its own")
-    screen.say(f"everything is under {stage.directory}")
+    screen.say(f"everything is under {supervisor.directory}")
 
 
-def _watch(screen: Screen, stage: Stage) -> None:
+def _watch(screen: Screen, supervisor: Supervisor) -> None:
     """Show the status until somebody ends it; start again what falls over."""
     screen.say("The line below counts batches: what all meters gave in one slot, committed together.")
     screen.say("Ctrl-C ends it. Kill the gateway meanwhile (kill -9 PID): nothing that was taken is lost.")
-    screen.say("  ".join(f"{worker.name}: PID {worker.pid}" for worker in stage.workers))
-    restarts = dict.fromkeys(stage.workers, 0)
+    screen.say("  ".join(f"{worker.name}: PID {worker.pid}" for worker in supervisor.workers))
+    restarts = dict.fromkeys(supervisor.workers, 0)
     while True:
-        for worker in stage.workers:
+        for worker in supervisor.workers:
             if not worker.running:
                 restarts[worker] += 1
                 _restart(screen, worker, restarts[worker])
-        if stage.simulator is None or stage.simulator.process.poll() is not None:
+        if supervisor.simulator is None or supervisor.simulator.process.poll() is not None:
             raise RuntimeError("the simulated meters are gone")
-        screen.status(status_line(stage.counts()))
+        screen.status(status_line(supervisor.counts()))
         time.sleep(_REFRESH)
 
 
@@ -159,12 +161,12 @@ def _restart(screen: Screen, worker: Worker, times: int) -> None:
     screen.say(f"the {worker.name} {how}; started again as PID {worker.pid}")
 
 
-def _check(screen: Screen, stage: Stage, seconds: float) -> int:
+def _check(screen: Screen, supervisor: Supervisor, seconds: float) -> int:
     def tick() -> None:
         if screen.due():
-            screen.status(status_line(stage.counts()))
+            screen.status(status_line(supervisor.counts()))
 
-    account = Trial(stage, screen.say, tick).run(seconds)
+    account = SelfCheck(supervisor, screen.say, tick).run(seconds)
     screen.say("")
     for line in table(account):
         screen.say(line)

@@ -13,17 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from gateway.demo.control import gateway_status
-from gateway.demo.process import SimulatorProcess
-from gateway.demo.scene import CALM, GATEWAY, UPLINK, Pace, gateway_config, simulator_spec, stamp_drivers
-from gateway.demo.worker import Worker, free_port, wait_for_port
+from gateway.demo.show.gateway_status import gateway_status
+from gateway.demo.show.site import (
+    CALM,
+    GATEWAY,
+    UPLINK,
+    PollIntervals,
+    gateway_config,
+    simulator_spec,
+    stamp_drivers,
+)
+from gateway.demo.show.worker import Worker, free_port, wait_for_port
+from gateway.demo.simulator.process import SimulatorProcess
 
 _SOCKET_PATH = 100
 """Bytes that a Unix socket's path may have, with a margin (108 in Linux)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class Progress:
     """Batches: committed by the gateway, of these not yet confirmed, and stored at the platform; and readings
     committed.
 
@@ -47,7 +55,7 @@ class Counts:
         return max(0, self.gaps - self.waiting)
 
 
-class Stage:
+class Supervisor:
     """Everything of one demo under one directory. `stamped`: meters show an ordinal, for a judge."""
 
     def __init__(
@@ -56,7 +64,7 @@ class Stage:
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
-        pace: Pace = CALM,
+        pace: PollIntervals = CALM,
         stamped: bool = False,
         seed: int = 1,
     ) -> None:
@@ -171,7 +179,7 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def counts(self) -> Counts | None:
+    def counts(self) -> Progress | None:
         """How far everything is; None while the gateway cannot be asked."""
         status = self.status()
         if status is None:
@@ -180,7 +188,7 @@ class Stage:
         waiting = max((int(uplink["backlog_batches"]) for uplink in uplinks), default=0)
         # Asked last: the platform only ever has more than it had when the gateway heard of it.
         stored, gaps = self.stored()
-        return Counts(int(journal["batches"]), waiting, stored, gaps, int(journal["readings"]))
+        return Progress(int(journal["batches"]), waiting, stored, gaps, int(journal["readings"]))
 
     def status(self) -> dict[str, Any] | None:
         """What the gateway says of itself over its control socket; None while it does not answer."""

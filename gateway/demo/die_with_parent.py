@@ -1,7 +1,8 @@
-"""python -m gateway.demo.leash PARENT COMMAND…: become COMMAND, and be killed by the kernel when the parent
-dies, however it dies.
+"""python -m gateway.demo.die_with_parent PARENT COMMAND…: become COMMAND, killed when the parent dies.
 
-PARENT is the starter's process id. The leash belongs to the thread that started us: start workers from a
+The kernel does it, however the parent dies.
+
+PARENT is the starter's process id. The kernel looks at the thread that started us: start workers from a
 thread that stays.
 """
 
@@ -15,7 +16,7 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def leash(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Tie this process to its parent; what it becomes by exec stays tied."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before we were tied
@@ -23,5 +24,5 @@ def leash(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    leash(int(sys.argv[1]))
+    die_with_parent(int(sys.argv[1]))
     os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - becoming the command is the purpose

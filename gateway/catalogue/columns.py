@@ -159,7 +159,7 @@ def believable(quantity: Quantity, words: int, limits: Mapping[str, float]) -> t
     return max(quantity.low, 0.0 if one_way else -most), min(quantity.high, most)
 
 
-class Line:
+class RegisterLine:
     """One line (or one of those that braces stand for) on its way to a Row."""
 
     def __init__(self, number: int, cells: list[str], defaults: Defaults) -> None:

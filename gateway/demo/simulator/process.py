@@ -27,7 +27,7 @@ class SimulatorProcess:
             [
                 sys.executable,
                 "-m",
-                "gateway.demo.leash",
+                "gateway.demo.die_with_parent",
                 str(os.getpid()),
                 sys.executable,
                 "-m",

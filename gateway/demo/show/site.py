@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.catalogue import Driver, Row, load_driver
-from gateway.demo.slave import Stamp
+from gateway.demo.simulator.slave import OrdinalPlace
 
 GATEWAY = "demo-belediye"
 UPLINK = "city"
@@ -47,7 +47,7 @@ SERVERS = {"plant": "tcp", "roof": "rtu-over-tcp"}
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class PollIntervals:
     """How often: on the lines, over TCP, and between two commits; as the configuration writes it."""
 
     line: str
@@ -55,11 +55,11 @@ class Pace:
     commit: str
 
 
-CALM = Pace("5s", "2s", "2s")
-BRISK = Pace("2s", "1s", "1s")
+CALM = PollIntervals("5s", "2s", "2s")
+BRISK = PollIntervals("2s", "1s", "1s")
 
 
-def simulator_spec(directory: Path, stamps: dict[str, Stamp], *, seed: int = 1) -> dict[str, Any]:
+def simulator_spec(directory: Path, stamps: dict[str, OrdinalPlace], *, seed: int = 1) -> dict[str, Any]:
     """The simulator's half of the site: serial lines under `directory`, TCP servers on free ports; a serve
     log when stamped.
     """
@@ -110,7 +110,7 @@ def gateway_config(
     *,
     broker: int,
     listen: str,
-    pace: Pace = CALM,
+    pace: PollIntervals = CALM,
     meters_on: bool = True,
 ) -> str:
     """The gateway's configuration for this site. `meters_on=False`: nothing is polled, what waits is
@@ -157,7 +157,7 @@ def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, Stamp]:
+def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, OrdinalPlace]:
     """Give the site's drivers a counter row each, as a technician would: own tables under
     `directory`/drivers, by driver name.
 
@@ -178,7 +178,7 @@ def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, Stamp
             msg = f"{driver.path}: has no register block"
             raise ValueError(msg)
         (directory / "drivers" / f"{name}.yaml").write_text(f"{head}{block}{row}{rest}", encoding="utf-8")
-        stamps[name] = Stamp(address=address, functions=(function,))
+        stamps[name] = OrdinalPlace(address=address, functions=(function,))
     return stamps
 
 

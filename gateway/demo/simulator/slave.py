@@ -42,7 +42,7 @@ class Served:
     values: dict[str, float] = field(default_factory=dict)
 
 
-class Image(Protocol):
+class RegisterImage(Protocol):
     """The registers behind a unit id."""
 
     def read(self, function: int, address: int, count: int) -> Served:
@@ -85,7 +85,7 @@ class PatternImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class OrdinalPlace:
     """Where a meter shows its ordinal, high word first: a counter that goes up each time it is served
     whole.
     """
@@ -129,10 +129,10 @@ class Slave:
     def __init__(
         self,
         unit: int,
-        image: Image,
+        image: RegisterImage,
         *,
         name: str = "",
-        stamp: Stamp | None = None,
+        stamp: OrdinalPlace | None = None,
         log: ServeLog | None = None,
         limit: int = READ_LIMIT,
         min_gap: float = 0.0,

@@ -1,0 +1,1 @@
+"""Simulated meters on real serial lines and real sockets, and the building behind them."""
