@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.catalogue.driver import ReadLimits, Span
+from gateway.catalogue import ReadLimits, Span
 from gateway.field.bus.cost import Cost
 
 WORTH = 0.05
