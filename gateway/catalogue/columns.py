@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from gateway.catalogue.driver import ORDERS, TYPES, Row
+from gateway.catalogue.driver import ORDERS, Row
 from gateway.catalogue.units import KNOWN, Raw, example, parse_raw
-from gateway.errors import Problem
-from gateway.model import ATTRIBUTES, QUANTITIES, Quantity
+from gateway.catalogue.values import ANYTHING, RATIO, Mistake, believable, ends, ratio, words_of
+from gateway.common.near import did_you_mean
+from gateway.model import ATTRIBUTES, QUANTITIES
 
 FLAGS: Final = ("alone", "starts")
 OPTIONS: Final = (
@@ -38,29 +38,7 @@ _TERM = re.compile(r"([+-]?)(_?[a-z][a-z0-9_]*)")
 _BIT = re.compile(r"(?:(?P<row>_?[a-z][a-z0-9_]*)\.)?bit(?P<bit>\d{1,2})")
 _SCALES: Final = {"sf": "", "sf8": "low", "sf8h": "high"}
 _LAST = 0xFFFF
-_LONGEST_TEXT = 64
-_ANYTHING = 1e18
-_MOST: Final = {"A": 100_000.0, "kW": 5e6, "kWh": 1e10}
-_MOST_OF: Final = {"frequency": 100.0, "thd_voltage": 100.0, "thd_current": 300.0}
-"""A voltage cannot be more distorted; a current can, but a register full of ones is more than that."""
-_RATIO: Final = (0.0, 1e6)
-_ONE_REGISTER: Final = 1000.0
-_ONE_REGISTER_DC: Final = 2000.0
-_OFFERED = 500
-"""Names among which a near one is looked for."""
 _T = TypeVar("_T")
-
-
-class Mistake(Exception):
-    """What is wrong with a line, and what to write."""
-
-    def __init__(self, key: str, what: str, mend: str = "") -> None:
-        super().__init__(what)
-        self.key, self.what, self.mend = key, what, mend
-
-    def problem(self, file: str, line: int) -> Problem:
-        """It, with its place."""
-        return Problem(file, line, self.key, self.what, self.mend)
 
 
 @dataclass(slots=True)
@@ -73,90 +51,6 @@ class Defaults:
     bounds: Mapping[str, float] = field(default_factory=dict)
     shift: int = 0
     """Added to every address: where a SunSpec model begins."""
-
-
-def offer(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A near word, or what else to do."""
-    near = difflib.get_close_matches(word[:100], list(known)[:_OFFERED], 1)
-    return f"did you mean {near[0]}?" if near else otherwise
-
-
-def words_of(kind: str) -> int:
-    """Registers of a type; 0 for a sum. Raises Mistake."""
-    if kind == "sum":
-        return 0
-    length = kind.removeprefix("text:")
-    if length != kind and length.isdigit() and 1 <= int(length) <= _LONGEST_TEXT:
-        return int(length)
-    if kind not in TYPES:
-        choices = {
-            "float": "float32",
-            "f32": "float32",
-            "f64": "float64",
-            "double": "float64",
-            "int16": "s16",
-            "uint16": "u16",
-            "int32": "s32",
-            "uint32": "u32",
-            "int64": "s64",
-            "uint64": "u64",
-            "i16": "s16",
-            "i32": "s32",
-            "i64": "s64",
-            "text": "text:8",
-            "string": "text:8",
-            "ascii": "text:8",
-        }
-        known = choices.get(kind.lower())
-        raise Mistake(
-            "",
-            f"{kind!r} is not a type",
-            f"did you mean {known}?"
-            if known
-            else offer(kind, TYPES, f"types are {', '.join(TYPES)}, text:N and sum"),
-        )
-    return TYPES[kind]
-
-
-def ends(kind: str, words: int, *, attribute: bool = False) -> tuple[int, ...]:
-    """Raw patterns at the end of a type's range: an overflow or "not available" on every meter, whatever its
-    paper says.
-
-    An unsigned single register may hold 0x7FFF and 0x8000 as a value; two registers hold that very number
-    once in a life.
-    """
-    if kind.startswith(("float", "text", "bcd")) or not words:
-        return ()
-    ones, top = (1 << 16 * words) - 1, 1 << 16 * words - 1
-    if kind.startswith("e8"):
-        return (ones,)
-    middle = {top - 1, top}
-    if words > 1:
-        middle |= {sum(word << 16 * at for at in range(words)) for word in (0x7FFF, 0x8000)}
-    if kind.startswith("s"):
-        return tuple(sorted({*middle, ones} if attribute else middle))
-    return tuple(sorted({ones, *(middle if words > 1 or attribute else ())}))
-
-
-def ratio(name: str) -> bool:
-    """Whether a row is about the transformers before the meter."""
-    return name.lstrip("_").startswith(("ct", "vt"))
-
-
-def believable(quantity: Quantity, words: int, limits: Mapping[str, float]) -> tuple[float, float]:
-    """What a meter with these limits can mean by a quantity, when its line says nothing else: (low, high).
-
-    Tighter than the vocabulary, which has the whole grid in mind: a counter of one direction never falls
-    below 0, and what stands in a single register is low voltage.
-    """
-    unit = {"kvar": "kW", "kVA": "kW", "kvarh": "kWh", "kVAh": "kWh"}.get(quantity.unit, quantity.unit)
-    most = limits.get(unit, _MOST.get(unit, _ANYTHING))
-    if quantity.name.startswith(tuple(_MOST_OF)):
-        most = next(high for name, high in _MOST_OF.items() if quantity.name.startswith(name))
-    if unit == "V" and words == 1 and unit not in limits:
-        most = _ONE_REGISTER_DC if quantity.name.startswith("dc_") else _ONE_REGISTER
-    one_way = quantity.kind == "counter" and "_total" not in quantity.name
-    return max(quantity.low, 0.0 if one_way else -most), min(quantity.high, most)
 
 
 class RegisterLine:
@@ -173,7 +67,9 @@ class RegisterLine:
                 raise Mistake(
                     self.name,
                     f"{word!r} is not an option",
-                    offer(key, [*FLAGS, *OPTIONS], f"options are {', '.join(FLAGS)}, {'=, '.join(OPTIONS)}="),
+                    did_you_mean(
+                        key, [*FLAGS, *OPTIONS], f"options are {', '.join(FLAGS)}, {'=, '.join(OPTIONS)}="
+                    ),
                 )
             if equals:
                 self.options[key] = value
@@ -197,7 +93,7 @@ class RegisterLine:
             and not attribute
             and not (self.name.startswith("_") and _NAME.fullmatch(self.name))
         ):
-            mend = offer(
+            mend = did_you_mean(
                 self.name,
                 [*QUANTITIES, *ATTRIBUTES],
                 "the vocabulary is in docs/add-a-meter.md; a leading _ keeps a helper row to itself",
@@ -219,9 +115,9 @@ class RegisterLine:
         least, most = (
             believable(quantity, words, self.defaults.bounds)
             if quantity
-            else _RATIO
+            else RATIO
             if ratio(self.name)
-            else (-_ANYTHING, _ANYTHING)
+            else (-ANYTHING, ANYTHING)
         )
         low, high = self._number("low", least), self._number("high", most)
         if low >= high:
@@ -438,6 +334,6 @@ class RegisterLine:
             raise Mistake(
                 self.name,
                 f"{key}= names {name}, which is not a row of this table",
-                offer(name, rows, "give it a line of its own"),
+                did_you_mean(name, rows, "give it a line of its own"),
             )
         return rows[name]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.catalogue.driver import ORDERS, TYPES
+from gateway.common.near import did_you_mean
 from gateway.common.text import visible
 from gateway.config import Duration
 
@@ -178,8 +178,8 @@ def explain(error: dict[str, Any]) -> tuple[str, str]:
     if kind == "missing":
         return "is missing", f"write {error['loc'][-1]}: …"
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(error["loc"][-1]), _keys(), 1)
-        return "is not a key here", f"did you mean {near[0]}?" if near else "see docs/add-a-meter.md"
+        key = str(error["loc"][-1])
+        return "is not a key here", did_you_mean(key, _keys(), "see docs/add-a-meter.md")
     if kind == "value_error":
         what, _, mend = str(error.get("ctx", {}).get("error", error["msg"])).partition(": ")
         return f"{shown} {what}".strip(), mend

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.catalogue.columns import ADDRESS, BRACES, Defaults, Mistake, RegisterLine, words_of
+from gateway.catalogue.columns import ADDRESS, BRACES, Defaults, RegisterLine
 from gateway.catalogue.driver import Row
+from gateway.catalogue.values import Mistake, words_of
 from gateway.config import MAX_PROBLEMS
 from gateway.errors import Problem
 

@@ -17,6 +17,7 @@ from gateway.config.schema import (
 from gateway.config.units import Duration
 from gateway.config.yamlfile import (
     MAX_PROBLEMS,
+    Block,
     Key,
     Table,
     dotted,
@@ -26,10 +27,12 @@ from gateway.config.yamlfile import (
     parse_yaml,
     read_text,
     validate,
+    value_of,
 )
 
 __all__ = [
     "MAX_PROBLEMS",
+    "Block",
     "Bus",
     "Config",
     "DriversSection",
@@ -58,4 +61,5 @@ __all__ = [
     "rows_of",
     "same_lines",
     "validate",
+    "value_of",
 ]

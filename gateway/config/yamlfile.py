@@ -70,6 +70,13 @@ class Rows(list[Any]):
         self.weight = 1
 
 
+class Block(str):
+    """A text written below its key, after `|`; `line` is the line of its first."""
+
+    __slots__ = ("line",)
+    line: int
+
+
 class _Unfit(Exception):
     """What is wrong, what to write, on which line."""
 
@@ -185,9 +192,10 @@ class _Builder:
             elif isinstance(event, yaml.ScalarEvent):
                 plain = event.implicit[0] and not event.style
                 _refuse_tag(event.tag, line)
+                text = _block(event.value, line + 1) if event.style == "|" else event.value
                 if event.anchor:
-                    self._anchors[event.anchor] = event.value if not plain else scalar(event.value)
-                self._put(event.value, line, plain=plain)
+                    self._anchors[event.anchor] = text if not plain else scalar(text)
+                self._put(text, line, plain=plain)
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in self._anchors:
                     raise _Unfit(
@@ -275,6 +283,12 @@ class _Builder:
             container.lines[key] = at
 
 
+def _block(text: str, line: int) -> Block:
+    block = Block(text)
+    block.line = line
+    return block
+
+
 def _merge(table: Table, source: Any, line: int) -> None:  # noqa: ANN401 - any YAML value
     """The keys of other mappings that this one does not have (yaml.org/type/merge)."""
     for other in source if isinstance(source, Rows) else [source]:
@@ -319,6 +333,17 @@ def line_of(document: Any, loc: Sequence[Key]) -> int:  # noqa: ANN401 - any YAM
         else:
             break
     return line
+
+
+def value_of(document: Any, loc: Sequence[Key]) -> Any:  # noqa: ANN401 - any YAML node
+    """What stands there; None where the file has nothing."""
+    node = document
+    for key in loc:
+        try:
+            node = node[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return node
 
 
 def validate(

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from gateway.catalogue import Driver, Row, load_file, quantities, resolve, shipped
 from gateway.catalogue.encode import build
 from gateway.catalogue.listing import same_maps
-from gateway.catalogue.load import _lift, shipped_directory
+from gateway.catalogue.load import shipped_directory
 from gateway.config.yamlfile import parse_yaml
 from gateway.field.bus.cost import Cost
 from gateway.field.meter.decode import Replies, decode
@@ -161,7 +161,7 @@ def test_the_tables_are_where_a_checkout_has_them() -> None:
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_our_reading_of_yaml_says_what_another_one_says(path: Path) -> None:
-    text = _lift(path.read_text(encoding="utf-8"), {})
+    text = path.read_text(encoding="utf-8")
     assert parse_yaml(text, str(path)) == (YAML(typ="safe", pure=True).load(text), [])
 
 

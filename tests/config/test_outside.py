@@ -366,7 +366,7 @@ def test_a_mistake_of_ours_is_a_problem_too(monkeypatch) -> None:
     monkeypatch.setattr("gateway.config.load._cross_check", lambda _: 1 / 0)
     with pytest.raises(ConfigError, match="f:1: cannot be judged: ZeroDivisionError"):
         parse_config(HEAD, "f")
-    monkeypatch.setattr("gateway.catalogue.load._lift", lambda *_: 1 / 0)
+    monkeypatch.setattr("gateway.catalogue.table.DriverTable.build", lambda *_: 1 / 0)
     with pytest.raises(DriverError, match=r"t-table\.yaml:1: cannot be judged: ZeroDivisionError"):
         load_text(TABLE, "t-table")
 
