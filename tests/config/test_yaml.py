@@ -84,7 +84,8 @@ def test_both_refuse_the_same_on_the_same_line(parser, text, line, what) -> None
 @pytest.mark.parametrize(
     ("written", "value"),
     [("no", "no"), ("N", "N"), ("on", "on"), ("012", 12), ("0o14", 12), ("1_000", "1_000"),
-     ("12:30", "12:30"), ("~", None), ("True", True), ("1e3", 1000.0), (".5", 0.5), ("2026-01-31", "2026-01-31"), ("=", "=")],
+     ("12:30", "12:30"), ("~", None), ("True", True), ("1e3", 1000.0), (".5", 0.5),
+     ("2026-01-31", "2026-01-31"), ("=", "=")],
 )  # fmt: skip
 def test_plain_words_mean_what_yaml_1_2_says(parser, written, value) -> None:
     document, _ = parse_yaml(f"a: {written}\n", "f")
