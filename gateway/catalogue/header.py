@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.common.near import did_you_mean
 from gateway.common.text import visible
 from gateway.config import Duration
 
+MOST_VALUES = 4096
+"""Numbers that one identity may have."""
 _LINE_END = re.compile(r"[ \t]*\r?\n[ \t]*")
 
 Word = Annotated[int, Field(ge=0, le=0xFFFF)]
@@ -92,6 +103,21 @@ class ReadsPart(Part):
     ] = ()
 
 
+def _numbers(value: object) -> object:
+    """A list of numbers in which 0x0115-0x01FF stands for all from 0x0115 to 0x01FF."""
+    return [number for part in _a_list(value) for number in _between(part)]  # type: ignore[attr-defined]
+
+
+def _between(part: object) -> list[object]:
+    pattern = _pattern(part) if isinstance(part, str) else part
+    if isinstance(pattern, range):
+        if len(pattern) > MOST_VALUES:
+            msg = f"is more than {MOST_VALUES} numbers: name fewer"
+            raise ValueError(msg)
+        return list(pattern)
+    return [pattern]
+
+
 class IdentityPart(Part):
     """A register that tells this meter from others."""
 
@@ -100,7 +126,13 @@ class IdentityPart(Part):
     type: Annotated[str, Field(pattern=rf"^({'|'.join(TYPES)}|text:\d{{1,2}})$")] = "u16"
     order: Annotated[str, Field(pattern=f"^({'|'.join(ORDERS)})$")] = "big"
     alone: bool = False
-    values: Annotated[tuple[int | str, ...], BeforeValidator(_a_list), Field(strict=False, min_length=1)]
+    values: Annotated[tuple[int | str, ...], Field(strict=False, min_length=1)]
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _as_the_type_says(cls, value: object, info: ValidationInfo) -> object:
+        text = str(info.data.get("type", "")).startswith("text")
+        return _a_list(value) if text else _numbers(value)
 
 
 class VariantPart(Part):

@@ -216,6 +216,37 @@ def matches(driver: Driver, words: Iterable[str]) -> bool:
     return all(any(squashed(word) in name for name in names) for word in words)
 
 
+def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
+    """Drivers that have every word; else those whose model a label begins with: EM340 of EM340DINAV23XS1X."""
+    drivers, words = list(drivers), list(words)
+    exact = [driver for driver in drivers if matches(driver, words)]
+    if exact or not words:
+        return exact
+    for start in _starts(" ".join(words).casefold()):
+        begun = [driver for driver in drivers if start in _called(driver)]
+        if begun:
+            return begun
+    return []
+
+
+def _starts(label: str) -> list[str]:
+    """What a label begins with, the longest first: to the end of a part, or of a number before letters."""
+    starts, so_far = [], ""
+    for part in re.split(r"[\W_]+", label):
+        starts += [so_far + part[: end.end()] for end in re.finditer(r"\d(?=[^\W\d_])", part)]
+        so_far += part
+        starts.append(so_far)
+    return [start for start in reversed(starts) if len(start) >= (3 if re.search(r"\d", start) else 5)]
+
+
+def _called(driver: Driver) -> set[str]:
+    """The models of a driver, each as it may stand on a label, with and without the maker."""
+    parts = [*driver.covers, *re.split(r"[,()/]| and ", driver.model)]
+    parts += [word for part in parts for word in part.split() if re.search(r"\d", word)]
+    names = {squashed(part) for part in parts}
+    return names | {squashed(driver.maker) + name for name in names}
+
+
 def own_rows(driver: Driver) -> int:
     """Rows that a table has for itself: all of them, or those that differ from the table that it is like.
     Raises DriverError.

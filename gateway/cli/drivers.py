@@ -14,8 +14,8 @@ import click
 from gateway.catalogue import Driver, Row, Variant, library, load_driver, load_file, offered, quantities
 from gateway.catalogue.listing import (
     NO,
+    labelled,
     markdown,
-    matches,
     own_rows,
     port,
     serves,
@@ -85,7 +85,7 @@ def list_command(
     if as_markdown:
         print(markdown(library()), end="")
         return
-    drivers = [driver for driver in library(own_tables(directory, file)) if matches(driver, words)]
+    drivers = labelled(library(own_tables(directory, file)), words)
     if as_json:
         print(json.dumps([describe(driver) for driver in drivers], indent=1, ensure_ascii=False))
         return

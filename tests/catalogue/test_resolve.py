@@ -8,7 +8,7 @@ from test_language import table
 
 from gateway.catalogue import load_driver, resolve
 from gateway.catalogue.resolve import recognised
-from gateway.errors import BadFrame, BusDown, NoReply, Refused
+from gateway.errors import BadFrame, BusDown, DriverError, NoReply, Refused
 
 VARIANT = """variants:
   - name: second
@@ -42,6 +42,29 @@ async def test_the_identity_register_chooses() -> None:
         ("voltage_l1n", "voltage_l2n"),
         False,
     )
+
+
+RANGES = """variants:
+  - name: second
+    when: {address: 100, values: [7, 0x0115-0x0117]}
+    registers: |
+      5 u16 voltage_l2n V fast
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "variant"), [(7, "second"), (0x0115, "second"), (0x0117, "second"), (0x0114, ""), (0x0118, "")]
+)
+async def test_a_range_of_numbers_is_all_of_them(word: int, variant: str) -> None:
+    read, _ = meter({100: word})
+    assert (await resolve(table("0 u16 voltage_l1n V fast", RANGES), read)).variant == variant
+
+
+@pytest.mark.parametrize("wrong", ["9-7", "0-0xFFFFFFFF", "seven"])
+def test_a_range_that_is_none_is_a_mistake(wrong: str) -> None:
+    with pytest.raises(DriverError) as error:
+        table("0 u16 voltage_l1n V fast", RANGES.replace("0x0115-0x0117", wrong))
+    assert "values" in str(error.value)
 
 
 @pytest.mark.parametrize("words", [{100: 8}, {0: 230}])
