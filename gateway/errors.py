@@ -14,6 +14,8 @@ GatewayError
 │  ├─ JournalFull       no room: readings wait in bounded memory
 │  ├─ JournalDamaged    moved aside, salvaged beside
 │  └─ JournalTooNew     written by a newer version: install that one
+├─ HistoryError         history.db; made again from its copy and the journal
+│  └─ HistoryDamaged    moved aside, the copy takes its place
 ├─ UplinkError          the broker or the platform; the journal keeps everything
 │  ├─ LinkDown          not connected: retried with back-off
 │  └─ LinkRefused       the broker said no (credentials, ACL, TLS): retried slowly
@@ -141,6 +143,14 @@ class JournalDamaged(JournalError):
 
 class JournalTooNew(JournalError):
     """The file was written by a newer version of this program."""
+
+
+class HistoryError(GatewayError):
+    """The file of intervals for page and API cannot be used; readings are not touched by that."""
+
+
+class HistoryDamaged(HistoryError):
+    """It contradicts itself: it is moved aside, and its copy takes its place."""
 
 
 class UplinkError(GatewayError):

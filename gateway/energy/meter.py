@@ -124,6 +124,11 @@ class MeterSeries:
         """The newest time that was said of any of its readings (ms)."""
         return max((series.newest for series in self._series.values() if series.newest), default=None)
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Its counters that were read at least once."""
+        return tuple(self._series)
+
     def series(self, quantity: str) -> Series | None:
         """One counter; None: it was never read."""
         return self._series.get(quantity)

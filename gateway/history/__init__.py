@@ -1,0 +1,17 @@
+"""What every register took in every quarter hour: a projection of committed batches in a file of its own."""
+
+from gateway.history.copies import copy_of, make_copy
+from gateway.history.history import FILE, History
+from gateway.history.projection import Committed, Projection
+from gateway.history.reader import DaySum, HistoryReader
+
+__all__ = [
+    "FILE",
+    "Committed",
+    "DaySum",
+    "History",
+    "HistoryReader",
+    "Projection",
+    "copy_of",
+    "make_copy",
+]

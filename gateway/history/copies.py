@@ -1,0 +1,95 @@
+"""The copy of last night, and what becomes of a damaged file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from gateway.errors import HistoryError
+from gateway.history.schema import check, translate
+
+log = logging.getLogger(__name__)
+
+
+def copy_of(path: Path) -> Path:
+    """Where the copy of a history stands."""
+    return path.with_name(f"{path.name}.1")
+
+
+def make_copy(path: Path) -> None:
+    """Copy a history beside itself; the one before stays until the new one is whole and on disk.
+
+    Raises HistoryError: HistoryDamaged when the history itself contradicts itself.
+    """
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        with _opened(path, read_only=True) as source, _opened(new) as target:
+            source.backup(target, pages=500, sleep=0.005)
+            target.execute("PRAGMA journal_mode = DELETE")
+            check(target, path)
+        _synced(new)
+        new.replace(copy_of(path))
+        _synced(path.parent)
+    except sqlite3.DatabaseError as error:
+        raise translate(error, path) from error
+    except OSError as error:
+        raise HistoryError(f"{copy_of(path)} cannot be written: {error}", hint="is the disk full?") from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def set_aside(path: Path) -> None:
+    """Move a damaged history aside, for who wants to look at it; the one before it goes."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        path.replace(aside)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise HistoryError(f"{path} is damaged and cannot be moved aside: {error}") from error
+
+
+def restore(path: Path) -> bool:
+    """Put the copy in the place of a history that was moved aside; whether there was a sound one."""
+    copy = copy_of(path)
+    if not copy.exists():
+        return False
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    try:
+        with _opened(copy, read_only=True) as source, _opened(new) as target:
+            source.backup(target)
+            check(target, copy)
+        _synced(new)
+        new.replace(path)
+    except (sqlite3.DatabaseError, HistoryError) as error:
+        log.error("%s cannot take the place of %s: %s", copy, path, error)  # noqa: TRY400 - no trace of ours
+        return False
+    finally:
+        new.unlink(missing_ok=True)
+    return True
+
+
+class _opened:  # noqa: N801 - used like a function
+    """A connection that is closed at the end."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        name = f"file:{path}?mode=ro" if read_only else f"file:{path}"
+        self._conn = sqlite3.connect(name, uri=True, isolation_level=None, timeout=5)
+
+    def __enter__(self) -> sqlite3.Connection:
+        return self._conn
+
+    def __exit__(self, *_: object) -> None:
+        self._conn.close()
+
+
+def _synced(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

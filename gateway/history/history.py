@@ -1,0 +1,311 @@
+"""history.db: what every register took in every quarter hour, by local day, with what was published of it.
+
+It is a projection of committed batches: rows, what the engine knows, and the number of the newest batch in it
+(`known("watermark")`) are written in one commit. It belongs to one thread; others look at it by
+HistoryReader.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.energy import QUARTER, Calendar, Manifest
+from gateway.errors import HistoryDamaged, HistoryError
+from gateway.history.copies import restore, set_aside
+from gateway.history.day import Day
+from gateway.history.schema import connect, translate
+from gateway.model import Interval
+
+log = logging.getLogger(__name__)
+
+FILE: Final = "history.db"
+KEPT: Final = 400
+"""Days in memory behind a commit; more are forgotten again."""
+SURE: Final = 900.0
+"""s after which what was offered and never came back is offered again, under a higher version."""
+CLOSES: Final = 20 * 60_000
+"""ms after midnight at which a day is closed."""
+Register = tuple[str, str]
+"""Meter and quantity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How a file was found. `lost`: first and last local date whose intervals went with it."""
+
+    damaged: str = ""
+    copy_of: int | None = None
+    """Number of the newest batch in the copy that took its place."""
+
+
+class History:
+    """Opens the file of a directory, or its copy, or makes a new one: see `found`. Raises HistoryError."""
+
+    def __init__(self, directory: Path, calendar: Calendar) -> None:
+        self.path = directory / FILE
+        self.calendar = calendar
+        self.found = Found()
+        try:
+            self._db = connect(self.path)
+        except HistoryDamaged as error:
+            log.error("%s", error)  # noqa: TRY400 - no trace of ours
+            set_aside(self.path)
+            restored = restore(self.path)
+            self._db = connect(self.path)
+            self.found = Found(error.message, self.watermark[1] if restored else None)
+        self._ids: dict[Register, int] = {}
+        self._names: dict[int, Register] = {}
+        for number, meter, quantity in self._rows("SELECT id, meter, quantity FROM series"):
+            self._ids[meter, quantity] = number
+            self._names[number] = (meter, quantity)
+        self._days: dict[tuple[int, int], Day] = {}
+        self._dirty: set[tuple[int, int]] = set()
+        self._absent: set[tuple[int, int]] = set()
+        """Days that are known not to be in the file."""
+        self._waiting: dict[tuple[int, int], int] = {}
+        """Days with intervals to publish, and how many."""
+        self._due: set[tuple[int, int]] = set()
+        sql = "SELECT day, series, pending, due FROM day WHERE pending > 0 OR due > 0"
+        for day, series, pending, due in self._rows(sql):
+            if pending:
+                self._waiting[day, series] = pending
+            if due:
+                self._due.add((day, series))
+        self._offered: dict[tuple[int, int], tuple[int, float]] = {}
+        """(series, start or day) → version that is under way, and since when (s, monotonic)."""
+
+    def _rows(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._db.conn.execute(sql, values)
+        except sqlite3.DatabaseError as error:
+            raise translate(error, self.path) from error
+
+    # ── what is known beside the days ──
+
+    @property
+    def watermark(self) -> tuple[str, int]:
+        """(epoch, seq) of the newest batch that is in the file; ("", 0) for none."""
+        text = self.known("watermark")
+        epoch, _, seq = (text or b" 0").decode().partition(" ")
+        return epoch, int(seq)
+
+    def known(self, name: str) -> bytes | None:
+        """A value that was saved by its name."""
+        rows = self._rows("SELECT value FROM known WHERE name = ?", (name,))
+        return next((bytes(value) for (value,) in rows), None)
+
+    def lose(self, first: date, last: date) -> None:
+        """The intervals of these local days were lost with a file."""
+        with self._db.atomic():
+            self._db.conn.execute("INSERT INTO lost VALUES (?, ?)", (first.toordinal(), last.toordinal()))
+
+    # ── days ──
+
+    def past(self, meter: str, quantity: str) -> RegisterPast:
+        """What the engine needs to know of a register, and where it tells what is new."""
+        return RegisterPast(self, (meter, quantity))
+
+    def day(self, register: Register, day: date) -> Day | None:
+        """A day of a register; None where there is nothing."""
+        return self._day((day.toordinal(), self._ids.get(register, 0)))
+
+    def _day(self, key: tuple[int, int]) -> Day | None:
+        day = self._days.get(key)
+        if day is None and key not in self._absent:
+            sql = "SELECT data, manifest, due FROM day WHERE day = ? AND series = ?"
+            for data, manifest, due in self._rows(sql, key):
+                day = Day.unpack(data)
+                day.manifest, day.due = manifest, bool(due)
+                self._days[key] = day
+                return day
+            self._absent.add(key)
+        return day
+
+    def _id(self, register: Register) -> int:
+        number = self._ids.get(register)
+        if number is None:
+            number = self._ids[register] = len(self._ids) + 1
+            self._names[number] = register
+            self._db.conn.execute("INSERT INTO series VALUES (?, ?, ?)", (number, *register))
+        return number
+
+    def place(
+        self, register: Register, start: int, *, make: bool = False
+    ) -> tuple[tuple[int, int], Day, int] | None:
+        """(key, day, index) of a quarter hour; None where its day has no row and none is made."""
+        if start % QUARTER:
+            return None
+        date_, _ = self.calendar.place(start)
+        if not make and register not in self._ids:
+            return None
+        key = (date_.toordinal(), self._id(register) if make else self._ids[register])
+        day = self._day(key)
+        if day is None:
+            if not make:
+                return None
+            quarters = self.calendar.quarters(date_)
+            day = self._days[key] = Day(quarters[0], len(quarters))
+            self._absent.discard(key)
+        index = (start - day.start) // QUARTER
+        return (key, day, index) if 0 <= index < day.n else None
+
+    def touched(self, key: tuple[int, int], day: Day) -> None:
+        """A day is another one now: it is written with the next commit."""
+        self._dirty.add(key)
+        if day.pending:
+            self._waiting[key] = len(day.pending)
+        else:
+            self._waiting.pop(key, None)
+        if day.due:
+            self._due.add(key)
+        else:
+            self._due.discard(key)
+
+    def published(self, interval: Interval) -> bool:
+        """An interval stands in a committed batch; whether that is news. It is a fact: nothing
+        computed changes it.
+        """
+        place = self.place((interval.meter, interval.quantity), interval.start, make=True)
+        if place is None or interval.seconds * 1000 != QUARTER:
+            return False
+        key, day, index = place
+        offered = self._offered.get((key[1], interval.start))
+        if offered and offered[0] <= interval.version:
+            del self._offered[key[1], interval.start]
+        news = day.publish(index, interval.value, interval.quality, interval.version)
+        if news:
+            self.touched(key, day)
+        return news
+
+    def manifest_published(self, manifest: Manifest) -> None:
+        """A manifest stands in a committed batch."""
+        series = self._ids.get((manifest.meter, manifest.quantity))
+        key = (manifest.day.toordinal(), series or 0)
+        day = self._day(key)
+        if day is None or manifest.version <= day.manifest:
+            return
+        self._offered.pop((key[1], -key[0]), None)
+        day.manifest = manifest.version
+        day.due = self._manifest(key, day, manifest.version) != manifest
+        self.touched(key, day)
+
+    # ── what is to be published ──
+
+    @property
+    def behind(self) -> int:
+        """Intervals that are known here and were not published yet."""
+        return sum(self._waiting.values())
+
+    def offers(self, now: float, most: int) -> Iterator[Interval]:
+        """Intervals to publish, under their version: the newest day first, a register's neighbours together.
+
+        `now`: monotonic s. What is given here counts as under way until it is found in a committed batch.
+        """
+        left = most
+        for key in sorted(self._waiting, reverse=True):
+            if left <= 0:
+                return
+            day = self._day(key)
+            if day is None:
+                del self._waiting[key]
+                continue
+            meter, quantity = self._names[key[1]]
+            for index in sorted(day.pending)[:left]:
+                interval = day.interval(index, meter, quantity)
+                version = self._next((key[1], day.start + index * QUARTER), day.version[index], now)
+                if interval is not None and version:
+                    left -= 1
+                    yield replace(interval, version=version)
+
+    def _next(self, key: tuple[int, int], published: int, now: float) -> int:
+        """The version of what goes out next; 0 while one is under way."""
+        version, since = self._offered.get(key, (0, -SURE))
+        if now - since < SURE:
+            return 0
+        version = max(version, published) + 1
+        self._offered[key] = (version, now)
+        return version
+
+    def manifests(self, wall: int, now: float, most: int) -> Iterator[Manifest]:
+        """Manifests to publish: of days that are closed (20 minutes past midnight) or whole, with nothing
+        that waits.
+
+        `wall`: UTC in ms.
+        """
+        left = most
+        for key in sorted(self._due, reverse=True):
+            if left <= 0:
+                return
+            day = self._day(key)
+            if day is None:
+                self._due.discard(key)
+                continue
+            closed = wall >= day.start + day.n * QUARTER + CLOSES
+            if day.pending or not (closed or day.complete):
+                continue
+            version = self._next((key[1], -key[0]), day.manifest, now)
+            if version:
+                left -= 1
+                yield self._manifest(key, day, version)
+
+    def _manifest(self, key: tuple[int, int], day: Day, version: int) -> Manifest:
+        meter, quantity = self._names[key[1]]
+        intervals = [
+            Interval(meter, quantity, day.start + index * QUARTER, value, quality, number)
+            for index, value, quality, number in day.published()
+        ]
+        return Manifest.of(meter, quantity, date.fromordinal(key[0]), version, intervals)
+
+    # ── writing ──
+
+    def save(self, **known: bytes) -> None:
+        """Write what has changed, with what else is to be known, in one commit. Raises HistoryError."""
+        try:
+            with self._db.atomic():
+                rows = [(*key, *self._summary(self._days[key])) for key in sorted(self._dirty)]
+                self._db.conn.executemany(
+                    "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+                )
+                self._db.conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", list(known.items()))
+        except sqlite3.DatabaseError as error:
+            raise translate(error, self.path) from error
+        self._dirty.clear()
+        self._absent.clear()
+        while len(self._days) > KEPT:
+            del self._days[next(iter(self._days))]
+
+    @staticmethod
+    def _summary(day: Day) -> tuple[object, ...]:
+        return (*day.sums(), len(day.pending), day.manifest, int(day.due), day.pack())
+
+    def close(self) -> None:
+        """Close the file; what was not saved is made again from the journal."""
+        self._db.conn.close()
+
+
+class RegisterPast:
+    """A Past (gateway.energy) in the history."""
+
+    def __init__(self, history: History, register: Register) -> None:
+        self._history = history
+        self._register = register
+
+    def get(self, start: int) -> Interval | None:
+        """See Past."""
+        place = self._history.place(self._register, start)
+        return place and place[1].interval(place[2], *self._register)
+
+    def put(self, interval: Interval, *, corrected: bool) -> None:
+        """See Past."""
+        place = self._history.place(self._register, interval.start, make=True)
+        if place is None:
+            raise HistoryError(f"{interval.start} is no quarter hour of the building's days")
+        key, day, index = place
+        day.put(index, interval.value, interval.quality, corrected=corrected)
+        self._history.touched(key, day)

@@ -1,0 +1,323 @@
+"""Committed batches, in the order of the journal, become intervals: what they publish is a fact, what their
+readings say is computed, what is computed and not published yet is offered.
+
+A batch of an unsynced clock waits: when a batch of the same boot has a right clock, its readings get their
+time from that (CLOCK_BOOTTIME counts on); when none comes, they are not used, and their energy lies in the
+gap.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from gateway.energy import (
+    GAUGES,
+    QUARTER,
+    BaseUnit,
+    Context,
+    Finding,
+    Interval,
+    Manifest,
+    MeterSeries,
+    base_unit,
+    to_grains,
+)
+from gateway.energy.units import shown
+from gateway.history.history import SURE, History
+from gateway.model import QUANTITIES, ClockState, Event, Reading
+
+log = logging.getLogger(__name__)
+
+DENSE: Final = 20_000
+"""ms: of readings that follow one another faster, those away from quarter hours are passed over."""
+EDGE: Final = 30_000
+"""ms on either side of a quarter hour in which every reading is taken."""
+STEP: Final = 500
+"""ms that the wall clock may differ from CLOCK_BOOTTIME before it was stepped."""
+HELD: Final = 20_000
+"""Readings of an unsynced boot that wait for its clock; beyond that every second one is let go."""
+FINDINGS: Final = 5_000
+"""Findings that wait to be told; beyond that the oldest are let go."""
+CHECK: Final = "energy_check"
+MANIFEST: Final = "manifest"
+SWAPPED: Final = "meter_swapped"
+CHANGED: Final = "meter_changed"
+_FORMAT: Final = "meters 1"
+"""Meters in another form are not understood."""
+_KNOWN: Final = {name: word.unit for name, word in QUANTITIES.items() if word.kind == "counter"}
+
+
+@dataclass(slots=True)
+class Committed:
+    """A batch of the journal, unpacked. Times in ms; `t0` is UTC."""
+
+    epoch: str
+    seq: int
+    boot: str
+    t0: int
+    uptime: int
+    clock: ClockState
+    readings: list[Reading] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    intervals: list[Interval] = field(default_factory=list)
+
+
+def context_of(quantity: str) -> Context:
+    """What is known of a counter of which nothing else is known."""
+    return Context(base_unit(quantity))
+
+
+class Projection:
+    """Feeds the series of all meters from batches and writes what they make into the history.
+
+    `context` gives what is known of a register, by meter and quantity. It belongs to the history's thread.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        context: Callable[[str, str], Context] = lambda _, quantity: context_of(quantity),
+    ) -> None:
+        self.history = history
+        self._context = context
+        self._meters: dict[str, MeterSeries] = {}
+        self._offsets: dict[str, int] = {}
+        """Boot → UTC minus uptime (ms), of its newest batch with a right clock."""
+        self._held: dict[str, deque[Reading]] = {}
+        """Boot → readings whose time is not known yet."""
+        self._taken: dict[tuple[str, bool], int] = {}
+        """(meter, counters?) → time of the newest reading that was used."""
+        self._findings: dict[str, Event] = {}
+        self._under_way: dict[str, float] = {}
+        """Findings that were given to be published, and when (s, monotonic)."""
+        self._let_go = 0
+        self.epoch, self.seq = history.watermark
+        self.newest = 0
+        """UTC in ms of the newest reading that was used."""
+        state = history.known("engine")
+        if state is not None:
+            self._restore(state)
+
+    # ── taking in ──
+
+    def take(self, batch: Committed) -> None:
+        """Take in the next batch of the journal. Of one that was taken in before only what it
+        publishes counts.
+        """
+        for interval in batch.intervals:
+            self.history.published(interval)
+        for event in batch.events:
+            self._hear(event)
+        if batch.seq <= self.seq:
+            return
+        self.epoch, self.seq = batch.epoch, batch.seq
+        if batch.clock == "unsynced":
+            self._hold(batch)
+            return
+        offset = batch.t0 - batch.uptime
+        if held := self._held.pop(batch.boot, None):
+            self._use(held, offset, batch.boot)
+        # Of other boots nobody will say any more when they were.
+        self._held = {boot: held for boot, held in self._held.items() if boot == batch.boot}
+        for event in batch.events:
+            self._exchange(event, event.uptime + offset)
+        self._use(batch.readings, offset, batch.boot)
+
+    def renumbered(self) -> None:
+        """The journal counts from the beginning again: what is behind it is not there any more."""
+        self.epoch, self.seq = "", 0
+
+    def _hear(self, event: Event) -> None:
+        if event.kind == CHECK:
+            self._findings.pop(_key(event.fields), None)
+            self._under_way.pop(_key(event.fields), None)
+        elif event.kind == MANIFEST and (manifest := Manifest.told(event.fields)):
+            self.history.manifest_published(manifest)
+
+    def _exchange(self, event: Event, t: int) -> None:
+        meter = event.fields.get("meter")
+        if event.kind not in {SWAPPED, CHANGED} or not isinstance(meter, str) or meter not in self._meters:
+            return
+        closing, opening = (_registers(event.fields.get(name)) for name in ("closing", "opening"))
+        self._tell(meter, self._meters[meter].swap(t, closing, opening))
+
+    def _hold(self, batch: Committed) -> None:
+        held = self._held.setdefault(batch.boot, deque())
+        held.extend(reading for reading in batch.readings if self._counts(reading))
+        if len(held) > HELD:
+            self._held[batch.boot] = deque(reading for index, reading in enumerate(held) if index % 2 == 0)
+
+    @staticmethod
+    def _counts(reading: Reading) -> bool:
+        return any(name in _KNOWN or name in GAUGES for name in reading.values)
+
+    def _use(self, readings: Iterable[Reading], offset: int, boot: str) -> None:
+        before = self._offsets.get(boot)
+        self._offsets = {boot: offset}
+        back = None if before is None else before - offset
+        for reading in sorted(readings, key=lambda each: each.uptime):
+            self._reading(reading, reading.uptime + offset, back)
+
+    def _reading(self, reading: Reading, t: int, back: int | None) -> None:
+        series = self._meters.get(reading.meter)
+        if reading.missing:
+            if series is not None:
+                for quantity in series.quantities:
+                    self._tell(reading.meter, series.take(quantity, t, None))
+            return
+        names = [name for name in reading.values if name in _KNOWN or name in GAUGES]
+        failed = [name for name in reading.absent if name in _KNOWN]
+        if not names and not failed:
+            return
+        if series is None:
+            series = self._meter(reading.meter)
+        newest = series.newest
+        if newest is not None and t <= newest and (back is None or back > STEP):
+            self._tell(reading.meter, series.step_back(t, back))
+            self._taken.pop((reading.meter, True), None)
+            self._taken.pop((reading.meter, False), None)
+        counts = bool(failed) or any(name in _KNOWN for name in names)
+        if self._passed_over(reading.meter, t, counts=counts):
+            return
+        self.newest = max(self.newest, t)
+        # The power first: it is of the same moment.
+        for name in sorted(names, key=lambda name: name in _KNOWN):
+            value = None if name in reading.suspect else _grains(name, reading.values[name])
+            self._tell(reading.meter, series.take(name, t, value))
+        for name in failed:
+            self._tell(reading.meter, series.take(name, t, None))
+
+    def _passed_over(self, meter: str, t: int, *, counts: bool) -> bool:
+        """Whether a reading follows so soon, and so far from a quarter hour, that it would change no edge."""
+        last = self._taken.get((meter, counts))
+        if last is not None and 0 <= t - last < DENSE and EDGE < t % QUARTER < QUARTER - EDGE:
+            return True
+        self._taken[meter, counts] = t
+        return False
+
+    def _meter(self, meter: str) -> MeterSeries:
+        series = MeterSeries(
+            lambda quantity: self._context(meter, quantity),
+            self.history.calendar,
+            meter,
+            lambda quantity: self.history.past(meter, quantity),
+        )
+        self._meters[meter] = series
+        return series
+
+    def _tell(self, meter: str, outcomes: Iterable[tuple[str, Interval | Finding]]) -> None:
+        """Intervals tell the history themselves; findings become events."""
+        for quantity, outcome in outcomes:
+            if isinstance(outcome, Finding):
+                fields: dict[str, Any] = {
+                    "check": outcome.kind,
+                    "meter": meter,
+                    "quantity": quantity,
+                    "t": outcome.t,
+                }
+                amounts = {name: shown(value) for name, value in outcome.amounts.items()}
+                fields |= amounts | dict(outcome.facts)
+                self._findings[_key(fields)] = Event(CHECK, 0, fields)
+        while len(self._findings) > FINDINGS:
+            del self._findings[next(iter(self._findings))]
+            self._let_go += 1
+
+    # ── giving out ──
+
+    def findings(self, uptime: int, now: float, most: int) -> Iterator[Event]:
+        """Findings to publish, the oldest first; what is given counts as under way (`now`: monotonic s)."""
+        for key, event in list(self._findings.items())[:most]:
+            if now - self._under_way.get(key, -SURE) >= SURE:
+                self._under_way[key] = now
+                yield Event(event.kind, uptime, event.fields)
+
+    def resolution(self, meter: str, quantity: str) -> int | float | None:
+        """The register's step in base units when it is coarser than what a quarter hour brings."""
+        series = self._meters.get(meter)
+        counter = series.series(quantity) if series else None
+        coarse = counter.resolution if counter else None
+        return None if coarse is None else shown(coarse)
+
+    @property
+    def behind(self) -> int:
+        """Intervals to publish, findings not counted."""
+        return self.history.behind
+
+    # ── going on in another process ──
+
+    def save(self) -> None:
+        """Write days and what is known in one commit. Raises HistoryError."""
+        state = {
+            _FORMAT: {meter: series.state() for meter, series in self._meters.items()},
+            "offsets": self._offsets,
+            "held": {boot: [_dumped(reading) for reading in held] for boot, held in self._held.items()},
+            "taken": [[*key, t] for key, t in self._taken.items()],
+            "findings": [event.fields for event in self._findings.values()],
+            "newest": self.newest,
+        }
+        packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 6)
+        self.history.save(engine=packed, watermark=f"{self.epoch} {self.seq}".encode())
+
+    def _restore(self, packed: bytes) -> None:
+        try:
+            state = json.loads(zlib.decompress(packed))
+            for meter, series in state[_FORMAT].items():
+                self._meter(meter).restore(series)
+            self._offsets = state["offsets"]
+            self._held = {boot: deque(map(_loaded, held)) for boot, held in state["held"].items()}
+            self._taken = {(meter, counts): t for meter, counts, t in state["taken"]}
+            self._findings = {_key(fields): Event(CHECK, 0, fields) for fields in state["findings"]}
+            self.newest = state["newest"]
+        except (zlib.error, ValueError, LookupError, TypeError) as error:
+            # The days stand; the registers are learnt again from the journal, as far as it goes back.
+            log.warning(
+                "what was known of the registers cannot be read (%s): the journal is read again", error
+            )
+            self._meters.clear()
+            self.renumbered()
+
+
+def _key(fields: dict[str, Any]) -> str:
+    return json.dumps([fields.get(name) for name in ("check", "meter", "quantity", "t")])
+
+
+def _grains(name: str, value: float) -> int | None:
+    """A value as it was rounded, exactly; None for what no register shows."""
+    try:
+        return to_grains(Decimal(repr(value)), _unit(name))
+    except ValueError:
+        return None
+
+
+def _unit(name: str) -> BaseUnit:
+    return base_unit(GAUGES.get(name, name))
+
+
+def _registers(told: object) -> dict[str, int]:
+    """Registers by quantity, in the vocabulary's unit, as grains."""
+    if not isinstance(told, dict):
+        return {}
+    found = {}
+    for name, value in told.items():
+        if name in _KNOWN and type(value) in {int, float}:
+            grains = _grains(name, value)
+            if grains is not None:
+                found[name] = grains
+    return found
+
+
+def _dumped(reading: Reading) -> list[Any]:
+    values = {name: value for name, value in reading.values.items() if name in _KNOWN or name in GAUGES}
+    return [reading.meter, reading.uptime, values, list(reading.suspect)]
+
+
+def _loaded(state: list[Any]) -> Reading:
+    meter, uptime, values, suspect = state
+    return Reading(meter, uptime, values, suspect=tuple(suspect))

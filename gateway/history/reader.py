@@ -1,0 +1,110 @@
+"""A look at history.db while a gateway writes it: for page, API and commands. Nothing is changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gateway.energy import Interval
+from gateway.errors import HistoryError
+from gateway.history.day import Day
+from gateway.history.history import FILE
+from gateway.history.schema import VERSION, translate
+
+
+@dataclass(frozen=True, slots=True)
+class DaySum:
+    """What a register took on a local day, in whole base units, of how many intervals of which quality."""
+
+    day: date
+    sum: int
+    intervals: int
+    measured: int
+    estimated: int
+    suspect: int
+    edited: int
+
+
+class HistoryReader:
+    """Opens the history of a directory to be read. Raises HistoryError when there is none or it cannot be
+    read.
+
+    It may be used by one thread at a time; a slow reader delays no writer.
+    """
+
+    def __init__(self, directory: Path | str) -> None:
+        self.path = Path(directory) / FILE
+        if not self.path.exists():
+            raise HistoryError(
+                f"there is no history in {directory} yet",
+                hint="the gateway makes it within a minute of its start",
+            )
+        name = f"file:{quote(str(self.path))}?mode=ro"
+        try:
+            self._conn = sqlite3.connect(
+                name, uri=True, isolation_level=None, timeout=5, check_same_thread=False
+            )
+            self._conn.execute("PRAGMA query_only = ON")
+            version = self._conn.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise translate(error, self.path) from error
+        if version > VERSION:
+            raise HistoryError(f"{self.path} was written by a newer version of this program")
+
+    def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._conn.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise translate(error, self.path) from error
+
+    def registers(self) -> list[tuple[str, str]]:
+        """Meter and quantity of everything that has a day."""
+        rows = self._rows("SELECT meter, quantity FROM series ORDER BY id")
+        return [(str(meter), str(quantity)) for meter, quantity in rows]
+
+    def span(self) -> tuple[date, date] | None:
+        """First and last local day with an interval."""
+        first, last = self._rows("SELECT min(day), max(day) FROM day")[0]
+        return None if first is None else (date.fromordinal(first), date.fromordinal(last))
+
+    def intervals(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Interval]:
+        """The newest version of each interval of some local days, by start; what has none is missing."""
+        sql = (
+            "SELECT data FROM day WHERE day BETWEEN ? AND ? AND "
+            "series = (SELECT id FROM series WHERE meter = ? AND quantity = ?) ORDER BY day"
+        )
+        for (data,) in self._rows(sql, first.toordinal(), last.toordinal(), meter, quantity):
+            day = Day.unpack(data)
+            for index in range(day.n):
+                interval = day.interval(index, meter, quantity)
+                if interval is not None:
+                    yield interval
+
+    def sums(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DaySum]:
+        """A sum for each local day that has an interval, by date."""
+        sql = (
+            "SELECT day, sum, intervals, measured, estimated, suspect, edited FROM day "
+            "WHERE day BETWEEN ? AND ? AND series = (SELECT id FROM series WHERE meter = ? AND quantity = ?) "
+            "ORDER BY day"
+        )
+        for day, *rest in self._rows(sql, first.toordinal(), last.toordinal(), meter, quantity):
+            yield DaySum(date.fromordinal(day), *rest)
+
+    def lost(self) -> list[tuple[date, date]]:
+        """First and last of the local days whose intervals went with a damaged file."""
+        rows = self._rows("SELECT first, last FROM lost ORDER BY first")
+        return [(date.fromordinal(first), date.fromordinal(last)) for first, last in rows]
+
+    def holidays(self) -> dict[date, tuple[str, bool]]:
+        """Name of each known public holiday, and whether it begins at 13:00."""
+        rows = self._rows("SELECT day, name, half FROM holiday")
+        return {date.fromordinal(day): (str(name), bool(half)) for day, name, half in rows}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._conn.close()

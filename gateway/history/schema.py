@@ -1,0 +1,98 @@
+"""The tables of history.db and how the file is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from sqlite_utils import Database, Migrations
+
+from gateway.errors import HistoryDamaged, HistoryError
+
+VERSION: Final = 1
+"""PRAGMA user_version of what this program writes."""
+
+migrations = Migrations("history")
+
+
+@migrations()
+def v1_days(db: Database) -> None:
+    """A row per local day and register, what the engine knows, and what was lost with a file."""
+    for statement in (
+        """CREATE TABLE series (
+           id INTEGER PRIMARY KEY, meter TEXT NOT NULL, quantity TEXT NOT NULL,
+           UNIQUE (meter, quantity)) STRICT""",
+        # By day first: a quarter hour changes rows that lie beside each other. `day` counts from 0001-01-01.
+        """CREATE TABLE day (
+           day INTEGER NOT NULL, series INTEGER NOT NULL, sum INTEGER NOT NULL, intervals INTEGER NOT NULL,
+           measured INTEGER NOT NULL, estimated INTEGER NOT NULL, suspect INTEGER NOT NULL,
+           edited INTEGER NOT NULL, pending INTEGER NOT NULL, manifest INTEGER NOT NULL, due INTEGER NOT NULL,
+           data BLOB NOT NULL, PRIMARY KEY (day, series)) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX day_waits ON day (day, series) WHERE pending > 0 OR due > 0",
+        "CREATE TABLE known (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE TABLE lost (first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT",
+        "CREATE TABLE holiday (day INTEGER PRIMARY KEY, name TEXT NOT NULL, half INTEGER NOT NULL) STRICT",
+        f"PRAGMA user_version = {VERSION}",
+    ):
+        db.conn.execute(statement)
+
+
+def connect(path: Path) -> Database:
+    """The opened, checked, migrated file; creates it when absent.
+
+    Raises HistoryDamaged for a file that is none or fails its check, HistoryError for one of a newer version
+    and for what the file system refuses.
+    """
+    try:
+        conn = sqlite3.connect(path, isolation_level=None, timeout=5, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise HistoryError(
+            f"{path} cannot be opened: {error}", hint="look at the rights of its folder"
+        ) from error
+    try:
+        # Small pages: a quarter hour changes a few hundred bytes in each of its rows.
+        for pragma in (
+            "page_size = 1024",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            "wal_autocheckpoint = 1000",
+            "cache_size = -1024",
+        ):
+            conn.execute(f"PRAGMA {pragma}")
+        version = conn.execute("PRAGMA user_version").fetchone()[0]
+        _not_newer(version, path)
+        check(conn, path)
+        db = Database(conn, execute_plugins=False)
+        migrations.apply(db)
+    except sqlite3.DatabaseError as error:
+        conn.close()
+        raise translate(error, path) from error
+    except BaseException:
+        conn.close()
+        raise
+    return db
+
+
+def _not_newer(version: int, path: Path) -> None:
+    if version > VERSION:
+        raise HistoryError(
+            f"{path} was written by a newer version of this program", hint="install that version again"
+        )
+
+
+def check(conn: sqlite3.Connection, path: Path) -> None:
+    """Raises HistoryDamaged when the file contradicts itself."""
+    said = conn.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if said != "ok":
+        raise HistoryDamaged(f"{path} is damaged: {said}", hint="its copy of last night takes its place")
+
+
+def translate(error: sqlite3.Error, path: Path) -> HistoryError:
+    """What SQLite says, as one of ours: a disk that is full or refuses is no damage."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}:
+        return HistoryDamaged(f"{path} is damaged: {error}", hint="its copy of last night takes its place")
+    return HistoryError(
+        f"{path} cannot be used at the moment: {error}", hint="is the disk full? It is tried again"
+    )

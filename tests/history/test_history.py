@@ -1,0 +1,287 @@
+"""The file of intervals: what it holds, what is published of it, what becomes of it when it is damaged."""
+
+import sqlite3
+from datetime import date
+from hashlib import sha256
+from zoneinfo import ZoneInfo
+
+import pytest
+from history_gateway import ISTANBUL, QUARTER, T0, Gateway
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.energy import Calendar, Interval
+from gateway.errors import HistoryError
+from gateway.history import FILE, History, HistoryReader, Projection, copy_of, make_copy
+from gateway.history.day import Day
+
+
+@given(
+    st.sampled_from([92, 96, 100]),
+    st.data(),
+)
+def test_a_day_is_unpacked_as_it_was_packed(n, data) -> None:
+    day = Day(T0, n)
+    for index in data.draw(st.sets(st.integers(0, n - 1))):
+        day.values[index] = data.draw(st.integers(-(2**62), 2**62) | st.integers(0, 5000))
+        day.quality[index] = data.draw(st.sampled_from("mesd"))
+        day.version[index] = data.draw(st.integers(0, 2**31))
+        if data.draw(st.booleans()):
+            day.pending[index] = data.draw(
+                st.sampled_from([None, (0, "")]) | st.tuples(st.integers(-5, 10**9), st.sampled_from("mesd"))
+            )
+    again = Day.unpack(day.pack())
+    for name in ("start", "n", "values", "quality", "version", "pending"):
+        assert getattr(again, name) == getattr(day, name)
+
+
+def test_bytes_that_are_no_day_are_told() -> None:
+    for data in (b"", b"x" * 40, Day(T0, 96).pack()[:-9]):
+        with pytest.raises(HistoryError):
+            Day.unpack(data)
+
+
+def test_a_day_of_usual_values_takes_little_room() -> None:
+    day = Day(T0, 96)
+    for index in range(96):
+        day.put(index, 2000 + index * 37 % 900, "m", corrected=False)
+        day.publish(index, day.values[index], "m", 1)
+    assert len(day.pack()) < 300
+
+
+def test_quarter_hours_are_published_once_and_the_days_add_up(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    for k in range(1500):
+        gateway.poll(1000 + k / 100)
+    gateway.drain()
+    # The newest reading waits for the one after it.
+    assert gateway.platform.total() == 10 * 15 * 98
+    assert {len(versions) for versions in gateway.platform.held.values()} == {1}
+    assert gateway.history.behind == 0
+    gateway.save()
+    reader = HistoryReader(tmp_path)
+    assert reader.registers() == [("m", "active_energy_import")]
+    first, last = reader.span()
+    assert (first, last) == (date(2026, 11, 21), date(2026, 11, 22))
+    sums = list(reader.sums("m", "active_energy_import", first, last))
+    assert [each.intervals for each in sums] == [83, 15]  # from 03:15 local time on
+    assert sum(each.sum for each in sums) == gateway.platform.total()
+    held = list(reader.intervals("m", "active_energy_import", first, last))
+    assert {each.start: (each.value, each.quality) for each in held} == gateway.platform.newest()
+    assert {each.version for each in held} == {1}
+
+
+def test_a_manifest_says_what_the_platform_holds(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    for k in range(0, 3 * 1440, 5):
+        gateway.poll(1000 + k / 100, pause=300_000)
+    gateway.drain()
+    told = {day: each for (_, _, day), each in gateway.platform.manifests.items()}
+    assert sorted(told) == ["2026-11-21", "2026-11-22", "2026-11-23"]  # the 24th is not over
+    for day, manifest in told.items():
+        quarters = gateway.calendar.quarters(date.fromisoformat(day))
+        held = {
+            start: versions for (_, _, start), versions in gateway.platform.held.items() if start in quarters
+        }
+        text = "".join(
+            f"{start},{held[start][max(held[start])][0]},{held[start][max(held[start])][1]},{max(held[start])}\n"
+            for start in sorted(held)
+        )
+        assert manifest.sha256 == sha256(text.encode()).hexdigest()
+        assert (manifest.version, manifest.count) == (1, len(held))
+        assert (manifest.first, manifest.last) == (min(held), max(held) + QUARTER)
+
+
+def test_what_comes_late_sends_the_manifest_again(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    for k in range(288):
+        gateway.poll(1000 + k / 100, pause=300_000)
+    gateway.poll(None, pause=300_000)
+    gateway.uptime += 6 * 3_600_000  # no reading before midnight, none after it for hours
+    gateway.commit([])
+    gateway.drain()
+    early = dict(gateway.platform.manifests)
+    gateway.poll(1004)
+    gateway.poll(1004)
+    gateway.drain()
+    late = gateway.platform.manifests
+    changed = [key for key in early if late[key] != early[key]]
+    assert [(early[key].version, late[key].version) for key in changed] == [(1, 2)] * len(changed)
+    assert all(late[key].count > early[key].count for key in changed)
+
+
+def test_the_newest_day_goes_first_and_what_is_under_way_is_not_given_twice(tmp_path) -> None:
+    history = History(tmp_path, ISTANBUL)
+    past = history.past("m", "volume")
+    for k in range(200):
+        past.put(Interval("m", "volume", T0 + k * QUARTER, k, "m"), corrected=False)
+    first = list(history.offers(0.0, 50))
+    days = [ISTANBUL.place(each.start)[0] for each in first]
+    assert days == sorted(days, reverse=True)
+    assert set(days) == {date(2026, 11, 23), date(2026, 11, 22)}
+    second = list(history.offers(5.0, 500))
+    assert len(second) == 150
+    assert not {each.start for each in first} & {each.start for each in second}
+    assert list(history.offers(800.0, 500)) == []
+    again = list(
+        history.offers(901.0, 50)
+    )  # the first fifty never came back: a higher version, in case they did
+    assert {each.version for each in again} == {2}
+
+
+def test_a_correction_while_the_first_version_is_under_way_goes_out_afterwards(tmp_path) -> None:
+    history = History(tmp_path, ISTANBUL)
+    past = history.past("m", "volume")
+    past.put(Interval("m", "volume", T0, 5, "m"), corrected=False)
+    [offered] = history.offers(0.0, 50)
+    past.put(Interval("m", "volume", T0, 5, "s"), corrected=True)
+    assert list(history.offers(1.0, 50)) == []
+    assert history.published(offered)
+    assert [(each.quality, each.version) for each in history.offers(2.0, 50)] == [("s", 2)]
+
+
+def test_what_was_published_is_a_fact_whatever_is_computed(tmp_path) -> None:
+    history = History(tmp_path, ISTANBUL)
+    past = history.past("m", "volume")
+    past.put(Interval("m", "volume", T0, 5, "m"), corrected=False)
+    assert history.published(Interval("m", "volume", T0, 6, "e", 3))
+    assert not history.published(Interval("m", "volume", T0, 7, "e", 2))
+    assert past.get(T0) == Interval("m", "volume", T0, 6, "e", 3)
+    assert history.behind == 0
+
+
+# ── two files, each damaged ──
+
+
+def days_of_readings(gateway, days=30) -> float:
+    kwh = 1000.0
+    for _ in range(days * 48):
+        kwh += 0.25
+        gateway.poll(round(kwh, 2), pause=1_800_000)
+        if gateway.uptime % 21_600_000 == 0:
+            gateway.save()
+    gateway.drain()
+    gateway.save()
+    return kwh
+
+
+def spoil(path, where=2000) -> None:
+    data = bytearray(path.read_bytes())
+    for at in range(where, len(data), 1024):
+        data[at : at + 64] = b"\xa5" * 64
+    path.write_bytes(bytes(data))
+
+
+def test_a_damaged_history_is_made_again_from_its_copy_and_the_journal_behind_it(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    days_of_readings(gateway, 10)
+    make_copy(tmp_path / FILE)
+    for k in range(200):
+        gateway.poll(1000 + 0.25 * 480 + k / 100)
+    gateway.drain()
+    before = gateway.platform.newest()
+    versions = {key: max(held) for key, held in gateway.platform.held.items()}
+    gateway.save()
+    gateway.history.close()
+    spoil(tmp_path / FILE)
+    copied = len(gateway.journal) - 201
+    gateway.journal = gateway.journal[copied // 2 :]  # the journal does not go back to the beginning
+    gateway.start()
+    assert gateway.history.found.damaged
+    assert gateway.history.found.copy_of
+    gateway.drain()
+    assert gateway.platform.newest() == before
+    assert {key: max(held) for key, held in gateway.platform.held.items()} == versions
+    gateway.save()
+    held = HistoryReader(tmp_path).intervals("m", "active_energy_import", date(2026, 11, 1), date(2027, 1, 1))
+    assert {each.start: (each.value, each.quality) for each in held} == before
+    assert (tmp_path / "history.db.damaged").exists()
+
+
+def test_without_a_copy_what_the_journal_holds_comes_back_and_nothing_gets_another_value(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    days_of_readings(gateway, 6)
+    before = gateway.platform.newest()
+    gateway.history.close()
+    spoil(tmp_path / FILE)
+    gateway.journal = gateway.journal[100:]
+    gateway.start()
+    assert gateway.history.found.copy_of is None
+    gateway.drain()
+    assert gateway.platform.newest() == before
+    for k in range(40):
+        gateway.poll(1000 + 0.25 * 288 + k / 100)
+    gateway.drain()
+    exact = {start: value for start, (value, _) in gateway.platform.newest().items()}
+    assert sum(exact.values()) == gateway.platform.total()
+    assert {start: gateway.platform.newest()[start] for start in before} == before
+
+
+def test_a_damaged_copy_does_not_take_the_place_of_a_damaged_history(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    days_of_readings(gateway, 2)
+    make_copy(tmp_path / FILE)
+    gateway.history.close()
+    spoil(tmp_path / FILE)
+    spoil(copy_of(tmp_path / FILE))
+    history = History(tmp_path, ISTANBUL)
+    assert history.found.damaged
+    assert history.found.copy_of is None
+    assert history.watermark == ("", 0)
+
+
+def test_a_damaged_history_is_not_copied_over_a_good_copy(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    days_of_readings(gateway, 4)
+    make_copy(tmp_path / FILE)
+    good = copy_of(tmp_path / FILE).read_bytes()
+    gateway.history.close()
+    spoil(tmp_path / FILE)
+    with pytest.raises(HistoryError):
+        make_copy(tmp_path / FILE)
+    assert copy_of(tmp_path / FILE).read_bytes() == good
+    assert not (tmp_path / "history.db.new").exists()
+
+
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path) -> None:
+    History(tmp_path, ISTANBUL).close()
+    with sqlite3.connect(tmp_path / FILE) as conn:
+        conn.execute("PRAGMA user_version = 99")
+    with pytest.raises(HistoryError, match="newer version"):
+        History(tmp_path, ISTANBUL)
+    assert not (tmp_path / "history.db.damaged").exists()
+
+
+def test_state_that_is_not_understood_is_learnt_again_and_the_days_stand(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    days_of_readings(gateway, 2)
+    before = gateway.platform.newest()
+    gateway.history.save(engine=b"nonsense", watermark=b"e 5")
+    gateway.kill()
+    gateway.drain()
+    assert gateway.platform.newest() == before
+    assert {len(held) for held in gateway.platform.held.values()} == {1}
+
+
+def test_days_where_the_clock_is_moved_have_92_and_100_quarter_hours() -> None:
+    berlin = Calendar(ZoneInfo("Europe/Berlin"))
+    assert [
+        len(berlin.quarters(day)) for day in (date(2026, 3, 29), date(2026, 10, 25), date(2026, 7, 1))
+    ] == [
+        92,
+        100,
+        96,
+    ]
+    assert len(ISTANBUL.quarters(date(2026, 10, 25))) == 96
+
+
+def test_lost_days_are_told(tmp_path) -> None:
+    history = History(tmp_path, ISTANBUL)
+    history.lose(date(2026, 1, 1), date(2026, 3, 5))
+    Projection(history).save()
+    assert HistoryReader(tmp_path).lost() == [(date(2026, 1, 1), date(2026, 3, 5))]
+
+
+def test_where_there_is_no_history_that_is_said(tmp_path) -> None:
+    with pytest.raises(HistoryError, match="no history"):
+        HistoryReader(tmp_path)

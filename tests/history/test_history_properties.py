@@ -1,0 +1,146 @@
+"""Whatever happens to process, clock, register and file: no interval has two values under one identity, and
+the platform's newest versions add up to what the register gained, exactly.
+"""
+
+import shutil
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+
+from history_gateway import QUARTER, T0, Gateway
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.energy import Context, base_unit
+from gateway.energy.units import to_grains
+from gateway.history import FILE, make_copy
+
+acts = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["poll"] * 14
+            + ["lost", "lost", "kill", "kill", "stop", "save", "save", "fail", "empty"]
+            + ["reboot", "unsynced", "synced", "back", "forward", "copy", "spoil", "thin"]
+        ),
+        st.sampled_from([10_000, 60_000, 60_000, 300_000, 890_000, 8_000_000]),
+        st.integers(0, 400),
+    ),
+    min_size=5,
+    max_size=70,
+)
+
+
+def context(_meter, quantity) -> Context:
+    return Context(base_unit(quantity), ct_primary=10**6)
+
+
+def play(gateway, script) -> float:
+    wh = 500_000
+    for act, pause, gain in script:
+        wh += gain
+        if act in {"poll", "lost", "fail"}:
+            gateway.poll(None if act == "fail" else wh / 1000, pause=pause, lost=act == "lost")
+        elif act == "empty":
+            gateway.commit([])
+        elif act == "reboot":
+            gateway.reboot(after=pause)
+        elif act == "unsynced":
+            gateway.reboot(clock="unsynced", offset=1_600_000_000_000)
+            gateway.right = (
+                gateway.journal[-1].t0 if gateway.journal and gateway.journal[-1].clock == "synced" else None
+            )
+        elif act == "synced" and gateway.clock == "unsynced":
+            gateway.clock, gateway.offset = "synced", max(T0, gateway.newest_t()) + pause
+        elif act == "back" and gateway.clock == "synced":
+            gateway.offset -= pause
+        elif act == "forward" and gateway.clock == "synced":
+            gateway.offset += pause
+        elif act == "copy":
+            make_copy(gateway.directory / FILE)
+        elif act == "spoil":
+            gateway.history.close()
+            data = bytearray((gateway.directory / FILE).read_bytes())
+            data[100 : len(data) // 2] = b"\x77" * (len(data) // 2 - 100)
+            (gateway.directory / FILE).write_bytes(bytes(data))
+            gateway.start()
+        elif act in {"kill", "stop", "save"}:
+            getattr(gateway, act)()
+    return wh
+
+
+class Player(Gateway):
+    right = None
+
+    def newest_t(self) -> int:
+        return max((batch.t0 for batch in self.journal if batch.clock == "synced"), default=T0)
+
+
+@given(acts)
+@settings(max_examples=150, deadline=None)
+def test_no_identity_has_two_values_and_the_newest_versions_add_up(script) -> None:
+    directory = Path(tempfile.mkdtemp())
+    try:
+        gateway = Player(directory, context=context)
+        wh = play(gateway, script)
+        if gateway.clock == "unsynced":
+            gateway.clock, gateway.offset = "synced", gateway.newest_t() + 60_000
+        # A last hour of sound readings closes what is open.
+        for _ in range(70):
+            gateway.poll(wh / 1000)
+        gateway.drain()
+        platform = gateway.platform.newest()
+        state = gateway.projection._meters["m"].series("active_energy_import").state()
+        edge = state[3]
+        mine = {
+            start: (each.value, each.quality)
+            for start in platform
+            if (each := gateway.history.past("m", "active_energy_import").get(start))
+        }
+        assert mine == platform
+        if edge is None or not platform:
+            return
+        # From the first quarter hour on there is no hole, and the sum is the difference of the outer edges.
+        starts = [start for start in platform if start < edge[0]]
+        if starts and starts == list(range(starts[0], edge[0], QUARTER)):
+            first = edge[1] - gateway.platform.total()
+            believed = [
+                to_grains(
+                    Decimal(repr(reading.values["active_energy_import"])), base_unit("active_energy_import")
+                )
+                for batch in gateway.journal
+                for reading in batch.readings
+                if "active_energy_import" in reading.values
+            ]
+            assert first * 10**12 >= min(believed) - 10**12
+            assert edge[1] * 10**12 <= max(believed) + 10**12
+    finally:
+        gateway.history.close()
+        shutil.rmtree(directory)
+
+
+@given(acts, st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_rebuild_at_any_moment_publishes_nothing_new(script, data) -> None:
+    """Without its history, from the journal alone: facts are taken first, and all of them are there."""
+    directory, other = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    try:
+        script = [step for step in script if step[0] not in {"spoil", "copy"}]
+        gateway = Player(directory, context=context)
+        wh = play(gateway, script)
+        if gateway.clock == "unsynced":
+            gateway.clock, gateway.offset = "synced", gateway.newest_t() + 60_000
+        for _ in range(20):
+            gateway.poll(wh / 1000)
+        gateway.drain()
+        before = {key: dict(held) for key, held in gateway.platform.held.items()}
+        gateway.history.close()
+        gateway.directory = other
+        gateway.start()
+        gateway.drain()
+        after = gateway.platform.held
+        assert {key: held for key, held in after.items() if key in before} == before
+        assert set(after) == set(before)
+    finally:
+        gateway.history.close()
+        shutil.rmtree(directory)
+        shutil.rmtree(other)
