@@ -34,6 +34,7 @@ from gateway.config import (
 from gateway.errors import ConfigError, DriverError, Problem
 from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus, overload, port_trouble
 from gateway.mqtt import file_mistakes, open_to_others
+from gateway.uplink import broker_of
 
 Told = tuple[list[Key], str, str]
 """Where in the file, what is wrong, what to write."""
@@ -232,7 +233,7 @@ def _valid(validate: Any, row: Table) -> Any:  # noqa: ANN401 - a model, or None
 def _warnings(config: Config) -> Iterator[str]:
     """What a person should look at although it may be meant."""
     for uplink in config.uplinks:
-        yield from open_to_others(uplink)
+        yield from open_to_others(broker_of(uplink, config.gateway.id))
     for pulse in config.pulses:
         yield from _rate(pulse)
 

@@ -126,7 +126,7 @@ def _names(config: Config) -> Iterator[Told]:
     wanted: list[tuple[list[Key], str]] = [
         (["buses", i, "host"], bus.host) for i, bus in enumerate(config.buses) if isinstance(bus, TcpBus)
     ]
-    wanted += [(["uplinks", i, "url"], uplink.host) for i, uplink in enumerate(config.uplinks)]
+    wanted += [(["uplinks", i, "url"], uplink.broker.host) for i, uplink in enumerate(config.uplinks)]
     names = [(loc, host) for loc, host in wanted if not is_address(host)]
     if not names:
         return

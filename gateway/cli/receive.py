@@ -15,12 +15,12 @@ import click
 
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
-from gateway.common.files import read_secret
+from gateway.common.address import BrokerAddress
 from gateway.errors import GatewayError
 from gateway.host import notify
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_READABLE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_READABLE = click.Path(exists=True, dir_okay=False)
 _HELP = N_("""Take batches off the broker, store each once, answer with receipts.
 
 With --report: print what the database holds per gateway and epoch, also while a receiver writes to it.
@@ -63,10 +63,10 @@ def command(
     consumer: str,
     gateways: tuple[str, ...],
     username: str | None,
-    password_file: Path | None,
-    ca: Path | None,
-    cert: Path | None,
-    key: Path | None,
+    password_file: str | None,
+    ca: str | None,
+    cert: str | None,
+    key: str | None,
     validate: bool,
     seconds: float | None,
     report: bool,
@@ -81,18 +81,26 @@ def command(
             _("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
         )
     from gateway.config import a_broker, plain_text  # noqa: PLC0415 - a report needs no broker
-    from gateway.receiver import Receiver  # noqa: PLC0415 - likewise
-    from gateway.receiver.intake import check_names, subscriptions  # noqa: PLC0415 - likewise
-    from gateway.receiver.mqtt import Broker, PahoLink  # noqa: PLC0415 - likewise
+    from gateway.mqtt import Broker, check_files  # noqa: PLC0415 - likewise
+    from gateway.receiver import Receiver, broker_link, check_names  # noqa: PLC0415 - likewise
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     check_names(consumer, gateways)
     _check_text("--broker", broker, a_broker)
     _check_text("--username", username, plain_text)
-    password = _password(password_file)
-    address = Broker(broker, f"receiver-{consumer}-{secrets.token_hex(4)}", username, password, ca, cert, key)
+    account = Broker(
+        "receiver",
+        BrokerAddress.of(broker),
+        f"receiver-{consumer}-{secrets.token_hex(4)}",
+        username=username,
+        password_file=password_file,
+        ca=ca,
+        cert=cert,
+        key=key,
+    )
+    check_files(account)
     chosen = frozenset(gateways)
-    link = PahoLink(address, subscriptions(chosen))
+    link = broker_link(account, chosen)
     receiver = Receiver(
         database, link, consumer=consumer, gateways=chosen, check=_schema_check() if validate else None
     )
@@ -118,13 +126,13 @@ def command(
 
 def _report(database: Path, as_json: bool) -> None:
     from gateway.cli.report import lines  # noqa: PLC0415 - only here
-    from gateway.receiver.report import build  # noqa: PLC0415 - only here
+    from gateway.receiver import build_report  # noqa: PLC0415 - only here
 
     if not database.exists():
         raise GatewayError(
             f"{database}: no such file", hint="name the database that `submeter receive` writes"
         )
-    report = build(database)
+    report = build_report(database)
     if as_json:
         print(json.dumps(report, ensure_ascii=False, indent=2))
         return
@@ -141,23 +149,8 @@ def _check_text(option: str, value: str | None, rule: Callable[[str], str]) -> N
         raise GatewayError(f"{option} {what}", hint=mend) from None
 
 
-def _password(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return read_secret(file)
-    except OSError as error:
-        raise GatewayError(
-            f"{file}: cannot be read as a password: {error.strerror}",
-            hint="check the path and its permissions",
-        ) from error
-    except ValueError as error:
-        what, _colon, mend = str(error).partition(": ")
-        raise GatewayError(f"{file} {what}", hint=mend) from None
-
-
 def _schema_check() -> Callable[[object], str | None]:
-    from gateway.receiver.intake import schema_check  # noqa: PLC0415 - only with --validate
+    from gateway.receiver import schema_check  # noqa: PLC0415 - only with --validate
 
     try:
         return schema_check()

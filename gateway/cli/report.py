@@ -10,7 +10,7 @@ from gateway.common.text import visible
 
 
 def lines(report: dict[str, Any]) -> list[str]:
-    """The report of gateway.receiver.report.build, for people."""
+    """The report of gateway.receiver.build_report, for people."""
     told = said(sentence(report))
     for gateway in report["gateways"]:
         state = _("online") if gateway["online"] else _("offline")

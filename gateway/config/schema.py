@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from gateway.common.address import PORTS, BrokerAddress
 from gateway.common.text import flaw
 from gateway.config.places import a_host, a_port, plain_text
 from gateway.config.units import Duration, Ratio, Size, Span
@@ -91,7 +92,7 @@ def a_broker(value: str) -> str:
         port = parts.port
     except ValueError:
         port = 0
-    if parts.scheme not in {"mqtt", "mqtts", "ws", "wss"} or not name:
+    if parts.scheme not in PORTS or not name:
         msg = "is not a broker address: write mqtts://host:8883, mqtt://host:1883, wss://host/path or ws://host/path"
     elif "@" in parts.netloc:
         msg = "carries credentials: write username and password_file instead"
@@ -287,39 +288,24 @@ class Uplink(Section):
         if (self.cert is None) != (self.key is None):
             msg = "cert and key belong together: write both or neither"
             raise ValueError(msg)
-        if self.scheme in {"mqtt", "ws"} and (self.ca or self.cert):
+        if not self.broker.tls and (self.ca or self.cert):
             msg = "ca, cert and key need TLS: write mqtts:// or wss:// in url"
             raise ValueError(msg)
         return self
 
     @property
-    def scheme(self) -> str:
-        """mqtt, mqtts, ws or wss."""
-        return urlsplit(self.url).scheme
-
-    @property
-    def host(self) -> str:
-        """The broker's host."""
-        return urlsplit(self.url).hostname or ""
-
-    @property
-    def port(self) -> int:
-        """The broker's port, by scheme when the url names none."""
-        return urlsplit(self.url).port or {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}[self.scheme]
+    def broker(self) -> BrokerAddress:
+        """Where the broker is."""
+        return BrokerAddress.of(self.url)
 
     @property
     def account(self) -> str:
         """Under what the journal counts as delivered: the name and a fingerprint of the address. Another
         broker has another account.
         """
-        path = urlsplit(self.url).path if self.scheme in {"ws", "wss"} else ""
-        where = (self.formerly or f"{self.host}:{self.port}{path}").lower()
+        path = urlsplit(self.url).path if self.broker.websockets else ""
+        where = (self.formerly or f"{self.broker}{path}").lower()
         return f"{self.name}@{hashlib.blake2b(where.encode(), digest_size=3).hexdigest()}"
-
-    @property
-    def tls(self) -> bool:
-        """Whether the link is encrypted."""
-        return self.scheme in {"mqtts", "wss"}
 
 
 class StatusSection(Section):

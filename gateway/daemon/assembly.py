@@ -250,8 +250,8 @@ class Assembly:
                     "are sent to it → when the same platform has moved, write formerly: with its old "
                     "host:port and reload",
                     uplink.name,
-                    uplink.host,
-                    uplink.port,
+                    uplink.broker.host,
+                    uplink.broker.port,
                     waiting,
                 )
 

@@ -31,6 +31,7 @@ from gateway.journal import Journal
 from gateway.model import Event, Reading, Sealed
 from gateway.mqtt import open_to_others
 from gateway.status import Changes, Snapshot, Trend
+from gateway.uplink import broker_of
 
 if TYPE_CHECKING:
     from gateway.daemon.servers import Servers
@@ -158,7 +159,7 @@ class Daemon:
 
     def _assemble(self, loaded: Loaded, carried: dict[str, Any] | None = None) -> Assembly:
         for uplink in loaded.config.uplinks:
-            for line in open_to_others(uplink):
+            for line in open_to_others(broker_of(uplink, loaded.config.gateway.id)):
                 log.warning("%s", line)
         return Assembly(
             loaded.config,

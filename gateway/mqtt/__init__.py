@@ -1,15 +1,26 @@
 """MQTT: the way to a broker and its in-memory stand-in; for the gateway and for the platform's receiver."""
 
-from gateway.mqtt.connection import PahoLink
+from gateway.mqtt.broker import Broker
+from gateway.mqtt.broker_link import BrokerLink
 from gateway.mqtt.double import MemoryConnection, MemoryLink
 from gateway.mqtt.limits import SPARE, packet_size, payload_room
-from gateway.mqtt.link import FIRST_FAILURE, NO_SUBSCRIBERS, SUCCESS, Connection, Link, Outgoing
+from gateway.mqtt.link import (
+    FIRST_FAILURE,
+    NO_SUBSCRIBERS,
+    SUCCESS,
+    Connection,
+    Hearing,
+    Link,
+    Outgoing,
+)
 from gateway.mqtt.reasons import ACCESS_LIST, PAYLOAD, TOO_LARGE, meaning
 from gateway.mqtt.reconnect import LinkState, Reconnect
-from gateway.mqtt.tls import file_mistakes, open_to_others
+from gateway.mqtt.thread_link import ThreadLink
+from gateway.mqtt.tls import check_files, file_mistakes, open_to_others
 
 __all__ = [
     "ACCESS_LIST", "FIRST_FAILURE", "NO_SUBSCRIBERS", "PAYLOAD", "SPARE", "SUCCESS", "TOO_LARGE",
-    "Connection", "Link", "LinkState", "MemoryConnection", "MemoryLink", "Outgoing", "PahoLink", "Reconnect",
-    "file_mistakes", "meaning", "open_to_others", "packet_size", "payload_room",
+    "Broker", "BrokerLink", "Connection", "Hearing", "Link", "LinkState", "MemoryConnection", "MemoryLink",
+    "Outgoing", "Reconnect", "ThreadLink",
+    "check_files", "file_mistakes", "meaning", "open_to_others", "packet_size", "payload_room",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The link to a real broker: paho-mqtt, in a thread of our own. The only module that imports paho.
+"""One connection to a real broker: paho-mqtt, in a thread of our own. The only module that imports paho.
 
 A fresh client serves one connection and is thrown away with it, so nothing is ever queued, reconnected or
 sent twice inside paho. No exception ends its thread unseen: callbacks are wrapped, and the end of the thread
@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -24,18 +23,12 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from gateway.config import Uplink
 from gateway.errors import LinkDown, LinkRefused, UplinkError
-from gateway.mqtt.concessions import Concessions
+from gateway.mqtt.broker import Broker
 from gateway.mqtt.crossing import Crossing
 from gateway.mqtt.limits import LEAST_PACKET, UNLIMITED, Limits, limits_of
-from gateway.mqtt.link import DEAF, MAX_UNACKED, Connection, Listener, Outgoing
+from gateway.mqtt.link import DEAF, MAX_UNACKED, TO_THE_LOOP, Hearing, Listener, Outgoing
 from gateway.mqtt.reasons import (
-    CLIENT_ID,
-    RETAIN,
-    NoConnack,
-    Unwelcome,
-    WrongVersion,
     every_code,
     farewell,
     no_connack,
@@ -44,99 +37,21 @@ from gateway.mqtt.reasons import (
     refusal,
     said,
 )
-from gateway.mqtt.tls import is_this_machine, password, tls_context, tls_error
+from gateway.mqtt.tls import password, tls_context, tls_error
 
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT = 20.0
 """Seconds for name resolution, TCP, TLS, CONNACK and SUBACK together."""
-CONNACK_TIMEOUT = 4.0
-"""Seconds for an answer to CONNECT while there is another version to try: some 3.1.1 brokers wait for more
-of an MQTT 5 one.
-"""
 CLOSE_TIMEOUT = 2.0
-MAX_PACKET = 262144
-"""Bytes of one message that a broker may send us (MQTT 5 only)."""
 _TURN = 1.0
 
+_RETAINED = {False: SubscribeOptions.RETAIN_DO_NOT_SEND, True: SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE}
 _VERSIONS = {"5.0": MQTTProtocolVersion.MQTTv5, "3.1.1": MQTTProtocolVersion.MQTTv311}
 
 ReasonCode.names = every_code(
     ReasonCode.names, (PacketTypes.CONNACK, PacketTypes.PUBACK, PacketTypes.SUBACK, PacketTypes.DISCONNECT)
 )
-
-_UNENCRYPTED = (
-    "THE LINK TO {host} IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and "
-    "change them "
-    "→ write {scheme}:// in url"
-)
-
-
-class PahoLink:
-    """A Link to the broker of one uplink. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what
-    worked.
-
-    What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may
-    give us one), a retained Last Will. One that ends the connection instead of answering SUBSCRIBE is asked
-    for one topic after the other.
-    """
-
-    def __init__(self, config: Uplink, gateway: str, *, synced: Callable[[], bool] = lambda: True) -> None:
-        self._config = config
-        self._client_id = f"{gateway}-{config.name}"
-        self._synced = synced
-        self._concessions = Concessions(config.protocol)
-        self._newest: PahoConnection | None = None
-        if not config.tls and not is_this_machine(config.host):
-            better = {"mqtt": "mqtts", "ws": "wss"}[config.scheme]
-            log.warning("uplink %s: %s", config.name, _UNENCRYPTED.format(host=config.host, scheme=better))
-
-    async def open(self, listener: Listener, *, will: Outgoing, topics: Sequence[str]) -> Connection:
-        """See Link."""
-        if self._newest is not None and self._newest.ended_with == RETAIN:
-            self._concessions.leave_out(RETAIN)
-        versions = self._concessions.versions()
-        for version in versions:
-            try:
-                connection = await self._attempt(
-                    version, listener, will, topics, last=version == versions[-1]
-                )
-            except (NoConnack, WrongVersion):
-                if version == versions[-1]:
-                    raise
-            else:
-                self._concessions.spoke(version)
-                return connection
-        raise AssertionError  # the last version returns or raises
-
-    async def _attempt(
-        self, version: str, listener: Listener, will: Outgoing, topics: Sequence[str], *, last: bool
-    ) -> PahoConnection:
-        while True:
-            try:
-                return await self._connect(version, listener, will, topics, last=last)
-            except Unwelcome as error:
-                if not self._concessions.leave_out(error.code):
-                    raise
-
-    async def _connect(
-        self, version: str, listener: Listener, will: Outgoing, topics: Sequence[str], *, last: bool
-    ) -> PahoConnection:
-        known = self._concessions
-        client_id = "" if known.leaves_out(CLIENT_ID) else self._client_id
-        self._newest = connection = PahoConnection(
-            self._config, client_id, version, listener, synced=self._synced
-        )
-        connection.one_by_one, connection.skips = known.one_by_one, known.skips
-        connection.keeps_retained = not known.leaves_out(RETAIN)
-        if not last:
-            connection.connack_timeout = CONNACK_TIMEOUT
-        try:
-            await connection.open(will, topics)
-        except LinkDown:
-            known.ended_at(connection.asked)
-            raise
-        return connection
 
 
 class PahoConnection:
@@ -146,15 +61,16 @@ class PahoConnection:
 
     def __init__(
         self,
-        config: Uplink,
-        client_id: str,
+        broker: Broker,
         version: str,
         listener: Listener,
         *,
+        hearing: Hearing = TO_THE_LOOP,
         synced: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._config = config
+        self._broker = broker
         self._listener = listener
+        self._hearing = hearing
         self._synced = synced
         self.protocol = version
         self.refused_topics: dict[str, int] = {}
@@ -177,11 +93,11 @@ class PahoConnection:
         self._ended = asyncio.Event()
         self._client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=client_id,
+            client_id=broker.client_id,
             protocol=_VERSIONS[version],
             reconnect_on_failure=False,
             clean_session=None if version == "5.0" else True,
-            transport="websockets" if config.scheme in {"ws", "wss"} else "tcp",
+            transport="websockets" if broker.address.websockets else "tcp",
         )
         self._limit = MAX_UNACKED
         self._tags: dict[int, object] = {}
@@ -201,12 +117,12 @@ class PahoConnection:
     # -- on the event loop
     # --------------------------------------------------------------------------------------------
 
-    async def open(self, will: Outgoing, topics: Sequence[str]) -> None:
+    async def open(self, will: Outgoing | None, topics: Sequence[str]) -> None:
         """Connect and subscribe. Raises LinkDown, LinkRefused, LinkTaken."""
         self._to_ask = [topic for topic in topics if topic not in self.skips]
         self.refused_topics = dict.fromkeys((topic for topic in topics if topic in self.skips), 0)
         self._prepare(will)
-        threading.Thread(target=self._serve, name=f"uplink-{self._config.name}", daemon=True).start()
+        threading.Thread(target=self._serve, name=f"mqtt {self._broker.name}", daemon=True).start()
         try:
             async with asyncio.timeout(OPEN_TIMEOUT):
                 await self._ready
@@ -221,8 +137,8 @@ class PahoConnection:
             raise self._end  # it ended between the broker's yes and this line
         self._live = True
 
-    def _prepare(self, will: Outgoing) -> None:
-        client, config = self._client, self._config
+    def _prepare(self, will: Outgoing | None) -> None:
+        client, broker = self._client, self._broker
         client.suppress_exceptions = True
         client.max_inflight_messages_set(0)  # we count: with 0 paho hands over at once and queues nothing
         client.on_connect = self._guarded(self._on_connect)
@@ -232,12 +148,14 @@ class PahoConnection:
         client.on_disconnect = self._guarded(self._on_disconnect)
         # Without this, paho writes to the socket from the caller's thread while ours may be writing too.
         client.on_socket_register_write = lambda *_: None
-        client.will_set(will.topic, will.payload, qos=1, retain=will.retain and self.keeps_retained)
-        client.username_pw_set(config.username, password(config)) if config.username else None
-        if config.tls:
-            client.tls_set_context(tls_context(config))
-        if config.scheme in {"ws", "wss"}:
-            client.ws_set_options(path=urlsplit(config.url).path or "/mqtt")
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=will.retain and self.keeps_retained)
+        if broker.username:
+            client.username_pw_set(broker.username, password(broker))
+        if broker.address.tls:
+            client.tls_set_context(tls_context(broker))
+        if broker.address.websockets:
+            client.ws_set_options(path=broker.address.path)
 
     @property
     def room(self) -> int:
@@ -310,7 +228,7 @@ class PahoConnection:
         try:
             reason = self._connect_and_loop()
         except Exception as error:
-            log.exception("uplink %s: the MQTT library failed", self._config.name)
+            log.exception("%s: the MQTT library failed", self._broker.name)
             reason = LinkDown(f"the MQTT library failed: {type(error).__name__}: {error}")
         finally:
             self._clean_up()
@@ -318,17 +236,16 @@ class PahoConnection:
             self._crossing.notify()
 
     def _connect_and_loop(self) -> UplinkError:
-        host, keepalive = self._config.host, round(self._config.keepalive)
+        host, port = self._broker.address.host, self._broker.address.port
+        keepalive = round(self._broker.keepalive)
         try:
             if self.protocol == "5.0":
                 properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho ships partial types
                 properties.SessionExpiryInterval = 0
-                properties.MaximumPacketSize = MAX_PACKET
-                self._client.connect(
-                    host, self._config.port, keepalive, clean_start=True, properties=properties
-                )
+                properties.MaximumPacketSize = self._hearing.most
+                self._client.connect(host, port, keepalive, clean_start=True, properties=properties)
             else:
-                self._client.connect(host, self._config.port, keepalive)
+                self._client.connect(host, port, keepalive)
         except ssl.SSLError as error:
             return tls_error(error, host, clock_synced=self._synced())
         except OSError as error:
@@ -343,7 +260,7 @@ class PahoConnection:
             if not self._connected and self.beat > deadline:
                 break
         if not self._connected:
-            return no_connack(tls=self._config.tls)
+            return no_connack(tls=self._broker.address.tls)
         known = {
             MQTTErrorCode.MQTT_ERR_KEEPALIVE: ("the broker has fallen silent", "silent"),
             MQTTErrorCode.MQTT_ERR_PROTOCOL: ("the broker broke the protocol", "broke_protocol"),
@@ -370,7 +287,7 @@ class PahoConnection:
             try:
                 callback(*args)
             except Exception:
-                log.exception("uplink %s: a message from the broker could not be handled", self._config.name)
+                log.exception("%s: a message from the broker could not be handled", self._broker.name)
 
         return call
 
@@ -402,7 +319,7 @@ class PahoConnection:
         if not self._asking:
             self._crossing.call(self._open_done, self._limit_offered, self._limits_offered)
         elif self.protocol == "5.0":
-            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            options = SubscribeOptions(qos=1, retainHandling=_RETAINED[self._hearing.retained])
             self._client.subscribe([(topic, options) for topic in self._asking])
         else:
             self._client.subscribe([(topic, 1) for topic in self._asking])
@@ -428,9 +345,16 @@ class PahoConnection:
         self._crossing.acknowledged(mid, reason.value)
 
     def _on_message(self, _client: Client, _user: object, message: MQTTMessage) -> None:
-        # A receipt or command that somebody left behind is stale by nature.
-        if len(message.payload) <= MAX_PACKET and not message.retain:
-            self._crossing.received(message.topic, bytes(message.payload))
+        if message.retain and not self._hearing.retained:
+            return
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""
+        if self._hearing.direct:
+            self._listener.received(topic, bytes(message.payload))
+        elif len(message.payload) <= self._hearing.most:
+            self._crossing.received(topic, bytes(message.payload))
 
     def _on_disconnect(
         self,

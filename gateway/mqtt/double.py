@@ -17,11 +17,12 @@ class MemoryConnection:
     def __init__(
         self,
         listener: Listener,
-        will: Outgoing,
+        will: Outgoing | None,
         topics: Sequence[str],
         *,
         limit: int = MAX_UNACKED,
         limits: Limits = UNLIMITED,
+        prompt: bool = False,
     ) -> None:
         self.listener = listener
         self.will = will
@@ -36,6 +37,7 @@ class MemoryConnection:
         self.stuck_at: float | None = None
         """Play a thread that has stood still since then (monotonic)."""
         self._limit = limit
+        self._prompt = prompt
 
     @property
     def room(self) -> int:
@@ -57,6 +59,8 @@ class MemoryConnection:
         assert len(messages) <= self.room, "more than the broker allows"
         self.sent += messages
         self.unacked += messages
+        if self._prompt:
+            asyncio.get_running_loop().call_soon(self.acknowledge)
 
     async def close(self) -> None:
         """See Connection."""
@@ -82,19 +86,24 @@ class MemoryConnection:
 
 
 class MemoryLink:
-    """A Link for tests: connections are kept in `opened`; `refuse` makes the next ones fail."""
+    """A Link for tests: connections are kept in `opened`; `refuse` makes the next ones fail; with `prompt`
+    all that is handed over is acknowledged by itself.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, prompt: bool = False) -> None:
+        self._prompt = prompt
         self.opened: list[MemoryConnection] = []
         self.attempts = 0
         self.refuse: Callable[[], UplinkError] | None = None
         self.limits = UNLIMITED
 
-    async def open(self, listener: Listener, *, will: Outgoing, topics: Sequence[str]) -> MemoryConnection:
+    async def open(
+        self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]
+    ) -> MemoryConnection:
         """See Link."""
         await asyncio.sleep(0)
         self.attempts += 1
         if self.refuse is not None:
             raise self.refuse()
-        self.opened.append(MemoryConnection(listener, will, topics, limits=self.limits))
+        self.opened.append(MemoryConnection(listener, will, topics, limits=self.limits, prompt=self._prompt))
         return self.opened[-1]

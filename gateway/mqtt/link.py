@@ -1,4 +1,4 @@
-"""What an uplink asks of a connection to a broker, and an in-memory stand-in for it."""
+"""What is asked of a connection to a broker, by an uplink and by a receiver."""
 
 from __future__ import annotations
 
@@ -30,8 +30,26 @@ class Outgoing:
     packable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How messages come in. `retained`: also what the broker has kept from before. `most`: bytes of the
+    largest message that it may send (a 3.1.1 broker is not told).
+
+    `direct`: the listener gets them in the connection's own thread and may take its time there, TCP then
+    holds the broker back. Otherwise on the event loop: larger ones are dropped, and so is a flood.
+    """
+
+    retained: bool = False
+    most: int = 262_144
+    direct: bool = False
+
+
+TO_THE_LOOP = Hearing()
+"""A receipt or command that somebody left behind is stale by nature."""
+
+
 class Listener(Protocol):
-    """Who is told what happens on a connection; always on the event loop, never after `close`."""
+    """Who is told what happens on a connection; on the event loop (but see Hearing), never after `close`."""
 
     def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
         """PUBACKs in order of arrival: (tag, reason code); 3.1.1 knows only 0."""
@@ -104,5 +122,5 @@ class Connection(Protocol):
 class Link(Protocol):
     """A way to a broker. Every `open` makes a new connection that knows nothing of the one before."""
 
-    async def open(self, listener: Listener, *, will: Outgoing, topics: Sequence[str]) -> Connection:
+    async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
         """Connect and subscribe. Raises LinkDown, LinkRefused or LinkTaken."""

@@ -9,8 +9,10 @@ import random
 import time
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken, UplinkError
+from gateway.mqtt.broker import Broker
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +52,17 @@ class Reconnect:
 
     def __init__(
         self,
-        name: str,
-        broker: str,
+        broker: Broker,
         *,
+        meanwhile: str = "readings wait in the journal",
+        longest: float = inf,
         chance: Callable[[], float] = random.random,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = name
+        """`meanwhile` ends the line that says that the broker is away; no wait has more than `longest` s."""
         self._broker = broker
+        self._meanwhile = meanwhile
+        self._longest = longest
         self._chance = chance
         self._monotonic = monotonic
         self.state = LinkState.IDLE
@@ -95,7 +100,7 @@ class Reconnect:
 
     def _back(self) -> None:
         word = "back at" if self._told is not None else "connected to"
-        log.info("uplink %s: %s %s, MQTT %s", self._name, word, self._broker, self._protocol)
+        log.info("%s: %s %s, MQTT %s", self._broker.name, word, self._broker.address, self._protocol)
         self._told = None
         self.error = None
 
@@ -204,7 +209,9 @@ class Reconnect:
 
     def _wait(self, bounds: tuple[float, float], failures: int) -> float:
         first, longest = bounds
-        return min(longest, first * 2.0 ** min(failures - 1, 16)) * (0.5 + 0.5 * self._chance())
+        return min(longest, self._longest, first * 2.0 ** min(failures - 1, 16)) * (
+            0.5 + 0.5 * self._chance()
+        )
 
     def _tell(self, error: UplinkError) -> None:
         self.error = error
@@ -212,4 +219,4 @@ class Reconnect:
         # news.
         if self._told is not type(error):
             self._told = type(error)
-            log.warning("uplink %s: %s: %s; readings wait in the journal", self._name, self._broker, error)
+            log.warning("%s: %s: %s; %s", self._broker.name, self._broker.address, error, self._meanwhile)

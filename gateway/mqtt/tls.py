@@ -1,4 +1,4 @@
-"""TLS and credentials of an uplink; files are read at every connection, so a renewed certificate needs no
+"""TLS and credentials; files are read at every connection, so a renewed certificate needs no
 restart.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gateway.common.files import read_regular, read_secret
-from gateway.config import Uplink
 from gateway.errors import LinkDown, LinkRefused, UplinkError
+from gateway.mqtt.broker import Broker
 
 _MAX_FILE = 4 * 1024 * 1024
 """Bytes of a PEM file: a whole set of public authorities has a quarter of a million."""
@@ -40,29 +40,29 @@ def is_this_machine(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def tls_context(config: Uplink) -> ssl.SSLContext:
+def tls_context(broker: Broker) -> ssl.SSLContext:
     """TLS 1.2 or newer with certificate and name check. Raises LinkRefused for files that cannot be used."""
     try:
-        if config.ca:
-            read_regular(Path(config.ca), _MAX_FILE)  # OpenSSL would wait for ever in front of a pipe
-        context = ssl.create_default_context(cafile=config.ca)
+        if broker.ca:
+            read_regular(Path(broker.ca), _MAX_FILE)  # OpenSSL would wait for ever in front of a pipe
+        context = ssl.create_default_context(cafile=broker.ca)
     except (OSError, ssl.SSLError) as error:
-        msg = f"the CA file {config.ca} cannot be used: {_reason(error)}"
+        msg = f"the CA file {broker.ca} cannot be used: {_reason(error)}"
         raise LinkRefused(msg, hint="write a readable PEM file with the CA's certificate in ca") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 refuses authorities without every extension of RFC 5280, as a city's own `openssl req -x509`
     # makes them.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if config.cert and config.key:
+    if broker.cert and broker.key:
         try:
-            for path in (config.cert, config.key):
+            for path in (broker.cert, broker.key):
                 read_regular(Path(path), _MAX_FILE)
             context.load_cert_chain(
-                config.cert, config.key, password=""
+                broker.cert, broker.key, password=""
             )  # an encrypted key must fail, not ask the terminal
         except (OSError, ssl.SSLError) as error:
             msg = (
-                f"the client certificate {config.cert} with its key {config.key} cannot be used: "
+                f"the client certificate {broker.cert} with its key {broker.key} cannot be used: "
                 f"{_reason(error)}"
             )
             raise LinkRefused(
@@ -73,24 +73,31 @@ def tls_context(config: Uplink) -> ssl.SSLContext:
     return context
 
 
-def password(config: Uplink) -> str | None:
+def password(broker: Broker) -> str | None:
     """The line of the password file. Raises LinkRefused."""
-    if config.password_file is None:
+    if broker.password_file is None:
         return None
     try:
-        return read_secret(Path(config.password_file))
+        return read_secret(Path(broker.password_file))
     except OSError as error:
-        msg = f"the password file {config.password_file} cannot be read: {_reason(error)}"
+        msg = f"the password file {broker.password_file} cannot be read: {_reason(error)}"
         raise LinkRefused(
             msg, hint="make it readable for the user of the service; one line, UTF-8"
         ) from error
     except ValueError as error:
         what, _, mend = str(error).partition(": ")
-        raise LinkRefused(f"the password file {config.password_file} {what}", hint=mend) from None
+        raise LinkRefused(f"the password file {broker.password_file} {what}", hint=mend) from None
+
+
+def check_files(broker: Broker) -> None:
+    """Raise LinkRefused for a file that cannot be used: for a program that says so before it begins."""
+    password(broker)
+    if broker.address.tls:
+        tls_context(broker)
 
 
 def file_mistakes(paths: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """(key, what is wrong, what to write) of each file of an uplink that cannot be used; `paths` by key:
+    """(key, what is wrong, what to write) of each file that cannot be used; `paths` by key:
     password_file, ca, cert, key.
 
     Nothing of what stands in them is told.
@@ -149,10 +156,10 @@ def _user() -> str:
         return str(os.geteuid())
 
 
-def open_to_others(config: Uplink) -> list[str]:
-    """A line for each secret file of an uplink that every account of this machine may read or change."""
+def open_to_others(broker: Broker) -> list[str]:
+    """A line for each secret file that every account of this machine may read or change."""
     found = []
-    for what, path in (("password file", config.password_file), ("key", config.key)):
+    for what, path in (("password file", broker.password_file), ("key", broker.key)):
         try:
             mode = Path(path).stat().st_mode if path else 0
         except OSError:
@@ -160,7 +167,7 @@ def open_to_others(config: Uplink) -> list[str]:
         verbs = [verb for bit, verb in ((stat.S_IROTH, "read"), (stat.S_IWOTH, "changed")) if mode & bit]
         if verbs:
             found.append(
-                f"uplink {config.name}: the {what} {path} may be {' and '.join(verbs)} by everybody on "
+                f"{broker.name}: the {what} {path} may be {' and '.join(verbs)} by everybody on "
                 f"this machine → chmod 640 {path}"
             )
     return found

@@ -1,9 +1,11 @@
 """The platform's half: takes batches off the broker, stores each once, and says so in receipts. Knows only
-model and wire.
+model, wire and mqtt.
 """
 
-from gateway.receiver.inbox import Inbox
-from gateway.receiver.service import Link, Receiver
+from gateway.receiver.broker import broker_link
+from gateway.receiver.intake import check_names, schema_check
+from gateway.receiver.report import build as build_report
+from gateway.receiver.service import Receiver
 from gateway.receiver.store import Store
 
-__all__ = ["Inbox", "Link", "Receiver", "Store"]
+__all__ = ["Receiver", "Store", "broker_link", "build_report", "check_names", "schema_check"]

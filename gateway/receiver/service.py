@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 from gateway.common.text import visible
+from gateway.mqtt import ThreadLink
 from gateway.receiver import intake
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.inbox import Inbox, Message
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing, receipt_pages, receipts
 from gateway.receiver.store import Arrival, Store, Taken
-from gateway.wire import MAX_SMALL, Receipt, Replay, Reply, State, Topics
+from gateway.wire import MAX_MESSAGE, MAX_SMALL, Receipt, Replay, Reply, State, Topics
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +51,6 @@ nobody else waits longer.
 """
 EPOCHS = 16
 """Epochs, the newest ones, that are receipted when a gateway comes online; its current one always."""
-
-
-class Link(Protocol):
-    """The broker as the receiver sees it."""
-
-    def start(self, inbox: Inbox) -> None:
-        """Connect, for ever, and put what arrives into `inbox`."""
-
-    def send(self, topic: str, payload: bytes) -> bool:
-        """Publish at QoS 1, not retained; False when not connected: nothing is queued."""
-
-    def stop(self) -> None:
-        """Disconnect; what was sent before is handed over first, within a bounded time."""
 
 
 @dataclass(slots=True)
@@ -96,7 +83,7 @@ class Receiver:
     def __init__(
         self,
         database: Path,
-        link: Link,
+        link: ThreadLink,
         *,
         consumer: str = "city",
         gateways: frozenset[str] = frozenset(),
@@ -136,7 +123,7 @@ class Receiver:
         later ends it.
         """
         self._store = Store(self._database)
-        self._link.start(self._inbox)
+        self._link.start(self._hear)
         look = time.monotonic() + self._tick
         try:
             while not self._stopping:
@@ -163,6 +150,11 @@ class Receiver:
             self._store.close()
 
     # --- messages → a group
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        """In the connection's thread; waits while the inbox is full."""
+        kept = payload if len(payload) <= MAX_MESSAGE else b""
+        self._inbox.put(Message(topic, kept, time.monotonic(), len(payload)))
 
     def _gather(self, wait: float) -> _Group | None:
         message = self._inbox.get(wait)

@@ -14,7 +14,7 @@ from gateway.common.text import visible
 from gateway.config import Uplink
 from gateway.errors import LinkDown, UplinkError, WireError
 from gateway.model import Event, Sealed
-from gateway.mqtt import TOO_LARGE, Connection, Link, LinkState, Outgoing, PahoLink, Reconnect
+from gateway.mqtt import TOO_LARGE, Broker, BrokerLink, Connection, Link, LinkState, Outgoing, Reconnect
 from gateway.uplink.complaints import Complaints
 from gateway.uplink.delivery.delivery import Delivery, Outcome
 from gateway.uplink.journal_port import JournalPort
@@ -50,6 +50,22 @@ class Timing:
 _TIMING = Timing()
 
 
+def broker_of(config: Uplink, gateway: str) -> Broker:
+    """The broker of an uplink, and who a gateway is there."""
+    return Broker(
+        f"uplink {config.name}",
+        config.broker,
+        f"{gateway}-{config.name}",
+        username=config.username,
+        password_file=config.password_file,
+        ca=config.ca,
+        cert=config.cert,
+        key=config.key,
+        protocol=config.protocol,
+        keepalive=config.keepalive,
+    )
+
+
 class Forwarder:
     """One uplink. Lives on the event loop; `committed` and the link's callbacks never block it."""
 
@@ -77,7 +93,8 @@ class Forwarder:
         self._emit = emit
         self._timing = timing
         self._chance = chance
-        self._link: Link = link or PahoLink(config, gateway, synced=lambda: clock.synced)
+        broker = broker_of(config, gateway)
+        self._link: Link = link or BrokerLink(broker, synced=lambda: clock.synced)
         self._topics = Topics(gateway)
         self._receipt_topics = {self._topics.receipt(consumer): consumer for consumer in config.receipts}
         self._complaints = Complaints(config.name)
@@ -97,7 +114,7 @@ class Forwarder:
             emit=emit,
         )
         self._report = StateTopic()
-        self._reconnect = Reconnect(config.name, f"{config.host}:{config.port}", chance=chance)
+        self._reconnect = Reconnect(broker, chance=chance)
         self._connection: Connection | None = None
         self._protocol = ""
         self._fault: UplinkError | None = None
@@ -425,7 +442,7 @@ class Forwarder:
 
         return UplinkStats(
             name=self._config.name,
-            broker=f"{self._config.host}:{self._config.port}",
+            broker=str(self._config.broker),
             state=state.value,
             since=self._since[1],
             protocol=self._protocol,

@@ -23,8 +23,8 @@ def test_the_sample_is_good() -> None:
     assert config.gateway.id == "izm-konak-017"
     assert config.meters[0].ct == 40.0
     assert config.meters[0].slow == 60.0
-    assert config.uplinks[0].tls
-    assert config.uplinks[0].port == 8883
+    assert config.uplinks[0].broker.tls
+    assert config.uplinks[0].broker.port == 8883
 
 
 def keys_of(model) -> set[str]:

@@ -13,8 +13,11 @@ import time
 
 import paho.mqtt.client as paho
 
+from gateway.common.address import BrokerAddress
+from gateway.errors import LinkDown
 from gateway.model import Event, Ranges, Reading
-from gateway.receiver.intake import mark
+from gateway.mqtt import Broker, MemoryLink, Reconnect, ThreadLink
+from gateway.receiver.intake import mark, subscriptions
 from gateway.receiver.store import Arrival
 from gateway.wire import Batch, Receipt, State, Topics, compress, decode, encode, parse
 from tests.ports import free_port
@@ -65,6 +68,34 @@ def until(condition, seconds=60.0):
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
     return found
+
+
+class MemoryBroker:
+    """What a receiver hears and says, over the in-memory link."""
+
+    def __init__(self):
+        self.memory = MemoryLink(prompt=True)
+        account = Broker("receiver", BrokerAddress.of("mqtt://127.0.0.1"), "rx")
+        reconnect = Reconnect(account, longest=0.02)
+        self.link = ThreadLink(self.memory, subscriptions(frozenset()), reconnect)
+
+    def hear(self, topic, payload):
+        self.memory.opened[-1].deliver(topic, payload)
+
+    @property
+    def sent(self):
+        messages = [message for connection in self.memory.opened for message in connection.sent]
+        return [(message.topic, message.payload) for message in messages]
+
+    def drop(self):
+        """The line breaks, and the broker is away until `back`."""
+        self.memory.refuse = lambda: LinkDown("away")
+        self.link._loop.call_soon_threadsafe(self.memory.opened[-1].drop)
+        until(lambda: not self.link.connected)
+
+    def back(self):
+        self.memory.refuse = None
+        until(lambda: self.link.connected)
 
 
 class Feeder:

@@ -16,10 +16,12 @@ import paho.mqtt.client as paho
 import pytest
 from receiver_feed import E1, E2, MOSQUITTO, Feeder, Mosquitto, batch, free_port, opening, until
 
+from gateway.common.address import BrokerAddress
 from gateway.errors import GatewayError
-from gateway.receiver import Inbox, Receiver
+from gateway.mqtt import Broker, check_files
+from gateway.receiver import Receiver, broker_link
+from gateway.receiver.inbox import Inbox
 from gateway.receiver.intake import subscriptions
-from gateway.receiver.mqtt import Broker, PahoLink
 from gateway.wire import Topics, encode
 
 pytestmark = [
@@ -48,7 +50,7 @@ class Process:
         return self._log.read_text()
 
     def connected(self):
-        until(lambda: "connected" in self.log)
+        until(lambda: ", MQTT " in self.log)
         return self
 
     def end(self, number=signal.SIGTERM):
@@ -59,6 +61,10 @@ class Process:
     def query(self, sql):
         with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             return connection.execute(sql).fetchall()
+
+
+def account(url, **files):
+    return Broker("receiver", BrokerAddress.of(url), "rx", **files)
 
 
 @pytest.fixture
@@ -155,24 +161,22 @@ def test_a_broker_that_speaks_only_3_1_1_is_understood(tmp_path, receive, feeder
 def test_a_broker_that_is_absent_at_start_and_restarts_later_is_waited_for(tmp_path, receive, feeders):
     server = Mosquitto(tmp_path)
     receiver = receive(server.url)
-    until(lambda: "trying again" in receiver.log)
+    until(lambda: "tried again" in receiver.log)
     try:
         server.start()
         receiver.connected()
         first = feeders(server.port)
         first.deliver([opening(1), batch(2)])
         server.stop()
-        until(lambda: "connection ended; trying again" in receiver.log)
+        until(lambda: "connection was lost" in receiver.log)
         time.sleep(2.0)
         server.start()
-        until(lambda: receiver.log.count("connected (") == 2)
+        until(lambda: "back at" in receiver.log)
         feeders(server.port).deliver([opening(1), batch(2), batch(3)])
-        lines = [line.split("WARNING ")[1] for line in receiver.log.splitlines() if "trying again" in line]
-        assert lines == [
-            *lines[:1],
-            next(line for line in lines if "connection ended" in line),
-            *lines[:1],
-        ], "once per outage and reason"
+        lines = [line.split("WARNING ")[1] for line in receiver.log.splitlines() if "tried again" in line]
+        assert len(lines) == 2, "once per outage"
+        assert "cannot be reached" in lines[0]
+        assert "connection was lost" in lines[1]
         assert receiver.end() == 0
     finally:
         server.stop()
@@ -265,7 +269,7 @@ def test_websockets_work_too(tmp_path, receive, feeders):
 
 def test_an_early_sigint_ends_it_too(tmp_path, receive):
     receiver = receive("mqtt://127.0.0.1:9")
-    until(lambda: "trying again" in receiver.log)
+    until(lambda: "tried again" in receiver.log)
     assert receiver.end(signal.SIGINT) == 0
 
 
@@ -293,41 +297,53 @@ def test_garbage_from_a_stranger_does_not_stop_the_stream(broker, receive, feede
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_network_thread_that_dies_is_replaced(broker, tmp_path, feeders, monkeypatch):
-    link = PahoLink(Broker(broker.url, "rx"), subscriptions(frozenset()))
+    link = broker_link(account(broker.url), frozenset())
     receiver = Receiver(tmp_path / "p.db", link)
     thread = threading.Thread(target=receiver.run)
     thread.start()
     try:
-        first = until(lambda: link._client)
-        monkeypatch.setattr(first, "_loop", lambda *_: 1 / 0)
-        until(lambda: link._client not in {None, first})
+        first = until(lambda: link._connection)
+        monkeypatch.setattr(first._client, "_loop", lambda *_: 1 / 0)
+        until(lambda: link._connection not in {None, first})
         feeders(broker.port).deliver([opening(1), batch(2)])
     finally:
         receiver.stop()
         thread.join(10)
 
 
-def test_a_topic_that_is_not_text_is_counted_and_an_exception_in_a_callback_is_survived(broker):
-    link, inbox = PahoLink(Broker(broker.url, "rx"), subscriptions(frozenset())), Inbox()
-    link._inbox = inbox
-    link._on_message(None, None, paho.MQTTMessage(topic=b"submeter/v1/\xff/data"))
-    assert inbox.get(1).topic == ""
+def test_a_topic_that_is_not_text_is_counted_and_an_exception_in_a_callback_is_survived(broker, feeders):
+    heard = []
+    link = broker_link(account(broker.url), frozenset())
+
+    def hear(topic, payload):
+        heard.append(topic)
+        raise RuntimeError("a bug of ours")
+
+    link.start(hear)
+    try:
+        connection = until(lambda: link._connection)
+        message = paho.MQTTMessage(topic=b"submeter/v1/\xff/data")
+        connection._client.on_message(None, None, message)
+        feeders(broker.port).raw("submeter/v1/gw-1/data", b"x")
+        until(lambda: heard == ["", "submeter/v1/gw-1/data"])
+        assert link._connection is connection
+    finally:
+        link.stop()
 
 
-def test_a_full_inbox_waits_and_lets_go_when_closed(broker):
-    link, inbox = PahoLink(Broker(broker.url, "rx"), subscriptions(frozenset())), Inbox(limit=10)
-    link._inbox = inbox
-    message = paho.MQTTMessage(topic=b"submeter/v1/a/data")
-    message.payload = b"x" * 11
-    link._on_message(None, None, message)
-    waiting = threading.Thread(target=link._on_message, args=(None, None, message))
+def test_a_full_inbox_waits_and_lets_go_when_closed(tmp_path):
+    receiver = Receiver(tmp_path / "p.db", broker_link(account("mqtt://127.0.0.1"), frozenset()))
+    receiver._inbox = inbox = Inbox(limit=10)
+    message = ("submeter/v1/a/data", b"x" * 11)
+    receiver._hear(*message)
+    waiting = threading.Thread(target=receiver._hear, args=message)
     waiting.start()
     time.sleep(0.1)
     assert waiting.is_alive()
     assert inbox.get(1).size == 11
     waiting.join(5)
     assert not waiting.is_alive()
-    waiting = threading.Thread(target=link._on_message, args=(None, None, message))
+    waiting = threading.Thread(target=receiver._hear, args=message)
     waiting.start()
     inbox.closed = True
     waiting.join(5)
@@ -346,7 +362,7 @@ def test_passwords_come_from_a_file_and_a_refusal_is_said(tmp_path, receive, fee
     server.start()
     try:
         wrong = receive(server.url, "--username", "city")
-        until(lambda: "Not authorized" in wrong.log)
+        until(lambda: "not authorised" in wrong.log)
         wrong.end()
         receive(server.url, "--username", "city", "--password-file", str(secret)).connected()
     finally:
@@ -429,35 +445,46 @@ def test_tls_checks_the_name_and_shows_a_client_certificate(tmp_path, receive):
         good = receive(f"mqtts://localhost:{server.port}", *identity).connected()
         good.end()
         wrong_name = receive(f"mqtts://127.0.0.1:{server.port}", *identity)
-        until(lambda: "CERTIFICATE_VERIFY_FAILED" in wrong_name.log)
+        until(lambda: "does not accept the certificate" in wrong_name.log)
         wrong_name.end()
         known = len(wrong_name.log)
         untrusted = receive(f"mqtts://localhost:{server.port}")
-        until(lambda: "CERTIFICATE_VERIFY_FAILED" in untrusted.log[known:])
+        until(lambda: "does not accept the certificate" in untrusted.log[known:])
         untrusted.end()
     finally:
         server.stop()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:1883", "http://x", "mqtt://", "mqtt://x:99999", "mqtt://x:port"])
-def test_an_address_that_is_none_is_a_clear_error(url):
-    with pytest.raises(GatewayError, match=r"--broker .* → write mqtt://"):
-        PahoLink(Broker(url, "rx"), [])
+def test_an_address_that_is_none_is_a_clear_error(url, tmp_path):
+    done = subprocess.run(
+        [*SUBMETER, "--database", str(tmp_path / "x.db"), "--broker", url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "--broker" in done.stderr
+    assert "→ write" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_plain_mqtt_to_another_host_is_a_loud_warning(caplog):
     with caplog.at_level(logging.WARNING):
-        PahoLink(Broker("mqtt://127.0.0.1", "rx"), [])
-        PahoLink(Broker("mqtt://localhost", "rx"), [])
+        for here in ("127.0.0.1", "localhost", "broker.localhost"):
+            broker_link(account(f"mqtt://{here}"), frozenset())
         assert not caplog.records
-        PahoLink(Broker("mqtt://platform.example", "rx"), [])
-    assert "no TLS" in caplog.text
+        broker_link(account("mqtt://platform.example"), frozenset())
+    assert "NOT ENCRYPTED" in caplog.text
 
 
 def test_tls_files_that_cannot_be_used_are_a_clear_error(tmp_path):
     (tmp_path / "ca.pem").write_text("nothing")
-    with pytest.raises(GatewayError, match=r"ca\.pem: cannot be used for TLS"):
-        PahoLink(Broker("mqtts://localhost", "rx", ca=tmp_path / "ca.pem"), [])
+    with pytest.raises(GatewayError, match=r"ca\.pem cannot be used"):
+        check_files(account("mqtts://localhost", ca=str(tmp_path / "ca.pem")))
+    with pytest.raises(GatewayError, match=r"none cannot be read"):
+        check_files(account("mqtt://localhost", username="u", password_file=str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,13 @@ import threading
 import time
 
 import pytest
-from receiver_feed import E1, E2, batch, opening, until
+from receiver_feed import E1, E2, MemoryBroker, batch, opening, until
 
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
 from gateway.receiver import Receiver, Store, service
 from gateway.receiver.intake import schema_check
 from gateway.receiver.ledger import receipts
-from gateway.receiver.mqtt import MemoryLink
 from gateway.wire import MAX_MESSAGE, Receipt, Replay, Reply, State, Topics, compress, encode, parse
 
 P = Topics("gw-1")
@@ -23,11 +22,11 @@ class Running:
     """A receiver in a thread of its own."""
 
     def __init__(self, path, **options):
-        self.link = MemoryLink()
-        self.receiver = Receiver(path, self.link, **options)
+        self.link = MemoryBroker()
+        self.receiver = Receiver(path, self.link.link, **options)
         self.thread = threading.Thread(target=self.receiver.run)
         self.thread.start()
-        until(lambda: self.link.ready)
+        until(lambda: self.link.link.connected)
 
     def hear(self, b):
         self.link.hear(Topics(b.gateway).data, compress(encode(b)))
@@ -131,11 +130,11 @@ def test_a_new_gateway_is_told_that_nothing_is_held(run):
 
 def test_while_the_link_is_down_nothing_is_queued_and_nothing_is_lost(run):
     running = run()
-    running.link.up = False
-    running.hear(opening(1))
+    running.link.drop()
+    running.receiver._hear(P.data, compress(encode(opening(1))))  # it came a moment before
     until(lambda: running.receiver.counts.batches == 1)
+    running.link.back()
     assert running.link.sent == []
-    running.link.up = True
     running.state(E1, 1)
     until(running.receipts)
     assert running.receipts()[-1].upto == 1
@@ -436,4 +435,4 @@ def test_the_tail_of_the_epoch_before_is_asked_for(run):
 def test_a_second_receiver_on_the_file_ends_with_a_clear_error(run, tmp_path):
     run()
     with pytest.raises(JournalBusy, match="another receiver"):
-        Receiver(tmp_path / "p.db", MemoryLink()).run()
+        Receiver(tmp_path / "p.db", MemoryBroker().link).run()

@@ -10,11 +10,10 @@ import time
 
 import pytest
 from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, FakeBroker, packet, publish
-from uplink_parts import E1, PATIENT, Running, config, message_of, outbox, until
+from uplink_parts import E1, PATIENT, Running, config, link_to, message_of, outbox, until
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt import LinkState
-from gateway.mqtt.connection import PahoLink
 from gateway.mqtt.crossing import MAX_INBOX
 from gateway.mqtt.link import Outgoing
 from gateway.uplink import Timing
@@ -177,9 +176,7 @@ async def test_a_refusal_is_told_from_a_trouble_that_passes(answer, error):
 
     async with Refuses() as broker:
         with pytest.raises(error) as caught:
-            await PahoLink(settings(broker, protocol="5.0"), "gw1").open(
-                Ear(), will=WILL, topics=[TOPICS.replay]
-            )
+            await link_to(settings(broker, protocol="5.0")).open(Ear(), will=WILL, topics=[TOPICS.replay])
         assert isinstance(caught.value, LinkRefused) == (error is LinkRefused)
 
 
@@ -264,7 +261,7 @@ async def test_packets_that_no_broker_should_send(protocol, number):
     async with Poisoner() as broker:
         ear = Ear()
         try:
-            connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(
+            connection = await link_to(settings(broker, protocol=protocol)).open(
                 ear, will=WILL, topics=[TOPICS.receipt("city")]
             )
         except LinkDown:
@@ -278,7 +275,7 @@ async def test_packets_that_no_broker_should_send(protocol, number):
             await asyncio.sleep(0.01)
         assert len(ear.errors) <= 1
         if not ear.errors:
-            (thread,) = [t for t in threading.enumerate() if t.name == "uplink-city"]
+            (thread,) = [t for t in threading.enumerate() if t.name == "mqtt uplink city"]
             assert ear.acks == [(7, 0)] or broker.data() == [b"x"]
             await connection.close()
             await until(lambda: not thread.is_alive())
@@ -324,7 +321,7 @@ async def test_what_a_busy_loop_has_not_taken_yet_is_bounded_and_the_rest_counte
     flood = MAX_INBOX + 500
     async with FakeBroker() as broker:
         ear = Ear()
-        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(
+        connection = await link_to(settings(broker, protocol=protocol)).open(
             ear, will=WILL, topics=[TOPICS.replay]
         )
         waiting = connection._crossing._inbox
@@ -355,9 +352,7 @@ async def test_what_somebody_left_behind_retained_is_not_obeyed(protocol, topic)
 
     async with Keeps() as broker:
         ear = Ear()
-        connection = await PahoLink(settings(broker, protocol=protocol), "gw1").open(
-            ear, will=WILL, topics=[topic]
-        )
+        connection = await link_to(settings(broker, protocol=protocol)).open(ear, will=WILL, topics=[topic])
         await until(lambda: (topic, b"fresh") in ear.messages)
         assert ear.messages == [(topic, b"fresh")]
         await connection.close()
@@ -366,10 +361,10 @@ async def test_what_somebody_left_behind_retained_is_not_obeyed(protocol, topic)
 async def test_a_port_that_accepts_and_says_nothing(monkeypatch):
     monkeypatch.setattr("gateway.mqtt.connection.OPEN_TIMEOUT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        link = PahoLink(config(url=f"mqtt://127.0.0.1:{server.getsockname()[1]}"), "gw1")
+        link = link_to(config(url=f"mqtt://127.0.0.1:{server.getsockname()[1]}"))
         with pytest.raises(LinkDown, match="no answer"):
             await link.open(Ear(), will=WILL, topics=[])
-    await until(lambda: all(t.name != "uplink-city" for t in threading.enumerate()))
+    await until(lambda: all(t.name != "mqtt uplink city" for t in threading.enumerate()))
 
 
 async def test_a_callback_that_fails_ends_nothing():
@@ -386,7 +381,7 @@ async def test_a_callback_that_fails_ends_nothing():
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: problems.append(context))
     async with Sends() as broker:
         ear = Clumsy()
-        connection = await PahoLink(settings(broker), "gw1").open(ear, will=WILL, topics=[TOPICS.replay])
+        connection = await link_to(settings(broker)).open(ear, will=WILL, topics=[TOPICS.replay])
         await until(lambda: problems)
         connection.publish([Outgoing("a", b"b", tag=1)])
         await until(lambda: ear.acks == [(1, 0)])
@@ -394,17 +389,15 @@ async def test_a_callback_that_fails_ends_nothing():
 
 
 async def test_the_url_of_another_host_without_tls_is_a_loud_warning(caplog):
-    PahoLink(config(url="mqtt://192.0.2.1:1883"), "gw1")
+    link_to(config(url="mqtt://192.0.2.1:1883"))
     assert "NOT ENCRYPTED" in caplog.text
     caplog.clear()
     for here in ("localhost", "127.0.0.1", "[::1]", "127.9.9.9"):
-        PahoLink(config(url=f"mqtt://{here}:1883"), "gw1")
-    PahoLink(config(url="mqtts://192.0.2.1:8883"), "gw1")
+        link_to(config(url=f"mqtt://{here}:1883"))
+    link_to(config(url="mqtts://192.0.2.1:8883"))
     assert caplog.text == ""
 
 
 async def test_a_name_that_does_not_exist():
     with pytest.raises(LinkDown, match="cannot be reached"):
-        await PahoLink(config(url="mqtt://no-such-host.invalid:1883"), "gw1").open(
-            Ear(), will=WILL, topics=[]
-        )
+        await link_to(config(url="mqtt://no-such-host.invalid:1883")).open(Ear(), will=WILL, topics=[])

@@ -7,10 +7,9 @@ import time
 
 import pytest
 from uplink_fake_broker import PUBACK, FakeBroker, packet, publish
-from uplink_parts import config, until
+from uplink_parts import config, link_to, until
 
 from gateway.errors import LinkDown, LinkRefused
-from gateway.mqtt.connection import PahoLink
 from gateway.mqtt.double import MemoryLink
 from gateway.mqtt.link import MAX_UNACKED, Outgoing
 from gateway.wire import Topics
@@ -90,7 +89,7 @@ class OverTcp:
 
     async def __aenter__(self):
         await self.broker.__aenter__()
-        self.link = PahoLink(config(url=f"mqtt://127.0.0.1:{self.broker.port}", protocol="5.0"), "gw1")
+        self.link = link_to(config(url=f"mqtt://127.0.0.1:{self.broker.port}", protocol="5.0"))
         return self
 
     async def __aexit__(self, *_):

@@ -258,5 +258,5 @@ async def test_no_thread_and_no_socket_is_left_behind(mosquitto):
             run.forwarder._reconnect._short_lives = 0
             await until(lambda: run.stats.connected)
         await until(lambda: files() <= before)
-        assert sum(t.name == "uplink-city" for t in threading.enumerate()) == 1
-    await until(lambda: all(t.name != "uplink-city" for t in threading.enumerate()))
+        assert sum(t.name == "mqtt uplink city" for t in threading.enumerate()) == 1
+    await until(lambda: all(t.name != "mqtt uplink city" for t in threading.enumerate()))

@@ -5,14 +5,14 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from uplink_parts import BOOT, E1, E2, EARLIER, T0, FakeClock, row
+from uplink_parts import BOOT, E1, E2, EARLIER, T0, FakeClock, config, row
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
 from gateway.mqtt import LinkState
 from gateway.mqtt.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKEN_FORGOTTEN, Reconnect
 from gateway.mqtt.tls import is_this_machine
-from gateway.uplink import UplinkStats
+from gateway.uplink import UplinkStats, broker_of
 from gateway.uplink.complaints import Complaints
 from gateway.uplink.delivery.conflicts import Conflicts, derived_epoch
 from gateway.uplink.delivery.delivery import Delivery
@@ -110,7 +110,7 @@ def test_patience_doubles_to_five_minutes_and_is_restored_by_progress():
 
 def reconnect(chance=1.0):
     now = Now()
-    return Reconnect("city", "b:1", chance=lambda: chance, monotonic=now), now
+    return Reconnect(broker_of(config(), "gw1"), chance=lambda: chance, monotonic=now), now
 
 
 def test_a_broker_that_is_back_is_noticed_within_five_seconds():

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import pytest
 from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, SUBACK, FakeBroker, packet
-from uplink_parts import E1, PATIENT, Running, config, message_of, outbox, until
+from uplink_parts import E1, PATIENT, Running, config, link_to, message_of, outbox, until
 
 from gateway.errors import LinkDown, LinkRefused
-from gateway.mqtt.connection import PahoLink
 from gateway.mqtt.link import Outgoing
 from gateway.mqtt.reasons import MEANINGS, farewell, meaning, refusal
 from gateway.mqtt.reconnect import Reconnect
+from gateway.uplink import broker_of
 from gateway.uplink.outgoing.objections import Flying, Objections
 from gateway.wire import Topics
 
@@ -69,7 +69,7 @@ async def test_a_refused_connection_is_told_by_its_code(code):
         return  # tried again in another way, see below
     async with Says(code) as broker:
         with pytest.raises((LinkDown, LinkRefused), match=f"0x{code:02x}") as caught:
-            await PahoLink(settings(broker, protocol="5.0"), "gw1").open(_Ear(), will=WILL, topics=[])
+            await link_to(settings(broker, protocol="5.0")).open(_Ear(), will=WILL, topics=[])
         assert caught.value.cause == MEANINGS[code].cause
 
 
@@ -355,7 +355,7 @@ def test_an_acknowledgement_a_moment_before_the_end_proves_nothing():
 def test_another_gateway_is_suspected_only_when_nothing_was_on_its_way():
     for idle in (True, False):
         now = [0.0]
-        state = Reconnect("city", "b:1", monotonic=lambda now=now: now[0], chance=lambda: 1.0)
+        state = Reconnect(broker_of(config(), "gw1"), monotonic=lambda now=now: now[0], chance=lambda: 1.0)
         for _ in range(5):
             state.connected("3.1.1")
             now[0] += 1.0
@@ -366,7 +366,7 @@ def test_another_gateway_is_suspected_only_when_nothing_was_on_its_way():
 def test_a_loss_that_repeats_is_one_line_that_says_how_long_it_lasts(caplog):
     caplog.set_level(logging.INFO)
     now = [0.0]
-    state = Reconnect("city", "b:1", monotonic=lambda: now[0], chance=lambda: 1.0)
+    state = Reconnect(broker_of(config(), "gw1"), monotonic=lambda: now[0], chance=lambda: 1.0)
     for _ in range(200):
         state.connected("5.0")
         now[0] += 15.0

@@ -5,11 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from uplink_parts import FakeClock, Running, config, outbox, until
+from uplink_parts import FakeClock, Running, config, link_to, outbox, until
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt import LinkState
-from gateway.mqtt.connection import PahoLink
 from gateway.mqtt.link import Outgoing
 from gateway.wire import Topics
 from tests.ports import free_port
@@ -112,7 +111,7 @@ async def opens(settings, clock=None):
         def received(self, topic, payload): ...
         def lost(self, error): ...
 
-    link = PahoLink(settings, "gw1", synced=lambda: clock.synced)
+    link = link_to(settings, synced=lambda: clock.synced)
     connection = await link.open(Ear(), will=WILL, topics=[])
     await connection.close()
     return connection.protocol

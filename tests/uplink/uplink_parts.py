@@ -13,7 +13,8 @@ import paho.mqtt.client as paho
 
 from gateway.config.schema import Uplink
 from gateway.model import Ranges, Reading, Sealed
-from gateway.uplink import Forwarder, MemoryJournal, Timing
+from gateway.mqtt import BrokerLink
+from gateway.uplink import Forwarder, MemoryJournal, Timing, broker_of
 from gateway.wire import Batch, Receipt, Topics, compress, decode, decompress, digest, encode
 
 E1, E2 = "00000000000000a1", "00000000000000a2"
@@ -69,6 +70,11 @@ def config(**changes):
     return Uplink(
         **{"name": "city", "url": "mqtt://127.0.0.1:1883", "spread": "0s", "backlog_rate": 0.0, **changes}
     )
+
+
+def link_to(settings, **options):
+    """The link of an uplink with these settings."""
+    return BrokerLink(broker_of(settings, "gw1"), **options)
 
 
 async def until(condition, seconds=30.0):

@@ -206,7 +206,8 @@ def lead(clock: Clock, coarse: float) -> None:
     from gateway.field.port.modbus import ModbusPort
     from gateway.field.worker import BusWorker
     from gateway.journal.thread import JournalThread
-    from gateway.mqtt.connection import PahoConnection, PahoLink
+    from gateway.mqtt.broker_link import BrokerLink
+    from gateway.mqtt.connection import PahoConnection
     from gateway.uplink.forwarder import Forwarder
 
     call = JournalThread.call
@@ -236,7 +237,7 @@ def lead(clock: Clock, coarse: float) -> None:
     during(BusWorker, "_visit", "polls")
     during(ModbusPort, "read", "requests")
     during(ModbusPort, "open", "requests")
-    during(PahoLink, "open", "openings")
+    during(BrokerLink, "open", "openings")
     during(PahoConnection, "close", "openings")
 
     made = Forwarder.__init__

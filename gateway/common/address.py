@@ -1,0 +1,40 @@
+"""The address of a broker, taken apart in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+"""The schemes that there are, with the port of each when the URL names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where a broker is. `path` is that of WebSockets, empty without them."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """Raises ValueError or KeyError for what is no address of a broker; `config` says so in words."""
+        parts = urlsplit(url)
+        path = (parts.path or "/mqtt") if parts.scheme in {"ws", "wss"} else ""
+        return cls(parts.scheme, parts.hostname or "", parts.port or PORTS[parts.scheme], path)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the link is encrypted."""
+        return self.scheme in {"mqtts", "wss"}
+
+    @property
+    def websockets(self) -> bool:
+        """Whether MQTT goes in WebSockets."""
+        return self.scheme in {"ws", "wss"}
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"

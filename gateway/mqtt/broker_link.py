@@ -1,0 +1,170 @@
+"""The way to one broker: which version of MQTT it speaks and what it does not like is learnt from one attempt
+to the next; each connection is a new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gateway.errors import LinkDown
+from gateway.mqtt.broker import Broker
+from gateway.mqtt.connection import PahoConnection
+from gateway.mqtt.link import TO_THE_LOOP, Connection, Hearing, Listener, Outgoing
+from gateway.mqtt.reasons import CLIENT_ID, RETAIN, NoConnack, Unwelcome, WrongVersion
+from gateway.mqtt.tls import is_this_machine
+
+log = logging.getLogger(__name__)
+
+CONNACK_TIMEOUT = 4.0
+"""Seconds for an answer to CONNECT while there is another version to try: some 3.1.1 brokers wait for more of
+an MQTT 5 one.
+"""
+RELEARN = 3600.0
+"""Seconds after which MQTT 5, our client id or a retained Last Will are tried again at a broker that had
+refused them.
+"""
+ASK_AGAIN = 600.0
+"""Seconds after which a topic is subscribed to again although that had ended the connection."""
+
+
+class Concessions:
+    """Of one uplink, for as long as the process lives. `protocol` is the configured one: auto, 5.0 or
+    3.1.1.
+    """
+
+    def __init__(self, protocol: str) -> None:
+        self._protocol = protocol
+        self._spoken: tuple[str, float] | None = None
+        self._without: dict[int, float] = {}
+        self._ended: dict[str, int] = {}
+        self._ended_since = 0.0
+
+    def versions(self) -> list[str]:
+        """Versions of MQTT to try, in this order."""
+        if self._protocol != "auto":
+            return [self._protocol]
+        if self._spoken is not None:
+            version, at = self._spoken
+            if version == "5.0" or time.monotonic() - at < RELEARN:
+                return [version]
+        return ["5.0", "3.1.1"]
+
+    def spoke(self, version: str) -> None:
+        """A connection was made with this version."""
+        if self._spoken is None or self._spoken[0] != version:
+            self._spoken = (version, time.monotonic())
+
+    def leaves_out(self, code: int) -> bool:
+        """Whether what this reason code objects to (reasons.CLIENT_ID, reasons.RETAIN) is left out."""
+        return code in self._without and time.monotonic() - self._without[code] < RELEARN
+
+    def leave_out(self, code: int) -> bool:
+        """Leave it out from now on; whether that is something new to try."""
+        new = not self.leaves_out(code)
+        self._without[code] = time.monotonic()
+        return new
+
+    def ended_at(self, topic: str | None) -> None:
+        """The broker ended the connection instead of answering the subscription to this topic, or to it
+        and others.
+        """
+        if topic is not None:
+            if not self._ended:
+                self._ended_since = time.monotonic()
+            self._ended[topic] = self._ended.get(topic, 0) + 1
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether topics are to be subscribed to one after the other, so that the one that ends the
+        connection is known.
+        """
+        if self._ended and time.monotonic() - self._ended_since >= ASK_AGAIN:
+            self._ended.clear()
+        return bool(self._ended)
+
+    @property
+    def skips(self) -> frozenset[str]:
+        """Topics that ended the connection more than once: they are not subscribed to."""
+        return frozenset(topic for topic, times in self._ended.items() if times > 2)  # noqa: PLR2004 - once among all, twice alone
+
+
+_UNENCRYPTED = (
+    "THE LINK TO {host} IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and "
+    "change them → write {scheme}:// in url"
+)
+
+
+class BrokerLink:
+    """A Link to one broker. `protocol: auto` tries MQTT 5, then 3.1.1, and remembers what worked.
+
+    What a broker does not like about CONNECT is left out at once and remembered, too: our client id (it may
+    give us one), a retained Last Will. One that ends the connection instead of answering SUBSCRIBE is asked
+    for one topic after the other.
+    """
+
+    def __init__(
+        self, broker: Broker, *, hearing: Hearing = TO_THE_LOOP, synced: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`synced` says whether this machine's clock is right: a certificate is judged by it."""
+        self._broker = broker
+        self._hearing = hearing
+        self._synced = synced
+        self._concessions = Concessions(broker.protocol)
+        self._newest: PahoConnection | None = None
+        address = broker.address
+        if not address.tls and not is_this_machine(address.host):
+            better = {"mqtt": "mqtts", "ws": "wss"}[address.scheme]
+            log.warning("%s: %s", broker.name, _UNENCRYPTED.format(host=address.host, scheme=better))
+
+    async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
+        """See Link."""
+        if self._newest is not None and self._newest.ended_with == RETAIN:
+            self._concessions.leave_out(RETAIN)
+        versions = self._concessions.versions()
+        for version in versions:
+            try:
+                connection = await self._attempt(
+                    version, listener, will, topics, last=version == versions[-1]
+                )
+            except (NoConnack, WrongVersion):
+                if version == versions[-1]:
+                    raise
+            else:
+                self._concessions.spoke(version)
+                return connection
+        raise AssertionError  # the last version returns or raises
+
+    async def _attempt(
+        self, version: str, listener: Listener, will: Outgoing | None, topics: Sequence[str], *, last: bool
+    ) -> PahoConnection:
+        while True:
+            try:
+                return await self._connect(version, listener, will, topics, last=last)
+            except Unwelcome as error:
+                if not self._concessions.leave_out(error.code):
+                    raise
+
+    async def _connect(
+        self, version: str, listener: Listener, will: Outgoing | None, topics: Sequence[str], *, last: bool
+    ) -> PahoConnection:
+        known = self._concessions
+        self._newest = connection = PahoConnection(
+            replace(self._broker, client_id="") if known.leaves_out(CLIENT_ID) else self._broker,
+            version,
+            listener,
+            hearing=self._hearing,
+            synced=self._synced,
+        )
+        connection.one_by_one, connection.skips = known.one_by_one, known.skips
+        connection.keeps_retained = not known.leaves_out(RETAIN)
+        if not last:
+            connection.connack_timeout = CONNACK_TIMEOUT
+        try:
+            await connection.open(will, topics)
+        except LinkDown:
+            known.ended_at(connection.asked)
+            raise
+        return connection

@@ -1,0 +1,162 @@
+"""A broker for a program without an event loop: connected for ever in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from gateway.errors import LinkDown, LinkRefused, UplinkError
+from gateway.mqtt.link import Connection, Link, Outgoing
+from gateway.mqtt.reconnect import Reconnect
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 10_000
+"""Messages that wait for room on the connection; what comes on top is not taken."""
+FAREWELL = 1.0
+"""Seconds at a stop for what was taken to be acknowledged."""
+TURN = 1.0
+PATIENCE = 6.0
+"""Seconds that `stop` waits for the thread: it may be within an attempt."""
+
+
+class ThreadLink:
+    """`link` is opened again and again, as `reconnect` says; its messages should come in directly (Hearing).
+
+    `topics` are needed, all of them: a broker that refuses one counts as one that refuses us; `allow` says
+    what to allow there.
+    """
+
+    def __init__(self, link: Link, topics: Sequence[str], reconnect: Reconnect, *, allow: str = "") -> None:
+        self._link = link
+        self._topics = topics
+        self._reconnect = reconnect
+        self._allow = allow
+        self._waiting: deque[Outgoing] = deque()
+        self._connection: Connection | None = None
+        self._fault: UplinkError | None = None
+        self._stopping = False
+        self._loop = asyncio.new_event_loop()
+        self._wake = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
+
+    def start(self, hear: Callable[[str, bytes], None]) -> None:
+        """Connect, for ever; `hear` gets topic and payload of each message and may take its time."""
+        self._hear = hear
+        self._thread.start()
+
+    def send(self, topic: str, payload: bytes) -> bool:
+        """Publish at QoS 1, not retained, from any thread. False when not connected: nothing is kept."""
+        if self._connection is None or len(self._waiting) >= MAX_WAITING:
+            return False
+        self._waiting.append(Outgoing(topic, payload))
+        self._call()
+        return True
+
+    @property
+    def connected(self) -> bool:
+        """Whether `send` takes something."""
+        return self._connection is not None
+
+    def stop(self) -> None:
+        """Disconnect; what was taken before is handed over first, within a bounded time."""
+        self._stopping = True
+        self._call()
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
+
+    def _call(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    # -- in the thread --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._connect_for_ever())
+
+    async def _connect_for_ever(self) -> None:
+        while not self._stopping:
+            self._reconnect.connecting()
+            try:
+                delay = await self._connect_and_serve()
+            except Exception as error:
+                log.exception("the link to the broker failed in an unforeseen way")
+                delay = self._reconnect.failed(LinkDown(f"{type(error).__name__}: {error}"))
+            end = time.monotonic() + delay
+            while not self._stopping and (left := end - time.monotonic()) > 0:
+                await self._woken(left)
+        self._reconnect.stopped()
+
+    async def _woken(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _connect_and_serve(self) -> float:
+        """One connection from its attempt to its end; seconds until the next attempt."""
+        opening = asyncio.ensure_future(self._link.open(self, will=None, topics=self._topics))
+        try:
+            while not opening.done() and not self._stopping:
+                waking = asyncio.ensure_future(self._wake.wait())
+                await asyncio.wait({opening, waking}, return_when=asyncio.FIRST_COMPLETED)
+                waking.cancel()
+                self._wake.clear()
+            if not opening.done():
+                return 0.0
+            connection = opening.result()
+        except UplinkError as error:
+            return self._reconnect.failed(error)
+        finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+        try:
+            return await self._serve(connection)
+        finally:
+            self._connection = None
+            self._waiting.clear()
+            await connection.close()
+
+    async def _serve(self, connection: Connection) -> float:
+        if connection.refused_topics:
+            topic = next(iter(connection.refused_topics))
+            what = f"the broker refuses the subscription to {topic}{connection.words}"
+            return self._reconnect.failed(LinkRefused(what, hint=self._allow, cause="not_authorized"))
+        self._fault = None
+        self._reconnect.connected(connection.protocol)
+        self._connection = connection
+        while self._fault is None and not self._stopping:
+            self._hand_over(connection)
+            await self._woken(TURN)
+            self._reconnect.steady()
+        end = time.monotonic() + FAREWELL
+        while self._fault is None and time.monotonic() < end and (self._waiting or not connection.idle):
+            self._hand_over(connection)
+            await self._woken(0.05)
+        return 0.0 if self._fault is None else self._reconnect.lost(self._fault)
+
+    def _hand_over(self, connection: Connection) -> None:
+        room = min(connection.room, len(self._waiting))
+        if room > 0:
+            connection.publish([self._waiting.popleft() for _ in range(room)])
+
+    # -- the connection's callbacks -------------------------------------------------------------------------
+
+    def acknowledged(self, _acks: Sequence[tuple[object, int]]) -> None:
+        """See Listener."""
+        self._wake.set()
+
+    def received(self, topic: str, payload: bytes) -> None:
+        """See Listener."""
+        self._hear(topic, payload)
+
+    def lost(self, error: UplinkError) -> None:
+        """See Listener."""
+        self._fault = error
+        self._wake.set()
