@@ -151,7 +151,7 @@ def test_lost_and_back_are_each_said_once(caplog):
     state.connected("5.0")
     lines = [(r.levelname, r.getMessage()) for r in caplog.records]
     assert [level for level, _ in lines] == ["INFO", "WARNING", "INFO"]
-    assert "back at b:1" in lines[2][1]
+    assert "back at 127.0.0.1:1883" in lines[2][1]
 
 
 def test_a_flapping_link_is_one_trouble_and_grows_slow(caplog):

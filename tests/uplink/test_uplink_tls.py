@@ -111,7 +111,7 @@ async def opens(settings, clock=None):
         def received(self, topic, payload): ...
         def lost(self, error): ...
 
-    link = link_to(settings, synced=lambda: clock.synced)
+    link = link_to(settings, synced=lambda: clock is None or clock.synced)
     connection = await link.open(Ear(), will=WILL, topics=[])
     await connection.close()
     return connection.protocol
