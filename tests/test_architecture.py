@@ -1,10 +1,15 @@
-"""The house stays as docs/architecture.md draws it: who may import whom, who alone touches which library,
-what a start may load.
+"""The house stays as docs/architecture.md draws it: who may import whom, and by which face; who alone touches
+which library; what a start may load; how large a folder, a file, a function may be; one name for one thing.
+
+`python -m tests.test_architecture` writes the column "may import" of docs/architecture.md anew.
 """
 
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,9 +50,60 @@ SOLE_IMPORTERS = {
 }
 
 
+ALSO_FACES = {
+    "gateway.catalogue.listing",
+    "gateway.commissioning.trial",
+    "gateway.commissioning.wiring",
+    "gateway.demo.show",
+    "gateway.host.notify",
+}
+"""Beside the `__init__` of each room: parts that are heavy, or that only few need, with a face of their own.
+`common` has none: its modules are imported one by one."""
+
+MOST_MODULES = 12
+"""Side by side in a folder, `__init__` and `__main__` not counted; cli has a file for each command."""
+LONGEST_FILE = 400
+LONGEST_FUNCTION = 60
+
+OWED = {
+    "faces": {
+        "gateway.energy.meter",
+        "gateway.energy.units",
+        "gateway.journal.recovery.scan",
+        "gateway.receiver.intake",
+        "gateway.receiver.mqtt",
+        "gateway.receiver.report",
+    },
+    "circles": {"gateway.field"},
+    "folders": {"gateway/field/meter", "gateway/journal", "gateway/journal/file", "gateway/daemon"},
+    "files": set(),
+    "functions": set(),
+    "names": {"Backlog", "ClockLike", "ClockView", "Link", "MemoryLink", "Outcome", "PahoLink"},
+}
+"""What does not hold yet. It only ever becomes shorter."""
+
+
+def name_of(path: Path) -> str:
+    """gateway/journal/file/rows.py → gateway.journal.file.rows."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+NAMED = {name_of(path): path for path in MODULES}
+
+
+def room_of(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+@cache
 def imports_of(path: Path) -> set[str]:
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -55,19 +111,101 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
+@cache
+def said_in(path: Path) -> set[str]:
+    """What stands in a module's __all__."""
+    for node in tree_of(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def modules_used(path: Path) -> set[str]:
+    """The modules of the house that a module imports, also inside of functions and for types alone."""
+    used = set()
+    for name in imports_of(path):
+        home, _, what = name.rpartition(".")
+        if home in NAMED and (what in said_in(NAMED[home]) or name not in NAMED):
+            used.add(home)
+        elif name in NAMED:
+            used.add(name)
+    return used
+
+
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_imports_only_what_it_may(room) -> None:
-    allowed = MAY_IMPORT[room] | {room, "common"}
-    foreign = {}
-    for path in MODULES:
-        if path.relative_to(PACKAGE).parts[0].removesuffix(".py") != room:
-            continue
-        rooms = {name.split(".")[1] for name in imports_of(path) if name.startswith("gateway.")} - {
-            "__version__"
-        }
-        if extra := rooms - allowed:
-            foreign[str(path.relative_to(ROOT))] = extra
+    allowed = MAY_IMPORT[room] | {room, "common", ""}
+    foreign = {
+        name: rooms
+        for name, path in NAMED.items()
+        if room_of(name) == room and (rooms := {room_of(used) for used in modules_used(path)} - allowed)
+    }
     assert not foreign
+
+
+def test_every_room_has_its_rule() -> None:
+    assert {room_of(name) for name in NAMED} - {"", "__main__"} == {*MAY_IMPORT, "daemon", "cli"}
+
+
+def test_a_room_is_imported_by_its_face() -> None:
+    past = defaultdict(set)
+    for name, path in NAMED.items():
+        for used in modules_used(path):
+            inside = used.count(".") > 1 and room_of(used) not in {room_of(name), "common"}
+            if inside and used not in ALSO_FACES | OWED["faces"]:
+                past[used].add(name)
+    assert not past
+
+
+def test_what_stands_in_a_face_is_what_it_says() -> None:
+    for name in [*(f"gateway.{room}" for room in MAY_IMPORT), *ALSO_FACES]:
+        path = NAMED[name]
+        if path.name != "__init__.py":
+            continue
+        tree = tree_of(path)
+        imported = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gateway")
+            for alias in node.names
+        }
+        assert imported == said_in(path), name
+
+
+def circles(uses: dict[str, set[str]]) -> list[set[str]]:
+    """The modules that import one another in a ring, after Tarjan (1972)."""
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(name: str) -> None:
+        numbers[name] = lowest[name] = len(numbers)
+        stack.append(name)
+        for other in uses[name]:
+            if other not in numbers:
+                visit(other)
+            if other in stack:
+                lowest[name] = min(lowest[name], lowest[other])
+        if lowest[name] == numbers[name]:
+            ring = set(stack[stack.index(name) :])
+            del stack[stack.index(name) :]
+            found.append(ring)
+
+    for name in uses:
+        if name not in numbers:
+            visit(name)
+    return [ring for ring in found if len(ring) > 1]
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}) == [{"a", "b", "c"}]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_modules_import_one_another() -> None:
+    found = circles({name: modules_used(path) for name, path in NAMED.items()})
+    assert not [ring for ring in found if not all(name.startswith(tuple(OWED["circles"])) for name in ring)]
 
 
 @pytest.mark.parametrize("library", SOLE_IMPORTERS)
@@ -140,11 +278,47 @@ def test_run_does_not_load_what_it_does_not_need() -> None:
     assert loaded == "[]"
 
 
+def test_no_folder_has_too_many_modules_side_by_side() -> None:
+    folders = defaultdict(list)
+    for path in MODULES:
+        if path.stem not in {"__init__", "__main__"} and path.parent.name != "cli":
+            folders[str(path.parent.relative_to(ROOT))].append(path.stem)
+    full = {folder: names for folder, names in folders.items() if len(names) > MOST_MODULES}
+    assert full.keys() <= OWED["folders"], full
+
+
 def test_no_module_is_too_long_to_read() -> None:
     long = {
-        str(path.relative_to(ROOT)): n for path in MODULES if (n := len(path.read_text().splitlines())) > 520
+        name: n for name, path in NAMED.items() if (n := len(path.read_text().splitlines())) > LONGEST_FILE
     }
-    assert not long
+    assert long.keys() <= OWED["files"], long
+
+
+def definitions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_function_is_too_long_to_read() -> None:
+    long = {
+        f"{name}:{node.name}": n
+        for name, path in NAMED.items()
+        for node in definitions(path)
+        if (n := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
+    }
+    assert long.keys() <= OWED["functions"], long
+
+
+def test_a_class_has_its_name_to_itself() -> None:
+    """Where two rooms have a Row, a reader of either thinks of the other."""
+    rooms = defaultdict(set)
+    for name, path in NAMED.items():
+        for node in tree_of(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                rooms[node.name].add(room_of(name))
+    shared = {name: where for name, where in rooms.items() if len(where) > 1}
+    assert shared.keys() <= OWED["names"], shared
 
 
 def test_no_committed_file_names_a_registry_or_a_machine() -> None:

@@ -11,7 +11,7 @@ from gateway.catalogue.driver import ORDERS, Row
 from gateway.catalogue.units import KNOWN, Raw, example, parse_raw
 from gateway.catalogue.values import ANYTHING, RATIO, Mistake, believable, ends, ratio, words_of
 from gateway.common.near import did_you_mean
-from gateway.model import ATTRIBUTES, QUANTITIES
+from gateway.model import ATTRIBUTES, QUANTITIES, Quantity
 
 FLAGS: Final = ("alone", "starts")
 OPTIONS: Final = (
@@ -86,49 +86,11 @@ class RegisterLine:
     def row(self, rows: Mapping[str, Row]) -> Row:
         """The row; `rows` are those that it may refer to. Raises Mistake."""
         words = words_of(self.kind)
-        quantity = QUANTITIES.get(self.name)
+        quantity = self._quantity()
         attribute = self.name in ATTRIBUTES
-        if (
-            quantity is None
-            and not attribute
-            and not (self.name.startswith("_") and _NAME.fullmatch(self.name))
-        ):
-            mend = did_you_mean(
-                self.name,
-                [*QUANTITIES, *ATTRIBUTES],
-                "the vocabulary is in docs/add-a-meter.md; a leading _ keeps a helper row to itself",
-            )
-            raise Mistake(self.name, "is not a quantity", mend)
-        if self.pace not in {"fast", "slow", "static"}:
-            raise Mistake(self.name, f"{self.pace!r} is not a class", "write fast, slow or static")
-        if quantity and self.pace == "static":
-            raise Mistake(self.name, "is a reading, and static is read once a day", "write fast or slow")
-        if attribute and self.pace != "static":
-            raise Mistake(self.name, "is a fact about the meter, which hardly ever changes", "write static")
-        raw = self._raw()
-        if quantity and raw.unit != quantity.unit:
-            raise Mistake(
-                self.name,
-                f"is in {quantity.unit or 'no unit'}, which {self.raw!r} is not",
-                f"write the unit that the register has, like {example(quantity.unit)}",
-            )
-        least, most = (
-            believable(quantity, words, self.defaults.bounds)
-            if quantity
-            else RATIO
-            if ratio(self.name)
-            else (-ANYTHING, ANYTHING)
-        )
-        low, high = self._number("low", least), self._number("high", most)
-        if low >= high:
-            raise Mistake(
-                self.name,
-                f"can be nothing between low={low:g} and high={high:g}",
-                "write the smaller one as low",
-            )
-        scales = [key for key in _SCALES if key in self.options]
-        if len(scales) > 1:
-            raise Mistake(self.name, "has two scale registers", "write one of sf=, sf8= and sf8h=")
+        raw = self._raw(quantity)
+        low, high = self._bounds(quantity, words)
+        scale_at, scale_byte = self._scale()
         if self.options.get("rule") == "pf4q" and "factor" not in self.name and not self.name.startswith("_"):
             raise Mistake(self.name, "has a rule for power factors", "leave rule= out")
         sign_of, sign_of_bit, sign_bit = self._sign(words, rows)
@@ -150,10 +112,8 @@ class RegisterLine:
             sentinels=self._patterns(words, attribute=attribute),
             sign_bit=sign_bit,
             mask=self._mask(words, sign_bit),
-            scale_at=self._whole(scales[0], self.options[scales[0]]) + self.defaults.shift
-            if scales
-            else None,
-            scale_byte=_SCALES[scales[0]] if scales else "",
+            scale_at=scale_at,
+            scale_byte=scale_byte,
             rule=self._choice("rule", {rule: rule for rule in RULES}, ""),
             terms=self._terms(rows),
             times=self._find(self.options["times"], "times", rows) if "times" in self.options else None,
@@ -162,15 +122,54 @@ class RegisterLine:
             line=self.number,
         )
 
-    def _raw(self) -> Raw:
+    def _quantity(self) -> Quantity | None:
+        """What of the vocabulary the row gives; None for an attribute or a helper row. Raises Mistake."""
+        quantity, attribute = QUANTITIES.get(self.name), self.name in ATTRIBUTES
+        helper = self.name.startswith("_") and _NAME.fullmatch(self.name)
+        if quantity is None and not attribute and not helper:
+            otherwise = "the vocabulary is in docs/add-a-meter.md; a leading _ keeps a helper row to itself"
+            mend = did_you_mean(self.name, [*QUANTITIES, *ATTRIBUTES], otherwise)
+            raise Mistake(self.name, "is not a quantity", mend)
+        if self.pace not in {"fast", "slow", "static"}:
+            raise Mistake(self.name, f"{self.pace!r} is not a class", "write fast, slow or static")
+        if quantity and self.pace == "static":
+            raise Mistake(self.name, "is a reading, and static is read once a day", "write fast or slow")
+        if attribute and self.pace != "static":
+            raise Mistake(self.name, "is a fact about the meter, which hardly ever changes", "write static")
+        return quantity
+
+    def _raw(self, quantity: Quantity | None) -> Raw:
         raw = parse_raw(self.raw)
         if raw is None:
             mend = (
-                f"write the unit, with the register's step before it (0.1V, W, 10Wh, plain 0.001 "
-                f"without unit): {', '.join(KNOWN)}"
+                "write the unit, with the register's step before it (0.1V, W, 10Wh, plain 0.001 without "
+                f"unit): {', '.join(KNOWN)}"
             )
             raise Mistake(self.name, f"{self.raw!r} is not a unit", mend)
+        if quantity and raw.unit != quantity.unit:
+            what = f"is in {quantity.unit or 'no unit'}, which {self.raw!r} is not"
+            mend = f"write the unit that the register has, like {example(quantity.unit)}"
+            raise Mistake(self.name, what, mend)
         return raw
+
+    def _bounds(self, quantity: Quantity | None, words: int) -> tuple[float, float]:
+        least, most = RATIO if ratio(self.name) else (-ANYTHING, ANYTHING)
+        if quantity:
+            least, most = believable(quantity, words, self.defaults.bounds)
+        low, high = self._number("low", least), self._number("high", most)
+        if low >= high:
+            what = f"can be nothing between low={low:g} and high={high:g}"
+            raise Mistake(self.name, what, "write the smaller one as low")
+        return low, high
+
+    def _scale(self) -> tuple[int | None, str]:
+        """Where the row's power of ten stands, and in which byte."""
+        scales = [key for key in _SCALES if key in self.options]
+        if len(scales) > 1:
+            raise Mistake(self.name, "has two scale registers", "write one of sf=, sf8= and sf8h=")
+        if not scales:
+            return None, ""
+        return self._whole(scales[0], self.options[scales[0]]) + self.defaults.shift, _SCALES[scales[0]]
 
     def _address(self, words: int) -> int:
         if self.kind == "sum":

@@ -37,6 +37,27 @@ def parse_registers(
     """Rows of a register block whose text begins on `first_line`: the published ones in file order, and
     every mistake.
     """
+    lines, problems = _lines(text, first_line, file, defaults)
+    rows: dict[str, Row] = {}
+    weights: dict[str, int] = {}
+    # What refers to another row comes after it.
+    for line in _in_order(lines):
+        weights[line.name] = 1 + sum(weights.get(name, 0) for name in line.needs)
+        if weights[line.name] > MAX_PARTS:
+            what = f"is made of more than {MAX_PARTS} rows"
+            problems.append(Problem(file, line.number, line.name, what, "a sum adds a few"))
+            continue
+        try:
+            rows[line.name] = line.row(rows)
+        except Mistake as mistake:
+            problems.append(mistake.problem(file, line.number))
+    return [rows[name] for name in lines if name in rows and not name.startswith("_")], sorted(set(problems))
+
+
+def _lines(
+    text: str, first_line: int, file: str, defaults: Defaults
+) -> tuple[dict[str, RegisterLine], list[Problem]]:
+    """The lines by the name of what they give, written out where braces repeat them."""
     lines: dict[str, RegisterLine] = {}
     problems: list[Problem] = []
     for number, content in enumerate(text.split("\n"), first_line):
@@ -44,15 +65,9 @@ def parse_registers(
         if not columns:
             continue
         if len(columns) < _COLUMNS:
-            problems.append(
-                Problem(
-                    file,
-                    number,
-                    "",
-                    f"has fewer than {_COLUMNS} columns",
-                    "write: address type quantity raw class, then options",
-                )
-            )
+            what = f"has fewer than {_COLUMNS} columns"
+            mend = "write: address type quantity raw class, then options"
+            problems.append(Problem(file, number, "", what, mend))
             continue
         try:
             for cells in _expand(columns):
@@ -60,39 +75,15 @@ def parse_registers(
                 first = lines.setdefault(line.name, line)
                 if first is not line:
                     what = f"is given twice (first in line {first.number})"
-                    problems.append(
-                        Problem(file, number, line.name, what, "a quantity stands in one line of a table")
-                    )
+                    mend = "a quantity stands in one line of a table"
+                    problems.append(Problem(file, number, line.name, what, mend))
         except Mistake as mistake:
             problems.append(mistake.problem(file, number))
         if len(lines) > MAX_ROWS or len(problems) > MAX_PROBLEMS:
-            problems.append(
-                Problem(
-                    file,
-                    number,
-                    "",
-                    f"more than {MAX_ROWS} rows or {MAX_PROBLEMS} problems",
-                    "is this the right file?",
-                )
-            )
+            what = f"more than {MAX_ROWS} rows or {MAX_PROBLEMS} problems"
+            problems.append(Problem(file, number, "", what, "is this the right file?"))
             break
-    rows: dict[str, Row] = {}
-    weights: dict[str, int] = {}
-    # What refers to another row comes after it.
-    for line in _in_order(lines):
-        weights[line.name] = 1 + sum(weights.get(name, 0) for name in line.needs)
-        if weights[line.name] > MAX_PARTS:
-            problems.append(
-                Problem(
-                    file, line.number, line.name, f"is made of more than {MAX_PARTS} rows", "a sum adds a few"
-                )
-            )
-            continue
-        try:
-            rows[line.name] = line.row(rows)
-        except Mistake as mistake:
-            problems.append(mistake.problem(file, line.number))
-    return [rows[name] for name in lines if name in rows and not name.startswith("_")], sorted(set(problems))
+    return lines, problems
 
 
 def _in_order(lines: dict[str, RegisterLine]) -> list[RegisterLine]:

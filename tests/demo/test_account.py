@@ -11,7 +11,7 @@ from gateway.demo.show.account import Break, Received, judge, resolutions
 from gateway.demo.show.console import status_line, table
 from gateway.demo.show.self_check import rows
 from gateway.demo.show.site import BRISK, METERS, free_place, gateway_config, simulator_spec, stamp_drivers
-from gateway.demo.show.supervisor import Progress
+from gateway.demo.show.supervisor import SiteCounts
 
 EPOCH = "00000000000000aa"
 
@@ -243,10 +243,10 @@ def test_every_demo_driver_takes_an_ordinal_in_a_place_that_was_free(tmp_path):
 def test_the_status_line_counts_in_words():
     assert re.search(
         r"taken 10 · delivered 7 · missing at the platform 1 · waiting 1",
-        status_line(Progress(10, 1, 7, 2, 90)),
+        status_line(SiteCounts(10, 1, 7, 2, 90)),
     )
-    assert Progress(10, 3, 7, 2, 90).missing == 0
-    assert Progress(10, 0, 12, 0, 90).delivered == 10
+    assert SiteCounts(10, 3, 7, 2, 90).missing == 0
+    assert SiteCounts(10, 0, 12, 0, 90).delivered == 10
     assert "starting" in status_line(None)
 
 

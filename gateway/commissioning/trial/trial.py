@@ -101,9 +101,8 @@ async def trial(
         trouble = worker.trouble(_METER)
         result = Trial(worker.meters[_METER].reader.driver, first, worker.attributes(_METER))
         result.trouble = str(trouble) if trouble and first.missing else ""
-        result.silent = bool(first.missing) and (
-            not first.missing.startswith("exception") or first.missing in _NOBODY
-        )
+        refused = first.missing.startswith("exception") and first.missing not in _NOBODY
+        result.silent = bool(first.missing) and not refused
         if not worker.line.ready or result.silent:
             return result
         station = worker.meters[_METER].reader.station
@@ -118,14 +117,8 @@ async def trial(
             last = await worker.poll(_METER)
             result.findings += _rises(result.driver, first, last, time.monotonic() - began)
         result.findings += _ends(result.driver, first)
-        result.refused = next(
-            (
-                finding.text
-                for finding in result.findings
-                if finding.names == ("identity",) and finding.good is None
-            ),
-            "",
-        )
+        unread = (each.text for each in result.findings if each.names == ("identity",) and each.good is None)
+        result.refused = next(unread, "")
         if not driver.discovery:
             result.weighed = await weigh_against(
                 result.driver, library, ask, tell=tell, findings=result.findings

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from gateway.common.text import visible
 from gateway.errors import GatewayError, Problem
-from gateway.model.quantities import QUANTITIES
+from gateway.model import QUANTITIES
 
 _EXPORT: Final = {"time", "meter", "quantity", "value"}
 _NOTHING: Final = {"", "-", "nan", "null", "none", "n/a"}

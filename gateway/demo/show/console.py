@@ -12,7 +12,7 @@ from types import FrameType
 from gateway.demo.show.account import Account
 from gateway.demo.show.self_check import SelfCheck, rows
 from gateway.demo.show.site import BRISK, CALM, LINES, METERS
-from gateway.demo.show.supervisor import Progress, Supervisor
+from gateway.demo.show.supervisor import SiteCounts, Supervisor
 from gateway.demo.show.worker import Worker
 from gateway.errors import GatewayError
 
@@ -63,7 +63,7 @@ class Screen:
         return True
 
 
-def status_line(counts: Progress | None) -> str:
+def status_line(counts: SiteCounts | None) -> str:
     """The four numbers, in batches, and the readings that are in them."""
     if counts is None:
         return "the gateway is starting …"

@@ -31,7 +31,7 @@ _SOCKET_PATH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SiteCounts:
     """Batches: committed by the gateway, of these not yet confirmed, and stored at the platform; and readings
     committed.
 
@@ -179,7 +179,7 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def counts(self) -> Progress | None:
+    def counts(self) -> SiteCounts | None:
         """How far everything is; None while the gateway cannot be asked."""
         status = self.status()
         if status is None:
@@ -188,7 +188,7 @@ class Supervisor:
         waiting = max((int(uplink["backlog_batches"]) for uplink in uplinks), default=0)
         # Asked last: the platform only ever has more than it had when the gateway heard of it.
         stored, gaps = self.stored()
-        return Progress(int(journal["batches"]), waiting, stored, gaps, int(journal["readings"]))
+        return SiteCounts(int(journal["batches"]), waiting, stored, gaps, int(journal["readings"]))
 
     def status(self) -> dict[str, Any] | None:
         """What the gateway says of itself over its control socket; None while it does not answer."""
