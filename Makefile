@@ -67,7 +67,7 @@ docs: $(VENV)/.dev ## Make the generated pages anew: the list of meters, the sch
 
 translations: $(VENV)/.dev ## Collect the texts of page and commands and compile what is translated
 	@mkdir -p build
-	@$(BIN)/pybabel -q extract -F gateway/status/locale/babel.cfg --no-location --no-wrap --sort-output -o build/submeter.pot gateway/status gateway/cli
+	@PYTHONPATH=. $(BIN)/pybabel -q extract -F gateway/status/locale/babel.cfg --no-location --no-wrap --sort-output -o build/submeter.pot gateway
 	@$(BIN)/pybabel -q update -D submeter -d gateway/status/locale -l tr -i build/submeter.pot --no-wrap --no-fuzzy-matching --ignore-obsolete
 	@sed -i '/^"POT-Creation-Date:/d' gateway/status/locale/tr/LC_MESSAGES/submeter.po
 	@$(BIN)/pybabel -q compile -D submeter -d gateway/status/locale -l tr

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import click
 
 from gateway import __version__
-from gateway.cli.language import LANGUAGES, N_, _, choose, speaking
+from gateway.cli.language import LANGUAGES, N_, _, choose, in_words, speaking
 from gateway.cli.prose import HelpContext, say
 from gateway.errors import GatewayError
 
@@ -119,7 +119,8 @@ def main() -> None:
     try:
         cli()
     except GatewayError as error:
-        say(f"submeter: {error}", err=True)
+        with speaking(choose(sys.argv[1:], os.environ)):
+            say(f"submeter: {in_words(str(error))}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)

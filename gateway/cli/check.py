@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from gateway.check import check, look_here
-from gateway.cli.language import N_, _, ngettext
+from gateway.cli.language import N_, _, in_words, ngettext
 from gateway.cli.options import config_option, only_config, socket_option
 from gateway.cli.prose import say
 from gateway.host import socket_path
@@ -43,9 +43,9 @@ def command(words: tuple[str, ...], file: Path | None, here: bool, socket: Path 
         problems += look_here(path, config, found.drivers, socket_path(socket))
     warnings = found.warnings if here else [*found.warnings, *found.ports]
     for problem in problems:
-        say(str(problem))
+        say(in_words(str(problem)))
     for warning in warnings:
-        say(_("warning: %(text)s") % {"text": warning})
+        say(_("warning: %(text)s") % {"text": in_words(warning)})
     if here and config is None:
         say("\n" + _("This machine is looked at when the file itself is good."), err=True)
     if problems or config is None:

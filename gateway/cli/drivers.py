@@ -24,7 +24,7 @@ from gateway.catalogue.listing import (
     summary,
     vocabulary,
 )
-from gateway.cli.language import N_, _, ngettext
+from gateway.cli.language import N_, _, in_words, ngettext
 from gateway.cli.options import config_option
 from gateway.cli.prose import aligned, entry, said, say, wrapped
 from gateway.common.text import visible
@@ -254,7 +254,7 @@ def check_command(files: tuple[Path, ...], directory: Path | None, file: Path | 
             driver = load_file(path)
         except DriverError as error:
             for problem in error.problems:
-                say(str(problem))
+                say(in_words(str(problem)))
             problems += len(error.problems)
         else:
             text = _("%(file)s: good. %(meter)s: %(n)s rows. It gives %(what)s.")

@@ -13,7 +13,7 @@ import click
 
 from gateway.cli.client import control_client
 from gateway.cli.journal_source import DaemonSource, FileSource, JournalSource
-from gateway.cli.language import N_, _, locale, ngettext
+from gateway.cli.language import N_, _, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import aligned, said, say
 from gateway.host import STATE
@@ -285,7 +285,7 @@ def lines(state: dict[str, Any]) -> list[str]:
         return text % {"n": f.whole(count), "readings": f.whole(readings)}
 
     fine = _("readings are on disk when their batch is committed")
-    told = said(f"{_state(state['state'])}: {state['error'] or fine}")
+    told = said(f"{_state(state['state'])}: {in_words(state['error']) or fine}")
     if state["oldest_seq"]:
         text = _("holds %(batches)s, %(first)s to %(last)s, since %(time)s")
         held = {
@@ -357,5 +357,5 @@ def _case(case: dict[str, Any]) -> str:
         "name": case["name"],
         "done": done,
         "rows": f.whole(case["rows"]),
-        "reason": case["reason"],
+        "reason": in_words(case["reason"]),
     }

@@ -50,6 +50,15 @@ def locale(timezone: str = "UTC", now: int = 0) -> Locale:
     return Locale(_spoken[-1], timezone, now)
 
 
+def in_words(text: str) -> str:
+    """An error, a problem or an action, which are written in English, in the language of this run."""
+    if _spoken[-1] == "en":
+        return text
+    from gateway.status import in_words as said  # noqa: PLC0415 - see above
+
+    return said(text, locale())
+
+
 def figure(text: str) -> str:
     """A number that was formatted as English writes it, with the marks of the language: 1,234.5 or
     1.234,5.

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gateway.cli.client import need_client
-from gateway.cli.language import N_, _, figure, locale, ngettext
+from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import said, say
 
@@ -77,7 +77,8 @@ def lines(inputs: list[dict[str, Any]]) -> list[str]:
         told += said(_noise(entry), "  ")
         if entry["error"]:
             told += said(
-                _("%(id)s does not count: %(error)s") % {"id": entry["id"], "error": entry["error"]},
+                _("%(id)s does not count: %(error)s")
+                % {"id": entry["id"], "error": in_words(entry["error"])},
                 "  ",
                 "! ",
             )
@@ -90,7 +91,7 @@ def lines(inputs: list[dict[str, Any]]) -> list[str]:
             told += said(text % {"id": entry["id"]}, "  ", "! ")
         if entry.get("doubt"):
             text = _("%(id)s: %(doubt)s → read the display and set it: submeter pulses set %(id)s VALUE")
-            told += said(text % {"id": entry["id"], "doubt": entry["doubt"]}, "  ", "! ")
+            told += said(text % {"id": entry["id"], "doubt": in_words(entry["doubt"])}, "  ", "! ")
     return told
 
 

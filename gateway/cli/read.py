@@ -16,7 +16,7 @@ import click
 from gateway.catalogue import Driver, load_driver
 from gateway.check import load
 from gateway.cli.client import ControlClient, control_client
-from gateway.cli.language import N_, _, figure, locale
+from gateway.cli.language import N_, _, figure, in_words, locale
 from gateway.cli.options import config_option, socket_option, split_config
 from gateway.cli.prose import aligned, said, say
 from gateway.common.text import visible
@@ -105,7 +105,7 @@ def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...])
     elif found["changes"]:
         origin += "\n" + _("The file has been changed since; these values are by what runs → submeter reload")
         origin += "".join(
-            "\n  " + _("not taken over yet: %(line)s") % {"line": line} for line in found["changes"]
+            "\n  " + _("not taken over yet: %(line)s") % {"line": in_words(line)} for line in found["changes"]
         )
     return origin, client.read(list(names))
 
@@ -167,8 +167,8 @@ def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
     name = answer["meter"] + (f" {label}" if label not in {"", answer["meter"]} else "")
     told = said(visible(f"{name} {_where(answer)}".rstrip()))
     if answer.get("error") or answer.get("missing"):
-        why = str(answer.get("error") or words.reason(answer["missing"]))
-        hint = f" → {answer['hint']}" if answer.get("hint") else ""
+        why = in_words(str(answer.get("error", ""))) or words.reason(answer["missing"])
+        hint = f" → {in_words(answer['hint'])}" if answer.get("hint") else ""
         return told + said(visible(_("nothing: %(why)s") % {"why": why} + hint), "  ")
     for key, text in answer.get("attributes", {}).items():
         told += said(visible(f"{words.attribute(key)}: {text}"), "  ")

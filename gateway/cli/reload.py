@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.client import need_client
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, in_words
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
 
@@ -26,4 +26,4 @@ def command(file: Path | None, socket: Path | None) -> None:
     with need_client(socket, file) as client:
         messages = client.reload()
     for message in messages or [_("nothing changed")]:
-        say(message)
+        say(in_words(message))

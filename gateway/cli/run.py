@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.language import N_
+from gateway.cli.language import N_, in_words
 from gateway.cli.options import config_option, only_config
 from gateway.errors import ConfigError
 
@@ -32,7 +32,7 @@ def command(words: tuple[str, ...], file: Path | None, log_level: str) -> None:
     try:
         asyncio.run(_run(only_config(words, file)))
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(in_words(str(error)), file=sys.stderr)
         sys.exit(
             os.EX_CONFIG
         )  # 78: the service manager need not try again before somebody has mended the file

@@ -61,10 +61,6 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     for notice in notices.notices(verdict, now, f):
         told += said(notice.text, "  ", "! ")
         told += said(notice.action, "    ", "→ ") if notice.action else []
-    if f.language != "en":
-        # What the daemon says in its own words has no others; in English they stand among the notices.
-        for problem in now.problems[now.in_short :]:
-            told += said(problem, "    ")
     for bus in now.buses:
         told += said(_("line %(name)s: %(how)s") % {"name": bus.called, "how": sentences.bus(bus, f)})
     known = [(_("line %(name)s, known of it: %(how)s"), bus.name, bus.learnt) for bus in now.buses]

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gateway.catalogue import Driver, library
-from gateway.cli.language import _, figure, locale, ngettext
+from gateway.cli.language import _, figure, in_words, locale, ngettext
 from gateway.cli.prose import aligned, say
 from gateway.commissioning.trial import PhysicsCheck, Trial, trial
 from gateway.config import SerialBus, TcpBus, host_and_port, load_config
@@ -128,9 +128,9 @@ def run(driver: Driver, ways: list[Setting], address: int, *, seconds: float, di
         result = asyncio.run(trial(driver, way.bus, address, seconds=seconds, library=tables, tell=_progress))
         if not result.silent or number == len(ways):
             break
-        say(_("no answer: %(why)s") % {"why": result.trouble}, "  ")
+        say(_("no answer: %(why)s") % {"why": in_words(result.trouble)}, "  ")
     if result.silent:
-        say(result.trouble, "  ")
+        say(in_words(result.trouble), "  ")
         text = _("Nothing answered at %(settings)s. Nothing can be said about the table.")
         say("\n" + text % {"settings": _(", nor at ").join(str(way) for way in ways)})
         return False
@@ -139,7 +139,7 @@ def run(driver: Driver, ways: list[Setting], address: int, *, seconds: float, di
 
 
 def _progress(text: str) -> None:
-    say(text, mark="… ", err=True)
+    say(in_words(text), mark="… ", err=True)
 
 
 def show(result: Trial) -> None:
@@ -184,14 +184,18 @@ def _checks(fitting: int, against: int) -> str:
 
 def _finding(finding: PhysicsCheck) -> str:
     how = {True: _("fits"), False: _("does not fit"), None: _("open, not decided")}[finding.good]
-    return f"{how}: {finding.names[0]}: {finding.text}"
+    return f"{how}: {finding.names[0]}: {in_words(finding.text)}"
 
 
 def _values(result: Trial) -> None:
     driver, reading, words = result.driver, result.reading, Words(locale())
     say(f"{driver.name}: {driver.maker} {driver.model}" + (f" ({driver.variant})" if driver.variant else ""))
     if reading.missing:
-        say(_("nothing was read: %(why)s") % {"why": result.trouble or words.reason(reading.missing)}, "  ")
+        say(
+            _("nothing was read: %(why)s")
+            % {"why": in_words(result.trouble) or words.reason(reading.missing)},
+            "  ",
+        )
     for name, text in result.attributes.items():
         say(f"{words.attribute(name)}: {text}", "  ")
     # Of several checks of one value the one that speaks against it is shown.
@@ -221,9 +225,9 @@ def _open(result: Trial, checks: str) -> None:
         }
         say(text + _("; take the one whose name stands on the case"), "  ")
     if result.refused:
-        say(result.refused, "  ")
+        say(in_words(result.refused), "  ")
     if result.unweighed:
-        say(result.unweighed, "  ")
+        say(in_words(result.unweighed), "  ")
         say(
             _(
                 "compare the power with the display, or try again under load with --seconds 60, to see the "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.language import N_, _, ngettext
+from gateway.cli.language import N_, _, in_words, ngettext
 from gateway.cli.prose import say
 from gateway.errors import GatewayError
 
@@ -51,10 +51,10 @@ def command(*, meter: str | None, file: Path | None, as_json: bool) -> None:
     try:
         found = read_recorded(file, meter)
     except GatewayError as error:
-        say(f"submeter: {error}", err=True)
+        say(f"submeter: {in_words(str(error))}", err=True)
         sys.exit(NOT_READ)
     for problem in found.problems:
-        say(str(problem), err=True)
+        say(in_words(str(problem)), err=True)
     if more := found.bad_lines - len(found.problems):
         text = ngettext(
             "{file}: {count} more line is left out", "{file}: {count} more lines are left out", more

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.status.server import ControlServer, PageServer
     from gateway.status.verdict import judge
     from gateway.status.words import notices, sentences
+    from gateway.status.words.errors import in_words
     from gateway.status.words.labels import Words
     from gateway.status.words.language import DOMAIN, LOCALES, Locale, translation
 
@@ -46,6 +47,7 @@ _LATER = {
     "Actions": "control.actions",
     "create_page": "page.app",
     "Words": "words.labels",
+    "in_words": "words.errors",
     "Locale": "words.language",
     "translation": "words.language",
     "DOMAIN": "words.language",
@@ -79,6 +81,7 @@ __all__ = [
     "create_control",
     "create_page",
     "from_json",
+    "in_words",
     "judge",
     "notices",
     "sentences",

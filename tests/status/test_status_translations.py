@@ -16,19 +16,17 @@ from babel.messages.mofile import read_mo  # noqa: E402
 from babel.messages.pofile import read_po  # noqa: E402
 
 STATUS = Path(__file__).parents[2] / "gateway" / "status"
-CLI = STATUS.parent / "cli"
+PACKAGE = STATUS.parent
+CLI = PACKAGE / "cli"
 CATALOGUE = STATUS / "locale" / "tr" / "LC_MESSAGES" / "submeter.po"
 HOW = "run make translations, translate what is new, run it again"
 
 
 def sources() -> set[str | tuple[str, str]]:
-    methods = [("page/templates/**.html", "jinja2"), ("**.py", "python")]
-    options = {"page/templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
-    return {
-        message
-        for room in (STATUS, CLI)
-        for _, _, message, _, _ in extract.extract_from_dir(room, methods, options)
-    }
+    templates = "status/page/templates/**.html"
+    methods = [(templates, "jinja2"), ("**.py", "tests.error_texts:extract")]
+    options = {templates: {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
+    return {message for _, _, message, _, _ in extract.extract_from_dir(PACKAGE, methods, options)}
 
 
 def catalogue():

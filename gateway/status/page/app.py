@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,6 +21,7 @@ from gateway.status.page.guard import Guard
 from gateway.status.page.stream import EventStream, Streams, event
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.source import Source
+from gateway.status.words.errors import in_words
 from gateway.status.words.language import Locale, choose
 
 PAUSE = 1.0
@@ -165,12 +166,10 @@ class Page:
         text = request.query_params.get("every", str(default))
         every = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else -1
         if not least <= every <= most:
-            return JSONResponse(
-                {
-                    "error": "every is not a number of seconds that is possible",
-                    "hint": f"write every=N, N from {least} to {most}",
-                },
+            raise _Refusal(
                 400,
+                "every is not a number of seconds that is possible",
+                hint=f"write every=N, N from {least} to {most}",
             )
 
         async def events() -> AsyncIterator[bytes]:
@@ -185,9 +184,12 @@ class Page:
         """An error as a page for people, as JSON for programs."""
         assert isinstance(error, HTTPException)
         if request.url.path.startswith(("/api/", "/live/", "/static/")):
-            return JSONResponse(
-                {"error": error.detail, "hint": "see docs/api.md"}, error.status_code, error.headers
-            )
+            # Programs are told in English unless they ask for another language.
+            asked, accepted = request.query_params.get("lang"), request.headers.get("accept-language", "")
+            f = Locale(choose(asked, accepted, "en"), "UTC", 0)
+            hint = error.hint if isinstance(error, _Refusal) else _Refusal.hint
+            body = {"error": in_words(error.detail, f), "hint": in_words(hint, f)}
+            return JSONResponse(body, error.status_code, error.headers)
         visitor = self._visitor(request, "")
         status = error.status_code
         html = await self._answers.make(
@@ -233,13 +235,11 @@ class Page:
 
     def _stream(self, events: AsyncIterator[bytes]) -> Response:
         if self._streams.full:
-            return JSONResponse(
-                {
-                    "error": "too many streams are open",
-                    "hint": "close another page, or read /api/v1/status now and then",
-                },
+            raise _Refusal(
                 503,
-                {"retry-after": "10"},
+                "too many streams are open",
+                hint="close another page, or read /api/v1/status now and then",
+                headers={"retry-after": "10"},
             )
         return EventStream(events, self._streams)
 
@@ -263,6 +263,18 @@ class Page:
         name: str = request.path_params["meter"]
         _present(self._answers.snapshot(), name)
         return name
+
+
+class _Refusal(HTTPException):
+    """A request that gets no answer: what is wrong, and what to do."""
+
+    hint = "see docs/api.md"
+
+    def __init__(
+        self, status: int, what: str, *, hint: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, what, headers)
+        self.hint = hint
 
 
 def _present(now: Snapshot, meter_id: str) -> MeterView:

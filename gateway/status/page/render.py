@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.status.page.tables import tables
 from gateway.status.snapshot import Snapshot
 from gateway.status.verdict import judge
 from gateway.status.words import causes, notices, platforms, sentences
+from gateway.status.words.errors import in_words
 from gateway.status.words.labels import Words
 from gateway.status.words.language import LANGUAGES, Locale, translation
 
@@ -118,6 +120,7 @@ def fragment(
         "f": locale,
         "w": Words(locale),
         "_": locale.gettext,
+        "said": partial(in_words, f=locale),
         "url": visitor.url,
         "lang": visitor.language,
         "notices": notices.notices(verdict, now, locale),

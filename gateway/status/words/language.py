@@ -80,7 +80,24 @@ def translation(language: str) -> gettext.NullTranslations:
     """The catalogue of a language. English is what the source says."""
     if language == "en":
         return gettext.NullTranslations()
-    return gettext.translation(DOMAIN, LOCALES, [language])
+    return gettext.translation(DOMAIN, LOCALES, [language], class_=_Catalogue)
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def catalogue(language: str) -> frozenset[str]:
+    """The texts that a language has a translation of, those with a plural left out."""
+    found = translation(language)
+    return found.texts if isinstance(found, _Catalogue) else frozenset()
+
+
+class _Catalogue(gettext.GNUTranslations):
+    """A compiled catalogue that can say what is in it."""
+
+    _catalog: dict[str | tuple[str, int], str]
+
+    @property
+    def texts(self) -> frozenset[str]:
+        return frozenset(text for text in self._catalog if isinstance(text, str) and text)
 
 
 def choose(query: str | None, accept: str, default: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.verdict import Level, StatusFinding, StatusVerdict
 from gateway.status.words import causes, platforms, sentences
+from gateway.status.words.errors import in_words
 from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
 
@@ -407,10 +408,8 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
                 "submeter check names each mistake with its line; then submeter reload."
             )
         case "told_by_daemon":
-            if f.language == "en":
-                return finding.details[0], ""
-            text = _("The gateway reports a trouble with its configuration, a line or an input.")
-            return text, _("The technical details have its words.")
+            what, _arrow, action = in_words(finding.details[0], f).partition(" → ")
+            return what, action
         case "clock_right":
             return _("The clock is right."), ""
         case "alive":

@@ -1,0 +1,183 @@
+"""What an error says, in the visitor's language.
+
+An error is written once, in English, where it is met: log, journal and API keep it as it is, also what a
+daemon tells its commands. Whoever shows it to a person finds the sentence of the catalogue that it was made
+from, and says that one with the same values. What the catalogue does not have stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gateway.status.words.language import Locale, catalogue, translation
+
+_ARROW = " → "
+_HEAD = re.compile(r"(?P<place>\S+:\d+: )(?P<key>[\w.\[\]-]+: )?(?P<rest>.+)")
+"""Where a problem is: file, line, key."""
+_VALUE = re.compile(r"%\(\d+\)s")
+_PREDICATE = re.compile(r" (?=(?:is|has|may|must|cannot|stands|carries|overlaps|expires?|expired|does)\b)")
+"""Where the subject of a sentence may end that the catalogue has without one, like `is missing`."""
+_NAMED = re.compile(r"(?P<kind>meter|bus|line|pulse input|uplink|table) (?P<name>\S+)")
+_DEEP = 5
+"""Values in values: a bus cannot be opened for a reason with a name in it."""
+
+
+Way = Callable[[str, str, int], str | None]
+"""Text, language, depth → the sentence in that language, None when this is no way to it."""
+
+
+def N_(text: str) -> str:  # noqa: N802 - the usual name
+    """A text of the catalogue that others write."""
+    return text
+
+
+BITS = (
+    N_("write %(1)s"),
+    N_("at least %(1)s"),
+    N_("at most %(1)s"),
+    N_("more than %(1)s"),
+    N_("less than %(1)s"),
+)
+"""What a rule of the configuration is put together from."""
+KINDS = (N_("meter"), N_("bus"), N_("line"), N_("pulse input"), N_("uplink"), N_("table"))
+"""What stands before a name."""
+OF_THE_SYSTEM = (
+    N_("No such file or directory"),
+    N_("Permission denied"),
+    N_("No space left on device"),
+    N_("Read-only file system"),
+    N_("Input/output error"),
+    N_("Is a directory"),
+    N_("Not a directory"),
+    N_("File name too long"),
+    N_("Connection refused"),
+    N_("Connection reset by peer"),
+    N_("Connection timed out"),
+    N_("No route to host"),
+    N_("Network is unreachable"),
+    N_("Address already in use"),
+    N_("Cannot assign requested address"),
+    N_("Name or service not known"),
+    N_("Temporary failure in name resolution"),
+    N_("No such device or address"),
+    N_("No such device"),
+    N_("Device or resource busy"),
+    N_("Operation not permitted"),
+    N_("Broken pipe"),
+    N_("disk I/O error"),
+    N_("database disk image is malformed"),
+    N_("attempt to write a readonly database"),
+    N_("database or disk is full"),
+    N_("unable to open database file"),
+    N_("certificate has expired"),
+    N_("self-signed certificate"),
+    N_("self-signed certificate in certificate chain"),
+    N_("unable to get local issuer certificate"),
+    N_("certificate is not yet valid"),
+)
+"""What the operating system, SQLite and TLS say, as far as it is often met."""
+
+
+def in_words(text: str, f: Locale) -> str:
+    """An error, a problem, its action, or several lines of them, in the language of `f`."""
+    return text if f.language == "en" or not text else _lines(text, f.language)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A sentence of the catalogue with values: `literal` is the longest piece of it between two values."""
+
+    id: str
+    pattern: re.Pattern[str]
+    literal: str
+
+
+@lru_cache(maxsize=4)
+def _sentences(language: str) -> tuple[_Sentence, ...]:
+    """Every sentence with values, the most particular first."""
+    found = []
+    for text in catalogue(language):
+        if not _VALUE.search(text):
+            continue
+        pieces = [piece.replace("%%", "%") for piece in _VALUE.split(text)]
+        pattern = re.compile("(.*?)".join(map(re.escape, pieces)), re.DOTALL)
+        found.append((len("".join(pieces)), _Sentence(text, pattern, max(pieces, key=len))))
+    return tuple(sentence for _, sentence in sorted(found, key=lambda each: -each[0]))
+
+
+@lru_cache(maxsize=512)
+def _lines(text: str, language: str) -> str:
+    return "\n".join(_line(line, language) for line in text.split("\n"))
+
+
+def _line(line: str, language: str) -> str:
+    """What is wrong, and what to do about it."""
+    if (head := _HEAD.fullmatch(line)) is not None:
+        place = head["place"] + (head["key"] or "")
+        return place + _ARROW.join(_said(part, language) for part in head["rest"].split(_ARROW))
+    return _ARROW.join(_said(part, language) for part in line.split(_ARROW))
+
+
+def _said(text: str, language: str, deep: int = 0) -> str:
+    """One sentence; itself when the catalogue has none that it can be made from."""
+    own = text.strip()
+    if not own or deep > _DEEP:
+        return text
+    ways: tuple[Way, ...] = (
+        _whole,
+        _named,
+        _subject_and_whole,
+        _with_values,
+        _subject_and_values,
+        _in_parts,
+    )
+    for way in ways:
+        if (said := way(own, language, deep)) is not None:
+            return text.replace(own, said, 1)
+    return text
+
+
+def _whole(text: str, language: str, _deep: int) -> str | None:
+    return translation(language).gettext(text) if text in catalogue(language) else None
+
+
+def _named(text: str, language: str, _deep: int) -> str | None:
+    match = _NAMED.fullmatch(text)
+    return f"{translation(language).gettext(match['kind'])} {match['name']}" if match else None
+
+
+def _with_values(text: str, language: str, deep: int) -> str | None:
+    for sentence in _sentences(language):
+        if sentence.literal in text and (match := sentence.pattern.fullmatch(text)) is not None:
+            values = {str(n): _said(value, language, deep + 1) for n, value in enumerate(match.groups(), 1)}
+            return translation(language).gettext(sentence.id) % values
+    return None
+
+
+def _subject_and_whole(text: str, language: str, deep: int) -> str | None:
+    return _with_subject(text, language, deep, _whole)
+
+
+def _subject_and_values(text: str, language: str, deep: int) -> str | None:
+    return _with_subject(text, language, deep, _with_values)
+
+
+def _with_subject(text: str, language: str, deep: int, way: Way) -> str | None:
+    for match in _PREDICATE.finditer(text):
+        if (said := way(text[match.end() :], language, deep + 1)) is not None:
+            return f"{text[: match.start()]} {said}"
+    return None
+
+
+def _in_parts(text: str, language: str, deep: int) -> str | None:
+    """Sentences that were put beside each other, or behind the name of what they are about."""
+    for mark in ("; ", ": ", " (", ", "):
+        first, found, rest = text.partition(mark)
+        if found:
+            said = _said(first, language, deep + 1), _said(rest, language, deep + 1)
+            if said != (first, rest):
+                return mark.join(said)
+    return None

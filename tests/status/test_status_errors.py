@@ -1,0 +1,134 @@
+"""What errors say, in Turkish: by the sentence that they were made from, with the same values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.check import check
+from gateway.cli import cli, main
+from gateway.errors import BusDown, GatewayError, JournalFull, LinkRefused, Refused
+from gateway.status.words.errors import in_words
+from gateway.status.words.language import Locale, catalogue, translation
+
+TURKISH = Locale("tr", "Europe/Istanbul", 0)
+ENGLISH = Locale("en", "Europe/Istanbul", 0)
+CASES = sorted((Path(__file__).parents[1] / "config" / "cases").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("error", "turkish"),
+    [
+        (
+            BusDown(
+                "/dev/ttyUSB0 cannot be opened: there is no such port", hint="check host, port and the device"
+            ),
+            "/dev/ttyUSB0 açılamıyor: böyle bir port yok → host, port ve cihazı kontrol edin",
+        ),
+        (
+            Refused("unit 99 refused with exception 11 (gateway target did not respond)", 11),
+            "adres 99, 11 kodlu hatayla reddetti (dönüştürücünün ardındaki cihaz yanıt vermedi)",
+        ),
+        (
+            JournalFull(
+                "the disk of /var/lib/submeter is full",
+                hint="make room on it; readings wait in memory until then",
+            ),
+            "/var/lib/submeter diski dolu → yer açın; okumalar o zamana kadar bellekte bekler",
+        ),
+        # what the broker says of itself, without and with words of its own
+        (
+            LinkRefused("the broker refuses the connection: user name or password is wrong (0x86)"),
+            "broker bağlantıyı reddediyor: kullanıcı adı veya parola yanlış (0x86)",
+        ),
+        (
+            LinkRefused('the broker refuses the connection: it is too busy (0x89); it says "later"'),
+            'broker bağlantıyı reddediyor: çok meşgul (0x89); "later" diyor',
+        ),
+        (
+            GatewayError(
+                "/etc/submeter/x.yaml:1: cannot be read: Permission denied",
+                hint="check the path and its permissions",
+            ),
+            "/etc/submeter/x.yaml:1: okunamıyor: Erişim izni yok → Yolu ve izinlerini denetleyin",
+        ),
+        # a rule of the configuration, behind the value that it is about
+        (
+            GatewayError(
+                "'5x' is not a duration", hint="write a number with its unit, like 10s, 500ms, 5min or 1h"
+            ),
+            "'5x' bir süre değil → birimiyle bir sayı yazın, örneğin 10s, 500ms, 5min veya 1h",
+        ),
+        (GatewayError("bus line1: interval was 10.0, is 5.0"), "hat line1: interval: eski 10.0, yeni 5.0"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, GatewayError) else "",
+)
+def test_an_error_is_said_in_turkish(error, turkish) -> None:
+    said = in_words(str(error), TURKISH)
+    assert said.casefold() == turkish.casefold()
+    assert in_words(str(error), ENGLISH) == str(error)
+
+
+def test_what_nobody_has_translated_stays_as_it_is() -> None:
+    for text in ("", "gremlins in the works", "x → y", "a name: of something", "(", "100 % of it"):
+        assert in_words(text, TURKISH) == text
+
+
+def numbered() -> list[str]:
+    return sorted(text for text in catalogue("tr") if re.search(r"%\(\d\)s", text))
+
+
+def test_every_sentence_is_found_by_what_is_made_of_it() -> None:
+    assert len(numbered()) > 200
+    wrong = []
+    for text in numbered():
+        values = {str(n): f"‹{n}›" for n in range(1, 9)}
+        said, meant = in_words(text % values, TURKISH), translation("tr").gettext(text) % values
+        if said != meant:
+            wrong.append((text % values, said, meant))
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_every_mistake_of_a_configuration_is_told_in_turkish(path) -> None:
+    problems = check(path).problems
+    assert problems
+    for problem in problems:
+        said = in_words(str(problem), TURKISH)
+        place = f"{problem.file}:{problem.line}: " + (f"{problem.key}: " if problem.key else "")
+        assert said.startswith(place), said
+        parts, english = said.removeprefix(place).split(" → "), (problem.what, problem.mend)
+        for part, was in zip(parts, english, strict=False):
+            assert part != was, f"still in English: {part}"
+
+
+def test_check_speaks_turkish(tmp_path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        "gateway: {id: Konak}\nmeters:\n  - {id: m, bus: l, address: 1, driver: eastron-sdm603}\n"
+    )
+    told = CliRunner().invoke(cli, ["--lang", "tr", "check", str(file)], env={"COLUMNS": "400"}).output
+    assert f"{file}:1: gateway.id: 'Konak' bir kimlik değil → " in told
+    assert "'eastron-sdm603' adlı bir tablo yok → şunu mu demek istediniz: eastron-sdm630" in told
+    assert "'l' bir hattın adı değil → bu dosyada buses yok" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "turkish"),
+    [
+        (["status"], "dinleyen bir ağ geçidi yok"),
+        (["journal", "status", "--directory", "/nowhere"], "/nowhere içinde günlük yok"),
+        (["drivers", "show", "nokia-3310"], "'nokia-3310' adlı bir tablo yok"),
+    ],
+)
+def test_a_command_that_fails_says_so_in_turkish(tmp_path, capsys, monkeypatch, words, turkish) -> None:
+    monkeypatch.setenv("SUBMETER_SOCKET", str(tmp_path / "none.sock"))
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr("sys.argv", ["submeter", "--lang", "tr", *words])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert turkish in capsys.readouterr().err
