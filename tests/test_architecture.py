@@ -38,7 +38,11 @@ MAY_IMPORT = {
     "commissioning": {"model", "catalogue", "config", "field", "errors"},
     "demo": {"model", "catalogue", "config", "wire", "errors"},
 }
-"""Beside itself, `common` and the package's version. daemon and cli may import all."""
+"""Beside itself, `common` and the package's version."""
+MAY_IMPORT_ALL = {"daemon", "cli"}
+MAP = ROOT / "docs" / "architecture.md"
+COLUMNS = 3
+"""Of its table of rooms: the room, what it does, what it may import."""
 
 SOLE_IMPORTERS = {
     "pymodbus": {"gateway/field/port/modbus.py"},
@@ -167,7 +171,28 @@ def test_a_room_imports_only_what_it_may(room) -> None:
 
 
 def test_every_room_has_its_rule() -> None:
-    assert {room_of(name) for name in NAMED} - {"", "__main__"} == {*MAY_IMPORT, "daemon", "cli"}
+    assert {room_of(name) for name in NAMED} - {"", "__main__"} == {*MAY_IMPORT, *MAY_IMPORT_ALL}
+
+
+def drawn(text: str) -> str:
+    """docs/architecture.md with its column "may import" as MAY_IMPORT has it."""
+    lines = []
+    for line in text.splitlines():
+        cells = line.split("|")
+        room = cells[1].strip(" `/").removesuffix(".py") if len(cells) == COLUMNS + 2 else ""
+        if room in MAY_IMPORT:
+            cells[3] = f" {', '.join(sorted(MAY_IMPORT[room])) or '–'} "
+        elif room in MAY_IMPORT_ALL:
+            cells[3] = " all "
+        lines.append("|".join(cells))
+    return "\n".join(lines) + "\n"
+
+
+def test_the_map_shows_who_may_import_whom() -> None:
+    text = MAP.read_text()
+    assert drawn(text) == text, "run python -m tests.test_architecture"
+    for room in {*MAY_IMPORT, *MAY_IMPORT_ALL}:
+        assert f"\n| `{room}{'.py' if room == 'errors' else '/'}` |" in text, room
 
 
 def test_a_room_is_imported_by_its_face() -> None:
@@ -366,3 +391,7 @@ def test_no_committed_file_names_a_registry_or_a_machine() -> None:
 def test_a_sound_file_of_the_journal_knows_nothing_of_damaged_ones() -> None:
     names = {name for path in (PACKAGE / "journal" / "file").glob("*.py") for name in imports_of(path)}
     assert not [name for name in names if name.startswith("gateway.journal.recovery")]
+
+
+if __name__ == "__main__":
+    MAP.write_text(drawn(MAP.read_text()))
