@@ -45,8 +45,8 @@ COLUMNS = 3
 """Of its table of rooms: the room, what it does, what it may import."""
 
 SOLE_IMPORTERS = {
-    "pymodbus": {"gateway/field/port/modbus.py"},
-    "serial": {"gateway/field/port/modbus.py"},
+    "pymodbus": {"gateway/field/port/transport.py"},
+    "serial": {"gateway/field/port/transport.py"},
     "paho": {"gateway/mqtt/connection.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.field.meter.planner import Read
     from gateway.field.meter.reader import MeterTask
     from gateway.field.port.adapter import port_in_use, port_trouble
+    from gateway.field.port.contract import registers_of
     from gateway.field.pulses.counting import PulseInputs
     from gateway.field.pulses.input import PulseHealth
     from gateway.field.pulses.register import carried_count, newer_carried
@@ -50,6 +51,7 @@ _HOMES = {
     "overload": "forecast",
     "port_in_use": "port.adapter",
     "port_trouble": "port.adapter",
+    "registers_of": "port.contract",
     "stored_per_day": "forecast",
     "traffic": "forecast",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "overload",
     "port_in_use",
     "port_trouble",
+    "registers_of",
     "stored_per_day",
     "traffic",
 ]

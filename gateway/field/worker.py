@@ -20,7 +20,7 @@ from gateway.field.meter.reader import MeterTask, Outcome
 from gateway.field.meter.schedule import EVERYTHING, Due
 from gateway.field.meter.state import PolledMeter
 from gateway.field.poll_queue import PollQueue
-from gateway.field.port.contract import Port
+from gateway.field.port.contract import Port, words_of
 from gateway.field.port.modbus import ModbusPort
 from gateway.host import uptime_ms
 from gateway.model import Event, Reading
@@ -157,8 +157,8 @@ class BusWorker:
     def registers(self, meter: str) -> list[tuple[int, int, list[int]]]:
         """The raw registers of the meter's last poll: function, first address, words."""
         return [
-            (function, start, list(words))
-            for function, start, words in self.meters[meter].reader.registers.image
+            (function, start, list(words_of(registers)))
+            for function, start, registers in self.meters[meter].reader.registers.image
         ]
 
     def trouble(self, meter: str) -> BusError | None:

@@ -18,6 +18,7 @@ from gateway.catalogue import load_driver
 from gateway.catalogue.encode import build
 from gateway.demo.simulator.building import SUBMETERS, Building
 from gateway.field.meter.decode import Replies, decode
+from gateway.field.port.contract import registers_of
 from gateway.journal import Journal
 from gateway.model import Draft, Reading, Sealed
 from gateway.wire import decompress
@@ -61,7 +62,7 @@ def building(meters: int) -> Iterator[Draft]:
         for place, circuit in enumerate(circuits):
             words = build(rows, house.values(circuit, START + uptime / 1000))
             image = Replies()
-            image.add(4, 0, [words.get((4, at), 0) for at in range(end)])
+            image.add(4, 0, registers_of(words.get((4, at), 0) for at in range(end)))
             readings.append(Reading(f"meter-{place:02}", uptime + 170 * place, decode(rows, image).values))
         yield Draft(readings)
 

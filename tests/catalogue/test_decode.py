@@ -14,6 +14,7 @@ from test_language import table
 from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.catalogue.encode import build, encode
 from gateway.field.meter.decode import Replies, decode, shortest
+from gateway.field.port.contract import registers_of
 
 NUMBERS = sorted(kind for kind in TYPES if not kind.startswith(("hex", "bcd", "e8")))
 
@@ -21,7 +22,7 @@ NUMBERS = sorted(kind for kind in TYPES if not kind.startswith(("hex", "bcd", "e
 def image(*reads: tuple[int, int, list[int]]) -> Replies:
     made = Replies()
     for function, start, words in reads:
-        made.add(function, start, words)
+        made.add(function, start, registers_of(words))
     return made
 
 

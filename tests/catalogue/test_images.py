@@ -9,6 +9,7 @@ from register_images import IMAGES, Section, sections
 
 from gateway.catalogue import Driver, Row, load_driver, load_file, resolve, shipped
 from gateway.field.meter.decode import Decoded, Replies, decode
+from gateway.field.port.contract import registers_of
 
 CASES = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path)]
 
@@ -18,9 +19,8 @@ def read_all(rows: tuple[Row, ...], section: Section) -> Replies:
     image = Replies()
     for span in {span for row in rows for span in row.spans}:
         try:
-            image.add(
-                span.function, span.address, section.read(span.function, span.address, span.words).words
-            )
+            words = section.read(span.function, span.address, span.words).words
+            image.add(span.function, span.address, registers_of(words))
         except Exception:  # noqa: BLE001 - refused
             image.fail(span.function, span.address, span.words, "exception_2")
     return image

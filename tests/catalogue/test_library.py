@@ -19,6 +19,7 @@ from gateway.config.yamlfile import parse_yaml
 from gateway.field.bus.cost import Cost
 from gateway.field.meter.decode import Replies, decode
 from gateway.field.meter.planner import Rules, plan, unreachable
+from gateway.field.port.contract import registers_of
 from gateway.model import QUANTITIES
 
 PATHS = shipped()
@@ -113,7 +114,7 @@ async def test_what_the_simulator_writes_is_what_the_gateway_reads(path: Path) -
             image.add(
                 span.function,
                 span.address,
-                [registers.get((span.function, at), 0) for at in range(span.address, span.end)],
+                registers_of(registers.get((span.function, at), 0) for at in range(span.address, span.end)),
             )
         found = decode(tuple(rows), image)
         for row in rows:

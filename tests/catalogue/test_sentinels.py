@@ -12,6 +12,7 @@ from test_language import table
 
 from gateway.catalogue import Driver, Row, load_file, resolve, shipped
 from gateway.field.meter.decode import Decoded, Replies, decode
+from gateway.field.port.contract import registers_of
 from gateway.model import QUANTITIES
 
 PATTERNS = {
@@ -37,7 +38,8 @@ def feed(row: Row, first: int, others: int, *, reverse: bool) -> Decoded:
     image = Replies()
     for span in set(row.spans):
         words = [first, *[others] * (span.words - 1)]
-        image.add(span.function, span.address, words[::-1] if reverse and row.type != "text" else words)
+        words = words[::-1] if reverse and row.type != "text" else words
+        image.add(span.function, span.address, registers_of(words))
     return decode((row,), image)
 
 

@@ -18,6 +18,7 @@ from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.meter.decode import Replies, decode
 from gateway.field.meter.reader import MeterTask
+from gateway.field.port.contract import registers_of
 from gateway.field.worker import BusWorker
 
 MARK = [0x5375, 0x6E53]
@@ -129,7 +130,8 @@ async def values(name: str, device: Device) -> dict[str, float]:
     driver = await resolve(load_driver(name), device.ask)
     image = Replies()
     for span in {span for row in driver.rows for span in row.spans}:
-        image.add(span.function, span.address, [device.words[at] for at in range(span.address, span.end)])
+        words = [device.words[at] for at in range(span.address, span.end)]
+        image.add(span.function, span.address, registers_of(words))
     return decode(driver.rows, image).values
 
 
@@ -213,7 +215,8 @@ async def test_a_scale_that_is_not_implemented_costs_its_own_values_only() -> No
     driver = await resolve(load_driver("sunspec-inverter"), device.ask)
     image = Replies()
     for span in {span for row in driver.rows for span in row.spans}:
-        image.add(span.function, span.address, [device.words[at] for at in range(span.address, span.end)])
+        words = [device.words[at] for at in range(span.address, span.end)]
+        image.add(span.function, span.address, registers_of(words))
     found = decode(driver.rows, image)
     assert found.absent["active_power"] == "not_available"
     assert (found.values["active_energy_export"], found.values["frequency"], found.values["voltage_l1n"]) == (

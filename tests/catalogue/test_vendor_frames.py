@@ -10,6 +10,7 @@ from register_images import IMAGES, sections
 from gateway.catalogue import load_driver
 from gateway.demo.simulator.frames import rtu_frame
 from gateway.field.meter.decode import Replies, decode
+from gateway.field.port.contract import registers_of
 
 FRAMES = [
     # driver, image, request (None when only the answer is printed), answer, address, quantity, value
@@ -56,5 +57,6 @@ def test_printed_frames(
         words = [int.from_bytes(frame[at : at + 2]) for at in range(3, 3 + frame[2], 2)]
         assert words == section.read(row.function, row.address, row.words).words
     read = Replies()
-    read.add(row.function, row.address, section.read(row.function, row.address, row.words).words)
+    words = section.read(row.function, row.address, row.words).words
+    read.add(row.function, row.address, registers_of(words))
     assert decode((row,), read).values == {quantity: value}

@@ -23,6 +23,7 @@ from gateway.demo.simulator.meter_image import MeterImage, Plant, chosen
 from gateway.demo.simulator.simulator import Simulator
 from gateway.demo.simulator.slave import ModbusError
 from gateway.field.meter.decode import Replies, decode
+from gateway.field.port.contract import registers_of
 from gateway.model import QUANTITIES
 
 MONDAY = 1795388400.0  # Monday 23 November 2026, 02:00 in Istanbul
@@ -263,7 +264,7 @@ def test_every_driver_reads_the_building_back(name):
         image, meant = Replies(), {}
         for function, address, count in reads_of(rows, driver.limits.even):
             served = meter.read(function, address, count)
-            image.add(function, address, served.words)
+            image.add(function, address, registers_of(served.words))
             meant.update(served.values)
         decoded = decode(rows, image)
         assert {row.name for row in rows if row.words and row.name in known} <= meant.keys()

@@ -9,6 +9,7 @@ from field_parts import pattern
 
 from gateway.demo.simulator.faults import Fault
 from gateway.errors import BusDown, NoReply, Refused
+from gateway.field.port.contract import words_of
 from gateway.field.port.fake import FakePort
 from gateway.field.port.modbus import ModbusPort
 
@@ -79,7 +80,7 @@ async def test_it_is_closed_until_it_is_opened_and_after_it_is_closed(kind) -> N
     with pytest.raises(BusDown):
         await port.read(1, 4, 0, 1, 1.0)
     await port.open()
-    assert await port.read(1, 4, 0, 1, 10.0) == pattern(1, 0, 1)
+    assert words_of(await port.read(1, 4, 0, 1, 10.0)) == pattern(1, 0, 1)
 
 
 async def test_it_says_whether_replies_are_numbered(kind) -> None:
@@ -93,7 +94,7 @@ async def test_it_gives_what_was_asked_and_notes_when(kind, function: int, first
     await port.open()
     before = loop.time()
     for unit in UNITS:
-        assert await port.read(unit, function, first, count, 10.0) == pattern(unit, first, count)
+        assert words_of(await port.read(unit, function, first, count, 10.0)) == pattern(unit, first, count)
         assert before <= port.sent_at <= port.heard_at <= loop.time()
         before = port.heard_at
     assert (port.strays, port.stray_frames, port.echoes) == (0, 0, 0)
@@ -109,7 +110,7 @@ async def test_a_refusal_has_its_code_and_is_an_answer(kind, code: int) -> None:
         await port.read(1, 4, 0, 1, 10.0)
     assert caught.value.code == code
     assert port.heard_at >= port.sent_at > 0
-    assert await port.read(1, 4, 0, 1, 10.0) == pattern(1, 0, 1), "the next question is another one"
+    assert words_of(await port.read(1, 4, 0, 1, 10.0)) == pattern(1, 0, 1), "the next question is another one"
 
 
 async def test_silence_lasts_as_long_as_was_allowed_and_leaves_no_time_of_an_answer(kind) -> None:
@@ -123,7 +124,7 @@ async def test_silence_lasts_as_long_as_was_allowed_and_leaves_no_time_of_an_ans
     assert loop.time() - began >= 0.2
     assert port.heard_at == heard
     assert port.sent_at >= began
-    assert await port.read(2, 4, 3, 2, 10.0) == pattern(2, 3, 2)
+    assert words_of(await port.read(2, 4, 3, 2, 10.0)) == pattern(2, 3, 2)
 
 
 async def test_what_breaks_down_is_told_and_not_silence(kind) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.demo.simulator.frames import rtu_frame, tcp_frame
 from gateway.errors import BadFrame, Refused
+from gateway.field.port.contract import words_of
 from gateway.field.port.mbap import STRIDE
 from gateway.field.port.modbus import ModbusPort
 
@@ -75,7 +76,7 @@ def check(answer: asyncio.Future) -> None:
         return
     error = answer.exception()
     if error is None:
-        assert answer.result() == (1, 2)
+        assert words_of(answer.result()) == (1, 2)
     else:
         assert isinstance(error, (BadFrame, Refused))
         assert not isinstance(error, Refused) or error.code == 2
@@ -113,5 +114,5 @@ async def test_a_whole_answer_is_taken_at_once_and_nothing_else_is() -> None:
         assert not port._take_plain(good + good)
         assert not port._answer.done()
         assert port._take_plain(good)
-        assert port._answer.result() == (1, 2)
+        assert words_of(port._answer.result()) == (1, 2)
         assert not port._take_plain(good)

@@ -16,6 +16,7 @@ from gateway.errors import BusDown, NoReply, Refused
 from gateway.field.learnt import Learnt
 from gateway.field.meter.reader import MeterTask
 from gateway.field.meter.skipped import SkippedRegisters
+from gateway.field.port.contract import Registers, registers_of
 from gateway.field.port.fake import FakePort
 from gateway.field.worker import BusWorker
 from gateway.model import Reading
@@ -26,7 +27,7 @@ SERIAL = SerialBus(name="bus", type="serial", port="/dev/fake", baudrate=115200,
 SHORT = "function: 4, max_registers: 15"
 """Four reads for the eight rows."""
 
-Words = tuple[int, ...]
+
 Deaf = Callable[["OddPort", int, int, int, int], bool]
 
 
@@ -51,7 +52,7 @@ class OddPort(FakePort):
         self.refusal = 0
         """The exception that a gateway gives instead of silence."""
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
         loop = asyncio.get_running_loop()
         if not self.connected:
             raise BusDown("closed")
@@ -66,7 +67,7 @@ class OddPort(FakePort):
             raise NoReply(f"unit {unit} did not answer")
         await asyncio.sleep(self.latency)
         self.heard_at = self.answered_at[unit] = loop.time()
-        return tuple(range(address, address + count))
+        return registers_of(range(address, address + count))
 
 
 class Bench:

@@ -44,13 +44,13 @@ def throw(target: str, count: int) -> None:
 
 
 def test_a_port_that_does_not_check_is_found_out(monkeypatch) -> None:
-    monkeypatch.setattr("gateway.field.port.modbus.FramerRTU.check_CRC", lambda *_: True)
+    monkeypatch.setattr("gateway.field.port.transport.FramerRTU.check_CRC", lambda *_: True)
     with pytest.raises(AssertionError, match="is not what was said to this question"):
         throw("rtu", 3000)
 
 
 def test_a_line_that_forgets_its_open_questions_is_found_out(monkeypatch) -> None:
-    monkeypatch.setattr("gateway.field.bus.line.Line._doubt", lambda *_: None)
+    monkeypatch.setattr("gateway.field.bus.line.BusLine._doubt", lambda *_: None)
     with pytest.raises(AssertionError, match="is not what was said to this question"):
         throw("rtu", 3000)
 

@@ -16,7 +16,7 @@ from typing import Final
 from gateway.catalogue import ORDERS, Driver, Row
 from gateway.commissioning.trial.physics import HZ_BAND, LL_BAND, LN_BAND, PhysicsCheck, judge, score
 from gateway.errors import BadFrame, NoReply, Refused
-from gateway.field import Replies, decode
+from gateway.field import Replies, decode, registers_of
 from gateway.model import QUANTITIES
 
 Ask = Callable[[int, int, int], Awaitable[list[int]]]
@@ -227,7 +227,7 @@ def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], di
                 image.add(
                     span.function,
                     span.address,
-                    [words[span.function, at] for at in range(span.address, span.end)],
+                    registers_of(words[span.function, at] for at in range(span.address, span.end)),
                 )
     found = decode(tuple(covered), image)
     return found.values, found.absent

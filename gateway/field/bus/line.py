@@ -22,7 +22,7 @@ from gateway.field.bus.read_series import ReadSeries
 from gateway.field.bus.station import FADE, Station
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import LONGEST, Learnt, MeterFacts
-from gateway.field.port.contract import Ask, Port, Words
+from gateway.field.port.contract import Ask, Port, Registers, words_of
 from gateway.field.port.difference import OddReply
 
 log = logging.getLogger(__name__)
@@ -127,11 +127,11 @@ class BusLine(BusConnection):
             station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=unanswered > 0), patience
         )
 
-    async def read(self, station: Station, function: int, address: int, count: int) -> Words:
-        """Registers of a station, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
-        return await self.go_on(station, ReadSeries(function, address, count))
+    async def read(self, station: Station, function: int, address: int, count: int) -> tuple[int, ...]:
+        """The words of registers, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
+        return words_of(await self.go_on(station, ReadSeries(function, address, count)))
 
-    async def go_on(self, station: Station, run: ReadSeries) -> Words:
+    async def go_on(self, station: Station, run: ReadSeries) -> Registers:
         """The answer of the run's last read, or of one before it, when all those before were taken. Raises
         like `read`, about its read.
         """
@@ -159,7 +159,7 @@ class BusLine(BusConnection):
                     raise
             await self.open()
 
-    async def _understood(self, station: Station, run: ReadSeries) -> Words:
+    async def _understood(self, station: Station, run: ReadSeries) -> Registers:
         """An answer that is the station's own: no difference from the standard that is not constant, no
         second copy.
         """
@@ -183,7 +183,7 @@ class BusLine(BusConnection):
         station.copies = station.copies or (again != words and before != run.address)
         return again
 
-    async def _clean(self, station: Station, run: ReadSeries) -> Words:
+    async def _clean(self, station: Station, run: ReadSeries) -> Registers:
         """An exchange without doubt."""
         if not self.port.has_transaction_ids:
             await self._quiet(station)
@@ -288,7 +288,7 @@ class BusLine(BusConnection):
         station.open[count] = now
         self.silent_until = max(self.silent_until, now + silence)
 
-    async def _exchange(self, station: Station, run: ReadSeries, *, sure: bool = False) -> Words:
+    async def _exchange(self, station: Station, run: ReadSeries, *, sure: bool = False) -> Registers:
         """One request and its answer, counted and timed. `sure`: only the true answer can have this length.
 
         A run goes on by itself as long as nothing is in the way of the next request; errors are about the
@@ -367,7 +367,7 @@ class BusLine(BusConnection):
             self.plain = 0
         return words
 
-    def _next(self, station: Station, run: ReadSeries, words: Words) -> Ask | None:
+    def _next(self, station: Station, run: ReadSeries, words: Registers) -> Ask | None:
         """Take an answer in the moment that it comes; what is asked next, None when the answer goes the
         ordinary way.
         """
@@ -385,7 +385,7 @@ class BusLine(BusConnection):
         self._last = (station, count)
         self.first.sent()
 
-    def _answered(self, station: Station, run: ReadSeries, words: Words) -> None:
+    def _answered(self, station: Station, run: ReadSeries, words: Registers) -> None:
         took = self.port.heard_at - self.port.sent_at
         turn = took - self.wire.time(run.count)
         self.counters.replies += 1
@@ -436,7 +436,7 @@ class BusLine(BusConnection):
             return self.late_bound(station, count) - self._latency(station, station.unanswered)
         return LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
 
-    async def _ask(self, station: Station, run: ReadSeries, timeout: float, *, sure: bool) -> Words:  # noqa: ASYNC109 - the port's own
+    async def _ask(self, station: Station, run: ReadSeries, timeout: float, *, sure: bool) -> Registers:  # noqa: ASYNC109 - the port's own
         """The port's answer, unless it came sooner than the station can have heard the question: then a
         BadFrame.
         """
@@ -455,7 +455,7 @@ class BusLine(BusConnection):
                 return words
         raise BadFrame(f"unit {station.unit}: an answer came before the question can have been heard")
 
-    async def _overdue(self, station: Station, count: int) -> Words:
+    async def _overdue(self, station: Station, count: int) -> Registers:
         """The answer to the last question after its time-out: a gateway asks its own meters with patience
         of its own.
         """

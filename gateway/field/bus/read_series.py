@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gateway.field.port.contract import Words
+from gateway.field.port.contract import Registers
 
 if TYPE_CHECKING:
     from gateway.field.meter.decode import Replies
@@ -31,7 +31,7 @@ class ReadSeries:
         """Whether another read follows this one."""
         return False
 
-    def take(self, words: Words) -> None:
+    def take(self, words: Registers) -> None:
         """Take the answer of a read that another one follows, which is under way from now on."""
         raise NotImplementedError
 
@@ -79,7 +79,7 @@ class PollReads(ReadSeries):
             read = self._reads[self._at]
             self.function, self.address, self.count = read.function, read.address, read.count
 
-    def take(self, words: Words) -> None:
+    def take(self, words: Registers) -> None:
         """Book the answer; the next read is under way."""
         self.reader.book(self, words)
         self._at += 1

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from gateway.field.bus.cost import Fit
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import MeterFacts
+from gateway.field.port.contract import Registers
 
-Words = tuple[int, ...]
 Probe = tuple[int, int, int]
 """function, address, count of a read that may serve to re-synchronise."""
 
@@ -78,7 +78,7 @@ class Station:
     """Whether it has answered twice."""
     alike: int = 0
     """Answers like the one before that were confirmed."""
-    likes: dict[tuple[int, int], tuple[int, Words, float]] = field(default_factory=dict)
+    likes: dict[tuple[int, int], tuple[int, Registers, float]] = field(default_factory=dict)
     """The last answer by function and count: address, words, when it came."""
     like: tuple[int, float] | None = None
     """The read whose answer the last one repeats: its address, and s from that answer to the question."""
@@ -114,7 +114,7 @@ class Station:
         if self.early is not None:
             self.quickest, self.early = min(self.quickest, self.early), None
 
-    def compare(self, read: Probe, words: Words, sent_at: float, heard_at: float) -> None:
+    def compare(self, read: Probe, words: Registers, sent_at: float, heard_at: float) -> None:
         """Keep an answer, and whether it is what a read of the same length was answered with before."""
         function, address, count = read
         before = self.likes.get((function, count))

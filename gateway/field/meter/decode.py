@@ -1,8 +1,8 @@
-"""Words of a meter → values in the vocabulary's units, by absolute address.
+"""Registers of a meter → values in the vocabulary's units, by absolute address.
 
-A set of rows and the reads that brought their words are compiled once into one `struct` per read; what
-changes from poll to poll is only the words. A value that cannot be trusted is absent with its reason, never
-0.
+A set of rows and the reads that brought them are compiled once into one `struct` per read; what
+changes from poll to poll is only what the registers hold. A value that cannot be trusted is absent with its
+reason, never 0.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Literal
 from gateway.catalogue import Row, Span
 from gateway.common.text import flaw
 from gateway.field.meter.raw import CODES, POWER_LIMIT, amount, bits, from_bits, largest, patterns, spans
+from gateway.field.port.contract import Registers
 from gateway.model import QUANTITIES
 
 Values = Literal["primary", "secondary"]
@@ -37,17 +38,17 @@ _NOTHING = 1e-30
 
 
 class Replies:
-    """What a poll of one meter brought: reads with their words, failures with their reason."""
+    """What a poll of one meter brought: reads with their registers, failures with their reason."""
 
     __slots__ = ("failures", "reads")
 
     def __init__(self) -> None:
-        self.reads: list[tuple[int, int, Sequence[int]]] = []
+        self.reads: list[tuple[int, int, Registers]] = []
         self.failures: list[tuple[int, int, int, str]] = []
 
-    def add(self, function: int, start: int, words: Sequence[int]) -> None:
-        """Words that were read from `start` on."""
-        self.reads.append((function, start, words))
+    def add(self, function: int, start: int, registers: Registers) -> None:
+        """Registers that were read from `start` on."""
+        self.reads.append((function, start, registers))
 
     def fail(self, function: int, start: int, count: int, reason: str) -> None:
         """A read that brought nothing."""
@@ -74,11 +75,11 @@ class Decoded:
 def decode(
     rows: Sequence[Row], image: Replies, *, ct: float = 1.0, vt: float = 1.0, values: Values = "primary"
 ) -> Decoded:
-    """Values of `rows` from the words in `image`; with `values="secondary"` multiplied by the transformer
+    """Values of `rows` from the registers in `image`; with `values="secondary"` multiplied by the transformer
     ratios.
     """
     rows = rows if isinstance(rows, tuple) else tuple(rows)
-    layout = tuple([(function, start, len(words)) for function, start, words in image.reads])
+    layout = tuple([(function, start, len(registers) // 2) for function, start, registers in image.reads])
     ratios = (ct, vt) if values == "secondary" else (1.0, 1.0)
     key = (rows, layout, ratios)
     plan = _plans.get(key)
@@ -95,7 +96,7 @@ class _Plan:
     def __init__(
         self, rows: tuple[Row, ...], layout: tuple[tuple[int, int, int], ...], ratios: tuple[float, float]
     ) -> None:
-        self.unpackers: list[tuple[int, Callable[[Sequence[int]], tuple[Any, ...]]]] = []
+        self.unpackers: list[tuple[int, Callable[[Registers], tuple[Any, ...]]]] = []
         self.simple: list[tuple[int, str, float, int, float, float, tuple[float, ...]]] = []
         self.others: list[tuple[str, float, float, Callable[[list[Any]], float | str]]] = []
         self.attributes: list[tuple[int, Row]] = []
@@ -144,7 +145,7 @@ class _Plan:
                     )
 
     def run(self, image: Replies) -> Decoded:
-        """Decode the words of an image with this plan's layout."""
+        """Decode the registers of an image with this plan's layout."""
         raw: list[Any] = []
         for at, unpack in self.unpackers:
             raw += unpack(image.reads[at][2])
@@ -230,37 +231,28 @@ def _without_overlap(
 
 def _unpacker(
     items: list[tuple[Span, str, str]], start: int, count: int
-) -> Callable[[Sequence[int]], tuple[Any, ...]]:
-    """How to get the raw number of every item from the words of one read."""
-    order = list(range(count))
-    swapped: list[int] = []
+) -> Callable[[Registers], tuple[Any, ...]]:
+    """How to get the raw number of every item from the registers of one read."""
+    order = list(range(2 * count))
     form = ">"
     at = start
     for span, kind, word_order in items:
-        first = span.address - start
+        mine = slice(2 * (span.address - start), 2 * (span.end - start))
+        pairs = [order[byte : byte + 2] for byte in range(mine.start, mine.stop, 2)]
         if word_order.startswith("little") and kind != "text":
-            order[first : first + span.words] = reversed(order[first : first + span.words])
+            pairs.reverse()
         if word_order.endswith("swapped"):
-            swapped += range(first, first + span.words)
+            pairs = [pair[::-1] for pair in pairs]
+        order[mine] = [byte for pair in pairs for byte in pair]
         form += f"{2 * (span.address - at)}x" if span.address > at else ""
         form += f"{2 * span.words}s" if kind == "text" else CODES[kind]
         at = span.end
     form += f"{2 * (start + count - at)}x" if start + count > at else ""
-    pack, unpack = struct.Struct(f">{count}H").pack, struct.Struct(form).unpack
-    if swapped or count == 1:
-        flips = frozenset(swapped)
-
-        def slow(words: Sequence[int]) -> tuple[Any, ...]:
-            turned = [words[at] for at in order]
-            return unpack(
-                pack(*[(w >> 8 | w << 8) & 0xFFFF if at in flips else w for at, w in enumerate(turned)])
-            )
-
-        return slow
-    if order == list(range(count)):
-        return lambda words: unpack(pack(*words))
-    turn = itemgetter(*order)
-    return lambda words: unpack(pack(*turn(words)))
+    unpack = struct.Struct(form).unpack
+    if order == sorted(order):
+        return unpack
+    in_order = itemgetter(*order)
+    return lambda registers: unpack(bytes(in_order(registers)))
 
 
 def _ratio(row: Row, ratios: tuple[float, float]) -> float:

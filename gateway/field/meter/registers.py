@@ -25,7 +25,7 @@ from gateway.field.meter.poll import Poll
 from gateway.field.meter.quiet import QuietTimes
 from gateway.field.meter.silent_read import PartsAsked, SilentRead
 from gateway.field.meter.skipped import SkippedRegisters
-from gateway.field.port.contract import Words
+from gateway.field.port.contract import Registers
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class RegisterReader:
         changed: Callable[[], None],
     ) -> None:
         self.meter, self.line, self.station, self.facts = meter, line, station, station.facts
-        self.image: list[tuple[int, int, Sequence[int]]] = []
+        self.image: list[tuple[int, int, Registers]] = []
         """The registers that the last poll brought: function, first address, words."""
         self.began = 0.0
         """When the first request of a poll that was answered went out."""
@@ -243,7 +243,7 @@ class RegisterReader:
         self.book(run, words)
         return True
 
-    def book(self, run: PollReads, words: Words) -> None:
+    def book(self, run: PollReads, words: Registers) -> None:
         """A read of a run was answered."""
         read, port = run.read, self.line.port
         self._after = run.after

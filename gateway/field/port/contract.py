@@ -1,20 +1,33 @@
-"""What a line needs of a port. The real one is modbus.py, the double for tests fake_modbus.py."""
+"""What a line needs of a port. The real one is modbus.py, the double for tests fake.py."""
 
 from __future__ import annotations
 
+import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-Words = tuple[int, ...]
+Registers = bytes
+"""What registers hold, as it comes over the wire: two bytes each, the high one first."""
 Ask = tuple[int, int, int]
 """function, address, count of a read."""
 
 
+def words_of(registers: Registers) -> tuple[int, ...]:
+    """Registers as numbers, for whoever looks at them one by one."""
+    return struct.unpack(f">{len(registers) // 2}H", registers)
+
+
+def registers_of(words: Iterable[int]) -> Registers:
+    """The inverse of `words_of`."""
+    numbers = tuple(words)
+    return struct.pack(f">{len(numbers)}H", *numbers)
+
+
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A reply that came after its time: the unit that was asked, and s from its question to its last byte."""
+    """A reply that came after its time: the unit that was asked, and s from its request to its last byte."""
 
     unit: int
     took: float
@@ -36,7 +49,7 @@ class Port(Protocol):
     reply_number: str
     reply_units: dict[int, int]
     reply_length: bool
-    then: Callable[[Words], Ask | None] | None
+    then: Callable[[Registers], Ask | None] | None
     """For one `read`: gives what is asked of the same unit as soon as the answer is there; `read` goes on
     with that. None: no more.
     """
@@ -59,8 +72,8 @@ class Port(Protocol):
     def close(self) -> None:
         """Close it."""
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
         """Read registers. Raises BusDown, NoReply, BadFrame, Refused."""
 
-    async def overdue(self, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
-        """The answer to the last question, after its time-out. Raises like `read`."""
+    async def overdue(self, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
+        """The answer to the last request, after its time-out. Raises like `read`."""

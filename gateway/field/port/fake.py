@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from gateway.errors import BusDown, BusError, NoReply, Refused
-from gateway.field.port.contract import Ask, Late, Words
+from gateway.field.port.contract import Ask, Late, Registers, registers_of
 
 Table = Mapping[int, int] | Callable[[int, int], int]
 """address → word, or (function, address) → word. What a mapping does not have is an illegal address."""
@@ -30,12 +30,12 @@ class FakePort:
         self.strays = self.stray_frames = self.echoes = 0
         self.late: deque[Late] = deque()
         self.plain = False
-        self.then: Callable[[Words], Ask | None] | None = (
+        self.then: Callable[[Registers], Ask | None] | None = (
             None  # never called: each answer goes the ordinary way
         )
         self.reply_number, self.reply_length = "asked", True
         self.reply_units: dict[int, int] = {}
-        self.owes: deque[Words | BusError] = deque()
+        self.owes: deque[Registers | BusError] = deque()
         """What `overdue` gives, one a time-out; without any it gives nothing."""
         self.down = False
         self.silent: set[int] = set()
@@ -62,8 +62,8 @@ class FakePort:
         """Close it."""
         self._open = False
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
-        """Words of the unit's table."""
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
+        """The registers of the unit's table."""
         loop = asyncio.get_running_loop()
         if self.down or not self._open:
             self._open = False
@@ -82,13 +82,13 @@ class FakePort:
         if unit in self.refuse:
             raise Refused(f"unit {unit} refused", self.refuse[unit])
         if callable(table):
-            return tuple(table(function, at) for at in range(address, address + count))
+            return registers_of(table(function, at) for at in range(address, address + count))
         try:
-            return tuple(table[at] for at in range(address, address + count))
+            return registers_of(table[at] for at in range(address, address + count))
         except KeyError:
             raise Refused(f"unit {unit} refused with exception 2", 2) from None
 
-    async def overdue(self, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
+    async def overdue(self, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
         """What it `owes`, half-way through the time."""
         if not self.owes:
             await asyncio.sleep(timeout)

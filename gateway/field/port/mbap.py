@@ -47,8 +47,8 @@ def next_number(number: int) -> int:
     return following or STRIDE
 
 
-def request(number: int, unit: int, function: int, address: int, count: int) -> bytes:
-    """A read request."""
+def tcp_request(number: int, unit: int, function: int, address: int, count: int) -> bytes:
+    """A read request as Modbus TCP has it."""
     return _REQUEST(number, 0, _BEHIND, unit, function, address, count)
 
 
@@ -57,7 +57,7 @@ def reply_head(number: int, unit: int, function: int, count: int) -> bytes:
     return _REPLY(number, 0, 3 + 2 * count, unit, function, 2 * count & 0xFF)
 
 
-def split(data: bytes, asked: Request | None) -> tuple[list[Frame], int, int, bool]:
+def split(data: bytes, request: Request | None) -> tuple[list[Frame], int, int, bool]:
     """The whole frames, how many bytes are done with, how many of these were noise, and whether the last
     frame was cut short.
 
@@ -67,11 +67,11 @@ def split(data: bytes, asked: Request | None) -> tuple[list[Frame], int, int, bo
     found: list[Frame] = []
     at = noise = 0
     while at < len(data):
-        size = _size(data, at, asked)
+        size = _size(data, at, request)
         if size == 0:
-            if found and asked is not None and _straddled(data, at):
+            if found and request is not None and _straddled(data, at):
                 return found[:-1], len(data), noise, True
-            skip = _next_header(data, at + 1, asked) - at
+            skip = _next_header(data, at + 1, request) - at
             noise += skip
             at += skip
             continue
@@ -89,7 +89,7 @@ def split(data: bytes, asked: Request | None) -> tuple[list[Frame], int, int, bo
     return found, at, noise, False
 
 
-def _size(data: bytes, at: int, asked: Request | None) -> int | None:
+def _size(data: bytes, at: int, request: Request | None) -> int | None:
     """Bytes of the frame that begins here; 0 when none does, None when that is not known yet."""
     here = data[at:]
     if any(here[2:4]):
@@ -99,17 +99,17 @@ def _size(data: bytes, at: int, asked: Request | None) -> int | None:
     length = int.from_bytes(here[4:6])
     sane = _SHORTEST < length <= _LONGEST
     unit, function, third = here[6], here[7], here[8]
-    mine = asked is not None and unit == asked.unit and function & 0x7F == asked.function
+    mine = request is not None and unit == request.unit and function & 0x7F == request.function
     if function & 0x80:
         return EXCEPTION if sane or mine else 0
-    if asked is not None and here[HEADER : HEADER + 5] == asked.sent[HEADER:] and length == _BEHIND:
+    if request is not None and here[HEADER : HEADER + 5] == request.sent[HEADER:] and length == _BEHIND:
         return HEADER + 5  # the request itself
     if function not in READING:
         return _BEHIND + length if sane else 0
     whole = HEADER + 2 + third
     if _BEHIND + length == whole:
         return whole
-    if not sane and not (mine and asked is not None and third == 2 * asked.count):
+    if not sane and not (mine and request is not None and third == 2 * request.count):
         return 0
     return _BEHIND + length if _BEHIND + length == len(here) and length > whole - _BEHIND else whole
 
@@ -126,11 +126,11 @@ def _straddled(data: bytes, end: int) -> bool:
     return False
 
 
-def _next_header(data: bytes, at: int, asked: Request | None) -> int:
+def _next_header(data: bytes, at: int, request: Request | None) -> int:
     """Where the reply that is waited for begins, or may begin, behind what is no frame."""
-    if asked is None or asked.reply is None:
+    if request is None or request.reply is None:
         return len(data)
-    mine = struct.pack(">HH", asked.reply, 0)
+    mine = struct.pack(">HH", request.reply, 0)
     found = data.find(mine, at)
     if found >= 0:
         return found

@@ -1,34 +1,24 @@
-"""The only importer of pymodbus: a port that reads registers. There is no write in it, and none elsewhere.
+"""A port that reads registers over Modbus RTU or Modbus TCP.
 
-pymodbus gives the serial and TCP transports, the framing and the CRC. The transaction is ours: an RTU reply
-carries no number, so a reply is the answer only when unit, function and byte count are what was asked;
-pymodbus' own client compares the unit alone.
+The transaction is ours, not pymodbus': an RTU reply carries no number, so a reply is the answer only when
+unit, function and byte count are what was asked; pymodbus' own client compares the unit alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import struct
 from collections import deque
 from collections.abc import Callable
-from typing import cast
-
-from pymodbus.framer import FramerRTU, FramerSocket
-from pymodbus.pdu import DecodePDU
-from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
 from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, trouble
-from gateway.field.port.connecting import connect, shared_names
-from gateway.field.port.contract import Ask, Late, Words
+from gateway.field.port.contract import Ask, Late, Registers
 from gateway.field.port.difference import Difference, OddReply, expected, tells_apart
-from gateway.field.port.mbap import HEADER, Frame, first_number, next_number, reply_head, request, split
+from gateway.field.port.mbap import HEADER, Frame, first_number, next_number, reply_head, split, tcp_request
 from gateway.field.port.request import EXCEPTIONS, REFUSAL, REMEMBERED, RecentRequests, Request
-
-logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
+from gateway.field.port.transport import Transport, has_right_crc, rtu_request
 
 SETTLE = 0.03
 """Seconds without a byte after which a reply that cannot become the answer is given up: beyond a USB
@@ -64,24 +54,23 @@ class ModbusPort:
         """Whether the last answer had the number that was asked for, though the rule says another."""
         self.reply_length = True
         """Whether the length in a reply's header has to be right."""
-        self.then: Callable[[Words], Ask | None] | None = None
+        self.then: Callable[[Registers], Ask | None] | None = None
         self._bus = bus
         self._framed = bus.type == "tcp"
-        self._link: _Link | None = None
-        self._framer = (FramerSocket if self._framed else FramerRTU)(DecodePDU(is_server=False))
+        self._link: Transport | None = None
         self._hint = "check its address and power" + (
             "" if self._framed else ", the line's A and B, baud rate and parity"
         )
         self._number = first_number()
-        self._question = Request(0, 0, 0)
-        self._asked = RecentRequests()
-        self._answer: asyncio.Future[Words] | None = None
+        self._request = Request(0, 0, 0)
+        self._recent = RecentRequests()
+        self._answer: asyncio.Future[Registers] | None = None
         self._timeout = self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._settling: asyncio.TimerHandle | None = None
         self._noise = self._stray_frames = 0
         self._loose = bytearray()
-        self._other: int | None = None  # the unit of somebody else's frame since the question
+        self._other: int | None = None  # the unit of somebody else's frame since the request
 
     @property
     def has_transaction_ids(self) -> bool:
@@ -98,10 +87,10 @@ class ModbusPort:
         """Frames of the unit asked last, beside its answer, where no number tells them apart: each may
         have been one. Noise is none.
         """
-        return self._stray_frames + rtu.count(self._unread(), self._question.unit, _crc)
+        return self._stray_frames + rtu.count(self._unread(), self._request.unit, has_right_crc)
 
     def _unread(self) -> bytes:
-        # What a question left in the link's buffer was no answer to it.
+        # What a request left in the link's buffer was no answer to it.
         left = b"" if self._framed or self._link is None or self._waiting else self._link.recv_buffer
         return bytes(self._loose) + left
 
@@ -112,16 +101,14 @@ class ModbusPort:
     async def open(self) -> None:
         """Open the port for us alone. Raises BusDown."""
         self.close()
-        link = _Link(
-            _parameters(self._bus), self._take, self._take_plain if self._framed else None, self._lost
-        )
+        link = Transport(self._bus, self._take, self._take_plain if self._framed else None, self._lost)
         try:
-            await link.open(self._bus)
+            await link.open()
         except (OSError, ValueError) as error:
             link.close()
             raise await asyncio.to_thread(trouble, self._bus, self.name, error) from error
         self._link = link
-        self._asked.clear()  # nothing that was asked on another connection is answered on this one
+        self._recent.clear()  # nothing that was asked on another connection is answered on this one
         if isinstance(self._bus, SerialBus):
             low_latency(self._bus.port, getattr(link.transport, "sync_serial", None))
 
@@ -132,7 +119,7 @@ class ModbusPort:
             link.leave()
         self._fail(BusDown(f"{self.name} was closed"))
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - from the first byte out to the last in
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:  # noqa: ASYNC109 - from the first byte out to the last in
         """The registers [address, address + count). Raises BusDown, NoReply, BadFrame, Refused; OddReply
         is a BadFrame.
         """
@@ -146,56 +133,55 @@ class ModbusPort:
         self._link.write(self._ask(unit, function, address, count))
         return await self._wait(timeout)
 
-    async def overdue(self, timeout: float) -> Words:  # noqa: ASYNC109 - from now on
-        """The answer to the last question, after its time-out. Raises like `read`."""
+    async def overdue(self, timeout: float) -> Registers:  # noqa: ASYNC109 - from now on
+        """The answer to the last request, after its time-out. Raises like `read`."""
         if self._link is None or not self._link.is_active():
             raise BusDown(f"{self.name} is not open")
         self._answer = self._link.loop.create_future()
         return await self._wait(timeout)
 
     def _ask(self, unit: int, function: int, address: int, count: int) -> bytes:
-        """A new question, and its bytes."""
+        """A new request, and its bytes."""
         now = self.sent_at = asyncio.get_running_loop().time()
         number = self._number = next_number(self._number)
         reply = expected(self.reply_number, number)
         self._noise, self._other = 0, None
         if not self._framed:
-            sent = bytes(self._framer.encode(struct.pack(">BHH", function, address, count), unit, number))
-            self._question = Request(unit, function, count, sent, now, number, reply)
+            sent = rtu_request(unit, function, address, count)
+            self._request = Request(unit, function, count, sent, now, number, reply)
             return sent
-        sent = request(number, unit, function, address, count)
+        sent = tcp_request(number, unit, function, address, count)
         whole = (
             reply_head(number, unit, function, count)
             if reply == number and unit not in self.reply_units
             else b""
         )
-        self._question = Request(unit, function, count, sent, now, number, reply, whole)
-        self._asked.remember(
-            self._question, number if whole or reply is None or not self.has_transaction_ids else reply
+        self._request = Request(unit, function, count, sent, now, number, reply, whole)
+        self._recent.remember(
+            self._request, number if whole or reply is None or not self.has_transaction_ids else reply
         )
         return sent
 
-    async def _wait(self, timeout: float) -> Words:  # noqa: ASYNC109 - it is the timer
+    async def _wait(self, timeout: float) -> Registers:  # noqa: ASYNC109 - it is the timer
         assert self._answer is not None
         loop = asyncio.get_running_loop()
         self._timeout, self._deadline = timeout, loop.time() + timeout
         self._timer = loop.call_at(self._deadline, self._expire)
         try:
-            words: Words = await self._answer
+            return await self._answer
         finally:
             self._timer.cancel()
             self._answer = self.then = None
             if self._settling is not None:
                 self._settling.cancel()
                 self._settling = None
-        return words
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._deadline > loop.time():  # another question was asked meanwhile
+        if self._deadline > loop.time():  # another request was sent meanwhile
             self._timer = loop.call_at(self._deadline, self._expire)
             return
-        unit = self._question.unit
+        unit = self._request.unit
         data = self._link.recv_buffer if self._link is not None else b""
         if self._framed:
             if data:
@@ -203,11 +189,11 @@ class ModbusPort:
             elif self._noise:
                 self._out_of_step()
         else:
-            rest = data.replace(self._question.sent, b"", 1)
-            begun = any(head in rest for head in (self._question.head[:2], self._question.refusal))
+            rest = data.replace(self._request.sent, b"", 1)
+            begun = any(head in rest for head in (self._request.head[:2], self._request.refusal))
             if self._other is not None:
                 self._fail(OthersTalk(unit, self._other))
-            elif len(rest) >= REFUSAL and (begun or any(True for _ in rtu.frames(rest, _crc))):
+            elif len(rest) >= REFUSAL and (begun or any(True for _ in rtu.frames(rest, has_right_crc))):
                 self._fail(BadFrame(f"unit {unit}: {len(rest)} bytes came, but no whole answer"))
             elif rest:
                 self._fail(
@@ -244,7 +230,7 @@ class ModbusPort:
             self._loose += data
             if len(self._loose) > MOST:
                 self._stray_frames, self._loose = (
-                    self._stray_frames + rtu.count(bytes(self._loose), self._question.unit, _crc),
+                    self._stray_frames + rtu.count(bytes(self._loose), self._request.unit, has_right_crc),
                     bytearray(),
                 )
             return len(data)
@@ -254,22 +240,22 @@ class ModbusPort:
         """Take what is the whole answer and nothing else, as nearly always; False when it has to be looked
         at.
         """
-        asked = self._question
+        request = self._request
         if not (
             self._waiting
-            and asked.whole
-            and data.startswith(asked.whole)
-            and len(data) == len(asked.whole) + 2 * asked.count
+            and request.whole
+            and data.startswith(request.whole)
+            and len(data) == len(request.whole) + 2 * request.count
         ):
             return False
         self.heard_at = asyncio.get_running_loop().time()
-        self._asked[asked.number] = (asked, True)
+        self._recent[request.number] = (request, True)
         self.plain = False
         self._give(data[HEADER:])
         return True
 
     def _take_tcp(self, data: bytes) -> int:
-        frames, done, noise, torn = split(data, self._question if self._waiting else None)
+        frames, done, noise, torn = split(data, self._request if self._waiting else None)
         self._noise += noise
         self.strays += noise
         for frame in frames:
@@ -284,41 +270,43 @@ class ModbusPort:
             self._link.close()
 
     def _take_frame(self, frame: Frame) -> None:
-        """Find the question that a reply belongs to. One field may be odd, and is believed only when the
+        """Find the request that a reply belongs to. One field may be odd, and is believed only when the
         line has found it constant.
         """
-        asked, number = self._question, frame.number
-        units = {asked.unit, self.reply_units.get(asked.unit, asked.unit)}
-        mine = number in {asked.number, asked.reply} or (asked.reply is None and number not in self._asked)
-        fits = asked.answered_by(frame.pdu) or asked.refused_by(frame.pdu)
-        if self._waiting and mine and frame.pdu == asked.sent[HEADER:]:
-            self.echoes += 1  # a device that repeats the question has not answered it
+        request, number = self._request, frame.number
+        units = {request.unit, self.reply_units.get(request.unit, request.unit)}
+        mine = number in {request.number, request.reply} or (
+            request.reply is None and number not in self._recent
+        )
+        fits = request.answered_by(frame.pdu) or request.refused_by(frame.pdu)
+        if self._waiting and mine and frame.pdu == request.sent[HEADER:]:
+            self.echoes += 1  # a device that repeats the request has not answered it
         elif self._waiting and mine:
-            if asked.refused_by(frame.pdu) and (self.has_transaction_ids or frame.unit in units):
-                self._answered(asked)
+            if request.refused_by(frame.pdu) and (self.has_transaction_ids or frame.unit in units):
+                self._answered(request)
                 self._refuse(frame.pdu[1])
             elif not fits or (frame.unit not in units and self.reply_number != "asked"):
                 self._fail(
                     BadFrame(
-                        f"unit {asked.unit}: the reply's unit, function or byte count is not what was asked"
+                        f"unit {request.unit}: the reply's unit, function or byte count is not what was asked"
                     )
                 )
             elif frame.unit not in units:
-                self._fail(OddReply(asked.unit, Difference("unit", asked.unit, frame.unit)))
+                self._fail(OddReply(request.unit, Difference("unit", request.unit, frame.unit)))
             elif self.reply_length and frame.length != len(frame.pdu) + 1:
-                self._fail(OddReply(asked.unit, Difference("length", len(frame.pdu) + 1, frame.length)))
+                self._fail(OddReply(request.unit, Difference("length", len(frame.pdu) + 1, frame.length)))
             else:
-                self._answered(asked, plain=number == asked.number != asked.reply)
+                self._answered(request, plain=number == request.number != request.reply)
                 self._give(frame.pdu)
-        elif self._asked.recent(number, self.heard_at):
-            self._take_late(frame, *self._asked[number])
+        elif self._recent.recent(number, self.heard_at):
+            self._take_late(frame, *self._recent[number])
         elif (
             self._waiting
-            and asked.answered_by(frame.pdu)
-            and frame.unit == asked.unit
+            and request.answered_by(frame.pdu)
+            and frame.unit == request.unit
             and frame.length == len(frame.pdu) + 1
         ):
-            self._fail(OddReply(asked.unit, Difference("number", asked.number, number)))
+            self._fail(OddReply(request.unit, Difference("number", request.number, number)))
         else:
             self._stray(frame)
 
@@ -326,24 +314,24 @@ class ModbusPort:
         self.strays += HEADER + len(frame.pdu)
         self._stray_frames += not self.has_transaction_ids  # nothing says that it was no answer
 
-    def _answered(self, asked: Request, *, plain: bool = False) -> None:
-        self._asked.answered(asked)
+    def _answered(self, request: Request, *, plain: bool = False) -> None:
+        self._recent.answered(request)
         self.plain = plain
 
-    def _take_late(self, frame: Frame, asked: Request, answered: bool) -> None:
+    def _take_late(self, frame: Frame, request: Request, answered: bool) -> None:
         self._stray(frame)
-        if not answered and frame.unit == self.reply_units.get(asked.unit, asked.unit):
-            self._answered(asked)
-            self.late.append(Late(asked.unit, self.heard_at - asked.at))
+        if not answered and frame.unit == self.reply_units.get(request.unit, request.unit):
+            self._answered(request)
+            self.late.append(Late(request.unit, self.heard_at - request.at))
 
     def _take_rtu(self, data: bytes) -> int:
-        heard = rtu.hear(data, self._question, _crc)
+        heard = rtu.hear(data, self._request, has_right_crc)
         if heard.answer is not None:
             start, end = heard.answer
             self.echoes += heard.echo
-            self.strays += len(data) - (end - start) - heard.echo * len(self._question.sent)
+            self.strays += len(data) - (end - start) - heard.echo * len(self._request.sent)
             self._loose += data[end:]
-            if self._question.answered_by(data[start + 1 : end - 2]):
+            if self._request.answered_by(data[start + 1 : end - 2]):
                 self._give(data[start + 1 : end - 2])
             else:
                 self._refuse(data[start + 2])
@@ -364,93 +352,30 @@ class ModbusPort:
             return
         self._settling = None
         if self._other is not None:
-            self._fail(OthersTalk(self._question.unit, self._other))
-        self._fail(BadFrame(f"unit {self._question.unit}: what came is not the answer, or is damaged"))
+            self._fail(OthersTalk(self._request.unit, self._other))
+        self._fail(BadFrame(f"unit {self._request.unit}: what came is not the answer, or is damaged"))
 
     def _give(self, pdu: bytes) -> None:
         assert self._answer is not None
-        words = struct.unpack(f">{self._question.count}H", pdu[2:])
+        registers = pdu[2:]
         if self.then is not None and self._framed:
             try:
-                following = self.then(words)
+                following = self.then(registers)
             except Exception as error:  # noqa: BLE001 - it is for whoever waits, not for the transport
                 self._answer.set_exception(error)
                 return
             if following is not None:
                 self._follow(*following)
                 return
-        self._answer.set_result(words)
+        self._answer.set_result(registers)
 
     def _follow(self, function: int, address: int, count: int) -> None:
         if self._link is None or not self._link.is_active():
             self._fail(BusDown(f"{self.name} is not open"))
             return
-        self._link.write(self._ask(self._question.unit, function, address, count))
+        self._link.write(self._ask(self._request.unit, function, address, count))
         self._deadline = self.sent_at + self._timeout
 
     def _refuse(self, code: int) -> None:
         what = EXCEPTIONS.get(code, "an exception that the standard does not name")
-        self._fail(Refused(f"unit {self._question.unit} refused with exception {code} ({what})", code))
-
-
-def _crc(frame: bytes) -> bool:
-    return bool(FramerRTU.check_CRC(frame[:-2], frame[-2] << 8 | frame[-1]))
-
-
-_Take = Callable[[bytes], int]
-
-
-class _Link(ModbusProtocol):
-    """pymodbus' transport, with its bytes and its end handed to the port."""
-
-    def __init__(
-        self, params: CommParams, take: _Take, whole: _Take | None, lost: Callable[[Exception | None], None]
-    ) -> None:
-        super().__init__(params, is_server=False)
-        self._data, self._whole, self._gone = take, whole, lost
-
-    async def open(self, bus: Bus) -> None:
-        """Connect, with the kernel's words when that fails: pymodbus' own `connect` swallows them. Raises
-        OSError, ValueError.
-        """
-        if isinstance(bus, SerialBus):
-            self.transport, _ = await self.call_create()
-            return
-        sock = await connect(shared_names(), bus.host, bus.port)
-        self.transport, _ = await self.loop.create_connection(self.handle_new_connection, sock=sock)
-
-    def leave(self) -> None:
-        """Close it; what it still has to say is not about the next one."""
-        self._data, self._whole, self._gone = len, None, lambda _: None
-        self.close()
-
-    def write(self, data: bytes) -> None:
-        """What `send` comes to here, at a third of its cost."""
-        self.recv_buffer = b""
-        cast("asyncio.Transport", self.transport).write(data)
-
-    def data_received(self, data: bytes) -> None:
-        """What has come; the whole answer to a question needs no buffer."""
-        if self._whole is None or self.recv_buffer or not self._whole(data):
-            super().data_received(data)
-
-    def callback_new_connection(self) -> ModbusProtocol:
-        raise NotImplementedError  # a client has none
-
-    def callback_connected(self) -> None:
-        pass
-
-    def callback_disconnected(self, exc: Exception | None) -> None:
-        self._gone(exc)
-
-    def callback_data(self, data: bytes, addr: tuple[object, ...] | None = None) -> int:  # noqa: ARG002 - pymodbus' signature
-        return self._data(data)
-
-
-def _parameters(bus: Bus) -> CommParams:
-    if isinstance(bus, SerialBus):
-        return CommParams(
-            comm_name=bus.name, comm_type=CommType.SERIAL, host=bus.port,
-            baudrate=bus.baudrate, bytesize=8, parity=bus.parity, stopbits=bus.stopbits,
-        )  # fmt: skip
-    return CommParams(comm_name=bus.name, comm_type=CommType.TCP, host=bus.host, port=bus.port)
+        self._fail(Refused(f"unit {self._request.unit} refused with exception {code} ({what})", code))

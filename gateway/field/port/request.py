@@ -11,7 +11,7 @@ READING = (3, 4)
 REMEMBERED = (60.0, 64)
 """s and requests for which a transaction number is known again: what carries it is a late reply."""
 COPY = 10.0
-"""s after a question that was answered in which a second copy of its answer may come: the longest
+"""s after a request that was answered in which a second copy of its answer may come: the longest
 late-answer bound.
 """
 EXCEPTIONS = {
@@ -70,24 +70,24 @@ class Request:
 
 
 class RecentRequests(dict[int, tuple[Request, bool]]):
-    """The last questions by the number of their reply, and whether they were answered."""
+    """The last requests by the number of their reply, and whether they were answered."""
 
-    def remember(self, question: Request, reply: int) -> None:
-        """A question that leaves now; what is older than need be is forgotten."""
+    def remember(self, request: Request, reply: int) -> None:
+        """A request that leaves now; what is older than need be is forgotten."""
         seconds, most = REMEMBERED
         while self:
             oldest = next(iter(self))
-            if len(self) < most and question.at - self[oldest][0].at < seconds:
+            if len(self) < most and request.at - self[oldest][0].at < seconds:
                 break
             del self[oldest]
         self.pop(reply, None)
-        self[reply] = question, False
+        self[reply] = request, False
 
-    def answered(self, question: Request) -> None:
+    def answered(self, request: Request) -> None:
         """It was answered, if it is remembered."""
-        for number in (question.number, question.reply):
-            if number is not None and number in self and self[number][0] is question:
-                self[number] = question, True
+        for number in (request.number, request.reply):
+            if number is not None and number in self and self[number][0] is request:
+                self[number] = request, True
 
     def recent(self, number: int, now: float) -> bool:
         """Whether a number is owed, or may be that of a second copy: a gateway may give its first one for
@@ -95,5 +95,5 @@ class RecentRequests(dict[int, tuple[Request, bool]]):
         """
         if number not in self:
             return False
-        question, answered = self[number]
-        return not answered or now - question.at <= COPY
+        request, answered = self[number]
+        return not answered or now - request.at <= COPY

@@ -40,35 +40,35 @@ class Heard:
     begun: bool = False
 
 
-def hear(data: bytes, asked: Request, check: Check) -> Heard:
+def hear(data: bytes, request: Request, check: Check) -> Heard:
     """Judge everything that came since the request."""
-    at = data.find(asked.sent)
+    at = data.find(request.sent)
     echo = at >= 0
-    end = at + len(asked.sent)
+    end = at + len(request.sent)
     before, rest = (data[:at], data[end:]) if echo else (b"", data)
-    begun = len(rest) < asked.size and rest.startswith(asked.head[: len(rest)])
+    begun = len(rest) < request.size and rest.startswith(request.head[: len(rest)])
     if begun and not before:  # the usual case, without a look at every byte
         return Heard(echo=echo, begun=True)
-    found, damaged = _answer(rest, asked, check)
+    found, damaged = _answer(rest, request, check)
     noise = [before, rest if found is None else rest[: found[0]]]
     units = {frame[0] for part in noise for frame in frames(part, check)}
-    foreign = asked.unit in units
-    other = min(units - {asked.unit}, default=None)
+    foreign = request.unit in units
+    other = min(units - {request.unit}, default=None)
     if found is None or units:
         return Heard(None, foreign, other, damaged, echo, begun)
     shift = end if echo else 0
     return Heard((found[0] + shift, found[1] + shift), echo=echo)
 
 
-def _answer(data: bytes, asked: Request, check: Check) -> tuple[tuple[int, int] | None, bool]:
+def _answer(data: bytes, request: Request, check: Check) -> tuple[tuple[int, int] | None, bool]:
     """The place of the answer or exception, and whether a whole one was there with a wrong CRC."""
     damaged = False
-    for head, size in ((asked.head, asked.size), (asked.refusal, REFUSAL)):
+    for head, size in ((request.head, request.size), (request.refusal, REFUSAL)):
         start = data.find(head)
         while 0 <= start <= len(data) - size:
             if check(data[start : start + size]):
                 return (start, start + size), False
-            damaged = damaged or head is asked.head or len(data) == size
+            damaged = damaged or head is request.head or len(data) == size
             start = data.find(head, start + 1)
     return None, damaged
 
