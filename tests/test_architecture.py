@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -356,6 +357,20 @@ def test_no_function_is_too_long_to_read() -> None:
         if (n := (node.end_lineno or 0) - node.lineno + 1) > LONGEST_FUNCTION
     }
     assert long.keys() <= OWED["functions"], long
+
+
+def test_a_message_is_written_where_it_is_raised() -> None:
+    """One idiom: `raise ConfigError("…")`, not a variable first."""
+    apart = [
+        f"{name}:{second.lineno}"
+        for name, path in NAMED.items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(body := getattr(node, "body", None), list)
+        for first, second in pairwise(body)
+        if isinstance(first, ast.Assign) and isinstance(second, ast.Raise)
+        if ast.unparse(first.targets[0]) in {"msg", "message"}
+    ]
+    assert not apart
 
 
 def test_a_class_has_its_name_to_itself() -> None:

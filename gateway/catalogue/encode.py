@@ -18,8 +18,7 @@ def encode(row: Row, value: float | str) -> list[int]:
     ValueError for a sum.
     """
     if not row.words:
-        msg = f"{row.name} is a sum: it has no registers of its own; use build"
-        raise ValueError(msg)
+        raise ValueError(f"{row.name} is a sum: it has no registers of its own; use build")
     return _ordered(row, _data(row, value))
 
 

@@ -44,8 +44,7 @@ def _a_hole(value: object) -> object:
             return (int(first, 0), int(last or first, 0))
         except ValueError:
             pass
-    msg = "is not an address range: write 45063 or 45063-45064"
-    raise ValueError(msg)
+    raise ValueError("is not an address range: write 45063 or 45063-45064")
 
 
 def _a_list(value: object) -> object:
@@ -69,8 +68,7 @@ def _pattern(value: object) -> object:
             return range(int(first, 0), int(last or first, 0) + 1)
     except ValueError:
         pass
-    msg = "is not a raw pattern: write 0x7FFF, or a range like 0x7FFF0000-0x7FFFFFFF"
-    raise ValueError(msg)
+    raise ValueError("is not a raw pattern: write 0x7FFF, or a range like 0x7FFF0000-0x7FFFFFFF")
 
 
 class Part(BaseModel):
@@ -112,8 +110,7 @@ def _between(part: object) -> list[object]:
     pattern = _pattern(part) if isinstance(part, str) else part
     if isinstance(pattern, range):
         if len(pattern) > MOST_VALUES:
-            msg = f"is more than {MOST_VALUES} numbers: name fewer"
-            raise ValueError(msg)
+            raise ValueError(f"is more than {MOST_VALUES} numbers: name fewer")
         return list(pattern)
     return [pattern]
 
@@ -198,8 +195,7 @@ class Head(Part):
     @classmethod
     def _has_rows(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic's signature
         if isinstance(value, dict) and not {"registers", "sunspec", "like"} & set(value):
-            msg = "has no registers: write registers: | and one line per register"
-            raise ValueError(msg)
+            raise ValueError("has no registers: write registers: | and one line per register")
         return value
 
 

@@ -41,8 +41,7 @@ def _validity(der: bytes) -> Validity:
             kind, begin, at = _element(der, at)
             times.append(_time(kind, der[begin:at].decode("ascii")))
     except (IndexError, UnicodeDecodeError) as error:
-        msg = "is not a certificate: write a PEM file"
-        raise ValueError(msg) from error
+        raise ValueError("is not a certificate: write a PEM file") from error
     return times[0], times[1]
 
 

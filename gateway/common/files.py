@@ -42,18 +42,14 @@ def read_secret(path: Path) -> str:
     """
     data = read_regular(path, MAX_SECRET).removeprefix(MARK)
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        msg = "is UTF-16 text: save it as UTF-8"
-        raise ValueError(msg)
+        raise ValueError("is UTF-16 text: save it as UTF-8")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        msg = f"is not UTF-8 text (byte {error.start}): save it as UTF-8"
-        raise ValueError(msg) from None
+        raise ValueError(f"is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     first, _, rest = text.replace("\r\n", "\n").partition("\n")
     if rest.strip("\n"):
-        msg = "has more than one line: leave only the line with the secret"
-        raise ValueError(msg)
+        raise ValueError("has more than one line: leave only the line with the secret")
     if what := flaw(first):
-        msg = f"{what}: write it again by hand"
-        raise ValueError(msg)
+        raise ValueError(f"{what}: write it again by hand")
     return first

@@ -29,8 +29,7 @@ Place = tuple[str, ...]
 def plain_text(value: str) -> str:
     """A text as a validator: no blank at its ends, no character that is not seen. Raises ValueError."""
     if what := flaw(value, wide=False):
-        msg = f"{what}: write it again by hand"
-        raise ValueError(msg)
+        raise ValueError(f"{what}: write it again by hand")
     return value
 
 

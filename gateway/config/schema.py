@@ -33,8 +33,7 @@ def _a_zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError) as error:
-        msg = "is not a time zone: write one like Europe/Istanbul"
-        raise ValueError(msg) from error
+        raise ValueError("is not a time zone: write one like Europe/Istanbul") from error
     return value
 
 
@@ -56,22 +55,21 @@ def _a_reply_number(value: object) -> str:
     # YAML reads +1 and -1 as numbers.
     text = f"{value:+d}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     if not re.fullmatch(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}", text):
-        msg = "is not a way to number replies: write asked, =0 or another constant, +1, -1, swapped, or own"
-        raise ValueError(msg)
+        raise ValueError(
+            "is not a way to number replies: write asked, =0 or another constant, +1, -1, swapped, or own"
+        )
     return text
 
 
 def _a_listener(value: str) -> str:
     if re.fullmatch(r"\[[^\]]*%[^\]]*\]:\d{1,5}", value):
-        msg = (
+        raise ValueError(
             "has a zone id (%…), which cannot be listened on: write [::]:8080 for all addresses, or one "
             "without a zone"
         )
-        raise ValueError(msg)
     match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value)
     if not match or not 1 <= int(match[2]) <= MAX_PORT:
-        msg = "is not an address to listen on: write host:port, like 0.0.0.0:8080"
-        raise ValueError(msg)
+        raise ValueError("is not an address to listen on: write host:port, like 0.0.0.0:8080")
     return value
 
 
@@ -80,14 +78,15 @@ def a_broker(value: str) -> str:
     write.
     """
     if what := flaw(value, blanks=False, wide=False):
-        msg = f"{what}: write it again by hand"
-        raise ValueError(msg)
+        raise ValueError(f"{what}: write it again by hand")
     try:
         parts = urlsplit(value)
         name = parts.hostname
     except ValueError as error:
-        msg = "is not a broker address: write mqtts://host:8883, and an IP address of version 6 in brackets: mqtts://[2001:db8::10]:8883"
-        raise ValueError(msg) from error
+        raise ValueError(
+            "is not a broker address: write mqtts://host:8883, and an IP address of version 6 in brackets: "
+            "mqtts://[2001:db8::10]:8883"
+        ) from error
     try:
         port = parts.port
     except ValueError:
@@ -283,14 +282,11 @@ class Uplink(Section):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.password_file is not None and self.username is None:
-            msg = "password_file is not used without username: write username too"
-            raise ValueError(msg)
+            raise ValueError("password_file is not used without username: write username too")
         if (self.cert is None) != (self.key is None):
-            msg = "cert and key belong together: write both or neither"
-            raise ValueError(msg)
+            raise ValueError("cert and key belong together: write both or neither")
         if not self.broker.tls and (self.ca or self.cert):
-            msg = "ca, cert and key need TLS: write mqtts:// or wss:// in url"
-            raise ValueError(msg)
+            raise ValueError("ca, cert and key need TLS: write mqtts:// or wss:// in url")
         return self
 
     @property

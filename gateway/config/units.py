@@ -24,16 +24,14 @@ def parse_duration(value: object) -> float:
     """Seconds from '10s', '500ms', '5min', '1h', '2d'. Raises ValueError."""
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _SECONDS[match[2]]
-    msg = "is not a duration: write a number with its unit, like 10s, 500ms, 5min or 1h"
-    raise ValueError(msg)
+    raise ValueError("is not a duration: write a number with its unit, like 10s, 500ms, 5min or 1h")
 
 
 def parse_size(value: object) -> int:
     """Bytes from '4GB', '500MB' (powers of ten). Raises ValueError."""
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
         return int(float(match[1]) * _BYTES[match[2].lower()])
-    msg = "is not a size: write a number with its unit, like 4GB or 500MB"
-    raise ValueError(msg)
+    raise ValueError("is not a size: write a number with its unit, like 4GB or 500MB")
 
 
 def parse_ratio(value: object) -> float:
@@ -42,8 +40,7 @@ def parse_ratio(value: object) -> float:
         match = _RATIO.fullmatch(str(value).strip())
         if match and float(match[1]) > 0 and (match[2] is None or float(match[2]) > 0):
             return float(match[1]) / float(match[2] or 1)
-    msg = "is not a transformer ratio: write primary/secondary, like 200/5, or the quotient"
-    raise ValueError(msg)
+    raise ValueError("is not a transformer ratio: write primary/secondary, like 200/5, or the quotient")
 
 
 def _register(text: str) -> int:
@@ -59,8 +56,7 @@ def parse_span(value: object) -> tuple[int, int, int]:
         last = _register(match[3]) if match[3] else first
         if first <= last <= _LAST_REGISTER:
             return int(match[1]), first, last + 1
-    msg = "is not a span of registers: write function:first-last, like 4:0x0156-0x0157 or 3:100"
-    raise ValueError(msg)
+    raise ValueError("is not a span of registers: write function:first-last, like 4:0x0156-0x0157 or 3:100")
 
 
 Duration = Annotated[float, BeforeValidator(parse_duration)]

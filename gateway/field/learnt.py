@@ -292,8 +292,7 @@ def _read(path: Path) -> dict[str, dict[str, Fact]]:
         return {}
     try:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            msg = "it is no file of ours"
-            raise ValueError(msg)  # noqa: TRY301 - one way out for whatever is wrong with it
+            raise ValueError("it is no file of ours")  # noqa: TRY301 - one way out for whatever is wrong with it
         body = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         log.warning(
@@ -345,8 +344,7 @@ def _check(name: str, value: object) -> None:
     else:
         good = False
     if not good:
-        msg = f"{value!r} is no {name}"
-        raise ValueError(msg)
+        raise ValueError(f"{value!r} is no {name}")
 
 
 def _a_span(span: object) -> bool:

@@ -25,8 +25,7 @@ class Ranges:
         """Add `first`, or every number from `first` to `last`. Raises ValueError when last < first."""
         last = first if last is None else last
         if last < first:
-            msg = f"a range runs upwards, not from {first} to {last}"
-            raise ValueError(msg)
+            raise ValueError(f"a range runs upwards, not from {first} to {last}")
         # Every range that touches [first-1, last+1] melts into one.
         low = bisect_left(self._last, first - 1)
         high = bisect_right(self._first, last + 1)

@@ -128,8 +128,7 @@ class PahoConnection:
                 await self._ready
         except TimeoutError:
             self._abandon()
-            msg = f"no answer within {OPEN_TIMEOUT:g} s"
-            raise LinkDown(msg) from None
+            raise LinkDown(f"no answer within {OPEN_TIMEOUT:g} s") from None
         except BaseException:
             self._abandon()
             raise

@@ -47,8 +47,10 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
             read_regular(Path(broker.ca), _MAX_FILE)  # OpenSSL would wait for ever in front of a pipe
         context = ssl.create_default_context(cafile=broker.ca)
     except (OSError, ssl.SSLError) as error:
-        msg = f"the CA file {broker.ca} cannot be used: {_reason(error)}"
-        raise LinkRefused(msg, hint="write a readable PEM file with the CA's certificate in ca") from error
+        raise LinkRefused(
+            f"the CA file {broker.ca} cannot be used: {_reason(error)}",
+            hint="write a readable PEM file with the CA's certificate in ca",
+        ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Python 3.13 refuses authorities without every extension of RFC 5280, as a city's own `openssl req -x509`
     # makes them.
@@ -61,12 +63,9 @@ def tls_context(broker: Broker) -> ssl.SSLContext:
                 broker.cert, broker.key, password=""
             )  # an encrypted key must fail, not ask the terminal
         except (OSError, ssl.SSLError) as error:
-            msg = (
-                f"the client certificate {broker.cert} with its key {broker.key} cannot be used: "
-                f"{_reason(error)}"
-            )
             raise LinkRefused(
-                msg,
+                f"the client certificate {broker.cert} with its key {broker.key} cannot be used: "
+                f"{_reason(error)}",
                 hint="write readable PEM files that belong together in cert and key; the key without a "
                 "passphrase",
             ) from error
@@ -80,9 +79,9 @@ def password(broker: Broker) -> str | None:
     try:
         return read_secret(Path(broker.password_file))
     except OSError as error:
-        msg = f"the password file {broker.password_file} cannot be read: {_reason(error)}"
         raise LinkRefused(
-            msg, hint="make it readable for the user of the service; one line, UTF-8"
+            f"the password file {broker.password_file} cannot be read: {_reason(error)}",
+            hint="make it readable for the user of the service; one line, UTF-8",
         ) from error
     except ValueError as error:
         what, _, mend = str(error).partition(": ")

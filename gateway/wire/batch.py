@@ -247,21 +247,20 @@ def decompress(body: bytes, limit: int = MAX_MESSAGE) -> bytes:
     """
     if body[:1] == b"{":
         if len(body) > limit:
-            msg = f"the message has {len(body)} bytes, more than {limit}"
-            raise WireError(msg)
+            raise WireError(f"the message has {len(body)} bytes, more than {limit}")
         return body
     if body[:1] != b"\x78":
-        msg = "the message is neither JSON nor zlib"
-        raise WireError(msg, hint="P/data carries a JSON object, plain or compressed with zlib")
+        raise WireError(
+            "the message is neither JSON nor zlib",
+            hint="P/data carries a JSON object, plain or compressed with zlib",
+        )
     unpack = zlib.decompressobj()
     try:
         plain = unpack.decompress(body, limit + 1)
     except zlib.error as error:
-        msg = f"the message is damaged: {error}"
-        raise WireError(msg) from error
+        raise WireError(f"the message is damaged: {error}") from error
     if len(plain) > limit or not unpack.eof or unpack.unused_data:
-        msg = f"the message is cut short, padded, or larger than {limit} bytes"
-        raise WireError(msg)
+        raise WireError(f"the message is cut short, padded, or larger than {limit} bytes")
     return plain
 
 
@@ -271,8 +270,7 @@ def decode(body: bytes) -> Batch:
     try:
         message = BatchMessage.model_validate_json(plain)
     except ValidationError as error:
-        msg = f"not a {SCHEMA} batch: {first_flaw(error)}"
-        raise WireError(msg) from error
+        raise WireError(f"not a {SCHEMA} batch: {first_flaw(error)}") from error
     _bounded(message)
     batch = Batch(message.gateway, message.epoch, message.seq, message.t0, message.uptime, message.clock)
     batch.readings = list(_readings(message))
@@ -283,8 +281,9 @@ def decode(body: bytes) -> Batch:
 
 def _members(run: IntervalMessage) -> Iterator[Interval]:
     if len(run.values) != len(run.quality):
-        msg = f"not a {SCHEMA} batch: a run of intervals has not one letter of quality for each value"
-        raise WireError(msg)
+        raise WireError(
+            f"not a {SCHEMA} batch: a run of intervals has not one letter of quality for each value"
+        )
     for index, (value, quality) in enumerate(zip(run.values, run.quality, strict=True)):
         start = run.start + index * run.seconds * 1000
         yield Interval(run.meter, run.quantity, start, value, quality, run.version, run.seconds)
@@ -301,8 +300,7 @@ def _bounded(message: BatchMessage) -> None:
         (intervals, MAX_EVENTS, "intervals"),
     ):
         if number > most:
-            msg = f"not a {SCHEMA} batch: it has {number} {what}, more than {most}"
-            raise WireError(msg)
+            raise WireError(f"not a {SCHEMA} batch: it has {number} {what}, more than {most}")
 
 
 def first_flaw(error: ValidationError) -> str:
@@ -319,8 +317,7 @@ def _readings(message: BatchMessage) -> Iterator[Reading]:
     for table in message.tables:
         rows = len(table.meter)
         if len(table.dt) != rows or any(len(column) != rows for column in table.values.values()):
-            msg = f"not a {SCHEMA} batch: the columns of a table differ in length"
-            raise WireError(msg)
+            raise WireError(f"not a {SCHEMA} batch: the columns of a table differ in length")
         for row, meter in enumerate(table.meter):
             reasons = message.absent.get(meter, {})
             values = {name: column[row] for name, column in table.values.items()}
@@ -378,8 +375,7 @@ def with_header(
             message["events"] = [*events, *message.get("events", ())]
         return _json(message)
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
-        msg = "the message is not a JSON object, or has a number that JSON has not"
-        raise WireError(msg) from error
+        raise WireError("the message is not a JSON object, or has a number that JSON has not") from error
 
 
 def digest(plain: bytes) -> str:
@@ -394,6 +390,5 @@ def digest(plain: bytes) -> str:
             message.pop(key, None)
         text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
     except (ValueError, RecursionError, AttributeError, TypeError) as error:
-        msg = "the message is not a JSON object"
-        raise WireError(msg) from error
+        raise WireError("the message is not a JSON object") from error
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -60,8 +60,7 @@ class Receipt(_Small):
             ranges.add(first, self.upto)
         for start, end in self.have:
             if end < start:
-                msg = f"a receipt's range runs backwards: {start} to {end}"
-                raise WireError(msg)
+                raise WireError(f"a receipt's range runs backwards: {start} to {end}")
             ranges.add(start, end)
         return ranges
 
@@ -107,13 +106,11 @@ Message = TypeVar("Message", bound=_Small)
 def parse(model: type[Message], payload: bytes) -> Message:
     """A message from its bytes. Raises WireError, never anything else."""
     if len(payload) > MAX_SMALL:
-        msg = f"the message has {len(payload)} bytes, more than {MAX_SMALL}"
-        raise WireError(msg)
+        raise WireError(f"the message has {len(payload)} bytes, more than {MAX_SMALL}")
     try:
         return model.model_validate_json(payload)
     except ValidationError as error:
-        msg = f"not a {model.__name__.lower()}: {first_flaw(error)}"
-        raise WireError(msg) from error
+        raise WireError(f"not a {model.__name__.lower()}: {first_flaw(error)}") from error
 
 
 def schemas() -> dict[str, dict[str, Any]]:

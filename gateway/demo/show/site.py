@@ -175,8 +175,7 @@ def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, Ordin
         )
         head, block, rest = Path(driver.path).read_text(encoding="utf-8").rpartition("\nregisters: |\n")
         if not block:
-            msg = f"{driver.path}: has no register block"
-            raise ValueError(msg)
+            raise ValueError(f"{driver.path}: has no register block")
         (directory / "drivers" / f"{name}.yaml").write_text(f"{head}{block}{row}{rest}", encoding="utf-8")
         stamps[name] = OrdinalPlace(address=address, functions=(function,))
     return stamps
@@ -208,5 +207,4 @@ def free_place(driver: Driver) -> tuple[int, int]:
         address = end + (driver.limits.even and end % 2)
         if not taken & {address, address + 1}:
             return function, address
-    msg = f"{driver.name}: there is no free place beside its rows"
-    raise ValueError(msg)
+    raise ValueError(f"{driver.name}: there is no free place beside its rows")

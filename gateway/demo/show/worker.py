@@ -98,8 +98,7 @@ def free_port(host: str, preferred: int = 0, tries: int = 100) -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
             return int(probe.getsockname()[1])
-    msg = f"no port from {preferred} to {preferred + tries - 1} is free on {host}"
-    raise OSError(msg)
+    raise OSError(f"no port from {preferred} to {preferred + tries - 1} is free on {host}")
 
 
 def wait_for_port(port: int, worker: Worker, patience: float = 30.0) -> None:
@@ -113,5 +112,4 @@ def wait_for_port(port: int, worker: Worker, patience: float = 30.0) -> None:
         if not worker.running:
             break
         time.sleep(0.05)
-    msg = f"{worker.name} does not listen on port {port}:\n{worker.tail()}"
-    raise RuntimeError(msg)
+    raise RuntimeError(f"{worker.name} does not listen on port {port}:\n{worker.tail()}")

@@ -33,11 +33,10 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in {*SERIAL_KINDS, *TCP_KINDS}:
-            msg = (
+            raise ValueError(
                 f"{self.kind!r} is not a fault: choose one of "
                 f"{', '.join(sorted({*SERIAL_KINDS, *TCP_KINDS}))}"
             )
-            raise ValueError(msg)
 
 
 @dataclass(slots=True)
@@ -72,10 +71,9 @@ class Faults:
 
     def _check(self, fault: Fault) -> None:
         if self._possible and fault.kind not in self._possible:
-            msg = (
+            raise ValueError(
                 f"{fault.kind!r} cannot happen on this bus: choose one of {', '.join(sorted(self._possible))}"
             )
-            raise ValueError(msg)
 
     def order(self, unit: int, fault: Fault, times: int | None = 1) -> None:
         """Fault the next `times` replies of a unit; None: every reply until `clear`. Raises ValueError for

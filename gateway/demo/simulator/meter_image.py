@@ -134,18 +134,16 @@ class Plant:
 def chosen(driver: Driver, variant: str | None = None) -> tuple[tuple[Row, ...], Identity | None]:
     """The rows of a driver as one meter has them, and what that meter is known by. Raises ValueError."""
     if driver.discovery is not None:
-        msg = f"{driver.name} walks its meter's map: simulate it with plain words"
-        raise ValueError(msg)
+        raise ValueError(f"{driver.name} walks its meter's map: simulate it with plain words")
     if variant is None and driver.rows:
         return driver.rows, _ordinary(driver)
     for candidate in driver.variants:
         if variant in {None, candidate.name}:
             return candidate.rows, candidate.when
-    msg = (
+    raise ValueError(
         f"{driver.name} has no variant {variant!r}: "
         f"{', '.join(each.name for each in driver.variants) or 'it has none'}"
     )
-    raise ValueError(msg)
 
 
 def _ordinary(driver: Driver) -> Identity | None:

@@ -52,8 +52,7 @@ class SimulatorProcess:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            msg = f"the simulator ended with {self.process.wait()}: see its messages above"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"the simulator ended with {self.process.wait()}: see its messages above")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

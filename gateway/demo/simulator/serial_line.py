@@ -154,8 +154,7 @@ class SerialLine:
         self._orders.append((order, done))
         os.write(self._wake[1], b"\0")
         if not done.wait(5):
-            msg = f"line {self.name} does not react: was it started?"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"line {self.name} does not react: was it started?")
 
     def _plug(self) -> None:
         if self._pty is not None:

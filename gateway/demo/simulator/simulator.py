@@ -164,6 +164,5 @@ class Simulator:
             case "stop":
                 return None
             case unknown:
-                msg = f"{unknown!r} is not an order"
-                raise ValueError(msg)
+                raise ValueError(f"{unknown!r} is not an order")
         return None

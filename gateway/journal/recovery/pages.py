@@ -75,8 +75,7 @@ def record(payload: bytes) -> list[Any]:
         kind, at = varint(payload, at)
         sizes.append((kind, _INT_SIZES.get(kind, 8 if kind == 7 else 0 if kind < 12 else (kind - 12) // 2)))  # noqa: PLR2004 - serial types
     if at != end or end + sum(size for _, size in sizes) != len(payload):
-        msg = "the record does not fill its payload"
-        raise ValueError(msg)
+        raise ValueError("the record does not fill its payload")
     values: list[Any] = []
     at = end
     for kind, size in sizes:
@@ -111,8 +110,7 @@ def payload(page: bytes, at: int, size: int, read: ReadPage) -> bytes:
         while missing > 0:
             extra = read(follow)
             if len(extra) != whole:
-                msg = "an overflow page is missing"
-                raise ValueError(msg)
+                raise ValueError("an overflow page is missing")
             parts.append(extra[4 : 4 + min(missing, whole - 4)])
             missing -= whole - 4
             follow = struct.unpack_from(">I", extra)[0]
@@ -140,8 +138,7 @@ def cell(page: bytes, at: int, read: ReadPage) -> FoundRow | None:
     # The length of the record's header, before anything is read: 13 or 14 columns take 14 to 40 bytes, other
     # tables less.
     if size > MAX_ROW or page[at] > MAX_HEADER:
-        msg = "no table of ours has such a record"
-        raise ValueError(msg)
+        raise ValueError("no table of ours has such a record")
     values = record(payload(page, at, size, read))
     if len(values) not in {_COLUMNS, _COLUMNS + 1}:
         return None

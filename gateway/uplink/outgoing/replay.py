@@ -61,8 +61,10 @@ class Replays:
                 raise
             return Reply(id=_id_of(payload) or NO_ID, ok=False, error=error.message[:500])
         if not self._bucket.take(now):
-            msg = "replay commands come faster than they are answered"
-            raise WireError(msg, hint="ask for one range at a time and wait for the reply")
+            raise WireError(
+                "replay commands come faster than they are answered",
+                hint="ask for one range at a time and wait for the reply",
+            )
         if command.from_ > command.to:
             return Reply(
                 id=command.id,
