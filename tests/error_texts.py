@@ -52,16 +52,16 @@ LEAVES = {
     "tell",
 }
 """What is made with a text for a person."""
-NAMES = {"msg", "what", "mend", "hint", "why", "text", "left", "words", "detail"}
-"""Variables that hold a part of such a text before it is put together."""
-WHOLE = re.compile(
-    r"gateway/(check|config|catalogue|common/text|mqtt/(reasons|tls)|daemon/changes|field/(\w+/)?(adapter|forecast|question|pulses|poller|worker)|commissioning/(physics|sisters|trial|fit))"
-)
-"""Modules that give such parts back, yield them or have tables of them."""
 SILENT = re.compile(
-    r"gateway/(wire|model|energy|demo|catalogue/(serves|driver|encode|paper|listing)|journal/recovery|.*(double|fake))"
+    r"gateway/(wire|model|energy|demo|catalogue/(serves|driver|encode|paper|listing)|journal/(recovery|file/rows)|receiver/schema|.*(double|fake))"
 )
 """Modules whose words reach nobody but the log, or are said in another way."""
+MARKED = re.compile(r"gateway/(cli|status)/")
+"""Modules that mark their texts themselves: only their errors are collected here."""
+_PROGRAM = re.compile(
+    r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|WHERE|NULL|ORDER BY)\b|\bepoch IN\b|^file:|\?mode="
+)
+"""What is written for SQLite."""
 VALUE = "%()s"
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _LEAST = 2
@@ -81,25 +81,24 @@ def sentences(source: str, name: str) -> Iterator[tuple[int, str]]:
     seen: set[str] = set()
     if SILENT.search(name):
         return
+    marked = bool(MARKED.search(name))
     for node in ast.walk(ast.parse(source)):
-        for part in _told(node, whole=bool(WHOLE.search(name))):
+        for part in _told(node, marked=marked):
             for text in map(_numbered, itertools.chain.from_iterable(map(_pieces, _expanded(part)))):
                 if text not in seen and _is_sentence(text):
                     seen.add(text)
                     yield part.lineno, text
 
 
-def _told(node: ast.AST, *, whole: bool) -> Iterable[ast.expr]:
+def _told(node: ast.AST, *, marked: bool) -> Iterable[ast.expr]:
     """The expressions that hold a text for a person."""
     if isinstance(node, ast.Call) and _name(node.func) in LEAVES:
         return [*node.args, *(keyword.value for keyword in node.keywords)]
-    if isinstance(node, ast.Assign):
+    if isinstance(node, ast.Assign) and marked:
         names = {_name(one) for target in node.targets for one in getattr(target, "elts", [target])}
-        return [node.value] if names & NAMES or whole else []
-    if isinstance(node, ast.AnnAssign) and node.value is not None and whole:
-        return [node.value]
-    if whole and isinstance(node, (ast.Return, ast.Yield)) and node.value is not None:
-        return [node.value]
+        return [node.value] if names & {"hint", "mend", "what"} else []
+    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return, ast.Yield)) and node.value is not None:
+        return [] if marked else [node.value]
     return []
 
 
@@ -109,6 +108,8 @@ def _name(node: ast.expr) -> str:
 
 def _is_sentence(text: str) -> bool:
     """Whether it has words of its own: an identifier or a path has none."""
+    if _PROGRAM.search(text):
+        return False
     bare = re.sub(r"%\(\w+\)s", " ", text)
     return (
         bool(re.search(r"[a-z)] +[a-z(%]|[a-z]: | [a-z]+ ", bare + " "))
@@ -120,7 +121,7 @@ def _expanded(node: ast.expr) -> list[str]:
     """Every sentence that an expression may come to; a value becomes %(name)s."""
     match node:
         case ast.Constant(value=str(text)):
-            return [text.replace("%", "%%") if "%(" in text else text]
+            return [re.sub(r"\{[a-z_]+\}", VALUE, text.replace("%", "%%") if "%(" in text else text)]
         case ast.JoinedStr(values=values):
             return _joined(values)
         case ast.IfExp(body=body, orelse=orelse):
