@@ -373,6 +373,40 @@ def test_a_message_is_written_where_it_is_raised() -> None:
     assert not apart
 
 
+def methods_of(node: ast.ClassDef) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    return {each.name: each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+
+
+def test_what_others_call_says_what_it_does() -> None:
+    """A public method has a docstring; one that implements a protocol, or overrides, is described there."""
+    classes = [
+        (name, node)
+        for name, path in NAMED.items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ClassDef)
+    ]
+    described = {
+        method
+        for _, node in classes
+        if any(ast.unparse(base).startswith("Protocol") for base in node.bases)
+        for method, definition in methods_of(node).items()
+        if ast.get_docstring(definition)
+    }
+    silent = [
+        f"{name}:{node.name}.{method}"
+        for name, node in classes
+        if not node.name.startswith("_") and not node.bases
+        for method, definition in methods_of(node).items()
+        if not method.startswith("_") and not ast.get_docstring(definition)
+        if method not in described and "setter" not in ast.unparse(definition).split("def ")[0]
+    ]
+    assert not silent
+
+
+def test_no_docstring_only_points_elsewhere() -> None:
+    assert not [name for name, path in NAMED.items() if '"""See ' in path.read_text()]
+
+
 def test_a_class_has_its_name_to_itself() -> None:
     """Where two rooms have a Row, a reader of either thinks of the other."""
     rooms = defaultdict(set)

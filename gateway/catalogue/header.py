@@ -193,7 +193,7 @@ class Head(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _has_rows(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic's signature
+    def _has_rows(cls, value: Any) -> Any:
         if isinstance(value, dict) and not {"registers", "sunspec", "like"} & set(value):
             raise ValueError("has no registers: write registers: | and one line per register")
         return value

@@ -223,7 +223,7 @@ def _intervals(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:
             yield ["meters", first, "interval"], *refused.words
 
 
-def _valid(validate: Any, row: Table) -> Any:  # noqa: ANN401 - a model, or None when the row is told elsewhere
+def _valid(validate: Any, row: Table) -> Any:
     try:
         return validate(row)
     except ValidationError:

@@ -77,7 +77,7 @@ class _Commands(click.Group):
         with formatter.section(_("Commands")):
             formatter.write_dl([(name, _(text)) for name, text in sorted(COMMANDS.items())])
 
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:  # noqa: ANN401 - click's signature
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         """Find the language before anything is loaded, and print what is wrong with the words within the
         terminal's columns.
         """

@@ -335,7 +335,7 @@ def try_command(
     seconds: float,
     directory: Path | None,
     file: Path | None,
-    **wire: Any,  # noqa: ANN401 - click's options
+    **wire: Any,
 ) -> None:
     """Print values, findings and proposals; exit 1 unless the table fits."""
     from gateway.cli import trial  # noqa: PLC0415 - pymodbus, which the other commands need not load

@@ -246,8 +246,8 @@ def _width(text: str) -> tuple[int, int]:
     if (
         not f"{whole}{part}".isdigit()
         or not step.isascii()
-        or len(part) > 6  # noqa: PLR2004
-        or len(whole) > 6  # noqa: PLR2004
+        or len(part) > 6
+        or len(whole) > 6
         or not int(f"{whole}{part}")
     ):
         raise click.BadParameter(

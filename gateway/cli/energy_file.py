@@ -236,7 +236,7 @@ def _time(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         what = _("is not a whole number of milliseconds: %(text)s") % {"text": text[:_SHOWN]}
         raise _BadLineError("t", what, _("write it like 1795278300000"))
-    t = int(text) if len(text) < 16 else _LATEST  # noqa: PLR2004 - longer than any time in ms
+    t = int(text) if len(text) < 16 else _LATEST  # longer than any time in ms
     if not _EARLIEST <= t < _LATEST:
         seconds = _EARLIEST <= t * 1000 < _LATEST
         mend = (

@@ -208,7 +208,7 @@ def _folder(config: Path | None) -> Path:
     return Path(load_config(config).journal.directory)
 
 
-def _shown(items: Iterable[Any], total: int, unit: str, done: Any = None) -> Iterator[Any]:  # noqa: ANN401 - a function without arguments
+def _shown(items: Iterable[Any], total: int, unit: str, done: Any = None) -> Iterator[Any]:
     """The same items, with a progress bar on a terminal."""
     if not sys.stderr.isatty():
         yield from items

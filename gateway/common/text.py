@@ -48,9 +48,9 @@ def _code(character: str) -> str:
     number = ord(character)
     return (
         f"\\x{number:02x}"
-        if number <= 0xFF  # noqa: PLR2004
+        if number <= 0xFF
         else f"\\u{number:04x}"
-        if number <= 0xFFFF  # noqa: PLR2004
+        if number <= 0xFFFF
         else f"\\U{number:08x}"
     )
 

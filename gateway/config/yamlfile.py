@@ -181,7 +181,7 @@ class _Builder:
         self._root: Any = None
         self._documents = 0
 
-    def build(self) -> Any:  # noqa: ANN401 - any YAML value
+    def build(self) -> Any:
         """The one document. Raises _Unfit, yaml.YAMLError."""
         for event in self._events:
             line = event.start_mark.line + 1
@@ -210,7 +210,7 @@ class _Builder:
                 self._end()
         return self._root
 
-    def _begin(self, event: Any, line: int) -> None:  # noqa: ANN401 - the library has no types
+    def _begin(self, event: Any, line: int) -> None:
         _refuse_tag(event.tag, line)
         if len(self._stack) >= MAX_DEPTH:
             raise _Unfit(
@@ -238,7 +238,7 @@ class _Builder:
     def _waits_for_key(self) -> bool:
         return bool(self._stack) and isinstance(self._stack[-1][0], Table) and self._keys[-1] is None
 
-    def _put(self, value: Any, line: int, *, plain: bool = False) -> None:  # noqa: ANN401 - any YAML value
+    def _put(self, value: Any, line: int, *, plain: bool = False) -> None:
         if self._waits_for_key():
             if not isinstance(value, str):
                 raise _Unfit(
@@ -289,7 +289,7 @@ def _block(text: str, line: int) -> Block:
     return block
 
 
-def _merge(table: Table, source: Any, line: int) -> None:  # noqa: ANN401 - any YAML value
+def _merge(table: Table, source: Any, line: int) -> None:
     """The keys of other mappings that this one does not have (yaml.org/type/merge)."""
     for other in source if isinstance(source, Rows) else [source]:
         if not isinstance(other, Table):
@@ -309,7 +309,7 @@ def _refuse_tag(tag: str | None, line: int) -> None:
         raise _Unfit(line, f"the tag {tag.replace(_PLAIN_TAG, '!!')} means nothing here", "remove it")
 
 
-def scalar(text: str) -> Any:  # noqa: ANN401 - None, bool, int, float or str
+def scalar(text: str) -> Any:
     """What a text without quotes stands for in the core schema of YAML 1.2 (10.3.2)."""
     if text in _WORDS:
         return _WORDS[text]
@@ -321,7 +321,7 @@ def scalar(text: str) -> Any:  # noqa: ANN401 - None, bool, int, float or str
     return text
 
 
-def line_of(document: Any, loc: Sequence[Key]) -> int:  # noqa: ANN401 - any YAML node
+def line_of(document: Any, loc: Sequence[Key]) -> int:
     """The 1-based line of the deepest part of `loc` that the file has."""
     line, node = 1, document
     for key in loc:
@@ -335,7 +335,7 @@ def line_of(document: Any, loc: Sequence[Key]) -> int:  # noqa: ANN401 - any YAM
     return line
 
 
-def value_of(document: Any, loc: Sequence[Key]) -> Any:  # noqa: ANN401 - any YAML node
+def value_of(document: Any, loc: Sequence[Key]) -> Any:
     """What stands there; None where the file has nothing."""
     node = document
     for key in loc:

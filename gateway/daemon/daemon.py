@@ -243,7 +243,7 @@ class Daemon:
                 self.progress.add(stats.name, time.monotonic(), stats.backlog_batches)
             await asyncio.sleep(PROGRESS_LOOK)
 
-    def _spawn(self, work: Any, name: str) -> None:  # noqa: ANN401 - a coroutine
+    def _spawn(self, work: Any, name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
 
     # -- reload

@@ -37,7 +37,7 @@ class Calendar:
         None: there is none.
         """
         quarters = self.quarters(day)
-        if len(quarters) == 96:  # noqa: PLR2004 - the ordinary day
+        if len(quarters) == 96:  # the ordinary day
             return quarters[slot]
         return next((q for q in quarters if self.place(q)[1] == slot), None)
 

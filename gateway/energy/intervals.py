@@ -38,11 +38,9 @@ class Memory:
         self._known: dict[int, Interval] = {}
 
     def get(self, start: int) -> Interval | None:
-        """See Past."""
         return self._known.get(start)
 
     def put(self, interval: Interval, *, corrected: bool) -> None:
-        """See Past."""
         self._known[interval.start] = interval
         if not corrected:
             oldest = interval.start - (DAYS + 2) * 96 * QUARTER

@@ -54,7 +54,7 @@ class Context:
     @property
     def most(self) -> int:
         """Base units an hour. 1.2·√3·U·I of the current transformer's primary."""
-        if self.unit.digits != 3:  # noqa: PLR2004 - no electrical energy
+        if self.unit.digits != 3:  # no electrical energy
             return self.unit.most
         if self.ct_primary is not None:
             return isqrt(3 * (self.ct_primary * self.voltage * _CT_SHARE) ** 2) // 10 + 1
@@ -104,7 +104,7 @@ class Rate:
     @property
     def known(self) -> bool:
         """Whether enough was seen to judge by it."""
-        return self.seen >= 3  # noqa: PLR2004 - one gain is chance, three are a habit
+        return self.seen >= 3  # one gain is chance, three are a habit
 
 
 def is_impossible(context: Context, gain: int, elapsed: int, step: int) -> bool:
@@ -196,7 +196,7 @@ def spike(values: Sequence[int]) -> int | None:
     """Check 6, over a day's intervals: per cent by which the highest is above the third highest, when more
     than 180; else None.
     """
-    if len(values) < 3:  # noqa: PLR2004 - the third highest
+    if len(values) < 3:  # the third highest
         return None
     highest, _, third = sorted(values, reverse=True)[:3]
     if third <= 0:
@@ -207,7 +207,7 @@ def spike(values: Sequence[int]) -> int | None:
 
 def out_of_history(day: int, like: Sequence[int]) -> bool:
     """Check 8: whether a day's sum is outside half to double the mean of its like days (two at least)."""
-    if len(like) < 2 or sum(like) <= 0:  # noqa: PLR2004 - one day is no history
+    if len(like) < 2 or sum(like) <= 0:  # one day is no history
         return False
     scaled, total = day * len(like), sum(like)
     return 2 * scaled < total or scaled > 2 * total

@@ -99,7 +99,7 @@ class BusForecast:
         low, high = 0.0, 1.0
         while self._load_with(timed, high) > 1.0:
             low, high = high, 2 * high
-        while high - low > 0.01:  # noqa: PLR2004 - s
+        while high - low > 0.01:  # s
             middle = (low + high) / 2
             low, high = (low, middle) if self._load_with(timed, middle) <= 1.0 else (middle, high)
         return float(math.ceil(high - 0.01))

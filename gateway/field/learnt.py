@@ -348,7 +348,7 @@ def _check(name: str, value: object) -> None:
 
 
 def _a_span(span: object) -> bool:
-    if not (isinstance(span, tuple) and len(span) == 4):  # noqa: PLR2004 - the fields of Skipped
+    if not (isinstance(span, tuple) and len(span) == 4):  # the fields of Skipped
         return False
     function, first, end, reason = span
     good = _whole(function, 1, 4) and _whole(first, 0, 0xFFFF) and _whole(end, 1, 0x10000) and first < end

@@ -297,12 +297,10 @@ class RegisterPast:
         self._register = register
 
     def get(self, start: int) -> Interval | None:
-        """See Past."""
         place = self._history.place(self._register, start)
         return place and place[1].interval(place[2], *self._register)
 
     def put(self, interval: Interval, *, corrected: bool) -> None:
-        """See Past."""
         place = self._history.place(self._register, interval.start, make=True)
         if place is None:
             raise HistoryError(f"{interval.start} is no quarter hour of the building's days")

@@ -79,7 +79,7 @@ class _Line:
         self._level: bool | None = None
         """After the last edge that was passed on: the line itself may be ahead of its edges."""
 
-    def claim(self, line: Any, pull: Pull) -> None:  # noqa: ANN401 - gpiozero has no types
+    def claim(self, line: Any, pull: Pull) -> None:
         with self._lock:
             if pull == self._pull:
                 return
@@ -91,7 +91,7 @@ class _Line:
             line.pull = "floating" if pull == "none" else pull
             self._pull, self._settled = pull, time.monotonic() + SETTLE
 
-    def open(self, line: Any, pull: Pull, on_edge: OnEdge) -> None:  # noqa: ANN401 - gpiozero has no types
+    def open(self, line: Any, pull: Pull, on_edge: OnEdge) -> None:
         self.claim(line, pull)
         if not self._watched:
             time.sleep(max(0.0, self._settled - time.monotonic()))
@@ -137,7 +137,7 @@ class Pins:
     tested. A pin that was watched once stays claimed until the process ends.
     """
 
-    def __init__(self, factory: Any = None) -> None:  # noqa: ANN401 - gpiozero has no types
+    def __init__(self, factory: Any = None) -> None:
         self._factory = factory
         self._lines: dict[int, _Line] = {}
         self.kept: dict[int, object] = {}
@@ -186,7 +186,7 @@ class Pins:
         line.drive_high() if high else line.drive_low()
 
 
-def _machine() -> Any:  # noqa: ANN401 - gpiozero has no types
+def _machine() -> Any:
     """The pin factory of this machine. Raises PinsError with what is missing."""
     name = os.environ.setdefault(FACTORY, "lgpio")
     if name.lower() == "native":

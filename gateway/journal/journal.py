@@ -31,7 +31,7 @@ class Journal:
     are taken now.
     """
 
-    def __init__(self, directory: Path, **options: Any) -> None:  # noqa: ANN401 - the writer's, see `open`
+    def __init__(self, directory: Path, **options: Any) -> None:
         self.on_late: Callable[[list[Sealed]], None] | None = None
         self._writer: Writer | None = None
         self._thread = JournalThread(self._idle)

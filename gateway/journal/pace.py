@@ -56,14 +56,14 @@ class Growth:
         if len(self._times) > FIRST and self._times[-1][1] - self._times[-2][1] < STEP_MS:
             self._times.pop()  # the newest is always there, those before it stand a step apart
         self._times.append((seq, uptime))
-        if held <= 2 or held < self._base[0]:  # noqa: PLR2004 - the first ones describe the meters
-            self._base = (held, used) if held <= 2 else (0, EMPTY_BYTES)  # noqa: PLR2004
+        if held <= 2 or held < self._base[0]:  # the first ones describe the meters
+            self._base = (held, used) if held <= 2 else (0, EMPTY_BYTES)
         self._now = (held, used)
 
     @property
     def basis(self) -> float | None:
         """The s over which the pace was measured; None while too little is known."""
-        if len(self._times) < 2:  # noqa: PLR2004 - a rate needs two points
+        if len(self._times) < 2:  # a rate needs two points
             return None
         return max(0.0, (self._times[-1][1] - self._times[0][1]) / 1000)
 

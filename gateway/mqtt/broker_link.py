@@ -88,7 +88,8 @@ class Concessions:
     @property
     def skips(self) -> frozenset[str]:
         """Topics that ended the connection more than once: they are not subscribed to."""
-        return frozenset(topic for topic, times in self._ended.items() if times > 2)  # noqa: PLR2004 - once among all, twice alone
+        # Once among all, twice alone.
+        return frozenset(topic for topic, times in self._ended.items() if times > 2)
 
 
 _UNENCRYPTED = (
@@ -120,7 +121,6 @@ class BrokerLink:
             log.warning("%s: %s", broker.name, _UNENCRYPTED.format(host=address.host, scheme=better))
 
     async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
-        """See Link."""
         if self._newest is not None and self._newest.ended_with == RETAIN:
             self._concessions.leave_out(RETAIN)
         versions = self._concessions.versions()

@@ -158,16 +158,13 @@ class PahoConnection:
 
     @property
     def room(self) -> int:
-        """See Connection."""
         return self._limit - len(self._tags) if self._live else 0
 
     @property
     def idle(self) -> bool:
-        """See Connection."""
         return not self._tags
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
-        """See Connection."""
         for message in messages:
             info = self._client.publish(
                 message.topic, message.payload, qos=1, retain=message.retain and self.limits.retain
@@ -175,7 +172,6 @@ class PahoConnection:
             self._tags[info.mid] = message.tag
 
     async def close(self) -> None:
-        """See Connection."""
         self._live = False
         self._listener = DEAF
         self._closing = True

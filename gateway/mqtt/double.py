@@ -41,21 +41,17 @@ class MemoryConnection:
 
     @property
     def room(self) -> int:
-        """See Connection."""
         return 0 if self.closed else self._limit - len(self.unacked)
 
     @property
     def idle(self) -> bool:
-        """See Connection."""
         return not self.unacked
 
     @property
     def beat(self) -> float:
-        """See Connection."""
         return time.monotonic() if self.stuck_at is None else self.stuck_at
 
     def publish(self, messages: Sequence[Outgoing]) -> None:
-        """See Connection."""
         assert len(messages) <= self.room, "more than the broker allows"
         self.sent += messages
         self.unacked += messages
@@ -63,7 +59,6 @@ class MemoryConnection:
             asyncio.get_running_loop().call_soon(self.acknowledge)
 
     async def close(self) -> None:
-        """See Connection."""
         await asyncio.sleep(0)
         self.closed = True
 
@@ -100,7 +95,6 @@ class MemoryLink:
     async def open(
         self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]
     ) -> MemoryConnection:
-        """See Link."""
         await asyncio.sleep(0)
         self.attempts += 1
         if self.refuse is not None:

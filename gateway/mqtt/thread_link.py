@@ -149,14 +149,11 @@ class ThreadLink:
     # -- the connection's callbacks -------------------------------------------------------------------------
 
     def acknowledged(self, _acks: Sequence[tuple[object, int]]) -> None:
-        """See Listener."""
         self._wake.set()
 
     def received(self, topic: str, payload: bytes) -> None:
-        """See Listener."""
         self._hear(topic, payload)
 
     def lost(self, error: UplinkError) -> None:
-        """See Listener."""
         self._fault = error
         self._wake.set()

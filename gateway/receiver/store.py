@@ -510,4 +510,5 @@ def _whole(value: object, least: int = 0) -> TypeGuard[int]:
 
 
 def _epoch(value: object) -> TypeGuard[str]:
-    return isinstance(value, str) and len(value) == 16 and set(value) <= set("0123456789abcdef")  # noqa: PLR2004 - 64 bits in hex
+    # 64 bits in hex.
+    return isinstance(value, str) and len(value) == 16 and set(value) <= set("0123456789abcdef")

@@ -124,11 +124,11 @@ def _made(kind: type[Made], body: Mapping[str, Any], **parts: object) -> Made:
     return kind(**{**{name: value for name, value in body.items() if name in known}, **parts})
 
 
-def _plain(thing: Any, skip: tuple[str, ...] = ()) -> dict[str, Any]:  # noqa: ANN401 - any of the snapshot's dataclasses
+def _plain(thing: Any, skip: tuple[str, ...] = ()) -> dict[str, Any]:
     return {f.name: _value(getattr(thing, f.name)) for f in fields(thing) if f.name not in skip}
 
 
-def _value(value: Any) -> Any:  # noqa: ANN401 - a field of a dataclass becomes a JSON value
+def _value(value: Any) -> Any:
     if isinstance(value, float):
         # Rounded for people who read it raw; a NaN is not JSON.
         return round(value, 6) if isfinite(value) else None

@@ -52,7 +52,7 @@ class Changes:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def wait(self, seen: int, timeout: float) -> int:  # noqa: ASYNC109 - the caller's rhythm, not a deadline
+    async def wait(self, seen: int, timeout: float) -> int:
         """The version as soon as it is not `seen`, at the latest after `timeout` s."""
         if self._version == seen and not self._closed:
             waiter = asyncio.get_running_loop().create_future()

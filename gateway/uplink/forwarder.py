@@ -265,7 +265,6 @@ class Forwarder:
     # -----------------------------------------------------------------------------------------
 
     def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
-        """See Listener."""
         words = self._connection.words if self._connection is not None else ""
         for tag, code in acks:
             if isinstance(tag, str):
@@ -278,7 +277,6 @@ class Forwarder:
         self._wake.set()
 
     def received(self, topic: str, payload: bytes) -> None:
-        """See Listener."""
         now = time.monotonic()
         try:
             if topic in self._receipt_topics:
@@ -301,7 +299,6 @@ class Forwarder:
         self._wake.set()
 
     def lost(self, error: UplinkError) -> None:
-        """See Listener."""
         self._fault = error
         self._wake.set()
 

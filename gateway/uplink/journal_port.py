@@ -13,11 +13,11 @@ class Backlog(Protocol):
     """What waits for one uplink: committed and not settled. `oldest_t0` is UTC in ms."""
 
     @property
-    def batches(self) -> int: ...  # noqa: D102 - the class says it
+    def batches(self) -> int: ...
     @property
-    def readings(self) -> int: ...  # noqa: D102 - the class says it
+    def readings(self) -> int: ...
     @property
-    def oldest_t0(self) -> int | None: ...  # noqa: D102 - the class says it
+    def oldest_t0(self) -> int | None: ...
 
 
 class JournalPort(Protocol):
@@ -90,7 +90,6 @@ class MemoryJournal:
         return row.seq in self.settled.get((uplink, row.epoch), ())
 
     async def unsettled(self, uplink: str, /, *, after: int = 0, limit: int = 50) -> Sequence[Sealed]:
-        """See JournalPort."""
         found = []
         for row in self.rows[self._index(after + 1) :]:
             if not self.is_settled(uplink, row):
@@ -107,17 +106,14 @@ class MemoryJournal:
         return low
 
     async def salvaged(self, uplink: str, /, *, limit: int = 50) -> Sequence[Sealed]:
-        """See JournalPort."""
         return [row for row in self.rescued if not self.is_settled(uplink, row)][:limit]
 
     async def settle(self, uplink: str, epoch: str, settled: Ranges, /) -> None:
-        """See JournalPort."""
         given = [row.seq for row in (*self.rescued, *self.rows) if row.epoch == epoch and row.seq in settled]
         if given:
             self.settled.setdefault((uplink, epoch), Ranges()).update(Ranges((seq, seq) for seq in given))
 
     async def find(self, epoch: str, first: int, last: int, limit: int, /) -> Sequence[Sealed]:
-        """See JournalPort."""
         rescued = [row for row in self.rescued if first <= row.seq <= last]
         return [
             row
@@ -126,7 +122,6 @@ class MemoryJournal:
         ][:limit]
 
     async def explain(self, epoch: str, first: int, last: int, /) -> Sequence[tuple[int, int, str]]:
-        """See JournalPort."""
         there = Ranges((row.seq, row.seq) for row in await self.find(epoch, first, last, 1_000_000))
         said = [
             (max(a, first), min(b, last), why)
@@ -138,19 +133,16 @@ class MemoryJournal:
         return sorted(said + [(a, b, "unknown") for a, b in there.gaps(first, last)])
 
     async def new_epoch(self, reason: str, /) -> None:
-        """See JournalPort."""
         self.reasons.append(reason)
         self.epoch = f"{int(self.epoch, 16) + 1:016x}"
 
     def epochs(self) -> Sequence[tuple[str, int, int]]:
-        """See JournalPort."""
         found: dict[str, tuple[int, int]] = {}
         for row in (*self.rescued, *self.rows):
             found[row.epoch] = (found.get(row.epoch, (row.seq, 0))[0], row.seq)
         return [(epoch, first, last) for epoch, (first, last) in found.items()]
 
     def backlog(self, uplink: str, /) -> MemoryBacklog:
-        """See JournalPort."""
         waiting = [row for row in self.rows if not self.is_settled(uplink, row)]
         return MemoryBacklog(
             len(waiting), sum(row.readings for row in waiting), waiting[0].t0 if waiting else None

@@ -43,7 +43,7 @@ def _far_too_large(draft: Draft, header: Batch) -> bool:
     be cut.
     """
     step = len(draft.readings) // SAMPLE
-    if step < 2:  # noqa: PLR2004 - as much work as the whole
+    if step < 2:  # as much work as the whole
         return False
     sample = draft.readings[::step]
     one, all_of_them = (len(encode(replace(header, readings=part))) for part in (sample[:1], sample))
@@ -98,7 +98,7 @@ def _told(draft: Draft, items: Sequence[Event | Interval]) -> Draft:
 
 def _reading_halves(reading: Reading) -> tuple[Reading, Reading] | None:
     names = [*reading.values, *reading.absent]
-    if len(names) < 2:  # noqa: PLR2004 - two halves
+    if len(names) < 2:  # two halves
         return None
 
     def part(mine: Sequence[str]) -> Reading:
@@ -115,7 +115,7 @@ def _reading_halves(reading: Reading) -> tuple[Reading, Reading] | None:
 
 def _event_halves(event: Event) -> tuple[Event, Event] | None:
     quantities = event.fields.get("quantities")
-    if not isinstance(quantities, dict) or len(quantities) < 2:  # noqa: PLR2004 - two halves
+    if not isinstance(quantities, dict) or len(quantities) < 2:  # two halves
         return None
     low, high = _cut(list(quantities.items()))
     return tuple(replace(event, fields={**event.fields, "quantities": dict(part)}) for part in (low, high))  # type: ignore[return-value]

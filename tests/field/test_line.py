@@ -27,7 +27,7 @@ class Patient(FakePort):
         super().__init__({unit: lambda _, at: at for unit in units}, has_transaction_ids=False, **more)
         self.allowed: list[float] = []
 
-    async def read(self, unit, function, address, count, timeout):  # noqa: ASYNC109 - as the port's
+    async def read(self, unit, function, address, count, timeout):
         self.allowed.append(timeout)
         return await super().read(unit, function, address, count, timeout)
 

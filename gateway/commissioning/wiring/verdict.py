@@ -88,7 +88,8 @@ def _silence(columns: Columns, seen: Sequence[Input], best: Weighed) -> list[tup
     if not all(each.sign_of_p for each in seen):
         return [(None, "sign_of_p" if "active_power_l1" in columns else "no_power")]
     signed = any(each.signed for each in seen)
-    if best.strict < (SPEAKS if signed else SPEAKS_UNSIGNED) or best.fair < 0.5:  # noqa: PLR2004 - likelier than all others together
+    # Likelier than all others together.
+    if best.strict < (SPEAKS if signed else SPEAKS_UNSIGNED) or best.fair < 0.5:
         return [(None, "ambiguous" if signed else "ambiguous_unsigned")]
     return []
 
@@ -160,7 +161,7 @@ def _ratio(columns: Columns, number: int) -> float | None:
         s, p, q, pf = (column[row] if column else None for column in (apparent, active, reactive, factor))
         if s is not None:
             found.append(abs(s) / ui)
-        elif p is not None and pf is not None and abs(pf) > 0.1:  # noqa: PLR2004 - below, the quotient is noise
+        elif p is not None and pf is not None and abs(pf) > 0.1:  # below, the quotient is noise
             found.append(abs(p / pf) / ui)
         elif p is not None and not apparent and not factor:
             found.append(max(1.0, math.hypot(p, q or 0.0) / ui))

@@ -56,7 +56,7 @@ class SimulatorProcess:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def order(self, do: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401 - an order's details are JSON
+    def order(self, do: str, **details: Any) -> dict[str, Any]:
         """Give an order and return its answer. Raises RuntimeError when the simulator refuses it."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"do": do, **details}) + "\n")

@@ -124,7 +124,7 @@ class Fit:
         """An answer of `count` registers took `seconds` from sending the request to its last byte."""
         residual = abs(seconds + self.gap - self.cost.time(count))
         limit = _OUTLIER * self._noise
-        fresh = self._sums[0] < 5  # noqa: PLR2004 - the first answers say where the level is: believe them
+        fresh = self._sums[0] < 5  # the first answers say where the level is: believe them
         weight = 1.0 if fresh or residual <= limit else limit / residual
         self._noise = max(_NOISE, 0.95 * self._noise + 0.05 * min(residual, 2 * limit))
         sums = [_MEMORY * value for value in self._sums]

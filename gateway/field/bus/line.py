@@ -436,7 +436,7 @@ class BusLine(BusConnection):
             return self.late_bound(station, count) - self._latency(station, station.unanswered)
         return LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
 
-    async def _ask(self, station: Station, run: ReadSeries, timeout: float, *, sure: bool) -> Registers:  # noqa: ASYNC109 - the port's own
+    async def _ask(self, station: Station, run: ReadSeries, timeout: float, *, sure: bool) -> Registers:
         """The port's answer, unless it came sooner than the station can have heard the question: then a
         BadFrame.
         """

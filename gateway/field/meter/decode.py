@@ -375,7 +375,7 @@ def shortest(number: float, factor: float, *, single: bool) -> float:
     return float(f"{float(Decimal(text) * Decimal(repr(factor))):.{9 if single else 15}g}")
 
 
-def attribute_text(row: Row, raw: Any) -> str | None:  # noqa: ANN401 - whatever its type unpacks to
+def attribute_text(row: Row, raw: Any) -> str | None:
     """A fact about the meter as text; None when the meter has none."""
     if row.type == "text":
         text = bytes(raw).split(b"\0")[0].decode("utf-8", "replace").strip()

@@ -110,7 +110,7 @@ def worth_it(old: Sequence[Read], new: Sequence[Read], cost: Cost) -> bool:
 def halves(read: Read, rules: Rules) -> tuple[Read, Read] | None:
     """A refused read in two, between rows, near its middle; None when it is a single row."""
     addresses = sorted({span.address for span in read.spans})
-    if len(addresses) < 2:  # noqa: PLR2004 - one row, or rows that share their registers
+    if len(addresses) < 2:  # one row, or rows that share their registers
         return None
     middle = read.address + read.count / 2
     cut = min(addresses[1:], key=lambda address: abs(address - middle))

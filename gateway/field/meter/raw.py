@@ -50,7 +50,7 @@ def from_bits(row: Row) -> bool:
     return bool(row.mask) or row.type.startswith(("bcd", "e8", "u48"))
 
 
-def bits(row: Row, raw: Any) -> int:  # noqa: ANN401 - whatever its type unpacks to
+def bits(row: Row, raw: Any) -> int:
     """The raw pattern of a whole number, unsigned."""
     return int.from_bytes(raw, "big") if isinstance(raw, bytes) else int(raw) & (1 << 16 * row.words) - 1
 

@@ -102,7 +102,7 @@ class PolledMeter:
         if not self.lost:
             self.lost = True
             self._become("lost", now)
-        if self._failures == 2:  # noqa: PLR2004 - a single lost answer is no news
+        if self._failures == 2:  # a single lost answer is no news
             log.warning(
                 "meter %s on bus %s (address %d) is lost: %s",
                 self.id,

@@ -72,8 +72,8 @@ class Port(Protocol):
     def close(self) -> None:
         """Close it."""
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
         """Read registers. Raises BusDown, NoReply, BadFrame, Refused."""
 
-    async def overdue(self, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
+    async def overdue(self, timeout: float) -> Registers:
         """The answer to the last request, after its time-out. Raises like `read`."""

@@ -62,7 +62,7 @@ class FakePort:
         """Close it."""
         self._open = False
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
         """The registers of the unit's table."""
         loop = asyncio.get_running_loop()
         if self.down or not self._open:
@@ -88,7 +88,7 @@ class FakePort:
         except KeyError:
             raise Refused(f"unit {unit} refused with exception 2", 2) from None
 
-    async def overdue(self, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
+    async def overdue(self, timeout: float) -> Registers:
         """What it `owes`, half-way through the time."""
         if not self.owes:
             await asyncio.sleep(timeout)

@@ -119,7 +119,7 @@ class ModbusPort:
             link.leave()
         self._fail(BusDown(f"{self.name} was closed"))
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:  # noqa: ASYNC109 - from the first byte out to the last in
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
         """The registers [address, address + count). Raises BusDown, NoReply, BadFrame, Refused; OddReply
         is a BadFrame.
         """
@@ -133,7 +133,7 @@ class ModbusPort:
         self._link.write(self._ask(unit, function, address, count))
         return await self._wait(timeout)
 
-    async def overdue(self, timeout: float) -> Registers:  # noqa: ASYNC109 - from now on
+    async def overdue(self, timeout: float) -> Registers:
         """The answer to the last request, after its time-out. Raises like `read`."""
         if self._link is None or not self._link.is_active():
             raise BusDown(f"{self.name} is not open")
@@ -162,7 +162,7 @@ class ModbusPort:
         )
         return sent
 
-    async def _wait(self, timeout: float) -> Registers:  # noqa: ASYNC109 - it is the timer
+    async def _wait(self, timeout: float) -> Registers:
         assert self._answer is not None
         loop = asyncio.get_running_loop()
         self._timeout, self._deadline = timeout, loop.time() + timeout
@@ -347,7 +347,7 @@ class ModbusPort:
     def _settle(self) -> None:
         loop = asyncio.get_running_loop()
         rest = self.heard_at + SETTLE - loop.time()
-        if rest > 0.001:  # noqa: PLR2004 - s; more came meanwhile: it may still become the answer
+        if rest > 0.001:  # s; more came meanwhile: it may still become the answer
             self._settling = loop.call_later(rest, self._settle)
             return
         self._settling = None

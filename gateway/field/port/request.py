@@ -66,7 +66,7 @@ class Request:
 
     def refused_by(self, pdu: bytes) -> bool:
         """Whether it is an exception to it."""
-        return len(pdu) == 2 and pdu[0] == self.function | 0x80  # noqa: PLR2004 - function and code
+        return len(pdu) == 2 and pdu[0] == self.function | 0x80  # function and code
 
 
 class RecentRequests(dict[int, tuple[Request, bool]]):

@@ -101,14 +101,14 @@ def _sizes(data: bytes, start: int) -> Iterator[int]:
     if function & 0x80:
         yield REFUSAL
         return
-    if 1 <= function <= 4:  # noqa: PLR2004 - the functions that read
+    if 1 <= function <= 4:  # the functions that read
         yield REFUSAL + third
         amount = int.from_bytes(data[start + 4 : start + 6])
-        if 0 < amount <= (_MOST_REGISTERS if function >= 3 else _MOST_BITS):  # noqa: PLR2004 - registers
+        if 0 < amount <= (_MOST_REGISTERS if function >= 3 else _MOST_BITS):  # registers
             yield _REQUEST
     elif function in {5, 6, 15, 16}:
         yield _REQUEST
-        if function >= 15 and start + 6 < len(data):  # noqa: PLR2004 - several
+        if function >= 15 and start + 6 < len(data):  # several
             yield _REQUEST + 1 + data[start + 6]
     elif start == 0:
         yield len(data)

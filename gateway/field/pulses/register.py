@@ -32,7 +32,7 @@ def carried_count(carried: object) -> int | None:
     return count if isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= MOST else None
 
 
-def newer_carried(one: object, other: object) -> Any:  # noqa: ANN401 - whatever was carried
+def newer_carried(one: object, other: object) -> Any:
     """The newer of two carried states of an input: a count never falls, and a register that was set later
     was set more often.
     """

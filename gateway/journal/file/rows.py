@@ -85,6 +85,7 @@ def from_record(record: Sequence[Any]) -> BatchRow | None:
             epoch.hex(), seq, boot.hex(), t0, uptime, CLOCKS[clock], readings, values, bool(keep), body
         )
         row = BatchRow(sealed, total, carry)
-        return row if len(epoch) == 8 and len(boot) == 16 and row.crc == crc else None  # noqa: PLR2004 - the widths of the two columns
+        # The widths of the two columns.
+        return row if len(epoch) == 8 and len(boot) == 16 and row.crc == crc else None
     except (ValueError, TypeError, IndexError, AttributeError, struct.error):
         return None

@@ -158,7 +158,8 @@ def _check_header(path: Path) -> None:
         header = read_regular(path, 20)
     except OSError:
         return  # SQLite will say the same, with its code
-    if len(header) == 20 and not set(header[18:20]) <= {1, 2}:  # noqa: PLR2004 - https://www.sqlite.org/fileformat2.html, 1.3.3
+    # https://www.sqlite.org/fileformat2.html, 1.3.3
+    if len(header) == 20 and not set(header[18:20]) <= {1, 2}:
         raise _unsound(path, f"its header asks for file format {max(header[18:20])}")
 
 

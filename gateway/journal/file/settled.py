@@ -87,7 +87,7 @@ class Settled:
             name: [[first, last] for first, last in ranges] for name, ranges in self._ranges.items() if ranges
         }
 
-    def load(self, data: Any) -> None:  # noqa: ANN401 - whatever stood in the column
+    def load(self, data: Any) -> None:
         """Take over what a row carried; anything malformed is left out, which costs a resend."""
         if not isinstance(data, dict):
             return

@@ -34,14 +34,14 @@ _COLUMNS = 13
 
 def page_size(header: bytes) -> int:
     """Bytes of a page, by a file's first 100 bytes; 0 when they are no header."""
-    if header[:16] != b"SQLite format 3\0" or len(header) < 100:  # noqa: PLR2004 - the header's size
+    if header[:16] != b"SQLite format 3\0" or len(header) < 100:  # the header's size
         return 0
     said = int.from_bytes(header[16:18], "big")
     return _power(1 << 16 if said == 1 else said)
 
 
 def _power(size: int) -> int:
-    return size if 512 <= size <= 1 << 16 and size & (size - 1) == 0 else 0  # noqa: PLR2004 - the smallest page there is
+    return size if 512 <= size <= 1 << 16 and size & (size - 1) == 0 else 0  # the smallest page there is
 
 
 def leaves(data: bytes, size: int) -> int:
@@ -62,7 +62,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
     for index in range(8):
         byte = data[at + index]
         value = value << 7 | byte & 0x7F
-        if byte < 0x80:  # noqa: PLR2004 - the bit that says that more follows
+        if byte < 0x80:  # the bit that says that more follows
             return value, at + index + 1
     return value << 8 | data[at + 8], at + 9
 
@@ -73,7 +73,8 @@ def record(payload: bytes) -> list[Any]:
     sizes = []
     while at < end:
         kind, at = varint(payload, at)
-        sizes.append((kind, _INT_SIZES.get(kind, 8 if kind == 7 else 0 if kind < 12 else (kind - 12) // 2)))  # noqa: PLR2004 - serial types
+        # Serial types.
+        sizes.append((kind, _INT_SIZES.get(kind, 8 if kind == 7 else 0 if kind < 12 else (kind - 12) // 2)))
     if at != end or end + sum(size for _, size in sizes) != len(payload):
         raise ValueError("the record does not fill its payload")
     values: list[Any] = []
@@ -83,9 +84,9 @@ def record(payload: bytes) -> list[Any]:
         at += size
         if kind in _INT_SIZES:
             values.append(int.from_bytes(chunk, "big", signed=True))
-        elif kind == 7:  # noqa: PLR2004 - serial type of a float
+        elif kind == 7:  # serial type of a float
             values.append(struct.unpack(">d", chunk)[0])
-        elif kind < 12:  # noqa: PLR2004 - NULL, 0, 1
+        elif kind < 12:  # NULL, 0, 1
             values.append({8: 0, 9: 1}.get(kind))
         else:
             values.append(chunk.decode(errors="replace") if kind % 2 else chunk)
@@ -191,7 +192,7 @@ def gone(page: bytes) -> Iterator[tuple[str, int, int, int, str]]:
             size, at = varint(page, place)
             epoch, first, last, readings, reason, _ = record(page[at : at + size])
             if (
-                len(epoch) == 8  # noqa: PLR2004
+                len(epoch) == 8
                 and 0 < first <= last < 2**53
                 and 0 <= readings < 2**53
                 and reason in {"delivered", "thinned", "damaged"}
@@ -239,7 +240,7 @@ def _log_header(data: bytes) -> tuple[str, tuple[int, int], int]:
     """
     order = "<" if data[:4] == b"\x37\x7f\x06\x82" else ">"
     check = _checksum(data[:24], order, (0, 0))
-    good = len(data) >= 32 and check == struct.unpack_from(">2I", data, 24)  # noqa: PLR2004 - the header's size
+    good = len(data) >= 32 and check == struct.unpack_from(">2I", data, 24)  # the header's size
     return order, check, _power(struct.unpack_from(">I", data, 8)[0]) if good else 0
 
 

@@ -243,7 +243,8 @@ def _gap(interval: float) -> int:
 
 def _digits(known: list[float]) -> int:
     largest = max(abs(point) for point in known)
-    return 1 if not largest else 3 if largest < 1 else 2 if largest < 10 else 1  # noqa: PLR2004 - as in every column of powers
+    # As many as in every column of powers.
+    return 1 if not largest else 3 if largest < 1 else 2 if largest < 10 else 1
 
 
 def axis(low: float, high: float) -> tuple[list[float], int]:

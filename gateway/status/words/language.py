@@ -72,7 +72,7 @@ def _last_word(number: int) -> int:
     if number == 0:
         return 0
     sizes = (100, 10**3, 10**6, 10**9)
-    return next((size for size in sizes if number % (1000 * size if size > 100 else 1000)), 10**12)  # noqa: PLR2004 - a hundred
+    return next((size for size in sizes if number % (1000 * size if size > 100 else 1000)), 10**12)
 
 
 @lru_cache(maxsize=len(LANGUAGES))
@@ -127,7 +127,7 @@ def _quality(parameter: str) -> float:
 
 def usual_decimals(value: float) -> int:
     """As many digits after the point as a reader can use: three below 10, one from 10 000 on, else two."""
-    return 3 if abs(value) < 10 else 2 if abs(value) < 10_000 else 1  # noqa: PLR2004 - the rule itself
+    return 3 if abs(value) < 10 else 2 if abs(value) < 10_000 else 1  # the rule itself
 
 
 def _zone(name: str) -> tzinfo:
@@ -172,7 +172,7 @@ class Locale:
         """Bytes in the largest fitting unit."""
         value, unit = float(count), "B"
         for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 - the last one is used after the loop
-            if value < 1000:  # noqa: PLR2004 - decimal units, as on the card's label
+            if value < 1000:  # decimal units, as on the card's label
                 break
             value /= 1000
         return f"{self.number(value, 0 if unit == 'B' else 1)} {unit}"

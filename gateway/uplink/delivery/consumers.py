@@ -75,7 +75,7 @@ class Consumers:
         """Every LAG seconds: whether something must be read from the journal again for a consumer that is
         heard of.
         """
-        if len(self._all) < 2 or now < self._look_at:  # noqa: PLR2004 - one has nobody to lag behind
+        if len(self._all) < 2 or now < self._look_at:  # one has nobody to lag behind
             return False
         self._look_at = now + LAG
         silent = self.silent(now)

@@ -105,7 +105,7 @@ class Receipts:
 
     def partly(self) -> int:
         """How many batches some consumers have and others not."""
-        if len(self.consumers) < 2:  # noqa: PLR2004 - one is all
+        if len(self.consumers) < 2:  # one is all
             return 0
         union: dict[str, Ranges] = {}
         for (_, epoch), held in self._held.items():

@@ -135,4 +135,5 @@ def _id_of(payload: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     asked = found.get("id") if isinstance(found, dict) else None
-    return asked if isinstance(asked, str) and 1 <= len(asked) <= 64 and flaw(asked) is None else None  # noqa: PLR2004 - as in Replay
+    # As in Replay.
+    return asked if isinstance(asked, str) and 1 <= len(asked) <= 64 and flaw(asked) is None else None
