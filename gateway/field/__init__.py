@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from gateway.field.meter.decode import Replies, decode
     from gateway.field.meter.planner import Read
     from gateway.field.meter.reader import MeterTask
-    from gateway.field.port.adapter import port_in_use, port_trouble
     from gateway.field.port.contract import registers_of
+    from gateway.field.port.adapter import low_latency, not_opened, port_in_use, port_trouble
+    from gateway.field.port.rtu import frames
+    from gateway.field.port.transport import has_right_crc, sealed
     from gateway.field.pulses.counting import PulseInputs
     from gateway.field.pulses.input import PulseHealth
     from gateway.field.pulses.register import carried_count, newer_carried
@@ -47,11 +49,16 @@ _HOMES = {
     "decode": "meter.decode",
     "facts_of": "learnt",
     "forecast_bus": "forecast",
+    "frames": "port.rtu",
+    "has_right_crc": "port.transport",
+    "low_latency": "port.adapter",
     "newer_carried": "pulses.register",
+    "not_opened": "port.adapter",
     "overload": "forecast",
     "port_in_use": "port.adapter",
     "port_trouble": "port.adapter",
     "registers_of": "port.contract",
+    "sealed": "port.transport",
     "stored_per_day": "forecast",
     "traffic": "forecast",
 }
@@ -74,11 +81,16 @@ __all__ = [
     "decode",
     "facts_of",
     "forecast_bus",
+    "frames",
+    "has_right_crc",
+    "low_latency",
     "newer_carried",
+    "not_opened",
     "overload",
     "port_in_use",
     "port_trouble",
     "registers_of",
+    "sealed",
     "stored_per_day",
     "traffic",
 ]

@@ -126,7 +126,7 @@ async def test_another_program_that_holds_the_port_is_named(pty_line) -> None:
 
 
 def told(bus, error) -> BusDown:
-    return adapter.trouble(bus, "it", error)
+    return adapter.not_opened(bus, "it", error)
 
 
 @pytest.mark.parametrize(("mode", "word"), [(0o600, "serial-getty@"), (0o660, "usermod -aG dialout")])

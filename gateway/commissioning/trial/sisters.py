@@ -66,8 +66,10 @@ class TableComparison:
 class Reader:
     """Reads what was not read yet, as far as the meter answers."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, *, most: int = _MOST_READS, patience: int = _PATIENCE) -> None:
+        """`most` reads in all; no more after `patience` that were not answered."""
         self._ask = ask
+        self._most, self._patience = most, patience
         self.words: Words = {}
         self._alone: dict[tuple[int, int, int], list[int] | None] = {}
         self.reads = self.silences = 0
@@ -110,7 +112,7 @@ class Reader:
         return all((span.function, at) in self.words for at in range(span.address, span.end))
 
     async def _read(self, function: int, address: int, count: int) -> list[int] | None:
-        if self.reads >= _MOST_READS or self.silences >= _PATIENCE:
+        if self.reads >= self._most or self.silences >= self._patience:
             return None
         self.reads += 1
         try:
@@ -129,7 +131,7 @@ async def weigh_against(
     others = [other for other in library if other.name != driver.name and not other.discovery]
     reader = Reader(ask)
     tell("asking the meter what it is")
-    claimed = await _claimed([driver, *others], reader)
+    named = await claimed([driver, *others], reader)
     mine = _readings(driver)
     near = sorted(
         ((_overlap(mine, _readings(other)), other.name, other) for other in others),
@@ -155,16 +157,17 @@ async def weigh_against(
         sister = _sister(other, rows, reader.words, mine)
         # A table with the same rows is the same table under another name; one with a part of them is of a
         # smaller meter.
-        rival = not _places(rows) <= _places(mine) if whole else _places(rows) != _places(mine)
+        rival = not places(rows) <= places(mine) if whole else places(rows) != places(mine)
         if rival and not sister.lacks and not sister.against and (sister.fitting >= fitting or sister.larger):
             sisters.append(sister)
     return TableComparison(
-        tuple(claimed),
+        tuple(named),
         tuple(sorted(sisters, key=lambda sister: (-sister.fitting, -sister.rows, sister.driver.name))),
     )
 
 
-async def _claimed(drivers: list[Driver], reader: Reader) -> list[Driver]:
+async def claimed(drivers: list[Driver], reader: Reader) -> list[Driver]:
+    """The drivers whose identity the meter has. Raises BusDown."""
     places: dict[tuple[int, int, int], list[Driver]] = {}
     for driver in drivers:
         if driver.identity:
@@ -189,7 +192,7 @@ def _readings(driver: Driver) -> tuple[Row, ...]:
     return tuple(row for row in driver.rows if not row.attribute)
 
 
-def _places(rows: Iterable[Row]) -> set[tuple[object, ...]]:
+def places(rows: Iterable[Row]) -> set[tuple[object, ...]]:
     """Where and as what rows stand."""
     return {(row.name, *row.spans, row.type, row.order, round(row.factor, 12), row.mask) for row in rows}
 
@@ -202,7 +205,7 @@ def _overlap(mine: tuple[Row, ...], theirs: tuple[Row, ...]) -> float:
 
 def _sister(driver: Driver, rows: tuple[Row, ...], words: Words, mine: tuple[Row, ...]) -> Sister:
     values, absent = read_from(rows, words)
-    ours, theirs = _places(mine), _places(rows)
+    ours, theirs = places(mine), places(rows)
     return Sister(
         driver=driver,
         findings=tuple(judge(values, absent)),

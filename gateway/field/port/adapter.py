@@ -60,7 +60,7 @@ def low_latency(port: str, serial: Adjustable | None = None) -> None:
             )
 
 
-def trouble(bus: Bus, name: str, error: Exception) -> BusDown:
+def not_opened(bus: Bus, name: str, error: Exception) -> BusDown:
     """Why a bus cannot be opened, in the kernel's words, with the advice that belongs to them. May look
     into /proc: not on the loop.
     """
@@ -79,7 +79,7 @@ def port_trouble(bus: SerialBus) -> BusDown | None:
         code = error.errno or errno.ENOENT
     if not code and not os.access(path, os.R_OK | os.W_OK):
         code = errno.EACCES
-    return trouble(bus, bus.port, OSError(code, os.strerror(code))) if code else None
+    return not_opened(bus, bus.port, OSError(code, os.strerror(code))) if code else None
 
 
 def port_in_use(bus: SerialBus) -> BusDown | None:
@@ -89,7 +89,7 @@ def port_in_use(bus: SerialBus) -> BusDown | None:
     holder = _holder(bus.port)
     if not holder or holder == "this gateway":
         return None
-    return trouble(bus, bus.port, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
+    return not_opened(bus, bus.port, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
 
 
 Told = tuple[str, Cause, str]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field.port import rtu
-from gateway.field.port.adapter import low_latency, trouble
+from gateway.field.port.adapter import low_latency, not_opened
 from gateway.field.port.contract import Ask, Late, Registers
 from gateway.field.port.difference import Difference, OddReply, expected, tells_apart
 from gateway.field.port.mbap import HEADER, Frame, first_number, next_number, reply_head, split, tcp_request
@@ -106,7 +106,7 @@ class ModbusPort:
             await link.open()
         except (OSError, ValueError) as error:
             link.close()
-            raise await asyncio.to_thread(trouble, self._bus, self.name, error) from error
+            raise await asyncio.to_thread(not_opened, self._bus, self.name, error) from error
         self._link = link
         self._recent.clear()  # nothing that was asked on another connection is answered on this one
         if isinstance(self._bus, SerialBus):

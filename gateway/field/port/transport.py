@@ -27,7 +27,12 @@ _rtu = FramerRTU(DecodePDU(is_server=False))
 
 def rtu_request(unit: int, function: int, address: int, count: int) -> bytes:
     """A read request as a serial line has it, with its CRC."""
-    return bytes(_rtu.encode(struct.pack(">BHH", function, address, count), unit, 0))
+    return sealed(unit, struct.pack(">BHH", function, address, count))
+
+
+def sealed(unit: int, pdu: bytes) -> bytes:
+    """A frame of a serial line: unit, PDU, CRC."""
+    return bytes(_rtu.encode(pdu, unit, 0))
 
 
 def has_right_crc(frame: bytes) -> bool:

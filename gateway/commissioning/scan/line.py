@@ -1,0 +1,291 @@
+"""A line that is probed: one request, then everything that comes until it is quiet again.
+
+Unlike the daemon's port it believes every whole frame, of whichever unit: who answers late, or when nobody
+was asked, says all the same that it is there. pyserial opens serial ports; the exchange blocks and belongs in
+a thread of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import termios
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+import serial
+
+from gateway.commissioning.scan.settings import Setting
+from gateway.config import SerialBus, TcpBus
+from gateway.errors import BusDown
+from gateway.field import frames, has_right_crc, low_latency, not_opened, sealed
+
+ROOM: Final = 1024
+"""Bytes that are listened to after one request; a line that never falls silent has shown what it is."""
+_CHUNK: Final = 0.02
+"""s between bytes of one answer: a USB adapter hands them on every 16 ms."""
+_REQUEST_BYTES: Final = 8
+_READS: Final = (1, 2, 3, 4)
+_MBAP: Final = struct.Struct(">HHHB")
+_CONNECT: Final = 5.0
+_REMEMBERED: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole frame that was heard: `took` s after the request; `request`: it is another master's."""
+
+    unit: int
+    pdu: bytes
+    took: float
+    request: bool = False
+
+    @property
+    def exception(self) -> int | None:
+        """The exception code of a refusal."""
+        return self.pdu[1] if len(self.pdu) == 2 and self.pdu[0] & 0x80 else None  # noqa: PLR2004 - function, code
+
+
+@dataclass(slots=True)
+class Heard:
+    """Everything between one request and the next. `noise`: bytes that are no part of a frame; `echo`: the
+    request itself came back.
+    """
+
+    answers: list[Answer] = field(default_factory=list)
+    noise: int = 0
+    echo: bool = False
+
+    def of(self, unit: int, function: int) -> Answer | None:
+        """The answer of that unit to a request with that function."""
+        return next(
+            (
+                answer
+                for answer in self.answers
+                if answer.unit == unit and not answer.request and answer.pdu[0] & 0x7F == function
+            ),
+            None,
+        )
+
+
+class ProbeLine(Protocol):
+    """Where requests can be sent; not safe for two threads at once."""
+
+    name: str
+    setting: Setting | None
+
+    def open(self) -> None:
+        """Open it. Raises BusDown with what to do."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+    def use(self, setting: Setting) -> None:
+        """Go on at another setting. Raises BusDown."""
+
+    def exchange(self, unit: int, pdu: bytes, wait: float) -> Heard:
+        """Send one request; listen until nobody has begun to answer `wait` s after it, or until the answer
+        is there. Raises BusDown.
+        """
+
+
+class SerialLine:
+    """A serial port."""
+
+    def __init__(self, port: str, setting: Setting | None = None) -> None:
+        self.name = port
+        self.setting: Setting | None = setting or Setting()
+        self._serial: serial.Serial | None = None
+        self._quiet_from = 0.0
+
+    def open(self) -> None:
+        """Open it for this program alone. Raises BusDown."""
+        assert self.setting is not None
+        try:
+            self._serial = serial.Serial(self.name, timeout=0, exclusive=True)
+        except (serial.SerialException, OSError, ValueError, termios.error) as error:
+            raise not_opened(_serial_bus(self.name, self.setting), self.name, error) from error
+        self.use(self.setting)
+        low_latency(self.name, self._serial)
+        self._quiet_from = time.monotonic()
+
+    def close(self) -> None:
+        """Give it back."""
+        if self._serial is not None:
+            with contextlib.suppress(OSError, serial.SerialException):
+                self._serial.close()
+            self._serial = None
+
+    def use(self, setting: Setting) -> None:
+        """Go on at another setting. Raises BusDown."""
+        port, self.setting = self._port(), setting
+        wanted = {"baudrate": setting.baudrate, "parity": setting.parity, "stopbits": setting.stopbits}
+        try:
+            port.apply_settings(wanted)
+            port.reset_input_buffer()
+        except termios.error as error:
+            if not Path(self.name).resolve().is_relative_to("/dev/pts"):
+                raise not_opened(_serial_bus(self.name, setting), self.name, error) from error
+            # A pseudo-terminal has no parity, and the C library objects when nothing else was to change.
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise not_opened(_serial_bus(self.name, setting), self.name, error) from error
+
+    def exchange(self, unit: int, pdu: bytes, wait: float) -> Heard:
+        """Send one request and listen."""
+        port, setting = self._port(), self.setting
+        assert setting is not None
+        sent = sealed(unit, pdu)
+        try:
+            self._rest(setting)
+            early = port.read(port.in_waiting or 0)
+            port.write(sent)
+            ended = time.monotonic() + len(sent) * setting.character
+            data, heard_at = self._listen(port, setting, sent, ended + wait)
+        except (serial.SerialException, OSError) as error:
+            raise not_opened(_serial_bus(self.name, setting), self.name, error) from error
+        if data:
+            self._quiet_from = time.monotonic() + setting.silence
+        return dissect(early, data, sent, max(0.0, heard_at - ended))
+
+    def _rest(self, setting: Setting) -> None:
+        """Keep t3.5 between what was heard last and the next request."""
+        left = self._quiet_from - time.monotonic()
+        if left > 0:
+            time.sleep(min(left, setting.silence))
+
+    def _listen(
+        self, port: serial.Serial, setting: Setting, sent: bytes, until: float
+    ) -> tuple[bytes, float]:
+        """Bytes, and when the first that was no echo came."""
+        data, first = bytearray(), 0.0
+        gap = max(_CHUNK, 3.5 * setting.character)
+        while len(data) < ROOM:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([port.fileno()], [], [], left)[0]:
+                break
+            got = port.read(port.in_waiting or 1)
+            if not got:
+                break
+            data += got
+            rest = data.removeprefix(sent)
+            if not rest:
+                continue
+            first = first or time.monotonic()
+            if _complete(bytes(rest), sent):
+                break
+            until = max(until, time.monotonic() + gap)
+        return bytes(data), first
+
+    def _port(self) -> serial.Serial:
+        if self._serial is None:
+            raise BusDown(f"{self.name} is not open")
+        return self._serial
+
+
+class HostLine:
+    """A Modbus TCP host: a meter, a panel server, or a converter with a line behind it."""
+
+    setting: Setting | None = None
+
+    def __init__(self, host: str, port: int = 502) -> None:
+        self.name = f"{host}:{port}"
+        self._bus = TcpBus(name="scan", type="tcp", host=host, port=port)
+        self._socket: socket.socket | None = None
+        self._number = 0
+        self._asked: dict[int, int] = {}
+
+    def open(self) -> None:
+        """Connect. Raises BusDown."""
+        try:
+            self._socket = socket.create_connection((self._bus.host, self._bus.port), _CONNECT)
+        except OSError as error:
+            raise not_opened(self._bus, self.name, error) from error
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def use(self, setting: Setting) -> None:
+        """A host has no setting."""
+
+    def exchange(self, unit: int, pdu: bytes, wait: float) -> Heard:
+        """Send one request and listen; a connection that was ended is made anew once."""
+        for again in (True, False):
+            try:
+                if self._socket is None:
+                    self.open()
+                return self._ask(unit, pdu, wait)
+            except (ConnectionError, EOFError) as error:
+                self.close()
+                if not again:
+                    raise not_opened(self._bus, self.name, _told(error)) from error
+        raise AssertionError
+
+    def _ask(self, unit: int, pdu: bytes, wait: float) -> Heard:
+        assert self._socket is not None
+        self._number = self._number % 0xFFFF + 1
+        self._asked[self._number] = unit
+        while len(self._asked) > _REMEMBERED:
+            del self._asked[next(iter(self._asked))]
+        began = time.monotonic()
+        self._socket.sendall(_MBAP.pack(self._number, 0, len(pdu) + 1, unit) + pdu)
+        heard, data = Heard(), b""
+        while (left := began + wait - time.monotonic()) > 0:
+            if not select.select([self._socket], [], [], left)[0]:
+                break
+            got = self._socket.recv(4096)
+            if not got:
+                raise EOFError
+            data += got
+            while (frame := _tcp_frame(data)) is not None:
+                number, body, data = frame
+                asked = self._asked.pop(number, None)
+                if asked is None or len(body) < 2:  # noqa: PLR2004 - a function and what follows
+                    heard.noise += len(body)
+                else:
+                    heard.answers.append(Answer(asked, body, time.monotonic() - began))
+                    if number == self._number:
+                        return heard
+        return heard
+
+
+def dissect(early: bytes, data: bytes, sent: bytes, took: float) -> Heard:
+    """What was heard before a request (`early`) and after it; a late answer may lie on both sides of it."""
+    heard = Heard(echo=data.startswith(sent) and len(sent) > 0)
+    every, known = early + data.removeprefix(sent), 0
+    for frame in frames(every, has_right_crc):
+        known += len(frame)
+        request = len(frame) == _REQUEST_BYTES and frame[1] in _READS
+        heard.answers.append(Answer(frame[0], bytes(frame[1:-2]), took, request))
+    heard.noise = len(every) - known
+    return heard
+
+
+def _complete(data: bytes, sent: bytes) -> bool:
+    """Whether the answer to a request is among these bytes."""
+    return any(frame[0] == sent[0] and frame[1] & 0x7F == sent[1] for frame in frames(data, has_right_crc))
+
+
+def _tcp_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
+    """Transaction number, PDU, and what follows; None until a frame is whole."""
+    if len(data) < _MBAP.size:
+        return None
+    number, _protocol, length, _unit = _MBAP.unpack_from(data)
+    end = 6 + length
+    return (number, data[_MBAP.size : end], data[end:]) if len(data) >= end else None
+
+
+def _serial_bus(port: str, setting: Setting) -> SerialBus:
+    """The setting as a bus, for those who say what is wrong with one."""
+    wanted = {"baudrate": setting.baudrate, "parity": setting.parity, "stopbits": setting.stopbits}
+    return SerialBus.model_validate({"name": "scan", "type": "serial", "port": port, **wanted})
+
+
+def _told(error: Exception) -> Exception:
+    return error if isinstance(error, OSError) else ConnectionResetError("the connection was closed")

@@ -1,0 +1,366 @@
+"""The search itself: settings × addresses, the likely ones first, and what else the line shows on the way.
+
+One short read is a probe. Any whole frame counts as an answer, a refusal too, and a late one as well: it
+names its unit. After the first answer the setting is finished before another one is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from gateway.catalogue import Driver
+from gateway.commissioning.scan.identify import Identified, identify
+from gateway.commissioning.scan.line import Answer, Heard, ProbeLine
+from gateway.commissioning.scan.settings import (
+    LAST_ADDRESS,
+    Setting,
+    likely_addresses,
+    time_for,
+)
+from gateway.common.text import visible
+from gateway.errors import BadFrame, NoReply, Refused
+
+Trouble = Literal["double", "noise", "echo", "master", "no_frame"]
+"""`double`: two meters at one address. `no_frame`: bytes come, but never a frame (A and B are swapped, or
+another protocol)."""
+
+_PROBE: Final = struct.pack(">BHH", 3, 0, 2)
+_SERVER_ID: Final = bytes((17,))
+_DEVICE_ID: Final = bytes((43, 14, 1, 0))
+_NOBODY: Final = (10, 11)
+"""What a converter says for a unit that does not answer it."""
+_HOST_WAIT: Final = 1.0
+"""s that a TCP host is given: its own patience with a line behind it is often half a second."""
+_READ_WAIT: Final = 0.35
+"""s for a read of a meter that is there; doubled when it was slow."""
+_TRIES: Final = 2
+_AGAIN: Final = 3
+"""Probes that must be damaged one after another before two meters are suspected."""
+_LISTEN: Final = 0.4
+_SAME: Final = 3
+"""Units with one serial number, or with one and the same first answer, that are one device."""
+_HOST_FIRST: Final = (1, 255, 0, 247, 2, 3, 4, 5, 6, 7, 8, 9, 10, 126, 71, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that answers. `unit` is its address; `double`: more than one device does."""
+
+    setting: Setting | None
+    unit: int
+    took: float
+    identified: Identified = field(default_factory=Identified)
+    double: bool = False
+    every: bool = False
+    """A TCP device that answers whatever unit is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the search is; times in s, `left` at most."""
+
+    setting: Setting | None
+    unit: int
+    stage: str
+    done: float
+    left: float
+    found: int
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a search brought."""
+
+    found: list[Found] = field(default_factory=list)
+    tried: list[Setting] = field(default_factory=list)
+    """Settings at which every address was asked."""
+    likely_only: list[Setting] = field(default_factory=list)
+    """Settings at which only the likely addresses were asked."""
+    troubles: set[Trouble] = field(default_factory=set)
+    seconds: float = 0.0
+    ended: bool = True
+    """Whether it came to its end; False when it was interrupted."""
+
+
+Tell = Callable[[Progress], None]
+Met = Callable[[Found], None]
+
+
+class Sweep:
+    """One search of one line. Use `await run()` once; `result` has what is known so far, at any time."""
+
+    def __init__(
+        self,
+        line: ProbeLine,
+        library: Iterable[Driver],
+        settings: Iterable[Setting] = (),
+        *,
+        addresses: Iterable[int] = (),
+        one_setting: bool = False,
+        tell: Tell = lambda _: None,
+        met: Met = lambda _: None,
+    ) -> None:
+        """`settings`, the likelier first; none for a TCP host. `addresses`: only these. `one_setting`: stop
+        when the setting of the first find is finished.
+        """
+        self.result = Swept()
+        self._line = line
+        self._library = list(library)
+        self._settings = list(settings)
+        self._only = sorted(set(addresses))
+        self._one = one_setting
+        self._tell, self._met = tell, met
+        self._asked: Counter[Setting | None] = Counter()
+        self._noisy = self._probes = 0
+        self._answers: dict[int, Answer] = {}
+        self._damaged: set[int] = set()
+        self._began = 0.0
+
+    @property
+    def worst(self) -> float:
+        """Seconds that the whole search costs when nobody answers."""
+        if not self._settings:
+            return _HOST_WAIT * len(self._units())
+        whole = [setting for setting in self._settings if setting.stopbits == 1]
+        few = [setting for setting in self._settings if setting.stopbits != 1]
+        if len(self._settings) == 1:
+            return time_for(self._settings, len(self._units()))
+        return time_for(whole, len(self._units())) + time_for(few, len(self._likely()))
+
+    async def run(self) -> Swept:
+        """Search. Raises BusDown."""
+        self._began = time.monotonic()
+        self.result.ended = False
+        try:
+            await asyncio.to_thread(self._line.open)
+            if self._settings:
+                await self._serial()
+            else:
+                await self._host()
+            self.result.ended = True
+        finally:
+            self.result.seconds = time.monotonic() - self._began
+            self._judge()
+            self._line.close()
+        return self.result
+
+    # ---- a serial line
+
+    async def _serial(self) -> None:
+        """Likely addresses at every setting, then the rest; a setting with a find is finished at once."""
+        few = self._likely()
+        rest = [unit for unit in self._units() if unit not in set(few)]
+        usual = [setting for setting in self._settings if setting.stopbits == 1] or self._settings
+        left = time_for(usual, len(few) + len(rest))
+        finished: list[Setting] = []
+        for stage, units in (("likely", few), ("all", rest)):
+            for setting in usual:
+                if setting in finished or not units:
+                    continue
+                left -= setting.silent_cost * len(units)
+                if await self._setting(setting, units, stage, left):
+                    if stage == "likely":
+                        left -= setting.silent_cost * len(rest)
+                        await self._ask_all(setting, rest, "finish", left)
+                    finished.append(setting)
+                    await self._name(setting)
+                    if self._one:
+                        self._note(finished, usual, stage)
+                        return
+            self._note(finished, usual, stage)
+        others = [setting for setting in self._settings if setting.stopbits != 1 and setting not in usual]
+        if not self.result.found:
+            for setting in others:
+                if await self._setting(setting, few, "stop bits", 0.0):
+                    await self._ask_all(setting, rest, "finish", 0.0)
+                    await self._name(setting)
+                self.result.likely_only.append(setting)
+
+    async def _setting(self, setting: Setting, units: list[int], stage: str, left: float) -> bool:
+        """Ask these addresses at a setting; whether anybody is there."""
+        self._line.use(setting)
+        self._answers.clear()
+        self._damaged.clear()
+        if self._probes == 0:
+            await self._listen()
+        await self._ask_all(setting, units, stage, left)
+        return bool(self._answers or self._damaged)
+
+    async def _ask_all(self, setting: Setting | None, units: list[int], stage: str, left: float) -> None:
+        wait = setting.silent_wait if setting else _HOST_WAIT
+        cost = setting.silent_cost if setting else _HOST_WAIT
+        for place, unit in enumerate(units):
+            now = time.monotonic() - self._began
+            to_go = cost * (len(units) - place) + left
+            self._tell(
+                Progress(setting, unit, stage, now, to_go, len(self.result.found) + len(self._answers))
+            )
+            if unit in self._answers:
+                continue
+            heard = await self._exchange(unit, _PROBE, wait)
+            self._take(heard)
+            if heard.of(unit, 3) is None and heard.noise and not heard.echo and setting is not None:
+                await self._doubt(unit, wait)
+            if setting is None and self._one_device():
+                return
+
+    async def _doubt(self, unit: int, wait: float) -> None:
+        """Bytes came and no answer: damage by chance, or two that answer at once?"""
+        for _ in range(_AGAIN):
+            heard = await self._exchange(unit, _PROBE, wait)
+            self._take(heard)
+            if heard.of(unit, 3) is not None or not heard.noise:
+                return
+        self._damaged.add(unit)
+
+    def _take(self, heard: Heard) -> None:
+        """Everybody who has answered, whoever was asked."""
+        for answer in heard.answers:
+            if answer.request:
+                self.result.troubles.add("master")
+            elif answer.exception not in _NOBODY:
+                self._answers.setdefault(answer.unit, answer)
+
+    async def _listen(self) -> None:
+        """Does anybody talk unasked?"""
+        heard = await self._exchange(0, b"", _LISTEN)
+        self._take(heard)
+
+    # ---- a TCP host
+
+    async def _host(self) -> None:
+        first = [unit for unit in _HOST_FIRST if not self._only or unit in self._only]
+        rest = [unit for unit in self._units() if unit not in first]
+        await self._ask_all(None, first, "likely", _HOST_WAIT * len(rest))
+        if not self._one_device():
+            await self._ask_all(None, rest, "all", 0.0)
+        await self._name(None)
+
+    def _one_device(self) -> bool:
+        """Whether the first units that were asked all answered, and the same: units do not matter here."""
+        asked = [unit for unit in _HOST_FIRST[:5] if not self._only]
+        return len(asked) == 5 and all(unit in self._answers for unit in asked)  # noqa: PLR2004 - the first five
+
+    # ---- who it is
+
+    async def _name(self, setting: Setting | None) -> None:
+        """Identify everybody who answered at this setting."""
+        names = [
+            found.identified.candidates[0].name for found in self.result.found if found.identified.candidates
+        ]
+        every = setting is None and self._one_device()
+        units = [1] if every else sorted(self._answers)
+        for unit in units:
+            identified = await self._identify(unit, names)
+            doubled = await self._garbled(unit) if setting else False
+            found = Found(setting, unit, self._answers[unit].took, identified, doubled, every)
+            if identified.candidates:
+                names.insert(0, identified.candidates[0].name)
+            if doubled:
+                self.result.troubles.add("double")
+            self.result.found.append(found)
+            self._met(found)
+        for unit in sorted(self._damaged - set(units)):
+            if self._answers or len(self._damaged) <= _AGAIN:
+                self.result.troubles.add("double")
+                found = Found(setting, unit, 0.0, double=True)
+                self.result.found.append(found)
+                self._met(found)
+        self._answers.clear()
+        self._damaged.clear()
+
+    async def _identify(self, unit: int, names: list[str]) -> Identified:
+        self._reads = self._bad = 0
+
+        async def ask(function: int, address: int, count: int) -> list[int]:
+            return await self._read(unit, function, address, count)
+
+        says = await self._says(unit)
+        return await identify(ask, self._library, first=names, says=says, on_a_line=bool(self._settings))
+
+    async def _garbled(self, unit: int) -> bool:
+        """Whether so many answers are damaged that two meters must be at this address."""
+        bad = 0
+        for _ in range(4):
+            heard = await self._exchange(unit, _PROBE, _READ_WAIT)
+            bad += heard.of(unit, 3) is None and heard.noise > 0
+        return bad >= 2 or self._bad > max(3, self._reads // 3)  # noqa: PLR2004 - half of them
+
+    async def _read(self, unit: int, function: int, address: int, count: int) -> list[int]:
+        """Read registers. Raises BusDown, NoReply, Refused, BadFrame."""
+        pdu = struct.pack(">BHH", function, address, count)
+        size = 2 * count
+        self._reads += 1
+        noise = 0
+        for _ in range(_TRIES):
+            heard = await self._exchange(unit, pdu, _READ_WAIT if self._settings else _HOST_WAIT)
+            noise += heard.noise
+            answer = heard.of(unit, function)
+            if answer is None:
+                continue
+            if answer.exception is not None:
+                raise Refused(f"unit {unit} refused with exception {answer.exception}", answer.exception)
+            if len(answer.pdu) == size + 2 and answer.pdu[1] == size:
+                return list(struct.unpack(f">{count}H", answer.pdu[2:]))
+            noise += 1
+        if noise:
+            self._bad += 1
+            raise BadFrame(f"unit {unit}: a damaged answer")
+        raise NoReply(f"unit {unit} does not answer")
+
+    async def _says(self, unit: int) -> str:
+        """What it answers to "read device identification" and to "report server id"."""
+        for pdu in (_DEVICE_ID, _SERVER_ID):
+            heard = await self._exchange(unit, pdu, _READ_WAIT if self._settings else _HOST_WAIT)
+            answer = heard.of(unit, pdu[0])
+            if answer is not None and answer.exception is None:
+                return visible(_objects(answer.pdu), 80)
+        return ""
+
+    # ---- common
+
+    async def _exchange(self, unit: int, pdu: bytes, wait: float) -> Heard:
+        heard = await asyncio.to_thread(self._line.exchange, unit, pdu, wait)
+        self._probes += 1
+        if heard.echo:
+            self.result.troubles.add("echo")
+        self._noisy += heard.noise > 0 and not heard.answers
+        return heard
+
+    def _units(self) -> list[int]:
+        if self._only:
+            return self._only
+        return [*range(1, LAST_ADDRESS + 1)] if self._settings else [*range(256)]
+
+    def _likely(self) -> list[int]:
+        units = set(self._units())
+        return [unit for unit in likely_addresses(self._library) if unit in units]
+
+    def _note(self, finished: list[Setting], usual: list[Setting], stage: str) -> None:
+        done = self._line.setting
+        reached = usual[: usual.index(done) + 1] if done in usual else []
+        self.result.tried = list(usual) if stage == "all" and not self._one else list(finished)
+        self.result.likely_only = [setting for setting in reached if setting not in self.result.tried]
+
+    def _judge(self) -> None:
+        """What the noise beside the answers means."""
+        if self._probes and self._noisy > max(5, self._probes // 10):
+            self.result.troubles.add("noise" if self.result.found else "no_frame")
+
+
+def _objects(pdu: bytes) -> str:
+    """The texts in an answer to function 43/14 or 17."""
+    if pdu[0] != _DEVICE_ID[0]:
+        return pdu[2:].decode("latin-1")
+    texts, at = [], 7
+    while at + 2 <= len(pdu):
+        size = pdu[at + 1]
+        texts.append(pdu[at + 2 : at + 2 + size].decode("latin-1"))
+        at += 2 + size
+    return " ".join(texts)
