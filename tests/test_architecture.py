@@ -47,7 +47,7 @@ COLUMNS = 3
 
 SOLE_IMPORTERS = {
     "pymodbus": {"gateway/field/port/transport.py"},
-    "serial": {"gateway/field/port/transport.py"},
+    "serial": {"gateway/field/port/transport.py", "gateway/commissioning/scan/line.py"},
     "paho": {"gateway/mqtt/connection.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},

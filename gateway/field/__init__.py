@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gateway.field.meter.decode import Replies, decode
     from gateway.field.meter.planner import Read
     from gateway.field.meter.reader import MeterTask
-    from gateway.field.port.contract import registers_of
     from gateway.field.port.adapter import low_latency, not_opened, port_in_use, port_trouble
+    from gateway.field.port.contract import registers_of
     from gateway.field.port.rtu import frames
     from gateway.field.port.transport import has_right_crc, sealed
     from gateway.field.pulses.counting import PulseInputs

@@ -20,12 +20,10 @@ import tty
 from dataclasses import dataclass, field
 from typing import Self
 
-from gateway.demo.frames import rtu_frame, rtu_parts
-from gateway.demo.slave import ModbusError, Served, Slave
-
-from gateway.catalogue import Driver
-from gateway.catalogue.encode import build
+from gateway.catalogue import Driver, build
 from gateway.commissioning.scan import SerialLine, Setting
+from gateway.demo.simulator.frames import rtu_frame, rtu_parts
+from gateway.demo.simulator.slave import ModbusError, Served, Slave
 
 VOLTS, AMPERES, FACTOR = 231.0, 5.2, 0.93
 SINGLE = {"current_l2", "voltage_l2n", "voltage_l23", "active_power_l2"}

@@ -1,0 +1,139 @@
+"""A line with meters at settings and addresses that nobody knows, on a real pty at wire speed."""
+
+from __future__ import annotations
+
+import pytest
+from scan_site import Mounted, Site, SiteLine
+
+from gateway.catalogue import library
+from gateway.commissioning.scan import Found, Setting, Sweep, Swept, likely_addresses, likely_settings
+from gateway.commissioning.scan.line import dissect
+from gateway.commissioning.scan.settings import time_for
+from gateway.field import sealed
+
+LIBRARY = list(library())
+BY_NAME = {driver.name: driver for driver in LIBRARY}
+FAST = Setting(115200, "N")
+
+
+def mounted(name: str, unit: int, setting: Setting = FAST, **more: float) -> Mounted:
+    return Mounted(BY_NAME[name], unit, setting, **more)
+
+
+async def searched(
+    site: Site, settings: list[Setting], *, addresses: range = range(1, 13), one: bool = False
+) -> Swept:
+    sweep = Sweep(SiteLine(site), LIBRARY, settings, addresses=addresses, one_setting=one)
+    return await sweep.run()
+
+
+def names(found: Found) -> list[str]:
+    return [driver.name for driver in found.identified.candidates]
+
+
+def by_unit(swept: Swept) -> dict[int, Found]:
+    return {found.unit: found for found in swept.found}
+
+
+async def test_meters_of_three_makers_are_found_with_model_and_serial_number() -> None:
+    meters = [
+        mounted("eastron-sdm630", 3, serial=87654321),
+        mounted("abb-b23", 7),
+        mounted("schneider-iem3155", 12, turnaround=0.04),
+    ]
+    with Site(meters) as site:
+        swept = await searched(site, [FAST])
+    assert swept.ended
+    found = by_unit(swept)
+    assert set(found) == {3, 7, 12}
+    for meter in meters:
+        assert meter.driver.name in names(found[meter.unit])
+    assert found[3].identified.serial == "87654321"
+    assert not swept.troubles
+
+
+async def test_the_setting_is_found_and_every_one_of_a_mixed_line() -> None:
+    meters = [
+        mounted("eastron-sdm630", 1, Setting(38400, "N")),
+        mounted("inepro-pro380", 1, Setting(57600, "E")),
+        mounted("entes-mpr63", 1, Setting(115200, "O")),
+    ]
+    settings = [Setting(rate, parity) for rate in (57600, 38400, 115200) for parity in "NEO"]
+    with Site(meters) as site:
+        swept = await searched(site, settings, addresses=range(1, 4))
+    at = {
+        (found.setting.baudrate, found.setting.parity): names(found) for found in swept.found if found.setting
+    }
+    assert set(at) == {(38400, "N"), (57600, "E"), (115200, "O")}
+    assert "entes-mpr63" in at[115200, "O"]
+    with Site(meters) as site:
+        swept = await searched(site, settings, addresses=range(1, 4), one=True)
+    assert len(swept.found) == 1
+    assert swept.tried
+    assert len(swept.tried) < len(settings)
+
+
+async def test_a_meter_that_answers_late_is_found_by_its_own_name() -> None:
+    with Site([mounted("inepro-pro380", 5, turnaround=0.25)]) as site:
+        swept = await searched(site, [FAST])
+    assert "inepro-pro380" in names(by_unit(swept)[5])
+
+
+async def test_two_meters_at_one_address_are_said_to_be_two() -> None:
+    meters = [mounted("eastron-sdm630", 4), mounted("abb-b23", 4), mounted("inepro-pro380", 6)]
+    with Site(meters) as site:
+        swept = await searched(site, [FAST])
+    found = by_unit(swept)
+    assert found[4].double
+    assert not found[6].double
+    assert "double" in swept.troubles
+
+
+async def test_an_echo_is_told_and_harms_nothing() -> None:
+    with Site([mounted("inepro-pro380", 2)], echo=True) as site:
+        swept = await searched(site, [FAST])
+    assert "inepro-pro380" in names(by_unit(swept)[2])
+    assert "echo" in swept.troubles
+
+
+async def test_noise_alone_is_no_meter() -> None:
+    with Site([], noise=20.0) as site:
+        swept = await searched(site, [FAST])
+    assert not [found for found in swept.found if not found.double]
+    assert "no_frame" in swept.troubles
+
+
+async def test_an_empty_line_is_searched_to_its_end_within_the_printed_bound() -> None:
+    with Site([]) as site:
+        sweep = Sweep(SiteLine(site), LIBRARY, [FAST], addresses=range(1, 60))
+        swept = await sweep.run()
+    assert swept.ended
+    assert not swept.found
+    assert sweep.worst == pytest.approx(time_for([FAST], 59))
+
+
+def test_likely_settings_and_addresses_come_first_and_nothing_is_left_out() -> None:
+    own = Setting(4800, "O", 1)
+    settings = likely_settings(LIBRARY, [own])
+    assert settings[0] == own
+    assert settings[1] == Setting(9600, "N", 1)
+    assert len({(each.baudrate, each.parity) for each in settings}) == 24
+    addresses = likely_addresses(LIBRARY)
+    assert addresses[0] == 1
+    assert {*range(1, 11), 247} <= set(addresses)
+    factory = {driver.serial.address for driver in LIBRARY if driver.serial.address is not None}
+    assert factory <= set(addresses)
+
+
+def test_a_frame_of_another_master_is_no_meter() -> None:
+    request = sealed(9, bytes((3, 0, 0, 0, 2)))
+    answer = sealed(9, bytes((3, 4, 1, 2, 3, 4)))
+    heard = dissect(b"", request + answer, sealed(1, bytes((3, 0, 0, 0, 2))), 0.0)
+    assert [(each.unit, each.request) for each in heard.answers] == [(9, True), (9, False)]
+
+
+def test_an_answer_that_begins_before_the_next_request_and_ends_behind_it_is_whole() -> None:
+    answer, sent = sealed(9, bytes((3, 4, 1, 2, 3, 4))), sealed(10, bytes((3, 0, 0, 0, 2)))
+    heard = dissect(answer[:4], answer[4:], sent, 0.0)
+    assert [each.unit for each in heard.answers] == [9]
+    assert heard.noise == 0

@@ -1,0 +1,81 @@
+"""Every meter that the library knows is scanned with the whole library: its table is the answer, or among
+those that nothing tells apart.
+"""
+
+from __future__ import annotations
+
+import pytest
+from scan_site import DriverImage
+
+from gateway.catalogue import Driver, library
+from gateway.commissioning.scan import Identified, identify
+from gateway.demo.simulator.slave import ModbusError
+from gateway.errors import Refused
+
+LIBRARY = list(library())
+PLAIN = [driver for driver in LIBRARY if not driver.discovery]
+
+
+class Meter:
+    """A meter with the registers of a table, and how often it was asked."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._image = DriverImage(driver)
+        self.asked = 0
+
+    async def ask(self, function: int, address: int, count: int) -> list[int]:
+        self.asked += 1
+        try:
+            return self._image.read(function, address, count).words
+        except ModbusError as error:
+            raise Refused("no such register", error.code) from None
+
+
+async def scanned(driver: Driver, says: str = "") -> tuple[Identified, int]:
+    meter = Meter(driver)
+    return await identify(meter.ask, LIBRARY, says=says), meter.asked
+
+
+@pytest.mark.parametrize("driver", PLAIN, ids=lambda driver: driver.name)
+async def test_a_meter_is_its_own_model_or_one_of_those_that_cannot_be_told_apart(driver: Driver) -> None:
+    found, _ = await scanned(driver)
+    names = [candidate.name for candidate in found.candidates]
+    assert driver.name in names, names
+    assert len(names) <= 6
+    if driver.identity:
+        assert found.how == "identity"
+        assert set(names) <= {driver.name, *driver.twins, *(d.name for d in LIBRARY if d.like == driver.name)}
+
+
+async def test_a_meter_that_nobody_knows_is_nobody() -> None:
+    async def refuses(*_: int) -> list[int]:
+        raise Refused("no such register", 2)
+
+    found = await identify(refuses, LIBRARY)
+    assert (found.how, found.candidates) == ("nothing", ())
+
+
+async def test_zeros_everywhere_are_no_meter() -> None:
+    async def zeros(_function: int, _address: int, count: int) -> list[int]:
+        return [0] * count
+
+    found = await identify(zeros, LIBRARY)
+    assert found.how != "identity"
+    assert not any(check.good for check in found.findings)
+
+
+async def test_what_the_meter_says_of_its_maker_decides_among_twins() -> None:
+    twins = next(driver for driver in PLAIN if driver.name == "orno-we516")
+    found, _ = await scanned(twins)
+    assert len(found.candidates) > 1
+    named, _ = await scanned(twins, says="ORNO OR-WE-516")
+    assert [driver.maker for driver in named.candidates] == ["Orno"]
+
+
+async def test_a_meter_like_the_one_before_costs_few_questions() -> None:
+    driver = next(driver for driver in PLAIN if driver.name == "inepro-pro380")
+    first, again = Meter(driver), Meter(driver)
+    await identify(first.ask, LIBRARY)
+    found = await identify(again.ask, LIBRARY, first=[driver.name])
+    assert driver.name in [candidate.name for candidate in found.candidates]
+    assert again.asked <= first.asked
