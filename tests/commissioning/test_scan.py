@@ -6,7 +6,7 @@ import pytest
 from scan_site import Mounted, Site, SiteLine
 
 from gateway.catalogue import library
-from gateway.commissioning.scan import Found, Setting, Sweep, Swept, likely_addresses, likely_settings
+from gateway.commissioning.scan import FoundMeter, Setting, Sweep, Swept, likely_addresses, likely_settings
 from gateway.commissioning.scan.line import dissect
 from gateway.commissioning.scan.settings import time_for
 from gateway.field import sealed
@@ -27,11 +27,11 @@ async def searched(
     return await sweep.run()
 
 
-def names(found: Found) -> list[str]:
+def names(found: FoundMeter) -> list[str]:
     return [driver.name for driver in found.identified.candidates]
 
 
-def by_unit(swept: Swept) -> dict[int, Found]:
+def by_unit(swept: Swept) -> dict[int, FoundMeter]:
     return {found.unit: found for found in swept.found}
 
 

@@ -3,14 +3,14 @@
 from gateway.commissioning.scan.identify import Identified, identify
 from gateway.commissioning.scan.line import HostLine, ProbeLine, SerialLine
 from gateway.commissioning.scan.settings import Setting, likely_addresses, likely_settings
-from gateway.commissioning.scan.sweep import Found, Progress, Sweep, Swept
+from gateway.commissioning.scan.sweep import FoundMeter, ScanProgress, Sweep, Swept
 
 __all__ = [
-    "Found",
+    "FoundMeter",
     "HostLine",
     "Identified",
     "ProbeLine",
-    "Progress",
+    "ScanProgress",
     "SerialLine",
     "Setting",
     "Sweep",

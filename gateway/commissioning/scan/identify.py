@@ -17,7 +17,7 @@ from gateway.commissioning.trial.fit import Ask, read_from
 from gateway.commissioning.trial.physics import PhysicsCheck, judge
 from gateway.commissioning.trial.sisters import OVERLAP, Reader, claimed, places
 from gateway.errors import BusDown, BusError
-from gateway.field import Replies, decode
+from gateway.field import Replies, decode, registers_of
 
 How = Literal["identity", "physics", "nothing"]
 
@@ -306,5 +306,5 @@ async def _serial(driver: Driver, reader: Reader) -> str:
         words = await reader.alone(span.function, span.address, span.words)
         if words is None:
             return ""
-        image.add(span.function, span.address, words)
+        image.add(span.function, span.address, registers_of(words))
     return decode((row,), image).attributes.get(row.name, "")

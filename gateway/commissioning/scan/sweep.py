@@ -49,7 +49,7 @@ _HOST_FIRST: Final = (1, 255, 0, 247, 2, 3, 4, 5, 6, 7, 8, 9, 10, 126, 71, 100)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundMeter:
     """Something that answers. `unit` is its address; `double`: more than one device does."""
 
     setting: Setting | None
@@ -62,7 +62,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ScanProgress:
     """Where the search is; times in s, `left` at most."""
 
     setting: Setting | None
@@ -77,7 +77,7 @@ class Progress:
 class Swept:
     """What a search brought."""
 
-    found: list[Found] = field(default_factory=list)
+    found: list[FoundMeter] = field(default_factory=list)
     tried: list[Setting] = field(default_factory=list)
     """Settings at which every address was asked."""
     likely_only: list[Setting] = field(default_factory=list)
@@ -88,8 +88,8 @@ class Swept:
     """Whether it came to its end; False when it was interrupted."""
 
 
-Tell = Callable[[Progress], None]
-Met = Callable[[Found], None]
+Tell = Callable[[ScanProgress], None]
+Met = Callable[[FoundMeter], None]
 
 
 class Sweep:
@@ -199,7 +199,7 @@ class Sweep:
             now = time.monotonic() - self._began
             to_go = cost * (len(units) - place) + left
             self._tell(
-                Progress(setting, unit, stage, now, to_go, len(self.result.found) + len(self._answers))
+                ScanProgress(setting, unit, stage, now, to_go, len(self.result.found) + len(self._answers))
             )
             if unit in self._answers:
                 continue
@@ -259,7 +259,7 @@ class Sweep:
         for unit in units:
             identified = await self._identify(unit, names)
             doubled = await self._garbled(unit) if setting else False
-            found = Found(setting, unit, self._answers[unit].took, identified, doubled, every)
+            found = FoundMeter(setting, unit, self._answers[unit].took, identified, doubled, every)
             if identified.candidates:
                 names.insert(0, identified.candidates[0].name)
             if doubled:
@@ -269,7 +269,7 @@ class Sweep:
         for unit in sorted(self._damaged - set(units)):
             if self._answers or len(self._damaged) <= _AGAIN:
                 self.result.troubles.add("double")
-                found = Found(setting, unit, 0.0, double=True)
+                found = FoundMeter(setting, unit, 0.0, double=True)
                 self.result.found.append(found)
                 self._met(found)
         self._answers.clear()
