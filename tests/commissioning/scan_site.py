@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from gateway.catalogue import Driver, build
-from gateway.commissioning.scan import SerialLine, Setting
+from gateway.commissioning.scan import LineSetting, SerialProbe
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
 
@@ -104,7 +104,7 @@ class Mounted:
 
     driver: Driver
     unit: int
-    setting: Setting
+    setting: LineSetting
     turnaround: float = 0.02
     serial: int = 12345678
     slave: Slave = field(init=False)
@@ -140,14 +140,14 @@ class Site:
         for fd in (self._master, self._slave):
             os.close(fd)
 
-    def _setting(self) -> Setting:
+    def _setting(self) -> LineSetting:
         speed = termios.tcgetattr(self._slave)[4]
         rate = next(rate for rate in RATES if getattr(termios, f"B{rate}") == speed)
-        return Setting(rate, self.parity)
+        return LineSetting(rate, self.parity)
 
     def _run(self) -> None:
         heard, until = b"", 0.0
-        setting = Setting()
+        setting = LineSetting()
         while not self._stop.is_set():
             now = time.monotonic()
             due = min(
@@ -177,7 +177,7 @@ class Site:
             if self._noise and self._rng.random() < self._noise * 0.05:
                 os.write(self._master, self._rng.randbytes(3))
 
-    def _answer(self, frame: bytes, setting: Setting, now: float) -> None:
+    def _answer(self, frame: bytes, setting: LineSetting, now: float) -> None:
         parts = rtu_parts(frame)
         if parts is None:
             return
@@ -221,14 +221,14 @@ def _and(values: list[int]) -> int:
 RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 
-class SiteLine(SerialLine):
+class SiteLine(SerialProbe):
     """The search's own line, which also tells the site the parity that it has chosen."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(site.port)
         self._site = site
 
-    def use(self, setting: Setting) -> None:
+    def use(self, setting: LineSetting) -> None:
         """As the search does."""
         super().use(setting)
         self._site.parity = setting.parity

@@ -6,22 +6,29 @@ import pytest
 from scan_site import Mounted, Site, SiteLine
 
 from gateway.catalogue import library
-from gateway.commissioning.scan import FoundMeter, Setting, Sweep, Swept, likely_addresses, likely_settings
+from gateway.commissioning.scan import (
+    FoundMeter,
+    LineSetting,
+    Sweep,
+    Swept,
+    likely_addresses,
+    likely_settings,
+)
 from gateway.commissioning.scan.line import dissect
 from gateway.commissioning.scan.settings import time_for
 from gateway.field import sealed
 
 LIBRARY = list(library())
 BY_NAME = {driver.name: driver for driver in LIBRARY}
-FAST = Setting(115200, "N")
+FAST = LineSetting(115200, "N")
 
 
-def mounted(name: str, unit: int, setting: Setting = FAST, **more: float) -> Mounted:
+def mounted(name: str, unit: int, setting: LineSetting = FAST, **more: float) -> Mounted:
     return Mounted(BY_NAME[name], unit, setting, **more)
 
 
 async def searched(
-    site: Site, settings: list[Setting], *, addresses: range = range(1, 13), one: bool = False
+    site: Site, settings: list[LineSetting], *, addresses: range = range(1, 13), one: bool = False
 ) -> Swept:
     sweep = Sweep(SiteLine(site), LIBRARY, settings, addresses=addresses, one_setting=one)
     return await sweep.run()
@@ -54,11 +61,11 @@ async def test_meters_of_three_makers_are_found_with_model_and_serial_number() -
 
 async def test_the_setting_is_found_and_every_one_of_a_mixed_line() -> None:
     meters = [
-        mounted("eastron-sdm630", 1, Setting(38400, "N")),
-        mounted("inepro-pro380", 1, Setting(57600, "E")),
-        mounted("entes-mpr63", 1, Setting(115200, "O")),
+        mounted("eastron-sdm630", 1, LineSetting(38400, "N")),
+        mounted("inepro-pro380", 1, LineSetting(57600, "E")),
+        mounted("entes-mpr63", 1, LineSetting(115200, "O")),
     ]
-    settings = [Setting(rate, parity) for rate in (57600, 38400, 115200) for parity in "NEO"]
+    settings = [LineSetting(rate, parity) for rate in (57600, 38400, 115200) for parity in "NEO"]
     with Site(meters) as site:
         swept = await searched(site, settings, addresses=range(1, 4))
     at = {
@@ -113,10 +120,10 @@ async def test_an_empty_line_is_searched_to_its_end_within_the_printed_bound() -
 
 
 def test_likely_settings_and_addresses_come_first_and_nothing_is_left_out() -> None:
-    own = Setting(4800, "O", 1)
+    own = LineSetting(4800, "O", 1)
     settings = likely_settings(LIBRARY, [own])
     assert settings[0] == own
-    assert settings[1] == Setting(9600, "N", 1)
+    assert settings[1] == LineSetting(9600, "N", 1)
     assert len({(each.baudrate, each.parity) for each in settings}) == 24
     addresses = likely_addresses(LIBRARY)
     assert addresses[0] == 1

@@ -1,18 +1,18 @@
 """Finds the meters of a serial line or of a TCP host, and says which they are."""
 
 from gateway.commissioning.scan.identify import Identified, identify
-from gateway.commissioning.scan.line import HostLine, ProbeLine, SerialLine
-from gateway.commissioning.scan.settings import Setting, likely_addresses, likely_settings
+from gateway.commissioning.scan.line import HostProbe, Probe, SerialProbe
+from gateway.commissioning.scan.settings import LineSetting, likely_addresses, likely_settings
 from gateway.commissioning.scan.sweep import FoundMeter, ScanProgress, Sweep, Swept
 
 __all__ = [
     "FoundMeter",
-    "HostLine",
+    "HostProbe",
     "Identified",
-    "ProbeLine",
+    "LineSetting",
+    "Probe",
     "ScanProgress",
-    "SerialLine",
-    "Setting",
+    "SerialProbe",
     "Sweep",
     "Swept",
     "identify",

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 import serial
 
-from gateway.commissioning.scan.settings import Setting
+from gateway.commissioning.scan.settings import LineSetting
 from gateway.config import SerialBus, TcpBus
 from gateway.errors import BusDown
 from gateway.field import frames, has_right_crc, low_latency, not_opened, sealed
@@ -47,11 +47,11 @@ class Answer:
     @property
     def exception(self) -> int | None:
         """The exception code of a refusal."""
-        return self.pdu[1] if len(self.pdu) == 2 and self.pdu[0] & 0x80 else None  # noqa: PLR2004 - function, code
+        return self.pdu[1] if len(self.pdu) == 2 and self.pdu[0] & 0x80 else None
 
 
 @dataclass(slots=True)
-class Heard:
+class Exchange:
     """Everything between one request and the next. `noise`: bytes that are no part of a frame; `echo`: the
     request itself came back.
     """
@@ -72,11 +72,11 @@ class Heard:
         )
 
 
-class ProbeLine(Protocol):
+class Probe(Protocol):
     """Where requests can be sent; not safe for two threads at once."""
 
     name: str
-    setting: Setting | None
+    setting: LineSetting | None
 
     def open(self) -> None:
         """Open it. Raises BusDown with what to do."""
@@ -84,21 +84,21 @@ class ProbeLine(Protocol):
     def close(self) -> None:
         """Give it back."""
 
-    def use(self, setting: Setting) -> None:
+    def use(self, setting: LineSetting) -> None:
         """Go on at another setting. Raises BusDown."""
 
-    def exchange(self, unit: int, pdu: bytes, wait: float) -> Heard:
+    def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         """Send one request; listen until nobody has begun to answer `wait` s after it, or until the answer
         is there. Raises BusDown.
         """
 
 
-class SerialLine:
+class SerialProbe:
     """A serial port."""
 
-    def __init__(self, port: str, setting: Setting | None = None) -> None:
+    def __init__(self, port: str, setting: LineSetting | None = None) -> None:
         self.name = port
-        self.setting: Setting | None = setting or Setting()
+        self.setting: LineSetting | None = setting or LineSetting()
         self._serial: serial.Serial | None = None
         self._quiet_from = 0.0
 
@@ -120,7 +120,7 @@ class SerialLine:
                 self._serial.close()
             self._serial = None
 
-    def use(self, setting: Setting) -> None:
+    def use(self, setting: LineSetting) -> None:
         """Go on at another setting. Raises BusDown."""
         port, self.setting = self._port(), setting
         wanted = {"baudrate": setting.baudrate, "parity": setting.parity, "stopbits": setting.stopbits}
@@ -134,7 +134,7 @@ class SerialLine:
         except (serial.SerialException, OSError, ValueError) as error:
             raise not_opened(_serial_bus(self.name, setting), self.name, error) from error
 
-    def exchange(self, unit: int, pdu: bytes, wait: float) -> Heard:
+    def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         """Send one request and listen."""
         port, setting = self._port(), self.setting
         assert setting is not None
@@ -151,14 +151,14 @@ class SerialLine:
             self._quiet_from = time.monotonic() + setting.silence
         return dissect(early, data, sent, max(0.0, heard_at - ended))
 
-    def _rest(self, setting: Setting) -> None:
+    def _rest(self, setting: LineSetting) -> None:
         """Keep t3.5 between what was heard last and the next request."""
         left = self._quiet_from - time.monotonic()
         if left > 0:
             time.sleep(min(left, setting.silence))
 
     def _listen(
-        self, port: serial.Serial, setting: Setting, sent: bytes, until: float
+        self, port: serial.Serial, setting: LineSetting, sent: bytes, until: float
     ) -> tuple[bytes, float]:
         """Bytes, and when the first that was no echo came."""
         data, first = bytearray(), 0.0
@@ -186,10 +186,10 @@ class SerialLine:
         return self._serial
 
 
-class HostLine:
+class HostProbe:
     """A Modbus TCP host: a meter, a panel server, or a converter with a line behind it."""
 
-    setting: Setting | None = None
+    setting: LineSetting | None = None
 
     def __init__(self, host: str, port: int = 502) -> None:
         self.name = f"{host}:{port}"
@@ -211,10 +211,10 @@ class HostLine:
             self._socket.close()
             self._socket = None
 
-    def use(self, setting: Setting) -> None:
+    def use(self, setting: LineSetting) -> None:
         """A host has no setting."""
 
-    def exchange(self, unit: int, pdu: bytes, wait: float) -> Heard:
+    def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         """Send one request and listen; a connection that was ended is made anew once."""
         for again in (True, False):
             try:
@@ -227,7 +227,7 @@ class HostLine:
                     raise not_opened(self._bus, self.name, _told(error)) from error
         raise AssertionError
 
-    def _ask(self, unit: int, pdu: bytes, wait: float) -> Heard:
+    def _ask(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         assert self._socket is not None
         self._number = self._number % 0xFFFF + 1
         self._asked[self._number] = unit
@@ -235,7 +235,7 @@ class HostLine:
             del self._asked[next(iter(self._asked))]
         began = time.monotonic()
         self._socket.sendall(_MBAP.pack(self._number, 0, len(pdu) + 1, unit) + pdu)
-        heard, data = Heard(), b""
+        heard, data = Exchange(), b""
         while (left := began + wait - time.monotonic()) > 0:
             if not select.select([self._socket], [], [], left)[0]:
                 break
@@ -246,7 +246,7 @@ class HostLine:
             while (frame := _tcp_frame(data)) is not None:
                 number, body, data = frame
                 asked = self._asked.pop(number, None)
-                if asked is None or len(body) < 2:  # noqa: PLR2004 - a function and what follows
+                if asked is None or len(body) < 2:
                     heard.noise += len(body)
                 else:
                     heard.answers.append(Answer(asked, body, time.monotonic() - began))
@@ -255,9 +255,9 @@ class HostLine:
         return heard
 
 
-def dissect(early: bytes, data: bytes, sent: bytes, took: float) -> Heard:
+def dissect(early: bytes, data: bytes, sent: bytes, took: float) -> Exchange:
     """What was heard before a request (`early`) and after it; a late answer may lie on both sides of it."""
-    heard = Heard(echo=data.startswith(sent) and len(sent) > 0)
+    heard = Exchange(echo=data.startswith(sent) and len(sent) > 0)
     every, known = early + data.removeprefix(sent), 0
     for frame in frames(every, has_right_crc):
         known += len(frame)
@@ -281,7 +281,7 @@ def _tcp_frame(data: bytes) -> tuple[int, bytes, bytes] | None:
     return (number, data[_MBAP.size : end], data[end:]) if len(data) >= end else None
 
 
-def _serial_bus(port: str, setting: Setting) -> SerialBus:
+def _serial_bus(port: str, setting: LineSetting) -> SerialBus:
     """The setting as a bus, for those who say what is wrong with one."""
     wanted = {"baudrate": setting.baudrate, "parity": setting.parity, "stopbits": setting.stopbits}
     return SerialBus.model_validate({"name": "scan", "type": "serial", "port": port, **wanted})

@@ -27,7 +27,7 @@ _T35_FAST: Final = 0.00175
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Setting:
+class LineSetting:
     """How bytes stand on a serial line."""
 
     baudrate: int = 9600
@@ -58,7 +58,7 @@ class Setting:
         return self.silence + TURNAROUND + 2 * self.character
 
 
-def likely_settings(library: Iterable[Driver], own: Iterable[Setting] = ()) -> list[Setting]:
+def likely_settings(library: Iterable[Driver], own: Iterable[LineSetting] = ()) -> list[LineSetting]:
     """All settings, the likeliest first: `own` (what the configuration says), then factory settings by how
     many meters have them, then the others by rate and parity. Two stop bits without parity come last: a UART
     that wants one hears two, and the other way round.
@@ -70,8 +70,8 @@ def likely_settings(library: Iterable[Driver], own: Iterable[Setting] = ()) -> l
     )
     rest = [(rate, parity) for rate in BAUDRATES for parity in PARITIES]
     ranked = sorted(rest, key=lambda each: -count[each])
-    found = [*own, *(Setting(rate, parity) for rate, parity in ranked)]
-    found += [Setting(rate, "N", 2) for rate in BAUDRATES]
+    found = [*own, *(LineSetting(rate, parity) for rate, parity in ranked)]
+    found += [LineSetting(rate, "N", 2) for rate in BAUDRATES]
     return list(dict.fromkeys(found))
 
 
@@ -84,6 +84,6 @@ def likely_addresses(library: Iterable[Driver]) -> list[int]:
     return list(dict.fromkeys([*factory[:1], *FIRST_ADDRESSES, *factory[1:]]))
 
 
-def time_for(settings: Iterable[Setting], addresses: int) -> float:
+def time_for(settings: Iterable[LineSetting], addresses: int) -> float:
     """Seconds that so many addresses cost at each of these settings when nobody answers."""
     return sum(setting.silent_cost for setting in settings) * addresses

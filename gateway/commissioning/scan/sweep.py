@@ -16,10 +16,10 @@ from typing import Final, Literal
 
 from gateway.catalogue import Driver
 from gateway.commissioning.scan.identify import Identified, identify
-from gateway.commissioning.scan.line import Answer, Heard, ProbeLine
+from gateway.commissioning.scan.line import Answer, Exchange, Probe
 from gateway.commissioning.scan.settings import (
     LAST_ADDRESS,
-    Setting,
+    LineSetting,
     likely_addresses,
     time_for,
 )
@@ -52,7 +52,7 @@ _HOST_FIRST: Final = (1, 255, 0, 247, 2, 3, 4, 5, 6, 7, 8, 9, 10, 126, 71, 100)
 class FoundMeter:
     """Something that answers. `unit` is its address; `double`: more than one device does."""
 
-    setting: Setting | None
+    setting: LineSetting | None
     unit: int
     took: float
     identified: Identified = field(default_factory=Identified)
@@ -65,7 +65,7 @@ class FoundMeter:
 class ScanProgress:
     """Where the search is; times in s, `left` at most."""
 
-    setting: Setting | None
+    setting: LineSetting | None
     unit: int
     stage: str
     done: float
@@ -78,9 +78,9 @@ class Swept:
     """What a search brought."""
 
     found: list[FoundMeter] = field(default_factory=list)
-    tried: list[Setting] = field(default_factory=list)
+    tried: list[LineSetting] = field(default_factory=list)
     """Settings at which every address was asked."""
-    likely_only: list[Setting] = field(default_factory=list)
+    likely_only: list[LineSetting] = field(default_factory=list)
     """Settings at which only the likely addresses were asked."""
     troubles: set[Trouble] = field(default_factory=set)
     seconds: float = 0.0
@@ -97,9 +97,9 @@ class Sweep:
 
     def __init__(
         self,
-        line: ProbeLine,
+        line: Probe,
         library: Iterable[Driver],
-        settings: Iterable[Setting] = (),
+        settings: Iterable[LineSetting] = (),
         *,
         addresses: Iterable[int] = (),
         one_setting: bool = False,
@@ -116,7 +116,7 @@ class Sweep:
         self._only = sorted(set(addresses))
         self._one = one_setting
         self._tell, self._met = tell, met
-        self._asked: Counter[Setting | None] = Counter()
+        self._asked: Counter[LineSetting | None] = Counter()
         self._noisy = self._probes = 0
         self._answers: dict[int, Answer] = {}
         self._damaged: set[int] = set()
@@ -158,7 +158,7 @@ class Sweep:
         rest = [unit for unit in self._units() if unit not in set(few)]
         usual = [setting for setting in self._settings if setting.stopbits == 1] or self._settings
         left = time_for(usual, len(few) + len(rest))
-        finished: list[Setting] = []
+        finished: list[LineSetting] = []
         for stage, units in (("likely", few), ("all", rest)):
             for setting in usual:
                 if setting in finished or not units:
@@ -182,7 +182,7 @@ class Sweep:
                     await self._name(setting)
                 self.result.likely_only.append(setting)
 
-    async def _setting(self, setting: Setting, units: list[int], stage: str, left: float) -> bool:
+    async def _setting(self, setting: LineSetting, units: list[int], stage: str, left: float) -> bool:
         """Ask these addresses at a setting; whether anybody is there."""
         self._line.use(setting)
         self._answers.clear()
@@ -192,7 +192,7 @@ class Sweep:
         await self._ask_all(setting, units, stage, left)
         return bool(self._answers or self._damaged)
 
-    async def _ask_all(self, setting: Setting | None, units: list[int], stage: str, left: float) -> None:
+    async def _ask_all(self, setting: LineSetting | None, units: list[int], stage: str, left: float) -> None:
         wait = setting.silent_wait if setting else _HOST_WAIT
         cost = setting.silent_cost if setting else _HOST_WAIT
         for place, unit in enumerate(units):
@@ -219,7 +219,7 @@ class Sweep:
                 return
         self._damaged.add(unit)
 
-    def _take(self, heard: Heard) -> None:
+    def _take(self, heard: Exchange) -> None:
         """Everybody who has answered, whoever was asked."""
         for answer in heard.answers:
             if answer.request:
@@ -245,11 +245,11 @@ class Sweep:
     def _one_device(self) -> bool:
         """Whether the first units that were asked all answered, and the same: units do not matter here."""
         asked = [unit for unit in _HOST_FIRST[:5] if not self._only]
-        return len(asked) == 5 and all(unit in self._answers for unit in asked)  # noqa: PLR2004 - the first five
+        return len(asked) == 5 and all(unit in self._answers for unit in asked)
 
     # ---- who it is
 
-    async def _name(self, setting: Setting | None) -> None:
+    async def _name(self, setting: LineSetting | None) -> None:
         """Identify everybody who answered at this setting."""
         names = [
             found.identified.candidates[0].name for found in self.result.found if found.identified.candidates
@@ -290,7 +290,7 @@ class Sweep:
         for _ in range(4):
             heard = await self._exchange(unit, _PROBE, _READ_WAIT)
             bad += heard.of(unit, 3) is None and heard.noise > 0
-        return bad >= 2 or self._bad > max(3, self._reads // 3)  # noqa: PLR2004 - half of them
+        return bad >= 2 or self._bad > max(3, self._reads // 3)
 
     async def _read(self, unit: int, function: int, address: int, count: int) -> list[int]:
         """Read registers. Raises BusDown, NoReply, Refused, BadFrame."""
@@ -325,7 +325,7 @@ class Sweep:
 
     # ---- common
 
-    async def _exchange(self, unit: int, pdu: bytes, wait: float) -> Heard:
+    async def _exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         heard = await asyncio.to_thread(self._line.exchange, unit, pdu, wait)
         self._probes += 1
         if heard.echo:
@@ -342,7 +342,7 @@ class Sweep:
         units = set(self._units())
         return [unit for unit in likely_addresses(self._library) if unit in units]
 
-    def _note(self, finished: list[Setting], usual: list[Setting], stage: str) -> None:
+    def _note(self, finished: list[LineSetting], usual: list[LineSetting], stage: str) -> None:
         done = self._line.setting
         reached = usual[: usual.index(done) + 1] if done in usual else []
         self.result.tried = list(usual) if stage == "all" and not self._one else list(finished)
