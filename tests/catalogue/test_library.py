@@ -189,7 +189,8 @@ def test_few_tables_lack_active_energy_import() -> None:
         "orno-we514",
         "sunspec-inverter",
     }
-    known |= {"kostal-plenticore-meter", "sontex-supercal-531", "kohler-decision-maker", "ddm-ddm18sd"}
+    known |= {"kostal-plenticore-meter", "sontex-supercal-531", "kohler-decision-maker"}
+    known |= {"ddm-ddm18sd", "schneider-pm710"}
     known |= {
         driver.name
         for driver in loaded()
