@@ -5,6 +5,7 @@ which library; what a start may load; how large a folder, a file, a function may
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -69,6 +70,19 @@ MOST_MODULES = 12
 """Side by side in a folder, `__init__` and `__main__` not counted; cli has a file for each command."""
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
+REPEATED = 6
+"""Lines of logic that stand twice and should stand once."""
+REACH = 3
+MOST_REACHES = 12
+"""Places in the whole house that reach through another object: self.a.b.c."""
+WORDS = {
+    "settle": ("a batch is delivered or given up", {"journal", "uplink"}),
+    "gone": ("batches that are no longer there", {"journal", "uplink", "wire", "receiver"}),
+    "take": ("readings are taken, one or a batch of them", {"daemon", "energy", "history", "receiver"}),
+    "hold": ("batches wait for a right clock", {"config", "status", "uplink"}),
+    "look": ("nothing: say what is looked for", set()),
+}
+"""What a word means in names, and the rooms in which it does."""
 
 OWED = {
     "faces": {
@@ -81,6 +95,39 @@ OWED = {
     },
     "circles": {"gateway.field"},
     "folders": {"gateway/field/meter", "gateway/journal", "gateway/journal/file", "gateway/daemon"},
+    "repeated": {"gateway.history.schema"},
+    "reaches": 140,
+    "words": {
+        "catalogue.driver.take",
+        "catalogue.header.take",
+        "check.machine.look_here",
+        "field.bus.read_series.take",
+        "field.meter.schedule.take",
+        "field.meter.serial_number.take",
+        "field.meter.state.gone",
+        "field.pulses.input.take",
+        "host.clock.look",
+        "host.pins.hold",
+        "journal.disk.look",
+        "journal.file.schema.connect_to_look",
+        "journal.housekeeping.look",
+        "journal.loss.look",
+        "journal.recovery.cases.look",
+        "journal.writer.look",
+        "receiver.gaps.look",
+        "receiver.ledger.hold",
+        "uplink.delivery.consumers.look",
+        "uplink.delivery.delivery.look",
+        "uplink.delivery.set_aside.look",
+        "uplink.outgoing.objections.look",
+        "uplink.outgoing.queues.look_again",
+        "uplink.outgoing.queues.take_live",
+        "uplink.outgoing.queues.take_waiting",
+        "uplink.outgoing.rate.take",
+        "uplink.outgoing.replay.take",
+        "uplink.outgoing.sender.look",
+        "uplink.settling.look",
+    },
     "files": {
         "gateway.daemon.daemon",
         "gateway.field.bus.line",
@@ -416,6 +463,68 @@ def test_a_class_has_its_name_to_itself() -> None:
                 rooms[node.name].add(room_of(name))
     shared = {name: where for name, where in rooms.items() if len(where) > 1}
     assert shared.keys() <= OWED["names"], shared
+
+
+def logic_of(path: Path) -> list[tuple[int, str]]:
+    """The code inside of functions: no signatures, imports, comments, descriptions, lone brackets."""
+    inside: set[int] = set()
+    for node in definitions(path):
+        for statement in node.body[ast.get_docstring(node) is not None :]:
+            inside |= {*range(statement.lineno, (statement.end_lineno or 0) + 1)}
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            inside -= {*range(node.lineno, (node.end_lineno or 0) + 1)}
+    lines = path.read_text().splitlines()
+    code = ((number, lines[number - 1].partition("  #")[0].strip()) for number in sorted(inside))
+    return [(number, text) for number, text in code if re.search(r"\w", text) and not text.startswith("#")]
+
+
+def test_no_logic_stands_twice() -> None:
+    places = defaultdict(list)
+    for name, path in NAMED.items():
+        logic = logic_of(path)
+        for at in range(len(logic) - REPEATED + 1):
+            run = logic[at : at + REPEATED]
+            places[tuple(text for _, text in run)].append(f"{name}:{run[0][0]}")
+    twice = [where for where in places.values() if len(where) > 1]
+    assert not [w for w in twice if not any(each.startswith(tuple(OWED["repeated"])) for each in w)]
+
+
+def reaches(path: Path) -> list[str]:
+    """self.a.b.c: a part that knows the insides of its parts' parts."""
+    found = []
+    inner = {id(node.value) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree_of(path)):
+        chain, here = [], node
+        while isinstance(here, ast.Attribute):
+            chain.append(here.attr)
+            here = here.value
+        if id(node) not in inner and len(chain) >= REACH and isinstance(here, ast.Name) and here.id == "self":
+            found.append(".".join(["self", *reversed(chain)]))
+    return found
+
+
+def test_hardly_anybody_reaches_through_another_object() -> None:
+    found = {name: chains for name, path in NAMED.items() if (chains := reaches(path))}
+    count = sum(len(chains) for chains in found.values())
+    assert count <= MOST_REACHES + OWED["reaches"], found
+
+
+def test_a_word_has_one_meaning() -> None:
+    """Public names with a word of WORDS stand where it means what is written there, and nowhere else."""
+    strange = set()
+    for name, path in NAMED.items():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                public = node.name
+            elif isinstance(node, ast.AnnAssign):
+                public = ast.unparse(node.target).rpartition(".")[2]
+            else:
+                continue
+            for word in {*public.split("_")} & {*WORDS}:
+                if not public.startswith("_") and room_of(name) not in WORDS[word][1]:
+                    strange.add(f"{name.removeprefix('gateway.')}.{public}")
+    assert strange <= OWED["words"], strange - OWED["words"]
 
 
 def test_no_committed_file_names_a_registry_or_a_machine() -> None:

@@ -343,7 +343,7 @@ def test_noise_that_nobody_asked_for_arrives():
 def test_chance_is_the_same_for_the_same_seed():
     def course(seed):
         faults = Faults(seed, 0.3, (Fault("late"), Fault("corrupt"), Fault("dead")), frozenset({1}))
-        return [(f.kind if (f := faults.take(unit)) else "") for unit in (1, 2) * 100]
+        return [(f.kind if (f := faults.next_fault(unit)) else "") for unit in (1, 2) * 100]
 
     assert course(4) == course(4) != course(5)
     assert set(course(4)[::2]) == {"", "late", "corrupt", "dead"}

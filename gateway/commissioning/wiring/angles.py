@@ -48,7 +48,7 @@ class Input:
     """
 
 
-def look(columns: Columns) -> list[Input]:
+def observed(columns: Columns) -> list[Input]:
     """The three inputs."""
     powers = [list(_powers(columns, number)) for number in INPUTS]
     sizes = [_high([math.hypot(p, q) for p, q in rows]) for rows in powers]

@@ -116,15 +116,7 @@ class _Sheet:
             )
         found = Recorded({name: [] for _, name in known})
         at = self.names.index("t")
-        for line, row in lines:
-            if len(row) != len(self.names):
-                found.complain(
-                    self.file,
-                    line,
-                    f"{len(row)} fields, not {len(self.names)} as in the first line",
-                    "this line is left out",
-                )
-                continue
+        for line, row in self._whole(lines, found):
             try:
                 if self._number(row[at], "t") is None:
                     raise ValueError("t is empty")  # noqa: TRY301 - told like every other flaw of the line
@@ -137,19 +129,22 @@ class _Sheet:
             found.rows += 1
         return found
 
+    def _whole(
+        self, lines: Iterator[tuple[int, list[str]]], found: Recorded
+    ) -> Iterator[tuple[int, list[str]]]:
+        """The lines that have a field for every column; of the others `found` is told."""
+        for line, row in lines:
+            if len(row) == len(self.names):
+                yield line, row
+            else:
+                what = f"{len(row)} fields, not {len(self.names)} as in the first line"
+                found.complain(self.file, line, what, "this line is left out")
+
     def export(self, lines: Iterator[tuple[int, list[str]]], meter: str | None) -> Recorded:
         """One row per value, as `submeter journal export` writes it."""
         place = {name: self.names.index(name) for name in _EXPORT}
         found, moments, meters = Recorded(), dict[str, dict[str, float | None]](), set[str]()
-        for line, row in lines:
-            if len(row) != len(self.names):
-                found.complain(
-                    self.file,
-                    line,
-                    f"{len(row)} fields, not {len(self.names)} as in the first line",
-                    "this line is left out",
-                )
-                continue
+        for line, row in self._whole(lines, found):
             name, whose = row[place["quantity"]], row[place["meter"]]
             if name not in QUANTITIES or (meter is not None and whose != meter):
                 continue

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.commissioning.wiring.angles import IDLE, Columns, Input, dead, look, readings, volt_amperes
+from gateway.commissioning.wiring.angles import IDLE, Columns, Input, dead, observed, readings, volt_amperes
 from gateway.commissioning.wiring.hypotheses import INPUTS, RIGHT, SPEAKS, SPEAKS_UNSIGNED, Weighed, posterior
 
 SILENT: Final = "cannot_know"
@@ -66,7 +66,7 @@ class WiringVerdict:
 
 def judge_wiring(columns: Columns) -> WiringVerdict:
     """The verdict; columns in the vocabulary's names and units, None where a value is missing."""
-    seen = look(columns)
+    seen = observed(columns)
     best = posterior(readings(seen))[0]
     why = _silence(columns, seen, best)
     findings = [*_supplies(columns), *_ratios(columns)]

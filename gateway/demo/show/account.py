@@ -49,14 +49,14 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The gateway was killed or told to stop at `went` and gone at `gone`; uptime in ms."""
+    """The gateway was killed or told to stop at `went` and ended at `ended`; uptime in ms."""
 
     went: int
-    gone: int
+    ended: int
 
     def excuses(self, t: int, slot: float) -> bool:
         """Whether what was served at t may have been in the open slot, or in the poll under way."""
-        return self.went - 1000 * slot - _UNDER_WAY_MS <= t <= self.gone
+        return self.went - 1000 * slot - _UNDER_WAY_MS <= t <= self.ended
 
 
 @dataclass(slots=True)

@@ -100,7 +100,7 @@ class Faults:
         with self._lock:
             return len(self._orders.get(unit, ()))
 
-    def take(self, unit: int) -> Fault | None:
+    def next_fault(self, unit: int) -> Fault | None:
         """The fault of this reply, if it has one."""
         with self._lock:
             fault = self._next(unit)
@@ -119,7 +119,7 @@ class Faults:
 
 
 def faults_from(spec: Mapping[str, Any]) -> Faults:
-    """Faults by chance from a specification: CHANCE of gateway.demo.simulator.simulator."""
+    """Faults by chance from a specification: CHANCE of gateway.demo.simulator."""
     kinds = tuple(Fault(kind) if isinstance(kind, str) else Fault(**kind) for kind in spec.get("kinds", ()))
     units = spec.get("units")
     return Faults(

@@ -249,7 +249,7 @@ class SerialLine:
         start = ended
         if self._busy == "queue":
             start = max(start, *(until for _, until in self._talks), self._owes.get(unit, 0.0))
-        self._answer(slave, request, start + self.turnaround, self.faults.take(unit))
+        self._answer(slave, request, start + self.turnaround, self.faults.next_fault(unit))
 
     def _answer(self, slave: Slave, request: bytes, start: float, fault: Fault | None) -> None:
         if fault is not None and fault.kind in UNSERVED:

@@ -192,7 +192,7 @@ class _Client(asyncio.Protocol):
                     server.latency, tcp_frame(transaction, unit, bytes((request[0] & 0x7F | 0x80, 0x0B)))
                 )
             return
-        fault = server.faults.take(unit)
+        fault = server.faults.next_fault(unit)
         match fault.kind if fault else "":
             case "reset":
                 self.reset()
