@@ -11,6 +11,7 @@ from typing import Any
 from gateway.catalogue import Driver
 from gateway.config import Config
 from gateway.daemon.describe import MeterDescription, text_of
+from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.last_values import LastValues
 from gateway.daemon.slots import SlotCollector
 from gateway.errors import GatewayError
@@ -67,8 +68,10 @@ class Assembly:
         pins: Pins | None = None,
         carried: dict[str, Any] | None = None,
         learnt: Learnt | None = None,
+        energy: EnergyWorker | None = None,
     ) -> None:
         self.config = config
+        self._energy = energy
         self.delivered_before: dict[str, int] = {}
         """What the assemblies before it have delivered, by uplink."""
         self.drivers = drivers
@@ -95,7 +98,7 @@ class Assembly:
         self._epoch = ""
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
         self.description = MeterDescription(config, drivers, self.attributes)
-        self.slots = SlotCollector(config.gateway.commit_interval, self._commit, self._due, clock.wall)
+        self.slots = SlotCollector(config.gateway.commit_interval, self.commit, self._due, clock.wall)
         self.forwarders = [
             Forwarder(
                 uplink,
@@ -201,7 +204,10 @@ class Assembly:
             for forwarder in self.forwarders:
                 forwarder.meters_changed()
 
-    async def _commit(self, draft: Draft) -> None:
+    async def commit(self, draft: Draft) -> None:
+        """Take a draft to the journal and offer its batches to every uplink. Raises JournalError."""
+        if self._energy is not None:
+            self._energy.offer(draft)
         # Taken in the same breath as the draft: it describes exactly what is in this batch and those before.
         draft.packed_limit = min(
             (f.batch_limit for f in self.forwarders if f.batch_limit is not None), default=None
@@ -219,6 +225,8 @@ class Assembly:
         if sealed:
             self.newest_wall = sealed[-1].t0
         self._doubt(sealed)
+        if self._energy is not None:
+            self._energy.committed(sealed)
         for forwarder in self.forwarders:
             forwarder.committed(sealed)
 

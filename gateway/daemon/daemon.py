@@ -20,6 +20,7 @@ from gateway.daemon import views
 from gateway.daemon.actions import DaemonActions
 from gateway.daemon.assembly import Assembly, keep_running
 from gateway.daemon.changes import ConfigurationChange, Loaded, differences, digests, same_source
+from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.hidden_paths import Paths
 from gateway.daemon.progress import Progress
 from gateway.daemon.register_copy import RegisterCopy, merge
@@ -28,7 +29,7 @@ from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field import LEARNT_FILE, Learnt
 from gateway.host import Clock, Pins, notify, socket_path
 from gateway.journal import Journal
-from gateway.model import Event, Reading, Sealed
+from gateway.model import Draft, Event, Reading, Sealed
 from gateway.mqtt import open_to_others
 from gateway.status import Changes, Snapshot, Trend
 from gateway.uplink import broker_of
@@ -93,6 +94,7 @@ class Daemon:
         self.learnt = Learnt()
         self.journal: Journal
         self.assembly: Assembly
+        self.energy: EnergyWorker
         self._pins = Pins()
         self.watchdog = Watchdog(self._status_line)
 
@@ -119,6 +121,7 @@ class Daemon:
         self._spawn(keep_running("watchdog", self.watchdog.run), "watchdog")
         self._spawn(keep_running("learnt", self.learnt.run), "learnt")
         self._spawn(keep_running("registers", self._copy_registers), "registers")
+        self._spawn(keep_running("energy", self.energy.run), "energy")
         try:
             # The servers cost the most to load, and no reading waits for them.
             module = await asyncio.to_thread(importlib.import_module, "gateway.daemon.servers")
@@ -154,8 +157,13 @@ class Daemon:
         self.journal.on_late = self._late
         self.learnt = await asyncio.to_thread(Learnt, Path(config.journal.directory) / LEARNT_FILE)
         self._copy = RegisterCopy(Path(config.journal.directory))
+        self.energy = EnergyWorker(self.journal, self.clock, self.config, self._commit_beside)
         carried = merge(self.journal.carried, await asyncio.to_thread(self._copy.load))
         self.assembly = self._assemble(self._loaded, carried)
+
+    async def _commit_beside(self, draft: Draft) -> None:
+        # By then it may be another assembly.
+        await self.assembly.commit(draft)
 
     def _assemble(self, loaded: Loaded, carried: dict[str, Any] | None = None) -> Assembly:
         for uplink in loaded.config.uplinks:
@@ -171,6 +179,7 @@ class Daemon:
             pins=self._pins,
             carried=carried,
             learnt=self.learnt,
+            energy=self.energy,
         )
 
     async def save_registers(self, *, exact: bool = False) -> bool:
@@ -344,6 +353,7 @@ class Daemon:
         assembly.slots.inherit(old.slots)
         assembly.delivered_before = old.delivered()
         self._loaded, self.assembly = loaded, assembly
+        self.energy.configure(config)
         self.trend.keep(going_on)
         self.progress.keep({uplink.name for uplink in config.uplinks})
         for change in changes:
@@ -425,6 +435,7 @@ class Daemon:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.energy.stop()
         await self.learnt.save()
         await self.save_registers(exact=True)
         await self.journal.close()

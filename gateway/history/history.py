@@ -100,6 +100,12 @@ class History:
         rows = self._rows("SELECT value FROM known WHERE name = ?", (name,))
         return next((bytes(value) for (value,) in rows), None)
 
+    @property
+    def newest_day(self) -> date | None:
+        """The newest local day with an interval in the file."""
+        day = next(self._rows("SELECT max(day) FROM day"))[0]
+        return None if day is None else date.fromordinal(day)
+
     def lose(self, first: date, last: date) -> None:
         """The intervals of these local days were lost with a file."""
         with self._db.atomic():

@@ -1,0 +1,385 @@
+"""Energy in the daemon: what the journal holds goes through the engine into the history, and what comes of
+it goes into the journal again, with the next slot or in batches of its own.
+
+Nothing is published before the newest batch of the journal was taken in: what a killed process had
+published is found there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from gateway.config import Config
+from gateway.errors import GatewayError, HistoryError, JournalError
+from gateway.host import Clock
+from gateway.journal import Journal
+from gateway.model import Draft, Event, Interval, Sealed
+from gateway.wire import decode
+
+if TYPE_CHECKING:
+    from gateway.energy import Context
+    from gateway.history import Committed, Projection
+
+log = logging.getLogger(__name__)
+
+CHUNK = 60
+"""Batches that are taken in between two looks at the world."""
+REST = 0.35
+"""Of the time that the engine worked it rests, while it catches up."""
+QUEUE = 500
+"""Committed batches that wait for the engine in memory; beyond, it reads them from the journal."""
+LIVE_BYTES = 16 * 1024
+"""Of intervals in a batch."""
+LIVE_MOST = 900
+FINDINGS = 20
+MANIFESTS = 60
+RUN_BYTES, VALUE_BYTES = 120, 3
+"""What a run of intervals takes on the wire, and each of its values beside its digits."""
+DEFAULT_RATE = 50.0
+PATIENCE = 20.0
+"""s that what is to be published waits for a batch of readings; then it goes by itself."""
+SAVE_AFTER = 90_000
+"""ms after a quarter hour at which what it brought is saved: it was published by then."""
+SAVE_WORK = 4.0
+"""s of work after which what was caught up is saved."""
+SAY = 60.0
+AGAIN = 5.0
+COPY_AT = timedelta(hours=3, minutes=10)
+"""Local time of the nightly copy."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyProgress:
+    """How far the engine is: batches taken in of all that it has to, intervals that wait to be published."""
+
+    taken: int = 0
+    batches: int = 0
+    behind: int = 0
+    live: bool = False
+
+
+class EnergyWorker:
+    """Lives as long as the daemon. `commit` takes a draft of its own to the journal, `offer` gives what the
+    next slot takes along.
+    """
+
+    def __init__(
+        self, journal: Journal, clock: Clock, config: Config, commit: Callable[[Draft], Awaitable[None]]
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._config = config
+        self._commit = commit
+        self._thread = ThreadPoolExecutor(1, "energy")
+        self._projection: Projection | None = None
+        self._queue: deque[Sealed] = deque()
+        self._woken = asyncio.Event()
+        self._read = 0
+        """seq of the newest batch that was taken in."""
+        self._first = 0
+        self._live = False
+        self._offered: tuple[list[Interval], list[Event]] = ([], [])
+        self._offered_at = 0.0
+        self._saved = 0
+        """The quarter hour of the newest save."""
+        self._worked = 0.0
+        self._behind = 0
+        self._copied: date | None = None
+        self._stopping = False
+
+    # ── what others see ──
+
+    @property
+    def progress(self) -> EnergyProgress:
+        """How far it is."""
+        newest = self._journal.newest[1]
+        taken = max(0, self._read - self._first)
+        return EnergyProgress(taken, max(0, newest - self._first), self._behind, self._live)
+
+    def configure(self, config: Config) -> None:
+        """What a reload brought; what is known of the registers is taken over with the next start of the
+        engine.
+        """
+        self._config = config
+
+    def committed(self, sealed: list[Sealed]) -> None:
+        """Batches were committed."""
+        if len(self._queue) + len(sealed) <= QUEUE:
+            self._queue.extend(sealed)
+        self._woken.set()
+
+    def offer(self, draft: Draft) -> None:
+        """Give a draft what is to be published, as far as a batch of readings takes it along."""
+        intervals, events = self._offered
+        self._offered = ([], [])
+        if intervals or events:
+            draft.intervals += intervals
+            draft.events += events
+            draft.keep = True
+            self._woken.set()
+
+    # ── its life ──
+
+    async def run(self) -> None:
+        """Catch up with the journal, then go with it, until `stop`. What fails is said and begins again."""
+        while not self._stopping:
+            rest = asyncio.create_task(self._publish_rest())
+            try:
+                await self._begin()
+                await self._follow()
+            except (HistoryError, JournalError) as error:
+                log.error("the history of intervals: %s; it is tried again", error)  # noqa: TRY400 - a sentence
+                await asyncio.sleep(AGAIN)
+            finally:
+                rest.cancel()
+                if not self._stopping:
+                    await self._in_thread(self._end)
+
+    async def stop(self) -> None:
+        """Save what is known and end."""
+        self._stopping = True
+        self._woken.set()
+        await self._in_thread(self._finish)
+        self._thread.shutdown(wait=False)
+
+    def _finish(self) -> None:
+        if self._projection is not None:
+            with contextlib.suppress(GatewayError):
+                self._projection.save()
+        self._end()
+
+    async def _in_thread(self, work: Callable[..., T], *values: Any) -> T:  # noqa: ANN401 - what `work` takes
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *values)
+
+    def _end(self) -> None:
+        projection, self._projection = self._projection, None
+        self._live = False
+        self._offered = ([], [])
+        if projection is not None:
+            projection.history.close()
+
+    async def _begin(self) -> None:
+        # Rows on their way back may hold what was published: nothing is computed before they are here.
+        while any(not damaged.done for damaged in self._journal.stats().damaged):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(AGAIN)
+        oldest = self._journal.stats().oldest_t0
+        self._projection = await self._in_thread(self._open, oldest)
+        projection = self._projection
+        known = {epoch for epoch, _, _ in self._journal.epochs()}
+        if projection.seq > self._journal.newest[1] and projection.epoch not in known:
+            projection.renumbered()
+        self._read = self._first = projection.seq
+        self._queue.clear()
+        left = self._journal.newest[1] - self._read
+        if left > QUEUE:
+            log.info("energy: %d batches of the journal become intervals, in the background", left)
+
+    def _open(self, oldest: int | None) -> Projection:
+        # Loaded here: no reading waits for it.
+        energy, history = (importlib.import_module(f"gateway.{name}") for name in ("energy", "history"))
+        zone = ZoneInfo(self._config.gateway.timezone)
+        opened = history.History(Path(self._config.journal.directory), energy.Calendar(zone))
+        if opened.found.damaged:
+            _note_lost(opened, oldest, zone)
+        projection: Projection = history.Projection(opened, self._context)
+        return projection
+
+    def _context(self, meter: str, quantity: str) -> Context:
+        energy = importlib.import_module("gateway.energy")
+        context: Context = energy.Context(energy.base_unit(quantity))
+        return context
+
+    # ── with the journal ──
+
+    async def _follow(self) -> None:
+        said = time.monotonic()
+        while not self._stopping:
+            batches = await self._next()
+            if not batches:
+                if not self._live:
+                    await self._go_live()
+                await self._rest_of_quarter()
+                self._woken.clear()
+                if not self._queue:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._woken.wait(), AGAIN)
+                continue
+            worked = await self._in_thread(self._take, batches)
+            self._read = batches[-1].seq
+            if not self._live:
+                if time.monotonic() - said >= SAY:
+                    said, progress = time.monotonic(), self.progress
+                    log.info("energy: %d of %d batches are intervals", progress.taken, progress.batches)
+                await asyncio.sleep(worked * REST)
+
+    async def _next(self) -> list[Sealed]:
+        """What comes next: from memory when nothing is missing in between, else from the journal."""
+        while self._queue and self._queue[0].seq <= self._read:
+            self._queue.popleft()
+        batches: list[Sealed] = []
+        while self._queue and self._queue[0].seq == self._read + len(batches) + 1 and len(batches) < CHUNK:
+            batches.append(self._queue.popleft())
+        if batches or self._journal.newest[1] <= self._read:
+            return batches
+        for epoch, first, last in self._journal.epochs():
+            if last > self._read:
+                found = await self._journal.find(epoch, max(first, self._read + 1), last, CHUNK)
+                if found:
+                    return found
+        return []
+
+    def _take(self, batches: list[Sealed]) -> float:
+        began = time.monotonic()
+        projection = self._held
+        for sealed in batches:
+            projection.take(_committed(sealed))
+        worked = time.monotonic() - began
+        self._worked += worked
+        if not self._live and self._worked >= SAVE_WORK:
+            self._worked = 0.0
+            projection.save()
+        self._after(projection)
+        return worked
+
+    @property
+    def _held(self) -> Projection:
+        if self._projection is None:
+            raise HistoryError("the history is closed")
+        return self._projection
+
+    def _after(self, projection: Projection) -> None:
+        self._behind = projection.behind
+        if self._live and self._offered == ([], []):
+            self._offered, self._offered_at = self._gather(projection), time.monotonic()
+
+    def _gather(self, projection: Projection) -> tuple[list[Interval], list[Event]]:
+        now, uptime = time.monotonic(), self._clock.uptime()
+        intervals = list(_within(projection.history.offers(now, LIVE_MOST), LIVE_BYTES))
+        events = list(projection.findings(uptime, now, FINDINGS))
+        if self._clock.synced:
+            told = projection.history.manifests(self._clock.wall(), now, MANIFESTS)
+            events += [Event("manifest", uptime, manifest.fields()) for manifest in told]
+        return intervals, events
+
+    async def _go_live(self) -> None:
+        """The newest batch was taken in: from here on what is new is published."""
+        if self.progress.taken > QUEUE:
+            log.info("energy: the journal is read, %d intervals are to be published", self._behind)
+        self._live = True
+        await self._in_thread(self._save)
+        await self._in_thread(lambda: self._after(self._held))
+
+    async def _rest_of_quarter(self) -> None:
+        """Save once a quarter hour, when what it brought has been published; copy the file once a night."""
+        newest = self._held.newest
+        quarter, past = newest // 900_000, newest % 900_000
+        if quarter != self._saved and past >= SAVE_AFTER:
+            self._saved = quarter
+            await self._in_thread(self._save)
+        await self._in_thread(lambda: self._after(self._held))
+        if self._clock.synced:
+            await self._copy(datetime.now(ZoneInfo(self._config.gateway.timezone)))
+
+    def _save(self) -> None:
+        try:
+            self._held.save()
+        except HistoryError as error:
+            if type(error) is not HistoryError:
+                raise
+            log.warning("%s", error)  # a full disk is no reason to read the journal again
+
+    async def _copy(self, now: datetime) -> None:
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self._copied == now.date() or now - midnight < COPY_AT:
+            return
+        first, self._copied = self._copied is None, now.date()
+        history = importlib.import_module("gateway.history")
+        path = self._held.history.path
+        copy = history.copy_of(path)
+        if first and copy.exists() and datetime.fromtimestamp(copy.stat().st_mtime, now.tzinfo) > midnight:
+            return
+        await self._in_thread(self._save)
+        try:
+            await asyncio.to_thread(history.make_copy, path)
+        except HistoryError as error:
+            if type(error) is not HistoryError:
+                raise
+            log.warning("%s", error)
+
+    # ── what does not fit beside readings ──
+
+    async def _publish_rest(self) -> None:
+        """Batches of intervals alone: when no slot takes them along, and, at a tenth of the rate of a
+        backlog, while there are more than a slot
+        takes.
+        """
+        while not self._stopping:
+            rates = [uplink.backlog_rate or DEFAULT_RATE for uplink in self._config.uplinks]
+            await asyncio.sleep(10.0 / max(rates, default=DEFAULT_RATE))
+            waits = self._offered != ([], []) and time.monotonic() - self._offered_at >= PATIENCE
+            if not self._live or (self._behind <= LIVE_MOST and not waits):
+                await asyncio.sleep(1.0)
+                continue
+            with contextlib.suppress(GatewayError):
+                await self._commit(Draft())
+
+
+def _committed(sealed: Sealed) -> Committed:
+    """A batch of the journal, unpacked. One that cannot be read says nothing: it was told when it was
+    found.
+    """
+    history = importlib.import_module("gateway.history")
+    head = (sealed.epoch, sealed.seq, sealed.boot, sealed.t0, sealed.uptime, sealed.clock)
+    try:
+        batch = decode(sealed.body)
+    except GatewayError as error:
+        log.warning("energy: batch %s/%d is not used: %s", sealed.epoch, sealed.seq, error)
+        empty: Committed = history.Committed(*head)
+        return empty
+    committed: Committed = history.Committed(*head, batch.readings, batch.events, batch.intervals)
+    return committed
+
+
+def _within(intervals: Iterator[Interval], room: int) -> Iterator[Interval]:
+    """As many as a batch takes along."""
+    last: Interval | None = None
+    for interval in intervals:
+        follows = last is not None and (last.meter, last.quantity, last.version) == (
+            interval.meter,
+            interval.quantity,
+            interval.version,
+        )
+        room -= len(str(interval.value)) + VALUE_BYTES + (0 if follows else RUN_BYTES)
+        yield interval
+        last = interval
+        if room <= 0:
+            return
+
+
+def _note_lost(history: Any, oldest: int | None, zone: ZoneInfo) -> None:  # noqa: ANN401 - loaded late
+    """The days between what the copy holds and what the journal goes back to are lost, and shown as
+    missing.
+    """
+    if oldest is None:
+        return
+    until = datetime.fromtimestamp(oldest / 1000, zone).date()
+    since = history.newest_day
+    if since is None:
+        log.warning("the history of intervals before %s was lost with its file", until)
+        history.lose(date.min, until)
+    elif since < until:
+        log.warning("the history of intervals from %s to %s was lost with its file", since, until)
+        history.lose(since, until)

@@ -1,0 +1,141 @@
+"""The whole product in compressed time: a gateway that is killed at any moment publishes every quarter hour
+once, and what the platform holds adds up to the register that the meters served.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
+from math import floor
+from pathlib import Path
+
+import pytest
+
+from tests.rig import MOSQUITTO, until
+from tests.soak.months import Run
+
+pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
+
+QUARTER = 900_000
+LONG = 7_200_000
+HOUR = 3600.0
+
+
+def intervals(database: Path) -> dict[tuple[str, str], dict[int, dict[int, tuple[int, str]]]]:
+    """(meter, quantity) → start → version → (value, quality). Raises AssertionError for two values of one
+    identity.
+    """
+    found: dict = {}
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as db:
+        rows = db.execute("SELECT meter, quantity, start, value, quality, version FROM interval").fetchall()
+    for meter, quantity, start, value, quality, version in rows:
+        versions = found.setdefault((meter, quantity), {}).setdefault(start, {})
+        assert versions.setdefault(version, (value, quality)) == (value, quality), (meter, quantity, start)
+    return found
+
+
+def registers(database: Path) -> dict[tuple[str, str], list[tuple[int, Fraction]]]:
+    """What the meters served, in Wh or varh, by its time."""
+    found: dict = {}
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as db:
+        rows = db.execute('SELECT meter, t, "values" FROM reading ORDER BY t').fetchall()
+    for meter, t, values in rows:
+        for quantity, value in json.loads(values, parse_float=Decimal, parse_int=Decimal).items():
+            if "energy" in quantity:
+                found.setdefault((meter, quantity), []).append((t, Fraction(value) * 1000))
+    return found
+
+
+def edges(readings: list[tuple[int, Fraction]]) -> dict[int, int]:
+    """The register at each quarter hour, on the line between the two readings around it, rounded half up."""
+    found = {}
+    for (a, at), (b, to) in pairwise(readings):
+        if b - a > LONG:
+            continue
+        for q in range((a // QUARTER + 1) * QUARTER, b + 1, QUARTER):
+            found[q] = floor(at + (to - at) * (q - a) / (b - a) + Fraction(1, 2))
+    return found
+
+
+def behind(run: Run) -> int:
+    """Intervals that the platform lacks of those that its own readings make."""
+    held, lacking = intervals(run.site.database), 0
+    for register, readings in registers(run.site.database).items():
+        known = edges(readings[:-1])  # the newest reading waits for the one after it
+        lacking += sum(1 for q in known if q + QUARTER in known and q not in held.get(register, {}))
+    return lacking
+
+
+def judge(run: Run, *, least: int) -> int:
+    """Every interval is the difference of its edges, none is missing, none has two values. How many there
+    are.
+    """
+    held, judged = intervals(run.site.database), 0
+    assert held
+    for register, readings in registers(run.site.database).items():
+        exact = edges(readings)
+        newest = {start: versions[max(versions)] for start, versions in sorted(held[register].items())}
+        for start, (value, _) in newest.items():
+            assert value == exact[start + QUARTER] - exact[start], (register, start, value)
+        starts = list(newest)
+        assert starts == list(range(starts[0], starts[-1] + QUARTER, QUARTER))
+        total = sum(value for value, _ in newest.values())
+        assert total == exact[starts[-1] + QUARTER] - exact[starts[0]]
+        assert {version for versions in held[register].values() for version in versions} == {1}
+        judged += len(starts)
+    assert judged >= least
+    return judged
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_any_moment_every_quarter_hour_is_published_once(tmp_path) -> None:
+    run = Run(tmp_path, interval=60, seed=11, coarse=5)
+    try:
+        run.start()
+        for _ in range(8):
+            # Around quarter hours, where readings, intervals and their commits are under way.
+            wall = run.clock.uptime + time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+            run.go(HOUR + 900 - wall % 900 + run.dice.uniform(-5, 120))
+            run.kill()
+        run.go(2 * HOUR)
+        until(lambda: not (run.go(60), behind(run))[1], 120, "what is computed is at the platform")
+        judge(run, least=8 * 4 * 2 * 2)
+        said = run.site.log("gateway")
+        assert "Traceback" not in said
+    except BaseException as error:
+        error.add_note(run.site.log("gateway")[-3000:])
+        raise
+    finally:
+        run.site.stop()
+
+
+@pytest.mark.timeout(600)
+def test_a_gateway_that_gets_its_history_late_publishes_what_its_journal_holds(tmp_path) -> None:
+    """Days of batches, and no history: as after an upgrade. Then the journal, too, is what is left of it."""
+    run = Run(tmp_path, interval=900, seed=12, coarse=300)
+    try:
+        run.start()
+        run.go(12 * HOUR)
+        until(lambda: not (run.go(60), behind(run))[1], 120, "what is computed is at the platform")
+        before = intervals(run.site.database)
+        run.site.kill("gateway")
+        for file in (tmp_path / "state").glob("history.db*"):
+            file.unlink()
+        run.start_gateway()
+        run.go(HOUR)
+        until(lambda: not (run.go(60), behind(run))[1], 120, "what is computed is at the platform")
+        after = intervals(run.site.database)
+        for register, starts in before.items():
+            assert {start: after[register][start] for start in starts} == starts
+        judge(run, least=4 * 12 * 4)
+        assert "Traceback" not in run.site.log("gateway")
+    except BaseException as error:
+        error.add_note(run.site.log("gateway")[-3000:])
+        raise
+    finally:
+        run.site.stop()
