@@ -155,7 +155,8 @@ def _known_keys(loc: tuple[Key, ...]) -> list[str]:
     field = _TOP.get(parents[0])
     section = field.annotation if field else None
     section = (get_args(section) or (section,))[0]
-    return list(getattr(section, "model_fields", {}))
+    fields = getattr(section, "model_fields", {})
+    return [field.alias or name for name, field in fields.items()]
 
 
 def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
@@ -175,6 +176,7 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
             )
         taken.add(name)
     yield from _repeats(document, "pulses", "pin")
+    yield from _plants(document, meters)
     places: dict[tuple[str, str], int] = {}
     lines = {str(row.get("name")) for _, row in rows_of(document, "buses") if row.get("type") != "tcp"}
     ancestors = _in_a_loop(document)
@@ -209,6 +211,16 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
                 f"{address} is not an address on a serial line",
                 "write 1 to 247",
             )
+
+
+def _plants(document: Table, meters: list[str]) -> Iterator[tuple[list[Key], str, str]]:
+    building = document.get("building")
+    plants = building.get("pv") if isinstance(building, Table) else None
+    for index, plant in enumerate(plants if isinstance(plants, list) else ()):
+        meter = plant.get("meter") if isinstance(plant, Table) else None
+        if isinstance(meter, str) and meter not in meters:
+            what = f"{meter!r} is not the id of a meter"
+            yield ["building", "pv", index, "meter"], what, _offer(meter, meters, "meters")
 
 
 def rows_of(document: Table, section: str) -> Iterator[tuple[int, Table]]:

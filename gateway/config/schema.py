@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.common.address import PORTS, BrokerAddress
 from gateway.common.text import flaw
+from gateway.config.building import BuildingSection
 from gateway.config.places import a_host, a_port, plain_text
 from gateway.config.units import Duration, Ratio, Size, Span
 
@@ -49,6 +50,11 @@ def _a_parity(value: object) -> object:
 def _a_serial(value: object) -> object:
     # Serial numbers are often written without quotes.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _a_class(value: object) -> object:
+    # 0.5 and 1 are numbers to YAML.
+    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 def _a_reply_number(value: object) -> str:
@@ -183,6 +189,12 @@ class Meter(Section):
     ct: Ratio = 1.0
     vt: Ratio = 1.0
     values: Literal["primary", "secondary"] = "primary"
+    class_: Annotated[
+        Literal["A", "B", "C", "0.2", "0.5", "1", "2"], BeforeValidator(_a_class), Field(alias="class")
+    ] = "B"
+    """Accuracy class of the meter: EN 50470 (A, B, C) or IEC 62053 (per cent)."""
+    ct_class: Annotated[Literal["0.1", "0.2", "0.5", "1", "3"], BeforeValidator(_a_class)] | None = None
+    """Accuracy class of its current transformers; None: it has none, or it is not known."""
     parent: Id | None = None
     feeds: Name | None = None
     timeout: Annotated[Duration, Field(ge=0.05, le=30.0)] | None = None
@@ -347,5 +359,6 @@ class Config(Section):
     pulses: Annotated[tuple[Pulse, ...], Field(strict=False)] = ()
     uplinks: Annotated[tuple[Uplink, ...], Field(strict=False)] = ()
     status: StatusSection = StatusSection()
+    building: BuildingSection = BuildingSection()
     journal: JournalSection = JournalSection()
     drivers: DriversSection = DriversSection()

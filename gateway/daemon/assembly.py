@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from gateway.catalogue import Driver
-from gateway.config import Config
+from gateway.config import Config, Uplink
 from gateway.daemon.describe import MeterDescription, text_of
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.last_values import LastValues
@@ -99,24 +99,24 @@ class Assembly:
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
         self.description = MeterDescription(config, drivers, self.attributes)
         self.slots = SlotCollector(config.gateway.commit_interval, self.commit, self._due, clock.wall)
-        self.forwarders = [
-            Forwarder(
-                uplink,
-                config.gateway.id,
-                journal,
-                clock,
-                self.description.payload,
-                self.slots.tell,
-                hold=config.clock.hold,
-                account=uplink.account,
-            )
-            for uplink in config.uplinks
-        ]
+        self.forwarders = [self._forwarder(uplink) for uplink in config.uplinks]
         known = journal.carried.get(LIMITS, {})
         for uplink, forwarder in zip(config.uplinks, self.forwarders, strict=True):
             # Before the first connection the limit of the last one holds: what is too large for a broker is
             # never made.
             forwarder.batch_limit = known.get(uplink.name)
+
+    def _forwarder(self, uplink: Uplink) -> Forwarder:
+        return Forwarder(
+            uplink,
+            self.config.gateway.id,
+            self._journal,
+            self._clock,
+            self.description.payload,
+            self.slots.tell,
+            hold=self.config.clock.hold,
+            account=uplink.account,
+        )
 
     def _worker(self, bus: str) -> BusWorker:
         config = next(entry for entry in self.config.buses if entry.name == bus)

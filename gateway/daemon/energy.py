@@ -56,6 +56,8 @@ SAVE_WORK = 4.0
 """s of work after which what was caught up is saved."""
 SAY = 60.0
 AGAIN = 5.0
+SECONDARY = 5
+"""A: what current transformers give at their rated current."""
 COPY_AT = timedelta(hours=3, minutes=10)
 """Local time of the nightly copy."""
 T = TypeVar("T")
@@ -161,7 +163,7 @@ class EnergyWorker:
                 self._projection.save()
         self._end()
 
-    async def _in_thread(self, work: Callable[..., T], *values: Any) -> T:  # noqa: ANN401 - what `work` takes
+    async def _in_thread(self, work: Callable[..., T], *values: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *values)
 
     def _end(self) -> None:
@@ -198,8 +200,15 @@ class EnergyWorker:
         return projection
 
     def _context(self, meter: str, quantity: str) -> Context:
+        """What is known of a register: a ratio of n/5 A has a primary of n, a bound of what can flow."""
         energy = importlib.import_module("gateway.energy")
-        context: Context = energy.Context(energy.base_unit(quantity))
+        ratio = next((each.ct for each in self._config.meters if each.id == meter), 1.0)
+        contract = self._config.building.contract_kw
+        context: Context = energy.Context(
+            energy.base_unit(quantity),
+            ct_primary=round(ratio * SECONDARY) if ratio > 1 else None,
+            contract_kw=None if contract is None else round(contract),
+        )
         return context
 
     # ── with the journal ──
@@ -369,7 +378,7 @@ def _within(intervals: Iterator[Interval], room: int) -> Iterator[Interval]:
             return
 
 
-def _note_lost(history: Any, oldest: int | None, zone: ZoneInfo) -> None:  # noqa: ANN401 - loaded late
+def _note_lost(history: Any, oldest: int | None, zone: ZoneInfo) -> None:
     """The days between what the copy holds and what the journal goes back to are lost, and shown as
     missing.
     """

@@ -28,7 +28,7 @@ def test_the_sample_is_good() -> None:
 
 
 def keys_of(model) -> set[str]:
-    return set(model.model_fields)
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 @pytest.mark.parametrize("section", Config.model_fields)
