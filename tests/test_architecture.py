@@ -243,6 +243,12 @@ def test_the_map_shows_who_may_import_whom() -> None:
         assert f"\n| `{room}{'.py' if room == 'errors' else '/'}` |" in text, room
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md"])
+def test_what_a_page_names_is_there(page) -> None:
+    named = set(re.findall(r"`((?:gateway|tests|drivers|docs|config)/[\w./-]*)`", (ROOT / page).read_text()))
+    assert not [path for path in named if not (ROOT / path).exists()]
+
+
 def test_a_room_is_imported_by_its_face() -> None:
     past = defaultdict(set)
     for name, path in NAMED.items():
