@@ -113,6 +113,15 @@ class ControlClient:
         answer: list[dict[str, Any]] = self._ask("POST", "/read", {"meter": meters or []})["readings"]
         return answer
 
+    def lend(self, bus: str, to: str, seconds: int) -> float:
+        """Have a bus; gives the seconds after which the daemon takes it back unless asked again."""
+        path = f"/v1/buses/{quote(bus, safe='')}/lend"
+        return float(self._ask("POST", path, {"to": to, "seconds": seconds})["seconds"])
+
+    def give_back(self, bus: str) -> None:
+        """Be done with a lent bus."""
+        self._ask("POST", f"/v1/buses/{quote(bus, safe='')}/return")
+
     def pulses(self) -> list[dict[str, Any]]:
         """Every pulse input with its counts, register and rejected noise."""
         inputs: list[dict[str, Any]] = self._ask("GET", "/pulses")["pulses"]

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from gateway.daemon.assembly import Assembly
 from gateway.errors import GatewayError, JournalError
+from gateway.field import BusWorker
 from gateway.journal import Journal
 from gateway.model import Sealed
 from gateway.wire import decompress
@@ -60,6 +61,22 @@ class DaemonActions:
     async def unread_changes(self) -> dict[str, Any]:
         """What the file says by now otherwise than what runs."""
         return await self._daemon.unread_changes()
+
+    async def lend_bus(self, bus: str, to: str, seconds: float) -> dict[str, Any]:
+        """Let a command have a bus; nothing on it is polled meanwhile."""
+        return {"bus": bus, "seconds": await self._worker(bus).lend(to, seconds)}
+
+    async def return_bus(self, bus: str) -> dict[str, Any]:
+        """Poll the bus again."""
+        self._worker(bus).take_back()
+        return {"bus": bus}
+
+    def _worker(self, bus: str) -> BusWorker:
+        workers = self._daemon.assembly.workers
+        if bus not in workers:
+            known = ", ".join(workers) or "none"
+            raise GatewayError(f"there is no bus {bus!r}", hint=f"the buses of this gateway are: {known}")
+        return workers[bus]
 
     async def pulses(self) -> list[dict[str, Any]]:
         """Every pulse input."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.config import Bus
 from gateway.errors import BadFrame, BusDown, BusError, GatewayError
+from gateway.field.bus.lease import Lease
 from gateway.field.bus.line import BusLine
 from gateway.field.health import BusHealth
 from gateway.field.learnt import Learnt
@@ -38,9 +39,7 @@ LOOK = 30.0
 LEARN = 5.0
 """s that one poll may spend on what a meter does not answer, while nobody else wants the line."""
 LEAST = 0.001
-"""s; so short an allowance lets one such read be asked, which is then paid from the share of the lost
-meters.
-"""
+"""s; so short an allowance lets one such read be asked, paid from the share of the lost meters."""
 ROOM = 2.0
 """s before somebody else's poll in which nothing is learnt: a read that is not answered takes that long."""
 LOAD_TURNS = 8
@@ -51,8 +50,8 @@ _LOAD_MEMORY = 60.0
 class BusWorker:
     """Polls the meters of one bus. `sink` gets a Reading for every poll, `events` what else should be known.
 
-    `meters` are MeterTasks; `learnt` is the home of what is learnt; `port` and the clocks are for
-    tests. `uptime` is CLOCK_BOOTTIME in ms, `wall` is UTC in s.
+    `meters` are MeterTasks; `learnt` is the home of what is learnt; `port` and the clocks are for tests.
+    `uptime` is CLOCK_BOOTTIME in ms, `wall` is UTC in s.
     """
 
     def __init__(
@@ -87,6 +86,7 @@ class BusWorker:
         self._offset = 0.0
         self._load, self._load_at = 0.0, 0.0
         self._warned = False
+        self._lease = Lease(bus.name, events, uptime)
 
     async def run(self) -> None:
         """Poll until `stop`."""
@@ -99,12 +99,14 @@ class BusWorker:
         self._queue.rebuild()
         try:
             while not self._stopping:
+                if self._lease.overdue(loop.time()):
+                    self.take_back()
                 chosen, at = self._next()
                 if at > loop.time():
                     await self._sleep_until(at)
                 elif chosen is not None:
                     async with self._polling:
-                        waited = await self._serve(chosen)
+                        waited = await self._serve(chosen) if self._lease.until is None else False
                     if not waited:
                         await asyncio.sleep(0)
         except asyncio.CancelledError:
@@ -129,7 +131,7 @@ class BusWorker:
 
     def next_due(self) -> float | None:
         """Monotonic time of the earliest poll that is due or running; None when there is nothing to poll."""
-        due = self._queue.due()
+        due = self._queue.due() if self._lease.until is None else None
         return due if self._running is None else self._running if due is None else min(due, self._running)
 
     async def poll(self, meter: str) -> Reading:
@@ -142,6 +144,8 @@ class BusWorker:
                 hint=f"its meters are {', '.join(self.meters)}",
             )
         loop = asyncio.get_running_loop()
+        if self._lease.until is not None:
+            raise self._lease.trouble(loop.time())
         if self._task is None or self._task.done():
             async with self._polling:
                 return await self._visit(self.meters[meter], EVERYTHING, now=True)
@@ -149,6 +153,20 @@ class BusWorker:
         self._wanted.setdefault(meter, []).append(answer)
         self._woken.set()
         return await answer
+
+    async def lend(self, to: str, seconds: float) -> float:
+        """Let others have the port, for `seconds` (at most 300) unless asked again; gives the seconds."""
+        async with self._polling:  # what is under way is ended first
+            self.line.close()
+            self._woken.set()
+            return self._lease.begin(to, seconds, asyncio.get_running_loop().time())
+
+    def take_back(self) -> None:
+        """Poll again, at the next boundaries."""
+        if self._lease.end():
+            now = asyncio.get_running_loop().time()
+            self._realign(now, self._wall() - now)
+            self._woken.set()
 
     def attributes(self, meter: str) -> dict[str, str]:
         """What the meter says of itself: serial number, firmware, ratios."""
@@ -172,7 +190,7 @@ class BusWorker:
             bus=self.bus.name,
             state=line.state,
             since=line.since,
-            error=line.error,
+            error=self._lease.says(time.monotonic()) or line.error,
             cause=line.trouble.cause if line.trouble else "",
             load=self._load_now(),
             predicted=load,
@@ -194,13 +212,13 @@ class BusWorker:
     def _warning(self, load: float) -> str:
         if load <= 1.0:
             return ""
-        return (
-            f"bus {self.bus.name} cannot hold its intervals: they need {load:.0%} of its time, so polls "
-            f"are skipped"
-        )
+        need = f"they need {load:.0%} of its time, so polls are skipped"
+        return f"bus {self.bus.name} cannot hold its intervals: {need}"
 
     def _next(self) -> tuple[PolledMeter | None, float]:
         """The seat whose turn it is, or comes next, and when."""
+        if self._lease.until is not None:
+            return None, self._lease.until
         if self._wanted:
             return self.meters[next(iter(self._wanted))], 0.0
         return self._queue.next(self._share_free_at, 0.0 if self.line.ready else self.line.retry_at)
@@ -221,10 +239,13 @@ class BusWorker:
         now = asyncio.get_running_loop().time()
         offset = self._wall() - now
         if abs(offset - self._offset) > STEP:
-            for polled in self.meters.values():
-                polled.schedule.realign(now, offset)
-            self._queue.rebuild()
+            self._realign(now, offset)
         self._offset = offset
+
+    def _realign(self, now: float, offset: float) -> None:
+        for polled in self.meters.values():
+            polled.schedule.realign(now, offset)
+        self._queue.rebuild()
 
     async def _serve(self, polled: PolledMeter) -> bool:
         """One turn of one meter: a poll, a probe, or the news that there is none. Whether an answer was

@@ -25,6 +25,12 @@ class Actions(Protocol):
         and lines.
         """
 
+    async def lend_bus(self, bus: str, to: str, seconds: float) -> dict[str, Any]:
+        """Let a command have a bus for so long, or for so long again: `{bus, seconds}`."""
+
+    async def return_bus(self, bus: str) -> dict[str, Any]:
+        """The command is done with it: `{bus}`."""
+
     async def pulses(self) -> list[dict[str, Any]]:
         """Every pulse input, the fields of gateway.field.PulseHealth: count, register, what was
         rejected, state.

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.common.text import visible
 from gateway.errors import BusDown, BusError, ConfigError, GatewayError, JournalError
 from gateway.status.api import as_json
 from gateway.status.control.actions import Actions
@@ -71,6 +72,14 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
             readings.append({**place, **reading})
         return JSONResponse({"readings": readings})
 
+    async def lend(request: Request) -> Response:
+        seconds = _number(request, "seconds", 60, 1, 3600)
+        to = visible(request.query_params.get("to", ""), 60) or "a command"
+        return JSONResponse(await actions.lend_bus(request.path_params["bus"], to, float(seconds)))
+
+    async def give_back(request: Request) -> Response:
+        return JSONResponse(await actions.return_bus(request.path_params["bus"]))
+
     async def pulses(_: Request) -> Response:
         return JSONResponse({"pulses": await actions.pulses()})
 
@@ -103,6 +112,8 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
             _route("GET", "/configuration", configuration),
             _route("GET", "/configuration/changes", unread_changes),
             _route("POST", "/read", read),
+            _route("POST", "/v1/buses/{bus}/lend", lend),
+            _route("POST", "/v1/buses/{bus}/return", give_back),
             _route("GET", "/pulses", pulses),
             _route("POST", "/pulses/{meter}", set_pulse),
             _route("GET", "/journal", journal),
