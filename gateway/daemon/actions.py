@@ -68,7 +68,7 @@ class DaemonActions:
 
     async def return_bus(self, bus: str) -> dict[str, Any]:
         """Poll the bus again."""
-        self._worker(bus).take_back()
+        self._worker(bus).resume()
         return {"bus": bus}
 
     def _worker(self, bus: str) -> BusWorker:

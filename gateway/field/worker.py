@@ -100,7 +100,7 @@ class BusWorker:
         try:
             while not self._stopping:
                 if self._lease.overdue(loop.time()):
-                    self.take_back()
+                    self.resume()
                 chosen, at = self._next()
                 if at > loop.time():
                     await self._sleep_until(at)
@@ -161,7 +161,7 @@ class BusWorker:
             self._woken.set()
             return self._lease.begin(to, seconds, asyncio.get_running_loop().time())
 
-    def take_back(self) -> None:
+    def resume(self) -> None:
         """Poll again, at the next boundaries."""
         if self._lease.end():
             now = asyncio.get_running_loop().time()

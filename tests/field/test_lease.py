@@ -56,7 +56,7 @@ async def test_a_lent_bus_is_left_alone_until_it_is_returned(bench) -> None:
     with pytest.raises(BusDown, match="lent to submeter scan"):
         await worker.poll("m")
     assert "submeter scan" in worker.health().error
-    worker.take_back()
+    worker.resume()
     await until(lambda: len(readings) > taken)
     assert not readings[-1].missing
     assert [(event.kind, event.fields["to"]) for event in events if event.kind.startswith("bus_")] == [
@@ -83,5 +83,5 @@ async def test_a_lease_has_a_longest_time(bench) -> None:
 
 async def test_what_was_not_lent_is_not_returned(bench) -> None:
     worker, _, events, _ = bench
-    worker.take_back()
+    worker.resume()
     assert not [event for event in events if event.kind == "bus_returned"]
