@@ -57,7 +57,7 @@ class RegisterLine:
     """One line (or one of those that braces stand for) on its way to a Row."""
 
     def __init__(self, number: int, cells: list[str], defaults: Defaults) -> None:
-        self.number, self.defaults = number, defaults
+        self.number, self.defaults, self.sentinels = number, defaults, defaults.sentinels
         self.place, self.kind, self.name, self.raw, self.pace, *more = cells
         self.flags: set[str] = set()
         self.options: dict[str, str] = {}
@@ -241,7 +241,7 @@ class RegisterLine:
         if text == "none":
             return ()
         found = (
-            self.defaults.sentinels.get(self.kind, ())
+            self.sentinels.get(self.kind, ())
             if text is None
             else tuple(self._pattern(part) for part in text.split(","))
         )

@@ -120,8 +120,9 @@ class DriverTable:
         for index, model in enumerate(part.models):
             self._rows("sunspec", "models", index)
             known.append((model.ids, *self._text("sunspec", "models", index)))
-        if not known and self.base and self.base.discovery:
-            known = [*self.base.discovery.models]
+        base = self.base.discovery if self.base else None
+        if not known and base:
+            known = [*base.models]
         return Discovery(part.bases, part.take, part.nth, part.beside, tuple(known), part.inverted)
 
     def _text(self, *where: Key) -> tuple[str, int]:

@@ -184,11 +184,6 @@ class Ranges:
         """How many numbers."""
         return sum(self._last) - sum(self._first) + len(self._first)
 
-    @property
-    def contiguous_to(self) -> int | None:
-        """The last number of the first range; None when empty."""
-        return self._last[0] if self._last else None
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ranges) and list(self) == list(other)
 

@@ -65,8 +65,3 @@ def test_limit_forgets_the_shortest_never_the_newest(moves, most) -> None:
 def test_a_backward_range_is_refused() -> None:
     with pytest.raises(ValueError, match="upwards"):
         Ranges().add(3, 2)
-
-
-def test_contiguous_to_is_the_end_of_the_first_range() -> None:
-    assert Ranges().contiguous_to is None
-    assert Ranges([(1, 4), (6, 9)]).contiguous_to == 4

@@ -49,8 +49,9 @@ class SimulatorProcess:
         }
 
     def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        answers = self.process.stdout
+        assert answers is not None
+        line = answers.readline()
         if not line:
             raise RuntimeError(f"the simulator ended with {self.process.wait()}: see its messages above")
         answer: dict[str, Any] = json.loads(line)
@@ -58,9 +59,10 @@ class SimulatorProcess:
 
     def order(self, do: str, **details: Any) -> dict[str, Any]:
         """Give an order and return its answer. Raises RuntimeError when the simulator refuses it."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": do, **details}) + "\n")
-        self.process.stdin.flush()
+        orders = self.process.stdin
+        assert orders is not None
+        orders.write(json.dumps({"do": do, **details}) + "\n")
+        orders.flush()
         answer = self._answer()
         if not answer["ok"]:
             raise RuntimeError(answer["error"])

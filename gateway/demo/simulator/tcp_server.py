@@ -125,6 +125,7 @@ class _Client(asyncio.Protocol):
 
     def __init__(self, server: TcpServer) -> None:
         self._server = server
+        self._stats, self._clients, self._random = server.stats, server.clients, server.faults.rng
         self._transport: asyncio.Transport | None = None
         self._heard = bytearray()
         self._deaf = False
@@ -134,11 +135,11 @@ class _Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._server.clients.add(self)
-        self._server.stats.connections += 1
+        self._clients.add(self)
+        self._stats.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._server.clients.discard(self)
+        self._clients.discard(self)
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -155,7 +156,7 @@ class _Client(asyncio.Protocol):
             return False
         transaction, protocol, length, unit = _HEADER.unpack_from(self._heard)
         if protocol != 0 or not _SHORTEST <= length <= _LONGEST:
-            self._server.stats.bad_frames += 1
+            self._stats.bad_frames += 1
             self.reset()
             return False
         if len(self._heard) < 6 + length:
@@ -172,7 +173,7 @@ class _Client(asyncio.Protocol):
             return False
         parts = rtu_parts(bytes(self._heard[:_REQUEST]))
         if parts is None:
-            self._server.stats.bad_frames += 1
+            self._stats.bad_frames += 1
             self._heard.clear()
             return False
         del self._heard[:_REQUEST]
@@ -225,13 +226,13 @@ class _Client(asyncio.Protocol):
         self, fault: Fault | None, transaction: int, unit: int, response: bytes, request: bytes
     ) -> list[tuple[float, bytes]]:
         if self._server.mode == "rtu":
-            return faulted_frames(fault, unit, response, self._server.faults.rng, request)
+            return faulted_frames(fault, unit, response, self._random, request)
         frame = tcp_frame(transaction, unit, response)
         match fault.kind if fault else "":
             case "late" if fault:
                 return [(fault.seconds, frame)]
             case "truncated":
-                return [(0.0, frame[: self._server.faults.rng.randrange(1, len(frame))])]
+                return [(0.0, frame[: self._random.randrange(1, len(frame))])]
             case "foreign":
                 return [(0.0, tcp_frame(transaction, unit % 247 + 1, response))]
             case "wrong_transaction":

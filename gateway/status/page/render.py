@@ -27,8 +27,6 @@ STATIC = {path.name: path.read_bytes() for path in sorted((HERE / "static").iter
 """Every file that the page loads: a few kB, kept in memory, so that no request touches the file system."""
 _STAMPS = {name: hashlib.blake2b(body, digest_size=6).hexdigest() for name, body in STATIC.items()}
 
-PAGES = ("overview", "meter", "system")
-
 
 def _asset(name: str) -> str:
     return f"/static/{name}?v={_STAMPS[name]}"
@@ -109,8 +107,8 @@ def title(page: str, language: str) -> str:
 def fragment(
     page: str, now: Snapshot, visitor: Visitor, meter_id: str = "", points: Sequence[float | None] = ()
 ) -> str:
-    """The part of a page that lives: everything below the header. `page` is one of PAGES, `points` a
-    meter's last hour.
+    """The part of a page that lives: everything below the header. `page` is overview, meter or system,
+    `points` a meter's last hour.
     """
     locale = Locale(visitor.language, now.timezone, now.taken)
     verdict = judge(now)
