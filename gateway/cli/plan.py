@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -15,14 +16,15 @@ from gateway.config import Bus, SerialBus
 from gateway.field import (
     LEARNT_FILE,
     BusForecast,
+    Fact,
     Learnt,
     MeterForecast,
     MeterTask,
     Read,
-    facts_of,
     forecast_bus,
     traffic,
 )
+from gateway.status import FactView, sentences
 
 _FULL = 0.9
 _NAMED = 5
@@ -75,10 +77,10 @@ def bus_lines(forecast: BusForecast, reads: bool = False) -> list[str]:
     """A bus and a paragraph for each of its meters."""
     told = said(f"{forecast.bus.name}: {_where(forecast.bus)}")
     known = _("known of it: %(facts)s")
-    told += said(known % {"facts": facts_of(forecast.facts)}, "  ") if forecast.facts else []
+    told += said(known % {"facts": _facts(forecast.facts)}, "  ") if forecast.facts else []
     for meter in forecast.meters:
         told += ["", *said(_meter(meter), "  ")]
-        told += said(known % {"facts": facts_of(meter.facts)}, "    ") if meter.facts else []
+        told += said(known % {"facts": _facts(meter.facts)}, "    ") if meter.facts else []
         if reads:
             told += wrapped(_("fast: %(reads)s") % {"reads": _listing(meter.fast)}, "    ", "      ")
             told += wrapped(
@@ -100,6 +102,11 @@ def bus_lines(forecast: BusForecast, reads: bool = False) -> list[str]:
     elif forecast.load > _FULL:
         words += " " + _("There is little room for repeats and lost meters.")
     return [*told, "", *said(words)]
+
+
+def _facts(known: Iterable[Fact]) -> str:
+    """What is known of a line or a meter, as `status` and the page say it."""
+    return sentences.facts(tuple(FactView(fact.name, fact.text, fact.since) for fact in known), locale())
 
 
 def _meter(meter: MeterForecast) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 
 from gateway.catalogue import Driver
 from gateway.config import Config, Uplink
-from gateway.daemon.describe import MeterDescription, text_of
+from gateway.daemon.describe import MeterDescription, driver_version, text_of
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.last_values import LastValues
 from gateway.daemon.slots import SlotCollector
 from gateway.errors import GatewayError
-from gateway.field import BusWorker, Learnt, MeterTask, PulseInputs
+from gateway.field import BusWorker, Learnt, MeterFacts, MeterTask, PulseInputs
 from gateway.host import Clock, Pins
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
@@ -90,6 +90,7 @@ class Assembly:
         self.last_values = LastValues(
             [*(meter.id for meter in config.meters if meter.enabled), *(pulse.id for pulse in config.pulses)]
         )
+        self._given = self._known_quantities()
         self.workers = {bus.name: self._worker(bus.name) for bus in config.buses}
         self._carried = journal.carried if carried is None else carried
         """What to go on from. While nothing counts here it is handed on as it is: nothing to carry is not
@@ -180,12 +181,45 @@ class Assembly:
         return [*self.workers.values(), *([self.pulses] if self.pulses else [])]
 
     def _read(self, reading: Reading) -> None:
-        self.last_values.take(reading)
+        if self.last_values.take(reading):
+            self._remember_quantities(reading.meter)
         self._power(reading)
         self.slots.add(reading)
         self._changed()
 
+    def _known_quantities(self) -> dict[str, tuple[MeterFacts, str]]:
+        """By meter: where it is kept what it has given, and the version of its table.
+
+        What was known before a restart is known again.
+        """
+        buses = {bus.name: bus for bus in self.config.buses}
+        homes = {
+            meter.id: (
+                self._learnt.meter(buses[meter.bus], meter),
+                driver_version(self.drivers[meter.driver]),
+            )
+            for meter in self.config.meters
+            if meter.enabled
+        }
+        for meter, (facts, version) in homes.items():
+            if facts.given[:1] == (version,):
+                self.last_values.meters[meter].given.update(facts.given[1:])
+        return homes
+
+    def _remember_quantities(self, meter: str) -> None:
+        if meter in self._given:  # a pulse input has the same ones always
+            facts, version = self._given[meter]
+            facts.learn("given", (version, *sorted(self.last_values.meters[meter].given)))
+
+    def _forget_quantities(self, meter: str) -> None:
+        """Another meter is in its place: what the former one gave says nothing of it."""
+        if meter in self._given:
+            self.last_values.meters[meter].given.clear()
+            self._given[meter][0].forget("given")
+
     def _tell(self, event: Event) -> None:
+        if event.kind == "meter_changed":
+            self._forget_quantities(event.fields["meter"])
         self.slots.tell(event)
         self.describe()
 

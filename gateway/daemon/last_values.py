@@ -22,6 +22,7 @@ class MeterValues:
     """What is known of one meter.
 
     `answered` and `polled` are CLOCK_BOOTTIME in ms; `missing` is the reason of a poll that brought nothing.
+    `given` are the quantities that it has given since its table or its place last changed, over restarts.
     """
 
     values: dict[str, LastValue] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class MeterValues:
     answered: int | None = None
     polled: int | None = None
     missing: str = ""
+    given: set[str] = field(default_factory=set)
 
 
 class LastValues:
@@ -37,15 +39,18 @@ class LastValues:
     def __init__(self, meters: Iterable[str]) -> None:
         self.meters: dict[str, MeterValues] = {meter: MeterValues() for meter in meters}
 
-    def take(self, reading: Reading) -> None:
-        """Remember what a reading brought; what it did not bring keeps its last value and gets older."""
+    def take(self, reading: Reading) -> bool:
+        """Remember what a reading brought; what it did not bring keeps its last value and gets older.
+
+        Whether it brought a quantity that was not given before.
+        """
         meter = self.meters.get(reading.meter)
         if meter is None:
-            return
+            return False
         meter.polled = reading.uptime
         meter.missing = reading.missing
         if reading.missing:
-            return
+            return False
         if reading.values:
             meter.answered = reading.uptime
         known, absent, uptime, suspect = meter.values, meter.absent, reading.uptime, reading.suspect
@@ -58,6 +63,10 @@ class LastValues:
             if absent:
                 absent.pop(name, None)
         absent.update(reading.absent)
+        if meter.given.issuperset(reading.values):
+            return False
+        meter.given.update(reading.values)
+        return True
 
     def inherit(self, older: LastValues, going_on: Iterable[str]) -> None:
         """Keep what was known before a reload, for the meters that are measured as before: values of

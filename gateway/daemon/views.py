@@ -110,9 +110,17 @@ def _values(live: MeterValues, driver: Driver | None, meter: Meter, moment: Mome
             continue  # not polled yet: nothing to say
         interval = meter.slow if row is not None and row.pace == "slow" else meter.interval
         views.append(
-            ValueView(name, last.value if last else None, moment.age(last.uptime) if last else None, interval,
-                      row.decimals if row else None, absent, last.suspect if last else False)
-        )  # fmt: skip
+            ValueView(
+                name,
+                last.value if last else None,
+                moment.age(last.uptime) if last else None,
+                interval,
+                row.decimals if row else None,
+                absent,
+                last.suspect if last else False,
+                name in live.given,
+            )
+        )
     return tuple(views)
 
 

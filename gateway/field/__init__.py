@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         traffic,
     )
     from gateway.field.health import BusHealth, MeterHealth
-    from gateway.field.learnt import LEARNT_FILE, Fact, Learnt, facts_of
+    from gateway.field.learnt import LEARNT_FILE, Fact, Learnt, MeterFacts
     from gateway.field.meter.decode import Replies, decode
     from gateway.field.meter.planner import Read
     from gateway.field.meter.reader import MeterTask
@@ -38,6 +38,7 @@ _HOMES = {
     "BusWorker": "worker",
     "Fact": "learnt",
     "Learnt": "learnt",
+    "MeterFacts": "learnt",
     "MeterForecast": "forecast",
     "MeterHealth": "health",
     "MeterTask": "meter.reader",
@@ -47,7 +48,6 @@ _HOMES = {
     "Replies": "meter.decode",
     "carried_count": "pulses.register",
     "decode": "meter.decode",
-    "facts_of": "learnt",
     "forecast_bus": "forecast",
     "frames": "port.rtu",
     "has_right_crc": "port.transport",
@@ -70,6 +70,7 @@ __all__ = [
     "BusWorker",
     "Fact",
     "Learnt",
+    "MeterFacts",
     "MeterForecast",
     "MeterHealth",
     "MeterTask",
@@ -79,7 +80,6 @@ __all__ = [
     "Replies",
     "carried_count",
     "decode",
-    "facts_of",
     "forecast_bus",
     "frames",
     "has_right_crc",

@@ -15,9 +15,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,13 +37,16 @@ MOST_BYTES = 4_000_000
 MOST_SPANS = 200
 """Spans that are left out of one meter's reads; what has more is no meter of this table."""
 
+MOST_GIVEN = 1 + 500
+"""A version and quantities: more than the vocabulary has."""
 MOST_SERIAL = 64
 """Characters of a serial number."""
 
 Skipped = tuple[int, int, int, str]
 """function, first address, end, and the reason why [first, end) is left out of the reads."""
-Value = float | int | str | tuple[Skipped, ...]
+Value = float | int | str | tuple[Skipped, ...] | tuple[str, ...]
 
+_NAME = re.compile(r"[a-z0-9_]{1,64}")
 _NUMBER = re.compile(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}")
 _REASON = re.compile(r"timeout|bad_frame|exception_\d{1,3}|not_available")
 
@@ -66,7 +68,8 @@ class Fact:
     def text(self) -> str:
         """The value as it would be written in the configuration."""
         if isinstance(self.value, tuple):
-            spans = [f"{function}:{first}-{end - 1}" for function, first, end, _ in self.value]
+            skipped = cast("tuple[Skipped, ...]", self.value)
+            spans = [f"{function}:{first}-{end - 1}" for function, first, end, _ in skipped]
             return "[" + ", ".join(spans) + "]"
         if isinstance(self.value, float):
             return f"{self.value * 1000:.0f}ms" if self.value < 1.0 else f"{self.value:g}s"
@@ -106,7 +109,8 @@ class Facts:
     def known(self) -> tuple[Fact, ...]:
         """Everything that is known, by name: configured facts first to be believed."""
         facts = {**self._learnt, **{name: Fact(name, value) for name, value in self._configured.items()}}
-        facts.pop("serial_now", None)  # no key of the configuration: a finding of its own
+        for name in ("serial_now", "given"):  # no keys of the configuration
+            facts.pop(name, None)
         return tuple(facts[name] for name in sorted(facts))
 
     def since(self, name: str) -> int | None:
@@ -199,6 +203,11 @@ class MeterFacts(Facts):
     def serial_now(self) -> str:
         """The one that answers instead, while nobody has confirmed that; empty when it is the same."""
         return cast("str", self._get("serial_now") or "")
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The version of the table that it was read by, and every quantity that it has given by it."""
+        return cast("tuple[str, ...]", self._get("given") or ())
 
     @property
     def reply_unit(self) -> int | None:
@@ -318,6 +327,8 @@ def _facts(known: Mapping[str, Any]) -> dict[str, Fact]:
             value, since = entry["value"], entry["since"]
             if name == "skip":
                 value = tuple(tuple(span) for span in value)
+            elif name == "given":
+                value = tuple(value)
             _check(name, value)
             if isinstance(since, int) and since >= 0:
                 facts[name] = Fact(name, float(value) if name in _SECONDS else value, since)
@@ -339,12 +350,18 @@ def _check(name: str, value: object) -> None:
         good = isinstance(value, str) and 0 < len(value) <= MOST_SERIAL and visible(value) == value
     elif name == "reply_number":
         good = isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+    elif name == "given":
+        good = isinstance(value, tuple) and 0 < len(value) <= MOST_GIVEN and all(map(_a_name, value))
     elif name == "skip":
         good = isinstance(value, tuple) and len(value) <= MOST_SPANS and all(map(_a_span, value))
     else:
         good = False
     if not good:
         raise ValueError(f"{value!r} is no {name}")
+
+
+def _a_name(name: object) -> bool:
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def _a_span(span: object) -> bool:
@@ -370,19 +387,3 @@ def _write(path: Path, body: str) -> None:
             path,
             error,
         )
-
-
-def facts_of(known: Iterable[Fact]) -> str:
-    """Facts as a person would write them into the configuration, and the day (UTC) from which each is
-    known, in one line.
-    """
-    return ", ".join(f"{fact.name}: {fact.text} ({_since(fact)})" for fact in known)
-
-
-def _since(fact: Fact) -> str:
-    if fact.since is None:
-        return "configured"
-    try:
-        return f"learnt {datetime.fromtimestamp(fact.since / 1000, UTC):%Y-%m-%d}"
-    except (OverflowError, ValueError, OSError):
-        return "learnt"

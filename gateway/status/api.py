@@ -64,6 +64,7 @@ def value_json(view: ValueView) -> dict[str, Any]:
         "decimals": view.decimals,
         "quality": view.quality,
         "suspect": view.suspect,
+        "given": view.given,
         "absent": view.absent,
     }
 

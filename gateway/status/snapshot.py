@@ -58,6 +58,8 @@ class ValueView:
     decimals: int | None = None
     absent: str = ""
     suspect: bool = False
+    given: bool = False
+    """Whether the meter has given it since its table or its place last changed, also before a restart."""
 
     @property
     def stale(self) -> bool:

@@ -278,8 +278,8 @@ def _values(meter: MeterView) -> Iterator[StatusFinding]:
     counter at any rate.
     """
     views = meter.values
-    missing = tuple(view.quantity for view in views if view.value is not None and view.absent)
-    refused = tuple(view.quantity for view in views if view.value is None)
+    missing = tuple(view.quantity for view in views if view.absent and (view.given or view.value is not None))
+    refused = tuple(view.quantity for view in views if view.value is None and not view.given)
     mains = {view.quantity for view in (headline(meter), counter(meter)) if view is not None}
     main_lost = tuple(sorted(mains & {*missing, *refused}))
     found = False

@@ -408,7 +408,12 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
                 "submeter check names each mistake with its line; then submeter reload."
             )
         case "told_by_daemon":
-            what, _arrow, action = in_words(finding.details[0], f).partition(" → ")
+            (own,) = finding.details
+            said = in_words(own, f)
+            if said == own and f.language != "en":  # a sentence that the catalogue does not have
+                text = _("The gateway reports a trouble with its configuration, a line or an input.")
+                return text, own
+            what, _arrow, action = said.partition(" → ")
             return what, action
         case "clock_right":
             return _("The clock is right."), ""
