@@ -1,7 +1,7 @@
 """MQTT: the way to a broker and its in-memory stand-in; for the gateway and for the platform's receiver."""
 
 from gateway.mqtt.broker import Broker
-from gateway.mqtt.broker_link import BrokerLink
+from gateway.mqtt.broker_link import BrokerLink, open_unless
 from gateway.mqtt.double import MemoryConnection, MemoryLink
 from gateway.mqtt.limits import SPARE, packet_size, payload_room
 from gateway.mqtt.link import (
@@ -22,5 +22,5 @@ __all__ = [
     "ACCESS_LIST", "FIRST_FAILURE", "NO_SUBSCRIBERS", "PAYLOAD", "SPARE", "SUCCESS", "TOO_LARGE",
     "Broker", "BrokerLink", "Connection", "Hearing", "Link", "LinkState", "MemoryConnection", "MemoryLink",
     "Outgoing", "Reconnect", "ThreadLink",
-    "check_files", "file_mistakes", "meaning", "open_to_others", "packet_size", "payload_room",
+    "check_files", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size", "payload_room",
 ]  # fmt: skip

@@ -4,12 +4,13 @@ to the next; each connection is a new one.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 
-from gateway.errors import LinkDown
+from gateway.errors import LinkDown, UplinkError
 from gateway.mqtt.broker import Broker
 from gateway.mqtt.connection import PahoConnection
 from gateway.mqtt.link import TO_THE_LOOP, Connection, Hearing, Listener, Outgoing
@@ -96,6 +97,26 @@ _UNENCRYPTED = (
     "THE LINK TO {host} IS NOT ENCRYPTED: anybody on the way can read the readings and the password, and "
     "change them → write {scheme}:// in url"
 )
+
+
+async def open_unless(
+    stopping: asyncio.Event, opening: Coroutine[None, None, Connection], name: str
+) -> Connection | None:
+    """What `opening` gives, or None when `stopping` comes first. Raises UplinkError, whatever went wrong."""
+    attempt, ending = asyncio.ensure_future(opening), asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({attempt, ending}, return_when=asyncio.FIRST_COMPLETED)
+        return attempt.result() if attempt.done() else None
+    except UplinkError:
+        raise
+    except Exception as error:
+        log.exception("%s: the link failed in an unforeseen way", name)
+        what = f"the link failed: {type(error).__name__}: {error}"
+        raise LinkDown(what) from error
+    finally:
+        ending.cancel()
+        attempt.cancel()
+        await asyncio.gather(attempt, ending, return_exceptions=True)
 
 
 class BrokerLink:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from enum import Enum
 from math import inf
 
+from gateway.common.backoff import Backoff
+from gateway.common.troubles import Troubles
 from gateway.errors import LinkDown, LinkRefused, LinkTaken, UplinkError
 from gateway.mqtt.broker import Broker
 
@@ -31,6 +33,7 @@ TAKEN_FORGOTTEN = 600.0
 REPEATED = 600.0
 """Seconds between two losses within which they are one trouble."""
 _SUSPICIOUS = 3
+SUBJECT = "the broker"
 
 
 class LinkState(Enum):
@@ -62,20 +65,24 @@ class Reconnect:
         """`meanwhile` ends the line that says that the broker is away; no wait has more than `longest` s."""
         self._broker = broker
         self._meanwhile = meanwhile
-        self._longest = longest
-        self._chance = chance
         self._monotonic = monotonic
+        self._troubles = Troubles(log, f"{broker.name}: ", monotonic=monotonic)
+        self._quick, self._unsteady, self._refused, self._taken = (
+            Backoff(min(first, longest), min(most, longest), chance=chance)
+            for first, most in (QUICK, UNSTEADY, REFUSED, REFUSED)
+        )
         self.state = LinkState.IDLE
         self.error: UplinkError | None = None
         self.since = monotonic()
         self.lost_at: float | None = None
-        self._failures = 0
-        self._short_lives = 0
-        self._taken = 0
         self._idle_ends = 0
         self._lives: list[float] = []
         self._protocol = ""
-        self._told: type[UplinkError] | None = None
+
+    @property
+    def name(self) -> str:
+        """What log lines call it."""
+        return self._broker.name
 
     def _enter(self, state: LinkState) -> None:
         if state is not self.state:
@@ -89,30 +96,30 @@ class Reconnect:
 
     def connected(self, protocol: str) -> None:
         """The broker accepted us."""
-        self._failures = 0
+        self._quick.reset()
+        self._refused.reset()
         self._protocol = protocol
         self._enter(LinkState.CONNECTED)
         # A link that flaps is one trouble, not two lines in the log each time: it is back when it is steady.
-        if self._short_lives < _SUSPICIOUS:
+        if self._unsteady.failures < _SUSPICIOUS:
             if len(self._lives) < _SUSPICIOUS:
                 self._back()
             self.error = None
 
     def _back(self) -> None:
-        word = "back at" if self._told is not None else "connected to"
-        log.info("%s: %s %s, MQTT %s", self._broker.name, word, self._broker.address, self._protocol)
-        self._told = None
+        where = f"{self._broker.address}, MQTT {self._protocol}"
+        if not self._troubles.end(SUBJECT, f"back at {where}"):
+            log.info("%s: connected to %s", self._broker.name, where)
         self.error = None
 
     def failed(self, error: UplinkError) -> float:
         """An attempt did not succeed: seconds until the next."""
-        self._failures += 1
         self._tell(error)
         if isinstance(error, LinkRefused):
             self._enter(LinkState.TAKEN if isinstance(error, LinkTaken) else LinkState.REFUSED)
-            return self._wait(REFUSED, self._failures)
+            return self._refused.next()
         self._enter(LinkState.WAITING)
-        return self._wait(QUICK, self._failures)
+        return self._quick.next()
 
     def lost(self, error: UplinkError, *, idle: bool = True, mended: bool = False) -> float:
         """A connection ended, with nothing of ours on its way when it was `idle`; `mended`: the next one
@@ -122,26 +129,29 @@ class Reconnect:
         """
         lived = self._monotonic() - self.since
         if lived >= SHORT_LIFE or self.lost_at is None:
-            self.lost_at = (
-                self._monotonic()
-            )  # a connection of seconds within a long outage does not end that outage
+            # A connection of seconds within a long outage does not end that outage.
+            self.lost_at = self._monotonic()
         if isinstance(error, LinkRefused):
-            self._taken = self._taken + 1 if lived < TAKEN_FORGOTTEN else 1
+            if lived >= TAKEN_FORGOTTEN:
+                self._taken.reset()
             self._tell(error)
             self._enter(LinkState.TAKEN if isinstance(error, LinkTaken) else LinkState.REFUSED)
-            return self._wait(REFUSED, self._taken)
+            return self._taken.next()
         short = lived < SHORT_LIFE
-        self._short_lives = 1 if mended else self._short_lives + 1 if short else 0
+        if mended or not short:
+            self._unsteady.reset()
+        wait = self._unsteady.next() if mended or short else self._quick.next()
+        self._quick.reset()
         self._idle_ends += short and idle
-        if self._short_lives >= _SUSPICIOUS:
-            error = self._unsteady(error)
+        if self._unsteady.failures >= _SUSPICIOUS:
+            error = self._ends_at_once(error)
         elif not short:
             error = self._again(error, lived)
         self._tell(error)
         self._enter(LinkState.WAITING)
-        return self._wait(UNSTEADY, self._short_lives) if self._short_lives else self._wait(QUICK, 1)
+        return wait
 
-    def _unsteady(self, error: UplinkError) -> UplinkError:
+    def _ends_at_once(self, error: UplinkError) -> UplinkError:
         """Connections end right after they began. Another client with our id is suspected only when
         nothing of ours was on its way.
         """
@@ -166,7 +176,7 @@ class Reconnect:
         if len(self._lives) < _SUSPICIOUS:
             return error
         if len(self._lives) == _SUSPICIOUS:
-            self._told = None  # this line is news; the ones that follow are not
+            self._troubles.forget(SUBJECT)  # this line is news; the ones that follow are not
         self._lives = self._lives[-_SUSPICIOUS - 1 :]
         least, most = min(self._lives), max(self._lives)
         what = (
@@ -184,10 +194,11 @@ class Reconnect:
         if self.state is not LinkState.CONNECTED:
             return
         lived = self._monotonic() - self.since
-        if self._short_lives and lived >= SHORT_LIFE:
-            if self._short_lives >= _SUSPICIOUS:
+        if self._unsteady.failures and lived >= SHORT_LIFE:
+            if self._unsteady.failures >= _SUSPICIOUS:
                 self._back()
-            self._short_lives = self._idle_ends = 0
+            self._unsteady.reset()
+            self._idle_ends = 0
         if self._lives and lived >= REPEATED:
             if len(self._lives) >= _SUSPICIOUS:
                 self._back()
@@ -199,24 +210,16 @@ class Reconnect:
         """
         if self.lost_at is not None:
             return now - self.lost_at
-        return (
-            (wall - oldest) / 1000 if oldest is not None else 0.0
-        )  # since the start: an old backlog tells of an outage before it
+        # Since the start: an old backlog tells of an outage before it.
+        return (wall - oldest) / 1000 if oldest is not None else 0.0
 
     def stopped(self) -> None:
         """No further attempt."""
         self._enter(LinkState.STOPPED)
 
-    def _wait(self, bounds: tuple[float, float], failures: int) -> float:
-        first, longest = bounds
-        return min(longest, self._longest, first * 2.0 ** min(failures - 1, 16)) * (
-            0.5 + 0.5 * self._chance()
-        )
-
     def _tell(self, error: UplinkError) -> None:
         self.error = error
         # Once per kind of trouble: "cannot be reached" for a week is one line, "not authorised" after it is
         # news.
-        if self._told is not type(error):
-            self._told = type(error)
-            log.warning("%s: %s: %s; %s", self._broker.name, self._broker.address, error, self._meanwhile)
+        what = f"{self._broker.address}: {error}; {self._meanwhile}"
+        self._troubles.begin(SUBJECT, what, kind=type(error).__name__)

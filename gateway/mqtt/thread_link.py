@@ -9,8 +9,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 
+from gateway.common.wait import wait_for_event
 from gateway.errors import LinkDown, LinkRefused, UplinkError
+from gateway.mqtt.broker_link import open_unless
 from gateway.mqtt.link import Connection, Link, Outgoing
 from gateway.mqtt.reconnect import Reconnect
 
@@ -40,8 +43,8 @@ class ThreadLink:
         self._waiting: deque[Outgoing] = deque()
         self._connection: Connection | None = None
         self._fault: UplinkError | None = None
-        self._stopping = False
         self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
         self._wake = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
 
@@ -55,7 +58,7 @@ class ThreadLink:
         if self._connection is None or len(self._waiting) >= MAX_WAITING:
             return False
         self._waiting.append(Outgoing(topic, payload))
-        self._call()
+        self._call(self._wake)
         return True
 
     @property
@@ -65,57 +68,43 @@ class ThreadLink:
 
     def stop(self) -> None:
         """Disconnect; what was taken before is handed over first, within a bounded time."""
-        self._stopping = True
-        self._call()
+        self._call(self._stopping)
+        self._call(self._wake)
         if self._thread.is_alive():
             self._thread.join(PATIENCE)
+        else:
+            self._loop.close()
 
-    def _call(self) -> None:
+    def _call(self, event: asyncio.Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-            self._loop.call_soon_threadsafe(self._wake.set)
+            self._loop.call_soon_threadsafe(event.set)
 
-    # -- in the thread --------------------------------------------------------------------------------------
+    # -- in the thread ---------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._connect_for_ever())
 
     async def _connect_for_ever(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._reconnect.connecting()
             try:
                 delay = await self._connect_and_serve()
             except Exception as error:
-                log.exception("the link to the broker failed in an unforeseen way")
+                log.exception("%s: serving the connection failed", self._reconnect.name)
                 delay = self._reconnect.failed(LinkDown(f"{type(error).__name__}: {error}"))
-            end = time.monotonic() + delay
-            while not self._stopping and (left := end - time.monotonic()) > 0:
-                await self._woken(left)
+            await wait_for_event(self._stopping, delay)
         self._reconnect.stopped()
-
-    async def _woken(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        self._wake.clear()
 
     async def _connect_and_serve(self) -> float:
         """One connection from its attempt to its end; seconds until the next attempt."""
-        opening = asyncio.ensure_future(self._link.open(self, will=None, topics=self._topics))
+        opening = self._link.open(self, will=None, topics=self._topics)
         try:
-            while not opening.done() and not self._stopping:
-                waking = asyncio.ensure_future(self._wake.wait())
-                await asyncio.wait({opening, waking}, return_when=asyncio.FIRST_COMPLETED)
-                waking.cancel()
-                self._wake.clear()
-            if not opening.done():
-                return 0.0
-            connection = opening.result()
+            connection = await open_unless(self._stopping, opening, self._reconnect.name)
         except UplinkError as error:
             return self._reconnect.failed(error)
-        finally:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)
+        if connection is None:
+            return 0.0
         try:
             return await self._serve(connection)
         finally:
@@ -131,14 +120,16 @@ class ThreadLink:
         self._fault = None
         self._reconnect.connected(connection.protocol)
         self._connection = connection
-        while self._fault is None and not self._stopping:
+        end = inf
+        while self._fault is None and time.monotonic() < end:
+            self._wake.clear()
             self._hand_over(connection)
-            await self._woken(TURN)
+            if self._stopping.is_set():
+                end = min(end, time.monotonic() + FAREWELL)
+                if not self._waiting and connection.idle:
+                    break
+            await wait_for_event(self._wake, min(TURN, end - time.monotonic()))
             self._reconnect.steady()
-        end = time.monotonic() + FAREWELL
-        while self._fault is None and time.monotonic() < end and (self._waiting or not connection.idle):
-            self._hand_over(connection)
-            await self._woken(0.05)
         return 0.0 if self._fault is None else self._reconnect.lost(self._fault)
 
     def _hand_over(self, connection: Connection) -> None:

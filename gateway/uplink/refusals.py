@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from gateway.common.troubles import Troubles
 from gateway.errors import LinkDown, LinkRefused, UplinkError
 from gateway.mqtt import ACCESS_LIST, FIRST_FAILURE, NO_SUBSCRIBERS, Connection, meaning
-from gateway.uplink.complaints import Complaints
-from gateway.uplink.outgoing.objections import Flying, in_words
+from gateway.uplink.outgoing import Flying, in_words
 
 _CLOSED = "ended"
 ABOUT_A_MESSAGE = frozenset(
@@ -46,8 +46,8 @@ def with_flying(error: UplinkError, flying: Sequence[Flying]) -> UplinkError:
 class Refusals:
     """Of one uplink."""
 
-    def __init__(self, complaints: Complaints) -> None:
-        self._complaints = complaints
+    def __init__(self, troubles: Troubles) -> None:
+        self._troubles = troubles
         self.topics: dict[str, None] = {}
         """Topics that the broker refuses: to hear them, or to write to them beside the batches."""
         self.refusal = ""
@@ -61,7 +61,7 @@ class Refusals:
         """
         for topic in topics:
             if topic not in connection.refused_topics:
-                self._complaints.ended(topic)
+                self._troubles.end(topic)
                 self.topics.pop(topic, None)
                 continue
             self.topics[topic] = None
@@ -71,33 +71,33 @@ class Refusals:
                 what += f": {meaning(code).what} (0x{code:02x}){connection.words}"
             else:
                 what = f"the broker ends the connection at the subscription to {topic}: it is left out"
-            self._complaints.raised(
+            self._troubles.begin(
                 topic, what, ACCESS_LIST if code in {0, 0x80, _NOT_AUTHORIZED} else meaning(code).mend
             )
         limits = connection.limits
         if limits.retain:
-            self._complaints.ended("retained messages")
+            self._troubles.end("retained messages")
         else:
             what = (
                 "the broker keeps no retained messages: a platform that comes later hears of state and "
                 "meters when they are said again"
             )
-            self._complaints.raised("retained messages", what, meaning(0x9A).mend)
+            self._troubles.begin("retained messages", what, meaning(0x9A).mend)
         if limits.client_id:
-            self._complaints.noted(
+            self._troubles.note(
                 "the client id", f"the broker does not take our client id and calls us {limits.client_id!r}"
             )
         if limits.note:
-            self._complaints.noted("the broker's words", f"the broker accepted the connection{limits.note}")
+            self._troubles.note("the broker's words", f"the broker accepted the connection{limits.note}")
 
     def refused_beside(self, tag: str, code: int, words: str) -> None:
         """A PUBACK for state, meters or a reply."""
         if code >= FIRST_FAILURE:
             what = f"the broker refuses {tag}: {meaning(code).what} (0x{code:02x}){words}; batches go on"
-            self._complaints.raised(tag, what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend)
+            self._troubles.begin(tag, what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend)
             self.topics[tag] = None
         else:
-            self._complaints.ended(tag)
+            self._troubles.end(tag)
             self.topics.pop(tag, None)
 
     def refused_batches(self, codes: Iterable[int], words: str) -> None:
@@ -106,7 +106,7 @@ class Refusals:
             self.refusal = "no_subscribers" if code == NO_SUBSCRIBERS else meaning(code).cause
             if code == NO_SUBSCRIBERS:
                 what = "nobody subscribes to P/data at the broker, so nothing counts as delivered"
-                self._complaints.raised(
+                self._troubles.begin(
                     "batches",
                     what,
                     "start the platform, or allow it to read P/data in the broker's access list",
@@ -116,14 +116,14 @@ class Refusals:
                     f"the broker refuses batches: {meaning(code).what} (0x{code:02x}){words}; one is "
                     f"offered now and then"
                 )
-                self._complaints.raised(
+                self._troubles.begin(
                     "batches", what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend
                 )
 
     def accepted(self) -> None:
         """A batch was taken."""
         self.refusal = ""
-        self._complaints.ended("batches")
+        self._troubles.end("batches")
 
     def silent(
         self, silent: Mapping[str, float | None], consumers: Sequence[str], now: float, wall: int
@@ -132,7 +132,7 @@ class Refusals:
         for name in consumers:
             subject = f"consumer {name}"
             if name not in silent:
-                self._complaints.ended(subject)
+                self._troubles.end(subject)
                 continue
             heard = silent[name]
             at = 0.0 if heard is None else wall / 1000 - (now - heard)
@@ -145,4 +145,4 @@ class Refusals:
                 "look whether it runs and may read P/data and write its receipt; a consumer that is "
                 "often away gets an uplink of its own"
             )
-            self._complaints.raised(subject, what, mend)
+            self._troubles.begin(subject, what, mend)

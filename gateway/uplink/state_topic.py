@@ -1,7 +1,10 @@
-"""When to renew the retained P/state: at once when the backlog is gone, seldom while it only changes."""
+"""When to renew what is retained: P/state at once when the backlog is gone, seldom while it only changes;
+P/meters when it says something new.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 EVERY = 30.0
@@ -53,3 +56,33 @@ class StateTopic:
     def said(self, epoch: str, seq: int, backlog: int, now: float) -> None:
         """It was handed over."""
         self._said = _Said(epoch, seq, backlog, now)
+
+
+class MetersTopic:
+    """P/meters of one uplink; `describe` gives its text. Times are monotonic seconds."""
+
+    def __init__(self, describe: Callable[[], bytes]) -> None:
+        self._describe = describe
+        self._text = b""
+        self._look_at = 0.0
+        self._said_at = 0.0
+
+    def forget(self) -> None:
+        """It must be said again: a new connection, or the broker refused it as too large."""
+        self._text, self._look_at = b"", 0.0
+
+    def changed(self) -> None:
+        """It may say something else now."""
+        self._look_at = 0.0
+
+    def due(self, now: float, *, kept: bool) -> bytes | None:
+        """What to say now, if anything; now and then all the same where the broker does not keep it."""
+        again = not kept and now - self._said_at >= UNKEPT
+        if now < self._look_at and not again:
+            return None
+        self._look_at = now + EVERY
+        text = self._describe()
+        if text == self._text and not again:
+            return None
+        self._text, self._said_at = text, now
+        return text

@@ -360,7 +360,7 @@ async def _commands(data: bytes) -> None:
     for epoch, ranges in delivery.settled().items():
         assert epoch == E1, "an epoch that was never sent is settled"
         assert all(1 <= first <= last <= SENT for first, last in ranges), "what was not sent is settled"
-    await forwarder._sender.replays.work()
+    await forwarder._sender._replays.work()
 
 
 def small(data: bytes) -> None:

@@ -54,10 +54,11 @@ CENTRAL = {
     "pulses/input pulses/register",
     "journal": "pending disk housekeeping writer file/thinning file/settled file/recovered file/batches"
     " file/store file/seal file/tally file/missing file/verify file/epochs recovery/pages recovery/scan",
-    "uplink": "forwarder settling state_topic"
-    " outgoing/sender outgoing/queues outgoing/replay outgoing/clock_hold outgoing/rate"
-    " delivery/delivery delivery/window delivery/receipts delivery/conflicts delivery/retry_timer",
-    "mqtt": "reconnect connection",
+    "uplink": "forwarder state_topic rewrap"
+    " outgoing/sender outgoing/fitting outgoing/queues outgoing/replay outgoing/clock_hold outgoing/rate"
+    " delivery/delivery delivery/window delivery/receipts delivery/conflicts delivery/retry_timer"
+    " delivery/settling",
+    "mqtt": "reconnect connection broker_link thread_link",
     "wire": "batch messages meters topics",
     "daemon": "slots watchdog last_values changes register_copy views describe",
     "receiver": "ledger store gaps intake report service inbox",

@@ -21,7 +21,7 @@ BRISK = Timing(patience=0.3, tick=0.05)
 
 @pytest.fixture(autouse=True)
 def _short_lag(monkeypatch):
-    monkeypatch.setattr("gateway.uplink.delivery.consumers.LAG", 0.3)
+    monkeypatch.setattr("gateway.uplink.delivery.receipts.LAG", 0.3)
 
 
 async def opened(link):

@@ -13,7 +13,6 @@ from gateway.mqtt import LinkState
 from gateway.mqtt.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKEN_FORGOTTEN, Reconnect
 from gateway.mqtt.tls import is_this_machine
 from gateway.uplink import UplinkStats, broker_of
-from gateway.uplink.complaints import Complaints
 from gateway.uplink.delivery.conflicts import Conflicts, derived_epoch
 from gateway.uplink.delivery.delivery import Delivery
 from gateway.uplink.delivery.receipts import Receipts
@@ -23,7 +22,7 @@ from gateway.uplink.journal_port import MemoryJournal
 from gateway.uplink.outgoing.clock_hold import ClockHold
 from gateway.uplink.outgoing.rate import TokenBucket, live_offset, start_delay
 from gateway.uplink.outgoing.replay import Replays
-from gateway.uplink.outgoing.rewrap import rewrap
+from gateway.uplink.rewrap import rewrap
 from gateway.uplink.state_topic import EVERY, SELDOM, SETTLE, UNKEPT, StateTopic
 from gateway.wire import Receipt, decode, decompress
 
@@ -227,7 +226,7 @@ def test_the_window_counts_right_whatever_happens(steps):
             window.disconnected()
             here &= acked
         else:
-            gone = window.settled(E1, Ranges([(1, seq)]))
+            gone = window.leave(E1, Ranges([(1, seq)]))
             assert {key_of(entry.sealed) for entry in gone} == {k for k in here if k[1] <= seq}
             here = {k for k in here if k[1] > seq}
             acked &= here
@@ -256,7 +255,7 @@ def test_what_is_overtaken_after_the_grace_was_lost():
     for seq in range(1, 6):
         window.sent(row(seq), 0.0)
         window.acked((E1, seq))
-    order = max(entry.order for entry in window.settled(E1, Ranges([(3, 3)])))
+    order = max(entry.order for entry in window.leave(E1, Ranges([(3, 3)])))
     assert window.overtaken(order, GRACE / 2) == []
     assert [sealed.seq for sealed in window.overtaken(order, GRACE + 1)] == [1, 2]
     assert sorted(entry.sealed.seq for entry in window) == [4, 5]
@@ -310,14 +309,14 @@ def test_the_verdict_on_a_batch():
         row(3),
     )
     hold.met(mine)
-    assert hold.verdict(mine).wait
-    assert not hold.verdict(earlier).wait
-    assert not hold.verdict(good).wait
+    assert hold.release(mine).wait
+    assert not hold.release(earlier).wait
+    assert not hold.release(good).wait
     assert not hold.released()
     clock.synced = True
     assert hold.released()
     assert not hold.released(), "once"
-    assert hold.verdict(mine).t0 == T0 + 9_000
+    assert hold.release(mine).t0 == T0 + 9_000
     assert list(hold.anchors()) == [], "nothing unsynced has been sent"
     assert mine.boot == BOOT
 
@@ -327,7 +326,7 @@ def test_no_hold_at_all():
     hold = ClockHold(clock, 0.0)
     mine = row(1, clock="unsynced", uptime=10_000)
     hold.met(mine)
-    assert not hold.verdict(mine).wait
+    assert not hold.release(mine).wait
     clock.synced = True
     assert [event.fields["t"] for event in hold.anchors()] == [T0 + 10_000]
     assert list(hold.anchors()) == []
@@ -341,7 +340,7 @@ def test_a_clock_that_is_lost_and_found_again_is_anchored_again():
     clock.synced = False
     assert list(hold.anchors()) == []
     late = row(2, clock="unsynced", uptime=99_000)
-    assert not hold.verdict(late).wait, "this boot holds no more"
+    assert not hold.release(late).wait, "this boot holds no more"
     clock.synced = True
     assert [event.kind for event in hold.anchors()] == ["clock_anchor"]
 
@@ -413,18 +412,6 @@ def test_conflicts_are_handled_once_and_bounded():
 )
 def test_this_machine(host, here):
     assert is_this_machine(host) is here
-
-
-def test_complaints_are_said_at_their_beginning_and_end(caplog):
-    caplog.set_level(logging.INFO)
-    complaints = Complaints("city")
-    for _ in range(5):
-        complaints.raised("journal", "the journal does not answer", "look at the disk")
-    assert complaints.latest == "the journal does not answer → look at the disk"
-    complaints.ended("journal")
-    complaints.ended("journal")
-    assert complaints.latest == ""
-    assert len(caplog.records) == 2
 
 
 def test_the_sentence():
@@ -543,30 +530,30 @@ def delivery_with(count, patience=30.0):
 def test_after_a_silence_the_first_receipt_brings_the_next_probe_within_a_second():
     found, rows = delivery_with(2)
     found.acknowledged([(key_of(sealed), 0) for sealed in rows], 0.0)
-    assert found.probe(29.0) is None
-    assert found.probe(30.0) == rows[0]
+    assert found.trial(29.0) is None
+    assert found.trial(30.0) == rows[0]
     found.receipt("a", Receipt(epoch=E1, upto=0), 35.0)
-    assert found.receipt_probe.at == 36.0
-    found.receipt_probe.tried(36.0)
-    at = found.receipt_probe.at
+    assert found._receipt_timer.at == 36.0
+    found._receipt_timer.tried(36.0)
+    at = found._receipt_timer.at
     found.receipt("a", Receipt(epoch=E1, upto=0), 37.0)
-    assert found.receipt_probe.at == at, "it is there, and says only that it has not got it"
+    assert found._receipt_timer.at == at, "it is there, and says only that it has not got it"
 
 
 def test_a_broker_that_owes_acknowledgements_is_left_and_met_with_one_batch_at_once():
     found, rows = delivery_with(2)
-    assert not found.silent(30.0)
-    assert found.silent(30.1)
-    assert found.broker_probe.due(30.1)
+    assert not found.mute(30.0)
+    assert found.mute(30.1)
+    assert found._broker_timer.due(30.1)
     found.disconnected()
-    found.broker_probe.tried(31.0)
-    wait = found.broker_probe.at
+    found._broker_timer.tried(31.0)
+    wait = found._broker_timer.at
     found.connected(32.0)
-    assert found.broker_probe.at == wait, "a mute broker gets no other chance for answering a connection"
+    assert found._broker_timer.at == wait, "a mute broker gets no other chance for answering a connection"
     found.sent(rows[0], wait)
     found.acknowledged([(key_of(rows[0]), 0)], wait + 1.0)
-    assert not found.broker_probe.running
-    assert not found.silent(1000.0), "nothing is owed"
+    assert not found._broker_timer.running
+    assert not found.mute(1000.0), "nothing is owed"
 
 
 def test_without_consumers_a_good_acknowledgement_delivers_once():
@@ -578,10 +565,14 @@ def test_without_consumers_a_good_acknowledgement_delivers_once():
     assert (outcome.accepted, outcome.refused, outcome.again) == (True, [], [])
     assert found.settled() == {E1: Ranges([(1, 1)])}
     assert found.settled() == {}
-    assert (found.counters.delivered, found.counters.delivered_readings, found.counters.sent) == (1, 1, 1)
+    assert (
+        found.counters.delivered_batches,
+        found.counters.delivered_readings,
+        found.counters.sent_batches,
+    ) == (1, 1, 1)
     assert found.delivered_at == 1.0
     found.sent(sealed, 2.0)
-    assert found.counters.resent == 1
+    assert found.counters.resent_batches == 1
 
 
 @pytest.mark.parametrize(

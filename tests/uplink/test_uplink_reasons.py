@@ -307,7 +307,7 @@ async def test_batches_that_are_not_allowed_at_all_are_not_taken_for_too_large()
         Closes(lambda t, _: t == DATA) as broker,
         Running(settings(broker, protocol="3.1.1"), outbox(40), timing=PATIENT) as run,
     ):
-        await until(lambda: run.forwarder._sender.suspects.bound is not None or broker.connects >= 5, 60)
+        await until(lambda: run.forwarder._sender._objections.bound is not None or broker.connects >= 5, 60)
         assert run.stats.delivered_batches == 0
         assert "P/data" in run.stats.last_error
 

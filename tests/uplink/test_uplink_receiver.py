@@ -136,7 +136,7 @@ async def test_a_conflict_ends_with_everything_at_the_platform_and_nothing_missi
 
             connection.publish([Outgoing(Topics("gw1").data, plain)])
         await until(lambda: len(here.powers) == 8, 20)
-        run.forwarder._sender.sources.rewind()
+        run.forwarder._sender._queues.rewind()
         run.forwarder._wake.set()
         await until(lambda: run.stats.conflicts == 2 and here.journal.epoch != epoch, 20)
         await here.take(run, 2)

@@ -15,7 +15,7 @@ from gateway.catalogue import load_driver, shipped
 from gateway.config.schema import Config
 from gateway.daemon.describe import MeterDescription
 from gateway.model import Draft, Event, Interval, Reading
-from gateway.uplink.delivery.conflicts import reissued
+from gateway.uplink.rewrap import reissued
 from gateway.wire import Batch, Receipt, Replay, Reply, State, encode, schemas, split, with_header
 from gateway.wire.__main__ import text_of
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from gateway.model import Sealed
 from gateway.uplink.delivery.window import Key, key_of
-from gateway.wire import decompress, digest, with_header
+from gateway.wire import decompress, digest
 
 MAX_PENDING = 1000
 
@@ -23,27 +23,12 @@ def derived_epoch(sealed: Sealed) -> str:
     return blake2b(f"{sealed.epoch}/{digest(decompress(sealed.body))}".encode(), digest_size=8).hexdigest()
 
 
-def reissued(plain: bytes, epoch: str, original: Key) -> bytes:
-    """The batch under its derived epoch, with the event that opens the epoch and says where it comes from.
-    Raises WireError.
-    """
-    event = {
-        "dt": 0,
-        "kind": "epoch_started",
-        "previous": None,
-        "last": 0,
-        "reason": "conflict",
-        "of": {"epoch": original[0], "seq": original[1]},
-    }
-    return with_header(plain, epoch=epoch, events=[event])
-
-
 class Conflicts:
     """What the platform reported, from the report to the delivery under the derived epoch."""
 
     def __init__(self) -> None:
         self._seen: dict[Key, None] = {}
-        self.stored: dict[Key, tuple[str, str]] = {}
+        self._stored: dict[Key, tuple[str, str]] = {}
         """Of what was reported and is not resolved: who reported it, and the digest of what is stored
         there.
         """
@@ -71,6 +56,14 @@ class Conflicts:
         self._seen.update(dict.fromkeys(new))
         self.reported += new
         return new
+
+    def store(self, key: Key, consumer: str, digest: str) -> None:
+        """What a consumer says to hold under a number in conflict."""
+        self._stored[key] = (consumer, digest)
+
+    def stored_as(self, key: Key) -> tuple[str, str]:
+        """(consumer, digest) of what is held under a number in conflict; asked once, empty when not said."""
+        return self._stored.pop(key, ("", ""))
 
     def reissue(self, sealed: Sealed) -> None:
         """Give a batch its derived epoch. Raises WireError."""

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from gateway.model import Ranges, Sealed
 from gateway.mqtt import FIRST_FAILURE, NO_SUBSCRIBERS, PAYLOAD, SUCCESS, TOO_LARGE
 from gateway.uplink.delivery.conflicts import Conflicts
-from gateway.uplink.delivery.consumers import Consumers
 from gateway.uplink.delivery.receipts import Receipts
 from gateway.uplink.delivery.retry_timer import RetryTimer
-from gateway.uplink.delivery.set_aside import SetAside
 from gateway.uplink.delivery.window import Entry, Key, Window, key_of
 from gateway.wire import Receipt
 
@@ -25,15 +23,15 @@ MAX_REMEMBERED = 20_000
 
 @dataclass(slots=True)
 class Counters:
-    """Since the daemon started."""
+    """Since the daemon started; the names are those of UplinkStats."""
 
-    sent: int = 0
-    resent: int = 0
-    replayed: int = 0
-    delivered: int = 0
+    sent_batches: int = 0
+    resent_batches: int = 0
+    replayed_batches: int = 0
+    delivered_batches: int = 0
     delivered_readings: int = 0
     refused: int = 0
-    ignored: int = 0
+    ignored_messages: int = 0
 
 
 @dataclass(slots=True)
@@ -63,14 +61,12 @@ class Delivery:
     """
 
     def __init__(self, consumers: Sequence[str], patience: float) -> None:
-        self.ledger = Receipts(consumers)
-        self.consumers = Consumers(self.ledger, 2.0 * patience)
-        self.aside = SetAside()
-        self.window = Window()
+        self._receipts = Receipts(consumers, 2.0 * patience)
+        self._window = Window()
         self.conflicts = Conflicts()
         self.counters = Counters()
-        self.receipt_probe = RetryTimer(patience)
-        self.broker_probe = RetryTimer(patience)
+        self._receipt_timer = RetryTimer(patience)
+        self._broker_timer = RetryTimer(patience)
         self._patience = patience
         self._acked_at = 0.0
         self._mute = False
@@ -82,46 +78,42 @@ class Delivery:
     @property
     def confirmed(self) -> bool:
         """Whether receipts decide."""
-        return bool(self.ledger.consumers)
+        return bool(self._receipts.consumers)
 
     def skip(self, sealed: Sealed) -> bool:
-        """Needs no sending from the backlog: on its way, delivered, set aside, or going out under another
-        epoch.
-        """
+        """Needs no sending from the backlog: on its way, delivered, or going out under another epoch."""
         key = key_of(sealed)
-        if key in self.window or key in self.conflicts or key in self.aside or self.ledger.is_delivered(*key):
+        if key in self._window or key in self.conflicts or self._receipts.is_delivered(*key):
             return True
         # What one consumer has is read again only for another one that is heard of and lacks it.
-        return self.ledger.somewhere(*key) and not self.consumers.owes(*key)
+        return self._receipts.somewhere(*key) and not self._receipts.owes(*key)
 
     def needless(self, sealed: Sealed) -> bool:
         """Was to go again, and is on its way or delivered by now."""
         key = key_of(sealed)
-        return key in self.window or (key not in self.conflicts and self.ledger.is_delivered(*key))
+        return key in self._window or (key not in self.conflicts and self._receipts.is_delivered(*key))
 
     def sent(self, sealed: Sealed, now: float, *, replay: bool = False) -> None:
         """Handed to the connection."""
         key = key_of(sealed)
         epoch = self.conflicts.epoch(sealed)
-        if self.ledger.was_sent(epoch, sealed.seq):
-            self.counters.resent += 1
-        self.ledger.sent(epoch, sealed.seq)
-        self.consumers.sent(epoch, sealed.seq)
-        if not self.window.unacked:
-            self._acked_at = (
-                now  # patience with the broker begins with the first message it owes us a PUBACK for
-            )
-        self.window.sent(
-            sealed, now, replay=replay or (key not in self.conflicts and self.ledger.is_delivered(*key))
+        if self._receipts.was_sent(epoch, sealed.seq):
+            self.counters.resent_batches += 1
+        self._receipts.sent(epoch, sealed.seq)
+        if not self._window.unacked:
+            # Patience with the broker begins with the first message that it owes us a PUBACK for.
+            self._acked_at = now
+        self._window.sent(
+            sealed, now, replay=replay or (key not in self.conflicts and self._receipts.is_delivered(*key))
         )
-        self.counters.sent += 1
-        self.counters.replayed += replay
+        self.counters.sent_batches += 1
+        self.counters.replayed_batches += replay
 
     def acknowledged(self, acks: Sequence[tuple[object, int]], now: float) -> Outcome:
         """PUBACKs, in order: (key, reason code). Other tags and unexpected ones are ignored."""
         outcome = Outcome()
         for tag, code in acks:
-            entry = self.window.acked(tag) if isinstance(tag, tuple) else None
+            entry = self._window.acked(tag) if isinstance(tag, tuple) else None
             if entry is None:
                 continue
             self._acked_at = now
@@ -129,70 +121,70 @@ class Delivery:
                 outcome.accepted = True
                 self._in_custody(entry, now)
             elif code in ABOUT_ONE_BATCH:
-                self.window.drop(key_of(entry.sealed))
+                self._window.drop(key_of(entry.sealed))
                 self.counters.refused += 1
                 outcome.unfit.append((entry.sealed, code))
             else:
                 self._refused(entry, code, outcome, now)
         if outcome.accepted and not outcome.refused:
             self._mute = False
-            self.broker_probe.progress(now, waiting=False)
+            self._broker_timer.progress(now, waiting=False)
         return outcome
 
     def _in_custody(self, entry: Entry, now: float) -> None:
         key = key_of(entry.sealed)
         if entry.replay:
-            self.window.drop(key)
+            self._window.drop(key)
         elif self.confirmed:
-            self.receipt_probe.expect(now)
-            self.consumers.in_custody(now)
+            self._receipt_timer.expect(now)
+            self._receipts.in_custody(now)
         else:
             epoch = self.conflicts.epoch(entry.sealed)
-            self._account(epoch, self.ledger.deliver(epoch, Ranges([(key[1], key[1])])), now)
+            self._account(epoch, self._receipts.deliver(epoch, Ranges([(key[1], key[1])])), now)
 
     def _refused(self, entry: Entry, code: int, outcome: Outcome, now: float) -> None:
-        self.window.drop(key_of(entry.sealed))
+        self._window.drop(key_of(entry.sealed))
         self.counters.refused += 1
-        self.broker_probe.expect(now)
+        self._broker_timer.expect(now)
         outcome.refused.append(code if code == NO_SUBSCRIBERS else max(code, FIRST_FAILURE))
         if not entry.replay:
             outcome.again.append(entry.sealed)
 
     def receipt(self, consumer: str, receipt: Receipt, now: float) -> Outcome:
         """A consumer says what it has. Raises WireError for ranges that run backwards."""
-        mine = [seq for seq in receipt.conflicts or () if self.ledger.was_sent(receipt.epoch, seq)]
-        delivered = self.ledger.receipt(consumer, receipt)
-        news = self.ledger.news
+        mine = [seq for seq in receipt.conflicts or () if self._receipts.was_sent(receipt.epoch, seq)]
+        delivered = self._receipts.receipt(consumer, receipt)
+        news = self._receipts.news
         silent = self.receipt_at is None or now - self.receipt_at > self._patience
         self.receipt_at = now
         stored = dict(receipt.digests or ())
         for epoch, seq in self.conflicts.report(receipt.epoch, mine):
-            self.ledger.forget(epoch, seq)
-            self.window.drop((epoch, seq))
+            self._receipts.forget(epoch, seq)
+            self._window.drop((epoch, seq))
             self._settled.get(epoch, Ranges()).discard(seq)
             if seq in stored:
-                self.conflicts.stored[epoch, seq] = (consumer, stored[seq])
+                self.conflicts.store((epoch, seq), consumer, stored[seq])
         last = self._leave(receipt.epoch, news)
         self._account(receipt.epoch, delivered, now)
-        self.consumers.heard(consumer, now, waiting=bool(len(self.window)))
-        outcome = Outcome(again=self.window.overtaken(last, now))
+        self._receipts.heard(consumer, now, waiting=bool(len(self._window)))
+        outcome = Outcome(again=self._window.overtaken(last, now))
         if last:
-            self.receipt_probe.progress(now, waiting=bool(len(self.window)))
+            self._receipt_timer.progress(now, waiting=bool(len(self._window)))
         elif silent:
-            self.receipt_probe.soon(
+            self._receipt_timer.soon(
                 now, 1.0
-            )  # the platform is there again: no reason to wait long with the next probe
+            )  # the platform is there again: no reason to wait long with the next trial
         return outcome
 
     def is_stored(self, key: Key, digest: str, now: float) -> bool:
         """Whether what is stored under a number in conflict is our batch, by its digest: then that
         consumer has it.
         """
-        consumer, stored = self.conflicts.stored.pop(key, ("", ""))
+        consumer, stored = self.conflicts.stored_as(key)
         if stored != digest:
             return False
-        self.ledger.sent(*key)
-        self._account(key[0], self.ledger.hold(consumer, key[0], Ranges([(key[1], key[1])])), now)
+        self._receipts.sent(*key)
+        self._account(key[0], self._receipts.hold(consumer, key[0], Ranges([(key[1], key[1])])), now)
         return True
 
     def _own(self, epoch: str, ranges: Ranges) -> tuple[str, Ranges]:
@@ -204,11 +196,11 @@ class Delivery:
         """What a consumer has makes room in the window; the highest order of hand-over among them."""
         if not held.count:
             return 0
-        gone = self.window.settled(*self._own(epoch, held))
-        for entry in gone:
+        left = self._window.leave(*self._own(epoch, held))
+        for entry in left:
             if len(self._readings) < MAX_REMEMBERED:
                 self._readings[key_of(entry.sealed)] = entry.sealed.readings
-        return max((entry.order for entry in gone), default=0)
+        return max((entry.order for entry in left), default=0)
 
     def _account(self, epoch: str, delivered: Ranges, now: float) -> None:
         """Delivered on the wire becomes settled in the journal."""
@@ -221,7 +213,7 @@ class Delivery:
         epoch, delivered = self._own(epoch, delivered)
         self.delivered_at = now
         self._settled.setdefault(epoch, Ranges()).update(delivered)
-        self.counters.delivered += delivered.count
+        self.counters.delivered_batches += delivered.count
         for first, last in delivered:
             for seq in range(first, last + 1):
                 self.counters.delivered_readings += self._readings.pop((epoch, seq), 0)
@@ -230,22 +222,31 @@ class Delivery:
         """Now and then: what only silent consumers lack makes room; whether the journal must be read again
         for others.
         """
-        silent = self.consumers.silent(now)
-        if silent and len(silent) < len(self.ledger.consumers):
-            for entry in self.window:
+        silent = self._receipts.silent(now)
+        if silent and len(silent) < len(self._receipts.consumers):
+            for entry in self._window:
                 epoch = self.conflicts.epoch(entry.sealed)
-                if entry.acked and self.consumers.waits_for_silent_alone(epoch, entry.sealed.seq, silent):
-                    self.window.drop(key_of(entry.sealed))
-        return self.consumers.look(now)
+                if entry.acked and self._receipts.waits_for_silent_alone(epoch, entry.sealed.seq, silent):
+                    self._window.drop(key_of(entry.sealed))
+        return self._receipts.look(now)
+
+    def silent(self, now: float) -> dict[str, float | None]:
+        """Consumers that owe a receipt for too long, with the time of their last one."""
+        return self._receipts.silent(now)
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """Whose receipts decide."""
+        return self._receipts.consumers
 
     @property
     def undelivered(self) -> int:
         """How many were sent and wait for a PUBACK or a receipt, replays aside."""
         again = sum(
-            not e.replay and self.ledger.somewhere(self.conflicts.epoch(e.sealed), e.sealed.seq)
-            for e in self.window
+            not e.replay and self._receipts.somewhere(self.conflicts.epoch(e.sealed), e.sealed.seq)
+            for e in self._window
         )
-        return self.window.undelivered + self.ledger.partly() - again
+        return self._window.undelivered + self._receipts.partly() - again
 
     def settled(self) -> dict[str, Ranges]:
         """What the journal must be told, once."""
@@ -256,44 +257,87 @@ class Delivery:
         """The journal could not be told: next time."""
         self._settled.setdefault(epoch, Ranges()).update(ranges)
 
-    def probe(self, now: float) -> Sealed | None:
-        """No receipt for long: the oldest batch in the broker's custody, to be offered again."""
-        if not self.receipt_probe.due(now):
+    def trial(self, now: float) -> Sealed | None:
+        """No receipt for long: the oldest batch in the broker's custody, to be offered again as a trial."""
+        if not self._receipt_timer.due(now):
             return None
-        entry = self.window.oldest(lambda entry: entry.acked and not entry.replay)
+        entry = self._window.oldest(lambda entry: entry.acked and not entry.replay)
         if entry is None:
-            self.receipt_probe.progress(now, waiting=False)
+            self._receipt_timer.progress(now, waiting=False)
             return None
-        self.receipt_probe.tried(now)
+        self._receipt_timer.tried(now)
         return entry.sealed
+
+    # -- the connection --------------------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """Nothing more may be sent until receipts come."""
+        return self._window.full
+
+    @property
+    def unacked(self) -> int:
+        """How many have no PUBACK."""
+        return self._window.unacked
+
+    @property
+    def one_by_one(self) -> bool:
+        """The broker refuses batches or is mute: one at a time, ever more seldom, until it takes one."""
+        return self._broker_timer.running
+
+    def may_try(self, now: float) -> bool:
+        """Whether it is time for the next of them."""
+        return self._broker_timer.due(now) and not self._window.unacked
+
+    def tried(self, now: float) -> None:
+        """It is out."""
+        self._broker_timer.tried(now)
+
+    def refused_all(self, now: float) -> None:
+        """The broker takes no batch at all, as was found out by how it ends connections."""
+        self._broker_timer.expect(now)
+
+    def again(self) -> list[Sealed]:
+        """What goes out again under an epoch of its own, on a new connection."""
+        return list(self.conflicts)
+
+    def epoch(self, sealed: Sealed) -> str:
+        """The epoch under which a batch goes out."""
+        return self.conflicts.epoch(sealed)
+
+    def ignored(self) -> None:
+        """A message came that says nothing to us."""
+        self.counters.ignored_messages += 1
 
     def disconnected(self) -> None:
         """The connection is gone, with everything that had no PUBACK."""
-        self.window.disconnected()
+        self._window.disconnected()
 
     def connected(self, now: float) -> None:
-        """A new connection: what was refused may be welcome now; what lacks a receipt is probed soon."""
-        self.receipt_probe.soon(now, 1.0)
+        """A new connection: what was refused may be welcome now; for what lacks a receipt there is a trial
+        soon.
+        """
+        self._receipt_timer.soon(now, 1.0)
         if not self._mute:
-            self.broker_probe.soon(now, 0.0)
+            self._broker_timer.soon(now, 0.0)
 
-    def silent(self, now: float) -> bool:
+    def mute(self, now: float) -> bool:
         """The broker owes PUBACKs for too long: the next connection begins with one batch, and with more
         patience each time.
         """
-        if not self.window.unacked or now - self._acked_at <= self._patience:
+        if not self._window.unacked or now - self._acked_at <= self._patience:
             return False
-        if not self.broker_probe.running:
-            self.broker_probe.expect(now)
-            self.broker_probe.soon(now, 0.0)
+        if not self._broker_timer.running:
+            self._broker_timer.expect(now)
+            self._broker_timer.soon(now, 0.0)
         self._mute = True
         return True
 
-    def gone(self, sealed: Sealed) -> bool:
+    def give_up(self, sealed: Sealed) -> bool:
         """A batch that can never be sent is settled; False when it was before."""
         key = key_of(sealed)
         self.conflicts.delivered(key)
-        new = self.ledger.deliver(key[0], Ranges([(key[1], key[1])]))
+        new = self._receipts.deliver(key[0], Ranges([(key[1], key[1])]))
         if new.count:
             self._settled.setdefault(key[0], Ranges()).update(new)
         return bool(new.count)

@@ -1,48 +1,64 @@
-"""Who has what: a receipt settles only what this process has sent, and a batch only when every named
-consumer has it.
+"""Who has what: a receipt settles only what this process has sent, and a batch only when every named consumer
+has it. No I/O; times are monotonic seconds.
+
+The flow is controlled by the fastest consumer. What another one lacks stays unsettled in the journal; when
+that one is heard of and still lacks it after a while, it is read from the journal once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import inf
 
 from gateway.model import Ranges
 from gateway.wire import Receipt
 
-MAX_CONFLICTS = 1000
-"""Conflicts that are remembered; a receipt that names more than these says nothing new."""
+LAG = 10.0
+"""Seconds by which one consumer's receipts may come later than another's before what it lacks is sent
+again.
+"""
 
 
-def without(one: Ranges, other: Ranges) -> Ranges:
-    """The numbers of `one` that are not in `other`."""
-    rest = Ranges()
-    for first, last in one:
-        rest.update(other.gaps(first, last))
-    return rest
-
-
-def both(one: Ranges, other: Ranges) -> Ranges:
-    """The numbers that are in both sets."""
-    common = Ranges()
-    for first, last in one:
-        common.update(other.within(first, last))
-    return common
+@dataclass(slots=True)
+class _Consumer:
+    heard_at: float | None = None
+    waits_since: float | None = None
+    """Since when something is in the broker's custody that it has not confirmed, and it has said nothing."""
+    held: dict[str, Ranges] = field(default_factory=dict)
+    """By epoch, what it said that it has."""
+    lacked: dict[str, Ranges] = field(default_factory=dict)
+    """What it lacked at the last look."""
 
 
 class Receipts:
-    """Per epoch as it stands on the wire: sent by this process, held by each consumer, delivered."""
+    """Per epoch as it stands on the wire: sent by this process, held by each consumer, delivered.
 
-    def __init__(self, consumers: Iterable[str]) -> None:
-        self.consumers = tuple(dict.fromkeys(consumers))
+    `silence` is the time without any receipt after which a consumer that is owed one counts as silent.
+    """
+
+    def __init__(self, consumers: Iterable[str], silence: float = inf) -> None:
+        self._consumers = {name: _Consumer() for name in consumers}
+        self._silence = silence
+        self._sent: dict[str, Ranges] = {}
+        self._delivered: dict[str, Ranges] = {}
+        self._owed: dict[str, Ranges] = {}
+        self._look_at = 0.0
         self.news = Ranges()
         """What the consumer of the newest receipt had not said before."""
-        self._sent: dict[str, Ranges] = {}
-        self._held: dict[tuple[str, str], Ranges] = {}
-        self._delivered: dict[str, Ranges] = {}
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """Whose receipts decide."""
+        return tuple(self._consumers)
+
+    # -- what was sent, and who has it -----------------------------------------------------------------------
 
     def sent(self, epoch: str, seq: int) -> None:
         """A batch was handed over under this identity."""
         self._sent.setdefault(epoch, Ranges()).add(seq)
+        if epoch in self._owed:
+            self._owed[epoch].discard(seq)
 
     def was_sent(self, epoch: str, seq: int) -> bool:
         """Whether this process handed it over."""
@@ -76,48 +92,92 @@ class Receipts:
         """
         self.news = Ranges()
         sent = self._sent.get(epoch)
-        if sent is None or consumer not in self.consumers:
+        if sent is None or consumer not in self._consumers:
             return Ranges()
-        held = self._held.setdefault((consumer, epoch), Ranges())
-        self.news = everywhere = without(both(covered, sent), held)
+        held = self._consumers[consumer].held.setdefault(epoch, Ranges())
+        self.news = everywhere = covered.common(sent).without(held)
         held.update(self.news)
-        for other in self.consumers:
-            everywhere = both(everywhere, self._held.get((other, epoch), Ranges()))
+        for other in self._consumers.values():
+            everywhere = everywhere.common(other.held.get(epoch, Ranges()))
         return self.deliver(epoch, everywhere)
-
-    def has(self, consumer: str, epoch: str, seq: int) -> bool:
-        """Whether a consumer said that it has a batch."""
-        return seq in self._held.get((consumer, epoch), ())
 
     def somewhere(self, epoch: str, seq: int) -> bool:
         """Whether any consumer said that it has a batch."""
-        return any(self.has(consumer, epoch, seq) for consumer in self.consumers)
-
-    def lacking(self, consumer: str) -> dict[str, Ranges]:
-        """By epoch, what another consumer has and this one does not."""
-        lacks: dict[str, Ranges] = {}
-        for (other, epoch), held in self._held.items():
-            if other != consumer:
-                lacks.setdefault(epoch, Ranges()).update(
-                    without(held, self._held.get((consumer, epoch), Ranges()))
-                )
-        return {epoch: ranges for epoch, ranges in lacks.items() if ranges}
+        return any(seq in consumer.held.get(epoch, ()) for consumer in self._consumers.values())
 
     def partly(self) -> int:
         """How many batches some consumers have and others not."""
-        if len(self.consumers) < 2:  # one is all
+        if len(self._consumers) < 2:  # noqa: PLR2004 - one is all
             return 0
         union: dict[str, Ranges] = {}
-        for (_, epoch), held in self._held.items():
-            union.setdefault(epoch, Ranges()).update(held)
-        return sum(without(held, self._delivered.get(epoch, Ranges())).count for epoch, held in union.items())
+        for consumer in self._consumers.values():
+            for epoch, held in consumer.held.items():
+                union.setdefault(epoch, Ranges()).update(held)
+        return sum(held.without(self._delivered.get(epoch, Ranges())).count for epoch, held in union.items())
 
     def forget(self, epoch: str, seq: int) -> None:
         """It counts as not sent and not delivered: another batch bears this number at the platform."""
-        for ranges in (
-            self._sent.get(epoch),
-            self._delivered.get(epoch),
-            *(self._held.get((c, epoch)) for c in self.consumers),
-        ):
+        held = [consumer.held.get(epoch) for consumer in self._consumers.values()]
+        for ranges in (self._sent.get(epoch), self._delivered.get(epoch), *held):
             if ranges is not None:
                 ranges.discard(seq)
+
+    # -- who is silent, and what a slow one still has to get -------------------------------------------------
+
+    def in_custody(self, now: float) -> None:
+        """The broker has a batch: everybody should confirm it."""
+        for consumer in self._consumers.values():
+            if consumer.waits_since is None:
+                consumer.waits_since = now
+
+    def heard(self, name: str, now: float, *, waiting: bool) -> None:
+        """A receipt came; `waiting` says whether more is expected of it."""
+        if name in self._consumers:
+            self._consumers[name].heard_at = now
+            self._consumers[name].waits_since = now if waiting else None
+
+    def silent(self, now: float) -> dict[str, float | None]:
+        """Who owes a receipt for too long, with the time of its last one."""
+        return {
+            name: consumer.heard_at
+            for name, consumer in self._consumers.items()
+            if consumer.waits_since is not None and now - consumer.waits_since > self._silence
+        }
+
+    def waits_for_silent_alone(self, epoch: str, seq: int, silent: dict[str, float | None]) -> bool:
+        """Whether only silent consumers lack a batch that another one has."""
+        lacking = [name for name, one in self._consumers.items() if seq not in one.held.get(epoch, ())]
+        return len(lacking) < len(self._consumers) and all(name in silent for name in lacking)
+
+    def owes(self, epoch: str, seq: int) -> bool:
+        """Whether a batch that somebody has must go again for another one."""
+        return seq in self._owed.get(epoch, ())
+
+    def look(self, now: float) -> bool:
+        """Every LAG seconds: whether something must be read from the journal again for a consumer that is
+        heard of.
+        """
+        if len(self._consumers) < 2 or now < self._look_at:  # noqa: PLR2004 - one has nobody to lag behind
+            return False
+        self._look_at = now + LAG
+        silent = self.silent(now)
+        for name, consumer in self._consumers.items():
+            if name in silent or consumer.heard_at is None:
+                consumer.lacked = {}
+                continue
+            lacks = self._lacking(consumer)
+            for epoch, ranges in lacks.items():
+                still = ranges.common(consumer.lacked.get(epoch, Ranges()))
+                if still:
+                    self._owed.setdefault(epoch, Ranges()).update(still)
+            consumer.lacked = lacks
+        self._owed = {epoch: ranges for epoch, ranges in self._owed.items() if ranges}
+        return bool(self._owed)
+
+    def _lacking(self, consumer: _Consumer) -> dict[str, Ranges]:
+        """By epoch, what another consumer has and this one does not."""
+        lacks: dict[str, Ranges] = {}
+        for other in self._consumers.values():
+            for epoch, held in other.held.items() if other is not consumer else ():
+                lacks.setdefault(epoch, Ranges()).update(held.without(consumer.held.get(epoch, Ranges())))
+        return {epoch: ranges for epoch, ranges in lacks.items() if ranges}

@@ -1,8 +1,10 @@
-"""Patience with a broker or platform that does not answer: one batch as a probe, then ever more seldom."""
+"""Patience with a broker or platform that does not answer: one batch as a trial, then ever more seldom."""
 
 from __future__ import annotations
 
 from math import inf
+
+from gateway.common.backoff import Backoff
 
 FIRST = 30.0
 LONGEST = 300.0
@@ -14,8 +16,7 @@ class RetryTimer:
     """
 
     def __init__(self, first: float = FIRST) -> None:
-        self._first = first
-        self._wait = first
+        self._backoff = Backoff(first, LONGEST)
         self.at = inf
 
     @property
@@ -26,12 +27,12 @@ class RetryTimer:
     def expect(self, now: float) -> None:
         """Something is on its way: patience begins, unless it runs already."""
         if not self.running:
-            self.at = now + self._wait
+            self.at = now + self._backoff.wait
 
     def progress(self, now: float, *, waiting: bool) -> None:
         """An answer came; `waiting` says whether more is expected."""
-        self._wait = self._first
-        self.at = now + self._wait if waiting else inf
+        self._backoff.reset()
+        self.at = now + self._backoff.wait if waiting else inf
 
     def soon(self, now: float, delay: float) -> None:
         """There is reason to hope: try after `delay` rather than later."""
@@ -42,6 +43,6 @@ class RetryTimer:
         return now >= self.at
 
     def tried(self, now: float) -> None:
-        """The probe is out."""
-        self._wait = min(2.0 * self._wait, max(LONGEST, self._first))
-        self.at = now + self._wait
+        """The trial is out."""
+        self._backoff.next()
+        self.at = now + self._backoff.wait

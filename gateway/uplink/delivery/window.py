@@ -110,7 +110,7 @@ class Window:
             if not entry.acked or entry.replay:
                 self.drop(key_of(entry.sealed))
 
-    def settled(self, epoch: str, held: Ranges) -> list[Entry]:
+    def leave(self, epoch: str, held: Ranges) -> list[Entry]:
         """The entries of an epoch that a consumer has: they leave."""
         covered = [
             entry

@@ -1,1 +1,7 @@
-"""What goes out next: queues, replays, the clock's part, rate, and what a broker does not take."""
+"""What goes out next: queues, replays, the clock's part, the rate, and what a broker does not take."""
+
+from gateway.uplink.outgoing.objections import Flying, in_words
+from gateway.uplink.outgoing.rate import start_delay
+from gateway.uplink.outgoing.sender import Sender
+
+__all__ = ["Flying", "Sender", "in_words", "start_delay"]

@@ -6,27 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
-from gateway.model import Event, Sealed
-
-
-class ClockView(Protocol):
-    """What is asked of gateway.host.clock.Clock."""
-
-    @property
-    def synced(self) -> bool:
-        """Whether somebody vouches for the wall time."""
-
-    @property
-    def boot(self) -> str:
-        """A name for this boot."""
-
-    def wall(self) -> int:
-        """UTC in ms, right or wrong."""
-
-    def uptime(self) -> int:
-        """CLOCK_BOOTTIME in ms."""
+from gateway.model import ClockLike, Event, Sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +27,7 @@ class ClockHold:
     does not prolong them.
     """
 
-    def __init__(self, clock: ClockView, seconds: float) -> None:
+    def __init__(self, clock: ClockLike, seconds: float) -> None:
         self._clock = clock
         self._ms = int(seconds * 1000)
         self._since: int | None = None
@@ -70,7 +51,7 @@ class ClockHold:
         """This boot holds no more."""
         return self._since is not None and self._clock.uptime() - self._since >= self._ms
 
-    def verdict(self, sealed: Sealed) -> Release:
+    def release(self, sealed: Sealed) -> Release:
         """Send it as it is, repaired, or not yet."""
         if sealed.clock != "unsynced" or sealed.boot != self._clock.boot:
             return _AS_IT_IS

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.common.backoff import Backoff
+
 CALM = 50
 CALM_SECONDS = 60.0
 """Messages acknowledged one by one, or seconds without an end, after which several may be on their way
@@ -77,7 +79,7 @@ class Objections:
         self._acked_since = False
         self._newest: Flying | None = None
         self._newest_at = 0.0
-        self._tries = 0
+        self._backoff = Backoff(*AGAIN)
         self._until = 0.0
         self.largest = 0
         """Bytes of the largest batch that this broker acknowledged."""
@@ -202,9 +204,7 @@ class Objections:
         )
 
     def _wait(self, now: float) -> None:
-        first, longest = AGAIN
-        self._until = now + min(longest, first * 2.0 ** min(self._tries, 16))
-        self._tries += 1
+        self._until = now + self._backoff.next()
 
     def look(self, now: float) -> bool:
         """Time to try again what was left out; true once."""

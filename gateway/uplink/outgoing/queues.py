@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from gateway.common.backoff import Backoff
 from gateway.model import Sealed
 from gateway.uplink.journal_port import JournalPort
 
@@ -27,23 +28,23 @@ LONGEST = 3600.0
 class Queues:
     """Queues of one connection; everything in them is in the journal too and may be forgotten at any time."""
 
-    def __init__(self, uplink: str, outbox: JournalPort, skip: Callable[[Sealed], bool]) -> None:
+    def __init__(self, uplink: str, journal: JournalPort, skip: Callable[[Sealed], bool]) -> None:
         self._uplink = uplink
-        self._outbox = outbox
+        self._journal = journal
         self._skip = skip
         self._live: deque[tuple[float, Sealed]] = deque()
         self._chunk: deque[Sealed] = deque()
-        self.again: deque[Sealed] = deque()
+        self._again: deque[Sealed] = deque()
         self._epoch = ""
         self._cursor = 0
         self._until = 0
         self._salvage_at = 0.0
-        self._patience = STALLED
+        self._patience = Backoff(STALLED, LONGEST)
         self._idle_since: float | None = None
 
     def begin(self) -> None:
         """A new connection: the backlog is everything up to now, what is committed from here on is live."""
-        self.again.clear()
+        self._again.clear()
         self._live.clear()
         self.rewind()
 
@@ -52,7 +53,11 @@ class Queues:
         self._chunk.clear()
         self._cursor = 0
         self._salvage_at = 0.0
-        self._epoch, self._until = self._outbox.newest
+        self._epoch, self._until = self._journal.newest
+
+    def offer_again(self, sealed: Sealed) -> None:
+        """It must go again: refused, lost on the way, or under another epoch."""
+        self._again.append(sealed)
 
     def look_again(self, backlog: int, now: float) -> None:
         """Nothing is in hand and `backlog` batches were never sent: something was left out, so it is read
@@ -62,9 +67,9 @@ class Queues:
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
-        elif now - self._idle_since >= self._patience:
+        elif now - self._idle_since >= self._patience.wait:
             self._idle_since = None
-            self._patience = min(2 * self._patience, LONGEST)
+            self._patience.next()
             self.rewind()
 
     def committed(self, sealed: Sealed, at: float) -> None:
@@ -91,7 +96,7 @@ class Queues:
     @property
     def waiting(self) -> bool:
         """Whether there is something beside live batches to send right now."""
-        return bool(self.again or self._chunk)
+        return bool(self._again or self._chunk)
 
     @property
     def low(self) -> bool:
@@ -108,11 +113,11 @@ class Queues:
 
     def take_waiting(self) -> Sealed | None:
         """The next batch beside the live ones."""
-        for queue in (self.again, self._chunk):
+        for queue in (self._again, self._chunk):
             while queue:
                 sealed = queue.popleft()
-                if queue is self.again or not self._skip(sealed):
-                    self._patience = STALLED
+                if queue is self._again or not self._skip(sealed):
+                    self._patience.reset()
                     return sealed
         return None
 
@@ -120,13 +125,13 @@ class Queues:
         """Read ahead of the backlog. Raises whatever the journal raises."""
         if self.low:
             cursor = self._cursor
-            rows = await self._outbox.unsettled(self._uplink, after=cursor, limit=CHUNK)
+            rows = await self._journal.unsettled(self._uplink, after=cursor, limit=CHUNK)
             if cursor != self._cursor:
                 return  # rewound meanwhile
             self._chunk += [row for row in rows if row.seq <= self._until and not self._skip(row)]
             self._cursor = min(rows[-1].seq, self._until) if rows else self._until
         elif not self._chunk and self._cursor >= self._until and now >= self._salvage_at:
-            rows = await self._outbox.salvaged(self._uplink, limit=CHUNK)
+            rows = await self._journal.salvaged(self._uplink, limit=CHUNK)
             found = [row for row in rows if not self._skip(row)]
             self._chunk += found
             self._salvage_at = now + SALVAGE_EVERY * (not found)

@@ -35,8 +35,8 @@ class _Job:
 class Replays:
     """Commands in the order of arrival, one at a time."""
 
-    def __init__(self, outbox: JournalPort, now: float) -> None:
-        self._outbox = outbox
+    def __init__(self, journal: JournalPort, now: float) -> None:
+        self._journal = journal
         self._bucket = TokenBucket(COMMANDS_PER_SECOND, now, burst=COMMANDS_AT_ONCE)
         # Answers to what is no command are limited too, and on their own account: nonsense keeps nobody from
         # asking.
@@ -111,13 +111,15 @@ class Replays:
         job = self._jobs[0]
         wanted = job.command
         rows = (
-            await self._outbox.find(wanted.epoch, job.next, wanted.to, CHUNK) if job.next <= wanted.to else ()
+            await self._journal.find(wanted.epoch, job.next, wanted.to, CHUNK)
+            if job.next <= wanted.to
+            else ()
         )
         if rows:
             job.rows.extend(rows)
             job.next = rows[-1].seq + 1
             return None
-        gone = [*job.left_out, *await self._outbox.explain(wanted.epoch, wanted.from_, wanted.to)]
+        gone = [*job.left_out, *await self._journal.explain(wanted.epoch, wanted.from_, wanted.to)]
         if self._jobs and self._jobs[0] is job:
             self._jobs.popleft()
         return Reply(

@@ -143,7 +143,7 @@ class UnderWay:
         for forwarder in self.forwarders:
             if forwarder._connection is not None and not forwarder._connection.idle:
                 owed = BROKER
-            elif forwarder._connection is not None and len(forwarder._delivery.window):
+            elif forwarder._connection is not None and forwarder._delivery.undelivered:
                 owed = RECEIPT
         return SETTLING if owed in self.mute else owed
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.model import Ranges
-from gateway.uplink.delivery.window import Key
+from gateway.uplink.delivery import Key
 
 AGAIN = 3600.0
 """Seconds until what the broker refused for its content is offered again."""

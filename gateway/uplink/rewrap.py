@@ -5,7 +5,6 @@ more than sending.
 from __future__ import annotations
 
 from gateway.model import Sealed
-from gateway.uplink.delivery.conflicts import reissued
 from gateway.wire import compress, decompress, peek_gateway, with_header
 
 
@@ -26,3 +25,18 @@ def rewrap(
         plain = reissued(plain, epoch, (sealed.epoch, sealed.seq))
     plain = with_header(plain, gateway=gateway, t0=t0, clock=None if t0 is None else "anchored")
     return compress(plain) if packed else plain
+
+
+def reissued(plain: bytes, epoch: str, original: tuple[str, int]) -> bytes:
+    """The batch under its derived epoch, with the event that opens the epoch and says where it comes from.
+    Raises WireError.
+    """
+    event = {
+        "dt": 0,
+        "kind": "epoch_started",
+        "previous": None,
+        "last": 0,
+        "reason": "conflict",
+        "of": {"epoch": original[0], "seq": original[1]},
+    }
+    return with_header(plain, epoch=epoch, events=[event])

@@ -143,7 +143,7 @@ async def test_a_backlog_that_is_counted_and_not_in_hand_is_read_again_ever_more
     left.clear()
     found.rewind()
     assert await taken(found) == [1]
-    assert found._patience == STALLED, "something came: patience begins anew"
+    assert found._patience.wait == STALLED, "something came: patience begins anew"
 
 
 async def test_without_a_backlog_nothing_is_read_again():
@@ -180,7 +180,7 @@ async def test_a_batch_in_conflict_leaves_the_window_and_may_be_sent_again():
     found, rows = delivery(3)
     assert found.skip(rows[1])
     found.receipt("city", Receipt(epoch=E1, upto=0, have=[[1, 1]], conflicts=[2]), 1.0)
-    assert [key_of(entry.sealed) for entry in found.window] == [(E1, 3)]
+    assert [key_of(entry.sealed) for entry in found._window] == [(E1, 3)]
     assert found.conflicts.reported == [(E1, 2)]
     assert not found.skip(rows[1])
     assert found.settled() == {E1: Ranges([(1, 1)])}
@@ -191,4 +191,4 @@ async def test_a_conflict_about_what_was_never_sent_is_nothing():
     found.receipt("city", Receipt(epoch=E1, upto=0, conflicts=[7]), 1.0)
     found.receipt("city", Receipt(epoch=E2, upto=0, conflicts=[1]), 1.0)
     assert found.conflicts.reported == []
-    assert len(found.window) == 2
+    assert len(found._window) == 2
