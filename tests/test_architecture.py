@@ -89,9 +89,6 @@ OWED = {
         "gateway.energy.meter",
         "gateway.energy.units",
         "gateway.journal.recovery.scan",
-        "gateway.receiver.intake",
-        "gateway.receiver.mqtt",
-        "gateway.receiver.report",
     },
     "circles": {"gateway.field"},
     "folders": {"gateway/field/meter", "gateway/journal", "gateway/journal/file", "gateway/daemon"},
@@ -114,19 +111,6 @@ OWED = {
         "journal.loss.look",
         "journal.recovery.cases.look",
         "journal.writer.look",
-        "receiver.gaps.look",
-        "receiver.ledger.hold",
-        "uplink.delivery.consumers.look",
-        "uplink.delivery.delivery.look",
-        "uplink.delivery.set_aside.look",
-        "uplink.outgoing.objections.look",
-        "uplink.outgoing.queues.look_again",
-        "uplink.outgoing.queues.take_live",
-        "uplink.outgoing.queues.take_waiting",
-        "uplink.outgoing.rate.take",
-        "uplink.outgoing.replay.take",
-        "uplink.outgoing.sender.look",
-        "uplink.settling.look",
     },
     "files": {
         "gateway.daemon.daemon",
@@ -140,7 +124,6 @@ OWED = {
         "gateway.receiver.store",
         "gateway.status.verdict",
         "gateway.status.words.notices",
-        "gateway.uplink.forwarder",
     },
     "functions": {
         "gateway.cli.receive:command",
@@ -151,9 +134,8 @@ OWED = {
         "gateway.status.words.notices:_meter",
         "gateway.status.words.notices:_uplink",
         "gateway.status.words.platforms:why",
-        "gateway.uplink.forwarder:__init__",
     },
-    "names": {"Backlog", "ClockLike", "ClockView", "Link", "MemoryLink", "Outcome", "PahoLink"},
+    "names": {"ClockLike", "ClockView"},
 }
 """What does not hold yet. It only ever becomes shorter."""
 

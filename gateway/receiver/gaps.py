@@ -56,7 +56,7 @@ class Gaps:
         self._deferred.clear()
         self.open = None
 
-    def look(self, missing: dict[str, Missing], now: float, *, ready: bool) -> Ask | None:
+    def next_ask(self, missing: dict[str, Missing], now: float, *, ready: bool) -> Ask | None:
         """The replay to ask for now, if any. `ready`: the gateway is online and its backlog is 0."""
         self._remember(missing, now)
         if self.open is not None:

@@ -45,7 +45,7 @@ class EpochLedger:
     conflicts: Ranges = field(default_factory=Ranges)
     anchors: list[tuple[int, int]] = field(default_factory=list)
 
-    def hold(self, first: int, last: int) -> None:
+    def store(self, first: int, last: int) -> None:
         """Batches that are stored."""
         for ranges in (self.held, self.good, self.covered):
             ranges.add(first, last)

@@ -381,7 +381,7 @@ class Receiver:
             state, gaps = self._states[gateway], self._gaps[gateway]
             ready = state.online and state.backlog == 0
             ask = (
-                gaps.look(self._newest_missing(gateway, gaps, now), now, ready=ready)
+                gaps.next_ask(self._newest_missing(gateway, gaps, now), now, ready=ready)
                 if ready or gaps.open
                 else None
             )

@@ -168,7 +168,7 @@ class Store:
         for epoch, first, last in rows(
             "SELECT epoch, first, last FROM held WHERE gateway = ? ORDER BY epoch, first"
         ):
-            ledger.epoch(epoch).hold(first, last)
+            ledger.epoch(epoch).store(first, last)
         for epoch, first, last, spills in rows(
             "SELECT epoch, first, last, open FROM explained WHERE gateway = ?"
         ):
@@ -193,7 +193,7 @@ class Store:
             if batch.seq not in ledger.held:
                 taken.batches += 1
                 taken.values += batch.values
-                ledger.hold(batch.seq, batch.seq)
+                ledger.store(batch.seq, batch.seq)
                 self._gather(group, arrival, totals)
             elif self._same(arrival, group.fresh.get((*key, batch.seq))):
                 taken.duplicates += 1

@@ -2,7 +2,15 @@
 
 from gateway.uplink.broker import broker_of
 from gateway.uplink.forwarder import Forwarder, Timing
-from gateway.uplink.journal_port import Backlog, JournalPort, MemoryJournal
+from gateway.uplink.journal_port import BacklogFigures, JournalPort, MemoryJournal
 from gateway.uplink.stats import UplinkStats
 
-__all__ = ["Backlog", "Forwarder", "JournalPort", "MemoryJournal", "Timing", "UplinkStats", "broker_of"]
+__all__ = [
+    "BacklogFigures",
+    "Forwarder",
+    "JournalPort",
+    "MemoryJournal",
+    "Timing",
+    "UplinkStats",
+    "broker_of",
+]

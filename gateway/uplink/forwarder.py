@@ -18,7 +18,7 @@ from gateway.errors import LinkDown, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
 from gateway.mqtt import TOO_LARGE, BrokerLink, Connection, Link, LinkState, Outgoing, Reconnect, open_unless
 from gateway.uplink.broker import broker_of
-from gateway.uplink.delivery import Delivery, Outcome, Settling
+from gateway.uplink.delivery import Delivery, FollowUp, Settling
 from gateway.uplink.journal_port import JournalPort
 from gateway.uplink.outgoing import Flying, Sender, start_delay
 from gateway.uplink.refusals import Refusals, about_a_message, with_flying
@@ -106,9 +106,7 @@ class Forwarder:
         self._started = False
         self._tick_at = 0.0
         self.batch_limit: int | None = None
-        """Bytes that the compressed body of a new batch may have, by what is known of the broker; None
-        without a limit.
-        """
+        """Bytes that the compressed body of a new batch may have for this broker; None without a limit."""
         self._since = (LinkState.IDLE, clock.wall())
         self.heartbeat = time.monotonic()
         """Monotonic time of the last turn of this uplink's own loop."""
@@ -174,7 +172,7 @@ class Forwarder:
         self._protocol = connection.protocol
         self._reconnect.connected(connection.protocol)
         self._refusals.connected(connection, (*self._receipt_topics, self._topics.replay))
-        self._settling.look()
+        self._settling.count_backlog()
         now = time.monotonic()
         outage = self._reconnect.outage(now, self._clock.wall(), self._settling.oldest_t0)
         self._sender.begin(connection, now + start_delay(outage, self._config.spread, self._chance))
@@ -224,7 +222,6 @@ class Forwarder:
     # -- the link's callbacks --------------------------------------------------------------------------------
 
     def acknowledged(self, acks: Sequence[tuple[object, int]]) -> None:
-        """See Listener."""
         now = time.monotonic()
         for tag, code in acks:
             if isinstance(tag, str):
@@ -237,7 +234,6 @@ class Forwarder:
         self._wake.set()
 
     def received(self, topic: str, payload: bytes) -> None:
-        """See Listener."""
         now = time.monotonic()
         try:
             if topic in self._receipt_topics:
@@ -256,11 +252,10 @@ class Forwarder:
         self._wake.set()
 
     def lost(self, error: UplinkError) -> None:
-        """See Listener."""
         self._fault = error
         self._wake.set()
 
-    def _carry_out(self, outcome: Outcome) -> None:
+    def _carry_out(self, outcome: FollowUp) -> None:
         for sealed in outcome.again:
             self._sender.offer_again(sealed)
         for sealed, code in outcome.unfit:
@@ -307,14 +302,14 @@ class Forwarder:
             await wait_for_event(self._stopping, self._timing.tick)
 
     def _tick(self, now: float) -> None:
-        self._settling.look()
+        self._settling.count_backlog()
         self._reconnect.steady()
         if self._connection is not None and now - self._connection.beat > self._timing.stuck:
             self.lost(LinkDown("the thread that serves the connection is stuck"))
         if self._delivery.mute(now):
             self.lost(LinkDown(f"the broker has acknowledged nothing for {self._timing.patience:g} s"))
             return
-        self._sender.look(self._waiting, now)
+        self._sender.tick(self._waiting, now)
         self._refusals.silent(self._delivery.silent(now), self._config.receipts, now, self._clock.wall())
         self.batch_limit = self._sender.batch_limit
         self._say_retained(now)
@@ -348,7 +343,7 @@ class Forwarder:
             try:
                 if self._connection is None:
                     self.heartbeat = time.monotonic()
-                    self._settling.look()
+                    self._settling.count_backlog()
                 for event in self._sender.anchors():
                     log.info(
                         "uplink %s: the clock is right now; the platform is told for epoch %s",

@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.model import Ranges, Sealed
 
 
-class Backlog(Protocol):
+class BacklogFigures(Protocol):
     """What waits for one uplink: committed and not settled. `oldest_t0` is UTC in ms."""
 
     @property
@@ -48,13 +48,13 @@ class JournalPort(Protocol):
     def epochs(self) -> Sequence[tuple[str, int, int]]:
         """(epoch, first seq, last seq), oldest first; never blocks."""
 
-    def backlog(self, uplink: str, /) -> Backlog:
+    def backlog(self, uplink: str, /) -> BacklogFigures:
         """What waits for this uplink; never blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryBacklog:
-    """A Backlog as plain data."""
+    """A BacklogFigures as plain data."""
 
     batches: int
     readings: int

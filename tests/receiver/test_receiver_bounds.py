@@ -68,9 +68,9 @@ def cost(work, size: int) -> float:
 
 def look_at_all(size: int):
     gaps, missing = Gaps(), {E1: Missing(Ranges((2 * n, 2 * n) for n in range(1, size)))}
-    gaps.look(missing, 0.0, ready=True)
+    gaps.next_ask(missing, 0.0, ready=True)
     closing = {E1: Missing(Ranges((2 * n, 2 * n) for n in range(1, size) if n % 3))}
-    return lambda: (gaps.look(closing, 1.0, ready=True), gaps.look(closing, AGE + 1, ready=True))
+    return lambda: (gaps.next_ask(closing, 1.0, ready=True), gaps.next_ask(closing, AGE + 1, ready=True))
 
 
 def test_a_look_at_many_gaps_is_linear() -> None:
@@ -84,7 +84,7 @@ def ledger_of(size: int, epochs: int = 1) -> GatewayLedger:
         one = ledger.epoch(f"{number:016x}")
         one.first = 1
         for seq in range(1, 2 * size, 2):
-            one.hold(seq, seq)
+            one.store(seq, seq)
     return ledger
 
 
@@ -120,7 +120,7 @@ def test_a_bounded_look_finds_what_the_whole_one_finds(held, known, end, explain
     ledger = GatewayLedger()
     one = ledger.epoch(E1)
     for first, more in held:
-        one.hold(first, first + more)
+        one.store(first, first + more)
     for first, more in explained:
         one.explain(first, first + more, spills=False)
     one.first = 1 if known else None

@@ -11,7 +11,7 @@ from gateway.wire import Receipt, parse
 def epoch(*held, first=None, conflicts=(), **more):
     ledger = EpochLedger(first=first, **more)
     for start, end in held:
-        ledger.hold(start, end)
+        ledger.store(start, end)
     for seq in conflicts:
         ledger.contradict(seq)
     return ledger
@@ -137,12 +137,12 @@ def test_a_year_of_thinning_is_looked_through_quickly():
     one = ledger.epoch(E1)
     one.first = 1
     for seq in range(1, 40_000, 2):
-        one.hold(seq, seq)
+        one.store(seq, seq)
     for seq in range(2, 40_000, 2):
         one.explain(seq, seq, spills=False)
     began = time.process_time()
     for seq in range(40_000, 40_200):
-        one.hold(seq, seq)
+        one.store(seq, seq)
         assert len(receipts(E1, one, {seq})[0].have) == 1
         assert not ledger.missing()
     assert time.process_time() - began < 6.0

@@ -87,7 +87,7 @@ class Box:
 
 
 def drained(made, now):
-    made.look_again(3, now)
+    made.read_again(3, now)
     return made
 
 
@@ -109,7 +109,7 @@ async def test_what_an_answer_left_out_is_asked_for_again_after_a_while_and_ever
     assert drained(made, start + 2 * STALLED).low
     box.answers = [[row(3)]]
     await made.refill(0.0)
-    assert made.take_waiting() == row(3)
+    assert made.next_waiting() == row(3)
     await made.refill(0.0)
     # Something came of it: patience is as it was.
     drained(made, 500.0)
@@ -126,9 +126,9 @@ async def test_what_is_in_hand_or_settled_is_no_reason_to_ask_again():
     drained(made, 0.0)
     drained(made, 10 * STALLED)
     assert made.waiting, "not read anew"
-    made.take_waiting()
+    made.next_waiting()
     for now in (0.0, 100 * STALLED, 200 * STALLED):
-        made.look_again(0, now)
+        made.read_again(0, now)
     assert not made.low
 
 

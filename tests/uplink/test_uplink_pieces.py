@@ -43,7 +43,7 @@ def test_a_bucket_never_gives_more_than_its_rate(rate, waits):
     bucket, now, taken = TokenBucket(rate, 0.0), 0.0, 0
     for wait in waits:
         now += wait
-        while bucket.take(now):
+        while bucket.spend(now):
             taken += 1
     assert taken <= rate * now + max(1.0, rate * 0.2) + 1e-6
 
@@ -51,16 +51,16 @@ def test_a_bucket_never_gives_more_than_its_rate(rate, waits):
 @given(st.floats(0.1, 5000))
 def test_after_the_wait_there_is_a_token(rate):
     bucket = TokenBucket(rate, 0.0)
-    while bucket.take(0.0):
+    while bucket.spend(0.0):
         pass
     wait = bucket.wait(0.0)
     assert wait > 0
-    assert bucket.take(wait * (1 + 1e-9) + 1e-9)
+    assert bucket.spend(wait * (1 + 1e-9) + 1e-9)
 
 
 def test_a_rate_of_zero_is_no_limit():
     bucket = TokenBucket(0.0, 0.0)
-    assert all(bucket.take(0.0) for _ in range(10_000))
+    assert all(bucket.spend(0.0) for _ in range(10_000))
     assert bucket.wait(0.0) == 0.0
 
 
@@ -438,11 +438,11 @@ def test_the_sentence():
 def test_with_a_token_there_is_nothing_to_wait_for():
     bucket = TokenBucket(1.0, 0.0)
     assert bucket.wait(0.0) == 0.0
-    assert bucket.take(0.0)
+    assert bucket.spend(0.0)
     assert bucket.wait(0.0) == 1.0
     assert bucket.wait(0.75) == pytest.approx(0.25)
     slow = TokenBucket(100.0, 0.0)
-    while slow.take(0.0):
+    while slow.spend(0.0):
         pass
     assert slow.wait(0.0) == pytest.approx(0.1), "half of what may be used at once: not one wake-up per batch"
 

@@ -23,7 +23,7 @@ async def taken(found, now=0.0):
     seqs = []
     for _ in range(100):
         await found.refill(now)
-        while (sealed := found.take_live(now) or found.take_waiting()) is not None:
+        while (sealed := found.next_live(now) or found.next_waiting()) is not None:
             seqs.append(sealed.seq)
         if not found.low:
             break
@@ -49,7 +49,7 @@ async def test_as_many_live_batches_as_may_wait_stay_live():
         found.committed(box.rows[-1], 10.0)
     assert found.live == MAX_LIVE
     assert found.live_at == 10.0
-    assert found.take_live(9.9) is None, "it is not due"
+    assert found.next_live(9.9) is None, "it is not due"
     assert await taken(found, 10.0) == list(range(1, MAX_LIVE + 1))
 
 
@@ -75,7 +75,7 @@ async def test_a_new_beginning_while_the_journal_is_read_begins_at_the_beginning
     found = sources(box)
     box.go.set()
     await found.refill(0.0)
-    assert [found.take_waiting().seq for _ in range(CHUNK)] == list(range(1, CHUNK + 1))
+    assert [found.next_waiting().seq for _ in range(CHUNK)] == list(range(1, CHUNK + 1))
     box.go.clear()
     reading = asyncio.create_task(found.refill(0.0))
     await until(lambda: box.asked == 2)
@@ -130,12 +130,12 @@ async def test_a_backlog_that_is_counted_and_not_in_hand_is_read_again_ever_more
     left.clear()
     waits, now = [], 0.0
     for _ in range(3):
-        found.look_again(1, now)
+        found.read_again(1, now)
         left.clear()
         begin = now
         while not found.low:
             now += 1.0
-            found.look_again(1, now)
+            found.read_again(1, now)
         waits.append(now - begin)
         left.add(1)
         assert await taken(found) == []
@@ -148,13 +148,13 @@ async def test_a_backlog_that_is_counted_and_not_in_hand_is_read_again_ever_more
 
 async def test_without_a_backlog_nothing_is_read_again():
     found = sources(outbox(0))
-    found.look_again(0, 0.0)
-    found.look_again(0, 10 * STALLED)
+    found.read_again(0, 0.0)
+    found.read_again(0, 10 * STALLED)
     assert not found.low
-    found.look_again(1, 20 * STALLED)
-    found.look_again(0, 21 * STALLED)
-    found.look_again(1, 21 * STALLED + STALLED - 1.0)
-    found.look_again(1, 22 * STALLED + 1.0)
+    found.read_again(1, 20 * STALLED)
+    found.read_again(0, 21 * STALLED)
+    found.read_again(1, 21 * STALLED + STALLED - 1.0)
+    found.read_again(1, 22 * STALLED + 1.0)
     assert not found.low, "the wait begins when the backlog does"
 
 

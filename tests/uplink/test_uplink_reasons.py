@@ -337,8 +337,8 @@ def test_two_ends_with_a_control_are_a_bound_which_is_tried_again():
         verdict = suspects.ended(alone(9000), at + 0.5)
     assert "9000 bytes" in verdict.what
     assert (suspects.bound, suspects.good_size) == (9000, 4500)
-    assert not suspects.look(3.0)
-    assert suspects.look(3700.0)
+    assert not suspects.tick(3.0)
+    assert suspects.tick(3700.0)
     assert suspects.bound is None
 
 

@@ -35,7 +35,7 @@ class Counters:
 
 
 @dataclass(slots=True)
-class Outcome:
+class FollowUp:
     """What the caller has to do: offer `again`, and say why the broker `refused` (reason codes) or that it
     `accepted`.
 
@@ -109,9 +109,9 @@ class Delivery:
         self.counters.sent_batches += 1
         self.counters.replayed_batches += replay
 
-    def acknowledged(self, acks: Sequence[tuple[object, int]], now: float) -> Outcome:
+    def acknowledged(self, acks: Sequence[tuple[object, int]], now: float) -> FollowUp:
         """PUBACKs, in order: (key, reason code). Other tags and unexpected ones are ignored."""
-        outcome = Outcome()
+        outcome = FollowUp()
         for tag, code in acks:
             entry = self._window.acked(tag) if isinstance(tag, tuple) else None
             if entry is None:
@@ -142,7 +142,7 @@ class Delivery:
             epoch = self.conflicts.epoch(entry.sealed)
             self._account(epoch, self._receipts.deliver(epoch, Ranges([(key[1], key[1])])), now)
 
-    def _refused(self, entry: Entry, code: int, outcome: Outcome, now: float) -> None:
+    def _refused(self, entry: Entry, code: int, outcome: FollowUp, now: float) -> None:
         self._window.drop(key_of(entry.sealed))
         self.counters.refused += 1
         self._broker_timer.expect(now)
@@ -150,7 +150,7 @@ class Delivery:
         if not entry.replay:
             outcome.again.append(entry.sealed)
 
-    def receipt(self, consumer: str, receipt: Receipt, now: float) -> Outcome:
+    def receipt(self, consumer: str, receipt: Receipt, now: float) -> FollowUp:
         """A consumer says what it has. Raises WireError for ranges that run backwards."""
         mine = [seq for seq in receipt.conflicts or () if self._receipts.was_sent(receipt.epoch, seq)]
         delivered = self._receipts.receipt(consumer, receipt)
@@ -167,7 +167,7 @@ class Delivery:
         last = self._leave(receipt.epoch, news)
         self._account(receipt.epoch, delivered, now)
         self._receipts.heard(consumer, now, waiting=bool(len(self._window)))
-        outcome = Outcome(again=self._window.overtaken(last, now))
+        outcome = FollowUp(again=self._window.overtaken(last, now))
         if last:
             self._receipt_timer.progress(now, waiting=bool(len(self._window)))
         elif silent:
@@ -184,7 +184,7 @@ class Delivery:
         if stored != digest:
             return False
         self._receipts.sent(*key)
-        self._account(key[0], self._receipts.hold(consumer, key[0], Ranges([(key[1], key[1])])), now)
+        self._account(key[0], self._receipts.confirm(consumer, key[0], Ranges([(key[1], key[1])])), now)
         return True
 
     def _own(self, epoch: str, ranges: Ranges) -> tuple[str, Ranges]:
@@ -218,7 +218,7 @@ class Delivery:
             for seq in range(first, last + 1):
                 self.counters.delivered_readings += self._readings.pop((epoch, seq), 0)
 
-    def look(self, now: float) -> bool:
+    def tick(self, now: float) -> bool:
         """Now and then: what only silent consumers lack makes room; whether the journal must be read again
         for others.
         """
@@ -228,7 +228,7 @@ class Delivery:
                 epoch = self.conflicts.epoch(entry.sealed)
                 if entry.acked and self._receipts.waits_for_silent_alone(epoch, entry.sealed.seq, silent):
                     self._window.drop(key_of(entry.sealed))
-        return self._receipts.look(now)
+        return self._receipts.tick(now)
 
     def silent(self, now: float) -> dict[str, float | None]:
         """Consumers that owe a receipt for too long, with the time of their last one."""

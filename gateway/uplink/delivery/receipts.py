@@ -84,9 +84,9 @@ class Receipts:
         covered = receipt.covers(1)
         for seq in receipt.conflicts or ():
             covered.discard(seq)
-        return self.hold(consumer, receipt.epoch, covered)
+        return self.confirm(consumer, receipt.epoch, covered)
 
-    def hold(self, consumer: str, epoch: str, covered: Ranges) -> Ranges:
+    def confirm(self, consumer: str, epoch: str, covered: Ranges) -> Ranges:
         """A consumer has these: what of it, sent by this process, is thereby delivered. `news` is what it
         had not said before.
         """
@@ -107,7 +107,7 @@ class Receipts:
 
     def partly(self) -> int:
         """How many batches some consumers have and others not."""
-        if len(self._consumers) < 2:  # noqa: PLR2004 - one is all
+        if len(self._consumers) < 2:  # one is all
             return 0
         union: dict[str, Ranges] = {}
         for consumer in self._consumers.values():
@@ -153,11 +153,11 @@ class Receipts:
         """Whether a batch that somebody has must go again for another one."""
         return seq in self._owed.get(epoch, ())
 
-    def look(self, now: float) -> bool:
+    def tick(self, now: float) -> bool:
         """Every LAG seconds: whether something must be read from the journal again for a consumer that is
         heard of.
         """
-        if len(self._consumers) < 2 or now < self._look_at:  # noqa: PLR2004 - one has nobody to lag behind
+        if len(self._consumers) < 2 or now < self._look_at:  # one has nobody to lag behind
             return False
         self._look_at = now + LAG
         silent = self.silent(now)

@@ -19,7 +19,7 @@ SUBJECT = "the journal"
 
 
 class Settling:
-    """Every method raises whatever the journal raises, but for `look`."""
+    """Every method raises whatever the journal raises, but for `count_backlog`."""
 
     def __init__(self, account: str, journal: JournalPort, delivery: Delivery, troubles: Troubles) -> None:
         self._account = account
@@ -45,7 +45,7 @@ class Settling:
         """
         self._troubles.end(SUBJECT)
 
-    def look(self) -> None:
+    def count_backlog(self) -> None:
         """Renew the figures of the backlog."""
         try:
             backlog = self._journal.backlog(self._account)

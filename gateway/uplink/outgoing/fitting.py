@@ -169,9 +169,9 @@ class Fitting:
         what = f"{are} set aside, the others go on: {epoch}/{seq} has {size} bytes, and the broker {takes}"
         self._troubles.begin(subject, what, LARGER)
 
-    def look(self, now: float) -> bool:
+    def tick(self, now: float) -> bool:
         """Now and then what was left out or set aside may be tried again: whether that is now."""
-        if not self.set_aside.look(now) | self._objections.look(now):
+        if not self.set_aside.tick(now) | self._objections.tick(now):
             return False
         self.set_aside.forget(TOO_LARGE_HERE)
         self._plain_only = False

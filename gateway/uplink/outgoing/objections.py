@@ -206,7 +206,7 @@ class Objections:
     def _wait(self, now: float) -> None:
         self._until = now + self._backoff.next()
 
-    def look(self, now: float) -> bool:
+    def tick(self, now: float) -> bool:
         """Time to try again what was left out; true once."""
         if self._calm and now - self._calm_since > CALM_SECONDS:
             self._calm = 0

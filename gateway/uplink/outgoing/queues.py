@@ -59,7 +59,7 @@ class Queues:
         """It must go again: refused, lost on the way, or under another epoch."""
         self._again.append(sealed)
 
-    def look_again(self, backlog: int, now: float) -> None:
+    def read_again(self, backlog: int, now: float) -> None:
         """Nothing is in hand and `backlog` batches were never sent: something was left out, so it is read
         from the beginning.
         """
@@ -103,7 +103,7 @@ class Queues:
         """Time to read ahead."""
         return len(self._chunk) < CHUNK // 2 and self._cursor < self._until
 
-    def take_live(self, now: float) -> Sealed | None:
+    def next_live(self, now: float) -> Sealed | None:
         """The next live batch that is due."""
         while self._live and self._live[0][0] <= now:
             sealed = self._live.popleft()[1]
@@ -111,7 +111,7 @@ class Queues:
                 return sealed
         return None
 
-    def take_waiting(self) -> Sealed | None:
+    def next_waiting(self) -> Sealed | None:
         """The next batch beside the live ones."""
         for queue in (self._again, self._chunk):
             while queue:

@@ -31,7 +31,7 @@ class TokenBucket:
         self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
         self._at = now
 
-    def take(self, now: float) -> bool:
+    def spend(self, now: float) -> bool:
         """Take one token if there is one."""
         if not self._rate:
             return True

@@ -57,10 +57,10 @@ class Replays:
         try:
             command = parse(Replay, payload)
         except WireError as error:
-            if not self._refusals.take(now):
+            if not self._refusals.spend(now):
                 raise
             return Reply(id=_id_of(payload) or NO_ID, ok=False, error=error.message[:500])
-        if not self._bucket.take(now):
+        if not self._bucket.spend(now):
             raise WireError(
                 "replay commands come faster than they are answered",
                 hint="ask for one range at a time and wait for the reply",
@@ -82,7 +82,7 @@ class Replays:
         self._jobs.append(_Job(command, command.from_))
         return None
 
-    def take(self) -> Sealed | None:
+    def next(self) -> Sealed | None:
         """The next batch to send again."""
         if not self._jobs or not self._jobs[0].rows:
             return None
@@ -91,7 +91,7 @@ class Replays:
         return job.rows.popleft()
 
     def left_out(self, sealed: Sealed, reason: str) -> None:
-        """What `take` gave last could not be sent."""
+        """What `next` gave last could not be sent."""
         if self._jobs and self._jobs[0].command.epoch == sealed.epoch:
             self._jobs[0].sent -= 1
             if reason and len(self._jobs[0].left_out) < MAX_GONE:
@@ -99,7 +99,7 @@ class Replays:
 
     @property
     def ready(self) -> bool:
-        """Whether `take` has something."""
+        """Whether `next` has something."""
         return bool(self._jobs and self._jobs[0].rows)
 
     async def work(self) -> Reply | None:

@@ -156,18 +156,18 @@ class Sender:
 
     # -- now and then ----------------------------------------------------------------------------------------
 
-    def look(self, backlog: int, now: float) -> None:
+    def tick(self, backlog: int, now: float) -> None:
         """Once a tick: what waited for the clock, was set aside or left out, or is lacked by a slow
         consumer may go; one batch as a trial. `backlog`: how many batches were never sent.
         """
         if self._hold.released():
             self.held.clear()
             self._queues.rewind()
-        if self._fitting.look(now):
+        if self._fitting.tick(now):
             self._queues.rewind()
-        if self._delivery.look(now) and not (self._queues.waiting or self._queues.low):
+        if self._delivery.tick(now) and not (self._queues.waiting or self._queues.low):
             self._queues.rewind()
-        self._queues.look_again(0 if self.held else backlog, now)
+        self._queues.read_again(0 if self.held else backlog, now)
         self._try_again(now)
         self._fitting.tell()
 
@@ -274,16 +274,16 @@ class Sender:
 
     def _next(self, now: float) -> Outgoing | None:
         while not self._delivery.full:
-            sealed, replay = self._queues.take_live(now), False
+            sealed, replay = self._queues.next_live(now), False
             if sealed is None:
                 more = self._queues.waiting or self._replays.ready
-                if now < self._backlog_at or not more or not self._bucket.take(now):
+                if now < self._backlog_at or not more or not self._bucket.spend(now):
                     return None
-                sealed = self._queues.take_waiting()
+                sealed = self._queues.next_waiting()
                 if sealed is not None and self._delivery.needless(sealed):
                     continue
             if sealed is None:
-                sealed, replay = self._replays.take(), True
+                sealed, replay = self._replays.next(), True
             if sealed is None:
                 return None
             message = self._message(sealed)

@@ -59,7 +59,7 @@ class SetAside:
         found = [key for key in self._sets if key[1] == reason]
         return sum(self._sets.pop(key).count for key in found) > 0
 
-    def look(self, now: float) -> bool:
+    def tick(self, now: float) -> bool:
         """Time to offer again what was refused for its content; whether there is any."""
         if self._until is None or now < self._until:
             return False
