@@ -146,7 +146,7 @@ def export(
 @_format
 def salvage(file: Path, target: Path | None, form: str) -> None:
     """Scan the file; it is not changed."""
-    from gateway.journal.recovery.scan import PageScan  # noqa: PLC0415 - only this verb needs it
+    from gateway.journal import PageScan  # noqa: PLC0415 - only this verb needs it
     from gateway.wire import decompress  # noqa: PLC0415 - see above
 
     epochs: dict[str, list[int]] = {}

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from gateway.cli.client import ControlClient
-    from gateway.model import Sealed
 
 PAGE = 100
 """Batches that are asked for at once."""
@@ -58,18 +55,17 @@ class FileSource:
 
     def status(self) -> dict[str, Any]:
         """As JournalSource."""
-        epochs = [
-            {"epoch": epoch, "first": first, "last": last} for epoch, first, last in self._reader.epochs()
-        ]
-        return asdict(self._reader.stats()) | {"epochs": epochs}
+        return self._reader.stats().to_json()
 
     def rows(self, first: int, last: int, epoch: str | None) -> Iterator[dict[str, Any]]:
         """As JournalSource."""
+        from gateway.journal import batch_json  # noqa: PLC0415 - see above
+
         for name, low, high in self._reader.epochs():
             at, end = max(first, low), min(last, high)
             while epoch in {None, name} and at <= end:
                 page = self._reader.find(name, at, end, PAGE)
-                yield from map(_row, page)
+                yield from map(batch_json, page)
                 at = page[-1].seq + 1 if page else end + 1
 
     def close(self) -> None:
@@ -80,10 +76,3 @@ class FileSource:
             self._reader.must_rest()
         finally:
             self._reader.close()
-
-
-def _row(sealed: Sealed) -> dict[str, Any]:
-    from gateway.wire import decompress  # noqa: PLC0415 - see above
-
-    header = {field.name: getattr(sealed, field.name) for field in fields(sealed) if field.name != "body"}
-    return {**header, "bytes": len(sealed.body), "batch": json.loads(decompress(sealed.body))}

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any, Protocol
 
 from gateway.daemon.assembly import Assembly
 from gateway.errors import GatewayError, JournalError
 from gateway.field import BusWorker
-from gateway.journal import Journal
-from gateway.model import Sealed
-from gateway.wire import decompress
+from gateway.journal import Journal, batch_json
 
 
 class RunningDaemon(Protocol):
@@ -112,9 +109,7 @@ class DaemonActions:
 
     async def journal_status(self) -> dict[str, Any]:
         """What the journal says of itself, and its epochs."""
-        journal = self._daemon.journal
-        epochs = [{"epoch": epoch, "first": first, "last": last} for epoch, first, last in journal.epochs()]
-        return {**dataclasses.asdict(journal.stats()), "epochs": epochs}
+        return self._daemon.journal.stats().to_json()
 
     async def journal_rows(
         self, first: int, last: int, limit: int, epoch: str | None = None
@@ -126,7 +121,7 @@ class DaemonActions:
                 found = await self._daemon.journal.find(
                     name, max(first, low), min(last, high), limit - len(rows)
                 )
-                rows += [_row(sealed) for sealed in found]
+                rows += [batch_json(sealed) for sealed in found]
             if len(rows) >= limit:
                 break
         return rows
@@ -134,12 +129,3 @@ class DaemonActions:
     async def reload(self) -> list[str]:
         """Read the configuration again and rebuild."""
         return await self._daemon.reload()
-
-
-def _row(sealed: Sealed) -> dict[str, Any]:
-    fields = {
-        field.name: getattr(sealed, field.name)
-        for field in dataclasses.fields(sealed)
-        if field.name != "body"
-    }
-    return {**fields, "bytes": len(sealed.body), "batch": json.loads(decompress(sealed.body))}

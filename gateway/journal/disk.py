@@ -43,14 +43,14 @@ class Disk:
         """Bytes that the ballast should have."""
         return max(SMALLEST, min(LARGEST, self.limit // 64))
 
-    def look(self, own: int) -> None:
+    def measure(self, own: int) -> None:
         """Ask the file system how much is free; `own` are the bytes of the journal's file.
 
         The budget is the smaller of the configured one and half of what was free without us; what we hold is
         never called too much because another program fills the disk, and a disk that is full is no reason to
         thin: it may be mended.
         """
-        if not self._measure():
+        if not self._ask_free():
             return
         limit = min(self.limit, _largest_file())
         self.tight = self.tight and self.free < 4 * self.ballast
@@ -65,7 +65,7 @@ class Disk:
         """Take ballast on board if there is ample room; whether it is on board now."""
         if self.held() == self.ballast:
             return True
-        return self._measure() and self.free > 4 * self.ballast and self._allocate(self.ballast)
+        return self._ask_free() and self.free > 4 * self.ballast and self._allocate(self.ballast)
 
     def reload(self) -> None:
         """Take back as much ballast as a full disk still has room for, before somebody else does."""
@@ -92,7 +92,7 @@ class Disk:
         with suppress(OSError):
             self._ballast.unlink(missing_ok=True)
 
-    def _measure(self) -> bool:
+    def _ask_free(self) -> bool:
         try:
             found = os.statvfs(self._directory)
         except OSError:

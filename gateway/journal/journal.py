@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.errors import JournalError
-from gateway.journal.clocklike import ClockLike
 from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.held import Span
 from gateway.journal.file.resume import Synced
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.pending import PendingDraft
-from gateway.journal.report import snapshot
-from gateway.journal.stats import Backlog, JournalStats
+from gateway.journal.stats import JournalStats
 from gateway.journal.thread import JournalThread
 from gateway.journal.writer import Writer
-from gateway.model import Draft, Ranges, Sealed
+from gateway.model import Backlog, ClockLike, Draft, Ranges, Sealed
 
 T = TypeVar("T")
 
@@ -33,10 +32,10 @@ class Journal:
 
     def __init__(self, directory: Path, **options: Any) -> None:
         self.on_late: Callable[[list[Sealed]], None] | None = None
-        self._writer: Writer | None = None
-        self._thread = JournalThread(self._idle)
+        self._made: Writer | None = None
+        self._thread = JournalThread(self._idle, self._ended)
         try:
-            self._writer = self._thread.call(Writer, directory, late=self._late, **options).result()
+            self._made = self._thread.call(Writer, directory, late=self._late, **options).result()
         except BaseException:
             self._thread.stop()
             raise
@@ -68,20 +67,24 @@ class Journal:
         )
 
     def _idle(self) -> float:
-        return self._writer.idle() if self._writer else 0.01
+        return self._made.idle() if self._made else 0.01
 
-    def _late(self, entry: PendingDraft, sealed: list[Sealed]) -> None:
+    def _ended(self) -> None:
+        if self._made:
+            self._made.publish()
+
+    def _late(self, draft: PendingDraft, sealed: list[Sealed]) -> None:
         callback = self.on_late
-        if callback and entry.loop and not entry.loop.is_closed():
-            entry.loop.call_soon_threadsafe(callback, sealed)
+        if callback and draft.loop and not draft.loop.is_closed():
+            draft.loop.call_soon_threadsafe(callback, sealed)
 
     @property
-    def _open_writer(self) -> Writer:
-        assert self._writer is not None
-        return self._writer
+    def _writer(self) -> Writer:
+        assert self._made is not None
+        return self._made
 
     async def _ask(self, question: Callable[[JournalFile], T]) -> T:
-        return await _outcome(self._thread.call(self._open_writer.ask, question))
+        return await _outcome(self._thread.call(self._writer.ask, question))
 
     # ── taking and giving: JournalError, too, when the file cannot be asked at the moment ──
 
@@ -93,10 +96,10 @@ class Journal:
         """
         if draft.empty:
             return []
-        entry = PendingDraft(draft, carry or None, asyncio.get_running_loop())
-        self._open_writer.pending.add(entry)
-        _alive(self._thread.call(self._open_writer.flush))
-        return await _outcome(entry.done)
+        writer, waiting = self._writer, PendingDraft(draft, carry or None, asyncio.get_running_loop())
+        writer.pending.add(waiting)
+        _alive(self._thread.call(writer.flush))
+        return await _outcome(waiting.outcome)
 
     async def unsettled(
         self, uplink: str, after: int = 0, limit: int = 50, max_bytes: int = 2_000_000
@@ -106,9 +109,9 @@ class Journal:
         """
         return await self._ask(lambda file: file.unsettled(uplink, after, limit, max_bytes))
 
-    async def salvaged(self, uplink: str, limit: int = 50) -> list[Sealed]:
+    async def salvaged(self, uplink: str, limit: int = 50, max_bytes: int = 2_000_000) -> list[Sealed]:
         """Rows of damaged files under their old identity that this uplink has not settled."""
-        return await self._ask(lambda file: file.recovered.unsettled(uplink, limit))
+        return await self._ask(lambda file: file.recovered.unsettled(uplink, 0, limit, max_bytes))
 
     async def settle(self, uplink: str, epoch: str, ranges: Ranges) -> None:
         """Delivered ∪ declared gone; written with the next batch. Numbers that were never given out settle
@@ -129,7 +132,7 @@ class Journal:
 
     async def new_epoch(self, reason: str) -> None:
         """Draw a new epoch: the batches from here on cannot be mistaken for others."""
-        await _outcome(self._thread.call(self._open_writer.new_epoch, reason))
+        await _outcome(self._thread.call(self._writer.new_epoch, reason))
 
     async def configure(
         self,
@@ -141,47 +144,46 @@ class Journal:
     ) -> None:
         """Take over what a reload changed; what is not named stays."""
         names = None if uplinks is None else tuple(uplinks)
-        await _outcome(self._thread.call(self._open_writer.configure, gateway, budget, names, clock))
+        await _outcome(self._thread.call(self._writer.configure, gateway, budget, names, clock))
 
     # ── looking: never blocks ──
 
     @property
     def newest(self) -> tuple[str, int]:
         """(epoch, seq) of the newest batch; ("", 0) when there is none."""
-        stats = snapshot(self._open_writer)
+        stats = self.stats()
         return stats.epoch, stats.seq
 
     @property
     def epoch(self) -> str:
         """The epoch of the next batch."""
-        return self._open_writer.epoch
+        return self.stats().next_epoch
 
-    def epochs(self) -> list[tuple[str, int, int]]:
+    def epochs(self) -> list[Span]:
         """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
-        return self._open_writer.epochs()
+        return list(self.stats().epochs)
 
     def backlog(self, uplink: str) -> Backlog:
         """What this uplink has not settled."""
-        return self._open_writer.backlog(uplink)
+        return self.stats().backlog.get(uplink, Backlog())
 
     def known_uplinks(self) -> tuple[str, ...]:
         """Uplinks that something was settled for, also those that are not configured any more."""
-        file = self._open_writer.file
-        return file.settled.known if file else ()
+        return self.stats().known_uplinks
 
     @property
     def carried(self) -> dict[str, Any]:
         """What the newest batch carried for its caller."""
-        return dict(self._open_writer.resume.carried)
+        return dict(self.stats().carried)
 
     @property
     def synced(self) -> Synced | None:
-        """(t0, uptime, boot) of the newest batch that was taken with a synced clock."""
-        return self._open_writer.resume.synced
+        """The newest batch that was taken with a synced clock."""
+        return self.stats().synced
 
     def stats(self) -> JournalStats:
-        """How the journal is."""
-        return snapshot(self._open_writer)
+        """How the journal is: as of the end of the thread's last job."""
+        return self._writer.stats
 
     @property
     def heartbeat(self) -> float:
@@ -190,7 +192,7 @@ class Journal:
 
     async def close(self) -> None:
         """Commit what waits, if the disk lets us, and close the file."""
-        await _outcome(self._thread.call(self._open_writer.close))
+        await _outcome(self._thread.call(self._writer.close))
         await asyncio.to_thread(self._thread.stop)
 
 

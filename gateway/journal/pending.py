@@ -27,12 +27,12 @@ class PendingDraft:
     draft: Draft | None
     carry: dict[str, Any] | None
     loop: asyncio.AbstractEventLoop | None = None
-    done: Future[list[Sealed]] = field(default_factory=Future)
+    outcome: Future[list[Sealed]] = field(default_factory=Future)
     packed: bytes = b""
     readings: int = 0
     keep: bool = False
 
-    def open(self) -> Draft:
+    def unpacked(self) -> Draft:
         """The draft itself."""
         if self.draft is not None:
             return self.draft
@@ -45,15 +45,25 @@ class PendingDraft:
             self.packed = zlib.compress(pickle.dumps(self.draft), 1)
             self.draft = None
 
+    def answer(self, *, sealed: list[Sealed] | None = None, error: Exception | None = None) -> bool:
+        """Tell whoever waits for it what became of it; False when nobody waits any more."""
+        if self.outcome.done():
+            return False
+        if error is not None:
+            self.outcome.set_exception(error)
+        else:
+            self.outcome.set_result(sealed or [])
+        return True
+
 
 class Pending:
-    """First in, first out; `late` bytes are bounded. Added to from any thread, taken from by the journal
-    thread.
+    """First in, first out; bytes of what had to wait are bounded. Added to from any thread, taken from by the
+    journal thread.
     """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
         self._most = most
-        self._entries: deque[PendingDraft] = deque()
+        self._drafts: deque[PendingDraft] = deque()
         self._lock = threading.Lock()
         self.packed = 0
         self.late = 0
@@ -63,62 +73,60 @@ class Pending:
         self.untold = 0
         """Of those, the ones that no event has named yet."""
 
-    def add(self, entry: PendingDraft) -> None:
-        """Put an entry at the end."""
-        entry.readings = len(entry.draft.readings) if entry.draft else 0
-        entry.keep = bool(entry.draft and (entry.draft.keep or entry.draft.events))
+    def add(self, draft: PendingDraft) -> None:
+        """Put a draft at the end."""
+        draft.readings = len(draft.draft.readings) if draft.draft else 0
+        draft.keep = bool(draft.draft and (draft.draft.keep or draft.draft.events))
         with self._lock:
-            self._entries.append(entry)
+            self._drafts.append(draft)
 
     def head(self, count: int) -> list[PendingDraft]:
-        """The oldest entries; they stay until `done`."""
+        """The oldest drafts; they stay until they are `committed`."""
         with self._lock:
-            return [self._entries[index] for index in range(min(count, len(self._entries)))]
+            return [self._drafts[index] for index in range(min(count, len(self._drafts)))]
 
-    def done(self, entries: Iterable[PendingDraft]) -> None:
-        """These are committed."""
+    def committed(self, drafts: Iterable[PendingDraft]) -> None:
+        """These wait no longer."""
         with self._lock:
-            for entry in entries:
-                self._forget(entry)
+            for draft in drafts:
+                self._forget(draft)
 
-    def lose(self, entry: PendingDraft) -> None:
+    def lose(self, draft: PendingDraft) -> None:
         """This one cannot be committed."""
         with self._lock:
-            self._forget(entry)
-            self._count(entry)
+            self._forget(draft)
+            self._count(draft)
 
-    def refuse(self, error: Exception) -> None:
-        """No commit was possible: whoever waits is told, everything is packed, and what does not fit is
-        let go.
+    def hold(self) -> list[PendingDraft]:
+        """No commit was possible: everything is packed, and what does not fit is let go. Whom to tell of it:
+        all of them.
         """
         with self._lock:
-            for entry in self._entries:
-                if not entry.packed:
-                    entry.pack()
-                    self.packed += len(entry.packed)
-                    self.late += entry.readings
+            everybody = list(self._drafts)
+            for draft in everybody:
+                if not draft.packed:
+                    draft.pack()
+                    self.packed += len(draft.packed)
+                    self.late += draft.readings
             while self.packed > self._most:
                 # The oldest that is not spared; the spared ones when nothing else is left.
-                victim = next((entry for entry in self._entries if not entry.keep), self._entries[0])
-                self._forget(victim)
-                self._count(victim)
-                settle(victim, error=error)
-            entries = list(self._entries)
-        for entry in entries:
-            settle(entry, error=error)
+                least = next((draft for draft in self._drafts if not draft.keep), self._drafts[0])
+                self._forget(least)
+                self._count(least)
+            return everybody
 
-    def _count(self, entry: PendingDraft) -> None:
-        self.dropped += entry.readings
-        self.untold += entry.readings
+    def _count(self, draft: PendingDraft) -> None:
+        self.dropped += draft.readings
+        self.untold += draft.readings
 
-    def _forget(self, entry: PendingDraft) -> None:
+    def _forget(self, draft: PendingDraft) -> None:
         try:
-            self._entries.remove(entry)
+            self._drafts.remove(draft)
         except ValueError:  # let go meanwhile
             return
-        if entry.packed:
-            self.packed -= len(entry.packed)
-            self.late -= entry.readings
+        if draft.packed:
+            self.packed -= len(draft.packed)
+            self.late -= draft.readings
 
     @property
     def pressed(self) -> bool:
@@ -126,17 +134,4 @@ class Pending:
         return self.packed > self._most // 2
 
     def __len__(self) -> int:
-        return len(self._entries)
-
-
-def settle(
-    entry: PendingDraft, *, sealed: list[Sealed] | None = None, error: Exception | None = None
-) -> bool:
-    """Tell whoever waits for an entry; False when nobody does any more."""
-    if entry.done.done():
-        return False
-    if error is not None:
-        entry.done.set_exception(error)
-    else:
-        entry.done.set_result(sealed or [])
-    return True
+        return len(self._drafts)

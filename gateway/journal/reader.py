@@ -4,20 +4,25 @@ removed.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from gateway.errors import JournalBusy, JournalDamaged, JournalError
 from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.held import Span
 from gateway.journal.file.schema import connect_to_look
 from gateway.journal.lock import busy, held
 from gateway.journal.paths import beside, open_regular, real, size_of
 from gateway.journal.recovery.cases import DamagedCases
 from gateway.journal.recovery.examine import examine
 from gateway.journal.recovery.scan import PageScan
-from gateway.journal.stats import JournalStats
+from gateway.journal.stats import JournalStats, file_stats
 from gateway.model import Sealed
+from gateway.wire import decompress
 
 _States = tuple[tuple[int, int] | None, ...]
 """Size and time of the last change (ns), by file."""
@@ -90,32 +95,17 @@ class JournalReader:
 
     def stats(self) -> JournalStats:
         """How the journal is; nobody knows how long the room lasts while nothing is written."""
-        file, oldest = self._file, self._file.tally.oldest
-        cases = DamagedCases(self.directory)
+        file, cases = self._file, DamagedCases(self.directory)
         cases.look()
-        times = (file.resume.thinned or (None,) * 4)[1:]
         return JournalStats(
-            epoch=file.resume.epoch,
-            seq=file.last,
-            oldest_seq=oldest[0] if oldest else None,
-            oldest_t0=oldest[1] if oldest else None,
-            batches=file.tally.held[0],
-            readings=file.tally.held[1],
+            **file_stats(file, file.resume),
             bytes=file.store.size,
             budget=file.store.size,
             room_days=None,
-            taken=file.resume.total,
-            thinned=file.thinned[0],
-            thinned_readings=file.thinned[1],
-            thinned_since=times[0],
-            thinned_until=times[1],
-            thinned_at=times[2],
             damaged=tuple(case.progress() for case in cases.all),
-            backlog=dict(file.tally.backlogs),
-            salvaged=dict(file.recovered.counts),
         )
 
-    def epochs(self) -> list[tuple[str, int, int]]:
+    def epochs(self) -> list[Span]:
         """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
         return self._file.epochs()
 
@@ -133,4 +123,10 @@ class JournalReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.store.close()
+        self._file.close()
+
+
+def batch_json(sealed: Sealed) -> dict[str, Any]:
+    """A batch for the API and `submeter journal`: its header, `bytes` of its body, and the `batch` itself."""
+    header = {field.name: getattr(sealed, field.name) for field in fields(sealed) if field.name != "body"}
+    return {**header, "bytes": len(sealed.body), "batch": json.loads(decompress(sealed.body))}

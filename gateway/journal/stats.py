@@ -1,25 +1,21 @@
-"""How the journal is, in numbers that a person or a page can use."""
+"""How the journal is, in numbers that a person or a page can use, and how long its room will last."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from gateway.journal.file.batches import JournalFile
+from gateway.journal.file.held import Span
+from gateway.journal.file.resume import ResumePoint, Synced
+from gateway.model import Backlog
 
 State = Literal["ok", "full", "failing", "newer"]
 """ok: commits return. full: no room; failing: the file system refuses; newer: a newer program wrote the file.
 In these, readings wait in memory.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What an uplink has not settled: batches, readings, and the wall time (ms) of the oldest; None when
-    nothing waits.
-    """
-
-    batches: int = 0
-    readings: int = 0
-    oldest_t0: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +34,15 @@ class SalvageProgress:
 
 @dataclass(frozen=True, slots=True)
 class JournalStats:
-    """A snapshot. Times in ms UTC, sizes in bytes, counts of readings unless said otherwise."""
+    """The journal as of one moment; the journal's thread replaces it as a whole after each job.
+
+    Times in ms UTC, sizes in bytes, counts of readings unless said otherwise.
+    """
 
     epoch: str
+    """Of the newest batch; empty when there is none."""
     seq: int
+    """The number of the newest batch; 0 when there is none."""
     oldest_seq: int | None
     oldest_t0: int | None
     batches: int
@@ -69,6 +70,7 @@ class JournalStats:
     thinned_until: int | None = None
     thinned_at: int | None = None
     room_basis: float | None = None
+    """The s over which the pace was measured."""
     state: State = "ok"
     cause: str = ""
     """Why it cannot be written, as far as that is known: permission."""
@@ -81,7 +83,151 @@ class JournalStats:
     salvaged: dict[str, int] = field(default_factory=dict)
     """Rows from damaged files that each uplink has not settled."""
 
+    next_epoch: str = ""
+    """The epoch of the next batch."""
+    epochs: tuple[Span, ...] = ()
+    """(epoch, first seq, last seq), oldest first, those of damaged files in front."""
+    carried: Mapping[str, Any] = field(default_factory=dict)
+    """What the newest batch carried for its caller."""
+    synced: Synced | None = None
+    """The newest batch that was taken with a synced clock."""
+    known_uplinks: tuple[str, ...] = ()
+    """Uplinks that something was settled for, also those that are not configured any more."""
+
     @property
     def not_taken(self) -> int:
         """Readings that are not on disk: waiting or let go."""
         return self.waiting + self.dropped
+
+    def to_json(self) -> dict[str, Any]:
+        """For the API and `submeter journal status`: without what is only the daemon's own."""
+        said = {name: value for name, value in asdict(self).items() if name not in _OWN}
+        names = ("epoch", "first", "last")
+        return {**said, "epochs": [dict(zip(names, span, strict=True)) for span in self.epochs]}
+
+
+_OWN = {"next_epoch", "carried", "synced", "known_uplinks"}
+
+
+def file_stats(file: JournalFile | None, resume: ResumePoint) -> dict[str, Any]:
+    """The fields of JournalStats that an open file says; what is known without one when there is none."""
+    since, until, at = resume.thinned[1:] if resume.thinned else (None, None, None)
+    found: dict[str, Any] = {
+        "epoch": resume.epoch,
+        "seq": resume.seq,
+        "taken": resume.total,
+        "thinned_since": since,
+        "thinned_until": until,
+        "thinned_at": at,
+        "next_epoch": resume.epoch,
+        "carried": resume.carried,
+        "synced": resume.synced,
+        "oldest_seq": None,
+        "oldest_t0": None,
+        "batches": 0,
+        "readings": 0,
+    }
+    if file is None:
+        return found
+    oldest, (batches, readings), (thinned, lost) = file.tally.oldest, file.tally.held, file.thinned
+    return {
+        **found,
+        "oldest_seq": oldest[0] if oldest else None,
+        "oldest_t0": oldest[1] if oldest else None,
+        "batches": batches,
+        "readings": readings,
+        "thinned": thinned,
+        "thinned_readings": lost,
+        "backlog": dict(file.tally.backlogs),
+        "salvaged": file.recovered.counts,
+        "next_epoch": file.epoch,
+        "epochs": tuple(file.epochs()),
+        "known_uplinks": file.settled.known,
+    }
+
+
+DAY_MS = 86_400_000
+POINTS = 200
+"""Commits that are remembered: the pace of a day, in steps of seven minutes, and the newest hundred of
+them at first.
+"""
+STEP_MS = DAY_MS // POINTS
+FIRST = 100
+SURE = 20
+"""Batches after which their mean size is believed: each sixth has the slow values too, the first ones
+describe every meter.
+"""
+MANY = 1000
+"""Batches beside which what a file holds beyond its rows is nothing."""
+EMPTY_BYTES = 12 * 1024
+"""What a file without batches holds: a page for each table and index, and the schema."""
+
+
+class Growth:
+    """When batches were committed (uptime in ms), and how the file grew with them (bytes that hold
+    something).
+    """
+
+    def __init__(self) -> None:
+        self._times: deque[tuple[int, int]] = deque(maxlen=POINTS)
+        self._base = (0, EMPTY_BYTES)
+        self._now = (0, 0)
+
+    def seed(self, uptimes: list[int], held: int = 0, used: int = 0) -> None:
+        """Begin with the batches that are there, newest first; `held` of them in a file that uses so many
+        bytes.
+        """
+        self._times.clear()
+        self._times.extend((-index, uptime) for index, uptime in reversed(list(enumerate(uptimes))))
+        self._base = (0, EMPTY_BYTES) if held >= SURE else (held, used)
+        self._now = (held, used)
+
+    def add(self, seq: int, uptime: int, held: int = 0, used: int = 0) -> None:
+        """A commit whose newest batch has this number, of `held` batches in `used` bytes."""
+        if self._times and seq <= self._times[-1][0]:
+            self._times.clear()
+        if self._times and self._times[-1][0] <= 0:
+            # The seed counts backwards from zero: go on from there.
+            shift = seq - 1
+            moved = [(at + shift, when) for at, when in self._times]
+            self._times.clear()
+            self._times.extend(moved)
+        if len(self._times) > FIRST and self._times[-1][1] - self._times[-2][1] < STEP_MS:
+            self._times.pop()  # the newest is always there, those before it stand a step apart
+        self._times.append((seq, uptime))
+        if held <= 2 or held < self._base[0]:
+            self._base = (held, used) if held <= 2 else (0, EMPTY_BYTES)
+        self._now = (held, used)
+
+    @property
+    def basis(self) -> float | None:
+        """The s over which the pace was measured; None while too little is known."""
+        if len(self._times) < 2:
+            return None
+        return max(0.0, (self._times[-1][1] - self._times[0][1]) / 1000)
+
+    def per_day(self) -> float | None:
+        """Batches a day; None while too little is known."""
+        if not self.basis:
+            return None
+        return (self._times[-1][0] - self._times[0][0]) * DAY_MS / (1000 * self.basis)
+
+    def batch_bytes(self) -> float | None:
+        """What one more batch takes in the file; None while too few are known."""
+        held, used = self._now
+        first, begun = (0, EMPTY_BYTES) if held >= MANY else self._base
+        return max(1.0, (used - begun) / (held - first)) if held - first >= SURE else None
+
+
+def room_days(
+    pace: Growth, budget: int, used: int, held: int, backlogs: Mapping[str, Backlog]
+) -> float | None:
+    """Days until what nobody has fetched meets the budget; delivered batches make way. None while the pace
+    is not known.
+    """
+    rate, each = pace.per_day(), pace.batch_bytes()
+    if not rate or not each or not held:
+        return None
+    waiting = max((backlog.batches for backlog in backlogs.values()), default=held)
+    beside = max(0.0, used - held * each)
+    return max(0.0, ((budget - beside) / each - waiting) / rate)

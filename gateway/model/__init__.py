@@ -3,7 +3,17 @@
 from gateway.model.clock import ClockLike
 from gateway.model.quantities import ATTRIBUTES, QUANTITIES, Attribute, Quantity
 from gateway.model.ranges import Ranges
-from gateway.model.reading import METER_ID, REASON, ClockState, Draft, Event, Interval, Reading, Sealed
+from gateway.model.reading import (
+    METER_ID,
+    REASON,
+    Backlog,
+    ClockState,
+    Draft,
+    Event,
+    Interval,
+    Reading,
+    Sealed,
+)
 
 __all__ = [
     "ATTRIBUTES",
@@ -11,6 +21,7 @@ __all__ = [
     "QUANTITIES",
     "REASON",
     "Attribute",
+    "Backlog",
     "ClockLike",
     "ClockState",
     "Draft",

@@ -101,3 +101,14 @@ class Sealed:
     values: int
     keep: bool
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What an uplink has not settled: batches, readings, and the wall time (ms UTC) of the oldest; None when
+    nothing waits.
+    """
+
+    batches: int = 0
+    readings: int = 0
+    oldest_t0: int | None = None

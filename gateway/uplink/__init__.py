@@ -2,11 +2,10 @@
 
 from gateway.uplink.broker import broker_of
 from gateway.uplink.forwarder import Forwarder, Timing
-from gateway.uplink.journal_port import BacklogFigures, JournalPort, MemoryJournal
+from gateway.uplink.journal_port import JournalPort, MemoryJournal
 from gateway.uplink.stats import UplinkStats
 
 __all__ = [
-    "BacklogFigures",
     "Forwarder",
     "JournalPort",
     "MemoryJournal",

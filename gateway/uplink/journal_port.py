@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.model import Ranges, Sealed
-
-
-class BacklogFigures(Protocol):
-    """What waits for one uplink: committed and not settled. `oldest_t0` is UTC in ms."""
-
-    @property
-    def batches(self) -> int: ...
-    @property
-    def readings(self) -> int: ...
-    @property
-    def oldest_t0(self) -> int | None: ...
+from gateway.model import Backlog, Ranges, Sealed
 
 
 class JournalPort(Protocol):
@@ -48,17 +36,8 @@ class JournalPort(Protocol):
     def epochs(self) -> Sequence[tuple[str, int, int]]:
         """(epoch, first seq, last seq), oldest first; never blocks."""
 
-    def backlog(self, uplink: str, /) -> BacklogFigures:
+    def backlog(self, uplink: str, /) -> Backlog:
         """What waits for this uplink; never blocks."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryBacklog:
-    """A BacklogFigures as plain data."""
-
-    batches: int
-    readings: int
-    oldest_t0: int | None
 
 
 class MemoryJournal:
@@ -142,8 +121,6 @@ class MemoryJournal:
             found[row.epoch] = (found.get(row.epoch, (row.seq, 0))[0], row.seq)
         return [(epoch, first, last) for epoch, (first, last) in found.items()]
 
-    def backlog(self, uplink: str, /) -> MemoryBacklog:
+    def backlog(self, uplink: str, /) -> Backlog:
         waiting = [row for row in self.rows if not self.is_settled(uplink, row)]
-        return MemoryBacklog(
-            len(waiting), sum(row.readings for row in waiting), waiting[0].t0 if waiting else None
-        )
+        return Backlog(len(waiting), sum(row.readings for row in waiting), waiting[0].t0 if waiting else None)

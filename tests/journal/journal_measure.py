@@ -52,7 +52,7 @@ async def run(directory, device, options):
     print(f"{options.meters} meters, {journal.stats().seq} batches, {held:.0%} of them still held")
     print(
         f"{body / values:.2f} bytes a value on the wire, "
-        f"{journal._writer.file.store.used / values / held:.2f} in the file"
+        f"{journal._writer.current.file.store.used / values / held:.2f} in the file"
     )
     if device:
         os.sync()

@@ -337,7 +337,7 @@ async def test_a_journal_of_another_user_is_told_as_that(opened, clock, tmp_path
     journal = opened()
     await fill(journal, 3, clock)
     await journal.close()
-    folder = journal._writer.path.parent
+    folder = journal._writer.current.path.parent
     for place in (folder, *folder.parents[:-2]):
         place.chmod(place.stat().st_mode | 0o055)
     mine = {"folder": [], "file": ["journal.db"], "wal": ["journal.db-wal"], "nothing": []}[what]

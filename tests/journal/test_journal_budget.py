@@ -44,7 +44,7 @@ async def tell_all(journal, clock):
     """All that is left to tell goes with the next kept batches."""
     untold = "SELECT first FROM gone WHERE told = 0 UNION ALL SELECT first FROM epoch WHERE told = 0"
     await journal.commit(Draft(events=[Event("door", clock.now)]))
-    while journal._thread.call(journal._writer.file.store.query, untold).result():
+    while journal._thread.call(journal._writer.current.file.store.query, untold).result():
         await journal.commit(Draft(events=[Event("door", clock.now)]))
 
 

@@ -18,7 +18,7 @@ from gateway.journal.file.resume import ResumePoint
 from gateway.journal.file.schema import PAGE
 from gateway.journal.recovery.cases import DamagedCases
 from gateway.journal.recovery.examine import wal_is_damaged
-from gateway.journal.recovery.scan import PageScan, glance
+from gateway.journal.recovery.scan import PageScan, newest_in
 from gateway.model import Event, Ranges
 
 
@@ -57,7 +57,7 @@ async def test_damage_that_shows_while_the_journal_runs_costs_no_commit(opened, 
     await until(lambda: journal.stats().walked == 1)
     spoil(tmp_path / "journal.db", 0.4)
     journal._thread.call(
-        journal._writer.file.store.query, "PRAGMA shrink_memory"
+        journal._writer.current.file.store.query, "PRAGMA shrink_memory"
     ).result()  # forget the pages that it read before
     # Whoever asks for the spoilt rows meets the damage; the answer comes from the new file, and commits go
     # on.
@@ -193,7 +193,7 @@ async def test_rot_in_the_wal_is_not_passed_over_in_silence(opened, clock, tmp_p
         file.seek(-1, os.SEEK_CUR)
         file.write(bytes([byte[0] ^ 1]))
     assert judged(copy / "journal.db")
-    assert glance(copy / "journal.db").seq == 60
+    assert newest_in(copy / "journal.db").seq == 60
     other = opened(copy)
     await until(lambda: other.stats().damaged[0].done)
     back = {s.seq for s in await other.find(taken[0].epoch, 1, 99, 99)}
@@ -254,7 +254,7 @@ async def test_the_daemon_starts_while_the_journal_cannot_be_asked(opened, clock
     [sealed] = await fill(journal, clock, 1)
     writer = journal._writer
     writer._retry_at = time.monotonic() + 60
-    await asyncio.wrap_future(journal._thread.call(writer._let_go, writer.file))
+    await asyncio.wrap_future(journal._thread.call(writer.current.let_go))
     assert journal.newest == (sealed.epoch, 1)
     remembered = []
     daemon = SimpleNamespace(
@@ -299,8 +299,8 @@ async def test_a_file_that_cannot_be_moved_aside_is_tried_again(opened, clock, t
     def refuse(*_, **__):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(writer.cases, "move_aside", refuse)
-    journal._thread.call(writer.replace, JournalDamaged("spoilt")).result()
+    monkeypatch.setattr(writer.current.cases, "move_aside", refuse)
+    journal._thread.call(writer._replace, JournalDamaged("spoilt")).result()
     assert journal.stats().state == "failing"
     monkeypatch.undo()
     [sealed] = await fill(journal, clock, 1)

@@ -185,9 +185,11 @@ async def test_memory_for_waiting_readings_is_bounded_and_what_is_let_go_is_coun
     # The directory turns into something that cannot be written: the file is closed and its place taken.
     building = Building(10)
     await journal.commit(building.draft(clock.now))
-    file = writer.file
+    file = writer.current.file
     file.store.conn.execute("PRAGMA query_only = ON")
-    monkeypatch.setattr(writer, "_open", lambda: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    monkeypatch.setattr(
+        writer.current, "_open", lambda: (_ for _ in ()).throw(OSError(30, "Read-only file system"))
+    )
     for _ in range(60):
         clock.now += 10_000
         with pytest.raises(JournalFull, match=r"Read-only|readonly"):

@@ -101,7 +101,7 @@ async def test_what_was_thinned_is_told_however_often_kill_9_comes(tmp_path, opt
     try:
         assert journal.stats().damaged == ()
         untold = "SELECT first FROM gone WHERE told = 0 UNION ALL SELECT first FROM epoch WHERE told = 0"
-        while journal._thread.call(journal._writer.file.store.query, untold).result():
+        while journal._thread.call(journal._writer.current.file.store.query, untold).result():
             await journal.commit(Draft(events=[Event("door", 1000)]))
         rows = await journal.unsettled("city", limit=100_000, max_bytes=1 << 30)
         held = {(row.epoch, row.seq): row.body.hex() for row in rows}

@@ -29,7 +29,7 @@ async def fill(journal, clock, count, meters=2, **more):
 
 def look(journal):
     """The look that comes every ten seconds comes now."""
-    journal._writer.housekeeping._look_at = 0
+    journal._writer.housekeeping._measure_at = 0
 
 
 async def back(journal):

@@ -11,11 +11,11 @@ from journal_data import small
 
 from gateway import wire
 from gateway.journal.file import missing
-from gateway.journal.file.batches import JournalFile
-from gateway.journal.file.seal import read_carry, write_carry
+from gateway.journal.file.batches import NEWEST_PART, JournalFile
+from gateway.journal.file.resume import read_carry, write_carry
 from gateway.journal.file.settled import MOST, Settled
 from gateway.journal.file.store import JournalStore
-from gateway.journal.file.thinning import PART, Room
+from gateway.journal.file.thinning import PART, MayDelete
 from gateway.model import Draft, Event, Ranges, Reading
 from gateway.model.quantities import QUANTITIES
 
@@ -60,7 +60,7 @@ async def deliver(journal, uplink="city", every=7):
 
 
 def ask(journal, sql, *parameters):
-    return journal._thread.call(journal._writer.file.store.query, sql, parameters).result()
+    return journal._thread.call(journal._writer.current.file.store.query, sql, parameters).result()
 
 
 @pytest.mark.parametrize("keep", [0.02, 0.3, 1.0])
@@ -77,12 +77,9 @@ async def test_after_an_outage_everything_delivered_counts_as_delivered(opened, 
     assert journal.backlog("city").batches == 0
     before = journal.newest[1]
     await take(journal, clock, 3, rng)
-    fresh = [row.seq for row in await journal.unsettled("city", limit=5000)]
-    assert journal.backlog("city").batches == len(fresh)
-    # Of what was delivered nothing waits again; for the sake of a dead uplink one of the newest may have had
-    # to make room.
-    assert min(fresh) > before
-    assert len(fresh) == 3 if uplinks == ["city"] else 1 <= len(fresh) <= 3
+    # Of what was delivered nothing waits again; what is new is not given up for the sake of a dead uplink.
+    assert [row.seq for row in await everything(journal)] == [before + 1, before + 2, before + 3]
+    assert journal.backlog("city").batches == 3
     await deliver(journal)
     # A restart reads it from the file, another boot too.
     await journal.commit(small(uptime=clock.now))
@@ -95,6 +92,49 @@ async def test_after_an_outage_everything_delivered_counts_as_delivered(opened, 
         assert [row.seq for row in await everything(journal)] == [journal.newest[1]]
     if "dead" in uplinks:
         assert journal.backlog("dead").batches == journal.stats().batches
+
+
+@pytest.mark.parametrize(("keep", "count"), [(0.3, 1400), (0.9, 700), (1.0, 700)])
+async def test_a_platform_that_is_there_gets_all_that_is_new_while_another_one_is_dead(
+    opened, clock, keep, count
+):
+    """Kept batches alone fill the budget: the oldest of them go, not what has just been taken."""
+    rng = random.Random(10)
+    journal = opened(budget=BUDGET, uplinks=["city", "dead"])
+    for number in range(count):
+        [row] = await take(journal, clock, 1, rng, keep=keep)
+        # It takes what it finds every fifth slot: up to five batches wait for it at any time.
+        if number % 5 == 4:
+            fresh = [each.seq for each in await everything(journal)]
+            assert fresh == list(range(row.seq - 4, row.seq + 1)), number
+            await journal.settle("city", row.epoch, Ranges([(1, row.seq)]))
+    assert journal.stats().thinned > 300
+    held = await everything(journal, "dead")
+    plain = [row for row in held if not row.keep]
+    share = len(held) // NEWEST_PART
+    if keep < 1.0:
+        # What is not kept is the newest part, without a gap; before it there are only kept ones.
+        newest = held[-share:]
+        assert [row.seq for row in newest] == list(range(newest[0].seq, newest[-1].seq + 1))
+        lot = BUDGET // PART // 3000 + 2
+        assert all(row.seq >= newest[0].seq - lot / (1 - keep) for row in plain)
+    # The oldest kept ones went, in order.
+    kept = [row.seq for row in held if row.keep]
+    explained = await journal.explain(row.epoch, 1, kept[0])
+    assert [(first, last) for first, last, _ in explained] == [(1, kept[0] - 1)]
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+async def test_when_hardly_anything_is_held_only_the_newest_is_spared(tmp_path, count):
+    file = JournalFile(tmp_path / "journal.db", "b0" * 16, ["city"])
+    rng = random.Random(11)
+    for number in range(count):
+        file.write([noise(rng, 1000 + number)], "g", 0, synced=True, carry=None, now=1000)
+    while file.make_room(MayDelete.UNDELIVERED, 1, 5000):
+        pass
+    assert [row.seq for row in file.store.newest(10)] == [count]
+    assert not file.can_make_room(MayDelete.UNDELIVERED)
+    file.close()
 
 
 async def test_a_file_in_which_ranges_were_forgotten_heals_when_it_is_opened(opened, clock, tmp_path):
@@ -116,7 +156,7 @@ async def test_a_file_in_which_ranges_were_forgotten_heals_when_it_is_opened(ope
     assert waiting == [row.seq for row in held[MOST:]] + [last]
     await deliver(journal)
     assert journal.backlog("city").batches == 0
-    assert len(journal._writer.file.settled.of("city")) == 1
+    assert len(journal._writer.current.file.settled.of("city")) == 1
     assert len(taken) == 900
 
 
@@ -249,7 +289,7 @@ def test_a_draft_that_is_split_knows_which_batch_tells(tmp_path):
     rng = random.Random(9)
     for number in range(12):
         file.write([noise(rng, 1000 + number, keep=False)], "g", 0, synced=True, carry=None, now=1000)
-    file.make_room(Room.THIN, 3_000, 5000)
+    file.make_room(MayDelete.UNDELIVERED, 3_000, 5000)
     [rows] = file.write([noise(rng, 9000, meters=150, keep=True)], "g", 0, synced=True, carry=None, now=9000)
     assert len(rows) > 1
     said = {row.seq for row in rows if any(event.kind == "thinned" for event in wire.decode(row.body).events)}

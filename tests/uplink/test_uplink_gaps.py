@@ -28,7 +28,7 @@ async def test_a_file_that_is_closed_amid_the_backlog_is_no_end_of_it(seconds, t
 
     def close_it():
         writer._retry_at = time.monotonic() + seconds
-        writer._let_go(writer.file)
+        writer.current.let_go()
 
     try:
         async with Running(config(receipts=["city"]), journal, clock=clock, link=link) as run:

@@ -7,41 +7,44 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import JournalDamaged
-from gateway.journal.file import epochs, missing, thinning
-from gateway.journal.file.epochs import EpochStart
+from gateway.journal.damage import damaged, only_what_was_written
+from gateway.journal.file import epochs, missing
+from gateway.journal.file.epochs import EpochStart, Past
+from gateway.journal.file.held import Held, Span, Tally
 from gateway.journal.file.recovered import Recovered
-from gateway.journal.file.resume import ResumePoint, Synced
-from gateway.journal.file.rows import BatchRow
+from gateway.journal.file.resume import ResumePoint, Synced, Thinned, recall, write_carry
+from gateway.journal.file.rows import BatchRow, CommitStamp, earliest, new_epoch, seal, tellers
 from gateway.journal.file.schema import Synchronous
-from gateway.journal.file.seal import CommitStamp, earliest, new_epoch, read_carry, seal, tellers, write_carry
 from gateway.journal.file.settled import Settled
 from gateway.journal.file.store import JournalStore
-from gateway.journal.file.tally import Tally
-from gateway.journal.file.thinning import Lot, Room
-from gateway.journal.lock import Mark
-from gateway.model import Draft, Event, Ranges, Sealed
+from gateway.journal.file.thinning import OVERHEAD, Deleted, MayDelete, any_delivered, drop
+from gateway.model import Draft, Ranges, Sealed
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 Groups = list[list[Sealed]]
 
-_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
-"""What comes of values that SQLite reads without complaint and that nobody has written."""
+NEWEST_PART = 8
+"""One in so many batches, the newest ones, is given up only when nothing else is left: what has just been
+taken reaches a platform that is there, whatever another one has left to wait.
+"""
 
 
-class JournalFile:
+class JournalFile(Held):
     """Opens a file and picks the epoch.
 
     `before` is what was known of the journal when it had to be reopened or replaced, `mark` the newest batch
     that stood here once, `db` the file when it is open already: for a look, which gives neither of the two,
     so that nothing is written.
     """
+
+    table = "batch"
 
     def __init__(
         self,
@@ -50,26 +53,22 @@ class JournalFile:
         uplinks: Sequence[str],
         *,
         before: ResumePoint | None = None,
-        mark: Mark | None = None,
+        mark: Span | None = None,
         synchronous: Synchronous = "FULL",
         db: Database | None = None,
     ) -> None:
+        with only_what_was_written(path):
+            super().__init__(JournalStore(path, synchronous, db=db))
         try:
-            self.store = JournalStore(path, synchronous, db=db)
-        except _NONSENSE as error:
-            raise _unreadable(path, error) from error
-        try:
-            self.store.check()
-            missing.check(self.store)
-            self._open(boot, uplinks, before, mark)
-        except _NONSENSE as error:
-            self.store.close()
-            raise _unreadable(path, error) from error
+            with only_what_was_written(path):
+                self.store.check()
+                missing.check(self.store)
+                self._open(boot, uplinks, before, mark)
         except BaseException:
             self.store.close()
             raise
 
-    def _open(self, boot: str, uplinks: Sequence[str], before: ResumePoint | None, mark: Mark | None) -> None:
+    def _open(self, boot: str, uplinks: Sequence[str], before: ResumePoint | None, mark: Span | None) -> None:
         self.boot = boot
         self.recovered = Recovered(self.store)
         self.settled = Settled(uplinks, missing.own(self.store))
@@ -79,11 +78,13 @@ class JournalFile:
         self.resume = found or before or ResumePoint()
         self.opening: str | None = None
         self.attempt: Groups = []
-        """What the last commit tried to write: after a failed sync it may be in the file all the same."""
+        """What a commit that has not returned tries to write: after a failed sync it may be in the file all
+        the same.
+        """
         self.epoch = self.resume.epoch
         if found:
             self.settled.load(found.settled | (before.settled if before else {}))
-        self.missing: Mark | None = None
+        self.missing: Span | None = None
         """(epoch, first, last) that stood here once and does not any more: an older file, or none, is in
         its place.
         """
@@ -110,10 +111,7 @@ class JournalFile:
         self.recovered.recount(self.settled.active)
         self.thinned = missing.thinned(self.store)
         """(batches, readings) that had to make room undelivered."""
-        # Whatever lies before the last thinned number was looked at already.
-        self._thinned_to: int = self.store.query(
-            "SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ?", (missing.THINNED,)
-        )[0][0]
+        self.only_kept_to = missing.thinned_to(self.store)
 
     def _check_epochs(self, last: int) -> None:
         """The table `epoch` has no checksums; the rows have: at both ends of a span they must agree with
@@ -125,10 +123,7 @@ class JournalFile:
             ends = [self.store.query(f"{sql} {order} LIMIT 1", (first, end)) for order in ("ASC", "DESC")]
             sound = sound and all(row[0].hex() == epoch for rows in ends for row in rows)
         if not sound:
-            raise JournalDamaged(
-                f"{self.store.path}: its epochs are not those of its rows",
-                hint="the file is moved aside and salvaged",
-            )
+            raise damaged(self.store.path, "its epochs are not those of its rows")
 
     @property
     def last(self) -> int:
@@ -139,7 +134,7 @@ class JournalFile:
         """Draw a new epoch; it is written with its first batch."""
         self.epoch, self.opening = new_epoch(), reason
 
-    def _spans(self, newest: int) -> list[tuple[str, int, int]]:
+    def _spans(self, newest: int) -> list[Span]:
         ends = [min(first - 1, newest) for _, first in self._epochs[1:]] + [newest]
         return [
             (epoch, first, last)
@@ -147,19 +142,47 @@ class JournalFile:
             if last >= first
         ]
 
+    # ── as Held ──
+
+    @property
+    def deletable(self) -> int:
+        """As Held. The newest batch stays whatever happens: it is the high-water mark of the numbers."""
+        return self.last - 1
+
+    @property
+    def thinnable(self) -> int:
+        """As Held: all but the newest."""
+        return self.last - max(1, self.tally.held[0] // NEWEST_PART)
+
+    def spans(self) -> list[Span]:
+        """As Held, without epochs of which every batch is gone."""
+        oldest = self.tally.oldest[0] if self.tally.oldest else self.last + 1
+        return [span for span in self._spans(self.last) if span[2] >= oldest]
+
+    def numbers(self, epoch: str) -> Ranges:
+        """As Held: those that were given out under it, also when they are gone."""
+        return Ranges((first, last) for name, first, last in self._spans(self.last) if name == epoch)
+
+    def forget(self, epoch: str, first: int, last: int) -> None:
+        """As Held: what is counted and settled follows the transaction."""
+
+    def settled_by(self, uplink: str, epoch: str) -> Ranges:  # noqa: ARG002 - numbers go on across epochs
+        """As Held."""
+        return self.settled.of(uplink)
+
     def uptimes(self, boot: str) -> list[int]:
         """When the newest hundred batches of a boot were committed (CLOCK_BOOTTIME, ms), newest first."""
         return [row.sealed.uptime for row in self.store.newest(100) if row.sealed.boot == boot]
 
-    def epochs(self) -> list[tuple[str, int, int]]:
-        """(epoch, first seq, last seq), oldest first: saved ones, then those of this file that have a
+    def epochs(self) -> list[Span]:
+        """(epoch, first seq, last seq), oldest first: recovered ones, then those of this file that have a
         batch.
         """
-        return self.recovered.spans + self._spans(self.last)
+        return self.recovered.spans() + self._spans(self.last)
 
-    def span(self, epoch: str) -> Ranges:
-        """Which numbers of this file belong to an epoch."""
-        return Ranges((first, last) for name, first, last in self._spans(self.last) if name == epoch)
+    def close(self) -> None:
+        """Close it; SQLite moves the WAL into the file if it can. Raises sqlite3.Error."""
+        self.store.close()
 
     # ── taking ──
 
@@ -172,19 +195,20 @@ class JournalFile:
         synced: bool,
         carry: dict[str, Any] | None,
         now: int,
-        room: Room = Room.ENOUGH,
+        may: MayDelete = MayDelete.NOTHING,
         lot: int = 0,
     ) -> Groups:
         """Commit drafts in one transaction; the batches of each. `offset` is wall minus uptime, `now` the
         uptime, in ms.
 
-        `room` says what may be deleted for it, `lot` how many bytes at a time; never less than what comes in.
+        `may` says what may be deleted for it, `lot` how many bytes at a time; never less than what comes in.
 
         When this returns they are taken. When it raises (JournalDamaged, sqlite3.OperationalError) nothing
         has changed.
         """
+        self.attempt = []
         stamp = CommitStamp(gateway, self.epoch, self.boot, offset, "synced" if synced else "unsynced")
-        tell = _Tell()
+        tell = Past()
         groups: list[list[BatchRow]] = []
         seq, total = self.last, self.resume.total
         for draft in drafts:
@@ -193,7 +217,7 @@ class JournalFile:
             if not tell and (draft.keep or draft.events or draft.intervals or extra):
                 # What is gone is told with a batch that is spared anyway: no batch becomes a kept one for
                 # that alone.
-                tell = _Tell(epochs.untold(self.store), missing.untold(self.store))
+                tell = Past(epochs.untold(self.store), missing.untold(self.store))
                 extra += tell.events(base)
             full = replace(draft, events=[*extra, *draft.events]) if extra else draft
             rows = seal(full, stamp, base, seq + 1, total)
@@ -203,9 +227,11 @@ class JournalFile:
             seq, total = rows[-1].seq, rows[-1].total
         self.attempt = [[row.sealed for row in group] for group in groups]
         rows = [row for group in groups for row in group]
-        size = sum(len(row.sealed.body) + thinning.OVERHEAD for row in rows)
-        self._dropped(self._commit(rows, carry, tell, room, max(lot, size)), offset + now)
-        return self.attempt
+        size = sum(len(row.sealed.body) + OVERHEAD for row in rows)
+        deleted = self._commit(rows, carry, tell, may, max(lot, size))
+        self._dropped(deleted, offset + now)
+        written, self.attempt = self.attempt, []
+        return written
 
     def _opening(self) -> list[EpochStart]:
         """The epoch that the next commit begins, if it does."""
@@ -216,11 +242,11 @@ class JournalFile:
         )
 
     def _commit(
-        self, rows: list[BatchRow], carry: dict[str, Any] | None, tell: _Tell, room: Room, size: int
-    ) -> Lot:
+        self, rows: list[BatchRow], carry: dict[str, Any] | None, tell: Past, may: MayDelete, size: int
+    ) -> Deleted:
         newest = rows[-1].sealed
         synced: Synced | None = (
-            (newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.resume.synced
+            Synced(newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.resume.synced
         )
         carried = carry or self.resume.carried
         # A synced row is its own anchor: only others need to carry one.
@@ -234,7 +260,7 @@ class JournalFile:
             self.store.insert(rows)
             tell.write(self.store)
             self.recovered.write_marks()
-            lot = self._drop(room, size)
+            deleted = self._drop(may, size)
         if self.opening is not None:
             self._epochs.append((self.epoch, rows[0].seq))
             self.opening = None
@@ -251,7 +277,23 @@ class JournalFile:
         )
         self.recovered.marks_written()
         self.tally.taken(rows)
-        return lot
+        return deleted
+
+    def recover(self, rows: Iterable[tuple[BatchRow, Sequence[str]]]) -> int:
+        """Take in rows of a damaged file, each with the uplinks that had settled it; how many were new.
+        Raises as `write`.
+        """
+        recovered = self.recovered
+        found = list(rows)
+        with self.undo(), self.store.transaction():
+            count = recovered.add([row for row, _ in found])
+            for row, uplinks in found:
+                for uplink in uplinks:
+                    recovered.settle(uplink, row.sealed.epoch, [(row.seq, row.seq)])
+            recovered.write_marks()
+        recovered.marks_written()
+        recovered.recount(self.settled.active)
+        return count
 
     def holds(self, rows: Iterable[Sealed]) -> bool:
         """Whether all these batches are in the file as they are."""
@@ -266,22 +308,20 @@ class JournalFile:
         self.tally.count(self.last)
         self.recovered.recount(self.settled.active)
 
-    def can_make_room(self, room: Room) -> bool:
+    def can_make_room(self, may: MayDelete) -> bool:
         """Whether there is anything to delete; reads only."""
-        if room is Room.THIN:
-            return self.tally.held[0] > 1 or bool(self.recovered.spans)
-        return self.recovered.any_delivered(self.settled.active) or thinning.any_delivered(
-            self.store, self.settled, self.last
-        )
+        if may is MayDelete.UNDELIVERED:
+            return self.tally.held[0] > 1 or bool(self.recovered.spans())
+        return any(any_delivered(held, self.settled.active) for held in (self.recovered, self))
 
-    def make_room(self, room: Room, size: int, wall: int) -> int:
+    def make_room(self, may: MayDelete, size: int, wall: int) -> int:
         """Delete one lot of rows, some `size` bytes, in a transaction of its own; how many went. `wall` is
         UTC in ms.
         """
         with self.undo(), self.store.transaction():
-            lot = self._drop(room, size)
-        self._dropped(lot, wall)
-        return lot.rows
+            deleted = self._drop(may, size)
+        self._dropped(deleted, wall)
+        return deleted.rows
 
     @contextmanager
     def undo(self) -> Iterator[None]:
@@ -292,29 +332,22 @@ class JournalFile:
             with suppress(JournalDamaged, sqlite3.Error):
                 self.recovered.reload()
                 self.recovered.recount(self.settled.active)
+                self.only_kept_to = missing.thinned_to(self.store)
             raise
 
-    def _drop(self, room: Room, size: int) -> Lot:
-        if room is Room.ENOUGH:
-            return Lot()
-        thin = room is Room.THIN
-        if (
-            self.recovered.spans
-            and (lot := self.recovered.make_room(self.settled.active, size, thin=thin)).rows
-        ):
-            return lot
-        return thinning.drop(self.store, self.settled, self._thinned_to, self.last, size, thin=thin)
+    def _drop(self, may: MayDelete, size: int) -> Deleted:
+        return drop(self.recovered, self, self.settled.active, size, may)
 
-    def _dropped(self, lot: Lot, wall: int) -> None:
-        self._thinned_to = max(self._thinned_to, lot.thinned_to)
-        self.settled.gone(lot.ranges)
-        if lot.rows:
+    def _dropped(self, deleted: Deleted, wall: int) -> None:
+        self.settled.gone(deleted.own)
+        if deleted.rows:
             self.count()
-        if lot.thinned:
-            self.thinned = (self.thinned[0] + lot.thinned, self.thinned[1] + lot.readings)
-            _, since, until, _ = self.resume.thinned or (0, lot.oldest, 0, 0)
-            upto = max([self._thinned_to, *(last for _, last in lot.ranges)])
-            self.resume.thinned = (upto, min(since, lot.oldest), max(until, lot.newest), wall)
+        if deleted.thinned:
+            self.thinned = (self.thinned[0] + deleted.thinned, self.thinned[1] + deleted.readings)
+            before = self.resume.thinned or Thinned(0, deleted.oldest, 0, 0)
+            upto = max(self.only_kept_to, (deleted.own.span or (0, 0))[1])
+            since, until = min(before.since, deleted.oldest), max(before.until, deleted.newest)
+            self.resume.thinned = Thinned(upto, since, until, wall)
 
     # ── asking ──
 
@@ -322,38 +355,23 @@ class JournalFile:
         """Note what an uplink need not send any more: only numbers that were given out under this epoch."""
         if self.recovered.settle(uplink, epoch, ranges):
             self.recovered.recount(self.settled.active)
-        for first, last in self.span(epoch):
+        for first, last in self.numbers(epoch):
             self.settled.add(uplink, Ranges(ranges).within(first, last))
         self.tally.settled(uplink, self.last)
 
-    def unsettled(self, uplink: str, after: int, limit: int, max_bytes: int) -> list[Sealed]:
-        """The oldest batches behind `after` that an uplink has not settled; at least one if there is any."""
-        found: list[Sealed] = []
-        for first, last in self.settled.of(uplink).gaps(after + 1, self.last):
-            at = first
-            while at <= last and len(found) < limit:
-                rows = self.store.between(at, last, min(50, limit - len(found)))
-                for row in rows:
-                    max_bytes -= len(row.sealed.body)
-                    if max_bytes < 0 and found:
-                        return found
-                    found.append(row.sealed)
-                at = rows[-1].seq + 1 if rows else last + 1
-        return found
-
     def find(self, epoch: str, first: int, last: int, limit: int) -> list[Sealed]:
-        """What is still held of an epoch between two numbers, oldest first."""
-        found = self.recovered.find(epoch, first, last, limit)
-        for low, high in self.span(epoch).within(first, last):
-            found += [row.sealed for row in self.store.between(low, high, limit - len(found))]
+        """What is still held of an epoch between two numbers, oldest first; also of what was recovered."""
+        found = self.recovered.rows(epoch, first, last, limit)
+        for low, high in self.numbers(epoch).within(first, last):
+            found += self.rows(epoch, low, high, limit - len(found))
         return found
 
     def explain(self, epoch: str, first: int, last: int) -> list[tuple[int, int, str]]:
         """(first, last, reason) of what is not held between two numbers."""
         asked = Ranges([(first, last)])
-        for low, high in self.recovered.holds(epoch):
+        for low, high in self.recovered.numbers(epoch):
             asked.discard(low, high)
-        for low, high in self.span(epoch).within(first, last):
+        for low, high in self.numbers(epoch).within(first, last):
             asked.discard(low, high)
             for row in self.store.query(
                 "SELECT first, last FROM gone WHERE epoch = ? AND last >= ? AND first <= ?",
@@ -361,49 +379,3 @@ class JournalFile:
             ):
                 asked.add(max(low, row[0]), min(high, row[1]))
         return missing.explain(self.store, epoch, asked)
-
-
-@dataclass(slots=True)
-class _Tell:
-    """What a commit says of the past, and the numbers of the batches that hold it: of each epoch, then of
-    each range.
-    """
-
-    starts: Sequence[EpochStart] = ()
-    ranges: Sequence[missing.Gone] = ()
-    tellers: Sequence[int] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.starts or self.ranges)
-
-    def events(self, uptime: int) -> list[Event]:
-        return [
-            *(start.event(uptime, again=True) for start in self.starts),
-            *missing.events(self.ranges, uptime),
-        ]
-
-    def write(self, store: JournalStore) -> None:
-        for start, teller in zip(self.starts, self.tellers, strict=False):
-            epochs.tell(store, start, teller)
-        missing.tell(store, self.ranges, self.tellers[len(self.starts) :])
-
-
-def _unreadable(path: Path, error: Exception) -> JournalDamaged:
-    return JournalDamaged(
-        f"{path} holds what no journal holds: {type(error).__name__}: {error}",
-        hint="it is moved aside and salvaged; polling goes on in a new file",
-    )
-
-
-def recall(store: JournalStore) -> ResumePoint | None:
-    """What the newest row of a file and the newest carry say; None when the file is empty."""
-    newest = next(iter(store.newest()), None)
-    if newest is None:
-        return None
-    found = store.query("SELECT carry FROM batch WHERE carry != '' ORDER BY seq DESC LIMIT 1")
-    settled, carried, synced, thinned = read_carry(found[0][0]) if found else ({}, {}, None, None)
-    if newest.sealed.clock == "synced":
-        synced = (newest.sealed.t0, newest.sealed.uptime, newest.sealed.boot)
-    return ResumePoint(
-        newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced, thinned
-    )

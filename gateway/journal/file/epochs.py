@@ -4,8 +4,10 @@ somebody has heard it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.journal.file import missing
 from gateway.journal.file.missing import NOBODY, TELL, UNTOLD
 from gateway.journal.file.store import JournalStore
 from gateway.model import Event
@@ -70,3 +72,30 @@ def tellers_gone(store: JournalStore, first: int, last: int, *, heard: bool) -> 
     store.execute(
         "UPDATE epoch SET told = ? WHERE told BETWEEN ? AND ?", (NOBODY if heard else UNTOLD, first, last)
     )
+
+
+@dataclass(slots=True)
+class Past:
+    """What a commit says of the past, and the numbers of the batches that hold it: of each epoch, then of
+    each range.
+    """
+
+    starts: Sequence[EpochStart] = ()
+    ranges: Sequence[missing.Gone] = ()
+    tellers: Sequence[int] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.starts or self.ranges)
+
+    def events(self, uptime: int) -> list[Event]:
+        """An event for each, that is dated `uptime` (ms)."""
+        return [
+            *(start.event(uptime, again=True) for start in self.starts),
+            *missing.events(self.ranges, uptime),
+        ]
+
+    def write(self, store: JournalStore) -> None:
+        """Note who told, in the transaction that commits the events."""
+        for start, teller in zip(self.starts, self.tellers, strict=False):
+            tell(store, start, teller)
+        missing.tell(store, self.ranges, self.tellers[len(self.starts) :])

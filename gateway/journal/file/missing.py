@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gateway.errors import JournalDamaged
+from gateway.journal.damage import damaged
 from gateway.journal.file.store import JournalStore
 from gateway.model import Event, Ranges
 
@@ -22,6 +22,8 @@ UNTOLD, NOBODY = 0, -1
 """In the column `told`, instead of the number of the batch that told: nobody has told it yet; nobody needs
 to hear it (any more).
 """
+
+_NONSENSE = "the table of what is gone holds nonsense"
 
 TELL = 200
 """Ranges told with one commit: the rest waits for the next."""
@@ -52,13 +54,7 @@ def check(store: JournalStore) -> None:
              OR typeof(first) != 'integer' OR typeof(last) != 'integer' OR typeof(readings) != 'integer'
              OR first < 1 OR last < first OR readings < 0 OR typeof(told) != 'integer' OR told < ? LIMIT 1"""
     if store.query(sql, (*REASONS, NOBODY)):
-        raise _damaged(store)
-
-
-def _damaged(store: JournalStore) -> JournalDamaged:
-    return JournalDamaged(
-        f"{store.path}: the table of what is gone holds nonsense", hint="the file is moved aside and salvaged"
-    )
+        raise damaged(store.path, _NONSENSE)
 
 
 def untold(store: JournalStore) -> list[Gone]:
@@ -70,7 +66,7 @@ def untold(store: JournalStore) -> list[Gone]:
     )
     rows = store.query(sql, (TELL,))
     if any(row[3] not in REASONS for row in rows):
-        raise _damaged(store)
+        raise damaged(store.path, _NONSENSE)
     return [(epoch.hex(), first, last, reason) for epoch, first, last, reason in rows]
 
 
@@ -131,6 +127,13 @@ def thinned(store: JournalStore) -> tuple[int, int]:
     return found
 
 
+def thinned_to(store: JournalStore) -> int:
+    """The highest number of this file that had to make room undelivered; 0 when none had to."""
+    sql = f"SELECT COALESCE(MAX(last), 0) FROM gone WHERE reason = ? AND {_OWN}"  # noqa: S608 - a text of our own
+    found: int = store.query(sql, (THINNED,))[0][0]
+    return found
+
+
 def explained(store: JournalStore, epoch: str, first: int, last: int) -> bool:
     """Whether any of these numbers is recorded as gone."""
     return bool(
@@ -153,7 +156,7 @@ def explain(store: JournalStore, epoch: str, asked: Ranges) -> list[tuple[int, i
         )
         for start, end, reason in store.query(sql, (bytes.fromhex(epoch), first, last)):
             if reason not in REASONS:
-                raise _damaged(store)
+                raise damaged(store.path, _NONSENSE)
             answer.append((max(first, start), min(last, end), reason))
             unknown.discard(start, end)
         answer += [(start, end, UNKNOWN) for start, end in unknown]

@@ -1,19 +1,35 @@
-"""What must be known to go on in another file when this one is found damaged."""
+"""Where a file ends: what must be known to go on in another one when it is found damaged, and the column
+`carry` that says it.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-Synced = tuple[int, int, str]
-"""(t0, uptime, boot) of the newest batch that was taken with a synced clock: a floor for wall time, an
-anchor within its boot.
-"""
+from gateway.journal.file.store import JournalStore
 
-Thinned = tuple[int, int, int, int]
-"""What had to make room undelivered: (highest seq, t0 of the oldest, t0 of the newest such batch, UTC of
-the last time), in ms.
-"""
+
+class Synced(NamedTuple):
+    """The newest batch that was taken with a synced clock: a floor for wall time (`t0`, ms UTC), and an
+    anchor (`uptime`, ms) within its boot.
+    """
+
+    t0: int
+    uptime: int
+    boot: str
+
+
+class Thinned(NamedTuple):
+    """What had to make room undelivered: the highest seq, t0 of the oldest and of the newest such batch, and
+    UTC of the last time, in ms.
+    """
+
+    upto: int
+    since: int
+    until: int
+    at: int
 
 
 @dataclass(slots=True)
@@ -28,3 +44,56 @@ class ResumePoint:
     carried: dict[str, Any] = field(default_factory=dict)
     synced: Synced | None = None
     thinned: Thinned | None = None
+
+
+def recall(store: JournalStore) -> ResumePoint | None:
+    """What the newest row of a file and the newest carry say; None when the file is empty."""
+    newest = next(iter(store.newest()), None)
+    if newest is None:
+        return None
+    found = store.query("SELECT carry FROM batch WHERE carry != '' ORDER BY seq DESC LIMIT 1")
+    settled, carried, synced, thinned = read_carry(found[0][0]) if found else ({}, {}, None, None)
+    if newest.sealed.clock == "synced":
+        synced = Synced(newest.sealed.t0, newest.sealed.uptime, newest.sealed.boot)
+    return ResumePoint(
+        newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced, thinned
+    )
+
+
+def write_carry(
+    settled: dict[str, list[list[int]]],
+    carried: dict[str, Any],
+    synced: Synced | None,
+    thinned: Thinned | None = None,
+) -> str:
+    """The carry column: settled ranges by uplink, what the caller gave along, the newest synced batch,
+    what was thinned.
+    """
+    parts = {"settled": settled, "with": carried, "synced": synced, "thinned": thinned}
+    return json.dumps(
+        {key: value for key, value in parts.items() if value}, separators=(",", ":"), ensure_ascii=False
+    )
+
+
+def read_carry(text: str) -> tuple[dict[str, Any], dict[str, Any], Synced | None, Thinned | None]:
+    """(settled, carried, newest synced, thinned) of a carry column; empty for anything malformed."""
+    try:
+        data = json.loads(text)
+        settled, carried, synced, thinned = (
+            data.get("settled", {}),
+            data.get("with", {}),
+            data.get("synced"),
+            data.get("thinned"),
+        )
+    except (ValueError, AttributeError):
+        return {}, {}, None, None
+    return (
+        settled if isinstance(settled, dict) else {},
+        carried if isinstance(carried, dict) else {},
+        Synced(*synced) if _is(synced, int, int, str) else None,
+        Thinned(*thinned) if _is(thinned, int, int, int, int) else None,
+    )
+
+
+def _is(value: Any, *types: type) -> bool:
+    return isinstance(value, list) and [type(item) for item in value] == list(types)

@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 from sqlite_utils import Database, Migrations
 
-from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
+from gateway.errors import JournalError, JournalTooNew
+from gateway.journal.damage import DAMAGE, DISK, damaged, primary, translate
 from gateway.journal.paths import read_regular, real
-from gateway.journal.rights import blocked, not_ours
 
 VERSION = 2
 """PRAGMA user_version of what this program writes."""
@@ -142,7 +142,7 @@ def connect_to_look(path: Path, *, logged: bool) -> Database:
         raise translate(error, path) from error
     if version > VERSION:
         conn.close()
-        raise _unsound(
+        raise damaged(
             path, f"it claims file version {version}, and all its steps are those of version {VERSION}"
         )
     return Database(conn, execute_plugins=False)
@@ -160,7 +160,7 @@ def _check_header(path: Path) -> None:
         return  # SQLite will say the same, with its code
     # https://www.sqlite.org/fileformat2.html, 1.3.3
     if len(header) == 20 and not set(header[18:20]) <= {1, 2}:
-        raise _unsound(path, f"its header asks for file format {max(header[18:20])}")
+        raise damaged(path, f"its header asks for file format {max(header[18:20])}")
 
 
 def text(raw: bytes) -> str:
@@ -186,7 +186,7 @@ def _prepare(conn: sqlite3.Connection, path: Path, synchronous: Synchronous) -> 
         # A newer program has left a step here that is unknown; a flipped bit in the number has not.
         steps = {step.name for step in migrations.applied(Database(conn, execute_plugins=False))}
         if steps <= {step.name for step in migrations._migrations}:  # noqa: SLF001 - they are listed nowhere else
-            raise _unsound(
+            raise damaged(
                 path, f"it claims file version {version}, and all its steps are those of version {VERSION}"
             )
         raise too_new(path, version)
@@ -207,25 +207,18 @@ def too_new(path: Path, version: int) -> JournalTooNew:
     )
 
 
-def _unsound(path: Path, what: str) -> JournalDamaged:
-    return JournalDamaged(
-        f"{path} is not a sound journal: {what}",
-        hint="it is moved aside and salvaged; polling goes on in a new file",
-    )
-
-
 def _migrate(db: Database, path: Path, version: int) -> None:
     """All steps or none. Raises JournalError for a step that fails; what the disk refuses stays what it
     is.
     """
     steps = [step.name for step in migrations._migrations]  # noqa: SLF001 - they are listed nowhere else
     if {step.name for step in migrations.applied(db)} != set(steps[:version]):
-        raise _unsound(path, "its list of steps does not name those that made it")
+        raise damaged(path, "its list of steps does not name those that made it")
     try:
         with db.atomic():
             migrations.apply(db)
     except sqlite3.DatabaseError as error:
-        if primary(error) in _DISK | _DAMAGE - {sqlite3.SQLITE_CONSTRAINT}:
+        if primary(error) in DISK | DAMAGE - {sqlite3.SQLITE_CONSTRAINT}:
             raise
         raise _unmigrated(path, error) from error
     except Exception as error:
@@ -237,60 +230,4 @@ def _unmigrated(path: Path, error: Exception) -> JournalError:
         f"{path} could not be brought to file version {VERSION}: {error}",
         hint="the file is as it was: install the version before and keep a copy of it for whoever mends "
         "this; readings wait in memory",
-    )
-
-
-def primary(error: BaseException) -> int:
-    """SQLite's primary result code of an error; 0 when it has none."""
-    code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF
-
-
-_DISK = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-}
-_UNREADABLE = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
-"""A sector that cannot be read is damage like any other: what lies beside it comes back by salvage."""
-
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_CONSTRAINT}
-
-
-def translate(error: sqlite3.DatabaseError, path: Path) -> Exception:
-    """Our error for SQLite's, or the same one when it is the file system that refused."""
-    code = primary(error)
-    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return JournalBusy(
-            f"{path} is held by another process",
-            hint="stop the other gateway, or ask it through `submeter status`",
-        )
-    unreadable = getattr(error, "sqlite_errorcode", 0) in _UNREADABLE
-    # Python's own verdict on what it read has no code; nor has a call on a closed file, but that says nothing
-    # of the file.
-    undecoded = not hasattr(error, "sqlite_errorcode") and not isinstance(error, sqlite3.ProgrammingError)
-    nonsense = code == sqlite3.SQLITE_ERROR and any(
-        word in str(error) for word in ("no such", "unsupported file format", "malformed")
-    )
-    if code in _DAMAGE or unreadable or undecoded or nonsense:
-        return _unsound(path, str(error))
-    return error
-
-
-def full(error: Exception, path: Path) -> JournalFull:
-    """What to tell those whose readings cannot be committed at the moment."""
-    if primary(error) == sqlite3.SQLITE_FULL:
-        return JournalFull(
-            f"the disk of {path.parent} is full", hint="make room on it; readings wait in memory until then"
-        )
-    if not isinstance(error, (JournalTooNew, JournalDamaged)) and (place := blocked(path)) is not None:
-        return not_ours(path, place)
-    if isinstance(error, JournalError):
-        return JournalFull(error.message, hint=error.hint)
-    return JournalFull(
-        f"{path} cannot be written: {error}",
-        hint="check the card or disk; readings wait in memory until then",
     )

@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gateway.errors import JournalDamaged
+from gateway.journal.damage import damaged, translate
 from gateway.journal.file.rows import COLUMNS, BatchRow, from_record
-from gateway.journal.file.schema import TABLES, Synchronous, connect, translate
+from gateway.journal.file.schema import TABLES, Synchronous, connect
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -78,10 +78,7 @@ class JournalStore:
     def _sound(self, record: Sequence[Any]) -> BatchRow:
         row = from_record(record)
         if row is None:
-            raise JournalDamaged(
-                f"{self.path}: batch {record[0]} does not fit its checksum",
-                hint="the file is moved aside and salvaged",
-            )
+            raise damaged(self.path, f"batch {record[0]} does not fit its checksum")
         return row
 
     def newest(self, count: int = 1) -> list[BatchRow]:
@@ -113,9 +110,7 @@ class JournalStore:
             for table in TABLES:
                 self.conn.execute(f"SELECT * FROM {table} LIMIT 1").fetchone()  # noqa: S608 - names of our own
         except sqlite3.DatabaseError as error:
-            raise JournalDamaged(
-                f"{self.path}: {error}", hint="the file is moved aside and salvaged"
-            ) from error
+            raise damaged(self.path, str(error)) from error
         self.newest(100)
 
     @property

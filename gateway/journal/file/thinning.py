@@ -1,16 +1,16 @@
-"""Room in the journal: what may go first when the budget is met. Everything here runs inside the caller's
-transaction.
+"""Room in the journal: what goes first when the budget is met, whichever table it is in. Everything here runs
+inside the caller's transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from gateway.journal.file import epochs, missing
-from gateway.journal.file.settled import Settled
-from gateway.journal.file.store import JournalStore
+from gateway.journal.file.held import Held, Span
+from gateway.model import Ranges
 
 MOST = 1000
 """Rows that one transaction deletes at most: few enough for a slow card."""
@@ -22,35 +22,33 @@ OVERHEAD = 150
 """Bytes of a row beside its body."""
 
 
-class Room(Enum):
+class MayDelete(Enum):
     """How much a commit may delete: nothing, what every uplink has settled, or undelivered rows too."""
 
-    ENOUGH = "enough"
+    NOTHING = "nothing"
     DELIVERED = "delivered"
-    THIN = "thin"
+    UNDELIVERED = "undelivered"
 
 
-@dataclass(frozen=True, slots=True)
-class Lot:
-    """What one transaction deleted: how many rows, and which numbers of the file itself.
+@dataclass(slots=True)
+class Deleted:
+    """What one transaction deleted: how many rows and bytes, and which numbers of the file's own batches.
 
-    Of those that were given up undelivered: how many batches and readings, t0 (ms) of the oldest and the
-    newest, and up to which number only `keep` rows are left.
+    Of those that were given up undelivered: how many batches and readings, and t0 (ms) of the oldest and the
+    newest.
     """
 
     rows: int = 0
-    ranges: list[tuple[int, int]] = field(default_factory=list)
+    size: int = 0
+    own: Ranges = field(default_factory=Ranges)
     thinned: int = 0
     readings: int = 0
     oldest: int = 0
     newest: int = 0
-    thinned_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Victim:
-    """A row that goes."""
-
+class _Row:
     seq: int
     epoch: str
     readings: int
@@ -58,97 +56,95 @@ class Victim:
     size: int
 
 
-def drop(store: JournalStore, settled: Settled, behind: int, newest: int, size: int, *, thin: bool) -> Lot:
-    """Delete some `size` bytes, one row at least.
+def drop(recovered: Held, own: Held, uplinks: Sequence[str], size: int, may: MayDelete) -> Deleted:
+    """Delete some `size` bytes, one row at least if there is one that may go.
 
-    Delivered ones; if there are none and `thin`, the oldest not `keep` behind a number; `keep` ones last.
+    Delivered ones first. If there are none and undelivered ones may go: those that are not `keep`, oldest
+    first, as far as they are not spared for being new; then the oldest ones.
     """
-    victims = _delivered(store, settled, newest, size)
-    if victims or not thin:
-        return Lot(len(victims), _delete(store, victims, missing.DELIVERED, tell=False))
-    tell = bool(settled.active)
-    victims = _victims(
-        store, "seq > ? AND seq < ? AND NOT keep ORDER BY seq LIMIT ?", (behind, newest, MOST), size
-    )
-    spared = not victims
-    if spared:
-        victims = _victims(store, "seq < ? ORDER BY seq LIMIT ?", (newest, MOST), size)
-    ranges = _delete(store, victims, missing.THINNED, tell=tell)
-    return thinned(victims, ranges, victims[-1].seq if victims and not spared else 0)
+    deleted = Deleted()
+    tables = (recovered, own)
+    for held in tables if may is not MayDelete.NOTHING else ():
+        if deleted.size < size:
+            rows = _first(held, _upto(held.delivered(uplinks), held.deletable), size - deleted.size)
+            _delete(held, rows, deleted, missing.DELIVERED, tell=False)
+    if deleted.rows or may is not MayDelete.UNDELIVERED:
+        return deleted
+    for held in tables:
+        if deleted.size < size:
+            old = _upto(held.spans(), held.thinnable)
+            plain = [(epoch, max(first, held.only_kept_to + 1), last) for epoch, first, last in old]
+            rows = _first(held, plain, size - deleted.size, but_kept=True)
+            _delete(held, rows, deleted, missing.THINNED, tell=bool(uplinks))
+            held.only_kept_to = max([held.only_kept_to, *(row.seq for row in rows)])
+    for held in tables if not deleted.rows else ():
+        if deleted.size < size:
+            rows = _first(held, _upto(held.spans(), held.deletable), size - deleted.size)
+            _delete(held, rows, deleted, missing.THINNED, tell=bool(uplinks))
+    return deleted
 
 
-def thinned(victims: list[Victim], ranges: list[tuple[int, int]], upto: int = 0) -> Lot:
-    """The lot of rows that were given up undelivered."""
-    dates = [victim.t0 for victim in victims]
-    readings = sum(victim.readings for victim in victims)
-    return Lot(
-        len(victims), ranges, len(victims), readings, min(dates, default=0), max(dates, default=0), upto
-    )
+def any_delivered(held: Held, uplinks: Sequence[str]) -> bool:
+    """Whether a row is there that may go because every uplink has settled it."""
+    return bool(_first(held, _upto(held.delivered(uplinks), held.deletable), 1))
 
 
-def any_delivered(store: JournalStore, settled: Settled, newest: int) -> bool:
-    """Whether a row is there that every uplink has settled."""
-    return bool(_delivered(store, settled, newest, 1))
+def _upto(spans: Iterable[Span], highest: int) -> Iterator[Span]:
+    return ((epoch, first, min(last, highest)) for epoch, first, last in spans)
 
 
-def enough(victims: Iterable[Victim], size: int) -> list[Victim]:
-    """The first ones, one at least, that make up `size` bytes."""
-    found: list[Victim] = []
-    for victim in victims:
-        found.append(victim)
-        size -= victim.size + OVERHEAD
-        if size <= 0:
+def _first(held: Held, spans: Iterable[Span], size: int, *, but_kept: bool = False) -> list[_Row]:
+    """The first rows of some numbers, one at least, that make up `size` bytes."""
+    found: list[_Row] = []
+    condition = "epoch = ? AND seq BETWEEN ? AND ?" + (" AND NOT keep" if but_kept else "")
+    sql = f"SELECT seq, readings, t0, length(body) FROM {held.table} WHERE {condition} ORDER BY seq LIMIT ?"  # noqa: S608 - words of our own
+    for epoch, first, last in spans:
+        name = bytes.fromhex(epoch)
+        for seq, readings, t0, length in (
+            held.store.rows(sql, (name, first, last, MOST - len(found))) if first <= last else ()
+        ):
+            found.append(_Row(seq, epoch, readings, t0, length + OVERHEAD))
+            size -= length + OVERHEAD
+            if size <= 0:
+                return found
+        if len(found) >= MOST:
             break
     return found
 
 
-def _delivered(store: JournalStore, settled: Settled, newest: int, size: int) -> list[Victim]:
-    # The newest row stays whatever happens: it is the high-water mark of the numbers.
-    found: list[Victim] = []
-    for first, last in settled.by_all(1, newest - 1) if settled.active else ():
-        more = _victims(
-            store, "seq BETWEEN ? AND ? ORDER BY seq LIMIT ?", (first, last, MOST - len(found)), size
-        )
-        found += more
-        size -= sum(victim.size + OVERHEAD for victim in more)
-        if size <= 0 or len(found) >= MOST:
-            break
-    return found
-
-
-def _victims(store: JournalStore, where: str, parameters: tuple[int, ...], size: int) -> list[Victim]:
-    sql = f"SELECT seq, epoch, readings, t0, length(body) FROM batch WHERE {where}"  # noqa: S608 - conditions of our own
-    return enough(
-        (Victim(seq, epoch.hex(), *more) for seq, epoch, *more in store.rows(sql, parameters)), size
-    )
-
-
-def _delete(
-    store: JournalStore, victims: Iterable[Victim], reason: str, *, tell: bool
-) -> list[tuple[int, int]]:
-    """Delete rows and record their numbers with the reason; `tell`: an event shall say so, and whatever
-    they said is said again.
+def _delete(held: Held, rows: Sequence[_Row], deleted: Deleted, reason: str, *, tell: bool) -> None:
+    """Delete rows and record their numbers with the reason; `tell`: an event shall say so, and whatever they
+    said is said again.
     """
-    ranges = []
-    for run in _runs(victims):
-        first, last = run[0].seq, run[-1].seq
-        store.execute("DELETE FROM batch WHERE seq BETWEEN ? AND ?", (first, last))
+    store = held.store
+    for run in _runs(rows):
+        epoch, first, last = run[0].epoch, run[0].seq, run[-1].seq
+        readings = sum(row.readings for row in run)
+        where = "epoch = ? AND seq BETWEEN ? AND ?"
+        store.execute(f"DELETE FROM {held.table} WHERE {where}", (bytes.fromhex(epoch), first, last))  # noqa: S608 - words of our own
         told = missing.UNTOLD if tell else missing.NOBODY
-        missing.note(
-            store, (run[0].epoch, first, last, reason), sum(victim.readings for victim in run), told=told
-        )
-        missing.tellers_gone(store, first, last, heard=not tell)
-        epochs.tellers_gone(store, first, last, heard=not tell)
-        ranges.append((first, last))
-    return ranges
+        missing.note(store, (epoch, first, last, reason), readings, told=told)
+        if held.table == "batch":
+            missing.tellers_gone(store, first, last, heard=not tell)
+            epochs.tellers_gone(store, first, last, heard=not tell)
+            deleted.own.add(first, last)
+        held.forget(epoch, first, last)
+        if reason == missing.THINNED:
+            deleted.thinned += len(run)
+            deleted.readings += readings
+            dates = [row.t0 for row in run]
+            deleted.oldest = min(dates if deleted.thinned == len(run) else [deleted.oldest, *dates])
+            deleted.newest = max(deleted.newest, *dates)
+    deleted.rows += len(rows)
+    deleted.size += sum(row.size for row in rows)
 
 
-def _runs(victims: Iterable[Victim]) -> Iterator[list[Victim]]:
-    run: list[Victim] = []
-    for victim in victims:
-        if run and (victim.seq != run[-1].seq + 1 or victim.epoch != run[-1].epoch):
+def _runs(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    run: list[_Row] = []
+    for row in rows:
+        if run and (row.seq != run[-1].seq + 1 or row.epoch != run[-1].epoch):
             yield run
             run = []
-        run.append(victim)
+        run.append(row)
     if run:
         yield run

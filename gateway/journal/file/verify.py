@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
-from gateway.errors import JournalDamaged
+from gateway.journal.damage import damaged
 from gateway.journal.file.store import JournalStore, Table
 
 CHUNK = 16
@@ -56,10 +56,7 @@ class Verification:
                 continue
             keys = [self._at, *(record[0] for record in records)]
             if any(after >= before for before, after in pairwise(keys)):
-                raise JournalDamaged(
-                    f"{self._store.path}: the rows near {keys[-1]} are out of order",
-                    hint="the file is moved aside and salvaged",
-                )
+                raise damaged(self._store.path, f"the rows near {keys[-1]} are out of order")
             self._store.select(
                 f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}", (keys[-1], self._at - 1), self._table
             )

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from gateway.journal.file.resume import ResumePoint
+from gateway.journal.file.resume import ResumePoint, Synced, Thinned
 from gateway.journal.paths import beside, clear, read_regular, real, size_of, standing
 from gateway.journal.stats import SalvageProgress
 
@@ -92,10 +92,8 @@ def read_case(folder: Path) -> Case:
     try:
         data = json.loads(read_regular(folder / "report.json", MOST_REPORT))
         resume = ResumePoint(**data.pop("memory"))
-        if resume.synced:
-            resume.synced = (resume.synced[0], resume.synced[1], resume.synced[2])
-        if resume.thinned:
-            resume.thinned = (resume.thinned[0], resume.thinned[1], resume.thinned[2], resume.thinned[3])
+        resume.synced = Synced(*resume.synced) if resume.synced else None
+        resume.thinned = Thinned(*resume.thinned) if resume.thinned else None
         return Case(folder, **data, resume=resume)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return case

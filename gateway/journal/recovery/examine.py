@@ -11,11 +11,11 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from gateway.errors import JournalDamaged
+from gateway.journal.damage import damaged
 from gateway.journal.file.schema import TABLES, VERSION, too_new
 from gateway.journal.paths import beside, read_regular, real, size_of, standing
 from gateway.journal.recovery import pages
-from gateway.journal.recovery.scan import PageScan, asked
+from gateway.journal.recovery.scan import PageScan, newest_rows
 
 _MAGIC = b"SQLite format 3\0"
 _STEP = re.compile(rb"journal(?:v(\d{1,6})_)")
@@ -30,25 +30,24 @@ def examine(path: Path) -> None:
     wal = beside(path, "-wal")
     for file in (path, wal):
         if what := standing(file, link=file is path):
-            raise _aside(f"{what} stands in the place of {file}")
+            raise damaged(path, f"{what} stands in the place of {file}")
     size, logged = size_of(path), size_of(wal) or 0
     if size is None and not logged:
         return
     head = _head(path)
     if logged and not size:
-        raise _aside(
-            f"{path} is {'missing' if size is None else 'empty'}, but {wal.name} holds what was to go into it"
-        )
+        state = "missing" if size is None else "empty"
+        raise damaged(path, f"it is {state}, but {wal.name} holds what was to go into it")
     if logged and head[: len(_MAGIC)] != _MAGIC:
-        raise _aside(f"{path} is no SQLite file, but {wal.name} holds what was to go into it")
+        raise damaged(path, f"it is no SQLite file, but {wal.name} holds what was to go into it")
     if logged and not pages.log_page_size(begin := _head(wal)) and any(begin[:32]):
-        raise _aside(f"{wal} is no write-ahead log")
+        raise damaged(path, f"{wal} is no write-ahead log")
     with PageScan(path) as scan:
         _check_version(path, scan)
         if wal_is_damaged(path, scan):
-            raise _aside(f"{wal} holds batches behind a damaged place")
+            raise damaged(path, f"{wal} holds batches behind a damaged place")
     if foreign(path):
-        raise _aside(f"{path} is a file of another program")
+        raise damaged(path, "it is a file of another program")
 
 
 def _head(path: Path) -> bytes:
@@ -56,10 +55,6 @@ def _head(path: Path) -> bytes:
         return read_regular(path, 100)
     except OSError:
         return b""
-
-
-def _aside(what: str) -> JournalDamaged:
-    return JournalDamaged(what, hint="it is moved aside and salvaged; polling goes on in a new file")
 
 
 def _check_version(path: Path, scan: PageScan) -> None:
@@ -100,7 +95,7 @@ def wal_is_damaged(path: Path, scan: PageScan) -> bool:
     if not wal.loose_commits:
         return False
     loose = dict(wal.loose)
-    newest = max((row.seq for row in asked(path)[0]), default=0)
+    newest = max((row.seq for row in newest_rows(path)[0]), default=0)
 
     def highest(pages_: Iterable[tuple[int, bytes]], read: pages.ReadPage) -> int:
         return max(

@@ -17,7 +17,7 @@ CHUNK = 32
 
 
 class OpenFileScan:
-    """As salvage.Scan, of a file that is still open; `close` leaves it open, for whoever starts over."""
+    """As PageScan, of a file that is still open; `close` leaves it open, for whoever starts over."""
 
     def __init__(self, store: JournalStore, newest: int) -> None:
         self._store = store
@@ -38,11 +38,11 @@ class OpenFileScan:
         yield from self._rows("salvage", "id", 1 << 62)
 
     def _rows(self, table: str, key: str, highest: int) -> Iterator[list[FoundRow]]:
-        at, own = highest + 1, table == "batch"
+        at, own, conn = highest + 1, table == "batch", self._store.conn
         sql = f"SELECT {key}, {COLUMNS} FROM {table} WHERE {key} < ? ORDER BY {key} DESC LIMIT {CHUNK}"  # noqa: S608 - names of our own
         while True:
             try:
-                records = self._store.conn.execute(sql, (at,)).fetchall()
+                records = conn.execute(sql, (at,)).fetchall()
             except sqlite3.Error:
                 return  # what cannot be read is declared lost, like any other
             if not records:

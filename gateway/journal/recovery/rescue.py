@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from gateway.journal.file import missing
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.settled import Settled
-from gateway.journal.file.thinning import PART, Room
+from gateway.journal.file.thinning import PART, MayDelete
 from gateway.journal.recovery.cases import Case
 from gateway.journal.recovery.moved import OpenFileScan
 from gateway.journal.recovery.pages import FoundRow
@@ -28,6 +28,7 @@ class Rescue:
 
     def __init__(self, case: Case, scan: PageScan | OpenFileScan) -> None:
         self.case = case
+        self._resume = case.resume
         self._scan = scan
         self._pages = self._scan.found()
         self._epochs: dict[str, Ranges] = {}
@@ -48,7 +49,7 @@ class Rescue:
                 ended = False
                 break
         settled = Settled(file.settled.active)
-        settled.load(self.case.resume.settled)
+        settled.load(self._resume.settled)
         self._take(file, found, settled, budget, wall)
         self.case.page = self._scan.page
         if ended:
@@ -61,7 +62,7 @@ class Rescue:
         self, file: JournalFile, found: list[FoundRow], settled: Settled, budget: int, wall: int
     ) -> None:
         if (over := file.store.used - budget) > 0:
-            file.make_room(Room.THIN, max(over, budget // PART), wall)
+            file.make_room(MayDelete.UNDELIVERED, max(over, budget // PART), wall)
         roomy = file.store.used < budget // 2
         wanted = []
         for one in found:
@@ -75,30 +76,26 @@ class Rescue:
                 wanted.append(one)
         if not wanted:
             return
-        with file.undo(), file.store.transaction():
-            self.case.rows += file.recovered.add([one.row for one in wanted])
-            for one in wanted:
-                for uplink in settled.active if one.own else ():
-                    if one.row.seq in settled.of(uplink):
-                        file.recovered.settle(uplink, one.row.sealed.epoch, [(one.row.seq, one.row.seq)])
-            file.recovered.write_marks()
-        file.recovered.marks_written()
-        file.recovered.recount(settled.active)
+        self.case.rows += file.recover(
+            (one.row, [uplink for uplink in settled.active if one.own and one.row.seq in settled.of(uplink)])
+            for one in wanted
+        )
 
     def _declare_lost(self, file: JournalFile, settled: Settled) -> None:
+        case, resume = self.case, self._resume
         known = Ranges()
         for ranges in self._epochs.values():
             known.update(ranges)
-        ours = {*self._epochs, *(epoch for epoch, *_ in self.case.spans)}
+        ours = {*self._epochs, *(epoch for epoch, *_ in case.spans)}
         known.update((first, last) for epoch, first, last, *_ in self._scan.gone if epoch in ours)
-        bounds = [(first, last) for _, first, last in self.case.spans] or [known.span or (1, 0)]
-        lowest = bounds[0][0] if self._scan.whole or self._first or self.case.spans else 1
-        highest = max(self.case.resume.seq, bounds[-1][1], (known.span or (0, 0))[1])
-        if highest < lowest or not (ours or self.case.resume.epoch):
+        bounds = [(first, last) for _, first, last in case.spans] or [known.span or (1, 0)]
+        lowest = bounds[0][0] if self._scan.whole or self._first or case.spans else 1
+        highest = max(resume.seq, bounds[-1][1], (known.span or (0, 0))[1])
+        if highest < lowest or not (ours or resume.epoch):
             return
         if settled.active:
             # Up to where rows had to make room, what counts as settled need not have been delivered.
-            upto = self.case.resume.thinned[0] if self.case.resume.thinned else 0
+            upto = resume.thinned.upto if resume.thinned else 0
             known.update(settled.by_all(max(lowest, upto + 1), highest))
         told = missing.UNTOLD if settled.active else missing.NOBODY
         with file.store.transaction():
@@ -126,7 +123,7 @@ class Rescue:
         # Between two epochs nobody can say whose the lost numbers were: both say that they are lost.
         before = {epoch for epoch, ranges in self._epochs.items() if first - 1 in ranges}
         after = {epoch for epoch, ranges in self._epochs.items() if last + 1 in ranges}
-        for epoch in before | after or {self.case.resume.epoch} - {""}:
+        for epoch in before | after or {self._resume.epoch} - {""}:
             yield epoch, first, last
 
     def close(self) -> None:

@@ -15,10 +15,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from gateway.journal.file.resume import ResumePoint
+from gateway.journal.file.resume import ResumePoint, Synced, read_carry
 from gateway.journal.file.rows import COLUMNS, BatchRow, from_record
 from gateway.journal.file.schema import text
-from gateway.journal.file.seal import read_carry
 from gateway.journal.paths import beside, open_regular, read_regular, real, size_of
 from gateway.journal.recovery import pages
 from gateway.journal.recovery.pages import FoundRow, Wal
@@ -111,7 +110,7 @@ class PageScan:
         self.close()
 
 
-def glance(path: Path, seconds: float = 1.0) -> ResumePoint:
+def newest_in(path: Path, seconds: float = 1.0) -> ResumePoint:
     """The newest row that can be found in a short time, and what the newest carry says: enough to go on
     without a break.
     """
@@ -119,8 +118,8 @@ def glance(path: Path, seconds: float = 1.0) -> ResumePoint:
     carrier = 0
     end = time.monotonic() + seconds
     with PageScan(path) as scan:
-        asked_, claimed = asked(path)
-        for rows in chain([asked_], ([one.row for one in found if one.own] for found in scan.found())):
+        sound, claimed = newest_rows(path)
+        for rows in chain([sound], ([one.row for one in found if one.own] for found in scan.found())):
             for row in rows:
                 if row.seq > resume.seq:
                     resume.epoch, resume.boot, resume.seq, resume.total = (
@@ -133,7 +132,7 @@ def glance(path: Path, seconds: float = 1.0) -> ResumePoint:
                     carrier = row.seq
                     resume.settled, resume.carried, resume.synced, resume.thinned = read_carry(row.carry)
                     if row.sealed.clock == "synced":
-                        resume.synced = (row.sealed.t0, row.sealed.uptime, row.sealed.boot)
+                        resume.synced = Synced(row.sealed.t0, row.sealed.uptime, row.sealed.boot)
             if time.monotonic() > end:
                 break
     # A newest row that is not sound was taken all the same: its number is not given out again, and it can be
@@ -143,7 +142,7 @@ def glance(path: Path, seconds: float = 1.0) -> ResumePoint:
     return resume
 
 
-def asked(path: Path) -> tuple[list[BatchRow], list[int]]:
+def newest_rows(path: Path) -> tuple[list[BatchRow], list[int]]:
     """The sound ones of the newest rows, and the numbers of all of them."""
     if size_of(path) is None:
         return [], []
