@@ -88,10 +88,9 @@ OWED = {
     "faces": {
         "gateway.energy.meter",
         "gateway.energy.units",
-        "gateway.journal.recovery.scan",
     },
     "circles": {"gateway.field"},
-    "folders": {"gateway/field/meter", "gateway/journal", "gateway/journal/file", "gateway/daemon"},
+    "folders": {"gateway/field/meter", "gateway/daemon"},
     "repeated": {"gateway.history.schema"},
     "reaches": 150,
     "words": {
@@ -105,12 +104,6 @@ OWED = {
         "field.pulses.input.take",
         "host.clock.look",
         "host.pins.hold",
-        "journal.disk.look",
-        "journal.file.schema.connect_to_look",
-        "journal.housekeeping.look",
-        "journal.loss.look",
-        "journal.recovery.cases.look",
-        "journal.writer.look",
     },
     "files": {
         "gateway.daemon.daemon",
@@ -118,8 +111,6 @@ OWED = {
         "gateway.field.meter.decode",
         "gateway.field.meter.registers",
         "gateway.field.port.modbus",
-        "gateway.journal.file.batches",
-        "gateway.journal.writer",
         "gateway.receiver.service",
         "gateway.receiver.store",
         "gateway.status.verdict",

@@ -97,7 +97,7 @@ class Pending:
             self._forget(draft)
             self._count(draft)
 
-    def hold(self) -> list[PendingDraft]:
+    def pack_all(self) -> list[PendingDraft]:
         """No commit was possible: everything is packed, and what does not fit is let go. Whom to tell of it:
         all of them.
         """

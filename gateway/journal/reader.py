@@ -14,7 +14,7 @@ from typing import Any
 from gateway.errors import JournalBusy, JournalDamaged, JournalError
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.held import Span
-from gateway.journal.file.schema import connect_to_look
+from gateway.journal.file.schema import connect_to_read
 from gateway.journal.lock import busy, held
 from gateway.journal.paths import beside, open_regular, real, size_of
 from gateway.journal.recovery.cases import DamagedCases
@@ -70,7 +70,7 @@ class JournalReader:
         examine(self.path)
         with PageScan(self.path) as scan:
             logged = bool(scan.wal.sound)
-        file = JournalFile(self.path, "", (), db=connect_to_look(self.path, logged=logged))
+        file = JournalFile(self.path, "", (), db=connect_to_read(self.path, logged=logged))
         # Every platform that something was ever settled for is told of: nobody says here which ones are
         # configured.
         file.settled.activate(file.resume.settled)
@@ -96,7 +96,7 @@ class JournalReader:
     def stats(self) -> JournalStats:
         """How the journal is; nobody knows how long the room lasts while nothing is written."""
         file, cases = self._file, DamagedCases(self.directory)
-        cases.look()
+        cases.find()
         return JournalStats(
             **file_stats(file, file.resume),
             bytes=file.store.size,

@@ -258,7 +258,7 @@ class Writer:
             logger.error("the journal takes no readings: %s", told, exc_info=unforeseen)
         self._state, self._error = state, str(told)
         self._retry_at = time.monotonic() + (REFLECT if newer else RETRY)
-        self._answer(self.pending.hold(), error=told)
+        self._answer(self.pending.pack_all(), error=told)
 
     # ── asking, changing ──
 

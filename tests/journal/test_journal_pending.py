@@ -20,7 +20,7 @@ def drafts_in(waiting, *drafts):
 
 def refuse(waiting):
     """As the writer does when nothing can be committed."""
-    for draft in waiting.hold():
+    for draft in waiting.pack_all():
         draft.answer(error=FULL)
 
 

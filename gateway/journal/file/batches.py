@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import JournalDamaged
 from gateway.journal.damage import damaged, only_what_was_written
 from gateway.journal.file import epochs, missing
-from gateway.journal.file.epochs import EpochStart, Past
+from gateway.journal.file.epochs import EpochStart, ToTell
 from gateway.journal.file.held import Held, Span, Tally
 from gateway.journal.file.recovered import Recovered
 from gateway.journal.file.resume import ResumePoint, Synced, Thinned, recall, write_carry
@@ -208,7 +208,7 @@ class JournalFile(Held):
         """
         self.attempt = []
         stamp = CommitStamp(gateway, self.epoch, self.boot, offset, "synced" if synced else "unsynced")
-        tell = Past()
+        tell = ToTell()
         groups: list[list[BatchRow]] = []
         seq, total = self.last, self.resume.total
         for draft in drafts:
@@ -217,7 +217,7 @@ class JournalFile(Held):
             if not tell and (draft.keep or draft.events or draft.intervals or extra):
                 # What is gone is told with a batch that is spared anyway: no batch becomes a kept one for
                 # that alone.
-                tell = Past(epochs.untold(self.store), missing.untold(self.store))
+                tell = ToTell(epochs.untold(self.store), missing.untold(self.store))
                 extra += tell.events(base)
             full = replace(draft, events=[*extra, *draft.events]) if extra else draft
             rows = seal(full, stamp, base, seq + 1, total)
@@ -242,7 +242,7 @@ class JournalFile(Held):
         )
 
     def _commit(
-        self, rows: list[BatchRow], carry: dict[str, Any] | None, tell: Past, may: MayDelete, size: int
+        self, rows: list[BatchRow], carry: dict[str, Any] | None, tell: ToTell, may: MayDelete, size: int
     ) -> Deleted:
         newest = rows[-1].sealed
         synced: Synced | None = (

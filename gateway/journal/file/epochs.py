@@ -75,7 +75,7 @@ def tellers_gone(store: JournalStore, first: int, last: int, *, heard: bool) -> 
 
 
 @dataclass(slots=True)
-class Past:
+class ToTell:
     """What a commit says of the past, and the numbers of the batches that hold it: of each epoch, then of
     each range.
     """

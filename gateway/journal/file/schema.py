@@ -111,7 +111,7 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
     return db
 
 
-def connect_to_look(path: Path, *, logged: bool) -> Database:
+def connect_to_read(path: Path, *, logged: bool) -> Database:
     """The opened file, of this version or an older one, and nothing of it is ever written: no lock, no -shm,
     no migration, no checkpoint.
 

@@ -123,10 +123,10 @@ class DamagedCases:
 
     def read(self) -> None:
         """Look what is there, and put what belongs together. Only for whoever has the lock."""
-        self.look()
+        self.find()
         self._adopt_stray_wal()
 
-    def look(self) -> None:
+    def find(self) -> None:
         """Look what is there; nothing is changed."""
         self.all = sorted(self._read(), key=lambda case: int(case.folder.name))
 
