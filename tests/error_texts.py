@@ -53,7 +53,7 @@ LEAVES = {
 }
 """What is made with a text for a person."""
 SILENT = re.compile(
-    r"gateway/(wire|model|energy|demo|catalogue/(serves|driver|encode|paper|listing)|journal/(recovery|file/rows)|receiver/schema|.*(double|fake))"
+    r"gateway/(wire|model|energy|demo|catalogue/(driver|encode|listing)|journal/(recovery|file/rows)|receiver/schema|.*(double|fake))"
 )
 """Modules whose words reach nobody but the log, or are said in another way."""
 MARKED = re.compile(r"gateway/(cli|status)/")
@@ -140,6 +140,8 @@ def _expanded(node: ast.expr) -> list[str]:
             return _expanded(part)
         case ast.Call(func=ast.Attribute(attr="join" | "strip")):
             return []
+        case ast.Call(func=ast.Name(id="did_you_mean" | "explain"), args=[_, _, *otherwise]):
+            return [text for part in otherwise for text in _expanded(part)]
         case ast.Call(args=args, keywords=keywords) if (
             _name(node.func)[:1].isupper() or _name(node.func) == "Meaning"
         ):

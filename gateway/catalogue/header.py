@@ -17,9 +17,8 @@ from pydantic import (
 )
 
 from gateway.catalogue.driver import ORDERS, TYPES
-from gateway.common.near import did_you_mean
 from gateway.common.text import visible
-from gateway.config import Duration
+from gateway.config import Duration, explain, shown
 
 MOST_VALUES = 4096
 """Numbers that one identity may have."""
@@ -199,29 +198,18 @@ class Head(Part):
         return value
 
 
-def explain(error: dict[str, Any]) -> tuple[str, str]:
-    """One pydantic error in words: (what is wrong, what to write)."""
-    kind, value = error["type"], error.get("input")
-    shown = repr(value) if isinstance(value, (str, int, float)) else ""
-    if kind == "missing":
-        return "is missing", f"write {error['loc'][-1]}: …"
-    if kind == "extra_forbidden":
-        key = str(error["loc"][-1])
-        return "is not a key here", did_you_mean(key, _keys(), "see docs/add-a-meter.md")
-    if kind == "value_error":
-        what, _, mend = str(error.get("ctx", {}).get("error", error["msg"])).partition(": ")
-        return f"{shown} {what}".strip(), mend
-    if error["loc"] and error["loc"][0] == "verified":
+def explain_head(error: dict[str, Any]) -> tuple[str, str]:
+    """One pydantic error in words, with what is peculiar to a table: (what is wrong, what to write)."""
+    value = shown(error.get("input"))
+    if error["loc"][:1] == ("verified",) and error["type"] not in {"missing", "value_error"}:
         return (
-            f"{shown} is not a level of proof",
+            f"{value} is not a level of proof",
             "write datasheet, two-sources, one-source, simulator, or hardware (who, 2026-01-31) when you "
             "have read the meter yourself",
         )
-    if kind == "literal_error":
-        return f"{shown} is not one of the choices", f"write {error['ctx']['expected']}"
-    if kind == "string_pattern_mismatch":
-        return f"{shown} is not known", f"types are {', '.join(TYPES)} and text:N"
-    return f"{shown}: {error['msg']}".removeprefix(": "), "see docs/add-a-meter.md"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{value} is not known", f"types are {', '.join(TYPES)} and text:N"
+    return explain(error, lambda _: _keys(), "see docs/add-a-meter.md")
 
 
 def _keys() -> list[str]:

@@ -1,5 +1,6 @@
 """The configuration: what may stand in the file, and how a mistake in it is told."""
 
+from gateway.config.explain import explain, shown
 from gateway.config.load import examine, load_config, parse_config, rows_of
 from gateway.config.places import host_and_port, is_address, plain_text, same_lines
 from gateway.config.schema import (
@@ -48,6 +49,7 @@ __all__ = [
     "a_broker",
     "dotted",
     "examine",
+    "explain",
     "few",
     "host_and_port",
     "is_address",
@@ -60,6 +62,7 @@ __all__ = [
     "read_text",
     "rows_of",
     "same_lines",
+    "shown",
     "validate",
     "value_of",
 ]

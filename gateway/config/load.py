@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import logging
 from collections.abc import Callable, Iterator
@@ -10,20 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from gateway.common.text import visible
+from gateway.common.near import did_you_mean
+from gateway.config.explain import Told, explain, shown
 from gateway.config.schema import Config, SerialBus, TcpBus
 from gateway.config.yamlfile import Key, Table, dotted, few, line_of, load_yaml, parse_yaml, validate
 from gateway.errors import ConfigError, Problem
 
 log = logging.getLogger(__name__)
 
-_KINDS = {
-    "int": "a whole number", "float": "a number", "string": "text", "bool": "true or false",
-    "tuple": "a list", "list": "a list", "dict": "keys with values", "model": "keys with values",
-}  # fmt: skip
 _TOP = Config.model_fields
-_OFFERED = 500
-"""Names among which a near one is looked for."""
 _LISTED = 20
 """Names that are listed."""
 _8E1 = 80.0
@@ -93,56 +87,23 @@ def _judge(document: Table | None, problems: list[Problem], name: str) -> Examin
     return Examined(document, None if found else config, sorted({*problems, *found}))
 
 
-def _explain(error: dict[str, Any]) -> tuple[str, str]:
-    """One pydantic error in words: (what is wrong, what to write)."""
-    kind, value, context = error["type"], error.get("input"), error.get("ctx", {})
-    secret = isinstance(value, str) and "@" in value  # a URL with a password in it must not reach a log
-    shown = visible(repr(value), 80) if isinstance(value, (str, int, float)) and not secret else ""
-    if kind == "finite_number":
-        return f"{shown} is not a number that can be meant", "write a finite number"
-    if kind == "missing":
-        return "is missing", f"write {error['loc'][-1]}: …"
-    if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(error["loc"]), 1)
-        return (
-            "is not a key here",
-            f"did you mean {near[0]}?" if near else "remove it, or look at the sample configuration",
-        )
-    if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return (
-            "is not a bus type" if kind == "union_tag_invalid" else "has no type",
-            "write type: serial, tcp or rtu-over-tcp",
-        )
-    if kind == "value_error":
-        what, _, mend = str(context.get("error", error["msg"])).partition(": write ")
-        return f"{shown} {what}".strip(), f"write {mend}" if mend else ""
-    if kind == "literal_error":
-        hint = f"write {context['expected']}"
-        if value == _8E1 or str(value) in {"8E1", "8N1", "8O1"}:
-            hint += " (frame formats like 8E1 are numbers to YAML: write parity: E and stopbits: 1)"
-        return f"{shown} is not one of the choices", hint
+def _explain(error: dict[str, Any]) -> Told:
+    """One pydantic error in words, with what is peculiar to this file."""
+    kind, value = error["type"], error.get("input")
+    if kind == "union_tag_invalid":
+        return "is not a bus type", "write type: serial, tcp or rtu-over-tcp"
+    if kind == "union_tag_not_found":
+        return "has no type", "write type: serial, tcp or rtu-over-tcp"
     if kind == "string_pattern_mismatch":
-        if context.get("pattern", "").startswith("^[a-z0-9-]{1,"):
-            return f"{shown} is not an id", "write small letters, digits and hyphens only, at most 32"
-        return f"{shown} does not have the right form", "write host:port, like 0.0.0.0:8080"
-    bounds = {
-        "greater_than_equal": ("ge", "at least"),
-        "less_than_equal": ("le", "at most"),
-        "greater_than": ("gt", "more than"),
-        "less_than": ("lt", "less than"),
-    }
-    if kind in bounds:
-        key, words = bounds[kind]
-        return f"{shown} is out of range", f"write {words} {context[key]:g}"
-    if kind.endswith(("_type", "_parsing")):
-        expected = _KINDS.get(kind.rsplit("_", 1)[0], "another kind of value")
-        if value == _8E1:
-            return (
-                f"{shown} is not {expected}",
-                'was it 8E1? YAML reads that as 80.0: write "8E1" in quotes, or parity: E',
-            )
-        return f"{shown or 'this'} is not {expected}", f"write {expected}"
-    return str(error["msg"]), "look at the sample configuration"
+        if error.get("ctx", {}).get("pattern", "").startswith("^[a-z0-9-]{1,"):
+            return f"{shown(value)} is not an id", "write small letters, digits and hyphens only, at most 32"
+        return f"{shown(value)} does not have the right form", "write host:port, like 0.0.0.0:8080"
+    what, mend = explain(error, _known_keys, "remove it, or look at the sample configuration")
+    if kind == "literal_error" and (value == _8E1 or str(value) in {"8E1", "8N1", "8O1"}):
+        mend += " (frame formats like 8E1 are numbers to YAML: write parity: E and stopbits: 1)"
+    elif value == _8E1 and kind.endswith(("_type", "_parsing")):
+        mend = 'was it 8E1? YAML reads that as 80.0: write "8E1" in quotes, or parity: E'
+    return what, mend
 
 
 def _known_keys(loc: tuple[Key, ...]) -> list[str]:
@@ -265,8 +226,6 @@ def _in_a_loop(document: Table) -> set[str]:
 
 
 def _offer(value: object, known: list[str], what: str) -> str:
-    near = difflib.get_close_matches(str(value)[:100], known[:_OFFERED], 1)
-    if near:
-        return f"did you mean {near[0]}?"
     listed = ", ".join(known[:_LISTED]) + (" …" if len(known) > _LISTED else "")
-    return f"the {what} of this file are: {listed}" if known else f"this file has no {what}"
+    otherwise = f"the {what} of this file are: {listed}" if known else f"this file has no {what}"
+    return did_you_mean(str(value), known, otherwise)

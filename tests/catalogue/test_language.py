@@ -235,7 +235,7 @@ def test_every_mistake_comes_at_once() -> None:
         ("reads: {holes: [0-1]}\n", "stands in a hole"),
         ("absent: {u17: 3}\n", "absent.u17: is not a type"),
         ("serial: {parity: X}\n", "is not one of the choices"),
-        ("limits: {V: -1}\n", "limits.V: -1: Input should be greater than 0"),
+        ("limits: {V: -1}\n", "limits.V: -1 is out of range → write more than 0"),
         ("limits: {W: 5}\n", "is not one of the choices → write 'V', 'A', 'kW' or 'kWh'"),
         ("absent: {u16: 0x1z}\n", "is not a raw pattern → write 0x7FFF"),
         ("absent: {u16: 0x20-0x10}\n", "is not a raw pattern → write 0x7FFF"),

@@ -4,7 +4,6 @@ network.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.common.near import did_you_mean
 from gateway.common.text import visible
 from gateway.errors import BusDown, BusError, ConfigError, GatewayError, JournalError
 from gateway.status.api import as_json
@@ -149,8 +149,7 @@ def _meter(snapshot: Snapshot, name: str) -> MeterView:
     if meter is not None:
         return meter
     known = [meter.id for meter in snapshot.meters]
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"configured: {', '.join(known) or 'none'}"
+    hint = did_you_mean(name, known, f"configured: {', '.join(known) or 'none'}")
     raise _NoSuchMeter(f"there is no meter {name!r}", hint=hint)
 
 
