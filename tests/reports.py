@@ -26,7 +26,7 @@ _SILENT = "`tests/field/test_silent_read.py`"
 _LIMITS = "`tests/uplink/test_uplink_limits.py`"
 _OUTSIDE = "`tests/config/test_outside.py`"
 _CONNECTING = "`tests/field/test_connecting.py`"
-_EVIDENCE = "`tests/journal/test_journal_evidence.py`"
+_EVIDENCE = "`tests/journal/test_journal_cases.py`"
 _MOVED = "`tests/journal/test_journal_moved.py`"
 _BOUNDS = "`tests/receiver/test_receiver_bounds.py`"
 _THINNING = "`tests/journal/test_journal_thinning.py`"
@@ -139,7 +139,7 @@ REPORTED = (
         "journal's folder on a read-only file system at the start",
         "ends, and is started again every 2 s",
         "polls, and takes over when it can be written",
-        "`tests/journal/test_journal_places.py`",
+        "`tests/journal/test_journal_paths.py`",
     ),
     Found(
         "converter that sends a text 20 ms after connecting, serial frames over TCP",
@@ -227,7 +227,7 @@ ATTACKED = (
         "folder, dangling link or FIFO in the journal's place",
         "nothing taken, or the start hangs",
         "moved aside",
-        "`tests/journal/test_journal_places.py`",
+        "`tests/journal/test_journal_paths.py`",
     ),
     Found(
         "journal of a newer version",
