@@ -52,8 +52,9 @@ CENTRAL = {
     "field": "bus/line bus/station bus/cost meter/planner meter/decode meter/registers meter/reader "
     "worker meter/schedule meter/state poll_queue meter/quiet meter/silent_read pulses/filter "
     "pulses/input pulses/register",
-    "journal": "pending disk housekeeping writer file/thinning file/settled file/recovered file/batches"
-    " file/store file/seal file/tally file/missing file/verify file/epochs recovery/pages recovery/scan",
+    "journal": "pending disk housekeeping writer current stats damage"
+    " file/thinning file/settled file/recovered file/batches file/store file/rows file/held file/resume"
+    " file/missing file/verify file/epochs recovery/pages recovery/scan",
     "uplink": "forwarder state_topic rewrap"
     " outgoing/sender outgoing/fitting outgoing/queues outgoing/replay outgoing/clock_hold outgoing/rate"
     " delivery/delivery delivery/window delivery/receipts delivery/conflicts delivery/retry_timer"
