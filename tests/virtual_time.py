@@ -15,17 +15,26 @@ TURN = 1e-5
 """s that one turn of the loop takes: time goes on for those too who never sleep."""
 
 
+WAIT = 0.02
+"""Real s at most until it is looked again whether the time may go on."""
+
+
 class Jumping(selectors.DefaultSelector):
     """A selector that lets the time pass instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = time.monotonic()
+        self.waited_for = 0
+        """How many things outside of the loop, a thread at work, are waited for in real time."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready now; without anything to wait for, it waits as any other."""
         if timeout is None:
             return super().select(None)
+        if self.waited_for:
+            self.now += TURN
+            return super().select(min(timeout, WAIT))
         self.now += max(timeout, TURN)
         return super().select(0)
 

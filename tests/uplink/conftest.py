@@ -1,5 +1,6 @@
 """Real brokers for the uplink's tests."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -8,6 +9,8 @@ import subprocess
 import time
 
 import pytest
+from uplink_kept import InMemory, OnDisk
+from uplink_parts import E1
 
 from gateway.mqtt.reconnect import Reconnect
 from tests import virtual_time
@@ -59,6 +62,16 @@ class Mosquitto:
 def _reconnects_on_virtual_time(request, monkeypatch):
     if request.node.get_closest_marker("virtual_time"):
         monkeypatch.setitem(Reconnect.__init__.__kwdefaults__, "monotonic", virtual_time.monotonic)
+
+
+@pytest.fixture(params=[InMemory, OnDisk], ids=["double", "journal"])
+async def kept(request, tmp_path, monkeypatch):
+    """What an uplink reads from: the journal's double, and the journal. Epochs are E1, E2 and so on."""
+    drawn = itertools.count(int(E1, 16))
+    monkeypatch.setattr("gateway.journal.file.batches.new_epoch", lambda: f"{next(drawn):016x}")
+    made = request.param(tmp_path)
+    yield made
+    await made.close()
 
 
 @pytest.fixture

@@ -1,90 +1,18 @@
-"""One contract, two outboxes: what the journal does for an uplink, its in-memory double does as well."""
+"""One contract: what the journal does for an uplink, its in-memory double does as well."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 
-import pytest
-from uplink_parts import E2, FakeClock, Running, Store, config, row, until
+from uplink_parts import FakeClock, Running, Store, config, until
 
-from gateway.journal import Journal
-from gateway.model import Draft, Ranges, Reading
+from gateway.model import Ranges
 from gateway.mqtt.double import MemoryLink
-from gateway.uplink import MemoryJournal
 from gateway.wire import Receipt, Topics, decode
 
 TOPICS = Topics("gw1")
 NOBODY = "0" * 15 + "f"
 """An epoch that nobody has ever drawn."""
-
-
-class InMemory:
-    """The double."""
-
-    def __init__(self, directory) -> None:
-        self.box = MemoryJournal()
-        self.damaged: list = []
-
-    async def take(self, count: int) -> list:
-        taken = []
-        for _ in range(count):
-            seq = self.box.newest[1] + 1
-            self.box.commit(row(seq, epoch=self.box.epoch))
-            taken.append(self.box.rows[-1])
-        return taken
-
-    async def damage(self) -> None:
-        self.box.rescued += self.box.rows
-        self.box.rows = []
-        self.box.epoch = E2
-
-    async def close(self) -> None:
-        pass
-
-
-class OnDisk:
-    """The journal."""
-
-    def __init__(self, directory) -> None:
-        self.directory = directory
-        self.clock = FakeClock()
-        self.numbers = itertools.count(1)
-        self.box = self.open()
-
-    def open(self) -> Journal:
-        return Journal.open(self.directory, gateway="gw1", clock=self.clock, uplinks=["city", "grid"])
-
-    async def take(self, count: int) -> list:
-        taken = []
-        for _ in range(count):
-            self.clock.now += 1000
-            taken += await self.box.commit(
-                Draft([Reading("main", self.clock.now, {"active_power": float(next(self.numbers))})])
-            )
-        return taken
-
-    async def damage(self) -> None:
-        count = self.box.backlog("city").batches
-        await self.box.close()
-        with (self.directory / "journal.db").open("r+b") as file:
-            file.write(bytes(100))
-        self.box = self.open()
-        for _ in range(1200):
-            if len(await self.box.salvaged("city", limit=500)) == count:
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError("the rows of the damaged file did not come back")
-
-    async def close(self) -> None:
-        await self.box.close()
-
-
-@pytest.fixture(params=[InMemory, OnDisk], ids=["double", "journal"])
-async def kept(request, tmp_path):
-    made = request.param(tmp_path)
-    yield made
-    await made.close()
 
 
 def keys(rows) -> list[tuple[str, int]]:
@@ -223,7 +151,7 @@ async def served(link, store: Store, condition) -> None:
 async def test_a_backlog_and_what_comes_live_arrive_once_and_are_settled(kept) -> None:
     await kept.take(30)
     link, store = MemoryLink(), Store()
-    async with Running(config(receipts=["city"]), kept.box, link=link, clock=FakeClock()) as run:
+    async with Running(config(receipts=["city"]), kept, link=link, clock=FakeClock()) as run:
         await until(lambda: link.opened)
         run.forwarder.committed(await kept.take(5))
         await served(link, store, lambda: len(store.held) == 35)
@@ -235,7 +163,7 @@ async def test_a_backlog_and_what_comes_live_arrive_once_and_are_settled(kept) -
 async def test_a_lost_connection_loses_nothing(kept) -> None:
     await kept.take(40)
     link, store = MemoryLink(), Store()
-    async with Running(config(receipts=["city"]), kept.box, link=link, clock=FakeClock()):
+    async with Running(config(receipts=["city"]), kept, link=link, clock=FakeClock()):
         first = await until(lambda: link.opened and link.opened[-1])
         await until(lambda: len(first.unacked) == 20)
         first.drop()
@@ -248,7 +176,7 @@ async def test_a_conflict_goes_out_under_another_epoch_and_the_journal_leaves_it
     taken = await kept.take(4)
     epoch = taken[0].epoch
     link = MemoryLink()
-    async with Running(config(receipts=["city"]), kept.box, link=link, clock=FakeClock()):
+    async with Running(config(receipts=["city"]), kept, link=link, clock=FakeClock()):
         connection = await until(lambda: link.opened and link.opened[-1])
         await until(lambda: connection.acknowledge() or len(data(connection)) == 4)
         connection.acknowledge()
@@ -270,7 +198,7 @@ async def test_a_conflict_goes_out_under_another_epoch_and_the_journal_leaves_it
 async def test_a_replay_sends_what_is_there_and_explains_the_rest(kept) -> None:
     epoch = (await kept.take(6))[0].epoch
     link, store = MemoryLink(), Store()
-    async with Running(config(receipts=["city"]), kept.box, link=link, clock=FakeClock()):
+    async with Running(config(receipts=["city"]), kept, link=link, clock=FakeClock()):
         await served(link, store, lambda: kept.box.backlog("city").batches == 0)
         connection = link.opened[-1]
         sent = len(data(connection))
@@ -291,7 +219,7 @@ async def test_rows_of_a_damaged_file_arrive_under_their_old_identity(kept) -> N
     await kept.damage()
     await kept.take(2)
     link, store = MemoryLink(), Store()
-    async with Running(config(receipts=["city"]), kept.box, link=link, clock=FakeClock()):
+    async with Running(config(receipts=["city"]), kept, link=link, clock=FakeClock()):
         await served(link, store, lambda: len(store.held) == 6)
         await served(link, store, lambda: kept.box.backlog("city").batches == 0)
         for _ in range(500):

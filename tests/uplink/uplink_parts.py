@@ -101,10 +101,11 @@ class Running:
         **options,
     ):
         self.events = []
-        self.box = box
-        self.clock = clock or FakeClock()
+        self.kept = box if hasattr(box, "take") else None
+        self.box = self.kept.box if self.kept else box
+        self.clock = clock or (self.kept.clock if self.kept else FakeClock())
         self.forwarder = Forwarder(
-            settings, gateway, box, self.clock, describe, self.events.append, timing=timing, **options
+            settings, gateway, self.box, self.clock, describe, self.events.append, timing=timing, **options
         )
 
     async def __aenter__(self):
@@ -119,6 +120,12 @@ class Running:
         for sealed in rows:
             self.box.commit(sealed)
         self.forwarder.committed(list(rows))
+
+    async def take(self, count=1, **how):
+        """The journal takes batches, and the forwarder hears of them."""
+        taken = await self.kept.take(count, **how)
+        self.forwarder.committed(taken)
+        return taken
 
     @property
     def stats(self):
