@@ -23,7 +23,7 @@ from gateway.journal.recovery.examine import examine
 from gateway.journal.recovery.scan import newest_in
 from gateway.model import Backlog, ClockLike, Event
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -150,7 +150,7 @@ class CurrentFile:
             synchronous=self._synchronous,
         )
         if file.missing:
-            logger.error(
+            log.error(
                 "%s %s: batches %d to %d of epoch %s had been taken and are not in it; what of them was not "
                 "delivered is lost, and told",
                 self.path,
@@ -249,14 +249,14 @@ class CurrentFile:
         if file is None:
             return
         if what := self._lost():
-            logger.error(
+            log.error(
                 "%s; what was taken is written into a new file, or it would be lost at the next start", what
             )
             self._forget()
             self._nameless.append((file, what))
             self.attach()
         elif self._lost_wal():
-            logger.error(
+            log.error(
                 "%s-wal was removed or replaced while it was open; what is in it goes into the file at once",
                 self.path,
             )

@@ -18,7 +18,7 @@ from gateway.journal.recovery.rescue import Rescue
 from gateway.journal.recovery.scan import PageScan
 from gateway.model import Event
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 SLICE = 0.025
 """Seconds of work at a time: well below the 50 ms that a commit may have to wait."""
@@ -115,7 +115,7 @@ class Housekeeping:
                 old.close()
             fields = {"file": case.folder.name, "rows": case.rows, "reason": case.reason}
             current.notices.append(Event("salvaged", clock.uptime(), fields))
-            logger.warning("salvage of %s is done: %d batches came back", case.folder, case.rows)
+            log.warning("salvage of %s is done: %d batches came back", case.folder, case.rows)
             case.write()
         return PAUSE
 
@@ -135,12 +135,12 @@ class Housekeeping:
             while file and current.unnamed and time.monotonic() < end:
                 self._salvage(file)
         except (GatewayError, sqlite3.Error, OSError) as error:
-            logger.warning("not everything of a file without a name could be written again: %s", error)
+            log.warning("not everything of a file without a name could be written again: %s", error)
 
     def rest(self, error: Exception | None) -> None:
         """The disk refused: leave it alone for a while."""
         if error is not None:
-            logger.warning("housekeeping of the journal waits: %s", error)
+            log.warning("housekeeping of the journal waits: %s", error)
         self._rest_until = time.monotonic() + REST
         self.close()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.errors import JournalFull
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -95,7 +95,7 @@ def clear(path: Path, *, link: bool = False, kind: int = stat.S_IFREG) -> None:
     """
     if what := standing(path, link=link, kind=kind):
         with suppress(OSError):
-            logger.warning("%s stood in the place of %s and was moved to %s", what, path, aside(path))
+            log.warning("%s stood in the place of %s and was moved to %s", what, path, aside(path))
 
 
 def blocked(path: Path) -> Path | None:

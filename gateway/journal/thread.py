@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class JournalThread:
             return self._idle()
         except Exception:
             # Whatever it is: who waits for a commit needs this thread.
-            logger.exception("the journal's housekeeping failed in an unforeseen way")
+            log.exception("the journal's housekeeping failed in an unforeseen way")
             return PULSE
         finally:
             self._tell_ended()
@@ -111,4 +111,4 @@ class JournalThread:
         try:
             self._ended()
         except Exception:
-            logger.exception("what the journal says of itself could not be brought up to date")
+            log.exception("what the journal says of itself could not be brought up to date")

@@ -26,7 +26,7 @@ from gateway.journal.pending import Pending, PendingDraft
 from gateway.journal.stats import DAY_MS, Growth, JournalStats, State, file_stats, room_days
 from gateway.model import ClockLike, Event, Sealed
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TRIES = 6
@@ -137,13 +137,13 @@ class Writer:
                 if len(drafts) > 1:
                     together = 1  # alone, each shows whether it is the one
                     continue
-                logger.exception("a batch cannot be encoded and is let go: it must not hold up the others")
+                log.exception("a batch cannot be encoded and is let go: it must not hold up the others")
                 self.pending.lose(drafts[0])
                 self._answer(drafts, error=error)
 
     def _finish(self, drafts: list[PendingDraft], groups: Groups) -> None:
         if self._state != "ok":
-            logger.warning("the journal takes readings again")
+            log.warning("the journal takes readings again")
             self._state, self._error = "ok", ""
         self.pending.committed(drafts)
         self.publish()
@@ -217,7 +217,7 @@ class Writer:
             self._say_what_was_given_up(file)
             file.store.checkpoint()
         except sqlite3.OperationalError as refused:
-            logger.warning("no room could be made in %s: %s", current.path, refused)
+            log.warning("no room could be made in %s: %s", current.path, refused)
         self.disk.reload()
         return deleted > 0
 
@@ -228,7 +228,7 @@ class Writer:
             return
         anew, self._gave_up_at = thinned.at - self._gave_up_at > DAY_MS, thinned.at
         if anew:
-            logger.warning(
+            log.warning(
                 "%s has met its budget of %d bytes: the oldest batches make room undelivered, %d (%d "
                 "readings) so far; the first readings of quarter hours and all events stay → mend the "
                 "uplinks, or raise journal: budget",
@@ -255,7 +255,7 @@ class Writer:
         told = refusal(error, self.current.path)
         if state != self._state:
             unforeseen = None if isinstance(error, (JournalError, sqlite3.Error, OSError)) else error
-            logger.error("the journal takes no readings: %s", told, exc_info=unforeseen)
+            log.error("the journal takes no readings: %s", told, exc_info=unforeseen)
         self._state, self._error = state, str(told)
         self._retry_at = time.monotonic() + (REFLECT if newer else RETRY)
         self._answer(self.pending.pack_all(), error=told)
@@ -325,7 +325,7 @@ class Writer:
         except (sqlite3.Error, OSError) as error:
             self.housekeeping.rest(error)
         except Exception:
-            logger.exception("housekeeping of the journal failed")
+            log.exception("housekeeping of the journal failed")
             self.housekeeping.rest(None)
         return RETRY
 

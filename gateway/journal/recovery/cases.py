@@ -19,7 +19,7 @@ from gateway.journal.file.resume import ResumePoint, Synced, Thinned
 from gateway.journal.paths import beside, clear, read_regular, real, size_of, standing
 from gateway.journal.stats import SalvageProgress
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 NEWEST = 3
 """Cases that are kept once they are salvaged."""
@@ -181,7 +181,7 @@ class DamagedCases:
             _into(file, case.path.with_name(case.path.name + suffix))
         sync(case.folder)
         sync(self._directory)
-        logger.error(
+        log.error(
             "the journal was damaged and moved to %s (%s); a new file takes over, its rows are being "
             "salvaged",
             case.folder,
