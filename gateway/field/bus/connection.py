@@ -47,6 +47,8 @@ class BusConnection:
         self.openings = 0
         """How often the port was opened: a new number means that anything may have been exchanged."""
         self.opened_at = self.silent_until = 0.0
+        self.disturbed_at = float("-inf")
+        """When something last came that was no answer, or too late, or when a station was deaf for good."""
         self.first = FirstRequest(bus.name, facts)
         self._back_off = BACK_OFF[0]
         self._others = 0
@@ -54,7 +56,8 @@ class BusConnection:
         """Whether the log has it as lost."""
         self._fruitless = False
         """Whether nothing was answered on the last connection."""
-        self._stray_frames = 0
+        self._stray_frames = self._strays = 0
+        """Frames and bytes that were no answers, as they were last looked at."""
         self._stations: list[Station] = []
         self._silent: list[Station] = []
         self._open: dict[int, float] = {}

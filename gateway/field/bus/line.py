@@ -65,6 +65,8 @@ class BusLine(BusConnection):
         self.plain = 0
         """Replies in a row that were as the standard has it, though a difference is believed."""
         self._last: tuple[Station, int] | None = None
+        self.own_end = self.line_end = float("-inf")
+        """When the last answer of the station asked last ended, and the last byte, before it was asked."""
         self._pays = self._in_vain = False
         port.reply_number = self.facts.reply_number
 
@@ -78,12 +80,11 @@ class BusLine(BusConnection):
     ) -> Station:
         """A meter on this line, with the cost of a read as the line's speed suggests it."""
         facts = facts or MeterFacts({}, {}, self.learnt)
-        min_gap = max(min_gap, facts.silence)
+        table_gap, min_gap = min_gap, max(min_gap, facts.silence)
         gap = max(min_gap, self.silence, self.wire.gap, facts.pause)
         sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
-        station = Station(
-            unit, Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure), facts, min_gap, facts.pause, patience
-        )
+        fit = Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure)
+        station = Station(unit, fit, facts, min_gap, facts.pause, table_gap, patience)
         if self.bus.type == "tcp":
             alias = facts.reply_unit if facts.reply_unit is not None else self.facts.reply_unit
             if alias is not None:
@@ -125,6 +126,12 @@ class BusLine(BusConnection):
             return self.bus.timeout
         return max(
             station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=unanswered > 0), patience
+        )
+
+    def calm(self, station: Station, since: float) -> bool:
+        """Whether nothing was wrong since then (the loop's time), but that this station did not answer."""
+        return max(self.opened_at, self.disturbed_at) < since and all(
+            other.missed_at < since for other in self._stations if other is not station
         )
 
     async def read(self, station: Station, function: int, address: int, count: int) -> tuple[int, ...]:
@@ -323,6 +330,7 @@ class BusLine(BusConnection):
             if port.heard_at != heard:
                 self._silent.clear()
             self._silent.append(station)
+            station.missed_at = asyncio.get_running_loop().time()
             self._doubt(
                 station, run.count, 0.0 if port.has_transaction_ids else self.late_bound(station, run.count)
             )
@@ -331,6 +339,7 @@ class BusLine(BusConnection):
             mine.bad_frames += 1
             total.bad_frames += 1
             station.last = port.heard_at
+            self.disturbed_at = asyncio.get_running_loop().time()
             station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
             self._tell_of_others(error)
             # the true answer may still come until the time allowed for it is over, or be as late as others
@@ -359,6 +368,8 @@ class BusLine(BusConnection):
             )
             raise
         finally:
+            if port.strays != self._strays:
+                self._strays, self.disturbed_at = port.strays, asyncio.get_running_loop().time()
             self._hear_late()
         self._answered(station, run, words)
         if port.plain:
@@ -380,6 +391,7 @@ class BusLine(BusConnection):
         return run.function, run.address, run.count
 
     def _sent(self, station: Station, count: int) -> None:
+        self.own_end, self.line_end = station.heard_at, self.port.heard_at
         self.counters.requests += 1
         station.counters.requests += 1
         self._last = (station, count)
@@ -397,7 +409,7 @@ class BusLine(BusConnection):
         self.turn_around.add(max(0.0, turn))
 
     def _replied(self, station: Station) -> None:
-        station.last = self.port.heard_at
+        station.last = station.heard_at = self.port.heard_at
         station.odd = 0
         station.plain = True
         self._silent.clear()

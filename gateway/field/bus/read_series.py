@@ -41,7 +41,7 @@ class PollReads(ReadSeries):
     through them.
     """
 
-    __slots__ = ("_at", "_heard", "_own", "_reads", "answers", "image", "reader", "turn")
+    __slots__ = ("_at", "_reads", "answers", "image", "reader", "turn")
 
     def __init__(self, reader: RegisterReader, reads: Sequence[Read], image: Replies, turn: Poll) -> None:
         self.reader, self.image, self.turn = reader, image, turn
@@ -68,13 +68,13 @@ class PollReads(ReadSeries):
         """Seconds from the meter's own last answer, and from the last byte of whomever, to the request
         under way.
         """
-        sent_at = self.reader.line.port.sent_at
-        return sent_at - self._own, sent_at - self._heard
+        line = self.reader.line
+        sent_at = line.port.sent_at
+        return sent_at - line.own_end, sent_at - line.line_end
 
     def begin(self) -> None:
         """What was there before a request."""
-        reader = self.reader
-        self._own, self._heard, self.answers = reader.heard, reader.line.port.heard_at, reader.station.answers
+        self.answers = self.reader.station.answers
         if self._at < len(self._reads):
             read = self._reads[self._at]
             self.function, self.address, self.count = read.function, read.address, read.count

@@ -40,6 +40,8 @@ class Station:
     """s of silence on the line before a request to it, from the last byte of whomever."""
     pause: float = 0.0
     """s between its own answer and the next request to it."""
+    table_gap: float = 0.0
+    """The part of `min_gap` that its table asks for."""
     patience: float | None = None
     """s that its maker allows it for an answer."""
     probes: tuple[Probe, ...] = ()
@@ -64,6 +66,10 @@ class Station:
     """
     last: float = float("-inf")
     """When the last frame to or from it ended."""
+    heard_at: float = float("-inf")
+    """When its own last answer ended."""
+    missed_at: float = float("-inf")
+    """When it last did not answer, unless it is known that it was asked too soon."""
     open: dict[int, float] = field(default_factory=dict)
     """Lengths of reads that may still be answered, and when they were asked."""
     plain: bool = False

@@ -46,7 +46,6 @@ NOISY = 0.1
 SILENT_IN_NOISE = 6
 _FADE = 0.02
 _MOST_KEYS = 64
-_NEVER = float("-inf")
 _NONE = (0, 0.0, 0.0)
 
 Key = tuple[int, int, int]
@@ -82,11 +81,10 @@ class RegisterReader:
         """The shortest read that was answered."""
         self._mute = False
         self._knocked = -1
-        self._heard = _NEVER
         self._after = (0.0, 0.0)
         self._loss = 0.0
         self._longest = 0
-        self._pace = QuietTimes(meter, line, station)
+        self._quiet = QuietTimes(meter, line, station)
 
     def forget(self) -> None:
         """It may be another meter now: what was refused or silent is asked again."""
@@ -96,7 +94,7 @@ class RegisterReader:
         self._proof = None
         self.station.answered_reads.clear()
         self._longest = 0
-        self._pace.forget()
+        self._quiet.question()
 
     async def read_all(
         self, reads: Sequence[Read], image: Replies, turn: Poll, knocks: Sequence[Read] = ()
@@ -118,6 +116,9 @@ class RegisterReader:
             if ended is not None:
                 self._fail(begun, ended.reason, image)
                 continue
+            if not self._quiet.idle:
+                self._quiet.offer(allowed=turn.may_learn)
+            alive = turn.alive
             try:
                 if self._unanswered or turn.patient:
                     await self._take(begun, image, turn)
@@ -132,7 +133,8 @@ class RegisterReader:
                 self._fail(read, error.reason, image)
             except (NoReply, Refused) as error:
                 read, missed = run.read, missed if run.read is begun else 0
-                if await self._missed(read, image, turn, further=missed > 0):
+                learning = missed > 0 or (alive and _key(read) in self._unanswered)
+                if await self._missed(read, image, turn, learning=learning):
                     missed = 0
                     continue
                 self._fail(read, error.reason, image)
@@ -142,6 +144,8 @@ class RegisterReader:
                     early.append(read)
                 if missed > 1 if turn.alive else not turn.go_on:
                     ended = error
+        if not self._quiet.idle:
+            self._quiet.apply()
         generous = turn.allowance - turn.spent >= GENEROUS
         if (
             first is not None
@@ -259,25 +263,19 @@ class RegisterReader:
         self.image.append((read.function, read.address, words))
         run.image.add(read.function, read.address, words)
 
-    @property
-    def heard(self) -> float:
-        """When the meter's own last answer came."""
-        return self._heard
-
     def _answered(self, turn: Poll) -> None:
         turn.alive, self._mute = True, False
         if self._tried:
             self._tried.clear()
-        self._heard = self.line.port.heard_at
         self._loss -= _FADE * self._loss
-        self._pace.answered(*self._after)
+        self._quiet.answered(*self._after)
 
-    async def _missed(self, read: Read, image: Replies, turn: Poll, *, further: bool) -> bool:
+    async def _missed(self, read: Read, image: Replies, turn: Poll, *, learning: bool) -> bool:
         """A read was not answered. If it may have come too soon it is asked once more, after silence; whether
         it is answered then.
 
-        The first one of a poll costs nobody's share: it may be the meter's end, or noise. A `further` one is
-        learning.
+        The first one of a poll costs nobody's share: it may be the meter's end, or noise. Another one, or one
+        that was not answered before, is `learning`, as is a try with less silence.
         """
         own, line = self._after
         key = _key(read)
@@ -290,21 +288,23 @@ class RegisterReader:
         # a meter that does not answer what it has always answered is gone, unless it was noise; one that
         # never did may answer another read
         turn.go_on = turn.may_learn and (not news or turn.allowance - turn.spent >= GENEROUS)
-        if further or (turn.alive and before):
-            turn.spent += asyncio.get_running_loop().time() - self.line.port.sent_at
-        pace = self._pace
-        if not (pace.suspect(own, line) and (turn.may_learn or pace.searching) and self.line.ready):
+        quiet, asked_at = self._quiet, self.line.port.sent_at
+        tried = quiet.tried(own, line)
+        if tried or learning:
+            turn.spent += asyncio.get_running_loop().time() - asked_at
+        if not (quiet.suspect(own, line) and (turn.may_learn or tried) and self.line.ready):
             return False
-        try:
+        answered = False
+        with contextlib.suppress(NoReply, Refused):
             answered = await self.again(read, image, turn)
-        except (NoReply, Refused):
-            return False
         if answered:
-            self._learn_quiet(own, line, sure=True)
+            self._came_too_soon(own, line, asked_at, sure=True)
+        else:
+            quiet.in_vain()
         return answered
 
-    def _learn_quiet(self, own: float, line: float, *, sure: bool) -> None:
-        if self._pace.too_soon(own, line, sure=sure):
+    def _came_too_soon(self, own: float, line: float, asked_at: float, *, sure: bool) -> None:
+        if self._quiet.too_soon(own, line, asked_at, sure=sure):
             self._unanswered.clear()
             self._silent.clear()
 
@@ -325,11 +325,11 @@ class RegisterReader:
         """One request after silence in which any meter hears, as is the request that re-synchronises the
         line before it.
         """
-        self._pace.rest()
+        self._quiet.rest()
         try:
             return await self.fetch(read, image, turn)
         finally:
-            self._pace.apply()
+            self._quiet.apply()
 
     async def again(self, read: Read, image: Replies, turn: Poll) -> bool:
         """The read after silence; whether it was answered. What it takes is spent.
@@ -361,8 +361,9 @@ class RegisterReader:
             if not turn.may_learn:
                 asking.fail(read)
                 return
+            began = asyncio.get_running_loop().time()
             if await self.again(read, image, turn):
-                self._learn_quiet(own, line, sure=False)
+                self._came_too_soon(own, line, began, sure=False)
                 return
             silent = self._silent[key] = SilentRead(read, self._rules)
         if self.facts.fixed("skip"):
