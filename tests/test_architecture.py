@@ -94,7 +94,6 @@ OWED = {
     },
     "folders": {
         "gateway/daemon",
-        "gateway/field/meter",
     },
     "repeated": {
         "gateway.history.schema",
@@ -104,19 +103,12 @@ OWED = {
         "catalogue.driver.take",
         "catalogue.header.take",
         "check.machine.look_here",
-        "field.bus.read_series.take",
-        "field.meter.schedule.take",
-        "field.meter.serial_number.take",
-        "field.meter.state.gone",
-        "field.pulses.input.take",
         "host.clock.look",
         "host.pins.hold",
     },
     "files": {
         "gateway.daemon.daemon",
         "gateway.field.bus.line",
-        "gateway.field.meter.decode",
-        "gateway.field.meter.registers",
         "gateway.receiver.service",
         "gateway.receiver.store",
         "gateway.status.verdict",

@@ -134,13 +134,14 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
         )
         try:
             for meter in mine:
-                reading = await worker.poll(meter.id)
-                why = worker.trouble(meter.id) if reading.missing else None
+                polled = worker.meter(meter.id)
+                reading = await polled.read()
+                why = polled.error if reading.missing else None
                 answers[meter.id] = {
                     **dataclasses.asdict(reading),
                     "label": meter.label, "driver": meter.driver, "bus": meter.bus, "address": meter.address,
-                    "registers": worker.registers(meter.id),
-                    "attributes": worker.attributes(meter.id),
+                    "registers": polled.registers,
+                    "attributes": polled.attributes,
                     **({"error": why.message, "hint": why.hint} if why else {}),
                 }  # fmt: skip
         finally:

@@ -43,12 +43,12 @@ class DaemonActions:
         assembly = self._daemon.assembly
         if assembly.pulses and meter_id in assembly.pulses.inputs:
             return dataclasses.asdict(assembly.pulses.poll(meter_id))
-        worker = assembly.worker_of(meter_id)
-        reading = await worker.poll(meter_id)
+        meter = assembly.polled(meter_id)
+        reading = await meter.read()
         return {
             **dataclasses.asdict(reading),
-            "registers": worker.registers(meter_id),
-            "attributes": worker.attributes(meter_id),
+            "registers": meter.registers,
+            "attributes": meter.attributes,
         }
 
     async def configuration(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.last_values import LastValues
 from gateway.daemon.slots import SlotCollector
 from gateway.errors import GatewayError
-from gateway.field import BusWorker, Learnt, MeterFacts, MeterTask, PulseInputs
+from gateway.field import BusWorker, Learnt, MeterFacts, MeterTask, PolledMeter, PulseInputs
 from gateway.host import Clock, Pins
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
@@ -158,15 +158,14 @@ class Assembly:
 
     def attributes(self, meter: str) -> dict[str, str]:
         """What a meter says of itself; empty while it has not been asked."""
-        return next(
-            (worker.attributes(meter) for worker in self.workers.values() if meter in worker.meters), {}
-        )
+        asked = (worker.meters[meter] for worker in self.workers.values() if meter in worker.meters)
+        return next((dict(polled.attributes) for polled in asked), {})
 
-    def worker_of(self, meter: str) -> BusWorker:
-        """The bus of a meter. Raises GatewayError when there is none of that id."""
+    def polled(self, meter: str) -> PolledMeter:
+        """A meter on its bus. Raises GatewayError when there is none of that id."""
         for worker in self.workers.values():
             if meter in worker.meters:
-                return worker
+                return worker.meters[meter]
         known = ", ".join(sorted(self.last_values.meters)) or "none"
         raise GatewayError(
             f"there is no meter {meter!r} to poll", hint=f"the meters of this gateway are: {known}"

@@ -66,7 +66,7 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
     state: MeterState
     if health is None or not meter.enabled:
         state = "disabled"
-    elif health.state == "lost":
+    elif health.state.shown == "lost":
         state = "lost"
     elif live.answered is None:
         state = "starting" if live.polled is None else "lost"

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
         stored_per_day,
         traffic,
     )
-    from gateway.field.health import BusHealth, MeterHealth
+    from gateway.field.health import BusHealth, MeterHealth, PollState
     from gateway.field.learnt import LEARNT_FILE, Fact, Learnt, MeterFacts
-    from gateway.field.meter.decode import Replies, decode
+    from gateway.field.meter.decode import decode
     from gateway.field.meter.planner import Read
+    from gateway.field.meter.poll import Replies
     from gateway.field.meter.reader import MeterTask
+    from gateway.field.meter.state import PolledMeter
     from gateway.field.port.adapter import low_latency, not_opened, port_in_use, port_trouble
     from gateway.field.port.contract import registers_of
     from gateway.field.port.rtu import frames
@@ -42,10 +44,12 @@ _HOMES = {
     "MeterForecast": "forecast",
     "MeterHealth": "health",
     "MeterTask": "meter.reader",
+    "PolledMeter": "meter.state",
+    "PollState": "health",
     "PulseHealth": "pulses.input",
     "PulseInputs": "pulses.counting",
     "Read": "meter.planner",
-    "Replies": "meter.decode",
+    "Replies": "meter.poll",
     "carried_count": "pulses.register",
     "decode": "meter.decode",
     "forecast_bus": "forecast",
@@ -74,6 +78,8 @@ __all__ = [
     "MeterForecast",
     "MeterHealth",
     "MeterTask",
+    "PollState",
+    "PolledMeter",
     "PulseHealth",
     "PulseInputs",
     "Read",

@@ -4,14 +4,44 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Literal
+from enum import StrEnum
+from typing import Literal, NamedTuple
 
 from gateway.errors import Cause
 from gateway.field.learnt import Fact
-from gateway.field.meter.serial_number import MeterExchange
 
-MeterState = Literal["starting", "ok", "lost", "off"]
 BusState = Literal["closed", "connecting", "ready", "waiting"]
+
+
+class PollState(StrEnum):
+    """What a meter's polls say of it."""
+
+    STARTING = "starting"
+    OK = "ok"
+    STUMBLED = "stumbled"
+    """It gave only damaged frames, once: it is asked again before it counts as lost."""
+    LOST = "lost"
+    UNREACHABLE = "unreachable"
+    """Its bus is down."""
+
+    @property
+    def shown(self) -> Literal["starting", "ok", "lost"]:
+        """What a person is told: whose fault it is stands in the error."""
+        match self:
+            case PollState.STARTING:
+                return "starting"
+            case PollState.OK | PollState.STUMBLED:
+                return "ok"
+            case PollState.LOST | PollState.UNREACHABLE:
+                return "lost"
+
+
+class MeterExchange(NamedTuple):
+    """A meter in the place of another: both serial numbers, and when it was noticed (UTC, ms)."""
+
+    old: str
+    new: str
+    since: int
 
 
 @dataclass(slots=True)
@@ -58,7 +88,7 @@ class MeterHealth:
 
     meter: str
     address: int
-    state: MeterState
+    state: PollState
     since: float
     last_good: float | None
     error: str

@@ -1,5 +1,5 @@
-"""Whose turn it is on a bus: heaps, so that a poll costs the same whether the bus has five meters or two
-hundred.
+"""Which meter of a bus is polled next: heaps, so that a poll costs the same whether the bus has five meters
+or two hundred.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Iterable
 from gateway.field.meter.state import PolledMeter
 
 _ROOM = 64
-"""Entries beyond four for each seat, after which the outdated ones are thrown out."""
+"""Entries beyond four for each meter, after which the outdated ones are thrown out."""
 
 _Entry = tuple[float, float, int, int, PolledMeter]
 
 
 class _Heap:
-    """Seats by time. An entry counts as long as its number is the seat's newest one."""
+    """Meters by time. An entry counts as long as its number is the meter's newest one."""
 
     def __init__(self) -> None:
         self.entries: list[_Entry] = []
 
     def first(self, but: PolledMeter | None = None) -> _Entry | None:
-        """The earliest entry; or one of another seat than `but`, outdated perhaps, so that it is rather
+        """The earliest entry; or one of another meter than `but`, outdated perhaps, so that it is rather
         too early.
         """
         entries = self.entries
@@ -34,36 +34,36 @@ class _Heap:
 
 
 class PollQueue:
-    """The seats of a bus by the time at which they want a turn. `put` a seat again whenever its times have
+    """The meters of a bus by the time of their next poll. `put` a meter again whenever its times have
     changed.
     """
 
     def __init__(self, meters: Iterable[PolledMeter]) -> None:
-        self._seats = tuple(meters)
+        self._meters = tuple(meters)
         self._paced = _Heap()
-        """Seats with an interval, by their schedule."""
+        """Meters with an interval, by their schedule."""
         self._endless = _Heap()
-        """Seats without pause that answer, by their schedule."""
+        """Meters without pause that answer, by their schedule."""
         self._lost = _Heap()
-        """Lost seats with an interval, by the time of their next probe."""
+        """Lost meters with an interval, by the time of their next probe."""
         self._lost_endless = _Heap()
 
     def put(self, polled: PolledMeter) -> None:
-        """Take a seat's times as they are now."""
-        if polled.placed == (polled.schedule.at, polled.probe_at, polled.lost):
+        """Take a meter's times as they are now."""
+        if polled.queued == (polled.schedule.at, polled.probe_at, polled.lost):
             return
         self._place(polled)
         for heap, at in self._places(polled):
             heapq.heappush(heap.entries, (at, polled.probe_at, polled.order, polled.entry_number, polled))
-            if len(heap.entries) > 4 * len(self._seats) + _ROOM:
+            if len(heap.entries) > 4 * len(self._meters) + _ROOM:
                 self.rebuild()
                 return
 
     def rebuild(self) -> None:
-        """Take all seats' times as they are now."""
+        """Take all meters' times as they are now."""
         for heap in (self._paced, self._endless, self._lost, self._lost_endless):
             heap.entries.clear()
-        for polled in self._seats:
+        for polled in self._meters:
             self._place(polled)
             for heap, at in self._places(polled):
                 heap.entries.append((at, polled.probe_at, polled.order, polled.entry_number, polled))
@@ -73,7 +73,7 @@ class PollQueue:
     def _place(self, polled: PolledMeter) -> None:
         """Outdate the entries that it has."""
         polled.entry_number += 1
-        polled.placed = polled.schedule.at, polled.probe_at, polled.lost
+        polled.queued = polled.schedule.at, polled.probe_at, polled.lost
 
     def _places(self, polled: PolledMeter) -> list[tuple[_Heap, float]]:
         if not polled.pausing:
@@ -85,9 +85,9 @@ class PollQueue:
     def next(
         self, share_free_at: float, blocked_until: float, but: PolledMeter | None = None
     ) -> tuple[PolledMeter | None, float]:
-        """The seat whose turn comes next, and when; of the others than `but`, if one is given.
+        """The meter that is polled next, and when; of the others than `but`, if one is given.
 
-        Lost seats wait for the share of all lost ones; those without pause for the bus to be opened again.
+        Lost meters wait for the share of all lost ones; those without pause for the bus to be opened again.
         """
         best: PolledMeter | None = None
         best_at = (float("inf"), 0.0)
@@ -105,7 +105,7 @@ class PollQueue:
         return best, best_at[0]
 
     def due(self) -> float | None:
-        """When the earliest poll is due; a lost seat without pause is due when it is probed."""
+        """When the earliest poll is due; a lost meter without pause is due when it is probed."""
         tops = [
             entry[0] for heap in (self._paced, self._endless, self._lost_endless) if (entry := heap.first())
         ]

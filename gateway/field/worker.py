@@ -10,19 +10,20 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from gateway.common.wait import wait_for_event
 from gateway.config import Bus
-from gateway.errors import BadFrame, BusDown, BusError, GatewayError
+from gateway.errors import BadFrame, BusDown, GatewayError
 from gateway.field.bus.lease import Lease
 from gateway.field.bus.line import BusLine
 from gateway.field.health import BusHealth
 from gateway.field.learnt import Learnt
-from gateway.field.meter.poll import Poll
-from gateway.field.meter.reader import MeterTask, Outcome
-from gateway.field.meter.schedule import EVERYTHING, Due
+from gateway.field.meter.poll import UNREAD, Poll
+from gateway.field.meter.reader import MeterTask
 from gateway.field.meter.state import PolledMeter
 from gateway.field.poll_queue import PollQueue
-from gateway.field.port.contract import Port, words_of
+from gateway.field.port.contract import Port
 from gateway.field.port.modbus import ModbusPort
+from gateway.field.schedule import EVERYTHING, Due
 from gateway.host import uptime_ms
 from gateway.model import Event, Reading
 
@@ -42,7 +43,7 @@ LEAST = 0.001
 """s; so short an allowance lets one such read be asked, paid from the share of the lost meters."""
 ROOM = 2.0
 """s before somebody else's poll in which nothing is learnt: a read that is not answered takes that long."""
-LOAD_TURNS = 8
+LOOK_AT_LOAD = 8
 """Polls of a meter between two looks at what its polls take."""
 _LOAD_MEMORY = 60.0
 
@@ -50,14 +51,14 @@ _LOAD_MEMORY = 60.0
 class BusWorker:
     """Polls the meters of one bus. `sink` gets a Reading for every poll, `events` what else should be known.
 
-    `meters` are MeterTasks; `learnt` is the home of what is learnt; `port` and the clocks are for tests.
-    `uptime` is CLOCK_BOOTTIME in ms, `wall` is UTC in s.
+    `tasks` are its meters with their tables; `learnt` is the home of what is learnt; `port` and the clocks
+    are for tests. `uptime` is CLOCK_BOOTTIME in ms, `wall` is UTC in s.
     """
 
     def __init__(
         self,
         bus: Bus,
-        meters: Sequence[MeterTask],
+        tasks: Sequence[MeterTask],
         sink: Callable[[Reading], None],
         events: Callable[[Event], None] = lambda _: None,
         *,
@@ -71,7 +72,8 @@ class BusWorker:
         self._uptime, self._wall = uptime, wall
         self.line = BusLine(bus, port or ModbusPort(bus), learnt)
         self.meters = {
-            task.config.id: PolledMeter(task, self.line, uptime, order) for order, task in enumerate(meters)
+            task.config.id: PolledMeter(task, self.line, uptime, self._poll_now, order)
+            for order, task in enumerate(tasks)
         }
         self._queue = PollQueue(self.meters.values())
         self._planned = 0.0
@@ -115,7 +117,7 @@ class BusWorker:
             if self._task is not None:
                 self._task.uncancel()
         finally:
-            self._give_up()
+            self._refuse_waiting()
             self.line.close()
 
     async def stop(self) -> None:
@@ -126,7 +128,7 @@ class BusWorker:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self._give_up()
+        self._refuse_waiting()
         self.line.close()
 
     def next_due(self) -> float | None:
@@ -134,23 +136,24 @@ class BusWorker:
         due = self._queue.due() if self._lease.until is None else None
         return due if self._running is None else self._running if due is None else min(due, self._running)
 
-    async def poll(self, meter: str) -> Reading:
-        """Poll a meter now, with everything it has, also when it is lost. Raises GatewayError when it is
-        not on this bus.
-        """
+    def meter(self, meter: str) -> PolledMeter:
+        """A meter of this bus by its id. Raises GatewayError when there is none."""
         if meter not in self.meters:
             raise GatewayError(
                 f"there is no meter {meter!r} on bus {self.bus.name}",
                 hint=f"its meters are {', '.join(self.meters)}",
             )
+        return self.meters[meter]
+
+    async def _poll_now(self, polled: PolledMeter) -> Reading:
         loop = asyncio.get_running_loop()
         if self._lease.until is not None:
             raise self._lease.trouble(loop.time())
         if self._task is None or self._task.done():
             async with self._polling:
-                return await self._visit(self.meters[meter], EVERYTHING, now=True)
+                return await self._visit(polled, EVERYTHING, now=True)
         answer: asyncio.Future[Reading] = loop.create_future()
-        self._wanted.setdefault(meter, []).append(answer)
+        self._wanted.setdefault(polled.id, []).append(answer)
         self._woken.set()
         return await answer
 
@@ -167,21 +170,6 @@ class BusWorker:
             now = asyncio.get_running_loop().time()
             self._realign(now, self._wall() - now)
             self._woken.set()
-
-    def attributes(self, meter: str) -> dict[str, str]:
-        """What the meter says of itself: serial number, firmware, ratios."""
-        return dict(self.meters[meter].attributes)
-
-    def registers(self, meter: str) -> list[tuple[int, int, list[int]]]:
-        """The raw registers of the meter's last poll: function, first address, words."""
-        return [
-            (function, start, list(words_of(registers)))
-            for function, start, registers in self.meters[meter].reader.registers.image
-        ]
-
-    def trouble(self, meter: str) -> BusError | None:
-        """Why the meter's last poll ended early; None when it did not."""
-        return self.meters[meter].trouble
 
     def health(self) -> BusHealth:
         """How the bus and its meters are."""
@@ -216,7 +204,7 @@ class BusWorker:
         return f"bus {self.bus.name} cannot hold its intervals: {need}"
 
     def _next(self) -> tuple[PolledMeter | None, float]:
-        """The seat whose turn it is, or comes next, and when."""
+        """The meter that is polled next, and when."""
         if self._lease.until is not None:
             return None, self._lease.until
         if self._wanted:
@@ -225,14 +213,8 @@ class BusWorker:
 
     async def _sleep_until(self, at: float) -> None:
         """Wait, but look at the wall clock now and then."""
-        loop = asyncio.get_running_loop()
-        rest = min(at - loop.time(), LOOK)
         self._woken.clear()
-        handle = loop.call_later(rest, self._woken.set)
-        try:
-            await self._woken.wait()
-        finally:
-            handle.cancel()
+        await wait_for_event(self._woken, min(at - asyncio.get_running_loop().time(), LOOK))
         self._look_at_clock()
 
     def _look_at_clock(self) -> None:
@@ -248,9 +230,7 @@ class BusWorker:
         self._queue.rebuild()
 
     async def _serve(self, polled: PolledMeter) -> bool:
-        """One turn of one meter: a poll, a probe, or the news that there is none. Whether an answer was
-        waited for.
-        """
+        """Poll or probe one meter, or say that it is lost still. Whether an answer was waited for."""
         now = asyncio.get_running_loop().time()
         waiting = self._wanted.pop(polled.id, [])
         if waiting:
@@ -262,11 +242,15 @@ class BusWorker:
         self._look_at_clock()
         self._running = min(polled.due_at, now)
         try:
-            due = polled.schedule.take(now, self._offset) if polled.schedule.at <= now else Due()
+            due = polled.schedule.due(now, self._offset) if polled.schedule.at <= now else Due()
             self._queue.put(polled)
             polled.missed(due.missed)
             if polled.lost and not polled.may_probe(now, self._share_free_at):
-                self._sink(Reading(polled.id, self._uptime(), missing=polled.reason))
+                self._sink(
+                    Reading(
+                        polled.id, self._uptime(), missing=polled.error.reason if polled.error else UNREAD
+                    )
+                )
                 return False
             return not (await self._visit(polled, EVERYTHING if polled.lost else due)).missing
         finally:
@@ -280,28 +264,22 @@ class BusWorker:
         now: bool = False,
         waiting: Sequence[asyncio.Future[Reading]] = (),
     ) -> Reading:
-        """Poll a meter on the line, book what it cost, and pass the reading on."""
+        """Poll a meter on the line, note what it cost, and pass the reading on."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        poll = Poll(due)
         try:
             await self._ensure_open(now)
-            if self.line.openings != self._openings:
-                self._openings = self.line.openings
-                for other in self.meters.values():
-                    if other is not polled:
-                        other.expect_anything()
-                self._queue.rebuild()
-                due = EVERYTHING
-            if polled.gone:
+            if self._opened_anew(polled):
+                poll.due = EVERYTHING
+            if polled.may_be_another:
                 polled.reader.forget()
-            slack, poll = self._poll_for(polled, now)
-            outcome = await polled.reader.read(due, poll)
+            slack = self._allow(poll, polled, now)
+            await polled.reader.read(poll)
             if (beyond := poll.spent - slack) > 0.0:
                 self._share_free_at = max(self._share_free_at, loop.time()) + (1 / SHARE - 1) * beyond
         except BusDown as error:
-            outcome = Outcome(
-                Reading(polled.id, self._uptime(), missing=error.reason), error, due.slow, due.static
-            )
+            poll.fail(polled.id, self._uptime(), error)
         except asyncio.CancelledError:
             for answer in waiting:
                 answer.cancel()
@@ -310,63 +288,76 @@ class BusWorker:
             # What a meter says must never end the polling of the others.
             log.exception("meter %s gave what could not be understood", polled.id)
             strange = BadFrame(f"meter {polled.id} gave what could not be understood: {error}")
-            outcome = Outcome(
-                Reading(polled.id, self._uptime(), missing=strange.reason), strange, due.slow, due.static
-            )
+            poll.fail(polled.id, self._uptime(), strange)
         ended = loop.time()
-        cost = max(ended, self.line.silent_until if not self.line.port.has_transaction_ids else 0.0) - began
-        self._book(ended - began, ended)
-        self._settle(polled, due, outcome, ended, cost)
+        self._note_load(ended - began, ended)
+        self._conclude(polled, poll, ended, self.line.free_at(ended) - began)
         self._queue.put(polled)
-        self._sink(outcome.reading)
-        return outcome.reading
+        polled.poll = poll
+        self._sink(poll.reading)
+        return poll.reading
 
-    def _poll_for(self, polled: PolledMeter, now: bool) -> tuple[float, Poll]:
-        """Seconds until somebody else wants the line, and a turn that may learn so long, or what the share
-        of the lost ones allows.
+    def _opened_anew(self, polled: PolledMeter) -> bool:
+        """Whether the port was opened since the last poll: then any meter may answer."""
+        openings = self.line.openings
+        if openings == self._openings:
+            return False
+        self._openings = openings
+        for other in self.meters.values():
+            if other is not polled:
+                other.expect_anything()
+        self._queue.rebuild()
+        return True
+
+    def _allow(self, poll: Poll, polled: PolledMeter, now: bool) -> float:
+        """Allow a poll to learn while nobody else wants the line, else from the share of the lost meters;
+        the s until somebody wants it.
         """
+        poll.after_silence = polled.wants_silence
         if now:
-            return float("inf"), Poll(LEARN, patient=polled.patient)
+            poll.allowance = LEARN
+            return float("inf")
         loop = asyncio.get_running_loop()
         _, at = self._queue.next(float("inf"), 0.0, but=polled)
         slack = max(0.0, at - loop.time() - ROOM)
-        allowed = min(slack, LEARN) if slack else 0.0 if loop.time() < self._share_free_at else LEAST
-        return slack, Poll(0.0 if polled.lost else allowed, patient=polled.patient)
+        if not polled.lost:
+            poll.allowance = (
+                min(slack, LEARN) if slack else 0.0 if loop.time() < self._share_free_at else LEAST
+            )
+        return slack
 
     async def _ensure_open(self, now: bool) -> None:
         if self.line.ready:
             return
         if not now and asyncio.get_running_loop().time() < self.line.retry_at:
             why = self.line.trouble or BusDown(f"bus {self.bus.name} is lost")
-            raise BusDown(
-                why.message, hint=why.hint, cause=why.cause
-            )  # a new one: a traceback grows with each raise
+            # a new one: a traceback grows with each raise
+            raise BusDown(why.message, hint=why.hint, cause=why.cause)
         await self.line.open()
 
-    def _settle(self, polled: PolledMeter, due: Due, outcome: Outcome, ended: float, cost: float) -> None:
-        """Draw the consequences of a poll: found again, lost, or something to be asked again."""
-        error = outcome.error
+    def _conclude(self, polled: PolledMeter, poll: Poll, ended: float, cost: float) -> None:
+        """What a poll says of its meter; `cost` s were taken from the others."""
+        error, schedule = poll.error, polled.schedule
         if isinstance(error, BusDown):
-            polled.schedule.again(slow=due.slow, static=due.static)
-            polled.unreachable(error, ended)
+            schedule.again(slow=poll.due.slow, static=poll.due.static)
+            polled.mark_unreachable(error, ended)
             return
-        if isinstance(error, BadFrame) and not polled.lost and polled.stumble(error):
-            polled.schedule.again(slow=due.slow, static=due.static)
+        if isinstance(error, BadFrame) and polled.mark_stumbled(error, ended):
+            schedule.again(slow=poll.due.slow, static=poll.due.static)
             return
         if error is not None:
             self._planned, polled.share = self._planned - polled.share, 0.0
             if polled.lost and any(not other.lost for other in self.meters.values()):
                 self._share_free_at = max(self._share_free_at, ended) + (1 / SHARE - 1) * cost
-            polled.lose(error, ended, min(max(0.0, cost - outcome.spent) / SHARE, CAP))
+            polled.mark_lost(error, ended, min(max(0.0, cost - poll.spent) / SHARE, CAP))
             return
-        polled.found(ended)
-        polled.schedule.again(slow=outcome.slow_failed, static=outcome.static_failed)
-        if outcome.attributes:
-            for event in polled.learn(outcome.attributes, outcome.reading.uptime):
-                self._events(event)
-        for event in polled.judge(outcome.reading):
+        polled.mark_ok(ended)
+        schedule.again(slow=poll.slow_failed, static=poll.static_failed)
+        events = polled.identify(poll.attributes, poll.reading.uptime) if poll.attributes else []
+        events += polled.judge(poll.reading)
+        for event in events:
             self._events(event)
-        if not self._warned and polled.polls_done % LOAD_TURNS == 0:
+        if not self._warned and polled.polls_done % LOOK_AT_LOAD == 0:
             self._look_at_load(polled)
         polled.polls_done += 1
 
@@ -381,7 +372,7 @@ class BusWorker:
             self._warned = True
             log.warning("%s; `submeter plan` says which interval fits", warning)
 
-    def _book(self, busy: float, now: float) -> None:
+    def _note_load(self, busy: float, now: float) -> None:
         """Keep the share of the last minute or so that the bus was in use."""
         self._load = min(1.0, self._load_now() + min(busy, now - self._load_at) / _LOAD_MEMORY)
         self._load_at = now
@@ -389,12 +380,9 @@ class BusWorker:
     def _load_now(self) -> float:
         return self._load * max(0.0, 1.0 - (time.monotonic() - self._load_at) / _LOAD_MEMORY)
 
-    def _give_up(self) -> None:
+    def _refuse_waiting(self) -> None:
         for answers in self._wanted.values():
             for answer in answers:
                 if not answer.done():
                     answer.set_exception(BusDown(f"bus {self.bus.name} is being stopped"))
         self._wanted.clear()
-
-
-__all__ = ["BusWorker", "MeterTask"]

@@ -169,7 +169,7 @@ async def _ours(bus: Bus, take: Callable[[Taken], None], done: Callable[[], bool
     while not done():
         for task in tasks:
             since = uptime_ms()
-            reading = await worker.poll(task.config.id)
+            reading = await worker.meter(task.config.id).read()
             for name, value in reading.values.items():
                 take(Taken(task.config.id, addresses[name], since, int(value)))
     await worker.stop()

@@ -327,7 +327,7 @@ async def test_units_and_ends_over_tcp(stack: ExitStack, unit: int, end: list[in
         TcpBus(name="bus", type="tcp", host=server.host, port=server.port), [task], lambda _: None
     )
     try:
-        reading = await worker.poll("pv")
+        reading = await worker.meter("pv").read()
     finally:
         await worker.stop()
     assert (reading.missing, reading.values["active_power"], reading.values["dc_current_s1"]) == (

@@ -60,11 +60,11 @@ def slaves() -> list[Slave]:
 async def read_everything(worker: BusWorker) -> None:
     try:
         for unit, (name, section) in enumerate(METERS, 1):
-            reading = await worker.poll(f"m{unit}")
-            trouble: BusError | None = worker.trouble(f"m{unit}")
+            reading = await worker.meter(f"m{unit}").read()
+            trouble: BusError | None = worker.meter(f"m{unit}").error
             assert not reading.missing, (name, reading.missing, trouble)
             driver = worker.meters[f"m{unit}"].reader.driver
-            found = Decoded(reading.values, dict(reading.absent), worker.attributes(f"m{unit}"))
+            found = Decoded(reading.values, dict(reading.absent), worker.meter(f"m{unit}").attributes)
             check(driver, found, section)
             assert reading.absent == without_attributes(section, found), name
     finally:
@@ -96,14 +96,16 @@ async def test_sentinels_and_variants_over_tcp(stack: ExitStack) -> None:
     )
     try:
         for unit, (name, section) in enumerate(special, 1):
-            reading = await worker.poll(f"m{unit}")
+            reading = await worker.meter(f"m{unit}").read()
             assert not reading.missing, (name, section.name, reading.missing)
             driver = worker.meters[f"m{unit}"].reader.driver
             without_facts = replace(
                 section, absent={key: why for key, why in section.absent.items() if key in driver.quantities}
             )
             check(
-                driver, Decoded(reading.values, reading.absent, worker.attributes(f"m{unit}")), without_facts
+                driver,
+                Decoded(reading.values, reading.absent, worker.meter(f"m{unit}").attributes),
+                without_facts,
             )
     finally:
         await worker.stop()

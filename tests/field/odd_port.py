@@ -45,7 +45,7 @@ class OddPort(FakePort):
         self.refusal = 0
         """The exception that a gateway gives instead of silence."""
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:  # noqa: ASYNC109 - the port's own
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
         loop = asyncio.get_running_loop()
         if not self.connected:
             raise BusDown("closed")

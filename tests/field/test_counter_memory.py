@@ -136,9 +136,9 @@ async def poll_after(serial: int, energy: int) -> tuple[Reading, list[Event]]:
     events: list[Event] = []
     bus = TcpBus(name="bus", type="tcp", host="h", timeout="50ms")
     worker = BusWorker(bus, [MeterTask(meter(1), driver(SWAP))], lambda _: None, events.append, port=port)
-    assert (await worker.poll("m1")).values[IMPORT] == 5000
+    assert (await worker.meter("m1").read()).values[IMPORT] == 5000
     words.update({11: energy, 21: serial})
-    reading = await worker.poll("m1")
+    reading = await worker.meter("m1").read()
     await worker.stop()
     return reading, events
 

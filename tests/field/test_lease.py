@@ -54,7 +54,7 @@ async def test_a_lent_bus_is_left_alone_until_it_is_returned(bench) -> None:
     assert not worker.line.ready
     assert worker.next_due() is None
     with pytest.raises(BusDown, match="lent to submeter scan"):
-        await worker.poll("m")
+        await worker.meter("m").read()
     assert "submeter scan" in worker.health().error
     worker.resume()
     await until(lambda: len(readings) > taken)

@@ -21,10 +21,10 @@ from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.bus.line import BusLine
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
-from gateway.field.meter.schedule import EVERYTHING
 from gateway.field.port import request
 from gateway.field.port.fake import FakePort
 from gateway.field.port.modbus import ModbusPort
+from gateway.field.schedule import EVERYTHING
 
 QUESTIONS = [(4, 1000, 2), (4, 2000, 2), (4, 3000, 4), (4, 4000, 2)]
 
@@ -142,8 +142,8 @@ async def test_another_master_is_named_and_costs_one_more_read(caplog, every: in
         reader = MeterReader(task, line, lambda: 0)
         whole = 0
         for _ in range(12):
-            outcome = await reader.read(EVERYTHING, Poll(5.0))
-            whole += len(outcome.reading.values) == 2
+            poll = await reader.read(Poll(EVERYTHING, 5.0))
+            whole += len(poll.reading.values) == 2
         assert whole >= 6
         assert not reader.facts.skip, "nothing is left out because of somebody else"
     assert caplog.text.count("unit 9 answers another master") == 1

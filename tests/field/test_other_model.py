@@ -49,7 +49,7 @@ async def test_what_it_says_of_itself(says, stranger, caplog) -> None:
     worker = BusWorker(
         BUS, [MeterTask(meter(1), load_text(TABLE, "a-b"))], readings.append, lambda _: None, port=port
     )
-    await worker.poll("m1")
+    await worker.meter("m1").read()
     (health,) = worker.health().meters
     assert health.stranger == stranger
     assert health.state == "ok", "a register that is not there makes no meter lost"
@@ -67,6 +67,6 @@ async def test_a_table_that_knows_no_such_register_asks_for_none() -> None:
         lambda _: None,
         port=port,
     )
-    await worker.poll("m1")
+    await worker.meter("m1").read()
     assert len(port.asked) == 1
     await worker.stop()

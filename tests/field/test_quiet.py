@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from field_parts import NAMES, driver, meter
-from odd_port import SERIAL, SHORT, TCP, Bench, Deaf, OddPort, Words, running
+from odd_port import SERIAL, SHORT, TCP, Bench, Deaf, OddPort, running
 
 from gateway.config.schema import Bus
 from gateway.errors import BadFrame
 from gateway.field.learnt import Learnt
 from gateway.field.meter.reader import MeterTask
-from gateway.field.port.contract import Late
+from gateway.field.port.contract import Late, Registers
 
 pytestmark = pytest.mark.virtual_time
 BUSES = pytest.mark.parametrize("bus", [TCP, SERIAL], ids=["tcp", "serial"])
@@ -41,7 +41,7 @@ def tasks(*units: int, interval: str = "1s") -> list[MeterTask]:
 
 def times(bench: Bench, *units: int) -> list[tuple[float, float]]:
     """What these meters get now: pause and silence."""
-    stations = [bench.worker.seats[f"m{unit}"].poll.station for unit in units]
+    stations = [bench.worker.meters[f"m{unit}"].reader.station for unit in units]
     return [(station.pause, station.min_gap) for station in stations]
 
 
@@ -60,7 +60,7 @@ class Stormy(OddPort):
         self._draw = random.Random(7)
         self._dead_until: dict[int, float] = {}
 
-    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Words:  # noqa: ASYNC109 - the port's own
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
         now = asyncio.get_running_loop().time()
         kind = self._draw.choice(self.kinds) if self._draw.random() < self.rate else ""
         if kind == "dies":

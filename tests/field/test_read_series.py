@@ -11,7 +11,7 @@ from odd_devices import Client, Request, line_to
 from gateway.field.bus.line import BusLine
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
-from gateway.field.meter.schedule import Due
+from gateway.field.schedule import Due
 from gateway.host.clock import uptime_ms
 
 TABLE = driver(reads="function: 4, max_registers: 1")
@@ -49,13 +49,13 @@ async def test_one_request_brings_the_next_and_each_value_is_its_own() -> None:
         calls = calls_of(line)
         reader = reader_of(line)
         for _ in range(3):
-            outcome = await reader.read(Due(fast=True))
-            assert outcome.error is None
-            assert outcome.reading.values == RIGHT
+            poll = await reader.read(Poll(Due(fast=True)))
+            assert poll.error is None
+            assert poll.reading.values == RIGHT
         assert sorted(asked) == sorted([10 * index for index in range(8)] * 3)
         assert len(calls) == 3
         assert line.counters.requests == line.counters.replies == reader.station.answers == 24
-        assert len(reader.registers.image) == 8
+        assert len(poll.replies.reads) == 8
 
 
 async def send_refusal(client: Client, request: Request, code: int) -> None:
@@ -105,18 +105,18 @@ async def test_a_fault_costs_its_own_read_and_nothing_is_taken_for_something_els
     async with line_to(serve, timeout="500ms") as (line, _):
         reader = reader_of(line)
         order = [read.address // 10 for read in reader.reads(Due(fast=True))]
-        assert (await reader.read(Due(fast=True))).reading.values == RIGHT
-        outcome = await reader.read(Due(fast=True), Poll())
-        values, lost = outcome.reading.values, NAMES[order[place]]
+        assert (await reader.read(Poll(Due(fast=True)))).reading.values == RIGHT
+        poll = await reader.read(Poll(Due(fast=True)))
+        values, lost = poll.reading.values, NAMES[order[place]]
         assert values == {name: RIGHT[name] for name in values}
         if fault is nothing and place == 0:  # a meter whose first read is not answered is not asked for more
-            assert outcome.error is not None
+            assert poll.error is not None
         else:
-            assert outcome.error is None
+            assert poll.error is None
             assert set(RIGHT) - set(values) <= {lost}
-            assert set(outcome.reading.absent) <= {lost}
+            assert set(poll.reading.absent) <= {lost}
         if fault is not refuse_address:
-            assert (await reader.read(Due(fast=True))).reading.values == RIGHT
+            assert (await reader.read(Poll(Due(fast=True)))).reading.values == RIGHT
 
 
 @pytest.mark.parametrize("place", [1, 4, 7])
@@ -129,8 +129,8 @@ async def test_a_connection_that_ends_within_a_poll_is_opened_again_for_the_rest
             client.send(request.number, request.unit, request.answer)
 
     async with line_to(serve) as (line, plant):
-        outcome = await reader_of(line).read(Due(fast=True))
-        assert outcome.reading.values == RIGHT
+        poll = await reader_of(line).read(Poll(Due(fast=True)))
+        assert poll.reading.values == RIGHT
         assert plant.connections == 2
 
 
@@ -151,7 +151,7 @@ async def test_second_copies_within_a_poll_are_told_by_their_numbers() -> None:
     async with line_to(serve) as (line, _):
         reader = reader_of(line)
         for _ in range(3):
-            assert (await reader.read(Due(fast=True))).reading.values == RIGHT
+            assert (await reader.read(Poll(Due(fast=True)))).reading.values == RIGHT
         assert line.port.strays > 0
 
 
@@ -165,5 +165,5 @@ async def test_a_pause_between_requests_is_kept() -> None:
         calls = calls_of(line)
         reader = reader_of(line)
         reader.station.pause = 0.001
-        assert (await reader.read(Due(fast=True))).reading.values == RIGHT
+        assert (await reader.read(Poll(Due(fast=True)))).reading.values == RIGHT
         assert len(calls) == 8

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.field.meter.schedule import DAY, Due, Schedule, boundary_after
+from gateway.field.schedule import DAY, Due, Schedule, boundary_after
 
 OFFSET = 1_795_278_600.0 - 1000.0  # monotonic 1000 is a quarter hour on the wall
 
@@ -14,7 +14,7 @@ OFFSET = 1_795_278_600.0 - 1000.0  # monotonic 1000 is a quarter hour on the wal
 def walls(schedule: Schedule, now: float, until: float, offset: float = OFFSET) -> list[tuple[float, Due]]:
     found = []
     while (now := max(schedule.at, now)) < until:
-        found.append((round(now + offset - 1_795_278_600.0, 3), schedule.take(now, offset)))
+        found.append((round(now + offset - 1_795_278_600.0, 3), schedule.due(now, offset)))
     return found
 
 
@@ -37,39 +37,39 @@ def test_the_slow_class_always_has_the_quarter_hour() -> None:
 
 def test_late_is_skipped_and_counted_never_queued() -> None:
     schedule = Schedule(1.0, 60.0, 1000.0)
-    schedule.take(1000.0, OFFSET)
+    schedule.due(1000.0, OFFSET)
     assert schedule.at == pytest.approx(1001.0)
-    due = schedule.take(1004.3, OFFSET)
+    due = schedule.due(1004.3, OFFSET)
     assert (due.fast, due.missed) == (True, 3)
     assert schedule.at == pytest.approx(1005.0)
 
 
 def test_the_static_class_once_a_day_and_never_alone() -> None:
     schedule = Schedule(10.0, 60.0, 1000.0)
-    assert schedule.take(1000.0, OFFSET).static
-    assert not schedule.take(1010.0, OFFSET).static
-    assert schedule.take(1000.0 + DAY, OFFSET).static
+    assert schedule.due(1000.0, OFFSET).static
+    assert not schedule.due(1010.0, OFFSET).static
+    assert schedule.due(1000.0 + DAY, OFFSET).static
     assert schedule.at < 1000.0 + DAY + 11
 
 
 def test_without_pause_is_due_as_soon_as_it_is_done() -> None:
     schedule = Schedule(0.0, 60.0, 1000.0)
-    schedule.take(1000.0, OFFSET)
+    schedule.due(1000.0, OFFSET)
     assert schedule.at == 1000.0
-    assert schedule.take(1002.5, OFFSET) == Due(fast=True)
+    assert schedule.due(1002.5, OFFSET) == Due(fast=True)
     assert schedule.at == 1002.5
 
 
 def test_what_failed_comes_again_with_the_next_fast_poll() -> None:
     schedule = Schedule(10.0, 600.0, 1000.5)
-    schedule.take(1000.5, OFFSET)
+    schedule.due(1000.5, OFFSET)
     schedule.again(slow=True, static=True)
-    assert schedule.take(1010.0, OFFSET) == Due(fast=True, slow=True, static=True)
+    assert schedule.due(1010.0, OFFSET) == Due(fast=True, slow=True, static=True)
 
 
 def test_a_clock_that_is_set_moves_the_deadlines_without_a_poll_in_between() -> None:
     schedule = Schedule(10.0, 60.0, 1000.0)
-    schedule.take(1000.0, OFFSET)
+    schedule.due(1000.0, OFFSET)
     schedule.realign(1004.0, OFFSET + 3.0)
     assert schedule.at == pytest.approx(1007.0)
 

@@ -32,7 +32,7 @@ def memory(path=None, wall=None, **more) -> tuple[SerialMemory, Learnt]:
 def read(serials: SerialMemory, *numbers: str) -> list[tuple[str, str]]:
     found = []
     for number in numbers:
-        events, _ = serials.take(number, 5)
+        events, _ = serials.seen(number, 5)
         found += [
             (event.fields["old"], event.fields["new"]) for event in events if event.kind == "meter_changed"
         ]
@@ -64,10 +64,10 @@ def test_what_is_an_exchange(numbers, changes) -> None:
 @pytest.mark.parametrize("numbers", [["7"], ["7", "7", "8"], ["3", "7"]])
 def test_what_is_new_is_asked_once_more(numbers) -> None:
     serials, _ = memory()
-    asked = [serials.take(number, 5)[1] for number in numbers]
+    asked = [serials.seen(number, 5)[1] for number in numbers]
     assert asked[-1]
-    assert not serials.take(numbers[-1], 5)[1]
-    assert not serials.take(numbers[-1], 5)[1]
+    assert not serials.seen(numbers[-1], 5)[1]
+    assert not serials.seen(numbers[-1], 5)[1]
 
 
 async def test_it_outlives_a_restart_and_is_said_once(tmp_path) -> None:
@@ -127,11 +127,11 @@ async def test_a_meter_that_is_swapped_while_it_runs(caplog) -> None:
     events = []
     worker = BusWorker(BUS, [MeterTask(meter(1), table)], lambda _: None, events.append, port=port)
     for _ in range(3):
-        await worker.poll("m1")
+        await worker.meter("m1").read()
     words[21] = 4712
-    reading = await worker.poll("m1")
+    reading = await worker.meter("m1").read()
     assert [event.kind for event in events] == []
-    await worker.poll("m1")
+    await worker.meter("m1").read()
     assert [(event.kind, event.fields) for event in events] == [
         ("meter_changed", {"meter": "m1", "old": "4711", "new": "4712"})
     ]

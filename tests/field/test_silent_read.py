@@ -13,6 +13,7 @@ from odd_port import SERIAL, SHORT, TCP, Bench, Deaf, OddPort, running
 from gateway.config.schema import Bus, Meter, TcpBus
 from gateway.errors import NoReply
 from gateway.field.learnt import Learnt
+from gateway.field.meter.planner import Rules
 from gateway.field.meter.reader import MeterTask
 from gateway.field.meter.skipped import SkippedRegisters
 
@@ -71,11 +72,11 @@ async def test_a_single_poll_brings_what_is_answered_and_says_what_is_not() -> N
     bench = Bench(
         SERIAL, [MeterTask(meter(1), driver(reads=SHORT))], OddPort(hole(0), has_transaction_ids=False)
     )
-    reading = await bench.worker.poll("m1")
+    reading = await bench.worker.meter("m1").read()
     assert len(reading.values) >= 6
     assert not reading.missing
     assert set(reading.absent.values()) <= {"timeout"}
-    assert bench.worker.trouble("m1") is None
+    assert bench.worker.meter("m1").error is None
     await bench.worker.stop()
 
 
@@ -269,12 +270,12 @@ async def test_what_was_silent_is_asked_again_after_a_day() -> None:
 def test_what_a_poll_finds_out_is_one_line(caplog) -> None:
     caplog.set_level("INFO")
     facts = Learnt().meter(TcpBus(name="b", type="tcp", host="h"), Meter(id="m1", bus="b", driver="d"))
-    left_out = SkippedRegisters("m1", facts, lambda: None)
+    skipped = SkippedRegisters("m1", facts, Rules, lambda: None)
     for first in range(31):
-        left_out.add([(4, 2 * first, 2 * first + 2)], "exception_2")
-    left_out.add([(3, 100, 101)], "timeout")
-    left_out.tell()
-    left_out.tell()
+        skipped.add([(4, 2 * first, 2 * first + 2)], "exception_2")
+    skipped.add([(3, 100, 101)], "timeout")
+    skipped.tell()
+    skipped.tell()
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
     assert "meter m1 refuses registers 4:0-1, 4:2-3, " in told[0]

@@ -93,7 +93,7 @@ async def test_a_reading_has_every_value_by_absolute_address_and_the_middle_of_i
     task = MeterTask(meter(7), driver())
     bench = Bench(TCP, [task], port, uptime=lambda: round(time.monotonic() * 1000))
     before = time.monotonic() * 1000
-    reading = await bench.worker.poll("m7")
+    reading = await bench.worker.meter("m7").read()
     after = time.monotonic() * 1000
     await bench.worker.stop()
     assert reading.values == {name: 7000 + 10 * index for index, name in enumerate(NAMES)}
@@ -101,7 +101,7 @@ async def test_a_reading_has_every_value_by_absolute_address_and_the_middle_of_i
     assert after - before > 49
     assert abs(reading.uptime - (before + after) / 2) < 2
     assert bench.readings == [reading]
-    assert bench.worker.registers("m7")[0][:2] == (4, 0)
+    assert bench.worker.meter("m7").registers[0][:2] == (4, 0)
 
 
 async def test_one_dead_meter_of_five_hardly_costs_the_others_anything() -> None:
@@ -174,10 +174,10 @@ async def test_poll_retries_a_lost_meter_now() -> None:
     async with running(SERIAL, [MeterTask(meter(1, interval="10s"), driver())], port) as bench:
         await bench.until(lambda: bench.readings)
         port.silent.clear()
-        reading = await asyncio.wait_for(bench.worker.poll("m1"), 5)
+        reading = await asyncio.wait_for(bench.worker.meter("m1").read(), 5)
         assert len(reading.values) == len(NAMES)
         with pytest.raises(GatewayError, match="its meters are m1"):
-            await bench.worker.poll("m9")
+            await bench.worker.meter("m9").read()
 
 
 async def test_late_polls_are_skipped_counted_and_said(caplog) -> None:
@@ -199,12 +199,12 @@ async def test_an_illegal_address_costs_its_own_value_only_and_is_not_asked_agai
     del words[40]
     port = FakePort({1: words})
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 125"))], port)
-    reading = await bench.worker.poll("m1")
+    reading = await bench.worker.meter("m1").read()
     bad = NAMES[4]
     assert reading.absent == {bad: "exception_2"}
     assert set(reading.values) == set(NAMES) - {bad}
     port.asked.clear()
-    again = await bench.worker.poll("m1")
+    again = await bench.worker.meter("m1").read()
     assert again.absent == {bad: "exception_2"}
     assert again.values == reading.values
     assert len(port.asked) == 2, "the rows on either side, each in one read"
@@ -216,9 +216,9 @@ async def test_registers_between_the_rows_that_may_not_be_read_are_found_too() -
     words = {address: address for address in range(100) if address != 45}
     port = FakePort({1: words})
     bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
-    assert set((await bench.worker.poll("m1")).values) == set(NAMES)
+    assert set((await bench.worker.meter("m1").read()).values) == set(NAMES)
     port.asked.clear()
-    assert set((await bench.worker.poll("m1")).values) == set(NAMES)
+    assert set((await bench.worker.meter("m1").read()).values) == set(NAMES)
     assert len(port.asked) == 2
     await bench.worker.stop()
 
@@ -228,7 +228,7 @@ async def test_another_exception_invalidates_the_read_and_does_not_lose_the_mete
     port = FakePort(tables(1))
     port.refuse[1] = code
     bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
-    reading = await bench.worker.poll("m1")
+    reading = await bench.worker.meter("m1").read()
     assert reading.missing == f"exception_{code}"
     assert bench.worker.health().counters.exceptions == {code: 1}
     assert bench.worker.health().meters[0].state == "ok"
@@ -240,7 +240,7 @@ async def test_a_gateway_that_says_the_meter_is_absent_makes_it_lost(code: int) 
     port = FakePort(tables(1))
     port.refuse[1] = code
     bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
-    assert (await bench.worker.poll("m1")).missing == f"exception_{code}"
+    assert (await bench.worker.meter("m1").read()).missing == f"exception_{code}"
     assert bench.worker.health().meters[0].state == "lost"
     await bench.worker.stop()
 
@@ -249,7 +249,7 @@ async def test_a_bad_frame_invalidates_exactly_its_own_values() -> None:
     port = FakePort(tables(1))
     port.trouble.extend([None, BadFrame("noise")])
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 35"))], port)
-    reading = await bench.worker.poll("m1")
+    reading = await bench.worker.meter("m1").read()
     assert set(reading.absent.values()) == {"bad_frame"}
     assert set(reading.values) | set(reading.absent) == set(NAMES)
     assert 0 < len(reading.absent) < len(NAMES)
@@ -262,7 +262,7 @@ async def test_a_read_that_was_lost_on_the_way_is_asked_again_in_the_same_poll_w
     port = FakePort(tables(1))
     port.trouble.extend([None, NoReply("silent")])
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 35"))], port)
-    reading = await bench.worker.poll("m1")
+    reading = await bench.worker.meter("m1").read()
     assert len(reading.values) == len(NAMES)
     assert not reading.absent
     await bench.worker.stop()
@@ -272,18 +272,18 @@ async def test_a_meter_that_falls_silent_in_the_middle_keeps_what_came_and_its_t
     port = FakePort(tables(1))
     bench = Bench(TCP, [MeterTask(meter(1), driver(reads="function: 4, max_registers: 15"))], port)
     for _ in range(3):
-        assert not (await bench.worker.poll("m1")).absent
+        assert not (await bench.worker.meter("m1").read()).absent
     reads = len(port.asked) // 3
     assert reads == 4
     port.asked.clear()
     port.trouble.extend([None, *[NoReply("silent")] * 9])
-    reading = await bench.worker.poll("m1")
+    reading = await bench.worker.meter("m1").read()
     assert reading.values
     assert set(reading.absent.values()) == {"timeout"}
     assert len(port.asked) == 3, "the fourth is not tried"
     assert not bench.worker.meters["m1"].lost, "something of it was answered"
     port.silent.add(1)
-    assert (await bench.worker.poll("m1")).missing == "timeout"
+    assert (await bench.worker.meter("m1").read()).missing == "timeout"
     assert bench.worker.meters["m1"].lost
     await bench.worker.stop()
 
@@ -307,21 +307,21 @@ async def test_classes_are_read_together_only_when_they_are_due() -> None:
     assert [first for _, _, first, _ in port.asked].count(20) == 2, (
         "static once, and once more to be sure of the serial number"
     )
-    assert bench.worker.attributes("m1") == {"serial_number": str(1020 << 16 | 1021)}
+    assert bench.worker.meter("m1").attributes == {"serial_number": str(1020 << 16 | 1021)}
 
 
 async def test_another_serial_number_is_an_event_and_makes_the_values_suspect() -> None:
     words = {0: 5, 10: 0, 11: 7, 20: 0, 21: 4711}
     port = FakePort({1: lambda _, address: words.get(address, 0)})
     bench = Bench(TCP, [MeterTask(meter(1, serial="0004712"), driver(CLASSES))], port)
-    reading = await bench.worker.poll("m1")
+    reading = await bench.worker.meter("m1").read()
     assert set(reading.suspect) == set(reading.values)
-    await bench.worker.poll("m1")
+    await bench.worker.meter("m1").read()
     assert [(event.kind, event.fields) for event in bench.events] == [
         ("serial_mismatch", {"meter": "m1", "expected": "0004712", "read": "4711"})
     ]
     words[21] = 4712
-    assert (await bench.worker.poll("m1")).suspect == ()
+    assert (await bench.worker.meter("m1").read()).suspect == ()
     assert bench.events[-1].kind == "serial_match"
     await bench.worker.stop()
 
@@ -391,7 +391,7 @@ async def test_stop_is_quick_and_leaves_nobody_waiting() -> None:
     bench = Bench(bus, [MeterTask(meter(1), driver())], port)
     task = asyncio.create_task(bench.worker.run())
     await bench.until(lambda: port.asked)
-    waiting = asyncio.create_task(bench.worker.poll("m1"))
+    waiting = asyncio.create_task(bench.worker.meter("m1").read())
     await asyncio.sleep(0.01)
     began = time.monotonic()
     await bench.worker.stop()
@@ -424,12 +424,12 @@ async def test_noise_is_forgiven_once_before_a_meter_is_lost() -> None:
     port = FakePort(tables(1))
     bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
     port.trouble.append(BadFrame("noise"))
-    assert (await bench.worker.poll("m1")).missing == "bad_frame"
+    assert (await bench.worker.meter("m1").read()).missing == "bad_frame"
     assert not bench.worker.meters["m1"].lost
-    assert (await bench.worker.poll("m1")).values
+    assert (await bench.worker.meter("m1").read()).values
     port.trouble.extend([BadFrame("noise")] * 2)
-    await bench.worker.poll("m1")
-    await bench.worker.poll("m1")
+    await bench.worker.meter("m1").read()
+    await bench.worker.meter("m1").read()
     assert bench.worker.meters["m1"].lost
     await bench.worker.stop()
 
@@ -454,14 +454,14 @@ async def test_a_driver_with_variants_looks_at_the_meter_first_and_again_when_it
     words = {100: 7, 10: 110, 20: 120}
     port = FakePort({1: words})
     bench = Bench(TCP, [MeterTask(meter(1), load_text(VARIANTS, "test-variants"))], port)
-    assert (await bench.worker.poll("m1")).values == {"active_power": 110}
+    assert (await bench.worker.meter("m1").read()).values == {"active_power": 110}
     words[100] = 8
-    assert (await bench.worker.poll("m1")).values == {"active_power": 110}
+    assert (await bench.worker.meter("m1").read()).values == {"active_power": 110}
     port.silent.add(1)
     for _ in range(3):
-        assert (await bench.worker.poll("m1")).missing == "timeout"
+        assert (await bench.worker.meter("m1").read()).missing == "timeout"
     port.silent.clear()
-    assert (await bench.worker.poll("m1")).values == {"active_power": 120}
+    assert (await bench.worker.meter("m1").read()).values == {"active_power": 120}
     await bench.worker.stop()
 
 
@@ -477,11 +477,11 @@ async def test_a_meter_that_refuses_every_other_length_is_believed_after_two_sil
     port.read = watch
     task = MeterTask(meter(1), driver("0 u32 active_energy_import kWh fast decimals=0"))
     bench = Bench(SERIAL, [task], port)
-    assert (await bench.worker.poll("m1")).values
+    assert (await bench.worker.meter("m1").read()).values
     await asyncio.sleep(3.0)  # so long after its last answer, nothing is a copy of it
     port.trouble.append(NoReply("silent"))
-    assert (await bench.worker.poll("m1")).missing == "timeout"
-    assert (await bench.worker.poll("m1")).values
+    assert (await bench.worker.meter("m1").read()).missing == "timeout"
+    assert (await bench.worker.meter("m1").read()).values
     assert bench.worker.health().counters.resyncs == 2
     await bench.worker.stop()
 
@@ -513,7 +513,7 @@ async def test_reads_of_one_length_do_not_follow_each_other_and_the_shortest_is_
         "fast\n300 u16 dc_power kW fast"
     )
     bench = Bench(SERIAL, [MeterTask(meter(1), driver(rows, "function: 4, max_registers: 10"))], port)
-    await bench.worker.poll("m1")
+    await bench.worker.meter("m1").read()
     assert [count for *_, count in port.asked] == [1, 2, 1, 1]
     await bench.worker.stop()
 
@@ -530,7 +530,7 @@ async def test_the_shortest_read_goes_first_whatever_stands_first_in_the_table(l
     bench = Bench(
         SERIAL, [MeterTask(meter(1), driver("\n".join(rows), "function: 4, max_registers: 50"))], port
     )
-    await bench.worker.poll("m1")
+    await bench.worker.meter("m1").read()
     assert [count for *_, count in port.asked] == sorted(lengths)
     await bench.worker.stop()
 
@@ -548,12 +548,14 @@ async def test_what_another_meter_refused_is_asked_of_the_one_that_is_put_in_its
 
     port.read = refusing
     bench = Bench(TCP, [MeterTask(meter(1), driver())], port)
-    assert NAMES[0] in (await bench.worker.poll("m1")).absent
+    assert NAMES[0] in (await bench.worker.meter("m1").read()).absent
     asked = len(port.asked)
-    assert NAMES[0] in (await bench.worker.poll("m1")).absent
+    assert NAMES[0] in (await bench.worker.meter("m1").read()).absent
     assert all(first >= 8 for *_, first, _ in port.asked[asked:]), "known by now, and left out"
     lacking.clear()
-    assert NAMES[0] not in (await bench.worker.poll("m1")).values, "nothing says that it is another meter"
+    assert NAMES[0] not in (await bench.worker.meter("m1").read()).values, (
+        "nothing says that it is another meter"
+    )
     bench.worker.meters["m1"].reader.forget()
-    assert (await bench.worker.poll("m1")).values[NAMES[0]] == 0
+    assert (await bench.worker.meter("m1").read()).values[NAMES[0]] == 0
     await bench.worker.stop()

@@ -94,27 +94,23 @@ async def trial(
     """
     task = MeterTask(Meter(id=_METER, bus=bus.name, address=address, driver=driver.name), driver)
     worker = BusWorker(bus, [task], lambda _: None)
+    meter = worker.meter(_METER)
     try:
         began = time.monotonic()
         tell(f"reading the meter at address {address}")
-        first = await worker.poll(_METER)
-        trouble = worker.trouble(_METER)
-        result = Trial(worker.meters[_METER].reader.driver, first, worker.attributes(_METER))
-        result.trouble = str(trouble) if trouble and first.missing else ""
+        first = await meter.read()
+        result = Trial(meter.driver, first, dict(meter.attributes))
+        result.trouble = str(meter.error) if meter.error and first.missing else ""
         refused = first.missing.startswith("exception") and first.missing not in _NOBODY
         result.silent = bool(first.missing) and not refused
-        if not worker.line.ready or result.silent:
+        if not meter.reachable or result.silent:
             return result
-        station = worker.meters[_METER].reader.station
-
-        async def ask(function: int, start: int, count: int) -> list[int]:
-            return list(await worker.line.read(station, function, start, count))
-
+        ask = meter.words
         result.findings = [*await _identity(driver, ask), *judge(first.values, first.absent)]
         if seconds > 0 and not first.missing:
             tell(f"waiting {seconds:g} s, to see the counters rise")
             await asyncio.sleep(seconds)
-            last = await worker.poll(_METER)
+            last = await meter.read()
             result.findings += _rises(result.driver, first, last, time.monotonic() - began)
         result.findings += _ends(result.driver, first)
         unread = (each.text for each in result.findings if each.names == ("identity",) and each.good is None)

@@ -35,6 +35,7 @@ class BusConnection:
 
     def __init__(self, bus: Bus, port: Port, facts: BusFacts) -> None:
         self.bus = bus
+        self.name = bus.name
         self.port = port
         self.facts = facts
         self.wire: Wire = wire_of(bus)
@@ -69,6 +70,10 @@ class BusConnection:
     def ready(self) -> bool:
         """Whether the port is open."""
         return self.state == "ready" and self.port.connected
+
+    def free_at(self, now: float) -> float:
+        """When the next request may go out: an answer that may still come keeps a line without numbers."""
+        return now if self.port.has_transaction_ids else max(now, self.silent_until)
 
     async def open(self) -> None:
         """Open the port now. Raises BusDown; then `retry_at` says when it is worth another try."""

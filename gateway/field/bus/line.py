@@ -128,6 +128,14 @@ class BusLine(BusConnection):
             station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=unanswered > 0), patience
         )
 
+    @property
+    def silence_before(self) -> tuple[float, float]:
+        """Seconds from the last answer of the station asked last, and from the last byte of whomever, to the
+        request to it.
+        """
+        sent_at = self.port.sent_at
+        return sent_at - self.own_end, sent_at - self.line_end
+
     def calm(self, station: Station, since: float) -> bool:
         """Whether nothing was wrong since then (the loop's time), but that this station did not answer."""
         return max(self.opened_at, self.disturbed_at) < since and all(
@@ -139,7 +147,7 @@ class BusLine(BusConnection):
         return words_of(await self.go_on(station, ReadSeries(function, address, count)))
 
     async def go_on(self, station: Station, run: ReadSeries) -> Registers:
-        """The answer of the run's last read, or of one before it, when all those before were taken. Raises
+        """The answer of the run's last read, or of one before it, when all those before were answered. Raises
         like `read`, about its read.
         """
         if not self.port.connected:
@@ -386,7 +394,7 @@ class BusLine(BusConnection):
             return None
         self.plain = 0
         self._answered(station, run, words)
-        run.take(words)
+        run.proceed(words)
         self._sent(station, run.count)
         return run.function, run.address, run.count
 

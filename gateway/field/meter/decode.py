@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import itemgetter
@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from gateway.catalogue import Row, Span
 from gateway.common.text import flaw
+from gateway.field.meter.poll import Replies
 from gateway.field.meter.raw import CODES, POWER_LIMIT, amount, bits, from_bits, largest, patterns, spans
 from gateway.field.port.contract import Registers
 from gateway.model import QUANTITIES
@@ -32,35 +33,8 @@ _RATIOS = {
     "kvarh": (1, 1),
     "kVAh": (1, 1),
 }
-_UNREAD = "timeout"
 _NOTHING = 1e-30
 """A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
-
-
-class Replies:
-    """What a poll of one meter brought: reads with their registers, failures with their reason."""
-
-    __slots__ = ("failures", "reads")
-
-    def __init__(self) -> None:
-        self.reads: list[tuple[int, int, Registers]] = []
-        self.failures: list[tuple[int, int, int, str]] = []
-
-    def add(self, function: int, start: int, registers: Registers) -> None:
-        """Registers that were read from `start` on."""
-        self.reads.append((function, start, registers))
-
-    def fail(self, function: int, start: int, count: int, reason: str) -> None:
-        """A read that brought nothing."""
-        self.failures.append((function, start, count, reason))
-
-    def reason(self, spans: Iterable[Span]) -> str:
-        """Why one of these spans was not read."""
-        for span in spans:
-            for function, start, count, reason in self.failures:
-                if function == span.function and start < span.end and span.address < start + count:
-                    return reason
-        return _UNREAD
 
 
 @dataclass(slots=True)
@@ -73,13 +47,13 @@ class Decoded:
 
 
 def decode(
-    rows: Sequence[Row], image: Replies, *, ct: float = 1.0, vt: float = 1.0, values: Values = "primary"
+    rows: Sequence[Row], replies: Replies, *, ct: float = 1.0, vt: float = 1.0, values: Values = "primary"
 ) -> Decoded:
-    """Values of `rows` from the registers in `image`; with `values="secondary"` multiplied by the transformer
-    ratios.
+    """Values of `rows` from the registers in `replies`; with `values="secondary"` multiplied by the
+    transformer ratios.
     """
     rows = rows if isinstance(rows, tuple) else tuple(rows)
-    layout = tuple([(function, start, len(registers) // 2) for function, start, registers in image.reads])
+    layout = tuple([(function, start, len(registers) // 2) for function, start, registers in replies.reads])
     ratios = (ct, vt) if values == "secondary" else (1.0, 1.0)
     key = (rows, layout, ratios)
     plan = _plans.get(key)
@@ -87,7 +61,7 @@ def decode(
         if len(_plans) >= _MOST_PLANS:
             _plans.clear()
         plan = _plans[key] = _Plan(rows, layout, ratios)
-    return plan.run(image)
+    return plan.run(replies)
 
 
 class _Plan:
@@ -144,11 +118,11 @@ class _Plan:
                         (row.name, row.low * scale, row.high * scale, _reader(row, slots, scale))
                     )
 
-    def run(self, image: Replies) -> Decoded:
-        """Decode the registers of an image with this plan's layout."""
+    def run(self, replies: Replies) -> Decoded:
+        """Decode the registers of replies with this plan's layout."""
         raw: list[Any] = []
         for at, unpack in self.unpackers:
-            raw += unpack(image.reads[at][2])
+            raw += unpack(replies.reads[at][2])
         result = Decoded()
         values, absent = result.values, result.absent
         for slot, name, factor, decimals, low, high, sentinels in self.simple:
@@ -176,7 +150,7 @@ class _Plan:
             else:
                 result.attributes[row.name] = text
         for row in self.missing:
-            absent[row.name] = image.reason(row.spans)
+            absent[row.name] = replies.reason(row.spans)
         return result
 
 

@@ -71,6 +71,11 @@ class Read:
         """The first address behind it."""
         return self.address + self.count
 
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Function, address and count."""
+        return self.function, self.address, self.count
+
 
 def plan(spans: Iterable[Span], rules: Rules, cost: Cost) -> tuple[Read, ...]:
     """The reads with the least total time, by function and address. Rows that no legal read can fetch are

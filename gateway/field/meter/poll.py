@@ -1,26 +1,136 @@
-"""One poll of one meter: what it may spend on learning, and how it goes."""
+"""One poll of one meter: what it is to bring, what it may spend on learning, and what it has brought."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from gateway.catalogue import Span
+from gateway.errors import BusError
+from gateway.field.bus.read_series import ReadSeries
+from gateway.field.bus.station import Station
+from gateway.field.meter.planner import Read
+from gateway.field.port.contract import Registers
+from gateway.field.schedule import Due
+from gateway.model import Reading
+
+_FAST = Due(fast=True)
+UNREAD = "timeout"
+"""Why a row is absent whose registers were not even asked for."""
+
+
+class Replies:
+    """What the reads of one meter brought: registers, and for those that brought none the reason."""
+
+    __slots__ = ("failures", "reads")
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[int, int, Registers]] = []
+        """Function, first address, and what the registers from there on hold."""
+        self.failures: list[tuple[int, int, int, str]] = []
+        """Function, first address, count, reason."""
+
+    def add(self, function: int, start: int, registers: Registers) -> None:
+        """Registers that were read from `start` on."""
+        self.reads.append((function, start, registers))
+
+    def fail(self, function: int, start: int, count: int, reason: str) -> None:
+        """A read that brought nothing."""
+        self.failures.append((function, start, count, reason))
+
+    @property
+    def first_reason(self) -> str:
+        """Why the first read that brought nothing did so."""
+        return self.failures[0][3] if self.failures else UNREAD
+
+    def reason(self, spans: Iterable[Span]) -> str:
+        """Why one of these spans was not read."""
+        for span in spans:
+            for function, start, count, reason in self.failures:
+                if function == span.function and start < span.end and span.address < start + count:
+                    return reason
+        return UNREAD
 
 
 @dataclass(slots=True)
 class Poll:
-    """One poll of one meter: `allowance` s may be spent on learning."""
+    """`allowance` s may be spent on learning what the meter does not answer."""
 
+    due: Due = _FAST
     allowance: float = 0.0
-    patient: bool = False
+    after_silence: bool = False
     """Whether the line falls silent first: for a meter that is lost."""
     spent: float = 0.0
-    alive: bool = False
+    answered: bool = False
     """Something was answered, be it by a refusal."""
     again: bool = False
     """Something failed that may succeed next time."""
     go_on: bool = False
     """Whether another read may be answered where the first one was not."""
+    replies: Replies = field(default_factory=Replies)
+    reading: Reading = field(init=False)
+    error: BusError | None = None
+    """Why it ended early; None when every request had an answer."""
+    slow_failed: bool = False
+    static_failed: bool = False
+    attributes: dict[str, str] = field(default_factory=dict)
+    """What the meter said of itself."""
 
     @property
     def may_learn(self) -> bool:
         """Whether there is time left."""
         return self.spent < self.allowance
+
+    def fail(self, meter: str, uptime: int, error: BusError) -> None:
+        """It brought nothing at all; what was due is due again."""
+        self.reading = Reading(meter, uptime, missing=error.reason)
+        self.error = error
+        self.slow_failed, self.static_failed = self.due.slow, self.due.static
+
+
+class PollReads(ReadSeries):
+    """Reads of one poll of a station; those that are answered as soon as they were asked are passed over when
+    one goes through them. `note` is called with every answer.
+    """
+
+    __slots__ = ("_at", "_note", "_reads", "_station", "answers", "poll")
+
+    def __init__(
+        self,
+        reads: Sequence[Read],
+        poll: Poll,
+        station: Station,
+        note: Callable[[PollReads, Registers], None],
+    ) -> None:
+        self.poll = poll
+        self._reads, self._at = reads, 0
+        self._station, self._note = station, note
+        self.begin()
+
+    def __iter__(self) -> Iterator[Read]:
+        while self._at < len(self._reads):
+            yield self.read
+            self._at += 1
+
+    @property
+    def read(self) -> Read:
+        """The one under way."""
+        return self._reads[self._at]
+
+    @property
+    def more(self) -> bool:
+        """Whether another read follows this one."""
+        return self._at + 1 < len(self._reads)
+
+    def begin(self) -> None:
+        """What was there before a request."""
+        self.answers = self._station.answers
+        if self._at < len(self._reads):
+            read = self._reads[self._at]
+            self.function, self.address, self.count = read.function, read.address, read.count
+
+    def proceed(self, registers: Registers) -> None:
+        """Take the answer; the next read is under way."""
+        self._note(self, registers)
+        self._at += 1
+        self.begin()

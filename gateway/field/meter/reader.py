@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.catalogue import Driver, Row, Span, recognised, resolve, shown
@@ -15,11 +15,11 @@ from gateway.errors import BadFrame, BusError
 from gateway.field.bus.cost import Cost
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Probe
-from gateway.field.meter.decode import Replies, decode
+from gateway.field.meter.decode import decode
 from gateway.field.meter.planner import Read, Rules, plan, seconds, unreachable, worth_it
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.registers import RegisterReader
-from gateway.field.meter.schedule import DAY, Due
+from gateway.field.schedule import DAY, Due
 from gateway.model import Reading
 
 log = logging.getLogger(__name__)
@@ -50,21 +50,6 @@ class _Job:
     out_of_reach: tuple[Span, ...] = ()
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What a poll brought. `error` is why the meter's turn ended early; None when every request had an
-    answer.
-    """
-
-    reading: Reading
-    error: BusError | None = None
-    slow_failed: bool = False
-    static_failed: bool = False
-    attributes: dict[str, str] = field(default_factory=dict)
-    spent: float = 0.0
-    """s on learning what the meter does not answer, beyond what a poll costs."""
-
-
 class MeterReader:
     """Reads one meter. It knows nothing of time tables and back-off: that is the worker's."""
 
@@ -80,9 +65,9 @@ class MeterReader:
         self._uptime = uptime
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
-        self._polls, self._look_at, self._looks = 0, REPLAN[0], REPLAN[0]
+        self._polls, self._replan_at, self._replan_after = 0, REPLAN[0], REPLAN[0]
         self._planned_for = self.station.fit.cost.shape()
-        self._knocks: tuple[Read, ...] = ()
+        self._single_rows: tuple[Read, ...] = ()
         self.stranger: tuple[str, ...] = ()
         """Register with what it holds, and what the meters of its table have there, when that is something
         else.
@@ -116,61 +101,58 @@ class MeterReader:
         silence = max(line.wire.gap, line.silence, station.min_gap)
         return seconds(self.reads(due), station.fit.cost, max(0.0, station.pause - silence))
 
-    async def read(self, due: Due, turn: Poll | None = None) -> Outcome:
-        """Read what is due. Raises nothing of the bus: the outcome carries it."""
-        turn = turn or Poll()
-        loop = asyncio.get_running_loop()
-        self.registers.image = []
+    async def read(self, poll: Poll) -> Poll:
+        """Read what is due. Raises nothing of the bus: the poll carries it."""
+        loop, due, replies, config = asyncio.get_running_loop(), poll.due, poll.replies, self.task.config
         if self._driver is None:
             try:
                 self._driver = await resolve(self.task.driver, self._words)
-            except BusError as problem:
-                return self._nothing(problem)
-            turn.alive = True
+            except BusError as error:
+                poll.fail(config.id, self._uptime(), error)
+                return poll
+            poll.answered = True
             self._changed()
             self._learn_probes()
-        image = Replies()
         job = self._job(due.fast, due.slow, static=False)
         self.registers.began = 0.0
-        error = await self._fetch_all(job, image, turn)
-        ended = self.line.port.heard_at
-        began = self.registers.began or ended
-        middle = self._uptime() - (round(1000 * (loop.time() - (began + ended) / 2)) if image.reads else 0)
-        slow_failed = due.slow and turn.again
-        attributes: dict[str, str] = {}
-        static_failed = due.static
-        if due.static and error is None:
-            error, static_failed, attributes = await self._identify(turn, alone=not job.rows)
-        config = self.task.config
-        found = decode(job.rows, image, ct=config.ct, vt=config.vt, values=config.values)
-        reading = Reading(config.id, middle, found.values, found.absent)
-        attributes.update(found.attributes)
-        if not image.reads and job.rows:
+        poll.error = await self._fetch_all(job, poll)
+        port = self.line.port
+        began = self.registers.began or port.heard_at
+        ago = loop.time() - (began + port.heard_at) / 2 if replies.reads else 0.0
+        found = decode(job.rows, replies, ct=config.ct, vt=config.vt, values=config.values)
+        reading = poll.reading = Reading(
+            config.id, self._uptime() - round(1000 * ago), found.values, found.absent
+        )
+        poll.attributes = found.attributes
+        poll.slow_failed, poll.static_failed = due.slow and poll.again, due.static
+        nothing = job.rows and not replies.reads
+        if due.static and poll.error is None:
+            await self._identify(poll, alone=not job.rows)
+        if nothing:
             reading.absent = {}
-            reading.missing = (
-                error.reason if error else next((failure[3] for failure in image.failures), "timeout")
-            )
-            if error is None and reading.missing == BadFrame.reason:
-                error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
-        self.registers.left_out.tell()
+            reading.missing = poll.error.reason if poll.error else replies.first_reason
+            if poll.error is None and reading.missing == BadFrame.reason:
+                poll.error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
+        self.registers.skipped.tell()
         self._polls += 1
-        if self._polls >= self._look_at:
+        if self._polls >= self._replan_at:
             self._replan()
-        return Outcome(reading, error, slow_failed, static_failed, attributes, turn.spent)
+        return poll
 
-    async def _identify(self, turn: Poll, *, alone: bool) -> tuple[BusError | None, bool, dict[str, str]]:
-        """What the meter says of itself: the error when it is lost, whether something of it failed, and
-        its attributes.
+    async def _identify(self, poll: Poll, *, alone: bool) -> None:
+        """What the meter says of itself; `alone`: nothing else was asked, so that its silence is the
+        meter's.
         """
-        image = Replies()
-        if self.facts.skip and time.monotonic() - self.registers.left_out.looked_at > DAY / 2:
-            await self.registers.ask_again(Replies(), turn)
+        skipped = self.registers.skipped
+        if self.facts.skip and time.monotonic() - skipped.looked_at > DAY / 2:
+            await skipped.ask_again(poll, self.registers)
         job = self._job(fast=False, slow=False, static=True)
-        turn.again, turn.alive = False, not alone
-        error = await self._fetch_all(job, image, turn)
-        if error is None:
+        poll.again, poll.answered = False, not alone
+        poll.error = await self._fetch_all(job, poll)
+        poll.static_failed = poll.again
+        if poll.error is None:
             await self._compare()
-        return error, turn.again, decode(job.rows, image).attributes if image.reads else {}
+        poll.attributes |= decode(job.rows, poll.replies).attributes
 
     async def _compare(self) -> None:
         """Look whether the meter is the one that its table is for, as far as the table knows a register that
@@ -210,18 +192,15 @@ class MeterReader:
                 said[1],
             )
 
-    def _nothing(self, error: BusError) -> Outcome:
-        reading = Reading(self.task.config.id, self._uptime(), missing=error.reason)
-        return Outcome(reading, error, slow_failed=True, static_failed=True)
-
     async def _words(self, function: int, address: int, count: int) -> list[int]:
         return list(await self.line.read(self.station, function, address, count))
 
-    async def _fetch_all(self, job: _Job, image: Replies, turn: Poll) -> BusError | None:
+    async def _fetch_all(self, job: _Job, poll: Poll) -> BusError | None:
         """All reads of a job, back to back; the error that makes the meter lost, if there is one."""
+        skipped = self.registers.skipped
         for span in job.out_of_reach:
-            image.fail(span.function, span.address, span.words, self.registers.left_out.why(span))
-        return await self.registers.read_all(job.reads, image, turn, self._knocks) if job.reads else None
+            poll.replies.fail(span.function, span.address, span.words, skipped.why(span))
+        return await self.registers.read_all(job.reads, poll, self._single_rows) if job.reads else None
 
     def _changed(self) -> None:
         self._jobs.clear()
@@ -246,10 +225,10 @@ class MeterReader:
         ratio alone.
         """
         cost = self.station.fit.cost
-        self._looks = min(
-            2 * self._looks, REPLAN[1]
+        self._replan_after = min(
+            2 * self._replan_after, REPLAN[1]
         )  # planning takes as long as a hundred polls, and mostly for nothing
-        self._look_at = self._polls + self._looks
+        self._replan_at = self._polls + self._replan_after
         shape = cost.shape()
         if shape == self._planned_for:
             return
@@ -261,13 +240,15 @@ class MeterReader:
                     "meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads)
                 )
                 job.reads = _shortest_first(better)
-                self._looks = REPLAN[0]
+                self._replan_after = REPLAN[0]
 
     def _learn_probes(self) -> None:
         """Reads of different lengths, cut between rows, that may serve to re-synchronise: shortest first,
         a few of each length.
         """
-        self.station.probes, self._knocks = _probes(spans_of(self.driver.rows), Rules.of(self.driver.limits))
+        self.station.probes, self._single_rows = _probes(
+            spans_of(self.driver.rows), Rules.of(self.driver.limits)
+        )
 
 
 @lru_cache(maxsize=64)

@@ -8,9 +8,9 @@ takes its place.
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
 
 from gateway.common.text import visible
+from gateway.field.health import MeterExchange
 from gateway.field.learnt import MOST_SERIAL, MeterFacts
 from gateway.model import Event
 
@@ -18,16 +18,6 @@ log = logging.getLogger(__name__)
 
 ACCEPTED_AFTER = 7 * 86400.0
 """s after which a changed meter is taken for the meter, if nobody has said so before."""
-
-
-class MeterExchange(NamedTuple):
-    """A meter that was put in the place of another: both serial numbers, and when it was noticed (UTC,
-    ms).
-    """
-
-    old: str
-    new: str
-    since: int
 
 
 class SerialMemory:
@@ -40,7 +30,7 @@ class SerialMemory:
         self._once = ""
         """A number that was read once and has to be read again."""
 
-    def take(self, serial: str, uptime: int) -> tuple[list[Event], bool]:
+    def seen(self, serial: str, uptime: int) -> tuple[list[Event], bool]:
         """A serial number that was read: an event when the meter is another one, and whether it should be
         asked once more.
         """

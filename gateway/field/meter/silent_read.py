@@ -6,15 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from gateway.errors import NoReply, Refused
 from gateway.field.meter.planner import Read, Rules, between, halves
-
-if TYPE_CHECKING:
-    from gateway.field.meter.decode import Replies
-    from gateway.field.meter.poll import Poll
-    from gateway.field.meter.registers import RegisterReader
+from gateway.field.meter.poll import Poll
 
 HOPELESS = 3
 """Single rows of a read that are not answered, and none that is: the others are not asked one by one."""
@@ -23,17 +18,13 @@ HOPELESS = 3
 class Asking(Protocol):
     """How the parts of a silent read are asked, in a poll that allows for it or not any more."""
 
-    @property
-    def may_learn(self) -> bool:
-        """Whether there is time to ask what may not be answered."""
-
-    async def again(self, read: Read) -> bool:
+    async def again(self, read: Read, poll: Poll) -> bool:
         """Ask after silence; whether it was answered."""
 
-    async def plainly(self, read: Read) -> None:
+    async def plainly(self, read: Read, poll: Poll) -> None:
         """Ask what was answered before."""
 
-    def fail(self, read: Read) -> None:
+    def fail(self, read: Read, poll: Poll) -> None:
         """It is not asked, or in vain."""
 
 
@@ -95,10 +86,10 @@ class SilentRead:
         """Whether nothing is open."""
         return self.root.known
 
-    async def go_on(self, asking: Asking) -> None:
+    async def go_on(self, asking: Asking, poll: Poll) -> None:
         """Ask its parts: those that are answered as ever, the others as far as there is time."""
-        await self._ask(self.root, asking)
-        await self._confirm(self.root, asking)
+        await self._ask(self.root, asking, poll)
+        await self._confirm(self.root, asking, poll)
 
     def silent(self) -> list[tuple[int, int, int]]:
         """The rows that are not answered: function, first, end."""
@@ -118,24 +109,24 @@ class SilentRead:
         """The length that is not answered, when it is the length; the smallest one."""
         return min((part.read.count for part in self.root.faults() if part.step_answered), default=None)
 
-    async def _ask(self, part: _Part, asking: Asking) -> None:
+    async def _ask(self, part: _Part, asking: Asking, poll: Poll) -> None:
         if part.parts:
             for each in part.parts:
-                await self._ask(each, asking)
+                await self._ask(each, asking, poll)
         elif part.answered:
-            await asking.plainly(part.read)
+            await asking.plainly(part.read, poll)
         elif part.answered is None and self._hopeless():
             part.answered = False
-            asking.fail(part.read)
-        elif part.answered is None and asking.may_learn:
-            if await asking.again(part.read):
+            asking.fail(part.read, poll)
+        elif part.answered is None and poll.may_learn:
+            if await asking.again(part.read, poll):
                 part.answered = True
                 return
             part.asked += 1
             self._cut(part)
-            await self._ask(part, asking)
+            await self._ask(part, asking, poll)
         else:
-            asking.fail(part.read)
+            asking.fail(part.read, poll)
 
     def _hopeless(self) -> bool:
         known = [part.answered for part in self.root.leaves() if part.answered is not None]
@@ -149,55 +140,25 @@ class SilentRead:
         elif part.asked > 1:
             part.answered = False
 
-    async def _confirm(self, part: _Part, asking: Asking) -> None:
+    async def _confirm(self, part: _Part, asking: Asking, poll: Poll) -> None:
         """Where both halves are answered it may have been noise: the whole is asked once more, then what
         lies between them.
         """
         if part.parts is None:
             return
         for each in part.parts:
-            await self._confirm(each, asking)
-        if part.parts is None or not part.whole or part.confirmed or part.faults() or not asking.may_learn:
+            await self._confirm(each, asking, poll)
+        if part.parts is None or not part.whole or part.confirmed or part.faults() or not poll.may_learn:
             return
-        if await asking.again(part.read):
+        if await asking.again(part.read, poll):
             part.parts, part.answered = None, True
             return
         part.confirmed = True
         left, right = self._sides(part)
         first, end = self.rules().bounds(left.end - 1, right.address + 1)
-        part.step_answered = await asking.again(Read(left.function, first, end - first, ()))
+        part.step_answered = await asking.again(Read(left.function, first, end - first, ()), poll)
 
     def _sides(self, part: _Part) -> tuple[Read, Read]:
         assert part.parts is not None
         left, right = part.parts
         return left.read, right.read
-
-
-@dataclass(slots=True)
-class PartsAsked:
-    """How the parts of a silent read are asked."""
-
-    reader: RegisterReader
-    image: Replies
-    turn: Poll
-
-    @property
-    def may_learn(self) -> bool:
-        """Whether there is time."""
-        return self.turn.may_learn
-
-    async def again(self, read: Read) -> bool:
-        """Ask after silence."""
-        return await self.reader.again(read, self.image, self.turn)
-
-    async def plainly(self, read: Read) -> None:
-        """Ask as ever."""
-        try:
-            await self.reader.fetch(read, self.image, self.turn)
-        except (NoReply, Refused):
-            self.fail(read)
-
-    def fail(self, read: Read) -> None:
-        """Say that it brought nothing."""
-        self.turn.again = True
-        self.image.fail(read.function, read.address, read.count, NoReply.reason)

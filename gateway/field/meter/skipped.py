@@ -1,14 +1,19 @@
-"""The registers that a meter refuses or does not answer: no read contains them."""
+"""The registers that a meter refuses or does not answer: found out, remembered, said, and in no read."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from gateway.catalogue import Span
-from gateway.errors import NoReply
+from gateway.errors import NoReply, Refused
 from gateway.field.learnt import MOST_SPANS, MeterFacts
+from gateway.field.meter.planner import Read, Rules, between, halves
+from gateway.field.meter.poll import Poll
+from gateway.field.meter.silent_read import Asking, SilentRead
 
 log = logging.getLogger(__name__)
 
@@ -16,18 +21,32 @@ NAMED = 8
 """Ranges of registers that a line names."""
 
 
+class AskingAll(Asking, Protocol):
+    """Whoever asks for the reads of a meter."""
+
+    longest: int
+    """Registers of the longest read that was answered."""
+
+    async def fetch(self, read: Read, poll: Poll) -> bool:
+        """One request; whether it came whole. Raises NoReply, BusDown, Refused."""
+
+
 class SkippedRegisters:
-    """They live in the meter's facts; `changed` is called when there are others. `looked_at` is when they
-    were last asked for.
+    """They live in the meter's facts. `rules` are those of today's reads; `changed` is called when they have
+    become others. `looked_at` is when what is skipped was last asked for.
     """
 
-    def __init__(self, meter: str, facts: MeterFacts, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, meter: str, facts: MeterFacts, rules: Callable[[], Rules], changed: Callable[[], None]
+    ) -> None:
         self.looked_at = time.monotonic()
-        self._meter, self._facts, self._changed = meter, facts, changed
+        self._meter, self._facts, self._rules, self._changed = meter, facts, rules, changed
         self._untold: dict[str, list[tuple[int, int, int]]] = {}
+        self._open: dict[Read, SilentRead] = {}
+        """Reads that are not answered, and what is known of them so far."""
 
     def add(self, places: Sequence[tuple[int, int, int]], reason: str) -> None:
-        """Leave out ranges (function, first, end) for a reason."""
+        """Skip ranges (function, first, end) for a reason."""
         kept = [span for span in self._facts.skip if span[:3] not in places]
         fresh = [(*place, reason) for place in places]
         if len(kept) + len(fresh) > MOST_SPANS or not self._facts.learn("skip", (*kept, *fresh)):
@@ -52,8 +71,92 @@ class SkippedRegisters:
         self._untold.clear()
 
     def why(self, span: Span) -> str:
-        """Why a span is left out."""
+        """Why a span is skipped."""
         for function, first, end, reason in self._facts.skip:
             if function == span.function and span.address <= first and end <= span.end:
                 return reason
         return "not_available"
+
+    def forget_open(self) -> None:
+        """Why reads were not answered has become clear otherwise, or may be another meter's matter."""
+        self._open.clear()
+
+    # -- a read that is not answered while others are
+
+    async def find_fault(self, read: Read, poll: Poll, asking: AskingAll) -> tuple[bool, float | None]:
+        """Find out which registers are at fault, as far as the poll allows: whether that is known now; or
+        when it was asked again, if it was answered then.
+        """
+        silent = self._open.get(read)
+        if silent is None:
+            if not poll.may_learn:
+                asking.fail(read, poll)
+                return False, None
+            began = asyncio.get_running_loop().time()
+            if await asking.again(read, poll):
+                return False, began
+            silent = self._open[read] = SilentRead(read, self._rules)
+        if self._facts.fixed("skip"):
+            del self._open[read]
+            asking.fail(read, poll)
+            return False, None
+        await silent.go_on(asking, poll)
+        if silent.known:
+            del self._open[read]
+            self._conclude(silent, asking.longest)
+        return silent.known, None
+
+    def _conclude(self, silent: SilentRead, longest: int) -> None:
+        """What is known now is remembered, so that it is not asked again."""
+        if rows := silent.silent():
+            self.add(rows, NoReply.reason)
+        count = silent.too_long()
+        if count is not None and longest < count:
+            if self._facts.learn("max_registers", longest):
+                log.info(
+                    "meter %s does not answer reads of %d registers: they have at most %d now",
+                    self._meter,
+                    count,
+                    longest,
+                )
+        elif steps := silent.steps():
+            self.add(steps, NoReply.reason)
+        self._changed()
+
+    # -- what it refuses
+
+    async def split(self, read: Read, error: Refused, poll: Poll, asking: AskingAll) -> None:
+        """The two halves of a refused read; what is at fault is remembered, so that it is not asked again."""
+        parts = halves(read, self._rules())
+        if parts is None:
+            span = read.spans[0]
+            self.add([(span.function, span.address, span.end)], error.reason)
+            poll.replies.fail(read.function, read.address, read.count, error.reason)
+            return
+        whole = []
+        for part in parts:
+            try:
+                whole.append(await asking.fetch(part, poll))
+            except (NoReply, Refused) as problem:
+                poll.replies.fail(part.function, part.address, part.count, problem.reason)
+                poll.again = True
+                whole.append(False)
+        if all(whole):
+            self.add([between(*parts)], error.reason)
+
+    async def ask_again(self, poll: Poll, asking: AskingAll) -> None:
+        """Once a day: what was refused may be answered now. A refusal costs little, a silence is asked for
+        by itself.
+        """
+        self.looked_at = time.monotonic()
+        kept = [span for span in self._facts.skip if span[3] == NoReply.reason]
+        answered = []
+        for span in kept:
+            function, first, end, _ = span
+            first, end = self._rules().bounds(first, end)
+            if poll.may_learn and await asking.again(Read(function, first, end - first, ()), poll):
+                answered.append(span)
+        left = tuple(span for span in kept if span not in answered)
+        if left != self._facts.skip and not self._facts.fixed("skip"):
+            self._facts.learn("skip", left)
+            self._changed()

@@ -23,8 +23,8 @@ from typing import Any
 
 from gateway.config import Pulse
 from gateway.errors import GatewayError
-from gateway.field.meter.schedule import boundary_after
 from gateway.field.pulses.input import Kept, PulseHealth, PulseInput
+from gateway.field.schedule import boundary_after
 from gateway.host import Pins, PinsError, PinSource, uptime_ms
 from gateway.model import QUANTITIES, Event, Reading
 
@@ -111,8 +111,8 @@ class PulseInputs:
             self._edges.put(None)
             await asyncio.to_thread(self._thread.join)
         for entry in self.inputs.values():
-            if entry.count != entry.taken["count"]:
-                self._sink(entry.take(self._uptime()))
+            if entry.count != entry.newest["count"]:
+                self._sink(entry.read(self._uptime()))
 
     def next_due(self) -> float | None:
         """Monotonic time of the next reading; None before the start."""
@@ -122,7 +122,7 @@ class PulseInputs:
         """What must ride with the next batch: the newest reading of each input, and the registers of
         inputs that are gone.
         """
-        return {"pulses": {**self._gone, **{name: entry.taken for name, entry in self.inputs.items()}}}
+        return {"pulses": {**self._gone, **{name: entry.newest for name, entry in self.inputs.items()}}}
 
     def set(self, meter: str, value: float) -> dict[str, Any]:
         """The meter's display shows `value` now. A reading and an event say so at once. Raises
@@ -202,7 +202,7 @@ class PulseInputs:
 
     def poll(self, meter: str) -> Reading:
         """A reading of now, beside those that are due. Raises GatewayError when there is no such input."""
-        reading = self._find(meter).take(self._uptime())
+        reading = self._find(meter).read(self._uptime())
         self._sink(reading)
         return reading
 
@@ -236,7 +236,7 @@ class PulseInputs:
         now, uptime = time.monotonic(), self._uptime()
         for entry in self.inputs.values():
             entry.sample(now)
-            reading = entry.take(uptime)
+            reading = entry.read(uptime)
             self._sink(reading)
             if reading.suspect and not entry.fast:
                 log.warning("%s", _too_fast(entry))

@@ -78,7 +78,7 @@ class PulseInput:
         self.state: State = "starting"
         self.error = ""
         self._before = self.register.carried - self.filter.count
-        self.taken = self.register.carry(self.register.carried)
+        self.newest = self.register.carry(self.register.carried)
         """The newest reading, as the next batch carries it."""
         self.fast = False
         """Faster than its meter or its limits can be, at the last reading."""
@@ -100,12 +100,12 @@ class PulseInput:
         elif self.filter.edge(closed, tick):
             self.kept.newest = time.monotonic()
 
-    def take(self, uptime: int) -> Reading:
+    def read(self, uptime: int) -> Reading:
         """A reading of now; it is what the next batch carries."""
-        self.taken = self.register.carry(self.count)
+        self.newest = self.register.carry(self.count)
         if self.state != "counting":
             return Reading(self.config.id, uptime, missing="not_available")
-        values = {"pulse_count": self.taken["count"], self.config.quantity: self.taken["register"]}
+        values = {"pulse_count": self.newest["count"], self.config.quantity: self.newest["register"]}
         rejected, self._rejected = self._rejected, self.filter.rejected.rate
         suspect = self._rejected > rejected or self.too_fast
         return Reading(self.config.id, uptime, values, suspect=tuple(values) if suspect else ())

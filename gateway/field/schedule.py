@@ -58,7 +58,7 @@ class Schedule:
         """The earliest deadline; the static class never makes a poll of its own."""
         return min(self.fast_at, self.slow_at)
 
-    def take(self, now: float, offset: float) -> Due:
+    def due(self, now: float, offset: float) -> Due:
         """What is due now; its deadlines move on to the next boundaries. Late ones are skipped, never
         queued.
         """
