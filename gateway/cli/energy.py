@@ -17,8 +17,7 @@ from gateway.cli.energy_file import FileRow, ReadingsFile
 from gateway.cli.energy_text import EnergyReport
 from gateway.cli.language import N_, _, ngettext
 from gateway.cli.prose import say
-from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, MeterSeries, base_unit
-from gateway.energy.units import shown
+from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, MeterSeries, base_unit, shown
 from gateway.errors import GatewayError
 from gateway.model import QUANTITIES
 

@@ -14,8 +14,7 @@ from typing import IO, NamedTuple
 
 from gateway.cli.language import _, ngettext
 from gateway.common.text import flaw, visible
-from gateway.energy import BASE, to_grains
-from gateway.energy.meter import GAUGES
+from gateway.energy import BASE, GAUGES, to_grains
 from gateway.errors import GatewayError, Problem
 from gateway.model import QUANTITIES
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
-from gateway.energy.edges import QUARTER
+from gateway.energy.engine.edges import QUARTER
 
 _SUNDAY: Final = 6
 

@@ -26,10 +26,12 @@ from gateway.energy import (
     Interval,
     Manifest,
     MeterSeries,
+    Plausibility,
     base_unit,
+    shown,
+    time_flaw,
     to_grains,
 )
-from gateway.energy.units import shown
 from gateway.history.history import SURE, History
 from gateway.model import QUANTITIES, ClockState, Event, Reading
 
@@ -41,6 +43,8 @@ EDGE: Final = 30_000
 """ms on either side of a quarter hour in which every reading is taken."""
 STEP: Final = 500
 """ms that the wall clock may differ from CLOCK_BOOTTIME before it was stepped."""
+FUTURE: Final = 3_600_000
+"""ms that a reading may be younger than the first of its batch."""
 HELD: Final = 20_000
 """Readings of an unsynced boot that wait for its clock; beyond that every second one is let go."""
 FINDINGS: Final = 5_000
@@ -94,6 +98,7 @@ class Projection:
         """Boot → readings whose time is not known yet."""
         self._taken: dict[tuple[str, bool], int] = {}
         """(meter, counters?) → time of the newest reading that was used."""
+        self._watches: dict[str, Plausibility] = {}
         self._findings: dict[str, Event] = {}
         self._under_way: dict[str, float] = {}
         """Findings that were given to be published, and when (s, monotonic)."""
@@ -128,7 +133,17 @@ class Projection:
         self._held = {boot: held for boot, held in self._held.items() if boot == batch.boot}
         for event in batch.events:
             self._exchange(event, event.uptime + offset)
-        self._use(batch.readings, offset, batch.boot)
+        self._use([each for each in batch.readings if self._in_time(each, batch)], offset, batch.boot)
+
+    @staticmethod
+    def _in_time(reading: Reading, batch: Committed) -> bool:
+        """A reading cannot be younger than the batch that holds it, whose slot is a minute at most."""
+        flaw = time_flaw(reading.uptime, 0, None, batch.uptime + FUTURE)
+        if flaw is not None:
+            log.warning(
+                "energy: a reading of %s in batch %d lies %d ms after it", reading.meter, batch.seq, flaw[1]
+            )
+        return flaw is None
 
     def renumbered(self) -> None:
         """The journal counts from the beginning again: what is behind it is not there any more."""
@@ -188,11 +203,23 @@ class Projection:
             return
         self.newest = max(self.newest, t)
         # The power first: it is of the same moment.
+        self._watch(reading, t)
         for name in sorted(names, key=lambda name: name in _KNOWN):
             value = None if name in reading.suspect else _grains(name, reading.values[name])
             self._tell(reading.meter, series.take(name, t, value))
         for name in failed:
             self._tell(reading.meter, series.take(name, t, None))
+
+    def _watch(self, reading: Reading, t: int) -> None:
+        """Whether what the meter says of the moment can be."""
+        watch = self._watches.get(reading.meter)
+        if watch is None:
+            watch = self._watches[reading.meter] = self._plausibility(reading.meter)
+        believed = {name: value for name, value in reading.values.items() if name not in reading.suspect}
+        self._tell(reading.meter, (("", finding) for finding in watch.take(t, believed)))
+
+    def _plausibility(self, meter: str) -> Plausibility:
+        return Plausibility(self._context(meter, "active_energy_import").ct_primary)
 
     def _passed_over(self, meter: str, t: int, *, counts: bool) -> bool:
         """Whether a reading follows so soon, and so far from a quarter hour, that it would change no edge."""
@@ -256,6 +283,7 @@ class Projection:
         """Write days and what is known in one commit. Raises HistoryError."""
         state = {
             _FORMAT: {meter: series.state() for meter, series in self._meters.items()},
+            "watches": {meter: watch.state() for meter, watch in self._watches.items()},
             "offsets": self._offsets,
             "held": {boot: [_dumped(reading) for reading in held] for boot, held in self._held.items()},
             "taken": [[*key, t] for key, t in self._taken.items()],
@@ -270,6 +298,9 @@ class Projection:
             state = json.loads(zlib.decompress(packed))
             for meter, series in state[_FORMAT].items():
                 self._meter(meter).restore(series)
+            for meter, watch in state["watches"].items():
+                self._watches[meter] = self._plausibility(meter)
+                self._watches[meter].restore(watch)
             self._offsets = state["offsets"]
             self._held = {boot: deque(map(_loaded, held)) for boot, held in state["held"].items()}
             self._taken = {(meter, counts): t for meter, counts, t in state["taken"]}

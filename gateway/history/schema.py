@@ -51,26 +51,28 @@ def connect(path: Path) -> Database:
             f"{path} cannot be opened: {error}", hint="look at the rights of its folder"
         ) from error
     try:
-        # Small pages: a quarter hour changes a few hundred bytes in each of its rows.
-        for pragma in (
-            "page_size = 1024",
-            "journal_mode = WAL",
-            "synchronous = NORMAL",
-            "wal_autocheckpoint = 1000",
-            "cache_size = -1024",
-        ):
-            conn.execute(f"PRAGMA {pragma}")
-        version = conn.execute("PRAGMA user_version").fetchone()[0]
-        _not_newer(version, path)
-        check(conn, path)
-        db = Database(conn, execute_plugins=False)
-        migrations.apply(db)
-    except sqlite3.DatabaseError as error:
+        return _prepared(conn, path)
+    except BaseException as error:
         conn.close()
-        raise translate(error, path) from error
-    except BaseException:
-        conn.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise translate(error, path) from error
         raise
+
+
+def _prepared(conn: sqlite3.Connection, path: Path) -> Database:
+    # Small pages: a quarter hour changes a few hundred bytes in each of its rows.
+    for pragma in (
+        "page_size = 1024",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "wal_autocheckpoint = 1000",
+        "cache_size = -1024",
+    ):
+        conn.execute(f"PRAGMA {pragma}")
+    _not_newer(conn.execute("PRAGMA user_version").fetchone()[0], path)
+    check(conn, path)
+    db = Database(conn, execute_plugins=False)
+    migrations.apply(db)
     return db
 
 

@@ -3,8 +3,7 @@
 import pytest
 
 from gateway.energy import BASE, GRAIN, Calendar, Context, Finding, Series
-from gateway.energy.edges import QUARTER
-from gateway.energy.validation import (
+from gateway.energy.checks.register import (
     Rate,
     incoherent,
     is_duplicate,
@@ -16,6 +15,7 @@ from gateway.energy.validation import (
     rollover,
     spike,
 )
+from gateway.energy.engine.edges import QUARTER
 
 WH = BASE["kWh"]
 T0 = 1_795_219_200_000

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.energy import BASE, GRAIN, Calendar, Context, Finding, Interval, Memory, Series, next_version
-from gateway.energy.edges import QUARTER, Point, shares, straight
-from gateway.energy.intervals import resolution
-from gateway.energy.shape import weights
-from gateway.energy.units import rounded
+from gateway.energy.engine.edges import QUARTER, Point, shares, straight
+from gateway.energy.engine.intervals import resolution
+from gateway.energy.engine.shape import weights
+from gateway.energy.engine.units import rounded
 
 WH = BASE["kWh"]
 T0 = 1_795_219_200_000  # 2026-11-21 00:00 UTC, a Saturday

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.energy import BASE, GRAIN, Calendar, Context, Finding, Interval, MeterSeries, Series
-from gateway.energy.edges import LONG, QUARTER, Point, shaped, shares
+from gateway.energy.engine.edges import LONG, QUARTER, Point, shaped, shares
 
 T0 = 1_795_219_200_000
 WH = BASE["kWh"]

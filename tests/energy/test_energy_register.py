@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from gateway.energy import BASE, GRAIN, Calendar, Context, Finding, Interval, MeterSeries, Series
-from gateway.energy.edges import QUARTER
-from gateway.energy.units import to_grains
+from gateway.energy.engine.edges import QUARTER
+from gateway.energy.engine.units import to_grains
 
 WH = BASE["kWh"]
 T0 = 1_795_219_200_000

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from test_energy_properties import MODULUS, T0, WH, acts, misbehave
 
 from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, Memory, MeterSeries, Series
-from gateway.energy.edges import LONG, QUARTER
-from gateway.energy.units import rounded
+from gateway.energy.engine.edges import LONG, QUARTER
+from gateway.energy.engine.units import rounded
 
 POLL = 60_000
 

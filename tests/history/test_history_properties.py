@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.energy import Context, base_unit
-from gateway.energy.units import to_grains
+from gateway.energy.engine.units import to_grains
 from gateway.history import FILE, make_copy
 
 acts = st.lists(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, Protocol
 
-from gateway.energy.edges import QUARTER
+from gateway.energy.engine.edges import QUARTER
 from gateway.model import Interval
 
 Quality = Literal["m", "e", "s", "d"]

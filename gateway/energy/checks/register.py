@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import isqrt
 from typing import Any, Final
 
-from gateway.energy.units import GRAIN, BaseUnit, fits
+from gateway.energy.engine.units import GRAIN, BaseUnit, fits
 
 FULL: Final = (9, 10)
 """A register of known width rolls over from above this share of it to below the rest."""
@@ -50,6 +50,8 @@ class Context:
     ct_primary: int | None = None
     voltage: int = 400
     contract_kw: int | None = None
+    jump: int | None = None
+    """Times the last measured interval beyond which one is told; what that is, a site decides."""
 
     @property
     def most(self) -> int:

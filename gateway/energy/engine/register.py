@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Any
 
-from gateway.energy.edges import Point
-from gateway.energy.units import GRAIN
-from gateway.energy.validation import (
+from gateway.energy.checks.register import (
     SLIP,
     TIMES,
     Context,
@@ -29,6 +27,8 @@ from gateway.energy.validation import (
     is_slip,
     rollover,
 )
+from gateway.energy.engine.edges import Point
+from gateway.energy.engine.units import GRAIN
 
 AGREE = 3
 """Reads in a row after which a doubted register is believed."""

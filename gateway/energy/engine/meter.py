@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any, Final
 
 from gateway.energy.calendar import Calendar
-from gateway.energy.edges import AROUND, QUARTER
-from gateway.energy.intervals import Memory, Past
-from gateway.energy.series import Outcome, Series
-from gateway.energy.units import HOUR
-from gateway.energy.validation import Context
+from gateway.energy.checks.register import Context
+from gateway.energy.engine.edges import AROUND, QUARTER
+from gateway.energy.engine.intervals import Memory, Past
+from gateway.energy.engine.series import Outcome, Series
+from gateway.energy.engine.units import HOUR
 
 COMPANIONS: Final = {
     "active_energy_import": ("active_power", 1),

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from gateway.energy.calendar import Calendar
-from gateway.energy.days import Days
-from gateway.energy.edges import AROUND, LONG, QUARTER, Edge, Point, first_edge, shaped, straight
-from gateway.energy.intervals import Memory, Past, next_version, quality, resolution
-from gateway.energy.register import Register
-from gateway.energy.shape import weights
-from gateway.energy.units import GRAIN
-from gateway.energy.validation import FROZEN, Context, Finding, incoherent, is_duplicate, is_frozen
+from gateway.energy.checks.meter import jump, sum_apart
+from gateway.energy.checks.register import FROZEN, Context, Finding, incoherent, is_duplicate, is_frozen
+from gateway.energy.engine.days import Days
+from gateway.energy.engine.edges import AROUND, LONG, QUARTER, Edge, Point, first_edge, shaped, straight
+from gateway.energy.engine.intervals import Memory, Past, next_version, quality, resolution
+from gateway.energy.engine.register import Register
+from gateway.energy.engine.shape import weights
+from gateway.energy.engine.units import GRAIN
 from gateway.model import Interval
 
 Outcome = Interval | Finding
@@ -46,6 +47,7 @@ class Series:
         if not read throughout. `name`: meter and quantity. `past` is told every interval.
         """
         self._name = name
+        self._context = context
         self._register = Register(context)
         self._calendar = calendar
         self._expected = expected
@@ -65,6 +67,10 @@ class Series:
         self._edge: Edge | None = None
         self._tainted = False
         """A check failed in what has been covered of the interval that is open."""
+        self._dawn: tuple[int, int] | None = None
+        """(ms, total) of the edge with which the local day began."""
+        self._valid = 0
+        """The newest measured interval."""
         self._taken_back = 0
         """End of the quarter hours that a clock set back took back: they are given again."""
         self._intervals = 0
@@ -97,11 +103,14 @@ class Series:
         day = self._days.day and self._days.day.isoformat()
         reads = [self._t, self._value, list(self._failed.items()), self._failing]
         watched = [self._still, list(self._recent), self._apart, self._tainted, self._taken_back]
-        return [self._register.state(), day, point, edge, reads, watched, [self._intervals, self._energy]]
+        sums = [self._intervals, self._energy, self._dawn, self._valid]
+        return [self._register.state(), day, point, edge, reads, watched, sums]
 
     def restore(self, state: list[Any]) -> None:
         """Know what `state` gave."""
-        register, day, point, edge, reads, watched, (self._intervals, self._energy) = state
+        register, day, point, edge, reads, watched, sums = state
+        self._intervals, self._energy, dawn, self._valid = sums
+        self._dawn = dawn and (dawn[0], dawn[1])
         self._register.restore(register)
         self._days.day = date.fromisoformat(day) if day else None
         self._point = Point(*point) if point else None
@@ -243,9 +252,35 @@ class Series:
         self._intervals += 1
         self._energy += max(0, interval.value)
         expected = self._expected(interval.start) if interval.quality == "m" else None
+        yield from self._sums(interval)
+        yield from self._jump(interval)
         yield from self._frozen(interval, expected)
         yield from self._coherent(interval, expected)
         yield from self._days.take(interval)
+
+    def _sums(self, interval: Interval) -> Iterator[Finding]:
+        """At the end of a local day: whether what was given of it adds up to the difference of its edges."""
+        day, slot = self._calendar.place(interval.start)
+        edge = self._edge
+        if slot or edge is None:
+            return
+        if self._dawn is not None and self._dawn[0] == self._calendar.quarters(day - timedelta(1))[0]:
+            begin, total = self._dawn
+            held = [self._past.get(start) for start in range(begin, interval.start, QUARTER)]
+            values = [each.value * GRAIN for each in held if each is not None]
+            apart = sum_apart(values, total * GRAIN, edge.total * GRAIN, max(self.step, GRAIN))
+            if apart is not None:
+                yield Finding("sum", begin, {"apart": apart, "register": (edge.total - total) * GRAIN})
+        self._dawn = (interval.start, edge.total)
+
+    def _jump(self, interval: Interval) -> Iterator[Finding]:
+        if self._context.jump is None or interval.quality != "m":
+            return
+        above = jump(interval.value, self._valid, self._context.jump)
+        if above is not None:
+            amounts = {"value": interval.value * GRAIN, "before": self._valid * GRAIN}
+            yield Finding("jump", interval.start, amounts, {"percent": above})
+        self._valid = interval.value
 
     def _give(self, interval: Interval, *, corrected: bool = False) -> Iterator[Interval]:
         """Give an interval, under the next version when it was given before. What stands already is a fact:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import date
 
 from gateway.energy.calendar import Calendar
-from gateway.energy.intervals import Past
-from gateway.energy.shape import like_days
-from gateway.energy.units import GRAIN
-from gateway.energy.validation import Finding, out_of_history, spike
+from gateway.energy.checks.register import Finding, out_of_history, spike
+from gateway.energy.engine.intervals import Past
+from gateway.energy.engine.shape import like_days
+from gateway.energy.engine.units import GRAIN
 from gateway.model import Interval
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Final
 
-from gateway.energy.units import GRAIN, rounded
+from gateway.energy.engine.units import GRAIN, rounded
 
 QUARTER: Final = 900_000
 """ms."""

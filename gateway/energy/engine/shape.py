@@ -12,8 +12,8 @@ from datetime import date, timedelta
 from typing import Final
 
 from gateway.energy.calendar import Calendar
-from gateway.energy.edges import Point, pieces
-from gateway.energy.intervals import DAYS, Past
+from gateway.energy.engine.edges import Point, pieces
+from gateway.energy.engine.intervals import DAYS, Past
 
 LONGEST: Final = 366 * 86_400_000
 """ms: a gap of more than a year has no shape."""

@@ -1,0 +1,192 @@
+"""Checks on what a meter says of one moment (14, 17, 18, 19), on its intervals (7, 12, 15, 16 with the
+tree) and on the clock (21). Pure functions that say what they saw, or None; `Plausibility` remembers what
+was said.
+
+Sources: identities of sinusoidal quantities; EN 50160 for voltage, frequency and unbalance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from gateway.energy.checks.register import Finding
+
+APART: Final = 0.03
+"""Part by which identities may miss."""
+LEAST: Final = 0.05
+"""kVA below which the last digits of a meter are more than that."""
+VOLTAGE: Final = (207.0, 253.0)
+"""V between line and neutral, EN 50160: 230 V ± 10 %."""
+FREQUENCY: Final = (49.5, 50.5)
+UNBALANCE: Final = 2.0
+"""Per cent; NEMA's definition: largest distance from the mean."""
+LOW_FACTOR: Final = 0.55
+"""Of a phase beside phases that are better: a transformer on another phase turns it by 120°."""
+LOADED: Final = 0.05
+"""Part of the transformer's primary current from which a phase is judged."""
+LARGE: Final = 5
+SMALL: Final = 120
+"""Per cent of its primary current that a transformer never reaches (too large), or passes (too small)."""
+WEEK: Final = 7 * 86_400_000
+PERSIST: Final = 5
+"""Readings in a row that must say the same."""
+STEP: Final = 2_000
+"""ms that a right clock may jump against CLOCK_BOOTTIME."""
+JUMP: Final = 5
+"""Times the last valid interval; a site may have its own."""
+_PHASES: Final = ("l1", "l2", "l3")
+
+
+def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
+    """Check 14: which identity misses by more than 3 % of S, and by how much.
+
+    S² = P² + Q²; ΣP of the phases = P; P = S·PF.
+    """
+    p, q, s = (values.get(name) for name in ("active_power", "reactive_power", "apparent_power"))
+    if s is None or s < LEAST or p is None:
+        return None
+    # Harmonics make S larger than P and Q say, never smaller.
+    if q is not None and (miss := (p * p + q * q - s * s) / (s * s)) > APART:
+        return "power_triangle", miss
+    phases = [values.get(f"active_power_{phase}") for phase in _PHASES]
+    if None not in phases and (miss := abs(sum(each or 0.0 for each in phases) - p) / s) > APART:
+        return "sum_of_phases", miss
+    factor = values.get("power_factor")
+    if factor is not None and (miss := abs(abs(p) - s * abs(factor)) / s) > APART:
+        return "power_factor", miss
+    return None
+
+
+def network(values: Mapping[str, float]) -> tuple[str, float] | None:
+    """Check 19: what of the network is out of EN 50160: a voltage, the frequency, the unbalance; with its
+    value.
+    """
+    low, high = VOLTAGE
+    volts = [values[name] for phase in _PHASES if (name := f"voltage_{phase}n") in values]
+    for volt in volts:
+        if volt and not low <= volt <= high:
+            return "voltage", volt
+    low, high = FREQUENCY
+    frequency = values.get("frequency")
+    if frequency and not low <= frequency <= high:
+        return "frequency", frequency
+    if len(volts) == len(_PHASES) and all(volts):
+        mean = sum(volts) / 3
+        unbalance = max(abs(volt - mean) for volt in volts) * 100 / mean
+        if unbalance > UNBALANCE:
+            return "unbalance", unbalance
+    return None
+
+
+def wiring(values: Mapping[str, float], primary: float | None) -> tuple[str, float] | None:
+    """Check 18: a phase that gives while others draw, or whose factor is below 0.55 while another's is
+    above 0.8.
+
+    Only phases with 5 % of the primary current (0.25 A where it is not known). `submeter wiring` says what
+    is wrong.
+    """
+    least = LOADED * (primary or 5.0)
+    factors: dict[str, float] = {}
+    for phase in _PHASES:
+        amps, power, volt = (
+            values.get(f"{name}_{phase}{'n' if name == 'voltage' else ''}")
+            for name in ("current", "active_power", "voltage")
+        )
+        if amps is None or power is None or not volt or abs(amps) < least:
+            continue
+        factors[phase] = power * 1000 / (abs(amps) * volt)
+    if len(factors) < len(_PHASES):
+        return None
+    phase = min(factors, key=lambda each: factors[each])
+    best = max(factors.values())
+    if best > 0.8 and factors[phase] < LOW_FACTOR:
+        return phase, factors[phase]
+    return None
+
+
+def transformer_size(highest: float, primary: float) -> tuple[str, float] | None:
+    """Check 17, by a week's highest current: too_large below 5 % of the primary, too_small above 120 %; per
+    cent.
+    """
+    share = highest * 100 / primary
+    if share < LARGE:
+        return "too_large", share
+    return ("too_small", share) if share > SMALL else None
+
+
+def jump(value: int, valid: int, times: int = JUMP) -> int | None:
+    """Check 7: per cent by which an interval is above the last valid one, when by more than `times` of it."""
+    if valid <= 0 or abs(value - valid) <= times * valid:
+        return None
+    return abs(value - valid) * 100 // valid
+
+
+def sum_apart(intervals: Sequence[int], first: int, last: int, step: int) -> int | None:
+    """Check 12: how far a run of intervals is from the difference of the register (grains) at its ends,
+    when by more than two of its steps; None: it adds up.
+    """
+    apart = sum(intervals) - (last - first)
+    return apart if abs(apart) > 2 * step else None
+
+
+def time_flaw(t: int, offset: int, before: int | None, now: int | None) -> tuple[str, int] | None:
+    """Check 21: a reading from the future (`now`: UTC of a right clock, ms), or a right clock that has
+    jumped by more than 2 s against CLOCK_BOOTTIME since the batch `before` (offsets: UTC − uptime, ms).
+    With how many ms.
+    """
+    if now is not None and t > now + STEP:
+        return "from_the_future", t - now
+    if before is not None and abs(offset - before) > STEP:
+        return "clock_set_forward" if offset > before else "clock_set_back", abs(offset - before)
+    return None
+
+
+class Plausibility:
+    """What is wrong with one meter: said when five readings in a row show it, and again only after it was
+    right.
+    """
+
+    def __init__(self, primary: float | None = None) -> None:
+        """`primary`: of its current transformers, A; None: it has none, or it is not known."""
+        self._primary = primary
+        self._runs: dict[str, int] = {}
+        self._week: int | None = None
+        self._highest = 0.0
+
+    def take(self, t: int, values: Mapping[str, float]) -> Iterator[Finding]:
+        """Take in what was read at `t` (ms UTC)."""
+        for kind, flaw in (
+            ("identity", identities(values)),
+            ("network", network(values)),
+            ("wiring", wiring(values, self._primary)),
+        ):
+            if flaw is None:
+                self._runs.pop(kind, None)
+                continue
+            run = self._runs[kind] = self._runs.get(kind, 0) + 1
+            if run == PERSIST:
+                what, how = flaw
+                yield Finding(kind, t, {}, {"what": what, "value": f"{how:.3g}"})
+        amps = [abs(values[name]) for phase in _PHASES if (name := f"current_{phase}") in values]
+        if amps and self._primary:
+            yield from self._size(t, max(amps), self._primary)
+
+    def _size(self, t: int, amps: float, primary: float) -> Iterator[Finding]:
+        week = t // WEEK
+        if self._week is not None and week != self._week:
+            flaw = transformer_size(self._highest, primary)
+            if flaw is not None:
+                what, share = flaw
+                yield Finding("transformer_size", t, {}, {"what": what, "percent": f"{share:.3g}"})
+            self._highest = 0.0
+        self._week = week
+        self._highest = max(self._highest, amps)
+
+    def state(self) -> list[Any]:
+        """As JSON values."""
+        return [self._runs, self._week, self._highest]
+
+    def restore(self, state: list[Any]) -> None:
+        """Know what `state` gave."""
+        self._runs, self._week, self._highest = state
