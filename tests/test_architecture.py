@@ -96,8 +96,6 @@ OWED = {
     "repeated": set[str](),
     "reaches": 73,
     "words": {
-        "catalogue.driver.take",
-        "catalogue.header.take",
         "check.machine.look_here",
         "host.clock.look",
         "host.pins.hold",

@@ -172,7 +172,7 @@ class Discovery:
     """
 
     bases: tuple[int, ...]
-    take: tuple[int, ...]
+    main: tuple[int, ...]
     """The model ids that make this meter; `nth` of them is meant."""
     nth: int
     beside: tuple[int, ...]

@@ -154,7 +154,7 @@ class ModelPart(Part):
 class SunspecPart(Part):
     """How the map is found and read."""
 
-    take: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
+    main: Annotated[tuple[Word, ...], Field(strict=False, min_length=1)]
     nth: Annotated[int, Field(ge=1, le=8)] = 1
     beside: Annotated[tuple[Word, ...], Field(strict=False)] = ()
     bases: Annotated[tuple[Word, ...], Field(strict=False, max_length=64)] = (40000, 50000, 0)

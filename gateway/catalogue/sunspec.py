@@ -136,7 +136,7 @@ async def _head(at: int, read: Read) -> list[int]:
 
 
 def _meant(models: list[Model], discovery: Discovery) -> list[int]:
-    """Where the models stand that this table takes, one for each meter or inverter.
+    """Where the models stand that this table means, one for each meter or inverter.
 
     A device may describe the same meter twice, in whole numbers (20x) and in floats (21x); the first is
     taken. Another meter has a common model of its own before it, or is of a model that the device has given
@@ -147,7 +147,7 @@ def _meant(models: list[Model], discovery: Discovery) -> list[int]:
     for index, model in enumerate(models):
         if model.id == COMMON:
             seen = set()
-        if model.id not in discovery.take:
+        if model.id not in discovery.main:
             continue
         if model.id in seen:
             seen = set()
@@ -194,7 +194,7 @@ async def _maker(common: Model | None, discovery: Discovery, read: Read) -> str:
 
 def _not_there(models: list[Model], count: int, discovery: Discovery, ended: BusError | None) -> BusError:
     """The error when the device has too few of the models that are meant."""
-    wanted = ", ".join(str(model) for model in discovery.take)
+    wanted = ", ".join(str(model) for model in discovery.main)
     shown = ", ".join(str(model.id) for model in models) or "none"
     what = (
         f"the device has {count} of the SunSpec models {wanted}; number {discovery.nth} is asked for; "

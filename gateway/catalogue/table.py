@@ -123,7 +123,7 @@ class DriverTable:
         base = self.base.discovery if self.base else None
         if not known and base:
             known = [*base.models]
-        return Discovery(part.bases, part.take, part.nth, part.beside, tuple(known), part.inverted)
+        return Discovery(part.bases, part.main, part.nth, part.beside, tuple(known), part.inverted)
 
     def _text(self, *where: Key) -> tuple[str, int]:
         """The register lines of a part of the head, and the line that they begin on."""
