@@ -192,7 +192,7 @@ def driver_lines(driver: Driver) -> list[str]:
         *((_("variant"), _variant(variant)) for variant in driver.variants),
     ]
     if driver.discovery:
-        models = ", ".join(str(model_id) for model_id in driver.discovery.take)
+        models = ", ".join(str(model_id) for model_id in driver.discovery.main)
         found = _("walking the SunSpec models %(models)s, at each model's own place:") % {"models": models}
         facts.append((_("found by"), found))
     names = max(len(name) for name, _text in facts)
