@@ -59,7 +59,8 @@ SILENT = re.compile(
 MARKED = re.compile(r"gateway/(cli|status)/")
 """Modules that mark their texts themselves: only their errors are collected here."""
 _PROGRAM = re.compile(
-    r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|WHERE|NULL|ORDER BY)\b|\bepoch IN\b|^file:|\?mode="
+    r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|WHERE|NULL|ORDER BY)\b"
+    r"|\bBETWEEN \?|= \?|\bepoch IN\b|^file:|\?mode="
 )
 """What is written for SQLite."""
 VALUE = "%()s"

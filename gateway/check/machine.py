@@ -33,7 +33,7 @@ SOON = 30
 Told = tuple[list[Key], str, str]
 
 
-def look_here(path: Path, config: Config, drivers: dict[str, Driver], socket_path: Path) -> list[Problem]:
+def check_machine(path: Path, config: Config, drivers: dict[str, Driver], socket_path: Path) -> list[Problem]:
     """What speaks against this configuration on this machine. `socket_path`: where a running gateway is
     asked.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from gateway.check import check, look_here
+from gateway.check import check, check_machine
 from gateway.cli.language import N_, _, in_words, ngettext
 from gateway.cli.options import config_option, only_config, socket_option
 from gateway.cli.prose import say
@@ -40,7 +40,7 @@ def command(words: tuple[str, ...], file: Path | None, here: bool, socket: Path 
     found = check(path)
     problems, config = found.problems, found.config
     if here and config is not None:
-        problems += look_here(path, config, found.drivers, socket_path(socket))
+        problems += check_machine(path, config, found.drivers, socket_path(socket))
     warnings = found.warnings if here else [*found.warnings, *found.ports]
     for problem in problems:
         say(in_words(str(problem)))

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,9 @@ from gateway.host import notify
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _READABLE = click.Path(exists=True, dir_okay=False)
+if TYPE_CHECKING:
+    from gateway.receiver import Receiver
+
 _HELP = N_("""Take batches off the broker, store each once, answer with receipts.
 
 With --report: print what the database holds per gateway and epoch, also while a receiver writes to it.
@@ -104,6 +108,11 @@ def command(
     receiver = Receiver(
         database, link, consumer=consumer, gateways=chosen, check=_schema_check() if validate else None
     )
+    _run(receiver, database, seconds)
+
+
+def _run(receiver: Receiver, database: Path, seconds: float | None) -> None:
+    """Receive until SIGTERM, SIGINT or the end of `seconds`, and say what came of it."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: receiver.stop())
     if seconds is not None:

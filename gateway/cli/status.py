@@ -38,6 +38,7 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     from gateway.status import (  # noqa: PLC0415 - only a running daemon makes them needed
         Words,
         from_json,
+        has_words,
         judge,
         notices,
         sentences,
@@ -61,6 +62,8 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
     for notice in notices.notices(verdict, now, f):
         told += said(notice.text, "  ", "! ")
         told += said(notice.action, "    ", "→ ") if notice.action else []
+    for line in now.problems[now.in_short :]:
+        told += [] if has_words(line, f) else said(line, "    ")
     for bus in now.buses:
         told += said(_("line %(name)s: %(how)s") % {"name": bus.called, "how": sentences.bus(bus, f)})
     known = [(_("line %(name)s, known of it: %(how)s"), bus.name, bus.learnt) for bus in now.buses]

@@ -1,5 +1,5 @@
-"""What a person would call the change between two configurations, how the platform is told, and whose
-values go on.
+"""A configuration with what it names, and the change between two of them: what a person would call it, how
+the platform is told, and whose values go on.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gateway import check
 from gateway.catalogue import Driver
 from gateway.common.files import read_regular
 from gateway.config import Config, Meter, Pulse
 from gateway.daemon.describe import driver_version
+from gateway.errors import ConfigError
 
 _PEOPLE = {"name", "feeds", "parent", "interval", "slow_interval", "enabled"}
 """Keys of a meter or a pulse input that do not change what is measured."""
@@ -53,6 +55,23 @@ class Loaded:
     drivers: dict[str, Driver]
     files: dict[tuple[str, str], str]
     """(uplink, key) → digest; a file that cannot be read has none. Never the content: it may be a secret."""
+
+
+def load(path: Path) -> Loaded:
+    """A configuration with the tables and files that it names. Raises ConfigError when no gateway can
+    start with it.
+    """
+    config, drivers = check.load(path)
+    return Loaded(config, drivers, digests(config))
+
+
+def load_good(path: Path) -> Loaded:
+    """A configuration as a reload takes it over. Raises ConfigError with everything that `submeter check`
+    refuses.
+    """
+    if problems := check.check(path).problems:
+        raise ConfigError(problems)
+    return load(path)
 
 
 def digests(config: Config) -> dict[tuple[str, str], str]:

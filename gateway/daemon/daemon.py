@@ -13,17 +13,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway import __version__, check
+from gateway import check
 from gateway.common.text import visible
 from gateway.config import Config
-from gateway.daemon import views
 from gateway.daemon.actions import DaemonActions
 from gateway.daemon.assembly import Assembly, keep_running
-from gateway.daemon.changes import ConfigurationChange, Loaded, differences, digests, same_source
+from gateway.daemon.changes import ConfigurationChange, Loaded, differences, load, load_good, same_source
 from gateway.daemon.energy import EnergyWorker
-from gateway.daemon.hidden_paths import Paths
-from gateway.daemon.progress import Progress
 from gateway.daemon.register_copy import RegisterCopy, merge
+from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
 from gateway.daemon.watchdog import Watchdog
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field import LEARNT_FILE, Learnt
@@ -35,37 +33,23 @@ from gateway.status import Changes, Snapshot, Trend
 from gateway.uplink import broker_of
 
 if TYPE_CHECKING:
-    from gateway.daemon.servers import Servers
+    from gateway.status import Servers
 
 log = logging.getLogger(__name__)
 
-CLOCK_LOOK = 1.0
+CLOCK_EVERY = 1.0
 COPY_EVERY = 60.0
 """s between two writes of the second copy of the pulse registers."""
-PROGRESS_LOOK = 5.0
+BACKLOG_EVERY = 5.0
 CHECK_LIMIT = 5.0
 """s that the page waits for the check of the configuration; no meter does."""
-MOST_LINES = 20
-"""Mistakes that are told one by one: what a page can bear."""
 STOP_LIMIT = 5.0
 """s that a clean stop may take; what is not ended by then is left to the kernel."""
 
 
-def load(path: Path) -> Loaded:
-    """A configuration with the tables and files that it names. Raises ConfigError when no gateway can
-    start with it.
-    """
-    config, drivers = check.load(path)
-    return Loaded(config, drivers, digests(config))
-
-
-def load_good(path: Path) -> Loaded:
-    """A configuration as a reload takes it over. Raises ConfigError with everything that `submeter check`
-    refuses.
-    """
-    if problems := check.check(path).problems:
-        raise ConfigError(problems)
-    return load(path)
+def _page_of(config: Config) -> tuple[tuple[str, int] | None, tuple[str, ...]]:
+    """Where the page listens, if it does, and the host names beside the machine's own."""
+    return config.status.address if config.status.enabled else None, config.status.names
 
 
 class Daemon:
@@ -88,7 +72,7 @@ class Daemon:
         self._tasks: list[asyncio.Task[None]] = []
         self.changes = Changes()
         self.trend = Trend()
-        self.progress = Progress()
+        self.backlog_speed = BacklogSpeed()
         self.clock = Clock(self.config.clock.trust)
         self._read_at = self.clock.wall()
         self.learnt = Learnt()
@@ -117,17 +101,17 @@ class Daemon:
         self.assembly.start()
         mistakes = asyncio.create_task(self._say_mistakes())
         self._spawn(keep_running("clock", self._watch_clock), "clock")
-        self._spawn(keep_running("progress", self._watch_progress), "progress")
+        self._spawn(keep_running("backlogs", self._watch_backlogs), "backlogs")
         self._spawn(keep_running("watchdog", self.watchdog.run), "watchdog")
         self._spawn(keep_running("learnt", self.learnt.run), "learnt")
         self._spawn(keep_running("registers", self._copy_registers), "registers")
         self._spawn(keep_running("energy", self.energy.run), "energy")
         try:
             # The servers cost the most to load, and no reading waits for them.
-            module = await asyncio.to_thread(importlib.import_module, "gateway.daemon.servers")
+            module = await asyncio.to_thread(importlib.import_module, "gateway.status.servers")
             await asyncio.wait([mistakes], timeout=CHECK_LIMIT)
             servers: Servers = module.Servers(self, DaemonActions(self), self._socket)
-            await servers.start(self.config)
+            await servers.start(*_page_of(self.config))
             self._servers = servers
             notify("READY=1", f"STATUS={self._status_line()}")
             log.info("gateway %s runs: %s", self.config.gateway.id, self._status_line())
@@ -225,8 +209,8 @@ class Daemon:
 
     async def _watch_clock(self) -> None:
         while True:
-            await asyncio.sleep(CLOCK_LOOK)
-            for change in self.clock.look():
+            await asyncio.sleep(CLOCK_EVERY)
+            for change in self.clock.changes():
                 log.warning(
                     "the clock: %s%s", change.kind, f" by {change.by / 1000:+.1f} s" if change.by else ""
                 )
@@ -245,12 +229,12 @@ class Daemon:
         log.warning("started with a configuration that a reload would refuse:\n%s", "\n".join(self._mistakes))
         self.changes.notify()
 
-    async def _watch_progress(self) -> None:
+    async def _watch_backlogs(self) -> None:
         while True:
             for forwarder in self.assembly.forwarders:
                 stats = forwarder.stats()
-                self.progress.add(stats.name, time.monotonic(), stats.backlog_batches)
-            await asyncio.sleep(PROGRESS_LOOK)
+                self.backlog_speed.add(stats.name, time.monotonic(), stats.backlog_batches)
+            await asyncio.sleep(BACKLOG_EVERY)
 
     def _spawn(self, work: Any, name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
@@ -355,65 +339,28 @@ class Daemon:
         self._loaded, self.assembly = loaded, assembly
         self.energy.configure(config)
         self.trend.keep(going_on)
-        self.progress.keep({uplink.name for uplink in config.uplinks})
+        self.backlog_speed.keep({uplink.name for uplink in config.uplinks})
         for change in changes:
             assembly.slots.tell(Event("configuration_changed", self.clock.uptime(), change.fields))
         assembly.start()
         if self._servers is not None:
-            await self._servers.reconfigure(config)
+            await self._servers.reconfigure(*_page_of(config))
 
     # -- what others see
 
     def snapshot(self) -> Snapshot:
         """The facts of now, without paths of this machine."""
-        config, assembly = self.config, self.assembly
-        moment = views.Moment(self.clock)
-        health = {name: worker.health() for name, worker in assembly.workers.items()}
-        stats = self.journal.stats()
-        problems = [bus.warning for bus in health.values() if bus.warning]
-        mistakes = self._mistakes[:MOST_LINES]
-        problems += assembly.pulses.problems() if assembly.pulses else []
-        started = moment.wall_of(self._started)
-        return Paths(config, self.path).hidden(
-            Snapshot(
-                gateway=config.gateway.id,
-                name=config.gateway.name,
-                version=__version__,
-                timezone=config.gateway.timezone,
-                language=config.status.language,
-                taken=moment.wall,
-                booted=moment.uptime,
-                uptime=moment.monotonic - self._started,
-                clock=views.clock_view(self.clock, config.clock.hold),
-                journal=views.journal_view(
-                    stats,
-                    self.assembly.newest_wall or self._newest_wall,
-                    assembly.slots.pending,
-                    assembly.slots.refused,
-                    slot=config.gateway.commit_interval,
-                    warn=config.journal.warn,
-                ),
-                meters=views.meter_views(assembly, health, moment),
-                buses=tuple(views.bus_view(assembly, bus, self._read_at, moment) for bus in health.values()),
-                uplinks=tuple(
-                    views.uplink_view(
-                        forwarder.stats(),
-                        uplink,
-                        moment,
-                        left=self.progress.left(uplink.name),
-                        before=assembly.delivered_before.get(uplink.name, 0),
-                        started=started,
-                        salvaged=stats.salvaged.get(uplink.account, 0),
-                    )
-                    for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
-                ),
-                beats=self.watchdog.beats(),
-                refused=self._refused,
-                mistakes=len(self._mistakes),
-                in_short=bool(self._refused) + len(mistakes),
-                problems=(*self._problems, *mistakes, *problems),
-            )
+        told = Told(
+            file=self.path,
+            started=self._started,
+            read_at=self._read_at,
+            refused=self._refused,
+            mistakes=self._mistakes,
+            problems=self._problems,
+            newest=self._newest_wall,
         )
+        stats, beats = self.journal.stats(), self.watchdog.beats()
+        return snapshot(told, self.assembly, stats, clock=self.clock, speed=self.backlog_speed, beats=beats)
 
     def _status_line(self) -> str:
         live, stats = self.assembly.last_values, self.journal.stats()

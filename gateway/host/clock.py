@@ -153,7 +153,7 @@ class Clock:
         """Wall minus uptime in ms, at the last look."""
         return self._offset
 
-    def look(self) -> list[ClockChange]:
+    def changes(self) -> list[ClockChange]:
         """Compare the clock with the last look. Call it about once a second."""
         changes: list[ClockChange] = []
         offset = self.wall() - self.uptime()

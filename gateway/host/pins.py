@@ -107,7 +107,7 @@ class _Line:
                 on_edge(self._pin, *self._held.popleft())
             self._on_edge = on_edge
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         with self._lock:
             self._on_edge = None
 
@@ -171,7 +171,7 @@ class Pins:
     def pause(self) -> None:
         """Hold all edges from now on, until their pin is opened again."""
         for line in self._lines.values():
-            line.hold()
+            line.pause()
 
     def only(self, pins: Collection[int]) -> None:
         """Ignore all other pins."""

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from gateway.status.control.app import create_control
     from gateway.status.page.app import create_page
     from gateway.status.server import ControlServer, PageServer
+    from gateway.status.servers import Servers
     from gateway.status.verdict import judge
     from gateway.status.words import notices, sentences
-    from gateway.status.words.errors import in_words
+    from gateway.status.words.errors import has_words, in_words
     from gateway.status.words.labels import Words
     from gateway.status.words.language import DOMAIN, LOCALES, Locale, translation
 
@@ -43,10 +44,12 @@ _LATER = {
     "judge": "verdict",
     "ControlServer": "server",
     "PageServer": "server",
+    "Servers": "servers",
     "create_control": "control.app",
     "Actions": "control.actions",
     "create_page": "page.app",
     "Words": "words.labels",
+    "has_words": "words.errors",
     "in_words": "words.errors",
     "Locale": "words.language",
     "translation": "words.language",
@@ -70,6 +73,7 @@ __all__ = [
     "MeterState",
     "MeterView",
     "PageServer",
+    "Servers",
     "Snapshot",
     "Source",
     "Trend",
@@ -81,6 +85,7 @@ __all__ = [
     "create_control",
     "create_page",
     "from_json",
+    "has_words",
     "in_words",
     "judge",
     "notices",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from gateway.errors import ControlError
 from gateway.model import QUANTITIES
+from gateway.status.findings import StatusVerdict
 from gateway.status.snapshot import (
     Beat,
     BusView,
@@ -20,7 +21,7 @@ from gateway.status.snapshot import (
     UplinkView,
     ValueView,
 )
-from gateway.status.verdict import StatusVerdict, judge
+from gateway.status.verdict import judge
 
 Made = TypeVar("Made")
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, get_args
 
 from gateway.model import QUANTITIES
+from gateway.status.findings import State
 from gateway.status.snapshot import Snapshot
-from gateway.status.verdict import State, judge
+from gateway.status.verdict import judge
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

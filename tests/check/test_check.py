@@ -15,7 +15,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from gateway.check import check, load, look_here
+from gateway.check import check, check_machine, load
 from gateway.check import rights as rights_module
 from gateway.check.certificates import validities
 from gateway.check.rights import User
@@ -217,7 +217,7 @@ def here(tmp_path: Path, **sections) -> str:
     path = written(tmp_path, **sections)
     found = check(path)
     assert found.config is not None, found.problems
-    return "\n".join(map(str, look_here(path, found.config, found.drivers, tmp_path / "no-socket")))
+    return "\n".join(map(str, check_machine(path, found.config, found.drivers, tmp_path / "no-socket")))
 
 
 def certificate(tmp_path: Path, name: str, *dates: str) -> tuple[Path, Path]:

@@ -176,7 +176,8 @@ class Client:
             "per_minute": None,
             "age": None,
             "state": "failed",
-            "error": "there is no GPIO → move it",
+            "error": "this machine has no GPIO: it is not a Raspberry Pi "
+            "→ move the pulse inputs to a gateway that is one",
             "doubt": "",
             "fast": False,
         }

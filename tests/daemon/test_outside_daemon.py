@@ -10,7 +10,7 @@ import pytest
 from test_daemon import answers, bus, configure, meter, plant, started, status
 
 from gateway.config import parse_config
-from gateway.daemon.hidden_paths import Paths
+from gateway.daemon.snapshots import Paths
 from tests.rig import rig, until
 
 

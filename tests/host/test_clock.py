@@ -38,10 +38,10 @@ def test_unsynced_until_the_kernel_says_so() -> None:
     clock = hands.clock()
     assert not clock.synced
     hands.pass_time(1000)
-    assert clock.look() == []
+    assert clock.changes() == []
     hands.vouched = True
     hands.wall += 86_400_000
-    assert clock.look() == [ClockChange("clock_step", 86_400_000), ClockChange("clock_synced")]
+    assert clock.changes() == [ClockChange("clock_step", 86_400_000), ClockChange("clock_synced")]
     assert clock.synced
 
 
@@ -50,10 +50,10 @@ def test_holdover_survives_the_loss_of_ntp_but_not_an_unknown_hand() -> None:
     clock = hands.clock()
     hands.vouched = False
     hands.pass_time(60_000)
-    assert clock.look() == []
+    assert clock.changes() == []
     assert clock.synced
     hands.wall -= 3_600_000
-    assert [change.kind for change in clock.look()] == ["clock_step", "clock_unsynced"]
+    assert [change.kind for change in clock.changes()] == ["clock_step", "clock_unsynced"]
 
 
 def test_a_synced_clock_wins_over_the_floor() -> None:
@@ -75,7 +75,7 @@ def test_slow_drift_is_no_step() -> None:
     for _ in range(100):
         hands.pass_time(1000)
         hands.wall += 400
-        assert clock.look() == []
+        assert clock.changes() == []
 
 
 def test_the_boot_has_a_name() -> None:
@@ -109,12 +109,12 @@ def test_a_running_clock_that_is_set_back_before_what_was_taken_is_not_right() -
     hands = Hands(vouched=True)
     clock = hands.clock("system")
     hands.pass_time(5000)
-    assert clock.look() == []
+    assert clock.changes() == []
     hands.wall -= 3_600_000
-    assert clock.look() == [ClockChange("clock_step", -3_600_000), ClockChange("clock_unsynced")]
+    assert clock.changes() == [ClockChange("clock_step", -3_600_000), ClockChange("clock_unsynced")]
     hands.pass_time(1000)
     hands.wall += 3_600_000
-    assert clock.look() == [ClockChange("clock_step", 3_600_000), ClockChange("clock_synced")]
+    assert clock.changes() == [ClockChange("clock_step", 3_600_000), ClockChange("clock_synced")]
 
 
 @pytest.mark.parametrize("trust", ["kernel", "rtc", "system"])
@@ -126,7 +126,7 @@ def test_the_kernels_word_outranks_the_journal_and_lowers_the_floor(trust) -> No
     # more.
     hands.kernel = False
     hands.wall += 1000
-    assert clock.look() == [ClockChange("clock_step", 1000)]
+    assert clock.changes() == [ClockChange("clock_step", 1000)]
     assert clock.synced
 
 
@@ -135,15 +135,15 @@ def test_one_wrong_hour_of_a_hardware_clock_is_told_and_forgiven_by_the_kernel(t
     hands = Hands(wall=RELEASED_MS, vouched=True)
     clock = hands.clock(trust)
     hands.wall += 400 * 86_400_000  # taken at its word
-    assert clock.look() == [ClockChange("clock_step", 400 * 86_400_000)]
+    assert clock.changes() == [ClockChange("clock_step", 400 * 86_400_000)]
     hands.wall -= 400 * 86_400_000
-    assert clock.look() == [ClockChange("clock_step", -400 * 86_400_000), ClockChange("clock_unsynced")]
+    assert clock.changes() == [ClockChange("clock_step", -400 * 86_400_000), ClockChange("clock_unsynced")]
     hands.pass_time(1000)
     hands.kernel = True
-    assert clock.look() == [ClockChange("clock_synced")]
+    assert clock.changes() == [ClockChange("clock_synced")]
     hands.kernel = False
     hands.pass_time(1000)
-    assert clock.look() == []
+    assert clock.changes() == []
     assert clock.synced
 
 
@@ -153,15 +153,15 @@ def test_without_a_network_a_clock_that_runs_steadily_for_a_day_is_believed_agai
     clock = hands.clock(trust, floor=RELEASED_MS + 10 * 365 * 86_400_000)
     assert not clock.synced
     hands.pass_time(PATIENCE_MS - 1000)
-    assert clock.look() == []
+    assert clock.changes() == []
     hands.wall += 3_600_000  # a step begins the day anew
-    assert [change.kind for change in clock.look()] == ["clock_step"]
+    assert [change.kind for change in clock.changes()] == ["clock_step"]
     hands.pass_time(PATIENCE_MS - 1000)
-    assert clock.look() == []
+    assert clock.changes() == []
     hands.pass_time(1000)
-    assert clock.look() == [ClockChange("clock_synced")]
+    assert clock.changes() == [ClockChange("clock_synced")]
     hands.pass_time(1000)
-    assert clock.look() == []
+    assert clock.changes() == []
     assert clock.synced
 
 
@@ -180,5 +180,5 @@ def test_an_empty_battery_and_a_clock_that_nobody_vouches_for_are_never_believed
     hands = Hands(wall=wall, vouched=vouched and trust != "kernel")
     clock = hands.clock(trust, floor=RELEASED_MS + 10 * 365 * 86_400_000)
     hands.pass_time(PATIENCE_MS + 1000)
-    assert clock.look() == []
+    assert clock.changes() == []
     assert not clock.synced

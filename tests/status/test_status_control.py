@@ -265,7 +265,8 @@ def test_every_request_is_documented():
     text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
     for route in create_control(lambda: SNAPSHOT, Daemon()).routes:
         for method in route.methods - {"HEAD"}:
-            assert f"`{method} {route.path.replace('{meter}', '<id>')}" in text, (method, route.path)
+            path = route.path.replace("{meter}", "<id>").replace("{bus}", "<name>")
+            assert f"`{method} {path}" in text, (method, path)
 
 
 def test_reload_tells_what_changed_and_what_is_wrong(asking):

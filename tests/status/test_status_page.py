@@ -348,7 +348,7 @@ async def test_the_api_gives_value_unit_age_and_quality():
     power = one["values"]["active_power"]
     assert power == {
         "value": 84.213, "unit": "kW", "obis": "1-0:16.7.0", "age": 3.0, "interval": 10.0, "decimals": 3,
-        "quality": "good", "suspect": False, "absent": "",
+        "quality": "good", "given": False, "suspect": False, "absent": "",
     }  # fmt: skip
     assert status["journal"]["room_days"] == 41.7
     assert status["uplinks"][0]["backlog_readings"] == 1240

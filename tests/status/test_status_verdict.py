@@ -11,6 +11,7 @@ import pytest
 from status_building import BUSES, CALM, HOUR, MINUTE, NOW, value
 
 from gateway.model import QUANTITIES
+from gateway.status.findings import CAUSES, Level, State, StatusFinding
 from gateway.status.metrics import exposition
 from gateway.status.snapshot import (
     Beat,
@@ -22,7 +23,7 @@ from gateway.status.snapshot import (
     Snapshot,
     UplinkState,
 )
-from gateway.status.verdict import CAUSES, Level, State, StatusFinding, bound, judge
+from gateway.status.verdict import bound, judge
 from gateway.status.words.language import Locale
 from gateway.status.words.notices import headline, notice, notices
 

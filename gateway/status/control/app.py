@@ -42,23 +42,54 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
     """The application behind the control socket. Errors are `{"error": …, "hint": …}` with a fitting
     status code.
     """
+    control = _Control(snapshot, actions)
+    app = Starlette(
+        routes=[
+            _route("GET", "/status", control.status),
+            _route("GET", "/configuration", control.configuration),
+            _route("GET", "/configuration/changes", control.unread_changes),
+            _route("POST", "/read", control.read),
+            _route("POST", "/v1/buses/{bus}/lend", control.lend),
+            _route("POST", "/v1/buses/{bus}/return", control.give_back),
+            _route("GET", "/pulses", control.pulses),
+            _route("POST", "/pulses/{meter}", control.set_pulse),
+            _route("GET", "/journal", control.journal),
+            _route("GET", "/journal/rows", control.rows),
+            _route("POST", "/reload", control.reload),
+        ],
+        exception_handlers={GatewayError: _refused, HTTPException: _http},
+    )
+    app.router.redirect_slashes = False
+    return app
 
-    async def status(_: Request) -> Response:
-        return JSONResponse(as_json(snapshot()))
 
-    async def configuration(_: Request) -> Response:
-        return JSONResponse(await actions.configuration())
+class _Control:
+    """The requests of the control socket."""
 
-    async def unread_changes(_: Request) -> Response:
-        return JSONResponse(await actions.unread_changes())
+    def __init__(self, snapshot: Callable[[], Snapshot], actions: Actions) -> None:
+        self._snapshot = snapshot
+        self._actions = actions
 
-    async def read(request: Request) -> Response:
-        now = snapshot()
+    async def status(self, _: Request) -> Response:
+        """The whole snapshot."""
+        return JSONResponse(as_json(self._snapshot()))
+
+    async def configuration(self, _: Request) -> Response:
+        """Which file runs, and since when."""
+        return JSONResponse(await self._actions.configuration())
+
+    async def unread_changes(self, _: Request) -> Response:
+        """What the file says by now otherwise than what runs."""
+        return JSONResponse(await self._actions.unread_changes())
+
+    async def read(self, request: Request) -> Response:
+        """Meters polled now: those that are named, else all."""
+        now = self._snapshot()
         named = [_meter(now, name) for name in request.query_params.getlist("meter")]
         readings = []
         for meter in named or [meter for meter in now.meters if meter.state != "disabled"]:
             try:
-                reading = await actions.poll(meter.id)
+                reading = await self._actions.poll(meter.id)
             except BusError as error:
                 reading = {"error": error.message, "hint": error.hint}
             # By which settings it was read belongs to the reading: the file may say something else by now.
@@ -72,58 +103,46 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
             readings.append({**place, **reading})
         return JSONResponse({"readings": readings})
 
-    async def lend(request: Request) -> Response:
+    async def lend(self, request: Request) -> Response:
+        """A bus, lent to a command for a while."""
         seconds = _number(request, "seconds", 60, 1, 3600)
         to = visible(request.query_params.get("to", ""), 60) or "a command"
-        return JSONResponse(await actions.lend_bus(request.path_params["bus"], to, float(seconds)))
+        return JSONResponse(await self._actions.lend_bus(request.path_params["bus"], to, float(seconds)))
 
-    async def give_back(request: Request) -> Response:
-        return JSONResponse(await actions.return_bus(request.path_params["bus"]))
+    async def give_back(self, request: Request) -> Response:
+        """A lent bus, given back before its lease ends."""
+        return JSONResponse(await self._actions.return_bus(request.path_params["bus"]))
 
-    async def pulses(_: Request) -> Response:
-        return JSONResponse({"pulses": await actions.pulses()})
+    async def pulses(self, _: Request) -> Response:
+        """Every pulse input."""
+        return JSONResponse({"pulses": await self._actions.pulses()})
 
-    async def set_pulse(request: Request) -> Response:
+    async def set_pulse(self, request: Request) -> Response:
+        """The register of a pulse input, set to what the meter shows."""
         text = request.query_params.get("value", "")
         if not _DECIMAL.fullmatch(text):
             raise _BadQuery(
                 f"value={text[:40]!r} is not a number",
                 hint="write the register as the meter shows it, like 1240.5",
             )
-        return JSONResponse(await actions.set_pulse(request.path_params["meter"], float(text)))
+        return JSONResponse(await self._actions.set_pulse(request.path_params["meter"], float(text)))
 
-    async def journal(_: Request) -> Response:
-        return JSONResponse(await actions.journal_status())
+    async def journal(self, _: Request) -> Response:
+        """How the journal is."""
+        return JSONResponse(await self._actions.journal_status())
 
-    async def rows(request: Request) -> Response:
+    async def rows(self, request: Request) -> Response:
+        """Batches of the journal."""
         first = _number(request, "first", 1, 0, SEQ_LIMIT)
         last = _number(request, "last", SEQ_LIMIT, 0, SEQ_LIMIT)
         limit = _number(request, "limit", 100, 1, MAX_ROWS)
         return JSONResponse(
-            {"rows": await actions.journal_rows(first, last, limit, request.query_params.get("epoch"))}
+            {"rows": await self._actions.journal_rows(first, last, limit, request.query_params.get("epoch"))}
         )
 
-    async def reload(_: Request) -> Response:
-        return JSONResponse({"messages": await actions.reload()})
-
-    app = Starlette(
-        routes=[
-            _route("GET", "/status", status),
-            _route("GET", "/configuration", configuration),
-            _route("GET", "/configuration/changes", unread_changes),
-            _route("POST", "/read", read),
-            _route("POST", "/v1/buses/{bus}/lend", lend),
-            _route("POST", "/v1/buses/{bus}/return", give_back),
-            _route("GET", "/pulses", pulses),
-            _route("POST", "/pulses/{meter}", set_pulse),
-            _route("GET", "/journal", journal),
-            _route("GET", "/journal/rows", rows),
-            _route("POST", "/reload", reload),
-        ],
-        exception_handlers={GatewayError: _refused, HTTPException: _http},
-    )
-    app.router.redirect_slashes = False
-    return app
+    async def reload(self, _: Request) -> Response:
+        """The configuration, read again."""
+        return JSONResponse({"messages": await self._actions.reload()})
 
 
 def _route(method: str, path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:

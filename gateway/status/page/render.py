@@ -18,7 +18,7 @@ from gateway.status.page.tables import tables
 from gateway.status.snapshot import Snapshot
 from gateway.status.verdict import judge
 from gateway.status.words import causes, notices, platforms, sentences
-from gateway.status.words.errors import in_words
+from gateway.status.words.errors import has_words, in_words
 from gateway.status.words.labels import Words
 from gateway.status.words.language import LANGUAGES, Locale, translation
 
@@ -118,7 +118,10 @@ def fragment(
         "f": locale,
         "w": Words(locale),
         "_": locale.gettext,
-        "said": partial(in_words, f=locale),
+        "said": partial(_said, f=locale),
+        "reported": [
+            line for at, line in enumerate(now.problems) if at < now.in_short or not has_words(line, locale)
+        ],
         "url": visitor.url,
         "lang": visitor.language,
         "notices": notices.notices(verdict, now, locale),
@@ -138,6 +141,13 @@ def fragment(
     elif page == "overview":
         context["overview"] = overview(now, locale)
     return _ENVIRONMENT.get_template(f"{page}.html").render(context)
+
+
+def _said(text: str, f: Locale) -> Markup:
+    """What an error says; marked as English where it can only be said like that."""
+    if has_words(text, f):
+        return escape(in_words(text, f))
+    return Markup('<span lang="en">{}</span>').format(text)
 
 
 def whole(body: str, now: Snapshot, visitor: Visitor, title: str = "") -> str:

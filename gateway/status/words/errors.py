@@ -86,6 +86,11 @@ def in_words(text: str, f: Locale) -> str:
     return text if f.language == "en" or not text else _lines(text, f.language)
 
 
+def has_words(text: str, f: Locale) -> bool:
+    """Whether it can be said in that language: what is English there must be marked as that, or left out."""
+    return f.language == "en" or in_words(text, f) != text
+
+
 @dataclass(frozen=True, slots=True)
 class _Sentence:
     """A sentence of the catalogue with values: `literal` is the longest piece of it between two values."""

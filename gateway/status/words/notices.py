@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.status.snapshot import MeterView, Snapshot
-from gateway.status.verdict import Level, StatusFinding, StatusVerdict
-from gateway.status.words import causes, platforms, sentences
-from gateway.status.words.errors import in_words
-from gateway.status.words.labels import Words
+from gateway.status.findings import Level, StatusFinding, StatusVerdict
+from gateway.status.snapshot import Snapshot, UplinkView
+from gateway.status.words import meter_notices, platforms, sentences
+from gateway.status.words.errors import has_words, in_words
 from gateway.status.words.language import Locale
-
-_FEW = 3
-"""So many names are enough to recognise what it is about."""
+from gateway.status.words.meter_notices import unproven
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +73,10 @@ def notice(finding: StatusFinding, now: Snapshot, f: Locale) -> Notice:
     """A finding in words."""
     match finding.part:
         case "meter":
-            text, action = _meter(finding, now, f)
+            text, action = meter_notices.meter(finding, now, f)
             return Notice(finding.level, text, action, f"/meter/{finding.subject}")
         case "bus":
-            text, action = _bus(finding, now, f)
+            text, action = meter_notices.bus(finding, now, f)
         case "journal":
             text, action = _journal(finding, now, f)
         case "uplink":
@@ -87,153 +84,6 @@ def notice(finding: StatusFinding, now: Snapshot, f: Locale) -> Notice:
         case "clock" | "gateway":
             text, action = _gateway(finding, now, f)
     return Notice(finding.level, text, action, "/system")
-
-
-def _meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
-    _, ngettext = f.gettext, f.ngettext
-    meter = now.meter(finding.subject)
-    label = meter.label if meter else finding.subject
-    names = {"meter": label, "n": f.whole(finding.count), "which": _listed(finding.details, f)}
-    where = _where(meter, now)
-    others = _("The others go on being read.")
-    match finding.cause:
-        case "meter_silent":
-            what = _("no answer")
-            action = _("Check that the meter has power and that its data cable is firm.") + f" {others}"
-            return f"{label}{where}: {_since(what, finding, f)}.", action
-        case "meter_damaged":
-            what = _("its answers arrive damaged")
-            action = _(
-                "It answers, but nobody can read it: look for two meters with one address, a wrong baud "
-                "rate or parity, "
-                "swapped wires A and B, or a missing terminator."
-            )
-            return f"{label}{where}: {_since(what, finding, f)}.", f"{action} {others}"
-        case "meter_refusing":
-            what = _("it refuses every question")
-            action = _(
-                "Check that its table and its address in the configuration belong to this meter: submeter "
-                "drivers try."
-            )
-            return f"{label}{where}: {_since(what, finding, f)}.", f"{action} {others}"
-        case "meter_unreachable":
-            what = _("its converter cannot reach it")
-            action = _(
-                "The converter answers, the meter behind it does not: check the meter's power, its address "
-                "and the line between them."
-            )
-            return f"{label}{where}: {_since(what, finding, f)}.", f"{action} {others}"
-        case "meter_not_polled":
-            return _("%(meter)s: it has not been read yet.") % names, _(
-                "If this lasts, the interval is too long or the line is too busy."
-            )
-        case "other_model":
-            read, wanted = finding.details
-            text = _(
-                "%(meter)s: it may be another model than its table (register %(read)s, expected %(wanted)s)."
-            ) % {
-                "meter": f"{label}{where}",
-                "read": read,
-                "wanted": wanted,
-            }
-            return text, _(
-                "Compare driver in the configuration with the name plate: submeter drivers try says what "
-                "fits."
-            )
-        case "meter_changed":
-            old, new = finding.details
-            text = _(
-                "%(meter)s: another meter answers in its place (serial number %(new)s, before it %(old)s)."
-            ) % {
-                "meter": f"{label}{where}",
-                "new": new,
-                "old": old,
-            }
-            action = _(
-                'If it was replaced: write serial: "%(new)s" at the meter and reload (see Replacing a '
-                "meter in the documentation). "
-                "If nobody replaced it, check its address and cable."
-            )
-            return text, action % {"new": new}
-        case "table_doubtful":
-            text = ngettext(
-                "%(meter)s: it refuses %(n)s of the values of its table (%(which)s).",
-                "%(meter)s: it refuses %(n)s of the values of its table (%(which)s).",
-                finding.count,
-            )
-            return text % names, _(
-                "This is probably the wrong table for this meter: submeter drivers try tells which one fits."
-            )
-        case "main_values_missing":
-            action = _("Its energy or power is what counts: if this lasts, tell the maintenance firm.")
-            return _("%(meter)s: what it is there for is missing: %(which)s.") % names, action
-        case "values_missing":
-            text = ngettext(
-                "%(meter)s: %(n)s of its values is missing (%(which)s).",
-                "%(meter)s: %(n)s of its values are missing (%(which)s).",
-                finding.count,
-            )
-            return text % names, _("If this lasts, tell the maintenance firm: it read them before.")
-        case "values_refused":
-            text = ngettext(
-                "%(meter)s: it does not have %(n)s value of its table (%(which)s).",
-                "%(meter)s: it does not have %(n)s values of its table (%(which)s).",
-                finding.count,
-            )
-            return text % names, ""
-        case "values_old":
-            return _("%(meter)s: its numbers are old (%(age)s).") % {
-                "meter": label,
-                "age": f.ago(finding.count),
-            }, _("If this lasts, the interval is too short for its line: submeter plan says which one fits.")
-        case "values_doubtful":
-            text = _("%(meter)s: some values are doubtful (%(which)s).") % names
-            return text, _("Has the meter been replaced or rewired? If not, tell the maintenance firm.")
-        case "pulses_too_fast":
-            action = _(
-                "Pulses are missing. Tell the maintenance firm: the limits do not fit this meter, or its "
-                "cable is disturbed."
-            )
-            return _("%(meter)s: its pulses come faster than they can be counted.") % names, action
-        case "register_unsure":
-            action = _("Read the display and set it: submeter pulses set %(id)s VALUE") % {
-                "id": finding.subject
-            }
-            return _("%(meter)s: its register may differ from the meter's display.") % names, action
-        case "meter_whole" | "meter_starting" | "meter_on_lost_bus":
-            return f"{label}: {Words(f).meter_state(meter)}." if meter else label, ""
-    return _unproven(label, f)
-
-
-def _bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
-    _ = f.gettext
-    view = next((bus for bus in now.buses if bus.name == finding.subject), None)
-    name = view.called if view else finding.subject
-    counts = {"n": f.whole(finding.count), "name": name}
-    match finding.cause:
-        case "bus_down":
-            cause = finding.details[0] if finding.details else ""
-            text = _("The line %(name)s cannot be opened (%(where)s)") % {
-                "name": name,
-                "where": view.where if view else "",
-            }
-            reason = causes.why(cause, f)
-            return f"{text}: {reason}." if reason else f"{text}.", causes.action(cause, f)
-        case "bus_silent":
-            action = _(
-                "Check the data cable where it leaves the gateway, the power of the converter, and the "
-                "baud rate and parity of the line."
-            )
-            return _("None of the %(n)s meters on the line %(name)s answers.") % counts, action
-        case "bus_damaged":
-            action = _(
-                "Check the baud rate and parity of the line, that A and B are not swapped, and the "
-                "terminators at both ends."
-            )
-            return _("Every answer on the line %(name)s arrives damaged (%(n)s meters).") % counts, action
-        case "bus_open" | "bus_unused" | "bus_opening":
-            return f"{name}: {Words(f).bus_state(view.state)}." if view else name, ""
-    return _unproven(name, f)
 
 
 def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
@@ -279,7 +129,7 @@ def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
             )
         case "journal_storing" | "journal_starting":
             return sentences.stored(now, f, page=False), ""
-    return _unproven(_("the store"), f)
+    return unproven(_("the store"), f)
 
 
 def _permission(now: Snapshot, f: Locale) -> str:
@@ -291,83 +141,96 @@ def _permission(now: Snapshot, f: Locale) -> str:
     )
 
 
+_FEW = 3
+"""Topics are named, not listed."""
+_WELL = {"delivered", "connecting", "first_delivery", "delivering", "held_for_clock"}
+Said = tuple[str, str, str]
+"""What is wrong, why, what to do."""
+
+
 def _uplink(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
-    _ = f.gettext
     view = next((uplink for uplink in now.uplinks if uplink.name == finding.subject), None)
     if view is None:
-        return _unproven(finding.subject, f)
-    name, waits = {"name": view.called}, sentences.uplink(now, view, f)
+        return unproven(finding.subject, f)
+    waits = sentences.uplink(now, view, f)
+    if finding.cause in _WELL:
+        return waits, ""
+    said = _not_connected(finding, view, f) or _not_taken(finding, view, f)
+    if said is None:
+        return unproven(view.called, f)
+    *told, action = said
+    return " ".join(part for part in (*told, waits) if part), action
+
+
+def _not_connected(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | None:
+    _, name = f.gettext, {"name": view.called}
     cause = finding.details[0] if finding.details else ""
-    operator = _("Tell the platform's operator. The readings stay on this gateway meanwhile.")
-    why = ""
+    why, action = platforms.why(cause, f), platforms.action(cause, f)
     match finding.cause:
         case "refused" if view.state == "refused":
-            text, why = _("There is no connection to the platform %(name)s.") % name, platforms.why(cause, f)
-            action = platforms.action(cause, f) or operator
-        case "refused":
-            text, why = (
-                _("The platform %(name)s does not take what this gateway sends.") % name,
-                platforms.why(cause, f),
-            )
-            action = platforms.action(cause, f) or operator
+            text = _("There is no connection to the platform %(name)s.") % name
+            return text, why, action or _operator(f)
         case "id_taken":
             text = _("Another gateway uses the name of this one at the platform %(name)s.") % name
-            action = _("Each gateway needs an id of its own: tell the maintenance firm.")
+            return text, "", _("Each gateway needs an id of its own: tell the maintenance firm.")
         case "unreachable":
-            text, why = _("The platform %(name)s is not reachable.") % name, platforms.why(cause, f)
-            action = platforms.action(cause, f) or _(
+            text = _("The platform %(name)s is not reachable.") % name
+            kept = _(
                 "Readings are kept here meanwhile. If this lasts, check the building's internet connection."
             )
+            return text, why, action or kept
         case "stopped":
-            text, action = (
-                _("Nothing is delivered to the platform %(name)s any more.") % name,
-                _("Restart the gateway; its log says why."),
-            )
+            text = _("Nothing is delivered to the platform %(name)s any more.") % name
+            return text, "", _("Restart the gateway; its log says why.")
+    return None
+
+
+def _not_taken(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | None:
+    _, name = f.gettext, {"name": view.called}
+    silent = {"consumer": ", ".join(view.silent) or view.name, **name}
+    cause = finding.details[0] if finding.details else ""
+    match finding.cause:
+        case "refused":
+            text = _("The platform %(name)s does not take what this gateway sends.") % name
+            return text, platforms.why(cause, f), platforms.action(cause, f) or _operator(f)
         case "batches_set_aside":
             text = f.ngettext(
                 "%(n)s batch is not taken by the broker of the platform %(name)s; the others go on.",
                 "%(n)s batches are not taken by the broker of the platform %(name)s; the others go on.",
                 view.set_aside,
             ) % {"n": f.whole(view.set_aside), **name}
-            action = _("Tell the platform's operator: the broker must allow larger messages.")
+            return text, "", _("Tell the platform's operator: the broker must allow larger messages.")
         case "no_subscriber":
-            text = (
-                _("Nobody listens at the platform %(name)s: its broker passes the readings to nobody.") % name
-            )
+            text = _("Nobody listens at the platform %(name)s: its broker passes the readings to nobody.")
             action = _(
-                "Tell the platform's operator: the program behind the broker is not connected, or may not "
-                "read."
+                "Tell the platform's operator: the program behind the broker is not connected, or may "
+                "not read."
             )
+            return text % name, "", action
         case "topic_refused":
-            text = (
-                _("The broker of the platform %(name)s does not allow everything that this gateway needs.")
-                % name
+            text = _("The broker of the platform %(name)s does not allow everything that this gateway needs.")
+            topics = {"topics": ", ".join(finding.details[:_FEW])}
+            return (
+                text % name,
+                "",
+                _("Tell the platform's operator: the access list lacks %(topics)s.") % topics,
             )
-            action = _("Tell the platform's operator: the access list lacks %(topics)s.") % {
-                "topics": ", ".join(finding.details[:_FEW])
-            }
         case "no_receipt" if view.silent and len(view.silent) < view.consumers:
-            text = _("%(consumer)s at the platform %(name)s confirms nothing; the others do.") % {
-                "consumer": ", ".join(view.silent),
-                **name,
-            }
-            action = operator
+            text = _("%(consumer)s at the platform %(name)s confirms nothing; the others do.")
+            return text % silent, "", _operator(f)
         case "no_receipt":
             text = _(
                 "The program behind the broker of the platform %(name)s confirms nothing (%(consumer)s)."
             )
-            text %= {"consumer": ", ".join(view.silent) or view.name, **name}
-            action = operator
+            return text % silent, "", _operator(f)
         case "not_delivered":
-            text, action = (
-                _("The broker of the platform %(name)s is connected and takes nothing.") % name,
-                operator,
-            )
-        case "delivered" | "connecting" | "first_delivery" | "delivering" | "held_for_clock":
-            return waits, ""
-        case _:
-            return _unproven(view.called, f)
-    return " ".join(part for part in (text, why, waits) if part), action
+            text = _("The broker of the platform %(name)s is connected and takes nothing.") % name
+            return text, "", _operator(f)
+    return None
+
+
+def _operator(f: Locale) -> str:
+    return f.gettext("Tell the platform's operator. The readings stay on this gateway meanwhile.")
 
 
 def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
@@ -408,41 +271,14 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
                 "submeter check names each mistake with its line; then submeter reload."
             )
         case "told_by_daemon":
-            (own,) = finding.details
-            said = in_words(own, f)
-            if said == own and f.language != "en":  # a sentence that the catalogue does not have
+            own = finding.details[0]
+            if not has_words(own, f):
                 text = _("The gateway reports a trouble with its configuration, a line or an input.")
-                return text, own
-            what, _arrow, action = said.partition(" → ")
+                return text, _("The technical details have its words.")
+            what, _arrow, action = in_words(own, f).partition(" → ")
             return what, action
         case "clock_right":
             return _("The clock is right."), ""
         case "alive":
             return _("%(name)s is alive.") % {"name": finding.subject}, ""
-    return _unproven(finding.subject or finding.part, f)
-
-
-def _unproven(what: str, f: Locale) -> tuple[str, str]:
-    return f.gettext("It is not known how %(what)s is.") % {"what": what}, f.gettext(
-        "Look at its page; the gateway's log may say more."
-    )
-
-
-def _since(text: str, finding: StatusFinding, f: Locale) -> str:
-    if finding.at is None:
-        return text
-    # Each language has its order.
-    return f.gettext("%(what)s %(since)s") % {"what": text, "since": f.since(finding.at)}
-
-
-def _where(meter: MeterView | None, now: Snapshot) -> str:
-    """Line and address, for whoever goes there."""
-    if meter is None or meter.address is None or not meter.bus:
-        return ""
-    line = next((bus.called for bus in now.buses if bus.name == meter.bus), meter.bus)
-    return f" ({line}, {meter.address})"
-
-
-def _listed(names: tuple[str, ...], f: Locale) -> str:
-    words = Words(f)
-    return ", ".join(words.quantity(name) for name in names[:_FEW]) + ("…" if len(names) > _FEW else "")
+    return unproven(finding.subject or finding.part, f)

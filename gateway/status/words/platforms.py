@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from gateway.status.words.language import Locale
 
+
+def N_(text: str) -> str:  # noqa: N802 - the usual name
+    """A text of the catalogue, translated where it is said."""
+    return text
+
+
 _THEIRS = (
     "topic_filter",
     "topic_name",
@@ -18,72 +24,67 @@ _THEIRS = (
 """Causes that the platform's operator must remove."""
 
 
+_WHY = {
+    "no_reason": N_("Its broker gives no reason."),
+    "unreadable": N_("Its broker could not read what was sent."),
+    "protocol_error": N_("In the eyes of its broker the gateway breaks the protocol."),
+    "broke_protocol": N_("Its broker breaks the protocol."),
+    "own_rule": N_("Its broker has a rule of its own against it."),
+    "version": N_("Its broker does not speak this version of MQTT."),
+    "client_id": N_("Its broker does not take the name of this gateway."),
+    "credentials": N_("User name or password is wrong."),
+    "not_authorized": N_("This gateway is not authorised there."),
+    "unavailable": N_("Its broker is not available at the moment."),
+    "busy": N_("Its broker is too busy."),
+    "banned": N_("Its broker has banned this gateway."),
+    "shutting_down": N_("Its broker is shutting down."),
+    "authentication": N_("Its broker wants another way to authenticate."),
+    "keep_alive": N_("Its broker heard nothing from this gateway for too long."),
+    "taken_over": N_("Another gateway has taken its place there."),
+    "taken_over_perhaps": N_(
+        "Its broker ends the connection again and again, perhaps because another gateway has the same name."
+    ),
+    "topic_filter": N_("Its broker does not allow what this gateway wants to hear."),
+    "topic_name": N_("Its broker does not allow the topics of this gateway."),
+    "packet_id": N_("Its broker lost count of the messages."),
+    "receive_maximum": N_("More messages were on their way than its broker allows."),
+    "topic_alias": N_("Its broker found a topic alias that was never sent."),
+    "too_large": N_("A message is larger than its broker allows."),
+    "rate": N_("Messages come faster than its broker allows."),
+    "quota": N_("A quota at its broker is used up."),
+    "administrative": N_("An administrator ended the connection."),
+    "payload": N_("Its broker does not allow what a message holds."),
+    "retain": N_("Its broker keeps no retained messages."),
+    "qos": N_(
+        "Its broker takes messages only without acknowledgement (QoS 0); readings are not sent like that."
+    ),
+    "other_server": N_("Its broker wants the gateway to use another server for the moment."),
+    "moved": N_("Its broker has moved to another server."),
+    "shared": N_("Its broker has no shared subscriptions."),
+    "subscription_id": N_("Its broker has no subscription identifiers."),
+    "wildcard": N_("Its broker has no wildcard subscriptions."),
+    "connection_rate": N_("Connections come faster than its broker allows."),
+    "connect_time": N_("The time that its broker allows for a connection was over."),
+    "unknown_code": N_("Its broker gives a reason that the standard does not know."),
+    "no_answer": N_("Its broker does not answer; perhaps that port is no MQTT broker."),
+    "silent": N_("Its broker has fallen silent."),
+    "ended": N_("Its broker ended the connection without a reason."),
+    "unreachable": N_("No way to its broker was found, or nothing answers there."),
+    "expired": N_("The certificate of its broker has expired: this gateway does not talk to it."),
+    "not_yet_valid": N_("The certificate of its broker is not valid yet: this gateway does not talk to it."),
+    "wrong_host": N_("The certificate of its broker is for another name: this gateway does not talk to it."),
+    "unknown_ca": N_(
+        "The certificate of its broker is signed by an authority that this gateway does not know."
+    ),
+    "tls": N_("An encrypted connection to its broker cannot be made."),
+    "clock": N_("Its broker's certificate cannot be checked until this gateway knows the right time."),
+}
+"""The reason for which there is no connection or nothing is taken, as a sentence."""
+
+
 def why(cause: str, f: Locale) -> str:
-    """The reason for which there is no connection or nothing is taken, as a sentence; empty when the state
-    says it all.
-    """
-    _ = f.gettext
-    known = {
-        "no_reason": _("Its broker gives no reason."),
-        "unreadable": _("Its broker could not read what was sent."),
-        "protocol_error": _("In the eyes of its broker the gateway breaks the protocol."),
-        "broke_protocol": _("Its broker breaks the protocol."),
-        "own_rule": _("Its broker has a rule of its own against it."),
-        "version": _("Its broker does not speak this version of MQTT."),
-        "client_id": _("Its broker does not take the name of this gateway."),
-        "credentials": _("User name or password is wrong."),
-        "not_authorized": _("This gateway is not authorised there."),
-        "unavailable": _("Its broker is not available at the moment."),
-        "busy": _("Its broker is too busy."),
-        "banned": _("Its broker has banned this gateway."),
-        "shutting_down": _("Its broker is shutting down."),
-        "authentication": _("Its broker wants another way to authenticate."),
-        "keep_alive": _("Its broker heard nothing from this gateway for too long."),
-        "taken_over": _("Another gateway has taken its place there."),
-        "taken_over_perhaps": _(
-            "Its broker ends the connection again and again, perhaps because another gateway has the same "
-            "name."
-        ),
-        "topic_filter": _("Its broker does not allow what this gateway wants to hear."),
-        "topic_name": _("Its broker does not allow the topics of this gateway."),
-        "packet_id": _("Its broker lost count of the messages."),
-        "receive_maximum": _("More messages were on their way than its broker allows."),
-        "topic_alias": _("Its broker found a topic alias that was never sent."),
-        "too_large": _("A message is larger than its broker allows."),
-        "rate": _("Messages come faster than its broker allows."),
-        "quota": _("A quota at its broker is used up."),
-        "administrative": _("An administrator ended the connection."),
-        "payload": _("Its broker does not allow what a message holds."),
-        "retain": _("Its broker keeps no retained messages."),
-        "qos": _(
-            "Its broker takes messages only without acknowledgement (QoS 0); readings are not sent like that."
-        ),
-        "other_server": _("Its broker wants the gateway to use another server for the moment."),
-        "moved": _("Its broker has moved to another server."),
-        "shared": _("Its broker has no shared subscriptions."),
-        "subscription_id": _("Its broker has no subscription identifiers."),
-        "wildcard": _("Its broker has no wildcard subscriptions."),
-        "connection_rate": _("Connections come faster than its broker allows."),
-        "connect_time": _("The time that its broker allows for a connection was over."),
-        "unknown_code": _("Its broker gives a reason that the standard does not know."),
-        "no_answer": _("Its broker does not answer; perhaps that port is no MQTT broker."),
-        "silent": _("Its broker has fallen silent."),
-        "ended": _("Its broker ended the connection without a reason."),
-        "unreachable": _("No way to its broker was found, or nothing answers there."),
-        "expired": _("The certificate of its broker has expired: this gateway does not talk to it."),
-        "not_yet_valid": _(
-            "The certificate of its broker is not valid yet: this gateway does not talk to it."
-        ),
-        "wrong_host": _(
-            "The certificate of its broker is for another name: this gateway does not talk to it."
-        ),
-        "unknown_ca": _(
-            "The certificate of its broker is signed by an authority that this gateway does not know."
-        ),
-        "tls": _("An encrypted connection to its broker cannot be made."),
-        "clock": _("Its broker's certificate cannot be checked until this gateway knows the right time."),
-    }
-    return known.get(cause, "")
+    """The sentence for a cause; empty when the state says it all."""
+    return f.gettext(_WHY[cause]) if cause in _WHY else ""
 
 
 def action(cause: str, f: Locale) -> str:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from gateway.config import Config
 from gateway.errors import ControlError
-from gateway.status import Actions, ControlServer, PageServer, Source, create_control, create_page
+from gateway.status.control.actions import Actions
+from gateway.status.control.app import create_control
+from gateway.status.page.app import create_page
+from gateway.status.server import ControlServer, PageServer
+from gateway.status.source import Source
 
+Address = tuple[str, int]
+"""Host and port."""
 log = logging.getLogger(__name__)
 
 
@@ -18,38 +23,34 @@ class Servers:
     def __init__(self, source: Source, actions: Actions, socket: Path) -> None:
         self._source = source
         self._page: PageServer | None = None
-        self._listen: tuple[str, int] | None = None
+        self._listen: Address | None = None
         self._names: tuple[str, ...] = ()
         self._control = ControlServer(create_control(source.snapshot, actions), socket)
 
-    async def start(self, config: Config) -> None:
-        """Open both."""
+    async def start(self, listen: Address | None, names: tuple[str, ...]) -> None:
+        """Open both; the page only where `listen` says."""
         try:
             await self._control.start()
         except ControlError as error:
             log.warning("%s; the commands of this machine cannot ask the daemon", error)
-        await self.reconfigure(config)
+        await self.reconfigure(listen, names)
 
-    async def reconfigure(self, config: Config) -> None:
-        """Serve the page where the configuration says, leaving it alone if that has not changed."""
-        wanted = config.status.address if config.status.enabled else None
-        if (wanted, config.status.names) == (self._listen, self._names) and (self._page is None) == (
-            wanted is None
-        ):
+    async def reconfigure(self, listen: Address | None, names: tuple[str, ...]) -> None:
+        """Serve the page there, under these names too, leaving it alone if that has not changed."""
+        if (listen, names) == (self._listen, self._names) and (self._page is None) == (listen is None):
             return
         if self._page is not None:
             await self._page.stop()
             self._page = None
             self._source.changes.reopen()
-        self._listen, self._names = wanted, config.status.names
-        if wanted is not None:
-            self._page = PageServer(
-                create_page(self._source, self._names), *wanted, ending=self._source.changes.close
-            )
+        self._listen, self._names = listen, names
+        if listen is not None:
+            page = create_page(self._source, names)
+            self._page = PageServer(page, *listen, ending=self._source.changes.close)
             if await self._page.start():
                 log.info(
                     "the page is at http://%s:%d",
-                    "localhost" if wanted[0] in {"0.0.0.0", "::"} else wanted[0],  # noqa: S104
+                    "localhost" if listen[0] in {"0.0.0.0", "::"} else listen[0],  # noqa: S104
                     self._page.port,
                 )
 

@@ -1,0 +1,166 @@
+"""The snapshot of everything, from what the parts say of themselves, without paths of this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway import __version__
+from gateway.config import Config
+from gateway.daemon import views
+from gateway.daemon.assembly import Assembly
+from gateway.host import Clock
+from gateway.journal import JournalStats
+from gateway.status import Beat, Snapshot
+
+WINDOW = 60.0
+"""s over which the speed of a backlog is taken."""
+LEAST = 10.0
+"""s that must have been seen before a speed is believed."""
+MOST_LINES = 20
+"""Mistakes that are told one by one: what a page can bear."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the daemon knows beside its parts: monotonic s of its start, UTC in ms at which its file was read.
+
+    `refused` counts the problems for which the newest reload was refused, `mistakes` are those with which
+    the configuration runs, `problems` what else went wrong with it; `newest` (UTC, ms) is the newest batch.
+    """
+
+    file: Path
+    started: float
+    read_at: int
+    refused: int
+    mistakes: tuple[str, ...]
+    problems: tuple[str, ...]
+    newest: int | None
+
+
+def snapshot(
+    told: Told,
+    assembly: Assembly,
+    stats: JournalStats,
+    *,
+    clock: Clock,
+    speed: BacklogSpeed,
+    beats: tuple[Beat, ...],
+) -> Snapshot:
+    """The facts of now."""
+    config, moment = assembly.config, views.Moment(clock)
+    health = {name: worker.health() for name, worker in assembly.workers.items()}
+    started = moment.wall_of(told.started)
+    mistakes = told.mistakes[:MOST_LINES]
+    problems = [bus.warning for bus in health.values() if bus.warning]
+    problems += assembly.pulses.problems() if assembly.pulses else []
+    slots = assembly.slots
+    whole = Snapshot(
+        gateway=config.gateway.id,
+        name=config.gateway.name,
+        version=__version__,
+        timezone=config.gateway.timezone,
+        language=config.status.language,
+        taken=moment.wall,
+        booted=moment.uptime,
+        uptime=moment.monotonic - told.started,
+        clock=views.clock_view(clock, config.clock.hold),
+        journal=views.journal_view(
+            stats,
+            assembly.newest_wall or told.newest,
+            slots.pending,
+            slots.refused,
+            slot=config.gateway.commit_interval,
+            warn=config.journal.warn,
+        ),
+        meters=views.meter_views(assembly, health, moment),
+        buses=tuple(views.bus_view(assembly, bus, told.read_at, moment) for bus in health.values()),
+        uplinks=tuple(
+            views.uplink_view(
+                forwarder.stats(),
+                uplink,
+                moment,
+                left=speed.left(uplink.name),
+                before=assembly.delivered_before.get(uplink.name, 0),
+                started=started,
+                salvaged=stats.salvaged.get(uplink.account, 0),
+            )
+            for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
+        ),
+        beats=beats,
+        refused=told.refused,
+        mistakes=len(told.mistakes),
+        in_short=bool(told.refused) + len(mistakes),
+        problems=(*told.problems, *mistakes, *problems),
+    )
+    return Paths(config, told.file).hidden(whole)
+
+
+class Paths:
+    """Paths that a configuration names, each with its key as in `uplinks[0].ca`.
+
+    Where a file lies on this machine visitors of the page need not know: they are told the key that names it.
+    """
+
+    def __init__(self, config: Config, file: Path) -> None:
+        keys = {str(file): file.name, str(file.parent): "its folder"}
+        keys |= {config.drivers.directory: "drivers.directory", config.journal.directory: "journal.directory"}
+        for index, uplink in enumerate(config.uplinks):
+            for key in ("password_file", "ca", "cert", "key"):
+                if path := getattr(uplink, key):
+                    keys.setdefault(path, f"uplinks[{index}].{key}")
+        self._keys = {path: key for path, key in keys.items() if len(path) > 1}
+        # The longest first: a file stands in its folder. What goes on behind it is another path.
+        choices = "|".join(re.escape(path) for path in sorted(self._keys, key=len, reverse=True))
+        self._pattern = re.compile(rf"({choices})(?![\w.-]*\w)")
+
+    def hide(self, text: str) -> str:
+        """The text with keys in the place of paths."""
+        return self._pattern.sub(lambda match: self._keys[match[0]], text) if "/" in text else text
+
+    def hidden(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with keys in the place of paths, wherever a text was written by an error."""
+        return dataclasses.replace(
+            snapshot,
+            problems=tuple(map(self.hide, snapshot.problems)),
+            journal=dataclasses.replace(snapshot.journal, error=self.hide(snapshot.journal.error)),
+            uplinks=tuple(
+                dataclasses.replace(uplink, error=self.hide(uplink.error)) for uplink in snapshot.uplinks
+            ),
+        )
+
+
+class BacklogSpeed:
+    """How fast a backlog shrinks, for the sentence "being delivered, until about 14:20".
+
+    The backlogs of the last minute, by uplink, in batches. Times are monotonic s. Lives on the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
+
+    def add(self, uplink: str, now: float, backlog: int) -> None:
+        """What waits at this moment."""
+        seen = self._seen.setdefault(uplink, deque())
+        seen.append((now, backlog))
+        while now - seen[0][0] > WINDOW:
+            seen.popleft()
+
+    def keep(self, uplinks: set[str]) -> None:
+        """Forget every uplink that is not named: after a reload."""
+        for name in self._seen.keys() - uplinks:
+            del self._seen[name]
+
+    def left(self, uplink: str) -> float | None:
+        """Seconds until nothing waits at the present speed; None while the backlog does not shrink, or is
+        not known long enough.
+        """
+        seen = self._seen.get(uplink)
+        if not seen or seen[-1][0] - seen[0][0] < LEAST:
+            return None
+        (begin, before), (end, after) = seen[0], seen[-1]
+        speed = (before - after) / (end - begin)
+        return after / speed if speed > 0 and after else None

@@ -1,0 +1,112 @@
+"""What is found of each part, and what it comes to, as words of closed sets: nothing here is text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Level = Literal["good", "known", "busy", "warn", "bad"]
+"""good: proven. known: worth telling, no trouble. busy: neither all-clear nor alarm, it passes by itself.
+warn, bad: act.
+"""
+State = Literal["in_order", "starting", "delivering", "attention", "trouble"]
+Part = Literal["meter", "bus", "journal", "uplink", "clock", "gateway"]
+
+MeterCause = Literal[
+    "meter_whole",
+    "meter_starting",
+    "meter_not_polled",
+    "meter_silent",
+    "meter_damaged",
+    "meter_refusing",
+    "meter_unreachable",
+    "meter_on_lost_bus",
+    "values_missing",
+    "main_values_missing",
+    "values_refused",
+    "table_doubtful",
+    "values_old",
+    "values_doubtful",
+    "pulses_too_fast",
+    "register_unsure",
+    "meter_changed",
+    "other_model",
+]
+BusCause = Literal["bus_open", "bus_unused", "bus_opening", "bus_down", "bus_silent", "bus_damaged"]
+JournalCause = Literal[
+    "journal_storing",
+    "journal_starting",
+    "journal_late",
+    "journal_full",
+    "journal_failed",
+    "journal_newer",
+    "journal_salvaging",
+    "readings_lost",
+    "readings_thinned",
+    "room_short",
+]
+UplinkCause = Literal[
+    "delivered",
+    "connecting",
+    "first_delivery",
+    "delivering",
+    "held_for_clock",
+    "refused",
+    "id_taken",
+    "unreachable",
+    "stopped",
+    "batches_set_aside",
+    "no_subscriber",
+    "topic_refused",
+    "no_receipt",
+    "not_delivered",
+]
+OtherCause = Literal[
+    "clock_right",
+    "clock_unset",
+    "alive",
+    "part_stopped",
+    "no_meters",
+    "reload_refused",
+    "mistakes",
+    "told_by_daemon",
+    "unproven",
+]
+Cause = MeterCause | BusCause | JournalCause | UplinkCause | OtherCause
+CAUSES: tuple[str, ...] = tuple(
+    name for kind in (MeterCause, BusCause, JournalCause, UplinkCause, OtherCause) for name in get_args(kind)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFinding:
+    """One fact about one part: `subject` is the id of a meter or the name of a bus, an uplink or a part,
+    empty where there is one.
+
+    `count` (readings, values, batches or meters), `at` (UTC, ms) and `details` (quantities, reasons,
+    consumers) belong to the cause.
+    """
+
+    part: Part
+    cause: Cause
+    level: Level
+    subject: str = ""
+    count: int = 0
+    at: int | None = None
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusVerdict:
+    """What it comes to, and every finding, the worst first. `until` (UTC, ms): when a backlog will be
+    delivered, if known.
+    """
+
+    state: State
+    findings: tuple[StatusFinding, ...]
+    until: int | None = None
+
+    @property
+    def troubles(self) -> tuple[StatusFinding, ...]:
+        """What a person should know or do something about."""
+        return tuple(finding for finding in self.findings if finding.level in {"warn", "bad"})

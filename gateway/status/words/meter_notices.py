@@ -1,0 +1,215 @@
+"""What is found of meters and lines, in the visitor's words: what is wrong, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.status.findings import StatusFinding
+from gateway.status.snapshot import MeterView, Snapshot
+from gateway.status.words import causes
+from gateway.status.words.labels import Words
+from gateway.status.words.language import Locale
+
+_FEW = 3
+"""So many names are enough to recognise what it is about."""
+
+Counted = Callable[[Callable[[str, str, int], str], int], str]
+
+
+def N_(text: str) -> str:  # noqa: N802 - the usual name
+    """A text of the catalogue, translated where it is said."""
+    return text
+
+
+_LOST = {
+    "meter_silent": (
+        N_("no answer"),
+        N_("Check that the meter has power and that its data cable is firm."),
+    ),
+    "meter_damaged": (
+        N_("its answers arrive damaged"),
+        N_(
+            "It answers, but nobody can read it: look for two meters with one address, a wrong baud rate or "
+            "parity, swapped wires A and B, or a missing terminator."
+        ),
+    ),
+    "meter_refusing": (
+        N_("it refuses every question"),
+        N_(
+            "Check that its table and its address in the configuration belong to this meter: submeter "
+            "drivers try."
+        ),
+    ),
+    "meter_unreachable": (
+        N_("its converter cannot reach it"),
+        N_(
+            "The converter answers, the meter behind it does not: check the meter's power, its address and "
+            "the line between them."
+        ),
+    ),
+}
+"""A meter that gives nothing: what of it, since when stands behind it, and what to do."""
+
+_COUNTED: dict[str, tuple[Counted, str]] = {
+    "table_doubtful": (
+        lambda ngettext, count: ngettext(
+            "%(meter)s: it refuses %(n)s of the values of its table (%(which)s).",
+            "%(meter)s: it refuses %(n)s of the values of its table (%(which)s).",
+            count,
+        ),
+        N_("This is probably the wrong table for this meter: submeter drivers try tells which one fits."),
+    ),
+    "values_missing": (
+        lambda ngettext, count: ngettext(
+            "%(meter)s: %(n)s of its values is missing (%(which)s).",
+            "%(meter)s: %(n)s of its values are missing (%(which)s).",
+            count,
+        ),
+        N_("If this lasts, tell the maintenance firm: it read them before."),
+    ),
+    "values_refused": (
+        lambda ngettext, count: ngettext(
+            "%(meter)s: it does not have %(n)s value of its table (%(which)s).",
+            "%(meter)s: it does not have %(n)s values of its table (%(which)s).",
+            count,
+        ),
+        "",
+    ),
+}
+"""So many values of a meter."""
+
+_PLAIN = {
+    "meter_not_polled": (
+        N_("%(meter)s: it has not been read yet."),
+        N_("If this lasts, the interval is too long or the line is too busy."),
+    ),
+    "other_model": (
+        N_("%(meter)s: it may be another model than its table (register %(read)s, expected %(wanted)s)."),
+        N_("Compare driver in the configuration with the name plate: submeter drivers try says what fits."),
+    ),
+    "meter_changed": (
+        N_("%(meter)s: another meter answers in its place (serial number %(new)s, before it %(old)s)."),
+        N_(
+            'If it was replaced: write serial: "%(new)s" at the meter and reload (see Replacing a meter in '
+            "the documentation). If nobody replaced it, check its address and cable."
+        ),
+    ),
+    "main_values_missing": (
+        N_("%(meter)s: what it is there for is missing: %(which)s."),
+        N_("Its energy or power is what counts: if this lasts, tell the maintenance firm."),
+    ),
+    "values_old": (
+        N_("%(meter)s: its numbers are old (%(age)s)."),
+        N_("If this lasts, the interval is too short for its line: submeter plan says which one fits."),
+    ),
+    "values_doubtful": (
+        N_("%(meter)s: some values are doubtful (%(which)s)."),
+        N_("Has the meter been replaced or rewired? If not, tell the maintenance firm."),
+    ),
+    "pulses_too_fast": (
+        N_("%(meter)s: its pulses come faster than they can be counted."),
+        N_(
+            "Pulses are missing. Tell the maintenance firm: the limits do not fit this meter, or its cable "
+            "is disturbed."
+        ),
+    ),
+    "register_unsure": (
+        N_("%(meter)s: its register may differ from the meter's display."),
+        N_("Read the display and set it: submeter pulses set %(id)s VALUE"),
+    ),
+}
+"""Whatever else is wrong with a meter."""
+_PLACED = {"other_model", "meter_changed"}
+"""Whoever reads it goes there: line and address stand behind the name."""
+
+
+def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
+    """What is found of one meter."""
+    _, cause = f.gettext, finding.cause
+    view = now.meter(finding.subject)
+    label = view.label if view else finding.subject
+    if cause in _LOST:
+        what, action = _LOST[cause]
+        others = _("The others go on being read.")
+        return f"{label}{_where(view, now)}: {_since(_(what), finding, f)}.", f"{_(action)} {others}"
+    values = {
+        "meter": label + (_where(view, now) if cause in _PLACED else ""),
+        "n": f.whole(finding.count),
+        "which": _listed(finding.details, f),
+        "id": finding.subject,
+    }
+    if cause in _COUNTED:
+        counted, action = _COUNTED[cause]
+        return counted(f.ngettext, finding.count) % values, _(action) if action else ""
+    if cause in _PLAIN:
+        if cause == "values_old":
+            values["age"] = f.ago(finding.count)
+        values |= zip(
+            {"other_model": ("read", "wanted"), "meter_changed": ("old", "new")}.get(cause, ()),
+            finding.details,
+            strict=False,
+        )
+        text, action = _PLAIN[cause]
+        return _(text) % values, _(action) % values
+    if cause in {"meter_whole", "meter_starting", "meter_on_lost_bus"}:
+        return f"{label}: {Words(f).meter_state(view)}." if view else label, ""
+    return unproven(label, f)
+
+
+def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
+    """What is found of one line."""
+    _ = f.gettext
+    view = next((bus for bus in now.buses if bus.name == finding.subject), None)
+    name = view.called if view else finding.subject
+    counts = {"n": f.whole(finding.count), "name": name}
+    match finding.cause:
+        case "bus_down":
+            cause = finding.details[0] if finding.details else ""
+            text = _("The line %(name)s cannot be opened (%(where)s)") % {
+                "name": name,
+                "where": view.where if view else "",
+            }
+            reason = causes.why(cause, f)
+            return f"{text}: {reason}." if reason else f"{text}.", causes.action(cause, f)
+        case "bus_silent":
+            action = _(
+                "Check the data cable where it leaves the gateway, the power of the converter, and the "
+                "baud rate and parity of the line."
+            )
+            return _("None of the %(n)s meters on the line %(name)s answers.") % counts, action
+        case "bus_damaged":
+            action = _(
+                "Check the baud rate and parity of the line, that A and B are not swapped, and the "
+                "terminators at both ends."
+            )
+            return _("Every answer on the line %(name)s arrives damaged (%(n)s meters).") % counts, action
+        case "bus_open" | "bus_unused" | "bus_opening":
+            return f"{name}: {Words(f).bus_state(view.state)}." if view else name, ""
+    return unproven(name, f)
+
+
+def unproven(what: str, f: Locale) -> tuple[str, str]:
+    """What nobody has looked at."""
+    return f.gettext("It is not known how %(what)s is.") % {"what": what}, f.gettext(
+        "Look at its page; the gateway's log may say more."
+    )
+
+
+def _since(text: str, finding: StatusFinding, f: Locale) -> str:
+    if finding.at is None:
+        return text
+    # Each language has its order.
+    return f.gettext("%(what)s %(since)s") % {"what": text, "since": f.since(finding.at)}
+
+
+def _where(meter: MeterView | None, now: Snapshot) -> str:
+    """Line and address, for whoever goes there."""
+    if meter is None or meter.address is None or not meter.bus:
+        return ""
+    line = next((bus.called for bus in now.buses if bus.name == meter.bus), meter.bus)
+    return f" ({line}, {meter.address})"
+
+
+def _listed(names: tuple[str, ...], f: Locale) -> str:
+    words = Words(f)
+    return ", ".join(words.quantity(name) for name in names[:_FEW]) + ("…" if len(names) > _FEW else "")
