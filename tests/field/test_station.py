@@ -117,17 +117,17 @@ def test_the_same_words_again_may_be_a_second_copy_of_the_answer_before() -> Non
     made = station()
     words = (1, 2)
     made.compare((4, 0, 2), words, 0.0, 1.0)
-    assert made.repeats(0, 5.0, 5.0) is None, "it is the first"
+    assert made.repeats((4, 0, 2), 5.0, 5.0) is None, "it is the first"
     made.compare((4, 10, 2), words, 1.2, 1.3)
-    assert made.repeats(10, 0.1, 0.3) == 0, "0.2 s after that answer"
-    assert made.repeats(10, 5.0, 0.1) is None, "too long after it"
+    assert made.repeats((4, 10, 2), 0.1, 0.3) == 0, "0.2 s after that answer"
+    assert made.repeats((4, 10, 2), 5.0, 0.1) is None, "too long after it"
     made.compare((4, 10, 2), words, 1.6, 1.7)
-    assert made.repeats(10, 0.4, 0.1) == 10, "of the same registers, within the shorter time"
-    assert made.repeats(10, 0.2, 5.0) is None, "registers often stay as they are"
+    assert made.repeats((4, 10, 2), 0.4, 0.1) == 10, "of the same registers, within the shorter time"
+    assert made.repeats((4, 10, 2), 0.2, 5.0) is None, "registers often stay as they are"
     made.compare((4, 10, 2), (3, 4), 1.8, 1.9)
-    assert made.repeats(10, 5.0, 5.0) is None, "other words"
+    assert made.repeats((4, 10, 2), 5.0, 5.0) is None, "other words"
     made.compare((3, 10, 2), (3, 4), 2.0, 2.1)
-    assert made.repeats(10, 5.0, 5.0) is None, "of another function"
+    assert made.repeats((4, 10, 2), 5.0, 5.0) is None, "of another function"
 
 
 def test_one_that_never_answers_twice_is_believed_after_some_alike() -> None:
@@ -135,8 +135,38 @@ def test_one_that_never_answers_twice_is_believed_after_some_alike() -> None:
     made.compare((4, 0, 2), (1, 2), 0.0, 1.0)
     made.compare((4, 10, 2), (1, 2), 1.1, 1.2)
     made.alike = ALIKE - 1
-    assert made.repeats(10, 1.0, 1.0) == 0
+    assert made.repeats((4, 10, 2), 1.0, 1.0) == 0
     made.alike = ALIKE
-    assert made.repeats(10, 1.0, 1.0) is None
+    assert made.repeats((4, 10, 2), 1.0, 1.0) is None
     made.copies = True
-    assert made.repeats(10, 1.0, 1.0) == 0, "it has answered twice before"
+    assert made.repeats((4, 10, 2), 1.0, 1.0) == 0, "it has answered twice before"
+
+
+def test_registers_that_stay_as_they_are_are_asked_again_a_few_times_only() -> None:
+    made = station()
+    made.copies = True
+    at = 0.0
+    for _ in range(ALIKE):
+        made.compare((4, 70, 2), (1, 2), at, at + 0.1)
+        made.compare((4, 70, 2), (1, 2), at + 0.2, at + 0.3)
+        assert made.repeats((4, 70, 2), 1.0, 2.0) == 70
+        made.asked_twice((4, 70, 2), 70, same=True)
+        at += 0.5
+    assert made.repeats((4, 70, 2), 1.0, 2.0) is None, "a second copy would say the same"
+    made.compare((4, 80, 2), (1, 2), at, at + 0.1)
+    assert made.repeats((4, 80, 2), 1.0, 2.0) == 70, "of other registers it would be wrong"
+    made.compare((4, 80, 2), (1, 2), at + 0.2, at + 0.3)
+    assert made.repeats((4, 80, 2), 1.0, 2.0) == 80, "these are not known"
+    made.asked_twice((4, 70, 2), 70, same=False)
+    made.compare((4, 70, 2), (3, 4), at + 0.4, at + 0.5)
+    made.compare((4, 70, 2), (3, 4), at + 0.6, at + 0.7)
+    assert made.repeats((4, 70, 2), 1.0, 2.0) == 70, "they do change"
+
+
+def test_another_read_s_answer_for_its_own_is_a_second_copy() -> None:
+    made = station()
+    made.alike = ALIKE
+    made.asked_twice((4, 70, 2), 70, same=False)
+    assert not made.copies, "registers change"
+    made.asked_twice((4, 70, 2), 80, same=False)
+    assert made.copies

@@ -189,13 +189,13 @@ class BusLine(BusConnection):
         if port.has_transaction_ids:
             return words
         soon = min(self._slowest(station, run.count), LATEST)
-        before = station.repeats(run.address, soon, max(soon, RECENT))
+        read = (run.function, run.address, run.count)
+        before = station.repeats(read, soon, max(soon, RECENT))
         if before is None:
             return words
         self._doubt(station, run.count, soon)
         again = await self._clean(station, run)
-        station.alike += again == words
-        station.copies = station.copies or (again != words and before != run.address)
+        station.asked_twice(read, before, same=again == words)
         return again
 
     async def _clean(self, station: Station, run: ReadSeries) -> Registers:

@@ -84,6 +84,8 @@ class Station:
     """Whether it has answered twice."""
     alike: int = 0
     """Answers like the one before that were confirmed."""
+    steady: dict[Probe, int] = field(default_factory=dict)
+    """Confirmations in a row that the registers of a read stay as they are."""
     likes: dict[tuple[int, int], tuple[int, Registers, float]] = field(default_factory=dict)
     """The last answer by function and count: address, words, when it came."""
     like: tuple[int, float] | None = None
@@ -127,15 +129,29 @@ class Station:
         self.likes[function, count] = address, words, heard_at
         self.like = (before[0], sent_at - before[2]) if before is not None and before[1] == words else None
 
-    def repeats(self, address: int, soon: float, recent: float) -> int | None:
-        """The address of the read whose answer the last one, of `address`, may be a second copy of.
+    def repeats(self, read: Probe, soon: float, recent: float) -> int | None:
+        """The address of the read whose answer the last one, to `read`, may be a second copy of.
 
         It has the same words, within `recent` s of it; of the same registers, which often stay as they are,
-        within `soon` s.
+        within `soon` s, unless they are known to: then a second copy says nothing else.
         """
-        if self.like is None or self.like[1] > (soon if self.like[0] == address else recent):
+        if self.like is None:
             return None
-        return self.like[0] if self.copies or self.alike < ALIKE else None
+        before, since = self.like
+        if before == read[1]:
+            if since > soon or self.steady.get(read, 0) >= ALIKE:
+                return None
+        elif since > recent:
+            return None
+        return before if self.copies or self.alike < ALIKE else None
+
+    def asked_twice(self, read: Probe, before: int, *, same: bool) -> None:
+        """A read was asked again, as its answer was that to the read of `before`: whether it is the same."""
+        self.alike += same
+        if before == read[1]:
+            self.steady[read] = self.steady.get(read, 0) + 1 if same else 0
+        elif not same:
+            self.copies = True
 
     def _beside(self, probe: Probe) -> bool:
         """Whether it touches the registers of the read that was missed."""
