@@ -48,7 +48,11 @@ COLUMNS = 3
 
 SOLE_IMPORTERS = {
     "pymodbus": {"gateway/field/port/transport.py"},
-    "serial": {"gateway/field/port/transport.py", "gateway/commissioning/scan/line.py"},
+    "serial": {
+        "gateway/field/port/transport.py",
+        "gateway/commissioning/scan/line.py",
+        "gateway/commissioning/ports.py",
+    },
     "paho": {"gateway/mqtt/connection.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},

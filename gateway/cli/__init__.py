@@ -23,11 +23,13 @@ COMMANDS = {
     "energy": N_("print what the registers in a file of readings make of each quarter hour"),
     "journal": N_("look into the journal: status, show, export, salvage"),
     "plan": N_("print the reads, their time, and what they cost"),
+    "ports": N_("list the serial ports, who uses them and what is wrong"),
     "pulses": N_("show pulse inputs and set their registers"),
     "read": N_("poll meters now and print their values"),
     "receive": N_("run the reference receiver: the platform's half"),
     "reload": N_("make the running daemon read its configuration again"),
     "run": N_("run the gateway"),
+    "scan": N_("find the meters of a line or a host and say which they are"),
     "status": N_("say in a few lines how the running daemon is"),
     "wiring": N_("say which conductor each current transformer measures"),
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.field.meter.poll import Replies
     from gateway.field.meter.reader import MeterTask
     from gateway.field.meter.state import PolledMeter
-    from gateway.field.port.adapter import low_latency, not_opened, port_in_use, port_trouble
+    from gateway.field.port.adapter import low_latency, not_opened, port_holder, port_in_use, port_trouble
     from gateway.field.port.contract import registers_of
     from gateway.field.port.rtu import frames
     from gateway.field.port.transport import has_right_crc, sealed
@@ -59,6 +59,7 @@ _HOMES = {
     "newer_carried": "pulses.register",
     "not_opened": "port.adapter",
     "overload": "forecast",
+    "port_holder": "port.adapter",
     "port_in_use": "port.adapter",
     "port_trouble": "port.adapter",
     "registers_of": "port.contract",
@@ -93,6 +94,7 @@ __all__ = [
     "newer_carried",
     "not_opened",
     "overload",
+    "port_holder",
     "port_in_use",
     "port_trouble",
     "registers_of",

@@ -2,6 +2,7 @@
 
 from gateway.commissioning.scan.identify import Identified, identify
 from gateway.commissioning.scan.line import HostProbe, Probe, SerialProbe
+from gateway.commissioning.scan.proposal import Proposal, item_lines, propose_lines
 from gateway.commissioning.scan.settings import LineSetting, likely_addresses, likely_settings
 from gateway.commissioning.scan.sweep import FoundMeter, ScanProgress, Sweep, Swept
 
@@ -11,11 +12,14 @@ __all__ = [
     "Identified",
     "LineSetting",
     "Probe",
+    "Proposal",
     "ScanProgress",
     "SerialProbe",
     "Sweep",
     "Swept",
     "identify",
+    "item_lines",
     "likely_addresses",
     "likely_settings",
+    "propose_lines",
 ]

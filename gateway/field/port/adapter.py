@@ -86,7 +86,7 @@ def port_in_use(bus: SerialBus) -> BusDown | None:
     """That another program has a serial port open, as far as this user may see; None when nobody is known
     to.
     """
-    holder = _holder(bus.port)
+    holder = port_holder(bus.port)
     if not holder or holder == "this gateway":
         return None
     return not_opened(bus, bus.port, OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
@@ -107,7 +107,7 @@ def _serial(bus: SerialBus, error: Exception) -> Told:
         case errno.EACCES | errno.EPERM:
             return "permission denied", "permission", _rights(port)
         case errno.EBUSY | errno.EAGAIN:
-            holder = _holder(port)
+            holder = port_holder(port)
             return f"it is in use by {holder or 'another program'}", "in_use", _let_go(port, holder)
         case errno.ENXIO | errno.ENODEV:
             return (
@@ -270,7 +270,7 @@ def _let_go(port: str, holder: str) -> str:
     return "end that program: one line has one master"
 
 
-def _holder(port: str) -> str:
+def port_holder(port: str) -> str:
     """Who has the port open, as `name (pid)`; empty when that may not be seen."""
     try:
         about = Path(port).stat()

@@ -1,0 +1,222 @@
+"""`submeter scan`: the meters of a line or of a host, and the lines to write for them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.language import N_, _, ngettext
+from gateway.cli.lending import borrowed
+from gateway.cli.options import config_option, socket_option
+from gateway.cli.prose import say
+from gateway.errors import ConfigError, GatewayError
+from gateway.host import CONFIG
+
+if TYPE_CHECKING:
+    from gateway.cli.scan_words import Report
+    from gateway.config import Config
+
+_HELP = N_(
+    """Find the meters of a serial line or of a Modbus TCP host, and say which they are.
+
+WHERE is a port like /dev/ttyUSB0, a host like 192.0.2.10 or 192.0.2.10:502, or a bus of the configuration;
+without it the one serial port that there is. Nothing is written to a meter. A running gateway lends the bus
+and gets it back. Ctrl-C ends the search and keeps what was found.
+"""
+)
+_MOST_UNIT = 255
+
+
+@click.command(help=_HELP)
+@click.argument("where", required=False)
+@click.option("--all", "every", is_flag=True, help=N_("Every serial port, and every host of the file."))
+@click.option("--one-setting", is_flag=True, help=N_("Stop when the setting of the first find is done."))
+@click.option("--baudrate", type=int, metavar="BAUD", help=N_("Only this rate."))
+@click.option("--parity", type=click.Choice(["N", "E", "O"]), help=N_("Only this parity."))
+@click.option("--stopbits", type=click.Choice(["1", "2"]), help=N_("Only so many stop bits."))
+@click.option("--addresses", metavar="LIST", help=N_("Only these, like 1-20,33."))
+@click.option("--write", is_flag=True, help=N_("Put the lines into the configuration, the old one is kept."))
+@click.option("--json", "as_json", is_flag=True, help=N_("One JSON object instead of words."))
+@config_option
+@socket_option
+def command(*, where: str | None, every: bool, as_json: bool, write: bool, **options: Any) -> None:
+    """Search, print what was found; exit 1 when nothing was, 2 when a place could not be searched."""
+    from gateway.cli.scan_words import Report  # noqa: PLC0415 - only here
+
+    file: Path | None = options["file"]
+    config = _config(file, needed=write)
+    places = _places(where, config, every=every)
+    report = Report(as_json=as_json)
+    broken = False
+    for place in places:
+        try:
+            _search(place, config, report, options)
+        except GatewayError as error:
+            broken = True
+            report.trouble(place, error)
+    found = report.end()
+    if write and found:
+        _write(file or CONFIG, report)
+    sys.exit(2 if broken else 0 if found else 1)
+
+
+def _search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> None:
+    from gateway.catalogue import library  # noqa: PLC0415 - only here
+    from gateway.commissioning.scan import (  # noqa: PLC0415 - only here
+        HostProbe,
+        SerialProbe,
+        Sweep,
+    )
+
+    line = SerialProbe(place) if place.startswith("/") else HostProbe(*_host(place))
+    settings = _settings(place, config, options) if place.startswith("/") else []
+    drivers = Path(config.drivers.directory) if config else None
+    sweep = Sweep(
+        line,
+        library(drivers) if drivers else library(),
+        settings,
+        addresses=_addresses(options["addresses"]),
+        one_setting=options["one_setting"],
+        tell=report.progress,
+        met=report.met,
+    )
+    report.begin(place, sweep.worst, settings, _existing(config))
+    with borrowed(place if place.startswith("/") else line.name, "submeter scan", options["socket"]):
+        try:
+            asyncio.run(sweep.run())
+        except KeyboardInterrupt:
+            report.interrupted()
+    report.done(sweep.result)
+
+
+def _settings(place: str, config: Config | None, options: dict[str, Any]) -> list[Any]:
+    """The settings to try, the likelier first, within what was asked for."""
+    from gateway.catalogue import library  # noqa: PLC0415 - only here
+    from gateway.commissioning.scan import LineSetting, likely_settings  # noqa: PLC0415 - only here
+    from gateway.config import SerialBus  # noqa: PLC0415 - only here
+
+    device = Path(place).resolve()
+    own = [
+        LineSetting(bus.baudrate, bus.parity, bus.stopbits)
+        for bus in (config.buses if config else ())
+        if isinstance(bus, SerialBus) and Path(bus.port).resolve() == device
+    ]
+    rate, parity, stops = options["baudrate"], options["parity"], options["stopbits"]
+    every = likely_settings(library(), own)
+    if rate is not None and rate not in {each.baudrate for each in every}:
+        known = ", ".join(str(each) for each in sorted({each.baudrate for each in every}))
+        raise click.UsageError(
+            _("%(rate)s baud is no rate of a meter: %(known)s") % {"rate": rate, "known": known}
+        )
+    if stops is not None:
+        every = list(dict.fromkeys(LineSetting(each.baudrate, each.parity, int(stops)) for each in every))
+    elif rate is not None and parity is not None:
+        every = [each for each in every if each.stopbits == 1 or each in own]
+    return [each for each in every if rate in {None, each.baudrate} and parity in {None, each.parity}]
+
+
+def _config(file: Path | None, *, needed: bool) -> Config | None:
+    """The configuration, if there is one that can be used. Raises ConfigError when one was named, or is
+    needed.
+    """
+    from gateway.config import load_config  # noqa: PLC0415 - the YAML reader
+
+    try:
+        return load_config(file or CONFIG)
+    except ConfigError:
+        if file is not None or needed:
+            raise
+        return None
+
+
+def _places(where: str | None, config: Config | None, *, every: bool) -> list[str]:
+    """Ports and hosts to search. Raises GatewayError when nobody can say which."""
+    from gateway.commissioning.ports import serial_ports  # noqa: PLC0415 - only here
+    from gateway.config import TcpBus  # noqa: PLC0415 - only here
+
+    buses = {bus.name: bus for bus in config.buses} if config else {}
+    hosts = [f"{bus.host}:{bus.port}" for bus in buses.values() if isinstance(bus, TcpBus)]
+    if where is not None:
+        if every:
+            raise click.UsageError(_("leave out %(where)s, or --all") % {"where": where})
+        bus = buses.get(where)
+        if bus is None:
+            return [where]
+        return [f"{bus.host}:{bus.port}" if isinstance(bus, TcpBus) else bus.port]
+    ports = [port.name for port in serial_ports()]
+    if every and (ports or hosts):
+        return [*ports, *hosts]
+    if len(ports) == 1:
+        return ports
+    if not ports:
+        raise GatewayError(
+            "there is no serial port to search",
+            hint="plug the RS-485 adapter in, or name a host: submeter scan 192.0.2.10",
+        )
+    raise GatewayError(
+        f"there are {len(ports)} serial ports: {', '.join(ports)}",
+        hint="name the one to search, or write --all; submeter ports says more of each",
+    )
+
+
+def _host(place: str) -> tuple[str, int]:
+    from gateway.config import TcpBus, host_and_port  # noqa: PLC0415 - only here
+
+    try:
+        host, port = host_and_port(place)
+        TcpBus(name="scan", type="tcp", host=host, port=port)
+    except ValueError as error:
+        raise GatewayError(
+            f"{place!r} is neither a port, a host nor a bus",
+            hint="write /dev/ttyUSB0, 192.0.2.10, 192.0.2.10:502, or the name of a bus of the configuration",
+        ) from error
+    return host, port
+
+
+def _addresses(text: str | None) -> list[int]:
+    """Numbers of a list like 1-20,33. Raises click.UsageError."""
+    found: list[int] = []
+    for part in (text or "").split(",") if text else ():
+        first, _dash, last = part.strip().partition("-")
+        try:
+            low, high = int(first), int(last or first)
+        except ValueError:
+            low, high = -1, -1
+        if not 0 <= low <= high <= _MOST_UNIT:
+            raise click.UsageError(
+                _("%(part)s is no address: write numbers from 1 to 247, like 1-20,33") % {"part": repr(part)}
+            )
+        found += range(low, high + 1)
+    return found
+
+
+def _existing(config: Config | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Buses and meters of the configuration, by its keys."""
+    if config is None:
+        return [], []
+    return [bus.model_dump() for bus in config.buses], [meter.model_dump() for meter in config.meters]
+
+
+def _write(path: Path, report: Report) -> None:
+    """Put the proposed lines into the file. Raises GatewayError; the file is then as it was."""
+    from gateway.commissioning.scan import item_lines  # noqa: PLC0415 - only here
+    from gateway.config import parse_config, with_items, write_beside  # noqa: PLC0415 - only here
+
+    text = path.read_text(encoding="utf-8")
+    buses = [proposal.bus for proposal in report.proposals if proposal.bus]
+    meters = [meter for proposal in report.proposals for meter in proposal.meters]
+    new = with_items(text, "buses", [line for bus in buses for line in item_lines(bus)])
+    new = with_items(new, "meters", [line for meter in meters for line in item_lines(meter)])
+    if new == text:
+        say(_("There is nothing to write into %(file)s.") % {"file": path})
+        return
+    parse_config(new, path.name)
+    old = write_beside(path, new)
+    count = len(meters)
+    said = ngettext("%(n)s meter was written into %(file)s", "%(n)s meters were written into %(file)s", count)
+    say(said % {"n": count, "file": path} + _("; the old file is %(old)s.") % {"old": old})
+    say(_("Give each meter a name (name:, feeds:), then: submeter check; submeter reload"))

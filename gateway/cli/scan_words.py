@@ -1,0 +1,303 @@
+"""What `submeter scan` says: where it is, what it has met, how sure it is, what to write."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
+from gateway.cli.prose import say
+from gateway.commissioning.scan import FoundMeter, LineSetting, Proposal, ScanProgress, Swept, propose_lines
+from gateway.model import QUANTITIES
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from gateway.errors import GatewayError
+
+_EVERY = 15.0
+"""s between two lines about the progress where there is no terminal."""
+_SHOWN = (
+    ("voltage_l1n", "voltage_ln", "voltage_l12", "voltage_ll"), ("current_l1",), ("active_power",),
+    ("active_energy_import", "active_energy_total"), ("heat_energy",), ("volume",), ("temperature_flow",),
+)  # fmt: skip
+"""What a person compares with the display: of each group the first that there is."""
+_MOST_NAMES = 4
+_TROUBLES = {
+    "double": N_(
+        "Two meters share an address: their answers garble each other. → switch one of them off, give the "
+        "other a free address at its display, and search again"
+    ),
+    "noise": N_(
+        "Bytes come that belong to no frame. → check the shield, the termination (120 Ω at both ends) and "
+        "the bias, and keep the cable away from inverters"
+    ),
+    "no_frame": N_(
+        "Bytes come, but never a frame. → swap A and B at the adapter, and search again; else another "
+        "protocol runs on this line"
+    ),
+    "echo": N_("The adapter hears what it says itself. That is harmless."),
+    "master": N_(
+        "Another master asks the meters of this line: a line has one. → find it (a logger, a second "
+        "gateway, an energy manager) and take it off"
+    ),
+}
+_STAGES = {
+    "likely": N_("likely addresses"),
+    "finish": N_("the rest of this setting"),
+    "all": N_("all addresses"),
+    "stop bits": N_("two stop bits"),
+}
+
+
+class Report:
+    """Words, or one JSON object, about the places that are searched."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.proposals: list[Proposal] = []
+        self._json = as_json
+        self._answers: list[dict[str, Any]] = []
+        self._place = ""
+        self._settings: list[LineSetting] = []
+        self._existing: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+        self._bar: Progress | None = None
+        self._told = 0.0
+        self._count = 0
+        self._few = False
+
+    def begin(
+        self,
+        place: str,
+        worst: float,
+        settings: list[LineSetting],
+        existing: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+    ) -> None:
+        """A search begins, which takes at most `worst` s."""
+        self._place, self._settings, self._existing = place, settings, existing
+        self._told = time.monotonic()
+        self._few = len({each.baudrate for each in settings}) == 1
+        many = ngettext("%(n)s setting", "%(n)s settings", len(settings)) % {"n": len(settings)}
+        where = f"{place}, {many}" if settings else place
+        text = _("Searching %(where)s: at most %(time)s, and less when the likely comes true.")
+        say(text % {"where": where, "time": _time(worst)}, err=True)
+        if sys.stderr.isatty():
+            self._bar = _progress_bar()
+
+    def progress(self, now: ScanProgress) -> None:
+        """Where it is."""
+        where = f"{now.setting}, " if now.setting else ""
+        text = _("%(where)saddress %(unit)s, %(found)s found, %(left)s left at most") % {
+            "where": where,
+            "unit": now.unit,
+            "found": now.found,
+            "left": _time(now.left),
+        }
+        if self._bar is not None:
+            total = max(now.done + now.left, 0.1)
+            self._bar.update(self._bar.tasks[0].id, description=text, completed=now.done, total=total)
+        elif time.monotonic() - self._told >= _EVERY:
+            self._told = time.monotonic()
+            say(f"{text} ({_(_STAGES[now.stage])})", mark="… ", err=True)
+
+    def met(self, found: FoundMeter) -> None:
+        """A meter was found and identified."""
+        self._count += 1
+        if not self._json:
+            self._above(lambda: _show(found))
+
+    def interrupted(self) -> None:
+        """Somebody pressed Ctrl-C."""
+        self._above(lambda: say(_("Ended early; what was found until then follows."), err=True))
+
+    def trouble(self, place: str, error: GatewayError) -> None:
+        """A place that could not be searched."""
+        self._close()
+        say(in_words(f"{place}: {error}"), err=True)
+        self._answers.append({"place": place, "error": error.message, "hint": error.hint, "found": []})
+
+    def done(self, swept: Swept) -> None:
+        """A search has ended."""
+        self._close()
+        host = not self._settings
+        name, _colon, port = self._place.rpartition(":")
+        place: dict[str, object] = {"type": "serial", "port": self._place}
+        if host:
+            place = {
+                "type": "tcp",
+                "host": name or port,
+                "port": int(port) if name and port.isdigit() else 502,
+            }
+        proposal = propose_lines(swept.found, place=place, buses=self._existing[0], meters=self._existing[1])
+        self.proposals.append(proposal)
+        self._answers.append(
+            {
+                "place": self._place,
+                "found": [_as_dict(found) for found in swept.found],
+                "tried": [str(setting) for setting in swept.tried],
+                "likely_addresses_only": [str(setting) for setting in swept.likely_only],
+                "troubles": sorted(swept.troubles),
+                "seconds": round(swept.seconds, 1),
+                "ended": swept.ended,
+                "lines": proposal.text,
+            }
+        )
+        if not self._json:
+            self._conclude(swept, proposal)
+
+    def end(self) -> int:
+        """Everything is said; how many meters were found."""
+        if self._json:
+            print(json.dumps({"places": self._answers}, ensure_ascii=False))
+        return self._count
+
+    def _conclude(self, swept: Swept, proposal: Proposal) -> None:
+        count = len(swept.found)
+        text = ngettext("%(n)s meter found", "%(n)s meters found", count) % {"n": count}
+        print()
+        say(f"{self._place}: {text}, {_time(swept.seconds)}.")
+        for kind in sorted(swept.troubles):
+            say(_(_TROUBLES[kind]), "  ")
+        self._coverage(swept)
+        if not count and "no_frame" not in swept.troubles:
+            say(
+                _(
+                    "Nobody answered. → check that the meters have power, that A and B are not swapped, that "
+                    "the line ends at this adapter, and the addresses at a display"
+                ),
+                "  ",
+            )
+        for meter in proposal.left_out:
+            if not meter.double:
+                say(_left_out(meter, proposal), "  ")
+        if proposal.text:
+            print()
+            say(_("Lines for the configuration (submeter scan … --write puts them in):"))
+            print()
+            print(proposal.text)
+
+    def _coverage(self, swept: Swept) -> None:
+        """Which settings were searched whole, and which were not."""
+        if not self._settings:
+            return
+        rest = [each for each in self._settings if each not in swept.tried and each.stopbits == 1]
+        if swept.tried and not rest:
+            if not self._few:
+                say(_("Every setting and every address was tried."), "  ")
+            return
+        if swept.tried:
+            names = ", ".join(str(each) for each in swept.tried)
+            say(_("Tried at every address: %(settings)s.") % {"settings": names}, "  ")
+        if rest:
+            names = ", ".join(str(each) for each in rest)
+            say(_("Not tried, or at the likely addresses only: %(settings)s.") % {"settings": names}, "  ")
+
+    def _above(self, write: Any) -> None:
+        """Write above the progress bar."""
+        if self._bar is None:
+            write()
+            return
+        self._bar.stop()
+        write()
+        sys.stdout.flush()
+        self._bar = _progress_bar()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _show(found: FoundMeter) -> None:
+    at = _("address %(unit)s") % {"unit": found.unit}
+    if found.setting:
+        at = _("%(address)s at %(setting)s") % {"address": at, "setting": found.setting}
+    say(at)
+    known = found.identified
+    if known.candidates:
+        first = known.candidates[0]
+        number = _(", serial number %(number)s") % {"number": known.serial} if known.serial else ""
+        say(f"{first.maker} {first.model} ({first.name}){number}", "  ")
+    say(_how_sure(found), "  ")
+    if known.says:
+        say(_("it calls itself: %(text)s") % {"text": known.says}, "  ")
+    shown = [next((name for name in group if name in known.values), "") for group in _SHOWN]
+    values = [f"{figure(f'{known.values[name]:,.6g}')} {QUANTITIES[name].unit}" for name in shown if name]
+    if values:
+        say(", ".join(values), "  ")
+    for check in known.findings:
+        if check.good is False:
+            say(_("does not fit: %(check)s") % {"check": check.text}, "  ")
+
+
+def _how_sure(found: FoundMeter) -> str:
+    """How well it is known which meter it is."""
+    known = found.identified
+    names = [f"{driver.maker} {driver.model} ({driver.name})" for driver in known.candidates]
+    if found.double:
+        text = _("two meters answer here")
+    elif not names:
+        text = _("no table of the library fits: submeter drivers try tells more, with the table you have")
+    elif len(names) > 1:
+        shown = names[1:_MOST_NAMES]
+        more = f" (+{len(names) - _MOST_NAMES})" if len(names) > _MOST_NAMES else ""
+        text = _("one of several that nothing tells apart; also: %(names)s. Take the name on the case") % {
+            "names": "; ".join(shown) + more
+        }
+    elif known.how == "identity":
+        text = _("sure: the meter says so itself")
+    elif any(check.good for check in known.findings):
+        text = _("likely: its values are right with this table, and with no other")
+    else:
+        text = _("perhaps: its registers are there, but nothing bears the values out")
+    if found.every:
+        text += "; " + _("it answers whatever address is asked for")
+    return text
+
+
+def _left_out(meter: FoundMeter, proposal: Proposal) -> str:
+    at = {"unit": meter.unit, "setting": meter.setting}
+    if not meter.identified.candidates:
+        return _("No line for address %(unit)s: its table is not known.") % at
+    rate = proposal.bus["baudrate"] if proposal.bus and "baudrate" in proposal.bus else ""
+    text = _("No line for address %(unit)s at %(setting)s: all meters of a line need one setting")
+    return text % at + (_(" → set it to %(rate)s baud like the others") % {"rate": rate} if rate else "")
+
+
+def _as_dict(found: FoundMeter) -> dict[str, Any]:
+    known = found.identified
+    return {
+        "address": found.unit,
+        "setting": dataclasses.asdict(found.setting) if found.setting else None,
+        "how": known.how,
+        "sure": known.sure,
+        "drivers": [driver.name for driver in known.candidates],
+        "maker": known.candidates[0].maker if known.candidates else None,
+        "model": known.candidates[0].model if known.candidates else None,
+        "serial": known.serial or None,
+        "says": known.says or None,
+        "values": known.values,
+        "double": found.double,
+        "every_address": found.every,
+    }
+
+
+def _time(seconds: float) -> str:
+    return locale().span(max(1.0, seconds))
+
+
+def _progress_bar() -> Progress:
+    from rich.console import Console  # noqa: PLC0415 - 100 ms that only long work pays
+    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - see above
+
+    bar = Progress(
+        BarColumn(bar_width=12),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.add_task("", total=1.0)
+    bar.start()
+    return bar

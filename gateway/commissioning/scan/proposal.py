@@ -1,0 +1,113 @@
+"""What to write into the configuration for the meters that were found. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.commissioning.scan.settings import LineSetting
+from gateway.commissioning.scan.sweep import FoundMeter
+
+_ID = re.compile(r"[^a-z0-9]+")
+_LONGEST_ID = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Lines for the sections `buses` and `meters`; `left_out` are meters that no line can be written for:
+    their table is not known, they share an address, or stand at another setting than most of the line.
+    """
+
+    bus: dict[str, object] | None
+    meters: tuple[dict[str, object], ...]
+    left_out: tuple[FoundMeter, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The lines as they stand in the file."""
+        lines = []
+        for section, items in (("buses", [self.bus] if self.bus else []), ("meters", list(self.meters))):
+            if items:
+                lines += [f"{section}:", *(line for item in items for line in item_lines(item))]
+        return "\n".join(lines)
+
+
+def propose_lines(
+    found: Iterable[FoundMeter],
+    *,
+    place: Mapping[str, object],
+    buses: Iterable[Mapping[str, object]] = (),
+    meters: Iterable[Mapping[str, object]] = (),
+) -> Proposal:
+    """Lines for what was found at `place` (`{type: serial, port}` or `{type: tcp, host, port}`); `buses` and
+    `meters` are what the configuration has already, by its keys.
+    """
+    every = list(found)
+    known = next((bus for bus in buses if all(bus.get(key) == value for key, value in place.items())), None)
+    names = {str(bus["name"]) for bus in buses}
+    setting = _setting(every, known)
+    name = str(known["name"]) if known else _free("line" if place["type"] == "serial" else "plant", names)
+    bus = None if known else {"name": name, **place, **_as_keys(setting)}
+    taken = {(meter.get("bus"), meter.get("address")) for meter in meters}
+    ids = {str(meter["id"]) for meter in meters}
+    written, left = [], []
+    for meter in every:
+        if (name, meter.unit) in taken and known:
+            continue
+        if meter.double or not meter.identified.candidates or meter.setting not in {None, setting}:
+            left.append(meter)
+            continue
+        driver = meter.identified.candidates[0].name
+        key = _free(_ID.sub("-", f"{driver.partition('-')[2]}-{meter.unit}")[-_LONGEST_ID:].strip("-"), ids)
+        ids.add(key)
+        item: dict[str, object] = {"id": key, "bus": name, "address": meter.unit, "driver": driver}
+        if meter.identified.serial:
+            item["serial"] = meter.identified.serial
+        written.append(item)
+    return Proposal(bus, tuple(written), tuple(left))
+
+
+def item_lines(item: Mapping[str, object], indent: str = "  ") -> list[str]:
+    """One item of a section, on a line of its own per key."""
+    first = True
+    lines = []
+    for key, value in item.items():
+        lines.append(f"{indent}{'- ' if first else '  '}{key}: {_scalar(value)}")
+        first = False
+    return lines
+
+
+def _scalar(value: object) -> str:
+    """As YAML reads it back: a text that looks like a number is quoted."""
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z/][A-Za-z0-9/._-]*", value):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)
+
+
+def _setting(found: list[FoundMeter], bus: Mapping[str, object] | None) -> LineSetting | None:
+    """The line's own setting, else the one at which most meters stand."""
+    if bus is not None and bus.get("type") == "serial":
+        return LineSetting(
+            int(str(bus.get("baudrate", 9600))), str(bus.get("parity", "N")), int(str(bus.get("stopbits", 1)))
+        )
+    count = Counter(meter.setting for meter in found if meter.setting is not None)
+    return count.most_common(1)[0][0] if count else None
+
+
+def _as_keys(setting: LineSetting | None) -> dict[str, object]:
+    if setting is None:
+        return {}
+    return {"baudrate": setting.baudrate, "parity": setting.parity, "stopbits": setting.stopbits}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or the first with a number behind it that nobody has."""
+    name = name or "meter"
+    if name not in taken and name not in {"line", "plant"}:
+        return name
+    number = 1
+    while f"{name}{number}" in taken:
+        number += 1
+    return f"{name}{number}"

@@ -1,0 +1,97 @@
+"""Put items into a section of a configuration that a person wrote, and leave the rest as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from gateway.errors import GatewayError
+
+
+def with_items(text: str, section: str, lines: Sequence[str]) -> str:
+    """The text with these lines (items, indented by two) at the end of a section, which is made when it is
+    not there. Raises GatewayError for a section whose form leaves no place for them.
+    """
+    if not lines:
+        return text
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is None:
+        return _ended(text) + "\n".join([f"{section}:", *lines]) + "\n"
+    value = next((value for key, value in root.value if key.value == section), None)
+    if value is None:
+        return _ended(text) + "\n" + "\n".join([f"{section}:", *lines]) + "\n"
+    rows = text.split("\n")
+    if isinstance(value, yaml.SequenceNode) and value.value and not value.flow_style:
+        last = value.value[-1]
+        at = _end_of(rows, last.start_mark.line, value.start_mark.column)
+        pad = " " * value.start_mark.column
+        rows[at:at] = [pad + line.removeprefix("  ") for line in lines]
+        return "\n".join(rows)
+    empty = not value.value if isinstance(value, yaml.SequenceNode) else value.value in ("", "null", "~")
+    if empty:
+        line = _key_line(root, section)
+        head, _, rest = rows[line].partition(":")
+        comment = rest[rest.index("#") :] if "#" in rest else ""
+        rows[line : line + 1] = [f"{head}:" + (f"  {comment}" if comment else ""), *lines]
+        return "\n".join(rows)
+    raise GatewayError(
+        f"{section} is written in one line, with brackets: there is no place for more lines",
+        hint="write each item on a line of its own, begun with a dash, and try again",
+    )
+
+
+def _key_line(root: yaml.MappingNode, section: str) -> int:
+    return int(next(key.start_mark.line for key, _ in root.value if key.value == section))
+
+
+def _end_of(rows: list[str], line: int, column: int) -> int:
+    """The line behind the last one that belongs to an item which begins on `line`; comments that stand below
+    it at the margin belong to what follows.
+    """
+    end = line + 1
+    for number in range(line + 1, len(rows)):
+        row = rows[number]
+        if not row.strip():
+            continue
+        if len(row) - len(row.lstrip()) <= column:
+            break
+        end = number + 1
+    return end
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"
+
+
+def write_beside(path: Path, text: str) -> Path:
+    """Put the new text in place of the file, whole or not at all; the old one is kept beside it as
+    `<name>.old`, which is given back. Raises GatewayError.
+    """
+    old, new = path.with_name(path.name + ".old"), path.with_name(path.name + ".new")
+    try:
+        before = path.stat()
+        new.write_text(text, encoding="utf-8")
+        os.chmod(new, before.st_mode & 0o7777)  # noqa: PTH101 - beside chown
+        os.chown(new, before.st_uid, before.st_gid)
+        with new.open("rb") as handle:
+            os.fsync(handle.fileno())
+        old.write_bytes(path.read_bytes())
+        os.chmod(old, before.st_mode & 0o7777)  # noqa: PTH101
+        os.chown(old, before.st_uid, before.st_gid)
+        new.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if new.is_file():
+            new.unlink()
+        raise GatewayError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="use sudo, or write the lines by hand",
+        ) from error
+    return old
