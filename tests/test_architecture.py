@@ -62,6 +62,8 @@ SOLE_IMPORTERS = {
 
 ALSO_FACES = {
     "gateway.catalogue.listing",
+    "gateway.commissioning.ports",
+    "gateway.commissioning.scan",
     "gateway.commissioning.trial",
     "gateway.commissioning.wiring",
     "gateway.config.rules",
