@@ -69,7 +69,8 @@ class DaemonActions:
         return {"bus": bus}
 
     def _worker(self, bus: str) -> BusWorker:
-        workers = self._daemon.assembly.workers
+        assembly = self._daemon.assembly
+        workers = assembly.workers
         if bus not in workers:
             known = ", ".join(workers) or "none"
             raise GatewayError(f"there is no bus {bus!r}", hint=f"the buses of this gateway are: {known}")
@@ -77,7 +78,8 @@ class DaemonActions:
 
     async def pulses(self) -> list[dict[str, Any]]:
         """Every pulse input."""
-        pulses = self._daemon.assembly.pulses
+        assembly = self._daemon.assembly
+        pulses = assembly.pulses
         return [dataclasses.asdict(health) for health in pulses.health()] if pulses else []
 
     async def set_pulse(self, meter_id: str, value: float) -> dict[str, Any]:
@@ -109,18 +111,18 @@ class DaemonActions:
 
     async def journal_status(self) -> dict[str, Any]:
         """What the journal says of itself, and its epochs."""
-        return self._daemon.journal.stats().to_json()
+        journal = self._daemon.journal
+        return journal.stats().to_json()
 
     async def journal_rows(
         self, first: int, last: int, limit: int, epoch: str | None = None
     ) -> list[dict[str, Any]]:
         """Batches as they stand in the journal, oldest first."""
         rows: list[dict[str, Any]] = []
-        for name, low, high in self._daemon.journal.epochs():
+        journal = self._daemon.journal
+        for name, low, high in journal.epochs():
             if epoch in {None, name} and low <= last and high >= first:
-                found = await self._daemon.journal.find(
-                    name, max(first, low), min(last, high), limit - len(rows)
-                )
+                found = await journal.find(name, max(first, low), min(last, high), limit - len(rows))
                 rows += [batch_json(sealed) for sealed in found]
             if len(rows) >= limit:
                 break

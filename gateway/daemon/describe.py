@@ -70,10 +70,11 @@ class MeterDescription:
 
     def payload(self) -> bytes:
         """The message on P/meters."""
+        gateway = self._config.gateway
         message = {
-            "gateway": self._config.gateway.id,
-            "name": self._config.gateway.name,
-            "timezone": self._config.gateway.timezone,
+            "gateway": gateway.id,
+            "name": gateway.name,
+            "timezone": gateway.timezone,
             "version": __version__,
             "drivers": self._drivers,
             "meters": self.meters(),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from gateway.errors import GatewayError
-from gateway.model import QUANTITIES, Draft, Event, Interval, Reading
+from gateway.model import QUANTITIES, Draft, Event, Reading
 
 log = logging.getLogger(__name__)
 
@@ -59,10 +59,11 @@ class SlotCollector:
 
     def add(self, reading: Reading) -> None:
         """Take a reading into the open slot."""
-        if len(self._draft.readings) >= MAX_HELD:
+        readings = self._draft.readings
+        if len(readings) >= MAX_HELD:
             self.refused += 1
             return
-        self._draft.readings.append(reading)
+        readings.append(reading)
         quarter = self._wall() // QUARTER_MS
         if self._quarters.get(reading.meter) != quarter and not _COUNTERS.isdisjoint(reading.values):
             self._quarters[reading.meter] = quarter
@@ -71,14 +72,9 @@ class SlotCollector:
 
     def tell(self, event: Event) -> None:
         """Take an event into the open slot; such a batch is spared when room runs out."""
-        self._draft.events.append(event)
-        self._draft.keep = True
-        self._woken.set()
-
-    def add_interval(self, interval: Interval) -> None:
-        """Take an energy interval into the open slot; such a batch is spared when room runs out."""
-        self._draft.intervals.append(interval)
-        self._draft.keep = True
+        draft = self._draft
+        draft.events.append(event)
+        draft.keep = True
         self._woken.set()
 
     def inherit(self, older: SlotCollector) -> None:

@@ -80,9 +80,14 @@ class History:
         self._offered: dict[tuple[int, int], tuple[int, float]] = {}
         """(series, start or day) → version that is under way, and since when (s, monotonic)."""
 
+    @property
+    def _conn(self) -> sqlite3.Connection:
+        conn: sqlite3.Connection = self._db.conn
+        return conn
+
     def _rows(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
         try:
-            yield from self._db.conn.execute(sql, values)
+            yield from self._conn.execute(sql, values)
         except sqlite3.DatabaseError as error:
             raise translate(error, self.path) from error
 
@@ -109,7 +114,7 @@ class History:
     def lose(self, first: date, last: date) -> None:
         """The intervals of these local days were lost with a file."""
         with self._db.atomic():
-            self._db.conn.execute("INSERT INTO lost VALUES (?, ?)", (first.toordinal(), last.toordinal()))
+            self._conn.execute("INSERT INTO lost VALUES (?, ?)", (first.toordinal(), last.toordinal()))
 
     # ── days ──
 
@@ -138,7 +143,7 @@ class History:
         if number is None:
             number = self._ids[register] = len(self._ids) + 1
             self._names[number] = register
-            self._db.conn.execute("INSERT INTO series VALUES (?, ?, ?)", (number, *register))
+            self._conn.execute("INSERT INTO series VALUES (?, ?, ?)", (number, *register))
         return number
 
     def place(
@@ -275,10 +280,10 @@ class History:
         try:
             with self._db.atomic():
                 rows = [(*key, *self._summary(self._days[key])) for key in sorted(self._dirty)]
-                self._db.conn.executemany(
+                self._conn.executemany(
                     "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
-                self._db.conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", list(known.items()))
+                self._conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", list(known.items()))
         except sqlite3.DatabaseError as error:
             raise translate(error, self.path) from error
         self._dirty.clear()
@@ -292,7 +297,7 @@ class History:
 
     def close(self) -> None:
         """Close the file; what was not saved is made again from the journal."""
-        self._db.conn.close()
+        self._conn.close()
 
 
 class RegisterPast:

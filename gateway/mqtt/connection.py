@@ -231,7 +231,8 @@ class PahoConnection:
             self._crossing.notify()
 
     def _connect_and_loop(self) -> UplinkError:
-        host, port = self._broker.address.host, self._broker.address.port
+        address = self._broker.address
+        host, port = address.host, address.port
         keepalive = round(self._broker.keepalive)
         try:
             if self.protocol == "5.0":
@@ -255,7 +256,7 @@ class PahoConnection:
             if not self._connected and self.beat > deadline:
                 break
         if not self._connected:
-            return no_connack(tls=self._broker.address.tls)
+            return no_connack(tls=address.tls)
         known = {
             MQTTErrorCode.MQTT_ERR_KEEPALIVE: ("the broker has fallen silent", "silent"),
             MQTTErrorCode.MQTT_ERR_PROTOCOL: ("the broker broke the protocol", "broke_protocol"),

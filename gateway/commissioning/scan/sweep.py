@@ -110,6 +110,7 @@ class Sweep:
         when the setting of the first find is finished.
         """
         self.result = Swept()
+        self._found, self._troubles = self.result.found, self.result.troubles
         self._line = line
         self._library = list(library)
         self._settings = list(settings)
@@ -176,11 +177,12 @@ class Sweep:
             self._note(finished, usual, stage)
         others = [setting for setting in self._settings if setting.stopbits != 1 and setting not in usual]
         if not self.result.found:
+            likely_only = self.result.likely_only
             for setting in others:
                 if await self._setting(setting, few, "stop bits", 0.0):
                     await self._ask_all(setting, rest, "finish", 0.0)
                     await self._name(setting)
-                self.result.likely_only.append(setting)
+                likely_only.append(setting)
 
     async def _setting(self, setting: LineSetting, units: list[int], stage: str, left: float) -> bool:
         """Ask these addresses at a setting; whether anybody is there."""
@@ -223,7 +225,7 @@ class Sweep:
         """Everybody who has answered, whoever was asked."""
         for answer in heard.answers:
             if answer.request:
-                self.result.troubles.add("master")
+                self._troubles.add("master")
             elif answer.exception not in _NOBODY:
                 self._answers.setdefault(answer.unit, answer)
 
@@ -263,14 +265,14 @@ class Sweep:
             if identified.candidates:
                 names.insert(0, identified.candidates[0].name)
             if doubled:
-                self.result.troubles.add("double")
-            self.result.found.append(found)
+                self._troubles.add("double")
+            self._found.append(found)
             self._met(found)
         for unit in sorted(self._damaged - set(units)):
             if self._answers or len(self._damaged) <= _AGAIN:
-                self.result.troubles.add("double")
+                self._troubles.add("double")
                 found = FoundMeter(setting, unit, 0.0, double=True)
-                self.result.found.append(found)
+                self._found.append(found)
                 self._met(found)
         self._answers.clear()
         self._damaged.clear()
@@ -329,7 +331,7 @@ class Sweep:
         heard = await asyncio.to_thread(self._line.exchange, unit, pdu, wait)
         self._probes += 1
         if heard.echo:
-            self.result.troubles.add("echo")
+            self._troubles.add("echo")
         self._noisy += heard.noise > 0 and not heard.answers
         return heard
 
@@ -351,7 +353,7 @@ class Sweep:
     def _judge(self) -> None:
         """What the noise beside the answers means."""
         if self._probes and self._noisy > max(5, self._probes // 10):
-            self.result.troubles.add("noise" if self.result.found else "no_frame")
+            self._troubles.add("noise" if self.result.found else "no_frame")
 
 
 def _objects(pdu: bytes) -> str:

@@ -71,13 +71,15 @@ class PageScan:
 
     def newest(self, number: int) -> bytes:
         """A page as the WAL has it, or else the file; empty when neither has it."""
-        return self.wal.sound.get(number) or self.read(number)
+        pages = self.wal.sound
+        return pages.get(number) or self.read(number)
 
     def found(self) -> Iterator[list[FoundRow]]:
         """The rows, a few at a time: the WAL's committed pages first, then the file, then pages of the WAL
         that nothing vouches for.
         """
-        for number, page in self.wal.sound.items():
+        pages = self.wal.sound
+        for number, page in pages.items():
             yield from self._rows(page, number, self.newest)
         # The newest page is at the end of a file that grows.
         for number in range(self.pages, 0, -1):

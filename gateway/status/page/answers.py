@@ -26,14 +26,14 @@ class SharedAnswers:
     """
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self._source, self._changes = source, source.changes
         self._worker = ThreadPoolExecutor(1, "page")
         self._snapshot: tuple[float, int, Snapshot] | None = None
         self._made: dict[Hashable, asyncio.Task[Any]] = {}
 
     def snapshot(self) -> Snapshot:
         """The facts of now, not older than a second."""
-        now, version = asyncio.get_running_loop().time(), self._source.changes.version
+        now, version = asyncio.get_running_loop().time(), self._changes.version
         if self._snapshot is not None:
             at, seen, snapshot = self._snapshot
             if now - at < (AT_MOST if seen == version else AT_LEAST):

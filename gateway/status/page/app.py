@@ -80,7 +80,7 @@ class Page:
     """The requests of the page. Everything that takes time runs in the worker thread of `SharedAnswers`."""
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        self._changes, self._trend = source.changes, source.trend
         self._answers = SharedAnswers(source)
         self._streams = Streams()
 
@@ -173,7 +173,7 @@ class Page:
             )
 
         async def events() -> AsyncIterator[bytes]:
-            async for _ in self._source.changes.follow(every, every):
+            async for _ in self._changes.follow(every, every):
                 yield event("status", await self._answers.make("status", _status))
 
         return self._stream(events())
@@ -224,7 +224,7 @@ class Page:
 
         async def events() -> AsyncIterator[bytes]:
             nonlocal points
-            async for _ in self._source.changes.follow(PAUSE, IDLE):
+            async for _ in self._changes.follow(PAUSE, IDLE):
                 points = self._points(meter)
                 html = await self._answers.make(("live", page, meter, visitor.language, visitor.asked), make)
                 if not html:
@@ -247,7 +247,7 @@ class Page:
         """The last hour of a meter, asked on the loop where it is written; nothing for a page that has no
         picture.
         """
-        return self._source.trend.points(meter, self._answers.snapshot().booted) if meter else []
+        return self._trend.points(meter, self._answers.snapshot().booted) if meter else []
 
     def _visitor(self, request: Request, path: str | None = None) -> render.Visitor:
         asked = request.query_params.get("lang")
