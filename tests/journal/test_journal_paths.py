@@ -330,7 +330,7 @@ async def test_a_link_to_a_foreign_file_is_moved_and_the_file_untouched(killed, 
     assert precious.read_bytes() == b"precious" * 1000
 
 
-async def test_a_stray_wal_never_writes_over_the_cases_of_another_case(killed, opened, clock):
+async def test_a_stray_wal_never_writes_over_the_evidence_of_another_case(killed, opened, clock):
     copy, taken = await killed()
     zeroed_head(copy / "journal.db")
     journal = opened(copy)
