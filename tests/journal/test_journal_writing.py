@@ -1,4 +1,4 @@
-"""What the writer does when a commit fails: makes room, opens the file anew, or keeps what waits and says so."""
+"""What the writer does when a commit fails: makes room, opens the file anew, or keeps what waits."""
 
 import asyncio
 import sqlite3
