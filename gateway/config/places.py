@@ -33,6 +33,14 @@ def plain_text(value: str) -> str:
     return value
 
 
+def a_name(value: str) -> str:
+    """A name for people as a validator, without blanks around it. Raises ValueError for what is not seen."""
+    name = value.strip()
+    if name and (what := flaw(name)):
+        raise ValueError(f"{what}: write it again by hand")
+    return name
+
+
 def a_host(value: str) -> str:
     """A host name or an IP address, nothing around it. Raises ValueError with what to write."""
     if what := flaw(value, blanks=False, wide=False):

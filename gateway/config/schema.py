@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gateway.common.address import PORTS, BrokerAddress
 from gateway.common.text import flaw
 from gateway.config.building import BuildingSection
-from gateway.config.places import a_host, a_port, plain_text
+from gateway.config.places import a_host, a_name, a_port, plain_text
 from gateway.config.units import Duration, Ratio, Size, Span
 
 MAX_PORT = 65535
@@ -25,7 +25,8 @@ MAX_PULSES = 1000.0
 """A second."""
 ID_PATTERN = r"^[a-z0-9-]{1,32}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Name = Annotated[str, AfterValidator(a_name), Field(min_length=1, max_length=100)]
+"""What people call something: no character in it that is not seen, or that turns what stands behind it."""
 Text = Annotated[str, Field(max_length=4096), AfterValidator(plain_text)]
 """What is passed on as it stands: a path, a user name."""
 

@@ -5,9 +5,11 @@ so.
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -318,13 +320,20 @@ def test_certificates_that_are_none_are_refused(tmp_path) -> None:
         validities(path)
 
 
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter: pytest closes its own to others when another run of it begins."""
+    folder = Path(tempfile.mkdtemp(prefix="submeter-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
-def test_here_knows_what_the_services_user_may_not_do(tmp_path, monkeypatch) -> None:
+def test_here_knows_what_the_services_user_may_not_do(open_folder, monkeypatch) -> None:
     stranger = User("stranger", 54321, frozenset({54321}))
     monkeypatch.setattr("gateway.check.machine.service_user", lambda: stranger)
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    state, secret = tmp_path / "state", tmp_path / "password"
+    state, secret = open_folder / "state", open_folder / "password"
     state.mkdir()
     secret.write_text("x")
     secret.chmod(0o600)
@@ -333,12 +342,12 @@ def test_here_knows_what_the_services_user_may_not_do(tmp_path, monkeypatch) -> 
         "journal": {"directory": str(state)},
         "status": {"enabled": False},
     }
-    found = here(tmp_path, **keys)
+    found = here(open_folder, **keys)
     assert "may not be read by the user stranger" in found
     assert "may not be written by the user stranger → sudo chown" in found
     os.chown(secret, 54321, -1)
     os.chown(state, 54321, -1)
-    assert here(tmp_path, **keys) == ""
+    assert here(open_folder, **keys) == ""
 
 
 @pytest.mark.parametrize(
@@ -353,10 +362,8 @@ def test_here_knows_what_the_services_user_may_not_do(tmp_path, monkeypatch) -> 
     ],
 )
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
-def test_the_rights_of_another_user(tmp_path, mode, owner, write, may) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-    path = tmp_path / "file"
+def test_the_rights_of_another_user(open_folder, mode, owner, write, may) -> None:
+    path = open_folder / "file"
     path.write_text("")
     os.chown(path, 5, 0)
     path.chmod(mode)

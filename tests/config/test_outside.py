@@ -263,6 +263,40 @@ def test_a_file_that_grows_is_read_up_to_the_bound(tmp_path) -> None:
         load_config(path)
 
 
+NAMED = {
+    "building": "gateway: {id: g, name: %s}",
+    "bus": HEAD + "buses: [{name: l, type: tcp, host: h, label: %s}]",
+    "meter": HEAD + "buses: [{name: l, type: tcp, host: h}]\n"
+    "meters: [{id: m, bus: l, address: 1, driver: d, name: %s}]",
+    "what it feeds": HEAD + "buses: [{name: l, type: tcp, host: h}]\n"
+    "meters: [{id: m, bus: l, address: 1, driver: d, feeds: %s}]",
+    "pulse input": HEAD + "pulses: [{id: m, pin: 1, per_unit: 1, name: %s}]",
+    "platform": HEAD + "uplinks: [{name: u, url: mqtt://h, label: %s}]",
+}
+
+
+@pytest.mark.parametrize("text", NAMED.values(), ids=NAMED)
+@pytest.mark.parametrize(
+    "character",
+    ["\u202e", "\u2066", "\u200b", "\x07", "\x1b", "\x00", "\u2028", "\u00a0", "\u3164", "\U000e0041"],
+)
+def test_a_name_holds_nothing_that_is_not_seen(text, character) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text % f'"Ana\\U{ord(character):08x}sayaç"')
+    (problem,) = caught.value.problems
+    assert f"U+{ord(character):04X}" in problem.what
+    assert "place 4" in problem.what
+    assert problem.mend == "write it again by hand"
+    assert character not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "name", ["Ana sayaç", "A-Blok / Kazan dairesi №2", "電気 メーター", "عداد", "é", "１階"]
+)
+def test_a_name_may_be_of_any_language(name) -> None:
+    assert parse_config(f"gateway: {{id: g, name: "{' ' + name + ' '}"}}").gateway.name == name
+
+
 SECRETS = [
     (b"s3cret,\xc4\x9f#:@ %41\n", "s3cret,ğ#:@ %41", ""),
     (b"s3cret\r\n", "s3cret", ""),
