@@ -294,7 +294,7 @@ def test_a_name_holds_nothing_that_is_not_seen(text, character) -> None:
     "name", ["Ana sayaç", "A-Blok / Kazan dairesi №2", "電気 メーター", "عداد", "é", "１階"]
 )
 def test_a_name_may_be_of_any_language(name) -> None:
-    assert parse_config(f"gateway: {{id: g, name: "{' ' + name + ' '}"}}").gateway.name == name
+    assert parse_config(f'gateway: {{id: g, name: " {name} "}}').gateway.name == name
 
 
 SECRETS = [
