@@ -13,7 +13,8 @@ from test_language import table
 
 from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.catalogue.encode import build, encode
-from gateway.field.meter.decode import Replies, decode, shortest
+from gateway.field.meter.decode import Replies, decode
+from gateway.field.meter.raw import shortest
 from gateway.field.port.contract import registers_of
 
 NUMBERS = sorted(kind for kind in TYPES if not kind.startswith(("hex", "bcd", "e8")))

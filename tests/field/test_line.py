@@ -11,8 +11,9 @@ import pytest
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BusDown, NoReply
 from gateway.field.bus.connection import BACK_OFF
-from gateway.field.bus.line import LATENCY, LATEST, BusLine
+from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import ENOUGH
+from gateway.field.bus.transaction import LATENCY, LATEST
 from gateway.field.port.fake import FakePort
 
 pytestmark = pytest.mark.virtual_time
@@ -64,7 +65,7 @@ async def test_behind_a_network_everybody_gets_more_time_and_the_silent_twice_as
     wire = line.wire.time(10) + 2 * line.wire.gap
     _, first, most = LATENCY[False]
     assert line.timeout(station, 10) == pytest.approx(wire + first)
-    station.unanswered = 1
+    station.timeouts = 1
     assert line.timeout(station, 10) == pytest.approx(wire + min(2 * first, most))
 
 

@@ -17,38 +17,38 @@ def station(**more) -> Station:
 
 def test_without_any_read_known_to_fit_it_asks_for_the_first_free_length() -> None:
     made = station()
-    made.open = {1: 0.0, 2: 0.0, 4: 0.0}
+    made.unanswered = {1: 0.0, 2: 0.0, 4: 0.0}
     assert made.probe(1.0) == (3, 0, 3)
     made.probes = ((4, 100, 1), (4, 200, 2))
     assert made.probe(1.0) == (4, 100, 3), "of its own registers, if it has any"
-    made.open = dict.fromkeys(range(1, 125), 0.0)
+    made.unanswered = dict.fromkeys(range(1, 125), 0.0)
     assert made.probe(1.0)[2] == 125
 
 
 def test_what_it_has_answered_before_is_asked_for_first_and_the_shortest_of_it() -> None:
     made = station(probes=((4, 0, 1), (4, 10, 5)))
     made.answered_reads = {9: (4, 90, 9), 7: (4, 70, 7), 3: (4, 30, 3)}
-    made.open = {3: 0.0}
+    made.unanswered = {3: 0.0}
     assert made.probe(1.0) == (4, 70, 7)
-    made.open = {3: 0.0, 7: 0.0, 9: 0.0}
+    made.unanswered = {3: 0.0, 7: 0.0, 9: 0.0}
     assert made.probe(1.0)[2] in {1, 5}
 
 
 def test_a_question_that_was_never_answered_is_forgotten_in_time_but_for_the_last_one() -> None:
     made = station()
-    made.open = {1: 0.0, 2: 30.0, 5: 0.0}
+    made.unanswered = {1: 0.0, 2: 30.0, 5: 0.0}
     made.probe(FORGET)
-    assert set(made.open) == {1, 2, 5}, "not a moment too soon"
+    assert set(made.unanswered) == {1, 2, 5}, "not a moment too soon"
     made.probe(FORGET + 0.1)
-    assert set(made.open) == {2}
+    assert set(made.unanswered) == {2}
     made.probe(10 * FORGET)
-    assert set(made.open) == {2}, "while it is in doubt, something must be open"
+    assert set(made.unanswered) == {2}, "while it is in doubt, something must be open"
 
 
 def test_another_read_is_tried_each_time_away_from_what_was_missed() -> None:
     probes = ((4, 0, 1), (4, 50, 1), (4, 100, 2))
     made = station(probes=probes)
-    made.open = {9: 0.0}
+    made.unanswered = {9: 0.0}
     made.missed = (4, 0, 9)
     assert made.probe(1.0) == probes[1], "the first touches the registers that it may be silent about"
     assert made.probe(1.0) == probes[2]
@@ -106,10 +106,10 @@ def test_when_nothing_follows_it_has_become_quicker() -> None:
 
 def test_answers_count_and_end_its_silence() -> None:
     made = station()
-    made.unanswered = 3
+    made.timeouts = 3
     made.heard(10, 0.2, 0.05)
     made.heard(10, 0.3, 0.15)
-    assert (made.answers, made.unanswered, made.quickest) == (2, 0, 0.05)
+    assert (made.answers, made.timeouts, made.quickest) == (2, 0, 0.05)
     assert made.slowest == pytest.approx(0.15)
 
 

@@ -61,8 +61,8 @@ class BusConnection:
         """Frames and bytes that were no answers, as they were last looked at."""
         self._stations: list[Station] = []
         self._silent: list[Station] = []
-        self._open: dict[int, float] = {}
-        """Lengths of questions on this connection that may still be answered, of all stations of a Modbus
+        self._unanswered: dict[int, float] = {}
+        """Lengths of requests on this connection that may still be answered, of all stations of a Modbus
         TCP gateway.
         """
 
@@ -70,6 +70,11 @@ class BusConnection:
     def ready(self) -> bool:
         """Whether the port is open."""
         return self.state == "ready" and self.port.connected
+
+    @property
+    def asked_at(self) -> float:
+        """When the last request went out."""
+        return self.port.sent_at
 
     def free_at(self, now: float) -> float:
         """When the next request may go out: an answer that may still come keeps a line without numbers."""
@@ -93,7 +98,7 @@ class BusConnection:
             raise
         self._stray_frames = self.port.stray_frames
         self._silent.clear()
-        self._open.clear()
+        self._unanswered.clear()
         self.openings += not kept
         self.first.opened()
         self.opened_at = loop.time()

@@ -1,12 +1,12 @@
-"""A meter's side of the line: what it costs, how quick and how slow it was, and which questions to it are
-still open.
+"""A meter's side of the line: what it costs, how quick and how slow it was, and which requests to it are
+not answered yet.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.field.bus.cost import Fit
+from gateway.field.bus.cost import Cost, Fit
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import MeterFacts
 from gateway.field.port.contract import Registers
@@ -20,11 +20,11 @@ FADE = 0.9999
 THIN = 64
 """Answers that are all fitted; later every eighth will do."""
 FORGET = 60.0
-"""s after which a question that was never answered is not answered any more."""
+"""s after which a request that was never answered is not answered any more."""
 SLACK = 5
 """Times its slowest turn-around that a station has."""
 SOON = 0.5
-"""An answer in less than this share of the shortest turn-around ever seen belongs to another question."""
+"""An answer in less than this share of the shortest turn-around ever seen belongs to another request."""
 ALIKE = 3
 """Answers like the one before, each confirmed, after which a station is one whose registers are alike."""
 
@@ -60,7 +60,7 @@ class Station:
     early: float | None = None
     """s, the turn-around of an answer that came too soon to be believed."""
     answers: int = 0
-    unanswered: int = 0
+    timeouts: int = 0
     """Timeouts since the last answer: then it gets twice the time, lest one that has become slow stays
     lost.
     """
@@ -70,7 +70,7 @@ class Station:
     """When its own last answer ended."""
     missed_at: float = float("-inf")
     """When it last did not answer, unless it is known that it was asked too soon."""
-    open: dict[int, float] = field(default_factory=dict)
+    unanswered: dict[int, float] = field(default_factory=dict)
     """Lengths of reads that may still be answered, and when they were asked."""
     plain: bool = False
     """Whether it has ever answered as the standard has it."""
@@ -89,7 +89,12 @@ class Station:
     likes: dict[tuple[int, int], tuple[int, Registers, float]] = field(default_factory=dict)
     """The last answer by function and count: address, words, when it came."""
     like: tuple[int, float] | None = None
-    """The read whose answer the last one repeats: its address, and s from that answer to the question."""
+    """The read whose answer the last one repeats: its address, and s from that answer to the request."""
+
+    @property
+    def cost(self) -> Cost:
+        """What a read of it takes, by all that was measured."""
+        return self.fit.cost
 
     def latency(self, floor: float, first: float, most: float, *, waiting: bool) -> float:
         """Seconds that it has to begin its answer; twice as many when we are `waiting` for a silent one."""
@@ -99,7 +104,7 @@ class Station:
     def heard(self, count: int, took: float, turn: float) -> None:
         """It answered a read of `count` in `took` s, `turn` s of it without what the wire needs."""
         self.answers += 1
-        self.unanswered = 0
+        self.timeouts = 0
         if self.answers < THIN or self.answers % 8 == 0:
             self.fit.add(count, took)
         self.quickest = min(self.quickest, turn)
@@ -107,7 +112,7 @@ class Station:
         self.turn_around.add(max(0.0, turn))
 
     def too_soon(self, turn: float) -> bool:
-        """Whether it cannot have heard the question before it answered: a second copy of an earlier
+        """Whether it cannot have heard the request before it answered: a second copy of an earlier
         answer, say.
         """
         if self.answers < ENOUGH or self.quickest <= 0.0 or turn >= SOON * self.quickest:
@@ -159,14 +164,14 @@ class Station:
         return function == probe[0] and address < probe[1] + probe[2] and probe[1] < address + count
 
     def probe(self, now: float) -> Probe:
-        """A read of a length that none of its open questions has."""
-        for count in [count for count, asked in self.open.items() if now - asked > FORGET]:
-            if len(self.open) > 1:
-                del self.open[count]
-        known = [count for count in self.answered_reads if count not in self.open]
+        """A read of a length that none of its unanswered requests has."""
+        for count in [count for count, asked in self.unanswered.items() if now - asked > FORGET]:
+            if len(self.unanswered) > 1:
+                del self.unanswered[count]
+        known = [count for count in self.answered_reads if count not in self.unanswered]
         if known:
             return self.answered_reads[min(known)]
-        fresh = [probe for probe in self.probes if probe[2] not in self.open]
+        fresh = [probe for probe in self.probes if probe[2] not in self.unanswered]
         if fresh:  # another one each time: a meter may be silent about the registers of the first
             left = [probe for probe in fresh if probe not in self.tried]
             if not left:
@@ -176,6 +181,6 @@ class Station:
             self.tried.add(chosen)
             return chosen
         function, address, _ = (
-            self.probes[max(0, self.unanswered - 1) % len(self.probes)] if self.probes else (3, 0, 1)
+            self.probes[max(0, self.timeouts - 1) % len(self.probes)] if self.probes else (3, 0, 1)
         )
-        return function, address, next(count for count in range(1, 126) if count not in self.open)
+        return function, address, next(count for count in range(1, 126) if count not in self.unanswered)

@@ -11,14 +11,23 @@ import math
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Literal
 
 from gateway.catalogue import Row, Span
-from gateway.common.text import flaw
 from gateway.field.meter.poll import Replies
-from gateway.field.meter.raw import CODES, POWER_LIMIT, amount, bits, from_bits, largest, patterns, spans
+from gateway.field.meter.raw import (
+    CODES,
+    POWER_LIMIT,
+    amount,
+    attribute_text,
+    bits,
+    from_bits,
+    largest,
+    patterns,
+    shortest,
+    spans,
+)
 from gateway.field.port.contract import Registers
 from gateway.model import QUANTITIES
 
@@ -33,8 +42,6 @@ _RATIOS = {
     "kvarh": (1, 1),
     "kVAh": (1, 1),
 }
-_NOTHING = 1e-30
-"""A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
 
 
 @dataclass(slots=True)
@@ -240,38 +247,57 @@ def _reader(
 ) -> Callable[[list[Any]], float | str]:
     """A row that is more than raw x factor: raw numbers → its value, or the reason why it is absent."""
     if row.type == "sum":
-        terms = [(sign, _reader(term, slots, scale)) for sign, term in row.terms]
-        digits = (
-            row.decimals if row.decimals is not None else _common([term.decimals for _, term in row.terms])
-        )
-
-        def total(raw: list[Any]) -> float | str:
-            result = 0.0
-            for sign, term in terms:
-                part = term(raw)
-                if isinstance(part, str):
-                    return part
-                result += sign * part
-            return round(result, digits)
-
-        return total
-
-    slot, sentinels, ranges, factor, decimals = (
-        slots[_item(row)],
-        patterns(row),
-        spans(row),
-        row.factor,
-        row.decimals,
-    )
-    exponent = slots[_scale(row)] if row.scale_at is not None else None
-    no_power = -0x80 if row.scale_byte else -0x8000
-    times = _reader(row.times, slots, 1.0) if row.times else None
-    times_low, times_high = (row.times.low, row.times.high) if row.times else (0.0, 0.0)
+        return _sum(row, slots, scale)
+    number_of, factors = _number(row, slots[_item(row)]), _factors(row, slots, scale)
     sign_of = _direction(row, slots)
-    single, patterned, rule = row.type == "float32", from_bits(row), row.rule
-    most = largest(row)
+    single, factor, decimals = row.type == "float32", row.factor, row.decimals
 
     def value(raw: list[Any]) -> float | str:
+        number = number_of(raw)
+        if isinstance(number, str):
+            return number
+        more, places = scale, decimals
+        if factors is not None:
+            found = factors(raw)
+            if isinstance(found, str):
+                return found
+            more, places = found
+        if sign_of is not None:
+            direction = sign_of(raw)
+            if isinstance(direction, str):
+                return direction
+            number = math.copysign(number, direction) if direction else abs(number)
+        if places is not None:
+            return round(number * factor * more, places)
+        return shortest(number, factor * more, single=single)
+
+    return value
+
+
+def _sum(
+    row: Row, slots: dict[tuple[Span, str, str], int], scale: float
+) -> Callable[[list[Any]], float | str]:
+    terms = [(sign, _reader(term, slots, scale)) for sign, term in row.terms]
+    digits = row.decimals if row.decimals is not None else _common([term.decimals for _, term in row.terms])
+
+    def total(raw: list[Any]) -> float | str:
+        result = 0.0
+        for sign, term in terms:
+            part = term(raw)
+            if isinstance(part, str):
+                return part
+            result += sign * part
+        return round(result, digits)
+
+    return total
+
+
+def _number(row: Row, slot: int) -> Callable[[list[Any]], float | str]:
+    """What the registers of a row say, before any factor; or why that is no number."""
+    sentinels, ranges, patterned = patterns(row), spans(row), from_bits(row)
+    most, rule = largest(row), row.rule
+
+    def number_of(raw: list[Any]) -> float | str:
         number: float = bits(row, raw[slot]) if patterned else raw[slot]
         if (
             number in sentinels
@@ -287,10 +313,26 @@ def _reader(
         if not -most <= number <= most:
             return "implausible"
         if rule == "pf4q":
-            number = 2.0 - number if number > 1.0 else -2.0 - number if number < -1.0 else number
-        elif rule == "magnitude":
-            number = abs(number)
-        places, more = decimals, scale
+            return 2.0 - number if number > 1.0 else -2.0 - number if number < -1.0 else number
+        return abs(number) if rule == "magnitude" else number
+
+    return number_of
+
+
+def _factors(
+    row: Row, slots: dict[tuple[Span, str, str], int], scale: float
+) -> Callable[[list[Any]], tuple[float, int | None] | str] | None:
+    """What the meter itself says by which a row is multiplied, and the decimals after that; None without."""
+    if row.scale_at is None and row.times is None:
+        return None
+    exponent = slots[_scale(row)] if row.scale_at is not None else None
+    no_power = -0x80 if row.scale_byte else -0x8000
+    times = _reader(row.times, slots, 1.0) if row.times else None
+    low, high = (row.times.low, row.times.high) if row.times else (0.0, 0.0)
+    decimals = row.decimals
+
+    def factors(raw: list[Any]) -> tuple[float, int | None] | str:
+        more, places = scale, decimals
         if exponent is not None:
             power = raw[exponent]
             if power == no_power:
@@ -303,19 +345,12 @@ def _reader(
             ratio = times(raw)
             if isinstance(ratio, str):
                 return ratio
-            if not times_low <= ratio <= times_high:
+            if not low <= ratio <= high:
                 return "implausible"
             more *= ratio
-        if sign_of is not None:
-            direction = sign_of(raw)
-            if isinstance(direction, str):
-                return direction
-            number = math.copysign(number, direction) if direction else abs(number)
-        if places is not None:
-            return round(number * factor * more, places)
-        return shortest(number, factor * more, single=single)
+        return more, places
 
-    return value
+    return factors
 
 
 def _direction(
@@ -334,46 +369,3 @@ def _direction(
 def _common(decimals: list[int | None]) -> int:
     """Decimals of a sum: those of its finest term."""
     return max((places for places in decimals if places is not None), default=6)
-
-
-def shortest(number: float, factor: float, *, single: bool) -> float:
-    """The shortest decimal that is still the same float32 (or float64), times `factor`."""
-    text = repr(number)
-    if single:
-        for digits in (6, 7, 8, 9):
-            text = f"{number:.{digits}g}"
-            if struct.pack(">f", float(text)) == struct.pack(">f", number):
-                break
-    if factor == 1.0:
-        return float(text)
-    return float(f"{float(Decimal(text) * Decimal(repr(factor))):.{9 if single else 15}g}")
-
-
-def attribute_text(row: Row, raw: Any) -> str | None:
-    """A fact about the meter as text; None when the meter has none."""
-    if row.type == "text":
-        text = bytes(raw).split(b"\0")[0].decode("utf-8", "replace").strip()
-        return text if text and flaw(text) is None and "\ufffd" not in text else None
-    patterned = from_bits(row)
-    number: float = bits(row, raw) if patterned else raw
-    if (
-        number in patterns(row)
-        or not math.isfinite(number)
-        or any(first <= number <= last for first, last in spans(row))
-    ):
-        return None
-    if patterned:
-        meant = amount(row, int(number))
-        if isinstance(meant, str):
-            return None
-        number = meant
-    if not row.low <= number * row.factor <= row.high or (
-        row.type.startswith("float") and abs(number) < _NOTHING and str(number) != "0.0"
-    ):
-        return None
-    if row.type.startswith("hex"):
-        return f"{int(number):x}"
-    if row.type.startswith("float"):
-        return f"{shortest(number, row.factor, single=row.type == 'float32'):g}"
-    scaled = round(number * row.factor, row.decimals or 0)
-    return f"{scaled:g}" if row.decimals else str(int(scaled))

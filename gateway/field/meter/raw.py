@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import math
 import struct
+from decimal import Decimal
 from typing import Any, Final
 
 from gateway.catalogue import Row
+from gateway.common.text import flaw
 from gateway.model import QUANTITIES
 
 CODES: Final = {
@@ -19,6 +21,8 @@ CODES: Final = {
 """Types as `struct` writes them; s8low and s8high are a byte of a register with a power of ten."""
 POWER_LIMIT: Final = 10
 """Powers of ten beyond it are no scale of any meter."""
+_NOTHING = 1e-30
+"""A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
 
 
 def patterns(row: Row) -> tuple[float, ...]:
@@ -85,3 +89,46 @@ def largest(row: Row) -> float:
     ):
         return math.inf
     return (0x7FFF << 16 * (row.words - 1)) - 0.5
+
+
+def shortest(number: float, factor: float, *, single: bool) -> float:
+    """The shortest decimal that is still the same float32 (or float64), times `factor`."""
+    text = repr(number)
+    if single:
+        for digits in (6, 7, 8, 9):
+            text = f"{number:.{digits}g}"
+            if struct.pack(">f", float(text)) == struct.pack(">f", number):
+                break
+    if factor == 1.0:
+        return float(text)
+    return float(f"{float(Decimal(text) * Decimal(repr(factor))):.{9 if single else 15}g}")
+
+
+def attribute_text(row: Row, raw: Any) -> str | None:
+    """A fact about the meter as text; None when the meter has none."""
+    if row.type == "text":
+        text = bytes(raw).split(b"\0")[0].decode("utf-8", "replace").strip()
+        return text if text and flaw(text) is None and "\ufffd" not in text else None
+    patterned = from_bits(row)
+    number: float = bits(row, raw) if patterned else raw
+    if (
+        number in patterns(row)
+        or not math.isfinite(number)
+        or any(first <= number <= last for first, last in spans(row))
+    ):
+        return None
+    if patterned:
+        meant = amount(row, int(number))
+        if isinstance(meant, str):
+            return None
+        number = meant
+    if not row.low <= number * row.factor <= row.high or (
+        row.type.startswith("float") and abs(number) < _NOTHING and str(number) != "0.0"
+    ):
+        return None
+    if row.type.startswith("hex"):
+        return f"{int(number):x}"
+    if row.type.startswith("float"):
+        return f"{shortest(number, row.factor, single=row.type == 'float32'):g}"
+    scaled = round(number * row.factor, row.decimals or 0)
+    return f"{scaled:g}" if row.decimals else str(int(scaled))

@@ -57,16 +57,18 @@ class MeterReader:
         self.task = task
         self.line = line
         limits = task.driver.limits
+        self.meter = task.config.id
         self.facts = line.learnt.meter(line.bus, task.config)
         self.station = line.station(
             task.config.address, self.facts, min_gap=limits.min_gap, patience=limits.timeout
         )
-        self.registers = RegisterReader(task.config.id, line, self.station, self._rules, self._changed)
+        self.registers = RegisterReader(self.meter, line, self.station, self._rules, self._changed)
+        self.skipped = self.registers.skipped
         self._uptime = uptime
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
         self._polls, self._replan_at, self._replan_after = 0, REPLAN[0], REPLAN[0]
-        self._planned_for = self.station.fit.cost.shape()
+        self._planned_for = self.station.cost.shape()
         self._single_rows: tuple[Read, ...] = ()
         self.stranger: tuple[str, ...] = ()
         """Register with what it holds, and what the meters of its table have there, when that is something
@@ -87,7 +89,8 @@ class MeterReader:
         self._begin()
 
     def _begin(self) -> None:
-        self._driver = None if self.task.driver.dynamic else self.task.driver
+        driver = self.task.driver
+        self._driver = None if driver.dynamic else driver
         self._jobs.clear()
         self._learn_probes()
 
@@ -99,7 +102,7 @@ class MeterReader:
         """Seconds that such a poll takes."""
         station, line = self.station, self.line
         silence = max(line.wire.gap, line.silence, station.min_gap)
-        return seconds(self.reads(due), station.fit.cost, max(0.0, station.pause - silence))
+        return seconds(self.reads(due), station.cost, max(0.0, station.pause - silence))
 
     async def read(self, poll: Poll) -> Poll:
         """Read what is due. Raises nothing of the bus: the poll carries it."""
@@ -133,7 +136,7 @@ class MeterReader:
             reading.missing = poll.error.reason if poll.error else replies.first_reason
             if poll.error is None and reading.missing == BadFrame.reason:
                 poll.error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
-        self.registers.skipped.tell()
+        self.skipped.tell()
         self._polls += 1
         if self._polls >= self._replan_at:
             self._replan()
@@ -143,7 +146,7 @@ class MeterReader:
         """What the meter says of itself; `alone`: nothing else was asked, so that its silence is the
         meter's.
         """
-        skipped = self.registers.skipped
+        skipped = self.skipped
         if self.facts.skip and time.monotonic() - skipped.looked_at > DAY / 2:
             await skipped.ask_again(poll, self.registers)
         job = self._job(fast=False, slow=False, static=True)
@@ -186,7 +189,7 @@ class MeterReader:
             log.warning(
                 "meter %s: register %s, the meters of its table %s have %s there → it may be another "
                 "model: submeter drivers try",
-                self.task.config.id,
+                self.meter,
                 said[0],
                 self.driver.name,
                 said[1],
@@ -197,9 +200,8 @@ class MeterReader:
 
     async def _fetch_all(self, job: _Job, poll: Poll) -> BusError | None:
         """All reads of a job, back to back; the error that makes the meter lost, if there is one."""
-        skipped = self.registers.skipped
         for span in job.out_of_reach:
-            poll.replies.fail(span.function, span.address, span.words, skipped.why(span))
+            poll.replies.fail(span.function, span.address, span.words, self.skipped.why(span))
         return await self.registers.read_all(job.reads, poll, self._single_rows) if job.reads else None
 
     def _changed(self) -> None:
@@ -224,10 +226,9 @@ class MeterReader:
         """Exchange plans for those that have become cheaper. What is cheapest depends on a and b by their
         ratio alone.
         """
-        cost = self.station.fit.cost
-        self._replan_after = min(
-            2 * self._replan_after, REPLAN[1]
-        )  # planning takes as long as a hundred polls, and mostly for nothing
+        cost = self.station.cost
+        # planning takes as long as a hundred polls, and mostly for nothing
+        self._replan_after = min(2 * self._replan_after, REPLAN[1])
         self._replan_at = self._polls + self._replan_after
         shape = cost.shape()
         if shape == self._planned_for:
@@ -236,9 +237,7 @@ class MeterReader:
         for job in self._jobs.values():
             better = _planned(job.spans, self._rules(), shape)
             if worth_it(job.reads, better, cost):
-                log.debug(
-                    "meter %s: %d reads instead of %d", self.task.config.id, len(better), len(job.reads)
-                )
+                log.debug("meter %s: %d reads instead of %d", self.meter, len(better), len(job.reads))
                 job.reads = _shortest_first(better)
                 self._replan_after = REPLAN[0]
 

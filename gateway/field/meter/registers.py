@@ -82,7 +82,8 @@ class RegisterReader:
         self.skipped.forget_open()
         self._proven.clear()
         self._proof = None
-        self.station.answered_reads.clear()
+        station = self.station
+        station.answered_reads.clear()
         self.longest = 0
         self._quiet.question()
 
@@ -240,7 +241,7 @@ class RegisterReader:
 
     def _note(self, run: PollReads, registers: Registers) -> None:
         """A read of a run was answered."""
-        read, port = run.read, self.line.port
+        read = run.read
         self._after = self.line.silence_before
         self._answered(run.poll)
         if self._unanswered:
@@ -250,7 +251,7 @@ class RegisterReader:
             self._proof = min(self._proven, key=lambda each: each.count)
             self.longest = max(self.longest, read.count)
             self.station.answered_reads[read.count] = read.place
-        self.began = self.began or port.sent_at
+        self.began = self.began or self.line.asked_at
         run.poll.replies.add(read.function, read.address, registers)
 
     def _answered(self, poll: Poll) -> None:
@@ -277,7 +278,7 @@ class RegisterReader:
         # a meter that does not answer what it has always answered is gone, unless it was noise; one that
         # never did may answer another read
         poll.go_on = poll.may_learn and (not news or poll.allowance - poll.spent >= GENEROUS)
-        quiet, asked_at = self._quiet, self.line.port.sent_at
+        quiet, asked_at = self._quiet, self.line.asked_at
         tried = quiet.tried(own, line)
         if tried or learning:
             poll.spent += asyncio.get_running_loop().time() - asked_at

@@ -77,7 +77,8 @@ class PolledMeter:
     @property
     def registers(self) -> list[tuple[int, int, list[int]]]:
         """The raw registers of its last poll: function, first address, words."""
-        reads = self.poll.replies.reads if self.poll else []
+        poll = self.poll
+        reads = poll.replies.reads if poll else []
         return [(function, start, list(words_of(registers))) for function, start, registers in reads]
 
     @property
@@ -127,8 +128,8 @@ class PolledMeter:
         """Whether the line falls silent before it is asked: some probes of a lost meter on a serial line,
         for it may need that.
         """
-        every = 2 if self._last_good is None else 4
-        return self.lost and self._failures % every == 0 and self.line.wire.char > 0.0
+        every, wire = 2 if self._last_good is None else 4, self.line.wire
+        return self.lost and self._failures % every == 0 and wire.char > 0.0
 
     def may_probe(self, now: float, share_free_at: float) -> bool:
         """Whether it is time to ask a lost meter again."""

@@ -129,7 +129,7 @@ class ModbusPort:
             self._stray_frames = self.stray_frames
             self.strays += len(left) - len(self._loose)
             self._loose.clear()
-        self._answer = self._link.loop.create_future()
+        self._answer = asyncio.get_running_loop().create_future()
         self._link.write(self._ask(unit, function, address, count))
         return await self._wait(timeout)
 
@@ -137,7 +137,7 @@ class ModbusPort:
         """The answer to the last request, after its time-out. Raises like `read`."""
         if self._link is None or not self._link.is_active():
             raise BusDown(f"{self.name} is not open")
-        self._answer = self._link.loop.create_future()
+        self._answer = asyncio.get_running_loop().create_future()
         return await self._wait(timeout)
 
     def _ask(self, unit: int, function: int, address: int, count: int) -> bytes:

@@ -77,9 +77,10 @@ class PulseInputs:
         self._said: dict[str, list[str]] = {}
 
     def _input(self, pulse: Pulse, carried: object) -> PulseInput:
-        kept = self._pins.kept.get(pulse.pin)
+        pins = self._pins.kept
+        kept = pins.get(pulse.pin)
         made = PulseInput(pulse, carried, kept if isinstance(kept, Kept) else None)
-        self._pins.kept[pulse.pin] = made.kept
+        pins[pulse.pin] = made.kept
         return made
 
     async def run(self) -> None:

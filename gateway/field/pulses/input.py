@@ -82,7 +82,9 @@ class PulseInput:
         """The newest reading, as the next batch carries it."""
         self.fast = False
         """Faster than its meter or its limits can be, at the last reading."""
-        self._rejected = self.filter.rejected.rate
+        rejected = self.filter.rejected
+        self._too_many = rejected.rate
+        """Pulses that the rate had rejected at the last reading."""
         self._samples: deque[tuple[float, int, int, int]] = deque()
 
     @property
@@ -106,8 +108,9 @@ class PulseInput:
         if self.state != "counting":
             return Reading(self.config.id, uptime, missing="not_available")
         values = {"pulse_count": self.newest["count"], self.config.quantity: self.newest["register"]}
-        rejected, self._rejected = self._rejected, self.filter.rejected.rate
-        suspect = self._rejected > rejected or self.too_fast
+        rejected, before = self.filter.rejected, self._too_many
+        self._too_many = rejected.rate
+        suspect = self._too_many > before or self.too_fast
         return Reading(self.config.id, uptime, values, suspect=tuple(values) if suspect else ())
 
     def sample(self, now: float) -> None:

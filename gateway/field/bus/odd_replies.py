@@ -1,7 +1,7 @@
 """When a difference between a gateway's replies and the standard is believed: when it is constant, and cannot
 be a late reply.
 
-It takes silence of the late-answer bound and two check reads whose length no open question had. A single
+It takes silence of the late-answer bound and two check reads whose length no unanswered request had. A single
 plain reply says that the difference is none; once there was one, only many odd ones in a row are worth the
 check.
 """
@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 from gateway.errors import BadFrame, NoReply, Refused
+from gateway.field.bus.station import Station
+from gateway.field.bus.transaction import Transactions
 from gateway.field.port.difference import Difference, OddReply, rule_of, tells_apart
-
-if TYPE_CHECKING:
-    from gateway.field.bus.line import BusLine
-    from gateway.field.bus.station import Station
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +26,9 @@ FAILURES = 2
 """Check reads that may bring nothing."""
 REST = 60.0
 """s between two attempts with a station."""
-PLAIN = 3
-"""Plain replies in a row that end the belief in a difference."""
 
 
-async def believe(line: BusLine, station: Station, odd: OddReply) -> None:
+async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
     """Find out whether a difference is constant; if so, replies are read accordingly from then on. Raises
     OddReply, BusDown.
     """
@@ -64,11 +59,11 @@ async def believe(line: BusLine, station: Station, odd: OddReply) -> None:
                 raise odd from None
         else:
             raise odd from None
-    station.open.clear()
+    station.unanswered.clear()
     _take(line, station, difference, pairs)
 
 
-def _fixed(line: BusLine, station: Station, difference: Difference) -> bool:
+def _fixed(line: Transactions, station: Station, difference: Difference) -> bool:
     if difference.field == "number":
         return line.facts.fixed("reply_number")
     return difference.field == "unit" and (
@@ -76,7 +71,7 @@ def _fixed(line: BusLine, station: Station, difference: Difference) -> bool:
     )
 
 
-def _take(line: BusLine, station: Station, difference: Difference, pairs: list[tuple[int, int]]) -> None:
+def _take(line: Transactions, station: Station, difference: Difference, pairs: list[tuple[int, int]]) -> None:
     port, name = line.port, line.bus.name
     if difference.field == "unit":
         port.reply_units[station.unit] = difference.seen
@@ -90,19 +85,3 @@ def _take(line: BusLine, station: Station, difference: Difference, pairs: list[t
         if not tells_apart(rule):
             log.info("bus %s: numbers say nothing here (%s), so the rules of a serial line hold", name, rule)
     log.info("bus %s: unit %d always answers %s: it is read so", name, station.unit, difference)
-
-
-def doubt(line: BusLine, station: Station) -> None:
-    """A reply was as the standard has it, though a difference is believed: several in a row end that."""
-    line.plain += 1
-    if line.plain < PLAIN:
-        return
-    line.plain = 0
-    port = line.port
-    if not line.facts.fixed("reply_number"):
-        line.renumber("asked")
-        line.facts.forget("reply_number")
-    if not (line.facts.fixed("reply_unit") or station.facts.fixed("reply_unit")):
-        port.reply_units.pop(station.unit, None)
-        station.facts.forget("reply_unit")
-    log.info("bus %s: unit %d answers as the standard has it", line.bus.name, station.unit)

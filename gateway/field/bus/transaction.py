@@ -1,0 +1,379 @@
+"""Transactions with the stations of a bus: one request and its answer, counted, timed, and told apart from
+answers that come late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+
+from gateway.config import Bus, SerialBus
+from gateway.errors import BadFrame, BusDown, NoReply, Refused
+from gateway.field.bus.connection import BusConnection, Ended
+from gateway.field.bus.cost import Fit, prior
+from gateway.field.bus.station import FADE, Station
+from gateway.field.health import TurnAround, WireCounters
+from gateway.field.learnt import LONGEST, Learnt, MeterFacts
+from gateway.field.port.contract import Ask, Port, Registers
+from gateway.field.port.difference import OddReply
+
+log = logging.getLogger(__name__)
+
+LATE = 3.0
+"""The late-answer bound: so many times the slowest turn-around seen, and the answer's time on the wire."""
+LATEST = 10.0
+"""s; no bound is longer."""
+OWED = 6.0
+"""Times a configured time-out that a reply is waited for which a gateway may still owe."""
+PATIENCE = 1.25
+"""Times the latest reply seen that a station is given."""
+LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
+"""s that a station on a serial line (True) or behind a network has for its turn-around: at least, before
+it is known, at most.
+"""
+PLAIN = 3
+"""Plain replies in a row that end the belief in a difference."""
+
+
+class ReadSeries:
+    """`function`, `address`, `count` are those of the read that is under way; this one has no other behind
+    it.
+    """
+
+    __slots__ = ("address", "count", "function")
+
+    def __init__(self, function: int, address: int, count: int) -> None:
+        self.function, self.address, self.count = function, address, count
+
+    @property
+    def more(self) -> bool:
+        """Whether another read follows this one."""
+        return False
+
+    def proceed(self, registers: Registers) -> None:
+        """Take the answer of a read that another one follows, which is under way from now on."""
+        raise NotImplementedError
+
+
+class Transactions(BusConnection):
+    """The stations of a bus, and one transaction at a time with them."""
+
+    def __init__(self, bus: Bus, port: Port, learnt: Learnt | None = None) -> None:
+        self.learnt = learnt or Learnt()
+        super().__init__(bus, port, self.learnt.bus(bus))
+        self.silence = self.facts.silence
+        """s of silence on the line before any request."""
+        self.counters = WireCounters()
+        self.turn_around = TurnAround()
+        self.slowest = 0.0
+        self.plain = 0
+        """Replies in a row that were as the standard has it, though a difference is believed."""
+        self._last: tuple[Station, int] | None = None
+        self.own_end = self.line_end = float("-inf")
+        """When the last answer of the station asked last ended, and the last byte, before it was asked."""
+        self._pays = self._in_vain = False
+        port.reply_number = self.facts.reply_number
+
+    def station(
+        self,
+        unit: int,
+        facts: MeterFacts | None = None,
+        *,
+        min_gap: float = 0.0,
+        patience: float | None = None,
+    ) -> Station:
+        """A meter on this line, with the cost of a read as the line's speed suggests it."""
+        facts = facts or MeterFacts({}, {}, self.learnt)
+        table_gap, min_gap = min_gap, max(min_gap, facts.silence)
+        gap = max(min_gap, self.silence, self.wire.gap, facts.pause)
+        sure = 0.05 if isinstance(self.bus, SerialBus) else 0.5 if self.wire.char else 100.0
+        fit = Fit(prior(self.bus, gap), gap=gap, sure_of_b=sure)
+        station = Station(unit, fit, facts, min_gap, facts.pause, table_gap, patience)
+        if self.bus.type == "tcp":
+            alias = facts.reply_unit if facts.reply_unit is not None else self.facts.reply_unit
+            if alias is not None:
+                self.port.reply_units[unit] = alias
+        self._stations.append(station)
+        self.renumber(self.port.reply_number)
+        return station
+
+    def renumber(self, rule: str) -> None:
+        """Read replies by a rule of numbers.
+
+        Where they tell replies apart, a doubt is one of all stations: a gateway that mixes replies up mixes
+        those of all its units up. Where they do not, each station has its own, and only its own reply ends
+        it.
+        """
+        self.port.reply_number = rule
+        for station in self._stations:
+            if self.port.has_transaction_ids:
+                station.unanswered = self._unanswered
+            elif station.unanswered is self._unanswered:
+                station.unanswered = dict(self._unanswered)
+
+    def late_bound(self, station: Station, count: int) -> float:
+        """Seconds of silence after which a late answer to a read of `count` is not expected any more."""
+        return min(max(self._slowest(station, count), self._latency(station, 0)), LATEST)
+
+    def _slowest(self, station: Station, count: int) -> float:
+        return LATE * (station.slowest or self.slowest) + self.wire.time(count)
+
+    def timeout(self, station: Station, count: int) -> float:
+        """Seconds from sending the request to giving up: the time on the wire and the station's latency."""
+        return self.wire.time(count) + 2 * self.wire.gap + self._latency(station, station.timeouts)
+
+    def _latency(self, station: Station, timeouts: int) -> float:
+        patience = station.facts.timeout
+        if station.facts.fixed("timeout"):
+            return patience
+        if self.bus.timeout is not None:
+            return self.bus.timeout
+        return max(station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=timeouts > 0), patience)
+
+    @property
+    def silence_before(self) -> tuple[float, float]:
+        """Seconds from the last answer of the station asked last, and from the last byte of whomever, to the
+        request to it.
+        """
+        sent_at = self.port.sent_at
+        return sent_at - self.own_end, sent_at - self.line_end
+
+    def calm(self, station: Station, since: float) -> bool:
+        """Whether nothing was wrong since then (the loop's time), but that this station did not answer."""
+        return max(self.opened_at, self.disturbed_at) < since and all(
+            other.missed_at < since for other in self._stations if other is not station
+        )
+
+    async def silence_of(self, station: Station) -> None:
+        """The late-answer bound, and then silence."""
+        self.silent_until = max(
+            self.silent_until, asyncio.get_running_loop().time() + self.late_bound(station, 0)
+        )
+        await self._until(self.silent_until)
+
+    async def check_read(self, station: Station, function: int, address: int, count: int) -> None:
+        """A read that is to prove something. Raises like `read`."""
+        self.counters.resyncs += 1
+        station.counters.resyncs += 1
+        await self._exchange(station, ReadSeries(function, address, count), sure=True)
+
+    async def _until(self, when: float) -> None:
+        rest = when - asyncio.get_running_loop().time()
+        if rest > 0.0:
+            await asyncio.sleep(rest)
+
+    def _doubt(self, station: Station, count: int, silence: float) -> None:
+        now = asyncio.get_running_loop().time()
+        station.unanswered[count] = now
+        self.silent_until = max(self.silent_until, now + silence)
+
+    async def _exchange(self, station: Station, run: ReadSeries, *, sure: bool = False) -> Registers:
+        """One request and its answer, counted and timed. `sure`: only the true answer can have this length.
+
+        A series goes on by itself as long as nothing is in the way of the next request; errors are about the
+        read then under way.
+        """
+        port, loop = self.port, asyncio.get_running_loop()
+        if not port.connected:
+            await self._reconnect()
+            await self._until(self.silent_until)
+        timeout = self.timeout(station, run.count)
+        heard = port.heard_at
+        self._sent(station, run.count)
+        if run.more and port.has_transaction_ids and not self._must_wait(station):
+            port.then = lambda registers: self._next(station, run, registers)
+        try:
+            registers = await self._ask(station, run, timeout, sure=sure or port.has_transaction_ids)
+        except Refused as error:
+            for counters in (station.counters, self.counters):
+                counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
+            station.timeouts = 0
+            self._replied(station)
+            raise
+        except NoReply:
+            self._missed(station, run.count, heard)
+            raise
+        except BadFrame as error:
+            # the true answer may still come until the time allowed for it is over, or be as late as others
+            # were
+            self._disturbed(station, run.count, error, port.sent_at + timeout - loop.time())
+            raise
+        except BusDown as error:
+            if self.bus.type != "tcp":  # a converter gives late answers to whoever is connected
+                station.unanswered[run.count] = loop.time()
+            if self.state == "ready" and not isinstance(self.bus, SerialBus) and port.heard_at < port.sent_at:
+                raise Ended(error.message, hint=error.hint) from error
+            self.lost(error)
+            raise
+        except asyncio.CancelledError:
+            self._doubt_answer(station, run.count)
+            raise
+        finally:
+            if port.strays != self._strays:
+                self._strays, self.disturbed_at = port.strays, loop.time()
+            self._hear_late()
+        self._answered(station, run, registers)
+        if port.plain:
+            self._doubt_difference(station)
+        else:
+            self.plain = 0
+        return registers
+
+    def _must_wait(self, station: Station) -> bool:
+        """Whether something is in the way of the request that follows an answer at once."""
+        return bool(station.unanswered or station.pause or station.min_gap or self.silence)
+
+    def _missed(self, station: Station, count: int, heard: float) -> None:
+        """It did not answer; `heard` is when a byte last came before it was asked."""
+        port = self.port
+        for counters in (station.counters, self.counters):
+            counters.timeouts += 1
+        station.timeouts += 1
+        station.last = port.sent_at + self.wire.time(0)
+        if port.heard_at != heard:
+            self._silent.clear()
+        self._silent.append(station)
+        station.missed_at = asyncio.get_running_loop().time()
+        self._doubt_answer(station, count)
+
+    def _disturbed(self, station: Station, count: int, error: BadFrame, rest: float) -> None:
+        """What came is not the answer, which may still come within `rest` s."""
+        port = self.port
+        for counters in (station.counters, self.counters):
+            counters.bad_frames += 1
+        station.last = port.heard_at
+        self.disturbed_at = asyncio.get_running_loop().time()
+        station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
+        self._tell_of_others(error)
+        self._doubt_answer(station, count, rest)
+        if self.bus.type == "tcp" and not port.connected:
+            self.lost(BusDown(f"bus {self.name} sent what is not Modbus", hint="check the port number"))
+
+    def _doubt_answer(self, station: Station, count: int, rest: float = 0.0) -> None:
+        """An answer may still come; a number tells it from the next one."""
+        numbered = self.port.has_transaction_ids
+        self._doubt(station, count, 0.0 if numbered else max(rest, self.late_bound(station, count)))
+
+    def _doubt_difference(self, station: Station) -> None:
+        """A reply was as the standard has it, though a difference is believed: several in a row end that."""
+        self.plain += 1
+        if self.plain < PLAIN:
+            return
+        self.plain = 0
+        if not self.facts.fixed("reply_number"):
+            self.renumber("asked")
+            self.facts.forget("reply_number")
+        if not (self.facts.fixed("reply_unit") or station.facts.fixed("reply_unit")):
+            odd_units = self.port.reply_units
+            odd_units.pop(station.unit, None)
+            station.facts.forget("reply_unit")
+        log.info("bus %s: unit %d answers as the standard has it", self.name, station.unit)
+
+    def _next(self, station: Station, run: ReadSeries, registers: Registers) -> Ask | None:
+        """Take an answer in the moment that it comes; what is asked next, None when the answer goes the
+        ordinary way.
+        """
+        if self.port.plain or not run.more:
+            return None
+        self.plain = 0
+        self._answered(station, run, registers)
+        run.proceed(registers)
+        self._sent(station, run.count)
+        return run.function, run.address, run.count
+
+    def _sent(self, station: Station, count: int) -> None:
+        self.own_end, self.line_end = station.heard_at, self.port.heard_at
+        self.counters.requests += 1
+        station.counters.requests += 1
+        self._last = (station, count)
+        self.first.sent()
+
+    def _answered(self, station: Station, run: ReadSeries, registers: Registers) -> None:
+        port = self.port
+        took = port.heard_at - port.sent_at
+        turn = took - self.wire.time(run.count)
+        self.counters.replies += 1
+        station.counters.replies += 1
+        self._replied(station)
+        station.heard(run.count, took, turn)
+        station.compare(
+            (run.function, run.address, run.count), registers, self.port.sent_at, self.port.heard_at
+        )
+        self.slowest = max(FADE * self.slowest, turn)
+        self.turn_around.add(max(0.0, turn))
+
+    def _replied(self, station: Station) -> None:
+        station.last = station.heard_at = self.port.heard_at
+        station.odd = 0
+        station.plain = True
+        self._silent.clear()
+        self.first.replied(station)
+        self._works()
+
+    def _hear_late(self) -> None:
+        """A gateway that serves one request after another gives what it owes in the end: whoever was so
+        late has more time from now on.
+        """
+        replies = self.port.late
+        while replies:
+            late = replies.popleft()
+            for station in self._stations:
+                if station.unit == late.unit:
+                    self._was_late(station, late.took)
+
+    def _was_late(self, station: Station, took: float) -> None:
+        self._pays, station.in_vain = True, False
+        patience = min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)
+        if (
+            self.bus.timeout is None
+            and patience > self._latency(station, 0)
+            and station.facts.learn("timeout", patience)
+        ):
+            log.info(
+                "bus %s: unit %d answered after %.1f s: from now on it has %g s",
+                self.name,
+                station.unit,
+                took,
+                patience,
+            )
+
+    def _owed(self, station: Station, count: int) -> float:
+        """Seconds after a time-out for which a numbered reply is waited for before anybody else is asked."""
+        if station.in_vain or (self._in_vain and not self._pays):
+            return self.late_bound(station, count) - self._latency(station, station.timeouts)
+        return LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
+
+    async def _ask(self, station: Station, run: ReadSeries, timeout: float, *, sure: bool) -> Registers:
+        """The port's answer, unless it came sooner than the station can have heard the question: then a
+        BadFrame.
+        """
+        port = self.port
+        try:
+            registers = await port.read(station.unit, run.function, run.address, run.count, timeout)
+        except NoReply:
+            if not port.has_transaction_ids:
+                raise
+            return await self._overdue(station, run.count)
+        except Refused:
+            if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(0)):
+                raise
+        else:
+            if sure or not station.too_soon(port.heard_at - port.sent_at - self.wire.time(run.count)):
+                return registers
+        raise BadFrame(f"unit {station.unit}: an answer came before the question can have been heard")
+
+    async def _overdue(self, station: Station, count: int) -> Registers:
+        """The answer to the last question after its time-out: a gateway asks its own meters with patience
+        of its own.
+        """
+        try:
+            registers = await self.port.overdue(max(self._owed(station, count), 0.0))
+        except NoReply:
+            station.in_vain = self._in_vain = True
+            raise
+        except Refused:
+            self._was_late(station, self.port.heard_at - self.port.sent_at)
+            raise
+        self._was_late(station, self.port.heard_at - self.port.sent_at)
+        return registers
