@@ -43,6 +43,7 @@ MAY_IMPORT = {
 """Beside itself, `common` and the package's version."""
 MAY_IMPORT_ALL = {"daemon", "cli"}
 MAP = ROOT / "docs" / "architecture.md"
+LIST_BEGINS, LIST_ENDS = "<!-- every module, by its docstring -->", "<!-- end of the list -->"
 COLUMNS = 3
 """Of its table of rooms: the room, what it does, what it may import."""
 
@@ -174,9 +175,29 @@ def test_every_room_has_its_rule() -> None:
     assert {room_of(name) for name in NAMED} - {"", "__main__"} == {*MAY_IMPORT, *MAY_IMPORT_ALL}
 
 
-def drawn(text: str) -> str:
-    """docs/architecture.md with its column "may import" as MAY_IMPORT has it."""
+def every_module() -> list[str]:
+    """A line for each module, by folder: its name and the first paragraph of its docstring."""
+    folders = defaultdict(list)
+    for path in NAMED.values():
+        said = " ".join((ast.get_docstring(tree_of(path)) or "").partition("\n\n")[0].split())
+        home = path.parent.relative_to(PACKAGE)
+        if path.name == "__init__.py":
+            folders[home].insert(0, said)
+        else:
+            folders[home].append(f"- `{path.stem}`: {said}")
     lines = []
+    for folder, (face, *modules) in sorted(folders.items()):
+        lines += ["", f"**`{'gateway' / folder}/`**: {face}", *([""] if modules else []), *modules]
+    return lines
+
+
+def drawn(text: str) -> str:
+    """docs/architecture.md with its column "may import" and its list of modules as the code has them."""
+    lines = []
+    before, _, rest = text.partition(LIST_BEGINS)
+    after = rest.partition(LIST_ENDS)[2]
+    if rest:
+        text = "\n".join([before + LIST_BEGINS, *every_module(), "", LIST_ENDS + after])
     for line in text.splitlines():
         cells = line.split("|")
         room = cells[1].strip(" `/").removesuffix(".py") if len(cells) == COLUMNS + 2 else ""
@@ -188,7 +209,7 @@ def drawn(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def test_the_map_shows_who_may_import_whom() -> None:
+def test_the_map_shows_every_module_and_who_may_import_whom() -> None:
     text = MAP.read_text()
     assert drawn(text) == text, "run python -m tests.test_architecture"
     for room in {*MAY_IMPORT, *MAY_IMPORT_ALL}:
