@@ -17,6 +17,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         heard = _(", heard %(time)s") % {"time": gateway["heard"]} if gateway["heard"] else ""
         waiting = "" if gateway["backlog"] is None else _(", %(n)s waiting there") % {"n": gateway["backlog"]}
         told += ["", *said(visible(f"{gateway['gateway']}: {state}{heard}{waiting}"))]
+        told += _days(gateway)
         for epoch in gateway["epochs"]:
             told += _epoch(epoch)
     for row in report["refused"]:
@@ -43,6 +44,50 @@ def sentence(report: dict[str, Any]) -> str:
         "duplicates": ngettext("%(n)s duplicate", "%(n)s duplicates", total["duplicates"])
         % {"n": total["duplicates"]},
     }
+
+
+MOST_DAYS = 10
+"""Days that are named one by one, the newest ones; of a day its registers are named."""
+
+
+def _days(gateway: dict[str, Any]) -> list[str]:
+    """Energy of the days that the gateway has vouched for, by meter."""
+    days = gateway["days"]
+    if not days:
+        return []
+    counts = [
+        text % {"n": locale().whole(n)}
+        for state, text in (
+            ("complete", _("%(n)s complete")),
+            ("incomplete", _("%(n)s incomplete")),
+            ("contradicted", _("%(n)s contradicted")),
+        )
+        if (n := sum(day["state"] == state for day in days))
+    ]
+    told = said(_("energy, days of a meter: %(what)s") % {"what": ", ".join(counts)}, "  ")
+    wrong = sorted((day for day in days if day["state"] != "complete"), key=lambda day: day["day"])
+    for day in reversed(wrong[-MOST_DAYS:]):
+        parts = [
+            _day_part(quantity, part)
+            for quantity, part in day["quantities"].items()
+            if part["state"] != "complete"
+        ]
+        told += said(visible(f"{day['day']} {day['meter']}: {'; '.join(parts)}"), "    ")
+    if len(wrong) > MOST_DAYS:
+        told += said(_("and %(n)s more days") % {"n": locale().whole(len(wrong) - MOST_DAYS)}, "    ")
+    for row in gateway["contradictions"][:MOST_DAYS]:
+        text = _(
+            "%(meter)s %(quantity)s from %(start)s, version %(version)s: %(value)s (%(quality)s) and "
+            "%(other_value)s (%(other_quality)s)"
+        )
+        told += said(visible(text % row), "    ")
+    return told
+
+
+def _day_part(quantity: str, part: dict[str, Any]) -> str:
+    if part["state"] == "contradicted":
+        return _("%(quantity)s contradicted") % {"quantity": quantity}
+    return _("%(quantity)s %(held)s of %(count)s intervals") % {"quantity": quantity, **part}
 
 
 def _epoch(epoch: dict[str, Any]) -> list[str]:

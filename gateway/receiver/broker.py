@@ -1,6 +1,12 @@
-"""The receiver's way to its broker."""
+"""The receiver's way to its broker, and where the network thread leaves messages for the one thread that
+decodes and stores them.
+"""
 
 from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from gateway.mqtt import Broker, BrokerLink, Hearing, Reconnect, ThreadLink
 from gateway.receiver.intake import subscriptions
@@ -12,6 +18,54 @@ HEARING = Hearing(retained=True, most=4 * MAX_MESSAGE, direct=True)
 """States and descriptions are retained. The broker keeps from us what is absurd; what is merely too large
 comes in and is counted. A full inbox holds the broker back.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as it came: `at` is monotonic seconds. `size` is what arrived; an oversized payload is
+    not kept.
+    """
+
+    topic: str
+    payload: bytes
+    at: float
+    size: int
+
+
+class Inbox:
+    """A queue bounded by bytes: when it is full, `put` waits and TCP carries the pressure back to the broker.
+
+    One thread puts, one thread gets; each counter has a single writer.
+    """
+
+    def __init__(self, limit: int = 64 * 1024 * 1024) -> None:
+        self._queue: SimpleQueue[Message | None] = SimpleQueue()
+        self._limit = limit
+        self._put = 0
+        self._got = 0
+        self.closed = False
+
+    def put(self, message: Message) -> None:
+        """Leave a message; waits for room. A closed inbox takes nothing."""
+        while self._put - self._got > self._limit and not self.closed:
+            time.sleep(0.01)
+        if not self.closed:
+            self._put += len(message.payload)
+            self._queue.put(message)
+
+    def get(self, timeout: float) -> Message | None:
+        """The next message; None after `timeout` seconds or when woken."""
+        try:
+            message = self._queue.get(timeout=timeout) if timeout > 0 else self._queue.get_nowait()
+        except Empty:
+            return None
+        if message is not None:
+            self._got += len(message.payload)
+        return message
+
+    def wake(self) -> None:
+        """End the current wait: SimpleQueue.put may be called from a signal handler."""
+        self._queue.put(None)
 
 
 def broker_link(broker: Broker, gateways: frozenset[str]) -> ThreadLink:

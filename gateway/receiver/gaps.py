@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from heapq import merge
+from math import inf
 
+from gateway.common.backoff import Backoff
 from gateway.model import Ranges
 from gateway.receiver.ledger import Missing
 
@@ -35,7 +37,7 @@ class Ask:
 
 @dataclass(slots=True)
 class _Deferred:
-    tries: int = 0
+    backoff: Backoff
     until: float = 0.0
 
 
@@ -65,11 +67,9 @@ class Gaps:
             if len(whole) and now - self._asked < self.answer:
                 return None
             if whole.count == self.open.last - self.open.first + 1:
-                deferred = self._deferred.setdefault(self.open, _Deferred())
-                deferred.tries += 1
-                deferred.until = (
-                    now + self.answer * 2**deferred.tries if deferred.tries < TRIES else float("inf")
-                )
+                deferred = self._deferred.setdefault(self.open, _Deferred(Backoff(2 * self.answer, inf)))
+                wait = deferred.backoff.next()
+                deferred.until = now + wait if deferred.backoff.failures < TRIES else inf
             self.open = None
         if not ready or now - self._asked < self.spacing:
             return None

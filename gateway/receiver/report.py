@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway.model import Ranges
+from gateway.receiver.intervals import COMPLETE, CONTRADICTED, INCOMPLETE
 from gateway.receiver.ledger import EpochLedger, GatewayLedger, Links, Missing
 from gateway.receiver.store import Store
 
 _COUNTS = ("batches", "readings", "values", "duplicates", "conflicts", "missing", "explained")
+MAX_CONTRADICTIONS = 1000
+"""Intervals with two values that a report names, the newest ones."""
 
 
 def build(path: Path) -> dict[str, Any]:
@@ -20,6 +23,8 @@ def build(path: Path) -> dict[str, Any]:
         with store.snapshot():
             gateways = [_gateway(store, name) for name in store.gateways()]
             totals = {key: sum(epoch[key] for g in gateways for epoch in g["epochs"]) for key in _COUNTS}
+            for state in (COMPLETE, INCOMPLETE, CONTRADICTED):
+                totals[f"days_{state}"] = sum(day["state"] == state for g in gateways for day in g["days"])
             refused = [_refused(row) for row in store.all_refused()]
     finally:
         store.close()
@@ -44,11 +49,34 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
         "heard": _time(state.get("at")),
         "descriptions": len(store.rows("meters", name)),
         "replays": {"asked": len(replays), "answered": sum(row["answered"] is not None for row in replays)},
+        "intervals": store.intervals.count(name),
+        "days": _days(store, name, whole_stream=not missing),
+        "contradictions": [
+            {**row, "start": _time(row["start"])}
+            for row in store.intervals.contradictions(name, MAX_CONTRADICTIONS)
+        ],
         "epochs": [
             _epoch(key, ledger, missing.get(key, Missing()), totals.get(key, {}), reasons, links=links)
             for key in names
         ],
     }
+
+
+def _days(store: Store, name: str, *, whole_stream: bool) -> list[dict[str, Any]]:
+    """Of each meter and day that a manifest names: the worst of its registers, and each of them."""
+    days: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in store.intervals.verdicts(name, whole_stream=whole_stream):
+        day = days.setdefault(
+            (one.meter, one.day), {"meter": one.meter, "day": one.day, "state": COMPLETE, "quantities": {}}
+        )
+        day["state"] = max(day["state"], one.state, key=(COMPLETE, INCOMPLETE, CONTRADICTED).index)
+        day["quantities"][one.quantity] = {
+            "state": one.state,
+            "version": one.version,
+            "count": one.count,
+            "held": one.held,
+        }
+    return list(days.values())
 
 
 def _epoch(

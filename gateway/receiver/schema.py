@@ -86,14 +86,28 @@ def first_schema(db: Database) -> None:
 
 
 @migrations()
-def intervals_by_quantity(db: Database) -> None:
-    """A row per interval and version. The table of version 1 never held one: no gateway sent any."""
+def intervals_and_manifests(db: Database) -> None:
+    """A row per interval, of which the highest version counts. The table of version 1 never held one: no
+    gateway sent any.
+    """
     for statement in (
         "DROP TABLE interval",
         """CREATE TABLE interval (
            gateway TEXT NOT NULL, meter TEXT NOT NULL, quantity TEXT NOT NULL, start INTEGER NOT NULL,
            seconds INTEGER NOT NULL, value INTEGER NOT NULL, quality TEXT NOT NULL, version INTEGER NOT NULL,
-           epoch TEXT NOT NULL, seq INTEGER NOT NULL) STRICT""",
-        "CREATE INDEX interval_by_meter ON interval (gateway, meter, quantity, start)",
+           epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+           PRIMARY KEY (gateway, meter, quantity, start)) WITHOUT ROWID, STRICT""",
+        """CREATE TABLE contradiction (  -- a version of an interval that came with two values
+           gateway TEXT NOT NULL, meter TEXT NOT NULL, quantity TEXT NOT NULL, start INTEGER NOT NULL,
+           version INTEGER NOT NULL, value INTEGER NOT NULL, quality TEXT NOT NULL,
+           other_value INTEGER NOT NULL, other_quality TEXT NOT NULL,
+           epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+           PRIMARY KEY (gateway, meter, quantity, start, version)) WITHOUT ROWID, STRICT""",
+        """CREATE TABLE manifest (  -- what a local day of a register must hold: the newest version
+           gateway TEXT NOT NULL, meter TEXT NOT NULL, quantity TEXT NOT NULL, day TEXT NOT NULL,
+           version INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
+           sum INTEGER NOT NULL, sha256 TEXT NOT NULL, contradicted INTEGER NOT NULL,
+           epoch TEXT NOT NULL, seq INTEGER NOT NULL,
+           PRIMARY KEY (gateway, meter, quantity, day)) WITHOUT ROWID, STRICT""",
     ):
         db.conn.execute(statement)

@@ -8,22 +8,22 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
-from gateway.common.text import visible
+from gateway.common.troubles import Troubles
 from gateway.mqtt import ThreadLink
 from gateway.receiver import intake
+from gateway.receiver.answers import Answers, Counts
+from gateway.receiver.broker import Inbox, Message
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
-from gateway.receiver.inbox import Inbox, Message
 from gateway.receiver.intake import Refusal
-from gateway.receiver.ledger import Missing, receipt_pages, receipts
+from gateway.receiver.ledger import Missing
 from gateway.receiver.store import Arrival, Store, Taken
-from gateway.wire import MAX_MESSAGE, MAX_SMALL, Receipt, Replay, Reply, State, Topics
+from gateway.wire import MAX_MESSAGE, Replay, Reply, State, Topics
 
 log = logging.getLogger(__name__)
 
@@ -37,34 +37,13 @@ oldest of them.
 TICK = 1.0
 QUIET = 60.0
 """Seconds between two warnings about conflicts."""
-DIGESTS = 10_000
-"""Digests of stored batches that are remembered: a number in conflict is told often."""
-DIGEST_BYTES = 60
-"""Of a number with the digest of what is stored under it, in a receipt."""
 SHARE = 0.05
 """Part of the time that may go into looking for gaps, however many there are."""
+STORE = "the database"
 PATIENCE = 0.5
 """Seconds of rest after a commit that failed."""
 TURN = 0.02
-"""Seconds at a time for looking for gaps, and for the receipts that a gateway is owed which came online:
-nobody else waits longer.
-"""
-EPOCHS = 16
-"""Epochs, the newest ones, that are receipted when a gateway comes online; its current one always."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What this run has done."""
-
-    batches: int = 0
-    values: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    commits: int = 0
-    receipts: int = 0
-    replays: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+"""Seconds at a time for looking for gaps: nobody else waits longer."""
 
 
 @dataclass(slots=True)
@@ -100,15 +79,12 @@ class Receiver:
         self._check = check
         self._tick = tick
         self._gaps: defaultdict[str, Gaps] = defaultdict(partial(Gaps, gap_age, gap_answer, gap_spacing))
-        self._digests: dict[tuple[str, str, int], str] = {}
         self._states: dict[str, State] = {}
         self._replays: dict[str, tuple[str, Ask]] = {}
         self._stopping = False
-        self._owed: dict[str, Iterator[Receipt]] = {}
         self._next = 0
         self._inbox = Inbox()
-        self._failing = False
-        self._warned = float("-inf")
+        self._troubles = Troubles(log)
         self.counts = Counts()
 
     def stop(self) -> None:
@@ -123,15 +99,16 @@ class Receiver:
         later ends it.
         """
         self._store = Store(self._database)
+        self._answers = Answers(self._store, self._link, self._consumer, self.counts)
         self._link.start(self._hear)
         look = time.monotonic() + self._tick
         try:
             while not self._stopping:
-                group = self._gather(0.0 if self._owed else max(0.0, look - time.monotonic()))
+                group = self._gather(0.0 if self._answers.owed else max(0.0, look - time.monotonic()))
                 try:
                     if group:
                         self._commit(group)
-                    self._pay()
+                    self._answers.pay()
                     if time.monotonic() >= look:
                         began = time.monotonic()
                         self._ask()
@@ -239,27 +216,21 @@ class Receiver:
             if _disk(error):
                 raise
             # One of them carries something that nobody thought of: find it, keep the rest.
-            log.warning(
-                "a group of %d batches could not be stored (%s); trying them one by one",
-                len(group.arrivals),
-                visible(str(error)),
-            )
+            what = f"a group of {len(group.arrivals)} batches could not be stored ({error})"
+            self._troubles.note("a group", f"{what}; trying them one by one", every=0.0)
             taken = self._one_by_one(group)
-        if self._failing:
-            self._failing = False
-            log.info("%s: storing again", self._database)
+        self._troubles.end(STORE, f"{self._database}: storing again")
         self.counts.commits += 1
         self.counts.batches += taken.batches
         self.counts.values += taken.values
         self.counts.duplicates += taken.duplicates
         self.counts.conflicts += taken.conflicts
-        if taken.conflicts and time.monotonic() - self._warned > QUIET:
-            self._warned = time.monotonic()
-            log.warning(
-                "batches contradict what is stored under the same number; both are kept (%d so far)",
-                self.counts.conflicts,
-            )
-        self._receipt(group, taken)
+        if taken.conflicts:
+            what = "batches contradict what is stored under the same number; both are kept"
+            self._troubles.note("conflicts", f"{what} ({self.counts.conflicts} so far)", every=QUIET)
+        self._answers.stored(taken.seqs)
+        for gateway, epoch in group.online.items():
+            self._answers.came_online(gateway, epoch)
 
     def _store_group(self, group: _Group) -> Taken:
         with self._store.atomic():
@@ -270,12 +241,10 @@ class Receiver:
             for refusal in group.refused:
                 self._store.refuse(refusal.gateway, refusal.reason, 1, _now(), refusal.what)
         for refusal in group.refused:
-            if not self.counts.refused[refusal.reason]:
-                log.warning(
-                    "%s: %s (counted; further ones are not logged)",
-                    refusal.gateway or "unknown sender",
-                    refusal.what,
-                )
+            who = refusal.gateway or "unknown sender"
+            self._troubles.note(
+                refusal.reason, f"{who}: {refusal.what} (counted; further ones are not logged)"
+            )
             self.counts.refused[refusal.reason] += 1
         return taken
 
@@ -308,62 +277,10 @@ class Receiver:
 
     def _fail(self, error: sqlite3.Error) -> None:
         # A full or failing disk: nothing was receipted, so the gateways keep everything and send it again.
-        if not self._failing:
-            self._failing = True
-            log.error(
-                "%s: cannot store: %s → look at the disk; the gateways keep their batches until then",
-                self._database,
-                error,
-            )
+        what = f"{self._database}: cannot store: {error}"
+        mend = "look at the disk; the gateways keep their batches until then"
+        self._troubles.begin(STORE, what, mend, level=logging.ERROR)
         time.sleep(PATIENCE)
-
-    def _receipt(self, group: _Group, taken: Taken) -> None:
-        for (gateway, epoch), seqs in taken.seqs.items():
-            self._send_receipts(gateway, epoch, seqs)
-        for gateway, current in group.online.items():
-            self._owed[gateway] = self._everything(gateway, current)
-
-    def _everything(self, gateway: str, current: str | None) -> Iterator[Receipt]:
-        """Receipts for all that a gateway which came online has delivered, its newest epochs first."""
-        known = islice(reversed(self._store.ledger(gateway).epochs), EPOCHS)
-        for epoch in dict.fromkeys([*([current] if current else []), *known]):
-            yield from receipt_pages(epoch, self._store.ledger(gateway).epoch(epoch), pages=64)
-
-    def _pay(self) -> None:
-        """Send of what is owed as much as a turn allows, a page of each gateway after the other."""
-        end = time.monotonic() + TURN
-        while self._owed and time.monotonic() < end:
-            gateway = next(iter(self._owed))
-            pages = self._owed.pop(gateway)
-            if (receipt := next(pages, None)) is not None:
-                self._add_digests(gateway, receipt)
-                self.counts.receipts += self._link.send(
-                    Topics(gateway).receipt(self._consumer), receipt.to_bytes()
-                )
-                self._owed[gateway] = pages
-
-    def _add_digests(self, gateway: str, receipt: Receipt) -> None:
-        """Of what is stored under the numbers in conflict, as far as a receipt has room: whose it is need
-        not send it again.
-        """
-        if receipt.conflicts:
-            fit = max(0, (MAX_SMALL - len(receipt.to_bytes())) // DIGEST_BYTES - 1)
-            seqs = receipt.conflicts[max(0, len(receipt.conflicts) - fit) :]
-            receipt.digests = [(seq, self._digest(gateway, receipt.epoch, seq)) for seq in seqs]
-
-    def _digest(self, gateway: str, epoch: str, seq: int) -> str:
-        key = (gateway, epoch, seq)
-        if key not in self._digests:
-            if len(self._digests) >= DIGESTS:
-                self._digests.clear()
-            self._digests[key] = self._store.digest_of(*key)
-        return self._digests[key]
-
-    def _send_receipts(self, gateway: str, epoch: str, seqs: set[int]) -> None:
-        topic = Topics(gateway).receipt(self._consumer)
-        for receipt in receipts(epoch, self._store.ledger(gateway).epoch(epoch), seqs):
-            self._add_digests(gateway, receipt)
-            self.counts.receipts += self._link.send(topic, receipt.to_bytes())
 
     # --- gaps
 

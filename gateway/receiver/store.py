@@ -12,27 +12,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, TypeGuard
+from typing import IO, Any
 
 from pydantic_core import to_json
 from sqlite_utils import Database
 
-from gateway.common.text import visible
 from gateway.errors import JournalBusy, JournalError
-from gateway.receiver.gaps import Ask
+from gateway.receiver.events import EventRules
+from gateway.receiver.intervals import Intervals
 from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.schema import migrations
+from gateway.receiver.tables import Tables
 from gateway.wire import Batch, State, decompress, digest
-
-GONE = frozenset({"thinned", "damaged"})
-"""Events that name a range of seqs which will not come, and why."""
 
 VERSIONS = 8
 """Contradicting versions of one batch that are kept: more would be a way to fill the disk."""
-DESCRIPTIONS = 32
-"""Descriptions of a gateway's meters that are kept, the newest ones."""
-ANCHORS = 1000
-"""Clock anchors of one epoch: each says the same, give or take the drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +62,12 @@ class _Group:
     batches: list[tuple[Any, ...]] = field(default_factory=list)
     readings: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
-    intervals: list[tuple[Any, ...]] = field(default_factory=list)
     told: list[Arrival] = field(default_factory=list)
     totals: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     spans: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
 
-class Store:
+class Store(Tables):
     """The receiver's database and, in memory, the ledger of every gateway: the two change together or not
     at all.
     """
@@ -112,6 +105,8 @@ class Store:
                 hint="name a database of `submeter receive`, in a directory that may be written",
             ) from error
         self._ledgers: dict[str, GatewayLedger] = {}
+        self.intervals = Intervals(connection)
+        self._events = EventRules(connection, self.ledger, self.intervals)
 
     def close(self) -> None:
         """Close the file; its -wal goes with the last connection."""
@@ -273,22 +268,7 @@ class Store:
             )
             for e in b.events
         ]
-        group.intervals += [
-            (
-                b.gateway,
-                i.meter,
-                i.quantity,
-                i.start,
-                i.seconds,
-                i.value,
-                i.quality,
-                i.version,
-                b.epoch,
-                b.seq,
-            )
-            for i in b.intervals
-        ]
-        if b.events:
+        if b.events or b.intervals:
             group.told.append(arrival)
         totals.update({"batches": 1, "readings": len(b.readings), "values": b.values, clock: 1})
         span = group.spans.setdefault(key, [t0, t0, arrival.received, arrival.received])
@@ -304,19 +284,16 @@ class Store:
         many("INSERT INTO batch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", group.batches)
         many("INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", group.readings)
         many("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)", group.events)
-        many("INSERT INTO interval VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", group.intervals)
         for (gateway, epoch), totals in group.totals.items():
             self._hold(gateway, epoch, (seq for g, e, seq in group.fresh if (g, e) == (gateway, epoch)))
             self._count(gateway, epoch, totals, group.spans.get((gateway, epoch)))
         for arrival in group.told:
-            for event in arrival.batch.events:
-                if not self._understand(arrival, event.kind, event.fields):
-                    taken.flaws.append(
-                        (
-                            arrival.batch.gateway,
-                            f"event {event.kind} of {arrival.batch.epoch}/{arrival.batch.seq}",
-                        )
-                    )
+            batch = arrival.batch
+            self.intervals.store(batch)
+            for event in batch.events:
+                if not self._events.understand(batch, arrival.received, event.kind, event.fields):
+                    what = f"event {event.kind} of {batch.epoch}/{batch.seq}"
+                    taken.flaws.append((batch.gateway, what))
 
     def _hold(self, gateway: str, epoch: str, seqs: Iterable[int]) -> None:
         held = self.ledger(gateway).epoch(epoch).held
@@ -348,86 +325,11 @@ class Store:
             last_received = coalesce(excluded.last_received, last_received)"""  # noqa: S608 - the names are the constants above
         self.conn.execute(sql, (gateway, epoch, *counts, *(span or (None,) * 4)))
 
-    def _understand(self, arrival: Arrival, kind: str, fields: dict[str, Any]) -> bool:
-        """Apply an event that speaks about batches; False when it says nothing usable."""
-        batch = arrival.batch
-        if kind == "epoch_started":
-            return self._start(batch, fields)
-        if kind in GONE:
-            first, last, epoch = fields.get("from"), fields.get("to"), fields.get("epoch")
-            if not (_whole(first, 1) and _whole(last, first)):
-                return False
-            self.explain(
-                batch.gateway,
-                epoch if _epoch(epoch) else batch.epoch,
-                (first, last),
-                kind,
-                arrival.received,
-                spills=not _epoch(epoch),
-            )
-        if kind == "clock_anchor":
-            epoch, uptime, t = fields.get("epoch", batch.epoch), fields.get("uptime"), fields.get("t")
-            if not (_epoch(epoch) and _whole(uptime) and _whole(t)):
-                return False
-            self._anchor(batch.gateway, epoch, uptime, t)
-        return True
-
-    def _start(self, batch: Batch, fields: dict[str, Any]) -> bool:
-        # Said again in a later batch, of this epoch or another, because the first one had to make room.
-        epoch, first = fields.get("epoch", batch.epoch), fields.get("first", batch.seq)
-        if not (_epoch(epoch) and _whole(first, 1)):
-            return False
-        ledger = self.ledger(batch.gateway).epoch(epoch)
-        if ledger.first is not None and ledger.first <= first:
-            return True
-        previous, last, reason = fields.get("previous"), fields.get("last"), fields.get("reason")
-        ledger.first = first
-        ledger.previous = previous if _epoch(previous) and previous != epoch else None
-        ledger.previous_last = last if ledger.previous and _whole(last, 1) else None
-        sql = """INSERT INTO epoch (gateway, epoch, first, previous, previous_last, reason) VALUES (?, ?,
-            ?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET (first, previous, previous_last, reason) =
-            (excluded.first, excluded.previous, excluded.previous_last, excluded.reason)"""
-        told = visible(reason, 64) if isinstance(reason, str) else None
-        self.conn.execute(
-            sql, (batch.gateway, epoch, ledger.first, ledger.previous, ledger.previous_last, told)
-        )
-        return previous is None or ledger.previous is not None
-
     def explain(
         self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False
     ) -> None:
-        """These seqs, (first, last), will never come. `spills`: those below the epoch's first belong to
-        the epochs before.
-        """
-        first, last = seqs
-        self.ledger(gateway).epoch(epoch).explain(first, last, spills=spills)
-        self.conn.execute(
-            "INSERT OR IGNORE INTO explained VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (gateway, epoch, first, last, reason, spills, at),
-        )
-
-    def _anchor(self, gateway: str, epoch: str, uptime: int, t: int) -> None:
-        ledger = self.ledger(gateway).epoch(epoch)
-        if len(ledger.anchors) >= ANCHORS:
-            return
-        if not self.conn.execute(
-            "INSERT OR IGNORE INTO anchor VALUES (?, ?, ?, ?)", (gateway, epoch, uptime, t)
-        ).rowcount:
-            return
-        ledger.anchors.append((uptime, t))
-        where, of = (
-            "clock = 'anchored' WHERE gateway = ? AND epoch = ? AND clock = 'unsynced'",
-            (t, uptime, gateway, epoch),
-        )
-        self.conn.execute(f"UPDATE reading SET t = ? + uptime - ?, {where}", of)  # noqa: S608 - a constant
-        self.conn.execute(f"UPDATE event SET t = ? + uptime - ?, {where}", of)  # noqa: S608 - a constant
-        if repaired := self.conn.execute(f"UPDATE batch SET t0 = ? + uptime - ?, {where}", of).rowcount:  # noqa: S608 - a constant
-            sql = """UPDATE epoch SET anchored = anchored + ?, unsynced = unsynced - ?,
-                (first_t, last_t) = (SELECT min(t0), max(t0) FROM batch b WHERE b.gateway = epoch.gateway
-                AND b.epoch = epoch.epoch)
-                WHERE gateway = ? AND epoch = ?"""
-            self.conn.execute(sql, (repaired, repaired, gateway, epoch))
+        """See EventRules."""
+        self._events.explain(gateway, epoch, seqs, reason, at, spills=spills)
 
     def state(self, gateway: str, state: State, at: int) -> None:
         """The newest P/state. A Last Will names no epoch: then what was known of it stays."""
@@ -440,46 +342,6 @@ class Store:
             backlog, excluded.backlog),
             version = coalesce(excluded.version, version)"""
         self.conn.execute(sql, (gateway, state.online, state.epoch, seq, backlog, state.version, at))
-
-    def describe(self, gateway: str, description: str, at: int) -> bool:
-        """Keep a P/meters if it differs from the newest one; whether it did."""
-        sql = """INSERT INTO meters SELECT ?1, ?2, ?3 WHERE ?3 IS NOT
-            (SELECT description FROM meters WHERE gateway = ?1 ORDER BY received DESC, rowid DESC LIMIT 1)"""
-        changed = self.conn.execute(sql, (gateway, at, description)).rowcount > 0
-        if changed:
-            old = """DELETE FROM meters WHERE gateway = ?1 AND rowid NOT IN
-                (SELECT rowid FROM meters WHERE gateway = ?1 ORDER BY received DESC, rowid DESC LIMIT ?2)"""
-            self.conn.execute(old, (gateway, DESCRIPTIONS))
-        return changed
-
-    def refuse(self, gateway: str, reason: str, count: int, at: int, example: str) -> None:
-        """Count what could not be used."""
-        sql = """INSERT INTO refused VALUES (?, ?, ?, ?, ?) ON CONFLICT (gateway, reason) DO UPDATE SET
-            count = count + excluded.count, at = excluded.at, example = excluded.example"""
-        self.conn.execute(sql, (gateway, reason, count, at, example[:200]))
-
-    def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
-        """Note a replay that is about to be asked for."""
-        sql = "INSERT INTO replay (id, gateway, epoch, first, last, asked) VALUES (?, ?, ?, ?, ?, ?)"
-        self.conn.execute(sql, (id_, gateway, ask.epoch, ask.first, ask.last, at))
-
-    def answered(self, id_: str, ok: bool, answer: str, at: int) -> None:
-        """Note the answer to a replay."""
-        self.conn.execute(
-            "UPDATE replay SET answered = ?, ok = ?, answer = ? WHERE id = ?", (at, ok, answer[:2000], id_)
-        )
-
-    def rows(self, table: str, gateway: str) -> list[dict[str, Any]]:
-        """Rows of a small table about one gateway, for the report."""
-        return list(
-            self.db[table].rows_where(
-                "gateway = ?", [gateway], order_by="rowid" if table == "meters" else None
-            )
-        )
-
-    def all_refused(self) -> list[dict[str, Any]]:
-        """Every kind of message that could not be used, by sender."""
-        return list(self.db["refused"].rows_where(order_by="gateway, reason"))
 
 
 def _lock(path: Path) -> IO[bytes]:
@@ -503,12 +365,3 @@ def _lock(path: Path) -> IO[bytes]:
 
 def _json(value: object) -> str | None:
     return to_json(value).decode() if value else None
-
-
-def _whole(value: object, least: int = 0) -> TypeGuard[int]:
-    return type(value) is int and least <= value < 2**53
-
-
-def _epoch(value: object) -> TypeGuard[str]:
-    # 64 bits in hex.
-    return isinstance(value, str) and len(value) == 16 and set(value) <= set("0123456789abcdef")

@@ -14,7 +14,7 @@ from gateway.wire.batch import (
     with_header,
 )
 from gateway.wire.cut import split
-from gateway.wire.messages import MAX_SMALL, Receipt, Replay, Reply, State, parse, schemas
+from gateway.wire.messages import MAX_SMALL, DayManifest, Receipt, Replay, Reply, State, parse, schemas
 from gateway.wire.topics import Topics
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "MAX_SMALL",
     "SCHEMA",
     "Batch",
+    "DayManifest",
     "Receipt",
     "Replay",
     "Reply",

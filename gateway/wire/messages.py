@@ -100,6 +100,26 @@ class State(_Small):
     version: _Text | None = None
 
 
+class DayManifest(_Small):
+    """Fields of the event `manifest`: what a local day of one register must hold, so that the platform can
+    prove that it does.
+
+    Of the published intervals of that day, the highest version of each: `first` and `last` edge (UTC ms, 0
+    without any), how many, their sum, and the SHA-256 over their lines `start,value,quality,version`, ASCII,
+    a line feed behind each, by start. A higher `version` of the manifest replaces a lower.
+    """
+
+    meter: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+    quantity: Annotated[str, Field(min_length=1, max_length=64)]
+    day: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    version: Annotated[int, Field(ge=1, lt=2**31)]
+    first: Annotated[int, Field(ge=0, lt=2**53)]
+    last: Annotated[int, Field(ge=0, lt=2**53)]
+    count: Annotated[int, Field(ge=0, lt=2**31)]
+    sum: Annotated[int, Field(gt=-(2**53), lt=2**53)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 Message = TypeVar("Message", bound=_Small)
 
 
@@ -121,6 +141,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 
     models: dict[str, type[BaseModel]] = {
         "batch": BatchMessage,
+        "manifest": DayManifest,
         "meters": MetersMessage,
         "receipt": Receipt,
         "replay": Replay,

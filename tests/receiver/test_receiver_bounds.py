@@ -19,7 +19,8 @@ from gateway.errors import GatewayError, WireError
 from gateway.model import Draft, Event, Ranges, Reading
 from gateway.receiver.gaps import AGE, Gaps
 from gateway.receiver.ledger import LOOKED_AT, GatewayLedger, Missing, receipt_pages, receipts
-from gateway.receiver.store import DESCRIPTIONS, Store
+from gateway.receiver.store import Store
+from gateway.receiver.tables import DESCRIPTIONS
 from gateway.wire import decode, encode, split
 from gateway.wire.batch import MAX_CELLS, MAX_EVENTS, MAX_READINGS
 

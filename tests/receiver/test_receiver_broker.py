@@ -20,7 +20,7 @@ from gateway.common.address import BrokerAddress
 from gateway.errors import GatewayError
 from gateway.mqtt import Broker, check_files
 from gateway.receiver import Receiver, broker_link
-from gateway.receiver.inbox import Inbox
+from gateway.receiver.broker import Inbox
 from gateway.receiver.intake import subscriptions
 from gateway.wire import Topics, encode
 

@@ -27,5 +27,9 @@ def test_the_queries_of_the_manual_run(store):
         store.take([arrival(opening(1, gateway="izm-konak-017"))])
     [block] = re.findall(r"```sql\n(.*?)```", MANUAL, re.DOTALL)
     queries = [query for query in re.sub(r"--.*", "", block).split(";") if query.strip()]
-    assert len(queries) == 2
-    assert [store.conn.execute(query).fetchall() for query in queries] == [[], [("hvac", "timeout", 1)]]
+    assert len(queries) == 3
+    assert [store.conn.execute(query).fetchall() for query in queries] == [
+        [],
+        [],
+        [("hvac", "timeout", 1)],
+    ]

@@ -81,6 +81,9 @@ def test_the_report_says_what_is_held_and_what_is_missing(database):
         "conflicts": 1,
         "missing": 6,
         "explained": 2,
+        "days_complete": 0,
+        "days_incomplete": 0,
+        "days_contradicted": 0,
     }
     assert (
         sentence(found)

@@ -10,7 +10,7 @@ from receiver_feed import E1, E2, MemoryBroker, batch, opening, until
 
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
-from gateway.receiver import Receiver, Store, service
+from gateway.receiver import Receiver, Store, answers
 from gateway.receiver.intake import schema_check
 from gateway.receiver.ledger import receipts
 from gateway.wire import MAX_MESSAGE, Receipt, Replay, Reply, State, Topics, compress, encode, parse
@@ -258,7 +258,7 @@ def test_a_disk_that_fails_is_outlived_and_nothing_is_receipted_meanwhile(run, m
     monkeypatch.setattr(Store, "take", fail)
     running = run()
     running.hear(opening(1))
-    until(lambda: running.receiver._failing)
+    until(lambda: running.receiver._troubles.open)
     assert running.receipts() == []
     broken.clear()
     running.hear(opening(1))
@@ -274,7 +274,7 @@ def test_a_mistake_of_ours_does_not_end_it(run, monkeypatch, caplog):
             raise ZeroDivisionError
         return receipts(*arguments, **options)
 
-    monkeypatch.setattr(service, "receipts", stumble)
+    monkeypatch.setattr(answers, "receipts", stumble)
     running = run()
     running.hear(opening(1))
     until(lambda: "could not be handled" in caplog.text)

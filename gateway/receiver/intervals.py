@@ -1,0 +1,135 @@
+"""Energy per quarter hour as the platform holds it: of each interval the highest version, what contradicts
+it, and the manifests that say what a day must hold.
+
+A manifest is an event of the gateway (docs/energy.md): of a local day of one register how many intervals
+were published, their sum, and a SHA-256 over their lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from gateway.wire import Batch, DayManifest
+
+COMPLETE, INCOMPLETE, CONTRADICTED = "complete", "incomplete", "contradicted"
+
+
+@dataclass(frozen=True, slots=True)
+class DayVerdict:
+    """Whether the platform holds what a day's newest manifest says. `held` of `count` intervals are here."""
+
+    meter: str
+    quantity: str
+    day: str
+    state: str
+    version: int
+    count: int
+    held: int
+
+
+class Intervals:
+    """The tables `interval`, `contradiction` and `manifest`. What changes them stands in a transaction."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+
+    def store(self, batch: Batch) -> None:
+        """The highest version of an interval counts; an equal one that says something else is kept beside it,
+        the first of each version.
+        """
+        differs = """INSERT OR IGNORE INTO contradiction
+            SELECT gateway, meter, quantity, start, version, value, quality, ?7, ?8, ?9, ?10 FROM interval
+            WHERE gateway = ?1 AND meter = ?2 AND quantity = ?3 AND start = ?4 AND version = ?5
+            AND (seconds, value, quality) IS NOT (?6, ?7, ?8)"""
+        newest = """INSERT OR REPLACE INTO interval
+            SELECT ?1, ?2, ?3, ?4, ?6, ?7, ?8, ?5, ?9, ?10 WHERE NOT EXISTS (SELECT 1 FROM interval
+            WHERE gateway = ?1 AND meter = ?2 AND quantity = ?3 AND start = ?4 AND version >= ?5)"""
+        for one in batch.intervals:
+            key = (batch.gateway, one.meter, one.quantity, one.start, one.version)
+            row = (*key, one.seconds, one.value, one.quality, batch.epoch, batch.seq)
+            self._conn.execute(differs, row)
+            self._conn.execute(newest, row)
+
+    def note_manifest(self, batch: Batch, fields: dict[str, Any]) -> bool:
+        """Keep a manifest that is newer than the known one; an equal version that says something else
+        contradicts it. False when it is none.
+        """
+        try:
+            told = DayManifest.model_validate(fields)
+        except ValidationError:
+            return False
+        contradicts = """UPDATE manifest SET contradicted = 1
+            WHERE gateway = ?1 AND meter = ?2 AND quantity = ?3 AND day = ?4 AND version = ?5
+            AND (first, last, count, sum, sha256) IS NOT (?6, ?7, ?8, ?9, ?10)"""
+        newest = """INSERT OR REPLACE INTO manifest
+            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12
+            WHERE NOT EXISTS (SELECT 1 FROM manifest
+            WHERE gateway = ?1 AND meter = ?2 AND quantity = ?3 AND day = ?4 AND version >= ?5)"""
+        key = (batch.gateway, told.meter, told.quantity, told.day, told.version)
+        row = (*key, told.first, told.last, told.count, told.sum, told.sha256)
+        self._conn.execute(contradicts, row)
+        self._conn.execute(newest, (*row, batch.epoch, batch.seq))
+        return True
+
+    def verdicts(self, gateway: str, *, whole_stream: bool) -> Iterator[DayVerdict]:
+        """Each day of each register against its newest manifest, by meter and day. `whole_stream`: no
+        batch of the gateway is missing.
+
+        Complete: count, sum and SHA-256 agree. Contradicted: two manifests, or two intervals, of one
+        version say different things; or all is here, nothing is on its way, and it is not what the
+        manifest says. Else incomplete: an interval is missing, or one is newer than the manifest, whose
+        successor is still to come.
+        """
+        sql = """SELECT meter, quantity, day, version, first, last, count, sum, sha256, contradicted, seq
+            FROM manifest WHERE gateway = ? ORDER BY meter, day, quantity"""
+        for row in self._conn.execute(sql, (gateway,)).fetchall():
+            meter, quantity, day, version, first, last, count, total, sha256, contradicted, seq = row
+            span = (gateway, meter, quantity, first, last)
+            held, newest, sums = self._held(span)
+            if contradicted or self._contradicted(span):
+                state = CONTRADICTED
+            elif (len(held), sums, _digest(held)) == (count, total, sha256):
+                state = COMPLETE
+            elif len(held) < count or newest > seq or not whole_stream:
+                state = INCOMPLETE
+            else:
+                state = CONTRADICTED
+            yield DayVerdict(meter, quantity, day, state, version, count, len(held))
+
+    def _held(self, span: tuple[Any, ...]) -> tuple[list[str], int, int]:
+        """The lines of the intervals from one edge to another, the highest seq that brought one, and their
+        sum.
+        """
+        sql = """SELECT start, value, quality, version, seq FROM interval
+            WHERE gateway = ? AND meter = ? AND quantity = ? AND start >= ? AND start < ? ORDER BY start"""
+        rows = self._conn.execute(sql, span).fetchall()
+        lines = [f"{start},{value},{quality},{version}\n" for start, value, quality, version, _ in rows]
+        return lines, max((row[4] for row in rows), default=0), sum(row[1] for row in rows)
+
+    def _contradicted(self, span: tuple[Any, ...]) -> bool:
+        sql = """SELECT 1 FROM contradiction JOIN interval USING (gateway, meter, quantity, start, version)
+            WHERE gateway = ? AND meter = ? AND quantity = ? AND start >= ? AND start < ? LIMIT 1"""
+        return self._conn.execute(sql, span).fetchone() is not None
+
+    def contradictions(self, gateway: str, most: int) -> list[dict[str, Any]]:
+        """The newest intervals of which one version came with two values, at most `most`."""
+        names = "meter, quantity, start, version, value, quality, other_value, other_quality"
+        sql = f"""SELECT {names} FROM contradiction WHERE gateway = ?
+            ORDER BY start DESC, meter, quantity LIMIT ?"""  # noqa: S608 - the names are the constant above
+        rows = self._conn.execute(sql, (gateway, most))
+        return [dict(zip(names.split(", "), row, strict=True)) for row in rows]
+
+    def count(self, gateway: str) -> int:
+        """How many intervals are held."""
+        sql = "SELECT count(*) FROM interval WHERE gateway = ?"
+        return int(self._conn.execute(sql, (gateway,)).fetchone()[0])
+
+
+def _digest(lines: list[str]) -> str:
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
