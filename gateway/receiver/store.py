@@ -328,7 +328,7 @@ class Store(Tables):
     def explain(
         self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False
     ) -> None:
-        """See EventRules."""
+        """These seqs, (first, last), will never come, and why; `spills` as in EventRules."""
         self._events.explain(gateway, epoch, seqs, reason, at, spills=spills)
 
     def state(self, gateway: str, state: State, at: int) -> None:
