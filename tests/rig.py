@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.demo.die_with_parent import dying_with_us
 from gateway.demo.simulator.process import SimulatorProcess
 from tests.ports import free_port
 
@@ -89,7 +90,7 @@ class Rig:
         """Start a process whose words go to <name>.log."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gateway.demo.die_with_parent", str(os.getpid()), *command],
+                dying_with_us(*command),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

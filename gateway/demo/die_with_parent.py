@@ -16,6 +16,11 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
+def dying_with_us(*command: str) -> list[str]:
+    """The words that start `command` so that it is killed when this process dies."""
+    return [sys.executable, "-m", "gateway.demo.die_with_parent", str(os.getpid()), *command]
+
+
 def die_with_parent(parent: int) -> None:
     """Tie this process to its parent; what it becomes by exec stays tied."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

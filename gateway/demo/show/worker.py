@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gateway.demo.die_with_parent import dying_with_us
+
 
 class Worker:
     """One command that is kept running."""
@@ -45,14 +47,7 @@ class Worker:
         """Start it, again if need be."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own modules
-                [
-                    sys.executable,
-                    "-m",
-                    "gateway.demo.die_with_parent",
-                    str(os.getpid()),
-                    sys.executable,
-                    *self._command,
-                ],
+                dying_with_us(sys.executable, *self._command),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

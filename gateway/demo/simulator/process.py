@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Self
+
+from gateway.demo.die_with_parent import dying_with_us
 
 
 class SimulatorProcess:
@@ -24,16 +25,7 @@ class SimulatorProcess:
         path.write_text(json.dumps(spec))
         errors = None if messages is None else messages.open("ab")
         self.process = subprocess.Popen(  # noqa: S603 - our own module
-            [
-                sys.executable,
-                "-m",
-                "gateway.demo.die_with_parent",
-                str(os.getpid()),
-                sys.executable,
-                "-m",
-                "gateway.demo.simulator",
-                str(path),
-            ],
+            dying_with_us(sys.executable, "-m", "gateway.demo.simulator", str(path)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
