@@ -215,7 +215,8 @@ class Daemon:
                     "the clock: %s%s", change.kind, f" by {change.by / 1000:+.1f} s" if change.by else ""
                 )
                 fields: dict[str, Any] = {"by": change.by} if change.by else {}
-                self.assembly.slots.tell(Event(change.kind, self.clock.uptime(), fields))
+                slots = self.assembly.slots
+                slots.tell(Event(change.kind, self.clock.uptime(), fields))
 
     async def _say_mistakes(self) -> None:
         """What a reload would refuse does not keep a gateway from starting: it is said, and no meter waits

@@ -39,14 +39,15 @@ class Servers:
         """Serve the page there, under these names too, leaving it alone if that has not changed."""
         if (listen, names) == (self._listen, self._names) and (self._page is None) == (listen is None):
             return
+        changes = self._source.changes
         if self._page is not None:
             await self._page.stop()
             self._page = None
-            self._source.changes.reopen()
+            changes.reopen()
         self._listen, self._names = listen, names
         if listen is not None:
             page = create_page(self._source, names)
-            self._page = PageServer(page, *listen, ending=self._source.changes.close)
+            self._page = PageServer(page, *listen, ending=changes.close)
             if await self._page.start():
                 log.info(
                     "the page is at http://%s:%d",

@@ -100,11 +100,11 @@ class Series:
         """Everything that it knows, as JSON values."""
         point = self._point and [self._point.t, self._point.total, self._point.failed]
         edge = self._edge and [self._edge.t, self._edge.total, self._edge.measured]
-        day = self._days.day and self._days.day.isoformat()
+        day = self._days.day
         reads = [self._t, self._value, list(self._failed.items()), self._failing]
         watched = [self._still, list(self._recent), self._apart, self._tainted, self._taken_back]
         sums = [self._intervals, self._energy, self._dawn, self._valid]
-        return [self._register.state(), day, point, edge, reads, watched, sums]
+        return [self._register.state(), day and day.isoformat(), point, edge, reads, watched, sums]
 
     def restore(self, state: list[Any]) -> None:
         """Know what `state` gave."""

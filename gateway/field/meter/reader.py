@@ -68,7 +68,8 @@ class MeterReader:
         self._driver: Driver | None = None
         self._jobs: dict[tuple[bool, bool, bool], _Job] = {}
         self._polls, self._replan_at, self._replan_after = 0, REPLAN[0], REPLAN[0]
-        self._planned_for = self.station.cost.shape()
+        cost = self.station.cost
+        self._planned_for = cost.shape()
         self._single_rows: tuple[Read, ...] = ()
         self.stranger: tuple[str, ...] = ()
         """Register with what it holds, and what the meters of its table have there, when that is something

@@ -291,7 +291,8 @@ class Sender:
                 self._delivery.sent(sealed, now, replay=replay)
                 return message
             if replay:
-                self._replays.left_out(sealed, self._fitting.set_aside.reason(key_of(sealed)))
+                aside = self._fitting.set_aside
+                self._replays.left_out(sealed, aside.reason(key_of(sealed)))
         return None
 
     def _skip(self, sealed: Sealed) -> bool:
