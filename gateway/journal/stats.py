@@ -49,7 +49,7 @@ class JournalStats:
     """Batches that the file holds, delivered or not."""
     readings: int
     bytes: int
-    """On disk: file, WAL, ballast, cases of damage."""
+    """On disk: file, WAL, ballast, damaged files."""
     budget: int
     """What the journal may grow to at the moment."""
     room_days: float | None
@@ -127,23 +127,18 @@ def file_stats(file: JournalFile | None, resume: ResumePoint) -> dict[str, Any]:
         "batches": 0,
         "readings": 0,
     }
-    if file is None:
-        return found
-    oldest, (batches, readings), (thinned, lost) = file.tally.oldest, file.tally.held, file.thinned
-    return {
-        **found,
-        "oldest_seq": oldest[0] if oldest else None,
-        "oldest_t0": oldest[1] if oldest else None,
-        "batches": batches,
-        "readings": readings,
-        "thinned": thinned,
-        "thinned_readings": lost,
-        "backlog": dict(file.tally.backlogs),
-        "salvaged": file.recovered.counts,
-        "next_epoch": file.epoch,
-        "epochs": tuple(file.epochs()),
-        "known_uplinks": file.settled.known,
-    }
+    if file is not None:
+        oldest, (batches, readings), (thinned, lost) = file.tally.oldest, file.tally.held, file.thinned
+        if oldest:
+            found["oldest_seq"], found["oldest_t0"] = oldest
+        found["batches"], found["readings"] = batches, readings
+        found["thinned"], found["thinned_readings"] = thinned, lost
+        found["backlog"] = dict(file.tally.backlogs)
+        found["salvaged"] = file.recovered.counts
+        found["next_epoch"] = file.epoch
+        found["epochs"] = tuple(file.epochs())
+        found["known_uplinks"] = file.settled.known
+    return found
 
 
 DAY_MS = 86_400_000

@@ -358,7 +358,8 @@ class Writer:
 
     def _as_of_now(self) -> JournalStats:
         current, growth, disk, pending = self.current, self._growth, self.disk, self.pending
-        known = file_stats(current.file, current.resume) | {"backlog": current.backlogs}
+        known = file_stats(current.file, current.resume)
+        known["backlog"] = current.backlogs
         if self._state == "ok":
             days = room_days(growth, disk.budget, self.used, known["batches"], current.backlogs)
         else:
