@@ -19,8 +19,8 @@ from itertools import islice
 from pathlib import Path
 
 from gateway.journal import Journal
-from gateway.journal.file.rows import Row
-from gateway.journal.file.store import Store
+from gateway.journal.file.rows import BatchRow
+from gateway.journal.file.store import JournalStore
 from gateway.model import Sealed
 from tests.bench.bench_size import noisy
 from tests.bench.figures import Figure, at_least, at_most, plain
@@ -50,14 +50,14 @@ def fill(directory: Path) -> int:
     """Make the journal; how many batches it holds."""
     hour = asyncio.run(_hour(directory))
     path = directory / "journal.db"
-    store = Store(path, "NORMAL")
+    store = JournalStore(path, "NORMAL")
     seq, total = hour[-1].seq, sum(sealed.readings for sealed in hour)
     while path.stat().st_size < SIZE:
         rows = []
         for _ in range(TOGETHER):
             like = hour[seq % len(hour)]
             seq, total = seq + 1, total + like.readings
-            rows.append(Row(replace(like, seq=seq, keep=False), total, CARRY))
+            rows.append(BatchRow(replace(like, seq=seq, keep=False), total, CARRY))
         with store.transaction():
             store.insert(rows)
     store.checkpoint("TRUNCATE")
