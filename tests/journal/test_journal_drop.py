@@ -8,7 +8,7 @@ from test_journal_thinning import noise
 from gateway import wire
 from gateway.journal.file import missing
 from gateway.journal.file.batches import JournalFile
-from gateway.journal.file.thinning import MOST, MayDelete, any_delivered
+from gateway.journal.file.thinning import MOST, OVERHEAD, MayDelete, any_delivered
 
 OLD = "0d" * 8
 BOOT = "b0" * 16
@@ -135,6 +135,23 @@ def test_a_lot_has_as_many_bytes_as_were_asked_for_and_one_row_more_at_most(make
     assert [len(some) for some in gone] == [4, 0]
     gone = drop(file, size=int(11.5 * each))
     assert [len(some) for some in gone] == [6, 6], "what the one table lacks comes from the other"
+
+
+def test_as_many_bytes_as_were_asked_for_are_enough_to_the_byte(make):
+    file = make("kpppppppp", recovered="kppp")
+    recovered = [
+        len(row.sealed.body) + OVERHEAD for row in file.store.select("ORDER BY seq", table="salvage")
+    ]
+    own = [len(row.sealed.body) + OVERHEAD for row in reversed(file.store.newest(100))]
+    # The second and the third of the damaged file: not a byte more is needed.
+    assert drop(file, size=recovered[1] + recovered[2]) == ([2, 3], [])
+    assert drop(file, size=recovered[3] + 1) == ([4], [2])
+    assert drop(file, size=own[2]) == ([], [3])
+    assert drop(file, size=own[3] + 1) == ([], [4, 5])
+    file.settle("city", OLD, [(1, 1)])
+    file.settle("city", file.epoch, [(1, 9)])
+    assert drop(file, size=recovered[0]) == ([1], [])
+    assert drop(file, size=own[0]) == ([], [1])
 
 
 def test_a_transaction_deletes_a_thousand_rows_at_most(tmp_path):

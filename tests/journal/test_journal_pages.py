@@ -69,6 +69,19 @@ def test_every_row_is_found_whatever_its_size(tmp_path_factory, sizes, moved):
     assert all(one.own for one in found.values())
 
 
+def test_every_size_around_the_end_of_a_page_is_read(tmp_path):
+    """Where a payload just fits into its page, and where it just fills its overflow pages."""
+    sizes = [*range(830, 960), *range(1850, 1990), *range(2870, 3010)]
+    written = list(rows(sizes))
+    store = JournalStore(tmp_path / "journal.db")
+    with store.transaction():
+        store.insert(written)
+    store.close()
+    with PageScan(tmp_path / "journal.db") as scan:
+        found = {one.row.seq: one.row for some in scan.found() for one in some}
+    assert found == {row.seq: row for row in written}
+
+
 def test_rows_saved_from_an_older_file_are_told_apart(tmp_path):
     store = JournalStore(tmp_path / "journal.db")
     [one, two] = rows([100, 5000])
@@ -164,6 +177,10 @@ def test_pages_of_rows_are_counted_where_a_page_can_begin():
     assert pages.leaves(leaf(512), 512) == 0, "no cell"
     assert pages.leaves(leaf(512, 300, kind=0x05), 512) == 0
     assert pages.leaves(leaf(512, 300)[:3] + b"\xff\xff" + bytes(507), 512) == 0
+    # 513 cells: both bytes of the number count, and each of them lies behind the directory.
+    many = [2000 + n for n in range(513)]
+    assert pages.leaves(leaf(4096, *many), 4096) == 1
+    assert pages.leaves(leaf(4096, many[0], 5, *many[2:]), 4096) == 0
 
 
 @pytest.mark.parametrize(
@@ -241,6 +258,14 @@ def test_a_directory_of_cells_that_is_damaged_costs_no_row_of_the_page(tmp_path)
         found = [one.row for one in pages.rows(spoilt, number, lambda _: b"") if one]
         assert sorted(row.seq for row in found) == [1, 2, 3, 4]
         assert {row.seq: row for row in found} == {row.seq: row for row in written}
+    sound = list(pages.rows(page, number, lambda _: b""))
+    assert [one.row for one in sound] == written[::-1] or [one.row for one in sound] == written
+    assert None not in sound, "its directory is believed"
+    # On the first page of a file the file's own header stands in front.
+    head = 8 + 2 * len(written)
+    first = bytes(100) + page[:head] + page[100 + head :]
+    assert [one.row for one in pages.rows(first, 1, lambda _: b"")] == [one.row for one in sound]
+    assert list(pages.rows(first, 2, lambda _: b"")) == []
     assert list(pages.rows(b"", number, lambda _: b"")) == []
     assert list(pages.rows(b"\x05" + page[1:], number, lambda _: b"")) == []
 
@@ -332,6 +357,7 @@ def test_a_log_gives_what_was_committed_and_keeps_apart_what_nothing_vouches_for
     # Torn within the last commit: as if it had not been.
     torn = pages.Wal(data[:-1])
     assert seqs(torn.sound.items()) == [1, 2, 3, 4, 5]
+    assert torn.loose == [], "less than a frame is none"
     # A flipped bit in the middle: what is behind it is loose, and counted.
     spoilt = bytearray(data)
     middle = frames // 2

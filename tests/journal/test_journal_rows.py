@@ -7,6 +7,7 @@ import pytest
 from journal_data import Building, small
 
 from gateway import wire
+from gateway.errors import JournalDamaged
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.resume import ResumePoint, Synced, Thinned, read_carry, recall, write_carry
 from gateway.journal.file.rows import CommitStamp, earliest, from_record, new_epoch, seal, tellers
@@ -212,6 +213,7 @@ def test_a_mark_that_is_newer_than_the_file_tells_what_is_missing(tmp_path, newe
     assert file.last == newest
     if missing:
         assert file.explain(epoch, *missing) == [(*missing, "damaged")]
+        assert file.store.query("SELECT readings FROM gone") == [(0,)], "nobody knows how many they were"
         row = write(file, keep=True)
         assert row.seq == newest + 1
         kinds = [event.kind for event in wire.decode(wire.decompress(row.body)).events]
@@ -221,6 +223,19 @@ def test_a_mark_that_is_newer_than_the_file_tells_what_is_missing(tmp_path, newe
     file = JournalFile(path, "b0" * 16, ["city"], before=ResumePoint(epoch=epoch, seq=3), mark=(epoch, 1, 99))
     assert file.missing is None
     file.close()
+
+
+@pytest.mark.parametrize("first", [2, 3, 9])
+def test_rows_before_the_first_epoch_are_damage(tmp_path, first):
+    file = JournalFile(tmp_path / "journal.db", "b0" * 16, ["city"])
+    for _ in range(3):
+        write(file)
+    file.store.execute("UPDATE epoch SET first = ?", (first,))
+    if first == 3:
+        file.store.execute("DELETE FROM batch WHERE seq = 2")
+    file.close()
+    with pytest.raises(JournalDamaged, match="its epochs are not those of its rows"):
+        JournalFile(tmp_path / "journal.db", "b0" * 16, ["city"])
 
 
 def test_every_row_is_found_as_it_was_written(tmp_path):

@@ -9,10 +9,11 @@ import pytest
 from journal_data import Building, HandClock, small, until
 
 from gateway import wire
-from gateway.errors import JournalDamaged, JournalError, JournalFull, JournalTooNew
+from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFull, JournalTooNew
 from gateway.journal import writer as writer_module
 from gateway.journal.file.store import JournalStore
 from gateway.journal.file.thinning import PART, MayDelete
+from gateway.journal.lock import read_mark
 from gateway.journal.writer import REFLECT, RETRY, SPARE, TOGETHER, TRIES
 from gateway.model import Draft, Event, Ranges
 
@@ -66,13 +67,20 @@ async def test_on_a_full_disk_what_was_delivered_makes_room_and_the_same_commit_
     await journal.settle("city", journal.epoch, Ranges([(1, 40)]))
     refusal, disk = Refusal(monkeypatch), journal._writer.disk
     given_up = []
-    drop = disk.drop
-    monkeypatch.setattr(disk, "drop", lambda: (given_up.append(disk.held()), drop()))
+    drop, checkpoint, order = disk.drop, JournalStore.checkpoint, []
+    monkeypatch.setattr(disk, "drop", lambda: (given_up.append(disk.held()), order.append("ballast"), drop()))
+
+    def counted(store, mode="PASSIVE"):
+        order.append("checkpoint")
+        checkpoint(store, mode)
+
+    monkeypatch.setattr(JournalStore, "checkpoint", counted)
     refusal.left = 1
     assert not disk.tight
     [row] = await journal.commit(small())
     assert row.seq == 61
     assert (given_up, disk.tight) == ([1 << 20], True)
+    assert order == ["ballast", "checkpoint", "checkpoint"], "before the rows are deleted and after it"
     assert disk.held() > 0, "it is taken back at once"
     stats = journal.stats()
     assert (stats.state, stats.waiting, stats.thinned) == ("ok", 0, 0)
@@ -102,7 +110,7 @@ async def test_on_a_full_disk_undelivered_batches_stay_and_readings_wait(opened,
     assert (journal.stats().state, journal.stats().error) == ("ok", "")
 
 
-async def test_when_memory_is_half_full_undelivered_batches_make_room(opened, clock, monkeypatch):
+async def test_when_memory_is_half_full_undelivered_batches_make_room(opened, clock, monkeypatch, caplog):
     journal = opened(budget=5_000_000)
     await fill(journal, clock, 60)
     writer, refusal = journal._writer, Refusal(monkeypatch)
@@ -112,6 +120,7 @@ async def test_when_memory_is_half_full_undelivered_batches_make_room(opened, cl
     assert row.seq == 61
     assert journal.stats().thinned > 0
     assert (await journal.explain(journal.epoch, 1, 3))[0][2] == "thinned"
+    assert "the oldest batches make room undelivered" in caplog.text
 
 
 async def test_a_disk_that_stays_full_is_not_emptied_for_one_commit(opened, clock, monkeypatch):
@@ -367,6 +376,54 @@ async def test_a_reload_changes_what_is_named_and_nothing_else(opened, clock):
     await journal.configure(uplinks=["third"])
     [row] = await journal.commit(Draft(events=[Event("door", 5_000_000)]))
     assert waiting(journal) == {"third": 4}
+
+
+async def test_a_journal_that_was_busy_can_be_opened_as_soon_as_it_is_not(opened, clock, tmp_path):
+    journal = opened()
+    await fill(journal, clock, 1)
+    await journal.close()
+    holder = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(JournalBusy):
+        opened()
+    holder.close()
+    journal = opened()
+    [row] = await fill(journal, clock, 1)
+    assert (row.seq, journal.stats().state) == (2, "ok")
+
+
+async def test_the_newest_number_is_noted_beside_the_file_at_the_end(opened, clock, tmp_path):
+    journal = opened()
+    rows = await fill(journal, clock, 7)
+    await journal.close()
+    assert read_mark(tmp_path / "journal.lock") == (rows[0].epoch, 1, 7)
+
+
+async def test_why_nothing_can_be_written_is_said_when_it_is_known(opened, clock, monkeypatch):
+    journal = opened()
+    writer = journal._writer
+    await settled_job(journal, lambda: writer._refuse(OSError(5, "I/O")))
+    assert (journal.stats().state, journal.stats().cause) == ("failing", "")
+    monkeypatch.setattr(writer_module, "blocked", lambda path: path.parent)
+    await settled_job(journal, writer.publish)
+    assert journal.stats().cause == "permission"
+    await settled_job(journal, lambda: writer._refuse(error_of("SQLITE_FULL")))
+    assert (journal.stats().state, journal.stats().cause) == ("full", "")
+
+
+async def test_whatever_fails_between_jobs_is_tried_again_soon(opened, clock, monkeypatch):
+    journal = opened()
+    writer = journal._writer
+    for error in (JournalDamaged("spoilt"), OSError(5, "I/O"), error_of("SQLITE_IOERR"), IndexError("x")):
+
+        def fail(error=error):
+            raise error
+
+        monkeypatch.setattr(writer.housekeeping, "slice", fail)
+        assert await settled_job(journal, writer.idle) == RETRY
+    monkeypatch.undo()
+    writer.housekeeping._rest_until = 0
+    assert await settled_job(journal, writer.idle) != RETRY
 
 
 async def test_a_closed_journal_says_so(opened, clock):
