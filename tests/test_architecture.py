@@ -74,6 +74,8 @@ ALSO_FACES = {
 """Beside the `__init__` of each room: parts that are heavy, or that only few need, with a face of their own.
 `common` has none: its modules are imported one by one."""
 
+MOST_CLASSES = 38
+"""On the way of a reading from the wire to its receipt."""
 MOST_MODULES = 12
 """Side by side in a folder, `__init__` and `__main__` not counted; cli has a file for each command."""
 LONGEST_FILE = 400
@@ -196,6 +198,30 @@ def test_the_map_shows_every_module_and_who_may_import_whom() -> None:
     assert drawn(text) == text, "run python -m tests.test_architecture"
     for room in {*MAY_IMPORT, *MAY_IMPORT_ALL}:
         assert f"\n| `{room}{'.py' if room == 'errors' else '/'}` |" in text, room
+
+
+def test_the_map_tells_the_life_of_a_reading_in_so_many_classes() -> None:
+    """Every module and class on the way is there, in the place that the map gives it."""
+    life = MAP.read_text().partition("## The life of a reading\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([\w/]+)` \| (.*) \|$", life, re.MULTILINE)
+    passed: list[str] = []
+    for place, told in rows:
+        places = [place, *re.findall(r"`((?:\w+/)+\w+)`", told)]
+        paths = [PACKAGE / f"{each}.py" for each in places]
+        assert all(path.exists() or path.with_suffix("").is_dir() for path in paths), place
+        here = {
+            node.name
+            for path in paths
+            if path.exists()
+            for node in tree_of(path).body
+            if isinstance(node, ast.ClassDef)
+        }
+        named = [name.partition(".")[0] for name in re.findall(r"`([A-Z]\w+(?:\.\w+)?)`", told)]
+        assert set(named) <= here, (place, set(named) - here)
+        passed += named
+    assert len(rows) > 20
+    assert len(passed) == len(set(passed)) <= MOST_CLASSES, len(passed)
+    assert f": {len(passed)} classes, each named once" in life
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md"])
