@@ -3,12 +3,13 @@
 from gateway.history.copies import copy_of, make_copy
 from gateway.history.history import FILE, History
 from gateway.history.projection import Committed, Projection
-from gateway.history.reader import DaySum, HistoryReader
+from gateway.history.reader import DaySum, DayValues, HistoryReader
 
 __all__ = [
     "FILE",
     "Committed",
     "DaySum",
+    "DayValues",
     "History",
     "HistoryReader",
     "Projection",

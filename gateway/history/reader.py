@@ -30,6 +30,18 @@ class DaySum:
     edited: int
 
 
+@dataclass(frozen=True, slots=True)
+class DayValues:
+    """A local day of a register from `start` (ms UTC): whole base units and a letter of quality for each
+    quarter hour, "" where it is missing.
+    """
+
+    day: date
+    start: int
+    values: list[int]
+    quality: list[str]
+
+
 class HistoryReader:
     """Opens the history of a directory to be read. Raises HistoryError when there is none or it cannot be
     read.
@@ -62,6 +74,21 @@ class HistoryReader:
         except sqlite3.DatabaseError as error:
             raise translate(error, self.path) from error
 
+    def _days(
+        self, columns: str, meter: str, quantity: str, first: date, last: date
+    ) -> list[tuple[Any, ...]]:
+        """By date. A look-up for each day: the rows of a register lie far apart."""
+        span = self.span()
+        if span is None:
+            return []
+        sql = (  # of our own words alone
+            "WITH RECURSIVE wanted(day) AS (SELECT ? UNION ALL SELECT day + 1 FROM wanted WHERE day < ?) "
+            "SELECT COLUMNS FROM wanted CROSS JOIN day ON day.day = wanted.day "
+            "AND day.series = (SELECT id FROM series WHERE meter = ? AND quantity = ?)"
+        ).replace("COLUMNS", columns)
+        begin, end = max(first, span[0]).toordinal(), min(last, span[1]).toordinal()
+        return self._rows(sql, begin, end, meter, quantity) if begin <= end else []
+
     def registers(self) -> list[tuple[str, str]]:
         """Meter and quantity of everything that has a day."""
         rows = self._rows("SELECT meter, quantity FROM series ORDER BY id")
@@ -74,25 +101,23 @@ class HistoryReader:
 
     def intervals(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Interval]:
         """The newest version of each interval of some local days, by start; what has none is missing."""
-        sql = (
-            "SELECT data FROM day WHERE day BETWEEN ? AND ? AND "
-            "series = (SELECT id FROM series WHERE meter = ? AND quantity = ?) ORDER BY day"
-        )
-        for (data,) in self._rows(sql, first.toordinal(), last.toordinal(), meter, quantity):
+        for (data,) in self._days("data", meter, quantity, first, last):
             day = Day.unpack(data)
             for index in range(day.n):
                 interval = day.interval(index, meter, quantity)
                 if interval is not None:
                     yield interval
 
+    def days(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DayValues]:
+        """The local days that have an interval, by date: for who needs many of them."""
+        for day, data in self._days("day.day, data", meter, quantity, first, last):
+            held = Day.unpack(data)
+            yield DayValues(date.fromordinal(day), held.start, held.values, held.quality)
+
     def sums(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DaySum]:
         """A sum for each local day that has an interval, by date."""
-        sql = (
-            "SELECT day, sum, intervals, measured, estimated, suspect, edited FROM day "
-            "WHERE day BETWEEN ? AND ? AND series = (SELECT id FROM series WHERE meter = ? AND quantity = ?) "
-            "ORDER BY day"
-        )
-        for day, *rest in self._rows(sql, first.toordinal(), last.toordinal(), meter, quantity):
+        columns = "day.day, sum, intervals, measured, estimated, suspect, edited"
+        for day, *rest in self._days(columns, meter, quantity, first, last):
             yield DaySum(date.fromordinal(day), *rest)
 
     def lost(self) -> list[tuple[date, date]]:
