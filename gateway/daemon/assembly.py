@@ -117,7 +117,11 @@ class Assembly:
             self.slots.tell,
             hold=self.config.clock.hold,
             account=uplink.account,
+            behind=self._intervals_behind,
         )
+
+    def _intervals_behind(self) -> int | None:
+        return None if self._energy is None else self._energy.progress.behind
 
     def _worker(self, bus: str) -> BusWorker:
         config = next(entry for entry in self.config.buses if entry.name == bus)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.config import Config
-from gateway.errors import GatewayError, HistoryError, JournalError
+from gateway.errors import GatewayError, HistoryDamaged, HistoryError, JournalError
 from gateway.host import Clock
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Interval, Sealed
@@ -100,6 +100,8 @@ class EnergyWorker:
         self._worked = 0.0
         self._behind = 0
         self._copied: date | None = None
+        self._distrust = ""
+        """What is wrong with the file although it does not contradict itself."""
         self._stopping = False
 
     # ── what others see ──
@@ -143,6 +145,7 @@ class EnergyWorker:
                 await self._begin()
                 await self._follow()
             except (HistoryError, JournalError) as error:
+                self._distrust = str(error) if isinstance(error, HistoryDamaged) else ""
                 log.error("the history of intervals: %s; it is tried again", error)  # noqa: TRY400 - a sentence
                 await asyncio.sleep(AGAIN)
             finally:
@@ -193,7 +196,9 @@ class EnergyWorker:
         # Loaded here: no reading waits for it.
         energy, history = (importlib.import_module(f"gateway.{name}") for name in ("energy", "history"))
         zone = ZoneInfo(self._config.gateway.timezone)
-        opened = history.History(Path(self._config.journal.directory), energy.Calendar(zone))
+        directory, distrust = Path(self._config.journal.directory), self._distrust
+        opened = history.History(directory, energy.Calendar(zone), distrust=distrust)
+        self._distrust = ""
         if opened.found.damaged:
             _note_lost(opened, oldest, zone)
         projection: Projection = history.Projection(opened, self._context)

@@ -47,18 +47,22 @@ class Found:
 class History:
     """Opens the file of a directory, or its copy, or makes a new one: see `found`. Raises HistoryError."""
 
-    def __init__(self, directory: Path, calendar: Calendar) -> None:
+    def __init__(self, directory: Path, calendar: Calendar, *, distrust: str = "") -> None:
+        """`distrust`: what is wrong with the file although it does not contradict itself."""
         self.path = directory / FILE
         self.calendar = calendar
-        self.found = Found()
-        try:
-            self._db = connect(self.path)
-        except HistoryDamaged as error:
-            log.error("%s", error)  # noqa: TRY400 - no trace of ours
+        self.found = Found(distrust)
+        if not distrust:
+            try:
+                self._db = connect(self.path)
+            except HistoryDamaged as error:
+                self.found = Found(error.message)
+        if self.found.damaged:
+            log.error("%s", self.found.damaged)
             set_aside(self.path)
             restored = restore(self.path)
             self._db = connect(self.path)
-            self.found = Found(error.message, self.watermark[1] if restored else None)
+            self.found = Found(self.found.damaged, self.watermark[1] if restored else None)
         self._ids: dict[Register, int] = {}
         self._names: dict[int, Register] = {}
         for number, meter, quantity in self._rows("SELECT id, meter, quantity FROM series"):

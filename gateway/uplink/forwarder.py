@@ -62,6 +62,7 @@ class Forwarder:
         *,
         hold: float = 300.0,
         account: str = "",
+        behind: Callable[[], int | None] = lambda: None,
         link: Link | None = None,
         timing: Timing = _TIMING,
         chance: Callable[[], float] = random.random,
@@ -72,6 +73,7 @@ class Forwarder:
         self._journal = journal
         self._clock = clock
         self._emit = emit
+        self._behind = behind
         self._timing = timing
         self._chance = chance
         broker = broker_of(config, gateway)
@@ -327,7 +329,14 @@ class Forwarder:
 
     def _now(self, backlog: int, *, online: bool) -> State:
         epoch, seq = self._journal.newest
-        return State(online=online, epoch=epoch or None, seq=seq, backlog=backlog, version=__version__)
+        return State(
+            online=online,
+            epoch=epoch or None,
+            seq=seq,
+            backlog=backlog,
+            version=__version__,
+            intervals_behind=self._behind(),
+        )
 
     @property
     def _waiting(self) -> int:

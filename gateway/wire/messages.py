@@ -98,6 +98,7 @@ class State(_Small):
     seq: Annotated[int, Field(ge=0)] | None = None
     backlog: Annotated[int, Field(ge=0)] | None = None
     version: _Text | None = None
+    intervals_behind: Annotated[int, Field(ge=0)] | None = None
 
 
 class DayManifest(_Small):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.history import FILE, make_copy
 from tests.rig import MOSQUITTO, until
 from tests.soak.months import Run
 
@@ -115,8 +116,8 @@ def test_killed_at_any_moment_every_quarter_hour_is_published_once(tmp_path) -> 
 
 
 @pytest.mark.timeout(600)
-def test_a_gateway_that_gets_its_history_late_publishes_what_its_journal_holds(tmp_path) -> None:
-    """Days of batches, and no history: as after an upgrade. Then the journal, too, is what is left of it."""
+def test_a_history_that_is_lost_or_damaged_comes_back_from_journal_and_copy(tmp_path) -> None:
+    """No history, as after an upgrade; then a damaged one with a copy. No interval gets another value."""
     run = Run(tmp_path, interval=900, seed=12, coarse=300)
     try:
         run.start()
@@ -129,11 +130,26 @@ def test_a_gateway_that_gets_its_history_late_publishes_what_its_journal_holds(t
         run.start_gateway()
         run.go(HOUR)
         until(lambda: not (run.go(60), behind(run))[1], 120, "what is computed is at the platform")
+        # Now with a copy, some hours later, and a file that is damaged.
+        make_copy(tmp_path / "state" / FILE)
+        run.go(3 * HOUR)
+        until(lambda: not (run.go(60), behind(run))[1], 120, "what is computed is at the platform")
+        run.site.kill("gateway")
+        spoilt = bytearray((tmp_path / "state" / FILE).read_bytes())
+        spoilt[100:8000] = b"\x5a" * 7900
+        (tmp_path / "state" / FILE).write_bytes(bytes(spoilt))
+        before = intervals(run.site.database)
+        run.start_gateway()
+        run.go(HOUR)
+        until(lambda: not (run.go(60), behind(run))[1], 120, "what is computed is at the platform")
         after = intervals(run.site.database)
         for register, starts in before.items():
             assert {start: after[register][start] for start in starts} == starts
         judge(run, least=4 * 12 * 4)
-        assert "Traceback" not in run.site.log("gateway")
+        said = run.site.log("gateway")
+        assert "Traceback" not in said
+        assert "is damaged" in said
+        assert (tmp_path / "state" / "history.db.damaged").exists()
     except BaseException as error:
         error.add_note(run.site.log("gateway")[-3000:])
         raise

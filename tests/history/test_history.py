@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.energy import Calendar, Interval
-from gateway.errors import HistoryError
+from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history import FILE, History, HistoryReader, Projection, copy_of, make_copy
 from gateway.history.day import Day
 
@@ -230,6 +230,23 @@ def test_a_damaged_copy_does_not_take_the_place_of_a_damaged_history(tmp_path) -
     assert history.found.damaged
     assert history.found.copy_of is None
     assert history.watermark == ("", 0)
+
+
+def test_a_day_that_cannot_be_read_is_found_when_it_is_asked_for_and_the_copy_takes_its_place(
+    tmp_path,
+) -> None:
+    gateway = Gateway(tmp_path)
+    days_of_readings(gateway, 2)
+    make_copy(tmp_path / FILE)
+    gateway.history.close()
+    with sqlite3.connect(tmp_path / FILE) as conn:
+        conn.execute("UPDATE day SET data = zeroblob(100)")
+    history = History(tmp_path, ISTANBUL)
+    with pytest.raises(HistoryDamaged):
+        history.past("m", "active_energy_import").get(T0 + 20 * QUARTER)
+    history.close()
+    history = History(tmp_path, ISTANBUL, distrust="a day cannot be read")
+    assert history.past("m", "active_energy_import").get(T0 + 20 * QUARTER)
 
 
 def test_a_damaged_history_is_not_copied_over_a_good_copy(tmp_path) -> None:
