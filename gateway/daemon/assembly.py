@@ -108,7 +108,7 @@ class Assembly:
             forwarder.batch_limit = known.get(uplink.name)
 
     def _forwarder(self, uplink: Uplink) -> Forwarder:
-        return Forwarder(
+        forwarder = Forwarder(
             uplink,
             self.config.gateway.id,
             self._journal,
@@ -117,8 +117,9 @@ class Assembly:
             self.slots.tell,
             hold=self.config.clock.hold,
             account=uplink.account,
-            behind=self._intervals_behind,
         )
+        forwarder.intervals_behind = self._intervals_behind
+        return forwarder
 
     def _intervals_behind(self) -> int | None:
         return None if self._energy is None else self._energy.progress.behind

@@ -13,7 +13,7 @@ import importlib
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -45,8 +45,6 @@ LIVE_BYTES = 16 * 1024
 LIVE_MOST = 900
 FINDINGS = 20
 MANIFESTS = 60
-RUN_BYTES, VALUE_BYTES = 120, 3
-"""What a run of intervals takes on the wire, and each of its values beside its digits."""
 DEFAULT_RATE = 50.0
 PATIENCE = 20.0
 """s that what is to be published waits for a batch of readings; then it goes by itself."""
@@ -199,8 +197,8 @@ class EnergyWorker:
         directory, distrust = Path(self._config.journal.directory), self._distrust
         opened = history.History(directory, energy.Calendar(zone), distrust=distrust)
         self._distrust = ""
-        if opened.found.damaged:
-            _note_lost(opened, oldest, zone)
+        if opened.found.damaged and oldest is not None:
+            opened.note_lost(datetime.fromtimestamp(oldest / 1000, zone).date())
         projection: Projection = history.Projection(opened, self._context)
         return projection
 
@@ -281,7 +279,7 @@ class EnergyWorker:
 
     def _gather(self, projection: Projection) -> tuple[list[Interval], list[Event]]:
         now, uptime = time.monotonic(), self._clock.uptime()
-        intervals = list(_within(projection.history.offers(now, LIVE_MOST), LIVE_BYTES))
+        intervals = list(projection.history.offers(now, LIVE_MOST, LIVE_BYTES))
         events = list(projection.findings(uptime, now, FINDINGS))
         if self._clock.synced:
             told = projection.history.manifests(self._clock.wall(), now, MANIFESTS)
@@ -365,35 +363,3 @@ def _committed(sealed: Sealed) -> Committed:
         return empty
     committed: Committed = history.Committed(*head, batch.readings, batch.events, batch.intervals)
     return committed
-
-
-def _within(intervals: Iterator[Interval], room: int) -> Iterator[Interval]:
-    """As many as a batch takes along."""
-    last: Interval | None = None
-    for interval in intervals:
-        follows = last is not None and (last.meter, last.quantity, last.version) == (
-            interval.meter,
-            interval.quantity,
-            interval.version,
-        )
-        room -= len(str(interval.value)) + VALUE_BYTES + (0 if follows else RUN_BYTES)
-        yield interval
-        last = interval
-        if room <= 0:
-            return
-
-
-def _note_lost(history: Any, oldest: int | None, zone: ZoneInfo) -> None:
-    """The days between what the copy holds and what the journal goes back to are lost, and shown as
-    missing.
-    """
-    if oldest is None:
-        return
-    until = datetime.fromtimestamp(oldest / 1000, zone).date()
-    since = history.newest_day
-    if since is None:
-        log.warning("the history of intervals before %s was lost with its file", until)
-        history.lose(date.min, until)
-    elif since < until:
-        log.warning("the history of intervals from %s to %s was lost with its file", since, until)
-        history.lose(since, until)

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 FILE: Final = "history.db"
 KEPT: Final = 400
 """Days in memory behind a commit; more are forgotten again."""
+RUN_BYTES: Final = 120
+VALUE_BYTES: Final = 3
+"""What a run of intervals takes on the wire, and each of its values beside its digits."""
 SURE: Final = 900.0
 """s after which what was offered and never came back is offered again, under a higher version."""
 CLOSES: Final = 20 * 60_000
@@ -119,6 +122,15 @@ class History:
         """The intervals of these local days were lost with a file."""
         with self._db.atomic():
             self._conn.execute("INSERT INTO lost VALUES (?, ?)", (first.toordinal(), last.toordinal()))
+
+    def note_lost(self, until: date) -> None:
+        """The days from what the file holds to `until`, where the journal begins, are lost: shown as
+        missing.
+        """
+        since = self.newest_day
+        if since is None or since < until:
+            log.warning("the history of intervals from %s to %s was lost", since or "its beginning", until)
+            self.lose(since or date.min, until)
 
     # ── days ──
 
@@ -217,25 +229,29 @@ class History:
         """Intervals that are known here and were not published yet."""
         return sum(self._waiting.values())
 
-    def offers(self, now: float, most: int) -> Iterator[Interval]:
-        """Intervals to publish, under their version: the newest day first, a register's neighbours together.
+    def offers(self, now: float, most: int, room: int = 1 << 20) -> Iterator[Interval]:
+        """Intervals to publish, under their version: the newest day first, a register's neighbours
+        together; at most so many, and as many as fit into `room` bytes on the wire.
 
         `now`: monotonic s. What is given here counts as under way until it is found in a committed batch.
         """
         left = most
         for key in sorted(self._waiting, reverse=True):
-            if left <= 0:
+            if left <= 0 or room <= 0:
                 return
             day = self._day(key)
             if day is None:
                 del self._waiting[key]
                 continue
             meter, quantity = self._names[key[1]]
-            for index in sorted(day.pending)[:left]:
+            run = RUN_BYTES
+            for index in sorted(day.pending):
                 interval = day.interval(index, meter, quantity)
-                version = self._next((key[1], day.start + index * QUARTER), day.version[index], now)
-                if interval is not None and version:
-                    left -= 1
+                if interval is None or left <= 0 or room <= 0:
+                    break
+                version = self._next((key[1], interval.start), day.version[index], now)
+                if version:
+                    left, room, run = left - 1, room - run - VALUE_BYTES - len(str(interval.value)), 0
                     yield replace(interval, version=version)
 
     def _next(self, key: tuple[int, int], published: int, now: float) -> int:

@@ -51,6 +51,9 @@ _TIMING = Timing()
 class Forwarder:
     """One uplink. Lives on the event loop; `committed` and the link's callbacks never block it."""
 
+    intervals_behind: Callable[[], int | None] = staticmethod(lambda: None)
+    """Intervals that stand in no batch yet; who computes them sets it."""
+
     def __init__(  # noqa: PLR0917 - the order is the contract with the daemon
         self,
         config: Uplink,
@@ -62,7 +65,6 @@ class Forwarder:
         *,
         hold: float = 300.0,
         account: str = "",
-        behind: Callable[[], int | None] = lambda: None,
         link: Link | None = None,
         timing: Timing = _TIMING,
         chance: Callable[[], float] = random.random,
@@ -73,7 +75,6 @@ class Forwarder:
         self._journal = journal
         self._clock = clock
         self._emit = emit
-        self._behind = behind
         self._timing = timing
         self._chance = chance
         broker = broker_of(config, gateway)
@@ -329,14 +330,8 @@ class Forwarder:
 
     def _now(self, backlog: int, *, online: bool) -> State:
         epoch, seq = self._journal.newest
-        return State(
-            online=online,
-            epoch=epoch or None,
-            seq=seq,
-            backlog=backlog,
-            version=__version__,
-            intervals_behind=self._behind(),
-        )
+        told = State(online=online, epoch=epoch or None, seq=seq, backlog=backlog, version=__version__)
+        return told.model_copy(update={"intervals_behind": self.intervals_behind()})
 
     @property
     def _waiting(self) -> int:
