@@ -96,7 +96,11 @@ class BusDown(BusError):
 
 
 class NoReply(BusError):
-    """No byte, or no whole frame, within the time allowed."""
+    """No byte, or no whole frame, within the time allowed; `heard` counts the bytes that came instead."""
+
+    def __init__(self, message: str, *, hint: str = "", heard: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.heard = heard
 
 
 class BadFrame(BusError):

@@ -16,7 +16,7 @@ import click
 from gateway.catalogue import Driver, load_driver
 from gateway.check import load
 from gateway.cli.client import ControlClient, control_client
-from gateway.cli.language import N_, _, figure, in_words, locale
+from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option, split_config
 from gateway.cli.prose import aligned, said, say
 from gateway.common.text import visible
@@ -100,8 +100,13 @@ def ask_daemon(client: ControlClient, file: Path | None, names: tuple[str, ...])
             hint="submeter reload takes it over; then read again",
         )
     if found["problems"]:
-        text = _("The file has been changed since and is not good (%(n)s problems) → submeter check")
-        origin += "\n" + text % {"n": len(found["problems"])}
+        count = len(found["problems"])
+        text = ngettext(
+            "The file as it is now has %(n)s mistake, a reload would refuse it → submeter check",
+            "The file as it is now has %(n)s mistakes, a reload would refuse it → submeter check",
+            count,
+        )
+        origin += "\n" + text % {"n": count}
     elif found["changes"]:
         origin += "\n" + _("The file has been changed since; these values are by what runs → submeter reload")
         origin += "".join(

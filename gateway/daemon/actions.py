@@ -45,8 +45,10 @@ class DaemonActions:
             return dataclasses.asdict(assembly.pulses.poll(meter_id))
         meter = assembly.polled(meter_id)
         reading = await meter.read()
+        why = meter.error if reading.missing else None
         return {
             **dataclasses.asdict(reading),
+            **({"error": why.message, "hint": why.hint} if why else {}),
             "registers": meter.registers,
             "attributes": meter.attributes,
         }

@@ -98,6 +98,8 @@ class MeterHealth:
     turn_around: float | None
     turn_around_p95: float | None
     counters: WireCounters
+    damaged: bool = False
+    """Whether what came in place of its last answer was damaged, or was no frame: it is not silent."""
     exchange: MeterExchange | None = None
     """The meter that was put in its place, while nobody has confirmed it."""
     stranger: tuple[str, ...] = ()

@@ -6,6 +6,8 @@ others: a refusal of a subscription is 0x80 there, and anything else is a closed
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -24,6 +26,20 @@ MAX_SAID = 200
 OPERATOR = "ask the broker's operator; the broker's log says more"
 ACCESS_LIST = "allow it in the broker's access list, see config/mosquitto-acl.example"
 LASTING = "nothing to do here; if it lasts, ask the broker's operator"
+
+
+_NAME_SERVERS = "check the router and the name servers in /etc/resolv.conf"
+_URL_NAME = "check how the host is written in url, and whether the name server knows it"
+_NO_WAY = "check this machine's network and its way to the broker"
+WHY_UNREACHABLE = {
+    socket.EAI_NONAME: ("unknown_name", _URL_NAME),
+    socket.EAI_NODATA: ("unknown_name", _URL_NAME),
+    socket.EAI_AGAIN: ("no_name_server", _NAME_SERVERS),
+    errno.ECONNREFUSED: ("nobody_listens", "check the port in url, and whether the broker runs"),
+    errno.ENETUNREACH: ("no_route", _NO_WAY),
+    errno.EHOSTUNREACH: ("no_route", _NO_WAY),
+}
+"""By number of the system's error: the word that page and API use, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ MeterCause = Literal[
     "main_values_missing",
     "values_refused",
     "table_doubtful",
+    "values_impossible",
     "values_old",
     "values_doubtful",
     "pulses_too_fast",

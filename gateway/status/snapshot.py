@@ -119,6 +119,8 @@ class MeterView:
     learnt: tuple[FactView, ...] = ()
     remarks: tuple[Remark, ...] = ()
     exchanged: tuple[str, ...] = ()
+    damaged: bool = False
+    """Whether what came in place of its last answer was damaged: it is not silent."""
     stranger: tuple[str, ...] = ()
     """Register with what it holds, and what the meters of its table have there, when it is another model."""
 

@@ -115,7 +115,7 @@ def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> StatusFindin
             )
         case "idle" | "open":
             if len(members) > 1 and all(meter.state == "lost" for meter in members):
-                damaged = any(meter.missing == "bad_frame" for meter in members)
+                damaged = any(meter.missing == "bad_frame" or meter.damaged for meter in members)
                 return StatusFinding(
                     "bus", "bus_damaged" if damaged else "bus_silent", "bad", view.name, len(members)
                 )
@@ -151,7 +151,7 @@ def _meter(meter: MeterView, now: Snapshot) -> Iterator[StatusFinding]:
             else:
                 yield StatusFinding(
                     "meter",
-                    _why_lost(meter.missing),
+                    _why_lost(meter),
                     "bad",
                     meter.id,
                     at=meter.since,
@@ -165,8 +165,9 @@ def _meter(meter: MeterView, now: Snapshot) -> Iterator[StatusFinding]:
             assert_never(meter.state)
 
 
-def _why_lost(reason: str) -> MeterCause:
-    if reason == "bad_frame":
+def _why_lost(meter: MeterView) -> MeterCause:
+    reason = meter.missing
+    if reason == "bad_frame" or meter.damaged:
         return "meter_damaged"
     if reason in {"exception_10", "exception_11"}:
         return "meter_unreachable"  # its gateway answers, the meter behind it does not
@@ -176,31 +177,50 @@ def _why_lost(reason: str) -> MeterCause:
 
 
 def _values(meter: MeterView) -> Iterator[StatusFinding]:
+    """What is wrong with the values of a meter that answers; that it is whole when nothing is."""
+    found = [*_absent(meter), *_doubtful(meter)]
+    yield from found
+    if all(finding.level == "known" for finding in found):
+        yield StatusFinding("meter", "meter_whole", "good", meter.id, len(meter.values))
+
+
+def _absent(meter: MeterView) -> Iterator[StatusFinding]:
     """Whole: every quantity that it has given since its table or place last changed, its power and its
     counter at any rate.
     """
     views = meter.values
     missing = tuple(view.quantity for view in views if view.absent and (view.given or view.value is not None))
-    refused = tuple(view.quantity for view in views if view.value is None and not view.given)
+    impossible = tuple(view.quantity for view in views if view.absent == "implausible")
+    refused = tuple(
+        view.quantity
+        for view in views
+        if view.value is None and not view.given and view.quantity not in impossible
+    )
     mains = {view.quantity for view in (headline(meter), counter(meter)) if view is not None}
+    if impossible and (len(impossible) > FIFTH * len(views) or not set(impossible) <= set(missing)):
+        level: Level = "bad" if mains & set(impossible) else "warn"
+        yield StatusFinding(
+            "meter", "values_impossible", level, meter.id, len(impossible), details=impossible
+        )
+        missing = tuple(quantity for quantity in missing if quantity not in impossible)
     main_lost = tuple(sorted(mains & {*missing, *refused}))
-    found = False
     if not views or (refused and (len(refused) > FIFTH * len(views) or mains & set(refused))):
-        found = True
         yield StatusFinding(
             "meter", "table_doubtful", "bad" if main_lost else "warn", meter.id, len(refused), details=refused
         )
     elif main_lost:
-        found = True
         yield StatusFinding("meter", "main_values_missing", "bad", meter.id, len(missing), details=main_lost)
     elif missing:
-        found = True
         yield StatusFinding("meter", "values_missing", "warn", meter.id, len(missing), details=missing)
     elif refused:
         yield StatusFinding("meter", "values_refused", "known", meter.id, len(refused), details=refused)
+
+
+def _doubtful(meter: MeterView) -> Iterator[StatusFinding]:
+    """What it gives, but should not be believed blindly."""
+    views = meter.values
     stale = [view for view in views if view.value is not None and view.stale and not view.absent]
     if stale:
-        found = True
         oldest = max(view.age or 0.0 for view in stale)
         yield StatusFinding(
             "meter",
@@ -211,23 +231,16 @@ def _values(meter: MeterView) -> Iterator[StatusFinding]:
             details=tuple(view.quantity for view in stale),
         )
     if meter.stranger:
-        found = True
         yield StatusFinding("meter", "other_model", "warn", meter.id, details=meter.stranger)
     if meter.exchanged:
-        found = True
         yield StatusFinding("meter", "meter_changed", "warn", meter.id, details=meter.exchanged)
     if "too_fast" in meter.remarks:
-        found = True
         yield StatusFinding("meter", "pulses_too_fast", "warn", meter.id)
     if "register_unsure" in meter.remarks:
-        found = True
         yield StatusFinding("meter", "register_unsure", "warn", meter.id)
     doubtful = () if "too_fast" in meter.remarks else tuple(view.quantity for view in views if view.suspect)
     if doubtful:
-        found = True
         yield StatusFinding("meter", "values_doubtful", "warn", meter.id, len(doubtful), details=doubtful)
-    if not found:
-        yield StatusFinding("meter", "meter_whole", "good", meter.id, len(views))
 
 
 # -- the store

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from status_building import BUSES, CALM, HOUR, METERS, MINUTE, NOW, SNAPSHOT, value
 
+from gateway.status.findings import StatusFinding
 from gateway.status.snapshot import Beat, ClockView, JournalView, MeterView, UplinkView
 from gateway.status.verdict import judge
 from gateway.status.words import notices, sentences
@@ -307,3 +308,38 @@ def test_a_register_that_nobody_is_sure_of_asks_for_the_display(language, words,
     assert action in unsure.action
     assert len(found) == 2
     assert not told(replace(CALM, meters=(replace(meter, remarks=()),)), language)
+
+
+OTHER_FAULTS = [
+    ("uplink", "unreachable", "expired", "en", ["certificate of its broker has expired", "must be renewed"]),
+    ("uplink", "unreachable", "expired", "tr", ["sertifikasının süresi dolmuş", "yenilenmeli"]),
+    ("uplink", "unreachable", "wrong_host", "en", ["for another name", "the key url"]),
+    ("uplink", "unreachable", "wrong_host", "tr", ["başka bir ad", "url anahtarı"]),
+    (
+        "uplink",
+        "unreachable",
+        "unknown_ca",
+        "en",
+        ["authority that this gateway does not know", "the key ca"],
+    ),
+    ("uplink", "unreachable", "unknown_ca", "tr", ["tanımadığı bir", "ca anahtarı"]),
+    ("bus", "bus_down", "permission", "en", ["may not use it", "group dialout", "login console"]),
+    ("bus", "bus_down", "permission", "tr", ["kullanma izni yok", "dialout"]),
+    ("bus", "bus_down", "in_use", "en", ["another program uses it", "End the other program"]),
+    ("bus", "bus_down", "in_use", "tr", ["başka bir program kullanıyor", "Diğer programı"]),
+    ("clock", "clock_unset", "", "en", ["right time", "UDP port 123", "timedatectl"]),
+    ("clock", "clock_unset", "", "tr", ["doğru saati", "123", "timedatectl"]),
+    ("journal", "journal_full", "", "en", ["no room left", "memory card"]),
+    ("journal", "journal_full", "", "tr", ["yer kalmadı", "hafıza kartı"]),
+    ("uplink", "no_subscriber", "", "en", ["Nobody listens", "not connected"]),
+    ("uplink", "no_subscriber", "", "tr", ["dinleyen", "bağlı değil"]),
+]
+
+
+@pytest.mark.parametrize(("part", "cause", "detail", "language", "words"), OTHER_FAULTS)
+def test_what_is_wrong_and_what_to_do_are_named(part, cause, detail, language, words) -> None:
+    subject = {"uplink": SNAPSHOT.uplinks[0].name, "bus": SNAPSHOT.buses[0].name}.get(part, "")
+    finding = StatusFinding(part, cause, "bad", subject, details=(detail,) if detail else ())
+    said = notices.notice(finding, SNAPSHOT, Locale(language, "Europe/Istanbul", SNAPSHOT.taken))
+    whole = f"{said.text} → {said.action}"
+    assert all(word in whole for word in words), whole

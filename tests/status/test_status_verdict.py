@@ -69,6 +69,7 @@ def all_lost(reason: str) -> Snapshot:
 
 
 GONE = {"absent": "timeout"}
+ODD = {"value": None, "absent": "implausible"}
 NEVER = {"value": None, "absent": "exception_2"}
 EVERYTHING_BUT_POWER = [
     (view.quantity, NEVER)
@@ -140,6 +141,36 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "table_doubtful",
     ),
     ("the energy was always refused", values(("active_energy_import", NEVER)), "trouble", "table_doubtful"),
+    (
+        "most of its values are beyond what is possible",
+        values(*((view.quantity, ODD) for view in CALM.meters[0].values)),
+        "trouble",
+        "values_impossible",
+    ),
+    (
+        "some of its values were never possible, and none of the main ones",
+        values(*((name, ODD) for name, _ in EVERYTHING_BUT_POWER if name.startswith("voltage"))),
+        "attention",
+        "values_impossible",
+    ),
+    (
+        "a value was never possible, and the energy is missing",
+        values(("frequency", ODD), ("active_energy_import", GONE)),
+        "trouble",
+        "main_values_missing",
+    ),
+    (
+        "a value that it gave before a restart is refused now",
+        values(("frequency", {**NEVER, "given": True})),
+        "attention",
+        "values_missing",
+    ),
+    (
+        "what comes in place of its answers is no frame",
+        meter(state="lost", missing="timeout", damaged=True, since=LATE),
+        "trouble",
+        "meter_damaged",
+    ),
     ("a meter answers and gives nothing", meter(values=()), "attention", "table_doubtful"),
     (
         "its numbers are old",

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from gateway.catalogue import Driver
-from gateway.errors import BusError
+from gateway.errors import BadFrame, BusError, NoReply
 from gateway.field.bus.line import BusLine
 from gateway.field.health import MeterHealth, PollState
 from gateway.field.meter.counters import CounterMemory
@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 _FAST = Due(fast=True)
 _BOTH = Due(fast=True, slow=True)
+
+
+SHORTEST_ANSWER = 5
+"""Bytes of the shortest frame that answers, an exception."""
 
 
 class PolledMeter:
@@ -264,6 +268,7 @@ class PolledMeter:
             turn_around=station.turn_around.mean,
             turn_around_p95=station.turn_around.p95,
             counters=station.counters,
+            damaged=_came_damaged(self.error),
             exchange=self._serials.exchange,
             stranger=reader.stranger,
             facts=reader.facts.known(),
@@ -273,3 +278,8 @@ class PolledMeter:
         if state.shown != self.state.shown:
             self._since = now
         self.state = state
+
+
+def _came_damaged(error: BusError | None) -> bool:
+    """Whether what came is long enough for an answer, and was none: noise, or two who answer at once."""
+    return isinstance(error, BadFrame) or (isinstance(error, NoReply) and error.heard >= SHORTEST_ANSWER)

@@ -200,6 +200,7 @@ class ModbusPort:
                     NoReply(
                         f"unit {unit} did not answer; {len(rest)} bytes came that are no frame",
                         hint=self._hint,
+                        heard=len(rest),
                     )
                 )
             elif data:

@@ -59,6 +59,14 @@ _COUNTED: dict[str, tuple[Counted, str]] = {
         ),
         N_("This is probably the wrong table for this meter: submeter drivers try tells which one fits."),
     ),
+    "values_impossible": (
+        lambda ngettext, count: ngettext(
+            "%(meter)s: %(n)s of its values is beyond what is possible (%(which)s).",
+            "%(meter)s: %(n)s of its values are beyond what is possible (%(which)s).",
+            count,
+        ),
+        N_("Its word order or its table is probably wrong: submeter drivers try tells which one fits."),
+    ),
     "values_missing": (
         lambda ngettext, count: ngettext(
             "%(meter)s: %(n)s of its values is missing (%(which)s).",

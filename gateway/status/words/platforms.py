@@ -69,6 +69,10 @@ _WHY = {
     "no_answer": N_("Its broker does not answer; perhaps that port is no MQTT broker."),
     "silent": N_("Its broker has fallen silent."),
     "ended": N_("Its broker ended the connection without a reason."),
+    "unknown_name": N_("The name of its broker is not known."),
+    "no_name_server": N_("No name server answers, so its broker is not found."),
+    "nobody_listens": N_("The machine of its broker answers, but no broker listens at that port."),
+    "no_route": N_("The network knows no way to its broker."),
     "unreachable": N_("No way to its broker was found, or nothing answers there."),
     "expired": N_("The certificate of its broker has expired: this gateway does not talk to it."),
     "not_yet_valid": N_("The certificate of its broker is not valid yet: this gateway does not talk to it."),
@@ -107,6 +111,12 @@ def action(cause: str, f: Locale) -> str:
         "taken_over": _("Each gateway needs an id of its own: tell the maintenance firm."),
         "taken_over_perhaps": _("Each gateway needs an id of its own: tell the maintenance firm."),
         "no_answer": settings,
+        "unknown_name": _(
+            "Check how the name is written in url; if it is right, tell the platform's operator."
+        ),
+        "no_name_server": _("Check the building's internet connection, the router, and the name servers."),
+        "nobody_listens": _("Check the port in url; if it is right, tell the platform's operator."),
+        "no_route": _("Check the building's internet connection, and the network of this gateway."),
         "expired": _("Tell the platform's operator: the certificate of its broker must be renewed."),
         "not_yet_valid": _("Look at the clock of the gateway; if it is right, tell the platform's operator."),
         "wrong_host": _(
