@@ -81,7 +81,15 @@ class Troubles:
         self._kinds.pop(subject, None)
         return self._open.pop(subject, None) is not None
 
-    def note(self, subject: str, what: str, *, every: float = inf, level: int = logging.WARNING) -> bool:
+    def note(
+        self,
+        subject: str,
+        what: str,
+        *,
+        every: float = inf,
+        level: int = logging.WARNING,
+        cause: BaseException | None = None,
+    ) -> bool:
         """Something happened that has no end; whether it was said: once, or again after `every` seconds."""
         now = self._monotonic()
         if subject not in self._noted:
@@ -90,7 +98,7 @@ class Troubles:
         elif now - self._noted[subject] < every:
             return False
         self._noted[subject] = now
-        self._log.log(level, "%s%s", self._prefix, visible(what))
+        self._log.log(level, "%s%s", self._prefix, visible(what), exc_info=cause)
         return True
 
     def _room(self, subjects: Mapping[str, object]) -> bool:

@@ -5,11 +5,11 @@ latest at its end.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
+from gateway.common.wait import wait_for_event
 from gateway.errors import GatewayError
 from gateway.model import QUANTITIES, Draft, Event, Reading
 
@@ -49,7 +49,7 @@ class SlotCollector:
         self._draft = Draft()
         self._woken = asyncio.Event()
         self._quarters: dict[str, int] = {}
-        self._stopping = False
+        self._stopping, self._stopped = False, asyncio.Event()
         self.refused = 0
 
     @property
@@ -92,11 +92,12 @@ class SlotCollector:
             await self._wait_for(end)
             await self.flush()
             if not self._stopping:
-                await self._settle_until(end)
+                await self._rest_until(end)
 
     async def stop(self) -> None:
         """Let `run` end; what the open slot holds is committed."""
         self._stopping = True
+        self._stopped.set()
         self._woken.set()
         await self.flush()
 
@@ -131,9 +132,7 @@ class SlotCollector:
             if not self._draft.empty and self._complete(end):
                 return
             self._woken.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._woken.wait()
+            await wait_for_event(self._woken, left)
             # Fifty meters answer in a burst: one look at all buses serves them all.
             await asyncio.sleep(min(BURST, max(0.0, end - time.monotonic())))
 
@@ -141,15 +140,6 @@ class SlotCollector:
         """Nothing more can come before the slot ends."""
         return all(due is None or due >= end - SAME for due in self._next_due())
 
-    async def _settle_until(self, end: float) -> None:
-        # A batch that closed early waits for the next slot only if the next poll is far: a second batch in
-        # the same slot would cost a page of the card for nothing.
-        left = end - time.monotonic()
-        if left > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped(), left)
-
-    async def _stopped(self) -> None:
-        while not self._stopping:
-            self._woken.clear()
-            await self._woken.wait()
+    async def _rest_until(self, end: float) -> None:
+        # A slot that closed early has no second batch: it would cost a page of the card for nothing.
+        await wait_for_event(self._stopped, end - time.monotonic())

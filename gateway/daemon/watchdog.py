@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from gateway.common.troubles import Troubles
 from gateway.host import notify, watchdog_seconds
 from gateway.status import Beat
 
@@ -29,7 +30,7 @@ class Watchdog:
         self._sources: dict[str, tuple[Callable[[], float], float]] = {}
         self._status_line = status_line
         self._loop_beat = time.monotonic()
-        self._said = ""
+        self._troubles = Troubles(log)
         self.watch("loop", lambda: self._loop_beat, LOOP_LIMIT)
 
     def watch(self, name: str, beat: Callable[[], float], limit: float = THREAD_LIMIT) -> None:
@@ -51,16 +52,10 @@ class Watchdog:
                 self._loop_beat = time.monotonic()
                 silent = [beat for beat in self.beats() if not beat.alive]
                 if silent:
-                    self._complain(", ".join(f"{beat.name} ({beat.age:.0f} s)" for beat in silent))
+                    who = ", ".join(f"{beat.name} ({beat.age:.0f} s)" for beat in silent)
+                    what = f"no sign of life from {who}: the service manager will restart the gateway"
+                    self._troubles.begin("life", f"{what} unless it comes back", level=logging.ERROR)
                 else:
-                    self._said = ""
+                    self._troubles.end("life", "all parts give signs of life again", level=logging.WARNING)
                     notify("WATCHDOG=1", f"STATUS={self._status_line()}")
                 await asyncio.sleep(period)
-
-    def _complain(self, who: str) -> None:
-        if not self._said:
-            log.error(
-                "no sign of life from %s: the service manager will restart the gateway unless it comes back",
-                who,
-            )
-            self._said = who

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.common.troubles import Troubles
 from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalTooNew
 from gateway.journal.current import CurrentFile, Doubt
 from gateway.journal.damage import primary, refusal
@@ -75,6 +76,7 @@ class Writer:
         self._gateway = gateway
         self._late = late
         self._growth = Growth()
+        self._troubles = Troubles(log)
         self._state: State = "ok"
         self._error = ""
         self._gave_up_at = 0
@@ -142,9 +144,8 @@ class Writer:
                 self._answer(drafts, error=error)
 
     def _finish(self, drafts: list[PendingDraft], groups: Groups) -> None:
-        if self._state != "ok":
-            log.warning("the journal takes readings again")
-            self._state, self._error = "ok", ""
+        self._troubles.end("disk", "the journal takes readings again", level=logging.WARNING)
+        self._state, self._error = "ok", ""
         self.pending.committed(drafts)
         self.publish()
         for draft, sealed in zip(drafts, groups, strict=True):
@@ -253,9 +254,9 @@ class Writer:
         newer = isinstance(error, JournalTooNew)
         state: State = "full" if primary(error) == sqlite3.SQLITE_FULL else "newer" if newer else "failing"
         told = refusal(error, self.current.path)
-        if state != self._state:
-            unforeseen = None if isinstance(error, (JournalError, sqlite3.Error, OSError)) else error
-            log.error("the journal takes no readings: %s", told, exc_info=unforeseen)
+        unforeseen = None if isinstance(error, (JournalError, sqlite3.Error, OSError)) else error
+        what = f"the journal takes no readings: {told}"
+        self._troubles.begin("disk", what, kind=state, level=logging.ERROR, cause=unforeseen)
         self._state, self._error = state, str(told)
         self._retry_at = time.monotonic() + (REFLECT if newer else RETRY)
         self._answer(self.pending.pack_all(), error=told)

@@ -98,8 +98,10 @@ def test_level_and_traceback_are_the_callers(lines, caplog) -> None:
     error = ValueError("deep")
     troubles.begin("a", "broken", level=logging.ERROR, cause=error)
     troubles.end("a", "well", level=logging.WARNING)
-    assert lines() == [("ERROR", "broken"), ("WARNING", "well")]
+    troubles.note("b", "odd", level=logging.INFO, cause=error)
+    assert lines() == [("ERROR", "broken"), ("WARNING", "well"), ("INFO", "odd")]
     assert caplog.records[0].exc_info[1] is error
+    assert caplog.records[2].exc_info[1] is error
 
 
 def test_text_from_outside_cannot_forge_a_line(lines) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from gateway.common.backoff import Backoff
+from gateway.common.troubles import Troubles
 from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, OthersTalk
 from gateway.field.bus.cost import Wire, wire_of
@@ -51,10 +53,9 @@ class BusConnection:
         self.disturbed_at = float("-inf")
         """When something last came that was no answer, or too late, or when a station was deaf for good."""
         self.first = FirstRequest(bus.name, facts)
-        self._back_off = BACK_OFF[0]
+        self._backoff = Backoff(*BACK_OFF)
         self._others = 0
-        self._told = self._echo_told = False
-        """Whether the log has it as lost."""
+        self._troubles = Troubles(log)
         self._fruitless = False
         """Whether nothing was answered on the last connection."""
         self._stray_frames = self._strays = 0
@@ -119,25 +120,19 @@ class BusConnection:
         self._fruitless = (
             self.state == "ready" and not self.first.answered and not isinstance(self.bus, SerialBus)
         )
-        if not self._told:
-            log.warning("bus %s is lost: %s", self.bus.name, error)
-            self._told = True
+        self._troubles.begin("port", f"bus {self.bus.name} is lost: {error}")
         self.error, self.trouble = str(error), error
-        self.retry_at = asyncio.get_running_loop().time() + self._back_off
-        self._back_off = min(2 * self._back_off, BACK_OFF[1])
+        self.retry_at = asyncio.get_running_loop().time() + self._backoff.next()
         self._become("waiting")
 
     def _works(self) -> None:
         """It was opened, or something was answered on it: what it was lost for is over."""
-        self._back_off = BACK_OFF[0]
-        if self._told:
-            self._told = False
-            log.info("bus %s is back", self.bus.name)
-        if self.port.echoes and not self._echo_told:
-            self._echo_told = True
-            log.info(
-                "bus %s: the adapter hears itself, each request comes back: that does no harm", self.bus.name
-            )
+        name, troubles = self.bus.name, self._troubles
+        self._backoff.reset()
+        troubles.end("port", f"bus {name} is back")
+        if self.port.echoes:
+            what = f"bus {name}: the adapter hears itself, each request comes back: that does no harm"
+            troubles.note("echo", what, level=logging.INFO)
 
     def _tell_of_others(self, error: BadFrame) -> None:
         """A unit that is none of ours answers somebody else: said once it is no accident."""

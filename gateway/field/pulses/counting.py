@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gateway.common.wait import wait_for_event
 from gateway.config import Pulse
 from gateway.errors import GatewayError
 from gateway.field.pulses.input import Kept, PulseHealth, PulseInput
@@ -96,8 +97,7 @@ class PulseInputs:
                 return
             self._take_all()
             self._due = boundary_after(self._interval, loop.time(), self._wall() - loop.time())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._due - loop.time())
+            await wait_for_event(self._woken, self._due - loop.time())
 
     async def stop(self) -> None:
         """End `run`; what was counted until now is in a last reading."""

@@ -6,11 +6,12 @@ import ipaddress
 import logging
 import os
 import re
-import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
+
+from gateway.common.troubles import Troubles
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,7 +50,7 @@ class Guard:
     def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
         self._app = app
         self._names = frozenset(name.casefold().removesuffix(".") for name in names)
-        self._told = -TELL_EVERY
+        self._troubles = Troubles(log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -88,10 +89,8 @@ class Guard:
 
     def _tell(self, scope: Scope, error: Exception) -> None:
         # A page that fails is asked again every second: once a minute is enough to know.
-        now = time.monotonic()
-        if now - self._told >= TELL_EVERY:
-            self._told = now
-            log.error("the page cannot answer %s %r", scope["method"], scope["path"], exc_info=error)
+        what = f"the page cannot answer {scope['method']} {scope['path']!r}"
+        self._troubles.note("page", what, every=TELL_EVERY, level=logging.ERROR, cause=error)
 
 
 def is_ours(host: str, names: Collection[str]) -> bool:
