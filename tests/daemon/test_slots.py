@@ -155,3 +155,24 @@ async def test_what_was_told_to_a_collector_that_had_stopped_goes_on_in_the_next
         ["clock_step"],
     )
     assert draft.keep
+
+
+async def test_a_burst_of_answers_is_one_question_to_the_buses() -> None:
+    asked = []
+
+    def due():
+        asked.append(time.monotonic())
+        return [time.monotonic() + 0.5]  # one bus is still polling
+
+    journal = Journal()
+    collector = SlotCollector(10.0, journal.commit, due, wall_at(1_000_000_000))
+    task = asyncio.create_task(collector.run())
+    await asyncio.sleep(0.05)
+    for number in range(50):
+        collector.add(Reading(f"m{number}", 1))
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.1)
+    assert 1 <= len(asked) <= 3, "fifty answers, a look at all buses each would cost more than the polls"
+    await collector.stop()
+    await asyncio.wait_for(task, 5)
+    assert sum(len(draft.readings) for _, draft in journal.drafts) == 50
