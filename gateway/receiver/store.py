@@ -332,16 +332,10 @@ class Store(Tables):
         self._events.explain(gateway, epoch, seqs, reason, at, spills=spills)
 
     def state(self, gateway: str, state: State, at: int) -> None:
-        """The newest P/state. A Last Will names no epoch: then what was known of it stays."""
-        seq, backlog = (None if n is None else min(n, 2**53 - 1) for n in (state.seq, state.backlog))
+        """The newest P/state."""
         if state.epoch:
-            self.ledger(gateway).newest = (state.epoch, seq or 0)
-        sql = """INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway) DO UPDATE
-            SET online = excluded.online, at = excluded.at, epoch = coalesce(excluded.epoch, epoch),
-            seq = iif(excluded.epoch IS NULL, seq, excluded.seq), backlog = iif(excluded.epoch IS NULL,
-            backlog, excluded.backlog),
-            version = coalesce(excluded.version, version)"""
-        self.conn.execute(sql, (gateway, state.online, state.epoch, seq, backlog, state.version, at))
+            self.ledger(gateway).newest = (state.epoch, min(state.seq or 0, 2**53 - 1))
+        self.note_state(gateway, state, at)
 
 
 def _lock(path: Path) -> IO[bytes]:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from gateway.receiver.gaps import Ask
+from gateway.wire import State
 
 DESCRIPTIONS = 32
 """Descriptions of a gateway's meters that are kept, the newest ones."""
@@ -23,14 +24,24 @@ class Tables:
 
     def describe(self, gateway: str, description: str, at: int) -> bool:
         """Keep a P/meters if it differs from the newest one; whether it did."""
-        sql = """INSERT INTO meters SELECT ?1, ?2, ?3 WHERE ?3 IS NOT
-            (SELECT description FROM meters WHERE gateway = ?1 ORDER BY received DESC, rowid DESC LIMIT 1)"""
-        changed = self.conn.execute(sql, (gateway, at, description)).rowcount > 0
-        if changed:
-            old = """DELETE FROM meters WHERE gateway = ?1 AND rowid NOT IN
-                (SELECT rowid FROM meters WHERE gateway = ?1 ORDER BY received DESC, rowid DESC LIMIT ?2)"""
-            self.conn.execute(old, (gateway, DESCRIPTIONS))
-        return changed
+        table = self.db.table("meters")
+        newest = table.rows_where("gateway = ?", [gateway], order_by="received DESC, rowid DESC", limit=1)
+        if any(row["description"] == description for row in newest):
+            return False
+        table.insert({"gateway": gateway, "received": at, "description": description})
+        old = """gateway = ?1 AND rowid NOT IN
+            (SELECT rowid FROM meters WHERE gateway = ?1 ORDER BY received DESC, rowid DESC LIMIT ?2)"""
+        table.delete_where(old, [gateway, DESCRIPTIONS])
+        return True
+
+    def note_state(self, gateway: str, state: State, at: int) -> None:
+        """The newest P/state. A Last Will names no epoch: then what was known of it stays."""
+        row: dict[str, Any] = {"gateway": gateway, "online": state.online, "at": at}
+        if state.epoch is not None:
+            row |= {"epoch": state.epoch, "seq": _bounded(state.seq), "backlog": _bounded(state.backlog)}
+        if state.version is not None:
+            row["version"] = state.version
+        self.db.table("state").upsert(row, pk="gateway")
 
     def refuse(self, gateway: str, reason: str, count: int, at: int, example: str) -> None:
         """Count what could not be used."""
@@ -40,23 +51,26 @@ class Tables:
 
     def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
         """Note a replay that is about to be asked for."""
-        sql = "INSERT INTO replay (id, gateway, epoch, first, last, asked) VALUES (?, ?, ?, ?, ?, ?)"
-        self.conn.execute(sql, (id_, gateway, ask.epoch, ask.first, ask.last, at))
+        of = {"gateway": gateway, "epoch": ask.epoch, "first": ask.first, "last": ask.last}
+        self.db.table("replay").insert({"id": id_, **of, "asked": at})
 
     def answered(self, id_: str, ok: bool, answer: str, at: int) -> None:
-        """Note the answer to a replay."""
-        self.conn.execute(
-            "UPDATE replay SET answered = ?, ok = ?, answer = ? WHERE id = ?", (at, ok, answer[:2000], id_)
-        )
+        """Note the answer to a replay that was asked for."""
+        self.db.table("replay").update(id_, {"answered": at, "ok": ok, "answer": answer[:2000]})
 
     def rows(self, table: str, gateway: str) -> list[dict[str, Any]]:
         """Rows of a small table about one gateway, for the report."""
         return list(
-            self.db[table].rows_where(
+            self.db.table(table).rows_where(
                 "gateway = ?", [gateway], order_by="rowid" if table == "meters" else None
             )
         )
 
     def all_refused(self) -> list[dict[str, Any]]:
         """Every kind of message that could not be used, by sender."""
-        return list(self.db["refused"].rows_where(order_by="gateway, reason"))
+        return list(self.db.table("refused").rows_where(order_by="gateway, reason"))
+
+
+def _bounded(number: int | None) -> int | None:
+    """A whole number as JSON can carry it."""
+    return None if number is None else min(number, 2**53 - 1)
