@@ -25,9 +25,12 @@ def error_of(name, text="words of SQLite"):
 
 
 class Refusal:
-    """Every insertion is refused while `left` is above zero, and counted."""
+    """Every insertion is refused while `left` is above zero, and counted. The journal tries again by itself
+    after an hour, or when it is `over`: nothing depends on how long a test takes.
+    """
 
-    def __init__(self, monkeypatch, name="SQLITE_FULL"):
+    def __init__(self, monkeypatch, name="SQLITE_FULL", retry=3600.0):
+        monkeypatch.setattr(writer_module, "RETRY", retry)
         self.left = 0
         self.count = 0
         self.error = error_of(name)
@@ -41,6 +44,10 @@ class Refusal:
             return plain(store, rows, table)
 
         monkeypatch.setattr(JournalStore, "insert", insert)
+
+    def over(self, journal):
+        self.left = 0
+        journal._writer._retry_at = 0
 
 
 async def settled_job(journal, job=lambda: None):
@@ -102,7 +109,7 @@ async def test_on_a_full_disk_undelivered_batches_stay_and_readings_wait(opened,
     assert (stats.state, stats.room_days, stats.waiting, stats.batches) == ("full", 0.0, 1, 20)
     assert refusal.count == 1, "there is nothing to be done, so nothing is tried again"
     assert "make room on it" in stats.error
-    refusal.left = 0
+    refusal.over(journal)
     late = []
     journal.on_late = late.extend
     await until(lambda: late)
@@ -214,7 +221,7 @@ async def test_a_disk_that_refuses_is_given_one_more_attempt_with_the_file_opene
 async def test_what_waits_is_tried_again_after_a_while_and_not_before(opened, clock, monkeypatch):
     journal = opened()
     await fill(journal, clock, 3)
-    writer, refusal = journal._writer, Refusal(monkeypatch)
+    writer, refusal = journal._writer, Refusal(monkeypatch, retry=RETRY)
     now = [1000.0]
     monkeypatch.setattr(writer_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     refusal.left = 10**6
@@ -252,7 +259,7 @@ async def test_a_trouble_is_said_once_and_its_end_as_well(opened, clock, monkeyp
     said = [record for record in caplog.records if "takes no readings" in record.message]
     assert len(said) == 1
     assert said[0].exc_info is None
-    refusal.left = 0
+    refusal.over(journal)
     await until(lambda: journal.stats().state == "ok")
     assert sum("takes readings again" in record.message for record in caplog.records) == 1
     writer = journal._writer
@@ -294,7 +301,7 @@ async def test_what_was_let_go_is_told_once_with_the_next_batch(opened, clock, m
         with pytest.raises(JournalFull):
             await journal.commit(Building(2).draft(clock.now))
     assert (journal.stats().dropped, journal.stats().waiting, writer.pending.untold) == (6, 0, 6)
-    refusal.left = 0
+    refusal.over(journal)
     [row] = await journal.commit(small())
     [next_row] = await journal.commit(small())
     events = [[(e.kind, e.fields) for e in wire.decode(each.body).events] for each in (row, next_row)]
