@@ -62,7 +62,7 @@ class ControlClient:
     """
 
     def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
-        import httpx  # noqa: PLC0415 - 100 ms that only a command with a running daemon pays
+        import httpx
 
         self._path = path
         self._http: httpx.Client = httpx.Client(
@@ -153,7 +153,7 @@ class ControlClient:
         return messages
 
     def _ask(self, method: str, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-        import httpx  # noqa: PLC0415 - loaded by now
+        import httpx
 
         try:
             response = self._http.request(method, path, params=query)

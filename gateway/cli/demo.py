@@ -61,7 +61,7 @@ def command(seconds: float | None, port: int, host: str, directory: Path | None)
         )
     if find_spec("amqtt") is None:
         raise GatewayError("the demo needs its embedded broker", hint="pip install 'submeter-gateway[demo]'")
-    from gateway.demo.show import run_demo  # noqa: PLC0415 - --help must not pay for it
+    from gateway.demo.show import run_demo
 
     if directory is None:
         place = Path(tempfile.mkdtemp(prefix="submeter-demo-"))

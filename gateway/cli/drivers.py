@@ -47,7 +47,7 @@ def own_tables(directory: Path | None, config: Path | None) -> Path:
     """
     if directory is not None or config is None:
         return directory or DRIVERS
-    from gateway.config import load_config  # noqa: PLC0415 - only with -c
+    from gateway.config import load_config
 
     return Path(load_config(config).drivers.directory)
 
@@ -338,7 +338,7 @@ def try_command(
     **wire: Any,
 ) -> None:
     """Print values, findings and proposals; exit 1 unless the table fits."""
-    from gateway.cli import trial  # noqa: PLC0415 - pymodbus, which the other commands need not load
+    from gateway.cli import trial
 
     logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
     own = own_tables(directory, file)

@@ -146,8 +146,8 @@ def export(
 @_format
 def salvage(file: Path, target: Path | None, form: str) -> None:
     """Scan the file; it is not changed."""
-    from gateway.journal import PageScan  # noqa: PLC0415 - only this verb needs it
-    from gateway.wire import decompress  # noqa: PLC0415 - see above
+    from gateway.journal import PageScan
+    from gateway.wire import decompress
 
     epochs: dict[str, list[int]] = {}
 
@@ -203,7 +203,7 @@ def _folder(config: Path | None) -> Path:
     """The journal's folder by a configuration. Raises ConfigError."""
     if config is None:
         return STATE
-    from gateway.config import load_config  # noqa: PLC0415 - only with -c
+    from gateway.config import load_config
 
     return Path(load_config(config).journal.directory)
 
@@ -213,8 +213,8 @@ def _shown(items: Iterable[Any], total: int, unit: str, done: Any = None) -> Ite
     if not sys.stderr.isatty():
         yield from items
         return
-    from rich.console import Console  # noqa: PLC0415 - 100 ms that only long work pays
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - see above
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(unit), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -233,7 +233,7 @@ def write(batches: Iterable[dict[str, Any]], file: Path, form: str) -> int:
 
 
 def _write(batches: Iterable[dict[str, Any]], target: TextIO, form: str) -> int:
-    import csv  # noqa: PLC0415 - only this verb needs it
+    import csv
 
     count = 0
     sheet = csv.writer(target) if form == "csv" else None
@@ -248,7 +248,7 @@ def _write(batches: Iterable[dict[str, Any]], target: TextIO, form: str) -> int:
 
 
 def _values(batch: dict[str, Any]) -> Iterator[list[Any]]:
-    from gateway.wire import decode  # noqa: PLC0415 - only this verb needs it
+    from gateway.wire import decode
 
     found = decode(json.dumps(batch).encode())
     for reading in found.readings:
@@ -267,7 +267,7 @@ def _values(batch: dict[str, Any]) -> Iterator[list[Any]]:
 
 
 def _iso(ms: int) -> str:
-    from datetime import UTC, datetime  # noqa: PLC0415 - `run` never needs it
+    from datetime import UTC, datetime
 
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -27,7 +27,7 @@ def _(message: str) -> str:
     """The text in the language of this run."""
     if _spoken[-1] == "en":
         return message
-    from gateway.status import translation  # noqa: PLC0415 - see above
+    from gateway.status import translation
 
     return translation(_spoken[-1]).gettext(message)
 
@@ -36,7 +36,7 @@ def ngettext(one: str, many: str, count: int) -> str:
     """The text for a count in the language of this run."""
     if _spoken[-1] == "en":
         return one if count == 1 else many
-    from gateway.status import translation  # noqa: PLC0415 - see above
+    from gateway.status import translation
 
     return translation(_spoken[-1]).ngettext(one, many, count)
 
@@ -45,7 +45,7 @@ def locale(timezone: str = "UTC", now: int = 0) -> Locale:
     """Numbers, times and spans in the language of this run; times in `timezone`, without a date on the day
     of `now` (ms).
     """
-    from gateway.status import Locale  # noqa: PLC0415 - see above
+    from gateway.status import Locale
 
     return Locale(_spoken[-1], timezone, now)
 
@@ -54,7 +54,7 @@ def in_words(text: str) -> str:
     """An error, a problem or an action, which are written in English, in the language of this run."""
     if _spoken[-1] == "en":
         return text
-    from gateway.status import in_words as said  # noqa: PLC0415 - see above
+    from gateway.status import in_words as said
 
     return said(text, locale())
 
@@ -92,7 +92,7 @@ def speaking(language: str) -> Iterator[None]:
     domain, before = click_texts.textdomain(), os.environ.get("LANGUAGE")
     _spoken.append(language)
     if language != "en":
-        from gateway.status import DOMAIN, LOCALES  # noqa: PLC0415 - see above
+        from gateway.status import DOMAIN, LOCALES
 
         click_texts.bindtextdomain(DOMAIN, LOCALES)
         click_texts.textdomain(DOMAIN)

@@ -31,7 +31,7 @@ Write the name into `port:` of a bus, or search the line behind it with `submete
 @click.option("--json", "as_json", is_flag=True, help=N_("One JSON object per port instead of words."))
 def command(*, file: Path | None, as_json: bool) -> None:
     """Print a paragraph per port; exit 1 when there is none."""
-    from gateway.commissioning.ports import serial_ports  # noqa: PLC0415 - only here
+    from gateway.commissioning.ports import serial_ports
 
     ports = serial_ports(_configured(file))
     if as_json:
@@ -79,7 +79,7 @@ def _show(port: SerialPortInfo) -> None:
 
 def _configured(file: Path | None) -> dict[str, str]:
     """Ports by bus; none when there is no configuration, or none that can be used, and none was named."""
-    from gateway.config import SerialBus, load_config  # noqa: PLC0415 - the YAML reader
+    from gateway.config import SerialBus, load_config
 
     try:
         buses = load_config(file or CONFIG).buses

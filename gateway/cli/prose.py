@@ -117,7 +117,7 @@ class HelpFormatter(click.HelpFormatter):
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """One line, or more between words."""
-        from gateway.cli.language import _  # noqa: PLC0415 - click's sentence, said by us
+        from gateway.cli.language import _
 
         head = (prefix or _("Usage:") + " ") + f"{prog} "
         self.write(

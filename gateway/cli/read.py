@@ -132,7 +132,7 @@ async def read_meters(config: Config, drivers: dict[str, Driver], meters: list[M
     answers: dict[str, Answer] = {}
 
     async def read_bus(bus: Bus, mine: list[Meter]) -> None:
-        from gateway.field import BusWorker  # noqa: PLC0415 - pymodbus, which a command that asks the daemon does not need
+        from gateway.field import BusWorker
 
         worker = BusWorker(
             bus, [MeterTask(meter, drivers[meter.driver]) for meter in mine], lambda _reading: None
@@ -165,7 +165,7 @@ def _print(origin: str, answers: list[Answer], raw: bool) -> None:
 
 def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
     """One meter: what it is, how old the reading is, a line for each quantity."""
-    from gateway.status import Words  # noqa: PLC0415 - only what is printed needs words
+    from gateway.status import Words
 
     f = locale()
     words = Words(f)

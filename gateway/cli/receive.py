@@ -84,9 +84,9 @@ def command(
         raise click.UsageError(
             _("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
         )
-    from gateway.config import a_broker, plain_text  # noqa: PLC0415 - a report needs no broker
-    from gateway.mqtt import Broker, check_files  # noqa: PLC0415 - likewise
-    from gateway.receiver import Receiver, broker_link, check_names  # noqa: PLC0415 - likewise
+    from gateway.config import a_broker, plain_text
+    from gateway.mqtt import Broker, check_files
+    from gateway.receiver import Receiver, broker_link, check_names
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     check_names(consumer, gateways)
@@ -134,8 +134,8 @@ def _run(receiver: Receiver, database: Path, seconds: float | None) -> None:
 
 
 def _report(database: Path, as_json: bool) -> None:
-    from gateway.cli.report import lines  # noqa: PLC0415 - only here
-    from gateway.receiver import build_report  # noqa: PLC0415 - only here
+    from gateway.cli.report import lines
+    from gateway.receiver import build_report
 
     if not database.exists():
         raise GatewayError(
@@ -159,7 +159,7 @@ def _check_text(option: str, value: str | None, rule: Callable[[str], str]) -> N
 
 
 def _schema_check() -> Callable[[object], str | None]:
-    from gateway.receiver import schema_check  # noqa: PLC0415 - only with --validate
+    from gateway.receiver import schema_check
 
     try:
         return schema_check()

@@ -46,6 +46,6 @@ def _format() -> str:
 
 
 async def _run(config: Path) -> None:
-    from gateway.daemon import Daemon  # noqa: PLC0415 - --help must not pay for it
+    from gateway.daemon import Daemon
 
     await Daemon(config).run()

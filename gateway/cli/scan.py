@@ -45,7 +45,7 @@ _MOST_UNIT = 255
 @socket_option
 def command(*, where: str | None, every: bool, as_json: bool, write: bool, **options: Any) -> None:
     """Search, print what was found; exit 1 when nothing was, 2 when a place could not be searched."""
-    from gateway.cli.scan_words import Report  # noqa: PLC0415 - only here
+    from gateway.cli.scan_words import Report
 
     file: Path | None = options["file"]
     config = _config(file, needed=write)
@@ -65,8 +65,8 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
 
 
 def _search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> None:
-    from gateway.catalogue import library  # noqa: PLC0415 - only here
-    from gateway.commissioning.scan import (  # noqa: PLC0415 - only here
+    from gateway.catalogue import library
+    from gateway.commissioning.scan import (
         HostProbe,
         SerialProbe,
         Sweep,
@@ -95,9 +95,9 @@ def _search(place: str, config: Config | None, report: Report, options: dict[str
 
 def _settings(place: str, config: Config | None, options: dict[str, Any]) -> list[Any]:
     """The settings to try, the likelier first, within what was asked for."""
-    from gateway.catalogue import library  # noqa: PLC0415 - only here
-    from gateway.commissioning.scan import LineSetting, likely_settings  # noqa: PLC0415 - only here
-    from gateway.config import SerialBus  # noqa: PLC0415 - only here
+    from gateway.catalogue import library
+    from gateway.commissioning.scan import LineSetting, likely_settings
+    from gateway.config import SerialBus
 
     device = Path(place).resolve()
     own = [
@@ -123,7 +123,7 @@ def _config(file: Path | None, *, needed: bool) -> Config | None:
     """The configuration, if there is one that can be used. Raises ConfigError when one was named, or is
     needed.
     """
-    from gateway.config import load_config  # noqa: PLC0415 - the YAML reader
+    from gateway.config import load_config
 
     try:
         return load_config(file or CONFIG)
@@ -135,8 +135,8 @@ def _config(file: Path | None, *, needed: bool) -> Config | None:
 
 def _places(where: str | None, config: Config | None, *, every: bool) -> list[str]:
     """Ports and hosts to search. Raises GatewayError when nobody can say which."""
-    from gateway.commissioning.ports import serial_ports  # noqa: PLC0415 - only here
-    from gateway.config import TcpBus  # noqa: PLC0415 - only here
+    from gateway.commissioning.ports import serial_ports
+    from gateway.config import TcpBus
 
     buses = {bus.name: bus for bus in config.buses} if config else {}
     hosts = [f"{bus.host}:{bus.port}" for bus in buses.values() if isinstance(bus, TcpBus)]
@@ -164,7 +164,7 @@ def _places(where: str | None, config: Config | None, *, every: bool) -> list[st
 
 
 def _host(place: str) -> tuple[str, int]:
-    from gateway.config import TcpBus, host_and_port  # noqa: PLC0415 - only here
+    from gateway.config import TcpBus, host_and_port
 
     try:
         host, port = host_and_port(place)
@@ -203,8 +203,8 @@ def _existing(config: Config | None) -> tuple[list[dict[str, Any]], list[dict[st
 
 def _write(path: Path, report: Report) -> None:
     """Put the proposed lines into the file. Raises GatewayError; the file is then as it was."""
-    from gateway.commissioning.scan import item_lines  # noqa: PLC0415 - only here
-    from gateway.config import parse_config, with_items, write_beside  # noqa: PLC0415 - only here
+    from gateway.commissioning.scan import item_lines
+    from gateway.config import parse_config, with_items, write_beside
 
     text = path.read_text(encoding="utf-8")
     buses = [proposal.bus for proposal in report.proposals if proposal.bus]

@@ -289,8 +289,8 @@ def _time(seconds: float) -> str:
 
 
 def _progress_bar() -> Progress:
-    from rich.console import Console  # noqa: PLC0415 - 100 ms that only long work pays
-    from rich.progress import BarColumn, Progress, TextColumn  # noqa: PLC0415 - see above
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
 
     bar = Progress(
         BarColumn(bar_width=12),

@@ -35,7 +35,7 @@ def command(as_json: bool, file: Path | None, socket: Path | None) -> None:
 
 def lines(snapshot: dict[str, Any]) -> list[str]:
     """The snapshot in words, worst things named."""
-    from gateway.status import (  # noqa: PLC0415 - only a running daemon makes them needed
+    from gateway.status import (
         Words,
         from_json,
         has_words,

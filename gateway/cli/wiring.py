@@ -33,8 +33,8 @@ wrong, 1 when something is, 3 when it cannot be known, 2 when the file cannot be
 @click.option("--json", "as_json", is_flag=True, help=N_("One JSON object instead of words."))
 def command(*, meter: str | None, file: Path | None, as_json: bool) -> None:
     """Print the verdict and exit with its code."""
-    from gateway.cli import wiring_words  # noqa: PLC0415 - the other commands need none of it
-    from gateway.commissioning.wiring import judge_wiring, read_recorded  # noqa: PLC0415 - see above
+    from gateway.cli import wiring_words
+    from gateway.commissioning.wiring import judge_wiring, read_recorded
 
     if file is None:
         hint = (
