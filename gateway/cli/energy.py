@@ -14,16 +14,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from gateway.cli.energy_file import FileRow, ReadingsFile
+from gateway.cli.energy_held import print_held
 from gateway.cli.energy_text import EnergyReport
 from gateway.cli.language import N_, _, ngettext
+from gateway.cli.options import config_option
 from gateway.cli.prose import say
 from gateway.energy import GRAIN, Calendar, Context, Finding, Interval, MeterSeries, base_unit, shown
 from gateway.errors import GatewayError
+from gateway.host import CONFIG
 from gateway.model import QUANTITIES
 
 _HELP = N_(
-    """Print what becomes of a file of readings: energy per quarter hour, its quality,
-and what was found wrong.
+    """Print energy per quarter hour: what this gateway has computed (--meter, --day),
+or, with --from, what becomes of a file of readings, and what was found wrong.
 
 FILE is a CSV with the columns meter,quantity,t,value: t in ms UTC,
 value in the unit of the vocabulary (kWh, kvarh, kVAh, m³, pulses),
@@ -63,10 +66,23 @@ class _Options:
 @click.command(name="energy", help=_HELP)
 @click.option(
     "--from",
-    "file",
+    "source",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help=N_("The readings, a CSV file."),
+)
+@config_option
+@click.option(
+    "--meter",
+    "meters",
+    multiple=True,
+    metavar="ID",
+    help=N_("Of the gateway: this meter alone. Repeatable."),
+)
+@click.option(
+    "--day",
+    metavar="DATE",
+    help=N_("Of the gateway: this day, like 2026-10-29; else the newest seven."),
 )
 @click.option(
     "--json", "as_json", is_flag=True, help=N_("Print a line of JSON for each interval and for each event.")
@@ -124,7 +140,10 @@ class _Options:
 )
 def command(
     *,
+    source: Path | None,
     file: Path | None,
+    meters: tuple[str, ...],
+    day: str | None,
     as_json: bool,
     timezone: str,
     holidays: tuple[str, ...],
@@ -135,13 +154,10 @@ def command(
     voltage: int,
     swaps: tuple[str, ...],
 ) -> None:
-    """Read the file, then print meter by meter."""
-    if file is None:
-        text = _(
-            "--from is missing: write --from FILE.csv, a file of register readings with the columns "
-            "meter,quantity,t,value"
-        )
-        raise click.UsageError(text)
+    """Print the gateway's intervals, or read the file, then print meter by meter."""
+    if source is None:
+        print_held(file or CONFIG, meters, _date(day) if day else None, as_json=as_json)
+        return
     options = _Options(
         digits={
             key: _whole("--digits", text, _MOST_DIGITS)
@@ -157,6 +173,10 @@ def command(
         swaps=_swaps(swaps),
         calendar=Calendar(_zone(timezone), frozenset(_date(text) for text in holidays)),
     )
+    _print_file(source, options, as_json=as_json)
+
+
+def _print_file(file: Path, options: _Options, *, as_json: bool) -> None:
     with closing(ReadingsFile(file, lambda problem: say(str(problem), err=True))) as readings:
         readings.load()
         for key in {*options.ct, *options.contract, *options.swaps} - {""} - readings.meters:

@@ -52,6 +52,8 @@ WORDS = {
         "the highest quarter hour of the day, %(highest)s, is %(percent)s %% above the third highest"
     ),
     "unusual_day": N_("%(sum)s on this day, %(usual)s on days like it"),
+    "sum": N_("the quarter hours of the day are %(apart)s apart from the register's %(register)s"),
+    "jump": N_("%(value)s after %(before)s: %(percent)s %% more or less"),
     "duplicate": N_("two readings of one time: %(kept)s is kept, %(dropped)s is not"),
     "out_of_order": N_("a reading older than the one before it: not used"),
     "resolution": N_(

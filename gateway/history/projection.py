@@ -53,7 +53,7 @@ CHECK: Final = "energy_check"
 MANIFEST: Final = "manifest"
 SWAPPED: Final = "meter_swapped"
 CHANGED: Final = "meter_changed"
-_FORMAT: Final = "meters 1"
+_FORMAT: Final = "meters 2"
 """Meters in another form are not understood."""
 _KNOWN: Final = {name: word.unit for name, word in QUANTITIES.items() if word.kind == "counter"}
 
@@ -98,6 +98,8 @@ class Projection:
         """Boot → readings whose time is not known yet."""
         self._taken: dict[tuple[str, bool], int] = {}
         """(meter, counters?) → time of the newest reading that was used."""
+        self._passed: dict[str, tuple[int, Reading]] = {}
+        """Meter → the newest reading of its counters that was passed over, and its time."""
         self._watches: dict[str, Plausibility] = {}
         self._findings: dict[str, Event] = {}
         self._under_way: dict[str, float] = {}
@@ -184,6 +186,7 @@ class Projection:
         series = self._meters.get(reading.meter)
         if reading.missing:
             if series is not None:
+                self._catch_up_with(reading.meter, t)
                 for quantity in series.quantities:
                     self._tell(reading.meter, series.take(quantity, t, None))
             return
@@ -198,17 +201,33 @@ class Projection:
             self._tell(reading.meter, series.step_back(t, back))
             self._taken.pop((reading.meter, True), None)
             self._taken.pop((reading.meter, False), None)
+            self._passed.pop(reading.meter, None)
         counts = bool(failed) or any(name in _KNOWN for name in names)
-        if self._passed_over(reading.meter, t, counts=counts):
+        if self._passes_over(reading.meter, t, counts=counts):
+            if counts:
+                self._passed[reading.meter] = (t, reading)
             return
+        if counts:
+            self._catch_up_with(reading.meter, t)
         self.newest = max(self.newest, t)
-        # The power first: it is of the same moment.
         self._watch(reading, t)
+        self._feed(series, reading, t)
+
+    def _feed(self, series: MeterSeries, reading: Reading, t: int) -> None:
+        # The power first: it is of the same moment.
+        names = [name for name in reading.values if name in _KNOWN or name in GAUGES]
         for name in sorted(names, key=lambda name: name in _KNOWN):
             value = None if name in reading.suspect else _grains(name, reading.values[name])
             self._tell(reading.meter, series.take(name, t, value))
-        for name in failed:
-            self._tell(reading.meter, series.take(name, t, None))
+        for name in reading.absent:
+            if name in _KNOWN:
+                self._tell(reading.meter, series.take(name, t, None))
+
+    def _catch_up_with(self, meter: str, t: int) -> None:
+        """The newest reading that was passed over is the one before a quarter hour after all: it is used."""
+        passed = self._passed.pop(meter, None)
+        if passed is not None and passed[0] < t and passed[0] // QUARTER != t // QUARTER:
+            self._feed(self._meters[meter], passed[1], passed[0])
 
     def _watch(self, reading: Reading, t: int) -> None:
         """Whether what the meter says of the moment can be."""
@@ -221,8 +240,10 @@ class Projection:
     def _plausibility(self, meter: str) -> Plausibility:
         return Plausibility(self._context(meter, "active_energy_import").ct_primary)
 
-    def _passed_over(self, meter: str, t: int, *, counts: bool) -> bool:
-        """Whether a reading follows so soon, and so far from a quarter hour, that it would change no edge."""
+    def _passes_over(self, meter: str, t: int, *, counts: bool) -> bool:
+        """Whether a reading follows so soon, and so far from a quarter hour, that it will hardly change an
+        edge.
+        """
         last = self._taken.get((meter, counts))
         if last is not None and 0 <= t - last < DENSE and EDGE < t % QUARTER < QUARTER - EDGE:
             return True
@@ -286,6 +307,7 @@ class Projection:
             "watches": {meter: watch.state() for meter, watch in self._watches.items()},
             "offsets": self._offsets,
             "held": {boot: [_dumped(reading) for reading in held] for boot, held in self._held.items()},
+            "passed": [[t, _dumped(reading)] for t, reading in self._passed.values()],
             "taken": [[*key, t] for key, t in self._taken.items()],
             "findings": [event.fields for event in self._findings.values()],
             "newest": self.newest,
@@ -303,6 +325,9 @@ class Projection:
                 self._watches[meter].restore(watch)
             self._offsets = state["offsets"]
             self._held = {boot: deque(map(_loaded, held)) for boot, held in state["held"].items()}
+            for t, dumped in state["passed"]:
+                reading = _loaded(dumped)
+                self._passed[reading.meter] = (t, reading)
             self._taken = {(meter, counts): t for meter, counts, t in state["taken"]}
             self._findings = {_key(fields): Event(CHECK, 0, fields) for fields in state["findings"]}
             self.newest = state["newest"]
@@ -346,9 +371,9 @@ def _registers(told: object) -> dict[str, int]:
 
 def _dumped(reading: Reading) -> list[Any]:
     values = {name: value for name, value in reading.values.items() if name in _KNOWN or name in GAUGES}
-    return [reading.meter, reading.uptime, values, list(reading.suspect)]
+    return [reading.meter, reading.uptime, values, list(reading.suspect), reading.absent]
 
 
 def _loaded(state: list[Any]) -> Reading:
-    meter, uptime, values, suspect = state
-    return Reading(meter, uptime, values, suspect=tuple(suspect))
+    meter, uptime, values, suspect, absent = state
+    return Reading(meter, uptime, values, absent, suspect=tuple(suspect))

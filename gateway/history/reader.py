@@ -116,8 +116,8 @@ class HistoryReader:
 
     def sums(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DaySum]:
         """A sum for each local day that has an interval, by date."""
-        columns = "day.day, sum, intervals, measured, estimated, suspect, edited"
-        for day, *rest in self._days(columns, meter, quantity, first, last):
+        names = ("day.day", "sum", "intervals", "measured", "estimated", "suspect", "edited")
+        for day, *rest in self._days(",".join(names), meter, quantity, first, last):
             yield DaySum(date.fromordinal(day), *rest)
 
     def lost(self) -> list[tuple[date, date]]:

@@ -7,7 +7,9 @@ import random
 import resource
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +17,8 @@ from click.testing import CliRunner
 from gateway.cli import cli
 from gateway.cli.energy import command
 from gateway.cli.energy_text import WORDS
+from gateway.energy import Calendar, Interval
+from gateway.history import History
 
 HEAD = "meter,quantity,t,value\n"
 T0 = 1_795_219_200_000
@@ -160,11 +164,39 @@ def test_a_file_that_is_not_there_is_said(tmp_path) -> None:
     assert "no.csv: cannot be read: No such file" in str(result.exception)
 
 
-def test_without_a_file_it_says_what_it_needs() -> None:
-    result = call()
-    assert result.exit_code == 2
-    assert "--from FILE.csv" in " ".join(result.stderr.split())
-    assert "--from DOSYA.csv" in " ".join(call(language="tr").stderr.split())
+def test_without_a_file_the_gateways_own_intervals_are_printed(tmp_path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"gateway: {{id: g}}\njournal: {{directory: {tmp_path}}}\n")
+    result = call("-c", config)
+    assert "no history" in str(result.exception)
+    history = History(tmp_path, Calendar(ZoneInfo("Europe/Istanbul")))
+    for meter in ("main", "hvac"):
+        past = history.past(meter, "active_energy_import")
+        for k in range(10 * 96):
+            past.put(Interval(meter, "active_energy_import", T0 + k * QUARTER, 250, "m"), corrected=False)
+    history.lose(date(2026, 11, 1), date(2026, 11, 26))
+    history.save()
+    lines = parsed(call("-c", config, "--meter", "hvac", "--day", "2026-11-25", "--json"))
+    assert {line["meter"] for line in lines} == {"hvac"}
+    assert len(lines) == 96
+    assert lines[0] == {
+        "meter": "hvac",
+        "quantity": "active_energy_import",
+        "start": T0 + (4 * 96 - 12) * QUARTER,  # midnight in Istanbul
+        "seconds": 900,
+        "value": 250,
+        "quality": "m",
+        "version": 0,
+    }
+    text = call("-c", config).stdout
+    assert "main · active_energy_import" in text
+    assert "2026-12-01" in text
+    assert "2026-11-24" not in text.replace("from 2026-11-24", "").replace("2026-11-25 to", "")  # seven days
+    assert "lost with a damaged file" in " ".join(text.split())
+    assert "cannot" not in text
+    wrong = call("-c", config, "--meter", "nobody").exception
+    assert "no meter nobody" in str(wrong)
+    assert "hvac, main" in wrong.hint
 
 
 def test_events_are_lines_of_their_own(tmp_path) -> None:

@@ -5,6 +5,7 @@ the platform's newest versions add up to what the register gained, exactly.
 import shutil
 import tempfile
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 from history_gateway import QUARTER, T0, Gateway
@@ -144,3 +145,36 @@ def test_a_rebuild_at_any_moment_publishes_nothing_new(script, data) -> None:
         gateway.history.close()
         shutil.rmtree(directory)
         shutil.rmtree(other)
+
+
+polls = st.lists(
+    st.integers(300, 70_000) | st.sampled_from([1_000, 15_000, 60_000]), min_size=60, max_size=400
+)
+
+
+@given(polls, st.sets(st.integers(0, 400), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_however_dense_the_readings_an_edge_lies_between_the_two_around_it(pauses, kills) -> None:
+    """Readings far from a quarter hour may be passed over, never the ones beside it."""
+    directory = Path(tempfile.mkdtemp())
+    try:
+        gateway = Player(directory, context=context)
+        seen, wh = [], 700_000
+        for number, pause in enumerate(pauses):
+            wh += (number * 7919) % 31
+            if number in kills:
+                gateway.save()
+                gateway.kill()
+            gateway.poll(wh / 1000, pause=pause)
+            seen.append((T0 + gateway.uptime, wh))
+        gateway.poll(wh / 1000)
+        gateway.drain()
+        for start, (value, _) in gateway.platform.newest().items():
+            exact = []
+            for q in (start, start + QUARTER):
+                (a, low), (b, high) = next(pair for pair in pairwise(seen) if pair[0][0] < q <= pair[1][0])
+                exact.append((2 * (low * (b - a) + (high - low) * (q - a)) + (b - a)) // (2 * (b - a)))
+            assert value == exact[1] - exact[0]
+    finally:
+        gateway.history.close()
+        shutil.rmtree(directory)
