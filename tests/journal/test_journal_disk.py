@@ -1,4 +1,4 @@
-"""MayDelete on the disk: the budget that it allows, and the ballast."""
+"""Room on the disk: the budget that it allows, and the ballast."""
 
 import errno
 import os

@@ -154,6 +154,31 @@ def test_as_many_bytes_as_were_asked_for_are_enough_to_the_byte(make):
     assert drop(file, size=own[0]) == ([], [1])
 
 
+def test_what_stands_between_those_that_go_stays(make):
+    file = make("kpkpkppkkp" + "p" * 10, recovered="kpkpk")
+    assert drop(file, size=1 << 20) == ([2, 4], [2, 4, 6, 7, *range(10, 19)])
+    assert held(file) == ([1, 3, 5], [1, 3, 5, 8, 9, 19, 20])
+
+
+def test_what_was_told_by_a_batch_that_goes_unheard_is_told_again(make):
+    file = make("kpppp" + "k" * 10)
+    assert drop(file, size=1 << 20) == ([], [2, 3, 4, 5])
+    file.write([noise(random.Random(5), 2000, keep=True)], "g", 0, synced=True, carry=None, now=2000)
+    [teller] = {told for (told,) in file.store.query("SELECT told FROM gone")}
+    assert (teller, missing.untold(file.store)) == (16, [])
+    file.write([noise(random.Random(6), 2000)] * 3, "g", 0, synced=True, carry=None, now=2000)
+    # Numbers that are gone need no sending: what is settled on both sides of them is one range.
+    file.settle("city", file.epoch, [(1, 1), (6, 6)])
+    assert list(file.settled.of("city")) == [(1, 6)]
+    told_by = "SELECT told FROM gone WHERE first <= 2 AND last >= 5"
+    while teller in held(file)[1]:
+        assert file.store.query(told_by) == [(teller,)]
+        assert file.make_room(MayDelete.UNDELIVERED, 1, WALL)
+    assert file.store.query(told_by) == [(missing.UNTOLD,)]
+    # The beginning of the epoch was said by the first batch, which everybody has.
+    assert file.store.query("SELECT told FROM epoch") == [(missing.NOBODY,)]
+
+
 def test_a_transaction_deletes_a_thousand_rows_at_most(tmp_path):
     file = JournalFile(tmp_path / "journal.db", BOOT, ["city"])
     rng = random.Random(2)

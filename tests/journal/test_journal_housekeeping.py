@@ -116,7 +116,7 @@ async def test_what_the_journal_takes_on_the_disk_is_the_sum_of_its_files(opened
     damaged = tmp_path / "damaged" / "0001"
     damaged.mkdir(parents=True)
     (damaged / "journal.db").write_bytes(b"x" * 70_000)
-    (damaged / "report.json").write_text('{"done": true}')
+    (damaged / "report.json").write_text(json.dumps({"done": True, "memory": {}}))
     journal = opened(budget=64 << 20)
     for _ in range(5):
         clock.now += 10_000
@@ -207,6 +207,7 @@ async def test_damage_that_housekeeping_meets_is_dealt_with_like_any_other(opene
     await until(lambda: journal.stats().damaged and journal.stats().damaged[0].done)
     assert journal.stats().damaged[0].reason == "spoilt"
     assert [row.seq for row in await journal.salvaged("city")] == [1]
+    assert journal.stats().salvaged == {"city": 1}
     [row] = await journal.commit(small(uptime=clock.now))
     assert row.seq == 2
     events = [event for event in wire.decode(row.body).events if event.kind == "salvaged"]
