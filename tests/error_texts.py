@@ -53,16 +53,16 @@ LEAVES = {
 }
 """What is made with a text for a person."""
 SILENT = re.compile(
-    r"gateway/(wire|model|energy|demo|catalogue/(driver|encode|listing)|journal/(recovery|file/rows)|receiver/schema|.*(double|fake))"
+    r"gateway/(wire|model|energy|demo/(?!show)|demo/show/site|catalogue/(driver|encode|listing)|journal/(recovery|file/rows)|receiver/schema|.*(double|fake))"
 )
 """Modules whose words reach nobody but the log, or are said in another way."""
 MARKED = re.compile(r"gateway/(cli|status)/")
 """Modules that mark their texts themselves: only their errors are collected here."""
 _PROGRAM = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|WHERE|NULL|ORDER BY)\b"
-    r"|\bBETWEEN \?|= \?|\bepoch IN\b|^file:|\?mode="
+    r"|\bBETWEEN \?|= \?|\bepoch IN\b|^file:|^https?://|\?mode=|\bday\.day\b"
 )
-"""What is written for SQLite."""
+"""What is written for SQLite, and addresses."""
 VALUE = "%()s"
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 _LEAST = 2
@@ -84,16 +84,16 @@ def sentences(source: str, name: str) -> Iterator[tuple[int, str]]:
         return
     marked = bool(MARKED.search(name))
     for node in ast.walk(ast.parse(source)):
-        for part in _told(node, marked=marked):
+        for part in _told(node, marked=marked, screen="/demo/" in name):
             for text in map(_numbered, itertools.chain.from_iterable(map(_pieces, _expanded(part)))):
                 if text not in seen and _is_sentence(text):
                     seen.add(text)
                     yield part.lineno, text
 
 
-def _told(node: ast.AST, *, marked: bool) -> Iterable[ast.expr]:
+def _told(node: ast.AST, *, marked: bool, screen: bool) -> Iterable[ast.expr]:
     """The expressions that hold a text for a person."""
-    if isinstance(node, ast.Call) and _name(node.func) in LEAVES:
+    if isinstance(node, ast.Call) and (_name(node.func) in LEAVES or (screen and _on_screen(node.func))):
         return [*node.args, *(keyword.value for keyword in node.keywords)]
     if isinstance(node, ast.Assign) and marked:
         names = {_name(one) for target in node.targets for one in getattr(target, "elts", [target])}
@@ -101,6 +101,11 @@ def _told(node: ast.AST, *, marked: bool) -> Iterable[ast.expr]:
     if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return, ast.Yield)) and node.value is not None:
         return [] if marked else [node.value]
     return []
+
+
+def _on_screen(node: ast.expr) -> bool:
+    """What the demo prints: screen.say, account.say, screen.status."""
+    return isinstance(node, ast.Attribute) and node.attr in {"say", "status"}
 
 
 def _name(node: ast.expr) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, in_words
 from gateway.errors import GatewayError
 
 _HELP = N_("""Run the whole product on this machine: simulated meters on serial lines and over TCP, \
@@ -73,7 +73,7 @@ def command(seconds: float | None, port: int, host: str, directory: Path | None)
             place = Path(tempfile.mkdtemp(prefix="self-check-", dir=place))
     code = 1
     try:
-        code = run_demo(place, host=host, port=port, seconds=seconds)
+        code = run_demo(place, host=host, port=port, seconds=seconds, said=in_words)
     finally:
         failed = code == 1 and seconds is not None
         if directory is None and not failed:

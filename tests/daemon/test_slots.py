@@ -176,3 +176,14 @@ async def test_a_burst_of_answers_is_one_question_to_the_buses() -> None:
     await collector.stop()
     await asyncio.wait_for(task, 5)
     assert sum(len(draft.readings) for _, draft in journal.drafts) == 50
+
+
+async def test_a_flush_says_why_a_batch_is_not_on_disk_yet() -> None:
+    journal = Journal()
+    collector = SlotCollector(10.0, journal.commit, lambda: [None], wall_at(1_000_000_000))
+    assert await collector.flush() is None, "nothing to write is no failure"
+    collector.add(Reading("a", 1))
+    assert await collector.flush() is None
+    journal.error = JournalFull("the disk is full", hint="make room")
+    collector.add(Reading("a", 2))
+    assert await collector.flush() is journal.error

@@ -151,7 +151,7 @@ def test_every_damage_is_seen_and_named(damage):
     account = judged(hurt)
     assert not account.good
     assert DAMAGE[damage] in "\n".join(account.problems)
-    assert "NOT GOOD" in "\n".join(table(account))
+    assert "This is not good" in "\n".join(table(account))
 
 
 def test_the_open_slot_of_a_kill_is_excused_and_nothing_before_it():

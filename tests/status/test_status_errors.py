@@ -10,6 +10,9 @@ from click.testing import CliRunner
 
 from gateway.check import check
 from gateway.cli import cli, main
+from gateway.demo.show.account import Account
+from gateway.demo.show.console import status_line, table
+from gateway.demo.show.supervisor import SiteCounts
 from gateway.errors import BusDown, GatewayError, JournalFull, LinkRefused, Refused
 from gateway.status.words.errors import in_words
 from gateway.status.words.language import Locale, catalogue, translation
@@ -132,3 +135,18 @@ def test_a_command_that_fails_says_so_in_turkish(tmp_path, capsys, monkeypatch, 
         main()
     assert stopped.value.code == 1
     assert turkish in capsys.readouterr().err
+
+
+def test_the_demo_counts_and_judges_in_turkish() -> None:
+    counts = SiteCounts(taken=9, waiting=4, stored=2, gaps=3, readings=5)
+    said = in_words(status_line(counts), TURKISH)
+    assert re.fullmatch(r"alınan 9 · iletilen \d+ · platformda eksik \d+ · bekleyen 4 \(5 okuma\)", said), (
+        said
+    )
+    account = Account(lost=1, stored=7)
+    account.say(1, "1 readings of main were served and are nowhere", ["ordinal 4"])
+    lines = table(account, lambda text: in_words(text, TURKISH))
+    told = [in_words(line, TURKISH) for line in lines]  # as the screen does
+    english = set(table(account, str))
+    assert not [line for line in told if line in english]
+    assert "  - main sayacının verdiği 1 okuma hiçbir yerde yok: ordinal 4" in told

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -16,6 +17,7 @@ from gateway.demo.show.supervisor import SiteCounts, Supervisor
 from gateway.demo.show.worker import Worker
 from gateway.errors import GatewayError
 
+Said = Callable[[str], str]
 _REFRESH = 1.0
 _RESTARTS = 5
 """Restarts of one part after which the demo gives up: it would only fail again."""
@@ -26,7 +28,8 @@ class Screen:
     elsewhere.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, said: Said = str) -> None:
+        self._said = said
         self._live = sys.stdout.isatty()
         self._shown = ""
         self._next = 0.0
@@ -34,11 +37,12 @@ class Screen:
     def say(self, text: str) -> None:
         """A line that stays."""
         self._clear()
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(self._said(text) + "\n")
         sys.stdout.flush()
 
     def status(self, text: str) -> None:
         """The line that changes."""
+        text = self._said(text)
         if self._live:
             text = text[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be written over
             sys.stdout.write(f"\r{text:<{len(self._shown)}}")
@@ -83,11 +87,12 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     raise _Ended
 
 
-def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) -> int:
-    """The demo until Ctrl-C, or the self-check; the exit code. Raises GatewayError when a part does not
-    start.
+def run_demo(directory: Path, *, host: str, port: int, seconds: float | None, said: Said = str) -> int:
+    """The demo until Ctrl-C, or the self-check; the exit code. `said` puts a sentence into the language.
+
+    Raises GatewayError when a part does not start.
     """
-    screen = Screen()
+    screen = Screen(said)
     handlers = {
         number: signal.signal(number, _end) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
@@ -101,10 +106,10 @@ def run_demo(directory: Path, *, host: str, port: int, seconds: float | None) ->
         supervisor.start()
         screen.say(f"the page: {supervisor.page}")
         if seconds is not None:
-            return _check(screen, supervisor, seconds)
+            return _check(screen, supervisor, seconds, said)
         _watch(screen, supervisor)
     except _Ended:
-        screen.say("stopping …")
+        screen.say("everything is being stopped …")
         return 0 if seconds is None else 130
     except (OSError, RuntimeError, ValueError) as error:
         raise GatewayError(
@@ -161,24 +166,24 @@ def _restart(screen: Screen, worker: Worker, times: int) -> None:
     screen.say(f"the {worker.name} {how}; started again as PID {worker.pid}")
 
 
-def _check(screen: Screen, supervisor: Supervisor, seconds: float) -> int:
+def _check(screen: Screen, supervisor: Supervisor, seconds: float, said: Said) -> int:
     def tick() -> None:
         if screen.due():
             screen.status(status_line(supervisor.counts()))
 
     account = SelfCheck(supervisor, screen.say, tick).run(seconds)
     screen.say("")
-    for line in table(account):
+    for line in table(account, said):
         screen.say(line)
     return 0 if account.good else 1
 
 
-def table(account: Account) -> list[str]:
+def table(account: Account, said: Said = str) -> list[str]:
     """The account in words."""
-    found = rows(account)
+    found = [(said(what), count, said(must)) for what, count, must in rows(account)]
     width = max(len(what) for what, _, _ in found)
     lines = ["The account, judged by the simulated meters' own log:"]
     lines += [f"  {what:<{width}}  {count:>7}   {must}".rstrip() for what, count, must in found]
     if account.good:
         return [*lines, "Good: nothing was lost, nothing counts twice, no value is wrong."]
-    return [*lines, "NOT GOOD:", *(f"  - {problem}" for problem in account.problems)]
+    return [*lines, "This is not good:", *(f"  - {said(problem)}" for problem in account.problems)]
