@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from gateway.catalogue import Driver, library
 from gateway.cli.language import _, figure, in_words, locale, ngettext
 from gateway.cli.prose import aligned, say
-from gateway.commissioning.trial import PhysicsCheck, Trial, trial
+from gateway.commissioning.trial import PhysicsCheck, Trial, try_table
 from gateway.config import SerialBus, TcpBus, host_and_port, load_config
 from gateway.errors import ConfigError, DriverError, GatewayError
 from gateway.host import CONFIG
@@ -125,7 +125,9 @@ def run(driver: Driver, ways: list[Setting], address: int, *, seconds: float, di
         tables = library()
     for number, way in enumerate(ways, 1):
         say(_("Asking address %(address)s at %(setting)s.") % {"address": address, "setting": way})
-        result = asyncio.run(trial(driver, way.bus, address, seconds=seconds, library=tables, tell=_progress))
+        result = asyncio.run(
+            try_table(driver, way.bus, address, seconds=seconds, library=tables, tell=_progress)
+        )
         if not result.silent or number == len(ways):
             break
         say(_("no answer: %(why)s") % {"why": in_words(result.trouble)}, "  ")

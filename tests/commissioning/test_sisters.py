@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from gateway.catalogue import Driver, library, load_driver, load_text
 from gateway.catalogue.encode import build
 from gateway.cli.drivers import command
-from gateway.commissioning.trial.trial import Trial, trial
+from gateway.commissioning.trial.trial import Trial, try_table
 from gateway.config.schema import TcpBus
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
@@ -90,7 +90,7 @@ def served(stack: ExitStack, meter: Meter) -> TcpBus:
 
 
 async def tried(stack: ExitStack, table: Driver, meter: Meter) -> Trial:
-    return await trial(table, served(stack, meter), 1, library=library())
+    return await try_table(table, served(stack, meter), 1, library=library())
 
 
 @pytest.mark.parametrize("name", ["eastron-sdm630", "abb-b23", "carlogavazzi-em340", "schneider-pm5320"])

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gateway.catalogue import Driver, load_driver, load_text
 from gateway.cli.drivers import command
-from gateway.commissioning.trial.trial import Trial, trial
+from gateway.commissioning.trial.trial import Trial, try_table
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import Slave, WordImage
@@ -85,7 +85,7 @@ def meter(stack: ExitStack, image: WordImage) -> TcpBus:
 
 
 async def tried(stack: ExitStack, table: Driver, image: WordImage) -> Trial:
-    return await trial(table, meter(stack, image), 1)
+    return await try_table(table, meter(stack, image), 1)
 
 
 async def test_a_right_table_fits(stack: ExitStack) -> None:
@@ -221,7 +221,7 @@ async def test_a_step_that_is_wrong_alone_is_proposed(stack: ExitStack) -> None:
 
 async def test_a_counter_must_rise_with_the_power(stack: ExitStack) -> None:
     image = WordImage(words(TRUE | {52: 4.1612e6}), functions=(4,))
-    stuck = await trial(driver(), meter(stack, image), 1, seconds=0.2)
+    stuck = await try_table(driver(), meter(stack, image), 1, seconds=0.2)
     energy = next(finding for finding in stuck.findings if finding.names == ("active_energy_import",))
     assert energy.good is False
 
@@ -229,12 +229,12 @@ async def test_a_counter_must_rise_with_the_power(stack: ExitStack) -> None:
 async def test_a_dead_meter_and_a_missing_port_are_told(stack: ExitStack) -> None:
     server = TcpServer([Slave(9, WordImage(words(TRUE)))])
     stack.enter_context(TcpPlant([server]))
-    dead = await trial(
+    dead = await try_table(
         driver(), TcpBus(name="bus", type="tcp", host=server.host, port=server.port, timeout="100ms"), 1
     )
     assert (dead.reading.missing, dead.good, dead.proposals) == ("exception_11", False, [])
     assert dead.trouble
-    gone = await trial(driver(), SerialBus(name="bus", type="serial", port="/dev/does-not-exist"), 1)
+    gone = await try_table(driver(), SerialBus(name="bus", type="serial", port="/dev/does-not-exist"), 1)
     assert gone.reading.missing
     assert "does-not-exist" in gone.trouble
 
@@ -242,7 +242,9 @@ async def test_a_dead_meter_and_a_missing_port_are_told(stack: ExitStack) -> Non
 async def test_over_a_serial_line(stack: ExitStack) -> None:
     slave = Slave(3, WordImage(words(TRUE, little=True), functions=(4,)))
     line = stack.enter_context(SerialLine([slave], baudrate=115200, turnaround=0.001))
-    result = await trial(driver(), SerialBus(name="bus", type="serial", port=line.port, baudrate=115200), 3)
+    result = await try_table(
+        driver(), SerialBus(name="bus", type="serial", port=line.port, baudrate=115200), 3
+    )
     assert str(result.proposals[0].change) == "word order little"
 
 

@@ -78,7 +78,7 @@ class Trial:
         return unweighed(self.reading.values, self.findings)
 
 
-async def trial(
+async def try_table(
     driver: Driver,
     bus: Bus,
     address: int,
