@@ -62,8 +62,11 @@ class Client:
         length: int | None = None,
         more: bytes = b"",
         before: bytes = b"",
+        protocol: int = 0,
     ) -> None:
-        head = struct.pack(">HHHB", number & 0xFFFF, 0, len(pdu) + 1 if length is None else length, unit)
+        head = struct.pack(
+            ">HHHB", number & 0xFFFF, protocol, len(pdu) + 1 if length is None else length, unit
+        )
         self.writer.write(before + head + pdu + more)
 
     def send_rtu(self, unit: int, pdu: bytes, *, before: bytes = b"", more: bytes = b"") -> None:

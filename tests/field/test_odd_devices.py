@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -331,6 +332,76 @@ async def test_a_length_that_differs_in_a_constant_way_is_learnt(length: str) ->
         assert await ask_all(line, station(line)) == (12, 0)
 
 
+@pytest.mark.parametrize("protocol", [1, 0x0100, 0xFFFF, 0x4D42])
+async def test_a_protocol_that_differs_in_a_constant_way_is_read_after_two_check_reads(
+    caplog, protocol: int
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            answer = request.refused(2) if request.first == 9000 else request.answer
+            client.send(request.number, request.unit, answer, protocol=protocol)
+
+    async with line_to(serve, timeout="400ms") as (line, plant):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        assert line.counters.resyncs == 2, "it is paid for once"
+        with pytest.raises(Refused) as caught:
+            await line.read(who, 4, 9000, 2)
+        assert caught.value.code == 2
+        assert plant.connections == 1
+        assert line.port.strays == 0
+        assert f"with protocol {protocol} for 0: it is read so" in caplog.text
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 6, 8, 9, 12])
+async def test_a_protocol_that_differs_is_read_however_its_frames_are_cut(cut: int) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            frame = struct.pack(">HHHB", request.number, 0x0103, len(request.answer) + 1, request.unit)
+            frame += request.answer
+            client.writer.write(frame[:cut])
+            await client.writer.drain()
+            await asyncio.sleep(0.005)
+            client.writer.write(frame[cut:])
+
+    async with line_to(serve, timeout="400ms") as (line, plant):
+        assert await ask_all(line, station(line)) == (12, 0)
+        assert plant.connections == 1
+
+
+async def test_a_protocol_that_is_never_the_same_is_not_believed() -> None:
+    protocols = itertools.count(1)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(request.number, request.unit, request.answer, protocol=next(protocols))
+
+    async with line_to(serve, timeout="100ms") as (line, _):
+        right, _ = await ask_all(line, station(line), 2)
+        assert right == 0
+        assert line.port.reply_protocol == 0
+
+
+async def test_a_gateway_whose_protocol_was_mended_is_read_on() -> None:
+    odd = [True]
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(request.number, request.unit, request.answer, protocol=7 if odd[0] else 0)
+
+    async with line_to(serve, timeout="400ms") as (line, _):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        odd[0] = False
+        assert await ask_all(line, who) == (12, 0)
+
+
 @pytest.mark.parametrize(("length", "more"), [(4, b""), (4, b"\0"), (2, b""), (9, b"")])
 async def test_an_exception_has_nine_bytes_whatever_its_header_says(length: int, more: bytes) -> None:
     async def serve(client: Client) -> None:
@@ -351,7 +422,17 @@ async def test_an_exception_has_nine_bytes_whatever_its_header_says(length: int,
         assert plant.connections == 1
 
 
-@pytest.mark.parametrize("both", ["number and unit", "unit and length", "number and length"])
+@pytest.mark.parametrize(
+    "both",
+    [
+        "number and unit",
+        "unit and length",
+        "number and length",
+        "number and protocol",
+        "unit and protocol",
+        "length and protocol",
+    ],
+)
 async def test_two_odd_fields_are_never_believed(both: str) -> None:
     async def serve(client: Client) -> None:
         while True:
@@ -362,6 +443,7 @@ async def test_two_odd_fields_are_never_believed(both: str) -> None:
                 255 if "unit" in both else request.unit,
                 request.answer,
                 length=99 if "length" in both else None,
+                protocol=3 if "protocol" in both else 0,
             )
 
     async with line_to(serve, timeout="60ms") as (line, _):

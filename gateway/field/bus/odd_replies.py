@@ -50,7 +50,9 @@ async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
             await line.check_read(station, function, address, count)
         except OddReply as again:
             other = again.difference
-            if other.field != difference.field or (other.field == "unit" and other.seen != difference.seen):
+            if other.field != difference.field or (
+                other.field in {"unit", "protocol"} and other.seen != difference.seen
+            ):
                 raise
             pairs.append((other.asked, other.seen))
         except (BadFrame, NoReply, Refused):
@@ -76,6 +78,8 @@ def _take(line: Transactions, station: Station, difference: Difference, pairs: l
     if difference.field == "unit":
         port.reply_units[station.unit] = difference.seen
         station.facts.learn("reply_unit", difference.seen)
+    elif difference.field == "protocol":
+        port.reply_protocol = difference.seen
     elif difference.field == "length":
         port.reply_length = False
     else:

@@ -49,6 +49,7 @@ class Port(Protocol):
     reply_number: str
     reply_units: dict[int, int]
     reply_length: bool
+    reply_protocol: int
     then: Callable[[Registers], Ask | None] | None
     """For one `read`: gives what is asked of the same unit as soon as the answer is there; `read` goes on
     with that. None: no more.

@@ -13,7 +13,7 @@ from typing import Literal
 
 from gateway.errors import BadFrame
 
-Field = Literal["number", "unit", "length"]
+Field = Literal["number", "unit", "length", "protocol"]
 ALL = 0x10000
 """Transaction numbers that there are."""
 
@@ -29,6 +29,8 @@ class Difference:
     def __str__(self) -> str:
         if self.field == "unit":
             return f"as unit {self.seen}"
+        if self.field == "protocol":
+            return f"with protocol {self.seen} for {self.asked}"
         return f"with {'number' if self.field == 'number' else 'length'} {self.seen} for {self.asked}"
 
 
@@ -40,7 +42,7 @@ class OddReply(BadFrame):
             f"unit {unit} answers {difference}",
             hint=f"it is read when all its replies differ so; else mend the gateway, or set "
             f"reply_{difference.field} of its bus"
-            if difference.field != "length"
+            if difference.field in {"number", "unit"}
             else "it is read when all its replies differ so; else mend the gateway",
         )
         self.difference = difference

@@ -33,7 +33,7 @@ class FakePort:
         self.then: Callable[[Registers], Ask | None] | None = (
             None  # never called: each answer goes the ordinary way
         )
-        self.reply_number, self.reply_length = "asked", True
+        self.reply_number, self.reply_length, self.reply_protocol = "asked", True, 0
         self.reply_units: dict[int, int] = {}
         self.owes: deque[Registers | BusError] = deque()
         """What `overdue` gives, one a time-out; without any it gives nothing."""

@@ -32,6 +32,7 @@ class Frame:
     unit: int
     pdu: bytes
     length: int
+    protocol: int = 0
 
 
 def first_number() -> int:
@@ -52,48 +53,53 @@ def tcp_request(number: int, unit: int, function: int, address: int, count: int)
     return _REQUEST(number, 0, _BEHIND, unit, function, address, count)
 
 
-def reply_head(number: int, unit: int, function: int, count: int) -> bytes:
-    """How the answer to a read begins that is as the standard has it; its registers follow."""
-    return _REPLY(number, 0, 3 + 2 * count, unit, function, 2 * count & 0xFF)
+def reply_head(number: int, unit: int, function: int, count: int, protocol: int = 0) -> bytes:
+    """How the answer to a read begins that is as the standard has it, but for its protocol perhaps; its
+    registers follow.
+    """
+    return _REPLY(number, protocol, 3 + 2 * count, unit, function, 2 * count & 0xFF)
 
 
-def split(data: bytes, request: Request | None) -> tuple[list[Frame], int, int, bool]:
+def split(data: bytes, request: Request | None, protocol: int = 0) -> tuple[list[Frame], int, int, bool]:
     """The whole frames, how many bytes are done with, how many of these were noise, and whether the last
     frame was cut short.
 
-    A frame that was cut short would be filled up with the bytes of the next one: what follows a frame must be
-    a frame, or no part of one.
+    `protocol` is taken for the standard's 0 as well. A frame that was cut short would be filled up with the
+    bytes of the next one: what follows a frame must be a frame, or no part of one.
     """
     found: list[Frame] = []
     at = noise = 0
     while at < len(data):
-        size = _size(data, at, request)
+        size = _size(data, at, request, protocol)
         if size == 0:
-            if found and request is not None and _straddled(data, at):
+            if found and request is not None and _straddled(data, at, protocol):
                 return found[:-1], len(data), noise, True
-            skip = _next_header(data, at + 1, request) - at
+            skip = _next_header(data, at + 1, request, protocol) - at
             noise += skip
             at += skip
             continue
         if size is None or at + size > len(data):
             break
-        number, _, length, unit = struct.unpack_from(">HHHB", data, at)
+        number, said, length, unit = struct.unpack_from(">HHHB", data, at)
         # what is padded is longer than its byte count says
         end = (
             2 + data[at + 8]
             if data[at + 7] in READING and size >= HEADER + 2 + data[at + 8]
             else size - HEADER
         )
-        found.append(Frame(number, unit, data[at + HEADER : at + HEADER + end], length))
+        found.append(Frame(number, unit, data[at + HEADER : at + HEADER + end], length, said))
         at += size
     return found, at, noise, False
 
 
-def _size(data: bytes, at: int, request: Request | None) -> int | None:
+def _size(data: bytes, at: int, request: Request | None, protocol: int) -> int | None:
     """Bytes of the frame that begins here; 0 when none does, None when that is not known yet."""
     here = data[at:]
-    if any(here[2:4]):
-        return 0
+    said = here[2:4]
+    if any(said) and said != protocol.to_bytes(2)[: len(said)]:
+        fits = _fits_but_for_protocol(here, request)
+        if not fits:
+            return None if fits is None else 0
     if len(here) < HEADER + 2:
         return None
     length = int.from_bytes(here[4:6])
@@ -114,23 +120,37 @@ def _size(data: bytes, at: int, request: Request | None) -> int | None:
     return _BEHIND + length if _BEHIND + length == len(here) and length > whole - _BEHIND else whole
 
 
-def _straddled(data: bytes, end: int) -> bool:
+def _fits_but_for_protocol(here: bytes, request: Request | None) -> bool | None:
+    """Whether the reply to the request begins here, right in all but its protocol; None: not known yet."""
+    if request is None or request.reply != request.number or int.from_bytes(here[:2]) != request.number:
+        return False
+    if len(here) < HEADER + 2:
+        return None
+    length, unit, function, third = int.from_bytes(here[4:6]), here[6], here[7], here[8]
+    if unit != request.unit:
+        return False
+    if function == request.function | 0x80:
+        return length == EXCEPTION - _BEHIND
+    return function == request.function and third == 2 * request.count and length == 3 + third
+
+
+def _straddled(data: bytes, end: int, protocol: int) -> bool:
     """Whether the frame that ends here was filled up with the beginning of the next one, which ends with
     the data.
     """
     first = max(0, end - (HEADER + 2 + 250))
     for start in range(end - 1, first, -1):
-        size = _size(data, start, None)
+        size = _size(data, start, None, protocol)
         if size and start + size == len(data) and data[start + 7] & 0x7F in READING:
             return True
     return False
 
 
-def _next_header(data: bytes, at: int, request: Request | None) -> int:
+def _next_header(data: bytes, at: int, request: Request | None, protocol: int) -> int:
     """Where the reply that is waited for begins, or may begin, behind what is no frame."""
     if request is None or request.reply is None:
         return len(data)
-    mine = struct.pack(">HH", request.reply, 0)
+    mine = struct.pack(">HH", request.reply, protocol)
     found = data.find(mine, at)
     if found >= 0:
         return found

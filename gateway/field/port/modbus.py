@@ -54,6 +54,8 @@ class ModbusPort:
         """Whether the last answer had the number that was asked for, though the rule says another."""
         self.reply_length = True
         """Whether the length in a reply's header has to be right."""
+        self.reply_protocol = 0
+        """The protocol that replies carry beside the standard's 0."""
         self.then: Callable[[Registers], Ask | None] | None = None
         self._bus = bus
         self._framed = bus.type == "tcp"
@@ -152,7 +154,7 @@ class ModbusPort:
             return sent
         sent = tcp_request(number, unit, function, address, count)
         whole = (
-            reply_head(number, unit, function, count)
+            reply_head(number, unit, function, count, self.reply_protocol)
             if reply == number and unit not in self.reply_units
             else b""
         )
@@ -256,7 +258,7 @@ class ModbusPort:
         return True
 
     def _take_tcp(self, data: bytes) -> int:
-        frames, done, noise, torn = split(data, self._request if self._waiting else None)
+        frames, done, noise, torn = split(data, self._request if self._waiting else None, self.reply_protocol)
         self._noise += noise
         self.strays += noise
         for frame in frames:
@@ -283,10 +285,12 @@ class ModbusPort:
         if self._waiting and mine and frame.pdu == request.sent[HEADER:]:
             self.echoes += 1  # a device that repeats the request has not answered it
         elif self._waiting and mine:
-            if request.refused_by(frame.pdu) and (self.has_transaction_ids or frame.unit in units):
+            if frame.protocol not in {0, self.reply_protocol}:
+                self._fail(OddReply(request.unit, Difference("protocol", 0, frame.protocol)))
+            elif request.refused_by(frame.pdu) and (self.has_transaction_ids or frame.unit in units):
                 self._answered(request)
                 self._refuse(frame.pdu[1])
-            elif not fits or (frame.unit not in units and self.reply_number != "asked"):
+            elif not fits or (frame.unit not in units and (self.reply_number != "asked" or frame.protocol)):
                 self._fail(
                     BadFrame(
                         f"unit {request.unit}: the reply's unit, function or byte count is not what was asked"
@@ -294,7 +298,7 @@ class ModbusPort:
                 )
             elif frame.unit not in units:
                 self._fail(OddReply(request.unit, Difference("unit", request.unit, frame.unit)))
-            elif self.reply_length and frame.length != len(frame.pdu) + 1:
+            elif (self.reply_length or frame.protocol) and frame.length != len(frame.pdu) + 1:
                 self._fail(OddReply(request.unit, Difference("length", len(frame.pdu) + 1, frame.length)))
             else:
                 self._answered(request, plain=number == request.number != request.reply)
@@ -306,6 +310,7 @@ class ModbusPort:
             and request.answered_by(frame.pdu)
             and frame.unit == request.unit
             and frame.length == len(frame.pdu) + 1
+            and not frame.protocol
         ):
             self._fail(OddReply(request.unit, Difference("number", request.number, number)))
         else:
