@@ -122,7 +122,7 @@ class Assembly:
         return forwarder
 
     def _intervals_behind(self) -> int | None:
-        return None if self._energy is None else self._energy.progress.behind
+        return None if self._energy is None else self._energy.behind
 
     def _worker(self, bus: str) -> BusWorker:
         config = next(entry for entry in self.config.buses if entry.name == bus)

@@ -82,6 +82,7 @@ class EnergyWorker:
         self._journal = journal
         self._clock = clock
         self._config = config
+        self._zone = ZoneInfo(config.gateway.timezone)
         self._commit = commit
         self._thread = ThreadPoolExecutor(1, "energy")
         self._projection: Projection | None = None
@@ -111,11 +112,17 @@ class EnergyWorker:
         taken = max(0, self._read - self._first)
         return EnergyProgress(taken, max(0, newest - self._first), self._behind, self._live)
 
+    @property
+    def behind(self) -> int:
+        """Intervals that wait to be published."""
+        return self._behind
+
     def configure(self, config: Config) -> None:
         """What a reload brought; what is known of the registers is taken over with the next start of the
         engine.
         """
         self._config = config
+        self._zone = ZoneInfo(config.gateway.timezone)
 
     def committed(self, sealed: list[Sealed]) -> None:
         """Batches were committed."""
@@ -193,20 +200,26 @@ class EnergyWorker:
     def _open(self, oldest: int | None) -> Projection:
         # Loaded here: no reading waits for it.
         energy, history = (importlib.import_module(f"gateway.{name}") for name in ("energy", "history"))
-        zone = ZoneInfo(self._config.gateway.timezone)
-        directory, distrust = Path(self._config.journal.directory), self._distrust
+        config, zone = self._config, self._zone
+        directory, distrust = Path(config.journal.directory), self._distrust
         opened = history.History(directory, energy.Calendar(zone), distrust=distrust)
         self._distrust = ""
         if opened.found.damaged and oldest is not None:
             opened.note_lost(datetime.fromtimestamp(oldest / 1000, zone).date())
-        projection: Projection = history.Projection(opened, self._context)
+        meters = [
+            energy.tree.TreeMeter(each.id, each.parent, each.class_, each.ct_class)
+            for each in self._config.meters
+            if each.enabled
+        ]
+        projection: Projection = history.Projection(opened, self._context, meters)
         return projection
 
     def _context(self, meter: str, quantity: str) -> Context:
         """What is known of a register: a ratio of n/5 A has a primary of n, a bound of what can flow."""
         energy = importlib.import_module("gateway.energy")
-        ratio = next((each.ct for each in self._config.meters if each.id == meter), 1.0)
-        contract = self._config.building.contract_kw
+        config = self._config
+        ratio = next((each.ct for each in config.meters if each.id == meter), 1.0)
+        contract = config.building.contract_kw
         context: Context = energy.Context(
             energy.base_unit(quantity),
             ct_primary=round(ratio * SECONDARY) if ratio > 1 else None,
@@ -303,7 +316,7 @@ class EnergyWorker:
             await self._in_thread(self._save)
         await self._in_thread(lambda: self._after(self._held))
         if self._clock.synced:
-            await self._copy(datetime.now(ZoneInfo(self._config.gateway.timezone)))
+            await self._copy(datetime.now(self._zone))
 
     def _save(self) -> None:
         try:

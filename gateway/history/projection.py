@@ -12,8 +12,9 @@ import json
 import logging
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -31,8 +32,10 @@ from gateway.energy import (
     shown,
     time_flaw,
     to_grains,
+    tree,
 )
 from gateway.history.history import SURE, History
+from gateway.history.tree_watch import QUANTITY, TreeWatch
 from gateway.model import QUANTITIES, ClockState, Event, Reading
 
 log = logging.getLogger(__name__)
@@ -81,15 +84,21 @@ def context_of(quantity: str) -> Context:
 class Projection:
     """Feeds the series of all meters from batches and writes what they make into the history.
 
-    `context` gives what is known of a register, by meter and quantity. It belongs to the history's thread.
+    `context` gives what is known of a register, by meter and quantity; `meters` are the tree. It belongs to
+    the history's thread.
     """
 
     def __init__(
         self,
         history: History,
         context: Callable[[str, str], Context] = lambda _, quantity: context_of(quantity),
+        meters: Sequence[tree.TreeMeter] = (),
     ) -> None:
         self.history = history
+        self._calendar = history.calendar
+        self._tree = TreeWatch(history, meters)
+        self._tree_day: date | None = None
+        """The newest local day whose tree was looked at."""
         self._context = context
         self._meters: dict[str, MeterSeries] = {}
         self._offsets: dict[str, int] = {}
@@ -136,6 +145,16 @@ class Projection:
         for event in batch.events:
             self._exchange(event, event.uptime + offset)
         self._use([each for each in batch.readings if self._in_time(each, batch)], offset, batch.boot)
+        self._look_at_tree()
+
+    def _look_at_tree(self) -> None:
+        """Once the last quarter hours of a local day are surely here."""
+        day, slot = self._calendar.place(self.newest // QUARTER * QUARTER)
+        if not slot or day == self._tree_day or not self.newest:
+            return
+        self._tree_day = day
+        for meter, finding in self._tree.findings(day - timedelta(1)):
+            self._tell(meter, [(QUANTITY, finding)])
 
     @staticmethod
     def _in_time(reading: Reading, batch: Committed) -> bool:
@@ -253,7 +272,7 @@ class Projection:
     def _meter(self, meter: str) -> MeterSeries:
         series = MeterSeries(
             lambda quantity: self._context(meter, quantity),
-            self.history.calendar,
+            self._calendar,
             meter,
             lambda quantity: self.history.past(meter, quantity),
         )
@@ -311,6 +330,7 @@ class Projection:
             "taken": [[*key, t] for key, t in self._taken.items()],
             "findings": [event.fields for event in self._findings.values()],
             "newest": self.newest,
+            "tree": self._tree_day and self._tree_day.isoformat(),
         }
         packed = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 6)
         self.history.save(engine=packed, watermark=f"{self.epoch} {self.seq}".encode())
@@ -331,6 +351,7 @@ class Projection:
             self._taken = {(meter, counts): t for meter, counts, t in state["taken"]}
             self._findings = {_key(fields): Event(CHECK, 0, fields) for fields in state["findings"]}
             self.newest = state["newest"]
+            self._tree_day = date.fromisoformat(state["tree"]) if state["tree"] else None
         except (zlib.error, ValueError, LookupError, TypeError) as error:
             # The days stand; the registers are learnt again from the journal, as far as it goes back.
             log.warning(
