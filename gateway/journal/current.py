@@ -21,7 +21,7 @@ from gateway.journal.pending import PendingDraft
 from gateway.journal.recovery.cases import DamagedCases
 from gateway.journal.recovery.examine import examine
 from gateway.journal.recovery.scan import newest_in
-from gateway.model import Backlog, ClockLike, Event
+from gateway.model import ClockLike, Event
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ class CurrentFile:
     thread.
 
     `file` is None while none is open; `opened` is called with each one. What is known of the journal's end
-    (`resume`, `backlogs`) outlives the files: one that is closed for a moment is not an empty one. `notices`
-    are events of the journal's own that go with the next batch.
+    (`resume`) outlives the files. `notices` are events of the journal's own that go with the next batch.
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class CurrentFile:
         self._synchronous = synchronous
         self._opened = opened
         self._resume: ResumePoint | None = None
-        self._backlogs: dict[str, Backlog] = {}
         self._doubt: Doubt | None = None
         self._lock: FolderLock | None = None
         self._named: Identity | None = None
@@ -84,12 +82,6 @@ class CurrentFile:
     def resume(self) -> ResumePoint:
         """The end of the journal."""
         return (self.file.resume if self.file else self._resume) or ResumePoint()
-
-    @property
-    def backlogs(self) -> dict[str, Backlog]:
-        """What each uplink has not settled; while no file is open, what it was."""
-        file = self.file
-        return dict(file.tally.backlogs) if file else self._backlogs
 
     # ── opening ──
 
@@ -186,7 +178,6 @@ class CurrentFile:
         if file:
             self._resume = file.resume
             self._resume.settled = file.settled.to_json()
-            self._backlogs = dict(file.tally.backlogs)
         return file
 
     def replace(self, reason: str) -> None:

@@ -83,7 +83,7 @@ class Writer:
         """UTC in ms at which batches last made room undelivered, as far as that was looked at."""
         self._retry_at = 0.0
         self._closed = False
-        self.stats = self._as_of_now()
+        self.stats = self._as_of_now(None)
         try:
             self._attach()
         except JournalBusy:
@@ -355,14 +355,16 @@ class Writer:
 
     def publish(self) -> None:
         """Bring `stats` up to date."""
-        self.stats = self._as_of_now()
+        self.stats = self._as_of_now(self.stats)
 
-    def _as_of_now(self) -> JournalStats:
+    def _as_of_now(self, before: JournalStats | None) -> JournalStats:
         current, growth, disk, pending = self.current, self._growth, self.disk, self.pending
         known = file_stats(current.file, current.resume)
-        known["backlog"] = current.backlogs
+        if current.file is None and before is not None:
+            # A file that is closed for a moment is not an empty one.
+            known |= {name: getattr(before, name) for name in ("backlog", "epochs", "known_uplinks")}
         if self._state == "ok":
-            days = room_days(growth, disk.budget, self.used, known["batches"], current.backlogs)
+            days = room_days(growth, disk.budget, self.used, known["batches"], known.get("backlog", {}))
         else:
             # A file that is full has no room, and for one that cannot be written nobody knows.
             days = 0.0 if self._state == "full" else None

@@ -406,6 +406,22 @@ async def test_the_newest_number_is_noted_beside_the_file_at_the_end(opened, clo
     assert read_mark(tmp_path / "journal.lock") == (rows[0].epoch, 1, 7)
 
 
+async def test_a_file_that_is_closed_for_a_moment_is_not_an_empty_one(opened, clock):
+    journal = opened()
+    rows = await fill(journal, clock, 5)
+    await journal.settle("city", journal.epoch, Ranges([(1, 2)]))
+    writer = journal._writer
+    writer._retry_at = float("inf")
+    await settled_job(journal, writer.current.let_go)
+    assert journal.stats().batches == 0
+    assert journal.epochs() == [(rows[0].epoch, 1, 5)]
+    assert journal.known_uplinks() == ("city",)
+    assert waiting(journal) == {"city": 3}
+    assert (journal.newest, journal.epoch) == ((rows[0].epoch, 5), rows[0].epoch)
+    writer._retry_at = 0
+    await until(lambda: journal.stats().batches == 5)
+
+
 async def test_why_nothing_can_be_written_is_said_when_it_is_known(opened, clock, monkeypatch):
     journal = opened()
     writer = journal._writer
