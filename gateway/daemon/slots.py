@@ -82,7 +82,6 @@ class SlotCollector:
         left, older._draft = older._draft, Draft()
         self._draft.readings += left.readings
         self._draft.events += left.events
-        self._draft.intervals += left.intervals
         self._draft.keep |= left.keep
 
     async def run(self) -> None:

@@ -187,3 +187,18 @@ async def test_a_flush_says_why_a_batch_is_not_on_disk_yet() -> None:
     journal.error = JournalFull("the disk is full", hint="make room")
     collector.add(Reading("a", 2))
     assert await collector.flush() is journal.error
+
+
+async def test_what_was_told_after_the_stop_goes_to_the_next_collector() -> None:
+    journal = Journal()
+    old, new = (SlotCollector(10.0, journal.commit, lambda: [None], wall_at(1_000_000_000)) for _ in range(2))
+    await old.stop()
+    old.add(Reading("a", 1))
+    old.tell(Event("clock_step", 2))
+    new.inherit(old)
+    assert await new.flush() is None
+    ((_, draft),) = journal.drafts
+    assert ([r.meter for r in draft.readings], [e.kind for e in draft.events]) == (["a"], ["clock_step"])
+    assert draft.keep, "what was told is spared when room runs out"
+    assert await old.flush() is None
+    assert len(journal.drafts) == 1, "nothing is written twice"

@@ -82,6 +82,10 @@ async def test_it_is_fed_again_when_the_part_comes_back(manager, caplog) -> None
     assert await beating(watchdog, manager, 0) == []
     beats["journal"] = time.monotonic() + 60
     assert await beating(watchdog, manager, 1)
+    assert "all parts give signs of life again" in caplog.text
+    beats["journal"] = time.monotonic() - 1000
+    assert await beating(watchdog, manager, 0) == []
+    assert caplog.text.count("no sign of life from journal") == 2, "another silence is told again"
 
 
 def test_a_beat_is_alive_up_to_its_limit() -> None:
