@@ -97,3 +97,9 @@ def test_a_beat_is_alive_up_to_its_limit() -> None:
         "fresh": True,
         "stale": False,
     }
+
+
+def test_a_beat_that_is_ahead_has_no_age() -> None:
+    watchdog = Watchdog(lambda: "")
+    watchdog.watch("ahead", lambda: time.monotonic() + 60, 5.0)
+    assert {beat.name: beat.age for beat in watchdog.beats()}["ahead"] == 0.0
