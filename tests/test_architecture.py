@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "journal": {"model", "wire", "errors"},
     "mqtt": {"errors"},
     "uplink": {"model", "wire", "mqtt", "config", "errors"},
-    "status": {"model", "errors"},
+    "status": {"model", "energy", "errors"},
     "energy": {"model"},
     "history": {"model", "energy", "errors"},
     "receiver": {"model", "wire", "mqtt", "errors"},

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from gateway.status.energy.facts import EnergyHistory
 from gateway.status.snapshot import Snapshot
 from gateway.status.trend import Trend
 
@@ -93,6 +94,9 @@ class Source(Protocol):
     @property
     def trend(self) -> Trend:
         """The last hour's active power."""
+
+    def energy(self) -> EnergyHistory | None:
+        """The building and its history; None where no energy is computed."""
 
     def snapshot(self) -> Snapshot:
         """The facts of now; called for every request, so it should cost little."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from gateway.status.energy.facts import EnergyHistory
 from gateway.status.snapshot import Snapshot
 from gateway.status.source import Source
 
@@ -43,6 +44,10 @@ class SharedAnswers:
         # What was made of the old one is of no use, and would keep it in memory.
         self._made.clear()
         return snapshot
+
+    def energy(self) -> EnergyHistory | None:
+        """The building and its history."""
+        return self._source.energy()
 
     async def make(self, key: Hashable, maker: Callable[[Snapshot], Made]) -> Made:
         """What `maker` makes of the newest snapshot, in the worker thread; `key` names maker and

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.errors import HistoryError
 from gateway.status.api import as_json, meter_json
 from gateway.status.metrics import CONTENT_TYPE, exposition
-from gateway.status.page import render
+from gateway.status.page import energy_pages, render
 from gateway.status.page.answers import SharedAnswers
 from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import Guard
@@ -45,6 +46,8 @@ def create_page(source: Source, names: Collection[str] = ()) -> Starlette:
             Route("/meter/{meter}", page.meter),
             Route("/meter/{meter}/power.svg", page.power),
             Route("/system", page.system),
+            *(Route(f"/{view}", page.energy) for view in energy_pages.VIEWS),
+            *(Route(f"/api/v1/{view}", page.api_energy) for view in (*energy_pages.VIEWS, "tree")),
             Route("/live/", page.live_overview),
             Route("/live/meter/{meter}", page.live_meter),
             Route("/live/system", page.live_system),
@@ -97,6 +100,19 @@ class Page:
     async def system(self, request: Request) -> Response:
         """Lines, store, platforms, clock."""
         return await self._html("system", request)
+
+    async def energy(self, request: Request) -> Response:
+        """Energy, reactive energy or data: a range of days, of the building or of one meter."""
+        view, query = request.url.path[1:], _plain(request)
+        visitor, history = self._visitor(request), self._answers.energy()
+        try:
+            html = await self._answers.make(
+                ("energy", view, tuple(sorted(query.items())), visitor.language, visitor.asked),
+                lambda now: energy_pages.page(view, history, now, visitor, query),
+            )
+        except energy_pages.WrongQuery as error:
+            raise HTTPException(404, str(error)) from error
+        return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
 
     async def live_overview(self, request: Request) -> Response:
         """The overview as events."""
@@ -159,6 +175,21 @@ class Page:
             return _dumps({"taken": now.taken, "meter": meter_json(_present(now, meter_id))})
 
         return _json(await self._answers.make(("meter", meter_id), make))
+
+    async def api_energy(self, request: Request) -> Response:
+        """Quarter hours, the tree, reactive energy, or what is missing, of a range of days."""
+        view, query = request.url.path.removeprefix("/api/v1/"), _plain(request)
+        history = self._answers.energy()
+        try:
+            kind, text = await self._answers.make(
+                ("api", view, tuple(sorted(query.items()))),
+                lambda now: energy_pages.api(view, history, now, query),
+            )
+        except energy_pages.WrongQuery as error:
+            raise _Refusal(400, str(error), hint="see docs/api.md") from error
+        except HistoryError as error:
+            raise _Refusal(503, error.message, hint=error.hint) from error
+        return Response(text, media_type=kind)
 
     async def api_events(self, request: Request) -> Response:
         """The whole snapshot again and again: event `status`."""
@@ -275,6 +306,12 @@ class _Refusal(HTTPException):
     ) -> None:
         super().__init__(status, what, headers)
         self.hint = hint
+
+
+def _plain(request: Request) -> dict[str, str]:
+    """The parts of an address that name a range, cut to what they can be."""
+    known = {"day", "week", "month", "year", "from", "to", "by", "meter", "format"}
+    return {key: text[:64] for key, text in request.query_params.items() if key in known}
 
 
 def _present(now: Snapshot, meter_id: str) -> MeterView:

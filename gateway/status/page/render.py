@@ -150,8 +150,10 @@ def _said(text: str, f: Locale) -> Markup:
     return Markup('<span lang="en">{}</span>').format(text)
 
 
-def whole(body: str, now: Snapshot, visitor: Visitor, title: str = "") -> str:
-    """A complete page around a fragment."""
+def whole(
+    body: str, now: Snapshot, visitor: Visitor, title: str = "", *, live: bool = True, query: str = ""
+) -> str:
+    """A complete page around a fragment; `live`: it goes on by itself; `query` is kept by its links."""
     locale = Locale(visitor.language, now.timezone, now.taken)
     return _ENVIRONMENT.get_template("base.html").render(
         body=Markup(body),  # noqa: S704 - rendered above with autoescape
@@ -161,8 +163,29 @@ def whole(body: str, now: Snapshot, visitor: Visitor, title: str = "") -> str:
         visitor=visitor,
         url=visitor.url,
         title=title,
+        live=live and bool(visitor.path),
+        query=f"{query}&" if query else "",
         names=MarkedNames(now, visitor.language),
     )
+
+
+def energy_page(view: str, shown: object, now: Snapshot, visitor: Visitor) -> str:
+    """The body of a page of energy: `shown` is what its template asks for."""
+    locale = Locale(visitor.language, now.timezone, now.taken)
+    keep = f"&lang={visitor.language}" if visitor.asked else ""
+    return _ENVIRONMENT.get_template(f"{view}.html").render(
+        view=shown,
+        f=locale,
+        _=locale.gettext,
+        url=visitor.url,
+        link=lambda href: f"{href}{keep}",
+        names=MarkedNames(now, visitor.language),
+    )
+
+
+def no_history(title: str, text: str) -> str:
+    """The body of a page of energy before anything is known."""
+    return _ENVIRONMENT.get_template("no_history.html").render(title=title, text=text)
 
 
 def problem(now: Snapshot, visitor: Visitor, status: int) -> str:

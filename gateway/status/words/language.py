@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gettext
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,6 +16,8 @@ _MARKS = {"tr": (".", ","), "en": (",", ".")}  # thousands, decimal
 _DATES = {"tr": "%d.%m.%Y", "en": "%Y-%m-%d"}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
+_SHORT_WEEKDAYS = ("Pzt", "Sal", "Çar", "Per", "Cum", "Cmt", "Paz")
+"""Turkish: the first letters of Pazartesi and Pazar, Cuma and Cumartesi are alike."""
 _MONTHS = {
     "tr": (
         "Ocak",
@@ -199,6 +201,29 @@ class Locale:
             else f"{day} {then.day} {month} {then.year}"
         )
         return f"{date}, {then:%H:%M:%S}"
+
+    def day(self, day: date, *, year: bool = False) -> str:
+        """25 Kasım Çarşamba, Wednesday 25 November; with the year when it is asked for."""
+        month, weekday = _MONTHS[self.language][day.month - 1], self.weekday(day.weekday())
+        text = f"{day.day} {month} {day.year}" if year else f"{day.day} {month}"
+        return f"{text} {weekday}" if self.language == "tr" else f"{weekday} {text}"
+
+    def short_day(self, day: date) -> str:
+        """25 Kas, 25 Nov."""
+        return f"{day.day} {_MONTHS[self.language][day.month - 1][:3]}"
+
+    def month(self, day: date, *, year: bool = True) -> str:
+        """Kasım 2026, November 2026."""
+        name = _MONTHS[self.language][day.month - 1]
+        return f"{name} {day.year}" if year else name
+
+    def weekday(self, number: int) -> str:
+        """Pazartesi, Monday: 0 is Monday."""
+        return _WEEKDAYS[self.language][number]
+
+    def short_weekday(self, number: int) -> str:
+        """Pzt, Mon: 0 is Monday."""
+        return _SHORT_WEEKDAYS[number] if self.language == "tr" else self.weekday(number)[:3]
 
     def time(self, ms: int) -> str:
         """14:02, whatever the day."""

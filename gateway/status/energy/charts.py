@@ -1,0 +1,316 @@
+"""Pictures as SVG markup inside the page: fluid width, fixed text. x in percent, y in pixels; only curves are
+stretched. Classes carry the colours, so that light, dark and print are one picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from xml.sax.saxutils import escape
+
+from markupsafe import Markup
+
+_TOP, _FOOT = 18.0, 22.0
+_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_LINES = 5
+_WIDE = 1000
+"""Units of a stretched curve's width."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One column: parts from below (class, value, title), what it is compared with, and its place's label.
+    `estimated`: a part of it was shared out over a gap.
+    """
+
+    parts: tuple[tuple[str, float, str], ...]
+    compared: float | None = None
+    compared_title: str = ""
+    label: str = ""
+    estimated: bool = False
+    hollow: tuple[float, str] | None = None
+    """On top, not filled: value and title."""
+
+    @property
+    def total(self) -> float:
+        """The height of its filled parts."""
+        return sum(value for _, value, _ in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """y values at equal distances, None where nothing is known; `css` is its class."""
+
+    values: tuple[float | None, ...]
+    css: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """0 at the bottom, `top` at the top line, `step` between lines."""
+
+    top: float
+    step: float
+
+    @property
+    def lines(self) -> list[float]:
+        """Where lines stand, from below."""
+        return [self.step * k for k in range(round(self.top / self.step) + 1)]
+
+
+def scale(most: float) -> Scale:
+    """Two to five lines at round numbers, the top one not below the highest value."""
+    if most <= 0:
+        return Scale(1.0, 1.0)
+    rough = most / _LINES
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in _STEPS if factor * power >= rough * (1 - 1e-9))
+    return Scale(step * math.ceil(most / step - 1e-9), step)
+
+
+def bars(
+    columns: Sequence[Bar], *, height: int, says: str, number: Numbers, labels: Iterable[Label] = ()
+) -> Markup:
+    """Stacked columns with a tick across each for what it is compared with."""
+    highest = max(
+        (max(bar.total + (bar.hollow[0] if bar.hollow else 0.0), bar.compared or 0.0) for bar in columns),
+        default=0.0,
+    )
+    axis = scale(highest)
+    floor = height - _FOOT
+    count = max(1, len(columns))
+    width = 100 / count
+    gap = 0.0 if count > _MANY else width * 0.24
+    out = [_grid(axis, height, number)]
+    for place, bar in enumerate(columns):
+        x, base = place * width + gap / 2, floor
+        for css, value, title in bar.parts:
+            tall = _tall(value, axis, height)
+            if value > 0:
+                out.append(_rect(css, x, width - gap, base - tall, tall, title))
+                base -= tall
+                if tall > _SEPARATED and css != bar.parts[-1][0]:
+                    out.append(_rect("sep", x, width - gap, base - 0.75, 1.5))
+        if bar.hollow and bar.hollow[0] > 0:
+            tall = _tall(bar.hollow[0], axis, height)
+            out.append(_rect("open", x, width - gap, base - tall, tall, bar.hollow[1]))
+        if bar.estimated:
+            out.append(f'<circle class="w0" cx="{x + (width - gap) / 2:.2f}%" cy="{base - 7:.1f}" r="3"/>')
+        if bar.compared is not None and count <= _MANY:
+            y = floor - _tall(bar.compared, axis, height)
+            title = f"<title>{escape(bar.compared_title)}</title>" if bar.compared_title else ""
+            out.append(
+                f'<line class="cmp" x1="{place * width:.2f}%" x2="{(place + 1) * width:.2f}%" '
+                f'y1="{y:.1f}" y2="{y:.1f}">{title}</line>'
+            )
+        if bar.label:
+            out.append(_text(x if place else 0, height - 6, bar.label, anchor="start"))
+    out += [_label(label) for label in labels]
+    return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
+
+
+def curves(
+    lines: Sequence[Curve],
+    *,
+    height: int,
+    says: str,
+    number: Numbers,
+    ticks: Sequence[tuple[float, str]] = (),
+    band: tuple[Sequence[float | None], Sequence[float | None]] | None = None,
+    dot: tuple[float, float, str] | None = None,
+    labels: Iterable[Label] = (),
+    limit: float | None = None,
+) -> Markup:
+    """Curves over a band (lowest, highest), a dot with its label (x in percent, value), a limit's line."""
+    known = [value for line in lines for value in line.values if value is not None]
+    known += [value for side in band or () for value in side if value is not None]
+    axis = scale(max([*known, limit or 0.0], default=0.0))
+    floor = height - _FOOT
+    out = [_grid(axis, height, number, inside=True)]
+    inner = []
+    if band:
+        inner.append(_band(band[0], band[1], axis, height))
+    inner += [_path(line, axis, height) for line in lines]
+    out.append(
+        f'<svg x="0" y="0" width="100%" height="{height}" viewBox="0 0 {_WIDE} {height}" '
+        f'preserveAspectRatio="none">{"".join(inner)}</svg>'
+    )
+    if limit is not None:
+        y = floor - _tall(limit, axis, height)
+        out.append(f'<line class="lim" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+    if dot is not None:
+        x, value, text = dot
+        y = floor - _tall(value, axis, height)
+        out.append(f'<circle class="dot" cx="{x:.2f}%" cy="{y:.1f}" r="5.5"/>')
+        if text:
+            side = "end" if x > _RIGHT else "start"
+            out.append(_text(x + (-1 if side == "end" else 1), max(12.0, y - 10), text, "a h", side))
+    for x, text in ticks:
+        side = "start" if x <= 0 else "end" if x >= 100 else "middle"
+        out.append(_text(min(max(x, 0), 100), height - 5, text, anchor=side))
+    out += [_label(label) for label in labels]
+    return _figure("".join(out), height, says)
+
+
+def heat(
+    rows: Sequence[tuple[str, Sequence[float | None]]], *, says: str, number: Numbers, steps: int = 6
+) -> tuple[Markup, list[tuple[float, float]]]:
+    """A week × the hours of the day; also the bounds of the colour steps, from below."""
+    most = max((value for _, values in rows for value in values if value is not None), default=0.0)
+    width = _HEAT_STEP * math.ceil(most / steps / _HEAT_STEP) if most > steps * _HEAT_STEP else most / steps
+    width = width or 1.0
+    tall, out = 24, []
+    for line, (_name, values) in enumerate(rows):
+        y = line * tall
+        for place, value in enumerate(values):
+            x, wide = place * 100 / len(values), 100 / len(values)
+            if value is None:
+                out.append(_rect("void", x, wide, y + 0.5, tall - 1.5))
+                continue
+            level = min(steps - 1, int(value / width))
+            out.append(_rect(f"l{level}", x, wide, y + 0.5, tall - 1.5))
+            out.append(
+                f'<text class="hn n{level}" x="{x + wide / 2:.2f}%" y="{y + 16}" '
+                f'text-anchor="middle">{escape(number(value))}</text>'
+            )
+    names = "".join(
+        f'<text x="0" y="{line * tall + 16}">{escape(name)}</text>' for line, (name, _) in enumerate(rows)
+    )
+    height = tall * len(rows) + 20
+    for hour in (0, 6, 12, 18, 24):
+        side = "start" if not hour else "end" if hour == 24 else "middle"
+        out.append(_text(hour * 100 / 24, height - 4, f"{hour:02}", anchor=side))
+    left = f'<svg class="c y" height="{height}" aria-hidden="true">{names}</svg>'
+    bounds = [(width * k, width * (k + 1)) for k in range(steps)]
+    return _figure("".join(out), height, says, gutter=left), bounds
+
+
+def bullet(value: float, whole: float, *, mark: float | None = None, forecast: float | None = None) -> Markup:
+    """A bar of what is there against what is usual: a tick at `mark`, the way to `forecast` dashed."""
+    most = max(value, whole, mark or 0.0, forecast or 0.0) or 1.0
+    share = 100 / most
+    out = [f'<rect class="fg" x="0" y="4" width="{whole * share:.2f}%" height="9"/>']
+    out.append(f'<rect class="fa" x="0" y="4" width="{value * share:.2f}%" height="9"/>')
+    if forecast is not None and forecast > value:
+        out.append(
+            f'<rect class="dash" x="{value * share:.2f}%" y="4.6" width="{(forecast - value) * share:.2f}%" '
+            f'height="7.8"/>'
+        )
+    if mark is not None:
+        out.append(f'<line class="tick" x1="{mark * share:.2f}%" x2="{mark * share:.2f}%" y1="0" y2="17"/>')
+    return Markup(f'<svg class="c bul" height="17" aria-hidden="true">{"".join(out)}</svg>')  # noqa: S704 - numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text at x percent, y pixels."""
+
+    x: float
+    y: float
+    text: str
+    css: str = "h"
+    anchor: str = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Writes numbers of an axis for one visitor: `write` takes value and decimals."""
+
+    write: object = field(repr=False)
+    unit: str = ""
+
+    def __call__(self, value: float) -> str:
+        """The number as the axis shows it."""
+        decimals = 0 if value >= _WHOLE or value == int(value) else 1
+        return str(self.write(value, decimals))  # type: ignore[operator]
+
+
+_MANY = 120
+_SEPARATED = 3.0
+_RIGHT = 70.0
+_HEAT_STEP = 5.0
+_WHOLE = 10.0
+
+
+def _tall(value: float, axis: Scale, height: int) -> float:
+    return max(0.0, value) / axis.top * (height - _FOOT - _TOP)
+
+
+def _grid(axis: Scale, height: int, number: Numbers, *, inside: bool = False) -> str:
+    out = []
+    for line in axis.lines:
+        y = height - _FOOT - _tall(line, axis, height)
+        out.append(f'<line class="{"x" if not line else "g"}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+        if inside and line:
+            text = f"{number(line)} {number.unit}" if line == axis.top else number(line)
+            out.append(_text(0, y - 5, text, "h", "start"))
+    return "".join(out)
+
+
+def _gutter(axis: Scale, height: int, number: Numbers) -> str:
+    floor = height - _FOOT + 4.5
+    lines = "".join(
+        f'<text x="2.45rem" y="{floor - _tall(line, axis, height):.1f}">{escape(number(line))}</text>'
+        for line in axis.lines
+    )
+    return f'<svg class="c y" height="{height}" aria-hidden="true">{lines}</svg>'
+
+
+def _rect(css: str, x: float, width: float, y: float, height: float, title: str = "") -> str:  # noqa: PLR0917 - a rectangle has as many
+    inside = f"<title>{escape(title)}</title>" if title else ""
+    shape = f'<rect class="{css}" x="{x:.2f}%" width="{width:.2f}%" y="{y:.1f}" height="{height:.1f}"'
+    return f"{shape}>{inside}</rect>" if inside else f"{shape}/>"
+
+
+def _text(x: float, y: float, text: str, css: str = "", anchor: str = "middle") -> str:
+    kind = f' class="{css}"' if css else ""
+    return f'<text{kind} x="{x:.2f}%" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _label(label: Label) -> str:
+    return _text(label.x, label.y, label.text, label.css, label.anchor)
+
+
+def _points(values: Sequence[float | None], axis: Scale, height: int) -> list[list[str]]:
+    """Runs of neighbouring points."""
+    runs: list[list[str]] = []
+    last = max(1, len(values) - 1)
+    open_ = False
+    for place, value in enumerate(values):
+        if value is None:
+            open_ = False
+            continue
+        point = f"{place * _WIDE / last:.1f},{height - _FOOT - _tall(value, axis, height):.1f}"
+        if not open_:
+            runs.append([])
+        open_ = True
+        runs[-1].append(point)
+    return runs
+
+
+def _path(line: Curve, axis: Scale, height: int) -> str:
+    return "".join(
+        f'<polyline class="pl {line.css}" points="{" ".join(run)}"/>'
+        for run in _points(line.values, axis, height)
+    )
+
+
+def _band(low: Sequence[float | None], high: Sequence[float | None], axis: Scale, height: int) -> str:
+    both = [
+        (a, b) if a is not None and b is not None else (None, None) for a, b in zip(low, high, strict=True)
+    ]
+    lower = _points([pair[0] for pair in both], axis, height)
+    upper = _points([pair[1] for pair in both], axis, height)
+    return "".join(
+        f'<polygon class="bandf" points="{" ".join([*up, *reversed(down)])}"/>'
+        for up, down in zip(upper, lower, strict=True)
+        if len(up) > 1
+    )
+
+
+def _figure(inside: str, height: int, says: str, *, gutter: str = "") -> Markup:
+    told = escape(says, {'"': "&quot;"})
+    svg = f'<svg class="c" height="{height}" role="img" aria-label="{told}">{inside}</svg>'
+    # Every text in it went through escape.
+    return Markup(f'<div class="ch">{gutter}{svg}</div>' if gutter else svg)  # noqa: S704

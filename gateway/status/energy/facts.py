@@ -1,0 +1,138 @@
+"""What the energy pages need to know of the building, and the history that they read: given by the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from gateway.energy import DatedRules
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyMeter:
+    """A meter of the tree. `generates`: which of its registers counts what a plant gives, import or export;
+    "auto" when nobody has said; empty for a meter of what is used. `class_`: as in EN 50470, `ct_class` of
+    its transformers; `assumed`: nobody has said the class.
+    """
+
+    id: str
+    label: str
+    parent: str = ""
+    feeds: str = ""
+    generates: str = ""
+    class_: str = "B"
+    ct_class: str = ""
+    assumed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BuildingFacts:
+    """What the configuration says of the building; None and empty: nobody has said it.
+
+    `open_days` are weekdays, 0 is Monday; `open_slots` quarter hours of a day.
+    """
+
+    meters: tuple[EnergyMeter, ...] = ()
+    area: float | None = None
+    installed_kva: float | None = None
+    contract_kw: float | None = None
+    exempt: bool = False
+    tariff: str = ""
+    old_clock: bool = False
+    open_days: tuple[int, ...] = (0, 1, 2, 3, 4)
+    open_slots: range = range(32, 68)
+    forgiven: tuple[str, ...] = ()
+    service: tuple[str, str] = ("", "")
+    """Whom to call: name and telephone number."""
+    rules: DatedRules | None = None
+
+    @property
+    def roots(self) -> tuple[EnergyMeter, ...]:
+        """The meters at the top of the tree, plants aside: together they are the building."""
+        known = {meter.id for meter in self.meters}
+        return tuple(
+            meter for meter in self.meters if (meter.parent or "") not in known and not meter.generates
+        )
+
+    @property
+    def plants(self) -> tuple[EnergyMeter, ...]:
+        """Meters of what is generated."""
+        return tuple(meter for meter in self.meters if meter.generates)
+
+
+class DaySumLike(Protocol):
+    """What a register took on a local day."""
+
+    @property
+    def day(self) -> date:
+        """The local day."""
+
+    @property
+    def sum(self) -> int:
+        """Wh or the register's other whole unit."""
+
+    @property
+    def intervals(self) -> int:
+        """Quarter hours that are known."""
+
+    @property
+    def measured(self) -> int:
+        """Those of them that were measured."""
+
+    @property
+    def estimated(self) -> int:
+        """Those that were shared out over a gap."""
+
+
+class DayLike(Protocol):
+    """The quarter hours of a local day."""
+
+    @property
+    def day(self) -> date:
+        """The local day."""
+
+    @property
+    def values(self) -> Sequence[int]:
+        """Wh or the register's other whole unit."""
+
+    @property
+    def quality(self) -> Sequence[str]:
+        """A letter for each; empty where nothing is known."""
+
+
+class EnergyReader(Protocol):
+    """An open history: for one thread at a time."""
+
+    def registers(self) -> list[tuple[str, str]]:
+        """Meter and quantity of everything that has a day."""
+
+    def span(self) -> tuple[date, date] | None:
+        """First and last local day with an interval."""
+
+    def days(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DayLike]:
+        """The local days that have an interval, by date."""
+
+    def sums(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DaySumLike]:
+        """A sum for each local day that has an interval, by date."""
+
+    def lost(self) -> list[tuple[date, date]]:
+        """Local days that went with a damaged file."""
+
+    def holidays(self) -> dict[date, tuple[str, bool]]:
+        """Public holidays: name, and whether it begins at 13:00."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyHistory:
+    """The building, and how to open its history; `open` raises HistoryError while there is none. `progress`
+    is the share of the journal that has become history, 1 when it goes along.
+    """
+
+    facts: BuildingFacts
+    open: Callable[[], EnergyReader]
+    progress: float = 1.0

@@ -1,0 +1,156 @@
+"""A range of local days that somebody looks at: named in the address, with what comes before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final, Literal
+
+Span = Literal["day", "week", "month", "year", "range"]
+Step = Literal["quarter", "hour", "day", "month"]
+
+SPANS: Final[tuple[Span, ...]] = ("day", "week", "month", "year")
+STEPS: Final[Mapping[Span, tuple[Step, ...]]] = {
+    "day": ("quarter", "hour"),
+    "week": ("hour", "day"),
+    "month": ("hour", "day"),
+    "year": ("day", "month"),
+    "range": ("day", "month"),
+}
+"""What a span can be cut into; the first choice is the last one but for a day."""
+_USUAL: Final[Mapping[Span, Step]] = {
+    "day": "hour",
+    "week": "day",
+    "month": "day",
+    "year": "month",
+    "range": "day",
+}
+LONGEST: Final = 3700
+"""Days of a range."""
+_MONTHS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """`first` and `last` are local days, both in it."""
+
+    span: Span
+    first: date
+    last: date
+    step: Step
+
+    @property
+    def days(self) -> int:
+        """How many."""
+        return (self.last - self.first).days + 1
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
+    def moved(self, by: int) -> Period:
+        """The period so many before (negative) or after."""
+        match self.span:
+            case "day" | "week" | "range":
+                shift = timedelta(self.days * by)
+                return Period(self.span, self.first + shift, self.last + shift, self.step)
+            case "month":
+                return month_of(_month(self.first, by), self.step)
+            case "year":
+                return year_of(self.first.year + by, self.step)
+
+    @property
+    def like(self) -> Period:
+        """What it is compared with: four weeks before, so that the weekdays match; a month with the month
+        before it, a year with the year before.
+        """
+        if self.span in {"month", "year"}:
+            return self.moved(-1)
+        shift = timedelta(max(28, self.days))
+        return Period(self.span, self.first - shift, self.last - shift, self.step)
+
+    def query(self, meter: str = "", step: Step | None = None) -> str:
+        """The part of an address that names it."""
+        by = f"&by={step or self.step}" if (step or self.step) != _USUAL[self.span] else ""
+        which = f"&meter={meter}" if meter else ""
+        if self.span == "range":
+            return f"from={self.first}&to={self.last}{by}{which}"
+        return f"{self.span}={_named(self)}{by}{which}"
+
+
+def parse(query: Mapping[str, str], today: date) -> Period:
+    """The period of an address; without one the month of `today`. Raises ValueError with what is wrong."""
+    step = query.get("by")
+    if "from" in query or "to" in query:
+        first = _day(query.get("from", query.get("to", "")))
+        last = _day(query.get("to", query.get("from", "")))
+        if last < first or (last - first).days >= LONGEST:
+            raise ValueError(
+                "the range is empty, or longer than ten years: write from=2026-11-01&to=2026-11-30"
+            )
+        return Period("range", first, last, _step("range", step))
+    for span in SPANS:
+        if span in query:
+            return _of(span, query[span], _step(span, step))
+    return month_of(today, _step("month", step))
+
+
+def _of(span: Span, text: str, step: Step) -> Period:
+    match span:
+        case "day":
+            day = _day(text)
+            return Period("day", day, day, step)
+        case "week":
+            day = _day(text)
+            first = day - timedelta(day.weekday())
+            return Period("week", first, first + timedelta(6), step)
+        case "month":
+            return month_of(_day(f"{text}-01"), step)
+        case _:
+            return year_of(_day(f"{text}-01-01").year, step)
+
+
+def month_of(day: date, step: Step = "day") -> Period:
+    """The month of a day."""
+    first = day.replace(day=1)
+    return Period("month", first, _month(first, 1) - timedelta(1), step)
+
+
+def year_of(year: int, step: Step = "month") -> Period:
+    """A calendar year."""
+    return Period("year", date(year, 1, 1), date(year, 12, 31), step)
+
+
+def _month(first: date, by: int) -> date:
+    number = first.year * _MONTHS + first.month - 1 + by
+    return date(number // _MONTHS, number % _MONTHS + 1, 1)
+
+
+def _named(period: Period) -> str:
+    match period.span:
+        case "month":
+            return f"{period.first:%Y-%m}"
+        case "year":
+            return f"{period.first:%Y}"
+        case _:
+            return str(period.first)
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text[:20]!r} is no day: write one like 2026-11-25") from None
+    if not 2000 <= day.year <= 2099:
+        raise ValueError(f"{text[:20]!r} is too far away: write a day from 2000 to 2099")
+    return day
+
+
+def _step(span: Span, text: str | None) -> Step:
+    steps = STEPS[span]
+    if text is None:
+        return _USUAL[span]
+    step = next((step for step in steps if step == text), None)
+    if step is None:
+        raise ValueError(f"by={text[:20]!r} does not go with this range: write one of {', '.join(steps)}")
+    return step

@@ -1,0 +1,155 @@
+"""Today over the band of its like days, and a day or a period beside those that it is like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from gateway.energy import load
+from gateway.status.energy import charts
+from gateway.status.energy.charts import Curve, Numbers
+from gateway.status.energy.figures import QUARTER, DayValues, Figures
+from gateway.status.energy.period import Period
+from gateway.status.energy.shown import HOUR, Picture, Table, changed, kwh, name_of
+from gateway.status.words.language import Locale
+
+DAY = 96
+_CURVE_HEIGHT = 220
+_LIKE_DAYS = 4
+
+
+def compared(figures: Figures, period: Period, meter: str, values: DayValues, f: Locale) -> str:
+    """The whole days so far beside as many of the period before."""
+    _ = f.gettext
+    days = figures.by_day(values)
+    whole = [day for day in days if day < figures.today]
+    if period.span == "day":
+        other = figures.like_days(period.first)
+        sums = [figures.total(_until(figures, figures.of(meter, day, day), period.first)) for day in other]
+        sums = [each for each in sums if each > 0]
+        if not sums:
+            return _first_comparison(figures, f)
+        mean = sum(sums) / len(sums)
+        text = _("%(change)s the mean of the last %(n)s like days at this hour: %(kwh)s kWh.")
+        now = figures.total(values)
+        return text % {"change": changed(now, mean, f), "n": len(sums), "kwh": kwh(mean, f)}
+    like = period.like
+    last = like.first + timedelta(len(whole) - 1)
+    if not whole or (figures.span and like.first < figures.span[0]):
+        return _first_comparison(figures, f)
+    before = figures.total(figures.of(meter, like.first, min(last, like.last)))
+    now = sum(days[day] for day in whole)
+    if not before:
+        return _first_comparison(figures, f)
+    text = _("The whole days so far: %(change)s the same days of %(before)s (%(kwh)s kWh).")
+    return text % {"change": changed(now, before, f), "before": name_of(like, f), "kwh": kwh(before, f)}
+
+
+def _first_comparison(figures: Figures, f: Locale) -> str:
+    _ = f.gettext
+    if figures.span is None:
+        return ""
+    day = max(figures.today, figures.span[0] + timedelta(14))
+    return _("There is nothing to compare it with yet; the first comparison comes on %(day)s.") % {
+        "day": f.day(day)
+    }
+
+
+def _until(figures: Figures, values: DayValues, day: date) -> DayValues:
+    """As much of other days as there is of `day` by now."""
+    if day < figures.today:
+        return values
+    newest = len(_whole_slots(figures))
+    return {other: each[:newest] for other, each in values.items()}
+
+
+def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HEIGHT) -> Picture | None:
+    """Today's load over the band of its like days; None when nothing of today is known."""
+    _ = f.gettext
+    day = figures.today
+    mine = _slots(figures, figures.of(meter, day, day), day)
+    if all(value is None for value in mine):
+        return None
+    like = [
+        _slots(figures, figures.of(meter, each, each), each) for each in figures.like_days(day, _LIKE_DAYS)
+    ]
+    like = [each for each in like if all(value is not None for value in each)]
+    band = None
+    if len(like) >= _LIKE_DAYS:
+        band = (
+            _smooth([min(x) for x in zip(*like, strict=True)]),
+            _smooth([max(x) for x in zip(*like, strict=True)]),
+        )
+    lines = [] if band else [Curve(tuple(each), "prev") for each in like]
+    lines.append(Curve(tuple(mine), "now"))
+    newest = max(slot for slot, value in enumerate(mine) if value is not None)
+    power = mine[newest] or 0.0
+    number = Numbers(f.number, "kW")
+    text = _("now %(kw)s kW") % {"kw": f.number(power, 0 if power >= 10 else 1)}
+    ticks = [(hour / 24 * 100, f"{hour:02}") for hour in (0, 6, 12, 18, 24)]
+    svg = charts.curves(
+        lines,
+        height=height,
+        says=_("Load of today in kW over the band of like days"),
+        number=number,
+        ticks=ticks,
+        band=band,
+        dot=(newest / (DAY - 1) * 100, power, text),
+    )
+    rows = []
+    for hour in range(24):
+        own = [value for value in mine[hour * HOUR : (hour + 1) * HOUR] if value is not None]
+        cells = [f.number(sum(own) / len(own), 1) if own else ""]
+        if band:
+            low, high = (side[hour * HOUR : (hour + 1) * HOUR] for side in band)
+            cells.append(f"{f.number(min(low), 1)}–{f.number(max(high), 1)}")
+        rows.append((f"{hour:02}–{hour + 1:02}", *cells))
+    heads = (_("Hour"), _("Today, kW"), *([_("Usual, kW")] if band else []))
+    notes = (_("Grey: the last four like days, from the lowest to the highest."),) if band else ()
+    if not band and like:
+        notes = (_("Thin lines: like days; with four of them a band is drawn."),)
+    comparison = _today_says(figures, meter, f)
+    return Picture(comparison, svg, Table(heads, tuple(rows)), _("kW, mean of a quarter hour"), notes)
+
+
+def _today_says(figures: Figures, meter: str, f: Locale) -> str:
+    """Today beside its like days, as a heading."""
+    _ = f.gettext
+    compared = usual_today(figures, meter)
+    if compared is None:
+        return _("Today so far")
+    if not compared.is_unusual:
+        return _("Today is as usual until now")
+    change = changed(compared.value, compared.mean, f)
+    return _("Today until now: %(change)s usual") % {"change": change}
+
+
+def usual_today(figures: Figures, meter: str) -> load.DayComparison | None:
+    """Today so far beside its like days."""
+    slots = _whole_slots(figures)
+    if not slots:
+        return None
+    days = {}
+    for day in (figures.today, *figures.like_days(figures.today, _LIKE_DAYS)):
+        by_slot = figures.slots(day, figures.of(meter, day, day).get(day, []))
+        days[day] = {slot: value for slot, value in enumerate(by_slot) if value is not None}
+    newest = max(days.get(figures.today, {0: 0}), default=0)
+    return load.compare(figures.today, [slot for slot in slots if slot <= newest], days, figures.calendar)
+
+
+def _whole_slots(figures: Figures) -> list[int]:
+    """Quarter hours of today that are over."""
+    quarters = figures.calendar.quarters(figures.today)
+    return [figures.calendar.place(q)[1] for q in quarters if q + QUARTER <= figures.end]
+
+
+def _slots(figures: Figures, values: DayValues, day: date) -> list[float | None]:
+    """Mean kW of each of the 96 quarter hours of a day by the clock on the wall."""
+    by_slot = figures.slots(day, values.get(day, []))
+    return [None if value is None else value * HOUR / 1000 for value in by_slot]
+
+
+def _smooth(values: Sequence[float | None]) -> list[float]:
+    """Over three quarter hours."""
+    plain = [value or 0.0 for value in values]
+    return [sum(plain[max(0, k - 1) : k + 2]) / len(plain[max(0, k - 1) : k + 2]) for k in range(len(plain))]

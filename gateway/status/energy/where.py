@@ -1,0 +1,182 @@
+"""Where the energy went: the tree of meters, the sun, and what follows from the facts of the building."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from gateway.energy import load, netting
+from gateway.status.energy import charts
+from gateway.status.energy.bars import bar_name, bars_of, grouped, tick, unit
+from gateway.status.energy.charts import Bar, Numbers
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import Period
+from gateway.status.energy.shown import EnergyView, Picture, Share, Table, kwh
+from gateway.status.words.language import Locale
+
+_MONTH = 31
+"""Days up to which what needs every quarter hour is shown."""
+
+
+def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
+    """The tree of meters with the unmetered rest."""
+    _ = f.gettext
+    parts = figures.parts(period)
+    below = [part for part in parts if part.depth > 0]
+    if not below:
+        return
+    whole = figures.total(figures.used(period.first, min(period.last, figures.today)))
+    most = max((part.energy for part in below), default=1) or 1
+    for part in below:
+        note = (
+            "" if not part.partial else _("%(share)s of the time is known") % {"share": f.percent(part.known)}
+        )
+        view.shares.append(
+            Share(
+                part.meter.label,
+                part.meter.id,
+                part.depth,
+                kwh(part.energy, f),
+                f.percent(part.energy / whole) if whole else "",
+                round(part.energy * 100 / most, 1),
+                note,
+            )
+        )
+    rest = figures.rest(period)
+    if rest is not None:
+        note = _("± %(kwh)s kWh by the classes of the meters") % {"kwh": kwh(rest.band, f)}
+        share = f.percent(rest.rest / whole) if whole else ""
+        width = round(abs(rest.rest) * 100 / most, 1)
+        name = _("Unmetered")
+        view.shares.append(Share(name, "", 1, kwh(rest.rest, f), share, width, note, hollow=True))
+        if rest.over_counted:
+            view.shares_note = _(
+                "The sub meters count more than the meter above them: a transformer ratio or a meter "
+                "is wrong."
+            )
+    top = [share for share in view.shares if share.depth == 1 and share.id][:2]
+    if len(top) == 2 and whole:
+        both = sum(part.energy for part in below if part.meter.id in {share.id for share in top})
+        view.shares_title = _("%(share)s of the energy goes to two places: %(one)s and %(two)s") % {
+            "share": f.percent(both / whole),
+            "one": top[0].name,
+            "two": top[1].name,
+        }
+    else:
+        view.shares_title = _("Where the energy went")
+
+
+def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
+    """What the plants gave, and how much of it was used in the building."""
+    _ = f.gettext
+    last = min(period.last, figures.today)
+    gave = figures.generated(period.first, last)
+    if gave is None:
+        if figures.facts.plants:
+            view.missing.append(
+                _(
+                    "Which register of the plant counts its yield is not known yet: write yield: in "
+                    "building.pv."
+                )
+            )
+        return
+    fed = figures.fed_in(period.first, last)
+    total, out = figures.total(gave), figures.total(fed)
+    share = netting.self_consumption(total, out)
+    groups, away = grouped(figures, period, gave), grouped(figures, period, fed)
+    columns, rows = [], []
+    for place, key in enumerate(bars_of(period)):
+        given = figures.total(groups.get(key, {}))
+        left = min(given, figures.total(away.get(key, {})))
+        label = bar_name(period, key, f)
+        used = given - left
+        columns.append(
+            Bar(
+                (
+                    (
+                        "fa",
+                        used / 1000,
+                        _("%(when)s: used in the building %(kwh)s kWh")
+                        % {"when": label, "kwh": kwh(used, f)},
+                    ),
+                ),
+                label=tick(period, key, place, f),
+                hollow=(
+                    left / 1000,
+                    _("%(when)s: fed to the grid %(kwh)s kWh") % {"when": label, "kwh": kwh(left, f)},
+                ),
+            )
+        )
+        if key in groups:
+            rows.append((label, kwh(given, f), kwh(used, f), kwh(left, f)))
+    heads = (_("Time"), _("Generated, kWh"), _("Used in the building, kWh"), _("Fed to the grid, kWh"))
+    says = _("Energy of the sun in kWh: used in the building, and fed to the grid")
+    svg = charts.bars(columns, height=190, says=says, number=Numbers(f.number, "kWh"))
+    title = _("The sun gave %(kwh)s kWh") % {"kwh": kwh(total, f)}
+    if share is not None:
+        title = _("The sun gave %(kwh)s kWh, %(share)s of it was used in the building") % {
+            "kwh": kwh(total, f),
+            "share": f.percent(max(0.0, share)),
+        }
+    view.sun = Picture(
+        title, svg, Table(heads, tuple(rows)), unit(period, f), (_("Hollow: fed to the grid."),)
+    )
+    if period.days > _MONTH:
+        return
+    hourly, monthly = figures.netted(period.first, last)
+    view.netting = [
+        _("Netted within each hour: %(grid)s kWh drawn, %(out)s kWh surplus.")
+        % {"grid": kwh(hourly.grid, f), "out": kwh(hourly.surplus, f)},
+        _("Netted over the month: %(grid)s kWh drawn, %(out)s kWh surplus.")
+        % {"grid": kwh(monthly.grid, f), "out": kwh(monthly.surplus, f)},
+    ]
+
+
+def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:
+    """The peak, the base, and what follows from the building's facts."""
+    _ = f.gettext
+    facts = figures.facts
+    last = min(period.last, figures.today)
+    values = figures.of(meter, period.first, last)
+    drawn = values if meter else figures.drawn(period.first, last)
+    below = {
+        each.label: figures.quarters(figures.of(each.id, period.first, last))
+        for each in facts.meters
+        if each.parent and not each.generates and not meter and period.days <= _MONTH
+    }
+    rules = facts.rules
+    minutes = rules.demand_minutes(period.first) if rules else None
+    found = load.peak(figures.quarters(drawn), below, minutes.value if minutes else 15)
+    if found is not None:
+        when = f"{f.day(figures.calendar.place(found.start)[0])} {f.time(found.start)}"
+        more = _("; %(meter)s rose most") % {"meter": found.meter} if found.meter else ""
+        if facts.contract_kw and not meter:
+            more += "; " + _("%(share)s of the contracted %(kw)s kW") % {
+                "share": f.percent(found.power / 1000 / facts.contract_kw),
+                "kw": f.number(facts.contract_kw, 0),
+            }
+        view.facts.append((_("Peak"), f"{f.number(found.power / 1000, 0)} kW", when + more))
+    day = figures.today - timedelta(1)
+    closed = load.is_closed(day, figures.calendar, facts.open_days)
+    base = load.base_load(figures.quarters(figures.of(meter, day, day)), figures.calendar, closed=closed)
+    if base is not None:
+        text = _("never switched off: %(share)s of yesterday") % {"share": f.percent(base.share)}
+        view.facts.append((_("Base load"), f"{f.number(base.power / 1000, 1)} kW", text))
+    if meter:
+        return
+    total = figures.total(values)
+    co2 = rules.co2("consumption", period.first) if rules else None
+    if co2 is not None:
+        grid = figures.total(drawn)
+        view.facts.append(("CO₂", f"{f.number(grid / 1e6 * co2.value, 1)} t", co2.source))
+    if facts.area:
+        view.facts.append((_("Per square metre"), f"{f.number(total / 1000 / facts.area, 1)} kWh/m²", ""))
+    else:
+        view.missing.append(_("kWh per m² would stand here with area: in building."))
+    tariff = figures.tariff(period.first)
+    if tariff is not None and tariff.currency:
+        parts = figures.bands(drawn)
+        if all(name in tariff.prices for name in parts):
+            cost = sum(value / 1000 * tariff.prices[name] for name, value in parts.items())
+            view.facts.append(
+                (_("Cost"), f"{f.number(cost, 0)} {tariff.currency}", figures.tariff_source(period.first))
+            )
