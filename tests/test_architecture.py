@@ -70,6 +70,7 @@ ALSO_FACES = {
     "gateway.config.rules",
     "gateway.demo.show",
     "gateway.host.notify",
+    "gateway.status.energy.facts",
 }
 """Beside the `__init__` of each room: parts that are heavy, or that only few need, with a face of their own.
 `common` has none: its modules are imported one by one."""

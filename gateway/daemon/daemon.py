@@ -19,6 +19,7 @@ from gateway.config import Config
 from gateway.daemon.actions import DaemonActions
 from gateway.daemon.assembly import Assembly, keep_running
 from gateway.daemon.changes import ConfigurationChange, Loaded, differences, load, load_good, same_source
+from gateway.daemon.describe import building_facts
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.register_copy import RegisterCopy, merge
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
@@ -29,7 +30,7 @@ from gateway.host import Clock, Pins, notify, socket_path
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
 from gateway.mqtt import open_to_others
-from gateway.status import Changes, Snapshot, Trend
+from gateway.status import Changes, EnergyHistory, Snapshot, Trend
 from gateway.uplink import broker_of
 
 if TYPE_CHECKING:
@@ -362,6 +363,14 @@ class Daemon:
         )
         stats, beats = self.journal.stats(), self.watchdog.beats()
         return snapshot(told, self.assembly, stats, clock=self.clock, speed=self.backlog_speed, beats=beats)
+
+    def energy_history(self) -> EnergyHistory:
+        """The building and its history, for the pages of energy."""
+        history = importlib.import_module("gateway.history")  # loaded when somebody asks for it
+        directory = self.config.journal.directory
+        progress = self.energy.progress
+        share = progress.taken / progress.batches if progress.batches and not progress.live else 1.0
+        return EnergyHistory(building_facts(self.config), lambda: history.HistoryReader(directory), share)
 
     def _status_line(self) -> str:
         live, stats = self.assembly.last_values, self.journal.stats()

@@ -5,14 +5,25 @@ explains itself.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
 from gateway.catalogue import Driver, quantities
 from gateway.config import Config, Meter
+from gateway.errors import ConfigError
 from gateway.model import QUANTITIES, Event
+from gateway.status.energy.facts import BuildingFacts, EnergyMeter
+
+if TYPE_CHECKING:
+    from gateway.energy import DatedRules
+
+log = logging.getLogger(__name__)
 
 
 def driver_version(driver: Driver) -> str:
@@ -114,3 +125,54 @@ def _quantities(names: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def _present(**fields: object) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def building_facts(config: Config) -> BuildingFacts:
+    """What the pages of energy need to know of the building, from the configuration and the rules file."""
+    building = config.building
+    plants = {plant.meter: plant.yield_ or "auto" for plant in building.pv}
+    meters = tuple(
+        EnergyMeter(
+            meter.id,
+            meter.label,
+            meter.parent or "",
+            meter.feeds or "",
+            plants.get(meter.id, ""),
+            meter.class_,
+            meter.ct_class or "",
+            assumed="class_" not in meter.model_fields_set,
+        )
+        for meter in config.meters
+        if meter.enabled
+    )
+    service = building.service
+    return BuildingFacts(
+        meters=meters,
+        area=building.area,
+        installed_kva=building.installed_kva,
+        contract_kw=building.contract_kw,
+        exempt=building.exempt,
+        tariff=building.tariff,
+        old_clock=building.clock == "old",
+        open_days=tuple(_WEEKDAYS.index(day) for day in building.opening.days),
+        open_slots=building.opening.slots,
+        forgiven=building.forgiven,
+        service=(service.name, service.phone or "") if service else ("", ""),
+        rules=_rules(),
+    )
+
+
+@lru_cache(maxsize=2)
+def _rules(path: Path | None = None) -> DatedRules | None:
+    """The rules, or None and a line in the log: a page without tariffs is better than none."""
+    # Loaded when somebody opens such a page.
+    energy, config = (importlib.import_module(f"gateway.{name}") for name in ("energy", "config.rules"))
+    try:
+        rules: DatedRules = energy.DatedRules(config.load_rules(path or config.rules_path()))
+    except ConfigError as error:
+        log.error("the rules of tariffs and limits: %s", error)  # noqa: TRY400 - it says file, line and mend
+        return None
+    return rules

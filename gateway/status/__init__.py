@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gateway.status.energy.facts import EnergyHistory
 from gateway.status.snapshot import (
     Beat,
     BusView,
@@ -67,6 +68,7 @@ __all__ = [
     "Changes",
     "ClockView",
     "ControlServer",
+    "EnergyHistory",
     "FactView",
     "JournalView",
     "Locale",

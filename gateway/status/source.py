@@ -95,7 +95,7 @@ class Source(Protocol):
     def trend(self) -> Trend:
         """The last hour's active power."""
 
-    def energy(self) -> EnergyHistory | None:
+    def energy_history(self) -> EnergyHistory | None:
         """The building and its history; None where no energy is computed."""
 
     def snapshot(self) -> Snapshot:

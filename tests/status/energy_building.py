@@ -1,5 +1,5 @@
-"""A town hall with a year of history, for the tests of the pages of energy: ten meters, a plant on the roof, a
-reactive breach coming, a sub meter with a gap, a load at night.
+"""A town hall with a history, for the tests of the pages of energy: a plant on the roof, a reactive breach
+coming, a sub meter with a gap, a load at night.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from gateway.config.rules import load_rules
 from gateway.energy import Calendar, DatedRules
 from gateway.history import History, HistoryReader
-from gateway.status.energy import BuildingFacts, EnergyHistory, EnergyMeter
+from gateway.status.energy.facts import BuildingFacts, EnergyHistory, EnergyMeter
 
 ZONE = ZoneInfo("Europe/Istanbul")
 QUARTER = 900_000

@@ -235,6 +235,7 @@ class Building:
 
     def __init__(self, snapshot: Snapshot = SNAPSHOT) -> None:
         self.now = snapshot
+        self.history = None
         self.changes = Changes()
         self.trend = Trend()
         for slot in range(360):
@@ -247,6 +248,9 @@ class Building:
 
     def snapshot(self) -> Snapshot:
         return self.now
+
+    def energy_history(self):
+        return self.history
 
     def change(self, **fields) -> None:
         self.now = replace(self.now, **fields)

@@ -8,7 +8,7 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Bar, Numbers
 from gateway.status.energy.figures import DayValues, Figures
 from gateway.status.energy.period import Period, Step
-from gateway.status.energy.shown import HOUR, Band, EnergyView, Picture, Table, kwh, name_of
+from gateway.status.energy.shown import HOUR, Band, DataTable, EnergyView, Picture, kwh, name_of
 from gateway.status.words.language import Locale
 
 DAY = 96
@@ -109,7 +109,7 @@ def main_picture(figures: Figures, period: Period, meter: str, values: DayValues
         notes.append(_("Short line: %(what)s.") % {"what": before_name(period, f)})
     if letters:
         notes.append(_("A dot above a bar: a part of it is estimated; the sum is exact."))
-    return Picture("", svg, Table(heads, tuple(rows)), unit(period, f), tuple(notes))
+    return Picture("", svg, DataTable(heads, tuple(rows)), unit(period, f), tuple(notes))
 
 
 def _compared_bars(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from gateway.status.energy.bars import band_sums, main_picture
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.month import heat_map, month_so_far
-from gateway.status.energy.period import Period
-from gateway.status.energy.picker import picker
-from gateway.status.energy.shown import EnergyView, kwh, name_of
+from gateway.status.energy.period import SPANS, STEPS, Period, Span, Step
+from gateway.status.energy.shown import Choice, EnergyView, kwh, name_of
 from gateway.status.energy.today import compared, today_curve
 from gateway.status.energy.where import figures_below, shares, sun
 from gateway.status.words.language import Locale
@@ -17,7 +16,7 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
     """The page for one period; `meter` is empty for the building."""
     _ = f.gettext
     view = EnergyView(name=name_of(period, f))
-    picker(view, figures, period, meter, f)
+    _picker(view, figures, period, meter, f)
     last = min(period.last, figures.today)
     values = figures.of(meter, period.first, last)
     if not values:
@@ -40,3 +39,41 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
         sun(view, figures, period, f)
     figures_below(view, figures, period, meter, f)
     return view
+
+
+def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:
+    """Links to the periods around this one, to other spans, steps, meters, and downloads."""
+    _ = f.gettext
+    names: dict[Span, str] = {
+        "day": _("Day"),
+        "week": _("Week"),
+        "month": _("Month"),
+        "year": _("Year"),
+        "range": "",
+    }
+    steps: dict[Step, str] = {
+        "quarter": _("quarter hour"),
+        "hour": _("hour"),
+        "day": _("day"),
+        "month": _("month"),
+    }
+    span = figures.span
+    before, after = period.moved(-1), period.moved(1)
+    if span is None or before.last >= span[0]:
+        view.before = Choice(name_of(before, f), f"/energy?{before.query(meter)}")
+    if after.first <= figures.today:
+        view.after = Choice(name_of(after, f), f"/energy?{after.query(meter)}")
+    anchor = min(max(period.first, figures.today if figures.today in period else period.first), period.last)
+    for kind in SPANS:
+        text = f"{anchor:%Y}" if kind == "year" else f"{anchor:%Y-%m}" if kind == "month" else str(anchor)
+        which = f"&meter={meter}" if meter else ""
+        view.spans.append(Choice(names[kind], f"/energy?{kind}={text}{which}", kind == period.span))
+    for step in STEPS[period.span]:
+        view.steps.append(Choice(steps[step], f"/energy?{period.query(meter, step)}", step == period.step))
+    view.meters.append(Choice(_("Building"), f"/energy?{period.query()}", not meter))
+    view.meters += [
+        Choice(each.label, f"/energy?{period.query(each.id)}", each.id == meter)
+        for each in figures.facts.meters
+    ]
+    for form in ("csv", "json"):
+        view.downloads.append(Choice(form.upper(), f"/api/v1/energy?{period.query(meter)}&format={form}"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from gateway.energy import DatedRules
+if TYPE_CHECKING:
+    from gateway.energy import DatedRules
 
 
 @dataclass(frozen=True, slots=True)

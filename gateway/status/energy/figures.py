@@ -54,7 +54,7 @@ class DayQuality:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class MeterPart:
     """A meter's share of a period, Wh; `depth` in the tree; `known`: share of the quarter hours."""
 
     meter: EnergyMeter
@@ -254,7 +254,7 @@ class Figures:
                     sums[name] = sums.get(name, 0) + value
         return sums
 
-    def parts(self, period: Period) -> list[Part]:
+    def parts(self, period: Period) -> list[MeterPart]:
         """Every meter of the tree with its energy, parents before their parts, the larger first."""
         last = min(period.last, self.today)
         begin = max(period.first, self.span[0]) if self.span else period.first
@@ -267,13 +267,13 @@ class Figures:
             if not meter.generates and (name := self.counter(meter)):
                 sums = list(self._reader.sums(meter.id, name, period.first, last))
                 energies[meter.id] = (sum(each.sum for each in sums), sum(each.intervals for each in sums))
-        found: list[Part] = []
+        found: list[MeterPart] = []
 
         def add(parent: str, depth: int) -> None:
             below = [meter for meter in self.facts.meters if meter.parent == parent and meter.id in energies]
             for meter in sorted(below, key=lambda each: -energies[each.id][0]):
                 energy, known = energies[meter.id]
-                found.append(Part(meter, depth, energy, min(1.0, known / expected), known < expected))
+                found.append(MeterPart(meter, depth, energy, min(1.0, known / expected), known < expected))
                 add(meter.id, depth + 1)
 
         for root in self.facts.roots:

@@ -8,7 +8,7 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of
-from gateway.status.energy.shown import HOUR, EnergyView, Picture, Table, changed, kwh, name_of
+from gateway.status.energy.shown import HOUR, DataTable, EnergyView, Picture, changed, kwh, name_of
 from gateway.status.words.language import Locale
 
 _CURVE_HEIGHT = 220
@@ -70,7 +70,7 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     if other[-1] > 0:
         title += ", " + changed(forecast, other[-1] * 1000, f) + " " + name_of(before, f)
     note = _("Dashed: the days that are left, by the mean of their like days. Grey: the month before.")
-    return Picture(title, svg, Table(heads, rows), _("kWh since the first of the month"), (note,))
+    return Picture(title, svg, DataTable(heads, rows), _("kWh since the first of the month"), (note,))
 
 
 def month_forecast(figures: Figures, meter: str = "") -> float | None:
@@ -133,7 +133,7 @@ def heat_map(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:
         "night": f.number(sum(night) / max(1, len(night)), 0),
         "day": f.number(max(weekdays, default=0.0), 0),
     }
-    view.heat = Picture(title, svg, Table(heads, table), _("Mean power of the last four weeks, kW"))
+    view.heat = Picture(title, svg, DataTable(heads, table), _("Mean power of the last four weeks, kW"))
     view.steps_of_heat = [
         (
             f"l{k}",

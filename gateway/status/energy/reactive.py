@@ -11,7 +11,7 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import IMPORT, Figures
 from gateway.status.energy.period import month_of
-from gateway.status.energy.shown import Picture, Table, kwh
+from gateway.status.energy.shown import DataTable, Picture, kwh
 from gateway.status.words.language import Locale
 
 _HEIGHT = 220
@@ -184,7 +184,7 @@ def _picture(  # noqa: PLR0917 - what it shows
     )
     heads = (_("Day"), _("Drawn, kWh"), _("Reactive, kvarh"), _("Ratio"))
     notes = (_("Red line: what the limit allows of this month's expected energy. Dashed: what is expected."),)
-    return Picture("", svg, Table(heads, rows), _("kvarh since the first of the month"), notes)
+    return Picture("", svg, DataTable(heads, rows), _("kvarh since the first of the month"), notes)
 
 
 def _headline(view: ReactiveView, figures: Figures, f: Locale) -> None:

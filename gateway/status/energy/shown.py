@@ -13,7 +13,7 @@ HOUR = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class DataTable:
     """What a picture shows, as rows."""
 
     heads: tuple[str, ...]
@@ -26,7 +26,7 @@ class Picture:
 
     title: str
     svg: Markup
-    table: Table
+    table: DataTable
     unit: str = ""
     notes: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import QUARTER, DayValues, Figures
 from gateway.status.energy.period import Period
-from gateway.status.energy.shown import HOUR, Picture, Table, changed, kwh, name_of
+from gateway.status.energy.shown import HOUR, DataTable, Picture, changed, kwh, name_of
 from gateway.status.words.language import Locale
 
 DAY = 96
@@ -109,7 +109,7 @@ def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HE
     if not band and like:
         notes = (_("Thin lines: like days; with four of them a band is drawn."),)
     comparison = _today_says(figures, meter, f)
-    return Picture(comparison, svg, Table(heads, tuple(rows)), _("kW, mean of a quarter hour"), notes)
+    return Picture(comparison, svg, DataTable(heads, tuple(rows)), _("kW, mean of a quarter hour"), notes)
 
 
 def _today_says(figures: Figures, meter: str, f: Locale) -> str:

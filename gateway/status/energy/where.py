@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from gateway.energy import load, netting
 from gateway.status.energy import charts
@@ -10,7 +10,7 @@ from gateway.status.energy.bars import bar_name, bars_of, grouped, tick, unit
 from gateway.status.energy.charts import Bar, Numbers
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period
-from gateway.status.energy.shown import EnergyView, Picture, Share, Table, kwh
+from gateway.status.energy.shown import DataTable, EnergyView, Picture, Share, kwh
 from gateway.status.words.language import Locale
 
 _MONTH = 31
@@ -118,17 +118,10 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
             "share": f.percent(max(0.0, share)),
         }
     view.sun = Picture(
-        title, svg, Table(heads, tuple(rows)), unit(period, f), (_("Hollow: fed to the grid."),)
+        title, svg, DataTable(heads, tuple(rows)), unit(period, f), (_("Hollow: fed to the grid."),)
     )
-    if period.days > _MONTH:
-        return
-    hourly, monthly = figures.netted(period.first, last)
-    view.netting = [
-        _("Netted within each hour: %(grid)s kWh drawn, %(out)s kWh surplus.")
-        % {"grid": kwh(hourly.grid, f), "out": kwh(hourly.surplus, f)},
-        _("Netted over the month: %(grid)s kWh drawn, %(out)s kWh surplus.")
-        % {"grid": kwh(monthly.grid, f), "out": kwh(monthly.surplus, f)},
-    ]
+    if period.days <= _MONTH:
+        view.netting = _netting(figures, period, last, f)
 
 
 def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:
@@ -180,3 +173,15 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
             view.facts.append(
                 (_("Cost"), f"{f.number(cost, 0)} {tariff.currency}", figures.tariff_source(period.first))
             )
+
+
+def _netting(figures: Figures, period: Period, last: date, f: Locale) -> list[str]:
+    """What is left on either side when fed in is set against drawn, within each hour and over the month."""
+    _ = f.gettext
+    hourly, monthly = figures.netted(period.first, last)
+    return [
+        _("Netted within each hour: %(grid)s kWh drawn, %(out)s kWh surplus.")
+        % {"grid": kwh(hourly.grid, f), "out": kwh(hourly.surplus, f)},
+        _("Netted over the month: %(grid)s kWh drawn, %(out)s kWh surplus.")
+        % {"grid": kwh(monthly.grid, f), "out": kwh(monthly.surplus, f)},
+    ]

@@ -45,9 +45,9 @@ class SharedAnswers:
         self._made.clear()
         return snapshot
 
-    def energy(self) -> EnergyHistory | None:
+    def energy_history(self) -> EnergyHistory | None:
         """The building and its history."""
-        return self._source.energy()
+        return self._source.energy_history()
 
     async def make(self, key: Hashable, maker: Callable[[Snapshot], Made]) -> Made:
         """What `maker` makes of the newest snapshot, in the worker thread; `key` names maker and

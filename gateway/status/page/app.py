@@ -104,7 +104,7 @@ class Page:
     async def energy(self, request: Request) -> Response:
         """Energy, reactive energy or data: a range of days, of the building or of one meter."""
         view, query = request.url.path[1:], _plain(request)
-        visitor, history = self._visitor(request), self._answers.energy()
+        visitor, history = self._visitor(request), self._answers.energy_history()
         try:
             html = await self._answers.make(
                 ("energy", view, tuple(sorted(query.items())), visitor.language, visitor.asked),
@@ -179,7 +179,7 @@ class Page:
     async def api_energy(self, request: Request) -> Response:
         """Quarter hours, the tree, reactive energy, or what is missing, of a range of days."""
         view, query = request.url.path.removeprefix("/api/v1/"), _plain(request)
-        history = self._answers.energy()
+        history = self._answers.energy_history()
         try:
             kind, text = await self._answers.make(
                 ("api", view, tuple(sorted(query.items()))),

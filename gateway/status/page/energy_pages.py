@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 from gateway.energy import Calendar
 from gateway.errors import HistoryError
-from gateway.status.energy import EnergyHistory, Figures
 from gateway.status.energy.building import energy_view
+from gateway.status.energy.facts import EnergyHistory
+from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, parse
 from gateway.status.energy.quality import quality_view
 from gateway.status.energy.reactive import reactive_view
