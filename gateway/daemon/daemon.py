@@ -367,10 +367,11 @@ class Daemon:
     def energy_history(self) -> EnergyHistory:
         """The building and its history, for the pages of energy."""
         history = importlib.import_module("gateway.history")  # loaded when somebody asks for it
-        directory = self.config.journal.directory
-        progress = self.energy.progress
+        config, progress = self.config, self.energy.progress
         share = progress.taken / progress.batches if progress.batches and not progress.live else 1.0
-        return EnergyHistory(building_facts(self.config), lambda: history.HistoryReader(directory), share)
+        return EnergyHistory(
+            building_facts(config), lambda: history.HistoryReader(config.journal.directory), share
+        )
 
     def _status_line(self) -> str:
         live, stats = self.assembly.last_values, self.journal.stats()

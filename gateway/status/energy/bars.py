@@ -155,7 +155,7 @@ def band_names(figures: Figures, day: date, f: Locale) -> dict[str, str]:
     """The names of the tariff's bands."""
     _ = f.gettext
     tariff = figures.tariff(day)
-    words = {"t1": _("day"), "t2": _("peak"), "t3": _("night"), "t0": _("all day")}
+    words = {"t1": _("daytime"), "t2": _("peak"), "t3": _("night"), "t0": _("all day")}
     return {name: words.get(name, name) for name in tariff.names} if tariff else {}
 
 

@@ -75,5 +75,5 @@ def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: L
         Choice(each.label, f"/energy?{period.query(each.id)}", each.id == meter)
         for each in figures.facts.meters
     ]
-    for form in ("csv", "json"):
-        view.downloads.append(Choice(form.upper(), f"/api/v1/energy?{period.query(meter)}&format={form}"))
+    for form, text in (("csv", "CSV"), ("json", "JSON")):
+        view.downloads.append(Choice(text, f"/api/v1/energy?{period.query(meter)}&format={form}"))

@@ -83,6 +83,11 @@ def bars(
     width = 100 / count
     gap = 0.0 if count > _MANY else width * 0.24
     out = [_grid(axis, height, number)]
+    if count > _MANY:
+        out.append(_steps(columns, axis, height))
+        named = [(place, bar.label) for place, bar in enumerate(columns) if bar.label]
+        out += [_text(place * width, height - 6, label, "", "start") for place, label in named]
+        return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
     for place, bar in enumerate(columns):
         x, base = place * width + gap / 2, floor
         for css, value, title in bar.parts:
@@ -108,6 +113,23 @@ def bars(
             out.append(_text(x if place else 0, height - 6, bar.label, anchor="start"))
     out += [_label(label) for label in labels]
     return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
+
+
+def _steps(columns: Sequence[Bar], axis: Scale, height: int) -> str:
+    """So many columns that they touch: an area of steps for each part, the whole behind its parts."""
+    names = list(dict.fromkeys(css for bar in columns for css, _, _ in bar.parts))
+    floor = height - _FOOT
+    out = []
+    for depth in range(len(names), 0, -1):
+        shown, points = set(names[:depth]), ["M0", f"{floor:.0f}"]
+        for place, bar in enumerate(columns):
+            y = floor - _tall(sum(value for css, value, _ in bar.parts if css in shown), axis, height)
+            points.append(f"V{y:.1f}H{place + 1}")
+        out.append(f'<path class="{names[depth - 1]}" d="{" ".join(points)}V{floor:.0f}Z"/>')
+    return (
+        f'<svg x="0" y="0" width="100%" height="{height}" viewBox="0 0 {len(columns)} {height}" '
+        f'preserveAspectRatio="none">{"".join(out)}</svg>'
+    )
 
 
 def curves(

@@ -68,7 +68,8 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     heads = (_("Day"), name_of(period, f), name_of(before, f))
     title = _("Heading for about %(kwh)s kWh at the end of the month") % {"kwh": _about(forecast, f)}
     if other[-1] > 0:
-        title += ", " + changed(forecast, other[-1] * 1000, f) + " " + name_of(before, f)
+        said = {"change": changed(forecast, other[-1] * 1000, f), "before": name_of(before, f)}
+        title += ", " + _("%(change)s %(before)s") % said
     note = _("Dashed: the days that are left, by the mean of their like days. Grey: the month before.")
     return Picture(title, svg, DataTable(heads, rows), _("kWh since the first of the month"), (note,))
 

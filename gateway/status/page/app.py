@@ -19,6 +19,7 @@ from gateway.status.page import energy_pages, render
 from gateway.status.page.answers import SharedAnswers
 from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import Guard
+from gateway.status.page.home import HomeCache, HomeEnergy
 from gateway.status.page.stream import EventStream, Streams, event
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.source import Source
@@ -86,6 +87,7 @@ class Page:
         self._changes, self._trend = source.changes, source.trend
         self._answers = SharedAnswers(source)
         self._streams = Streams()
+        self._home = HomeCache()
 
     # pages
 
@@ -235,7 +237,8 @@ class Page:
         def make(now: Snapshot) -> str:
             view = _present(now, meter) if meter else None
             title = view.label if view else render.title(page, visitor.language)
-            return render.whole(render.fragment(page, now, visitor, meter, points), now, visitor, title)
+            body = render.fragment(page, now, visitor, meter, points, self._energy(page, now, visitor))
+            return render.whole(body, now, visitor, title)
 
         html = await self._answers.make(("whole", page, meter, visitor.language, visitor.asked), make)
         return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
@@ -246,7 +249,10 @@ class Page:
         def make(now: Snapshot) -> bytes:
             # A meter may vanish from the configuration while its page is open.
             return (
-                event("page", render.fragment(page, now, visitor, meter, points))
+                event(
+                    "page",
+                    render.fragment(page, now, visitor, meter, points, self._energy(page, now, visitor)),
+                )
                 if not meter or now.meter(meter)
                 else b""
             )
@@ -273,6 +279,12 @@ class Page:
                 headers={"retry-after": "10"},
             )
         return EventStream(events, self._streams)
+
+    def _energy(self, page: str, now: Snapshot, visitor: render.Visitor) -> HomeEnergy:
+        """What the first screen says of the energy; in the worker thread."""
+        if page != "overview":
+            return render.NOTHING
+        return self._home.get(self._answers.energy_history(), now, visitor.language)
 
     def _points(self, meter: str) -> list[float | None]:
         """The last hour of a meter, asked on the loop where it is written; nothing for a page that has no

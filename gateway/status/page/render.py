@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from gateway.status.page.chart import hour
+from gateway.status.page.home import HomeEnergy
 from gateway.status.page.overview import overview, single
 from gateway.status.page.tables import tables
 from gateway.status.snapshot import Snapshot
@@ -23,6 +24,7 @@ from gateway.status.words.labels import Words
 from gateway.status.words.language import LANGUAGES, Locale, translation
 
 HERE = Path(__file__).parent
+NOTHING = HomeEnergy()
 STATIC = {path.name: path.read_bytes() for path in sorted((HERE / "static").iterdir())}
 """Every file that the page loads: a few kB, kept in memory, so that no request touches the file system."""
 _STAMPS = {name: hashlib.blake2b(body, digest_size=6).hexdigest() for name, body in STATIC.items()}
@@ -104,11 +106,16 @@ def title(page: str, language: str) -> str:
     return translation(language).gettext("Technical details") if page == "system" else ""
 
 
-def fragment(
-    page: str, now: Snapshot, visitor: Visitor, meter_id: str = "", points: Sequence[float | None] = ()
+def fragment(  # noqa: PLR0917 - what a page is made of
+    page: str,
+    now: Snapshot,
+    visitor: Visitor,
+    meter_id: str = "",
+    points: Sequence[float | None] = (),
+    energy: HomeEnergy = NOTHING,
 ) -> str:
     """The part of a page that lives: everything below the header. `page` is overview, meter or system,
-    `points` a meter's last hour.
+    `points` a meter's last hour, `energy` what the overview says of it.
     """
     locale = Locale(visitor.language, now.timezone, now.taken)
     verdict = judge(now)
@@ -124,8 +131,8 @@ def fragment(
         ],
         "url": visitor.url,
         "lang": visitor.language,
-        "notices": notices.notices(verdict, now, locale),
-        "verdict": notices.headline(verdict, now, locale),
+        "notices": [*energy.jobs, *notices.notices(verdict, now, locale)],
+        "verdict": _with_jobs(notices.headline(verdict, now, locale), energy, locale),
         "meter": meter,
         "names": MarkedNames(now, visitor.language),
         # The picture changes once a minute: that is what its address says.
@@ -140,7 +147,16 @@ def fragment(
         }
     elif page == "overview":
         context["overview"] = overview(now, locale)
+        context["energy"] = energy
     return _ENVIRONMENT.get_template(f"{page}.html").render(context)
+
+
+def _with_jobs(headline: notices.Notice, energy: HomeEnergy, f: Locale) -> notices.Notice:
+    """No all-clear while something waits that costs money."""
+    if headline.level != "good" or not energy.jobs:
+        return headline
+    text = f.ngettext("One thing needs you.", "%(n)s things need you.", len(energy.jobs))
+    return notices.Notice("bad", text % {"n": len(energy.jobs)})
 
 
 def _said(text: str, f: Locale) -> Markup:

@@ -1,0 +1,162 @@
+"""What the first screen says of the energy: today, this month, and what may cost money."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from gateway.energy import Calendar
+from gateway.errors import HistoryError
+from gateway.status.energy import charts
+from gateway.status.energy.facts import EnergyHistory
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.month import month_forecast
+from gateway.status.energy.period import month_of
+from gateway.status.energy.reactive import ReactiveView, reactive_view
+from gateway.status.energy.shown import Picture, changed, kwh
+from gateway.status.energy.today import today_curve, usual_today
+from gateway.status.snapshot import Snapshot
+from gateway.status.words.language import Locale
+from gateway.status.words.notices import Notice
+
+KEPT = 60_000
+"""ms that what was computed is shown: a quarter hour changes slowly."""
+_HEIGHT = 130
+
+
+@dataclass(frozen=True, slots=True)
+class HomeFigure:
+    """A number with what it is compared with, and its bar."""
+
+    name: str
+    kwh: str
+    says: str
+    below: str
+    bar: Markup
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeEnergy:
+    """Of the first screen; `rows`: name, what holds, a word more, address; `jobs` is what somebody should see
+    to, because it will cost money.
+    """
+
+    jobs: tuple[Notice, ...] = ()
+    curve: Picture | None = None
+    figures: tuple[HomeFigure, ...] = ()
+    rows: tuple[tuple[str, str, str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class HomeCache:
+    """Computes it at most once a minute and language; for the page's worker thread."""
+
+    _kept: dict[str, tuple[int, HomeEnergy]] = field(default_factory=dict)
+
+    def get(self, history: EnergyHistory | None, now: Snapshot, language: str) -> HomeEnergy:
+        """What there is to show; empty while nothing is known."""
+        kept = self._kept.get(language)
+        if kept is not None and 0 <= now.taken - kept[0] < KEPT:
+            return kept[1]
+        made = HomeEnergy() if history is None else _home(history, now, language)
+        self._kept[language] = (now.taken, made)
+        return made
+
+
+def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
+    f = Locale(language, now.timezone, now.taken)
+    try:
+        with closing(history.open()) as reader:
+            figures = Figures(history.facts, reader, Calendar(ZoneInfo(now.timezone)), now.taken)
+            if not figures.known or not now.clock.synced:
+                return HomeEnergy()
+            shown = [figure for figure in (_today(figures, f), _month(figures, f)) if figure is not None]
+            reactive = reactive_view(figures, f)
+            rows = _rows(figures, reactive, f)
+            return HomeEnergy(
+                tuple(_jobs(reactive)), today_curve(figures, "", f, _HEIGHT), tuple(shown), tuple(rows)
+            )
+    except HistoryError:
+        return HomeEnergy()
+
+
+def _today(figures: Figures, f: Locale) -> HomeFigure | None:
+    _ = f.gettext
+    values = figures.used(figures.today, figures.today)
+    if not values:
+        return None
+    total = figures.total(values)
+    usual = usual_today(figures, "")
+    like = figures.like_days(figures.today)
+    whole = [figures.total(figures.used(day, day)) for day in like]
+    mean = sum(whole) / len(whole) if whole else 0.0
+    says, below = "", ""
+    if usual is not None:
+        word = changed(usual.value, usual.mean, f)
+        says = (_("%(change)s usual") if usual.is_unusual else _("as usual (%(change)s)")) % {"change": word}
+        below = _("by now usually %(now)s, the whole day %(day)s kWh") % {
+            "now": kwh(usual.mean, f),
+            "day": kwh(mean, f),
+        }
+    bar = charts.bullet(total, mean or total, mark=float(usual.mean) if usual else None)
+    name = _("Today until %(time)s") % {"time": f.time(figures.end)}
+    return HomeFigure(name, kwh(total, f), says, below, bar, f"/energy?day={figures.today}")
+
+
+def _month(figures: Figures, f: Locale) -> HomeFigure | None:
+    _ = f.gettext
+    period = month_of(figures.today)
+    total = figures.total(figures.used(period.first, figures.today))
+    if not total:
+        return None
+    forecast = month_forecast(figures)
+    before = period.moved(-1)
+    old = figures.total(figures.used(before.first, before.last))
+    whole = figures.span is not None and figures.span[0] <= before.first and old > 0
+    says, below = "", ""
+    if forecast is not None:
+        says = _("heading for about %(kwh)s") % {"kwh": kwh(round(forecast, -5), f)}
+        if whole:
+            below = _("%(month)s: %(kwh)s kWh; %(change)s that") % {
+                "month": f.month(before.first),
+                "kwh": kwh(old, f),
+                "change": changed(forecast, old, f),
+            }
+    bar = charts.bullet(total, old if whole else total, mark=float(old) if whole else None, forecast=forecast)
+    name = _("%(month)s, day %(n)s") % {"month": f.month(period.first, year=False), "n": figures.today.day}
+    return HomeFigure(name, kwh(total, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")
+
+
+def _jobs(reactive: ReactiveView) -> list[Notice]:
+    """A charge that is coming, and can still be kept away or kept small."""
+    if reactive.level != "bad":
+        return []
+    return [Notice("bad", f"{reactive.title}. {reactive.lead}", reactive.call, "/reactive")]
+
+
+def _rows(figures: Figures, reactive: ReactiveView, f: Locale) -> list[tuple[str, str, str, str]]:
+    _ = f.gettext
+    rows = []
+    if reactive.kinds:
+        worst = max(reactive.kinds, key=lambda kind: ("ok", "warn", "bad").index(kind.level))
+        word = {
+            "ok": _("none expected"),
+            "warn": _("near the limit"),
+            "bad": _("coming"),
+        }[worst.level]
+        more = _("%(ratio)s, limit %(limit)s") % {"ratio": worst.ratio, "limit": worst.limit}
+        rows.append((_("Reactive charge"), word, more, "/reactive"))
+    gave = figures.generated(figures.today, figures.today)
+    if gave is not None:
+        sun, out = figures.total(gave), figures.total(figures.fed_in(figures.today, figures.today))
+        more = (
+            _("all used in the building")
+            if out <= 0
+            else _("%(kwh)s kWh fed to the grid") % {"kwh": kwh(out, f)}
+        )
+        rows.append((_("The sun today"), f"{kwh(sun, f)} kWh", more if sun > 0 else "", "/energy"))
+    return rows

@@ -1,0 +1,278 @@
+"""The pages of energy, from a history as the engine leaves it: numbers that add up, in both languages."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date, timedelta
+
+import pytest
+from energy_building import METERS, QUARTER, ZONE, energy_history, facts, make_history
+from status_building import CALM, NOW, Building
+from test_status_page import Page, client
+
+from gateway.energy import Calendar
+from gateway.history import HistoryReader
+from gateway.status.energy import charts
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import Period, month_of, parse
+from gateway.status.words.language import Locale
+
+TODAY = date(2026, 11, 21)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """120 days until NOW: the kitchen was silent on the 17th, two hours of the main meter are estimated."""
+    path = tmp_path_factory.mktemp("history")
+    make_history(path, NOW, 120, gap=lambda meter, day: meter == "kitchen" and day == date(2026, 11, 17))
+    return path
+
+
+@pytest.fixture
+def building(directory):
+    building = Building(CALM)
+    building.history = energy_history(directory)
+    return building
+
+
+@pytest.fixture
+def figures(directory):
+    reader = HistoryReader(directory)
+    yield Figures(facts(), reader, Calendar(ZONE), NOW)
+    reader.close()
+
+
+# ---- numbers
+
+
+def test_the_building_used_what_it_drew_and_did_not_feed_in_and_generated(figures) -> None:
+    first, last = TODAY - timedelta(7), TODAY - timedelta(1)
+    used = figures.total(figures.used(first, last))
+    drawn, fed = figures.total(figures.drawn(first, last)), figures.total(figures.fed_in(first, last))
+    gave = figures.total(figures.generated(first, last))
+    assert used == drawn - fed + gave
+    assert gave > 0
+
+
+def test_bands_add_up_to_the_whole_and_hours_to_the_day(figures) -> None:
+    days = figures.used(TODAY - timedelta(30), TODAY)
+    assert sum(figures.bands(days).values()) == figures.total(days)
+    assert set(figures.bands(days)) == {"t1", "t2", "t3"}
+
+
+def test_the_parts_and_the_unmetered_rest_are_the_building(figures) -> None:
+    period = Period("range", TODAY - timedelta(7), TODAY - timedelta(5), "day")
+    rest = figures.rest(period)
+    parts = [part for part in figures.parts(period) if part.depth == 1]
+    assert rest is not None
+    used = figures.total(figures.used(period.first, period.last))
+    assert rest.rest + sum(part.energy for part in parts) == used
+    assert [part.meter.id for part in parts] == sorted(
+        (part.meter.id for part in parts),
+        key=lambda name: -next(p.energy for p in parts if p.meter.id == name),
+    )
+    server = next(part for part in figures.parts(period) if part.meter.id == "server")
+    assert server.depth == 2
+
+
+def test_a_silent_day_is_missing_and_a_guess_is_estimated(figures) -> None:
+    kitchen = next(meter for meter in METERS if meter.id == "kitchen")
+    days = {day.day: day for day in figures.quality(kitchen, TODAY - timedelta(10), TODAY + timedelta(5))}
+    assert days[date(2026, 11, 17)].kind == "missing"
+    assert days[date(2026, 11, 17)].missing == 96
+    assert days[date(2026, 11, 16)].kind == "measured"
+    assert days[TODAY].kind == "measured"
+    assert days[TODAY + timedelta(1)].kind == "future"
+    main = figures.quality(METERS[0], TODAY - timedelta(13), TODAY - timedelta(13))
+    assert main[0].kind == "estimated"
+
+
+def test_a_quarter_hour_without_the_plant_is_not_guessed(directory) -> None:
+    reader = HistoryReader(directory)
+    figures = Figures(facts(), reader, Calendar(ZONE), NOW)
+    assert not figures.used(TODAY + timedelta(1), TODAY + timedelta(3))
+    reader.close()
+
+
+# ---- periods
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "last", "step"),
+    [
+        ({}, "2026-11-01", "2026-11-30", "day"),
+        ({"day": "2026-11-21"}, "2026-11-21", "2026-11-21", "hour"),
+        ({"week": "2026-11-21"}, "2026-11-16", "2026-11-22", "day"),
+        ({"month": "2026-02"}, "2026-02-01", "2026-02-28", "day"),
+        ({"year": "2024"}, "2024-01-01", "2024-12-31", "month"),
+        ({"from": "2026-01-15", "to": "2026-02-03"}, "2026-01-15", "2026-02-03", "day"),
+        ({"day": "2026-11-21", "by": "quarter"}, "2026-11-21", "2026-11-21", "quarter"),
+    ],
+)
+def test_an_address_names_a_period_and_back(query, first, last, step) -> None:
+    period = parse(query, TODAY)
+    assert (str(period.first), str(period.last), period.step) == (first, last, step)
+    again = parse(dict(part.split("=") for part in period.query().split("&")), TODAY)
+    assert again == period
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"day": "yesterday"},
+        {"month": "2026-13"},
+        {"year": "99999"},
+        {"year": "1812"},
+        {"from": "2026-02-01", "to": "2026-01-01"},
+        {"from": "2000-01-01", "to": "2099-12-31"},
+        {"day": "2026-11-21", "by": "month"},
+        {"week": "2026-11-21' OR 1=1"},
+    ],
+)
+def test_what_is_no_period_is_refused_with_what_to_write(query) -> None:
+    with pytest.raises(ValueError, match=r"write|empty|too far"):
+        parse(query, TODAY)
+
+
+def test_neighbours_touch_each_other() -> None:
+    for period in (month_of(TODAY), parse({"week": "2026-11-21"}, TODAY), parse({"year": "2026"}, TODAY)):
+        assert period.moved(-1).last + timedelta(1) == period.first
+        assert period.moved(1).first - timedelta(1) == period.last
+        assert period.moved(1).moved(-1) == period
+
+
+# ---- pages
+
+
+@pytest.mark.parametrize("language", ["tr", "en"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/energy",
+        "/energy?day=2026-11-20",
+        "/energy?day=2026-11-20&by=quarter",
+        "/energy?week=2026-11-16&by=hour",
+        "/energy?month=2026-10",
+        "/energy?year=2026",
+        "/energy?year=2026&by=day",
+        "/energy?from=2026-08-01&to=2026-11-21&by=month",
+        "/energy?meter=heat",
+        "/energy?meter=pv&day=2026-11-20",
+        "/energy?month=2020-01",
+        "/reactive",
+        "/quality",
+        "/",
+    ],
+)
+async def test_every_view_is_a_page_in_both_languages(building, address, language) -> None:
+    async with client(building) as http:
+        response = await http.get(f"{address}{'&' if '?' in address else '?'}lang={language}")
+    assert response.status_code == 200
+    assert len(response.content) < 150_000
+    shown = Page(response.text)
+    assert f'lang="{language}"' in response.text
+    assert "%(" not in shown.text
+    assert "None" not in shown.text
+    assert " style=" not in response.text
+
+
+async def test_what_the_page_says_is_what_the_api_gives(building) -> None:
+    async with client(building) as http:
+        html = Page((await http.get("/energy?month=2026-10&lang=en")).text).text
+        body = (await http.get("/api/v1/energy?month=2026-10")).json()
+        lines = list(
+            csv.DictReader(io.StringIO((await http.get("/api/v1/energy?month=2026-10&format=csv")).text))
+        )
+    assert sum(value for _, value in body["intervals"]) == body["sum"] == sum(body["bands"].values())
+    assert len(body["intervals"]) == 31 * 96
+    assert f"{body['sum'] / 1000:,.0f} kWh" in html
+    assert round(sum(float(line["kwh"]) for line in lines) * 1000) == body["sum"]
+    assert [int(line["start"]) for line in lines] == [start for start, _ in body["intervals"]]
+    assert all(
+        b - a == QUARTER for (a, _), (b, _) in zip(body["intervals"], body["intervals"][1:], strict=False)
+    )
+
+
+async def test_the_tree_the_reactive_energy_and_the_gaps_for_programs(building) -> None:
+    async with client(building) as http:
+        tree = (await http.get("/api/v1/tree?month=2026-10")).json()
+        reactive = (await http.get("/api/v1/reactive")).json()
+        quality = (await http.get("/api/v1/quality?from=2026-11-15&to=2026-11-18")).json()
+    assert {each["meter"] for each in tree["meters"]} == {"sockets", "server", "heat", "lighting", "kitchen"}
+    assert not tree["unmetered"]["over_counted"]
+    inductive = next(kind for kind in reactive["kinds"] if kind["kind"] == "inductive")
+    assert inductive["limit"] == 20
+    assert inductive["ratio"] > 20
+    assert [day["known"] for day in quality["meters"]["kitchen"]] == [96, 96, 0, 96]
+
+
+async def test_a_breach_is_a_job_on_the_first_screen_and_never_an_all_clear(building) -> None:
+    async with client(building) as http:
+        home = Page((await http.get("/?lang=en")).text).text
+        reactive = Page((await http.get("/reactive?lang=en")).text).text
+    assert "Everything is in order" not in home
+    assert "reactive charge is coming" in home
+    assert "Ege Pano" in home
+    assert "inductive" in reactive
+    building.history = energy_history(building.history.open().path.parent, exempt=True)
+    async with client(building) as http:
+        assert "Everything is in order" in Page((await http.get("/?lang=en")).text).text
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"installed_kva": None}, "installed_kva"),
+        ({"exempt": True}, "pays nothing"),
+        ({"rules": None}, "cannot be said"),
+        ({"meters": tuple(m for m in METERS if m.id != "main")}, "one main meter"),
+    ],
+)
+async def test_what_has_no_basis_is_not_shown_and_says_what_is_missing(directory, more, said) -> None:
+    building = Building(CALM)
+    building.history = energy_history(directory, **more)
+    async with client(building) as http:
+        assert said in Page((await http.get("/reactive?lang=en")).text).text
+
+
+async def test_without_a_history_the_pages_say_when_it_begins(tmp_path) -> None:
+    building = Building(CALM)
+    for history in (None, energy_history(tmp_path)):
+        building.history = history
+        async with client(building) as http:
+            for address in ("/energy", "/reactive", "/quality"):
+                shown = Page((await http.get(f"{address}?lang=en")).text).text
+                assert "quarter hour" in shown
+            assert (await http.get("/api/v1/energy")).status_code == 503
+            assert (await http.get("/")).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["day=x", "meter=nobody", "from=2026-01-01&to=1999-01-01", "by=second"])
+async def test_an_address_that_means_nothing_is_refused(building, query) -> None:
+    async with client(building) as http:
+        assert (await http.get(f"/energy?{query}")).status_code == 404
+        refused = await http.get(f"/api/v1/energy?{query}")
+    assert refused.status_code == 400
+    assert refused.json()["error"]
+
+
+# ---- pictures
+
+
+def test_a_scale_has_two_to_six_lines_at_round_numbers_and_reaches_the_top() -> None:
+    for most in (0.02, 0.9, 1.0, 7.3, 99, 100, 101, 1234, 98_765):
+        axis = charts.scale(most)
+        assert axis.top >= most * (1 - 1e-9)
+        assert 2 <= len(axis.lines) <= 7
+        assert f"{axis.step:e}"[:3] in {"1.0", "2.0", "2.5", "5.0"}
+
+
+def test_a_curve_breaks_where_nothing_is_known_and_names_are_escaped() -> None:
+    number = charts.Numbers(Locale("en", "UTC", 0).number, "kW")
+    svg = charts.curves(
+        [charts.Curve((1.0, 2.0, None, 3.0, 4.0), "now")], height=100, says='<b>"x"', number=number
+    )
+    assert svg.count("<polyline") == 2
+    assert "<b>" not in svg
+    assert "&quot;x&quot;" in svg
