@@ -41,6 +41,8 @@ LABELS = {
     "EM24DINAV93XISX": "carlogavazzi-em24",
     "EM340DINAV23XS1X": "carlogavazzi-em340",
     "GNM3D": "carlogavazzi-em340",
+    "EM21 72D": "carlogavazzi-em21",
+    "WattNode WND-WR-MB": "solaredge-se-mtr-3y",
     "UMG 96RM-E": "janitza-umg96rm",
     "UMG 96-PA": "janitza-umg511",
     "METSEPM5320": "schneider-pm5320",
