@@ -57,6 +57,7 @@ SOLE_IMPORTERS = {
     "paho": {"gateway/mqtt/connection.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},
+    "holidays": {"gateway/history/public_days.py"},
     "amqtt": {"gateway/demo/broker.py"},
 }
 

@@ -204,6 +204,16 @@ class EnergyWorker:
         directory, distrust = Path(config.journal.directory), self._distrust
         opened = history.History(directory, energy.Calendar(zone), distrust=distrust)
         self._distrust = ""
+        year, country = datetime.now(zone).year, config.building.tariff.partition("-")[0].upper()
+        years = (country, year - 2, year + 1)
+        if opened.holidays(*years) is None:
+            try:
+                opened.keep_holidays(*years, history.holidays_of(*years))
+            except HistoryError as error:
+                log.warning("%s", error)
+        days = opened.holidays(*years) or {}
+        whole, half = (frozenset(day for day, each in days.items() if each is part) for part in (False, True))
+        opened.calendar = energy.Calendar(zone, whole, half)
         if opened.found.damaged and oldest is not None:
             opened.note_lost(datetime.fromtimestamp(oldest / 1000, zone).date())
         meters = [

@@ -2,8 +2,9 @@
 
 from gateway.history.copies import copy_of, make_copy
 from gateway.history.history import FILE, History
+from gateway.history.holiday_process import holidays_of
 from gateway.history.projection import Committed, Projection
-from gateway.history.reader import DaySum, DayValues, HistoryReader
+from gateway.history.reader import DaySum, DayValues, HistoryReader, Holiday
 
 __all__ = [
     "FILE",
@@ -12,7 +13,9 @@ __all__ = [
     "DayValues",
     "History",
     "HistoryReader",
+    "Holiday",
     "Projection",
     "copy_of",
+    "holidays_of",
     "make_copy",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -122,6 +122,22 @@ class History:
         """The intervals of these local days were lost with a file."""
         with self._db.atomic():
             self._conn.execute("INSERT INTO lost VALUES (?, ?)", (first.toordinal(), last.toordinal()))
+
+    def holidays(self, country: str, first: int, last: int) -> dict[date, bool] | None:
+        """Public holidays of a country → whether it is half a day; None: those years were not looked up."""
+        if self.known("holidays") != f"{country} {first} {last}".encode():
+            return None
+        rows = self._rows("SELECT day, half FROM holiday")
+        return {date.fromordinal(day): bool(half) for day, half in rows}
+
+    def keep_holidays(
+        self, country: str, first: int, last: int, rows: Sequence[tuple[int, str, str, bool]]
+    ) -> None:
+        """Public holidays as they were looked up."""
+        years = f"{country} {first} {last}".encode()
+        with self._db.atomic():
+            self._db.conn.executemany("INSERT OR REPLACE INTO holiday VALUES (?, ?, ?, ?)", rows)
+            self._db.conn.execute("INSERT OR REPLACE INTO known VALUES ('holidays', ?)", (years,))
 
     def note_lost(self, until: date) -> None:
         """The days from what the file holds to `until`, where the journal begins, are lost: shown as

@@ -31,6 +31,15 @@ class DaySum:
 
 
 @dataclass(frozen=True, slots=True)
+class Holiday:
+    """A public holiday by its names; `half`: it begins at 13:00."""
+
+    tr: str
+    en: str
+    half: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DayValues:
     """A local day of a register from `start` (ms UTC): whole base units and a letter of quality for each
     quarter hour, "" where it is missing.
@@ -125,10 +134,10 @@ class HistoryReader:
         rows = self._rows("SELECT first, last FROM lost ORDER BY first")
         return [(date.fromordinal(first), date.fromordinal(last)) for first, last in rows]
 
-    def holidays(self) -> dict[date, tuple[str, bool]]:
-        """Name of each known public holiday, and whether it begins at 13:00."""
-        rows = self._rows("SELECT day, name, half FROM holiday")
-        return {date.fromordinal(day): (str(name), bool(half)) for day, name, half in rows}
+    def holidays(self) -> dict[date, Holiday]:
+        """The known public holidays."""
+        rows = self._rows("SELECT day, tr, en, half FROM holiday")
+        return {date.fromordinal(day): Holiday(tr, en, bool(half)) for day, tr, en, half in rows}
 
     def close(self) -> None:
         """Close the file."""

@@ -32,7 +32,8 @@ def v1_days(db: Database) -> None:
         "CREATE INDEX day_waits ON day (day, series) WHERE pending > 0 OR due > 0",
         "CREATE TABLE known (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
         "CREATE TABLE lost (first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT",
-        "CREATE TABLE holiday (day INTEGER PRIMARY KEY, name TEXT NOT NULL, half INTEGER NOT NULL) STRICT",
+        """CREATE TABLE holiday (
+           day INTEGER PRIMARY KEY, tr TEXT NOT NULL, en TEXT NOT NULL, half INTEGER NOT NULL) STRICT""",
         f"PRAGMA user_version = {VERSION}",
     ):
         db.conn.execute(statement)
