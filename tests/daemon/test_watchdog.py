@@ -88,6 +88,13 @@ async def test_it_is_fed_again_when_the_part_comes_back(manager, caplog) -> None
     assert caplog.text.count("no sign of life from journal") == 2, "another silence is told again"
 
 
+async def test_the_loop_beats_each_time_it_looks(manager, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.daemon.watchdog.LOOP_LIMIT", 0.5)
+    assert len(await beating(Watchdog(lambda: ""), manager, 3)) >= 3, (
+        "longer apart than the loop may be silent"
+    )
+
+
 def test_a_beat_is_alive_up_to_its_limit() -> None:
     watchdog = Watchdog(lambda: "")
     watchdog.watch("fresh", lambda: time.monotonic() - 4, 5.0)
