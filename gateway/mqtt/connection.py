@@ -103,7 +103,6 @@ class PahoConnection:
         self._limit = MAX_UNACKED
         self._tags: dict[int, object] = {}
         self._live = False
-        self._closing = False
         self._quit = False
         self._crossing = Crossing(self._loop, self._arrive)
         self._said: UplinkError | None = None
@@ -175,7 +174,6 @@ class PahoConnection:
     async def close(self) -> None:
         self._live = False
         self._listener = DEAF
-        self._closing = True
         if not self._ended.is_set():
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
@@ -185,7 +183,6 @@ class PahoConnection:
 
     def _abandon(self) -> None:
         self._live = False
-        self._closing = True
         self._listener = DEAF
         self._quit = True
 
@@ -205,7 +202,6 @@ class PahoConnection:
     def _over(self, error: UplinkError) -> None:
         if not self._ready.done():
             self._ready.set_exception(error)
-            self._ready.exception()  # looked at: an abandoned attempt is no "exception was never retrieved"
         elif self._live:
             self._live = False
             self._listener.lost(error)

@@ -133,9 +133,9 @@ class ThreadLink:
         return 0.0 if self._fault is None else self._reconnect.lost(self._fault)
 
     def _hand_over(self, connection: Connection) -> None:
-        room = min(connection.room, len(self._waiting))
-        if room > 0:
-            connection.publish([self._waiting.popleft() for _ in range(room)])
+        messages = [self._waiting.popleft() for _ in range(min(connection.room, len(self._waiting)))]
+        if messages:
+            connection.publish(messages)
 
     # -- the connection's callbacks -------------------------------------------------------------------------
 

@@ -1,0 +1,199 @@
+"""A broker for a program without an event loop: connected for ever, messages from any thread."""
+
+import logging
+import threading
+import time
+
+import pytest
+
+from gateway.common.address import BrokerAddress
+from gateway.errors import LinkDown
+from gateway.mqtt import Broker, MemoryLink, Reconnect, ThreadLink
+from gateway.mqtt import thread_link as module
+from gateway.mqtt.link import MAX_UNACKED
+
+BROKER = Broker("receiver", BrokerAddress.of("mqtts://platform.example"), "rx")
+
+
+def until(condition, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+    return found
+
+
+class Made:
+    """A link over a broker in memory; `on_loop` plays the broker where it would be heard."""
+
+    def __init__(self, *, prompt=True, allow="", topics=("a", "b")):
+        self.memory = MemoryLink(prompt=prompt)
+        self.heard = []
+        reconnect = Reconnect(BROKER, meanwhile="tried again", longest=0.02)
+        self.link = ThreadLink(self.memory, topics, reconnect, allow=allow)
+
+    def __enter__(self):
+        self.link.start(lambda *message: self.heard.append(message))
+        return self
+
+    def __exit__(self, *_):
+        self.link.stop()
+        assert not self.link._thread.is_alive()
+
+    @property
+    def newest(self):
+        return self.memory.opened[-1]
+
+    def connected(self, count=1):
+        until(lambda: len(self.memory.opened) >= count and self.link.connected)
+        return self.newest
+
+    def on_loop(self, call, *arguments):
+        self.link._loop.call_soon_threadsafe(call, *arguments)
+
+
+def test_messages_go_out_and_come_in():
+    with Made() as made:
+        assert made.link.send("t", b"x") is False, "not connected: nothing is kept"
+        connection = made.connected()
+        assert connection.topics == ("a", "b")
+        assert connection.will is None
+        assert made.link.send("t", b"1") is True
+        until(lambda: connection.sent)
+        assert [(m.topic, m.payload, m.retain) for m in connection.sent] == [("t", b"1", False)]
+        connection.deliver("a", b"2")
+        assert made.heard == [("a", b"2")], "in the thread that brings it"
+
+
+def test_more_than_there_is_room_for_waits_for_acknowledgements_in_order():
+    with Made(prompt=False) as made:
+        connection = made.connected()
+        for number in range(50):
+            assert made.link.send("t", str(number).encode())
+        until(lambda: len(connection.sent) == MAX_UNACKED)
+        time.sleep(0.05)
+        assert len(connection.sent) == MAX_UNACKED
+        made.on_loop(connection.acknowledge)
+        until(lambda: len(connection.sent) == 2 * MAX_UNACKED)
+        made.on_loop(connection.acknowledge)
+        until(lambda: len(connection.sent) == 50)
+        assert [m.payload for m in connection.sent] == [str(number).encode() for number in range(50)]
+        made.on_loop(connection.acknowledge)
+
+
+def test_what_waits_is_bounded(monkeypatch):
+    monkeypatch.setattr(module, "MAX_WAITING", 3)
+    with Made(prompt=False) as made:
+        connection = made.connected()
+        for _ in range(MAX_UNACKED):
+            made.link.send("t", b"x")
+        until(lambda: len(connection.sent) == MAX_UNACKED)
+        assert [made.link.send("t", b"y") for _ in range(5)] == [True, True, True, False, False]
+        made.on_loop(connection.acknowledge)
+        until(lambda: len(connection.sent) == MAX_UNACKED + 3)
+        made.on_loop(connection.acknowledge)
+
+
+def test_a_lost_connection_is_made_anew_and_what_waited_for_it_is_gone(caplog):
+    caplog.set_level(logging.INFO)
+    with Made(prompt=False) as made:
+        first = made.connected()
+        for _ in range(MAX_UNACKED + 5):
+            made.link.send("t", b"x")
+        until(lambda: len(first.sent) == MAX_UNACKED)
+        made.on_loop(first.drop, LinkDown("the connection was lost"))
+        second = made.connected(2)
+        time.sleep(0.05)
+        assert second.sent == []
+    assert caplog.text.count("the connection was lost; tried again") == 1
+    assert caplog.text.count("back at platform.example:8883, MQTT 5.0") == 1
+
+
+def test_an_absent_broker_is_said_once_and_tried_again(caplog):
+    made = Made()
+    made.memory.refuse = lambda: LinkDown("cannot be reached: refused")
+    with made:
+        until(lambda: made.memory.attempts > 5)
+        made.memory.refuse = None
+        made.connected()
+    assert caplog.text.count("cannot be reached") == 1
+
+
+def test_a_link_that_fails_in_an_unforeseen_way_is_tried_again(caplog):
+    made = Made()
+    made.memory.refuse = lambda: ZeroDivisionError("a bug of ours")
+    with made:
+        until(lambda: made.memory.attempts > 1)
+        made.memory.refuse = None
+        made.connected()
+    assert "the link failed: ZeroDivisionError: a bug of ours" in caplog.text
+
+
+def test_so_is_a_connection_that_fails_while_it_is_served(caplog):
+    with Made() as made:
+        first = made.connected()
+        first.publish = lambda messages: 1 / 0
+        made.link.send("t", b"x")
+        second = made.connected(2)
+        assert second is not first
+        assert first.closed
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_refused_topic_counts_as_a_refusal_and_says_what_to_allow(caplog):
+    made = Made(allow="allow reading a at the broker")
+    opening = made.memory.open
+
+    async def refused(*arguments, **options):
+        connection = await opening(*arguments, **options)
+        if len(made.memory.opened) < 3:
+            connection.refused_topics = {"a": 0x87}
+            connection.words = '; it says "no"'
+        return connection
+
+    made.memory.open = refused
+    with made:
+        third = made.connected(3)
+        assert [connection.closed for connection in made.memory.opened] == [True, True, False]
+        assert third.sent == []
+    told = 'refuses the subscription to a; it says "no" → allow reading a at the broker'
+    assert caplog.text.count(told) == 1
+
+
+def test_a_stop_hands_over_what_was_taken_before():
+    with Made() as made:
+        connection = made.connected()
+        for number in range(100):
+            made.link.send("t", str(number).encode())
+    assert len(connection.sent) == 100
+    assert connection.closed
+    assert made.link.send("t", b"late") is False
+
+
+def test_a_stop_does_not_wait_for_ever_for_a_broker_that_is_mute():
+    with Made(prompt=False) as made:
+        connection = made.connected()
+        made.link.send("t", b"x")
+        until(lambda: connection.sent)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < module.PATIENCE
+    assert connection.closed
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_stop_works_at_any_moment(started):
+    made = Made()
+    opening = threading.Event()
+
+    async def never(*_, **__):
+        opening.set()
+        await module.asyncio.sleep(3600.0)
+
+    made.memory.open = never
+    if started:
+        made.link.start(print)
+        assert opening.wait(30)
+    begin = time.monotonic()
+    made.link.stop()
+    assert time.monotonic() - begin < module.PATIENCE
+    assert not made.link._thread.is_alive()
