@@ -62,7 +62,7 @@ CENTRAL = {
     "mqtt": "reconnect connection broker_link thread_link",
     "wire": "batch messages meters topics",
     "daemon": "slots watchdog last_values changes register_copy views describe",
-    "receiver": "ledger store gaps intake report service inbox",
+    "receiver": "ledger store gaps intake report service broker intervals events answers",
 }
 FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "catalogue", "wire", "model"]
 ENOUGH = 12.0

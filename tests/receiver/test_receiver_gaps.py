@@ -93,3 +93,12 @@ def test_an_answer_without_batches_ends_the_wait_at_once():
     assert gaps.next_ask(both, 60.0, ready=True) == Ask(E1, 20, 29)
     gaps.answered()
     assert gaps.next_ask(both, 60.0 + SPACING, ready=True) == Ask(E1, 5, 9)
+
+
+def test_what_was_asked_before_the_gateway_came_online_anew_is_asked_again():
+    gaps = Gaps()
+    gaps.next_ask(missing((5, 9)), 0.0, ready=True)
+    assert gaps.next_ask(missing((5, 9)), 60.0, ready=True) == Ask(E1, 5, 9)
+    assert gaps.next_ask(missing((5, 9)), 60.0 + SPACING, ready=True) is None, "an answer is awaited"
+    gaps.online()
+    assert gaps.next_ask(missing((5, 9)), 60.0 + SPACING, ready=True) == Ask(E1, 5, 9)

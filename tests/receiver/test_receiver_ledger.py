@@ -4,7 +4,7 @@ import pytest
 from receiver_feed import E1, E2, E3
 
 from gateway.model import Ranges
-from gateway.receiver.ledger import EpochLedger, GatewayLedger, receipts
+from gateway.receiver.ledger import LOOKED_AT, EpochLedger, GatewayLedger, receipts
 from gateway.wire import Receipt, parse
 
 
@@ -161,3 +161,16 @@ def test_a_number_is_found_in_its_range_and_the_ends_are_known():
     ranges = Ranges([(1, 3), (7, 7)])
     assert [ranges.around(n) for n in (0, 1, 3, 4, 7, 8)] == [None, (1, 3), (1, 3), None, (7, 7), None]
     assert (ranges.span, Ranges().span) == ((1, 7), None)
+
+
+def test_one_look_takes_up_so_many_ranges_of_all_epochs_together():
+    gateway = GatewayLedger()
+    names = [f"{number:016x}" for number in range(3)]
+    for name in names:
+        epoch = gateway.epoch(name)
+        epoch.first = 1
+        for seq in range(1, 602, 2):
+            epoch.store(seq, seq)
+    found = gateway.newest_missing(lambda _: Ranges())
+    assert list(found) == [names[2], names[1]], "the newest first, and no further than the bound"
+    assert [len(gap.certain) for gap in found.values()] == [300, LOOKED_AT - 300]

@@ -10,7 +10,7 @@ from receiver_feed import E1, E2, MemoryBroker, batch, opening, until
 
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
-from gateway.receiver import Receiver, Store, answers
+from gateway.receiver import Receiver, Store, answers, service
 from gateway.receiver.intake import schema_check
 from gateway.receiver.ledger import receipts
 from gateway.wire import MAX_MESSAGE, Receipt, Replay, Reply, State, Topics, compress, encode, parse
@@ -436,3 +436,46 @@ def test_a_second_receiver_on_the_file_ends_with_a_clear_error(run, tmp_path):
     run()
     with pytest.raises(JournalBusy, match="another receiver"):
         Receiver(tmp_path / "p.db", MemoryBroker().link).run()
+
+
+@pytest.mark.parametrize(("sent", "others"), [(0, True), (4, False)])
+def test_an_answer_that_brings_nothing_lets_the_next_gap_be_asked_for(run, sent, others):
+    running = run(gap_age=0.1, gap_spacing=0.05, gap_answer=300.0, tick=0.05)
+    for b in (opening(1), batch(2), batch(7), batch(12)):
+        running.hear(b)
+    running.state(E1, 12)
+    until(running.replays)
+    [first] = running.replays()
+    assert (first.from_, first.to) == (8, 11)
+    answer = Reply(id=first.id, ok=True, epoch=E1, sent=sent, gone=[])
+    running.link.hear(P.reply, answer.to_bytes())
+    if others:
+        until(lambda: [(ask.from_, ask.to) for ask in running.replays()[1:]] == [(3, 6)])
+    else:
+        until(lambda: look(running.receiver._database.parent, "SELECT ok FROM replay") == [(1,)])
+        time.sleep(0.5)
+        assert len(running.replays()) == 1, "what was sent is on its way"
+
+
+def test_what_was_stored_is_counted_and_a_contradiction_is_said(run, caplog):
+    running = run()
+    running.hear(opening(1))
+    running.hear(batch(2))
+    until(lambda: running.receiver.counts.batches == 2)
+    assert running.receiver.counts.values == opening(1).values + batch(2).values
+    assert "contradict" not in caplog.text
+    for value in (1.0, 5.0):
+        running.hear(batch(2, value=value))
+        until(lambda: running.receiver.counts.conflicts)
+    until(lambda: running.receiver.counts.conflicts == 2)
+    assert caplog.text.count("batches contradict what is stored under the same number") == 1, "not each time"
+
+
+def test_a_message_that_hits_a_mistake_of_ours_is_counted(run, monkeypatch):
+    monkeypatch.setattr(service.intake, "state", lambda *_: 1 / 0)
+    running = run()
+    running.state(E1, 1)
+    running.hear(opening(1))
+    until(running.receipts)
+    assert running.receiver.counts.refused == {"malformed": 1}
+    assert "ZeroDivisionError" in look(running.receiver._database.parent, "SELECT example FROM refused")[0][0]

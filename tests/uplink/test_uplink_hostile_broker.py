@@ -367,6 +367,21 @@ async def test_a_port_that_accepts_and_says_nothing(monkeypatch):
     await until(lambda: all(t.name != "mqtt uplink city" for t in threading.enumerate()))
 
 
+@pytest.mark.parametrize("protocol", ["5.0", "3.1.1"])
+async def test_a_broker_that_never_answers_subscribe_leaves_no_thread_behind(protocol, monkeypatch):
+    monkeypatch.setattr("gateway.mqtt.connection.OPEN_TIMEOUT", 0.5)
+
+    class Forgetful(FakeBroker):
+        async def on_subscribe(self, writer, mid):
+            pass
+
+    async with Forgetful() as broker:
+        with pytest.raises(LinkDown, match="no answer"):
+            await link_to(settings(broker, protocol=protocol)).open(Ear(), will=WILL, topics=[TOPICS.replay])
+        assert broker.connects == 1
+        await until(lambda: all(t.name != "mqtt uplink city" for t in threading.enumerate()))
+
+
 async def test_a_callback_that_fails_ends_nothing():
     class Clumsy(Ear):
         def received(self, topic, payload):

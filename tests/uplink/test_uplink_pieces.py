@@ -153,6 +153,20 @@ def test_lost_and_back_are_each_said_once(caplog):
     assert "back at 127.0.0.1:1883" in lines[2][1]
 
 
+def test_a_look_in_the_middle_of_short_lives_does_not_trust_them():
+    state, now = reconnect()
+    for _ in range(3):
+        state.connected("5.0")
+        now.t += SHORT_LIFE / 2
+        state.steady()
+        state.lost(LinkDown("the connection was lost"), idle=False)
+    assert "right after accepting" in state.error.message
+    state.connected("5.0")
+    now.t += SHORT_LIFE
+    state.steady()
+    assert state.error is None
+
+
 def test_a_flapping_link_is_one_trouble_and_grows_slow(caplog):
     caplog.set_level(logging.INFO)
     state, now = reconnect()

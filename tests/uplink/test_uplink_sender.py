@@ -176,6 +176,25 @@ async def test_a_replay_of_what_is_too_large_names_it():
         await until(lambda: run.stats.set_aside == 0)
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "1 batch is"), (2, "2 batches are")])
+async def test_what_is_set_aside_for_its_size_is_said_and_its_end(count, words, caplog):
+    link, box = MemoryLink(), outbox(count)
+    size = packet_size(TOPICS.data, len(box.rows[-1].body), five=True)
+    link.limits = Limits(packet=size - 1)
+    async with Running(config(), box, link=link, timing=CALM) as run:
+        first = await opened(link)
+        await until(lambda: run.stats.set_aside == count)
+        example = f"{E1}/{count} has {size} bytes, and the broker takes {size - 1}"
+        told = f"{words} set aside, the others go on: {example}"
+        await until(lambda: told in run.stats.last_error)
+        link.limits = Limits()
+        first.drop()
+        second = await opened(link, 2)
+        await until(lambda: second.acknowledge() or run.stats.delivered_batches == count)
+        await until(lambda: run.stats.last_error == "")
+    assert caplog.text.count("set aside") == 1
+
+
 async def test_a_limit_of_the_broker_is_one_of_new_batches_too():
     link = MemoryLink()
     link.limits = Limits(packet=5000)
@@ -219,6 +238,7 @@ async def test_a_wake_up_is_enough_for_a_live_batch():
         connection = await opened(link)
         await asyncio.sleep(1.0)
         connection.acknowledge()
+        await asyncio.sleep(1.0)
         run.commit(row(1))
         await asyncio.sleep(0.1)
         assert seqs(connection) == [1], "long before the next tick"
