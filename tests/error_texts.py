@@ -16,44 +16,18 @@ from typing import Any
 
 from babel.messages.extract import extract_python
 
+from gateway import errors
+
 LEAVES = {
-    "BadFrame",
-    "BusDown",
-    "BusError",
-    "ConfigError",
-    "ConfigurationChange",
-    "ControlError",
-    "DriverError",
-    "Finding",
-    "GatewayError",
-    "HTTPException",
-    "JournalBusy",
-    "JournalDamaged",
-    "JournalError",
-    "JournalFull",
-    "JournalTooNew",
-    "LinkDown",
-    "LinkRefused",
-    "LinkTaken",
-    "NoReply",
-    "OSError",
-    "OthersTalk",
-    "PinsError",
-    "PhysicsCheck",
-    "Problem",
-    "Refused",
-    "UplinkError",
-    "UsageError",
-    "ValueError",
-    "WireError",
-    "_BadQuery",
-    "_NoSuchMeter",
-    "_Refusal",
-    "tell",
+    *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)),
+    *("Problem", "PinsError", "_BadQuery", "_NoSuchMeter", "_Refusal"),
+    *("ConfigurationChange", "PhysicsCheck", "tell"),
+    *("HTTPException", "OSError", "UsageError", "ValueError"),
 }
 """What is made with a text for a person."""
 SILENT = re.compile(
-    r"gateway/(wire|model|energy|demo/(?!show)|demo/show/site|catalogue/(driver|encode|listing)|journal/(recovery|file/rows)|receiver/schema|.*(double|fake))"
+    r"gateway/(wire|model|energy|demo/(?!show)|demo/show/site|receiver/schema"
+    r"|catalogue/(driver|encode|listing)|journal/(recovery|file/rows)|.*(double|fake))"
 )
 """Modules whose words reach nobody but the log, or are said in another way."""
 MARKED = re.compile(r"gateway/(cli|status)/")
@@ -78,7 +52,7 @@ def extract(file: BufferedIOBase, keywords: Any, tags: Any, options: Any) -> Ite
 
 
 def sentences(source: str, name: str) -> Iterator[tuple[int, str]]:
-    """(line, sentence with %(name)s where a value stands) of a module."""
+    """(line, sentence with %(1)s, %(2)s … where values stand) of a module."""
     seen: set[str] = set()
     if SILENT.search(name):
         return
@@ -124,7 +98,7 @@ def _is_sentence(text: str) -> bool:
 
 
 def _expanded(node: ast.expr) -> list[str]:
-    """Every sentence that an expression may come to; a value becomes %(name)s."""
+    """Every sentence that an expression may come to; a value becomes VALUE."""
     match node:
         case ast.Constant(value=str(text)):
             return [re.sub(r"\{[a-z_]+\}", VALUE, text.replace("%", "%%") if "%(" in text else text)]
@@ -148,9 +122,7 @@ def _expanded(node: ast.expr) -> list[str]:
             return []
         case ast.Call(func=ast.Name(id="did_you_mean" | "explain"), args=[_, _, *otherwise]):
             return [text for part in otherwise for text in _expanded(part)]
-        case ast.Call(args=args, keywords=keywords) if (
-            _name(node.func)[:1].isupper() or _name(node.func) == "Meaning"
-        ):
+        case ast.Call(args=args, keywords=keywords) if _name(node.func)[:1].isupper():
             return [text for part in (*args, *(k.value for k in keywords)) for text in _expanded(part)]
         case ast.Subscript(value=ast.Dict() as table):
             return _expanded(table)
