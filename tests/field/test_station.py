@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.field.bus.cost import Cost, Fit
-from gateway.field.bus.station import ALIKE, ENOUGH, FORGET, SOON, Station
+from gateway.field.bus.station import ALIKE, ALONE, ENOUGH, FORGET, SOON, Station
 from gateway.field.learnt import Learnt, MeterFacts
 
 
@@ -142,31 +142,18 @@ def test_one_that_never_answers_twice_is_believed_after_some_alike() -> None:
     assert made.repeats((4, 10, 2), 1.0, 1.0) == 0, "it has answered twice before"
 
 
-def test_registers_that_stay_as_they_are_are_asked_again_a_few_times_only() -> None:
-    made = station()
-    made.copies = True
-    at = 0.0
-    for _ in range(ALIKE):
-        made.compare((4, 70, 2), (1, 2), at, at + 0.1)
-        made.compare((4, 70, 2), (1, 2), at + 0.2, at + 0.3)
-        assert made.repeats((4, 70, 2), 1.0, 2.0) == 70
-        made.asked_twice((4, 70, 2), 70, same=True)
-        at += 0.5
-    assert made.repeats((4, 70, 2), 1.0, 2.0) is None, "a second copy would say the same"
-    made.compare((4, 80, 2), (1, 2), at, at + 0.1)
-    assert made.repeats((4, 80, 2), 1.0, 2.0) == 70, "of other registers it would be wrong"
-    made.compare((4, 80, 2), (1, 2), at + 0.2, at + 0.3)
-    assert made.repeats((4, 80, 2), 1.0, 2.0) == 80, "these are not known"
-    made.asked_twice((4, 70, 2), 70, same=False)
-    made.compare((4, 70, 2), (3, 4), at + 0.4, at + 0.5)
-    made.compare((4, 70, 2), (3, 4), at + 0.6, at + 0.7)
-    assert made.repeats((4, 70, 2), 1.0, 2.0) == 70, "they do change"
-
-
-def test_another_read_s_answer_for_its_own_is_a_second_copy() -> None:
+def test_one_that_has_answered_twice_is_believed_once_silence_has_followed_its_answers() -> None:
     made = station()
     made.alike = ALIKE
-    made.asked_twice((4, 70, 2), 70, same=False)
-    assert not made.copies, "registers change"
-    made.asked_twice((4, 70, 2), 80, same=False)
-    assert made.copies
+    made.answered_twice()
+    made.compare((4, 70, 2), (1, 2), 0.0, 0.1)
+    made.compare((4, 70, 2), (1, 2), 0.2, 0.3)
+    for _ in range(ALONE - 1):
+        made.answered_once()
+        assert made.repeats((4, 70, 2), 1.0, 2.0) == 70
+    made.answered_twice()
+    for _ in range(ALONE - 1):
+        made.answered_once()
+    assert made.repeats((4, 70, 2), 1.0, 2.0) == 70, "it has done it again"
+    made.answered_once()
+    assert made.repeats((4, 70, 2), 1.0, 2.0) is None

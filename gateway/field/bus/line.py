@@ -87,8 +87,12 @@ class BusLine(Transactions):
         if before is None:
             return registers
         self._doubt(station, run.count, soon)
+        frames = self._stray_frames
         again = await self._clean(station, run)
-        station.asked_twice(read, before, same=again == registers)
+        if again != registers and before != run.address:
+            station.answered_twice()
+        elif self._stray_frames == frames:
+            station.answered_once()
         return again
 
     async def _clean(self, station: Station, run: ReadSeries) -> Registers:
@@ -144,7 +148,7 @@ class BusLine(Transactions):
             self._stray_frames = port.stray_frames
             if self._last is not None:
                 other, count = self._last
-                other.copies = True
+                other.answered_twice()
                 other.unanswered.setdefault(count, loop.time())
                 other.early = None
                 if other.timeouts:  # it did answer, only late: it needs more patience than we had

@@ -25,6 +25,8 @@ SLACK = 5
 """Times its slowest turn-around that a station has."""
 SOON = 0.5
 """An answer in less than this share of the shortest turn-around ever seen belongs to another request."""
+ALONE = 8
+"""Answers in a row, each with silence behind it, after which one that has answered twice does so no more."""
 ALIKE = 3
 """Answers like the one before, each confirmed, after which a station is one whose registers are alike."""
 
@@ -83,9 +85,7 @@ class Station:
     copies: bool = False
     """Whether it has answered twice."""
     alike: int = 0
-    """Answers like the one before that were confirmed."""
-    steady: dict[Probe, int] = field(default_factory=dict)
-    """Confirmations in a row that the registers of a read stay as they are."""
+    """Answers like the one before in a row that no second one followed in the silence after them."""
     likes: dict[tuple[int, int], tuple[int, Registers, float]] = field(default_factory=dict)
     """The last answer by function and count: address, words, when it came."""
     like: tuple[int, float] | None = None
@@ -138,25 +138,21 @@ class Station:
         """The address of the read whose answer the last one, to `read`, may be a second copy of.
 
         It has the same words, within `recent` s of it; of the same registers, which often stay as they are,
-        within `soon` s, unless they are known to: then a second copy says nothing else.
+        within `soon` s.
         """
-        if self.like is None:
+        if self.like is None or self.like[1] > (soon if self.like[0] == read[1] else recent):
             return None
-        before, since = self.like
-        if before == read[1]:
-            if since > soon or self.steady.get(read, 0) >= ALIKE:
-                return None
-        elif since > recent:
-            return None
-        return before if self.copies or self.alike < ALIKE else None
+        return self.like[0] if self.copies or self.alike < ALIKE else None
 
-    def asked_twice(self, read: Probe, before: int, *, same: bool) -> None:
-        """A read was asked again, as its answer was that to the read of `before`: whether it is the same."""
-        self.alike += same
-        if before == read[1]:
-            self.steady[read] = self.steady.get(read, 0) + 1 if same else 0
-        elif not same:
-            self.copies = True
+    def answered_twice(self) -> None:
+        """A second answer came, or another read's."""
+        self.copies, self.alike = True, 0
+
+    def answered_once(self) -> None:
+        """An answer like the one before was its own: in the silence after it no other one came."""
+        self.alike += 1
+        if self.alike >= ALONE:
+            self.copies = False
 
     def _beside(self, probe: Probe) -> bool:
         """Whether it touches the registers of the read that was missed."""
