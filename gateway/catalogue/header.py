@@ -73,7 +73,7 @@ def _pattern(value: object) -> object:
 class Part(BaseModel):
     """A part of the head: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class SerialPart(Part):

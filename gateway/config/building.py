@@ -32,13 +32,15 @@ def _a_phone(value: str) -> str:
 class _Part(BaseModel):
     """A part of the section: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class PvMeter(_Part):
     """A meter of a photovoltaic plant. `yield_`: which of its registers counts what the plant gives."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_by_name=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_by_name=False, defer_build=True
+    )
     meter: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
     yield_: Annotated[Literal["import", "export"] | None, Field(alias="yield")] = None
 

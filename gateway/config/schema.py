@@ -117,7 +117,7 @@ def a_broker(value: str) -> str:
 class Section(BaseModel):
     """A part of the file: unknown keys are mistakes, never silently ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class GatewaySection(Section):

@@ -58,7 +58,7 @@ class Batch:
 class _Wire(BaseModel):
     """Receivers ignore what they do not know; what they do know is checked strictly."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 _Meter = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
@@ -99,7 +99,7 @@ class IntervalMessage(_Wire):
 class EventMessage(BaseModel):
     """Something the platform should know; further fields depend on `kind`."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
     dt: _Dt
     kind: _Name
 

@@ -21,7 +21,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class _Small(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, defer_build=True)
 
     def to_bytes(self) -> bytes:
         """Compact JSON."""
@@ -81,7 +81,7 @@ class Reply(_Small):
     `error` says why.
     """
 
-    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True, defer_build=True)
     id: Annotated[str, Field(max_length=64)]
     ok: bool
     error: _Text | None = None

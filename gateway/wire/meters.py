@@ -12,7 +12,7 @@ _Id = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 
 
 class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class QuantityMessage(_Open):
