@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from gateway.common.wait import wait_for_event
 from gateway.config import Config
 from gateway.errors import GatewayError, HistoryDamaged, HistoryError, JournalError
 from gateway.host import Clock
@@ -249,8 +250,7 @@ class EnergyWorker:
                 await self._rest_of_quarter()
                 self._woken.clear()
                 if not self._queue:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), AGAIN)
+                    await wait_for_event(self._woken, AGAIN)
                 continue
             worked = await self._in_thread(self._take, batches)
             self._read = batches[-1].seq

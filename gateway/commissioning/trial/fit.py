@@ -100,7 +100,7 @@ class TableChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class TableProposal:
     """A change with what speaks for and against it. `steps` are factors that the raw columns lack, by
     quantity.
     """
@@ -233,11 +233,11 @@ def read_from(rows: tuple[Row, ...], words: Words) -> tuple[dict[str, float], di
     return found.values, found.absent
 
 
-def propose(driver: Driver, words: Words) -> list[Proposal]:
+def propose(driver: Driver, words: Words) -> list[TableProposal]:
     """The best changes, best first; empty when none has evidence, or the written table is as good."""
     rows = tuple(row for row in driver.rows if not row.attribute)
     written = score(judge(*read_from(rows, words)))
-    seen: dict[tuple[tuple[str, float], ...], Proposal] = {}
+    seen: dict[tuple[tuple[str, float], ...], TableProposal] = {}
     for change in hypotheses():
         proposal = weigh(rows, change, words)
         if sum(finding.good is True for finding in proposal.findings) < LEAST:
@@ -256,11 +256,11 @@ def propose(driver: Driver, words: Words) -> list[Proposal]:
     )[:_MOST]
 
 
-def weigh(rows: tuple[Row, ...], change: TableChange, words: Words) -> Proposal:
+def weigh(rows: tuple[Row, ...], change: TableChange, words: Words) -> TableProposal:
     """One hypothesis against the registers, with the steps of the raw columns that suit it best."""
     values, absent = read_from(apply(rows, change), words)
     anchors = _anchored(values)
-    best: Proposal | None = None
+    best: TableProposal | None = None
     for amperes, kilowatts in product(POWERS, POWERS) if change.kind != "float" else ((0, 0),):
         steps = (
             anchors
@@ -270,7 +270,7 @@ def weigh(rows: tuple[Row, ...], change: TableChange, words: Words) -> Proposal:
         )
         steps |= _of_unit(values, "kVA", kilowatts)
         scaled = {name: value * steps.get(name, 1.0) for name, value in values.items()}
-        proposal = Proposal(change, tuple(judge(scaled, absent)), scaled, steps)
+        proposal = TableProposal(change, tuple(judge(scaled, absent)), scaled, steps)
         if best is None or proposal.score > best.score:
             best = proposal
     assert best is not None

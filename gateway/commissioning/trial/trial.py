@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Driver, recognised
-from gateway.commissioning.trial.fit import Ask, Proposal, collect, propose
+from gateway.commissioning.trial.fit import Ask, TableProposal, collect, propose
 from gateway.commissioning.trial.physics import PhysicsCheck, fits, judge, rising, unweighed
 from gateway.commissioning.trial.sisters import Sister, TableComparison, Tell, weigh_against
 from gateway.config import Bus, Meter
@@ -33,7 +33,7 @@ class Trial:
     reading: Reading
     attributes: dict[str, str] = field(default_factory=dict)
     findings: list[PhysicsCheck] = field(default_factory=list)
-    proposals: list[Proposal] = field(default_factory=list)
+    proposals: list[TableProposal] = field(default_factory=list)
     trouble: str = ""
     silent: bool = False
     """No answer came that could be understood: nothing can be said."""
