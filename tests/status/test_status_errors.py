@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,12 @@ def test_the_demo_counts_and_judges_in_turkish() -> None:
     english = set(table(account, str))
     assert not [line for line in told if line in english]
     assert "  - main sayacının verdiği 1 okuma hiçbir yerde yok: ordinal 4" in told
+
+
+@pytest.mark.parametrize(
+    "text", ["x, y: z; q (r, s: t; u (v " * 40, "is has may must " * 200, "a: " * 3000, "→ ; : (" * 500]
+)
+def test_a_strangers_text_costs_little(text) -> None:
+    begin = time.process_time()
+    in_words(text, TURKISH)
+    assert time.process_time() - begin < 5, "seconds of the processor, where milliseconds are usual"

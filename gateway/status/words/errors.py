@@ -21,6 +21,8 @@ _VALUE = re.compile(r"%\(\d+\)s")
 _PREDICATE = re.compile(r" (?=(?:is|has|may|must|cannot|stands|carries|overlaps|expires?|expired|does)\b)")
 """Where the subject of a sentence may end that the catalogue has without one, like `is missing`."""
 _NAMED = re.compile(r"(?P<kind>meter|bus|line|pulse input|uplink|table) (?P<name>\S+)")
+_LONGEST = 2000
+"""Characters of a sentence; what is longer is no sentence of ours, and costs time to look at."""
 _DEEP = 5
 """Values in values: a bus cannot be opened for a reason with a name in it."""
 
@@ -126,10 +128,11 @@ def _line(line: str, language: str) -> str:
     return _ARROW.join(_said(part, language) for part in line.split(_ARROW))
 
 
+@lru_cache(maxsize=4096)
 def _said(text: str, language: str, deep: int = 0) -> str:
     """One sentence; itself when the catalogue has none that it can be made from."""
     own = text.strip()
-    if not own or deep > _DEEP:
+    if not own or deep > _DEEP or len(own) > _LONGEST:
         return text
     ways: tuple[Way, ...] = (
         _whole,
