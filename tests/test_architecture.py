@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "receiver": {"model", "wire", "mqtt", "errors"},
     "check": {"model", "catalogue", "config", "field", "mqtt", "uplink", "errors"},
     "commissioning": {"model", "catalogue", "config", "field", "errors"},
-    "demo": {"model", "catalogue", "config", "wire", "errors"},
+    "demo": {"model", "catalogue", "config", "wire", "energy", "history", "errors"},
 }
 """Beside itself, `common` and the package's version."""
 MAY_IMPORT_ALL = {"daemon", "cli"}

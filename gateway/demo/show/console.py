@@ -133,6 +133,8 @@ def _introduce(screen: Screen, supervisor: Supervisor) -> None:
         f"{len(METERS) - lines} over TCP,"
     )
     screen.say("a broker, the gateway, and the platform's receiver, each a process of its own")
+    if supervisor.past:
+        screen.say("the history of the thirteen months before now is simulated, too")
     screen.say(f"everything is under {supervisor.directory}")
 
 

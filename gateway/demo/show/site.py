@@ -142,6 +142,9 @@ def gateway_config(
             f"{str(meters_on).lower()}}}"
         )
     lines += [
+        "building:",
+        "  {area: 1850, installed_kva: 160, contract_kw: 100, pv: [{meter: pv, yield: export}],",
+        "   service: {name: Ege Pano, phone: '+90 232 000 00 00'}}",
         "uplinks:",
         "  # The embedded broker speaks MQTT 3.1.1 only.",
         f"  - {{name: {UPLINK}, label: Şehir, protocol: '3.1.1', receipts: [{UPLINK}], spread: 0s,",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gateway.demo.show.gateway_status import gateway_status
+from gateway.demo.show.past import make_past
 from gateway.demo.show.site import (
     CALM,
     GATEWAY,
@@ -80,6 +81,8 @@ class Supervisor:
         self.page_port = free_port(host, port)
         self.broker_port = free_port("127.0.0.1")
         self._stamps = stamp_drivers(directory) if stamped else {}
+        self.past = not stamped
+        """Whether the building has a past: a judge counts what the meters served, and nothing before."""
         self._config = directory / "gateway.yaml"
         self._short: Path | None = None
         self.socket = self._socket_path()
@@ -137,6 +140,8 @@ class Supervisor:
             self.directory / "log" / "simulator.log",
         )
         self.broker.start()
+        if self.past:
+            make_past(self.journal.parent, time.time_ns() // 1_000_000, seed=self._seed)
         self.configure()
         wait_for_port(self.broker_port, self.broker)
         self.receiver.start()

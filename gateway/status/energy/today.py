@@ -36,7 +36,7 @@ def compared(figures: Figures, period: Period, meter: str, values: DayValues, f:
     like = period.like
     last = like.first + timedelta(len(whole) - 1)
     if not whole or (figures.span and like.first < figures.span[0]):
-        return _first_comparison(figures, f)
+        return _first_comparison(figures, f) if period.span in {"day", "week"} else ""
     before = figures.total(figures.of(meter, like.first, min(last, like.last)))
     now = sum(days[day] for day in whole)
     if not before:
