@@ -157,6 +157,11 @@ def test_a_room_imports_only_what_it_may(room) -> None:
     assert not foreign
 
 
+def test_the_rooms_of_the_daemon_meet_nowhere_else() -> None:
+    apart = {"field", "journal", "uplink", "status", "history"}
+    assert not {room: MAY_IMPORT[room] & apart for room in apart if MAY_IMPORT[room] & apart}
+
+
 def test_every_room_has_its_rule() -> None:
     assert {room_of(name) for name in NAMED} - {"", "__main__"} == {*MAY_IMPORT, *MAY_IMPORT_ALL}
 
