@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from gateway.errors import Cause
 from gateway.field.learnt import Fact
 
+LOAD_MEMORY = 60.0
 BusState = Literal["closed", "connecting", "ready", "waiting"]
 
 
@@ -78,6 +79,26 @@ class TurnAround:
     def p95(self) -> float | None:
         """95th percentile in s; None before the first answer."""
         return sorted(self._seen)[int(0.95 * (len(self._seen) - 1))] if self._seen else None
+
+
+class BusLoad:
+    """The share of the last minute or so that a bus was in use."""
+
+    def __init__(self) -> None:
+        self._share = self._at = 0.0
+
+    def begin(self, now: float) -> None:
+        """From here on it is known."""
+        self._at = now
+
+    def add(self, busy: float, now: float) -> None:
+        """It was in use for `busy` s until now."""
+        self._share = min(1.0, self.share(now) + min(busy, now - self._at) / LOAD_MEMORY)
+        self._at = now
+
+    def share(self, now: float) -> float:
+        """The share by now."""
+        return self._share * max(0.0, 1.0 - (now - self._at) / LOAD_MEMORY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from gateway.config import Bus
 from gateway.errors import BadFrame, BusDown, GatewayError
 from gateway.field.bus.lease import Lease
 from gateway.field.bus.line import BusLine
-from gateway.field.health import BusHealth
+from gateway.field.bus.station import Station
+from gateway.field.health import BusHealth, BusLoad
 from gateway.field.learnt import Learnt
 from gateway.field.meter.poll import UNREAD, Poll
 from gateway.field.meter.reader import MeterTask
@@ -45,7 +46,6 @@ ROOM = 2.0
 """s before somebody else's poll in which nothing is learnt: a read that is not answered takes that long."""
 LOOK_AT_LOAD = 8
 """Polls of a meter between two looks at what its polls take."""
-_LOAD_MEMORY = 60.0
 
 
 class BusWorker:
@@ -86,7 +86,7 @@ class BusWorker:
         self._share_free_at = 0.0
         self._openings = 0
         self._offset = 0.0
-        self._load, self._load_at = 0.0, 0.0
+        self._load = BusLoad()
         self._warned = False
         self._lease = Lease(bus.name, events, uptime)
 
@@ -95,7 +95,7 @@ class BusWorker:
         loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._offset = self._wall() - loop.time()
-        self._load_at = loop.time()
+        self._load.begin(loop.time())
         for polled in self.meters.values():
             polled.begin(loop.time())
         self._queue.rebuild()
@@ -180,7 +180,7 @@ class BusWorker:
             since=line.since,
             error=self._lease.says(time.monotonic()) or line.error,
             cause=line.trouble.cause if line.trouble else "",
-            load=self._load_now(),
+            load=self._load.share(time.monotonic()),
             predicted=load,
             warning=self._warning(load),
             turn_around=line.turn_around.mean,
@@ -290,12 +290,22 @@ class BusWorker:
             strange = BadFrame(f"meter {polled.id} gave what could not be understood: {error}")
             poll.fail(polled.id, self._uptime(), strange)
         ended = loop.time()
-        self._note_load(ended - began, ended)
+        self._load.add(ended - began, ended)
         self._conclude(polled, poll, ended, self.line.free_at(ended) - began)
         self._queue.put(polled)
+        if late := self.line.were_late:
+            self._ask_again(late)
         polled.poll = poll
         self._sink(poll.reading)
         return poll.reading
+
+    def _ask_again(self, late: list[Station]) -> None:
+        """A lost meter whose answer came in the end has the time from now on that it needs."""
+        for other in self.meters.values():
+            if other.lost and any(other.reader.station is station for station in late):
+                other.probe_at = 0.0
+                self._queue.put(other)
+        late.clear()
 
     def _opened_anew(self, polled: PolledMeter) -> bool:
         """Whether the port was opened since the last poll: then any meter may answer."""
@@ -349,7 +359,10 @@ class BusWorker:
             self._planned, polled.share = self._planned - polled.share, 0.0
             if polled.lost and any(not other.lost for other in self.meters.values()):
                 self._share_free_at = max(self._share_free_at, ended) + (1 / SHARE - 1) * cost
-            polled.mark_lost(error, ended, min(max(0.0, cost - poll.spent) / SHARE, CAP))
+            wait = max(0.0, cost - poll.spent) / SHARE
+            if not polled.lost and self.line.has_transaction_ids:
+                wait *= 2  # the patience for a gateway that may be slow was not saved for
+            polled.mark_lost(error, ended, min(wait, CAP))
             return
         polled.mark_ok(ended)
         schedule.again(slow=poll.slow_failed, static=poll.static_failed)
@@ -371,14 +384,6 @@ class BusWorker:
         if self._planned > 1.0 and (warning := self._warning(self.predicted_load())):
             self._warned = True
             log.warning("%s; `submeter plan` says which interval fits", warning)
-
-    def _note_load(self, busy: float, now: float) -> None:
-        """Keep the share of the last minute or so that the bus was in use."""
-        self._load = min(1.0, self._load_now() + min(busy, now - self._load_at) / _LOAD_MEMORY)
-        self._load_at = now
-
-    def _load_now(self) -> float:
-        return self._load * max(0.0, 1.0 - (time.monotonic() - self._load_at) / _LOAD_MEMORY)
 
     def _refuse_waiting(self) -> None:
         for answers in self._wanted.values():

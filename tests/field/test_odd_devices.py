@@ -15,7 +15,7 @@ import pytest
 from field_parts import driver, meter, pattern
 from odd_devices import Client, line_to, station
 
-from gateway.config.schema import SerialBus
+from gateway.config.schema import SerialBus, TcpBus
 from gateway.demo.simulator.faults import Fault
 from gateway.demo.simulator.frames import rtu_frame
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
@@ -570,6 +570,34 @@ async def test_a_gateway_that_waits_for_a_dead_slave_costs_the_others_one_wait()
         assert plant.connections == 1
 
 
+async def test_a_gateway_that_waits_for_a_dead_slave_for_long_costs_no_other_meter_its_reply() -> None:
+    """It serves one request at a time, and its patience is longer than what a dead meter may cost."""
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            if request.unit == 9:
+                await asyncio.sleep(4.0)
+                client.send(request.number, 9, request.refused(11))
+            else:
+                client.send(request.number, request.unit, request.answer)
+            await client.writer.drain()
+
+    async with line_to(serve) as (line, plant):
+        well, other, dead = station(line, 1), station(line, 2), station(line, 9)
+        assert await ask_all(line, well, 3) == (12, 0)
+        assert await ask_all(line, other, 3) == (12, 0)
+        with pytest.raises(NoReply):
+            await line.read(dead, 4, 1000, 2)
+        assert await ask_all(line, well, 1) == (4, 0)
+        assert await ask_all(line, other, 1) == (4, 0)
+        assert line.were_late == [dead]
+        assert dead.facts.timeout >= 4.0, "it is learnt from the reply that came in the end"
+        with pytest.raises(Refused, match="exception 11"):
+            await line.read(dead, 4, 1000, 2)
+        assert plant.connections == 1
+
+
 async def test_a_late_reply_is_the_answer_when_its_number_says_so() -> None:
     async def serve(client: Client) -> None:
         while True:
@@ -585,8 +613,6 @@ async def test_a_late_reply_is_the_answer_when_its_number_says_so() -> None:
 @pytest.mark.virtual_time
 async def test_a_reply_that_never_comes_is_waited_for_once() -> None:
     port = FakePort({1: lambda _, address: address, 2: lambda _, address: address})
-    from gateway.config.schema import TcpBus  # noqa: PLC0415 - beside its use
-
     line = BusLine(TcpBus(name="b", type="tcp", host="h"), port)
     well, dead = line.station(1), line.station(2)
     port.silent.add(2)
@@ -600,8 +626,20 @@ async def test_a_reply_that_never_comes_is_waited_for_once() -> None:
             await line.read(dead, 4, 0, 2)
         waits.append(loop.time() - began)
         assert await line.read(well, 4, 0, 2) == (0, 1)
-    assert waits[0] > 10
+    assert waits[0] == pytest.approx(2.5, abs=0.1), "others are answered: it is not waited for longer"
     assert max(waits[1:]) <= 4.1, "nothing came: the next wait is no longer than that of a line"
+
+
+@pytest.mark.virtual_time
+async def test_a_meter_that_nobody_answers_beside_gets_all_the_time_that_a_gateway_may_need() -> None:
+    port = FakePort({})
+    line = BusLine(TcpBus(name="b", type="tcp", host="h"), port)
+    alone = line.station(2)
+    await line.open()
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(NoReply):
+        await line.read(alone, 4, 0, 2)
+    assert asyncio.get_running_loop().time() - began > 10
 
 
 # -- connections that do not stay

@@ -140,7 +140,7 @@ async def test_all_lost_meters_share_one_budget_of_five_percent() -> None:
     port.read = watch
     bus = TCP.model_copy(update={"timeout": 0.02})
     async with running(bus, tasks, port) as bench:
-        await asyncio.sleep(0.3)
+        await bench.until(lambda: len(spent) >= 7)
         assert len(spent) == 7, "each is asked once before it is known to be lost"
         began = time.monotonic()
         await asyncio.sleep(4.0)

@@ -73,6 +73,11 @@ class BusConnection:
         return self.state == "ready" and self.port.connected
 
     @property
+    def has_transaction_ids(self) -> bool:
+        """Whether a number tells which request a reply belongs to."""
+        return self.port.has_transaction_ids
+
+    @property
     def asked_at(self) -> float:
         """When the last request went out."""
         return self.port.sent_at

@@ -16,8 +16,8 @@ from gateway.errors import BadFrame, NoReply, OthersTalk, Refused
 from gateway.field.bus import odd_replies
 from gateway.field.bus.connection import Ended
 from gateway.field.bus.station import Station
-from gateway.field.bus.transaction import LATEST, ReadSeries, Transactions
-from gateway.field.port.contract import Registers, words_of
+from gateway.field.bus.transaction import LATEST, Transactions
+from gateway.field.port.contract import ReadSeries, Registers, words_of
 from gateway.field.port.difference import OddReply
 
 RECENT = 2.0

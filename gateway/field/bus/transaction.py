@@ -15,7 +15,7 @@ from gateway.field.bus.cost import Fit, prior
 from gateway.field.bus.station import FADE, Station
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import LONGEST, Learnt, MeterFacts
-from gateway.field.port.contract import Ask, Port, Registers
+from gateway.field.port.contract import Ask, Port, ReadSeries, Registers
 from gateway.field.port.difference import OddReply
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,12 @@ LATEST = 10.0
 """s; no bound is longer."""
 OWED = 6.0
 """Times a configured time-out that a reply is waited for which a gateway may still owe."""
+FIRST = 2.5
+"""s that a meter may cost the others when it is not answered for the first time, unless a gateway has been
+late before: 95 % of a minute are theirs.
+"""
+SERVING = 6.0
+"""s that a gateway may serve one request, while it lets all others wait."""
 PATIENCE = 1.25
 """Times the latest reply seen that a station is given."""
 LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
@@ -34,26 +40,6 @@ it is known, at most.
 """
 PLAIN = 3
 """Plain replies in a row that end the belief in a difference."""
-
-
-class ReadSeries:
-    """`function`, `address`, `count` are those of the read that is under way; this one has no other behind
-    it.
-    """
-
-    __slots__ = ("address", "count", "function")
-
-    def __init__(self, function: int, address: int, count: int) -> None:
-        self.function, self.address, self.count = function, address, count
-
-    @property
-    def more(self) -> bool:
-        """Whether another read follows this one."""
-        return False
-
-    def proceed(self, registers: Registers) -> None:
-        """Take the answer of a read that another one follows, which is under way from now on."""
-        raise NotImplementedError
 
 
 class Transactions(BusConnection):
@@ -72,7 +58,14 @@ class Transactions(BusConnection):
         self._last: tuple[Station, int] | None = None
         self.own_end = self.line_end = float("-inf")
         """When the last answer of the station asked last ended, and the last byte, before it was asked."""
-        self._pays = self._in_vain = False
+        self._pays = self._in_vain = self._all_in_vain = False
+        """Whether late replies come on this line; whether one was waited for and never came; and the same
+        when several stations were not answered in a row.
+        """
+        self._silent_since = 0.0
+        """When the first of the stations was asked that have not answered since."""
+        self.were_late: list[Station] = []
+        """Stations that were given up, and answered then; whoever has looked takes them out."""
         port.reply_number = self.facts.reply_number
 
     def station(
@@ -233,6 +226,8 @@ class Transactions(BusConnection):
         station.last = port.sent_at + self.wire.time(0)
         if port.heard_at != heard:
             self._silent.clear()
+        if not self._silent:
+            self._silent_since = port.sent_at
         self._silent.append(station)
         station.missed_at = asyncio.get_running_loop().time()
         self._doubt_answer(station, count)
@@ -321,6 +316,7 @@ class Transactions(BusConnection):
             for station in self._stations:
                 if station.unit == late.unit:
                     self._was_late(station, late.took)
+                    self.were_late.append(station)
 
     def _was_late(self, station: Station, took: float) -> None:
         self._pays, station.in_vain = True, False
@@ -340,9 +336,18 @@ class Transactions(BusConnection):
 
     def _owed(self, station: Station, count: int) -> float:
         """Seconds after a time-out for which a numbered reply is waited for before anybody else is asked."""
-        if station.in_vain or (self._in_vain and not self._pays):
-            return self.late_bound(station, count) - self._latency(station, station.timeouts)
-        return LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
+        least = self.late_bound(station, count) - self._latency(station, station.timeouts)
+        most = LATEST if self.bus.timeout is None else min(LATEST, (OWED - 1) * self.bus.timeout)
+        if station.in_vain:
+            return least
+        if self._pays or len(self._stations) == 1:
+            return most
+        # It is rather the meter's end than a gateway that serves one after the other; unless the next one is
+        # not answered either.
+        sent_at = self.port.sent_at
+        if self._silent and not self._all_in_vain:
+            return min(most, max(least, SERVING - (sent_at - self._silent_since)))
+        return least if self._in_vain else min(most, max(least, FIRST - self.timeout(station, count)))
 
     async def _ask(self, station: Station, run: ReadSeries, timeout: float, *, sure: bool) -> Registers:
         """The port's answer, unless it came sooner than the station can have heard the question: then a
@@ -371,6 +376,7 @@ class Transactions(BusConnection):
             registers = await self.port.overdue(max(self._owed(station, count), 0.0))
         except NoReply:
             station.in_vain = self._in_vain = True
+            self._all_in_vain = self._all_in_vain or bool(self._silent)
             raise
         except Refused:
             self._was_late(station, self.port.heard_at - self.port.sent_at)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from gateway.catalogue import Span
 from gateway.errors import BusError
 from gateway.field.bus.station import Station
-from gateway.field.bus.transaction import ReadSeries
 from gateway.field.meter.planner import Read
-from gateway.field.port.contract import Registers
+from gateway.field.port.contract import ReadSeries, Registers
 from gateway.field.schedule import Due
 from gateway.model import Reading
 

@@ -25,6 +25,26 @@ def registers_of(words: Iterable[int]) -> Registers:
     return struct.pack(f">{len(numbers)}H", *numbers)
 
 
+class ReadSeries:
+    """`function`, `address`, `count` are those of the read that is under way; this one has no other behind
+    it.
+    """
+
+    __slots__ = ("address", "count", "function")
+
+    def __init__(self, function: int, address: int, count: int) -> None:
+        self.function, self.address, self.count = function, address, count
+
+    @property
+    def more(self) -> bool:
+        """Whether another read follows this one."""
+        return False
+
+    def proceed(self, registers: Registers) -> None:
+        """Take the answer of a read that another one follows, which is under way from now on."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
 class Late:
     """A reply that came after its time: the unit that was asked, and s from its request to its last byte."""
