@@ -18,9 +18,10 @@ from gateway.errors import GatewayError
 
 COMMANDS = {
     "check": N_("check a configuration and print every problem"),
+    "correct": N_("set what a meter took between two times, as a person knows it"),
     "demo": N_("run the whole product against simulated meters"),
     "drivers": N_("list, show, check and try the meter tables"),
-    "energy": N_("print what the registers in a file of readings make of each quarter hour"),
+    "energy": N_("print the energy of each quarter hour, the gateway's own or that of a file of readings"),
     "journal": N_("look into the journal: status, show, export, salvage"),
     "plan": N_("print the reads, their time, and what they cost"),
     "ports": N_("list the serial ports, who uses them and what is wrong"),

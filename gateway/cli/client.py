@@ -131,6 +131,13 @@ class ControlClient:
         """Set the register of a pulse input to what the meter shows: old and new value."""
         return self._ask("POST", f"/pulses/{quote(meter, safe='')}", {"value": value})
 
+    def correct(
+        self, meter: str, quantity: str, *, first: int, last: int, value: int, why: str
+    ) -> dict[str, Any]:
+        """Set what a register took between two times: what it was."""
+        path = f"/v1/energy/{quote(meter, safe='')}/{quote(quantity, safe='')}"
+        return self._ask("POST", path, {"from": first, "to": last, "value": value, "why": why})
+
     def journal(self) -> dict[str, Any]:
         """Epochs, counts, sizes, state of the journal."""
         return self._ask("GET", "/journal")

@@ -6,9 +6,12 @@ import dataclasses
 from typing import Any, Protocol
 
 from gateway.daemon.assembly import Assembly
+from gateway.daemon.energy import EnergyWorker
 from gateway.errors import GatewayError, JournalError
 from gateway.field import BusWorker
+from gateway.host import Clock
 from gateway.journal import Journal, batch_json
+from gateway.model import Event
 
 
 class RunningDaemon(Protocol):
@@ -16,6 +19,8 @@ class RunningDaemon(Protocol):
 
     assembly: Assembly
     journal: Journal
+    energy: EnergyWorker
+    clock: Clock
 
     def running(self) -> dict[str, Any]:
         """Which file runs, and since when."""
@@ -129,6 +134,25 @@ class DaemonActions:
             if len(rows) >= limit:
                 break
         return rows
+
+    async def correct(
+        self, meter: str, quantity: str, *, first: int, last: int, value: int, why: str
+    ) -> dict[str, Any]:
+        """Set what a register took; the event is on disk when this returns, the engine does the rest."""
+        daemon = self._daemon
+        held = await daemon.energy.held(meter, quantity, first, last)
+        if not held:
+            raise GatewayError(
+                f"nothing is known of {quantity} of {meter} at that time",
+                hint="submeter energy prints what is known, by meter and day",
+            )
+        fields = {"meter": meter, "quantity": quantity, "from": first, "to": last, "value": value, "why": why}
+        slots = daemon.assembly.slots
+        slots.tell(Event("intervals_corrected", daemon.clock.uptime(), fields))
+        refused = await slots.flush()
+        if refused is not None:
+            raise refused
+        return {**fields, "intervals": len(held), "was": sum(interval.value for interval in held)}
 
     async def reload(self) -> list[str]:
         """Read the configuration again and rebuild."""

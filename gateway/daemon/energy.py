@@ -141,6 +141,17 @@ class EnergyWorker:
             draft.keep = True
             self._woken.set()
 
+    async def held(self, meter: str, quantity: str, first: int, last: int) -> list[Interval]:
+        """The intervals of a register between two times (ms UTC). Raises HistoryError before they are
+        known.
+        """
+        if not self._live:
+            raise HistoryError(
+                "what the journal holds is not known yet", hint="it is being read: try again in some minutes"
+            )
+        history = self._held.history
+        return await self._in_thread(history.held, meter, quantity, first, last)
+
     # ── its life ──
 
     async def run(self) -> None:

@@ -6,7 +6,7 @@ from gateway.energy import consumption, load, netting, reactive, tree
 from gateway.energy.calendar import Calendar
 from gateway.energy.checks.meter import Plausibility, time_flaw
 from gateway.energy.checks.register import Context, Finding
-from gateway.energy.engine.edges import QUARTER
+from gateway.energy.engine.edges import QUARTER, shares
 from gateway.energy.engine.intervals import IEC_61968_9, Memory, Past, next_version
 from gateway.energy.engine.manifest import Manifest
 from gateway.energy.engine.meter import GAUGES, MeterSeries
@@ -41,6 +41,7 @@ __all__ = [
     "netting",
     "next_version",
     "reactive",
+    "shares",
     "shown",
     "time_flaw",
     "to_grains",

@@ -154,6 +154,12 @@ class History:
         """What the engine needs to know of a register, and where it tells what is new."""
         return RegisterPast(self, (meter, quantity))
 
+    def held(self, meter: str, quantity: str, first: int, last: int) -> list[Interval]:
+        """The intervals of a register from `first` until `last` (ms UTC); what is missing is left out."""
+        past = self.past(meter, quantity)
+        found = (past.get(start) for start in range(-(-first // QUARTER) * QUARTER, last, QUARTER))
+        return [interval for interval in found if interval is not None]
+
     def day(self, register: Register, day: date) -> Day | None:
         """A day of a register; None where there is nothing."""
         return self._day((day.toordinal(), self._ids.get(register, 0)))

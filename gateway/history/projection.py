@@ -13,15 +13,13 @@ import logging
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from gateway.energy import (
     GAUGES,
     QUARTER,
-    BaseUnit,
     Context,
     Finding,
     Interval,
@@ -29,14 +27,15 @@ from gateway.energy import (
     MeterSeries,
     Plausibility,
     base_unit,
+    shares,
     shown,
     time_flaw,
-    to_grains,
     tree,
 )
 from gateway.history.history import SURE, History
 from gateway.history.tree_watch import QUANTITY, TreeWatch
-from gateway.model import QUANTITIES, ClockState, Event, Reading
+from gateway.history.values import COUNTERS, dumped, finding_key, in_grains, loaded, registers_of
+from gateway.model import ClockState, Event, Reading
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +55,9 @@ CHECK: Final = "energy_check"
 MANIFEST: Final = "manifest"
 SWAPPED: Final = "meter_swapped"
 CHANGED: Final = "meter_changed"
+CORRECTED: Final = "intervals_corrected"
 _FORMAT: Final = "meters 2"
 """Meters in another form are not understood."""
-_KNOWN: Final = {name: word.unit for name, word in QUANTITIES.items() if word.kind == "counter"}
 
 
 @dataclass(slots=True)
@@ -144,6 +143,7 @@ class Projection:
         self._held = {boot: held for boot, held in self._held.items() if boot == batch.boot}
         for event in batch.events:
             self._exchange(event, event.uptime + offset)
+            self._correct(event)
         self._use([each for each in batch.readings if self._in_time(each, batch)], offset, batch.boot)
         self._look_at_tree()
 
@@ -172,8 +172,8 @@ class Projection:
 
     def _hear(self, event: Event) -> None:
         if event.kind == CHECK:
-            self._findings.pop(_key(event.fields), None)
-            self._under_way.pop(_key(event.fields), None)
+            self._findings.pop(finding_key(event.fields), None)
+            self._under_way.pop(finding_key(event.fields), None)
         elif event.kind == MANIFEST and (manifest := Manifest.told(event.fields)):
             self.history.manifest_published(manifest)
 
@@ -181,8 +181,25 @@ class Projection:
         meter = event.fields.get("meter")
         if event.kind not in {SWAPPED, CHANGED} or not isinstance(meter, str) or meter not in self._meters:
             return
-        closing, opening = (_registers(event.fields.get(name)) for name in ("closing", "opening"))
+        closing, opening = (registers_of(event.fields.get(name)) for name in ("closing", "opening"))
         self._tell(meter, self._meters[meter].swap(t, closing, opening))
+
+    def _correct(self, event: Event) -> None:
+        """A person set what a register took between two quarter hours: shared out as it was, each edited."""
+        meter, quantity, first, last, value = (
+            event.fields.get(name) for name in ("meter", "quantity", "from", "to", "value")
+        )
+        if event.kind != CORRECTED or not isinstance(meter, str) or quantity not in COUNTERS:
+            return
+        if type(first) is not int or type(last) is not int or type(value) is not int or value < 0:
+            return
+        held = self.history.held(meter, str(quantity), first, last)
+        weights = [max(0, interval.value) for interval in held]
+        if held:
+            parts = shares(value, weights if any(weights) else [1] * len(held))
+            past = self.history.past(meter, str(quantity))
+            for interval, part in zip(held, parts, strict=True):
+                past.put(replace(interval, value=part, quality="d"), corrected=True)
 
     def _hold(self, batch: Committed) -> None:
         held = self._held.setdefault(batch.boot, deque())
@@ -192,7 +209,7 @@ class Projection:
 
     @staticmethod
     def _counts(reading: Reading) -> bool:
-        return any(name in _KNOWN or name in GAUGES for name in reading.values)
+        return any(name in COUNTERS or name in GAUGES for name in reading.values)
 
     def _use(self, readings: Iterable[Reading], offset: int, boot: str) -> None:
         before = self._offsets.get(boot)
@@ -209,8 +226,8 @@ class Projection:
                 for quantity in series.quantities:
                     self._tell(reading.meter, series.take(quantity, t, None))
             return
-        names = [name for name in reading.values if name in _KNOWN or name in GAUGES]
-        failed = [name for name in reading.absent if name in _KNOWN]
+        names = [name for name in reading.values if name in COUNTERS or name in GAUGES]
+        failed = [name for name in reading.absent if name in COUNTERS]
         if not names and not failed:
             return
         if series is None:
@@ -221,7 +238,7 @@ class Projection:
             self._taken.pop((reading.meter, True), None)
             self._taken.pop((reading.meter, False), None)
             self._passed.pop(reading.meter, None)
-        counts = bool(failed) or any(name in _KNOWN for name in names)
+        counts = bool(failed) or any(name in COUNTERS for name in names)
         if self._passes_over(reading.meter, t, counts=counts):
             if counts:
                 self._passed[reading.meter] = (t, reading)
@@ -234,12 +251,12 @@ class Projection:
 
     def _feed(self, series: MeterSeries, reading: Reading, t: int) -> None:
         # The power first: it is of the same moment.
-        names = [name for name in reading.values if name in _KNOWN or name in GAUGES]
-        for name in sorted(names, key=lambda name: name in _KNOWN):
-            value = None if name in reading.suspect else _grains(name, reading.values[name])
+        names = [name for name in reading.values if name in COUNTERS or name in GAUGES]
+        for name in sorted(names, key=lambda name: name in COUNTERS):
+            value = None if name in reading.suspect else in_grains(name, reading.values[name])
             self._tell(reading.meter, series.take(name, t, value))
         for name in reading.absent:
-            if name in _KNOWN:
+            if name in COUNTERS:
                 self._tell(reading.meter, series.take(name, t, None))
 
     def _catch_up_with(self, meter: str, t: int) -> None:
@@ -291,7 +308,7 @@ class Projection:
                 }
                 amounts = {name: shown(value) for name, value in outcome.amounts.items()}
                 fields |= amounts | dict(outcome.facts)
-                self._findings[_key(fields)] = Event(CHECK, 0, fields)
+                self._findings[finding_key(fields)] = Event(CHECK, 0, fields)
         while len(self._findings) > FINDINGS:
             del self._findings[next(iter(self._findings))]
             self._let_go += 1
@@ -325,8 +342,8 @@ class Projection:
             _FORMAT: {meter: series.state() for meter, series in self._meters.items()},
             "watches": {meter: watch.state() for meter, watch in self._watches.items()},
             "offsets": self._offsets,
-            "held": {boot: [_dumped(reading) for reading in held] for boot, held in self._held.items()},
-            "passed": [[t, _dumped(reading)] for t, reading in self._passed.values()],
+            "held": {boot: [dumped(reading) for reading in held] for boot, held in self._held.items()},
+            "passed": [[t, dumped(reading)] for t, reading in self._passed.values()],
             "taken": [[*key, t] for key, t in self._taken.items()],
             "findings": [event.fields for event in self._findings.values()],
             "newest": self.newest,
@@ -344,12 +361,12 @@ class Projection:
                 self._watches[meter] = self._plausibility(meter)
                 self._watches[meter].restore(watch)
             self._offsets = state["offsets"]
-            self._held = {boot: deque(map(_loaded, held)) for boot, held in state["held"].items()}
-            for t, dumped in state["passed"]:
-                reading = _loaded(dumped)
+            self._held = {boot: deque(map(loaded, held)) for boot, held in state["held"].items()}
+            for t, held in state["passed"]:
+                reading = loaded(held)
                 self._passed[reading.meter] = (t, reading)
             self._taken = {(meter, counts): t for meter, counts, t in state["taken"]}
-            self._findings = {_key(fields): Event(CHECK, 0, fields) for fields in state["findings"]}
+            self._findings = {finding_key(fields): Event(CHECK, 0, fields) for fields in state["findings"]}
             self.newest = state["newest"]
             self._tree_day = date.fromisoformat(state["tree"]) if state["tree"] else None
         except (zlib.error, ValueError, LookupError, TypeError) as error:
@@ -359,42 +376,3 @@ class Projection:
             )
             self._meters.clear()
             self.renumbered()
-
-
-def _key(fields: dict[str, Any]) -> str:
-    return json.dumps([fields.get(name) for name in ("check", "meter", "quantity", "t")])
-
-
-def _grains(name: str, value: float) -> int | None:
-    """A value as it was rounded, exactly; None for what no register shows."""
-    try:
-        return to_grains(Decimal(repr(value)), _unit(name))
-    except ValueError:
-        return None
-
-
-def _unit(name: str) -> BaseUnit:
-    return base_unit(GAUGES.get(name, name))
-
-
-def _registers(told: object) -> dict[str, int]:
-    """Registers by quantity, in the vocabulary's unit, as grains."""
-    if not isinstance(told, dict):
-        return {}
-    found = {}
-    for name, value in told.items():
-        if name in _KNOWN and type(value) in {int, float}:
-            grains = _grains(name, value)
-            if grains is not None:
-                found[name] = grains
-    return found
-
-
-def _dumped(reading: Reading) -> list[Any]:
-    values = {name: value for name, value in reading.values.items() if name in _KNOWN or name in GAUGES}
-    return [reading.meter, reading.uptime, values, list(reading.suspect), reading.absent]
-
-
-def _loaded(state: list[Any]) -> Reading:
-    meter, uptime, values, suspect, absent = state
-    return Reading(meter, uptime, values, absent, suspect=tuple(suspect))

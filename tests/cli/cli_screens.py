@@ -25,6 +25,7 @@ from tests.status.status_building import NOW, SNAPSHOT
 COMMANDS = (
     (),
     ("check",),
+    ("correct",),
     ("demo",),
     ("drivers",),
     ("drivers", "list"),

@@ -8,14 +8,18 @@ import json
 import sqlite3
 import time
 from contextlib import closing
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from math import floor
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 
+from gateway.cli.correct import command
 from gateway.history import FILE, make_copy
 from tests.rig import MOSQUITTO, until
 from tests.soak.months import Run
@@ -93,6 +97,26 @@ def judge(run: Run, *, least: int) -> int:
     return judged
 
 
+def correct(run: Run, register: tuple[str, str]) -> None:
+    """A person sets the first half hour: it comes to the platform as edited."""
+    first = min(intervals(run.site.database)[register])
+    zone = ZoneInfo("Europe/Istanbul")
+    times = [datetime.fromtimestamp((first + k * QUARTER) / 1000, zone) for k in (0, 2)]
+    words = [register[0], *(f"{each:%Y-%m-%dT%H:%M}" for each in times), "--value", "12,5", "--why", "a fuse"]
+    done = CliRunner().invoke(command, [*words, "--socket", str(run.site.socket)])
+    assert done.exit_code == 0, f"{done.output} {done.exception}"
+
+    def edited() -> list[tuple[int, str]]:
+        run.go(60)
+        held = intervals(run.site.database)[register]
+        found = [held[first + k * QUARTER].get(2) for k in range(2)]
+        return [each for each in found if each is not None]
+
+    until(lambda: len(edited()) == 2, 60, "the edited intervals are at the platform")
+    assert sum(value for value, _ in edited()) == 12_500
+    assert {quality for _, quality in edited()} == {"d"}
+
+
 @pytest.mark.timeout(600)
 def test_killed_at_any_moment_every_quarter_hour_is_published_once(tmp_path) -> None:
     run = Run(tmp_path, interval=60, seed=11, coarse=5)
@@ -147,6 +171,7 @@ def test_a_history_that_is_lost_or_damaged_comes_back_from_journal_and_copy(tmp_
         for register, starts in before.items():
             assert {start: after[register][start] for start in starts} == starts
         judge(run, least=4 * 12 * 4)
+        correct(run, ("m1", "active_energy_import"))
         said = run.site.log("gateway")
         assert "Traceback" not in said
         assert "is damaged" in said

@@ -14,6 +14,7 @@ from gateway.energy import Calendar, Interval
 from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history import FILE, History, HistoryReader, Projection, copy_of, make_copy
 from gateway.history.day import Day
+from gateway.model import Event
 
 
 @given(
@@ -148,6 +149,37 @@ def test_what_was_published_is_a_fact_whatever_is_computed(tmp_path) -> None:
     assert not history.published(Interval("m", "volume", T0, 7, "e", 2))
     assert past.get(T0) == Interval("m", "volume", T0, 6, "e", 3)
     assert history.behind == 0
+
+
+def corrected(gateway, first, last, value, meter="m") -> None:
+    fields = {"meter": meter, "quantity": "active_energy_import", "from": first, "to": last, "value": value}
+    gateway.pending[1].append(Event("intervals_corrected", gateway.uptime, fields | {"why": "a fuse"}))
+    gateway.commit([])
+
+
+def test_what_a_person_sets_is_shared_out_and_nothing_undoes_it(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    for k in range(300):
+        gateway.poll(1000 + k / 100)
+    gateway.drain()
+    before = gateway.platform.newest()
+    first = T0 + 4 * QUARTER
+    edited = range(first, first + 3 * QUARTER, QUARTER)
+    corrected(gateway, first, first + 3 * QUARTER, 1000)
+    gateway.drain()
+    after = gateway.platform.newest()
+    assert [after[start] for start in edited] == [(334, "d"), (333, "d"), (333, "d")]
+    assert all(after[start] == before[start] for start in before if start not in edited)
+    gateway.kill()  # nothing was saved: it is found again, and set but once
+    gateway.drain()
+    assert gateway.platform.newest() == after
+    assert max(len(held) for held in gateway.platform.held.values()) == 2
+    corrected(gateway, first, first + QUARTER, 5, meter="nobody")
+    corrected(gateway, T0 - 99 * QUARTER, T0 - 98 * QUARTER, 5)
+    corrected(gateway, first, first + QUARTER, -5)
+    corrected(gateway, first, first + QUARTER, 2.5)
+    gateway.drain()
+    assert gateway.platform.newest() == after
 
 
 # ── two files, each damaged ──

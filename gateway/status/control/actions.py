@@ -41,6 +41,13 @@ class Actions(Protocol):
         pulse_count}`.
         """
 
+    async def correct(
+        self, meter: str, quantity: str, *, first: int, last: int, value: int, why: str
+    ) -> dict[str, Any]:
+        """What a register took from `first` to `last` (ms UTC) was `value` (whole base units), says a person:
+        `{meter, quantity, from, to, value, why, intervals, was}`.
+        """
+
     async def journal_status(self) -> dict[str, Any]:
         """Epochs, counts, sizes, state of the journal."""
 

@@ -53,6 +53,7 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
             _route("POST", "/v1/buses/{bus}/return", control.give_back),
             _route("GET", "/pulses", control.pulses),
             _route("POST", "/pulses/{meter}", control.set_pulse),
+            _route("POST", "/v1/energy/{meter}/{quantity}", control.correct),
             _route("GET", "/journal", control.journal),
             _route("GET", "/journal/rows", control.rows),
             _route("POST", "/reload", control.reload),
@@ -126,6 +127,16 @@ class _Control:
                 hint="write the register as the meter shows it, like 1240.5",
             )
         return JSONResponse(await self._actions.set_pulse(request.path_params["meter"], float(text)))
+
+    async def correct(self, request: Request) -> Response:
+        """What a register took between two times, as a person knows it."""
+        first, last = (_number(request, key, 0, 0, 2**53) for key in ("from", "to"))
+        value = _number(request, "value", 0, 0, 2**53)
+        why = visible(request.query_params.get("why", ""), 200)
+        meter, quantity = (request.path_params[key] for key in ("meter", "quantity"))
+        return JSONResponse(
+            await self._actions.correct(meter, quantity, first=first, last=last, value=value, why=why)
+        )
 
     async def journal(self, _: Request) -> Response:
         """How the journal is."""

@@ -1,0 +1,55 @@
+"""Values of readings and events, as the engine and its saved state have them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from gateway.energy import GAUGES, BaseUnit, base_unit, to_grains
+from gateway.model import QUANTITIES, Reading
+
+COUNTERS: Final = frozenset(name for name, word in QUANTITIES.items() if word.kind == "counter")
+
+
+def finding_key(fields: Mapping[str, Any]) -> str:
+    """What tells one finding from another."""
+    return json.dumps([fields.get(name) for name in ("check", "meter", "quantity", "t")])
+
+
+def in_grains(name: str, value: float) -> int | None:
+    """A value as it was rounded, exactly; None for what no register shows."""
+    try:
+        return to_grains(Decimal(repr(value)), _unit(name))
+    except ValueError:
+        return None
+
+
+def _unit(name: str) -> BaseUnit:
+    return base_unit(GAUGES.get(name, name))
+
+
+def registers_of(told: object) -> dict[str, int]:
+    """Registers by quantity, in the vocabulary's unit, as grains."""
+    if not isinstance(told, dict):
+        return {}
+    found = {}
+    for name, value in told.items():
+        if name in COUNTERS and type(value) in {int, float}:
+            grains = in_grains(name, value)
+            if grains is not None:
+                found[name] = grains
+    return found
+
+
+def dumped(reading: Reading) -> list[Any]:
+    """What the engine needs of a reading, as JSON values."""
+    values = {name: value for name, value in reading.values.items() if name in COUNTERS or name in GAUGES}
+    return [reading.meter, reading.uptime, values, list(reading.suspect), reading.absent]
+
+
+def loaded(state: Sequence[Any]) -> Reading:
+    """What `dumped` gave."""
+    meter, uptime, values, suspect, absent = state
+    return Reading(meter, uptime, values, absent, suspect=tuple(suspect))

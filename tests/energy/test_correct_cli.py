@@ -1,0 +1,42 @@
+"""submeter correct: what cannot be meant is refused before anybody is asked."""
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import cli
+from gateway.cli.correct import _units
+
+HOUR = ["2026-10-29T14:00", "2026-10-29T15:00"]
+WHY = ["--why", "x"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["2026-10-29T14:05", HOUR[1], "--value", "1", *WHY], "2026-10-29T14:05 is no quarter"),
+        (["yesterday", HOUR[1], "--value", "1", *WHY], "yesterday is no quarter"),
+        ([HOUR[1], HOUR[1], "--value", "1", *WHY], "TO is not after FROM"),
+        ([*HOUR, "--value", "-1", *WHY], "-1 is no amount"),
+        ([*HOUR, "--value", "lots", *WHY], "lots is no amount"),
+        ([*HOUR, "--value", "1"], "--why"),
+        ([*HOUR, "--value", "1", *WHY, "--quantity", "frequency"], "frequency is no counter"),
+        ([*HOUR, "--value", "1", *WHY], "no daemon listens"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, words, said) -> None:
+    socket = ["--socket", str(tmp_path / "none.sock")]
+    done = CliRunner().invoke(cli, ["--lang", "en", "correct", "main", *words, *socket], terminal_width=200)
+    assert done.exit_code != 0
+    assert said in " ".join(f"{done.output} {done.exception}".split())
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "units"),
+    [
+        ("12.5", "active_energy_import", 12_500),
+        ("12,5", "active_energy_import", 12_500),
+        ("0.25", "volume", 250_000),
+    ],
+)
+def test_an_amount_in_whole_units(text, quantity, units) -> None:
+    assert _units(text, quantity) == units
