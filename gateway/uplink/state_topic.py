@@ -13,7 +13,7 @@ SELDOM = 300.0
 """Seconds between states that differ in seq alone."""
 UNKEPT = 900.0
 """Seconds after which state and meters are said again where the broker keeps no retained messages."""
-SETTLE = 3.0
+STEADY = 3.0
 """Seconds a backlog must exist before it is worth a message: every live batch is one for a moment."""
 
 
@@ -48,7 +48,7 @@ class StateTopic:
         if not backlog and said.backlog:
             return True
         if backlog and not said.backlog:
-            return now - (self._backlog_since or now) >= SETTLE
+            return now - (self._backlog_since or now) >= STEADY
         if backlog != said.backlog:
             return age >= EVERY
         return epoch != said.epoch or (seq != said.seq and age >= SELDOM)

@@ -20,7 +20,7 @@ from gateway.field.port.mbap import HEADER, Frame, first_number, next_number, re
 from gateway.field.port.request import EXCEPTIONS, REFUSAL, REMEMBERED, RecentRequests, Request
 from gateway.field.port.transport import Transport, has_right_crc, rtu_request
 
-SETTLE = 0.03
+REST = 0.03
 """Seconds without a byte after which a reply that cannot become the answer is given up: beyond a USB
 adapter's 16 ms.
 """
@@ -69,7 +69,7 @@ class ModbusPort:
         self._answer: asyncio.Future[Registers] | None = None
         self._timeout = self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._settling: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._noise = self._stray_frames = 0
         self._loose = bytearray()
         self._other: int | None = None  # the unit of somebody else's frame since the request
@@ -174,9 +174,9 @@ class ModbusPort:
         finally:
             self._timer.cancel()
             self._answer = self.then = None
-            if self._settling is not None:
-                self._settling.cancel()
-                self._settling = None
+            if self._rest_timer is not None:
+                self._rest_timer.cancel()
+                self._rest_timer = None
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
@@ -343,20 +343,20 @@ class ModbusPort:
                 self._refuse(data[start + 2])
             return len(data)
         self._other = heard.other or self._other
-        if (heard.foreign or heard.damaged or heard.other is not None) and self._settling is None:
-            self._settling = asyncio.get_running_loop().call_later(SETTLE, self._settle)
+        if (heard.foreign or heard.damaged or heard.other is not None) and self._rest_timer is None:
+            self._rest_timer = asyncio.get_running_loop().call_later(REST, self._fallen_silent)
         if len(data) > MOST:  # a line that babbles; an answer has half of that
             self.strays += len(data) - MOST // 2
             return len(data) - MOST // 2
         return 0
 
-    def _settle(self) -> None:
+    def _fallen_silent(self) -> None:
         loop = asyncio.get_running_loop()
-        rest = self.heard_at + SETTLE - loop.time()
+        rest = self.heard_at + REST - loop.time()
         if rest > 0.001:  # s; more came meanwhile: it may still become the answer
-            self._settling = loop.call_later(rest, self._settle)
+            self._rest_timer = loop.call_later(rest, self._fallen_silent)
             return
-        self._settling = None
+        self._rest_timer = None
         if self._other is not None:
             self._fail(OthersTalk(self._request.unit, self._other))
         self._fail(BadFrame(f"unit {self._request.unit}: what came is not the answer, or is damaged"))

@@ -48,7 +48,7 @@ class Transport(ModbusProtocol):
     ) -> None:
         super().__init__(_parameters(bus), is_server=False)
         self._bus = bus
-        self._data, self._whole, self._gone = take, whole, lost
+        self._data, self._whole, self._lost = take, whole, lost
 
     async def open(self) -> None:
         """Connect, with the kernel's words when that fails: pymodbus' own `connect` swallows them. Raises
@@ -62,7 +62,7 @@ class Transport(ModbusProtocol):
 
     def leave(self) -> None:
         """Close it; what it still has to say is not about the next one."""
-        self._data, self._whole, self._gone = len, None, lambda _: None
+        self._data, self._whole, self._lost = len, None, lambda _: None
         self.close()
 
     def write(self, data: bytes) -> None:
@@ -84,7 +84,7 @@ class Transport(ModbusProtocol):
 
     def callback_disconnected(self, exc: Exception | None) -> None:
         """The other side, or the line, has ended it."""
-        self._gone(exc)
+        self._lost(exc)
 
     def callback_data(self, data: bytes, addr: tuple[object, ...] | None = None) -> int:  # noqa: ARG002 - pymodbus' signature
         """Bytes that were not a whole answer at once, with those left from before."""

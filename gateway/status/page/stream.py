@@ -50,7 +50,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": b""})
             return
         self._streams.open += 1
-        gone = asyncio.create_task(_gone(receive))
+        gone = asyncio.create_task(_disconnected(receive))
         feed = asyncio.create_task(self._feed(send))
         try:
             await asyncio.wait({gone, feed}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,6 +81,6 @@ async def _put(send: Send, chunk: bytes) -> None:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
