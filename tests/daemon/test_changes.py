@@ -145,3 +145,11 @@ uplinks: [{{name: city, url: "mqtt://127.0.0.1:1883", username: u, password_file
     ]
     assert same_source(before, after) == set()
     assert not any("two" in str(change) for change in changes)
+
+
+def test_a_list_is_told_as_it_is_written_in_the_file() -> None:
+    uplink = "uplinks: [{name: city, url: mqtt://h, receipts: [%s]}]\n"
+    before, after = (loaded(BEFORE + uplink % who) for who in ("city", "city, mirror"))
+    assert [change.words for change in differences(before, after)] == [
+        "uplink city: receipts was [city], is [city, mirror]"
+    ]
