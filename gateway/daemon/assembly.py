@@ -99,6 +99,7 @@ class Assembly:
         self._epoch = ""
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
         self.description = MeterDescription(config, drivers, self.attributes)
+        self.description.resolutions = lambda: {} if energy is None else energy.resolutions
         self.slots = SlotCollector(config.gateway.commit_interval, self.commit, self._due, clock.wall)
         self.forwarders = [self._forwarder(uplink) for uplink in config.uplinks]
         known = journal.carried.get(LIMITS, {})

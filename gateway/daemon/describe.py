@@ -46,6 +46,9 @@ class MeterDescription:
         self._drivers = {name: _driver(driver) for name, driver in drivers.items()}
         self._attributes = attributes
 
+    resolutions: Callable[[], Mapping[str, Mapping[str, float]]] = staticmethod(dict)
+    """Meter → quantity → the register's step in Wh …, where it is coarse; who knows it sets it."""
+
     def meters(self) -> list[dict[str, Any]]:
         """One entry a meter, pulse inputs included."""
         entries = [self._meter(meter) for meter in self._config.meters if meter.enabled]
@@ -77,6 +80,7 @@ class MeterDescription:
             vt=meter.vt,
             values=meter.values,
             attributes=known or None,
+            resolution=self.resolutions().get(meter.id),
         )
 
     def payload(self) -> bytes:

@@ -44,8 +44,7 @@ QUEUE = 500
 LIVE_BYTES = 16 * 1024
 """Of intervals in a batch."""
 LIVE_MOST = 900
-FINDINGS = 20
-MANIFESTS = 60
+FINDINGS, MANIFESTS = 20, 60
 DEFAULT_RATE = 50.0
 PATIENCE = 20.0
 """s that what is to be published waits for a batch of readings; then it goes by itself."""
@@ -53,8 +52,7 @@ SAVE_AFTER = 90_000
 """ms after a quarter hour at which what it brought is saved: it was published by then."""
 SAVE_WORK = 4.0
 """s of work after which what was caught up is saved."""
-SAY = 60.0
-AGAIN = 5.0
+SAY, AGAIN = 60.0, 5.0
 SECONDARY = 5
 """A: what current transformers give at their rated current."""
 COPY_AT = timedelta(hours=3, minutes=10)
@@ -99,6 +97,7 @@ class EnergyWorker:
         """The quarter hour of the newest save."""
         self._worked = 0.0
         self._behind = 0
+        self.resolutions: dict[str, dict[str, int | float]] = {}
         self._copied: date | None = None
         self._distrust = ""
         """What is wrong with the file although it does not contradict itself."""
@@ -342,6 +341,7 @@ class EnergyWorker:
     def _save(self) -> None:
         try:
             self._held.save()
+            self.resolutions = self._held.resolutions()
         except HistoryError as error:
             if type(error) is not HistoryError:
                 raise

@@ -322,12 +322,17 @@ class Projection:
                 self._under_way[key] = now
                 yield Event(event.kind, uptime, event.fields)
 
-    def resolution(self, meter: str, quantity: str) -> int | float | None:
-        """The register's step in base units when it is coarser than what a quarter hour brings."""
-        series = self._meters.get(meter)
-        counter = series.series(quantity) if series else None
-        coarse = counter.resolution if counter else None
-        return None if coarse is None else shown(coarse)
+    def resolutions(self) -> dict[str, dict[str, int | float]]:
+        """Meter → quantity → the register's step in base units, of those whose step is more than a quarter
+        hour brings: no figure of theirs is finer than that.
+        """
+        found: dict[str, dict[str, int | float]] = {}
+        for meter, series in self._meters.items():
+            for quantity in series.quantities:
+                counter = series.series(quantity)
+                if counter is not None and counter.resolution is not None:
+                    found.setdefault(meter, {})[quantity] = shown(counter.resolution)
+        return found
 
     @property
     def behind(self) -> int:

@@ -37,8 +37,10 @@ class MeterMessage(_Open):
     """A meter on a bus, or a pulse input (then `pin`, `per_unit` and its own `quantities` instead of a
     driver).
 
-    Intervals in seconds; `ct` and `vt` are quotients; `values` says whether the meter's registers are primary
-    or secondary. `attributes` is what the meter says of itself: serial number, firmware, ratios.
+    Intervals in seconds; `ct` and `vt` are quotients; `values` says whether the meter's registers are
+    primary or secondary. `attributes` is what the meter says of itself: serial number, firmware, ratios.
+    `resolution` gives, by quantity, the step of a register in whole Wh, varh, VAh, ml or pulses, where a
+    quarter hour brings less.
     """
 
     id: _Id
@@ -54,6 +56,7 @@ class MeterMessage(_Open):
     vt: float | int | None = None
     values: str | None = None
     attributes: dict[str, str] | None = None
+    resolution: dict[str, float | int] | None = None
     pin: int | None = None
     per_unit: float | int | None = None
     quantities: dict[str, QuantityMessage] | None = None

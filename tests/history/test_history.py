@@ -182,6 +182,17 @@ def test_what_a_person_sets_is_shared_out_and_nothing_undoes_it(tmp_path) -> Non
     assert gateway.platform.newest() == after
 
 
+def test_a_register_in_steps_of_ten_kwh_says_so_and_loses_nothing(tmp_path) -> None:
+    gateway = Gateway(tmp_path)
+    for k in range(2000):
+        gateway.commit([("m", {"active_energy_import": 1000 + k // 100 * 10, "volume": 5 + k / 10})])
+        gateway.uptime += 60_000
+    gateway.drain()
+    assert gateway.projection.resolutions() == {"m": {"active_energy_import": 10_000}}
+    assert gateway.platform.total() == 190_000
+    assert {quality for _, quality in gateway.platform.newest().values()} == {"m"}
+
+
 # ── two files, each damaged ──
 
 
