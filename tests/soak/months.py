@@ -81,7 +81,6 @@ class Run:
     def __init__(self, directory: Path, *, interval: float, seed: int, coarse: float) -> None:
         self.directory = directory
         self.interval = interval
-        self.coarse = coarse
         self.dice = random.Random(seed)
         self.clock = LeapClock(directory / "leaps")
         self._environment = self.clock.environment(coarse=coarse)
@@ -89,6 +88,8 @@ class Run:
             self._stamps = stamp_drivers(directory, DRIVERS)
             self.site = Rig(directory, self._spec())
         self.breaks: list[Break] = []
+        self.taken: list[tuple[str, int]] = []
+        """Epoch and seq of the newest batch that the gateway called taken before each kill."""
         self.deeds: Counter[str] = Counter()
         self.samples: list[Sample] = []
         self.began = 0.0
@@ -247,10 +248,13 @@ class Run:
         """In the middle of whatever it is at."""
         self.clock.allow(self.clock.uptime + DAY)
         time.sleep(self.dice.uniform(0.005, 0.25))
+        said = gateway_status(self.site.socket)
         self.site.kill("gateway")
         gone = self.clock.uptime
-        # The slot's own timer may be late by as much: so long may what was polled have waited for its commit.
-        self.breaks.append(Break(int(1000 * (gone - self.coarse)) - 1000, int(1000 * gone) + 1))
+        if said is not None:
+            self.taken.append((said["journal"]["epoch"], said["journal"]["seq"]))
+        time.sleep(0.2)  # the request that was under way is served to nobody
+        self.breaks.append(Break(int(1000 * gone) - 1000, int(1000 * self.clock.uptime) + 1))
         self.start_gateway()
         self.deeds["gateway killed"] += 1
 
@@ -299,11 +303,14 @@ class Run:
             f"m{unit}": load_driver(name, self.directory / "drivers") for unit, name in enumerate(DRIVERS, 1)
         }
         stored, readings, conflicts = platform(self.site.database)
+        held = committed(self.directory / "state" / "journal.db")
         account = judge(
-            self.site.serves(), committed(self.directory / "state" / "journal.db"), stored, readings,
+            self.site.serves(), held, stored, readings,
             breaks=self.breaks, slot=SLOT, tolerance=resolutions(drivers), owed=True,
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} batches came twice with different content")
+        gone = sorted(set(self.taken) - set(held))
+        account.say(len(gone), f"{len(gone)} batches were called taken and are not in the journal", gone)
         return Month(
             account,
             (self.clock.uptime - self.began) / DAY,

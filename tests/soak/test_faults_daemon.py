@@ -168,7 +168,11 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
             PATIENCE,
             "batches are committed without a broker",
         )
-        assert site.status()["uplinks"][0]["backlog_batches"]
+        until(
+            lambda: site.status()["uplinks"][0]["backlog_batches"] >= 2,
+            PATIENCE,
+            "they wait for the broker",
+        )
         made.start_broker()
         site.more(SERIAL | TCP)
         # Each kind of reply and each exception code, a few meters at a time.

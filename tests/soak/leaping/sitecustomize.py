@@ -106,6 +106,7 @@ class UnderWay:
         self.polls = 0
         self.openings = 0
         self.forwarders = weakref.WeakSet()
+        self.slots = weakref.WeakSet()
         self.mute: set[float] = set()
         """The patiences that were in vain: nobody is there, until somebody is heard."""
         self.at = _real_monotonic()
@@ -147,6 +148,12 @@ class UnderWay:
                 owed = RECEIPT
         return SETTLING if owed in self.mute else owed
 
+    def exact(self) -> bool:
+        """Whether timers must be on time: a poll's own pauses and timeouts are kept as they are, and what
+        was polled waits for its commit no longer than it does in real time.
+        """
+        return bool(self.polls or self.requests or any(slot.pending for slot in self.slots))
+
     def in_vain(self) -> None:
         """Patience is over."""
         if not self.requests and (patience := self.patience()) != SETTLING:
@@ -177,8 +184,8 @@ def lead(clock: Clock, coarse: float) -> None:
                     return []
                 if rest <= 0:
                     way.in_vain()
-                    if way.polls or way.requests:
-                        gone = clock.leap(left)  # a poll's own pauses and timeouts are kept as they are
+                    if way.exact():
+                        gone = clock.leap(left)
                     else:
                         gone = clock.leap(
                             math.ceil((time.time() + left) / coarse - 1e-6) * coarse - time.time()
@@ -203,6 +210,7 @@ def lead(clock: Clock, coarse: float) -> None:
 
     concurrent.futures.ThreadPoolExecutor.submit = counted_submit
 
+    from gateway.daemon.slots import SlotCollector
     from gateway.field.port.modbus import ModbusPort
     from gateway.field.worker import BusWorker
     from gateway.journal.thread import JournalThread
@@ -240,13 +248,18 @@ def lead(clock: Clock, coarse: float) -> None:
     during(BrokerLink, "open", "openings")
     during(PahoConnection, "close", "openings")
 
-    made = Forwarder.__init__
+    def known(owner, all_of_them) -> None:
+        """Keep who is made."""
+        made = owner.__init__
 
-    def made_and_known(self, *args, **kwargs):
-        made(self, *args, **kwargs)
-        way.forwarders.add(self)
+        def made_and_known(self, *args, **kwargs):
+            made(self, *args, **kwargs)
+            all_of_them.add(self)
 
-    Forwarder.__init__ = made_and_known
+        owner.__init__ = made_and_known
+
+    known(Forwarder, way.forwarders)
+    known(SlotCollector, way.slots)
 
     def hearing(name: str, *patiences: float) -> None:
         plain = getattr(Forwarder, name)
