@@ -308,5 +308,8 @@ def test_a_late_reply_whose_number_says_whose_it_is_may_be_the_answer():
     assert judged(w).wrong > 0, "on a serial line nobody can know"
     owed = judge(**w, breaks=(), slot=1.0, tolerance=lambda *_: 0.006, owed=True)
     assert (owed.wrong, owed.lost) == (0, 0), owed.problems
+    w["serves"][-1]["fault"] = "double"
+    assert judged(w).wrong > 0
+    assert judge(**w, breaks=(), slot=1.0, tolerance=lambda *_: 0.006, owed=True).good
     w["serves"][-1]["fault"] = "wrong_count"
     assert judge(**w, breaks=(), slot=1.0, tolerance=lambda *_: 0.006, owed=True).wrong > 0

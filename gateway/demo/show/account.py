@@ -24,6 +24,8 @@ _OWED_MS = 30_000
 """Replies that are waited for because their numbers say whose they are make a poll last so long; its
 reading's time is the middle.
 """
+_TOLD_BY_NUMBER = frozenset({"late", "double"})
+"""Faults of replies that are right for all that, where numbers say whose they are."""
 _UNDER_WAY_MS = 700
 """The longest poll: one that ends in a slot may have begun before it."""
 _SAME_POLL_MS = 700
@@ -105,8 +107,8 @@ def judge(
     """Hold everything against everything.
 
     `committed`: the journal's batches; `stored`: the platform's, with the number of their readings; `slot` in
-    s. `owed`: a reply that
-    came late may be the answer all the same, because its number says whose it is (Modbus TCP).
+    s. `owed`: a reply that came late or twice may be the answer all the same, because its number says whose
+    it is (Modbus TCP).
     """
     account = Account()
     _batches(account, committed, stored, readings)
@@ -181,7 +183,7 @@ class _Course:
 
     def spoilt(self, serve: Mapping[str, Any]) -> bool:
         """Whether this reply may not be believed."""
-        return bool(serve["fault"]) and not (self.owed and serve["fault"] == "late")
+        return bool(serve["fault"]) and not (self.owed and serve["fault"] in _TOLD_BY_NUMBER)
 
 
 def _values(account: Account, course: _Course, readings: Sequence[Received], tolerance: Tolerance) -> None:
