@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
@@ -103,6 +103,17 @@ class DayLike(Protocol):
         """A letter for each; empty where nothing is known."""
 
 
+class PublicDay(Protocol):
+    """A public holiday by its names; `half`: it begins at 13:00."""
+
+    @property
+    def tr(self) -> str: ...
+    @property
+    def en(self) -> str: ...
+    @property
+    def half(self) -> bool: ...
+
+
 class EnergyReader(Protocol):
     """An open history: for one thread at a time."""
 
@@ -121,8 +132,8 @@ class EnergyReader(Protocol):
     def lost(self) -> list[tuple[date, date]]:
         """Local days that went with a damaged file."""
 
-    def holidays(self) -> dict[date, tuple[str, bool]]:
-        """Public holidays: name, and whether it begins at 13:00."""
+    def holidays(self) -> Mapping[date, PublicDay]:
+        """The known public holidays."""
 
     def close(self) -> None:
         """Close the file."""

@@ -74,8 +74,8 @@ class Figures:
         days = reader.holidays()
         self.calendar = Calendar(
             zone.zone,
-            frozenset(day for day, (_, half) in days.items() if not half),
-            frozenset(day for day, (_, half) in days.items() if half),
+            frozenset(day for day, holiday in days.items() if not holiday.half),
+            frozenset(day for day, holiday in days.items() if holiday.half),
         )
         self.today = self.calendar.place(now // QUARTER * QUARTER)[0]
         self._kept: dict[tuple[str, str, date, date], DayValues] = {}
