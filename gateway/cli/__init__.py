@@ -17,6 +17,7 @@ from gateway.cli.prose import HelpContext, say
 from gateway.errors import GatewayError
 
 COMMANDS = {
+    "bill": N_("print the distributor's bill beside the main meter"),
     "check": N_("check a configuration and print every problem"),
     "correct": N_("set what a meter took between two times, as a person knows it"),
     "demo": N_("run the whole product against simulated meters"),

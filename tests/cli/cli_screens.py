@@ -24,6 +24,7 @@ from tests.status.status_building import NOW, SNAPSHOT
 
 COMMANDS = (
     (),
+    ("bill",),
     ("check",),
     ("correct",),
     ("demo",),
