@@ -74,7 +74,9 @@ def test_the_highest_version_counts_in_whatever_order_they_come(store):
 )
 def test_an_equal_version_that_says_something_else_is_named_and_does_not_replace(store, other):
     take(store, with_intervals(1, interval(0, 10)))
-    take(store, with_intervals(2, other), with_intervals(3, interval(0, 10)))
+    take(store, with_intervals(2, other))
+    assert held(store) == [(MIDNIGHT, 10, "m", 1)]
+    take(store, with_intervals(3, interval(0, 10)))
     assert held(store) == [(MIDNIGHT, 10, "m", 1)]
     (found,) = store.intervals.contradictions("gw-1", 10)
     assert (found["start"], found["version"], found["value"]) == (MIDNIGHT, 1, 10)
@@ -113,6 +115,18 @@ def test_a_day_is_complete_when_it_is_what_the_manifest_says(store):
     day = [interval(index, 100 + index) for index in range(96)]
     take(store, with_intervals(1, *day), with_intervals(2, events=[manifest(*day, seq=2)]))
     assert states(store) == [("2026-11-21", "complete", 96, 96)]
+
+
+def test_the_next_day_begins_at_the_last_edge(store):
+    day = [interval(index) for index in range(4)]
+    take(store, with_intervals(1, *day, interval(4)), with_intervals(2, events=[manifest(*day, seq=2)]))
+    assert states(store) == [("2026-11-21", "complete", 4, 4)]
+
+
+def test_intervals_that_came_with_the_manifest_are_not_newer_than_it(store):
+    day = [interval(index) for index in range(4)]
+    take(store, with_intervals(1, *day[:3], interval(3, 101), events=[manifest(*day)]))
+    assert states(store) == [("2026-11-21", "contradicted", 4, 4)]
 
 
 def test_a_day_of_which_an_interval_is_missing_is_incomplete_until_it_comes(store):

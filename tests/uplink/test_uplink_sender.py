@@ -195,6 +195,15 @@ async def test_what_is_set_aside_for_its_size_is_said_and_its_end(count, words, 
     assert caplog.text.count("set aside") == 1
 
 
+async def test_a_batch_of_exactly_the_limit_goes():
+    link, box = MemoryLink(), outbox(1)
+    link.limits = Limits(packet=packet_size(TOPICS.data, len(box.rows[0].body), five=True))
+    async with Running(config(), box, link=link, timing=CALM) as run:
+        connection = await opened(link)
+        await until(lambda: connection.acknowledge() or run.stats.delivered_batches == 1)
+        assert run.stats.set_aside == 0
+
+
 async def test_a_limit_of_the_broker_is_one_of_new_batches_too():
     link = MemoryLink()
     link.limits = Limits(packet=5000)
