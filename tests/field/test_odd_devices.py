@@ -19,6 +19,7 @@ from gateway.config.schema import SerialBus, TcpBus
 from gateway.demo.simulator.faults import Fault
 from gateway.demo.simulator.frames import rtu_frame
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
+from gateway.field.bus import transaction
 from gateway.field.bus.line import BusLine
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
@@ -499,6 +500,65 @@ async def test_a_gateway_that_is_always_one_reply_late_gives_no_wrong_value(numb
         assert line.port.reply_number == "asked"
 
 
+@pytest.fixture
+def hasty(monkeypatch) -> None:
+    """The times of a line behind a network, a tenth of what they are."""
+    monkeypatch.setattr(transaction, "LATENCY", {True: (0.1, 0.5, 1.0), False: (0.05, 0.1, 0.2)})
+    monkeypatch.setattr(transaction, "FIRST", 0.25)
+    monkeypatch.setattr(transaction, "SERVING", 0.6)
+    monkeypatch.setattr(transaction, "LATEST", 1.0)
+
+
+@pytest.mark.parametrize("units", [(1,), (1, 2)])
+async def test_a_gateway_that_is_one_reply_behind_is_named_and_gets_no_more_time(
+    hasty, caplog, units: tuple[int, ...]
+) -> None:
+    async def serve(client: Client) -> None:
+        held = None
+        while True:
+            request = await client.request()
+            if held is not None:
+                client.send(held.number, held.unit, held.answer)
+            held = request
+
+    async with line_to(serve) as (line, _):
+        stations = [station(line, unit) for unit in units]
+        told = ""
+        for _ in range(6):
+            for who in stations:
+                with pytest.raises(BusError) as caught:
+                    await line.read(who, 4, 1000, 2)
+                told = str(caught.value)
+        assert "answers each request only when the next one comes → restart the gateway" in told
+        assert all(who.facts.timeout == 0.0 for who in stations), "no time will do"
+        assert caplog.text.count("only when the next one comes") == len(units), "said once"
+
+
+async def test_a_meter_that_is_slow_is_none_that_is_one_reply_behind(hasty, caplog) -> None:
+    """Its reply comes while the next request is waited for; with the time that it took it is there."""
+    delays = {1: 0.0, 2: 0.0}
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            delay = delays[request.unit]
+            asyncio.get_running_loop().call_later(
+                delay, client.send, request.number, request.unit, request.answer
+            )
+
+    async with line_to(serve) as (line, _):
+        slow, well = station(line, 1), station(line, 2)
+        assert await ask_all(line, slow) == await ask_all(line, well) == (12, 0)
+        delays[1] = 0.7
+        right = 0
+        for who in (slow, slow, well) * 6:
+            with contextlib.suppress(BusError):
+                right += await line.read(who, 4, 1000, 2) == pattern(who.unit, 1000, 2)
+        assert right >= 12
+        assert slow.facts.timeout >= 0.7
+        assert "only when the next one comes" not in caplog.text
+
+
 async def test_a_gateway_that_was_mended_is_believed_again() -> None:
     odd = True
 
@@ -592,9 +652,9 @@ async def test_a_gateway_that_waits_for_a_dead_slave_for_long_costs_no_other_met
         assert await ask_all(line, well, 1) == (4, 0)
         assert await ask_all(line, other, 1) == (4, 0)
         assert line.were_late == [dead]
-        assert dead.facts.timeout >= 4.0, "it is learnt from the reply that came in the end"
         with pytest.raises(Refused, match="exception 11"):
             await line.read(dead, 4, 1000, 2)
+        assert dead.facts.timeout >= 4.0, "it has the time that the first reply took, and used it"
         assert plant.connections == 1
 
 

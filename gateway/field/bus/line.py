@@ -35,6 +35,20 @@ ATTEMPTS = 3
 class BusLine(Transactions):
     """One physical bus."""
 
+    @property
+    def silence_before(self) -> tuple[float, float]:
+        """Seconds from the last answer of the station asked last, and from the last byte of whomever, to the
+        request to it.
+        """
+        sent_at = self.port.sent_at
+        return sent_at - self.own_end, sent_at - self.line_end
+
+    def calm(self, station: Station, since: float) -> bool:
+        """Whether nothing was wrong since then (the loop's time), but that this station did not answer."""
+        return max(self.opened_at, self.disturbed_at) < since and all(
+            other.missed_at < since for other in self._stations if other is not station
+        )
+
     async def read(self, station: Station, function: int, address: int, count: int) -> tuple[int, ...]:
         """The words of registers, in full doubt-free order. Raises BusDown, NoReply, BadFrame, Refused."""
         return words_of(await self.go_on(station, ReadSeries(function, address, count)))

@@ -15,7 +15,7 @@ from gateway.field.bus.cost import Fit, prior
 from gateway.field.bus.station import FADE, Station
 from gateway.field.health import TurnAround, WireCounters
 from gateway.field.learnt import LONGEST, Learnt, MeterFacts
-from gateway.field.port.contract import Ask, Port, ReadSeries, Registers
+from gateway.field.port.contract import Ask, Late, Port, ReadSeries, Registers
 from gateway.field.port.difference import OddReply
 
 log = logging.getLogger(__name__)
@@ -27,19 +27,26 @@ LATEST = 10.0
 OWED = 6.0
 """Times a configured time-out that a reply is waited for which a gateway may still owe."""
 FIRST = 2.5
-"""s that a meter may cost the others when it is not answered for the first time, unless a gateway has been
-late before: 95 % of a minute are theirs.
-"""
+"""s that a first silence may cost the others, if the gateway was never late: 95 % of a minute are theirs."""
 SERVING = 6.0
 """s that a gateway may serve one request, while it lets all others wait."""
 PATIENCE = 1.25
 """Times the latest reply seen that a station is given."""
 LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
-"""s that a station on a serial line (True) or behind a network has for its turn-around: at least, before
-it is known, at most.
-"""
+"""s for the turn-around on a serial line (True) or behind a network: at least, before it is known, at most."""
 PLAIN = 3
 """Plain replies in a row that end the belief in a difference."""
+
+
+def _behind(unit: int) -> NoReply:
+    return NoReply(
+        f"unit {unit} answers each request only when the next one comes",
+        hint="restart the gateway before it; if that does not help, it needs another firmware",
+    )
+
+
+def _patience(took: float) -> float:
+    return min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)
 
 
 class Transactions(BusConnection):
@@ -122,21 +129,8 @@ class Transactions(BusConnection):
             return patience
         if self.bus.timeout is not None:
             return self.bus.timeout
-        return max(station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=timeouts > 0), patience)
-
-    @property
-    def silence_before(self) -> tuple[float, float]:
-        """Seconds from the last answer of the station asked last, and from the last byte of whomever, to the
-        request to it.
-        """
-        sent_at = self.port.sent_at
-        return sent_at - self.own_end, sent_at - self.line_end
-
-    def calm(self, station: Station, since: float) -> bool:
-        """Whether nothing was wrong since then (the loop's time), but that this station did not answer."""
-        return max(self.opened_at, self.disturbed_at) < since and all(
-            other.missed_at < since for other in self._stations if other is not station
-        )
+        own = station.latency(*LATENCY[isinstance(self.bus, SerialBus)], waiting=timeouts > 0)
+        return max(own, patience, station.trial)
 
     async def silence_of(self, station: Station) -> None:
         """The late-answer bound, and then silence."""
@@ -292,9 +286,8 @@ class Transactions(BusConnection):
         station.counters.replies += 1
         self._replied(station)
         station.heard(run.count, took, turn)
-        station.compare(
-            (run.function, run.address, run.count), registers, self.port.sent_at, self.port.heard_at
-        )
+        place = (run.function, run.address, run.count)
+        station.compare(place, registers, port.sent_at, port.heard_at)
         self.slowest = max(FADE * self.slowest, turn)
         self.turn_around.add(max(0.0, turn))
 
@@ -303,6 +296,8 @@ class Transactions(BusConnection):
         station.odd = 0
         station.plain = True
         self._silent.clear()
+        if station.trial or station.behind:
+            self._kept_up(station, self.port.heard_at - self.port.sent_at)
         self.first.replied(station)
         self._works()
 
@@ -315,24 +310,42 @@ class Transactions(BusConnection):
             late = replies.popleft()
             for station in self._stations:
                 if station.unit == late.unit:
-                    self._was_late(station, late.took)
-                    self.were_late.append(station)
+                    self._hear_late_reply(station, late)
+
+    def _hear_late_reply(self, station: Station, late: Late) -> None:
+        """It is slow, and gets more time; or it is one reply behind, and no time will do: not even that which
+        the reply before took.
+        """
+        if not late.behind or self.bus.timeout is not None or station.facts.fixed("timeout"):
+            self._was_late(station, late.took)
+            if not late.behind or station.trial == 0.0:
+                self.were_late.append(station)
+            station.trial = station.trial or _patience(late.took) if late.behind else 0.0
+        elif station.behind or 0.0 < station.trial <= late.took:
+            station.behind, station.trial = True, 0.0
+            error = _behind(station.unit)
+            self._troubles.begin(f"unit {station.unit}", f"bus {self.name}: {error.message}", error.hint)
+        elif not station.trial:
+            station.trial = _patience(late.took)
+            self.were_late.append(station)
+
+    def _kept_up(self, station: Station, took: float) -> None:
+        """It answered in its time, which may be more than it has."""
+        station.behind, station.trial = False, 0.0
+        self._troubles.end(f"unit {station.unit}", f"bus {self.name}: unit {station.unit} answers in time")
+        if took > self._latency(station, 0):
+            self._was_late(station, took)
 
     def _was_late(self, station: Station, took: float) -> None:
         self._pays, station.in_vain = True, False
-        patience = min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)
+        patience = _patience(took)
         if (
             self.bus.timeout is None
             and patience > self._latency(station, 0)
             and station.facts.learn("timeout", patience)
         ):
-            log.info(
-                "bus %s: unit %d answered after %.1f s: from now on it has %g s",
-                self.name,
-                station.unit,
-                took,
-                patience,
-            )
+            log.info("bus %s: unit %d answered after %.1f s: from now on it has %g s",
+                     self.name, station.unit, took, patience)  # fmt: skip
 
     def _owed(self, station: Station, count: int) -> float:
         """Seconds after a time-out for which a numbered reply is waited for before anybody else is asked."""
@@ -377,6 +390,8 @@ class Transactions(BusConnection):
         except NoReply:
             station.in_vain = self._in_vain = True
             self._all_in_vain = self._all_in_vain or bool(self._silent)
+            if station.behind:
+                raise _behind(station.unit) from None
             raise
         except Refused:
             self._was_late(station, self.port.heard_at - self.port.sent_at)

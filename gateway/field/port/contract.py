@@ -47,10 +47,14 @@ class ReadSeries:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A reply that came after its time: the unit that was asked, and s from its request to its last byte."""
+    """A reply that came after its time: the unit that was asked, and s from its request to its last byte.
+
+    `behind`: it is that to the request before, and came while this one's was waited for.
+    """
 
     unit: int
     took: float
+    behind: bool = False
 
 
 class Port(Protocol):

@@ -65,6 +65,7 @@ class ModbusPort:
         )
         self._number = first_number()
         self._request = Request(0, 0, 0)
+        self._previous = self._request
         self._recent = RecentRequests()
         self._answer: asyncio.Future[Registers] | None = None
         self._timeout = self._deadline = 0.0
@@ -145,6 +146,7 @@ class ModbusPort:
     def _ask(self, unit: int, function: int, address: int, count: int) -> bytes:
         """A new request, and its bytes."""
         now = self.sent_at = asyncio.get_running_loop().time()
+        self._previous = self._request
         number = self._number = next_number(self._number)
         reply = expected(self.reply_number, number)
         self._noise, self._other = 0, None
@@ -328,7 +330,8 @@ class ModbusPort:
         self._stray(frame)
         if not answered and frame.unit == self.reply_units.get(request.unit, request.unit):
             self._answered(request)
-            self.late.append(Late(request.unit, self.heard_at - request.at))
+            behind = self._waiting and request is self._previous
+            self.late.append(Late(request.unit, self.heard_at - request.at, behind))
 
     def _take_rtu(self, data: bytes) -> int:
         heard = rtu.hear(data, self._request, has_right_crc)
