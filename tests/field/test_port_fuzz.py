@@ -64,8 +64,8 @@ async def feed(bus, pieces: list[bytes], cuts: list[int], *, plain: bool = False
         used = port._take(buffer)
         assert 0 <= used <= len(buffer)
         buffer = buffer[used:]
-    if port._settling is not None:
-        port._settling.cancel()
+    if port._rest_timer is not None:
+        port._rest_timer.cancel()
     if not answer.done():
         answer.cancel()
     return answer

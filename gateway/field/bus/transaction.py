@@ -33,7 +33,7 @@ SERVING = 6.0
 PATIENCE = 1.25
 """Times the latest reply seen that a station is given."""
 LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
-"""s for the turn-around on a serial line (True) or behind a network: at least, before it is known, at most."""
+"""s for the turn-around, on a serial line (True) or not: at least, before it is known, at most."""
 PLAIN = 3
 """Plain replies in a row that end the belief in a difference."""
 
