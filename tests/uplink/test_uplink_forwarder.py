@@ -25,7 +25,7 @@ from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
 from gateway.mqtt import LinkState
 from gateway.mqtt.double import MemoryLink
-from gateway.uplink import Timing
+from gateway.uplink import Forwarder, Timing
 from gateway.uplink.delivery.conflicts import derived_epoch
 from gateway.uplink.outgoing.queues import STALLED
 from gateway.wire import Receipt, Topics
@@ -426,6 +426,15 @@ async def test_replay_can_be_forbidden(kept):
         assert connection.topics == ()
 
 
+async def test_the_state_says_how_many_intervals_are_behind(kept, monkeypatch):
+    monkeypatch.setattr(Forwarder, "intervals_behind", staticmethod(lambda: 7))
+    link = MemoryLink()
+    async with Running(config(receipts=["city"]), kept, link=link):
+        connection = await connected(link)
+        await until(lambda: said(connection, TOPICS.state))
+        assert said(connection, TOPICS.state)[0]["intervals_behind"] == 7
+
+
 async def test_state_and_meters_are_retained_and_the_will_says_offline(kept):
     await kept.take(5)
     link = MemoryLink()
@@ -440,6 +449,7 @@ async def test_state_and_meters_are_retained_and_the_will_says_offline(kept):
         assert first["online"] is True
         assert (first["epoch"], first["seq"]) == (E1, 5)
         assert first["backlog"] == 5
+        assert "intervals_behind" not in first  # nobody computes any
         await until(lambda: connection.acknowledge() or said(connection, TOPICS.state)[-1]["backlog"] == 0)
         assert all(m.retain for m in connection.sent if m.topic in {TOPICS.state, TOPICS.meters})
         meters[0] = b'{"v":2}'
