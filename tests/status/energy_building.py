@@ -107,8 +107,15 @@ def make_history(
                 row.put(index, round(kw * 250), "e" if estimated else "m", corrected=False)
                 row.publish(index, row.values[index], row.quality[index], 1)
                 history.touched(key, row)
+    history.keep_holidays("TR", 2025, 2027, HOLIDAYS)
     history.save()
     history.close()
+
+
+HOLIDAYS = [
+    (date(2026, 10, 28).toordinal(), "Cumhuriyet Bayramı arifesi", "Eve of Republic Day", True),
+    (date(2026, 10, 29).toordinal(), "Cumhuriyet Bayramı", "Republic Day", False),
+]
 
 
 def energy_history(directory: Path, **more) -> EnergyHistory:

@@ -276,3 +276,11 @@ def test_a_curve_breaks_where_nothing_is_known_and_names_are_escaped() -> None:
     assert svg.count("<polyline") == 2
     assert "<b>" not in svg
     assert "&quot;x&quot;" in svg
+
+
+def test_holidays_are_those_that_the_history_knows(figures) -> None:
+    assert figures.calendar.holidays == {date(2026, 10, 29)}
+    assert figures.calendar.half == {date(2026, 10, 28)}
+    assert figures.calendar.kind(date(2026, 10, 29)) == figures.calendar.kind(date(2026, 11, 1)), (
+        "as a Sunday"
+    )
