@@ -284,7 +284,7 @@ async def test_a_page_full_of_streams_turns_others_away_but_not_the_watchman(mon
 
 
 async def test_an_idle_connection_is_closed_and_a_busy_one_kept(monkeypatch):
-    monkeypatch.setattr(server_module, "KEEP_ALIVE", 1)
+    monkeypatch.setattr(server_module, "KEEP_ALIVE", 5)  # a busy machine may be slow between two requests
     async with served() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
@@ -292,7 +292,7 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_kept(monkeypatch):
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
             size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             await reader.readexactly(size)
-        assert await asyncio.wait_for(reader.read(), 20) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
         writer.close()
 
 
