@@ -12,6 +12,7 @@ from gateway.journal.file.rows import CommitStamp, seal
 from gateway.journal.file.settled import DORMANT, MOST, Settled
 from gateway.journal.file.store import JournalStore
 from gateway.journal.file.thinning import MayDelete
+from gateway.journal.stats import file_stats
 from gateway.model import Backlog, Ranges
 
 A, B, BOOT = "0a" * 8, "0b" * 8, "b0" * 16
@@ -201,6 +202,7 @@ def test_recovered_batches_wait_until_they_are_settled_under_their_old_identity(
     assert file.recover((row, ()) for row in old) == 0, "a row is taken in once"
     assert file.recovered.spans() == [(A, 1, 2), (B, 5, 9)]
     assert file.recovered.counts == {"city": 6, "second": 6}
+    assert file_stats(file, file.resume)["salvaged"] == {"city": 6, "second": 6}
     assert [row.seq for row in file.recovered.unsettled("city", 0, 3, 1 << 20)] == [1, 2, 5]
     file.settle("city", B, [(1, 6)])
     assert file.recovered.counts == {"city": 4, "second": 6}

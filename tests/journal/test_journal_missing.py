@@ -86,10 +86,11 @@ def test_an_answer_covers_what_was_asked_and_nothing_else(store):
 
 
 def test_ranges_that_overlap_are_one_answer(store):
-    note(store, (A, 1, 9, THINNED, 1))
+    note(store, (A, 1, 2, DELIVERED, 1), (A, 3, 9, THINNED, 1))
     note(store, (A, 4, 6, THINNED, 1), told=7)
-    assert len(table(store)) == 2
-    assert missing.explain(store, A, Ranges([(1, 12)])) == [(1, 9, THINNED), (10, 12, "unknown")]
+    assert len(table(store)) == 3
+    said = [(1, 2, DELIVERED), (3, 9, THINNED), (10, 12, "unknown")]
+    assert missing.explain(store, A, Ranges([(1, 12)])) == said
 
 
 def test_what_was_told_is_told_again_when_its_teller_goes_unheard(store):
