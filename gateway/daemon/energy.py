@@ -52,7 +52,7 @@ SAVE_AFTER = 90_000
 """ms after a quarter hour at which what it brought is saved: it was published by then."""
 SAVE_WORK = 4.0
 """s of work after which what was caught up is saved."""
-SAY, AGAIN = 60.0, 5.0
+SAY, AGAIN, FIRST = 60.0, 5.0, 2.0
 SECONDARY = 5
 """A: what current transformers give at their rated current."""
 COPY_AT = timedelta(hours=3, minutes=10)
@@ -155,6 +155,7 @@ class EnergyWorker:
 
     async def run(self) -> None:
         """Catch up with the journal, then go with it, until `stop`. What fails is said and begins again."""
+        await asyncio.sleep(FIRST)  # what it loads must not delay the first readings
         while not self._stopping:
             rest = asyncio.create_task(self._publish_rest())
             try:
