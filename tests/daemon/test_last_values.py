@@ -186,3 +186,28 @@ def test_a_meter_that_its_bus_has_given_up_is_lost_whatever_it_gave() -> None:
     assert {"meter", "state", "since", "error", "facts", "stranger", "exchange", "damaged"} <= set(
         MeterHealth.__dataclass_fields__
     ), "what stands for it here has what it has"
+
+
+def test_a_line_as_the_page_sees_it() -> None:
+    config = Config.model_validate(
+        {"gateway": {"id": "g"}, "buses": [{"name": "l", "type": "tcp", "host": "h", "label": "Kazan"}]}
+    )
+    counters = SimpleNamespace(requests=9, timeouts=1, bad_frames=2, exceptions={2: 3, 6: 1})
+    health = SimpleNamespace(
+        bus="l",
+        counters=counters,
+        turn_around=0.025,
+        state="ready",
+        since=90.0,
+        load=0.5,
+        error="",
+        cause="",
+        facts=(),
+    )
+    view = views.bus_view(SimpleNamespace(config=config), health, 7, Still())
+    assert (view.name, view.label, view.where, view.state) == ("l", "Kazan", "h:502", "open")
+    assert (view.since, view.turnaround, view.counted_since) == (Still.wall - 10_000, 25.0, 7)
+    assert (view.requests, view.timeouts, view.bad_frames, view.exceptions) == (9, 1, 2, 4)
+    health.since, health.turn_around = 0.0, None
+    view = views.bus_view(SimpleNamespace(config=config), health, 7, Still())
+    assert (view.since, view.turnaround) == (None, None)

@@ -50,6 +50,7 @@ def test_room_for_the_next_copy_is_kept(tmp_path: Path) -> None:
     assert spare.stat().st_size >= copy.path.stat().st_size
     assert spare.stat().st_blocks * 512 >= copy.path.stat().st_size
     assert spare.stat().st_mode & 0o077 == 0
+    assert copy.path.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(
