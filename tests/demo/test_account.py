@@ -313,3 +313,18 @@ def test_a_late_reply_whose_number_says_whose_it_is_may_be_the_answer():
     assert judge(**w, breaks=(), slot=1.0, tolerance=lambda *_: 0.006, owed=True).good
     w["serves"][-1]["fault"] = "wrong_count"
     assert judge(**w, breaks=(), slot=1.0, tolerance=lambda *_: 0.006, owed=True).wrong > 0
+
+
+@pytest.mark.parametrize(("before", "lost"), [(20, 0), (300, 1)])
+def test_a_read_that_re_synchronised_is_no_reading_but_one_poll_does_not_hide_the_next(before, lost):
+    w = world()
+    extra = {
+        "meter": "main",
+        "t": 17_000 - before,
+        "ordinal": 70,
+        "values": {"pulse_count": 70.0},
+        "fault": "",
+    }
+    w["serves"].insert(next(n for n, serve in enumerate(w["serves"]) if serve["t"] == 17_000), extra)
+    account = judged(w)
+    assert (account.lost, account.asked_again) == (lost, 1 - lost), account.problems

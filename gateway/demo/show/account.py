@@ -28,6 +28,8 @@ _TOLD_BY_NUMBER = frozenset({"late", "double"})
 """Faults of replies that are right for all that, where numbers say whose they are."""
 _UNDER_WAY_MS = 700
 """The longest poll: one that ends in a slot may have begun before it."""
+_ASKED_AGAIN_MS = 100
+"""Within so long the read that re-synchronises is followed by that of the poll; no two polls are so near."""
 _SAME_POLL_MS = 700
 _SHOWN = 8
 
@@ -75,6 +77,7 @@ class Account:
     arrived: int = 0
     open_slot: int = 0
     declared: int = 0
+    asked_again: int = 0
     lost: int = 0
     values: int = 0
     wrong: int = 0
@@ -227,6 +230,7 @@ def _ordinals(
         missing, [reading.uptime for reading in readings if reading.missing or ORDINAL in reading.absent]
     )
     lost = []
+    read = [serve["t"] for serve in stamped if serve["ordinal"] in arrived]
     for serve in missing:
         if serve["fault"]:
             account.spoilt += 1
@@ -234,6 +238,8 @@ def _ordinals(
             account.open_slot += 1
         elif serve["ordinal"] in declared:
             account.declared += 1
+        elif any(serve["t"] <= t <= serve["t"] + _ASKED_AGAIN_MS for t in read):
+            account.asked_again += 1
         else:
             lost.append(f"ordinal {serve['ordinal']}, served at uptime {serve['t']} ms")
     account.lost += len(lost)
