@@ -82,12 +82,12 @@ def test_more_than_there_is_room_for_waits_for_acknowledgements_in_order():
 
 
 def test_what_waits_is_bounded(monkeypatch):
-    monkeypatch.setattr(module, "MAX_WAITING", 3)
     with Made(prompt=False) as made:
         connection = made.connected()
         for _ in range(MAX_UNACKED):
             made.link.send("t", b"x")
         until(lambda: len(connection.sent) == MAX_UNACKED)
+        monkeypatch.setattr(module, "MAX_WAITING", 3)
         assert [made.link.send("t", b"y") for _ in range(5)] == [True, True, True, False, False]
         made.on_loop(connection.acknowledge)
         until(lambda: len(connection.sent) == MAX_UNACKED + 3)
