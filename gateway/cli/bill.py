@@ -59,7 +59,8 @@ def command(*, first: str, last: str, meter: str | None, file: Path | None, **bi
         measured, incomplete = _measured(history, config, own.id, since, until)
     place = tree.TreeMeter(own.id, None, own.class_, own.ct_class)
     say(_("%(meter)s, %(since)s to %(until)s") % {"meter": own.label, "since": since, "until": until})
-    print(f"  {'':<10} {_('meter'):>12} {_('bill'):>12} {_('apart'):>9}")
+    heads = (_("meter"), _("bill"), _("apart"))
+    print(f"  {'':<10} {heads[0]:>12} {heads[1]:>12} {heads[2]:>9}")
     for name, wh in measured.items():
         said = billed.get(name)
         unit = "kvarh" if name in {"inductive", "capacitive"} else "kWh"
