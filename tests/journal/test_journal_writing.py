@@ -13,7 +13,8 @@ from gateway.errors import JournalBusy, JournalDamaged, JournalError, JournalFul
 from gateway.journal import writer as writer_module
 from gateway.journal.file.store import JournalStore
 from gateway.journal.file.thinning import PART, MayDelete
-from gateway.journal.lock import read_mark
+from gateway.journal.lock import held, read_mark
+from gateway.journal.pending import PendingDraft
 from gateway.journal.writer import REFLECT, RETRY, SPARE, TOGETHER, TRIES
 from gateway.model import Draft, Event, Ranges
 
@@ -196,6 +197,14 @@ async def test_a_lot_is_a_part_of_the_budget_or_what_is_above_it(opened):
     assert await settled_job(journal, lambda: writer._may_delete(file)) is MayDelete.NOTHING
     writer.used = 1_000_001
     assert await settled_job(journal, lambda: writer._may_delete(file)) is MayDelete.UNDELIVERED
+    writer.used, writer.disk.tight = 0, True
+    for pages, may in (
+        (0, MayDelete.DELIVERED),
+        (SPARE - 1, MayDelete.DELIVERED),
+        (SPARE, MayDelete.NOTHING),
+    ):
+        store = SimpleNamespace(free=pages * 1024 + 1023, page=1024)
+        assert writer._may_delete(SimpleNamespace(store=store)) is may
 
 
 async def test_a_disk_that_refuses_is_given_one_more_attempt_with_the_file_opened_anew(
@@ -240,6 +249,12 @@ async def test_what_waits_is_tried_again_after_a_while_and_not_before(opened, cl
     now[0] = 1000.0 + RETRY
     assert await settled_job(journal, idle) == 0
     assert journal.stats().state == "ok"
+    # What refuses while it is tried again is told, and left for a while, too.
+    monkeypatch.setattr(
+        writer, "_attach", lambda: (_ for _ in ()).throw(OSError(30, "Read-only file system"))
+    )
+    await settled_job(journal, lambda: (writer.pending.add(PendingDraft(small(), None)), writer.idle()))
+    assert (journal.stats().state, writer._retry_at) == ("failing", now[0] + RETRY)
     # A file that only a person can change is asked more seldom.
     newer = JournalTooNew("newer", hint="install it")
     await settled_job(journal, lambda: writer._refuse(newer))
@@ -322,6 +337,53 @@ async def test_damage_that_a_commit_meets_costs_it_nothing(opened, clock, monkey
     assert [case.reason for case in journal.stats().damaged] == ["spoilt"]
     assert (tmp_path / "damaged" / "0001" / "journal.db").exists()
     assert journal.stats().state == "ok"
+
+
+async def test_damage_that_cannot_be_moved_aside_is_not_tried_again_at_once(opened, clock, monkeypatch):
+    journal = opened()
+    await fill(journal, clock, 3)
+    refusal, tried = Refusal(monkeypatch), []
+    refusal.error, refusal.left = JournalDamaged("spoilt"), 10**6
+
+    def replace(reason):
+        tried.append(reason)
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(journal._writer.current, "replace", replace)
+    with pytest.raises(JournalFull, match="Read-only file system"):
+        await journal.commit(small())
+    assert tried == ["spoilt"]
+    assert journal.stats().waiting == 1
+
+
+async def test_a_stop_looks_once_more_whether_the_file_can_be_found_again(opened, clock, tmp_path):
+    journal = opened()
+    rows = await fill(journal, clock, 3)
+    (tmp_path / "journal.db").rename(tmp_path / "moved.db")
+    (tmp_path / "journal.db-wal").unlink()
+    await journal.close()
+    journal = opened()
+    assert await journal.find(rows[0].epoch, 1, 3, 9) == rows
+
+
+async def test_the_lock_of_a_folder_that_was_left_is_let_go(opened, clock, tmp_path):
+    journal = opened(tmp_path / "state")
+    await fill(journal, clock, 3)
+    (tmp_path / "state").rename(tmp_path / "before")
+    await settled_job(journal, journal._writer.current.check_names)
+    assert held(tmp_path / "state")
+    assert not held(tmp_path / "before")
+
+
+async def test_a_log_that_is_another_files_is_no_part_of_the_one_that_lost_its_name(opened, clock, tmp_path):
+    journal = opened()
+    await fill(journal, clock, 3)
+    for name in ("journal.db", "journal.db-wal"):
+        (tmp_path / name).unlink()
+    (tmp_path / "journal.db-wal").write_bytes(b"somebody else's")
+    await settled_job(journal, journal._writer.current.check_names)
+    assert not (tmp_path / "damaged" / "0001" / "journal.db-wal").exists()
+    assert [case.name for case in journal.stats().damaged] == ["0001", "0002"]
 
 
 async def test_a_question_that_meets_damage_is_asked_once_more_of_the_new_file(opened, clock):
