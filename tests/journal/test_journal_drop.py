@@ -154,6 +154,14 @@ def test_as_many_bytes_as_were_asked_for_are_enough_to_the_byte(make):
     assert drop(file, size=own[0]) == ([], [1])
 
 
+def test_kept_ones_of_this_file_stay_when_those_of_a_damaged_one_are_enough(make):
+    file = make("kkkk", recovered="kkk")
+    saved = [len(row.sealed.body) + OVERHEAD for row in file.store.select("ORDER BY seq", table="salvage")]
+    assert drop(file, size=saved[0]) == ([1], [])
+    assert drop(file, size=saved[1] + saved[2]) == ([2, 3], [])
+    assert drop(file, size=1) == ([], [1])
+
+
 def test_what_stands_between_those_that_go_stays(make):
     file = make("kpkpkppkkp" + "p" * 10, recovered="kpkpk")
     assert drop(file, size=1 << 20) == ([2, 4], [2, 4, 6, 7, *range(10, 19)])
