@@ -265,7 +265,11 @@ def test_every_request_is_documented():
     text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
     for route in create_control(lambda: SNAPSHOT, Daemon()).routes:
         for method in route.methods - {"HEAD"}:
-            path = route.path.replace("{meter}", "<id>").replace("{bus}", "<name>")
+            path = (
+                route.path.replace("{meter}", "<id>")
+                .replace("{bus}", "<name>")
+                .replace("{quantity}", "<quantity>")
+            )
             assert f"`{method} {path}" in text, (method, path)
 
 

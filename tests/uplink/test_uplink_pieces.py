@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uplink_parts import BOOT, E1, E2, EARLIER, T0, FakeClock, config, row
 
+from gateway.common.troubles import Troubles
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.model import Ranges
 from gateway.mqtt import LinkState
@@ -20,10 +21,12 @@ from gateway.uplink.delivery.retry_timer import RetryTimer
 from gateway.uplink.delivery.window import GRACE, MAX_BATCHES, MAX_BYTES, Window, key_of
 from gateway.uplink.journal_port import MemoryJournal
 from gateway.uplink.outgoing.clock_hold import ClockHold
+from gateway.uplink.outgoing.fitting import Fitting
+from gateway.uplink.outgoing.objections import Objections
 from gateway.uplink.outgoing.rate import TokenBucket, live_offset, start_delay
 from gateway.uplink.outgoing.replay import Replays
 from gateway.uplink.rewrap import rewrap
-from gateway.uplink.state_topic import EVERY, SELDOM, SETTLE, UNKEPT, StateTopic
+from gateway.uplink.state_topic import EVERY, SELDOM, STEADY, UNKEPT, StateTopic
 from gateway.wire import Receipt, decode, decompress
 
 
@@ -375,9 +378,9 @@ def test_the_state_is_told_sparsely_and_its_zero_at_once():
     assert not tell(2, 1, 1.0), "a live batch is a backlog for a moment"
     assert not tell(3, 0, 2.0)
     assert not tell(4, 5, 10.0)
-    assert tell(4, 9, 10.0 + SETTLE)
+    assert tell(4, 9, 10.0 + STEADY)
     assert not tell(4, 500, 20.0)
-    assert tell(4, 500, 10.0 + SETTLE + EVERY)
+    assert tell(4, 500, 10.0 + STEADY + EVERY)
     assert tell(5, 0, 45.0)
     assert not tell(6, 0, 46.0)
     assert tell(60, 0, 45.0 + SELDOM)
@@ -604,3 +607,27 @@ def test_a_bad_command_is_answered(payload, asked) -> None:
     assert reply is not None
     assert (reply.id, reply.ok) == (asked, False)
     assert reply.error
+
+
+# -- the form that a broker takes
+
+
+def test_what_was_on_its_way_as_zlib_goes_again_as_json_once_the_rule_is_known():
+    fitting = Fitting(
+        "P/data", "gw1", Objections("P/data"), Troubles(logging.getLogger("x"), "x"), packed=True
+    )
+    one, two = row(1), row(2)
+    packed = [fitting.batch(each, t0=None, epoch=E1) for each in (one, two)]
+    assert all(message is not None and message.payload[:1] != b"{" for message in packed)
+    assert fitting.unfit(one, 0x99, "", 1.0)
+    plain = fitting.batch(one, t0=None, epoch=E1)
+    assert plain is not None
+    assert plain.payload[:1] == b"{"
+    fitting.acknowledged(key_of(one), 0, None, 2.0)
+    # The refusal of the second one, which had left as zlib, comes when the rule is known already.
+    assert fitting.unfit(two, 0x99, "", 2.1)
+    again = fitting.batch(two, t0=None, epoch=E1)
+    assert again is not None
+    assert again.payload[:1] == b"{"
+    assert fitting.set_aside.count("refused") == 0
+    assert not fitting.unfit(two, 0x99, "", 2.2), "refused in both forms: it is what it holds"

@@ -48,6 +48,8 @@ class Fitting:
         self._five = True
         self._plain: dict[Key, None] = {}
         self._plain_only = False
+        self._as_zlib: dict[Key, None] = {}
+        """Batches that are on their way compressed: what is refused of them may still be taken as JSON."""
         self.set_aside = SetAside()
 
     def begin(self, connection: Connection) -> None:
@@ -59,6 +61,7 @@ class Fitting:
     def end(self) -> None:
         """There is none."""
         self._limit, self._five = None, True
+        self._as_zlib.clear()
 
     def size(self, message: Outgoing) -> int:
         """Bytes of its packet."""
@@ -92,6 +95,10 @@ class Fitting:
         if not self._fits(size):
             self.set_aside.put(key, TOO_LARGE_HERE, size=size)
             return None
+        if packed:
+            self._as_zlib[key] = None
+        else:
+            self._as_zlib.pop(key, None)
         return Outgoing(self._data, body, tag=key)
 
     def beside(self, message: Outgoing) -> Outgoing | None:
@@ -122,6 +129,8 @@ class Fitting:
             self._objections.acknowledged(flown, now)
         elif flown is not None and code == TOO_LARGE and isinstance(tag, str):
             self._objections.left_out[flown.topic] = flown.size
+        if code == SUCCESS:
+            self._as_zlib.pop(tag, None)  # type: ignore[call-overload]  # a tag is a key or a word
         if code == SUCCESS and self._plain.pop(tag, 0) is None:  # type: ignore[call-overload]  # a tag is a key or a word
             self._plain_only = True  # refused as zlib, taken as JSON: that is a rule of this broker
 
@@ -133,8 +142,9 @@ class Fitting:
         if code == TOO_LARGE:
             self._objections.too_large(self._size(len(sealed.body)), now)
             return True
-        if key not in self._plain and not self._plain_only and len(self._plain) < MAX_PLAIN_TRIES:
-            self._plain[key] = None
+        if self._as_zlib.pop(key, 0) is None and len(self._plain) < MAX_PLAIN_TRIES:
+            if not self._plain_only:
+                self._plain[key] = None
             return True
         if self.set_aside.put(key, REFUSED, now=now):
             self._plain.pop(key, None)
