@@ -10,7 +10,8 @@ from gateway.journal.file import missing
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.thinning import MOST, OVERHEAD, MayDelete, any_delivered
 
-OLD = "0d" * 8
+OLD = "000000000000000d"
+"""Before every epoch that a new file draws: what is told is told in the order of the epochs."""
 BOOT = "b0" * 16
 WALL = 5000
 
