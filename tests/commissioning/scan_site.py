@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import math
 import os
 import random
 import select
@@ -20,44 +19,21 @@ import tty
 from dataclasses import dataclass, field
 from typing import Self
 
+from installation import Installation
+
 from gateway.catalogue import Driver, build
 from gateway.commissioning.scan import LineSetting, SerialProbe
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
 
-VOLTS, AMPERES, FACTOR = 231.0, 5.2, 0.93
+SOUND = Installation(volts=231.0, amperes=5.2, factor=0.93)
 SINGLE = {"current_l2", "voltage_l2n", "voltage_l23", "active_power_l2"}
 
 
 def plausible(name: str, *, single: bool, rng: random.Random) -> float:
-    """What a sound installation shows: 231 V, 5.2 A a phase at a power factor of 0.93."""
-    phases = 1 if single or name.endswith(("_l1", "_l2", "_l3")) else 3
-    apparent = phases * VOLTS * AMPERES / 1000
-    for start, value in (
-        ("voltage_l1n", VOLTS),
-        ("voltage_l2n", VOLTS),
-        ("voltage_l3n", VOLTS),
-        ("voltage_ln", VOLTS),
-        ("voltage_unbalance", 0.5),
-        ("voltage", VOLTS if single else VOLTS * math.sqrt(3)),
-        ("current_n", 0.5),
-        ("current", AMPERES),
-        ("active_power", apparent * FACTOR),
-        ("apparent_power", apparent),
-        ("reactive_power", apparent * math.sqrt(1 - FACTOR**2)),
-        ("power_factor", FACTOR),
-        ("displacement", FACTOR),
-        ("frequency", 50.0),
-        ("thd", 2.5),
-        ("dc_power", 4.0),
-        ("dc_voltage", 400.0),
-        ("dc_current", 10.0),
-        ("temperature_flow", 60.0),
-        ("temperature_return", 40.0),
-    ):
-        if name.startswith(start):
-            return value
-    return 100.0 + rng.randrange(10_000) / 10
+    """What a sound installation shows; a register has counted something."""
+    value = SOUND.shows(name, single=single)
+    return 100.0 + rng.randrange(10_000) / 10 if value is None else value
 
 
 class DriverImage:

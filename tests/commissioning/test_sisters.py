@@ -4,13 +4,13 @@ it is a part.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from installation import Installation
 
 from gateway.catalogue import Driver, library, load_driver, load_text
 from gateway.catalogue.encode import build
@@ -21,33 +21,15 @@ from gateway.demo.simulator.serial_line import SerialLine
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
 from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 
-VOLTS, AMPERES, FACTOR = 230.0, 10.0, 0.95
+SOUND = Installation(volts=230.0, amperes=10.0, factor=0.95)
 HEAD = 'maker: T\nmodel: T\nverified: datasheet\nsource: "a paper"\n'
 
 
 def plausible(name: str) -> float | str:
     """What a sound installation shows: three phases of 230 V and 10 A at a power factor of 0.95."""
-    phase = name.endswith(("_l1", "_l2", "_l3"))
-    share = 1 if phase else 3
-    apparent = share * VOLTS * AMPERES / 1000
-    for start, value in (
-        ("voltage_l1n", VOLTS),
-        ("voltage_l2n", VOLTS),
-        ("voltage_l3n", VOLTS),
-        ("voltage_ln", VOLTS),
-        ("voltage", VOLTS * math.sqrt(3)),
-        ("current_n", 0.5),
-        ("current", AMPERES),
-        ("active_power", apparent * FACTOR),
-        ("apparent_power", apparent),
-        ("reactive_power", apparent * math.sqrt(1 - FACTOR**2)),
-        ("power_factor", FACTOR),
-        ("displacement", FACTOR),
-        ("frequency", 50.0),
-        ("thd", 2.5),
-    ):
-        if name.startswith(start):
-            return value
+    value = SOUND.shows(name)
+    if value is not None:
+        return value
     return 1234.5 if "energy" in name else "40"
 
 
