@@ -150,7 +150,8 @@ def gateway_config(
         f"  - {{name: {UPLINK}, label: Şehir, protocol: '3.1.1', receipts: [{UPLINK}], spread: 0s,",
         f'     url: "mqtt://127.0.0.1:{broker}"}}',
         f'status: {{listen: "{listen}"}}',
-        f"journal: {{directory: {_quoted(directory / 'journal')}, budget: 1GB}}",
+        # Readings every two seconds: with less, the page would warn of a week's outage from the start.
+        f"journal: {{directory: {_quoted(directory / 'journal')}, budget: 4GB}}",
         f"drivers: {{directory: {_quoted(directory / 'drivers')}}}",
     ]
     return "\n".join(lines) + "\n"
