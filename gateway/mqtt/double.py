@@ -91,6 +91,8 @@ class MemoryLink:
         self.attempts = 0
         self.refuse: Callable[[], UplinkError] | None = None
         self.limits = UNLIMITED
+        self.brief = 0
+        """So many of the next connections break in the moment that they are open."""
 
     async def open(
         self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]
@@ -100,4 +102,7 @@ class MemoryLink:
         if self.refuse is not None:
             raise self.refuse()
         self.opened.append(MemoryConnection(listener, will, topics, limits=self.limits, prompt=self._prompt))
+        if self.brief:
+            self.brief -= 1
+            asyncio.get_running_loop().call_soon(self.opened[-1].drop)
         return self.opened[-1]

@@ -98,6 +98,7 @@ class ThreadLink:
 
     async def _connect_and_serve(self) -> float:
         """One connection from its attempt to its end; seconds until the next attempt."""
+        self._fault = None  # not later: a connection may be lost before it is served
         opening = self._link.open(self, will=None, topics=self._topics)
         try:
             connection = await open_unless(self._stopping, opening, self._reconnect.name)
@@ -117,7 +118,6 @@ class ThreadLink:
             topic = next(iter(connection.refused_topics))
             what = f"the broker refuses the subscription to {topic}{connection.words}"
             return self._reconnect.failed(LinkRefused(what, hint=self._allow, cause="not_authorized"))
-        self._fault = None
         self._reconnect.connected(connection.protocol)
         self._connection = connection
         end = inf

@@ -162,6 +162,7 @@ class Forwarder:
         """One connection from its attempt to its end; seconds until the next attempt."""
         will = Outgoing(self._topics.state, State(online=False).to_bytes(), retain=True)
         topics = [*self._receipt_topics, *([self._topics.replay] if self._config.replay else [])]
+        self._fault = None  # not later: a connection may be lost before it is served
         opening = self._link.open(self, will=will, topics=topics)
         try:
             connection = await open_unless(self._stopping, opening, self._reconnect.name)
@@ -170,7 +171,6 @@ class Forwarder:
         return 0.0 if connection is None else await self._serve(connection)
 
     async def _serve(self, connection: Connection) -> float:
-        self._fault = None
         self._connection = connection
         self._protocol = connection.protocol
         self._reconnect.connected(connection.protocol)

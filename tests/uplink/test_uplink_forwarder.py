@@ -64,6 +64,15 @@ async def settled(kept, count):
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("brief", [1, 3])
+async def test_a_connection_that_breaks_in_the_moment_it_is_open_is_replaced(brief):
+    link = MemoryLink(prompt=True)
+    link.brief = brief
+    async with Running(config(spread="0s"), outbox(5), link=link) as run:
+        await until(lambda: run.stats.delivered_batches == 5)
+    assert len(link.opened) == brief + 1
+
+
 def receipt(connection, consumer="city", **fields):
     connection.listener.received(
         TOPICS.receipt(consumer), Receipt(**{"epoch": E1, "upto": 0, **fields}).to_bytes()

@@ -66,6 +66,16 @@ def test_messages_go_out_and_come_in():
         assert made.heard == [("a", b"2")], "in the thread that brings it"
 
 
+@pytest.mark.parametrize("brief", [1, 3])
+def test_a_connection_that_breaks_in_the_moment_it_is_open_is_replaced(brief):
+    made = Made()
+    made.memory.brief = brief
+    with made:
+        connection = made.connected(brief + 1)
+        assert made.link.send("t", b"1") is True
+        until(lambda: connection.sent)
+
+
 def test_more_than_there_is_room_for_waits_for_acknowledgements_in_order():
     with Made(prompt=False) as made:
         connection = made.connected()
