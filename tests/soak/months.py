@@ -28,6 +28,7 @@ from gateway.demo.show.account import Account, Break, judge, resolutions
 from gateway.demo.show.gateway_status import gateway_status
 from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import GATEWAY, stamp_drivers
+from tests.intervals import IntervalAccount, judge_intervals, lacking
 from tests.rig import Rig, until, usage
 from tests.soak.leaps import LeapClock
 
@@ -68,6 +69,7 @@ class Month:
     """What was done and what was found."""
 
     account: Account
+    intervals: IntervalAccount
     days: float
     deeds: Counter[str]
     samples: list[Sample]
@@ -294,7 +296,9 @@ class Run:
         for _ in range(200):
             self.go(10)
             status = gateway_status(self.site.socket)
-            if status is not None and all(not uplink["backlog_batches"] for uplink in status["uplinks"]):
+            if status is None or any(uplink["backlog_batches"] for uplink in status["uplinks"]):
+                continue
+            if not lacking(self.site.database):
                 break
         self.site.stop()
 
@@ -313,6 +317,7 @@ class Run:
         account.say(len(gone), f"{len(gone)} batches were called taken and are not in the journal", gone)
         return Month(
             account,
+            judge_intervals(self.site.database),
             (self.clock.uptime - self.began) / DAY,
             self.deeds,
             self.samples,

@@ -23,6 +23,16 @@ pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="
 MB = 1_000_000
 
 
+def check_intervals(month: Month, days: float) -> None:
+    """Whatever happened, the intervals at the platform add up to what the registers gained."""
+    energy = month.intervals
+    print(f"{energy.intervals} intervals of {energy.registers} registers, {energy.exact} compared one by one")
+    assert energy.good, "\n".join(energy.problems[:40])
+    assert energy.intervals >= energy.registers * int(90 * days)
+    assert energy.exact >= 0.6 * energy.intervals
+    assert energy.days >= energy.registers * int(days - 2)
+
+
 def check(month: Month, days: float, seed: int = 1) -> None:
     account = month.account
     print(
@@ -32,6 +42,7 @@ def check(month: Month, days: float, seed: int = 1) -> None:
     note("month", part=f"{days:g} days, seed {seed}", runs=month.deeds.total(), taken=account.arrived,
          lost=account.lost + account.absent_batches, twice=account.twice, wrong=account.wrong)  # fmt: skip
     assert account.good, "\n".join(account.problems)
+    check_intervals(month, days)
     assert month.days >= days
     assert account.arrived + account.open_slot + account.declared + account.spoilt == account.served
     assert account.arrived > 0.9 * account.served
