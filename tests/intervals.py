@@ -1,9 +1,11 @@
-"""The judge of intervals: what the platform holds of every counter against the registers that the meters served.
+"""The judge of intervals: what the platform holds of every counter against the registers that the
+meters served.
 
-It knows nothing of the engine. From the readings at the platform, which the account of gateway.demo.show holds
-against the simulator's own log, it computes the register at each quarter hour in fractions; the sum of the
-intervals between any two of them must be their difference, in whole Wh, with no quarter hour missing, none
-twice and none under two values. Where the wall clock was stepped, what lies between is judged by its sum.
+It knows nothing of the engine. From the readings at the platform, which the account of
+gateway.demo.show holds against the simulator's own log, it computes the register at each quarter hour
+in fractions; the sum of the intervals between any two of them must be their difference, in whole Wh,
+with no quarter hour missing, none twice and none under two values. Where the wall clock was stepped,
+what lies between is judged by its sum.
 """
 
 from __future__ import annotations
@@ -105,7 +107,9 @@ def _judge(account: IntervalAccount, register: Register, reads: list[Read], held
     if holes:
         account.problems.append(f"{name}: {len(holes)} quarter hours are missing, the first is {holes[0]}")
     if owed and (min(owed) < starts[0] or max(owed) > starts[-1] + QUARTER):
-        account.problems.append(f"{name}: {min(owed)} to {max(owed)} were to be, {starts[0]} to {starts[-1]} are")
+        account.problems.append(
+            f"{name}: {min(owed)} to {max(owed)} were to be, {starts[0]} to {starts[-1]} are"
+        )
     inside = [q for q in sorted(known) if starts[0] <= q <= starts[-1] + QUARTER]
     for a, b in pairwise(inside):
         mine = [held[start] for start in range(a, b, QUARTER) if start in held]
@@ -113,7 +117,9 @@ def _judge(account: IntervalAccount, register: Register, reads: list[Read], held
         total = sum(each.value for each in mine)
         if total != known[b][0] - known[a][0]:
             gained = known[b][0] - known[a][0]
-            account.problems.append(f"{name}: from {a} to {b} {total} at the platform, {gained} by the register")
+            account.problems.append(
+                f"{name}: from {a} to {b} {total} at the platform, {gained} by the register"
+            )
         elif b - a == QUARTER and mine and mine[0].quality == "m" and not (known[a][1] and known[b][1]):
             account.problems.append(f"{name}: the quarter hour at {a} is called measured, and is not")
     if len(inside) > 1:
@@ -121,8 +127,8 @@ def _judge(account: IntervalAccount, register: Register, reads: list[Read], held
 
 
 def edges(reads: list[Read]) -> dict[int, tuple[int, bool]]:
-    """The register at each quarter hour (rounded half up, whether it was read near it) that follows from the
-    two readings around it alone.
+    """The register at each quarter hour (rounded half up, whether it was read near it) that follows
+    from the two readings around it alone.
     """
     found: dict[int, tuple[int, bool]] = {}
     disputed: list[tuple[int, int]] = []
@@ -149,9 +155,13 @@ def intervals(database: Path) -> dict[Register, dict[int, Held]]:
 
 
 def registers(database: Path) -> dict[Register, list[Read]]:
-    """What the meters served, in Wh and varh, in the order in which it was read; what is suspect is no reading."""
+    """What the meters served, in Wh and varh, in the order in which it was read; what is suspect is no
+    reading.
+    """
     found: dict[Register, list[Read]] = {}
-    sql = 'SELECT meter, t, uptime, "values", suspect FROM reading WHERE clock != \'unsynced\' ORDER BY uptime'
+    sql = (
+        "SELECT meter, t, uptime, \"values\", suspect FROM reading WHERE clock != 'unsynced' ORDER BY uptime"
+    )
     for meter, t, uptime, values, suspect in _rows(database, sql):
         doubted = set(json.loads(suspect or "[]"))
         for quantity, value in json.loads(values, parse_float=Decimal, parse_int=Decimal).items():

@@ -81,4 +81,6 @@ class BuildingSection(_Part):
     opening: OpeningHours = OpeningHours()
     forgiven: Annotated[tuple[Annotated[str, AfterValidator(_a_month)], ...], Field(strict=False)] = ()
     """Months whose breach of a reactive limit the distributor has disregarded."""
+    jump: Annotated[int, Field(ge=2, le=1000)] | None = None
+    """Times the quarter hour before at which a measured one is told; None: none is."""
     service: ServiceFirm | None = None

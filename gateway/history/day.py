@@ -97,6 +97,10 @@ class Day:
         letters = [self.quality.count(letter) for letter in LETTERS]
         return (sum(self.values), sum(letters), *letters)  # type: ignore[return-value]
 
+    def row(self) -> tuple[object, ...]:
+        """As the table has it, behind day and series."""
+        return (*self.sums(), len(self.pending), self.manifest, int(self.due), self.pack())
+
     def pack(self) -> bytes:
         """Its bytes."""
         widest = max(*self.values, -min(self.values))

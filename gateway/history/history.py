@@ -20,6 +20,7 @@ from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history.copies import restore, set_aside
 from gateway.history.day import Day
 from gateway.history.schema import connect, translate
+from gateway.history.zone import is_of_other_zone, recut
 from gateway.model import Interval
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class History:
             restored = restore(self.path)
             self._db = connect(self.path)
             self.found = Found(self.found.damaged, self.watermark[1] if restored else None)
+        self._recut()
         self._ids: dict[Register, int] = {}
         self._names: dict[int, Register] = {}
         for number, meter, quantity in self._rows("SELECT id, meter, quantity FROM series"):
@@ -84,8 +86,17 @@ class History:
                 self._waiting[day, series] = pending
             if due:
                 self._due.add((day, series))
-        self._offered: dict[tuple[int, int], tuple[int, float]] = {}
-        """(series, start or day) → version that is under way, and since when (s, monotonic)."""
+        self.offered: dict[tuple[int, int], tuple[int, float]] = {}
+        """(series, start or −day) → version that is under way, and since when (s, monotonic)."""
+
+    def _recut(self) -> None:
+        """Where the file was written in another time zone."""
+        try:
+            if is_of_other_zone(self._conn, self.calendar):
+                with self._db.atomic():
+                    recut(self._conn, self.calendar)
+        except sqlite3.DatabaseError as error:
+            raise translate(error, self.path) from error
 
     @property
     def _conn(self) -> sqlite3.Connection:
@@ -224,9 +235,9 @@ class History:
         if place is None or interval.seconds * 1000 != QUARTER:
             return False
         key, day, index = place
-        offered = self._offered.get((key[1], interval.start))
+        offered = self.offered.get((key[1], interval.start))
         if offered and offered[0] <= interval.version:
-            del self._offered[key[1], interval.start]
+            del self.offered[key[1], interval.start]
         news = day.publish(index, interval.value, interval.quality, interval.version)
         if news:
             self.touched(key, day)
@@ -239,7 +250,7 @@ class History:
         day = self._day(key)
         if day is None or manifest.version <= day.manifest:
             return
-        self._offered.pop((key[1], -key[0]), None)
+        self.offered.pop((key[1], -key[0]), None)
         day.manifest = manifest.version
         day.due = self._manifest(key, day, manifest.version) != manifest
         self.touched(key, day)
@@ -278,11 +289,11 @@ class History:
 
     def _next(self, key: tuple[int, int], published: int, now: float) -> int:
         """The version of what goes out next; 0 while one is under way."""
-        version, since = self._offered.get(key, (0, -SURE))
+        version, since = self.offered.get(key, (0, -SURE))
         if now - since < SURE:
             return 0
         version = max(version, published) + 1
-        self._offered[key] = (version, now)
+        self.offered[key] = (version, now)
         return version
 
     def manifests(self, wall: int, now: float, most: int) -> Iterator[Manifest]:
@@ -321,7 +332,7 @@ class History:
         """Write what has changed, with what else is to be known, in one commit. Raises HistoryError."""
         try:
             with self._db.atomic():
-                rows = [(*key, *self._summary(self._days[key])) for key in sorted(self._dirty)]
+                rows = [(*key, *self._days[key].row()) for key in sorted(self._dirty)]
                 self._conn.executemany(
                     "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
@@ -332,10 +343,6 @@ class History:
         self._absent.clear()
         while len(self._days) > KEPT:
             del self._days[next(iter(self._days))]
-
-    @staticmethod
-    def _summary(day: Day) -> tuple[object, ...]:
-        return (*day.sums(), len(day.pending), day.manifest, int(day.due), day.pack())
 
     def close(self) -> None:
         """Close the file; what was not saved is made again from the journal."""

@@ -33,8 +33,9 @@ from gateway.energy import (
     tree,
 )
 from gateway.history.history import SURE, History
+from gateway.history.told import correction, exchange, is_rescaled
 from gateway.history.tree_watch import QUANTITY, TreeWatch
-from gateway.history.values import COUNTERS, dumped, finding_key, in_grains, loaded, registers_of
+from gateway.history.values import COUNTERS, dumped, finding_key, in_grains, loaded
 from gateway.model import ClockState, Event, Reading
 
 log = logging.getLogger(__name__)
@@ -53,9 +54,6 @@ FINDINGS: Final = 5_000
 """Findings that wait to be told; beyond that the oldest are let go."""
 CHECK: Final = "energy_check"
 MANIFEST: Final = "manifest"
-SWAPPED: Final = "meter_swapped"
-CHANGED: Final = "meter_changed"
-CORRECTED: Final = "intervals_corrected"
 _FORMAT: Final = "meters 2"
 """Meters in another form are not understood."""
 
@@ -141,10 +139,16 @@ class Projection:
             self._use(held, offset, batch.boot)
         # Of other boots nobody will say any more when they were.
         self._held = {boot: held for boot, held in self._held.items() if boot == batch.boot}
+        readings = [each for each in batch.readings if self._in_time(each, batch)]
+        rescaled = min((each.uptime for each in batch.events if is_rescaled(each)), default=None)
+        if rescaled is not None:
+            # What was read before the reload is by the old scale.
+            self._use([each for each in readings if each.uptime < rescaled], offset, batch.boot)
+            readings = [each for each in readings if each.uptime >= rescaled]
         for event in batch.events:
             self._exchange(event, event.uptime + offset)
             self._correct(event)
-        self._use([each for each in batch.readings if self._in_time(each, batch)], offset, batch.boot)
+        self._use(readings, offset, batch.boot)
         self._look_at_tree()
 
     def _look_at_tree(self) -> None:
@@ -178,26 +182,18 @@ class Projection:
             self.history.manifest_published(manifest)
 
     def _exchange(self, event: Event, t: int) -> None:
-        meter = event.fields.get("meter")
-        if event.kind not in {SWAPPED, CHANGED} or not isinstance(meter, str) or meter not in self._meters:
-            return
-        closing, opening = (registers_of(event.fields.get(name)) for name in ("closing", "opening"))
-        self._tell(meter, self._meters[meter].swap(t, closing, opening))
+        told = exchange(event)
+        if told is not None and told.meter in self._meters:
+            self._tell(told.meter, self._meters[told.meter].swap(t, told.closing, told.opening))
 
     def _correct(self, event: Event) -> None:
         """A person set what a register took between two quarter hours: shared out as it was, each edited."""
-        meter, quantity, first, last, value = (
-            event.fields.get(name) for name in ("meter", "quantity", "from", "to", "value")
-        )
-        if event.kind != CORRECTED or not isinstance(meter, str) or quantity not in COUNTERS:
-            return
-        if type(first) is not int or type(last) is not int or type(value) is not int or value < 0:
-            return
-        held = self.history.held(meter, str(quantity), first, last)
-        weights = [max(0, interval.value) for interval in held]
-        if held:
-            parts = shares(value, weights if any(weights) else [1] * len(held))
-            past = self.history.past(meter, str(quantity))
+        told = correction(event)
+        held = [] if told is None else self.history.held(told.meter, told.quantity, told.first, told.last)
+        if told is not None and held:
+            weights = [max(0, interval.value) for interval in held]
+            parts = shares(told.value, weights if any(weights) else [1] * len(held))
+            past = self.history.past(told.meter, told.quantity)
             for interval, part in zip(held, parts, strict=True):
                 past.put(replace(interval, value=part, quality="d"), corrected=True)
 
@@ -339,7 +335,17 @@ class Projection:
         """Intervals to publish, findings not counted."""
         return self.history.behind
 
-    # ── going on in another process ──
+    # ── going on in another one ──
+
+    def take_over(self, before: Projection) -> None:
+        """What another one of the same process and file gave to be published is under way here too."""
+        self.history.offered.update(before.history.offered)
+        self._under_way.update(before.under_way)
+
+    @property
+    def under_way(self) -> dict[str, float]:
+        """Findings that were given to be published, and when (s, monotonic)."""
+        return self._under_way
 
     def save(self) -> None:
         """Write days and what is known in one commit. Raises HistoryError."""

@@ -1,7 +1,7 @@
-"""A gateway's life without meters and network: what is read goes into the shipped journal, from there through the
-engine into the shipped history, and what comes of it into the journal again.
+"""A gateway's life without meters and network: what is read goes into the shipped journal, from there
+through the engine into the shipped history, and what comes of it into the journal again.
 
-python energy_life.py DIRECTORY FIRST COUNT          commits, and says on stdout what was taken
+python energy_life.py DIRECTORY FIRST COUNT commits, and says on stdout what was taken
 """
 
 import asyncio
@@ -55,7 +55,9 @@ class Life:
         """What is behind the last save, before anything is offered."""
         for epoch, first, last in self.journal.epochs():
             if last > self.projection.seq:
-                for sealed in await self.journal.find(epoch, max(first, self.projection.seq + 1), last, 10**6):
+                for sealed in await self.journal.find(
+                    epoch, max(first, self.projection.seq + 1), last, 10**6
+                ):
                     self.projection.take(committed(sealed))
 
     async def poll(self, number):

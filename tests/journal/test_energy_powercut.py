@@ -1,6 +1,6 @@
-"""The power fails at every write of a recorded run of journal and history: what the platform was given before,
-and what it is given after the next start, has no quarter hour twice, under two values or missing, and adds up to
-the registers.
+"""The power fails at every write of a recorded run of journal and history: what the platform was given
+before, and what it is given after the next start, has no quarter hour twice, under two values or
+missing, and adds up to the registers.
 """
 
 import asyncio
@@ -146,5 +146,3 @@ def test_no_quarter_hour_is_lost_or_twice_at_every_cut_in_every_way(recorded, tm
     every = [(point, how, point) for point in range(1, len(ops) + 1) for how in HOW]
     _, problems = judge(ops, directory, tmp_path / "cut", every)
     assert not problems, "\n".join(problems[:20])
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
 import logging
 import time
@@ -17,21 +18,19 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.common.wait import wait_for_event
 from gateway.config import Config
+from gateway.daemon.energy.opening import committed, concerns, open_projection
 from gateway.errors import GatewayError, HistoryDamaged, HistoryError, JournalError
 from gateway.host import Clock
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Interval, Sealed
-from gateway.wire import decode
 
 if TYPE_CHECKING:
-    from gateway.energy import Context
-    from gateway.history import Committed, Projection
+    from gateway.history import Projection
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +52,6 @@ SAVE_AFTER = 90_000
 SAVE_WORK = 4.0
 """s of work after which what was caught up is saved."""
 SAY, AGAIN, FIRST = 60.0, 5.0, 2.0
-SECONDARY = 5
-"""A: what current transformers give at their rated current."""
 COPY_AT = timedelta(hours=3, minutes=10)
 """Local time of the nightly copy."""
 T = TypeVar("T")
@@ -102,6 +99,10 @@ class EnergyWorker:
         self._distrust = ""
         """What is wrong with the file although it does not contradict itself."""
         self._stopping = False
+        self._concerns: tuple[object, ...] = ()
+        """What the engine was opened with."""
+        self._ended: Projection | None = None
+        """The engine before, until the next one knows what it had under way."""
 
     # ── what others see ──
 
@@ -118,11 +119,12 @@ class EnergyWorker:
         return self._behind
 
     def configure(self, config: Config) -> None:
-        """What a reload brought; what is known of the registers is taken over with the next start of the
-        engine.
+        """What a reload brought. Where it changes the days, the tree or the bounds of registers, the engine
+        goes on as a new one.
         """
         self._config = config
         self._zone = ZoneInfo(config.gateway.timezone)
+        self._woken.set()
 
     def committed(self, sealed: list[Sealed]) -> None:
         """Batches were committed."""
@@ -162,6 +164,8 @@ class EnergyWorker:
                 await self._begin()
                 await self._follow()
             except (HistoryError, JournalError) as error:
+                if self._stopping:
+                    return  # the file was closed before the last batches came
                 self._distrust = str(error) if isinstance(error, HistoryDamaged) else ""
                 log.error("the history of intervals: %s; it is tried again", error)  # noqa: TRY400 - a sentence
                 await asyncio.sleep(AGAIN)
@@ -189,7 +193,8 @@ class EnergyWorker:
     def _end(self) -> None:
         projection, self._projection = self._projection, None
         self._live = False
-        self._offered = ([], [])
+        if self._ended is None:
+            self._offered = ([], [])
         if projection is not None:
             projection.history.close()
 
@@ -198,8 +203,13 @@ class EnergyWorker:
         while any(not damaged.done for damaged in self._journal.stats().damaged):  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(AGAIN)
         oldest = self._journal.stats().oldest_t0
-        self._projection = await self._in_thread(self._open, oldest)
-        projection = self._projection
+        self._concerns = self._concerned()
+        open_it = functools.partial(open_projection, self._config, oldest=oldest, distrust=self._distrust)
+        self._projection = projection = await self._in_thread(open_it)
+        self._distrust = ""
+        if self._ended is not None:
+            projection.take_over(self._ended)
+            self._ended = None
         known = {epoch for epoch, _, _ in self._journal.epochs()}
         if projection.seq > self._journal.newest[1] and projection.epoch not in known:
             projection.renumbered()
@@ -209,51 +219,20 @@ class EnergyWorker:
         if left > QUEUE:
             log.info("energy: %d batches of the journal become intervals, in the background", left)
 
-    def _open(self, oldest: int | None) -> Projection:
-        # Loaded here: no reading waits for it.
-        energy, history = (importlib.import_module(f"gateway.{name}") for name in ("energy", "history"))
-        config, zone = self._config, self._zone
-        directory, distrust = Path(config.journal.directory), self._distrust
-        opened = history.History(directory, energy.Calendar(zone), distrust=distrust)
-        self._distrust = ""
-        year, country = datetime.now(zone).year, config.building.tariff.partition("-")[0].upper()
-        years = (country, year - 2, year + 1)
-        if opened.holidays(*years) is None:
-            try:
-                opened.keep_holidays(*years, history.holidays_of(*years))
-            except HistoryError as error:
-                log.warning("%s", error)
-        days = opened.holidays(*years) or {}
-        whole, half = (frozenset(day for day, each in days.items() if each is part) for part in (False, True))
-        opened.calendar = energy.Calendar(zone, whole, half)
-        if opened.found.damaged and oldest is not None:
-            opened.note_lost(datetime.fromtimestamp(oldest / 1000, zone).date())
-        meters = [
-            energy.tree.TreeMeter(each.id, each.parent, each.class_, each.ct_class)
-            for each in self._config.meters
-            if each.enabled
-        ]
-        projection: Projection = history.Projection(opened, self._context, meters)
-        return projection
-
-    def _context(self, meter: str, quantity: str) -> Context:
-        """What is known of a register: a ratio of n/5 A has a primary of n, a bound of what can flow."""
-        energy = importlib.import_module("gateway.energy")
-        config = self._config
-        ratio = next((each.ct for each in config.meters if each.id == meter), 1.0)
-        contract = config.building.contract_kw
-        context: Context = energy.Context(
-            energy.base_unit(quantity),
-            ct_primary=round(ratio * SECONDARY) if ratio > 1 else None,
-            contract_kw=None if contract is None else round(contract),
-        )
-        return context
-
     # ── with the journal ──
 
+    def _concerned(self) -> tuple[object, ...]:
+        return concerns(self._config, datetime.now(self._zone).year)
+
     async def _follow(self) -> None:
+        """Until `stop`, or until another engine is needed."""
         said = time.monotonic()
         while not self._stopping:
+            if self._concerned() != self._concerns:
+                log.info("energy: the engine goes on with another configuration, or in another year")
+                await self._in_thread(self._save)
+                self._ended = self._projection
+                return
             batches = await self._next()
             if not batches:
                 if not self._live:
@@ -291,7 +270,7 @@ class EnergyWorker:
         began = time.monotonic()
         projection = self._held
         for sealed in batches:
-            projection.take(_committed(sealed))
+            projection.take(committed(sealed))
         worked = time.monotonic() - began
         self._worked += worked
         if not self._live and self._worked >= SAVE_WORK:
@@ -382,19 +361,3 @@ class EnergyWorker:
                 continue
             with contextlib.suppress(GatewayError):
                 await self._commit(Draft())
-
-
-def _committed(sealed: Sealed) -> Committed:
-    """A batch of the journal, unpacked. One that cannot be read says nothing: it was told when it was
-    found.
-    """
-    history = importlib.import_module("gateway.history")
-    head = (sealed.epoch, sealed.seq, sealed.boot, sealed.t0, sealed.uptime, sealed.clock)
-    try:
-        batch = decode(sealed.body)
-    except GatewayError as error:
-        log.warning("energy: batch %s/%d is not used: %s", sealed.epoch, sealed.seq, error)
-        empty: Committed = history.Committed(*head)
-        return empty
-    committed: Committed = history.Committed(*head, batch.readings, batch.events, batch.intervals)
-    return committed

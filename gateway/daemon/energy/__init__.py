@@ -1,0 +1,5 @@
+"""Energy in the daemon: the engine and the history, fed with what the journal holds."""
+
+from gateway.daemon.energy.worker import EnergyProgress, EnergyWorker
+
+__all__ = ["EnergyProgress", "EnergyWorker"]

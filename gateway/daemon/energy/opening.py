@@ -1,0 +1,100 @@
+"""The history of intervals, opened for the engine: its calendar with the public holidays, its tree of
+meters, what is known of each register.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from gateway.config import Config
+from gateway.errors import GatewayError, HistoryError
+from gateway.model import Sealed
+from gateway.wire import decode
+
+if TYPE_CHECKING:
+    from gateway.energy import Context
+    from gateway.history import Committed, Projection
+
+log = logging.getLogger(__name__)
+
+SECONDARY: Final = 5
+"""A: what current transformers give at their rated current."""
+_YEARS: Final = (-2, 1)
+"""Of public holidays, around this one."""
+
+
+def open_projection(config: Config, *, oldest: int | None, distrust: str = "") -> Projection:
+    """Open the history, or its copy, or make a new one. `oldest`: UTC in ms at which the journal begins;
+    `distrust`: what is wrong with the file although it does not contradict itself. Raises HistoryError.
+    """
+    # Loaded here: no reading waits for it.
+    energy, history = (importlib.import_module(f"gateway.{name}") for name in ("energy", "history"))
+    zone = ZoneInfo(config.gateway.timezone)
+    opened = history.History(Path(config.journal.directory), energy.Calendar(zone), distrust=distrust)
+    year, country = datetime.now(zone).year, _country(config)
+    years = (country, year + _YEARS[0], year + _YEARS[1])
+    if opened.holidays(*years) is None:
+        try:
+            opened.keep_holidays(*years, history.holidays_of(*years))
+        except HistoryError as error:
+            log.warning("%s", error)
+    days = opened.holidays(*years) or {}
+    whole, half = (frozenset(day for day, each in days.items() if each is part) for part in (False, True))
+    opened.calendar = energy.Calendar(zone, whole, half)
+    if opened.found.damaged and oldest is not None:
+        opened.note_lost(datetime.fromtimestamp(oldest / 1000, zone).date())
+    meters = [
+        energy.tree.TreeMeter(each.id, each.parent, each.class_, each.ct_class)
+        for each in config.meters
+        if each.enabled
+    ]
+    projection: Projection = history.Projection(opened, lambda *register: _context(config, *register), meters)
+    return projection
+
+
+def _country(config: Config) -> str:
+    return config.building.tariff.partition("-")[0].upper()
+
+
+def concerns(config: Config, year: int) -> tuple[object, ...]:
+    """What of a configuration an opened engine stands on; another one of it needs another engine."""
+    meters = [
+        (each.id, each.enabled, each.parent, each.class_, each.ct_class, each.ct) for each in config.meters
+    ]
+    building = config.building
+    return (config.gateway.timezone, _country(config), building.contract_kw, building.jump, year, meters)
+
+
+def _context(config: Config, meter: str, quantity: str) -> Context:
+    """What is known of a register: a ratio of n/5 A has a primary of n, a bound of what can flow."""
+    energy = importlib.import_module("gateway.energy")
+    ratio = next((each.ct for each in config.meters if each.id == meter), 1.0)
+    contract = config.building.contract_kw
+    context: Context = energy.Context(
+        energy.base_unit(quantity),
+        ct_primary=round(ratio * SECONDARY) if ratio > 1 else None,
+        contract_kw=None if contract is None else round(contract),
+        jump=config.building.jump,
+    )
+    return context
+
+
+def committed(sealed: Sealed) -> Committed:
+    """A batch of the journal, unpacked. One that cannot be read says nothing: it was told when it was
+    found.
+    """
+    history = importlib.import_module("gateway.history")
+    head = (sealed.epoch, sealed.seq, sealed.boot, sealed.t0, sealed.uptime, sealed.clock)
+    try:
+        batch = decode(sealed.body)
+    except GatewayError as error:
+        log.warning("energy: batch %s/%d is not used: %s", sealed.epoch, sealed.seq, error)
+        empty: Committed = history.Committed(*head)
+        return empty
+    made: Committed = history.Committed(*head, batch.readings, batch.events, batch.intervals)
+    return made

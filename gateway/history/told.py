@@ -1,0 +1,74 @@
+"""Events of the journal that change what registers mean: a meter that was exchanged, one that is read
+by another scale, a sum that a person set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.history.values import COUNTERS, registers_of
+from gateway.model import Event
+
+SWAPPED: Final = "meter_swapped"
+CHANGED: Final = "meter_changed"
+CONFIGURED: Final = "configuration_changed"
+CORRECTED: Final = "intervals_corrected"
+_SCALE: Final = frozenset({"driver", "ct", "vt", "values", "serial"})
+"""Keys of a meter by which the same register says something else, or another one is meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterExchange:
+    """From now on the registers of a meter are others; what the old and the new ones showed (grains),
+    as far as it is known.
+    """
+
+    meter: str
+    closing: Mapping[str, int]
+    opening: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a register took from `first` until `last` (ms UTC), in whole base units, as a person knows
+    it.
+    """
+
+    meter: str
+    quantity: str
+    first: int
+    last: int
+    value: int
+
+
+def is_rescaled(event: Event) -> bool:
+    """Whether a reload changed by which scale a meter is read: its readings before are by the old one."""
+    changed = event.fields.get("fields")
+    return (
+        event.kind == CONFIGURED
+        and event.fields.get("change") == "changed"
+        and isinstance(changed, dict)
+        and not _SCALE.isdisjoint(changed)
+    )
+
+
+def exchange(event: Event) -> MeterExchange | None:
+    """What an event says of a meter's registers; None: nothing."""
+    meter = event.fields.get("meter")
+    if not isinstance(meter, str) or not (event.kind in {SWAPPED, CHANGED} or is_rescaled(event)):
+        return None
+    closing, opening = (registers_of(event.fields.get(name)) for name in ("closing", "opening"))
+    return MeterExchange(meter, closing, opening)
+
+
+def correction(event: Event) -> Correction | None:
+    """What a person set; None: nothing, or nothing that can be."""
+    names = ("meter", "quantity", "from", "to", "value")
+    meter, quantity, first, last, value = (event.fields.get(name) for name in names)
+    if event.kind != CORRECTED or not isinstance(meter, str) or quantity not in COUNTERS:
+        return None
+    if type(first) is not int or type(last) is not int or type(value) is not int or value < 0:
+        return None
+    return Correction(meter, str(quantity), first, last, value)

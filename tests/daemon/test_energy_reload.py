@@ -1,0 +1,202 @@
+"""A reload that changes days, tree or bounds takes effect at once: the engine goes on as a new one, and
+nothing is published twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import date
+
+import pytest
+
+from gateway.config import parse_config
+from gateway.daemon.energy import EnergyWorker, worker
+from gateway.history import HistoryReader
+from gateway.journal import Journal
+from gateway.model import Draft, Reading
+from gateway.wire import decode
+
+START = 1_795_219_200_000
+MINUTE = 60_000
+REGISTER = ("main", "active_energy_import")
+
+
+class Clock:
+    """Wall time and uptime that move only when told."""
+
+    now, synced, boot = 0, True, "b0" * 16
+
+    def wall(self) -> int:
+        return START + self.now
+
+    def uptime(self) -> int:
+        return self.now
+
+
+def config(directory, zone="Europe/Istanbul", parent="null", ct=1, more=""):
+    return parse_config(
+        f"gateway: {{id: g, timezone: {zone}}}\n"
+        "buses: [{name: plant, type: tcp, host: 127.0.0.1}]\n"
+        "meters:\n"
+        f"  - {{id: main, bus: plant, driver: eastron-sdm630, address: 1, ct: {ct}}}\n"
+        f"  - {{id: hvac, bus: plant, driver: eastron-sdm630, address: 2, parent: {parent}}}\n"
+        f"journal: {{directory: {directory}}}\n" + more
+    )
+
+
+class Site:
+    """A journal, an engine, and what a platform would be given."""
+
+    def __init__(self, directory) -> None:
+        self.clock = Clock()
+        self.journal = Journal.open(directory, gateway="g", clock=self.clock, uplinks=[])
+        self.energy = EnergyWorker(self.journal, self.clock, config(directory), self.commit)
+        self.directory = directory
+        self.published: dict = {}
+        self.findings: list = []
+
+    async def commit(self, draft: Draft) -> None:
+        self.energy.offer(draft)
+        sealed = await self.journal.commit(draft)
+        self.energy.committed(sealed)
+        for each in sealed:
+            batch = decode(each.body)
+            self.findings += [event.fields for event in batch.events if event.kind == "energy_check"]
+            for interval in batch.intervals:
+                key = (interval.meter, interval.quantity, interval.start, interval.version)
+                value = (interval.value, interval.quality)
+                assert self.published.setdefault(key, value) == value
+
+    async def poll(self, minutes: int, wh=lambda minute: 500_000 + 40 * minute) -> None:
+        for _ in range(minutes):
+            self.clock.now += MINUTE
+            minute = self.clock.now // MINUTE
+            readings = [
+                Reading(meter, self.clock.now, {REGISTER[1]: wh(minute) / 1000}) for meter in ("main", "hvac")
+            ]
+            await self.commit(Draft(readings))
+            await asyncio.sleep(0)
+
+    async def caught_up(self) -> None:
+        async with asyncio.timeout(120):
+            while not self.energy.progress.live or self.energy._read < self.journal.newest[1]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    async def drained(self) -> None:
+        async with asyncio.timeout(120):
+            await self.caught_up()
+            while self.energy.behind or self.energy._offered != ([], []):
+                await self.commit(Draft([], []))
+                await asyncio.sleep(0.02)
+                await self.caught_up()
+
+
+@pytest.fixture
+async def site(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "FIRST", 0.0)
+    made = Site(tmp_path)
+    task = asyncio.create_task(made.energy.run())
+    yield made
+    await made.energy.stop()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await made.journal.close()
+
+
+async def reload(site, **changes) -> None:
+    before = site.energy._projection
+    site.energy.configure(config(site.directory, **changes))
+    async with asyncio.timeout(120):
+        while site.energy._projection in {before, None}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    await site.caught_up()
+
+
+async def test_another_time_zone_cuts_the_days_anew(site) -> None:
+    await site.poll(26 * 60)
+    await site.drained()
+    before = dict(site.published)
+    await reload(site, zone="America/New_York")
+    await site.poll(60)
+    await site.drained()
+    assert {key[3] for key in site.published} == {1}
+    assert before.items() <= site.published.items()
+    await site.energy._in_thread(site.energy._save)
+    with contextlib.closing(HistoryReader(site.directory)) as history:
+        assert history.span()[0] == date(2026, 11, 20)  # it was still Friday there
+        held = list(history.intervals(*REGISTER, *history.span()))
+    assert [each.start for each in held] == [START + k * 900_000 for k in range(1, len(held) + 1)]
+    assert sum(each.value for each in held) == 40 * 15 * len(held)
+
+
+async def test_what_is_under_way_at_a_reload_comes_once(site) -> None:
+    """The slot has taken intervals along, and is committed after the engine has ended."""
+    await site.poll(120)
+    under_way = Draft([], [])
+    async with asyncio.timeout(60):
+        while not under_way.intervals:
+            site.energy.offer(under_way)
+            await asyncio.sleep(0)
+    before = site.energy._projection
+    site.energy.configure(config(site.directory, zone="Europe/Berlin"))
+    async with asyncio.timeout(120):
+        while site.energy._projection in {before, None}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    again = Draft([], [])
+    await site.caught_up()
+    site.energy.offer(again)
+    keys = {(each.meter, each.start) for each in under_way.intervals}
+    assert not keys & {(each.meter, each.start) for each in again.intervals}
+    under_way.intervals += again.intervals
+    await site.commit(under_way)
+    await site.poll(30)
+    await site.drained()
+    assert {key[3] for key in site.published} == {1}
+
+
+async def test_a_tree_that_is_set_right_is_looked_at_from_then_on(site) -> None:
+    await reload(site, parent="main", more="building: {jump: 3}\n")
+    context = site.energy._projection._context("main", REGISTER[1])
+    assert context.jump == 3
+    assert [each.parent for each in site.energy._projection._tree._meters] == [None, "main"]
+
+
+async def test_transformers_that_are_set_right_bound_what_can_flow(site) -> None:
+    await site.poll(20)
+    await site.caught_up()
+    assert site.energy._projection._context("main", REGISTER[1]).ct_primary is None
+    await reload(site, ct=40)
+    series = site.energy._projection._meters["main"].series(REGISTER[1])
+    assert series._context.ct_primary == 200
+
+
+async def test_what_does_not_concern_it_leaves_the_engine_alone(site) -> None:
+    await site.poll(20)
+    await site.caught_up()
+    before = site.energy._projection
+    found = config(site.directory, more="building: {area: 77, service: {name: Firma}}\n")
+    site.energy.configure(found)
+    await site.poll(5)
+    await site.caught_up()
+    assert site.energy._projection is before
+
+
+async def test_a_new_year_has_its_holidays(site, monkeypatch) -> None:
+    await site.poll(5)
+    await site.caught_up()
+    before = site.energy._projection
+    real = worker.datetime
+    next_year = real.now().year + 1
+
+    class Later(real):
+        @classmethod
+        def now(cls, tz=None):
+            return real.now(tz).replace(year=next_year, day=1)
+
+    monkeypatch.setattr(worker, "datetime", Later)
+    async with asyncio.timeout(120):
+        while site.energy._projection in {before, None}:
+            await site.poll(1)
+            await asyncio.sleep(0.02)
