@@ -31,7 +31,7 @@ class MeterExchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class EditedSum:
     """What a register took from `first` until `last` (ms UTC), in whole base units, as a person knows
     it.
     """
@@ -63,7 +63,7 @@ def exchange(event: Event) -> MeterExchange | None:
     return MeterExchange(meter, closing, opening)
 
 
-def correction(event: Event) -> Correction | None:
+def correction(event: Event) -> EditedSum | None:
     """What a person set; None: nothing, or nothing that can be."""
     names = ("meter", "quantity", "from", "to", "value")
     meter, quantity, first, last, value = (event.fields.get(name) for name in names)
@@ -71,4 +71,4 @@ def correction(event: Event) -> Correction | None:
         return None
     if type(first) is not int or type(last) is not int or type(value) is not int or value < 0:
         return None
-    return Correction(meter, str(quantity), first, last, value)
+    return EditedSum(meter, str(quantity), first, last, value)
