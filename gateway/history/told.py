@@ -20,7 +20,7 @@ _SCALE: Final = frozenset({"driver", "ct", "vt", "values", "serial"})
 
 
 @dataclass(frozen=True, slots=True)
-class MeterExchange:
+class RegisterExchange:
     """From now on the registers of a meter are others; what the old and the new ones showed (grains),
     as far as it is known.
     """
@@ -54,13 +54,13 @@ def is_rescaled(event: Event) -> bool:
     )
 
 
-def exchange(event: Event) -> MeterExchange | None:
+def exchange(event: Event) -> RegisterExchange | None:
     """What an event says of a meter's registers; None: nothing."""
     meter = event.fields.get("meter")
     if not isinstance(meter, str) or not (event.kind in {SWAPPED, CHANGED} or is_rescaled(event)):
         return None
     closing, opening = (registers_of(event.fields.get(name)) for name in ("closing", "opening"))
-    return MeterExchange(meter, closing, opening)
+    return RegisterExchange(meter, closing, opening)
 
 
 def correction(event: Event) -> EditedSum | None:
