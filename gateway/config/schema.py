@@ -327,6 +327,8 @@ class StatusSection(Section):
     """Host names, beside this machine's own, under which visitors reach it."""
     language: Literal["tr", "en"] = "tr"
     enabled: bool = True
+    screen: bool = False
+    """Whether /screen shows the building to people who pass by, on a screen in the lobby."""
 
     @property
     def address(self) -> tuple[str, int]:

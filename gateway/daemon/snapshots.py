@@ -64,6 +64,7 @@ def snapshot(
         version=__version__,
         timezone=config.gateway.timezone,
         language=config.status.language,
+        screen=config.status.screen,
         taken=moment.wall,
         booted=moment.uptime,
         uptime=moment.monotonic - told.started,

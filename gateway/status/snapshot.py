@@ -305,6 +305,8 @@ class Snapshot:
     """Mistakes for which the newest reload was refused: the configuration before it goes on."""
     mistakes: int = 0
     """Mistakes of the configuration that runs, with which a reload would be refused."""
+    screen: bool = False
+    """Whether the lobby screen is shown."""
     in_short: int = 0
     """So many lines at the beginning of `problems` are told in short by `refused` and `mistakes`."""
 

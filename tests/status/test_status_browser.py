@@ -2,85 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from status_building import CALM, METERS, NOW, SNAPSHOT, Building, electric, meter
-
-from gateway.status.page.answers import AT_LEAST
-from gateway.status.page.app import create_page
-from gateway.status.server import PageServer
-
-CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM.exists() and DRIVER.exists()), reason="chromium and chromium-driver are not installed"
-    ),
-]
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is in the dev extra")
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
+from page_browser import (
+    AXE,
+    DESK,
+    MARKS,
+    PHONE,
+    Gateway,
+    against_wcag,
+    chromium,
+    go,
+    scheme,
+    text,
+    until,
+    width,
 )
-PHONE, DESK = 360, 1200
+from status_building import CALM, METERS, NOW, SNAPSHOT, electric, meter
 
-
-class Gateway:
-    """A page served from a thread with a loop of its own; changes are made on that loop, as in the daemon."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.building = Building()
-        self.server: PageServer | None = None
-        self.port = 0
-
-    def call(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
-
-    def start(self) -> None:
-        async def begin() -> None:
-            self.building.changes = type(self.building.changes)()
-            self.server = PageServer(
-                create_page(self.building), "127.0.0.1", self.port, self.building.changes.close
-            )
-            assert await self.server.start(), self.server.error
-            self.port = self.server.port
-
-        self.call(begin())
-
-    def stop(self) -> None:
-        self.call(self.server.stop())
-
-    def show(self, snapshot=None, **fields) -> None:
-        """Change what is shown; returns when a new visitor will see it too."""
-
-        async def change() -> None:
-            self.building.now = snapshot or self.building.now
-            self.building.change(**fields)
-            await asyncio.sleep(AT_LEAST)  # so long an answer may be shared
-
-        self.call(change())
-
-    def end(self) -> None:
-        self.stop()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
@@ -93,15 +34,8 @@ def gateway():
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "--lang=en"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    driver.set_page_load_timeout(30)
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("chromium")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -113,28 +47,6 @@ def browser(gateway, driver):
     driver.get("about:blank")
     # Whatever a test did: no error, no policy violation, no refused resource.
     assert [entry["message"] for entry in driver.get_log("browser")] == []
-
-
-def width(driver, pixels: int) -> None:
-    fields = {"width": pixels, "height": 800, "deviceScaleFactor": 1, "mobile": pixels < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", fields)
-
-
-def go(driver, gateway: Gateway, path: str) -> None:
-    driver.get(f"http://127.0.0.1:{gateway.port}{path}")
-
-
-def text(driver, selector: str = "body") -> str:
-    return driver.execute_script("return document.querySelector(arguments[0]).innerText", selector)
-
-
-def until(condition, what: str, limit: float = 60.0) -> None:
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"not within {limit:g} s: {what}")
 
 
 def test_the_page_shows_values_in_both_languages(gateway, browser):
@@ -260,7 +172,6 @@ def test_the_first_stop_of_the_keyboard_leads_to_the_content(gateway, browser):
     )
 
 
-AXE = Path(__file__).parents[2] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 SCENES = {
     "trouble": SNAPSHOT,
     "calm": CALM,
@@ -283,7 +194,7 @@ SCENES = {
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (tests/tools.sh, needs npm)")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("colours", ["light", "dark"])
 @pytest.mark.parametrize(
     ("scene", "path"),
     [
@@ -297,27 +208,14 @@ SCENES = {
         ("many", "/"),
     ],
 )
-def test_axe_finds_nothing_against_wcag(gateway, browser, scene, path, scheme):
+def test_axe_finds_nothing_against_wcag(gateway, browser, scene, path, colours):
     gateway.show(SCENES[scene])
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
+    scheme(browser, colours)
     for pixels, language in ((390, "tr"), (DESK, "en")):
         width(browser, pixels)
         go(browser, gateway, f"{path}?lang={language}")
-        browser.execute_script("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
-        browser.execute_script(AXE.read_text())
-        found = browser.execute_async_script("""
-            const done = arguments[0];
-            const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-            axe.run(document, { runOnly: { type: 'tag', values: tags } })
-              .then((result) => done({ checked: result.passes.length,
-                found: result.violations.map((v) => [v.id, v.help, v.nodes.map((n) => n.html.slice(0, \
-200))]) }));
-        """)
-        assert found["checked"] > 20
-        assert found["found"] == [], (scene, path, language)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        assert against_wcag(browser) == [], (scene, path, language)
+    scheme(browser, "")
 
 
 def test_the_picture_is_shown(gateway, browser):
@@ -340,10 +238,8 @@ def test_everything_comes_from_the_gateway(gateway, browser):
 
 def test_dark_and_light_differ_and_both_can_be_read(gateway, browser):
     colours = {}
-    for scheme in ("light", "dark"):
-        browser.execute_cdp_cmd(
-            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        )
+    for name in ("light", "dark"):
+        scheme(browser, name)
         go(browser, gateway, "/")
         script = """
             const luminance = (c) => { const [r, g, b] = c.match(/[\\d.]+/g).map(Number).map((v) => v / 255)
@@ -359,9 +255,9 @@ luminance(getComputedStyle(p).backgroundColor);
 .note, .way, footer span')]
                 .map((e) => [ratio(e), e.className])];
         """
-        colours[scheme], *ratios = browser.execute_script(script)
-        assert min(ratios)[0] >= 4.5, (scheme, min(ratios))
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        colours[name], *ratios = browser.execute_script(script)
+        assert min(ratios)[0] >= 4.5, (name, min(ratios))
+    scheme(browser, "")
     assert colours["light"] != colours["dark"]
 
 

@@ -149,7 +149,7 @@ def gateway_config(
         "  # The embedded broker speaks MQTT 3.1.1 only.",
         f"  - {{name: {UPLINK}, label: Şehir, protocol: '3.1.1', receipts: [{UPLINK}], spread: 0s,",
         f'     url: "mqtt://127.0.0.1:{broker}"}}',
-        f'status: {{listen: "{listen}"}}',
+        f'status: {{listen: "{listen}", screen: true}}',
         # Readings every two seconds: with less, the page would warn of a week's outage from the start.
         f"journal: {{directory: {_quoted(directory / 'journal')}, budget: 4GB}}",
         f"drivers: {{directory: {_quoted(directory / 'drivers')}}}",

@@ -175,6 +175,26 @@ def curves(
     return _figure("".join(out), height, says)
 
 
+def sketch(
+    lines: Sequence[Curve],
+    *,
+    height: int,
+    band: tuple[Sequence[float | None], Sequence[float | None]] | None = None,
+) -> Markup:
+    """Curves over a band, from 0 to their highest value, stretched to whatever room there is: no text."""
+    known = [value for line in lines for value in line.values if value is not None]
+    known += [value for side in band or () for value in side if value is not None]
+    axis = Scale(max([*known, 0.0]) or 1.0, 1.0)
+    inner = _band(band[0], band[1], axis, height) if band else ""
+    inner += "".join(_path(line, axis, height) for line in lines)
+    floor = height - _FOOT
+    # Numbers alone.
+    return Markup(  # noqa: S704
+        f'<svg class="c" viewBox="0 0 {_WIDE} {height}" preserveAspectRatio="none" aria-hidden="true">{inner}'
+        f'<line class="x" x1="0" x2="{_WIDE}" y1="{floor:.0f}" y2="{floor:.0f}"/></svg>'
+    )
+
+
 def heat(
     rows: Sequence[tuple[str, Sequence[float | None]]], *, says: str, number: Numbers, steps: int = 6
 ) -> tuple[Markup, list[tuple[float, float]]]:

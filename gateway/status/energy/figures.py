@@ -160,14 +160,15 @@ class Figures:
         """What the plants gave; None when there is none, or it cannot be told which register counts it."""
         found = []
         for plant in self.facts.plants:
-            if direction := self._direction(plant):
+            if direction := self.direction(plant):
                 gave = self.days(plant.id, f"active_energy_{direction}", first, last)
                 other = "export" if direction == "import" else "import"
                 took = self.days(plant.id, f"active_energy_{other}", first, last)
                 found.append(_difference(gave, took))
         return _sum(found) if found else None
 
-    def _direction(self, plant: EnergyMeter) -> str:
+    def direction(self, plant: EnergyMeter) -> str:
+        """Which register of a plant counts its yield, import or export; empty: not known yet."""
         if plant.generates != "auto":
             return plant.generates
         first, last = self.today - timedelta(3), self.today
@@ -186,7 +187,7 @@ class Figures:
         if found is None:
             return {}
         if found.generates:
-            direction = self._direction(found)
+            direction = self.direction(found)
             return self.days(meter, f"active_energy_{direction}", first, last) if direction else {}
         name = self.counter(found)
         return self.days(meter, name, first, last) if name else {}

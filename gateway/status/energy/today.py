@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from gateway.energy import load
@@ -63,9 +64,24 @@ def _until(figures: Figures, values: DayValues, day: date) -> DayValues:
     return {other: each[:newest] for other, each in values.items()}
 
 
-def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HEIGHT) -> Picture | None:
-    """Today's load over the band of its like days; None when nothing of today is known."""
-    _ = f.gettext
+@dataclass(frozen=True, slots=True)
+class DayLoads:
+    """Mean kW of the 96 quarter hours by the clock on the wall: of today, of its like days that are whole,
+    and the band of these (lowest, highest) where there are enough of them.
+    """
+
+    today: list[float | None]
+    like: list[list[float | None]]
+    band: tuple[list[float], list[float]] | None
+
+    @property
+    def newest(self) -> int:
+        """The newest quarter hour of today that is known."""
+        return max(slot for slot, value in enumerate(self.today) if value is not None)
+
+
+def loads_of_today(figures: Figures, meter: str) -> DayLoads | None:
+    """Today and its like days; None when nothing of today is known."""
     day = figures.today
     mine = _slots(figures, figures.of(meter, day, day), day)
     if all(value is None for value in mine):
@@ -80,9 +96,19 @@ def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HE
             _smooth([min(x) for x in zip(*like, strict=True)]),
             _smooth([max(x) for x in zip(*like, strict=True)]),
         )
+    return DayLoads(mine, like, band)
+
+
+def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HEIGHT) -> Picture | None:
+    """Today's load over the band of its like days; None when nothing of today is known."""
+    _ = f.gettext
+    loads = loads_of_today(figures, meter)
+    if loads is None:
+        return None
+    mine, like, band = loads.today, loads.like, loads.band
     lines = [] if band else [Curve(tuple(each), "prev") for each in like]
     lines.append(Curve(tuple(mine), "now"))
-    newest = max(slot for slot, value in enumerate(mine) if value is not None)
+    newest = loads.newest
     power = mine[newest] or 0.0
     number = Numbers(f.number, "kW")
     text = _("now %(kw)s kW") % {"kw": f.number(power, 0 if power >= 10 else 1)}

@@ -21,6 +21,8 @@ from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import Guard
 from gateway.status.page.home import HomeCache, HomeEnergy
 from gateway.status.page.stream import EventStream, Streams, event
+from gateway.status.screen.day import ScreenDays
+from gateway.status.screen.view import language_of, lobby_screen
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.source import Source
 from gateway.status.words.errors import in_words
@@ -49,7 +51,9 @@ def create_page(source: Source, names: Collection[str] = ()) -> Starlette:
             Route("/system", page.system),
             *(Route(f"/{view}", page.energy) for view in energy_pages.VIEWS),
             *(Route(f"/api/v1/{view}", page.api_energy) for view in (*energy_pages.VIEWS, "tree")),
+            Route("/screen", page.screen),
             Route("/live/", page.live_overview),
+            Route("/live/screen", page.live_screen),
             Route("/live/meter/{meter}", page.live_meter),
             Route("/live/system", page.live_system),
             Route("/static/{name}", static),
@@ -88,6 +92,7 @@ class Page:
         self._answers = SharedAnswers(source)
         self._streams = Streams()
         self._home = HomeCache()
+        self._screen_days = ScreenDays()
 
     # pages
 
@@ -115,6 +120,43 @@ class Page:
         except energy_pages.WrongQuery as error:
             raise HTTPException(404, str(error)) from error
         return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
+
+    async def screen(self, request: Request) -> Response:
+        """The lobby screen, where it is switched on; both languages in turn unless one is asked for."""
+        fixed = self._screen_language(request)
+
+        def make(now: Snapshot) -> str:
+            language = fixed or language_of(now)
+            body = self._screen(now, language)
+            return render.whole_screen(body, now, language, fixed=bool(fixed))
+
+        return HTMLResponse(await self._answers.make(("screen", fixed), make))
+
+    async def live_screen(self, request: Request) -> Response:
+        """The lobby screen as events."""
+        fixed = self._screen_language(request)
+
+        async def events() -> AsyncIterator[bytes]:
+            async for _ in self._changes.follow(IDLE, IDLE):
+                yield await self._answers.make(
+                    ("live screen", fixed),
+                    lambda now: event("page", self._screen(now, fixed or language_of(now))),
+                )
+
+        return self._stream(events())
+
+    def _screen_language(self, request: Request) -> str:
+        """The language that is asked for; empty: in turn. Raises a 404 where there is no lobby screen."""
+        if not self._answers.snapshot().screen:
+            raise _Refusal(
+                404, "The lobby screen is not switched on.", hint="write screen: true under status"
+            )
+        return choose(request.query_params.get("lang"), "", "")
+
+    def _screen(self, now: Snapshot, language: str) -> str:
+        """In the worker thread."""
+        day = self._screen_days.get(self._answers.energy_history(), now)
+        return render.screen(lobby_screen(day, now, language), now)
 
     async def live_overview(self, request: Request) -> Response:
         """The overview as events."""
@@ -225,9 +267,10 @@ class Page:
             return JSONResponse(body, error.status_code, error.headers)
         visitor = self._visitor(request, "")
         status = error.status_code
+        said = (error.detail, error.hint) if isinstance(error, _Refusal) else None
         html = await self._answers.make(
-            ("problem", status, visitor.language, visitor.asked),
-            lambda now: render.problem(now, visitor, status),
+            ("problem", status, said, visitor.language, visitor.asked),
+            lambda now: render.problem(now, visitor, status, said),
         )
         return HTMLResponse(html, status, error.headers)
 

@@ -16,6 +16,7 @@ from gateway.status.page.chart import hour
 from gateway.status.page.home import HomeEnergy
 from gateway.status.page.overview import overview, single
 from gateway.status.page.tables import tables
+from gateway.status.screen.view import LobbyScreen
 from gateway.status.snapshot import Snapshot
 from gateway.status.verdict import judge
 from gateway.status.words import causes, notices, platforms, sentences
@@ -199,16 +200,36 @@ def energy_page(view: str, shown: object, now: Snapshot, visitor: Visitor) -> st
     )
 
 
+def screen(shown: LobbyScreen, now: Snapshot) -> str:
+    """The part of the lobby screen that lives."""
+    return _ENVIRONMENT.get_template("screen_live.html").render(
+        view=shown, now=now, names=MarkedNames(now, shown.language), made=_STAMPS["screen.css"]
+    )
+
+
+def whole_screen(body: str, now: Snapshot, language: str, *, fixed: bool) -> str:
+    """The lobby screen, complete; `fixed`: the languages do not take turns."""
+    return _ENVIRONMENT.get_template("screen.html").render(
+        body=Markup(body),  # noqa: S704 - rendered above with autoescape
+        now=now,
+        language=language,
+        fixed=fixed,
+    )
+
+
 def no_history(title: str, text: str) -> str:
     """The body of a page of energy before anything is known."""
     return _ENVIRONMENT.get_template("no_history.html").render(title=title, text=text)
 
 
-def problem(now: Snapshot, visitor: Visitor, status: int) -> str:
-    """A page that says why there is none."""
+def problem(now: Snapshot, visitor: Visitor, status: int, said: tuple[str, str] | None = None) -> str:
+    """A page that says why there is none; `said`: in which words, and what to do."""
     locale = Locale(visitor.language, now.timezone, now.taken)
     _ = locale.gettext
     known = {404: _("There is no such page."), 503: _("Too many visitors at the moment. Please try again.")}
     text = known.get(status, _("This page cannot be shown."))
-    body = _ENVIRONMENT.get_template("problem.html").render(_=_, url=visitor.url, text=text)
+    hint = ""
+    if said is not None:
+        text, hint = (in_words(each, locale) for each in said)
+    body = _ENVIRONMENT.get_template("problem.html").render(_=_, url=visitor.url, text=text, hint=hint)
     return whole(body, now, Visitor(visitor.language, "", asked=visitor.asked), text)

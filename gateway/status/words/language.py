@@ -191,6 +191,15 @@ class Locale:
         except (ValueError, OverflowError, OSError):
             return datetime.fromtimestamp(0, self._zone)
 
+    def day_of(self, ms: int) -> date:
+        """The local day."""
+        return self._local(ms).date()
+
+    def slot(self, ms: int) -> int:
+        """The quarter hour of the local day, 0 to 95."""
+        then = self._local(ms)
+        return then.hour * 4 + then.minute // 15
+
     def full(self, ms: int) -> str:
         """Saturday 21 November 2026, 19:25:00, whatever the day."""
         then = self._local(ms)

@@ -63,6 +63,10 @@
     stream.addEventListener("page", (event) => {
       // As it stands in the page, line ends included: white space counts as a node.
       const page = new DOMParser().parseFromString(`<main>\n${event.data}\n</main>`, "text/html");
+      // After an update of the gateway its pages need their new style: load all of it.
+      const made = page.querySelector("[data-made]");
+      const shown = live.querySelector("[data-made]");
+      if (made && shown && made.dataset.made !== shown.dataset.made) location.reload();
       match(live, page.querySelector("main"));
       fresh();
     });

@@ -1,0 +1,1 @@
+"""The lobby screen: what the building uses, for people who pass by."""

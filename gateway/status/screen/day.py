@@ -1,0 +1,127 @@
+"""Today in numbers, as far as the history knows it: the part of the lobby screen that changes slowly."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from gateway.energy import Calendar
+from gateway.errors import HistoryError
+from gateway.status.energy.facts import EnergyHistory
+from gateway.status.energy.figures import QUARTER, Figures
+from gateway.status.energy.today import DayLoads, loads_of_today, usual_today
+from gateway.status.snapshot import Snapshot
+
+KEPT = 60_000
+"""ms that what was read is shown: a quarter hour changes slowly."""
+_LATE = 1
+"""Quarter hours that may still be on their way from meter to history."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenDay:
+    """Energies in Wh, powers in kW, CO2 in kg; None: not known.
+
+    `roots` and `plants` name the meters whose power is that of the building: plants with the sign that their
+    power has while they generate. `missing` counts quarter hours of today of which nothing is known, `until`
+    is when the newest known one ends (ms). `usual` is the mean of the like days by now. `drawn` is what came
+    from the grid, `saved` the CO2 that the plant kept away.
+    """
+
+    roots: tuple[str, ...] = ()
+    plants: tuple[tuple[str, int], ...] = ()
+    progress: float = 1.0
+    loads: DayLoads | None = None
+    until: int | None = None
+    missing: int = 0
+    used: int | None = None
+    usual: int | None = None
+    unusual: bool = False
+    sun: int | None = None
+    fed: int = 0
+    drawn: int | None = None
+    co2: float | None = None
+    co2_source: str = ""
+    saved: float | None = None
+
+    def usual_power(self, slot: int) -> tuple[float, float] | None:
+        """The lowest and the highest of the like days in a quarter hour of the day."""
+        if self.loads is None or self.loads.band is None:
+            return None
+        low, high = self.loads.band
+        return low[slot], high[slot]
+
+
+class ScreenDays:
+    """Reads it at most once a minute; for the page's worker thread."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[int, ScreenDay] | None = None
+
+    def get(self, history: EnergyHistory | None, now: Snapshot) -> ScreenDay:
+        """Today; empty while nothing is known."""
+        if self._kept is not None and 0 <= now.taken - self._kept[0] < KEPT:
+            return self._kept[1]
+        day = ScreenDay() if history is None else _read(history, now)
+        self._kept = (now.taken, day)
+        return day
+
+
+_SIGNS = {"import": 1, "export": -1}
+
+
+def _read(history: EnergyHistory, now: Snapshot) -> ScreenDay:
+    facts = history.facts
+    roots = tuple(root.id for root in facts.roots)
+    try:
+        with closing(history.open()) as reader:
+            figures = Figures(facts, reader, Calendar(ZoneInfo(now.timezone)), now.taken)
+            plants = tuple((plant.id, _SIGNS.get(figures.direction(plant), 0)) for plant in facts.plants)
+            # Without a clock nobody knows which day it is.
+            if not now.clock.synced or not figures.known:
+                return ScreenDay(roots, plants, history.progress)
+            return _day(figures, roots, plants, history.progress)
+    except HistoryError:
+        plants = tuple((plant.id, _SIGNS.get(plant.generates, 0)) for plant in facts.plants)
+        return ScreenDay(roots, plants, history.progress)
+
+
+def _day(
+    figures: Figures, roots: tuple[str, ...], plants: tuple[tuple[str, int], ...], progress: float
+) -> ScreenDay:
+    today = figures.today
+    used = figures.used(today, today)
+    known = figures.quarters(used)
+    expected = sum(1 for quarter in figures.calendar.quarters(today) if quarter + QUARTER <= figures.end)
+    if not known:
+        return ScreenDay(roots, plants, progress, missing=expected)
+    usual = usual_today(figures, "")
+    gave, fed, drawn = (
+        figures.generated(today, today),
+        figures.total(figures.fed_in(today, today)),
+        figures.total(figures.drawn(today, today)),
+    )
+    rules = figures.facts.rules
+    factor = rules.co2("consumption", today) if rules else None
+    avoided = rules.co2("avoided", today) if rules else None
+    sun = None if gave is None else figures.total(gave)
+    missing = expected - len(known)
+    return ScreenDay(
+        roots,
+        plants,
+        progress,
+        loads_of_today(figures, ""),
+        max(known) + QUARTER,
+        missing if missing > _LATE else 0,
+        sum(known.values()),
+        usual.mean if usual else None,
+        usual is not None and usual.is_unusual,
+        sun,
+        fed,
+        drawn,
+        # t/MWh is kg/kWh.
+        None if factor is None else drawn / 1000 * factor.value,
+        factor.source if factor else "",
+        None if avoided is None or sun is None else sun / 1000 * avoided.value,
+    )
