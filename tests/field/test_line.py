@@ -14,6 +14,7 @@ from gateway.field.bus.connection import BACK_OFF
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import ENOUGH
 from gateway.field.bus.transaction import LATENCY, LATEST
+from gateway.field.port.contract import registers_of
 from gateway.field.port.fake import FakePort
 
 pytestmark = pytest.mark.virtual_time
@@ -115,6 +116,48 @@ async def test_no_silence_is_longer_than_its_bound_and_a_stranger_counts_as_slow
     assert line.late_bound(station, 1) == pytest.approx(3 * 0.7 + line.wire.time(1))
     station.slowest = 100.0
     assert line.late_bound(station, 1) == LATEST
+
+
+class Overtaken(Patient):
+    """One answer to a read comes `by` s after its request; others, asked meanwhile, come at once and before
+    it.
+    """
+
+    by = 0.0
+    due = float("inf")
+    answer = b""
+
+    async def read(self, unit, function, address, count, timeout):
+        asked_at = asyncio.get_running_loop().time()
+        if self.by:
+            self.due, self.by = asked_at + self.by, 0.0
+            self.answer = registers_of(range(address, address + count))
+            self.trouble.append(NoReply("late"))
+        latency, met = self.latency, asked_at < self.due <= asked_at + timeout
+        self.latency = self.due - asked_at if met and len(self.answer) == 2 * count else latency
+        try:
+            registers = await super().read(unit, function, address, count, timeout)
+        finally:
+            self.latency = latency
+        return self.answer if met and len(self.answer) == 2 * count else registers
+
+
+@pytest.mark.parametrize("by", [0.13, 0.2, 0.35, 0.5])
+@pytest.mark.parametrize("timeout", [0.05, 0.1])
+async def test_an_answer_that_a_network_overtakes_never_meets_another_question(
+    by: float, timeout: float
+) -> None:
+    """However quick the meter was until then, and however short its time-out is."""
+    port = Overtaken(1, latency=0.004)
+    line = await opened(OVER_TCP.model_copy(update={"timeout": timeout}), port)
+    station = line.station(1)
+    for address in range(0, 10 * ENOUGH, 10):
+        await line.read(station, 4, address, 2)
+    port.by = by
+    with pytest.raises(NoReply):
+        await line.read(station, 4, 500, 2)
+    for address in range(0, 100, 10):
+        assert await line.read(station, 4, address, 2) == (address, address + 1)
 
 
 async def test_a_port_that_does_not_open_is_tried_ever_more_seldom_and_at_once_after_it_was_open() -> None:

@@ -114,7 +114,9 @@ class Transactions(BusConnection):
 
     def late_bound(self, station: Station, count: int) -> float:
         """Seconds of silence after which a late answer to a read of `count` is not expected any more."""
-        return min(max(self._slowest(station, count), self._latency(station, 0)), LATEST)
+        known = isinstance(self.bus, SerialBus) or self.port.has_transaction_ids
+        least = 0.0 if known else LATENCY[False][0]  # a network may be late whatever it was until now
+        return min(max(self._slowest(station, count), self._latency(station, 0), least), LATEST)
 
     def _slowest(self, station: Station, count: int) -> float:
         return LATE * (station.slowest or self.slowest) + self.wire.time(count)
@@ -363,9 +365,7 @@ class Transactions(BusConnection):
         return least if self._in_vain else min(most, max(least, FIRST - self.timeout(station, count)))
 
     async def _ask(self, station: Station, run: ReadSeries, timeout: float, *, sure: bool) -> Registers:
-        """The port's answer, unless it came sooner than the station can have heard the question: then a
-        BadFrame.
-        """
+        """The port's answer; BadFrame when it came sooner than the station can have heard the question."""
         port = self.port
         try:
             registers = await port.read(station.unit, run.function, run.address, run.count, timeout)
