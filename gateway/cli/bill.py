@@ -4,6 +4,7 @@ difference.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, timedelta
@@ -19,7 +20,7 @@ from gateway.config import Config, load_config
 from gateway.config.rules import load_rules, rules_path
 from gateway.energy import Calendar, DatedRules, consumption, reactive, tree
 from gateway.errors import GatewayError
-from gateway.history import DaySum, HistoryReader
+from gateway.history import BillComparison, BilledAmount, DaySum, HistoryReader, keep_bill
 from gateway.host import CONFIG
 
 ACTIVE = "active_energy_import"
@@ -33,7 +34,8 @@ _SHOWN = 10
     help=N_(
         """Print the distributor's bill beside the main meter, from the first to the last day of it.
 
-What the bill says is given by --t1, --t2, --t3 (kWh by band), --inductive and --capacitive (kvarh).
+What the bill says is given by --t1, --t2, --t3 (kWh by band), --inductive and --capacitive (kvarh). The
+comparison is kept for the report on the page.
 """
     ),
 )
@@ -58,6 +60,7 @@ def command(*, first: str, last: str, meter: str | None, file: Path | None, **bi
     with closing(HistoryReader(config.journal.directory)) as history:
         measured, incomplete = _measured(history, config, own.id, since, until)
     place = tree.TreeMeter(own.id, None, own.class_, own.ct_class)
+    amounts = []
     say(_("%(meter)s, %(since)s to %(until)s") % {"meter": own.label, "since": since, "until": until})
     heads = (_("meter"), _("bill"), _("apart"))
     print(f"  {'':<10} {heads[0]:>12} {heads[1]:>12} {heads[2]:>9}")
@@ -69,10 +72,17 @@ def command(*, first: str, last: str, meter: str | None, file: Path | None, **bi
             parts += [f"{locale().number(said, 1):>12}", _apart(wh, said)]
         print(" ".join(parts), unit)
         if said is not None:
-            _explain(wh, said, tree.uncertainty(place, wh))
+            amount = BilledAmount(name, wh, round(said * 1000), _allowed(said, tree.uncertainty(place, wh)))
+            amounts.append(amount)
+            _explain(amount)
     for name in sorted({name for name, value in billed.items() if value is not None} - measured.keys()):
         say(_("%(name)s is not measured here") % {"name": name})
     _days(incomplete)
+    if amounts:
+        made = time.time_ns() // 1_000_000
+        bill = BillComparison(own.id, since, until, made, tuple(amounts), tuple(incomplete))
+        keep_bill(config.journal.directory, bill)
+        say(_("kept for the report on the page: /report/%(year)s") % {"year": until.year})
 
 
 def _day(text: str) -> date:
@@ -87,12 +97,16 @@ def _apart(wh: int, said: float) -> str:
     return f"{locale().number(share, 1):>7} %"
 
 
-def _explain(wh: int, said: float, own: int) -> None:
+def _allowed(said: float, own: int) -> int:
+    """Wh or varh by which the classes of both meters let them differ."""
+    return round(own + said * 1000 * BILLED / 100)
+
+
+def _explain(amount: BilledAmount) -> None:
     """Whether the two differ by more than their classes allow."""
-    allowed = own / 1000 + said * BILLED / 100
-    if abs(wh / 1000 - said) > allowed:
+    if abs(amount.measured - amount.billed) > amount.allowed:
         text = _("more than the classes of both meters allow (%(allowed)s)")
-        print("\n".join(wrapped("    " + text % {"allowed": locale().number(allowed, 1)})))
+        print("\n".join(wrapped("    " + text % {"allowed": locale().number(amount.allowed / 1000, 1)})))
 
 
 def _measured(

@@ -369,9 +369,9 @@ class Daemon:
         history = importlib.import_module("gateway.history")  # loaded when somebody asks for it
         config, progress = self.config, self.energy.progress
         share = progress.taken / progress.batches if progress.batches and not progress.live else 1.0
-        return EnergyHistory(
-            building_facts(config), lambda: history.HistoryReader(config.journal.directory), share
-        )
+        where = config.journal.directory
+        opened, bills = (functools.partial(each, where) for each in (history.HistoryReader, history.bills))
+        return EnergyHistory(building_facts(config), opened, share, bills)
 
     def _status_line(self) -> str:
         live, stats = self.assembly.last_values, self.journal.stats()

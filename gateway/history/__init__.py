@@ -1,5 +1,6 @@
 """What every register took in every quarter hour: a projection of committed batches in a file of its own."""
 
+from gateway.history.bills import BILLS, BillComparison, BilledAmount, bills, keep_bill
 from gateway.history.copies import copy_of, make_copy
 from gateway.history.history import FILE, History
 from gateway.history.holiday_process import holidays_of
@@ -7,7 +8,10 @@ from gateway.history.projection import Committed, Projection
 from gateway.history.reader import DaySum, DayValues, HistoryReader, Holiday
 
 __all__ = [
+    "BILLS",
     "FILE",
+    "BillComparison",
+    "BilledAmount",
     "Committed",
     "DaySum",
     "DayValues",
@@ -15,7 +19,9 @@ __all__ = [
     "HistoryReader",
     "Holiday",
     "Projection",
+    "bills",
     "copy_of",
     "holidays_of",
+    "keep_bill",
     "make_copy",
 ]

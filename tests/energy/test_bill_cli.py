@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from gateway.cli import cli
 from gateway.energy import Calendar, Interval
-from gateway.history import History
+from gateway.history import History, bills
 
 ISTANBUL = Calendar(ZoneInfo("Europe/Istanbul"))
 DAYS = [date(2026, 10, n) for n in range(1, 32)]
@@ -76,3 +76,27 @@ def test_what_cannot_be_compared_is_said(config) -> None:
     assert "--to is before --from" in done.output
     done, text = bill(config, "--meter", "hvac", "--t1", "5", "--inductive", "3")
     assert "inductive is not measured here" in text
+
+
+def test_a_comparison_is_kept_for_the_report_and_a_newer_one_takes_its_place(config, tmp_path) -> None:
+    done, text = bill(config, "--t1", "1364", "--inductive", "400")
+    assert done.exit_code == 0, done.output
+    assert "kept for the report on the page: /report/2026" in text
+    (kept,) = bills(tmp_path)
+    assert (kept.meter, kept.first, kept.last) == ("main", DAYS[0], DAYS[-1])
+    assert [(each.name, each.measured, each.billed) for each in kept.amounts] == [
+        ("t1", 1_364_000, 1_364_000),
+        ("inductive", 446_400, 400_000),
+    ]
+    assert abs(kept.amounts[1].measured - kept.amounts[1].billed) > kept.amounts[1].allowed
+    assert kept.lacking == ((date(2026, 10, 9), 96),)
+    bill(config, "--t1", "1400")
+    assert [each.billed for each in bills(tmp_path)[0].amounts] == [1_400_000]
+    assert len(bills(tmp_path)) == 1
+
+
+def test_without_an_amount_of_the_bill_nothing_is_kept(config, tmp_path) -> None:
+    done, text = bill(config)
+    assert done.exit_code == 0
+    assert "kept" not in text
+    assert bills(tmp_path) == []

@@ -8,12 +8,13 @@ import math
 import random
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.config.rules import load_rules
 from gateway.energy import Calendar, DatedRules
-from gateway.history import History, HistoryReader
+from gateway.history import History, HistoryReader, bills
 from gateway.status.energy.facts import BuildingFacts, EnergyHistory, EnergyMeter
 
 ZONE = ZoneInfo("Europe/Istanbul")
@@ -119,4 +120,5 @@ HOLIDAYS = [
 
 
 def energy_history(directory: Path, **more) -> EnergyHistory:
-    return EnergyHistory(facts(**more), lambda: HistoryReader(directory))
+    kept = more.pop("bills", partial(bills, directory))
+    return EnergyHistory(facts(**more), partial(HistoryReader, directory), bills=kept)

@@ -88,6 +88,7 @@ def bars(
         named = [(place, bar.label) for place, bar in enumerate(columns) if bar.label]
         out += [_text(place * width, height - 6, label, "", "start") for place, label in named]
         return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
+    crowded = sum(bool(bar.label) for bar in columns) > _CROWDED
     for place, bar in enumerate(columns):
         x, base = place * width + gap / 2, floor
         for css, value, title in bar.parts:
@@ -110,7 +111,9 @@ def bars(
                 f'y1="{y:.1f}" y2="{y:.1f}">{title}</line>'
             )
         if bar.label:
-            out.append(_text(x if place else 0, height - 6, bar.label, anchor="start"))
+            # On a phone every other one has room.
+            css = "wide" if place % 2 and crowded else ""
+            out.append(_text(x if place else 0, height - 6, bar.label, css, "start"))
     out += [_label(label) for label in labels]
     return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
 
@@ -269,6 +272,7 @@ class Numbers:
 
 
 _MANY = 120
+_CROWDED = 8
 _SEPARATED = 3.0
 _RIGHT = 70.0
 _HEAT_STEP = 5.0

@@ -139,12 +139,54 @@ class EnergyReader(Protocol):
         """Close the file."""
 
 
+class BilledAmountLike(Protocol):
+    """A line of a bill in Wh (a band by its name) or varh (inductive, capacitive), beside our meter's."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def measured(self) -> int: ...
+    @property
+    def billed(self) -> int: ...
+    @property
+    def allowed(self) -> int:
+        """By how much the classes of both meters let them differ."""
+
+
+class BillLike(Protocol):
+    """A bill of the distributor that was compared with our meter, from its first to its last local day."""
+
+    @property
+    def meter(self) -> str: ...
+    @property
+    def first(self) -> date: ...
+    @property
+    def last(self) -> date: ...
+    @property
+    def made(self) -> int:
+        """When it was compared, UTC in ms."""
+
+    @property
+    def amounts(self) -> Sequence[BilledAmountLike]: ...
+    @property
+    def lacking(self) -> Sequence[tuple[date, int]]:
+        """Days with quarter hours that were not measured, and how many of them."""
+
+
+def _none() -> Sequence[BillLike]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class EnergyHistory:
-    """The building, and how to open its history; `open` raises HistoryError while there is none. `progress`
-    is the share of the journal that has become history, 1 when it goes along.
+    """The building, how to open its history, and the bills that were compared with it; `open` and `bills`
+    raise HistoryError while there is nothing that can be read. `progress` is the share of the journal that
+    has become history, 1 when it goes along.
+
+    It can be sent to another process (pickle), if `open` and `bills` can.
     """
 
     facts: BuildingFacts
     open: Callable[[], EnergyReader]
     progress: float = 1.0
+    bills: Callable[[], Sequence[BillLike]] = _none

@@ -106,6 +106,11 @@ class Figures:
         """Whether there is anything to say of the building."""
         return any(self.counter(meter) for meter in self.facts.roots)
 
+    def forget(self) -> None:
+        """Drop what was read: who goes through years month by month needs no more memory than for one."""
+        self._kept.clear()
+        self._letters.clear()
+
     # ---- one register
 
     def days(self, meter: str, quantity: str, first: date, last: date) -> DayValues:
@@ -126,6 +131,10 @@ class Figures:
         """The quality of each quarter hour of a day: m, e, s, d; - where nothing is known."""
         self.days(meter, quantity, first, last)
         return self._letters[meter, quantity, first, last]
+
+    def sum_of(self, meter: str, quantity: str, first: date, last: date) -> int:
+        """What a register took, by its daily sums."""
+        return sum(day.sum for day in self._reader.sums(meter, quantity, first, last))
 
     # ---- the building
 
@@ -294,10 +303,7 @@ class Figures:
             if not each.generates and self.counter(each)
         ]
         energies = {
-            each.id: sum(
-                day.sum
-                for day in self._reader.sums(each.id, self.counter(self._meter(each.id)), period.first, last)
-            )
+            each.id: self.sum_of(each.id, self.counter(self._meter(each.id)), period.first, last)
             for each in meters
         }
         energies[root.id] = sum(self.by_day(self.used(period.first, last)).values())

@@ -50,6 +50,8 @@ def create_page(source: Source, names: Collection[str] = ()) -> Starlette:
             Route("/meter/{meter}/power.svg", page.power),
             Route("/system", page.system),
             *(Route(f"/{view}", page.energy) for view in energy_pages.VIEWS),
+            Route("/report", page.report),
+            Route("/report/{period}", page.report),
             *(Route(f"/api/v1/{view}", page.api_energy) for view in (*energy_pages.VIEWS, "tree")),
             Route("/screen", page.screen),
             Route("/live/", page.live_overview),
@@ -110,7 +112,13 @@ class Page:
 
     async def energy(self, request: Request) -> Response:
         """Energy, reactive energy or data: a range of days, of the building or of one meter."""
-        view, query = request.url.path[1:], _plain(request)
+        return await self._of_history(request.url.path[1:], request, _plain(request))
+
+    async def report(self, request: Request) -> Response:
+        """The report of a year or a month."""
+        return await self._of_history(energy_pages.REPORT, request, request.path_params)
+
+    async def _of_history(self, view: str, request: Request, query: Mapping[str, str]) -> Response:
         visitor, history = self._visitor(request), self._answers.energy_history()
         try:
             html = await self._answers.make(

@@ -19,10 +19,13 @@ from gateway.status.energy.period import Period, parse
 from gateway.status.energy.quality import quality_view
 from gateway.status.energy.reactive import reactive_view
 from gateway.status.page import render
+from gateway.status.report import view as report
 from gateway.status.snapshot import Snapshot
+from gateway.status.words.errors import in_words
 from gateway.status.words.language import Locale
 
 VIEWS = ("energy", "reactive", "quality")
+REPORT = "report"
 _MOST_QUERY = 200
 
 
@@ -33,10 +36,15 @@ class WrongQuery(Exception):
 def page(
     view: str, history: EnergyHistory | None, now: Snapshot, visitor: render.Visitor, query: Query
 ) -> str:
-    """One of VIEWS, complete. Raises WrongQuery."""
+    """One of VIEWS or REPORT, complete. Raises WrongQuery."""
     f = Locale(visitor.language, now.timezone, now.taken)
     _ = f.gettext
-    titles = {"energy": _("Energy"), "reactive": _("Reactive"), "quality": _("Data")}
+    titles = {
+        "energy": _("Energy"),
+        "reactive": _("Reactive"),
+        "quality": _("Data"),
+        REPORT: _("Report"),
+    }
     if history is None:
         return render.whole(_nothing(None, f), now, visitor, titles[view], live=False)
     try:
@@ -45,7 +53,10 @@ def page(
             if not figures.known:
                 body = _nothing(history, f)
             elif view == "energy":
-                shown = energy_view(figures, _period(query, figures), _meter(query, figures), f)
+                shown: object = energy_view(figures, _period(query, figures), _meter(query, figures), f)
+                body = render.energy_page(view, shown, now, visitor)
+            elif view == REPORT:
+                shown = _report(history, figures, query.get("period", ""), now, f)
                 body = render.energy_page(view, shown, now, visitor)
             elif view == "reactive":
                 body = render.energy_page(view, reactive_view(figures, f), now, visitor)
@@ -53,7 +64,21 @@ def page(
                 body = render.energy_page(view, quality_view(figures, f), now, visitor)
     except HistoryError:
         body = _nothing(history, f)
-    return render.whole(body, now, visitor, titles[view], live=False, query=urlencode(query))
+    kept = urlencode({key: value for key, value in query.items() if key != "period"})
+    return render.whole(body, now, visitor, titles[view], live=False, query=kept)
+
+
+def _report(history: EnergyHistory, figures: Figures, name: str, now: Snapshot, f: Locale) -> object:
+    try:
+        period = report.report_period(name, figures)
+    except ValueError as error:
+        raise WrongQuery(str(error)) from error
+    try:
+        return report.report_view(figures, period, history.bills(), now.name, f)
+    except HistoryError as error:
+        shown = report.report_view(figures, period, (), now.name, f)
+        shown.open_points.append(in_words(str(error), f))
+        return shown
 
 
 def _nothing(history: EnergyHistory | None, f: Locale) -> str:

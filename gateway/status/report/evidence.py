@@ -1,0 +1,286 @@
+"""Of a report: meter by meter, the bills, CO2 by scope, what is open, and the sources of every factor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from gateway.status.energy.bars import band_names
+from gateway.status.energy.facts import BilledAmountLike, BillLike, EnergyMeter
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import Period
+from gateway.status.energy.shown import kwh
+from gateway.status.report.lines import ReportLine
+from gateway.status.report.months import breaches, forgiven, share
+from gateway.status.report.shown import BillShown, ReportTable
+from gateway.status.words.language import Locale
+
+_MOST_DAYS = 6
+"""Days that a sentence names one by one."""
+_ENOUGH_HOURS = 0.05
+
+
+def meter_table(figures: Figures, period: Period, used: int, f: Locale) -> ReportTable | None:
+    """Every meter with its energy, its share, and how much of it was measured; what nobody meters."""
+    _ = f.gettext
+    last = min(period.last, figures.today)
+    heads = (_("Meter"), "kWh", _("Share"), _("Measured"), _("Estimated"), _("Missing"))
+    rows: list[tuple[str, ...]] = []
+    marked: set[int] = set()
+    below = [(part.meter, part.depth, part.energy) for part in figures.parts(period)]
+    top = [(root, 0, _taken(figures, root, period.first, last)) for root in figures.facts.roots]
+    for meter, depth, energy in [*top, *below]:
+        days = figures.quality(meter, period.first, last)
+        expected = sum(day.expected for day in days)
+        if not expected:
+            continue
+        known = sum(min(day.known, day.expected) for day in days)
+        measured = sum(min(day.measured, day.expected) for day in days)
+        missing = expected - known
+        if missing:
+            marked.add(len(rows))
+        rows.append(
+            (
+                "\u2003" * depth + meter.label,
+                _whole(energy, f),
+                f.percent(energy / used, 1) if used and depth else "",
+                share(measured, expected, f),
+                f.percent(max(0.001, (known - measured) / expected) if known > measured else 0.0, 1),
+                _("%(hours)s h") % {"hours": f.number(missing / 4, 1)} if missing else "–",
+            )
+        )
+    if not rows:
+        return None
+    notes = []
+    rest = figures.rest(period)
+    if rest is not None and len(rows) > 1:
+        part = f.percent(rest.rest / used, 1) if used else ""
+        rows.append(("\u2003" + _("Unmetered"), _whole(rest.rest, f), part, "", "", ""))
+        notes.append(
+            _("Unmetered: what no sub meter counts, ± %(kwh)s kWh by the classes of the meters.")
+            % {"kwh": kwh(rest.band, f)}
+        )
+    return ReportTable(heads, tuple(rows), (), tuple(notes), frozenset(marked))
+
+
+def _taken(figures: Figures, meter: EnergyMeter, first: date, last: date) -> int:
+    """Wh that a meter counted."""
+    counter = figures.counter(meter)
+    return figures.sum_of(meter.id, counter, first, last) if counter else 0
+
+
+def co2_lines(figures: Figures, lines: Sequence[ReportLine], f: Locale) -> list[str]:
+    """CO2 by scope, each with its factor and source."""
+    _ = f.gettext
+    found = []
+    bought, factors = grid_co2(figures, lines)
+    if factors:
+        found.append(
+            _("Scope 2, electricity drawn from the grid: %(t)s t CO₂ (%(factor)s t/MWh).")
+            % {"t": f.number(bought, 1), "factor": _factors(factors, f)}
+        )
+    avoided, factors = _co2(figures, [(line.first, line.gave or 0) for line in lines], "avoided")
+    if factors and any(line.gave for line in lines):
+        found.append(
+            _("Avoided by the building's own plant, not taken off: %(t)s t CO₂ (%(factor)s t/MWh).")
+            % {"t": f.number(avoided, 1), "factor": _factors(factors, f)}
+        )
+    found.append(_("Scope 1, fuel burnt in the building: not shown, no meter counts a fuel with a factor."))
+    return found
+
+
+def grid_co2(figures: Figures, lines: Sequence[ReportLine]) -> tuple[float, list[float]]:
+    """Tonnes of what was drawn, and the factors that held."""
+    return _co2(figures, [(line.first, line.drawn or 0) for line in lines], "consumption")
+
+
+def _co2(figures: Figures, amounts: list[tuple[date, int]], scope: str) -> tuple[float, list[float]]:
+    rules, total, factors = figures.facts.rules, 0.0, []
+    for day, wh in amounts:
+        row = rules.co2(scope, day) if rules else None
+        if row is not None:
+            total += wh / 1e6 * row.value
+            factors.append(row.value)
+    return total, list(dict.fromkeys(factors))
+
+
+def _factors(factors: list[float], f: Locale) -> str:
+    return ", ".join(f.number(value, 4 if round(value, 3) != value else 3) for value in factors)
+
+
+# ---- bills
+
+
+def bills_shown(figures: Figures, bills: Sequence[BillLike], f: Locale) -> list[BillShown]:
+    """Each bill of the distributor beside our meter."""
+    return [_bill(figures, bill, f) for bill in bills]
+
+
+def _bill(figures: Figures, bill: BillLike, f: Locale) -> BillShown:
+    _ = f.gettext
+    names = band_names(figures, bill.first, f) | {
+        "inductive": _("inductive"),
+        "capacitive": _("capacitive"),
+    }
+    rows: list[tuple[str, ...]] = []
+    marked: set[int] = set()
+    for amount in bill.amounts:
+        if beyond(amount):
+            marked.add(len(rows))
+        unit = "kvarh" if amount.name in {"inductive", "capacitive"} else "kWh"
+        off = amount.measured - amount.billed
+        apart = f.percent(abs(off) / amount.billed, 1) if amount.billed else ""
+        sign = "+" if off > 0 else "−" if off < 0 else ""
+        rows.append(
+            (
+                f"{names.get(amount.name, amount.name)}, {unit}",
+                f.number(amount.measured / 1000, 0),
+                f.number(amount.billed / 1000, 0),
+                f"{sign}{apart}" if apart else "",
+                f"± {f.number(amount.allowed / 1000, 0)}",
+            )
+        )
+    heads = ("", _("Our meter"), _("Bill"), _("Difference"), _("Classes allow"))
+    when = f"{f.short_day(bill.first)} – {f.short_day(bill.last)} {bill.last.year}"
+    title = (
+        _("%(when)s: the bill and our meter differ by more than their classes allow")
+        if marked
+        else _("%(when)s: bill and meter agree within their classes")
+    )
+    says = _("Every quarter hour was measured.")
+    if bill.lacking:
+        days = ", ".join(f.short_day(day) for day, _n in bill.lacking[:_MOST_DAYS])
+        more = len(bill.lacking) - _MOST_DAYS
+        days += (" " + _("and %(n)s more") % {"n": more}) if more > 0 else ""
+        says = _("Not measured as a whole, which may explain a difference: %(days)s.") % {"days": days}
+    return BillShown(title % {"when": when}, ReportTable(heads, tuple(rows), (), (), frozenset(marked)), says)
+
+
+def beyond(amount: BilledAmountLike) -> bool:
+    """Whether bill and meter differ by more than the classes of both allow."""
+    return abs(amount.measured - amount.billed) > amount.allowed
+
+
+# ---- what is open
+
+
+def open_points(
+    figures: Figures, lines: Sequence[ReportLine], bills: Sequence[BillLike], period: Period, f: Locale
+) -> list[str]:
+    """What this report cannot say yet, what is wrong in it, and what to do about it."""
+    _ = f.gettext
+    found = []
+    if period.last >= figures.today:
+        found.append(
+            _("The period is not over: the numbers go until %(day)s.")
+            % {"day": f.day(figures.today, year=True)}
+        )
+    span = figures.span
+    if span is not None and span[0] > period.first:
+        text = _("Measuring began on %(day)s: nothing is known of the days before it.")
+        found.append(text % {"day": f.day(span[0], year=True)})
+    found += _data_points(figures, period, f)
+    for line in lines:
+        if period.span == "year" and breaches(figures, line) and not forgiven(figures, line):
+            text = _("%(month)s: a reactive limit was passed; look whether the bill has it.")
+            found.append(text % {"month": f.month(line.first)})
+    found += _missing_facts(figures, f)
+    if not bills:
+        found.append(
+            _("No bill of the distributor has been compared: submeter bill compares one, and it stands here.")
+        )
+    for bill in bills:
+        if any(map(beyond, bill.amounts)):
+            when = f"{f.short_day(bill.first)} – {f.short_day(bill.last)} {bill.last.year}"
+            found.append(
+                _("Bill of %(when)s: find out why it differs by more than the classes allow.")
+                % {"when": when}
+            )
+    return found
+
+
+def _data_points(figures: Figures, period: Period, f: Locale) -> list[str]:
+    _, ngettext = f.gettext, f.ngettext
+    found = []
+    last = min(period.last, figures.today)
+    for meter in figures.facts.meters:
+        if not any(each == meter.id for each, _quantity in figures.registers):
+            continue
+        days = [day for day in figures.quality(meter, period.first, last) if day.missing]
+        if not days:
+            continue
+        hours = sum(day.missing for day in days) / 4
+        if hours < _ENOUGH_HOURS:
+            continue
+        text = ngettext(
+            "%(meter)s: %(n)s day is incomplete (%(hours)s h in all).",
+            "%(meter)s: %(n)s days are incomplete (%(hours)s h in all).",
+            len(days),
+        )
+        found.append(text % {"meter": meter.label, "n": len(days), "hours": f.number(hours, 1)})
+    assumed = [meter.label for meter in figures.facts.meters if meter.assumed and not meter.generates]
+    if assumed:
+        text = ngettext(
+            "The accuracy class of %(n)s meter is assumed: write class: and ct_class: (%(meters)s).",
+            "The accuracy classes of %(n)s meters are assumed: write class: and ct_class: (%(meters)s).",
+            len(assumed),
+        )
+        found.append(text % {"n": len(assumed), "meters": ", ".join(assumed[:_MOST_DAYS])})
+    return found
+
+
+def _missing_facts(figures: Figures, f: Locale) -> list[str]:
+    _ = f.gettext
+    facts = figures.facts
+    missing = (
+        (facts.area is None, _("kWh per m² would stand here with area: in building.")),
+        (
+            facts.installed_kva is None and not facts.exempt,
+            _("The reactive limits go by the installed power: write installed_kva: in building."),
+        ),
+        (facts.contract_kw is None, _("Peaks are not compared with the contract: write contract_kw:.")),
+        (facts.rules is None, _("No rules file can be used: tariff, CO₂ and TOE are not shown.")),
+        (
+            bool(facts.plants) and figures.generated(figures.today - timedelta(7), figures.today) is None,
+            _("Which register of the plant counts its yield is not known yet: write yield: in building.pv."),
+        ),
+    )
+    return [
+        *(text for lacks, text in missing if lacks),
+        _("Degree days are not shown: no outdoor temperature is recorded."),
+    ]
+
+
+def sources(figures: Figures, lines: Sequence[ReportLine], f: Locale) -> list[str]:
+    """Where the factors and limits stand."""
+    _ = f.gettext
+    rules, facts = figures.facts.rules, figures.facts
+    if rules is None or not lines:
+        return []
+    found: list[str] = []
+    days = (lines[0].first, lines[-1].last)
+    for day in days:
+        tep = rules.tep(day)
+        if tep is not None:
+            found.append(
+                _("TOE = MWh × %(factor)s: %(source)s.")
+                % {"factor": f.number(tep.value, 3), "source": tep.source}
+            )
+        co2 = rules.co2("consumption", day)
+        if co2 is not None:
+            found.append(_("CO₂ of what is drawn: %(source)s.") % {"source": co2.source})
+        avoided = rules.co2("avoided", day) if facts.plants else None
+        if avoided is not None:
+            found.append(_("CO₂ that a plant avoids: %(source)s.") % {"source": avoided.source})
+        tariff = figures.tariff_source(day)
+        if tariff:
+            found.append(_("Hours of the tariff: %(source)s.") % {"source": tariff})
+        limits = rules.reactive(facts.installed_kva, day) if facts.installed_kva is not None else None
+        if limits is not None and not facts.exempt:
+            found.append(_("Reactive limits: %(source)s.") % {"source": limits.source})
+    found.append(_("By our meters: sums are differences of their registers; the bill is the distributor's."))
+    return list(dict.fromkeys(found))
+
+
+def _whole(wh: int, f: Locale) -> str:
+    return f.number(wh / 1000, 0)

@@ -1,0 +1,216 @@
+"""The numbers of a report: a line for each month of a year, or for each day of a month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Final
+
+from gateway.energy import load, reactive
+from gateway.status.energy.figures import IMPORT, QUARTER, DayValues, Figures
+from gateway.status.energy.period import Period, month_of
+
+_WEEKS: Final = timedelta(364)
+"""A year of whole weeks: a day is compared with the same weekday a year before."""
+ENOUGH: Final = 0.99
+"""Part of the quarter hours that must be known of two times that are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """A month or a day, both days in it. Energies are Wh and varh of what is known, None: nothing is.
+
+    `used` is what the building used (drawn − fed in + generated), `bands` are those of `drawn`. `peak` is the
+    start (ms UTC) of the highest quarter hour drawn, and its W. `expected`, `known` and `measured` count the
+    quarter hours of the main meters. `before` is what was used a year before, None when either of the two
+    times is not known as a whole.
+    """
+
+    first: date
+    last: date
+    drawn: int | None = None
+    fed: int = 0
+    gave: int | None = None
+    used: int | None = None
+    bands: Mapping[str, int] | None = None
+    inductive: int | None = None
+    capacitive: int | None = None
+    peak: tuple[int, int] | None = None
+    expected: int = 0
+    known: int = 0
+    measured: int = 0
+    before: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is over, and as good as all of it is known."""
+        return self.expected > 0 and self.known >= self.expected * ENOUGH
+
+    @property
+    def from_sun(self) -> int | None:
+        """Wh that the plants gave and the building used."""
+        if self.gave is None or self.used is None or self.drawn is None:
+            return None
+        return max(0, self.used - self.drawn)
+
+
+def report_lines(figures: Figures, period: Period) -> list[ReportLine]:
+    """The lines of a year or a month, those that lie ahead left out. A month is read at a time."""
+    found: list[ReportLine] = []
+    month = month_of(period.first)
+    while month.first <= min(period.last, figures.today):
+        if period.span == "year":
+            found.append(_month(figures, month.first, min(month.last, figures.today)))
+        else:
+            found += _days(figures, month.first, min(month.last, figures.today))
+        figures.forget()
+        month = month.moved(1)
+    return found
+
+
+def total_of(lines: list[ReportLine], period: Period) -> ReportLine:
+    """All lines together; `before` is left to `comparable`."""
+    bands: dict[str, int] = {}
+    for line in lines:
+        for name, value in (line.bands or {}).items():
+            bands[name] = bands.get(name, 0) + value
+    return ReportLine(
+        period.first,
+        lines[-1].last if lines else period.last,
+        drawn=_sum([line.drawn for line in lines]),
+        fed=sum(line.fed for line in lines),
+        gave=_sum([line.gave for line in lines]),
+        used=_sum([line.used for line in lines]),
+        bands=bands or None,
+        inductive=_sum([line.inductive for line in lines]),
+        capacitive=_sum([line.capacitive for line in lines]),
+        peak=max((line.peak for line in lines if line.peak), key=lambda each: each[1], default=None),
+        expected=sum(line.expected for line in lines),
+        known=sum(line.known for line in lines),
+        measured=sum(line.measured for line in lines),
+    )
+
+
+def comparable(lines: list[ReportLine]) -> tuple[int, int, int]:
+    """Of the lines that are known as a whole this year and the year before: how many, Wh now, Wh then."""
+    both = [(line.used, line.before) for line in lines if line.used is not None and line.before is not None]
+    return len(both), sum(now for now, _ in both), sum(then for _, then in both)
+
+
+def _sum(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _month(figures: Figures, first: date, last: date) -> ReportLine:
+    line = _line(figures, first, last, *_read(figures, first, last))
+    before, month = month_of(first.replace(year=first.year - 1)), month_of(first)
+    if figures.end < figures.calendar.quarters(month.last)[-1] + QUARTER or not line.whole:
+        return line  # a month that goes on has no like
+    figures.forget()
+    return replace(line, before=_used_if_whole(figures, before.first, before.last))
+
+
+def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
+    read = _read(figures, first, last)
+    lines = []
+    for number in range((last - first).days + 1):
+        day = first + timedelta(number)
+        lines.append(_line(figures, day, day, *(_only(each, day) for each in read)))
+    figures.forget()
+    begin, end = first - _WEEKS, last - _WEEKS
+    before, (used, *_rest) = _known(figures, begin, end), _read(figures, begin, end)
+    for line in lines:
+        then = line.first - _WEEKS
+        known, expected = before.get(then, (0, 0))[0], len(figures.calendar.quarters(then))
+        if line.first < figures.today and line.whole and known >= expected * ENOUGH:
+            yield replace(line, before=figures.total(_only(used, then) or {}))
+        else:
+            yield line
+
+
+def _read(figures: Figures, first: date, last: date) -> tuple[DayValues | None, ...]:
+    """Used, drawn, fed in, generated, inductive and capacitive of some days."""
+    registers = reactive_registers(figures)
+    found: list[DayValues | None] = [
+        figures.used(first, last),
+        figures.drawn(first, last),
+        figures.fed_in(first, last),
+        figures.generated(first, last),
+    ]
+    for name in ("inductive", "capacitive"):
+        root = figures.facts.roots[0].id if registers else ""
+        found.append(figures.days(root, getattr(registers, name), first, last) if registers else None)
+    return tuple(found)
+
+
+def reactive_registers(figures: Figures) -> reactive.ReactiveRegisters | None:
+    """Which registers of the one main meter say inductive and capacitive; None when none do."""
+    roots = [root for root in figures.facts.roots if figures.counter(root) == IMPORT]
+    if len(roots) != 1 or len(figures.facts.roots) != 1:
+        return None
+    quantities = {quantity for meter, quantity in figures.registers if meter == roots[0].id}
+    found = reactive.registers(quantities, generation=bool(figures.facts.plants))
+    return None if isinstance(found, str) else found
+
+
+def _only(days: DayValues | None, day: date) -> DayValues | None:
+    return None if days is None else {day: days[day]} if day in days else {}
+
+
+def _line(  # noqa: PLR0917 - what was read, in its order
+    figures: Figures,
+    first: date,
+    last: date,
+    used: DayValues | None,
+    drawn: DayValues | None,
+    fed: DayValues | None,
+    gave: DayValues | None,
+    inductive: DayValues | None,
+    capacitive: DayValues | None,
+) -> ReportLine:
+    rules = figures.facts.rules
+    minutes = rules.demand_minutes(first) if rules else None
+    peak = load.peak(figures.quarters(drawn or {}), {}, minutes.value if minutes else 15)
+    quality = _known(figures, first, last).values()
+    days = [first + timedelta(number) for number in range((last - first).days + 1)]
+    expected = sum(
+        1 for day in days for start in figures.calendar.quarters(day) if start + QUARTER <= figures.end
+    )
+    return ReportLine(
+        first,
+        last,
+        drawn=figures.total(drawn) if drawn else None,
+        fed=figures.total(fed or {}),
+        gave=figures.total(gave) if gave else None,
+        used=figures.total(used) if used else None,
+        bands=figures.bands(drawn) if drawn and figures.tariff(first) else None,
+        inductive=figures.total(inductive) if inductive else None,
+        capacitive=figures.total(capacitive) if capacitive else None,
+        peak=(peak.start, peak.power) if peak else None,
+        expected=expected,
+        known=sum(known for known, _ in quality),
+        measured=sum(measured for _, measured in quality),
+    )
+
+
+def _known(figures: Figures, first: date, last: date) -> dict[date, tuple[int, int]]:
+    """Of each day the quarter hours that are known and measured, of the main meter that has the fewest."""
+    found: dict[date, tuple[int, int]] = {}
+    for root in figures.facts.roots:
+        if figures.counter(root):
+            for day in figures.quality(root, first, last):
+                known, measured = found.get(day.day, (day.known, day.measured))
+                found[day.day] = (min(known, day.known), min(measured, day.measured))
+    return found
+
+
+def _used_if_whole(figures: Figures, first: date, last: date) -> int | None:
+    """Wh that were used when as good as all is known."""
+    if figures.span is None or last < figures.span[0]:
+        return None
+    days = [first + timedelta(number) for number in range((last - first).days + 1)]
+    expected = sum(len(figures.calendar.quarters(day)) for day in days)
+    known = sum(known for known, _ in _known(figures, first, last).values())
+    return figures.total(figures.used(first, last)) if known >= expected * ENOUGH else None

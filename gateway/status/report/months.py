@@ -1,0 +1,251 @@
+"""Of a report: the picture and the two tables that have a line for each month, or for each day of a month."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from gateway.energy import reactive
+from gateway.status.energy import charts
+from gateway.status.energy.bars import band_names
+from gateway.status.energy.charts import Bar, Label, Numbers
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import Period
+from gateway.status.energy.shown import DataTable, Picture, kwh
+from gateway.status.report.lines import ReportLine, reactive_registers
+from gateway.status.report.shown import ReportTable
+from gateway.status.words.language import Locale
+
+_HEIGHT: Final = 170
+_ROOM: Final = 2
+"""Columns at the right that are left to the labels."""
+_BAND_ORDER: Final = ("t1", "t2", "t3")
+
+
+def picture(lines: list[ReportLine], period: Period, f: Locale) -> Picture:
+    """A bar for each line: from the grid below, from the sun above, a short line for the year before."""
+    _ = f.gettext
+    grid_word, sun_word, before_word = _("from the grid"), _("from the sun"), _("a year before")
+    columns = []
+    for line in lines:
+        used, sun = line.used or 0, line.from_sun or 0
+        name = name_of_line(line, period, f)
+        parts = [("f3", (used - sun) / 1000, f"{name}: {grid_word} {kwh(used - sun, f)} kWh")]
+        if sun:
+            parts.append(("f1", sun / 1000, f"{name}: {sun_word} {kwh(sun, f)} kWh"))
+        before = line.before / 1000 if line.before is not None else None
+        said = f"{before_word}: {kwh(line.before or 0, f)} kWh" if before is not None else ""
+        columns.append(Bar(tuple(parts), before, said, _tick(line, period, f)))
+    ahead = 12 - len(lines) if period.span == "year" else period.days - len(lines)
+    room = _ROOM if period.span == "year" else 2 * _ROOM
+    columns += [Bar(())] * max(room, ahead)
+    svg = charts.bars(
+        columns,
+        height=_HEIGHT,
+        says=_("Energy of %(period)s in kWh, from the grid and from the sun, beside the year before")
+        % {"period": _named(period, f)},
+        number=Numbers(f.number, "kWh"),
+        labels=_labels(lines, len(columns), f),
+    )
+    unit = _("kWh in a month") if period.span == "year" else _("kWh in a day")
+    notes = []
+    if any(line.from_sun for line in lines):
+        notes.append(_("Dark: from the grid. Light: from the sun."))
+    if any(line.before is not None for line in lines):
+        same = _("the same month a year before")
+        notes.append(
+            _("Short line: %(what)s.")
+            % {"what": same if period.span == "year" else _("the same weekday 52 weeks before")}
+        )
+    return Picture("", svg, DataTable((), ()), unit, tuple(notes))
+
+
+def _labels(lines: list[ReportLine], count: int, f: Locale) -> list[Label]:
+    """At the right of the last bar: what its parts are."""
+    _ = f.gettext
+    if not lines or not any(line.from_sun for line in lines):
+        return []
+    last = lines[-1]
+    most = max(max((line.used or 0), line.before or 0) for line in lines) / 1000
+    axis = charts.scale(most)
+    tall = _HEIGHT - 22 - 18
+    used, sun = (last.used or 0) / 1000, (last.from_sun or 0) / 1000
+    x = len(lines) * 100 / count + 0.8
+    grid_at = _HEIGHT - 22 - (used - sun) / 2 / axis.top * tall + 4
+    sun_at = min(_HEIGHT - 22 - (used - sun / 2) / axis.top * tall + 4, grid_at - 14)
+    return [
+        Label(x, grid_at, _("from the grid"), "h wide", "start"),
+        Label(x, sun_at, _("from the sun"), "h wide", "start"),
+    ]
+
+
+def energy_table(
+    figures: Figures, lines: list[ReportLine], total: ReportLine, period: Period, f: Locale
+) -> ReportTable:
+    """What was used line by line, beside the year before, with what follows from it."""
+    _ = f.gettext
+    rules = figures.facts.rules
+    area = figures.facts.area if period.span == "year" else None
+    sun = total.gave is not None
+    before = any(line.before is not None for line in lines)
+    tep = rules is not None and rules.tep(period.first) is not None and period.span == "year"
+    heads = [_("Month") if period.span == "year" else _("Day")]
+    heads += [_("From the grid, kWh"), _("From the sun, kWh")] if sun else []
+    heads.append(_("Used, kWh"))
+    heads += [_("A year before, kWh"), _("Change")] if before else []
+    heads += [_("TOE")] if tep else []
+    heads += ["kWh/m²"] if area else []
+    heads.append(_("Measured"))
+    rows = []
+    for line in [*lines, total]:
+        cells = [name_of_line(line, period, f) if line is not total else _named(period, f)]
+        if sun:
+            grid = None if line.used is None else line.used - (line.from_sun or 0)
+            cells += [_kwh(grid, f), _kwh(line.from_sun, f)]
+        cells.append(_kwh(line.used, f))
+        if before:
+            cells += [_kwh(line.before, f), change(line.used, line.before, f)]
+        if tep:
+            cells.append(f.number(toe(figures, line), 2))
+        if area:
+            cells.append(f.number((line.used or 0) / 1000 / area, 1))
+        cells.append(share(line.measured, line.expected, f))
+        rows.append(tuple(cells))
+    marked = frozenset(place for place, line in enumerate(lines) if not line.whole)
+    notes = []
+    if before and total.before is None and any(line.before is None for line in lines):
+        notes.append(_("Lines that one of the two years does not know as a whole are not compared."))
+    return ReportTable(tuple(heads), tuple(rows[:-1]), rows[-1], tuple(notes), marked)
+
+
+def toe(figures: Figures, line: ReportLine) -> float:
+    """Tonnes of oil equivalent of what was used."""
+    rules = figures.facts.rules
+    row = rules.tep(line.first) if rules else None
+    return (line.used or 0) / 1e6 * row.value if row else 0.0
+
+
+def record_table(
+    figures: Figures, lines: list[ReportLine], total: ReportLine, period: Period, f: Locale
+) -> ReportTable | None:
+    """The parts of the tariff, the peak, and the reactive energy against its limits, line by line."""
+    _ = f.gettext
+    names = band_names(figures, period.first, f)
+    bands = [name for name in (*_BAND_ORDER, *sorted(names)) if name in names and total.bands]
+    bands = list(dict.fromkeys(bands)) if len(names) > 1 else []
+    reactive_known = total.inductive is not None and total.capacitive is not None
+    if not bands and not reactive_known and total.peak is None:
+        return None
+    heads = [_("Month") if period.span == "year" else _("Day")]
+    heads += [_("%(band)s, kWh") % {"band": names[name]} for name in bands]
+    heads += [_("Highest, kW"), _("on")]
+    if reactive_known:
+        heads += [_("Inductive"), _("Capacitive")]
+        heads += [_("Reactive limits")] if period.span == "year" else []
+    rows, marked = [], set()
+    for place, line in enumerate([*lines, total]):
+        whole = line is total
+        cells = [_named(period, f) if whole else name_of_line(line, period, f)]
+        cells += [_kwh((line.bands or {}).get(name), f) for name in bands]
+        cells += _peak_cells(figures, line, f)
+        if reactive_known:
+            cells += [_ratio(line.inductive, line.drawn, f), _ratio(line.capacitive, line.drawn, f)]
+            if period.span == "year":
+                word, bad = verdict(figures, line, f) if not whole else ("", False)
+                cells.append(word)
+                if bad:
+                    marked.add(place)
+        rows.append(tuple(cells))
+    notes = [_("The bands are those of the energy drawn from the grid.")] if bands else []
+    return ReportTable(tuple(heads), tuple(rows[:-1]), rows[-1], tuple(notes), frozenset(marked))
+
+
+def breaches(figures: Figures, line: ReportLine) -> list[tuple[str, float, float]]:
+    """Kinds (inductive, capacitive) of a month that passed their limit: kind, ratio and limit in per cent."""
+    facts = figures.facts
+    if facts.exempt or facts.installed_kva is None or facts.rules is None or not line.drawn:
+        return []
+    limits = facts.rules.reactive(facts.installed_kva, line.first)
+    if limits is None:
+        return []
+    found = []
+    for kind, amount, limit in (
+        ("inductive", line.inductive, limits.value.inductive),
+        ("capacitive", line.capacitive, limits.value.capacitive),
+    ):
+        if amount is not None and reactive.is_breach(line.drawn, amount, limit):
+            found.append((kind, amount * 100 / line.drawn, limit))
+    return found
+
+
+def forgiven(figures: Figures, line: ReportLine) -> bool:
+    """Whether the distributor has disregarded the month's breach."""
+    return f"{line.first:%Y-%m}" in figures.facts.forgiven
+
+
+def verdict(figures: Figures, line: ReportLine, f: Locale) -> tuple[str, bool]:
+    """What became of a month's reactive energy, and whether it costs."""
+    _ = f.gettext
+    facts = figures.facts
+    if line.inductive is None or line.capacitive is None:
+        return "", False
+    if facts.exempt:
+        return _("exempt"), False
+    if facts.installed_kva is None or facts.rules is None or reactive_registers(figures) is None:
+        return "", False
+    found = breaches(figures, line)
+    if not found:
+        return _("kept"), False
+    words = {"inductive": _("inductive"), "capacitive": _("capacitive")}
+    passed = ", ".join(words[kind] for kind, _ratio, _limit in found)
+    if forgiven(figures, line):
+        return _("%(kind)s passed, forgiven") % {"kind": passed}, False
+    return _("%(kind)s passed") % {"kind": passed}, True
+
+
+def name_of_line(line: ReportLine, period: Period, f: Locale) -> str:
+    """January; 5 November Thursday."""
+    return f.month(line.first, year=False) if period.span == "year" else f.day(line.first)
+
+
+def change(now: int | None, before: int | None, f: Locale) -> str:
+    """+4,1 % as a visitor writes it; empty when there is nothing to compare."""
+    if now is None or not before:
+        return ""
+    share = now / before - 1
+    text = f.percent(abs(share), 1)
+    return text if round(abs(share), 3) == 0 else f"{'+' if share > 0 else '−'}{text}"
+
+
+def share(part: int, whole: int, f: Locale) -> str:
+    """Per cent with one decimal; all of it is only what is all of it."""
+    if not whole:
+        return ""
+    return f.percent(1.0 if part >= whole else min(part / whole, 0.999), 1)
+
+
+def _peak_cells(figures: Figures, line: ReportLine, f: Locale) -> list[str]:
+    if line.peak is None:
+        return ["", ""]
+    start, power = line.peak
+    day: date = figures.calendar.place(start)[0]
+    return [f.number(power / 1000, 0 if power >= 10_000 else 1), f"{f.short_day(day)} {f.time(start)}"]
+
+
+def _ratio(amount: int | None, drawn: int | None, f: Locale) -> str:
+    return f.percent(amount / drawn, 1) if amount is not None and drawn else ""
+
+
+def _kwh(wh: int | None, f: Locale) -> str:
+    # A column has one number of decimals, so that what is printed adds up.
+    return "" if wh is None else f.number(wh / 1000, 0)
+
+
+def _tick(line: ReportLine, period: Period, f: Locale) -> str:
+    if period.span == "year":
+        return f.month(line.first, year=False)[:3]
+    return str(line.first.day) if line.first.weekday() == 0 or line.first.day == 1 else ""
+
+
+def _named(period: Period, f: Locale) -> str:
+    return str(period.first.year) if period.span == "year" else f.month(period.first)

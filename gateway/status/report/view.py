@@ -1,0 +1,249 @@
+"""The page `/report`: a year or a month of the building, to be read, printed on A4 and handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Final
+
+from gateway.status.energy.facts import BillLike
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import Period, month_of, parse, year_of
+from gateway.status.energy.shown import Choice, kwh
+from gateway.status.report.evidence import (
+    bills_shown,
+    co2_lines,
+    grid_co2,
+    meter_table,
+    open_points,
+    sources,
+)
+from gateway.status.report.lines import ReportLine, comparable, report_lines, total_of
+from gateway.status.report.months import (
+    breaches,
+    change,
+    energy_table,
+    forgiven,
+    picture,
+    record_table,
+    share,
+    toe,
+)
+from gateway.status.report.shown import LeadFigure, ReportView
+from gateway.status.words.language import Locale
+
+DUE: Final = 3
+"""The month until whose end the report of the year before is to be handed in."""
+
+_SAME: Final = 0.0005
+"""A change that is none."""
+
+
+def report_period(name: str, figures: Figures) -> Period:
+    """2025 or 2025-11; without a name the year that is due. Raises ValueError."""
+    if name:
+        return parse({"month" if "-" in name else "year": name}, figures.today)
+    today, span = figures.today, figures.span
+    before = year_of(today.year - 1)
+    began = span[0] if span else today
+    due = today.month <= DUE and began <= before.last
+    return before if due or began <= month_of(before.first).last else year_of(today.year)
+
+
+def report_view(
+    figures: Figures, period: Period, bills: Sequence[BillLike], name: str, f: Locale
+) -> ReportView:
+    """The report of a year or a month; `name`: the building's."""
+    _ = f.gettext
+    view = ReportView(name=_named(period, f))
+    _picker(view, figures, period, f)
+    kind = _("Yearly energy report (due in March)") if period.span == "year" else _("Monthly energy report")
+    area = f"{f.number(figures.facts.area, 0)} m²" if figures.facts.area else ""
+    made = _("made on %(day)s") % {"day": f.day(figures.today, year=True)}
+    view.about = " · ".join(part for part in (kind, view.name, name, area, made) if part)
+    lines = [line for line in report_lines(figures, period) if line.used is not None]
+    mine = [bill for bill in bills if bill.first in period or bill.last in period]
+    if not lines:
+        view.title = _("%(period)s: nothing is known of it") % {"period": view.name}
+        span = figures.span
+        if span is not None:
+            view.lead = _("Measuring began on %(day)s.") % {"day": f.day(span[0], year=True)}
+        view.bills = bills_shown(figures, mine, f)
+        return view
+    total = total_of(lines, period)
+    count, _now, then = comparable(lines)
+    if count == len(lines):
+        total = replace(total, before=then)
+    _headline(view, lines, total, period, f)
+    view.facts = _facts(figures, lines, total, f)
+    view.picture = picture(lines, period, f)
+    view.energy = energy_table(figures, lines, total, period, f)
+    view.record = record_table(figures, lines, total, period, f)
+    view.record_title = _record_title(figures, lines, total, period, f)
+    view.meters = meter_table(figures, period, total.used or 0, f)
+    view.meters_title = _meters_title(total, f)
+    view.co2 = co2_lines(figures, lines, f)
+    view.bills = bills_shown(figures, mine, f)
+    view.open_points = open_points(figures, lines, mine, period, f)
+    view.sources = sources(figures, lines, f)
+    return view
+
+
+def _named(period: Period, f: Locale) -> str:
+    return str(period.first.year) if period.span == "year" else f.month(period.first)
+
+
+def _picker(view: ReportView, figures: Figures, period: Period, f: Locale) -> None:
+    """Links to other years and months that the history knows."""
+    span = figures.span
+    first = span[0] if span else figures.today
+    for step in (-1, 1):
+        other = period.moved(step)
+        if other.first <= figures.today and other.last >= first:
+            choice = Choice(_named(other, f), address(other))
+            if step < 0:
+                view.before = choice
+            else:
+                view.after = choice
+    here = period.first.year
+    for year in range(first.year, figures.today.year + 1):
+        view.years.append(Choice(str(year), f"/report/{year}", period.span == "year" and year == here))
+    for month in range(1, 13):
+        day = date(here, month, 1)
+        if day <= figures.today and month_of(day).last >= first:
+            text = f.month(day, year=False)[:3]
+            view.months.append(
+                Choice(text, f"/report/{day:%Y-%m}", period.span == "month" and day == period.first)
+            )
+
+
+def address(period: Period) -> str:
+    """Where the report of a year or a month stands."""
+    return f"/report/{period.first:%Y}" if period.span == "year" else f"/report/{period.first:%Y-%m}"
+
+
+def _headline(
+    view: ReportView, lines: list[ReportLine], total: ReportLine, period: Period, f: Locale
+) -> None:
+    """What was used, and how that is beside the year before."""
+    _, ngettext = f.gettext, f.ngettext
+    said = {"period": view.name, "kwh": kwh(total.used or 0, f)}
+    count, now, then = comparable(lines)
+    if not count or not then:
+        view.title = _("%(period)s: %(kwh)s kWh") % said
+        view.lead = _("There is no year before to compare it with.")
+        return
+    more = now / then - 1
+    said["share"] = f.percent(abs(more), 1)
+    if count == (12 if period.span == "year" else period.days):
+        if abs(more) < _SAME:
+            text = _("%(period)s: %(kwh)s kWh, as much as the year before")
+        elif more > 0:
+            text = _("%(period)s: %(kwh)s kWh, %(share)s more than the year before")
+        else:
+            text = _("%(period)s: %(kwh)s kWh, %(share)s less than the year before")
+        view.title = text % said
+        view.lead = _("The year before: %(then)s kWh.") % {"then": kwh(then, f)}
+        return
+    view.title = _("%(period)s: %(kwh)s kWh") % said
+    if period.span == "year":
+        text = ngettext(
+            "%(n)s month is known as a whole of both years: %(now)s kWh against %(then)s (%(change)s).",
+            "%(n)s months are known as a whole of both years: %(now)s kWh against %(then)s (%(change)s).",
+            count,
+        )
+    else:
+        text = ngettext(
+            "%(n)s day is known as a whole of both years: %(now)s kWh against %(then)s (%(change)s).",
+            "%(n)s days are known as a whole of both years: %(now)s kWh against %(then)s (%(change)s).",
+            count,
+        )
+    moved = change(now, then, f)
+    view.lead = text % {"n": count, "now": kwh(now, f), "then": kwh(then, f), "change": moved}
+
+
+def _facts(figures: Figures, lines: list[ReportLine], total: ReportLine, f: Locale) -> list[LeadFigure]:
+    """What stands at the top: energy, per square metre, CO2, the sun's share."""
+    _ = f.gettext
+    used = total.used or 0
+    mwh = f.number(used / 1e6, 0 if used >= 1e8 else 1)
+    oil = sum(toe(figures, line) for line in lines)
+    found = [
+        LeadFigure(_("Used in all"), mwh, "MWh", _("%(toe)s TOE") % {"toe": f.number(oil, 1)} if oil else "")
+    ]
+    if figures.facts.area:
+        per = f.number(used / 1000 / figures.facts.area, 1)
+        text = _("%(area)s m² of floor") % {"area": f.number(figures.facts.area, 0)}
+        found.append(LeadFigure(_("Per square metre"), per, "kWh/m²", text))
+    tonnes, factors = grid_co2(figures, lines)
+    if factors:
+        found.append(
+            LeadFigure(
+                _("CO₂, from the grid"),
+                f.number(tonnes, 0 if tonnes >= 100 else 1),
+                "t",
+                _("scope 2, %(factor)s t/MWh") % {"factor": f.number(factors[-1], 3)},
+            )
+        )
+    sun = total.from_sun
+    if total.gave and sun is not None and used:
+        text = _("%(mwh)s MWh given, %(share)s of it used here") % {
+            "mwh": f.number(total.gave / 1e6, 0 if total.gave >= 1e8 else 1),
+            "share": f.percent(min(1.0, sun / total.gave)),
+        }
+        found.append(LeadFigure(_("The sun's share"), f.percent(sun / used), "", text))
+    elif total.peak is not None:
+        start, power = total.peak
+        day = figures.calendar.place(start)[0]
+        text = f"{f.short_day(day)} {f.time(start)}"
+        found.append(LeadFigure(_("Peak"), f.number(power / 1000, 0), "kW", text))
+    return found
+
+
+def _record_title(
+    figures: Figures, lines: list[ReportLine], total: ReportLine, period: Period, f: Locale
+) -> str:
+    """What the table of tariff, peak and reactive energy comes to."""
+    _, ngettext = f.gettext, f.ngettext
+    parts = []
+    if total.peak is not None:
+        start, power = total.peak
+        day = figures.calendar.place(start)[0]
+        said = {"kw": f.number(power / 1000, 0), "when": f"{f.short_day(day)} {f.time(start)}"}
+        contract = figures.facts.contract_kw
+        if contract:
+            text = _("Peak %(kw)s kW on %(when)s, %(share)s of the contract")
+            parts.append(text % {**said, "share": f.percent(power / 1000 / contract)})
+        else:
+            parts.append(_("Peak %(kw)s kW on %(when)s") % said)
+    if period.span == "year" and total.inductive is not None and figures.facts.installed_kva is not None:
+        passed = [line for line in lines if breaches(figures, line)]
+        costly = [line for line in passed if not forgiven(figures, line)]
+        if costly:
+            text = ngettext(
+                "reactive limit passed in %(n)s month", "reactive limit passed in %(n)s months", len(costly)
+            )
+            parts.append(text % {"n": len(costly)})
+        else:
+            parts.append(
+                _("no reactive charge") if not passed else _("the reactive limit passed, and forgiven")
+            )
+    return ", ".join(parts) or _("Parts of the tariff")
+
+
+def _meters_title(total: ReportLine, f: Locale) -> str:
+    """How much of the main meters' data is measured."""
+    _ = f.gettext
+    if not total.expected:
+        return _("Meter by meter")
+    missing = total.expected - total.known
+    measured = share(total.measured, total.expected, f)
+    if missing <= 0:
+        return _("%(share)s of the main meter's quarter hours were measured, none is missing") % {
+            "share": measured
+        }
+    return _("%(share)s of the main meter's quarter hours were measured, %(hours)s h are missing") % {
+        "share": measured,
+        "hours": f.number(missing / 4, 1),
+    }

@@ -1,0 +1,226 @@
+"""The yearly report: its numbers are those of the other views; what has no basis is left out, and named."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import partial
+
+import pytest
+from energy_building import METERS, ZONE, energy_history, facts, make_history
+from status_building import CALM, NOW, Building
+from test_status_page import Page, client
+
+from gateway.energy import Calendar
+from gateway.history import BillComparison, BilledAmount, HistoryReader, bills, keep_bill
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import month_of, year_of
+from gateway.status.report.lines import comparable, report_lines, total_of
+from gateway.status.report.view import report_period
+
+TODAY = date(2026, 11, 21)
+BEGAN = date(2025, 10, 2)
+DAYS = (TODAY - BEGAN).days
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """From 2 October 2025 on; nothing of the main meter is known of 5 November 2025."""
+    path = tmp_path_factory.mktemp("history")
+    make_history(path, NOW, DAYS, gap=lambda meter, day: meter == "main" and day == date(2025, 11, 5))
+    return path
+
+
+@pytest.fixture
+def building(directory):
+    building = Building(CALM)
+    building.history = energy_history(directory)
+    return building
+
+
+def figures_at(directory, now: int = NOW, **more) -> Figures:
+    return Figures(facts(**more), HistoryReader(directory), Calendar(ZONE), now)
+
+
+async def text_of(building, address: str) -> str:
+    async with client(building) as http:
+        response = await http.get(address)
+    assert response.status_code == 200, response.text
+    return Page(response.text).text
+
+
+@pytest.mark.parametrize("language", ["tr", "en"])
+@pytest.mark.parametrize(
+    "address",
+    ["/report", "/report/2025", "/report/2026", "/report/2026-10", "/report/2026-11", "/report/2019"],
+)
+async def test_every_report_is_a_page_in_both_languages(building, address, language) -> None:
+    async with client(building) as http:
+        response = await http.get(f"{address}?lang={language}")
+    assert response.status_code == 200
+    assert len(response.content) < 100_000
+    shown = Page(response.text)
+    assert "%(" not in shown.text
+    assert "None" not in shown.text
+    assert " style=" not in response.text
+    assert 'aria-current="page">' + ("Rapor" if language == "tr" else "Report") in response.text
+
+
+@pytest.mark.parametrize("name", ["2025-13", "26", "2026-11-21", "x", "2026-11'--", "1066"])
+async def test_what_is_no_year_and_no_month_is_no_report(building, name) -> None:
+    async with client(building) as http:
+        assert (await http.get(f"/report/{name}")).status_code == 404
+
+
+async def test_its_sums_are_those_of_the_other_views(building, directory) -> None:
+    figures = figures_at(directory)
+    for period in (year_of(2026), month_of(date(2026, 10, 1))):
+        lines = report_lines(figures, period)
+        total = total_of(lines, period)
+        async with client(building) as http:
+            body = (await http.get(f"/api/v1/energy?{period.query()}")).json()
+        assert total.used == body["sum"] == sum(line.used for line in lines)
+        assert total.drawn == sum(total.bands.values())
+        assert total.used == total.drawn + total.from_sun
+        assert len(lines) == (11 if period.span == "year" else 31)
+    text = await text_of(building, "/report/2026?lang=en")
+    assert f"2026: {round(body_of_year(figures) / 1000):,} kWh" in text
+
+
+def body_of_year(figures) -> int:
+    period = year_of(2026)
+    return figures.total(figures.used(period.first, TODAY))
+
+
+def test_only_what_both_years_know_as_a_whole_is_compared(directory) -> None:
+    figures = figures_at(directory)
+    lines = {line.first: line for line in report_lines(figures, year_of(2026))}
+    # October 2025 began on its second day, November 2025 has a day of which nothing is known, and
+    # November 2026 is not over.
+    assert [day for day, line in lines.items() if line.before is not None] == []
+    days = {line.first: line for line in report_lines(figures, month_of(date(2026, 11, 1)))}
+    assert days[date(2026, 11, 4)].before is None, "364 days before is the day without data"
+    whole = days[date(2026, 11, 5)]
+    figures.forget()
+    assert whole.before == figures.total(figures.used(date(2025, 11, 6), date(2025, 11, 6)))
+    assert days[TODAY].before is None, "today is not over"
+    assert comparable(list(days.values()))[0] == 19
+
+
+async def test_a_year_before_stands_beside_the_months_and_in_the_heading(tmp_path) -> None:
+    now, alone = NOW + 86_400_000 * 41, METERS[:1]
+    make_history(tmp_path, now, 732, gap=lambda meter, _day: meter != "main")
+    figures = figures_at(tmp_path, now, meters=alone)
+    lines = report_lines(figures, year_of(2026))
+    assert [line.first.month for line in lines if line.before is not None] == list(range(1, 13))
+    figures.forget()
+    then = sum(figures.total(figures.used(m.first, m.last)) for m in months_of(2025))
+    assert comparable(lines) == (12, sum(line.used for line in lines), then)
+    building = Building(CALM)
+    building.change(taken=now)
+    building.history = energy_history(tmp_path, meters=alone)
+    text = await text_of(building, "/report/2026?lang=en")
+    assert re.search(r"2026: [\d,]+ kWh, (\S+% (more|less) than|as much as) the year before", text)
+    assert f"The year before: {round(then / 1000):,} kWh." in text
+
+
+def months_of(year: int):
+    return [month_of(date(year, number, 1)) for number in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("today", "began", "year"),
+    [
+        (date(2026, 11, 21), date(2025, 10, 2), 2026),
+        (date(2027, 2, 3), date(2026, 6, 1), 2026),
+        (date(2027, 4, 1), date(2026, 6, 1), 2027),
+        (date(2027, 4, 1), date(2026, 1, 9), 2026),
+        (date(2027, 2, 3), date(2027, 1, 20), 2027),
+    ],
+)
+def test_without_a_name_it_is_the_year_that_is_due(today, began, year) -> None:
+    class Known:
+        span = (began, today)
+
+    Known.today = today
+    assert report_period("", Known()) == year_of(year)
+
+
+async def test_a_breach_is_in_the_record_and_a_forgiven_one_is_called_that(building, directory) -> None:
+    text = await text_of(building, "/report/2026?lang=en")
+    assert "reactive limit passed in 1 month" in text
+    assert "inductive passed" in text
+    assert "November 2026: a reactive limit was passed" in text
+    building.history = energy_history(directory, forgiven=("2026-11",))
+    text = await text_of(building, "/report/2026?lang=en")
+    assert "the reactive limit passed, and forgiven" in text
+    assert "inductive passed, forgiven" in text
+    assert "November 2026: a reactive limit was passed" not in text
+
+
+@pytest.mark.parametrize(
+    ("more", "gone", "said"),
+    [
+        ({"area": None}, "kWh/m²", "with area: in building"),
+        ({"installed_kva": None}, "Reactive limits:", "write installed_kva: in building"),
+        ({"contract_kw": None}, "of the contract", "write contract_kw:"),
+        ({"rules": None}, "Scope 2", "No rules file can be used"),
+        ({"meters": tuple(m for m in METERS if m.id != "pv")}, "The sun's share", "Peak"),
+    ],
+)
+async def test_what_has_no_basis_is_not_shown_and_the_report_says_what_is_missing(
+    building, directory, more, gone, said
+) -> None:
+    assert gone in await text_of(building, "/report/2026?lang=en")
+    building.history = energy_history(directory, **more)
+    text = await text_of(building, "/report/2026?lang=en")
+    assert gone not in text
+    assert said in text
+
+
+async def test_a_day_without_data_is_an_open_point_and_no_full_measure(building) -> None:
+    text = await text_of(building, "/report/2025?lang=en")
+    assert "1 day is incomplete (24.0 h in all)." in text
+    assert "48.0 h are missing" in text, "that day, and the first of October"
+    assert "100.0% of the main meter's quarter hours" not in text
+    assert "Measuring began on Thursday 2 October 2025" in text
+    # October 2026 is whole but for nothing; two hours of November are estimated.
+    assert "99.9% of the main meter's quarter hours were measured, none is missing" in await text_of(
+        building, "/report/2026?lang=en"
+    )
+
+
+async def test_a_bill_that_was_compared_stands_in_its_year(building, directory, tmp_path) -> None:
+    amounts = (
+        BilledAmount("t1", 10_767_000, 10_790_000, 150_000),
+        BilledAmount("t3", 3_343_000, 3_520_000, 60_000),
+        BilledAmount("inductive", 2_531_000, 2_540_000, 60_000),
+    )
+    october = BillComparison(
+        "main", date(2026, 10, 1), date(2026, 10, 31), NOW, amounts, ((date(2026, 10, 9), 8),)
+    )
+    keep_bill(tmp_path, october)
+    building.history = energy_history(directory)
+    assert "No bill of the distributor" in await text_of(building, "/report/2026?lang=en")
+    building.history = energy_history(directory, bills=partial(bills, tmp_path))
+    text = await text_of(building, "/report/2026?lang=en")
+    assert "1 Oct – 31 Oct 2026: the bill and our meter differ by more than their classes allow" in text
+    assert "night, kWh 3,343 3,520 −5.0% ± 60" in text
+    assert "may explain a difference: 9 Oct." in text
+    assert "differ by more" in await text_of(building, "/report/2026-10?lang=en")
+    assert "differ by more" not in await text_of(building, "/report/2025?lang=en")
+    # A corrected bill takes the place of the first one.
+    keep_bill(tmp_path, BillComparison("main", october.first, october.last, NOW + 1, amounts[:1]))
+    assert len(bills(tmp_path)) == 1
+    text = await text_of(building, "/report/2026?lang=en")
+    assert "bill and meter agree within their classes" in text
+
+
+async def test_a_file_of_bills_that_cannot_be_read_takes_no_report_away(
+    building, directory, tmp_path
+) -> None:
+    (tmp_path / "bills.json").write_text('[{"meter": "main"')
+    building.history = energy_history(directory, bills=partial(bills, tmp_path))
+    text = await text_of(building, "/report/2026?lang=en")
+    assert "Used in all" in text
+    assert "bills.json cannot be used" in text
