@@ -1,7 +1,7 @@
 """What every register took in every quarter hour: a projection of committed batches in a file of its own."""
 
-from gateway.history.bills import BILLS, BillComparison, BilledAmount, bills, keep_bill
-from gateway.history.copies import copy_of, make_copy
+from gateway.history.beside.bills import BILLS, BillComparison, BilledAmount, bills, keep_bill
+from gateway.history.beside.copies import copy_of, make_copy
 from gateway.history.history import FILE, History
 from gateway.history.holiday_process import holidays_of
 from gateway.history.projection import Committed, Projection

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gateway.energy import QUARTER, Calendar, Manifest
 from gateway.errors import HistoryDamaged, HistoryError
-from gateway.history.copies import restore, set_aside
+from gateway.history.beside.copies import restore, set_aside
 from gateway.history.day import Day
 from gateway.history.schema import connect, translate
 from gateway.history.zone import is_of_other_zone, recut
