@@ -7,7 +7,7 @@ PIP    := -m pip install --quiet --disable-pip-version-check --no-input --requir
 SOAK_MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install uninstall test lint format bench soak mutants lock docs translations clean
+.PHONY: help demo install uninstall test lint format bench soak pages mutants lock docs translations clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ bench: $(VENV)/.dev ## Measure every figure that docs/performance.md gives, besi
 soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log; written to docs/proofs.md
 	@tests/tools.sh
 	@SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.soak
+
+pages: $(VENV)/.dev ## Every page in every state, language and colour, in a browser, with axe-core; minutes; written to docs/proofs.md
+	@tests/tools.sh
+	@$(BIN)/python -m tests.pages
 
 mutants: $(VENV)/.dev ## Small changes of the code, each of which a test should notice; hours; written to docs/proofs.md and docs/mutants.md
 	@tests/tools.sh

@@ -49,6 +49,14 @@ PROOFS = {
         ),
         "tests/soak and tests/chaos without what is marked slow",
     ),
+    "pages": Proof(
+        "Every page in each state of a building (broker away, a dead meter, an empty journal, a clock that "
+        "is not set, five years, 40 meters, names of 60 letters, a meter that only feeds in, the first day), "
+        "in both languages, light and dark, 390 and 1280 pixels wide: nothing is cut or wider than the "
+        "screen, nothing is left in English, axe-core finds nothing",
+        ("gateway/status/page", "gateway/status/energy", "gateway/status/screen", "gateway/status/report"),
+        "tests/status/test_status_states.py, each page of a state once",
+    ),
     "mutants": Proof(
         "Whether some test notices when the code is wrong",
         (

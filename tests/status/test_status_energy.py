@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import date, timedelta
 
 import pytest
 from energy_building import METERS, QUARTER, ZONE, energy_history, facts, make_history
+from page_states import export_only, forty_meters
 from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
@@ -284,3 +286,20 @@ def test_holidays_are_those_that_the_history_knows(figures) -> None:
     assert figures.calendar.kind(date(2026, 10, 29)) == figures.calendar.kind(date(2026, 11, 1)), (
         "as a Sunday"
     )
+
+
+async def test_a_meter_that_only_feeds_in_is_shown_as_what_it_is(tmp_path) -> None:
+    async with client(export_only(tmp_path)) as http:
+        shown = Page((await http.get("/energy?lang=en")).text).text
+        turkish = Page((await http.get("/energy?lang=tr")).text).text
+    assert re.search(r"November 2026: [\d,]+ kWh Çatı counts what is fed to the grid", shown), shown[:400]
+    assert "Çatı şebekeye verileni sayıyor" in turkish
+
+
+async def test_of_forty_meters_the_lesser_ones_are_folded_away_and_none_is_lost(tmp_path) -> None:
+    async with client(forty_meters(tmp_path)) as http:
+        html = (await http.get("/energy?lang=en")).text
+    tree, folded = html.split('<ul class="tree">')[1:]
+    assert tree.count('href="/meter/m') == 8
+    assert folded.count('href="/meter/m') == 32
+    assert re.search(r"32 more meters, [\d,]+ kWh", tree)

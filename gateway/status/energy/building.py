@@ -16,6 +16,9 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
     """The page for one period; `meter` is empty for the building."""
     _ = f.gettext
     view = EnergyView(name=name_of(period, f))
+    if not meter and not figures.known and figures.givers:
+        # Of a building of which nobody measures what it draws, the meter that gives is shown.
+        meter = figures.givers[0].id
     _picker(view, figures, period, meter, f)
     last = min(period.last, figures.today)
     values = figures.of(meter, period.first, last)
@@ -28,6 +31,10 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
     total = figures.total(values)
     view.title = _("%(period)s: %(kwh)s kWh") % {"period": view.name, "kwh": kwh(total, f)}
     view.lead = compared(figures, period, meter, values, f)
+    giver = next((each for each in figures.givers if each.id == meter and not each.generates), None)
+    if giver is not None:
+        said = _("%(meter)s counts what is fed to the grid; nothing that is drawn is measured there.")
+        view.lead = f"{said % {'meter': giver.label}} {view.lead}".strip()
     view.main = main_picture(figures, period, meter, values, f)
     band_sums(view, figures, period, values, f)
     if period.span == "month" and last == figures.today:

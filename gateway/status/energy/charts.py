@@ -86,7 +86,7 @@ def bars(
     if count > _MANY:
         out.append(_steps(columns, axis, height))
         named = [(place, bar.label) for place, bar in enumerate(columns) if bar.label]
-        out += [_text(place * width, height - 6, label, "", "start") for place, label in named]
+        out += [_place(place * width, height, label) for place, label in named]
         return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
     crowded = sum(bool(bar.label) for bar in columns) > _CROWDED
     for place, bar in enumerate(columns):
@@ -113,7 +113,7 @@ def bars(
         if bar.label:
             # On a phone every other one has room.
             css = "wide" if place % 2 and crowded else ""
-            out.append(_text(x if place else 0, height - 6, bar.label, css, "start"))
+            out.append(_place(x if place else 0, height, bar.label, css))
     out += [_label(label) for label in labels]
     return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
 
@@ -272,6 +272,8 @@ class Numbers:
 
 
 _MANY = 120
+_EDGE = 90.0
+"""Percent from which on a label ends at the edge."""
 _CROWDED = 8
 _SEPARATED = 3.0
 _RIGHT = 70.0
@@ -312,6 +314,12 @@ def _rect(css: str, x: float, width: float, y: float, height: float, title: str 
 def _text(x: float, y: float, text: str, css: str = "", anchor: str = "middle") -> str:
     kind = f' class="{css}"' if css else ""
     return f'<text{kind} x="{x:.2f}%" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _place(x: float, height: int, text: str, css: str = "") -> str:
+    """A label below the axis."""
+    at, anchor = (100.0, "end") if x > _EDGE else (x, "start")
+    return _text(at, height - 6, text, css, anchor)
 
 
 def _label(label: Label) -> str:

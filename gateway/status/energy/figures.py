@@ -102,6 +102,15 @@ class Figures:
         return next((name for name in (IMPORT, _TOTAL) if (meter.id, name) in self.registers), "")
 
     @property
+    def givers(self) -> tuple[EnergyMeter, ...]:
+        """Meters that count nothing but what is fed in."""
+        return tuple(
+            meter
+            for meter in self.facts.meters
+            if not self.counter(meter) and (meter.id, EXPORT) in self.registers
+        )
+
+    @property
     def known(self) -> bool:
         """Whether there is anything to say of the building."""
         return any(self.counter(meter) for meter in self.facts.roots)
@@ -198,8 +207,7 @@ class Figures:
         if found.generates:
             direction = self.direction(found)
             return self.days(meter, f"active_energy_{direction}", first, last) if direction else {}
-        name = self.counter(found)
-        return self.days(meter, name, first, last) if name else {}
+        return self.days(meter, self.counter(found) or EXPORT, first, last)
 
     def quarters(self, days: DayValues) -> Quarters:
         """The same by start, without what is not known."""

@@ -127,7 +127,7 @@ def heat_map(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:
         (f.weekday(day), *(f.number(value, 1) if value is not None else "" for value in cells))
         for day, (_name, cells) in enumerate(rows)
     )
-    heads = ("", *(f"{hour:02}" for hour in range(24)))
+    heads = (_("Weekday"), *(f"{hour:02}" for hour in range(24)))
     weekdays = [value for _, cells in rows[:5] for value in cells if value is not None]
     night = [value for _, cells in rows for value in cells[:5] if value is not None]
     title = _("Nights take %(night)s kW, working days up to %(day)s kW") % {

@@ -84,6 +84,9 @@ class EnergyView:
     heat: Picture | None = None
     steps_of_heat: list[tuple[str, str]] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
+    folded: list[Share] = field(default_factory=list)
+    """The lesser ones of many, and what they are together."""
+    folded_says: str = ""
     shares_title: str = ""
     shares_note: str = ""
     sun: Picture | None = None

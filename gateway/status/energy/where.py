@@ -8,11 +8,13 @@ from gateway.energy import load, netting
 from gateway.status.energy import charts
 from gateway.status.energy.bars import bar_name, bars_of, grouped, tick, unit
 from gateway.status.energy.charts import Bar, Numbers
-from gateway.status.energy.figures import Figures
+from gateway.status.energy.figures import Figures, MeterPart
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import DataTable, EnergyView, Picture, Share, kwh
 from gateway.status.words.language import Locale
 
+_MANY, _FIRST = 12, 8
+"""More meters than the first are too many to look through: the second is how many are shown at once."""
 _MONTH = 31
 """Days up to which what needs every quarter hour is shown."""
 
@@ -53,6 +55,7 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
                 "The sub meters count more than the meter above them: a transformer ratio or a meter "
                 "is wrong."
             )
+    _fold(view, parts, f)
     top = [share for share in view.shares if share.depth == 1 and share.id][:2]
     if len(top) == 2 and whole:
         both = sum(part.energy for part in below if part.meter.id in {share.id for share in top})
@@ -63,6 +66,23 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
         }
     else:
         view.shares_title = _("Where the energy went")
+
+
+def _fold(view: EnergyView, parts: list[MeterPart], f: Locale) -> None:
+    """Of many meters the largest, and those of which something is missing, stay in sight."""
+    if len(view.shares) <= _MANY:
+        return
+    energies = {part.meter.id: part.energy for part in parts}
+    largest = sorted(energies, key=lambda meter: -energies[meter])[:_FIRST]
+    away = [share for share in view.shares if share.id and not share.note and share.id not in largest]
+    if not away:
+        return
+    view.folded = away
+    view.shares = [share for share in view.shares if share not in away]
+    said = {"n": len(away), "kwh": kwh(sum(energies[share.id] for share in away), f)}
+    view.folded_says = (
+        f.ngettext("%(n)s more meter, %(kwh)s kWh", "%(n)s more meters, %(kwh)s kWh", len(away)) % said
+    )
 
 
 def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:

@@ -20,9 +20,8 @@ from gateway.status.page.answers import SharedAnswers
 from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import Guard
 from gateway.status.page.home import HomeCache, HomeEnergy
+from gateway.status.page.lobby import Lobby
 from gateway.status.page.stream import EventStream, Streams, event
-from gateway.status.screen.day import ScreenDays
-from gateway.status.screen.view import language_of, lobby_screen
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.source import Source
 from gateway.status.words.errors import in_words
@@ -94,7 +93,7 @@ class Page:
         self._answers = SharedAnswers(source)
         self._streams = Streams()
         self._home = HomeCache()
-        self._screen_days = ScreenDays()
+        self._lobby = Lobby()
 
     # pages
 
@@ -131,25 +130,24 @@ class Page:
 
     async def screen(self, request: Request) -> Response:
         """The lobby screen, where it is switched on; both languages in turn unless one is asked for."""
-        fixed = self._screen_language(request)
-
-        def make(now: Snapshot) -> str:
-            language = fixed or language_of(now)
-            body = self._screen(now, language)
-            return render.whole_screen(body, now, language, fixed=bool(fixed))
-
-        return HTMLResponse(await self._answers.make(("screen", fixed), make))
+        fixed, history = self._screen_language(request), self._answers.energy_history()
+        html = await self._answers.make(("screen", fixed), lambda now: self._lobby.whole(history, now, fixed))
+        return HTMLResponse(html)
 
     async def live_screen(self, request: Request) -> Response:
         """The lobby screen as events."""
         fixed = self._screen_language(request)
 
+        def make(now: Snapshot) -> str:
+            return self._lobby.part(history, now, fixed)
+
+        history = self._answers.energy_history()
+
         async def events() -> AsyncIterator[bytes]:
+            nonlocal history
             async for _ in self._changes.follow(IDLE, IDLE):
-                yield await self._answers.make(
-                    ("live screen", fixed),
-                    lambda now: event("page", self._screen(now, fixed or language_of(now))),
-                )
+                history = self._answers.energy_history()
+                yield event("page", await self._answers.make(("live screen", fixed), make))
 
         return self._stream(events())
 
@@ -160,11 +158,6 @@ class Page:
                 404, "The lobby screen is not switched on.", hint="write screen: true under status"
             )
         return choose(request.query_params.get("lang"), "", "")
-
-    def _screen(self, now: Snapshot, language: str) -> str:
-        """In the worker thread."""
-        day = self._screen_days.get(self._answers.energy_history(), now)
-        return render.screen(lobby_screen(day, now, language), now)
 
     async def live_overview(self, request: Request) -> Response:
         """The overview as events."""

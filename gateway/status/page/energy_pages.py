@@ -50,7 +50,7 @@ def page(
     try:
         with closing(history.open()) as reader:
             figures = _figures(history, reader, now)
-            if not figures.known:
+            if not (figures.known or figures.givers):
                 body = _nothing(history, f)
             elif view == "energy":
                 shown: object = energy_view(figures, _period(query, figures), _meter(query, figures), f)
