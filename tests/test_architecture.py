@@ -66,6 +66,7 @@ ALSO_FACES = {
     "gateway.catalogue.listing",
     "gateway.commissioning.ports",
     "gateway.commissioning.scan",
+    "gateway.commissioning.swap",
     "gateway.commissioning.trial",
     "gateway.commissioning.wiring",
     "gateway.config.rules",

@@ -33,6 +33,7 @@ COMMANDS = {
     "run": N_("run the gateway"),
     "scan": N_("find the meters of a line or a host and say which they are"),
     "status": N_("say in a few lines how the running daemon is"),
+    "swap": N_("exchange a meter: its energy goes on without a jump"),
     "wiring": N_("say which conductor each current transformer measures"),
 }
 """Every command and its one line of help; the module gateway.cli.<name> holds `command`."""

@@ -138,6 +138,15 @@ class ControlClient:
         path = f"/v1/energy/{quote(meter, safe='')}/{quote(quantity, safe='')}"
         return self._ask("POST", path, {"from": first, "to": last, "value": value, "why": why})
 
+    def swap(self, meter: str, step: str, **words: Any) -> dict[str, Any]:
+        """A step of the exchange of a meter: `begin confirm new end cancel pulses`; `closing` and `opening`
+        are registers by quantity.
+        """
+        for key in ("closing", "opening"):
+            if key in words:
+                words[key] = [f"{quantity}:{value}" for quantity, value in words[key].items()]
+        return self._ask("POST", f"/v1/meters/{quote(meter, safe='')}/swap/{step}", words)
+
     def journal(self) -> dict[str, Any]:
         """Epochs, counts, sizes, state of the journal."""
         return self._ask("GET", "/journal")

@@ -43,6 +43,35 @@ def with_items(text: str, section: str, lines: Sequence[str]) -> str:
     )
 
 
+def with_value(text: str, section: str, item: str, key: str, value: str) -> str:
+    """The text with `key: value` (as YAML has it) at the item of a section that has this `id` or `name`.
+    Raises GatewayError for an item that is not there, or that is written in one line.
+    """
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    sections = {name.value: node.value for name, node in root.value} if root else {}
+    for node in sections.get(section, ()):
+        pairs = {name.value: (name, found) for name, found in node.value}
+        called = pairs.get("id") or pairs.get("name")
+        if called is None or called[1].value != item or node.flow_style:
+            continue
+        rows = text.split("\n")
+        if key in pairs:
+            mark = pairs[key][1]
+            line, end = mark.start_mark.line, mark.end_mark.line
+            if line == end:
+                row = rows[line]
+                rows[line] = row[: mark.start_mark.column] + value + row[mark.end_mark.column :]
+                return "\n".join(rows)
+        else:
+            last = called[0].start_mark.line
+            rows.insert(last + 1, " " * called[0].start_mark.column + f"{key}: {value}")
+            return "\n".join(rows)
+    raise GatewayError(
+        f"{key}: {value} cannot be written at {item} of {section}: it has no line of its own there",
+        hint="write it by hand, then submeter check and submeter reload",
+    )
+
+
 def _key_line(root: yaml.MappingNode, section: str) -> int:
     return int(next(key.start_mark.line for key, _ in root.value if key.value == section))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Protocol
 
+from gateway.commissioning.swap import MeterSwap, check_typed, counters_of
 from gateway.daemon.assembly import Assembly
 from gateway.daemon.energy import EnergyWorker
 from gateway.errors import GatewayError, JournalError
-from gateway.field import BusWorker
+from gateway.field import BusWorker, PolledMeter
 from gateway.host import Clock
 from gateway.journal import Journal, batch_json
-from gateway.model import Event
+from gateway.model import Event, Reading
 
 
 class RunningDaemon(Protocol):
@@ -147,13 +148,161 @@ class DaemonActions:
                 hint="submeter energy prints what is known, by meter and day",
             )
         fields = {"meter": meter, "quantity": quantity, "from": first, "to": last, "value": value, "why": why}
-        slots = daemon.assembly.slots
-        slots.tell(Event("intervals_corrected", daemon.clock.uptime(), fields))
+        await self._tell("intervals_corrected", fields)
+        return {**fields, "intervals": len(held), "was": sum(interval.value for interval in held)}
+
+    # -- the exchange of a meter
+
+    async def begin_swap(self, meter: str, closing: dict[str, float], *, by: str, why: str) -> dict[str, Any]:
+        """Close the registers of a meter at what it shows now, or at what was typed."""
+        assembly, clock = self._daemon.assembly, self._daemon.clock
+        if (begun := assembly.swaps.get(meter)) is not None:
+            return {**dataclasses.asdict(begun), "resumed": True}
+        polled = assembly.polled(meter)
+        known = self._registers(meter)
+        check_typed(meter, closing, known)
+        serial = polled.attributes.get("serial_number", "")
+        other, how = polled.other_serial, "typed" if closing else "read"
+        if other is not None:
+            serial = other[0]
+            how = how if closing else "unknown"
+            if not polled.config.serial:
+                return {"meter": meter, "noticed": list(other)}
+        if how == "read":
+            closing = counters_of(*_believed(await self._answer(polled, closing=True)))
+        swap = MeterSwap(meter, clock.wall(), closing, how, serial, by, why)  # type: ignore[arg-type]
+        await assembly.slots.flush()  # what the old meter said is before it
+        assembly.swaps.begin(swap)
+        polled.attributes.clear()
+        fields = {name: value for name, value in dataclasses.asdict(swap).items() if name != "since"}
+        await self._tell("meter_swap_begun", fields)
+        return {**dataclasses.asdict(swap), "resumed": False, "last": known}
+
+    async def confirm_swap(self, meter: str, *, by: str, why: str) -> dict[str, Any]:
+        """The meter that answers in another one's place is meant to."""
+        assembly = self._daemon.assembly
+        polled = assembly.polled(meter)
+        other = polled.other_serial
+        if other is None:
+            raise GatewayError(
+                f"no other meter answers in the place of {meter}", hint=f"submeter swap {meter} exchanges it"
+            )
+        assembly.replaced(meter)
+        fields = {"meter": meter, "old": other[0], "new": other[1], "by": by, "why": why}
+        await self._tell("meter_swap_confirmed", fields)
+        return fields
+
+    async def new_meter(self, meter: str) -> dict[str, Any]:
+        """What answers in the place of a meter that is being exchanged."""
+        assembly = self._daemon.assembly
+        swap = assembly.swaps.get(meter) or assembly.swaps.end(meter)
+        polled = assembly.polled(meter)
+        reading = await self._answer(polled, closing=False)
+        return {
+            "meter": meter,
+            "serial": polled.attributes.get("serial_number", ""),
+            "same": polled.has_serial(swap.serial),
+            "opening": counters_of(*_believed(reading, doubt=False)),
+            "values": reading.values,
+            "configured": polled.config.serial,
+        }
+
+    async def end_swap(self, meter: str, opening: dict[str, float], *, same: bool) -> dict[str, Any]:
+        """Open the registers of the new meter at what it shows now, or at what was typed."""
+        assembly = self._daemon.assembly
+        swap = assembly.swaps.get(meter) or assembly.swaps.end(meter)
+        polled = assembly.polled(meter)
+        check_typed(meter, opening, {})
+        reading, typed = None, bool(opening)
+        if not typed:
+            reading = await self._answer(polled, closing=False)
+            opening = counters_of(*_believed(reading, doubt=False))
+            if polled.has_serial(swap.serial) and not same:
+                raise GatewayError(
+                    f"{swap.serial} answers as before: meter {meter} was not exchanged",
+                    hint=f"submeter swap {meter} --cancel reads it on; --same-meter: it was only reset",
+                )
+        assembly.swaps.end(meter)
+        assembly.replaced(meter)
+        fields = {
+            "meter": meter, "old": swap.serial, "new": polled.attributes.get("serial_number", ""),
+            "closing": swap.closing, "opening": opening,
+            "closing_how": swap.how, "opening_how": "typed" if typed else "read",
+            "by": swap.by, "why": swap.why,
+        }  # fmt: skip
+        await self._tell("meter_swapped", fields, reading)
+        return {**fields, "since": swap.since}
+
+    async def cancel_swap(self, meter: str) -> dict[str, Any]:
+        """It was not exchanged: it is read on."""
+        assembly = self._daemon.assembly
+        assembly.swaps.end(meter)
+        await self._tell("meter_swap_cancelled", {"meter": meter})
+        return {"meter": meter}
+
+    async def swap_pulses(
+        self, meter: str, opening: float, closing: float | None, *, by: str, why: str
+    ) -> dict[str, Any]:
+        """The meter behind a pulse input was exchanged: its register begins at what the new display shows."""
+        assembly = self._daemon.assembly
+        if assembly.pulses is None or meter not in assembly.pulses.inputs:
+            raise GatewayError(f"{meter} is no pulse input", hint="submeter pulses lists them")
+        quantity: str = assembly.pulses.inputs[meter].config.quantity
+        last = assembly.pulses.poll(meter).values
+        typed = {} if closing is None else {quantity: closing}
+        check_typed(meter, typed, last)
+        check_typed(meter, {quantity: opening}, {})
+        await assembly.slots.flush()
+        fields = {
+            "meter": meter, "old": "", "new": "",
+            "closing": typed or {quantity: last[quantity]}, "opening": {quantity: opening},
+            "closing_how": "typed" if typed else "read", "opening_how": "typed", "by": by, "why": why,
+        }  # fmt: skip
+        # In the same breath: no pulse comes between the old register and the new one.
+        assembly.slots.tell(Event("meter_swapped", self._daemon.clock.uptime(), fields))
+        await self.set_pulse(meter, opening)
+        return fields
+
+    def _registers(self, meter: str) -> dict[str, float]:
+        """The registers of a meter as they were last read in this run."""
+        assembly = self._daemon.assembly
+        values = assembly.last_values.meters[meter].values
+        return counters_of({name: last.value for name, last in values.items() if not last.suspect})
+
+    async def _answer(self, polled: PolledMeter, *, closing: bool) -> Reading:
+        """What it says now. Raises GatewayError when that is nothing."""
+        reading = await polled.read()
+        if reading.missing:
+            why = polled.error.message if polled.error else reading.missing
+            if closing:
+                hint = (
+                    f"take the last index from its display: submeter swap {polled.id} --closing INDEX "
+                    "--by NAME --why REASON"
+                )
+            else:
+                hint = (
+                    f"set address {polled.config.address} and the line's baud rate and parity on it"
+                    ", then try again; or type what its display shows: --opening INDEX"
+                )
+            raise GatewayError(f"meter {polled.id} does not answer: {why}", hint=hint)
+        return reading
+
+    async def _tell(self, kind: str, fields: dict[str, Any], reading: Reading | None = None) -> None:
+        """An event, on disk when this returns, and the reading that goes with it. Raises JournalError."""
+        assembly = self._daemon.assembly
+        slots = assembly.slots
+        slots.tell(Event(kind, reading.uptime if reading else self._daemon.clock.uptime(), fields))
+        if reading is not None:
+            slots.add(reading)
         refused = await slots.flush()
         if refused is not None:
             raise refused
-        return {**fields, "intervals": len(held), "was": sum(interval.value for interval in held)}
 
     async def reload(self) -> list[str]:
         """Read the configuration again and rebuild."""
         return await self._daemon.reload()
+
+
+def _believed(reading: Reading, *, doubt: bool = True) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Values and what is suspect of them; a new meter's registers are doubted only because they are new."""
+    return reading.values, reading.suspect if doubt else ()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from gateway.catalogue import Driver
+from gateway.commissioning.swap import EXCHANGE_EVENTS, MeterSwaps
 from gateway.config import Config, Uplink
 from gateway.daemon.describe import MeterDescription, driver_version, text_of
 from gateway.daemon.energy import EnergyWorker
@@ -33,6 +34,8 @@ DOUBTS = {
 """Reasons of an epoch after which pulse registers may have fallen back."""
 LIMITS = "batch_limits"
 """What rides with each batch: by uplink, the bytes that a batch may have for its broker."""
+SWAPS = "swaps"
+"""What rides with each batch: the exchanges of meters that have begun."""
 RESTART = 5.0
 """s before a part that ended by a mistake of ours is started again."""
 
@@ -96,6 +99,7 @@ class Assembly:
         """What to go on from. While nothing counts here it is handed on as it is: nothing to carry is not
         the same as no past.
         """
+        self.swaps = MeterSwaps(self._carried.get(SWAPS))
         self._epoch = ""
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
         self.description = MeterDescription(config, drivers, self.attributes)
@@ -160,6 +164,8 @@ class Assembly:
         limits = {f.name: f.batch_limit for f in self.forwarders if f.batch_limit is not None}
         if limits != carried.get(LIMITS, {}):
             carried[LIMITS] = limits
+        if (swaps := self.swaps.carry()) != carried.get(SWAPS, []):
+            carried[SWAPS] = swaps
         return carried
 
     def attributes(self, meter: str) -> dict[str, str]:
@@ -188,9 +194,17 @@ class Assembly:
     def _read(self, reading: Reading) -> None:
         if self.last_values.take(reading):
             self._remember_quantities(reading.meter)
+        self._changed()
+        if reading.meter in self.swaps:
+            return
         self._power(reading)
         self.slots.add(reading)
-        self._changed()
+
+    def replaced(self, meter: str) -> None:
+        """A person says that another meter is in its place: what the former one gave says nothing of it."""
+        self._forget_quantities(meter)
+        self.polled(meter).replaced()
+        self.describe()
 
     def _known_quantities(self) -> dict[str, tuple[MeterFacts, str]]:
         """By meter: where it is kept what it has given, and the version of its table.
@@ -223,6 +237,8 @@ class Assembly:
             self._given[meter][0].forget("given")
 
     def _tell(self, event: Event) -> None:
+        if event.kind in EXCHANGE_EVENTS and str(event.fields.get("meter")) in self.swaps:
+            return
         if event.kind == "meter_changed":
             self._forget_quantities(event.fields["meter"])
         self.slots.tell(event)
@@ -245,6 +261,13 @@ class Assembly:
 
     async def commit(self, draft: Draft) -> None:
         """Take a draft to the journal and offer its batches to every uplink. Raises JournalError."""
+        for swap in self.swaps.overdue(self._clock.wall()):
+            log.warning(
+                "meter %s: nobody has ended its exchange: it is read on → submeter swap %s begins anew",
+                swap.meter, swap.meter,
+            )  # fmt: skip
+            self.swaps.end(swap.meter)
+            draft.events.append(Event("meter_swap_cancelled", self._clock.uptime(), {"meter": swap.meter}))
         if self._energy is not None:
             self._energy.offer(draft)
         # Taken in the same breath as the draft: it describes exactly what is in this batch and those before.

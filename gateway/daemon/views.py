@@ -93,6 +93,7 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         stranger=health.stranger if health else (),
         damaged=health.damaged if health else False,
         exchanged=health.exchange[:2] if health and health.exchange else (),
+        remarks=("being_swapped",) if meter.id in assembly.swaps else (),
     )
 
 

@@ -33,9 +33,9 @@ from gateway.energy import (
     tree,
 )
 from gateway.history.history import SURE, History
-from gateway.history.told import correction, exchange, is_rescaled
+from gateway.history.told import correction, exchange, exchanges
 from gateway.history.tree_watch import QUANTITY, TreeWatch
-from gateway.history.values import COUNTERS, dumped, finding_key, in_grains, loaded
+from gateway.history.values import COUNTERS, Moment, dumped, finding_key, in_grains, loaded
 from gateway.model import ClockState, Event, Reading
 
 log = logging.getLogger(__name__)
@@ -100,8 +100,8 @@ class Projection:
         self._meters: dict[str, MeterSeries] = {}
         self._offsets: dict[str, int] = {}
         """Boot → UTC minus uptime (ms), of its newest batch with a right clock."""
-        self._held: dict[str, deque[Reading]] = {}
-        """Boot → readings whose time is not known yet."""
+        self._held: dict[str, deque[Moment]] = {}
+        """Boot → readings and exchanges whose time is not known yet."""
         self._taken: dict[tuple[str, bool], int] = {}
         """(meter, counters?) → time of the newest reading that was used."""
         self._passed: dict[str, tuple[int, Reading]] = {}
@@ -131,6 +131,8 @@ class Projection:
         if batch.seq <= self.seq:
             return
         self.epoch, self.seq = batch.epoch, batch.seq
+        for event in batch.events:
+            self._correct(event)
         if batch.clock == "unsynced":
             self._hold(batch)
             return
@@ -140,15 +142,8 @@ class Projection:
         # Of other boots nobody will say any more when they were.
         self._held = {boot: held for boot, held in self._held.items() if boot == batch.boot}
         readings = [each for each in batch.readings if self._in_time(each, batch)]
-        rescaled = min((each.uptime for each in batch.events if is_rescaled(each)), default=None)
-        if rescaled is not None:
-            # What was read before the reload is by the old scale.
-            self._use([each for each in readings if each.uptime < rescaled], offset, batch.boot)
-            readings = [each for each in readings if each.uptime >= rescaled]
-        for event in batch.events:
-            self._exchange(event, event.uptime + offset)
-            self._correct(event)
-        self._use(readings, offset, batch.boot)
+        # What was read before a meter was exchanged, or a reload, is by the old registers and the old scale.
+        self._use([*exchanges(batch.events), *readings], offset, batch.boot)
         self._look_at_tree()
 
     def _look_at_tree(self) -> None:
@@ -184,6 +179,10 @@ class Projection:
     def _exchange(self, event: Event, t: int) -> None:
         told = exchange(event)
         if told is not None and told.meter in self._meters:
+            # What was passed over is the old meter's last word, and the next reading is the new one's first.
+            if (passed := self._passed.pop(told.meter, None)) is not None and passed[0] < t:
+                self._feed(self._meters[told.meter], passed[1], passed[0])
+            self._taken.pop((told.meter, True), None)
             self._tell(told.meter, self._meters[told.meter].swap(t, told.closing, told.opening))
 
     def _correct(self, event: Event) -> None:
@@ -199,20 +198,26 @@ class Projection:
 
     def _hold(self, batch: Committed) -> None:
         held = self._held.setdefault(batch.boot, deque())
-        held.extend(reading for reading in batch.readings if self._counts(reading))
+        held.extend([*exchanges(batch.events), *(each for each in batch.readings if self._counts(each))])
         if len(held) > HELD:
-            self._held[batch.boot] = deque(reading for index, reading in enumerate(held) if index % 2 == 0)
+            self._held[batch.boot] = deque(
+                each for index, each in enumerate(held) if index % 2 == 0 or isinstance(each, Event)
+            )
 
     @staticmethod
     def _counts(reading: Reading) -> bool:
         return any(name in COUNTERS or name in GAUGES for name in reading.values)
 
-    def _use(self, readings: Iterable[Reading], offset: int, boot: str) -> None:
+    def _use(self, moments: Iterable[Moment], offset: int, boot: str) -> None:
+        """Readings and exchanges of meters, in the order of their time."""
         before = self._offsets.get(boot)
         self._offsets = {boot: offset}
         back = None if before is None else before - offset
-        for reading in sorted(readings, key=lambda each: each.uptime):
-            self._reading(reading, reading.uptime + offset, back)
+        for each in sorted(moments, key=lambda each: (each.uptime, isinstance(each, Reading))):
+            if isinstance(each, Reading):
+                self._reading(each, each.uptime + offset, back)
+            else:
+                self._exchange(each, each.uptime + offset)
 
     def _reading(self, reading: Reading, t: int, back: int | None) -> None:
         series = self._meters.get(reading.meter)
@@ -353,7 +358,7 @@ class Projection:
             _FORMAT: {meter: series.state() for meter, series in self._meters.items()},
             "watches": {meter: watch.state() for meter, watch in self._watches.items()},
             "offsets": self._offsets,
-            "held": {boot: [dumped(reading) for reading in held] for boot, held in self._held.items()},
+            "held": {boot: [dumped(each) for each in held] for boot, held in self._held.items()},
             "passed": [[t, dumped(reading)] for t, reading in self._passed.values()],
             "taken": [[*key, t] for key, t in self._taken.items()],
             "findings": [event.fields for event in self._findings.values()],
@@ -375,7 +380,8 @@ class Projection:
             self._held = {boot: deque(map(loaded, held)) for boot, held in state["held"].items()}
             for t, held in state["passed"]:
                 reading = loaded(held)
-                self._passed[reading.meter] = (t, reading)
+                if isinstance(reading, Reading):
+                    self._passed[reading.meter] = (t, reading)
             self._taken = {(meter, counts): t for meter, counts, t in state["taken"]}
             self._findings = {finding_key(fields): Event(CHECK, 0, fields) for fields in state["findings"]}
             self.newest = state["newest"]

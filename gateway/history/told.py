@@ -4,7 +4,7 @@ by another scale, a sum that a person set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,11 +46,13 @@ class EditedSum:
 def is_rescaled(event: Event) -> bool:
     """Whether a reload changed by which scale a meter is read: its readings before are by the old one."""
     changed = event.fields.get("fields")
-    return (
-        event.kind == CONFIGURED
-        and event.fields.get("change") == "changed"
-        and isinstance(changed, dict)
-        and not _SCALE.isdisjoint(changed)
+    if event.kind != CONFIGURED or event.fields.get("change") != "changed" or not isinstance(changed, dict):
+        return False
+    # A serial number where none stood says which meter it is, not that it is another one.
+    return any(
+        key != "serial" or (isinstance(was, list) and bool(was[:1] and was[0]))
+        for key, was in changed.items()
+        if key in _SCALE
     )
 
 
@@ -61,6 +63,11 @@ def exchange(event: Event) -> RegisterExchange | None:
         return None
     closing, opening = (registers_of(event.fields.get(name)) for name in ("closing", "opening"))
     return RegisterExchange(meter, closing, opening)
+
+
+def exchanges(events: Iterable[Event]) -> list[Event]:
+    """Those that say that the registers of a meter are others from then on."""
+    return [event for event in events if exchange(event) is not None]
 
 
 def correction(event: Event) -> EditedSum | None:

@@ -8,9 +8,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.energy import GAUGES, BaseUnit, base_unit, to_grains
-from gateway.model import QUANTITIES, Reading
+from gateway.model import QUANTITIES, Event, Reading
 
 COUNTERS: Final = frozenset(name for name, word in QUANTITIES.items() if word.kind == "counter")
+Moment = Reading | Event
+"""What the engine hears of a meter, in the order of time: its readings, and that it was exchanged."""
+_OF_EVENT: Final = 3
+"""Values of an event; a reading has more."""
 
 
 def finding_key(fields: Mapping[str, Any]) -> str:
@@ -43,13 +47,17 @@ def registers_of(told: object) -> dict[str, int]:
     return found
 
 
-def dumped(reading: Reading) -> list[Any]:
-    """What the engine needs of a reading, as JSON values."""
-    values = {name: value for name, value in reading.values.items() if name in COUNTERS or name in GAUGES}
-    return [reading.meter, reading.uptime, values, list(reading.suspect), reading.absent]
+def dumped(moment: Moment) -> list[Any]:
+    """What the engine needs of a reading or an exchange, as JSON values."""
+    if isinstance(moment, Event):
+        return [moment.kind, moment.uptime, moment.fields]
+    values = {name: value for name, value in moment.values.items() if name in COUNTERS or name in GAUGES}
+    return [moment.meter, moment.uptime, values, list(moment.suspect), moment.absent]
 
 
-def loaded(state: Sequence[Any]) -> Reading:
+def loaded(state: Sequence[Any]) -> Moment:
     """What `dumped` gave."""
+    if len(state) == _OF_EVENT:
+        return Event(*state)
     meter, uptime, values, suspect, absent = state
     return Reading(meter, uptime, values, absent, suspect=tuple(suspect))

@@ -31,6 +31,7 @@ MeterCause = Literal[
     "pulses_too_fast",
     "register_unsure",
     "meter_changed",
+    "meter_being_swapped",
     "other_model",
 ]
 BusCause = Literal["bus_open", "bus_unused", "bus_opening", "bus_down", "bus_silent", "bus_damaged"]

@@ -31,7 +31,7 @@ gateway's name.
 
 Quality = Literal["good", "suspect", "stale", "absent"]
 
-Remark = Literal["register_unsure", "too_fast"]
+Remark = Literal["register_unsure", "too_fast", "being_swapped"]
 """register_unsure: nobody knows whether the register is what the meter's display shows. too_fast: the contact
 gives pulses faster than its limits let them be counted.
 """
@@ -96,7 +96,7 @@ class MeterView:
     model in words; `interval` in s; `since` is the time (ms) at which `state` began; `age` in s since the
     last answer, None when it never answered; `missing` the reason why the last poll brought nothing; `error`
     the last error in words; `attributes` by name as in the vocabulary; `learnt` what is known of it beside
-    the table; `remarks` what else a person should see to, of a pulse input; `exchanged` are the serial
+    the table; `remarks` what else a person should see to; `exchanged` are the serial
     numbers, old and new, of a meter that answers in another one's place, while nobody has confirmed it.
     """
 

@@ -137,6 +137,9 @@ def lost_buses(now: Snapshot) -> set[str]:
 
 
 def _meter(meter: MeterView, now: Snapshot) -> Iterator[StatusFinding]:
+    if "being_swapped" in meter.remarks:
+        yield StatusFinding("meter", "meter_being_swapped", "warn", meter.id)
+        return
     match meter.state:
         case "starting":
             if meter.bus in lost_buses(now):

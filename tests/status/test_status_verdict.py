@@ -186,6 +186,7 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ),
     ("it is another model than its table", meter(stranger=("3:0 = 5", "7 / 9")), "attention", "other_model"),
     ("another meter answers in its place", meter(exchanged=("11", "22")), "attention", "meter_changed"),
+    ("it is being exchanged", meter(remarks=("being_swapped",)), "attention", "meter_being_swapped"),
     ("pulses come too fast", meter(remarks=("too_fast",)), "attention", "pulses_too_fast"),
     ("a register lost its past", meter(remarks=("register_unsure",)), "attention", "register_unsure"),
     # lines

@@ -131,7 +131,12 @@ class Register:
         if last is None:
             return
         yield from self._drop()
-        if closing is not None and closing >= last.raw and t > last.t:
+        if last.closed and closing is not None:
+            self._unknown = ""  # nothing was read since the exchange before: this says what it was
+        gained = -1 if closing is None or t <= last.t else closing - last.raw
+        if gained > 0 and is_impossible(self._context, gained, t - last.since, self.step):
+            gained, closing = -1, None  # an index that was typed amiss
+        if closing is not None and gained >= 0:
             yield from self._believe(t, closing, closing - last.raw)
             last = self._last or last
         yield from self._release(last)

@@ -56,6 +56,13 @@ class SerialMemory:
         """The configuration names the meter that answers: what was seen before it does not count."""
         self._facts.forget("serial", "serial_now")
 
+    def replaced(self, serial: str) -> None:
+        """A person says that the meter was exchanged: the one that answers now is the meter."""
+        self._once = ""
+        self._facts.forget("serial", "serial_now")
+        if tells(serial):
+            self._facts.learn("serial", visible(serial.strip(), MOST_SERIAL - 1))
+
     @property
     def exchange(self) -> MeterExchange | None:
         """The change that nobody has confirmed yet; None when there is none."""

@@ -226,6 +226,27 @@ class PolledMeter:
         )
         return [Event("serial_mismatch", uptime, fields)]
 
+    @property
+    def other_serial(self) -> tuple[str, str] | None:
+        """The serial numbers of the meter that should be here and of the one that answers in its place; None
+        when it is the one that it should be, or nobody knows.
+        """
+        if self._foreign is not None:
+            return self.config.serial or "", self._foreign
+        exchange = self._serials.exchange
+        return None if exchange is None else exchange[:2]
+
+    def has_serial(self, serial: str) -> bool:
+        """Whether it says that this is its serial number."""
+        return bool(serial) and plain(self.attributes.get("serial_number", "")) == plain(serial)
+
+    def replaced(self) -> None:
+        """A person says that the meter was exchanged: registers and serial number are those of the one that
+        answers now.
+        """
+        self._counters.forget()
+        self._serials.replaced(self.attributes.get("serial_number", ""))
+
     def judge(self, reading: Reading) -> list[Event]:
         """Mark what should not be believed blindly; an event for each register that begins to be doubted."""
         config = self.config

@@ -48,6 +48,33 @@ class Actions(Protocol):
         `{meter, quantity, from, to, value, why, intervals, was}`.
         """
 
+    async def begin_swap(self, meter: str, closing: dict[str, float], *, by: str, why: str) -> dict[str, Any]:
+        """A meter is about to be exchanged: its registers end at what it shows now, or at `closing` (by
+        quantity, in its unit). `{meter, since, closing, how, serial, by, why, resumed, last}`; or `{meter,
+        noticed: [old, new]}` when another meter answers already.
+        """
+
+    async def confirm_swap(self, meter: str, *, by: str, why: str) -> dict[str, Any]:
+        """The meter that answers in another one's place is meant to: `{meter, old, new, by, why}`."""
+
+    async def new_meter(self, meter: str) -> dict[str, Any]:
+        """What answers in the place of a meter that is being exchanged: `{meter, serial, same, opening,
+        values, configured}`.
+        """
+
+    async def end_swap(self, meter: str, opening: dict[str, float], *, same: bool) -> dict[str, Any]:
+        """The new meter is there: its registers begin at what it shows now, or at `opening`. The fields of
+        the event `meter_swapped`, and `since`. `same`: also when its serial number is that of the old one.
+        """
+
+    async def cancel_swap(self, meter: str) -> dict[str, Any]:
+        """It was not exchanged: it is read on."""
+
+    async def swap_pulses(
+        self, meter: str, opening: float, closing: float | None, *, by: str, why: str
+    ) -> dict[str, Any]:
+        """The meter behind a pulse input was exchanged: the fields of the event `meter_swapped`."""
+
     async def journal_status(self) -> dict[str, Any]:
         """Epochs, counts, sizes, state of the journal."""
 

@@ -54,6 +54,7 @@ def create_control(snapshot: Callable[[], Snapshot], actions: Actions) -> Starle
             _route("GET", "/pulses", control.pulses),
             _route("POST", "/pulses/{meter}", control.set_pulse),
             _route("POST", "/v1/energy/{meter}/{quantity}", control.correct),
+            _route("POST", "/v1/meters/{meter}/swap/{step}", control.swap),
             _route("GET", "/journal", control.journal),
             _route("GET", "/journal/rows", control.rows),
             _route("POST", "/reload", control.reload),
@@ -138,6 +139,31 @@ class _Control:
             await self._actions.correct(meter, quantity, first=first, last=last, value=value, why=why)
         )
 
+    async def swap(self, request: Request) -> Response:
+        """A step of the exchange of a meter."""
+        meter, step, actions = request.path_params["meter"], request.path_params["step"], self._actions
+        person = {key: visible(request.query_params.get(key, ""), 200) for key in ("by", "why")}
+        closing, opening = (_registers(request, key) for key in ("closing", "opening"))
+        match step:
+            case "begin":
+                answer = await actions.begin_swap(meter, closing, **person)
+            case "confirm":
+                answer = await actions.confirm_swap(meter, **person)
+            case "new":
+                answer = await actions.new_meter(meter)
+            case "end":
+                answer = await actions.end_swap(meter, opening, same="same" in request.query_params)
+            case "cancel":
+                answer = await actions.cancel_swap(meter)
+            case "pulses":
+                begins, ends = next(iter(opening.values()), None), next(iter(closing.values()), None)
+                if begins is None:
+                    raise _BadQuery("opening is missing", hint="write what the new meter's display shows")
+                answer = await actions.swap_pulses(meter, begins, ends, **person)
+            case _:
+                raise _BadQuery(f"{step!r} is no step of an exchange")
+        return JSONResponse(answer)
+
     async def journal(self, _: Request) -> Response:
         """How the journal is."""
         return JSONResponse(await self._actions.journal_status())
@@ -181,6 +207,17 @@ def _meter(snapshot: Snapshot, name: str) -> MeterView:
     known = [meter.id for meter in snapshot.meters]
     hint = did_you_mean(name, known, f"configured: {', '.join(known) or 'none'}")
     raise _NoSuchMeter(f"there is no meter {name!r}", hint=hint)
+
+
+def _registers(request: Request, key: str) -> dict[str, float]:
+    """Registers by quantity, written as quantity:value."""
+    found = {}
+    for text in request.query_params.getlist(key):
+        quantity, _, value = text.partition(":")
+        if not _DECIMAL.fullmatch(value):
+            raise _BadQuery(f"{key}={text[:60]!r} is not a register", hint="write quantity:value")
+        found[quantity] = float(value)
+    return found
 
 
 def _number(request: Request, key: str, default: int, low: int, high: int) -> int:

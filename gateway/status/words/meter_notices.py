@@ -102,6 +102,10 @@ _PLAIN = {
             "the documentation). If nobody replaced it, check its address and cable."
         ),
     ),
+    "meter_being_swapped": (
+        N_("%(meter)s: it is being exchanged, and its readings are not taken meanwhile."),
+        N_("When the new meter is wired: submeter swap %(id)s. If it stays: submeter swap %(id)s --cancel"),
+    ),
     "main_values_missing": (
         N_("%(meter)s: what it is there for is missing: %(which)s."),
         N_("Its energy or power is what counts: if this lasts, tell the maintenance firm."),
