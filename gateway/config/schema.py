@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from gateway.common.address import PORTS, BrokerAddress
 from gateway.common.text import flaw
 from gateway.config.building import BuildingSection
+from gateway.config.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
 from gateway.config.places import a_host, a_name, a_port, plain_text
 from gateway.config.units import Duration, Ratio, Size, Span
 
@@ -279,7 +280,10 @@ class Uplink(Section):
     cert: Text | None = None
     key: Text | None = None
     protocol: Literal["auto", "5.0", "3.1.1"] = "auto"
-    dialect: Literal["native"] = "native"
+    dialect: Literal["native", "homeassistant", "thingsboard", "fiware", "sparkplug"] = "native"
+    homeassistant: HomeAssistantSection = HomeAssistantSection()
+    fiware: FiwareSection = FiwareSection()
+    sparkplug: SparkplugSection = SparkplugSection()
     receipts: Annotated[tuple[Id, ...], Field(strict=False)] = ()
     compress: bool = True
     replay: bool = True
@@ -300,6 +304,10 @@ class Uplink(Section):
             raise ValueError("cert and key belong together: write both or neither")
         if not self.broker.tls and (self.ca or self.cert):
             raise ValueError("ca, cert and key need TLS: write mqtts:// or wss:// in url")
+        if self.receipts and self.dialect != "native":
+            raise ValueError(f"receipts are not known to {self.dialect}: leave them out")
+        for other in {"homeassistant", "fiware", "sparkplug"} & self.model_fields_set - {self.dialect}:
+            raise ValueError(f"{other} is not used with dialect: {self.dialect}")
         return self
 
     @property

@@ -3,14 +3,16 @@
 from gateway.mqtt.broker import Broker
 from gateway.mqtt.broker_link import BrokerLink, open_unless
 from gateway.mqtt.double import MemoryConnection, MemoryLink
-from gateway.mqtt.limits import SPARE, packet_size, payload_room
+from gateway.mqtt.limits import SPARE, Limits, packet_size, payload_room
 from gateway.mqtt.link import (
     FIRST_FAILURE,
     NO_SUBSCRIBERS,
     SUCCESS,
+    TO_THE_LOOP,
     Connection,
     Hearing,
     Link,
+    Listener,
     Outgoing,
 )
 from gateway.mqtt.reasons import ACCESS_LIST, PAYLOAD, TOO_LARGE, meaning
@@ -20,7 +22,8 @@ from gateway.mqtt.tls import check_files, file_mistakes, open_to_others
 
 __all__ = [
     "ACCESS_LIST", "FIRST_FAILURE", "NO_SUBSCRIBERS", "PAYLOAD", "SPARE", "SUCCESS", "TOO_LARGE",
-    "Broker", "BrokerLink", "Connection", "Hearing", "Link", "LinkState", "MemoryConnection", "MemoryLink",
-    "Outgoing", "Reconnect", "ThreadLink",
+    "TO_THE_LOOP",
+    "Broker", "BrokerLink", "Connection", "Hearing", "Limits", "Link", "LinkState", "Listener",
+    "MemoryConnection", "MemoryLink", "Outgoing", "Reconnect", "ThreadLink",
     "check_files", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size", "payload_room",
 ]  # fmt: skip

@@ -127,6 +127,8 @@ class BrokerLink:
     for one topic after the other.
     """
 
+    skipped = 0
+
     def __init__(
         self, broker: Broker, *, hearing: Hearing = TO_THE_LOOP, synced: Callable[[], bool] = lambda: True
     ) -> None:

@@ -167,7 +167,10 @@ class PahoConnection:
     def publish(self, messages: Sequence[Outgoing]) -> None:
         for message in messages:
             info = self._client.publish(
-                message.topic, message.payload, qos=1, retain=message.retain and self.limits.retain
+                message.topic,
+                message.payload,
+                qos=message.qos,
+                retain=message.retain and self.limits.retain,
             )
             self._tags[info.mid] = message.tag
 

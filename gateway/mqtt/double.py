@@ -85,6 +85,8 @@ class MemoryLink:
     all that is handed over is acknowledged by itself.
     """
 
+    skipped = 0
+
     def __init__(self, *, prompt: bool = False) -> None:
         self._prompt = prompt
         self.opened: list[MemoryConnection] = []

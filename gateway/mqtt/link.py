@@ -19,8 +19,8 @@ FIRST_FAILURE = 0x80
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message at QoS 1. `tag` comes back with its PUBACK. `packable`: it may go compressed (zlib) when
-    it is too large.
+    """A message. `tag` comes back with its PUBACK, or at QoS 0 when it is on its way. `packable`: it may go
+    compressed (zlib) when it is too large.
     """
 
     topic: str
@@ -28,6 +28,7 @@ class Outgoing:
     retain: bool = False
     tag: object = None
     packable: bool = False
+    qos: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,10 @@ class Connection(Protocol):
 
 class Link(Protocol):
     """A way to a broker. Every `open` makes a new connection that knows nothing of the one before."""
+
+    @property
+    def skipped(self) -> int:
+        """Readings that came too late for this platform and were left out, since the start."""
 
     async def open(self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]) -> Connection:
         """Connect and subscribe. Raises LinkDown, LinkRefused or LinkTaken."""

@@ -16,9 +16,10 @@ from gateway.common.wait import wait_for_event
 from gateway.config import Uplink
 from gateway.errors import LinkDown, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
-from gateway.mqtt import TOO_LARGE, BrokerLink, Connection, Link, LinkState, Outgoing, Reconnect, open_unless
+from gateway.mqtt import TOO_LARGE, Connection, Link, LinkState, Outgoing, Reconnect, open_unless
 from gateway.uplink.broker import broker_of
 from gateway.uplink.delivery import Delivery, FollowUp, Settling
+from gateway.uplink.dialects import link_of
 from gateway.uplink.journal_port import JournalPort
 from gateway.uplink.outgoing import Flying, Sender, start_delay
 from gateway.uplink.refusals import Refusals, about_a_message, with_flying
@@ -78,7 +79,7 @@ class Forwarder:
         self._timing = timing
         self._chance = chance
         broker = broker_of(config, gateway)
-        self._link: Link = link or BrokerLink(broker, synced=lambda: clock.synced)
+        self._link: Link = link or link_of(config, gateway, clock, describe)
         self._reconnect = Reconnect(broker, chance=chance)
         self._topics = Topics(gateway)
         self._receipt_topics = {self._topics.receipt(consumer): consumer for consumer in config.receipts}
@@ -393,6 +394,7 @@ class Forwarder:
             refused_topics=tuple(self._refusals.topics),
             cause=error.cause if error else self._refusals.refusal,
             set_aside=self._sender.set_aside,
+            skipped=self._link.skipped,
             consumers=len(delivery.consumers),
             silent={name: age(at) for name, at in delivery.silent(now).items()},
         )

@@ -47,6 +47,8 @@ class UplinkStats:
     """Topics beside that of the batches that the broker does not let us hear or write to."""
     set_aside: int = 0
     """Batches that the broker does not take although it takes others."""
+    skipped: int = 0
+    """Readings that came too late for a platform that takes live values only."""
     consumers: int = 0
     silent: Mapping[str, float | None] = field(default_factory=dict)
     """Consumers that owe receipts, with the age of their last one."""
