@@ -251,6 +251,7 @@ def uplink_view(
         label=uplink.label or "",
         counted_since=started,
         salvaged=salvaged,
+        skipped=stats.skipped,
     )
 
 

@@ -217,6 +217,7 @@ class UplinkView:
     `silent` owe it. `done_at` (ms) is when a backlog that shrinks will be delivered at its present speed,
     None while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is
     what a person calls it. `salvaged` counts batches of damaged files that wait beside the backlog.
+    `skipped` counts readings that came too late for a platform which takes live values only.
     """
 
     name: str
@@ -235,6 +236,7 @@ class UplinkView:
     cause: str = ""
     set_aside: int = 0
     salvaged: int = 0
+    skipped: int = 0
     refused_topics: tuple[str, ...] = ()
     consumers: int = 0
     silent: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ class DescribedMeter:
 
 
 @dataclass(frozen=True, slots=True)
-class Building:
+class DescribedBuilding:
     """The gateway and its meters, as P/meters describes them."""
 
     name: str = ""
@@ -39,7 +39,7 @@ class Building:
         return next((meter for meter in self.meters if meter.id == name), None)
 
 
-def building_of(description: bytes) -> Building:
+def building_of(description: bytes) -> DescribedBuilding:
     """From the JSON of P/meters, which this gateway has made itself."""
     message = json.loads(description)
     drivers = message.get("drivers", {})
@@ -57,7 +57,7 @@ def building_of(description: bytes) -> Building:
                 quantities=tuple(QUANTITIES[name] for name in names if name in QUANTITIES),
             )
         )
-    return Building(message.get("name", ""), message.get("version", ""), tuple(meters))
+    return DescribedBuilding(message.get("name", ""), message.get("version", ""), tuple(meters))
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DatedReading:
     """One reading with its UTC time in ms; `missing` is the reason why the meter gave nothing."""
 
     meter: str
@@ -82,11 +82,11 @@ class Row:
     missing: str
 
 
-def rows_of(batch: Batch) -> Iterable[Row]:
+def rows_of(batch: Batch) -> Iterable[DatedReading]:
     """The readings of a batch, oldest first."""
     offset = batch.t0 - batch.uptime
     for reading in sorted(batch.readings, key=lambda reading: reading.uptime):
-        yield Row(
+        yield DatedReading(
             reading.meter,
             offset + reading.uptime,
             {name: float(value) for name, value in reading.values.items()},
@@ -115,7 +115,7 @@ class Dialect(Protocol):
     def opening(self, now: int) -> Outgoing | None:
         """A new connection is made: its Last Will."""
 
-    def birth(self, building: Building, now: int) -> list[Outgoing]:
+    def birth(self, building: DescribedBuilding, now: int) -> list[Outgoing]:
         """What must be said before any batch: at each connection, and when the meters have changed."""
 
     def messages(self, batch: Batch, now: int) -> Spoken:

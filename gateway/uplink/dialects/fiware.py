@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gateway.model import QUANTITIES
 from gateway.mqtt import Outgoing
-from gateway.uplink.dialects.dialect import Building, Row, Spoken, iso, json_of, rows_of
+from gateway.uplink.dialects.dialect import DatedReading, DescribedBuilding, Spoken, iso, json_of, rows_of
 from gateway.wire import Batch
 
 _NAMES = {
@@ -72,7 +72,7 @@ class Fiware:
         del now
         return None
 
-    def birth(self, building: Building, now: int) -> list[Outgoing]:
+    def birth(self, building: DescribedBuilding, now: int) -> list[Outgoing]:
         """Entities are described where they are made: at the agent."""
         del building, now
         return []
@@ -82,7 +82,7 @@ class Fiware:
         del now
         return Spoken([self._measures(row) for row in rows_of(batch) if row.values])
 
-    def _measures(self, row: Row) -> Outgoing:
+    def _measures(self, row: DatedReading) -> Outgoing:
         said: dict[str, object] = {"TimeInstant": iso(row.t)}
         for name, value in row.values.items():
             attribute, part, factor = attribute_of(name)

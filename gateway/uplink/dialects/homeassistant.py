@@ -11,7 +11,14 @@ from collections.abc import Sequence
 
 from gateway.model import Quantity
 from gateway.mqtt import Outgoing
-from gateway.uplink.dialects.dialect import Building, DescribedMeter, Row, Spoken, json_of, rows_of
+from gateway.uplink.dialects.dialect import (
+    DatedReading,
+    DescribedBuilding,
+    DescribedMeter,
+    Spoken,
+    json_of,
+    rows_of,
+)
 from gateway.wire import Batch, Topics
 
 _GAUGES = {
@@ -65,7 +72,7 @@ class HomeAssistant:
         self._born = False
         return self._availability("", there=False)
 
-    def birth(self, building: Building, now: int) -> list[Outgoing]:
+    def birth(self, building: DescribedBuilding, now: int) -> list[Outgoing]:
         """All sensors, and that gateway and meters are there."""
         del now
         messages: list[Outgoing] = []
@@ -82,7 +89,9 @@ class HomeAssistant:
         self._present = {}
         return [*messages, self._availability("", there=True)]
 
-    def _sensor(self, building: Building, meter: DescribedMeter, quantity: Quantity) -> dict[str, object]:
+    def _sensor(
+        self, building: DescribedBuilding, meter: DescribedMeter, quantity: Quantity
+    ) -> dict[str, object]:
         device_class, unit, _ = sensor_class(quantity)
         known = {
             "device_class": device_class,
@@ -130,7 +139,7 @@ class HomeAssistant:
                 spoken.messages.append(self._state(row))
         return spoken
 
-    def _state(self, row: Row) -> Outgoing:
+    def _state(self, row: DatedReading) -> Outgoing:
         """All that is known of a meter: its quantities come at different intervals, in one message."""
         last = self._last.setdefault(row.meter, {})
         last.update({name: (row.t, value) for name, value in row.values.items()})

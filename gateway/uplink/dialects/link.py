@@ -26,7 +26,7 @@ from gateway.mqtt import (
     Listener,
     Outgoing,
 )
-from gateway.uplink.dialects.dialect import Building, Dialect, building_of
+from gateway.uplink.dialects.dialect import DescribedBuilding, Dialect, building_of
 from gateway.wire import Topics, decode
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,12 @@ class DialectConnection:
     """
 
     def __init__(
-        self, dialect: Dialect, listener: Listener, topics: Topics, building: Building, now: Callable[[], int]
+        self,
+        dialect: Dialect,
+        listener: Listener,
+        topics: Topics,
+        building: DescribedBuilding,
+        now: Callable[[], int],
     ) -> None:
         self._dialect = dialect
         self._listener = listener

@@ -15,7 +15,14 @@ from collections.abc import Sequence
 from gateway.common.text import visible
 from gateway.errors import WireError
 from gateway.mqtt import Outgoing
-from gateway.uplink.dialects.dialect import Building, DescribedMeter, Row, Spoken, json_of, rows_of
+from gateway.uplink.dialects.dialect import (
+    DatedReading,
+    DescribedBuilding,
+    DescribedMeter,
+    Spoken,
+    json_of,
+    rows_of,
+)
 from gateway.uplink.dialects.sparkplug_payload import (
     BAD,
     BOOLEAN,
@@ -49,7 +56,7 @@ class Sparkplug:
         self._state_at = 0
         self._bd_seq = SEQS - 1
         self._seq = SEQS - 1
-        self._building = Building()
+        self._building = DescribedBuilding()
         self._born: set[str] = set()
         """Devices that are alive in the eyes of the host."""
         self._born_at = 0
@@ -79,7 +86,7 @@ class Sparkplug:
         self._seq = (self._seq + 1) % SEQS
         return self._seq
 
-    def birth(self, building: Building, now: int) -> list[Outgoing]:
+    def birth(self, building: DescribedBuilding, now: int) -> list[Outgoing]:
         """The node, then every meter with each of its quantities; data is younger from here on."""
         self._building = building
         self._born_at = now
@@ -121,7 +128,7 @@ class Sparkplug:
         proof = json_of({"epoch": batch.epoch, "seq": batch.seq})
         return Spoken([*said, Outgoing(self._proof, proof)], skipped)
 
-    def _row(self, row: Row, now: int) -> list[Outgoing]:
+    def _row(self, row: DatedReading, now: int) -> list[Outgoing]:
         historical = row.t < self._born_at or row.t < self._newest.get(row.meter, 0)
         meter = self._building.meter(row.meter)
         if meter is None:

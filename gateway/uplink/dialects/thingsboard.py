@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.mqtt import Outgoing
-from gateway.uplink.dialects.dialect import Building, Spoken, json_of, rows_of
+from gateway.uplink.dialects.dialect import DescribedBuilding, Spoken, json_of, rows_of
 from gateway.wire import Batch
 
 _TOPIC = "v1/gateway/"
@@ -36,7 +36,7 @@ class ThingsBoard:
         self._connected = set()
         return None
 
-    def birth(self, building: Building, now: int) -> list[Outgoing]:
+    def birth(self, building: DescribedBuilding, now: int) -> list[Outgoing]:
         """Connects the devices, and says what they are."""
         del now
         present = {meter.id for meter in building.meters}
