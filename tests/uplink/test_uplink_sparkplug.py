@@ -267,7 +267,7 @@ def test_a_state_that_is_none_changes_nothing(payload):
     dialect = Sparkplug("gw1", group="izmir", primary_host="scada")
     dialect.opening(T0)
     assert dialect.heard(STATE, payload, T0) == []
-    assert dialect.listens is False
+    assert dialect.away is not None
     dialect.heard(STATE, state(online=True), T0)
     dialect.heard(STATE, payload, T0)
-    assert dialect.listens is True
+    assert dialect.away is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-from gateway.errors import WireError
+from gateway.errors import UplinkError, WireError
 from gateway.model import QUANTITIES, Quantity
 from gateway.mqtt import Outgoing
 from gateway.wire import Batch
@@ -109,8 +109,6 @@ class Dialect(Protocol):
 
     topics: Sequence[str]
     """What is subscribed to."""
-    away: str
-    """What to tell a person when the platform does not listen."""
 
     def opening(self, now: int) -> Outgoing | None:
         """A new connection is made: its Last Will."""
@@ -128,8 +126,10 @@ class Dialect(Protocol):
         """A message came: what is said because of it."""
 
     @property
-    def listens(self) -> bool:
-        """Whether the platform takes anything now; when it stops, the connection ends and begins anew."""
+    def away(self) -> UplinkError | None:
+        """Why the platform takes nothing now, None while it does; when it stops, the connection ends and
+        begins anew.
+        """
 
 
 def json_of(value: object) -> bytes:

@@ -60,8 +60,7 @@ class Fiware:
     """
 
     topics: Sequence[str] = ()
-    away = ""
-    listens = True
+    away = None
 
     def __init__(self, gateway: str, *, apikey: str) -> None:
         self._gateway = gateway

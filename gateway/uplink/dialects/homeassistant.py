@@ -47,8 +47,7 @@ def sensor_class(quantity: Quantity) -> tuple[str, str, float]:
 class HomeAssistant:
     """Discovery below `prefix`, states below P/ha; what is older than `expire_after` s is not said."""
 
-    away = ""
-    listens = True
+    away = None
 
     def __init__(self, gateway: str, *, prefix: str, expire_after: float) -> None:
         self._gateway = gateway

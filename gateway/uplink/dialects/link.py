@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.common.wait import wait_for_event
-from gateway.errors import LinkDown, UplinkError, WireError
+from gateway.errors import UplinkError, WireError
 from gateway.mqtt import (
     FIRST_FAILURE,
     NO_SUBSCRIBERS,
@@ -71,17 +71,16 @@ class DialectConnection:
         self._behind: Connection | None = None
         self._waiting: deque[Outgoing] = deque()
         self._done: list[tuple[object, int]] = []
-        self._listens = self._over = False
+        self._over = False
         self._born = asyncio.Event()
         self.skipped = 0
         """Readings that came too late for this platform."""
 
-    async def begin(self, behind: Connection) -> bool:
-        """It is open: whether the platform listens."""
+    async def begin(self, behind: Connection) -> None:
+        """It is open; returns when the platform listens, or has not said so in time."""
         self._behind = behind
         self._follow()
         await wait_for_event(self._born, PATIENCE)
-        return self._born.is_set()
 
     # -- a connection, for the forwarder ---------------------------------------------------------------------
 
@@ -184,19 +183,13 @@ class DialectConnection:
 
     def _follow(self) -> None:
         """What the platform wants now: a birth, or the end of this connection."""
-        dialect = self._dialect
-        if self._listens and not dialect.listens:
+        away = self._dialect.away
+        if away is not None and self._born.is_set():
             self._over = True
-            self._listener.lost(
-                LinkDown(
-                    dialect.away, hint="start the host application of the platform, or leave primary_host out"
-                )
-            )
-            return
-        self._listens = dialect.listens
-        if self._listens and not self._born.is_set():
+            self._listener.lost(away)
+        elif away is None and not self._born.is_set():
             self._born.set()
-            self._say(self._topics.meters, dialect.birth(self._building, self._now()))
+            self._say(self._topics.meters, self._dialect.birth(self._building, self._now()))
             self._pump()
 
     # -- the listener of the connection behind it ------------------------------------------------------------
@@ -259,18 +252,18 @@ class DialectLink:
     async def open(
         self, listener: Listener, *, will: Outgoing | None, topics: Sequence[str]
     ) -> DialectConnection:
-        """Connect and subscribe to what the dialect listens to. Raises LinkDown, LinkRefused or LinkTaken."""
+        """Connect and subscribe to what the dialect listens to. Raises LinkDown, LinkRefused or LinkTaken;
+        LinkDown, too, when the platform is away.
+        """
         del will, topics  # those of the native dialect
         self._before, self._newest = self.skipped, None
         own = self._dialect.opening(self._now())
         building = building_of(self._describe())
         connection = DialectConnection(self._dialect, listener, self._topics, building, self._now)
         behind = await self._link.open(connection, will=own, topics=self._dialect.topics)
-        if not await connection.begin(behind):
+        await connection.begin(behind)
+        if self._dialect.away is not None:
             await connection.close()
-            raise LinkDown(
-                self._dialect.away,
-                hint="start the host application of the platform, or leave primary_host out",
-            )
+            raise self._dialect.away
         self._newest = connection
         return connection

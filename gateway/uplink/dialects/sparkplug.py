@@ -13,7 +13,7 @@ import logging
 from collections.abc import Sequence
 
 from gateway.common.text import visible
-from gateway.errors import WireError
+from gateway.errors import LinkDown, WireError
 from gateway.mqtt import Outgoing
 from gateway.uplink.dialects.dialect import (
     DatedReading,
@@ -51,7 +51,7 @@ class Sparkplug:
         self._state = f"spBv1.0/STATE/{primary_host}" if primary_host else ""
         self._command = f"spBv1.0/{group}/NCMD/{gateway}"
         self.topics: Sequence[str] = tuple(topic for topic in (self._state, self._command) if topic)
-        self.away = f"the primary host {primary_host} is not online"
+        self._host = primary_host
         self._online = not primary_host
         self._state_at = 0
         self._bd_seq = SEQS - 1
@@ -64,9 +64,14 @@ class Sparkplug:
         self._last: dict[str, dict[str, tuple[int, float]]] = {}
 
     @property
-    def listens(self) -> bool:
-        """Whether the primary host is online."""
-        return self._online
+    def away(self) -> LinkDown | None:
+        """The primary host is not online."""
+        if self._online:
+            return None
+        return LinkDown(
+            f"the primary host {self._host} is not online",
+            hint="start the host application of the platform, or leave primary_host out",
+        )
 
     def opening(self, now: int) -> Outgoing | None:
         """The node's death; its number ties it to the birth that follows."""

@@ -20,8 +20,7 @@ class ThingsBoard:
     """Devices are named `<gateway> <meter>`: a name is one in a whole tenant."""
 
     topics: Sequence[str] = ()
-    away = ""
-    listens = True
+    away = None
 
     def __init__(self, gateway: str) -> None:
         self._gateway = gateway
