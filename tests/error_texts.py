@@ -20,7 +20,7 @@ from gateway import errors
 
 LEAVES = {
     *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)),
-    *("Problem", "PinsError", "_BadQuery", "_NoSuchMeter", "_Refusal"),
+    *("Problem", "PinsError", "_BadQuery", "_NoSuchMeter", "NoAnswer", "WrongQuery"),
     *("ConfigurationChange", "PhysicsCheck", "tell"),
     *("HTTPException", "OSError", "UsageError", "ValueError"),
 }

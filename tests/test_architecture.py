@@ -59,6 +59,7 @@ SOLE_IMPORTERS = {
     "lgpio": {"gateway/host/pins.py"},
     "holidays": {"gateway/history/public_days.py"},
     "amqtt": {"gateway/demo/broker.py"},
+    "xlsxwriter": {"gateway/status/exports/files.py"},
 }
 
 
@@ -370,6 +371,7 @@ def test_run_does_not_load_what_it_does_not_need() -> None:
         "gpiozero",
         "httpx",
         "selenium",
+        "xlsxwriter",
         "gateway.demo",
         "gateway.receiver",
     ]

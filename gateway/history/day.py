@@ -8,9 +8,10 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator
+from datetime import date
 from typing import Final
 
-from gateway.energy import QUARTER
+from gateway.energy import QUARTER, Manifest
 from gateway.errors import HistoryDamaged
 from gateway.model import Interval
 
@@ -86,6 +87,14 @@ class Day:
                 now = (self.values[index], self.quality[index])
                 value, quality = self.pending.get(index) or now
                 yield index, value, quality, version
+
+    def manifest_of(self, meter: str, quantity: str, day: date, version: int) -> Manifest:
+        """What the platform must hold of it."""
+        intervals = [
+            Interval(meter, quantity, self.start + index * QUARTER, value, quality, number)
+            for index, value, quality, number in self.published()
+        ]
+        return Manifest.of(meter, quantity, day, version, intervals)
 
     @property
     def complete(self) -> bool:

@@ -319,12 +319,7 @@ class History:
                 yield self._manifest(key, day, version)
 
     def _manifest(self, key: tuple[int, int], day: Day, version: int) -> Manifest:
-        meter, quantity = self._names[key[1]]
-        intervals = [
-            Interval(meter, quantity, day.start + index * QUARTER, value, quality, number)
-            for index, value, quality, number in day.published()
-        ]
-        return Manifest.of(meter, quantity, date.fromordinal(key[0]), version, intervals)
+        return day.manifest_of(*self._names[key[1]], date.fromordinal(key[0]), version)
 
     # ── writing ──
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.energy import Interval
+from gateway.energy import Interval, Manifest
 from gateway.errors import HistoryError
 from gateway.history.day import Day
 from gateway.history.history import FILE
@@ -116,6 +116,13 @@ class HistoryReader:
                 interval = day.interval(index, meter, quantity)
                 if interval is not None:
                     yield interval
+
+    def manifests(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Manifest]:
+        """The manifest of each local day of which one was published, as it would be sent again; by date."""
+        for number, version, data in self._days("day.day, manifest, data", meter, quantity, first, last):
+            if version:
+                day = Day.unpack(data)
+                yield day.manifest_of(meter, quantity, date.fromordinal(number), version)
 
     def days(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DayValues]:
         """The local days that have an interval, by date: for who needs many of them."""

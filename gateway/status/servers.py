@@ -21,7 +21,7 @@ class Servers:
     """Both servers; neither is a reason for the daemon to end, but another live daemon on the socket is."""
 
     def __init__(self, source: Source, actions: Actions, socket: Path) -> None:
-        self._source = source
+        self._source, self._rows = source, actions.journal_rows
         self._page: PageServer | None = None
         self._listen: Address | None = None
         self._names: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Servers:
             changes.reopen()
         self._listen, self._names = listen, names
         if listen is not None:
-            page = create_page(self._source, names)
+            page = create_page(self._source, names, self._rows)
             self._page = PageServer(page, *listen, ending=changes.close)
             if await self._page.start():
                 log.info(

@@ -6,7 +6,7 @@ from gateway.status.energy.bars import band_sums, main_picture
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.month import heat_map, month_so_far
 from gateway.status.energy.period import SPANS, STEPS, Period, Span, Step
-from gateway.status.energy.shown import Choice, EnergyView, kwh, name_of
+from gateway.status.energy.shown import Choice, EnergyView, downloads, kwh, name_of
 from gateway.status.energy.today import compared, today_curve
 from gateway.status.energy.where import figures_below, shares, sun
 from gateway.status.words.language import Locale
@@ -82,5 +82,4 @@ def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: L
         Choice(each.label, f"/energy?{period.query(each.id)}", each.id == meter)
         for each in figures.facts.meters
     ]
-    for form, text in (("csv", "CSV"), ("json", "JSON")):
-        view.downloads.append(Choice(text, f"/api/v1/energy?{period.query(meter)}&format={form}"))
+    view.downloads = downloads("energy", period.query(meter), f, quarters=period.step != "quarter")

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from gateway.energy import DatedRules
+    from gateway.energy import DatedRules, Interval, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,12 @@ class EnergyReader(Protocol):
 
     def sums(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DaySumLike]:
         """A sum for each local day that has an interval, by date."""
+
+    def intervals(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Interval]:
+        """The newest version of each interval of some local days, by start."""
+
+    def manifests(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Manifest]:
+        """Of each day that has one, by date: what the platform must hold."""
 
     def lost(self) -> list[tuple[date, date]]:
         """Local days that went with a damaged file."""

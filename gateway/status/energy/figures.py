@@ -5,13 +5,13 @@ Energies are whole Wh. A quarter hour that is not known is absent; what is known
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
 
-from gateway.energy import Calendar, Tariff, consumption, netting, tree
+from gateway.energy import Calendar, Interval, Manifest, Tariff, consumption, netting, tree
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
 from gateway.status.energy.period import Period
 
@@ -144,6 +144,14 @@ class Figures:
     def sum_of(self, meter: str, quantity: str, first: date, last: date) -> int:
         """What a register took, by its daily sums."""
         return sum(day.sum for day in self._reader.sums(meter, quantity, first, last))
+
+    def intervals(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Interval]:
+        """What the engine computed of a register, by start."""
+        return self._reader.intervals(meter, quantity, first, last)
+
+    def manifests(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Manifest]:
+        """What the platform must hold of a register's days, by date."""
+        return self._reader.manifests(meter, quantity, first, last)
 
     # ---- the building
 

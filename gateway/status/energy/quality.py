@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from gateway.status.energy.figures import DayQuality, Figures
 from gateway.status.energy.period import month_of
+from gateway.status.energy.shown import Choice, downloads
 from gateway.status.words.language import Locale
 
 _MONTHS = 6
@@ -46,6 +47,7 @@ class QualityView:
     lead: str = ""
     months: list[CalendarMonth] = field(default_factory=list)
     meters: list[MeterQuality] = field(default_factory=list)
+    downloads: list[Choice] = field(default_factory=list)
     days: list[tuple[str, str, str]] = field(default_factory=list)
     """Day, meter, what is missing of it: the newest first."""
 
@@ -61,6 +63,7 @@ def quality_view(figures: Figures, f: Locale) -> QualityView:
         for meter in figures.facts.meters
         if any(each == meter.id for each, _quantity in figures.registers)
     }
+    view.downloads = downloads("quality", f"from={first}&to={figures.today}", f)
     worst = _worst(list(by_meter.values()))
     for number in range(1 - _MONTHS, 1):
         month = period.moved(number)

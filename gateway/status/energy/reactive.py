@@ -11,7 +11,7 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import IMPORT, Figures
 from gateway.status.energy.period import month_of
-from gateway.status.energy.shown import DataTable, Picture, kwh
+from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh
 from gateway.status.words.language import Locale
 
 _HEIGHT = 220
@@ -46,6 +46,7 @@ class ReactiveView:
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     call: str = ""
+    downloads: list[Choice] = field(default_factory=list)
 
 
 def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
@@ -86,6 +87,7 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
         if kind is not None:
             view.kinds.append(kind)
     _headline(view, figures, f)
+    view.downloads = downloads("reactive", "", f) if view.kinds else []
     view.notes.append(_("By our meter; the bill is the distributor's."))
     return view
 

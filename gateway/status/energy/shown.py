@@ -97,6 +97,23 @@ class EnergyView:
     """What cannot be shown, and which entry would show it."""
 
 
+def downloads(view: str, query: str, f: Locale, *, quarters: bool = False) -> list[Choice]:
+    """Files of a view in the visitor's language, and its numbers for programs; `quarters`: each quarter hour,
+    too.
+    """
+    _ = f.gettext
+    start = f"/api/v1/{view}?{query}&" if query else f"/api/v1/{view}?"
+    found = [
+        Choice("XLSX", f"{start}format=xlsx&lang={f.language}"),
+        Choice("CSV", f"{start}format=csv&lang={f.language}"),
+    ]
+    if quarters:
+        finest = "&".join(part for part in query.split("&") if not part.startswith("by="))
+        href = f"/api/v1/{view}?{finest}&by=quarter&format=csv&lang={f.language}"
+        found.append(Choice(_("CSV, quarter hours"), href))
+    return [*found, Choice("JSON", start.rstrip("?&"))]
+
+
 def kwh(wh: float, f: Locale) -> str:
     """KWh: whole from 100 up, else with one decimal."""
     value = wh / 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Collection, Mapping
 
 from starlette.applications import Starlette
@@ -12,17 +11,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.errors import HistoryError
-from gateway.status.api import as_json, meter_json
-from gateway.status.metrics import CONTENT_TYPE, exposition
+from gateway.status.exports.programs import Programs, Rows, told
+from gateway.status.exports.query import WrongQuery
 from gateway.status.page import energy_pages, render
 from gateway.status.page.answers import SharedAnswers
 from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import Guard
 from gateway.status.page.home import HomeCache, HomeEnergy
 from gateway.status.page.lobby import Lobby
-from gateway.status.page.stream import EventStream, Streams, event
-from gateway.status.snapshot import MeterView, Snapshot
+from gateway.status.page.no_answer import NoAnswer, present
+from gateway.status.page.stream import Streams, event
+from gateway.status.snapshot import Snapshot
 from gateway.status.source import Source
 from gateway.status.words.errors import in_words
 from gateway.status.words.language import Locale, choose
@@ -31,15 +30,13 @@ PAUSE = 1.0
 """s between two updates of a page at least."""
 IDLE = 5.0
 """s between two updates at most: ages go on, and a silent stream is a lost one."""
-EVERY = (1, 5, 60)
-"""s between two events of the API: least, default, most."""
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
-def create_page(source: Source, names: Collection[str] = ()) -> Starlette:
+def create_page(source: Source, names: Collection[str] = (), rows: Rows | None = None) -> Starlette:
     """The application of the page, the API and the metrics, fed from `source`; `names`: host names beside
-    the machine's own.
+    the machine's own; `rows`: batches as the journal has them.
     """
     page = Page(source)
     app = Starlette(
@@ -51,19 +48,13 @@ def create_page(source: Source, names: Collection[str] = ()) -> Starlette:
             *(Route(f"/{view}", page.energy) for view in energy_pages.VIEWS),
             Route("/report", page.report),
             Route("/report/{period}", page.report),
-            *(Route(f"/api/v1/{view}", page.api_energy) for view in (*energy_pages.VIEWS, "tree")),
             Route("/screen", page.screen),
             Route("/live/", page.live_overview),
             Route("/live/screen", page.live_screen),
             Route("/live/meter/{meter}", page.live_meter),
             Route("/live/system", page.live_system),
             Route("/static/{name}", static),
-            Route("/healthz", page.healthz),
-            Route("/metrics", page.metrics),
-            Route("/api/v1/status", page.api_status),
-            Route("/api/v1/meters", page.api_meters),
-            Route("/api/v1/meters/{meter}", page.api_meter),
-            Route("/api/v1/events", page.api_events),
+            *page.programs(rows).routes(),
         ],
         middleware=[Middleware(Guard, names=names)],
         exception_handlers={HTTPException: page.problem},
@@ -95,6 +86,10 @@ class Page:
         self._home = HomeCache()
         self._lobby = Lobby()
 
+    def programs(self, rows: Rows | None) -> Programs:
+        """What programs ask, of the same answers."""
+        return Programs(self._answers, self._changes, self._streams, rows)
+
     # pages
 
     async def overview(self, request: Request) -> Response:
@@ -111,7 +106,7 @@ class Page:
 
     async def energy(self, request: Request) -> Response:
         """Energy, reactive energy or data: a range of days, of the building or of one meter."""
-        return await self._of_history(request.url.path[1:], request, _plain(request))
+        return await self._of_history(request.url.path[1:], request, told(request))
 
     async def report(self, request: Request) -> Response:
         """The report of a year or a month."""
@@ -124,7 +119,7 @@ class Page:
                 ("energy", view, tuple(sorted(query.items())), visitor.language, visitor.asked),
                 lambda now: energy_pages.page(view, history, now, visitor, query),
             )
-        except energy_pages.WrongQuery as error:
+        except WrongQuery as error:
             raise HTTPException(404, str(error)) from error
         return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
 
@@ -149,12 +144,12 @@ class Page:
                 history = self._answers.energy_history()
                 yield event("page", await self._answers.make(("live screen", fixed), make))
 
-        return self._stream(events())
+        return self._streams.open_one(events())
 
     def _screen_language(self, request: Request) -> str:
         """The language that is asked for; empty: in turn. Raises a 404 where there is no lobby screen."""
         if not self._answers.snapshot().screen:
-            raise _Refusal(
+            raise NoAnswer(
                 404, "The lobby screen is not switched on.", hint="write screen: true under status"
             )
         return choose(request.query_params.get("lang"), "", "")
@@ -178,81 +173,12 @@ class Page:
 
         def draw(now: Snapshot) -> bytes:
             return power_chart(
-                points, now.taken, Locale(language, now.timezone, now.taken), _present(now, meter).interval
+                points, now.taken, Locale(language, now.timezone, now.taken), present(now, meter).interval
             )
 
         points = self._points(meter)
         svg = await self._answers.make(("power", meter, language), draw)
         return Response(svg, media_type="image/svg+xml", headers={"content-security-policy": POLICY})
-
-    # for programs
-
-    async def healthz(self, _: Request) -> Response:
-        """200 while every part of the daemon shows signs of life, else 503 with the reasons. Meters and
-        platforms do not count.
-        """
-        dead = [
-            f"{beat.name}: no sign of life for {beat.age:.0f} s, {beat.limit:.0f} s are allowed"
-            for beat in self._answers.snapshot().beats
-            if not beat.alive
-        ]
-        return JSONResponse({"status": "failing" if dead else "ok", "reasons": dead}, 503 if dead else 200)
-
-    async def metrics(self, _: Request) -> Response:
-        """Prometheus text format."""
-        return Response(
-            await self._answers.make("metrics", exposition), headers={"content-type": CONTENT_TYPE}
-        )
-
-    async def api_status(self, _: Request) -> Response:
-        """The whole snapshot."""
-        return _json(await self._answers.make("status", _status))
-
-    async def api_meters(self, _: Request) -> Response:
-        """Every meter with its values."""
-        return _json(await self._answers.make("meters", _meters))
-
-    async def api_meter(self, request: Request) -> Response:
-        """One meter with its values."""
-        meter_id = self._meter_id(request)
-
-        def make(now: Snapshot) -> str:
-            return _dumps({"taken": now.taken, "meter": meter_json(_present(now, meter_id))})
-
-        return _json(await self._answers.make(("meter", meter_id), make))
-
-    async def api_energy(self, request: Request) -> Response:
-        """Quarter hours, the tree, reactive energy, or what is missing, of a range of days."""
-        view, query = request.url.path.removeprefix("/api/v1/"), _plain(request)
-        history = self._answers.energy_history()
-        try:
-            kind, text = await self._answers.make(
-                ("api", view, tuple(sorted(query.items()))),
-                lambda now: energy_pages.api(view, history, now, query),
-            )
-        except energy_pages.WrongQuery as error:
-            raise _Refusal(400, str(error), hint="see docs/api.md") from error
-        except HistoryError as error:
-            raise _Refusal(503, error.message, hint=error.hint) from error
-        return Response(text, media_type=kind)
-
-    async def api_events(self, request: Request) -> Response:
-        """The whole snapshot again and again: event `status`."""
-        least, default, most = EVERY
-        text = request.query_params.get("every", str(default))
-        every = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(most)) else -1
-        if not least <= every <= most:
-            raise _Refusal(
-                400,
-                "every is not a number of seconds that is possible",
-                hint=f"write every=N, N from {least} to {most}",
-            )
-
-        async def events() -> AsyncIterator[bytes]:
-            async for _ in self._changes.follow(every, every):
-                yield event("status", await self._answers.make("status", _status))
-
-        return self._stream(events())
 
     # shared
 
@@ -263,12 +189,12 @@ class Page:
             # Programs are told in English unless they ask for another language.
             asked, accepted = request.query_params.get("lang"), request.headers.get("accept-language", "")
             f = Locale(choose(asked, accepted, "en"), "UTC", 0)
-            hint = error.hint if isinstance(error, _Refusal) else _Refusal.hint
+            hint = error.hint if isinstance(error, NoAnswer) else NoAnswer.hint
             body = {"error": in_words(error.detail, f), "hint": in_words(hint, f)}
             return JSONResponse(body, error.status_code, error.headers)
         visitor = self._visitor(request, "")
         status = error.status_code
-        said = (error.detail, error.hint) if isinstance(error, _Refusal) else None
+        said = (error.detail, error.hint) if isinstance(error, NoAnswer) else None
         html = await self._answers.make(
             ("problem", status, said, visitor.language, visitor.asked),
             lambda now: render.problem(now, visitor, status, said),
@@ -279,7 +205,7 @@ class Page:
         visitor, points = self._visitor(request), self._points(meter)
 
         def make(now: Snapshot) -> str:
-            view = _present(now, meter) if meter else None
+            view = present(now, meter) if meter else None
             title = view.label if view else render.title(page, visitor.language)
             body = render.fragment(page, now, visitor, meter, points, self._energy(page, now, visitor))
             return render.whole(body, now, visitor, title)
@@ -312,17 +238,7 @@ class Page:
                     return
                 yield html
 
-        return self._stream(events())
-
-    def _stream(self, events: AsyncIterator[bytes]) -> Response:
-        if self._streams.full:
-            raise _Refusal(
-                503,
-                "too many streams are open",
-                hint="close another page, or read /api/v1/status now and then",
-                headers={"retry-after": "10"},
-            )
-        return EventStream(events, self._streams)
+        return self._streams.open_one(events())
 
     def _energy(self, page: str, now: Snapshot, visitor: render.Visitor) -> HomeEnergy:
         """What the first screen says of the energy; in the worker thread."""
@@ -348,46 +264,5 @@ class Page:
 
     def _meter_id(self, request: Request) -> str:
         name: str = request.path_params["meter"]
-        _present(self._answers.snapshot(), name)
+        present(self._answers.snapshot(), name)
         return name
-
-
-class _Refusal(HTTPException):
-    """A request that gets no answer: what is wrong, and what to do."""
-
-    hint = "see docs/api.md"
-
-    def __init__(
-        self, status: int, what: str, *, hint: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(status, what, headers)
-        self.hint = hint
-
-
-def _plain(request: Request) -> dict[str, str]:
-    """The parts of an address that name a range, cut to what they can be."""
-    known = {"day", "week", "month", "year", "from", "to", "by", "meter", "format"}
-    return {key: text[:64] for key, text in request.query_params.items() if key in known}
-
-
-def _present(now: Snapshot, meter_id: str) -> MeterView:
-    meter = now.meter(meter_id)
-    if meter is None:
-        raise HTTPException(404, "there is no such meter")
-    return meter
-
-
-def _status(now: Snapshot) -> str:
-    return _dumps(as_json(now))
-
-
-def _meters(now: Snapshot) -> str:
-    return _dumps({"taken": now.taken, "meters": [meter_json(meter) for meter in now.meters]})
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _json(text: str) -> Response:
-    return Response(text, media_type="application/json")

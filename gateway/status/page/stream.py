@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from gateway.status.page.no_answer import NoAnswer
+
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
@@ -30,6 +32,17 @@ class Streams:
     def full(self) -> bool:
         """Whether no further visitor is taken."""
         return self.open >= self._most
+
+    def open_one(self, events: AsyncIterator[bytes]) -> Response:
+        """A stream of what `events` yields. Raises NoAnswer (503) when there are too many."""
+        if self.full:
+            raise NoAnswer(
+                503,
+                "too many streams are open",
+                hint="close another page, or read /api/v1/status now and then",
+                headers={"retry-after": "10"},
+            )
+        return EventStream(events, self)
 
 
 class EventStream(Response):

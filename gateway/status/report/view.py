@@ -10,7 +10,7 @@ from typing import Final
 from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse, year_of
-from gateway.status.energy.shown import Choice, kwh
+from gateway.status.energy.shown import Choice, downloads, kwh
 from gateway.status.report.evidence import (
     bills_shown,
     co2_lines,
@@ -106,6 +106,7 @@ def _picker(view: ReportView, figures: Figures, period: Period, f: Locale) -> No
                 view.before = choice
             else:
                 view.after = choice
+    view.downloads = downloads("report", address(period).replace("/report/", f"{period.span}="), f)
     here = period.first.year
     for year in range(first.year, figures.today.year + 1):
         view.years.append(Choice(str(year), f"/report/{year}", period.span == "year" and year == here))

@@ -1,0 +1,1 @@
+"""Tables of the energy views as files: real numbers, real dates, the unit in each head, and the quality."""

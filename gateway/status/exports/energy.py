@@ -1,0 +1,248 @@
+"""The tables of `/energy`: the bars of a period, each quarter hour, the meters with the unmetered rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from gateway.status.energy.bars import band_names, bar_name, bars_of, grouped
+from gateway.status.energy.facts import EnergyMeter
+from gateway.status.energy.figures import EXPORT, QUARTER, DayValues, Figures
+from gateway.status.energy.period import Period, month_of
+from gateway.status.exports.table import Cell, Column, ExportTable
+from gateway.status.words.language import Locale
+
+_WORST: Final = "-sedm"
+"""Letters of quality, the worst first; - where nothing is known."""
+_BANDS: Final = ("t0", "t1", "t2", "t3")
+
+
+def energy_tables(figures: Figures, period: Period, meter: str, f: Locale) -> list[ExportTable]:
+    """The bars as they are shown, the quarter hours of at most a year, the tree when it is the building."""
+    _ = f.gettext
+    tables = [bars_table(figures, period, meter, f)] if period.step != "quarter" else []
+    if period.step == "quarter" or period.days <= 366:
+        tables.append(quarters_table(figures, period, meter, f))
+    if not meter:
+        tables.append(meters_table(figures, period, f))
+    return tables
+
+
+def bars_table(figures: Figures, period: Period, meter: str, f: Locale) -> ExportTable:
+    """A row for each bar: hour, day or month."""
+    _ = f.gettext
+    names = band_names(figures, period.first, f)
+    bands = [name for name in (*_BANDS, *sorted(names)) if name in names]
+    bands = list(dict.fromkeys(bands)) if len(names) > 1 else []
+    hourly = period.step == "hour"
+    columns = (
+        Column(_("Beginning"), "time" if hourly else "date", width=18),
+        Column(_("What"), "text", width=20),
+        *(Column(f"{names[name]}, kWh") for name in bands),
+        Column(_("Sum, kWh")),
+        Column(_("Known"), "percent", 1),
+        Column(_("Quality"), "text", width=30),
+    )
+    return ExportTable(_steps(period, f), columns, _bars(figures, period, meter, bands, f))
+
+
+def _steps(period: Period, f: Locale) -> str:
+    _ = f.gettext
+    return {"quarter": _("Quarter hours"), "hour": _("Hours"), "day": _("Days"), "month": _("Months")}[
+        period.step
+    ]
+
+
+def _bars(
+    figures: Figures, period: Period, meter: str, bands: list[str], f: Locale
+) -> Iterator[tuple[Cell, ...]]:
+    for part in parts_of(period, figures.today):
+        values = figures.of(meter, part.first, part.last)
+        letters = quality_letters(figures, meter, part.first, part.last)
+        groups, marks = grouped(figures, part, values), _marks(figures, part, letters)
+        for key in bars_of(part):
+            if key in groups:
+                sums = figures.bands(groups[key])
+                said = marks.get(key, "")
+                whole = _quarters_of(figures, part, key)
+                known = sum(value is not None for each in groups[key].values() for value in each)
+                begin: Cell = key[0]
+                if period.step == "hour":
+                    begin = datetime.combine(key[0], datetime.min.time()) + timedelta(hours=key[1])
+                yield (
+                    begin,
+                    bar_name(part, key, f),
+                    *(sums[name] / 1000 if name in sums else None for name in bands),
+                    sum(sums.values()) / 1000,
+                    known / whole if whole else None,
+                    quality_words(said, complete=known >= whole, f=f),
+                )
+        figures.forget()
+
+
+def parts_of(period: Period, today: date) -> list[Period]:
+    """The period month by month, as far as it is not ahead: who writes a file needs no more at once."""
+    found, month = [], month_of(period.first)
+    while month.first <= min(period.last, today):
+        first, last = max(month.first, period.first), min(month.last, period.last, today)
+        found.append(Period(period.span, first, last, period.step))
+        month = month.moved(1)
+    return found
+
+
+def _marks(figures: Figures, period: Period, letters: dict[date, str]) -> dict[tuple[date, int], str]:
+    """The letters of each bar."""
+    found: dict[tuple[date, int], str] = {}
+    for day, text in letters.items():
+        match period.step:
+            case "month":
+                key = (day.replace(day=1), 0)
+                found[key] = found.get(key, "") + text
+            case "day":
+                found[day, 0] = text
+            case _:
+                wide = 1 if period.step == "quarter" else 4
+                for start, letter in zip(figures.calendar.quarters(day), text, strict=False):
+                    key = (day, figures.calendar.place(start)[1] // wide)
+                    found[key] = found.get(key, "") + letter
+    return found
+
+
+def _quarters_of(figures: Figures, period: Period, key: tuple[date, int]) -> int:
+    """How many quarter hours a bar has that are over."""
+    if period.step == "month":
+        days = [day for day, _slot in bars_of(Period("range", period.first, period.last, "day"))]
+        starts = [start for day in days for start in figures.calendar.quarters(day)]
+    else:
+        starts = list(figures.calendar.quarters(key[0]))
+        if period.step == "hour":
+            starts = [start for start in starts if figures.calendar.place(start)[1] // 4 == key[1]]
+    return sum(start + QUARTER <= figures.end for start in starts)
+
+
+def quarters_table(figures: Figures, period: Period, meter: str, f: Locale) -> ExportTable:
+    """A row for each quarter hour that is over, those without a value too."""
+    _ = f.gettext
+    columns = (
+        Column(_("Beginning"), "time", width=18),
+        Column(_("Beginning (UTC)"), "time", width=18),
+        Column(_("Energy, kWh")),
+        Column(_("Tariff"), "text", width=10),
+        Column(_("Quality"), "text", width=24),
+    )
+    return ExportTable(_("Quarter hours"), columns, _quarters(figures, period, meter, f))
+
+
+def _quarters(figures: Figures, period: Period, meter: str, f: Locale) -> Iterator[tuple[Cell, ...]]:
+    span = figures.span
+    for part in parts_of(period, figures.today):
+        values = figures.of(meter, part.first, part.last)
+        letters = quality_letters(figures, meter, part.first, part.last)
+        names = band_names(figures, part.first, f)
+        for number in range(part.days):
+            day = part.first + timedelta(number)
+            if span is not None and day < span[0]:
+                continue
+            tariff = figures.tariff(day)
+            own, said = values.get(day), letters.get(day, "")
+            for index, start in enumerate(figures.calendar.quarters(day)):
+                if start + QUARTER > figures.end:
+                    break
+                value = own[index] if own and index < len(own) else None
+                slot = figures.calendar.place(start)[1]
+                old = figures.facts.old_clock
+                band = tariff.band(day, slot // 4, old_clock=old) if tariff else ""
+                yield (
+                    datetime.combine(day, datetime.min.time()) + timedelta(minutes=15 * slot),
+                    datetime(1970, 1, 1) + timedelta(milliseconds=start),  # noqa: DTZ001 - a sheet has no zones
+                    value / 1000 if value is not None else None,
+                    names.get(band, band),
+                    quality_words(said[index : index + 1] if value is not None else "-", complete=True, f=f),
+                )
+        figures.forget()
+
+
+def quality_letters(figures: Figures, meter: str, first: date, last: date) -> dict[date, str]:
+    """The letter of each quarter hour of a meter, or of the building: the worst of what it is made of."""
+    registers = []
+    for each in figures.facts.meters if meter else (*figures.facts.roots, *figures.facts.plants):
+        if not meter or each.id == meter:
+            registers += _registers(figures, each, alone=bool(meter))
+    texts = [figures.letters(name, quantity, first, last) for name, quantity in registers]
+    found: dict[date, str] = {}
+    for day in sorted({day for each in texts for day in each}):
+        rows = [each.get(day, "") for each in texts]
+        wide = max(map(len, rows))
+        padded = [row.ljust(wide, "-") for row in rows]
+        found[day] = "".join(min(column, key=_WORST.index) for column in zip(*padded, strict=True))
+    return found
+
+
+def _registers(figures: Figures, meter: EnergyMeter, *, alone: bool) -> list[tuple[str, str]]:
+    if meter.generates:
+        direction = figures.direction(meter)
+        return [(meter.id, f"active_energy_{direction}")] if direction else []
+    counter = figures.counter(meter)
+    found = [(meter.id, counter)] if counter else []
+    if not alone and (meter.id, EXPORT) in figures.registers:
+        found.append((meter.id, EXPORT))
+    return found
+
+
+def quality_words(letters: str, *, complete: bool, f: Locale) -> str:
+    """What the letters of a row come to: the worst that is in it."""
+    _ = f.gettext
+    if "-" in letters or not complete:
+        return _("missing") if {*letters} <= {"-"} else _("incomplete")
+    if "s" in letters:
+        return _("suspect")
+    if "e" in letters:
+        return _("estimated") if {*letters} == {"e"} else _("partly estimated, total exact")
+    return _("edited by a person") if "d" in letters else _("measured")
+
+
+def meters_table(figures: Figures, period: Period, f: Locale) -> ExportTable:
+    """Every meter with its energy, and what nobody meters."""
+    _ = f.gettext
+    columns = (
+        Column(_("Meter"), "text", width=28),
+        Column(_("Id"), "text", width=16),
+        Column(_("Below"), "text", width=16),
+        Column(_("Energy, kWh")),
+        Column(_("Share of the building"), "percent", 1),
+        Column(_("Known"), "percent", 1),
+    )
+    return ExportTable(_("Meters"), columns, _meters(figures, period, f))
+
+
+def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
+    _ = f.gettext
+    last = min(period.last, figures.today)
+    used = 0
+    for part in parts_of(period, figures.today):
+        used += figures.total(figures.used(part.first, part.last))
+        figures.forget()
+    for root in figures.facts.roots:
+        counter = figures.counter(root)
+        if counter:
+            wh = figures.sum_of(root.id, counter, period.first, last)
+            yield (root.label, root.id, None, wh / 1000, None, None)
+    for each in figures.parts(period):
+        share = each.energy / used if used else None
+        yield (each.meter.label, each.meter.id, each.meter.parent, each.energy / 1000, share, each.known)
+    for plant in figures.facts.plants:
+        if direction := figures.direction(plant):
+            wh = figures.sum_of(plant.id, f"active_energy_{direction}", period.first, last)
+            yield (plant.label, plant.id, plant.parent or None, wh / 1000, None, None)
+    rest = figures.rest(period)
+    figures.forget()
+    if rest is not None:
+        share = rest.rest / used if used else None
+        yield (_("Unmetered"), None, figures.facts.roots[0].id, rest.rest / 1000, share, None)
+
+
+def values_of(days: DayValues, day: date) -> int | None:
+    """Wh of a day; None where nothing is known."""
+    known = [value for value in days.get(day, []) if value is not None]
+    return sum(known) if known else None

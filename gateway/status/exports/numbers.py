@@ -1,0 +1,206 @@
+"""The history for programs: JSON values of a range of days. docs/api.md and docs/openapi.json describe it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any, Final
+
+from gateway.energy import base_unit
+from gateway.errors import HistoryError
+from gateway.status.energy.facts import EnergyHistory
+from gateway.status.energy.figures import Figures
+from gateway.status.energy.period import Period
+from gateway.status.energy.reactive import reactive_view
+from gateway.status.exports.query import Query, WrongQuery, figures_of, meter_of, period_of
+from gateway.status.report.lines import report_lines
+from gateway.status.snapshot import Snapshot
+from gateway.status.words.language import Locale
+
+_YEAR: Final = 366
+_MONTH: Final = 31
+
+
+def answer(view: str, history: EnergyHistory | None, now: Snapshot, query: Query) -> str:
+    """The JSON text of /api/v1/VIEW. Raises WrongQuery, HistoryError."""
+    if history is None:
+        raise HistoryError("this gateway computes no energy")
+    with closing(history.open()) as reader:
+        body = NUMBERS[view](figures_of(history, reader, now), now, query)
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _bounded(period: Period, most: int) -> Period:
+    if period.days > most:
+        raise WrongQuery(f"as JSON a range has at most {most} days: ask for one after the other")
+    return period
+
+
+def _days(period: Period) -> dict[str, object]:
+    return {"from": str(period.first), "to": str(period.last)}
+
+
+def _energy(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
+    """Quarter hours: start (ms UTC), Wh; `used` of the building or what a meter counted."""
+    period, meter = _bounded(period_of(query, figures.today), _YEAR), meter_of(query, figures.facts)
+    values = figures.of(meter, period.first, min(period.last, figures.today))
+    return {
+        "meter": meter or None,
+        **_days(period),
+        "unit": "Wh",
+        "seconds": 900,
+        "sum": figures.total(values),
+        "bands": figures.bands(values) if figures.tariff(period.first) else None,
+        "intervals": [[start, value] for start, value in figures.quarters(values).items()],
+    }
+
+
+def _tree(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
+    period = period_of(query, figures.today)
+    rest = figures.rest(period)
+    return {
+        **_days(period),
+        "unit": "Wh",
+        "meters": [
+            {
+                "meter": part.meter.id,
+                "parent": part.meter.parent or None,
+                "energy": part.energy,
+                "known": part.known,
+            }
+            for part in figures.parts(period)
+        ],
+        "unmetered": {"energy": rest.rest, "uncertainty": rest.band, "over_counted": rest.over_counted}
+        if rest
+        else None,
+    }
+
+
+def _reactive(figures: Figures, now: Snapshot, _query: Query) -> dict[str, object]:
+    view = reactive_view(figures, Locale("en", now.timezone, now.taken))
+    return {
+        "source": view.source or None,
+        "missing": view.missing,
+        "kinds": [
+            {
+                "kind": kind.name,
+                "limit": kind.budget.limit,
+                "ratio": round(kind.budget.ratio, 2),
+                "active": kind.budget.active,
+                "reactive": kind.budget.reactive,
+                "left": kind.budget.left,
+                "recoverable_until": str(kind.budget.recoverable_until)
+                if kind.budget.recoverable_until
+                else None,
+            }
+            for kind in view.kinds
+        ],
+    }
+
+
+def _quality(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
+    period = period_of(query, figures.today)
+    last = min(period.last, figures.today)
+    return {
+        **_days(period),
+        "meters": {
+            meter.id: [
+                {
+                    "day": str(day.day),
+                    "expected": day.expected,
+                    "known": day.known,
+                    "measured": day.measured,
+                    "lost": day.lost,
+                }
+                for day in figures.quality(meter, period.first, last)
+            ]
+            for meter in figures.facts.meters
+        },
+    }
+
+
+def _report(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
+    """A line for each month of a year, or for each day of a month."""
+    named = query if {"year", "month"} & query.keys() else {"year": str(figures.today.year)}
+    period = period_of({key: text for key, text in named.items() if key in {"year", "month"}}, figures.today)
+    return {
+        **_days(period),
+        "area": figures.facts.area,
+        "lines": [
+            {
+                "from": str(line.first),
+                "to": str(line.last),
+                "used": line.used,
+                "drawn": line.drawn,
+                "fed": line.fed,
+                "generated": line.gave,
+                "bands": dict(line.bands) if line.bands is not None else None,
+                "inductive": line.inductive,
+                "capacitive": line.capacitive,
+                "peak": {"start": line.peak[0], "power": line.peak[1]} if line.peak else None,
+                "expected": line.expected,
+                "known": line.known,
+                "measured": line.measured,
+                "year_before": line.before,
+            }
+            for line in report_lines(figures, period)
+        ],
+    }
+
+
+def _registers(figures: Figures, query: Query) -> list[tuple[str, str]]:
+    """The registers that are asked for: of one meter, all or one. Raises WrongQuery."""
+    meter, quantity = query.get("meter", ""), query.get("quantity", "")
+    found = sorted(each for each in figures.registers if each[0] == meter and quantity in {"", each[1]})
+    if not found:
+        has = sorted({each for each, _quantity in figures.registers})
+        of = f"{quantity[:40]!r} of {meter[:40]!r}" if quantity else f"meter {meter[:40]!r}"
+        raise WrongQuery(f"the history has no {of}: it has {', '.join(has[:40])}")
+    return found
+
+
+def _intervals(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
+    """What the engine computed, with quality and version, as it is sent to the platform."""
+    period = _bounded(period_of(query, figures.today), _MONTH)
+    return {
+        **_days(period),
+        "seconds": 900,
+        "registers": [
+            {
+                "meter": meter,
+                "quantity": quantity,
+                "unit": base_unit(quantity).name,
+                "intervals": [
+                    [each.start, each.value, each.quality, each.version]
+                    for each in figures.intervals(meter, quantity, period.first, period.last)
+                ],
+            }
+            for meter, quantity in _registers(figures, query)
+        ],
+    }
+
+
+def _manifests(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
+    """What the platform must hold of each day."""
+    period = _bounded(period_of(query, figures.today), _MONTH)
+    return {
+        **_days(period),
+        "manifests": [
+            manifest.fields()
+            for meter, quantity in _registers(figures, query)
+            for manifest in figures.manifests(meter, quantity, period.first, period.last)
+        ],
+    }
+
+
+NUMBERS: Final[Mapping[str, Callable[[Figures, Snapshot, Query], dict[str, Any]]]] = {
+    "energy": _energy,
+    "tree": _tree,
+    "reactive": _reactive,
+    "quality": _quality,
+    "report": _report,
+    "intervals": _intervals,
+    "manifests": _manifests,
+}
+"""By the last part of the address."""

@@ -1,0 +1,198 @@
+"""Which tables the file of a view has: energy, tree, reactive, quality, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from gateway.status.energy.facts import BillLike
+from gateway.status.energy.figures import IMPORT, Figures
+from gateway.status.energy.period import Period, month_of
+from gateway.status.exports.energy import energy_tables, meters_table, quality_words, values_of
+from gateway.status.exports.table import Cell, Column, ExportTable
+from gateway.status.report.lines import ReportLine, reactive_registers, report_lines
+from gateway.status.report.months import name_of_line, toe, verdict
+from gateway.status.words.language import Locale
+
+VIEWS: Final = ("energy", "tree", "reactive", "quality", "report")
+
+
+def tables_of(  # noqa: PLR0917 - what the tables are of
+    view: str, figures: Figures, period: Period, meter: str, bills: Sequence[BillLike], f: Locale
+) -> list[ExportTable]:
+    """The tables of one of VIEWS; the first is that of a CSV file."""
+    match view:
+        case "energy":
+            return energy_tables(figures, period, meter, f)
+        case "tree":
+            return [meters_table(figures, period, f)]
+        case "reactive":
+            return [_reactive(figures, f)]
+        case "quality":
+            return [_quality(figures, period, f)]
+        case _:
+            return [_report(figures, period, f), meters_table(figures, period, f), _bills(period, bills, f)]
+
+
+def _reactive(figures: Figures, f: Locale) -> ExportTable:
+    _ = f.gettext
+    columns = (
+        Column(_("Day"), "date", width=12),
+        Column(_("Drawn, kWh")),
+        Column(_("Inductive, kvarh")),
+        Column(_("Capacitive, kvarh")),
+        Column(_("Inductive ratio"), "percent", 1),
+        Column(_("Capacitive ratio"), "percent", 1),
+    )
+    return ExportTable(_("Reactive"), columns, _reactive_days(figures))
+
+
+def _reactive_days(figures: Figures) -> Iterator[tuple[Cell, ...]]:
+    registers, month = reactive_registers(figures), month_of(figures.today)
+    if registers is None:
+        return
+    root = figures.facts.roots[0].id
+    active, one, two = (
+        figures.days(root, name, month.first, figures.today)
+        for name in (IMPORT, registers.inductive, registers.capacitive)
+    )
+    for day in sorted(active):
+        drawn, inductive, capacitive = (values_of(each, day) for each in (active, one, two))
+        ratios = [each / drawn if drawn and each is not None else None for each in (inductive, capacitive)]
+        yield (
+            day,
+            *(None if each is None else each / 1000 for each in (drawn, inductive, capacitive)),
+            *ratios,
+        )
+
+
+def _quality(figures: Figures, period: Period, f: Locale) -> ExportTable:
+    _ = f.gettext
+    columns = (
+        Column(_("Day"), "date", width=12),
+        Column(_("Meter"), "text", width=28),
+        Column(_("Id"), "text", width=16),
+        Column(_("Quarter hours"), decimals=0),
+        Column(_("Known"), decimals=0),
+        Column(_("Measured"), decimals=0),
+        Column(_("Missing, h"), decimals=2),
+        Column(_("Quality"), "text", width=24),
+    )
+    return ExportTable(_("Data"), columns, _quality_days(figures, period, f))
+
+
+def _quality_days(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
+    for meter in figures.facts.meters:
+        if not any(each == meter.id for each, _quantity in figures.registers):
+            continue
+        for day in figures.quality(meter, period.first, min(period.last, figures.today)):
+            if day.expected:
+                letters = "m" * day.measured + "e" * (day.known - day.measured) + "-" * day.missing
+                yield (
+                    day.day,
+                    meter.label,
+                    meter.id,
+                    day.expected,
+                    day.known,
+                    day.measured,
+                    day.missing / 4,
+                    quality_words(letters, complete=True, f=f),
+                )
+
+
+def _report(figures: Figures, period: Period, f: Locale) -> ExportTable:
+    _ = f.gettext
+    energies = (
+        _("From the grid, kWh"),
+        _("From the sun, kWh"),
+        _("Used, kWh"),
+        _("A year before, kWh"),
+        _("Fed to the grid, kWh"),
+        _("Generated, kWh"),
+    )
+    columns = (
+        Column(_("Beginning"), "date", width=12),
+        Column(_("Month") if period.span == "year" else _("Day"), "text", width=22),
+        *(Column(head) for head in energies),
+        Column(_("daytime") + ", kWh"),
+        Column(_("peak") + ", kWh"),
+        Column(_("night") + ", kWh"),
+        Column(_("Highest, kW")),
+        Column(_("Time of the highest"), "time", width=18),
+        Column(_("Inductive, kvarh")),
+        Column(_("Capacitive, kvarh")),
+        Column(_("Reactive limits"), "text", width=24),
+        Column(_("TOE")),
+        Column(_("CO₂ of what was drawn, t")),
+        Column(_("Measured"), "percent", 1),
+        Column(_("Quality"), "text", width=24),
+    )
+    return ExportTable(_("Report"), columns, _report_rows(figures, period, f))
+
+
+def _report_rows(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell, ...]]:
+    rules = figures.facts.rules
+    for line in report_lines(figures, period):
+        if line.used is None:
+            continue
+        co2 = rules.co2("consumption", line.first) if rules else None
+        bands = line.bands or {}
+        grid = line.used - (line.from_sun or 0)
+        energies = (grid, line.from_sun, line.used, line.before, line.fed, line.gave)
+        kinds = (line.inductive, line.capacitive)
+        yield (
+            line.first,
+            name_of_line(line, period, f),
+            *(None if each is None else each / 1000 for each in energies),
+            *(bands[name] / 1000 if name in bands else None for name in ("t1", "t2", "t3")),
+            line.peak[1] / 1000 if line.peak else None,
+            _local(figures, line.peak[0]) if line.peak else None,
+            *(None if each is None else each / 1000 for each in kinds),
+            verdict(figures, line, f)[0] if period.span == "year" else None,
+            toe(figures, line) if rules else None,
+            (line.drawn or 0) / 1e6 * co2.value if co2 else None,
+            line.measured / line.expected if line.expected else None,
+            _quality_of(line, f),
+        )
+
+
+def _quality_of(line: ReportLine, f: Locale) -> str:
+    letters = ("m" if line.measured else "") + ("e" if line.known > line.measured else "")
+    return quality_words(letters, complete=line.known >= line.expected, f=f)
+
+
+def _bills(period: Period, bills: Sequence[BillLike], f: Locale) -> ExportTable:
+    _ = f.gettext
+    columns = (
+        Column(_("First day"), "date", width=12),
+        Column(_("Last day"), "date", width=12),
+        Column(_("Meter"), "text", width=16),
+        Column(_("Part"), "text", width=14),
+        Column(_("Our meter, kWh or kvarh")),
+        Column(_("Bill, kWh or kvarh")),
+        Column(_("Difference"), "percent", 1),
+        Column(_("Classes allow, kWh or kvarh")),
+    )
+    rows = [
+        (
+            bill.first,
+            bill.last,
+            bill.meter,
+            each.name,
+            each.measured / 1000,
+            each.billed / 1000,
+            each.measured / each.billed - 1 if each.billed else None,
+            each.allowed / 1000,
+        )
+        for bill in bills
+        if bill.first in period or bill.last in period
+        for each in bill.amounts
+    ]
+    return ExportTable(_("Bills"), columns, rows)
+
+
+def _local(figures: Figures, start: int) -> datetime:
+    day, slot = figures.calendar.place(start)
+    midnight: date = day
+    return datetime.combine(midnight, datetime.min.time()) + timedelta(minutes=15 * slot)

@@ -1,0 +1,29 @@
+"""A request that gets no answer, and what most requests must find first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+
+from gateway.status.snapshot import MeterView, Snapshot
+
+
+class NoAnswer(HTTPException):
+    """A request that gets no answer: what is wrong, and what to do."""
+
+    hint = "see docs/api.md"
+
+    def __init__(
+        self, status: int, what: str, *, hint: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, what, headers)
+        self.hint = hint
+
+
+def present(now: Snapshot, meter_id: str) -> MeterView:
+    """The meter. Raises HTTPException (404)."""
+    meter = now.meter(meter_id)
+    if meter is None:
+        raise HTTPException(404, "there is no such meter")
+    return meter
