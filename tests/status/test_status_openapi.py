@@ -19,8 +19,8 @@ from gateway.energy import Calendar
 from gateway.history import History
 from gateway.journal import Journal, batch_json
 from gateway.model import Draft, Event, Interval, Reading
+from gateway.status.exports.programs import FILES, QUERY
 from gateway.status.page.app import create_page
-from gateway.status.page.programs import FILES, QUERY
 
 ROOT = Path(__file__).parents[2]
 API = json.loads((ROOT / "docs" / "openapi.json").read_text())
