@@ -11,7 +11,7 @@ from gateway.energy.engine.intervals import IEC_61968_9, Memory, Past, next_vers
 from gateway.energy.engine.manifest import Manifest
 from gateway.energy.engine.meter import GAUGES, MeterSeries
 from gateway.energy.engine.series import Series
-from gateway.energy.engine.units import BASE, GRAIN, BaseUnit, base_unit, shown, to_grains
+from gateway.energy.engine.units import BASE, GRAIN, GRAIN_DIGITS, BaseUnit, base_unit, shown, to_grains
 from gateway.energy.rules import Dated, DatedRules, Tariff
 from gateway.model import Interval
 
@@ -19,6 +19,7 @@ __all__ = [
     "BASE",
     "GAUGES",
     "GRAIN",
+    "GRAIN_DIGITS",
     "IEC_61968_9",
     "QUARTER",
     "BaseUnit",

@@ -18,7 +18,6 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from gateway.energy import (
-    GAUGES,
     QUARTER,
     Context,
     Finding,
@@ -35,7 +34,7 @@ from gateway.energy import (
 from gateway.history.history import SURE, History
 from gateway.history.told import correction, exchange, exchanges
 from gateway.history.tree_watch import QUANTITY, TreeWatch
-from gateway.history.values import COUNTERS, Moment, dumped, finding_key, in_grains, loaded
+from gateway.history.values import COUNTERS, USED, Moment, dumped, finding_key, in_grains, loaded
 from gateway.model import ClockState, Event, Reading
 
 log = logging.getLogger(__name__)
@@ -206,7 +205,7 @@ class Projection:
 
     @staticmethod
     def _counts(reading: Reading) -> bool:
-        return any(name in COUNTERS or name in GAUGES for name in reading.values)
+        return not USED.isdisjoint(reading.values)
 
     def _use(self, moments: Iterable[Moment], offset: int, boot: str) -> None:
         """Readings and exchanges of meters, in the order of their time."""
@@ -227,7 +226,7 @@ class Projection:
                 for quantity in series.quantities:
                     self._tell(reading.meter, series.take(quantity, t, None))
             return
-        names = [name for name in reading.values if name in COUNTERS or name in GAUGES]
+        names = reading.values.keys() & USED
         failed = [name for name in reading.absent if name in COUNTERS]
         if not names and not failed:
             return
@@ -239,7 +238,7 @@ class Projection:
             self._taken.pop((reading.meter, True), None)
             self._taken.pop((reading.meter, False), None)
             self._passed.pop(reading.meter, None)
-        counts = bool(failed) or any(name in COUNTERS for name in names)
+        counts = bool(failed) or not names.isdisjoint(COUNTERS)
         if self._passes_over(reading.meter, t, counts=counts):
             if counts:
                 self._passed[reading.meter] = (t, reading)
@@ -252,8 +251,8 @@ class Projection:
 
     def _feed(self, series: MeterSeries, reading: Reading, t: int) -> None:
         # The power first: it is of the same moment.
-        names = [name for name in reading.values if name in COUNTERS or name in GAUGES]
-        for name in sorted(names, key=lambda name: name in COUNTERS):
+        names = reading.values.keys() & USED
+        for name in (*sorted(names - COUNTERS), *sorted(names & COUNTERS)):
             value = None if name in reading.suspect else in_grains(name, reading.values[name])
             self._tell(reading.meter, series.take(name, t, value))
         for name in reading.absent:
@@ -271,7 +270,9 @@ class Projection:
         watch = self._watches.get(reading.meter)
         if watch is None:
             watch = self._watches[reading.meter] = self._plausibility(reading.meter)
-        believed = {name: value for name, value in reading.values.items() if name not in reading.suspect}
+        believed = reading.values
+        if reading.suspect:
+            believed = {name: value for name, value in believed.items() if name not in reading.suspect}
         self._tell(reading.meter, (("", finding) for finding in watch.take(t, believed)))
 
     def _plausibility(self, meter: str) -> Plausibility:

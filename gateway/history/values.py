@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
-from gateway.energy import GAUGES, BaseUnit, base_unit, to_grains
+from gateway.energy import GAUGES, GRAIN_DIGITS, BaseUnit, base_unit, to_grains
 from gateway.model import QUANTITIES, Event, Reading
 
 COUNTERS: Final = frozenset(name for name, word in QUANTITIES.items() if word.kind == "counter")
+USED: Final = COUNTERS | GAUGES.keys()
+"""What the engine takes of a reading."""
 Moment = Reading | Event
 """What the engine hears of a meter, in the order of time: its readings, and that it was exchanged."""
 _OF_EVENT: Final = 3
 """Values of an event; a reading has more."""
+_PLAIN: Final = 12
+"""Characters up to which a number has fewer decimals than a grain is fine."""
 
 
 def finding_key(fields: Mapping[str, Any]) -> str:
@@ -24,12 +29,18 @@ def finding_key(fields: Mapping[str, Any]) -> str:
 
 def in_grains(name: str, value: float) -> int | None:
     """A value as it was rounded, exactly; None for what no register shows."""
+    unit, text = _unit(name), repr(value)
     try:
-        return to_grains(Decimal(repr(value)), _unit(name))
+        whole, _, part = text.partition(".")
+        if len(text) < _PLAIN and whole.isdecimal() and (not part or part.isdecimal()):
+            # The usual register: the same as below, several times as fast.
+            return int(whole + part + "0" * (unit.digits + GRAIN_DIGITS - len(part)))
+        return to_grains(Decimal(text), unit)
     except ValueError:
         return None
 
 
+@cache
 def _unit(name: str) -> BaseUnit:
     return base_unit(GAUGES.get(name, name))
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from datetime import date
+from decimal import Decimal
 from hashlib import sha256
 from zoneinfo import ZoneInfo
 
@@ -10,10 +11,11 @@ from history_gateway import ISTANBUL, QUARTER, T0, Gateway
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.energy import Calendar, Interval
+from gateway.energy import Calendar, Interval, base_unit, to_grains
 from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history import FILE, History, HistoryReader, Projection, copy_of, make_copy
 from gateway.history.day import Day
+from gateway.history.values import in_grains
 from gateway.model import Event
 
 
@@ -347,3 +349,16 @@ def test_lost_days_are_told(tmp_path) -> None:
 def test_where_there_is_no_history_that_is_said(tmp_path) -> None:
     with pytest.raises(HistoryError, match="no history"):
         HistoryReader(tmp_path)
+
+
+@given(
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(0, 10**6).map(lambda value: round(value, 3))
+    | st.integers(-(10**16), 10**16).map(float)
+)
+def test_the_quick_way_to_grains_is_the_exact_one(value) -> None:
+    try:
+        exact = to_grains(Decimal(repr(value)), base_unit("active_energy_import"))
+    except ValueError:
+        exact = None
+    assert in_grains("active_energy_import", value) == exact

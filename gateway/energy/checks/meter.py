@@ -36,6 +36,10 @@ STEP: Final = 2_000
 JUMP: Final = 5
 """Times the last valid interval; a site may have its own."""
 _PHASES: Final = ("l1", "l2", "l3")
+_POWERS, _CURRENTS, _VOLTAGES = (
+    tuple(text % phase for phase in _PHASES) for text in ("active_power_%s", "current_%s", "voltage_%sn")
+)
+_ELECTRIC: Final = tuple(zip(_PHASES, _CURRENTS, _POWERS, _VOLTAGES, strict=True))
 
 
 def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
@@ -49,7 +53,7 @@ def identities(values: Mapping[str, float]) -> tuple[str, float] | None:
     # Harmonics make S larger than P and Q say, never smaller.
     if q is not None and (miss := (p * p + q * q - s * s) / (s * s)) > APART:
         return "power_triangle", miss
-    phases = [values.get(f"active_power_{phase}") for phase in _PHASES]
+    phases = [values.get(name) for name in _POWERS]
     if None not in phases and (miss := abs(sum(each or 0.0 for each in phases) - p) / s) > APART:
         return "sum_of_phases", miss
     factor = values.get("power_factor")
@@ -63,7 +67,7 @@ def network(values: Mapping[str, float]) -> tuple[str, float] | None:
     value.
     """
     low, high = VOLTAGE
-    volts = [values[name] for phase in _PHASES if (name := f"voltage_{phase}n") in values]
+    volts = [values[name] for name in _VOLTAGES if name in values]
     for volt in volts:
         if volt and not low <= volt <= high:
             return "voltage", volt
@@ -88,11 +92,8 @@ def wiring(values: Mapping[str, float], primary: float | None) -> tuple[str, flo
     """
     least = LOADED * (primary or 5.0)
     factors: dict[str, float] = {}
-    for phase in _PHASES:
-        amps, power, volt = (
-            values.get(f"{name}_{phase}{'n' if name == 'voltage' else ''}")
-            for name in ("current", "active_power", "voltage")
-        )
+    for phase, *names in _ELECTRIC:
+        amps, power, volt = (values.get(name) for name in names)
         if amps is None or power is None or not volt or abs(amps) < least:
             continue
         factors[phase] = power * 1000 / (abs(amps) * volt)
@@ -168,7 +169,7 @@ class Plausibility:
             if run == PERSIST:
                 what, how = flaw
                 yield Finding(kind, t, {}, {"what": what, "value": f"{how:.3g}"})
-        amps = [abs(values[name]) for phase in _PHASES if (name := f"current_{phase}") in values]
+        amps = [abs(values[name]) for name in _CURRENTS if name in values]
         if amps and self._primary:
             yield from self._size(t, max(amps), self._primary)
 

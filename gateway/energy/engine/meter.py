@@ -90,6 +90,7 @@ class MeterSeries:
         self._past = past
         self._powers: dict[str, Power] = {}
         self._series: dict[str, Series] = {}
+        self._newest: int | None = None
 
     def take(self, quantity: str, t: int, value: int | None) -> Iterator[tuple[str, Outcome]]:
         """Take in a reading of a counter, or of a gauge in GAUGES (grains); yields (quantity, interval or
@@ -98,6 +99,7 @@ class MeterSeries:
         if quantity in GAUGES:
             self._powers.setdefault(quantity, Power()).take(t, value)
             return
+        self._newest = t if self._newest is None else max(self._newest, t)
         for outcome in self._of(quantity).take(t, value):
             yield quantity, outcome
 
@@ -118,11 +120,16 @@ class MeterSeries:
         for quantity, series in self._series.items():
             for outcome in series.step_back(t, by):
                 yield quantity, outcome
+        self._find_newest()
+
+    def _find_newest(self) -> None:
+        times = (series.newest for series in self._series.values() if series.newest)
+        self._newest = max(times, default=None)
 
     @property
     def newest(self) -> int | None:
         """The newest time that was said of any of its readings (ms)."""
-        return max((series.newest for series in self._series.values() if series.newest), default=None)
+        return self._newest
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -144,6 +151,7 @@ class MeterSeries:
             self._powers.setdefault(gauge, Power()).restore(power)
         for quantity, series in state["series"].items():
             self._of(quantity).restore(series)
+        self._find_newest()
 
     def close(self) -> Iterator[tuple[str, Outcome]]:
         """There are no more readings."""

@@ -18,7 +18,7 @@ GRAIN: Final = 10**12
 """Grains in a base unit."""
 HOUR: Final = 3_600_000
 """Milliseconds."""
-_GRAIN_DIGITS: Final = 12
+GRAIN_DIGITS: Final = 12
 _ONE: Final = Decimal(1)
 _MOST: Final = Decimal(10) ** 15
 _EXACT: Final = Context(prec=60, traps=[Inexact, InvalidOperation, Overflow])
@@ -60,7 +60,7 @@ def to_grains(value: Decimal, unit: BaseUnit) -> int:
     """A register in the vocabulary's unit as grains, exactly. Raises ValueError for more digits than they
     hold.
     """
-    shift = unit.digits + _GRAIN_DIGITS
+    shift = unit.digits + GRAIN_DIGITS
     if not value.is_finite() or value.copy_abs() >= _MOST:
         raise ValueError("is not a number of at most 15 digits before the point")
     try:
