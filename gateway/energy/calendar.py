@@ -9,6 +9,8 @@ from typing import Final
 
 from gateway.energy.engine.edges import QUARTER
 
+DAY: Final = 96
+"""Quarter hours of an ordinary day."""
 _SUNDAY: Final = 6
 
 
@@ -37,7 +39,7 @@ class Calendar:
         None: there is none.
         """
         quarters = self.quarters(day)
-        if len(quarters) == 96:  # the ordinary day
+        if len(quarters) == DAY:
             return quarters[slot]
         return next((q for q in quarters if self.place(q)[1] == slot), None)
 

@@ -243,6 +243,23 @@ class History:
             self.touched(key, day)
         return news
 
+    def adopt(self, register: Register, start: int, values: Sequence[int], letters: str) -> None:
+        """Neighbouring quarter hours of a register from `start` on (ms UTC) that are known from elsewhere, as
+        whole base units and a letter of quality each: they count as published.
+        """
+        at = 0
+        while at < len(values):
+            place = self.place(register, start + at * QUARTER, make=True)
+            if place is None:
+                raise HistoryError(f"{start} is no quarter hour of the building's days")
+            key, day, index = place
+            upto = at + min(day.n - index, len(values) - at)
+            these = slice(index, index + upto - at)
+            day.values[these], day.quality[these] = values[at:upto], list(letters[at:upto])
+            day.version[these] = [1] * (upto - at)
+            self.touched(key, day)
+            at = upto
+
     def manifest_published(self, manifest: Manifest) -> None:
         """A manifest stands in a committed batch."""
         series = self._ids.get((manifest.meter, manifest.quantity))

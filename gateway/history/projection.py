@@ -12,7 +12,7 @@ import json
 import logging
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Final
@@ -302,14 +302,9 @@ class Projection:
         """Intervals tell the history themselves; findings become events."""
         for quantity, outcome in outcomes:
             if isinstance(outcome, Finding):
-                fields: dict[str, Any] = {
-                    "check": outcome.kind,
-                    "meter": meter,
-                    "quantity": quantity,
-                    "t": outcome.t,
-                }
+                fields: dict[str, Any] = {"check": outcome.kind, "meter": meter, "quantity": quantity}
                 amounts = {name: shown(value) for name, value in outcome.amounts.items()}
-                fields |= amounts | dict(outcome.facts)
+                fields |= {"t": outcome.t} | amounts | dict(outcome.facts)
                 self._findings[finding_key(fields)] = Event(CHECK, 0, fields)
         while len(self._findings) > FINDINGS:
             del self._findings[next(iter(self._findings))]
@@ -347,6 +342,13 @@ class Projection:
         """What another one of the same process and file gave to be published is under way here too."""
         self.history.offered.update(before.history.offered)
         self._under_way.update(before.under_way)
+
+    def learn(self, states: Mapping[str, dict[str, Any]]) -> None:
+        """Go on with the registers of meters as another engine knew them (MeterSeries.state, by meter)."""
+        for meter, state in states.items():
+            series = self._meter(meter)
+            series.restore(state)
+            self.newest = max(self.newest, series.newest or 0)
 
     @property
     def under_way(self) -> dict[str, float]:

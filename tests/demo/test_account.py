@@ -10,7 +10,15 @@ from gateway.config import parse_config
 from gateway.demo.show.account import Break, Received, judge, resolutions
 from gateway.demo.show.console import status_line, table
 from gateway.demo.show.self_check import rows
-from gateway.demo.show.site import BRISK, METERS, free_place, gateway_config, simulator_spec, stamp_drivers
+from gateway.demo.show.site import (
+    BRISK,
+    METERS,
+    free_place,
+    gateway_config,
+    simulator_spec,
+    stamp_drivers,
+    write_analyser,
+)
 from gateway.demo.show.supervisor import SiteCounts
 
 EPOCH = "00000000000000aa"
@@ -225,8 +233,12 @@ def test_the_demo_configuration_is_one_that_the_gateway_accepts(tmp_path):
 def test_every_demo_driver_takes_an_ordinal_in_a_place_that_was_free(tmp_path):
     stamps = stamp_drivers(tmp_path)
     assert stamps.keys() == {meter.driver for meter in METERS}
+    write_analyser(tmp_path / "plain")
     for name, stamp in stamps.items():
-        plain, stamped = load_driver(name), load_driver(name, tmp_path / "drivers")
+        plain, stamped = (
+            load_driver(name, tmp_path / "plain" / "drivers"),
+            load_driver(name, tmp_path / "drivers"),
+        )
         assert len(stamped.rows) == len(plain.rows) + 1
         row = next(row for row in stamped.rows if row.name == "pulse_count")
         assert (row.address, row.words, row.function, row.order) == (

@@ -1,40 +1,97 @@
-"""The past of the demo's building: whole, plausible, and read by the pages as any other."""
+"""The past of the demo's building: made by the engine, whole but for one gap, and gone on from by the
+live meters.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from gateway.demo.show.past import ZONE, make_past
-from gateway.demo.show.site import METERS
-from gateway.energy import Calendar
-from gateway.history import HistoryReader
+from gateway.catalogue import load_driver
+from gateway.demo.show.past import MEMORY, ZONE, begin, live, make_past
+from gateway.demo.show.past_building import (
+    LIMIT,
+    NIGHT,
+    REGISTERS,
+    SILENT,
+    breach,
+    months_before,
+    quarters,
+)
+from gateway.demo.show.site import ANALYSER, METERS, stamp_drivers, write_analyser
+from gateway.energy import GRAIN, QUARTER, Calendar, load, reactive
+from gateway.history import History, HistoryReader, Projection
+from gateway.history.projection import Committed
+from gateway.model import Reading
 
 NOW = 1_795_278_300_000
+MONTHS = 2
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     path = tmp_path_factory.mktemp("past")
-    assert make_past(path, NOW, months=2) > 0
+    (path / "journal").mkdir()
+    assert make_past(path, NOW, months=MONTHS) > 0
     return path
 
 
-def test_every_meter_has_each_quarter_hour_until_now(directory) -> None:
-    reader, calendar = HistoryReader(directory), Calendar(ZONE)
-    today = calendar.place(NOW)[0]
+@pytest.fixture
+def reader(directory):
+    opened = HistoryReader(directory / "journal")
+    yield opened
+    opened.close()
+
+
+def of_the_history(reader) -> Calendar:
+    return Calendar(ZONE, frozenset(day for day, each in reader.holidays().items() if not each.half))
+
+
+TODAY = Calendar(ZONE).place(NOW)[0]
+
+
+def test_every_meter_has_each_quarter_hour_until_now(reader) -> None:
     assert {meter for meter, _ in reader.registers()} == {meter.id for meter in METERS}
+    assert set(reader.registers()) == set(REGISTERS)
     for meter, quantity in reader.registers():
-        sums = list(reader.sums(meter, quantity, today - timedelta(40), today - timedelta(1)))
+        sums = list(reader.sums(meter, quantity, TODAY - timedelta(40), TODAY - timedelta(1)))
         assert len(sums) == 40
-        assert all(each.intervals == len(calendar.quarters(each.day)) for each in sums)
-    reader.close()
+        assert all(each.intervals == 96 for each in sums)
 
 
-def test_the_parts_are_a_little_less_than_the_building(directory) -> None:
-    reader, calendar = HistoryReader(directory), Calendar(ZONE)
-    day = calendar.place(NOW)[0] - timedelta(3)
+def test_intervals_are_the_differences_of_what_the_meters_showed(directory, reader) -> None:
+    """The sum of all is the difference of the registers, and every measured one is what the building
+    used then.
+    """
+    first = months_before(TODAY, MONTHS)
+    calendar = of_the_history(reader)
+    gained = {quarter.start: quarter.gained for quarter in quarters(calendar, NOW, MONTHS, 1)}
+    for register in REGISTERS:
+        held = list(reader.intervals(*register, first, TODAY))
+        assert [each.start for each in held] == list(range(held[0].start, held[-1].start + 1, QUARTER))
+        for each in held:
+            if each.quality == "m":
+                assert each.value == gained[each.start][register]
+        assert sum(each.value for each in held) == sum(gained[each.start][register] for each in held)
+
+
+def test_the_gap_has_its_shape_from_the_engine(reader) -> None:
+    meter, back, slots = SILENT
+    day = TODAY - timedelta(back)
+    [held] = reader.days(meter, "active_energy_import", day, day)
+    estimated = [slot for slot, letter in enumerate(held.quality) if letter == "e"]
+    assert set(slots) <= set(estimated)
+    assert len(estimated) <= len(slots) + 1
+    # Lunch is in it: a straight line would have no noon.
+    noon, rest = held.values[49], held.values[41]
+    assert noon > 3 * rest
+
+
+def test_the_parts_are_a_little_less_than_the_building(reader) -> None:
+    day = TODAY - timedelta(3)
 
     def of(meter: str, way: str = "import") -> int:
         return sum(each.sum for each in reader.sums(meter, f"active_energy_{way}", day, day))
@@ -43,10 +100,102 @@ def test_the_parts_are_a_little_less_than_the_building(directory) -> None:
     parts = sum(of(meter.id) for meter in METERS if meter.id not in {"main", "pv"})
     assert 1.01 < used / parts < 1.05
     assert of("pv", "export") > 0
-    reader.close()
+
+
+def test_the_night_load_is_one_that_the_engine_tells(reader) -> None:
+    calendar = Calendar(ZONE)
+    sundays = [day for back in range(56) if (day := TODAY - timedelta(back)).weekday() == 6]
+    bases = []
+    for day in reversed(sundays):
+        values = {
+            each.start: each.value for each in reader.intervals(NIGHT[0], "active_energy_import", day, day)
+        }
+        found = load.base_load(values, calendar, closed=True)
+        assert found is not None
+        bases.append(found.power)
+    assert load.has_risen(bases[-1], bases[:-2])
+    assert not load.has_risen(bases[-3], bases[:-3])
+
+
+@pytest.mark.parametrize(
+    "day", [date(2026, 11, 3), date(2026, 11, 16), date(2026, 2, 24), date(2026, 12, 30)]
+)
+def test_a_breach_is_coming_on_any_day_of_a_month(day) -> None:
+    now = int(datetime(day.year, day.month, day.day, 8, tzinfo=UTC).timestamp()) * 1000
+    calendar = Calendar(ZONE)
+    sums = defaultdict(lambda: [0, 0])
+    for quarter in quarters(calendar, now, 3, 1):
+        place = sums[calendar.place(quarter.start)[0]]
+        place[0] += quarter.gained["main", "active_energy_import"]
+        place[1] += quarter.gained["main", "reactive_energy_q1"]
+    days = [reactive.ReactiveDay(each, *both) for each, both in sorted(sums.items())]
+    found = reactive.budget(days, day.replace(day=1), LIMIT * 100, calendar, day)
+    assert found is not None
+    assert found.colour == "red"
+    assert found.left > 0
+    assert found.recoverable_until is not None
+
+
+def test_one_breach_lies_behind_and_was_disregarded() -> None:
+    calendar, by_month = Calendar(ZONE), defaultdict(lambda: [0, 0])
+    for quarter in quarters(calendar, NOW, 8, 1):
+        place = by_month[f"{calendar.place(quarter.start)[0]:%Y-%m}"]
+        place[0] += quarter.gained["main", "active_energy_import"]
+        place[1] += quarter.gained["main", "reactive_energy_q1"]
+    passed = [month for month, both in by_month.items() if reactive.is_breach(*both, LIMIT * 100)]
+    assert breach(NOW, calendar) in passed
+    assert all(month == breach(NOW, calendar) or month >= "2026-10" for month in passed)
+
+
+def test_live_readings_go_on_where_the_past_ends(directory, reader, tmp_path) -> None:
+    """What the simulated meters remember, and what the engine knows of their registers, are the same."""
+    memory = json.loads((directory / MEMORY).read_text())
+    lived = live(("main", "pv"), of_the_history(reader), NOW, MONTHS, 1)
+    for (meter, name), value in lived.registers.items():
+        assert round(memory["registers"][meter][name] * 1000) == value
+    for file in (directory / "journal").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    history = History(tmp_path, Calendar(ZONE))
+    projection = Projection(history)
+    t = memory["t"] * 1000
+    for minute in range(1, 40):
+        values = {
+            name: round(value + minute * 0.03, 2) for name, value in memory["registers"]["main"].items()
+            if ("main", name) in REGISTERS
+        }  # fmt: skip
+        reading = Reading("main", minute * 60_000, values)
+        projection.take(
+            Committed("e", minute, "b", int(t) + minute * 60_000, minute * 60_000, "synced", [reading])
+        )
+    told = {event.fields["check"] for event in projection.findings(0, 0.0, 100)}
+    assert not told & {"reset", "leap", "impossible_rate", "negative_step", "glitch"}
+    for name in ("active_energy_import", "reactive_energy_q1"):
+        start = int(t) // QUARTER * QUARTER
+        held = history.held("main", name, start - 4 * QUARTER, start + 2 * QUARTER)
+        assert [each.start for each in held] == [start + k * QUARTER for k in range(-4, 2)]
+    history.close()
+
+
+def test_what_a_register_showed_at_the_beginning_is_what_its_meter_begins_with() -> None:
+    assert set(begin(1)) == set(REGISTERS)
+    assert all(value >= 0 for value in begin(1).values())
+    assert GRAIN > 0
+
+
+def test_the_main_meter_has_the_quadrants(tmp_path) -> None:
+    write_analyser(tmp_path)
+    names = {row.name for row in load_driver(ANALYSER, tmp_path / "drivers").rows}
+    assert {"reactive_energy_q1", "reactive_energy_q4", "active_energy_import"} <= names
+    # A second run stamps it anew, not twice.
+    for _ in range(2):
+        write_analyser(tmp_path)
+        stamps = stamp_drivers(tmp_path)
+        assert ANALYSER in stamps
+    text = (tmp_path / "drivers" / f"{ANALYSER}.yaml").read_text()
+    assert text.count("pulse_count") == 1
 
 
 def test_a_past_that_is_there_is_left_alone(directory) -> None:
-    before = (directory / "history.db").read_bytes()
+    before = (directory / "journal" / "history.db").read_bytes()
     assert make_past(directory, NOW, months=3) == 0
-    assert (directory / "history.db").read_bytes() == before
+    assert (directory / "journal" / "history.db").read_bytes() == before

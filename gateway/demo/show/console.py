@@ -134,7 +134,7 @@ def _introduce(screen: Screen, supervisor: Supervisor) -> None:
     )
     screen.say("a broker, the gateway, and the platform's receiver, each a process of its own")
     if supervisor.past:
-        screen.say("the history of the thirteen months before now is simulated, too")
+        screen.say("the thirteen months before now are simulated, too; their history is made in some seconds")
     screen.say(f"everything is under {supervisor.directory}")
 
 

@@ -1,109 +1,175 @@
-"""Thirteen months of history of the simulated building: whoever tries the gateway sees every view at once.
+"""Thirteen months of history of the simulated building, made by the engine itself from what its meters
+would have shown at each quarter hour: whoever tries the gateway sees every view at once. The demo
+says that it is simulated.
 
-The demo says that it is simulated.
+Two processes compute, each some of the meters; registers go on where the simulated meters begin.
 """
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+import json
+import logging
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from gateway.energy import QUARTER, Calendar
-from gateway.history import FILE, History
+from gateway.demo.show.past_building import REGISTERS, Register, quarters
+from gateway.demo.simulator.building import Building
+from gateway.energy import GRAIN, QUARTER, Calendar, Context, Interval, MeterSeries, base_unit
+from gateway.errors import HistoryError
+from gateway.history import FILE, History, Projection, holidays_of
+
+log = logging.getLogger(__name__)
 
 ZONE = ZoneInfo("Europe/Istanbul")
 MONTHS = 13
-Register = tuple[str, str]
-"""Meter and quantity."""
-_GAP = ("kitchen", 9, range(40, 64))
-"""A sub meter that was silent: its id, days before the end, and quarter hours of that day, of which what it
-counted was shared out afterwards."""
-_POWER: dict[str, Callable[[float, float, float], float]] = {
-    "hvac": lambda work, season, _hour: 3.0 + 18.0 * work * season,
-    "lighting": lambda work, season, _hour: 0.8 + 8.5 * work * (0.6 + 0.4 * season),
-    "sockets": lambda work, _season, _hour: 1.4 + 12.0 * work,
-    "server": lambda _work, _season, _hour: 3.2,
-    "elevator": lambda work, _season, _hour: 0.25 + 2.2 * work,
-    "kitchen": lambda work, _season, hour: 0.4 + 9.0 * math.exp(-(((hour - 12.2) / 0.9) ** 2)) * work,
-    "ev": lambda work, _season, _hour: 0.05 + 4.0 * work,
-}
-"""Mean kW of a meter by how full the building is (0 to 1), the season (1 in winter) and the hour."""
+GROUPS = (("main", "pv", "server"), ("hvac", "lighting", "sockets", "elevator", "kitchen", "ev"))
+"""Which meters a process computes: as many registers each."""
+MEMORY = "registers.json"
+"""What the simulated meters go on from."""
+
+
+@dataclass(slots=True)
+class KeptIntervals:
+    """A Past (gateway.energy) that keeps everything."""
+
+    known: dict[int, Interval] = field(default_factory=dict)
+
+    def get(self, start: int) -> Interval | None:
+        """The interval that begins at `start` (ms UTC)."""
+        return self.known.get(start)
+
+    def put(self, interval: Interval, *, corrected: bool) -> None:  # noqa: ARG002 - the engine's form
+        """A new interval, or another one in its place."""
+        self.known[interval.start] = interval
+
+
+@dataclass(slots=True)
+class LivedMeters:
+    """What came of some meters: of each register the first quarter hour (ms UTC), what it and all that
+    follow took, and their letters; what the engine knows of them; and what they show at the end (Wh,
+    varh).
+    """
+
+    intervals: dict[Register, tuple[int, list[int], str]]
+    states: dict[str, dict[str, Any]]
+    registers: dict[Register, int]
+
+
+def live(meters: Sequence[str], calendar: Calendar, until: int, months: int, seed: int) -> LivedMeters:
+    """The engine reads some meters at every quarter hour until `until` (ms UTC)."""
+    shown = begin(seed)
+    pasts: dict[Register, KeptIntervals] = {each: KeptIntervals() for each in REGISTERS if each[0] in meters}
+    engines = {
+        meter: MeterSeries(
+            lambda quantity: Context(base_unit(quantity)), calendar, meter, partial(_past_of, pasts, meter)
+        )
+        for meter in meters
+    }
+    for quarter in quarters(calendar, until, months, seed):
+        for register in pasts:
+            if register[1] not in engines[register[0]].quantities:
+                _read(engines, register, quarter.start, shown[register])
+            shown[register] += quarter.gained[register]
+            if register[0] != quarter.silent:
+                _read(engines, register, quarter.start + QUARTER, shown[register])
+    intervals = {register: _columns(kept.known) for register, kept in pasts.items()}
+    states = {meter: engine.state() for meter, engine in engines.items()}
+    return LivedMeters(intervals, states, {register: shown[register] for register in pasts})
+
+
+def _columns(known: Mapping[int, Interval]) -> tuple[int, list[int], str]:
+    # Lists are handed from process to process many times as fast as objects.
+    starts = range(min(known), max(known) + QUARTER, QUARTER)
+    return (
+        starts[0],
+        [known[start].value for start in starts],
+        "".join(known[start].quality for start in starts),
+    )
+
+
+def _past_of(pasts: Mapping[Register, KeptIntervals], meter: str, quantity: str) -> KeptIntervals:
+    return pasts[meter, quantity]
+
+
+def _read(engines: Mapping[str, MeterSeries], register: Register, t: int, shown: int) -> None:
+    meter, quantity = register
+    for _ in engines[meter].take(quantity, t, shown * GRAIN):
+        pass  # its Past is told every interval
+
+
+def begin(seed: int) -> dict[Register, int]:
+    """What the registers showed at the beginning: the building's meters have hung there for years."""
+    circuits = Building(seed, start=0.0).remember()["registers"]
+    return {(meter, name): round(circuits[meter].get(name, 0.0) * 1000) for meter, name in REGISTERS}
 
 
 def make_past(directory: Path, until: int, *, months: int = MONTHS, seed: int = 1) -> int:
-    """Write history.db into `directory`, of so many months until `until` (ms UTC); gives the quarter hours
-    that it has. A history that is there already is left alone.
+    """Write history.db into `directory`/journal, of so many months until `until` (ms UTC), and beside
+    it what the simulated meters go on from; gives the quarter hours that it has. A history that is
+    there already is left alone.
     """
-    if (directory / FILE).exists():
+    journal = directory / "journal"
+    if (journal / FILE).exists():
         return 0
-    calendar = Calendar(ZONE)
-    history = History(directory, calendar)
-    registers: dict[Register, float] = {}
+    history = History(journal, Calendar(ZONE))
+    calendar = history.calendar = _with_holidays(history, until)
+    work = partial(live, calendar=calendar, until=until, months=months, seed=seed)
+    with ProcessPoolExecutor(len(GROUPS), multiprocessing.get_context("spawn")) as pool:
+        lived = list(pool.map(work, GROUPS))
     made = 0
-    for start, readings in _building(calendar, until, months, seed):
-        for register, (kwh, quality) in readings.items():
-            before = registers.get(register, 0.0)
-            registers[register] = before + kwh * 1000
-            placed = history.place(register, start, make=True)
-            if placed is not None:
-                key, day, index = placed
-                # Whole edges, so that neighbouring quarter hours add up to the difference of the register.
-                day.put(index, round(registers[register]) - round(before), quality, corrected=False)
-                day.publish(index, day.values[index], quality, 1)
-                history.touched(key, day)
-                made += 1
-    history.save()
+    for each in lived:
+        for register, (start, values, letters) in each.intervals.items():
+            # They count as published: the platform of the demo begins today.
+            history.adopt(register, start, values, letters)
+            made += len(values)
+    projection = Projection(history)
+    projection.learn({meter: state for each in lived for meter, state in each.states.items()})
+    projection.save()
     history.close()
+    registers = {register: value for each in lived for register, value in each.registers.items()}
+    remember(directory / MEMORY, registers, until // QUARTER * QUARTER, seed)
     return made
 
 
-def _building(
-    calendar: Calendar, until: int, months: int, seed: int
-) -> Iterator[tuple[int, dict[Register, tuple[float, str]]]]:
-    """For each quarter hour what every register took, in kWh, and its quality."""
-    rng = random.Random(seed)  # noqa: S311 - repeatable weather, not secrets
-    today = calendar.place(until // QUARTER * QUARTER)[0]
-    day = _months_before(today, months)
-    while day <= today:
-        clouds = 0.5 + 0.5 * rng.random()
-        season = 0.5 + 0.5 * math.cos((day.timetuple().tm_yday - 15) / 365 * 2 * math.pi)
-        silent = day == today - timedelta(_GAP[1])
-        for slot, start in enumerate(calendar.quarters(day)):
-            if start + QUARTER > until:
-                return
-            work = _presence(slot / 4, day.weekday())
-            power = {
-                name: of(work, season, slot / 4) * rng.uniform(0.93, 1.07) for name, of in _POWER.items()
-            }
-            used = sum(power.values()) * 1.03
-            sun = 28.0 * clouds * _sun(slot / 4) * (1.15 - 0.5 * season)
-            readings = {
-                ("main", "active_energy_import"): max(0.0, used - sun) / 4,
-                ("main", "active_energy_export"): max(0.0, sun - used) / 4,
-                ("pv", "active_energy_export"): sun / 4,
-            }
-            readings |= {(name, "active_energy_import"): kw / 4 for name, kw in power.items()}
-            gap = _GAP[0] if silent and slot in _GAP[2] else ""
-            yield start, {of: (kwh, "e" if of[0] == gap else "m") for of, kwh in readings.items()}
-        day += timedelta(1)
+def _with_holidays(history: History, until: int) -> Calendar:
+    """The calendar with the public holidays, which the gateway finds in the history as well."""
+    year = history.calendar.place(until // QUARTER * QUARTER)[0].year
+    years = ("TR", year - 2, year + 1)
+    try:
+        history.keep_holidays(*years, holidays_of(*years))
+    except HistoryError as error:
+        log.warning("%s", error)
+    days = history.holidays(*years) or {}
+    whole: frozenset[date] = frozenset(day for day, half in days.items() if not half)
+    return Calendar(ZONE, whole, frozenset(days) - whole)
 
 
-def _presence(hour: float, weekday: int) -> float:
-    """How full the building is, 0 to 1."""
-    if weekday == 6:
-        return 0.03
-    rise, fall = 1 / (1 + math.exp(-(hour - 7.8) * 3.5)), 1 / (1 + math.exp((hour - 18.0) * 2.5))
-    return 0.02 + 0.98 * rise * fall * (0.3 if weekday == 5 else 1.0)
+def remember(path: Path, registers: Mapping[Register, int], t: int, seed: int) -> None:
+    """Write down what the simulated meters showed at `t` (ms UTC). Parts by phase, tariff and kind stay
+    those of the whole.
+    """
+    memory = Building(seed, start=t / 1000).remember()
+    for (meter, name), wh in registers.items():
+        circuit = memory["registers"][meter]
+        for part in _parts(name):
+            was = circuit.get(part)
+            if was:
+                factor = wh / 1000 / was
+                for each in circuit:
+                    if each == part or each.startswith(f"{part}_"):
+                        circuit[each] *= factor
+        circuit[name] = wh / 1000
+    path.write_text(json.dumps(memory))
 
 
-def _sun(hour: float) -> float:
-    return math.sin(math.pi * (hour - 6.5) / 12.0) ** 1.3 if 6.5 < hour < 18.5 else 0.0
-
-
-def _months_before(day: date, months: int) -> date:
-    number = day.year * 12 + day.month - 1 - months
-    return date(number // 12, number % 12 + 1, 1)
+def _parts(name: str) -> tuple[str, ...]:
+    """The registers that count the same: what is drawn of reactive energy is what quadrant 1 counts."""
+    same = {"reactive_energy_q1": "reactive_energy_import", "reactive_energy_q4": "reactive_energy_export"}
+    return (same[name],) if name in same else (name,)

@@ -29,8 +29,15 @@ class SiteMeter:
     feeds: str
 
 
+ANALYSER = "demo-analyser"
+"""A table of the demo's own: a meter that has the quadrants of reactive energy."""
+_LIKE = "eastron-sdm630"
+_QUADRANTS = """\
+  0x0150     float32  reactive_energy_q1                    kvarh  slow    decimals=2
+  0x0152     float32  reactive_energy_q4                    kvarh  slow    decimals=2
+"""
 METERS = (
-    SiteMeter("main", "Ana sayaç", "line1", 1, "eastron-sdm630", "main", "Bina girişi"),
+    SiteMeter("main", "Ana sayaç", "line1", 1, ANALYSER, "main", "Bina girişi"),
     SiteMeter("hvac", "Havalandırma", "line1", 2, "abb-b23", "hvac", "Klima santrali"),
     SiteMeter("lighting", "Aydınlatma", "line1", 3, "schneider-iem3155", "lighting", "Kat aydınlatmaları"),
     SiteMeter("server", "Sunucu odası", "line2", 1, "eastron-sdm120", "server", "Sunucu odası"),
@@ -69,7 +76,7 @@ def simulator_spec(directory: Path, stamps: dict[str, OrdinalPlace], *, seed: in
             {
                 "unit": meter.address,
                 "meter": meter.id,
-                "min_gap": load_driver(meter.driver).limits.min_gap,
+                "min_gap": _driver(directory, meter.driver).limits.min_gap,
                 "image": {
                     "driver": meter.driver,
                     "circuit": meter.circuit,
@@ -112,9 +119,10 @@ def gateway_config(
     listen: str,
     pace: PollIntervals = CALM,
     meters_on: bool = True,
+    forgiven: str = "",
 ) -> str:
     """The gateway's configuration for this site. `meters_on=False`: nothing is polled, what waits is
-    delivered.
+    delivered; `forgiven`: a month whose breach of a reactive limit was disregarded.
     """
     lines = [
         "# Written by `submeter demo`: a small public building on simulated meters.",
@@ -144,6 +152,7 @@ def gateway_config(
     lines += [
         "building:",
         "  {area: 1850, installed_kva: 160, contract_kw: 100, pv: [{meter: pv, yield: export}],",
+        *([f"   forgiven: ['{forgiven}'],"] if forgiven else []),
         "   service: {name: Ege Pano, phone: '+90 232 000 00 00'}}",
         "uplinks:",
         "  # The embedded broker speaks MQTT 3.1.1 only.",
@@ -161,6 +170,22 @@ def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
+def write_analyser(directory: Path) -> None:
+    """Write the table of the main meter into `directory`/drivers, as a technician would write one of
+    theirs.
+    """
+    lines = Path(load_driver(_LIKE).path).read_text(encoding="utf-8").splitlines()
+    kept = [
+        line for line in lines if not line.startswith(("covers:", "verified:", "source:", "  - ", "notes:"))
+    ]
+    head = {"maker:": "maker: Demo", "model:": "model: four-quadrant analyser (simulated)"}
+    text = "\n".join(head.get(line.partition(" ")[0], line) for line in kept) + "\n" + _QUADRANTS
+    told = "verified: simulator\nsource: \"the demo's own simulator; other rows are a common meter's\"\n"
+    text = text.replace("\nserial:", "\n" + told + "serial:", 1)
+    (directory / "drivers").mkdir(parents=True, exist_ok=True)
+    (directory / "drivers" / f"{ANALYSER}.yaml").write_text(text, encoding="utf-8")
+
+
 def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, OrdinalPlace]:
     """Give the site's drivers a counter row each, as a technician would: own tables under
     `directory`/drivers, by driver name.
@@ -170,8 +195,11 @@ def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, Ordin
     """
     stamps = {}
     (directory / "drivers").mkdir(parents=True, exist_ok=True)
-    for name in sorted({*names} or {meter.driver for meter in METERS}):
-        driver = load_driver(name)
+    wanted = {*names} or {meter.driver for meter in METERS}
+    if ANALYSER in wanted:
+        write_analyser(directory)  # without the stamp of a run before
+    for name in sorted(wanted):
+        driver = _driver(directory, name)
         function, address = free_place(driver)
         row = (
             f"  0x{address:04X}  u32  pulse_count  -  fast  order=big function={function}  # the "
@@ -183,6 +211,11 @@ def stamp_drivers(directory: Path, names: Iterable[str] = ()) -> dict[str, Ordin
         (directory / "drivers" / f"{name}.yaml").write_text(f"{head}{block}{row}{rest}", encoding="utf-8")
         stamps[name] = OrdinalPlace(address=address, functions=(function,))
     return stamps
+
+
+def _driver(directory: Path, name: str) -> Driver:
+    """A table as it is shipped; of the demo's own the one that was written."""
+    return load_driver(name, directory / "drivers" if name == ANALYSER else None)
 
 
 def free_place(driver: Driver) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from gateway.demo.show.gateway_status import gateway_status
-from gateway.demo.show.past import make_past
+from gateway.demo.show.past import ZONE, make_past
+from gateway.demo.show.past_building import breach
 from gateway.demo.show.site import (
     CALM,
     GATEWAY,
@@ -23,9 +24,11 @@ from gateway.demo.show.site import (
     gateway_config,
     simulator_spec,
     stamp_drivers,
+    write_analyser,
 )
 from gateway.demo.show.worker import Worker, free_port, wait_for_port
 from gateway.demo.simulator.process import SimulatorProcess
+from gateway.energy import Calendar
 
 _SOCKET_PATH = 100
 """Bytes that a Unix socket's path may have, with a margin (108 in Linux)."""
@@ -80,7 +83,9 @@ class Supervisor:
         self._seed = seed
         self.page_port = free_port(host, port)
         self.broker_port = free_port("127.0.0.1")
+        write_analyser(directory)
         self._stamps = stamp_drivers(directory) if stamped else {}
+        self._began = time.time_ns() // 1_000_000
         self.past = not stamped
         """Whether the building has a past: a judge counts what the meters served, and nothing before."""
         self._config = directory / "gateway.yaml"
@@ -134,17 +139,17 @@ class Supervisor:
 
     def start(self) -> None:
         """Start everything, meters first. Raises RuntimeError when a part does not come up."""
+        self.broker.start()
+        self.receiver.start()
+        if self.past:
+            make_past(self.directory, self._began, seed=self._seed)
         self.simulator = SimulatorProcess(
             simulator_spec(self.directory, self._stamps, seed=self._seed),
             self.directory,
             self.directory / "log" / "simulator.log",
         )
-        self.broker.start()
-        if self.past:
-            make_past(self.journal.parent, time.time_ns() // 1_000_000, seed=self._seed)
         self.configure()
         wait_for_port(self.broker_port, self.broker)
-        self.receiver.start()
         self.gateway.start()
 
     def configure(self, *, meters_on: bool = True) -> None:
@@ -157,6 +162,7 @@ class Supervisor:
             listen=f"{self._host}:{self.page_port}",
             pace=self.pace,
             meters_on=meters_on,
+            forgiven=breach(self._began, Calendar(ZONE)) if self.past else "",
         )
         self._config.write_text(text, encoding="utf-8")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Final
 
-from gateway.energy.calendar import Calendar
+from gateway.energy.calendar import DAY, Calendar
 from gateway.energy.engine.edges import Point, pieces
 from gateway.energy.engine.intervals import DAYS, Past
 
@@ -57,8 +57,9 @@ def like_days(
         if calendar.kind(other) != kind:
             continue
         values = []
+        quarters = calendar.quarters(other)
         for slot in slots:
-            start = calendar.start(other, slot)
+            start = quarters[slot] if len(quarters) == DAY else calendar.start(other, slot)
             interval = None if start is None else past.get(start)
             if interval is None or interval.quality != "m":
                 break
