@@ -6,11 +6,14 @@ BIN    := $(VENV)/bin
 PIP    := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes
 SOAK_MINUTES ?= 60
 
+ARCH  ?= $(shell dpkg --print-architecture 2>/dev/null)
+SUITE ?= bookworm trixie
+
 .DEFAULT_GOAL := help
-.PHONY: help demo install uninstall test lint format bench soak pages mutants lock docs translations clean
+.PHONY: help demo install uninstall deb prove-package test lint format bench soak pages mutants lock docs translations clean
 
 help: ## Say what there is
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environments: .venv with everything a demo needs; the tests add theirs to it. A stamp names what was installed.
 $(VENV)/.demo: requirements/demo.lock pyproject.toml
@@ -29,11 +32,21 @@ demo: $(VENV)/.demo ## Run the whole product against simulated meters (SECONDS=4
 	@$(BIN)/submeter demo $(if $(SECONDS),--seconds $(SECONDS))
 
 install: $(VENV)/.demo ## Install the gateway on this machine (as root: sudo make install)
-	@rm -rf build/dist && $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/dist .
-	@systemd/install.sh
+	@[ "$$(id -u)" = 0 ] || { echo "Run it as root: sudo make install"; exit 1; }
+	@. /etc/os-release; $(MAKE) --no-print-directory deb SUITE="$${VERSION_CODENAME:-}" && \
+	  apt-get install -y --no-install-recommends --reinstall --allow-downgrades ./dist/submeter-gateway_*+deb$${VERSION_ID}_$(ARCH).deb
 
 uninstall: ## Remove it again, keeping configuration and readings (as root; PURGE=1 removes these too)
-	@PURGE=$(PURGE) systemd/uninstall.sh
+	@[ "$$(id -u)" = 0 ] || { echo "Run it as root: sudo make uninstall"; exit 1; }
+	@apt-get $(if $(PURGE),purge,remove) -y submeter-gateway
+
+deb: $(VENV)/.demo ## Make the Debian packages in dist/ (SUITE="bookworm trixie", ARCH="amd64 arm64 armhf"; default: this machine's)
+	@rm -f dist/submeter-gateway_*.deb
+	@PYTHONPATH=packaging:. $(BIN)/python -m deb $(SUITE:%=--suite %) $(ARCH:%=--arch %)
+
+prove-package: $(VENV)/.dev ## Install the packages into fresh Debian trees and boot them (as root, half an hour); written to docs/proofs.md
+	@tests/tools.sh package
+	@PYTHONPATH=packaging:. $(BIN)/python -m tests.package
 
 test: $(VENV)/.dev ## Install what the tests need and run them, on Python 3.11 and 3.13 where both are installed
 	@tests/tools.sh

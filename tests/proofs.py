@@ -70,6 +70,12 @@ PROOFS = {
         ),
         "tests/test_mutants.py",
     ),
+    "prove-package": Proof(
+        "The Debian package in fresh trees and under a booted systemd: installed, upgraded, taken back, "
+        "removed, purged; frozen, reloaded, restarted in mid-outage",
+        ("packaging", "systemd", "gateway/daemon/service/waiting.py", "requirements/runtime.lock"),
+        "tests/package/test_deb.py",
+    ),
 }
 
 

@@ -14,6 +14,11 @@ need chromedriver chromium-driver
 need nats-server nats-server
 # Half a minute of Erlang: for `make soak` alone.
 [ "${1:-}" != soak ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
+# Fresh Debian trees and their boot: for `make prove-package` alone.
+if [ "${1:-}" = package ]; then
+  need debootstrap debootstrap
+  need systemd-nspawn systemd-container
+fi
 # A broker on Node, where there is one: some 40 small packages, into build/.
 if command -v npm >/dev/null 2>&1 && [ ! -d build/aedes/node_modules/aedes ]; then
   mkdir -p build/aedes && npm install --prefix build/aedes --no-audit --no-fund --ignore-scripts aedes@0.51 >/dev/null 2>&1 ||

@@ -26,11 +26,16 @@ from gateway.errors import ConfigError
     default="info",
     help=N_("How much to say."),
 )
-def command(words: tuple[str, ...], file: Path | None, log_level: str) -> None:
+@click.option(
+    "--wait",
+    is_flag=True,
+    help=N_("Without a configuration: wait until there is one, and say so on the page."),
+)
+def command(words: tuple[str, ...], file: Path | None, log_level: str, *, wait: bool) -> None:
     """Run until SIGTERM; SIGHUP reads the configuration again."""
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format=_format())
     try:
-        asyncio.run(_run(only_config(words, file)))
+        asyncio.run(_run(only_config(words, file), wait=wait))
     except ConfigError as error:
         print(in_words(str(error)), file=sys.stderr)
         sys.exit(
@@ -45,7 +50,9 @@ def _format() -> str:
     )
 
 
-async def _run(config: Path) -> None:
-    from gateway.daemon import Daemon
+async def _run(config: Path, *, wait: bool) -> None:
+    from gateway.daemon import Daemon, Waiting
 
+    if wait and not await Waiting(config).run():
+        return
     await Daemon(config).run()

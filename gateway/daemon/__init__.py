@@ -1,5 +1,6 @@
 """Builds the parts from the configuration, connects them, runs, reloads and stops them."""
 
 from gateway.daemon.daemon import Daemon
+from gateway.daemon.service.waiting import Waiting
 
-__all__ = ["Daemon"]
+__all__ = ["Daemon", "Waiting"]

@@ -22,8 +22,8 @@ from gateway.daemon.changes import ConfigurationChange, Loaded, differences, loa
 from gateway.daemon.describe import building_facts
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.register_copy import RegisterCopy, merge
+from gateway.daemon.service.watchdog import Watchdog
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
-from gateway.daemon.watchdog import Watchdog
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field import LEARNT_FILE, Learnt
 from gateway.host import Clock, Pins, notify, socket_path

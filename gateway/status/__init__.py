@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.status.server import ControlServer, PageServer
     from gateway.status.servers import Servers
     from gateway.status.verdict import judge
+    from gateway.status.waiting import create_waiting
     from gateway.status.words import notices, sentences
     from gateway.status.words.errors import has_words, in_words
     from gateway.status.words.labels import Words
@@ -49,6 +50,7 @@ _LATER = {
     "create_control": "control.app",
     "Actions": "control.actions",
     "create_page": "page.app",
+    "create_waiting": "waiting",
     "Words": "words.labels",
     "has_words": "words.errors",
     "in_words": "words.errors",
@@ -86,6 +88,7 @@ __all__ = [
     "as_json",
     "create_control",
     "create_page",
+    "create_waiting",
     "from_json",
     "has_words",
     "in_words",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.daemon.watchdog import LOOP_LIMIT, Watchdog
+from gateway.daemon.service.watchdog import LOOP_LIMIT, Watchdog
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_it_is_fed_again_when_the_part_comes_back(manager, caplog) -> None
 
 
 async def test_the_loop_beats_each_time_it_looks(manager, monkeypatch) -> None:
-    monkeypatch.setattr("gateway.daemon.watchdog.LOOP_LIMIT", 0.5)
+    monkeypatch.setattr("gateway.daemon.service.watchdog.LOOP_LIMIT", 0.5)
     assert len(await beating(Watchdog(lambda: ""), manager, 12)) >= 12, (
         "longer apart than the loop may be silent"
     )

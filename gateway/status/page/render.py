@@ -233,3 +233,13 @@ def problem(now: Snapshot, visitor: Visitor, status: int, said: tuple[str, str] 
         text, hint = (in_words(each, locale) for each in said)
     body = _ENVIRONMENT.get_template("problem.html").render(_=_, url=visitor.url, text=text, hint=hint)
     return whole(body, now, Visitor(visitor.language, "", asked=visitor.asked), text)
+
+
+def waiting(language: str, problems: Sequence[str]) -> str:
+    """The page of a gateway that has no configuration yet; `problems`: why what is there cannot be used."""
+    f = Locale(language, "UTC", 0)
+    return _ENVIRONMENT.get_template("waiting.html").render(
+        language=language,
+        problems=[_said(problem, f) for problem in problems],
+        _=f.gettext,
+    )

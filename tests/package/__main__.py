@@ -1,0 +1,86 @@
+"""python -m tests.package: the packages are built, installed into fresh Debian trees and booted; what held
+goes into docs/proofs.md. What this machine cannot do is named there with its reason.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from deb.__main__ import build, source_date
+from deb.target import MACHINES, SUITES, Target
+from gateway import __version__
+from tests import proofs
+from tests.package.steps import lives
+from tests.package.trees import CannotRun, copy, fresh
+
+NEWER = f"{__version__}.1"
+"""The version of the second package: the same program, which is what an upgrade of this one finds."""
+
+
+def packages(suite: str, architecture: str, folder: Path) -> tuple[Path, Path, str]:
+    """This checkout's package, the same with a higher version, and what two builds say of one another."""
+    target, epoch = Target(suite, architecture), source_date()
+    older, again = (build(target, folder / name, epoch) for name in ("first", "second"))
+    assert older.read_bytes() == again.read_bytes(), f"{suite}: two builds differ"
+    newer = build(target, folder / "newer", epoch, NEWER)
+    size = older.stat().st_size / 1e6
+    return older, newer, f"{older.name}: {size:.1f} MB, two builds give the same bytes"
+
+
+def service(suite: str, older: Path, newer: Path, folder: Path) -> list[str]:
+    """The booted half, in a network namespace of its own."""
+    for program, package in (("systemd-nspawn", "systemd-container"), ("mosquitto", "mosquitto")):
+        if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
+            raise CannotRun(f"{program} is not installed: apt install {package}")
+    command = ["unshare", "--net", sys.executable, "-m", "tests.package.service"]
+    command += [suite, str(older), str(newer), str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=proofs.ROOT, timeout=3600)
+    lines = done.stdout.splitlines()
+    if done.returncode:
+        raise AssertionError("\n".join([*lines, done.stderr[-4000:]]))
+    return lines
+
+
+def proven(suite: str, architecture: str) -> tuple[list[str], bool]:
+    """The lines of one suite; whether everything held that could be tried."""
+    lines, good = [], True
+    with tempfile.TemporaryDirectory(prefix="submeter-package-") as scratch:
+        folder = Path(scratch)
+        try:
+            older, newer, said = packages(suite, architecture, folder)
+            lines.append(said)
+            fresh(suite)
+            with copy(suite, folder) as tree:
+                lines += [f"in a fresh tree: {line}" for line in lives(tree, older, newer)]
+            (folder / "service").mkdir()
+            lines += [f"booted: {line}" for line in service(suite, older, newer, folder / "service")]
+        except CannotRun as reason:
+            lines.append(f"skipped from here on: {reason}")
+        except AssertionError as error:
+            lines.append(f"FAILED: {error}")
+            good = False
+    return lines, good
+
+
+def main() -> int:
+    """Every suite on this machine's architecture; then the page."""
+    commit = proofs.git("rev-parse", "--short=12", "HEAD")
+    names = {machine: name for name, machine in MACHINES.items()}
+    architecture = names.get(platform.machine(), "amd64")
+    told, good = [], True
+    for suite in SUITES:
+        lines, held = proven(suite, architecture)
+        good = good and held
+        told += [f"**{suite}, {architecture}**", "", *(f"- {line}" for line in lines), ""]
+        print("\n".join(told[-len(lines) - 2 :]), flush=True)
+    proofs.write("prove-package", commit, "\n".join(told).strip())
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""python -m tests.package.service SUITE OLDER NEWER FOLDER: the installed service under a real systemd, with
+meters, a broker and a receiver beside it. Prints what held, a line each; wants a network of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.catalogue import load_driver
+from gateway.demo.show.account import Break, judge, resolutions
+from gateway.demo.show.self_check import committed, platform
+from gateway.demo.show.site import GATEWAY, stamp_drivers
+from tests.package.machine import Machine, booted
+from tests.package.steps import OFFLINE, put
+from tests.package.trees import copy
+from tests.rig import Rig, rig, until
+
+DRIVER = "eastron-sdm630"
+SLOT = 1.0
+PATIENCE = 300.0
+
+
+def spec(folder: Path) -> dict[str, Any]:
+    """Two meters of one server, whose replies carry the simulator's own count."""
+    stamp = {"address": stamp_drivers(folder, [DRIVER])[DRIVER].address}
+    image = {"driver": DRIVER, "circuit": "main", "directory": str(folder / "drivers")}
+    slaves = [{"unit": unit, "meter": f"m{unit}", "stamp": stamp, "image": image} for unit in (1, 2)]
+    return {"seed": 1, "log": str(folder / "serves.jsonl"), "servers": [{"name": "plant", "slaves": slaves}]}
+
+
+def uptime() -> int:
+    """CLOCK_BOOTTIME in ms: the container's is ours."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+class Story:
+    """One machine's life, and the breaks of its service that the judge is told of."""
+
+    def __init__(self, machine: Machine, site: Rig) -> None:
+        self.machine, self.site = machine, site
+        self.breaks: list[Break] = []
+        self.etc = machine.tree / "etc/submeter"
+
+    def page(self) -> tuple[int, str]:
+        """Status and text of the page's first screen; 0 while nobody listens."""
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:8080/?lang=en", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def status(self) -> dict[str, Any]:
+        """What the running daemon says of itself."""
+        code, said = self.machine.ask("submeter", "status", "--json")
+        return json.loads(said) if code == 0 else {}
+
+    def configure(self, interval: str) -> None:
+        """Write the configuration as root would."""
+        host, port = self.site.simulator.addresses["plant"]
+        meters = [{"id": f"m{unit}", "bus": "plant", "address": unit, "driver": DRIVER, "interval": interval}
+                  for unit in (1, 2)]  # fmt: skip
+        table = self.site.directory / "drivers" / f"{DRIVER}.yaml"
+        (self.etc / "drivers" / table.name).write_bytes(table.read_bytes())
+        (self.etc / "drivers" / table.name).chmod(0o644)
+        text = json.dumps({
+            "gateway": {"id": GATEWAY, "commit_interval": "1s"}, "clock": {"trust": "system"},
+            "buses": [{"name": "plant", "type": "tcp", "host": host, "port": port, "timeout": "5s"}],
+            "meters": meters, "uplinks": [self.site.uplink()],
+        }, indent=1)  # fmt: skip
+        (self.etc / "new.yaml").write_text(text)
+        self.machine.run("chown", "root:submeter", "/etc/submeter/new.yaml")
+        self.machine.run("chmod", "0640", "/etc/submeter/new.yaml")
+        self.machine.run("mv", "/etc/submeter/new.yaml", "/etc/submeter/gateway.yaml")
+
+    def delivered(self) -> int:
+        """Batches at the platform, by the daemon's own count."""
+        uplinks = self.status().get("uplinks") or [{}]
+        return int(uplinks[0].get("delivered", 0))
+
+    def goes_on(self, what: str) -> None:
+        """Until it delivers again."""
+        seen = len(self.site.serves())
+        until(lambda: len(self.site.serves()) > seen + 4, PATIENCE, f"meters are read after {what}", 0.5)
+        until(self.delivered, PATIENCE, f"readings are delivered after {what}", 0.5)
+
+    def interrupted(self, act: Callable[[], object]) -> None:
+        """Do what interrupts the service; the judge is told when."""
+        went = uptime()
+        act()
+        self.breaks.append(Break(went, uptime()))
+
+    def install(self, package: Path, *options: str) -> None:
+        """apt install FILE, inside."""
+        self.machine.run("apt-get", *OFFLINE, "-y", "--no-install-recommends", *options, "install",
+                         put(self.machine.tree, package))  # fmt: skip
+
+    def drained(self) -> bool:
+        """Whether the platform has everything."""
+        now = self.status()
+        return (
+            bool(now)
+            and now["uplinks"][0]["backlog_batches"] == 0
+            and now["uplinks"][0]["state"] == "connected"
+        )
+
+
+def waits(story: Story, package: Path) -> str:
+    """Installed: the service runs, and says that it waits."""
+    story.install(package)
+    assert story.machine.show("ActiveState") == "active"
+    until(lambda: "sudo submeter setup" in story.page()[1], PATIENCE, "the page says what it waits for", 0.5)
+    story.machine.run("id", "submeter")
+    return "`apt install` leaves a running service whose page says that it waits for `submeter setup`"
+
+
+def begins(story: Story) -> str:
+    """It begins by itself with a configuration, and a reload takes over another one in the same process."""
+    pid = story.machine.show("MainPID")
+    story.configure("1s")
+    story.goes_on("the configuration came")
+    assert story.page()[0] == 200
+    story.configure("500ms")
+    story.machine.run("systemctl", "reload", "submeter-gateway")
+    until(
+        lambda: {m["interval"] for m in story.status().get("meters", [])} == {0.5},
+        PATIENCE,
+        "it is taken over",
+        0.5,
+    )
+    assert story.machine.show("MainPID") == pid
+    assert story.machine.show("NRestarts") == "0"
+    return (
+        "it begins by itself when the configuration is there, and `systemctl reload` takes over another one"
+    )
+
+
+def frozen(story: Story) -> str:
+    """A daemon that is stopped in its tracks is killed by the watchdog and started again."""
+    pid = story.machine.show("MainPID")
+    went = uptime()
+    story.machine.run("kill", "-STOP", pid)
+    until(
+        lambda: story.machine.show("NRestarts") == "1", PATIENCE, "the watchdog restarts a frozen daemon", 1
+    )
+    story.breaks.append(Break(went, uptime()))
+    story.goes_on("the watchdog")
+    seconds = (uptime() - went) / 1000
+    return (
+        f"the watchdog restarts a daemon that was frozen with SIGSTOP (reading again after {seconds:.0f} s)"
+    )
+
+
+def outage(story: Story) -> str:
+    """The machine restarts while the platform is away."""
+    story.site.kill("broker")
+    until(
+        lambda: (story.status().get("uplinks") or [{}])[0].get("backlog_batches", 0) > 10,
+        PATIENCE,
+        "batches wait",
+        0.5,
+    )
+    story.interrupted(story.machine.reboot)
+    seen = len(story.site.serves())
+    until(lambda: len(story.site.serves()) > seen + 10, PATIENCE, "meters are read after the reboot", 0.5)
+    waiting = story.status()["uplinks"][0]["backlog_batches"]
+    story.site.start_broker()
+    until(story.drained, PATIENCE, "everything is delivered", 0.5)
+    return f"a reboot in mid-outage: {waiting} batches waited, all were delivered"
+
+
+def exchanged(story: Story, older: Path, newer: Path) -> str:
+    """An upgrade and a downgrade keep configuration and journal."""
+    before = (story.etc / "gateway.yaml").read_bytes()
+    story.interrupted(lambda: story.install(newer))
+    story.goes_on("the upgrade")
+    story.interrupted(lambda: story.install(older, "--allow-downgrades"))
+    story.goes_on("going back")
+    assert (story.etc / "gateway.yaml").read_bytes() == before
+    return "an upgrade and a downgrade keep configuration and journal, and the service goes on"
+
+
+def judged(story: Story) -> str:
+    """Stopped: everything that was served is at the platform, once."""
+    until(story.drained, PATIENCE, "everything is delivered", 0.5)
+    story.interrupted(lambda: story.machine.run("apt-get", *OFFLINE, "-y", "remove", "submeter-gateway"))
+    state = story.machine.tree / "var/lib/submeter"
+    stored, readings, conflicts = platform(story.site.database)
+    tables = {f"m{unit}": load_driver(DRIVER, story.site.directory / "drivers") for unit in (1, 2)}
+    account = judge(story.site.serves(), committed(state / "journal.db"), stored, readings,
+                    breaks=story.breaks, slot=SLOT, tolerance=resolutions(tables))  # fmt: skip
+    account.say(conflicts, f"{conflicts} batches came twice with different content")
+    assert account.good, account.problems
+    assert account.arrived > 100, account
+    story.machine.run("apt-get", *OFFLINE, "-y", "purge", "submeter-gateway")
+    assert not state.exists()
+    assert not story.etc.exists()
+    return (
+        f"over all of it, judged by the simulated meters: {account.served} replies served, {account.arrived} "
+        f"polls at the platform, {account.open_slot} in an open slot, {account.lost} lost, "
+        f"{account.twice} twice; "
+        f"`apt remove` kept the journal, `apt purge` deleted it"
+    )
+
+
+def main() -> None:
+    """The whole life of one machine."""
+    suite, older, newer, folder = sys.argv[1], *map(Path, sys.argv[2:5])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with (
+        copy(suite, folder) as tree,
+        rig(folder, spec(folder)) as site,
+        booted(tree, folder / "boot.log") as machine,
+    ):
+        site.start_broker()
+        site.start_receiver()
+        story = Story(machine, site)
+        for step in (
+            lambda: waits(story, older), lambda: begins(story), lambda: outage(story), lambda: frozen(story),
+            lambda: exchanged(story, older, newer), lambda: judged(story),
+        ):  # fmt: skip
+            print(step(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

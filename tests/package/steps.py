@@ -1,0 +1,110 @@
+"""Installing, upgrading, going back, removing and purging in a fresh tree without a running systemd."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+OFFLINE = ("-o", "Dir::Etc::SourceList=/dev/null", "-o", "Dir::Etc::SourceParts=/dev/null")
+ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "LC_ALL": "C.UTF-8",
+}
+CONFIGURED = "gateway: {id: izm-1, name: Kept}\nclock: {trust: system}\n"
+
+
+def run(tree: Path, *command: str) -> str:
+    """What a command says in the tree, without a network. Raises AssertionError when it fails."""
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "chroot", str(tree), *command],
+        capture_output=True, text=True, check=False, timeout=900,
+        env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def apt(tree: Path, *words: str) -> str:
+    """apt-get, with no source but the file itself."""
+    return run(tree, "apt-get", *OFFLINE, "-y", "--no-install-recommends", *words)
+
+
+def put(tree: Path, package: Path) -> str:
+    """Lay a package into the tree: its path there."""
+    place = tree / "srv" / package.name
+    place.write_bytes(package.read_bytes())
+    return f"/srv/{package.name}"
+
+
+def owners(tree: Path) -> dict[str, str]:
+    """Owner, group and rights of the folders of data, as the tree calls them."""
+    said = run(
+        tree, "stat", "--format=%n %U:%G %a", "/etc/submeter", "/etc/submeter/drivers", "/var/lib/submeter"
+    )
+    return dict(line.split(" ", 1) for line in said.splitlines())
+
+
+def versions(tree: Path) -> str:
+    """The version of the package that is installed in full; empty for none."""
+    said = subprocess.run(
+        ["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W", "-f=${db:Status-Abbrev} ${Version}",
+         "submeter-gateway"],
+        capture_output=True, text=True, check=False,
+    ).stdout  # fmt: skip
+    return said.removeprefix("ii").strip() if said.startswith("ii") else ""
+
+
+def lives(tree: Path, older: Path, newer: Path) -> list[str]:
+    """A package's whole life in a tree; what held, a line each."""
+    said = apt(tree, "install", put(tree, older))
+    assert "submeter setup" in said
+    assert owners(tree) == {
+        "/etc/submeter": "root:submeter 750",
+        "/etc/submeter/drivers": "root:submeter 750",
+        "/var/lib/submeter": "submeter:submeter 750",
+    }
+    groups = run(tree, "id", "-nG", "submeter").split()
+    assert {"submeter", "dialout", "gpio"} <= set(groups), groups
+    assert "submeter, version" in run(tree, "submeter", "--version")
+    assert "eastron-sdm630" in run(tree, "submeter", "drivers", "list")
+    assert run(tree, "dpkg", "--verify", "submeter-gateway") == ""
+    assert (tree / "etc/systemd/system/multi-user.target.wants/submeter-gateway.service").is_symlink()
+    assert (
+        run(tree, "/opt/submeter/bin/python", "-c", "import sys; print(sys.path)").count("dist-packages") == 0
+    )
+    compiled = len(list((tree / "opt/submeter/lib").rglob("*.pyc")))
+    assert compiled > 300, compiled
+
+    (tree / "etc/submeter/gateway.yaml").write_text(CONFIGURED)
+    (tree / "var/lib/submeter/journal.db").write_bytes(b"kept")
+    before = versions(tree)
+    apt(tree, "install", put(tree, newer))
+    after = versions(tree)
+    assert before != after, (before, after)
+    apt(tree, "install", "--allow-downgrades", f"/srv/{older.name}")
+    assert versions(tree) == before
+    kept(tree)
+    assert "submeter, version" in run(tree, "submeter", "--version")
+
+    apt(tree, "remove", "submeter-gateway")
+    assert versions(tree) == ""
+    assert not (tree / "opt/submeter").exists(), list((tree / "opt/submeter").rglob("*"))[:5]
+    kept(tree)
+    apt(tree, "install", f"/srv/{newer.name}")
+    kept(tree)
+    apt(tree, "purge", "submeter-gateway")
+    for place in ("etc/submeter", "var/lib/submeter", "opt/submeter", "usr/bin/submeter"):
+        assert not (tree / place).exists(), place
+    assert not (tree / "etc/systemd/system/multi-user.target.wants/submeter-gateway.service").is_symlink()
+    assert "submeter" not in (tree / "etc/passwd").read_text()
+    return [
+        f"installed without a network ({compiled} modules compiled), upgraded {before} → {after}, taken "
+        f"back, removed (data kept), installed again, purged (nothing left)"
+    ]
+
+
+def kept(tree: Path) -> None:
+    """Configuration and journal are as they were."""
+    assert (tree / "etc/submeter/gateway.yaml").read_text() == CONFIGURED
+    assert (tree / "var/lib/submeter/journal.db").read_bytes() == b"kept"
