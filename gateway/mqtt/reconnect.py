@@ -122,8 +122,8 @@ class Reconnect:
         return self._quick.next()
 
     def lost(self, error: UplinkError, *, idle: bool = True, mended: bool = False) -> float:
-        """A connection ended, with nothing of ours on its way when it was `idle`; `mended`: the next one
-        leaves out what ended it.
+        """A connection ended, with nothing of ours on its way that could be why when it was `idle`; `mended`:
+        the next one leaves out what ended it.
 
         Seconds until the next attempt.
         """
@@ -153,7 +153,7 @@ class Reconnect:
 
     def _ends_at_once(self, error: UplinkError) -> UplinkError:
         """Connections end right after they began. Another client with our id is suspected only when
-        nothing of ours was on its way.
+        nothing of ours was on its way that could be why.
         """
         what = f"the broker ends the connection right after accepting it ({error.message})"
         if self._idle_ends >= _SUSPICIOUS:

@@ -14,7 +14,7 @@ from gateway.common.text import visible
 from gateway.common.troubles import Troubles
 from gateway.common.wait import wait_for_event
 from gateway.config import Uplink
-from gateway.errors import LinkDown, UplinkError, WireError
+from gateway.errors import LinkDown, LinkTaken, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
 from gateway.mqtt import TOO_LARGE, Connection, Link, LinkState, Outgoing, Reconnect, open_unless
 from gateway.uplink.broker import broker_of
@@ -200,11 +200,13 @@ class Forwarder:
         return self._ended_with(self._fault, flying) if self._fault is not None else 0.0
 
     def _ended_with(self, fault: UplinkError, flying: Sequence[Flying]) -> float:
-        """The connection ended: what was on its way, and whether that is why; seconds until the next
-        attempt.
-        """
+        """The connection ended, perhaps for what was on its way; seconds until the next attempt."""
         known = about_a_message(fault) and self._sender.ended_by(flying, too_large=fault.cause == "too_large")
-        return self._reconnect.lost(with_flying(fault, flying), idle=not flying, mended=known)
+        idle = not flying or (not known and about_a_message(fault) and self._sender.blameless)
+        wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known)
+        if isinstance(self._reconnect.error, LinkTaken):
+            self._sender.pardon()
+        return wait
 
     async def _farewell(self, connection: Connection) -> None:
         """The retained state says that we went in good order; what was acknowledged meanwhile is settled."""

@@ -352,17 +352,6 @@ def test_an_acknowledgement_a_moment_before_the_end_proves_nothing():
     assert suspects.at_the_end([], 4.0) == []
 
 
-def test_another_gateway_is_suspected_only_when_nothing_was_on_its_way():
-    for idle in (True, False):
-        now = [0.0]
-        state = Reconnect(broker_of(config(), "gw1"), monotonic=lambda now=now: now[0], chance=lambda: 1.0)
-        for _ in range(5):
-            state.connected("3.1.1")
-            now[0] += 1.0
-            state.lost(LinkDown("the connection was lost"), idle=idle)
-        assert ("gateway id" in str(state.error)) == idle
-
-
 def test_a_loss_that_repeats_is_one_line_that_says_how_long_it_lasts(caplog):
     caplog.set_level(logging.INFO)
     now = [0.0]

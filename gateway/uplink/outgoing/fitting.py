@@ -167,6 +167,11 @@ class Fitting:
             self.set_aside.put(objection.batch, REFUSED, now=now)
         return True
 
+    def pardon(self) -> None:
+        """The connections ended for another reason: all is tried again at the next tick."""
+        self._objections.pardon()
+        self.set_aside.hurry()
+
     def tell(self) -> None:
         """Say what is set aside, and when it is not any more."""
         large, subject = self.set_aside.count(TOO_LARGE_HERE), "batches that are too large"

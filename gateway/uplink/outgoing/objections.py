@@ -7,6 +7,9 @@ messages go one at a time; a message that is alone on its way at two ends, while
 is what the broker objects to. It is left out, the others go on, and after a while it is tried again. Some
 brokers acknowledge a message and end the connection for it all the same: there is a pause behind each, and
 one that was acknowledged a moment before the end counts as on its way.
+
+Another client with our id ends the connection in the same way, whatever is on its way: also messages that the
+broker has taken before. Such an end is `blameless`.
 """
 
 from __future__ import annotations
@@ -79,6 +82,8 @@ class Objections:
         self._acked_since = False
         self._newest: Flying | None = None
         self._newest_at = 0.0
+        self._taken: set[str] = set()
+        self._flew: frozenset[object] = frozenset()
         self._backoff = Backoff(*AGAIN)
         self._until = 0.0
         self.largest = 0
@@ -89,6 +94,10 @@ class Objections:
         """Topics beside P/data whose message ended the connection, with its size."""
         self.batches_refused = False
         """Every batch ends the connection, whatever its size, while other messages are taken."""
+        self.blameless = False
+        """At the newest end only messages of a kind that this broker has taken were on their way, and no
+        batch that was so at the end before, too.
+        """
 
     @property
     def one_at_a_time(self) -> bool:
@@ -131,6 +140,7 @@ class Objections:
             if self.bound is not None and message.size >= self.bound:
                 self.bound = None
         self.left_out.pop(message.topic, None)
+        self._taken.add(message.topic)
 
     def at_the_end(self, flying: Sequence[Flying], now: float) -> Sequence[Flying]:
         """What was on its way at the end of a connection; with nothing on its way, what was acknowledged
@@ -147,6 +157,8 @@ class Objections:
         """The connection ended with these on their way; what follows from it, if anything does.
         `too_large`: the broker said why.
         """
+        self.blameless = all(self._is_taken(one) for one in flying)
+        self._flew = frozenset(one.tag for one in flying)
         if not flying:
             return None
         if too_large:
@@ -171,6 +183,12 @@ class Objections:
         self._acked_since = False
         return self._convict(one, now)
 
+    def _is_taken(self, one: Flying) -> bool:
+        if one.topic != self._data:
+            return one.topic in self._taken
+        # A batch that was not taken twice may be one that the broker objects to.
+        return one.size <= self.largest and one.tag not in self._flew
+
     def too_large(self, size: int, now: float) -> None:
         """The broker said that a batch of this size is too large, but not what it takes."""
         if self.bound is None or size < self.bound:
@@ -179,6 +197,7 @@ class Objections:
 
     def _convict(self, one: Flying, now: float) -> Objection:
         self._wait(now)
+        self._taken.discard(one.topic)
         if one.topic != self._data:
             self.left_out[one.topic] = one.size
             return Objection(
@@ -205,6 +224,12 @@ class Objections:
 
     def _wait(self, now: float) -> None:
         self._until = now + self._backoff.next()
+
+    def pardon(self) -> None:
+        """The ends had another reason: what was left out is tried again at the next tick."""
+        self._until = 0.0
+        self._alone.clear()
+        self._backoff.reset()
 
     def tick(self, now: float) -> bool:
         """Time to try again what was left out; true once."""

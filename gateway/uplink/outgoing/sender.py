@@ -109,6 +109,15 @@ class Sender:
             return False
         return known
 
+    @property
+    def blameless(self) -> bool:
+        """Whether all that was on its way at the newest end is what this broker takes."""
+        return self._objections.blameless
+
+    def pardon(self) -> None:
+        """Another client ends our connections: what was left out or set aside for that goes again."""
+        self._fitting.pardon()
+
     # -- what comes in ---------------------------------------------------------------------------------------
 
     async def learn(self) -> None:

@@ -59,6 +59,11 @@ class SetAside:
         found = [key for key in self._sets if key[1] == reason]
         return sum(self._sets.pop(key).count for key in found) > 0
 
+    def hurry(self) -> None:
+        """What was refused for its content is offered again at the next tick."""
+        if self._until is not None:
+            self._until = 0.0
+
     def tick(self, now: float) -> bool:
         """Time to offer again what was refused for its content; whether there is any."""
         if self._until is None or now < self._until:
