@@ -2,7 +2,7 @@
 them in order.
 
 `-p tests.mutants.reach` with MUTANTS_REACH=FILE writes {test: [seconds, {module: [lines]}]} for all tests
-that pass. With MUTANTS_CHOSEN=FILE only the tests named in FILE run, in its order.
+that pass, each process of pytest-xdist into FILE.<its name>. With MUTANTS_CHOSEN=FILE only the tests named in FILE run, in its order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import defaultdict
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -32,11 +32,20 @@ _ROOT = Path(__file__).parents[2]
 _PREFIX = str(_ROOT / "gateway") + os.sep
 _reach: dict[str, tuple[float, dict[str, list[int]]]] = {}
 _lines: dict[str, set[int]] = defaultdict(set)
+_calls: dict[CodeType, int] = defaultdict(int)
+CALLS = 200
+"""Calls of a function, within one test, whose lines are noted: one that is called a million times would take
+minutes.
+"""
 
 
 def _called(frame: FrameType, _event: str, _arg: object) -> Any:
-    name = frame.f_code.co_filename
+    code = frame.f_code
+    name = code.co_filename
     if not name.startswith(_PREFIX):
+        return None
+    _calls[code] += 1
+    if _calls[code] > CALLS:
         return None
     lines = _lines[name]
     lines.add(frame.f_lineno)
@@ -53,6 +62,7 @@ if "MUTANTS_REACH" in os.environ:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(item: pytest.Item) -> Any:
         _lines.clear()
+        _calls.clear()
         sys.settrace(_called)
         threading.settrace(_called)
         try:
@@ -75,7 +85,11 @@ if "MUTANTS_REACH" in os.environ:
         return report
 
     def pytest_sessionfinish() -> None:
-        Path(os.environ["MUTANTS_REACH"]).write_text(json.dumps(_reach))
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+        if _reach:
+            Path(os.environ["MUTANTS_REACH"] + (f".{worker}" if worker else "")).write_text(
+                json.dumps(_reach)
+            )
 
 
 @pytest.hookimpl(trylast=True)
