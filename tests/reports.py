@@ -21,7 +21,10 @@ class Found:
     held_by: str
 
 
-_ODD = "`tests/field/test_odd_devices.py`"
+_NOISE = "`tests/field/test_odd_noise.py`"
+_REPLIES = "`tests/field/test_odd_replies.py`"
+_GATEWAYS = "`tests/field/test_odd_gateways.py`"
+_CONNECTIONS = "`tests/field/test_odd_connections.py`"
 _SILENT = "`tests/field/test_silent_read.py`"
 _LIMITS = "`tests/uplink/test_uplink_limits.py`"
 _OUTSIDE = "`tests/config/test_outside.py`"
@@ -33,36 +36,36 @@ _THINNING = "`tests/journal/test_journal_thinning.py`"
 _PULSES = "`tests/pulses/test_counting.py`"
 
 REPORTED = (
-    Found("one 0x00 behind every reply on a serial line", "0 whole readings of 12", "11 of 12", _ODD),
-    Found("three 0x00 behind every reply", "0 of 12", "11 of 12", _ODD),
-    Found("control: no byte behind, two in front", "12 of 12", "11 of 12", _ODD),
+    Found("one 0x00 behind every reply on a serial line", "0 whole readings of 12", "11 of 12", _NOISE),
+    Found("three 0x00 behind every reply", "0 of 12", "11 of 12", _NOISE),
+    Found("control: no byte behind, two in front", "12 of 12", "11 of 12", _NOISE),
     Found(
         "Modbus TCP gateway that numbers its replies one too high",
         "0 of 12, “check its address and power”",
         "11 of 12, difference said",
-        _ODD,
+        _REPLIES,
     ),
-    Found("… that gives the same number for ever", "0 of 12", "11 of 12, difference said", _ODD),
-    Found("… control: that gives 0", "12 of 12", "10 of 12; two check reads are paid for", _ODD),
+    Found("… that gives the same number for ever", "0 of 12", "11 of 12, difference said", _REPLIES),
+    Found("… control: that gives 0", "12 of 12", "10 of 12; two check reads are paid for", _REPLIES),
     Found(
         "exception whose header says a length of 4",
         "9 of 20, reason `bad_frame`",
         "19 of 20, reason `exception_2`",
-        _ODD,
+        _REPLIES,
     ),
     Found(
         "dongle that stays dead when asked within 2 s of connecting",
         "0 of 8, for ever",
         "8 of 8, pause learnt",
-        _ODD,
+        _CONNECTIONS,
     ),
-    Found("… that hangs up then", "0 of 8, for ever", "8 of 8, pause learnt", _ODD),
-    Found("… control: that ignores what comes too early", "7 of 8, after 20 s", "8 of 8", _ODD),
+    Found("… that hangs up then", "0 of 8, for ever", "8 of 8, pause learnt", _CONNECTIONS),
+    Found("… control: that ignores what comes too early", "7 of 8, after 20 s", "8 of 8", _CONNECTIONS),
     Found(
         "server that closes after each reply, three reads a poll",
         "0 of 10, two log lines a poll",
         "9 of 10, no line for it",
-        _ODD,
+        _CONNECTIONS,
     ),
     Found(
         "meter that is deaf for 200 ms after its own answer",
@@ -76,14 +79,17 @@ REPORTED = (
         "3, 3 and 7 of 24; “check its address”",
         "23 of 24 each, 20 on a machine with six times the work it can do; the dead one is said to be "
         "`exception_11`",
-        _ODD,
+        _GATEWAYS,
     ),
-    Found("… one meter beside it", "7 of 24", "23 of 24", _ODD),
-    Found("… that waits 3 s", "22 of 24", "24 of 24", _ODD),
+    Found("… one meter beside it", "7 of 24", "23 of 24", _GATEWAYS),
+    Found("… that waits 3 s", "22 of 24", "24 of 24", _GATEWAYS),
     Found(
-        "… that waits 5 s for each of two dead ones, three beside them", "not tried", "34 of 36 each", _ODD
+        "… that waits 5 s for each of two dead ones, three beside them",
+        "not tried",
+        "34 of 36 each",
+        _GATEWAYS,
     ),
-    Found("… control: 0.3 s", "all", "11 of 12", _ODD),
+    Found("… control: 0.3 s", "all", "11 of 12", _GATEWAYS),
     Found("broker with `max_packet_size 8192`, 25 meters", "0 batches, for ever", "all, cut to it", _LIMITS),
     Found(
         "broker with `message_size_limit 8192`, MQTT 3.1.1",
@@ -103,7 +109,7 @@ REPORTED = (
         "another master on the line that asks another unit each second",
         "25 to 29 of 30; not named",
         "27 of 30, named; no register is left out for it",
-        _ODD,
+        _NOISE,
     ),
     Found(
         "name servers of which the first two are dead",
@@ -121,7 +127,7 @@ REPORTED = (
         "two gateways with one id, MQTT 3.1.1",
         "both named, 19 connections in 150 s, all delivered",
         "the same, 16 connections",
-        "`tests/uplink/test_uplink_reasons.py`",
+        "`tests/uplink/test_uplink_taken_over.py`",
     ),
     Found(
         "USB adapter pulled while nothing is read",
@@ -145,13 +151,13 @@ REPORTED = (
         "converter that sends a text 20 ms after connecting, serial frames over TCP",
         "23 of 25",
         "22 of 25",
-        _ODD,
+        _REPLIES,
     ),
     Found(
         "… that sends it three times while it runs, over TCP and Modbus TCP",
         "24 and 25 of 25",
         "24 and 25 of 25",
-        _ODD,
+        _REPLIES,
     ),
     Found(
         "SunSpec chain that ends with one 0x0000",
@@ -161,7 +167,10 @@ REPORTED = (
     ),
     Found("… control: that ends by the book", "read", "read", "`tests/catalogue/test_sunspec_chains.py`"),
     Found(
-        "converter that ends connections idle for 3 or 5 s", "13 of 12", "13 and 12 of 12, never “lost”", _ODD
+        "converter that ends connections idle for 3 or 5 s",
+        "13 of 12",
+        "13 and 12 of 12, never “lost”",
+        _CONNECTIONS,
     ),
     Found(
         "device that is busy (exceptions 5 and 6)",
@@ -169,7 +178,7 @@ REPORTED = (
         "the same, 11 readings",
         "`tests/soak/test_faults_daemon.py`",
     ),
-    Found("… 20 ms after connecting to Modbus TCP", "26 connections, nothing read", "25 of 25", _ODD),
+    Found("… 20 ms after connecting to Modbus TCP", "26 connections, nothing read", "25 of 25", _REPLIES),
     Found(
         "YAML anchors, merges, tags, tabs, duplicate keys",
         "work, or refused with the line",

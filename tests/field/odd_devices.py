@@ -13,10 +13,12 @@ from field_parts import pattern
 
 from gateway.config.schema import TcpBus
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
+from gateway.errors import BusError
 from gateway.field.bus.line import BusLine
 from gateway.field.port.modbus import ModbusPort
 
 PROBES = ((4, 7000, 1), (4, 7000, 3), (4, 7000, 5), (4, 7000, 6), (4, 7000, 7))
+QUESTIONS = [(4, 1000, 2), (4, 2000, 2), (4, 3000, 4), (4, 4000, 2)]
 Serve = Callable[["Client"], Awaitable[None]]
 
 
@@ -122,3 +124,17 @@ def station(line: BusLine, unit: int = 1):
     made = line.station(unit)
     made.probes = PROBES
     return made
+
+
+async def ask_all(line: BusLine, who, rounds: int = 3) -> tuple[int, int]:
+    """How many reads were right, and how many failed; a wrong value fails the test."""
+    right = failed = 0
+    for function, first, count in QUESTIONS * rounds:
+        try:
+            words = await line.read(who, function, first, count)
+        except BusError:
+            failed += 1
+            continue
+        assert words == pattern(who.unit, first, count)
+        right += 1
+    return right, failed

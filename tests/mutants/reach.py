@@ -2,7 +2,8 @@
 them in order.
 
 `-p tests.mutants.reach` with MUTANTS_REACH=FILE writes {test: [seconds, {module: [lines]}]} for all tests
-that pass, each process of pytest-xdist into FILE.<its name>. With MUTANTS_CHOSEN=FILE only the tests named in FILE run, in its order.
+that pass, each process of pytest-xdist into FILE.<its name>. With MUTANTS_CHOSEN=FILE only the tests named in
+FILE run, in its order.
 """
 
 from __future__ import annotations

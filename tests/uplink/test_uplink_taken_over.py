@@ -64,6 +64,30 @@ async def test_one_that_comes_later_is_suspected_whatever_was_on_its_way(protoco
         assert run.stats.set_aside == 0
 
 
+async def test_one_that_lets_nothing_through_is_suspected_by_a_connection_in_which_nothing_was_said():
+    """From the start, and before anything is acknowledged: no message can be told from any other."""
+    async with Rival(0, there=True) as broker, gateway(broker, "5.0", 3) as run:
+        await until(lambda: suspected(run), 90)
+        broker.there = False
+        await until(lambda: run.stats.delivered_batches == 3, 120)
+        await until(
+            lambda: {TOPICS.state, TOPICS.meters} <= {topic for topic, _ in broker.published[-6:]}, 90
+        )
+
+
+async def test_a_broker_that_takes_nothing_at_all_is_no_other_gateway():
+    """The control: it ends the connection at each message, but leaves one that says nothing alone."""
+
+    class Takes(FakeBroker):
+        async def on_publish(self, writer, mid):
+            writer.transport.abort()
+
+    async with Takes() as broker, gateway(broker, "3.1.1", 3) as run:
+        await until(lambda: broker.connects >= 6, 90)
+        assert not suspected(run)
+        assert "may not allow what was on its way" in run.stats.last_error
+
+
 async def test_one_that_is_there_from_the_start_is_suspected_and_nothing_is_left_out_when_it_is_gone():
     """At first each end seems to come of P/state: nothing else is left unanswered."""
     async with Rival(1, there=True) as broker, gateway(broker, "5.0", 0) as run:
@@ -136,6 +160,33 @@ def test_a_batch_at_two_ends_may_be_the_reason_although_others_of_its_size_were_
     assert not objections.blameless
     objections.ended([batch(4)], 30.0)
     assert objections.blameless
+
+
+def test_after_two_ends_in_which_nothing_was_taken_the_next_connection_is_silent_at_first():
+    objections = Objections(DATA)
+    for at in (0.0, 10.0):
+        objections.begin(at)
+        assert not objections.pauses(at + 0.5)
+        objections.ended([batch(1)], at + 1)
+    objections.begin(20.0)
+    assert objections.pauses(20.0)
+    assert objections.pauses(22.9)
+    assert not objections.pauses(23.0)
+    objections.ended([], 21.0)
+    assert objections.blameless
+    objections.begin(30.0)
+    assert objections.pauses(30.0), "it ended in silence: the next is silent, too"
+    objections.ended([batch(1)], 34.0)
+    objections.begin(40.0)
+    assert not objections.pauses(40.0), "it lived in silence"
+    objections.acknowledged(batch(1), 41.0)
+    for at in (50.0, 60.0):
+        objections.ended([batch(2)], at)
+        objections.begin(at)
+    objections.acknowledged(batch(2), 64.0)
+    objections.ended([batch(3)], 65.0)
+    objections.begin(70.0)
+    assert not objections.pauses(70.0), "something was taken meanwhile"
 
 
 def test_a_pardon_lets_what_was_left_out_go_at_the_next_tick_and_forgets_what_was_counted():

@@ -9,7 +9,8 @@ brokers acknowledge a message and end the connection for it all the same: there 
 one that was acknowledged a moment before the end counts as on its way.
 
 Another client with our id ends the connection in the same way, whatever is on its way: also messages that the
-broker has taken before. Such an end is `blameless`.
+broker has taken before. Such an end is `blameless`. Where nothing at all is taken any more, the next
+connection is silent at first: when it ends then, no message was the reason.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ MOMENT = 0.3
 """Seconds before the end within which an acknowledgement proves nothing."""
 AGAIN = (3600.0, 86400.0)
 """Seconds until what was left out is tried again, doubled each time up to the second."""
+SILENCE = 3.0
+"""Seconds at the beginning of a connection without a message of ours, after several that took none."""
 _TWICE = 2
 _SEVERAL = 3
 
@@ -84,6 +87,8 @@ class Objections:
         self._newest_at = 0.0
         self._taken: set[str] = set()
         self._flew: frozenset[object] = frozenset()
+        self._unheard = 0
+        self._silent_until = 0.0
         self._backoff = Backoff(*AGAIN)
         self._until = 0.0
         self.largest = 0
@@ -105,8 +110,14 @@ class Objections:
         return self._calm > 0
 
     def pauses(self, now: float) -> bool:
-        """Whether the next message must wait: its predecessor may have ended the connection."""
-        return self.one_at_a_time and now - self._newest_at < PAUSE
+        """Whether the next message must wait: its predecessor may have ended the connection, or the
+        connection shows whether it lives without one.
+        """
+        return now < self._silent_until or (self.one_at_a_time and now - self._newest_at < PAUSE)
+
+    def begin(self, now: float) -> None:
+        """A connection begins."""
+        self._silent_until = now + SILENCE if self._unheard >= _TWICE else 0.0
 
     @property
     def control_first(self) -> bool:
@@ -123,6 +134,7 @@ class Objections:
         """The broker took it; while messages go one at a time that is believed when the next one was
         taken, too.
         """
+        self._unheard = 0
         before, self._newest, self._newest_at = self._newest, message, now
         if not self.one_at_a_time:
             self._took(message)
@@ -161,6 +173,8 @@ class Objections:
         self._flew = frozenset(one.tag for one in flying)
         if not flying:
             return None
+        # What ends a connection that had lived in silence may well be a message.
+        self._unheard = 0 if self._silent_until else self._unheard + 1
         if too_large:
             largest = max(flying, key=lambda one: one.size)
             return (

@@ -81,6 +81,7 @@ class Sender:
         self._connection = connection
         self._backlog_at = backlog_at
         self._may_tell = False
+        self._objections.begin(time.monotonic())
         self._delivery.connected(time.monotonic())
         self._fitting.begin(connection)
         self._queues.begin()
@@ -184,7 +185,7 @@ class Sender:
         connection = self._connection
         if connection is None or connection.room <= 0 or self._delivery.one_by_one:
             return
-        if self._objections.one_at_a_time and (self._flying or self._objections.pauses(now)):
+        if self._objections.pauses(now) or (self._objections.one_at_a_time and self._flying):
             return
         sealed = self._delivery.trial(now)
         if sealed is not None and (message := self._message(sealed)) is not None:
@@ -225,9 +226,9 @@ class Sender:
         if connection is None:
             return False
         now = time.monotonic()
-        room = connection.room
+        room = 0 if self._objections.pauses(now) else connection.room
         if self._objections.one_at_a_time:
-            room = min(room, 0 if self._objections.pauses(now) else 1 - len(self._flying))
+            room = min(room, 1 - len(self._flying))
         out: list[Outgoing] = []
         if room > 0 and (self._objections.control_first or (self._may_tell and not self._live_due(now))):
             self._tell(out, 1)

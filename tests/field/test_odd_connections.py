@@ -1,0 +1,91 @@
+"""Servers that end their connections, and devices that need rest after connecting, serve their values."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from field_parts import pattern
+from odd_devices import Client, ask_all, line_to, station
+
+from gateway.errors import BusDown, NoReply
+
+
+@pytest.mark.parametrize("kind", ["tcp", "rtu-over-tcp"])
+@pytest.mark.parametrize("per_connection", [1, 2, 3])
+async def test_a_server_that_ends_each_connection_gives_every_value(
+    caplog, kind: str, per_connection: int
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def serve(client: Client) -> None:
+        for _ in range(per_connection):
+            request = await (client.request() if kind == "tcp" else client.rtu_request())
+            if kind == "tcp":
+                client.send(request.number, request.unit, request.answer)
+            else:
+                client.send_rtu(request.unit, request.answer)
+            await client.writer.drain()
+
+    async with line_to(serve, kind=kind, timeout="5s") as (line, plant):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        assert plant.connections >= 12 // per_connection - 1
+        assert not caplog.records, "nothing is wrong, and nothing is said"
+        assert line.openings == 1
+
+
+async def test_a_connection_that_ends_with_half_a_reply_is_not_asked_again() -> None:
+    async def serve(client: Client) -> None:
+        request = await client.request()
+        client.writer.write(request.number.to_bytes(2) + b"\0\0\0\x07")
+
+    async with line_to(serve, timeout="5s") as (line, plant):
+        with pytest.raises(BusDown):
+            await line.read(station(line), 4, 1000, 2)
+        assert plant.connections == 1
+
+
+@pytest.mark.parametrize("mode", ["dead", "close", "ignore"])
+async def test_a_device_that_needs_rest_after_connecting_gets_it(caplog, mode: str) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def serve(client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        began, dead = loop.time(), False
+        while True:
+            request = await client.request()
+            if loop.time() - began < 0.9:
+                if mode == "close":
+                    return
+                dead = mode == "dead"
+            elif not dead:
+                client.send(request.number, request.unit, request.answer)
+
+    async with line_to(serve, timeout="100ms") as (line, plant):
+        who = station(line)
+        assert await line.read(who, 4, 1000, 2) == pattern(1, 1000, 2)
+        assert line.facts.connect_pause == 1.0
+        assert "1 s between connecting and the first request" in caplog.text
+        line.port.close()
+        connections = plant.connections
+        assert await ask_all(line, who, 1) == (4, 0)
+        assert plant.connections == connections + 1, "it is kept"
+
+
+async def test_a_dead_meter_is_no_reason_for_a_pause_after_connecting() -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            if request.unit == 1:
+                client.send(request.number, 1, request.answer)
+
+    async with line_to(serve, timeout="100ms") as (line, plant):
+        well, dead = station(line, 1), station(line, 9)
+        for _ in range(2):
+            with pytest.raises(NoReply):
+                await line.read(dead, 4, 1000, 2)
+            assert await ask_all(line, well, 1) == (4, 0)
+        assert plant.connections == 1
+        assert line.facts.connect_pause == 0.0

@@ -1,0 +1,195 @@
+"""Bytes beside a frame, frames of others, echoes: what is harmless costs nothing, and no value
+is ever wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+import pytest
+from field_parts import driver, meter, pattern
+from odd_devices import Client, ask_all, line_to, station
+
+from gateway.demo.simulator.frames import rtu_frame
+from gateway.errors import BadFrame, BusError, NoReply
+from gateway.field.meter.poll import Poll
+from gateway.field.meter.reader import MeterReader, MeterTask
+from gateway.field.schedule import EVERYTHING
+
+NOISE = [
+    pytest.param(b"", b"\0", id="a zero behind"),
+    pytest.param(b"", b"\0\0\0", id="three zeros behind"),
+    pytest.param(b"\0", b"\0", id="a zero on each side"),
+    pytest.param(b"", b"\r\n", id="a new line"),
+    pytest.param(b"\xff\xff", b"\xff", id="the transceiver releases the line"),
+    pytest.param(b"\x01\x04\x04", b"", id="the beginning of an answer"),
+    pytest.param(b"heartbeat 0815", b"", id="a text in front"),
+    pytest.param(b"", b"+++ATH\r\n", id="a text behind"),
+    pytest.param(b"\x81\x04\x03\xe8\x00\x02\xff\xff", b"", id="an echo with a damaged first byte"),
+]
+
+
+@pytest.mark.parametrize(("before", "behind"), NOISE)
+@pytest.mark.parametrize("apart", [False, True])
+async def test_noise_beside_a_frame_costs_nothing(before: bytes, behind: bytes, apart: bool) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            if not apart:
+                client.send_rtu(request.unit, request.answer, before=before, more=behind)
+                continue
+            for piece in (before, None, behind):  # a glitch in a segment of its own
+                if piece is None:
+                    client.send_rtu(request.unit, request.answer)
+                elif piece:
+                    client.writer.write(piece)
+                await client.writer.drain()
+                await asyncio.sleep(0.05)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="5s") as (line, _):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        assert who.counters.bad_frames == who.counters.timeouts == 0
+        if not apart:
+            assert who.counters.resyncs <= 3, "noise raises no doubt; the rest are answers that are alike"
+            assert line.port.strays >= 12 * len(before)
+
+
+async def test_a_whole_frame_beside_the_answer_still_raises_doubt() -> None:
+    """The control: what may have been an answer is no noise."""
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            client.send_rtu(request.unit, request.answer)
+            client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="5s") as (line, _):
+        who = station(line)
+        for _ in range(2):
+            assert await line.read(who, 4, 1000, 2) == pattern(1, 1000, 2)
+            await asyncio.sleep(0.05)
+            if line.port.stray_frames:
+                break
+        assert line.port.stray_frames
+
+
+async def test_a_frame_in_front_of_the_answer_is_not_noise() -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            client.send_rtu(2, request.answer)
+            client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="200ms") as (line, _):
+        with pytest.raises(BadFrame):
+            await line.read(station(line), 4, 1000, 2)
+
+
+@pytest.mark.parametrize("every", [3, 5])
+async def test_another_master_is_named_and_costs_one_more_read(caplog, every: int) -> None:
+    """What another unit tells somebody else is no silence of this meter, and no second answer of it."""
+    asked = 0
+
+    async def serve(client: Client) -> None:
+        nonlocal asked
+        while True:
+            request = await client.rtu_request()
+            asked += 1
+            if (
+                asked % every == 0
+            ):  # our request was spoilt by the other master's, and the meter did not hear it
+                client.writer.write(
+                    rtu_frame(9, bytes((3, 0, 0, 0, 2))) + rtu_frame(9, bytes((3, 4, 0, 1, 0, 2)))
+                )
+            else:
+                client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="1s") as (line, _):
+        task = MeterTask(
+            meter(1), driver("4 u16 active_power W fast\n1000 u32 active_energy_import kWh fast decimals=0")
+        )
+        reader = MeterReader(task, line, lambda: 0)
+        whole = 0
+        for _ in range(12):
+            poll = await reader.read(Poll(EVERYTHING, 5.0))
+            whole += len(poll.reading.values) == 2
+        assert whole >= 6
+        assert not reader.facts.skip, "nothing is left out because of somebody else"
+    assert caplog.text.count("unit 9 answers another master") == 1
+
+
+async def test_a_stray_frame_of_another_unit_raises_no_doubt() -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            client.send_rtu(request.unit, request.answer)
+            client.send_rtu(9, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="1s") as (line, _):
+        who = station(line)
+        assert await line.read(who, 4, 1000, 2) == pattern(1, 1000, 2)
+        await asyncio.sleep(0.05)
+        assert line.port.strays >= 9
+        assert not line.port.stray_frames
+
+
+async def test_a_connection_that_brings_nothing_is_told_once(caplog) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def serve(client: Client) -> None:
+        request = await client.request()
+        if client.index < 5:
+            client.writer.write(b"SSH-2.0-converter\r\n")
+        else:
+            while True:
+                client.send(request.number, request.unit, request.answer)
+                await client.writer.drain()
+                request = await client.request()
+
+    async with line_to(serve, timeout="1s") as (line, plant):
+        who = station(line)
+        while plant.connections < 5:
+            with contextlib.suppress(BusError):
+                await line.read(who, 4, 1000, 2)
+            if not line.ready:
+                await line.open()
+        assert await line.read(who, 4, 1000, 2) == pattern(1, 1000, 2)
+    assert caplog.text.count("is lost") == caplog.text.count("is back") == 1
+    assert caplog.text.index("is lost") < caplog.text.index("is back")
+
+
+@pytest.mark.parametrize("noise", [b"\0", b"\xff\xff\xff", b"heartbeat 0815"])
+async def test_noise_alone_is_silence(noise: bytes) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            await client.rtu_request()
+            client.writer.write(noise)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="100ms") as (line, _):
+        with pytest.raises(NoReply, match="that are no frame"):
+            await line.read(station(line), 4, 1000, 2)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("before", [b"", b"\0"])
+async def test_an_echo_is_no_answer_and_is_said_once(serial, caplog, alone: bool, before: bytes) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            client.send_rtu(request.unit, request.pdu, before=before)
+            if not alone:
+                client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="200ms" if alone else "5s") as (line, _):
+        who = station(line)
+        if alone:
+            with pytest.raises(NoReply, match="hears only itself" if not before else "did not answer"):
+                await line.read(who, 4, 1000, 2)
+        else:
+            assert await ask_all(line, who) == (12, 0)
+            assert caplog.text.count("hears itself") == 1

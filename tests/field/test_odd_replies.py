@@ -1,0 +1,314 @@
+"""Replies that differ from the standard in a constant way are learnt; what differs now and then is
+not believed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import struct
+from collections.abc import Callable
+
+import pytest
+from field_parts import pattern
+from odd_devices import Client, ask_all, line_to, station
+
+from gateway.errors import BusError, NoReply, Refused
+from gateway.field.port import request
+
+
+def numbering(name: str) -> Callable[[int], int]:
+    """The number of a reply by the number that was asked."""
+    replies, few = itertools.count(500), itertools.count(1)
+    return {
+        "plus one": lambda asked: asked + 1,
+        "one behind": lambda asked: asked - 1,
+        "constant": lambda _: 7,
+        "one": lambda _: 1,
+        "zero": lambda _: 0,
+        "own": lambda _: next(replies),
+        "from one": lambda _: next(few),
+        "swapped": lambda asked: asked >> 8 | (asked & 0xFF) << 8,
+    }[name]
+
+
+RULES = {
+    "plus one": "+1",
+    "one behind": "-1",
+    "constant": "=7",
+    "one": "=1",
+    "zero": "=0",
+    "own": "own",
+    "from one": "own",
+    "swapped": "swapped",
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+async def test_numbers_that_differ_in_a_constant_way_are_learnt(caplog, name: str) -> None:
+    caplog.set_level(logging.INFO)
+    number = numbering(name)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            code = request.first == 9000
+            client.send(number(request.number), request.unit, request.refused(2) if code else request.answer)
+
+    async with line_to(serve, timeout="300ms") as (line, _):
+        who = station(line)
+        right, failed = await ask_all(line, who)
+        assert (right, failed) == (12, 0)
+        assert line.port.reply_number == RULES[name]
+        assert line.facts.reply_number == RULES[name], "it is kept"
+        assert "with number" in caplog.text
+        before = who.counters.resyncs
+        with pytest.raises(Refused):
+            await line.read(who, 4, 9000, 2)
+        assert await ask_all(line, who, 1) == (4, 0)
+        assert who.counters.resyncs - before <= 4
+
+
+async def test_the_first_number_for_ever_is_a_constant_one_and_no_late_reply(monkeypatch) -> None:
+    monkeypatch.setattr(request, "COPY", 0.05)
+    first: list[int] = []
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            first.append(request.number)
+            client.send(first[0], request.unit, request.answer)
+
+    async with line_to(serve, timeout="100ms") as (line, _):
+        who = station(line)
+        await ask_all(line, who, 8)
+        assert line.port.reply_number == f"={first[0]}"
+        assert await ask_all(line, who) == (12, 0)
+
+
+@pytest.mark.parametrize("seen", [0, 255, 247])
+async def test_a_unit_that_differs_in_a_constant_way_is_learnt(caplog, seen: int) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(request.number, seen, request.answer)
+
+    async with line_to(serve, timeout="300ms") as (line, _):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        assert who.facts.reply_unit == seen
+        assert f"as unit {seen}" in caplog.text
+
+
+@pytest.mark.parametrize("length", ["short", "long", "zero", "whole", "swapped"])
+async def test_a_length_that_differs_in_a_constant_way_is_learnt(length: str) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            right = len(request.answer) + 1
+            wrong = {
+                "short": right - 1,
+                "long": right + 1,
+                "zero": 0,
+                "whole": right + 6,
+                "swapped": right << 8,
+            }[length]
+            client.send(request.number, request.unit, request.answer, length=wrong)
+
+    async with line_to(serve, timeout="300ms") as (line, _):
+        assert await ask_all(line, station(line)) == (12, 0)
+
+
+@pytest.mark.parametrize("protocol", [1, 0x0100, 0xFFFF, 0x4D42])
+async def test_a_protocol_that_differs_in_a_constant_way_is_read_after_two_check_reads(
+    caplog, protocol: int
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            answer = request.refused(2) if request.first == 9000 else request.answer
+            client.send(request.number, request.unit, answer, protocol=protocol)
+
+    async with line_to(serve, timeout="400ms") as (line, plant):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        assert line.counters.resyncs == 2, "it is paid for once"
+        with pytest.raises(Refused) as caught:
+            await line.read(who, 4, 9000, 2)
+        assert caught.value.code == 2
+        assert plant.connections == 1
+        assert line.port.strays == 0
+        assert f"with protocol {protocol} for 0: it is read so" in caplog.text
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 6, 8, 9, 12])
+async def test_a_protocol_that_differs_is_read_however_its_frames_are_cut(cut: int) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            frame = struct.pack(">HHHB", request.number, 0x0103, len(request.answer) + 1, request.unit)
+            frame += request.answer
+            client.writer.write(frame[:cut])
+            await client.writer.drain()
+            await asyncio.sleep(0.005)
+            client.writer.write(frame[cut:])
+
+    async with line_to(serve, timeout="400ms") as (line, plant):
+        assert await ask_all(line, station(line)) == (12, 0)
+        assert plant.connections == 1
+
+
+async def test_a_protocol_that_is_never_the_same_is_not_believed() -> None:
+    protocols = itertools.count(1)
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(request.number, request.unit, request.answer, protocol=next(protocols))
+
+    async with line_to(serve, timeout="100ms") as (line, _):
+        right, _ = await ask_all(line, station(line), 2)
+        assert right == 0
+        assert line.port.reply_protocol == 0
+
+
+async def test_a_gateway_whose_protocol_was_mended_is_read_on() -> None:
+    odd = [True]
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(request.number, request.unit, request.answer, protocol=7 if odd[0] else 0)
+
+    async with line_to(serve, timeout="400ms") as (line, _):
+        who = station(line)
+        assert await ask_all(line, who) == (12, 0)
+        odd[0] = False
+        assert await ask_all(line, who) == (12, 0)
+
+
+@pytest.mark.parametrize(("length", "more"), [(4, b""), (4, b"\0"), (2, b""), (9, b"")])
+async def test_an_exception_has_nine_bytes_whatever_its_header_says(length: int, more: bytes) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            if request.first == 9000:
+                client.send(request.number, request.unit, request.refused(2), length=length, more=more)
+            else:
+                client.send(request.number, request.unit, request.answer)
+
+    async with line_to(serve, timeout="5s") as (line, plant):
+        who = station(line)
+        for _ in range(5):
+            with pytest.raises(Refused) as caught:
+                await line.read(who, 4, 9000, 2)
+            assert caught.value.code == 2
+            assert await ask_all(line, who, 1) == (4, 0)
+        assert plant.connections == 1
+
+
+@pytest.mark.parametrize(
+    "both",
+    [
+        "number and unit",
+        "unit and length",
+        "number and length",
+        "number and protocol",
+        "unit and protocol",
+        "length and protocol",
+    ],
+)
+async def test_two_odd_fields_are_never_believed(both: str) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            number = request.number + ("number" in both)
+            client.send(
+                number,
+                255 if "unit" in both else request.unit,
+                request.answer,
+                length=99 if "length" in both else None,
+                protocol=3 if "protocol" in both else 0,
+            )
+
+    async with line_to(serve, timeout="60ms") as (line, _):
+        right, failed = await ask_all(line, station(line), 2)
+        assert (right, failed) == (0, 8)
+
+
+async def test_what_differs_now_and_then_is_not_believed() -> None:
+    served = 0
+
+    async def serve(client: Client) -> None:
+        nonlocal served
+        while True:
+            request = await client.request()
+            served += 1
+            client.send(request.number, 2 if served % 3 == 0 else request.unit, request.answer)
+
+    async with line_to(serve, timeout="100ms") as (line, _):
+        who = station(line)
+        right, failed = await ask_all(line, who, 10)
+        assert right >= 10
+        assert failed >= 5
+        assert line.port.reply_units == {}
+
+
+@pytest.mark.parametrize("numbers", ["its own", "a count", "the newest"])
+async def test_a_gateway_that_is_always_one_reply_late_gives_no_wrong_value(numbers: str) -> None:
+    late = 0
+
+    async def serve(client: Client) -> None:
+        nonlocal late
+        held = None
+        while True:
+            request = await client.request()
+            if held is not None:
+                late += 1
+                number = {"its own": held.number, "a count": 300 + late, "the newest": request.number}[
+                    numbers
+                ]
+                client.send(number, held.unit, held.answer)
+            held = request
+
+    async with line_to(serve, timeout="60ms") as (line, _):
+        who = station(line)
+        alike = [(4, first, 2) for first in range(1000, 3000, 100)]
+        for function, first, count in alike:
+            try:
+                words = await line.read(who, function, first, count)
+            except BusError:
+                continue
+            assert words == pattern(1, first, count)
+        assert late > 10
+        assert line.port.reply_number == "asked"
+
+
+@pytest.mark.parametrize("text", [b"EW11-D8B04CAA0001", b"www.example.cn", b"\0\0"])
+@pytest.mark.parametrize("where", ["before", "behind"])
+async def test_a_text_in_the_stream_of_modbus_tcp_costs_nothing(text: bytes, where: str) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            before, behind = (text, b"") if where == "before" else (b"", text)
+            client.send(request.number, request.unit, request.answer, before=before, more=behind)
+
+    async with line_to(serve, timeout="5s") as (line, plant):
+        assert await ask_all(line, station(line)) == (12, 0)
+        assert plant.connections == 1
+
+
+async def test_a_device_that_repeats_the_question_has_not_answered() -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            client.send(request.number, request.unit, request.pdu)
+
+    async with line_to(serve, timeout="100ms") as (line, _):
+        with pytest.raises(NoReply):
+            await line.read(station(line), 4, 1000, 2)
+        assert line.port.echoes
