@@ -352,10 +352,9 @@ class Forwarder:
                     self.heartbeat = time.monotonic()
                     self._settling.count_backlog()
                 for event in self._sender.anchors():
+                    epoch = event.fields["epoch"]
                     log.info(
-                        "uplink %s: the clock is right now; the platform is told for epoch %s",
-                        self.name,
-                        event.fields["epoch"],
+                        "uplink %s: the clock is right; the platform is told for epoch %s", self.name, epoch
                     )
                     self._emit(event)
             except Exception:
