@@ -353,9 +353,7 @@ class Forwarder:
                     self._settling.count_backlog()
                 for event in self._sender.anchors():
                     epoch = event.fields["epoch"]
-                    log.info(
-                        "uplink %s: the clock is right; the platform is told for epoch %s", self.name, epoch
-                    )
+                    log.info("uplink %s: the clock is right; told for epoch %s", self.name, epoch)
                     self._emit(event)
             except Exception:
                 log.exception("uplink %s: the watch failed in an unforeseen way", self.name)
