@@ -497,8 +497,8 @@ def test_every_route_metric_and_field_is_documented():
         ("/api/v1/meters/nobody", {}, "there is no such meter"),
         ("/api/v1/meters/nobody?lang=tr", {}, "böyle bir sayaç yok"),
         ("/api/v1/meters/nobody", {"accept-language": "tr-TR,tr;q=0.9"}, "böyle bir sayaç yok"),
-        ("/api/v1/events?every=x&lang=tr", {}, "every olabilecek bir saniye sayısı değil"),
-        ("/api/v1/events?every=x", {}, "every is not a number of seconds that is possible"),
+        ("/api/v1/events?every=x&lang=tr", {}, "every olabilecek bir sayı değil"),
+        ("/api/v1/events?every=x", {}, "every is not a number that is possible"),
     ],
 )
 async def test_an_error_for_programs_is_english_unless_another_language_is_asked_for(path, headers, error):
