@@ -15,6 +15,8 @@ DAY = 96
 _BAR_HEIGHT = 300
 _MOST_LINES = 120
 _FOUR_WEEKS = 28
+_LAST = 2
+"""Days at the end of a period that have no room for a label."""
 CSS_OF_BAND = {"t1": "f1", "t2": "f2", "t3": "f3"}
 _ORDER = ("t3", "t1", "t2")
 """From below: night, day, peak."""
@@ -221,7 +223,9 @@ def tick(period: Period, key: tuple[date, int], place: int, f: Locale) -> str:
         case ("day", "year"):
             return f.month(day, year=False)[:3] if day.day == 1 else ""
         case ("day", _):
-            return f"{day.day} {f.short_weekday(0)}" if day.weekday() == 0 else ""
+            if day.weekday() or (period.last - day).days < _LAST:
+                return ""
+            return f"{day.day} {f.short_weekday(0)}"
         case _:
             return f.month(day, year=False)[:3] if place % 1 == 0 else ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.status.energy.bars import band_sums, main_picture
 from gateway.status.energy.figures import Figures
-from gateway.status.energy.month import heat_map, month_so_far
+from gateway.status.energy.month import heat_map, month_so_far, night_loads
 from gateway.status.energy.period import SPANS, STEPS, Period, Span, Step
 from gateway.status.energy.shown import Choice, EnergyView, downloads, kwh, name_of
 from gateway.status.energy.today import compared, today_curve
@@ -41,6 +41,7 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
         view.run = month_so_far(figures, period, meter, f)
     view.today = today_curve(figures, meter, f)
     heat_map(view, figures, meter, f)
+    night_loads(view, figures, meter, f)
     if not meter:
         shares(view, figures, period, f)
         sun(view, figures, period, f)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
+from gateway.energy import load
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import Figures
@@ -100,6 +101,58 @@ def _about(wh: float, f: Locale) -> str:
     value = wh / 1000
     digits = max(0, len(str(int(value))) - 3)
     return f.number(round(value, -digits), 0)
+
+
+def night_loads(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:
+    """What runs at night and on closed days, meter by meter: mean powers of the last four weeks."""
+    _ = f.gettext
+    last = figures.today - timedelta(1)
+    first = last - timedelta(_HEAT_DAYS - 1)
+    facts = figures.facts
+    shown = [each for each in facts.meters if each.id == meter or (not meter and each.parent)]
+    rows = [
+        (each.label, *means)
+        for each in shown
+        if not each.generates and (means := _means(figures, each.id, first, last))
+    ]
+    rows.sort(key=lambda row: -row[1])
+    if not rows:
+        return
+    most = rows[0]
+    whole = None if meter else _means(figures, "", first, last)
+    if whole is not None:
+        rows.insert(0, (_("Building"), *whole))
+    said = {"kw": _kw(rows[0][1], f), "meter": most[0], "its": _kw(most[1], f)}
+    text = _("At night %(kw)s kW run, most of it %(meter)s with %(its)s kW")
+    view.night_title = (_("At night %(kw)s kW run") if meter else text) % said
+    heads = (_("Meter"), "00–05", _("closed days"), _("while open"))
+    cells = tuple((name, *(_kw(value, f) for value in values)) for name, *values in rows)
+    view.night = DataTable(heads, cells)
+
+
+def _means(figures: Figures, meter: str, first: date, last: date) -> tuple[float, float, float] | None:
+    """Mean kW from 00 to 05 of open days, of closed days, and while the building is open; None: not known."""
+    facts = figures.facts
+    sums: list[list[int]] = [[], [], []]
+    for day, values in figures.of(meter, first, last).items():
+        closed = load.is_closed(day, figures.calendar, facts.open_days)
+        for slot, value in enumerate(figures.slots(day, values)):
+            if value is None:
+                continue
+            if closed:
+                sums[1].append(value)
+            elif slot in load.NIGHT:
+                sums[0].append(value)
+            elif slot in facts.open_slots:
+                sums[2].append(value)
+    if not all(sums):
+        return None
+    night, closed_days, opened = (sum(each) / len(each) * HOUR / 1000 for each in sums)
+    return night, closed_days, opened
+
+
+def _kw(value: float, f: Locale) -> str:
+    return f.number(value, 0 if value >= 100 else 1)
 
 
 def heat_map(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:

@@ -170,6 +170,7 @@ def _meter(label: str, meter: str, days: list[DayQuality], f: Locale) -> MeterQu
     missing = sum(day.missing > 0 for day in days)
     share = measured / expected if expected else 0.0
     decimals = 0 if share == 1 else 1
+    share = share if share == 1 else min(share, 0.999)  # all is only what is all
     if missing:
         says = ngettext("%(n)s day incomplete", "%(n)s days incomplete", missing) % {"n": missing}
     else:

@@ -83,6 +83,8 @@ class EnergyView:
     today: Picture | None = None
     heat: Picture | None = None
     steps_of_heat: list[tuple[str, str]] = field(default_factory=list)
+    night_title: str = ""
+    night: DataTable | None = None
     shares: list[Share] = field(default_factory=list)
     folded: list[Share] = field(default_factory=list)
     """The lesser ones of many, and what they are together."""

@@ -144,6 +144,28 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
         view.netting = _netting(figures, period, last, f)
 
 
+def peak_of(figures: Figures, period: Period, meter: str = "") -> load.DemandPeak | None:
+    """The highest demand of a period; of the building with the name of the sub meter that rose most."""
+    last = min(period.last, figures.today)
+    drawn = figures.of(meter, period.first, last) if meter else figures.drawn(period.first, last)
+    rules = figures.facts.rules
+    row = rules.demand_minutes(period.first) if rules else None
+    minutes = row.value if row else 15
+    found = load.peak(figures.quarters(drawn), {}, minutes)
+    if found is None or meter:
+        return found
+    # Of the others that day is enough, and what led to it.
+    day = figures.calendar.place(found.start)[0]
+    near = {each: drawn[each] for each in (day - timedelta(1), day) if each in drawn}
+    below = {
+        each.label: figures.quarters(figures.of(each.id, day - timedelta(1), day))
+        for each in figures.facts.meters
+        if each.parent and not each.generates
+    }
+    told = load.peak(figures.quarters(near), below, minutes)
+    return told if told and told.start == found.start else found
+
+
 def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:
     """The peak, the base, and what follows from the building's facts."""
     _ = f.gettext
@@ -151,14 +173,8 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     last = min(period.last, figures.today)
     values = figures.of(meter, period.first, last)
     drawn = values if meter else figures.drawn(period.first, last)
-    below = {
-        each.label: figures.quarters(figures.of(each.id, period.first, last))
-        for each in facts.meters
-        if each.parent and not each.generates and not meter and period.days <= _MONTH
-    }
     rules = facts.rules
-    minutes = rules.demand_minutes(period.first) if rules else None
-    found = load.peak(figures.quarters(drawn), below, minutes.value if minutes else 15)
+    found = peak_of(figures, period, meter)
     if found is not None:
         when = f"{f.day(figures.calendar.place(found.start)[0])} {f.time(found.start)}"
         more = _("; %(meter)s rose most") % {"meter": found.meter} if found.meter else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from gateway.energy import Calendar
+from gateway.energy import Calendar, load
 from gateway.errors import HistoryError
 from gateway.status.energy import charts
 from gateway.status.energy.facts import EnergyHistory
@@ -18,6 +19,7 @@ from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, reactive_view
 from gateway.status.energy.shown import Picture, changed, kwh
 from gateway.status.energy.today import today_curve, usual_today
+from gateway.status.energy.where import peak_of
 from gateway.status.snapshot import Snapshot
 from gateway.status.words.language import Locale
 from gateway.status.words.notices import Notice
@@ -25,6 +27,8 @@ from gateway.status.words.notices import Notice
 KEPT = 60_000
 """ms that what was computed is shown: a quarter hour changes slowly."""
 _HEIGHT = 130
+_SAME = 0.005
+"""A change that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +45,16 @@ class HomeFigure:
 
 @dataclass(frozen=True, slots=True)
 class HomeEnergy:
-    """Of the first screen; `rows`: name, what holds, a word more, address; `jobs` is what somebody should see
-    to, because it will cost money.
+    """Of the first screen. `rows`, and `more` of them of the month: name, what holds, a word more, address;
+    `others` are other periods. `jobs` is what somebody should see to, because it will cost money.
     """
 
     jobs: tuple[Notice, ...] = ()
     curve: Picture | None = None
     figures: tuple[HomeFigure, ...] = ()
     rows: tuple[tuple[str, str, str, str], ...] = ()
+    more: tuple[tuple[str, str, str, str], ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -78,7 +84,12 @@ def _home(history: EnergyHistory, now: Snapshot, language: str) -> HomeEnergy:
             reactive = reactive_view(figures, f)
             rows = _rows(figures, reactive, f)
             return HomeEnergy(
-                tuple(_jobs(reactive)), today_curve(figures, "", f, _HEIGHT), tuple(shown), tuple(rows)
+                tuple(_jobs(reactive)),
+                today_curve(figures, "", f, _HEIGHT),
+                tuple(shown),
+                tuple(rows),
+                tuple(_month_rows(figures, f)),
+                tuple(_others(figures, f)),
             )
     except HistoryError:
         return HomeEnergy()
@@ -97,7 +108,11 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
     says, below = "", ""
     if usual is not None:
         word = changed(usual.value, usual.mean, f)
-        says = (_("%(change)s usual") if usual.is_unusual else _("as usual (%(change)s)")) % {"change": word}
+        share = usual.value / usual.mean - 1 if usual.mean else 0.0
+        sign = "+" if share > 0 else "−"
+        near = f"{sign}{f.percent(abs(share))}" if abs(share) >= _SAME else f.percent(0)
+        usually = _("as usual (%(change)s)") % {"change": near}
+        says = _("%(change)s usual") % {"change": word} if usual.is_unusual else usually
         below = _("by now usually %(now)s, the whole day %(day)s kWh") % {
             "now": kwh(usual.mean, f),
             "day": kwh(mean, f),
@@ -158,5 +173,47 @@ def _rows(figures: Figures, reactive: ReactiveView, f: Locale) -> list[tuple[str
             if out <= 0
             else _("%(kwh)s kWh fed to the grid") % {"kwh": kwh(out, f)}
         )
-        rows.append((_("The sun today"), f"{kwh(sun, f)} kWh", more if sun > 0 else "", "/energy"))
+        href = f"/energy?day={figures.today}#sun"
+        rows.append((_("The sun today"), f"{kwh(sun, f)} kWh", more if sun > 0 else "", href))
     return rows
+
+
+def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
+    """Of this month: who used most, the peak; and what never stops."""
+    _ = f.gettext
+    rows, period = [], month_of(figures.today)
+    address = f"/energy?month={period.first:%Y-%m}"
+    used = figures.total(figures.used(period.first, figures.today))
+    top = [part for part in figures.parts(period) if part.depth == 1][:2]
+    if top and used:
+        shares = [f.percent(part.energy / used) for part in top]
+        more = shares[0]
+        if len(top) > 1:
+            said = {"first": shares[0], "meter": top[1].meter.label, "second": shares[1]}
+            more = _("%(first)s, then %(meter)s %(second)s") % said
+        rows.append((_("Used most"), top[0].meter.label, more, f"{address}#where"))
+    found = peak_of(figures, period)
+    if found is not None:
+        day = figures.calendar.place(found.start)[0]
+        more = f"{f.short_day(day)} {f.time(found.start)}"
+        more += f", {found.meter}" if found.meter else ""
+        power = f.number(found.power / 1000, 0 if found.power >= 10_000 else 1)
+        rows.append((_("Peak"), f"{power} kW", more, f"{address}#peak"))
+    day = figures.today - timedelta(1)
+    closed = load.is_closed(day, figures.calendar, figures.facts.open_days)
+    base = load.base_load(figures.quarters(figures.used(day, day)), figures.calendar, closed=closed)
+    if base is not None:
+        more = _("never switched off: %(share)s of yesterday") % {"share": f.percent(base.share)}
+        rows.append((_("At night"), f"{f.number(base.power / 1000, 1)} kW", more, f"{address}#night"))
+    return rows
+
+
+def _others(figures: Figures, f: Locale) -> list[tuple[str, str]]:
+    """Other periods, by name and address."""
+    _ = f.gettext
+    today = figures.today
+    return [
+        (_("yesterday"), f"/energy?day={today - timedelta(1)}"),
+        (_("this week"), f"/energy?week={today}"),
+        (_("this year"), f"/energy?year={today.year}"),
+    ]

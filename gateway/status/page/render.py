@@ -60,7 +60,10 @@ class Visitor:
 
     def url(self, path: str) -> str:
         """A link that keeps the language when the visitor chose it."""
-        return f"{path}?lang={self.language}" if self.asked else path
+        if not self.asked:
+            return path
+        address, mark, place = path.partition("#")
+        return f"{address}{'&' if '?' in address else '?'}lang={self.language}{mark}{place}"
 
     @property
     def live(self) -> str:
