@@ -21,6 +21,7 @@ from gateway.journal import Journal, batch_json
 from gateway.model import Draft, Event, Interval, Reading
 from gateway.status.exports.programs import FILES, QUERY
 from gateway.status.page.app import create_page
+from tests import openapi
 
 ROOT = Path(__file__).parents[2]
 API = json.loads((ROOT / "docs" / "openapi.json").read_text())
@@ -129,6 +130,11 @@ def parameters(path: str) -> dict[str, dict]:
 def test_it_is_a_sound_description_and_the_one_that_is_served() -> None:
     validate(API)
     assert API["openapi"].startswith("3.1")
+
+
+def test_its_live_values_are_the_dataclasses_that_are_shown() -> None:
+    text = openapi.FILE.read_text()
+    assert openapi.renewed(text) == text, "run make docs"
 
 
 async def test_it_is_served(building) -> None:
