@@ -13,6 +13,7 @@ import click
 from gateway.cli.language import N_, in_words
 from gateway.cli.options import config_option, only_config
 from gateway.errors import ConfigError
+from gateway.host import begin_start
 
 
 @click.command(
@@ -33,6 +34,7 @@ from gateway.errors import ConfigError
 )
 def command(words: tuple[str, ...], file: Path | None, log_level: str, *, wait: bool) -> None:
     """Run until SIGTERM; SIGHUP reads the configuration again."""
+    begin_start()
     logging.basicConfig(level=log_level.upper(), stream=sys.stderr, format=_format())
     try:
         asyncio.run(_run(only_config(words, file), wait=wait))

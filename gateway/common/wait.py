@@ -3,7 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from math import inf
+
+
+class Alarm:
+    """What one task sleeps on, until a time or until it is woken. Much cheaper than an event with a limit of
+    time, for whoever sleeps after every poll.
+    """
+
+    __slots__ = ("_sleeper", "_woken")
+
+    def __init__(self) -> None:
+        self._woken = False
+        self._sleeper: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        """End the sleep, or the next one."""
+        self._woken = True
+        if self._sleeper is not None:
+            _end(self._sleeper)
+
+    async def sleep_until(self, at: float) -> None:
+        """Sleep until then (the loop's time in s) at the latest; others get a turn in any case."""
+        if self._woken or at <= time.monotonic():
+            self._woken = False
+            await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        self._sleeper = loop.create_future()
+        timer = loop.call_at(at, _end, self._sleeper)
+        try:
+            await self._sleeper
+        finally:
+            timer.cancel()
+            self._sleeper, self._woken = None, False
+
+
+def _end(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:

@@ -26,7 +26,7 @@ from gateway.daemon.service.watchdog import Watchdog
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field import LEARNT_FILE, Learnt
-from gateway.host import Clock, Pins, notify, socket_path
+from gateway.host import START_TAKES, Clock, Pins, keep_what_is_there, notify, socket_path
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
 from gateway.mqtt import open_to_others
@@ -98,7 +98,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
-        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload_and_log(), "reload"))
         self.assembly.start()
         mistakes = asyncio.create_task(self._say_mistakes())
         self._spawn(keep_running("clock", self._watch_clock), "clock")
@@ -107,6 +107,7 @@ class Daemon:
         self._spawn(keep_running("learnt", self.learnt.run), "learnt")
         self._spawn(keep_running("registers", self._copy_registers), "registers")
         self._spawn(keep_running("energy", self.energy.run), "energy")
+        loop.call_later(START_TAKES, keep_what_is_there)
         try:
             # The servers cost the most to load, and no reading waits for them.
             module = await asyncio.to_thread(importlib.import_module, "gateway.status.servers")
@@ -243,9 +244,6 @@ class Daemon:
 
     # -- reload
 
-    def _on_hangup(self) -> None:
-        self._spawn(self._reload_and_log(), "reload")
-
     async def _reload_and_log(self) -> None:
         with contextlib.suppress(Exception):  # said on log and page
             await self.reload()
@@ -298,6 +296,7 @@ class Daemon:
         self._problems, self._refused, self._mistakes = (), 0, ()
         self._read_at = self.clock.wall()
         words = [change.words for change in changes] or ["nothing changed"]
+        keep_what_is_there()
         log.info("the configuration was read again: %s", "; ".join(words))
         return words
 

@@ -25,12 +25,44 @@ class MeterValues:
     `given` are the quantities that it has given since its table or its place last changed, over restarts.
     """
 
-    values: dict[str, LastValue] = field(default_factory=dict)
-    absent: dict[str, str] = field(default_factory=dict)
     answered: int | None = None
     polled: int | None = None
     missing: str = ""
     given: set[str] = field(default_factory=set)
+    _values: dict[str, LastValue] = field(default_factory=dict, init=False)
+    _absent: dict[str, str] = field(default_factory=dict, init=False)
+    _newest: Reading | None = field(default=None, init=False)
+    """The last reading, while nobody has asked for what it brought: mostly another one comes first."""
+
+    @property
+    def values(self) -> dict[str, LastValue]:
+        """The last known value of each quantity."""
+        self._fold()
+        return self._values
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Why a quantity was not in the last reading that should have had it."""
+        self._fold()
+        return self._absent
+
+    def take(self, reading: Reading) -> None:
+        """Remember what a reading brought, and what those before it did that it has nothing of."""
+        before = self._newest
+        if before is not None and (before.absent or not reading.values.keys() >= before.values.keys()):
+            self._fold()
+        self._newest = reading
+
+    def _fold(self) -> None:
+        reading, self._newest = self._newest, None
+        if reading is None:
+            return
+        known, absent, uptime, suspect = self._values, self._absent, reading.uptime, reading.suspect
+        for name, value in reading.values.items():
+            known[name] = LastValue(value, uptime, name in suspect)
+            if absent:
+                absent.pop(name, None)
+        absent.update(reading.absent)
 
 
 class LastValues:
@@ -53,16 +85,7 @@ class LastValues:
             return False
         if reading.values:
             meter.answered = reading.uptime
-        known, absent, uptime, suspect = meter.values, meter.absent, reading.uptime, reading.suspect
-        for name, value in reading.values.items():
-            last = known.get(name)
-            if last is None:
-                known[name] = LastValue(value, uptime, name in suspect)
-            else:
-                last.value, last.uptime, last.suspect = value, uptime, name in suspect
-            if absent:
-                absent.pop(name, None)
-        absent.update(reading.absent)
+        meter.take(reading)
         if meter.given.issuperset(reading.values):
             return False
         meter.given.update(reading.values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from gateway.errors import Cause
 from gateway.field.learnt import Fact
 
+ANSWERS = 200
 LOAD_MEMORY = 60.0
 BusState = Literal["closed", "connecting", "ready", "waiting"]
 
@@ -61,14 +62,20 @@ class WireCounters:
 
 
 class TurnAround:
-    """The last answers' turn-around in s: mean and 95th percentile of up to 200."""
+    """The last answers' turn-around in s: mean and 95th percentile of up to `ANSWERS`."""
 
     def __init__(self) -> None:
-        self._seen: deque[float] = deque(maxlen=200)
+        self._seen = array("f")
+        self._next = 0
 
     def add(self, seconds: float) -> None:
-        """An answer's time without what the wire needs."""
-        self._seen.append(seconds)
+        """An answer's time without what the wire needs; 0 when it came sooner than that."""
+        seconds = max(0.0, seconds)
+        if len(self._seen) < ANSWERS:
+            self._seen.append(seconds)
+            return
+        self._seen[self._next] = seconds
+        self._next = (self._next + 1) % ANSWERS
 
     @property
     def mean(self) -> float | None:

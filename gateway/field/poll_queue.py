@@ -89,6 +89,9 @@ class PollQueue:
 
         Lost meters wait for the share of all lost ones; those without pause for the bus to be opened again.
         """
+        if not (self._endless.entries or self._lost.entries or self._lost_endless.entries):
+            entry = self._paced.first(but) if self._paced.entries else None
+            return (None, float("inf")) if entry is None else (entry[4], max(entry[0], 0.0))
         best: PolledMeter | None = None
         best_at = (float("inf"), 0.0)
         probes = max(share_free_at, blocked_until)

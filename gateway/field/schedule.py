@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 QUARTER = 900.0
 """Energy is read at every quarter hour, whatever the intervals are."""
@@ -40,6 +41,7 @@ class Due:
 
 
 EVERYTHING = Due(fast=True, slow=True, static=True)
+_DUE = {classes: Due(*classes) for classes in product((False, True), repeat=3)}
 
 
 class Schedule:
@@ -56,7 +58,7 @@ class Schedule:
     @property
     def at(self) -> float:
         """The earliest deadline; the static class never makes a poll of its own."""
-        return min(self.fast_at, self.slow_at)
+        return min(self.slow_at, self.fast_at)
 
     def due(self, now: float, offset: float) -> Due:
         """What is due now; its deadlines move on to the next boundaries. Late ones are skipped, never
@@ -77,7 +79,7 @@ class Schedule:
             self.slow_at = self._slow_after(now, offset)
         if static:
             self.static_at = now + DAY
-        return Due(fast, slow, static, missed)
+        return Due(fast, slow, static, missed) if missed else _DUE[fast, slow, static]
 
     def realign(self, now: float, offset: float) -> None:
         """The wall clock was set: what is not due yet moves to its boundaries."""

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.common.wait import wait_for_event
+from gateway.common.wait import Alarm
 from gateway.config import Bus
 from gateway.errors import BadFrame, BusDown, GatewayError
 from gateway.field.bus.lease import Lease
@@ -78,7 +78,7 @@ class BusWorker:
         self._queue = PollQueue(self.meters.values())
         self._planned = 0.0
         self._wanted: dict[str, list[asyncio.Future[Reading]]] = {}
-        self._woken = asyncio.Event()
+        self._alarm = Alarm()
         self._polling = asyncio.Lock()
         self._running: float | None = None
         self._stopping = False
@@ -92,19 +92,18 @@ class BusWorker:
 
     async def run(self) -> None:
         """Poll until `stop`."""
-        loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._offset = self._wall() - loop.time()
-        self._load.begin(loop.time())
+        self._offset = self._wall() - time.monotonic()
+        self._load.begin(time.monotonic())
         for polled in self.meters.values():
-            polled.begin(loop.time())
+            polled.begin(time.monotonic())
         self._queue.rebuild()
         try:
             while not self._stopping:
-                if self._lease.overdue(loop.time()):
+                if self._lease.overdue(time.monotonic()):
                     self.resume()
                 chosen, at = self._next()
-                if at > loop.time():
+                if at > time.monotonic():
                     await self._sleep_until(at)
                 elif chosen is not None:
                     async with self._polling:
@@ -123,7 +122,7 @@ class BusWorker:
     async def stop(self) -> None:
         """End `run`, within moments: a request that is under way is given up."""
         self._stopping = True
-        self._woken.set()
+        self._alarm.wake()
         if self._task is not None and not self._task.done():
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -148,28 +147,28 @@ class BusWorker:
     async def _poll_now(self, polled: PolledMeter) -> Reading:
         loop = asyncio.get_running_loop()
         if self._lease.until is not None:
-            raise self._lease.trouble(loop.time())
+            raise self._lease.trouble(time.monotonic())
         if self._task is None or self._task.done():
             async with self._polling:
                 return await self._visit(polled, EVERYTHING, now=True)
         answer: asyncio.Future[Reading] = loop.create_future()
         self._wanted.setdefault(polled.id, []).append(answer)
-        self._woken.set()
+        self._alarm.wake()
         return await answer
 
     async def lend(self, to: str, seconds: float) -> float:
         """Let others have the port, for `seconds` (at most 300) unless asked again; gives the seconds."""
         async with self._polling:  # what is under way is ended first
             self.line.close()
-            self._woken.set()
-            return self._lease.begin(to, seconds, asyncio.get_running_loop().time())
+            self._alarm.wake()
+            return self._lease.begin(to, seconds, time.monotonic())
 
     def resume(self) -> None:
         """Poll again, at the next boundaries."""
         if self._lease.end():
-            now = asyncio.get_running_loop().time()
+            now = time.monotonic()
             self._realign(now, self._wall() - now)
-            self._woken.set()
+            self._alarm.wake()
 
     def health(self) -> BusHealth:
         """How the bus and its meters are."""
@@ -213,12 +212,12 @@ class BusWorker:
 
     async def _sleep_until(self, at: float) -> None:
         """Wait, but look at the wall clock now and then."""
-        self._woken.clear()
-        await wait_for_event(self._woken, min(at - asyncio.get_running_loop().time(), LOOK))
-        self._look_at_clock()
+        await self._alarm.sleep_until(min(at, time.monotonic() + LOOK))
+        if time.monotonic() < at:  # else the poll looks at it
+            self._look_at_clock()
 
     def _look_at_clock(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         offset = self._wall() - now
         if abs(offset - self._offset) > STEP:
             self._realign(now, offset)
@@ -231,7 +230,7 @@ class BusWorker:
 
     async def _serve(self, polled: PolledMeter) -> bool:
         """Poll or probe one meter, or say that it is lost still. Whether an answer was waited for."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         waiting = self._wanted.pop(polled.id, [])
         if waiting:
             reading = await self._visit(polled, EVERYTHING, now=True, waiting=waiting)
@@ -265,8 +264,7 @@ class BusWorker:
         waiting: Sequence[asyncio.Future[Reading]] = (),
     ) -> Reading:
         """Poll a meter on the line, note what it cost, and pass the reading on."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = time.monotonic()
         poll = Poll(due)
         try:
             await self._ensure_open(now)
@@ -277,7 +275,7 @@ class BusWorker:
             slack = self._allow(poll, polled, now)
             await polled.reader.read(poll)
             if (beyond := poll.spent - slack) > 0.0:
-                self._share_free_at = max(self._share_free_at, loop.time()) + (1 / SHARE - 1) * beyond
+                self._share_free_at = max(self._share_free_at, time.monotonic()) + (1 / SHARE - 1) * beyond
         except BusDown as error:
             poll.fail(polled.id, self._uptime(), error)
         except asyncio.CancelledError:
@@ -289,7 +287,7 @@ class BusWorker:
             log.exception("meter %s gave what could not be understood", polled.id)
             strange = BadFrame(f"meter {polled.id} gave what could not be understood: {error}")
             poll.fail(polled.id, self._uptime(), strange)
-        ended = loop.time()
+        ended = time.monotonic()
         self._load.add(ended - began, ended)
         self._conclude(polled, poll, ended, self.line.free_at(ended) - began)
         self._queue.put(polled)
@@ -327,19 +325,18 @@ class BusWorker:
         if now:
             poll.allowance = LEARN
             return float("inf")
-        loop = asyncio.get_running_loop()
         _, at = self._queue.next(float("inf"), 0.0, but=polled)
-        slack = max(0.0, at - loop.time() - ROOM)
+        slack = max(0.0, at - time.monotonic() - ROOM)
         if not polled.lost:
             poll.allowance = (
-                min(slack, LEARN) if slack else 0.0 if loop.time() < self._share_free_at else LEAST
+                min(slack, LEARN) if slack else 0.0 if time.monotonic() < self._share_free_at else LEAST
             )
         return slack
 
     async def _ensure_open(self, now: bool) -> None:
         if self.line.ready:
             return
-        if not now and asyncio.get_running_loop().time() < self.line.retry_at:
+        if not now and time.monotonic() < self.line.retry_at:
             why = self.line.trouble or BusDown(f"bus {self.bus.name} is lost")
             # a new one: a traceback grows with each raise
             raise BusDown(why.message, hint=why.hint, cause=why.cause)

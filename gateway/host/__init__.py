@@ -1,6 +1,7 @@
-"""The machine: its clock, the service manager, pins, places of files."""
+"""The machine: its clock, its memory, the service manager, pins, places of files."""
 
 from gateway.host.clock import Clock, uptime_ms
+from gateway.host.memory import START_TAKES, begin_start, keep_what_is_there
 from gateway.host.notify import notify, watchdog_seconds
 from gateway.host.paths import CONFIG, DRIVERS, SOCKET, SOCKET_VARIABLE, STATE, socket_path
 from gateway.host.pins import Pins, PinsError, PinSource
@@ -10,11 +11,14 @@ __all__ = [
     "DRIVERS",
     "SOCKET",
     "SOCKET_VARIABLE",
+    "START_TAKES",
     "STATE",
     "Clock",
     "PinSource",
     "Pins",
     "PinsError",
+    "begin_start",
+    "keep_what_is_there",
     "notify",
     "socket_path",
     "uptime_ms",

@@ -6,8 +6,9 @@ import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 Trust = Literal["kernel", "rtc", "system"]
 
@@ -58,13 +59,19 @@ class _Timex(ctypes.Structure):
     )
 
 
+@lru_cache(maxsize=1)
+def _adjtimex() -> Callable[..., int] | None:
+    try:
+        return cast("Callable[..., int]", ctypes.CDLL(None, use_errno=True).adjtimex)
+    except (AttributeError, OSError):
+        return None
+
+
 def kernel_synced() -> bool:
     """Whether adjtimex (chrony, ntpd) or systemd-timesyncd says that the clock is synchronised."""
     timex = _Timex()
-    try:
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
-    except (AttributeError, OSError):
-        state = _TIME_ERROR
+    ask = _adjtimex()
+    state = _TIME_ERROR if ask is None else ask(ctypes.byref(timex))
     if state not in {-1, _TIME_ERROR} and not timex.status & _STA_UNSYNC:
         return True
     return _TIMESYNCD.exists()

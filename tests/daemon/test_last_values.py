@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +53,25 @@ def test_a_reading_without_a_value_is_a_poll_and_no_answer() -> None:
     values.take(Reading("m", 10, {}, {"active_power": "exception_2"}))
     meter = values.meters["m"]
     assert (meter.answered, meter.polled) == (None, 10)
+
+
+@pytest.mark.parametrize("looks", [1, 2, 5])
+def test_how_often_somebody_looks_changes_nothing(looks: int) -> None:
+    random = Random(7)
+    names = ("active_power", "frequency", "current_l1")
+    for _ in range(200):
+        kept, values, absent = LastValues(["m"]), {}, {}
+        for at in range(1, 12):
+            brought = {name: random.random() for name in names if random.random() < 0.7}
+            lacking = {name: "timeout" for name in names if name not in brought and random.random() < 0.5}
+            suspect = tuple(name for name in brought if random.random() < 0.2)
+            kept.take(Reading("m", at, brought, lacking, suspect=suspect))
+            values |= {name: (value, at, name in suspect) for name, value in brought.items()}
+            absent = {name: why for name, why in absent.items() if name not in brought} | lacking
+            if at % looks == 0:
+                meter = kept.meters["m"]
+                found = {name: (v.value, v.uptime, v.suspect) for name, v in meter.values.items()}
+                assert (found, meter.absent) == (values, absent)
 
 
 def test_a_meter_that_is_not_configured_is_not_kept() -> None:
@@ -118,9 +138,9 @@ def shown(
     return view
 
 
-def read(**values: float) -> MeterValues:
+def read(*, absent: dict[str, str] | None = None, **values: float) -> MeterValues:
     kept = LastValues(["m"])
-    kept.take(Reading("m", 59_000, values))
+    kept.take(Reading("m", 59_000, values, absent or {}))
     return kept.meters["m"]
 
 
@@ -171,7 +191,7 @@ def test_a_poll_that_brought_nothing_is_the_reason_of_every_value() -> None:
         (MeterValues(), {}, "starting"),
         (MeterValues(polled=1), {}, "lost"),
         (MeterValues(polled=1, answered=1), {}, "answering"),
-        (MeterValues(polled=1, answered=1, absent={"frequency": "timeout"}), {}, "partial"),
+        (read(absent={"frequency": "timeout"}, active_power=1.0), {}, "partial"),
         (MeterValues(polled=2, answered=1, missing="timeout"), {}, "lost"),
         (MeterValues(polled=1, answered=1), {"enabled": False}, "disabled"),
     ],

@@ -411,7 +411,7 @@ async def test_a_wall_clock_that_is_set_moves_the_deadlines() -> None:
         await bench.until(lambda: bench.readings)
         before = bench.worker.next_due()
         shift = 3.3
-        bench.worker._woken.set()
+        bench.worker._alarm.wake()
         await bench.until(
             lambda: (
                 abs((bench.worker.next_due() - before + 3.3) % 10) < 0.2

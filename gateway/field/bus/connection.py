@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 
 from gateway.common.backoff import Backoff
 from gateway.common.troubles import Troubles
@@ -49,7 +49,7 @@ class BusConnection:
         self.retry_at = 0.0
         self.openings = 0
         """How often the port was opened: a new number means that anything may have been exchanged."""
-        self.opened_at = self.silent_until = 0.0
+        self.opened_at = self.silent_until = self.asked_at = 0.0
         self.disturbed_at = float("-inf")
         """When something last came that was no answer, or too late, or when a station was deaf for good."""
         self.first = FirstRequest(bus.name, facts)
@@ -58,6 +58,8 @@ class BusConnection:
         self._troubles = Troubles(log)
         self._fruitless = False
         """Whether nothing was answered on the last connection."""
+        self._well = False
+        """Whether it works, and that was said."""
         self._stray_frames = self._strays = 0
         """Frames and bytes that were no answers, as they were last looked at."""
         self._stations: list[Station] = []
@@ -77,18 +79,12 @@ class BusConnection:
         """Whether a number tells which request a reply belongs to."""
         return self.port.has_transaction_ids
 
-    @property
-    def asked_at(self) -> float:
-        """When the last request went out."""
-        return self.port.sent_at
-
     def free_at(self, now: float) -> float:
         """When the next request may go out: an answer that may still come keeps a line without numbers."""
         return now if self.port.has_transaction_ids else max(now, self.silent_until)
 
     async def open(self) -> None:
         """Open the port now. Raises BusDown; then `retry_at` says when it is worth another try."""
-        loop = asyncio.get_running_loop()
         fruitless, kept = (
             self._fruitless,
             self.state == "ready",
@@ -107,15 +103,15 @@ class BusConnection:
         self._unanswered.clear()
         self.openings += not kept
         self.first.opened()
-        self.opened_at = loop.time()
+        self.opened_at = time.monotonic()
         if not fruitless:
             self._works()
         self.error, self.trouble = "", None
         self._become("ready")
         if not isinstance(self.bus, SerialBus):
-            self.silent_until = max(self.silent_until, loop.time() + self.first.pause)
+            self.silent_until = max(self.silent_until, time.monotonic() + self.first.pause)
         if not self.port.has_transaction_ids:
-            self.silent_until = max(self.silent_until, loop.time() + self.wire.gap)
+            self.silent_until = max(self.silent_until, time.monotonic() + self.wire.gap)
 
     def lost(self, error: BusDown) -> None:
         """The port is gone: close it and wait before the next attempt. Said once, also when it can be
@@ -125,14 +121,16 @@ class BusConnection:
         self._fruitless = (
             self.state == "ready" and not self.first.answered and not isinstance(self.bus, SerialBus)
         )
+        self._well = False
         self._troubles.begin("port", f"bus {self.bus.name} is lost: {error}")
         self.error, self.trouble = str(error), error
-        self.retry_at = asyncio.get_running_loop().time() + self._backoff.next()
+        self.retry_at = time.monotonic() + self._backoff.next()
         self._become("waiting")
 
     def _works(self) -> None:
         """It was opened, or something was answered on it: what it was lost for is over."""
         name, troubles = self.bus.name, self._troubles
+        self._well = True
         self._backoff.reset()
         troubles.end("port", f"bus {name} is back")
         if self.port.echoes:
@@ -176,4 +174,4 @@ class BusConnection:
 
     def _become(self, state: BusState) -> None:
         if state != self.state:
-            self.state, self.since = state, asyncio.get_running_loop().time()
+            self.state, self.since = state, time.monotonic()

@@ -49,7 +49,8 @@ class FirstRequest:
 
     def replied(self, station: Station) -> None:
         """It answered: a pause that was tried for it has helped, if this was the first request."""
-        self._useless.discard(id(station))
+        if self._useless:
+            self._useless.discard(id(station))
         if self.answered:
             return
         self.answered = True

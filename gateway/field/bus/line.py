@@ -10,6 +10,7 @@ reply ends the doubt.
 from __future__ import annotations
 
 import asyncio
+import time
 
 from gateway.config import SerialBus
 from gateway.errors import BadFrame, NoReply, OthersTalk, Refused
@@ -40,8 +41,7 @@ class BusLine(Transactions):
         """Seconds from the last answer of the station asked last, and from the last byte of whomever, to the
         request to it.
         """
-        sent_at = self.port.sent_at
-        return sent_at - self.own_end, sent_at - self.line_end
+        return self.asked_at - self.own_end, self.asked_at - self.line_end
 
     def calm(self, station: Station, since: float) -> bool:
         """Whether nothing was wrong since then (the loop's time), but that this station did not answer."""
@@ -123,29 +123,27 @@ class BusLine(Transactions):
                     f"bus {self.name}: there is no silence in which unit {station.unit} could be heard"
                 )
             return await self._exchange(station, run)
-        await self._pause(station)
+        await self._until(self._free_for(station))
         if run.count in station.unanswered:
             # Numbers tell late replies apart, unless a gateway puts the newest number on whatever it gives.
             await self._resync(station)
-            await self._pause(station)
+            await self._until(self._free_for(station))
         registers = await self._exchange(station, run)
-        station.unanswered.clear()
+        if station.unanswered:
+            station.unanswered.clear()
         return registers
 
-    async def _pause(self, station: Station) -> None:
-        """What a station behind numbered replies needs before a request."""
+    def _free_for(self, station: Station) -> float:
+        """When a station behind numbered replies may be asked."""
         silence = max(self.silence, station.min_gap)
-        if silence or station.pause or self.silent_until:
-            await self._until(
-                max(self.port.heard_at + silence, station.last + station.pause, self.silent_until)
-            )
+        return max(self.port.heard_at + silence, station.last + station.pause, self.silent_until)
 
     async def _quiet(self, station: Station) -> None:
         """Silence before a frame: t3.5 on the line, the station's own gap, the late-answer bound. Strays
         raise doubt.
         """
-        port, loop = self.port, asyncio.get_running_loop()
-        give_up = max(loop.time(), self.silent_until) + BABBLE
+        port = self.port
+        give_up = max(time.monotonic(), self.silent_until) + BABBLE
         while True:
             # a meter that needs silence needs it from whomever; what it needs after its own answer is its
             # pause
@@ -153,7 +151,7 @@ class BusLine(Transactions):
             ready = max(
                 max(port.heard_at, station.last) + silence, station.last + station.pause, self.silent_until
             )
-            now = loop.time()
+            now = time.monotonic()
             if now >= ready or now >= give_up:
                 break
             await asyncio.sleep(ready - now)
@@ -163,7 +161,7 @@ class BusLine(Transactions):
             if self._last is not None:
                 other, count = self._last
                 other.answered_twice()
-                other.unanswered.setdefault(count, loop.time())
+                other.unanswered.setdefault(count, time.monotonic())
                 other.early = None
                 if other.timeouts:  # it did answer, only late: it needs more patience than we had
                     other.slowest = max(other.slowest, port.heard_at - port.sent_at - self.wire.time(count))
@@ -174,7 +172,7 @@ class BusLine(Transactions):
         """Ask for a length that no open question had, until one clean reply came. Raises like `read`."""
         refused = 0
         while station.unanswered:
-            function, address, count = station.probe(asyncio.get_running_loop().time())
+            function, address, count = station.probe(time.monotonic())
             try:
                 await self.check_read(station, function, address, count)
             except Refused as error:

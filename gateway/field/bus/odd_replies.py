@@ -8,8 +8,8 @@ check.
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 
 from gateway.errors import BadFrame, NoReply, Refused
 from gateway.field.bus.station import Station
@@ -32,20 +32,19 @@ async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
     """Find out whether a difference is constant; if so, replies are read accordingly from then on. Raises
     OddReply, BusDown.
     """
-    loop = asyncio.get_running_loop()
     difference = odd.difference
     if (
         _fixed(line, station, difference)
         or (station.plain and station.odd < ROW)
-        or loop.time() < station.check_at
+        or time.monotonic() < station.check_at
     ):
         raise odd
-    station.check_at = loop.time() + REST
+    station.check_at = time.monotonic() + REST
     pairs = [(difference.asked, difference.seen)]
     failures = 0
     while len(pairs) <= CHECKS:
         await line.silence_of(station)
-        function, address, count = station.probe(loop.time())
+        function, address, count = station.probe(time.monotonic())
         try:
             await line.check_read(station, function, address, count)
         except OddReply as again:

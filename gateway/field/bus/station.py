@@ -4,11 +4,13 @@ not answered yet.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from gateway.errors import NoReply
 from gateway.field.bus.cost import Cost, Fit
 from gateway.field.health import TurnAround, WireCounters
-from gateway.field.learnt import MeterFacts
+from gateway.field.learnt import LONGEST, MeterFacts
 from gateway.field.port.contract import Registers
 
 Probe = tuple[int, int, int]
@@ -23,12 +25,27 @@ FORGET = 60.0
 """s after which a request that was never answered is not answered any more."""
 SLACK = 5
 """Times its slowest turn-around that a station has."""
+PATIENCE = 1.25
+"""Times the latest reply seen that a station is given."""
 SOON = 0.5
 """An answer in less than this share of the shortest turn-around ever seen belongs to another request."""
 ALONE = 8
 """Answers in a row, each with silence behind it, after which one that has answered twice does so no more."""
 ALIKE = 3
 """Answers like the one before, each confirmed, after which a station is one whose registers are alike."""
+
+
+def always_behind(unit: int) -> NoReply:
+    """What a station is that is one reply behind, whatever time it gets."""
+    return NoReply(
+        f"unit {unit} answers each request only when the next one comes",
+        hint="restart the gateway before it; if that does not help, it needs another firmware",
+    )
+
+
+def patience_after(took: float) -> float:
+    """The s that a station gets whose answer took so long, in halves."""
+    return min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)
 
 
 @dataclass(slots=True)
@@ -112,8 +129,9 @@ class Station:
         if self.answers < THIN or self.answers % 8 == 0:
             self.fit.add(count, took)
         self.quickest = min(self.quickest, turn)
-        self.slowest = max(FADE * self.slowest, turn)
-        self.turn_around.add(max(0.0, turn))
+        faded = FADE * self.slowest
+        self.slowest = max(faded, turn)
+        self.turn_around.add(turn)
 
     def too_soon(self, turn: float) -> bool:
         """Whether it cannot have heard the request before it answered: a second copy of an earlier

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
+import time
 
 from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.bus.connection import BusConnection, Ended
 from gateway.field.bus.cost import Fit, prior
-from gateway.field.bus.station import FADE, Station
+from gateway.field.bus.station import FADE, Station, always_behind, patience_after
 from gateway.field.health import TurnAround, WireCounters
-from gateway.field.learnt import LONGEST, Learnt, MeterFacts
-from gateway.field.port.contract import Ask, Late, Port, ReadSeries, Registers
+from gateway.field.learnt import Learnt, MeterFacts
+from gateway.field.port.contract import Late, Port, ReadSeries, Registers
 from gateway.field.port.difference import OddReply
 
 log = logging.getLogger(__name__)
@@ -30,23 +30,10 @@ FIRST = 2.5
 """s that a first silence may cost the others, if the gateway was never late: 95 % of a minute are theirs."""
 SERVING = 6.0
 """s that a gateway may serve one request, while it lets all others wait."""
-PATIENCE = 1.25
-"""Times the latest reply seen that a station is given."""
 LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
 """s for the turn-around, on a serial line (True) or not: at least, before it is known, at most."""
 PLAIN = 3
 """Plain replies in a row that end the belief in a difference."""
-
-
-def _behind(unit: int) -> NoReply:
-    return NoReply(
-        f"unit {unit} answers each request only when the next one comes",
-        hint="restart the gateway before it; if that does not help, it needs another firmware",
-    )
-
-
-def _patience(took: float) -> float:
-    return min(math.ceil(2 * PATIENCE * took) / 2, LONGEST)
 
 
 class Transactions(BusConnection):
@@ -136,9 +123,7 @@ class Transactions(BusConnection):
 
     async def silence_of(self, station: Station) -> None:
         """The late-answer bound, and then silence."""
-        self.silent_until = max(
-            self.silent_until, asyncio.get_running_loop().time() + self.late_bound(station, 0)
-        )
+        self.silent_until = max(self.silent_until, time.monotonic() + self.late_bound(station, 0))
         await self._until(self.silent_until)
 
     async def check_read(self, station: Station, function: int, address: int, count: int) -> None:
@@ -148,12 +133,12 @@ class Transactions(BusConnection):
         await self._exchange(station, ReadSeries(function, address, count), sure=True)
 
     async def _until(self, when: float) -> None:
-        rest = when - asyncio.get_running_loop().time()
+        rest = when - time.monotonic()
         if rest > 0.0:
             await asyncio.sleep(rest)
 
     def _doubt(self, station: Station, count: int, silence: float) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         station.unanswered[count] = now
         self.silent_until = max(self.silent_until, now + silence)
 
@@ -163,22 +148,23 @@ class Transactions(BusConnection):
         A series goes on by itself as long as nothing is in the way of the next request; errors are about the
         read then under way.
         """
-        port, loop = self.port, asyncio.get_running_loop()
+        port = self.port
         if not port.connected:
             await self._reconnect()
             await self._until(self.silent_until)
         timeout = self.timeout(station, run.count)
         heard = port.heard_at
         self._sent(station, run.count)
-        if run.more and port.has_transaction_ids and not self._must_wait(station):
-            port.then = lambda registers: self._next(station, run, registers)
+        numbered = port.has_transaction_ids
+        if numbered and not self._must_wait(station):
+            port.following = run.following
         try:
-            registers = await self._ask(station, run, timeout, sure=sure or port.has_transaction_ids)
+            registers = await self._ask(station, run, timeout, sure=sure or numbered)
         except Refused as error:
             for counters in (station.counters, self.counters):
                 counters.exceptions[error.code] = counters.exceptions.get(error.code, 0) + 1
             station.timeouts = 0
-            self._replied(station)
+            self._replied(station, port.sent_at, port.heard_at)
             raise
         except NoReply:
             self._missed(station, run.count, heard)
@@ -186,11 +172,11 @@ class Transactions(BusConnection):
         except BadFrame as error:
             # the true answer may still come until the time allowed for it is over, or be as late as others
             # were
-            self._disturbed(station, run.count, error, port.sent_at + timeout - loop.time())
+            self._disturbed(station, run.count, error, port.sent_at + timeout - time.monotonic())
             raise
         except BusDown as error:
             if self.bus.type != "tcp":  # a converter gives late answers to whoever is connected
-                station.unanswered[run.count] = loop.time()
+                station.unanswered[run.count] = time.monotonic()
             if self.state == "ready" and not isinstance(self.bus, SerialBus) and port.heard_at < port.sent_at:
                 raise Ended(error.message, hint=error.hint) from error
             self.lost(error)
@@ -200,9 +186,10 @@ class Transactions(BusConnection):
             raise
         finally:
             if port.strays != self._strays:
-                self._strays, self.disturbed_at = port.strays, loop.time()
-            self._hear_late()
-        self._answered(station, run, registers)
+                self._strays, self.disturbed_at = port.strays, time.monotonic()
+            if port.late:
+                self._hear_late()
+        self._answered(station, run, registers, port.sent_at, port.heard_at)
         if port.plain:
             self._doubt_difference(station)
         else:
@@ -225,7 +212,7 @@ class Transactions(BusConnection):
         if not self._silent:
             self._silent_since = port.sent_at
         self._silent.append(station)
-        station.missed_at = asyncio.get_running_loop().time()
+        station.missed_at = time.monotonic()
         self._doubt_answer(station, count)
 
     def _disturbed(self, station: Station, count: int, error: BadFrame, rest: float) -> None:
@@ -234,7 +221,7 @@ class Transactions(BusConnection):
         for counters in (station.counters, self.counters):
             counters.bad_frames += 1
         station.last = port.heard_at
-        self.disturbed_at = asyncio.get_running_loop().time()
+        self.disturbed_at = time.monotonic()
         station.odd = station.odd + 1 if isinstance(error, OddReply) else 0
         self._tell_of_others(error)
         self._doubt_answer(station, count, rest)
@@ -261,47 +248,49 @@ class Transactions(BusConnection):
             station.facts.forget("reply_unit")
         log.info("bus %s: unit %d answers as the standard has it", self.name, station.unit)
 
-    def _next(self, station: Station, run: ReadSeries, registers: Registers) -> Ask | None:
-        """Take an answer in the moment that it comes; what is asked next, None when the answer goes the
-        ordinary way.
-        """
-        if self.port.plain or not run.more:
-            return None
+    def _catch_up(self, station: Station, run: ReadSeries) -> None:
+        """Take the answers that were followed by the next request in the moment that they came."""
         self.plain = 0
-        self._answered(station, run, registers)
-        run.proceed(registers)
-        self._sent(station, run.count)
-        return run.function, run.address, run.count
+        for sent_at, heard_at, registers in self.port.answers:
+            self.asked_at = sent_at
+            self._answered(station, run, registers, sent_at, heard_at)
+            run.proceed(registers)
+            self._sent(station, run.count, heard_at)
 
-    def _sent(self, station: Station, count: int) -> None:
-        self.own_end, self.line_end = station.heard_at, self.port.heard_at
+    def _sent(self, station: Station, count: int, line_end: float | None = None) -> None:
+        self.own_end = station.heard_at
+        self.line_end = self.port.heard_at if line_end is None else line_end
         self.counters.requests += 1
         station.counters.requests += 1
         self._last = (station, count)
         self.first.sent()
 
-    def _answered(self, station: Station, run: ReadSeries, registers: Registers) -> None:
-        port = self.port
-        took = port.heard_at - port.sent_at
+    def _answered(
+        self, station: Station, run: ReadSeries, registers: Registers, sent_at: float, heard_at: float
+    ) -> None:
+        took = heard_at - sent_at
         turn = took - self.wire.time(run.count)
         self.counters.replies += 1
         station.counters.replies += 1
-        self._replied(station)
+        self._replied(station, sent_at, heard_at)
         station.heard(run.count, took, turn)
-        place = (run.function, run.address, run.count)
-        station.compare(place, registers, port.sent_at, port.heard_at)
-        self.slowest = max(FADE * self.slowest, turn)
-        self.turn_around.add(max(0.0, turn))
+        if not self.port.has_transaction_ids:
+            station.compare((run.function, run.address, run.count), registers, sent_at, heard_at)
+        faded = FADE * self.slowest
+        self.slowest = max(faded, turn)
+        self.turn_around.add(turn)
 
-    def _replied(self, station: Station) -> None:
-        station.last = station.heard_at = self.port.heard_at
+    def _replied(self, station: Station, sent_at: float, heard_at: float) -> None:
+        station.last = station.heard_at = heard_at
         station.odd = 0
         station.plain = True
-        self._silent.clear()
+        if self._silent:
+            self._silent.clear()
         if station.trial or station.behind:
-            self._kept_up(station, self.port.heard_at - self.port.sent_at)
+            self._kept_up(station, heard_at - sent_at)
         self.first.replied(station)
-        self._works()
+        if not self._well or self.port.echoes:
+            self._works()
 
     def _hear_late(self) -> None:
         """A gateway that serves one request after another gives what it owes in the end: whoever was so
@@ -322,13 +311,13 @@ class Transactions(BusConnection):
             self._was_late(station, late.took)
             if not late.behind or station.trial == 0.0:
                 self.were_late.append(station)
-            station.trial = station.trial or _patience(late.took) if late.behind else 0.0
+            station.trial = station.trial or patience_after(late.took) if late.behind else 0.0
         elif station.behind or 0.0 < station.trial <= late.took:
             station.behind, station.trial = True, 0.0
-            error = _behind(station.unit)
+            error = always_behind(station.unit)
             self._troubles.begin(f"unit {station.unit}", f"bus {self.name}: {error.message}", error.hint)
         elif not station.trial:
-            station.trial = _patience(late.took)
+            station.trial = patience_after(late.took)
             self.were_late.append(station)
 
     def _kept_up(self, station: Station, took: float) -> None:
@@ -340,7 +329,7 @@ class Transactions(BusConnection):
 
     def _was_late(self, station: Station, took: float) -> None:
         self._pays, station.in_vain = True, False
-        patience = _patience(took)
+        patience = patience_after(took)
         if (
             self.bus.timeout is None
             and patience > self._latency(station, 0)
@@ -368,7 +357,12 @@ class Transactions(BusConnection):
         """The port's answer; BadFrame when it came sooner than the station can have heard the question."""
         port = self.port
         try:
-            registers = await port.read(station.unit, run.function, run.address, run.count, timeout)
+            try:
+                registers = await port.read(station.unit, run.function, run.address, run.count, timeout)
+            finally:
+                if port.answers:
+                    self._catch_up(station, run)
+                self.asked_at = port.sent_at
         except NoReply:
             if not port.has_transaction_ids:
                 raise
@@ -391,7 +385,7 @@ class Transactions(BusConnection):
             station.in_vain = self._in_vain = True
             self._all_in_vain = self._all_in_vain or bool(self._silent)
             if station.behind:
-                raise _behind(station.unit) from None
+                raise always_behind(station.unit) from None
             raise
         except Refused:
             self._was_late(station, self.port.heard_at - self.port.sent_at)

@@ -9,7 +9,7 @@ from gateway.catalogue import Span
 from gateway.errors import BusError
 from gateway.field.bus.station import Station
 from gateway.field.meter.planner import Read
-from gateway.field.port.contract import ReadSeries, Registers
+from gateway.field.port.contract import Ask, ReadSeries, Registers
 from gateway.field.schedule import Due
 from gateway.model import Reading
 
@@ -117,9 +117,9 @@ class PollReads(ReadSeries):
         return self._reads[self._at]
 
     @property
-    def more(self) -> bool:
-        """Whether another read follows this one."""
-        return self._at + 1 < len(self._reads)
+    def following(self) -> list[Ask]:
+        """Those behind it, the next one last."""
+        return [read.place for read in self._reads[: self._at : -1]]
 
     def begin(self) -> None:
         """What was there before a request."""

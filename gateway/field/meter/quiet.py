@@ -9,8 +9,8 @@ earlier run has learnt is questioned in the same way.
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import time
 from typing import Literal
 
 from gateway.field.bus.line import BusLine
@@ -204,7 +204,7 @@ class QuietTimes:
 
     def offer(self, *, allowed: bool) -> None:
         """Before a request: with it a shorter time is tried, when that is due."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         calm = self._line.calm(self._station, now - CALM)
         pause, silence = (
             quiet.shorter if quiet.due(now, calm=calm, allowed=allowed) else quiet.value
@@ -235,7 +235,7 @@ class QuietTimes:
         quiet, after = (self._pause, own) if of_own else (self._silence, line)
         if after >= LONGEST:
             return False
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         calm = self._line.calm(self._station, asked_at - CALM)
         self._station.missed_at = _NEVER  # that it did not answer is no fault
         longer = quiet.too_soon(after, now, now - asked_at, sure=sure, calm=calm)
@@ -244,7 +244,7 @@ class QuietTimes:
 
     def in_vain(self) -> None:
         """It was not answered after silence either: it is not the meter's hearing."""
-        self._line.disturbed_at = asyncio.get_running_loop().time()
+        self._line.disturbed_at = time.monotonic()
 
     def rest(self) -> None:
         """Silence in which any meter hears, before each request until `apply`."""

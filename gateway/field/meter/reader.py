@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -107,7 +106,7 @@ class MeterReader:
 
     async def read(self, poll: Poll) -> Poll:
         """Read what is due. Raises nothing of the bus: the poll carries it."""
-        loop, due, replies, config = asyncio.get_running_loop(), poll.due, poll.replies, self.task.config
+        due, replies, config = poll.due, poll.replies, self.task.config
         if self._driver is None:
             try:
                 self._driver = await resolve(self.task.driver, self._words)
@@ -122,7 +121,7 @@ class MeterReader:
         poll.error = await self._fetch_all(job, poll)
         port = self.line.port
         began = self.registers.began or port.heard_at
-        ago = loop.time() - (began + port.heard_at) / 2 if replies.reads else 0.0
+        ago = time.monotonic() - (began + port.heard_at) / 2 if replies.reads else 0.0
         found = decode(job.rows, replies, ct=config.ct, vt=config.vt, values=config.values)
         reading = poll.reading = Reading(
             config.id, self._uptime() - round(1000 * ago), found.values, found.absent

@@ -9,9 +9,9 @@ goes on only as far as it is allowed.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
@@ -242,8 +242,9 @@ class RegisterReader:
     def _note(self, run: PollReads, registers: Registers) -> None:
         """A read of a run was answered."""
         read = run.read
-        self._after = self.line.silence_before
-        self._answered(run.poll)
+        poll, line = run.poll, self.line
+        self._after = line.silence_before
+        self._answered(poll)
         if self._unanswered:
             self._unanswered.pop(read, None)
         if read not in self._proven:
@@ -251,8 +252,8 @@ class RegisterReader:
             self._proof = min(self._proven, key=lambda each: each.count)
             self.longest = max(self.longest, read.count)
             self.station.answered_reads[read.count] = read.place
-        self.began = self.began or self.line.asked_at
-        run.poll.replies.add(read.function, read.address, registers)
+        self.began = self.began or line.asked_at
+        poll.replies.reads.append((read.function, read.address, registers))
 
     def _answered(self, poll: Poll) -> None:
         poll.answered, self._mute = True, False
@@ -281,7 +282,7 @@ class RegisterReader:
         quiet, asked_at = self._quiet, self.line.asked_at
         tried = quiet.tried(own, line)
         if tried or learning:
-            poll.spent += asyncio.get_running_loop().time() - asked_at
+            poll.spent += time.monotonic() - asked_at
         if not (quiet.suspect(own, line) and (poll.may_learn or tried) and self.line.ready):
             return False
         answered = False
@@ -326,8 +327,7 @@ class RegisterReader:
         Two silences in a row may be the meter's end, so a read that it has answered stands between them.
         Raises when that is silent.
         """
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = time.monotonic()
         try:
             if self._mute and self._proof is not None and self._proof != read:
                 await self._patiently(self._proof, poll)
@@ -336,7 +336,7 @@ class RegisterReader:
             except (NoReply, Refused):
                 return False
         finally:
-            poll.spent += loop.time() - began
+            poll.spent += time.monotonic() - began
 
     async def _look_into(self, read: Read, poll: Poll) -> None:
         """A read that is not answered while others are: which of its registers are at fault?"""

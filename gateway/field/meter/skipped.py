@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -92,7 +91,7 @@ class SkippedRegisters:
             if not poll.may_learn:
                 asking.fail(read, poll)
                 return False, None
-            began = asyncio.get_running_loop().time()
+            began = time.monotonic()
             if await asking.again(read, poll):
                 return False, began
             silent = self._open[read] = SilentRead(read, self._rules)

@@ -296,6 +296,8 @@ class PolledMeter:
         )
 
     def _become(self, state: PollState, now: float) -> None:
+        if state is self.state:
+            return
         if state.shown != self.state.shown:
             self._since = now
         self.state = state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,8 @@ Registers = bytes
 """What registers hold, as it comes over the wire: two bytes each, the high one first."""
 Ask = tuple[int, int, int]
 """function, address, count of a read."""
+Answer = tuple[float, float, Registers]
+"""When a request went out, when its answer was there (the loop's time in s), and the answer."""
 
 
 def words_of(registers: Registers) -> tuple[int, ...]:
@@ -36,9 +38,9 @@ class ReadSeries:
         self.function, self.address, self.count = function, address, count
 
     @property
-    def more(self) -> bool:
-        """Whether another read follows this one."""
-        return False
+    def following(self) -> list[Ask]:
+        """The reads behind it, the next one last."""
+        return []
 
     def proceed(self, registers: Registers) -> None:
         """Take the answer of a read that another one follows, which is under way from now on."""
@@ -74,10 +76,12 @@ class Port(Protocol):
     reply_units: dict[int, int]
     reply_length: bool
     reply_protocol: int
-    then: Callable[[Registers], Ask | None] | None
-    """For one `read`: gives what is asked of the same unit as soon as the answer is there; `read` goes on
-    with that. None: no more.
+    following: list[Ask]
+    """For one `read`: what is asked of the same unit as soon as an answer is there, the next one last; `read`
+    goes on with that, as long as nothing about the answers is odd.
     """
+    answers: list[Answer]
+    """What the last `read` got before the answer that it gave, in order."""
 
     @property
     def has_transaction_ids(self) -> bool:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from gateway.errors import BusDown, BusError, NoReply, Refused
-from gateway.field.port.contract import Ask, Late, Registers, registers_of
+from gateway.field.port.contract import Answer, Ask, Late, Registers, registers_of
 
 Table = Mapping[int, int] | Callable[[int, int], int]
 """address → word, or (function, address) → word. What a mapping does not have is an illegal address."""
@@ -30,9 +30,8 @@ class FakePort:
         self.strays = self.stray_frames = self.echoes = 0
         self.late: deque[Late] = deque()
         self.plain = False
-        self.then: Callable[[Registers], Ask | None] | None = (
-            None  # never called: each answer goes the ordinary way
-        )
+        self.following: list[Ask] = []  # never asked by itself: each answer goes the ordinary way
+        self.answers: list[Answer] = []
         self.reply_number, self.reply_length, self.reply_protocol = "asked", True, 0
         self.reply_units: dict[int, int] = {}
         self.owes: deque[Registers | BusError] = deque()

@@ -10,6 +10,8 @@ from gateway.field.port.request import READING, Request
 
 HEADER = 7
 """Bytes of the MBAP header: transaction number, protocol 0, length behind it, unit."""
+REPLY = 9
+"""Bytes in front of the registers of an answer: header, function, byte count."""
 EXCEPTION = 9
 """Bytes of an exception, whatever its header says."""
 STRIDE = 40503

@@ -7,16 +7,25 @@ unit, function and byte count are what was asked; pymodbus' own client compares 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable
 
 from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
 from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, not_opened
-from gateway.field.port.contract import Ask, Late, Registers
+from gateway.field.port.contract import Answer, Ask, Late, Registers
 from gateway.field.port.difference import Difference, OddReply, expected, tells_apart
-from gateway.field.port.mbap import HEADER, Frame, first_number, next_number, reply_head, split, tcp_request
+from gateway.field.port.mbap import (
+    HEADER,
+    REPLY,
+    Frame,
+    first_number,
+    next_number,
+    reply_head,
+    split,
+    tcp_request,
+)
 from gateway.field.port.request import EXCEPTIONS, REFUSAL, REMEMBERED, RecentRequests, Request
 from gateway.field.port.transport import Transport, has_right_crc, rtu_request
 
@@ -56,7 +65,8 @@ class ModbusPort:
         """Whether the length in a reply's header has to be right."""
         self.reply_protocol = 0
         """The protocol that replies carry beside the standard's 0."""
-        self.then: Callable[[Registers], Ask | None] | None = None
+        self.following: list[Ask] = []
+        self.answers: list[Answer] = []
         self._bus = bus
         self._framed = bus.type == "tcp"
         self._link: Transport | None = None
@@ -128,7 +138,8 @@ class ModbusPort:
         """
         if self._link is None or not self._link.is_active():
             raise BusDown(f"{self.name} is not open")
-        if left := self._unread():
+        self.answers = []
+        if not self._framed and (left := self._unread()):
             self._stray_frames = self.stray_frames
             self.strays += len(left) - len(self._loose)
             self._loose.clear()
@@ -145,10 +156,10 @@ class ModbusPort:
 
     def _ask(self, unit: int, function: int, address: int, count: int) -> bytes:
         """A new request, and its bytes."""
-        now = self.sent_at = asyncio.get_running_loop().time()
+        now = self.sent_at = time.monotonic()
         self._previous = self._request
         number = self._number = next_number(self._number)
-        reply = expected(self.reply_number, number)
+        reply = number if self.reply_number == "asked" else expected(self.reply_number, number)
         self._noise, self._other = 0, None
         if not self._framed:
             sent = rtu_request(unit, function, address, count)
@@ -169,20 +180,21 @@ class ModbusPort:
     async def _wait(self, timeout: float) -> Registers:
         assert self._answer is not None
         loop = asyncio.get_running_loop()
-        self._timeout, self._deadline = timeout, loop.time() + timeout
+        self._timeout, self._deadline = timeout, time.monotonic() + timeout
         self._timer = loop.call_at(self._deadline, self._expire)
         try:
             return await self._answer
         finally:
             self._timer.cancel()
-            self._answer = self.then = None
+            self._answer = None
+            self.following = []
             if self._rest_timer is not None:
                 self._rest_timer.cancel()
                 self._rest_timer = None
 
     def _expire(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._deadline > loop.time():  # another request was sent meanwhile
+        if self._deadline > time.monotonic():  # another request was sent meanwhile
             self._timer = loop.call_at(self._deadline, self._expire)
             return
         unit = self._request.unit
@@ -227,7 +239,7 @@ class ModbusPort:
 
     def _take(self, data: bytes) -> int:
         """What has come so far; returns how much of it is done with."""
-        self.heard_at = asyncio.get_running_loop().time()
+        self.heard_at = time.monotonic()
         if self._framed:
             return self._take_tcp(data)
         if not self._waiting:
@@ -247,16 +259,15 @@ class ModbusPort:
         """
         request = self._request
         if not (
-            self._waiting
-            and request.whole
+            request.whole
+            and len(data) == REPLY + 2 * request.count
             and data.startswith(request.whole)
-            and len(data) == len(request.whole) + 2 * request.count
+            and self._waiting
         ):
             return False
-        self.heard_at = asyncio.get_running_loop().time()
-        self._recent[request.number] = (request, True)
-        self.plain = False
-        self._give(data[HEADER:])
+        self.heard_at = time.monotonic()
+        request.answered, self.plain = True, False
+        self._give(data[REPLY:])
         return True
 
     def _take_tcp(self, data: bytes) -> int:
@@ -304,9 +315,9 @@ class ModbusPort:
                 self._fail(OddReply(request.unit, Difference("length", len(frame.pdu) + 1, frame.length)))
             else:
                 self._answered(request, plain=number == request.number != request.reply)
-                self._give(frame.pdu)
+                self._give(frame.pdu[2:])
         elif self._recent.recent(number, self.heard_at):
-            self._take_late(frame, *self._recent[number])
+            self._take_late(frame, self._recent[number])
         elif (
             self._waiting
             and request.answered_by(frame.pdu)
@@ -323,12 +334,12 @@ class ModbusPort:
         self._stray_frames += not self.has_transaction_ids  # nothing says that it was no answer
 
     def _answered(self, request: Request, *, plain: bool = False) -> None:
-        self._recent.answered(request)
+        request.answered = True
         self.plain = plain
 
-    def _take_late(self, frame: Frame, request: Request, answered: bool) -> None:
+    def _take_late(self, frame: Frame, request: Request) -> None:
         self._stray(frame)
-        if not answered and frame.unit == self.reply_units.get(request.unit, request.unit):
+        if not request.answered and frame.unit == self.reply_units.get(request.unit, request.unit):
             self._answered(request)
             behind = self._waiting and request is self._previous
             self.late.append(Late(request.unit, self.heard_at - request.at, behind))
@@ -341,7 +352,7 @@ class ModbusPort:
             self.strays += len(data) - (end - start) - heard.echo * len(self._request.sent)
             self._loose += data[end:]
             if self._request.answered_by(data[start + 1 : end - 2]):
-                self._give(data[start + 1 : end - 2])
+                self._give(data[start + 3 : end - 2])
             else:
                 self._refuse(data[start + 2])
             return len(data)
@@ -355,7 +366,7 @@ class ModbusPort:
 
     def _fallen_silent(self) -> None:
         loop = asyncio.get_running_loop()
-        rest = self.heard_at + REST - loop.time()
+        rest = self.heard_at + REST - time.monotonic()
         if rest > 0.001:  # s; more came meanwhile: it may still become the answer
             self._rest_timer = loop.call_later(rest, self._fallen_silent)
             return
@@ -364,19 +375,12 @@ class ModbusPort:
             self._fail(OthersTalk(self._request.unit, self._other))
         self._fail(BadFrame(f"unit {self._request.unit}: what came is not the answer, or is damaged"))
 
-    def _give(self, pdu: bytes) -> None:
-        assert self._answer is not None
-        registers = pdu[2:]
-        if self.then is not None and self._framed:
-            try:
-                following = self.then(registers)
-            except Exception as error:  # noqa: BLE001 - it is for whoever waits, not for the transport
-                self._answer.set_exception(error)
-                return
-            if following is not None:
-                self._follow(*following)
-                return
-        self._answer.set_result(registers)
+    def _give(self, registers: Registers) -> None:
+        if self.following and not self.plain:
+            self.answers.append((self.sent_at, self.heard_at, registers))
+            self._follow(*self.following.pop())
+        elif self._answer is not None:
+            self._answer.set_result(registers)
 
     def _follow(self, function: int, address: int, count: int) -> None:
         if self._link is None or not self._link.is_active():

@@ -44,6 +44,7 @@ class Request:
     reply: int | None = None
     whole: bytes = b""
     """How its answer begins on Modbus TCP, if nothing about it is odd."""
+    answered: bool = False
 
     @property
     def head(self) -> bytes:
@@ -69,31 +70,23 @@ class Request:
         return len(pdu) == 2 and pdu[0] == self.function | 0x80  # function and code
 
 
-class RecentRequests(dict[int, tuple[Request, bool]]):
-    """The last requests by the number of their reply, and whether they were answered."""
+class RecentRequests(dict[int, Request]):
+    """The last requests by the number of their reply."""
 
     def remember(self, request: Request, reply: int) -> None:
         """A request that leaves now; what is older than need be is forgotten."""
         seconds, most = REMEMBERED
         while self:
             oldest = next(iter(self))
-            if len(self) < most and request.at - self[oldest][0].at < seconds:
+            if len(self) < most and request.at - self[oldest].at < seconds:
                 break
             del self[oldest]
         self.pop(reply, None)
-        self[reply] = request, False
-
-    def answered(self, request: Request) -> None:
-        """It was answered, if it is remembered."""
-        for number in (request.number, request.reply):
-            if number is not None and number in self and self[number][0] is request:
-                self[number] = request, True
+        self[reply] = request
 
     def recent(self, number: int, now: float) -> bool:
         """Whether a number is owed, or may be that of a second copy: a gateway may give its first one for
         ever.
         """
-        if number not in self:
-            return False
-        request, answered = self[number]
-        return not answered or now - request.at <= COPY
+        request = self.get(number)
+        return request is not None and (not request.answered or now - request.at <= COPY)
