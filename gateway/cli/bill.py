@@ -1,29 +1,29 @@
-"""submeter bill: the distributor's bill beside our own meter, band by band, with what explains a
-difference.
+"""submeter bill: the distributor's bill, or its load profile, beside our own meter, band by band, with what
+explains a difference.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 
+from gateway.cli.bill_sums import MeteredBill, metered_bill, of_profile
 from gateway.cli.language import N_, _, locale
+from gateway.cli.load_profile import LoadProfile, read_profile
 from gateway.cli.options import config_option
 from gateway.cli.prose import say, wrapped
-from gateway.config import Config, load_config
-from gateway.config.rules import load_rules, rules_path
-from gateway.energy import Calendar, DatedRules, consumption, reactive, tree
+from gateway.config import Config, Meter, load_config
+from gateway.energy import tree
 from gateway.errors import GatewayError
-from gateway.history import BillComparison, BilledAmount, DaySum, HistoryReader, keep_bill
+from gateway.history import BillComparison, BilledAmount, HistoryReader, keep_bill
 from gateway.host import CONFIG
 
-ACTIVE = "active_energy_import"
 BILLED = 0.5
 """Per cent: class C, or 0.5, of the distributor's meter."""
 _SHOWN = 10
@@ -34,13 +34,15 @@ _SHOWN = 10
     help=N_(
         """Print the distributor's bill beside the main meter, from the first to the last day of it.
 
-What the bill says is given by --t1, --t2, --t3 (kWh by band), --inductive and --capacitive (kvarh). The
-comparison is kept for the report on the page.
+What the bill says is given by --t1, --t2, --t3 (kWh by band), --inductive and --capacitive (kvarh), or by
+PROFILE, the load profile of the distributor's meter (OSOS) as a CSV file with a date, an hour, kWh and kvarh;
+its days are then compared one by one. The comparison is kept for the report on the page.
 """
     ),
 )
-@click.option("--from", "first", required=True, metavar="DATE", help=N_("The first day, like 2026-10-01."))
-@click.option("--to", "last", required=True, metavar="DATE", help=N_("The last day, like 2026-10-31."))
+@click.argument("profile", required=False, type=click.Path(path_type=Path), metavar="[PROFILE]")
+@click.option("--from", "first", metavar="DATE", help=N_("The first day, like 2026-10-01."))
+@click.option("--to", "last", metavar="DATE", help=N_("The last day, like 2026-10-31."))
 @click.option("--t1", type=float, help=N_("kWh of band t1."))
 @click.option("--t2", type=float, help=N_("kWh of band t2."))
 @click.option("--t3", type=float, help=N_("kWh of band t3."))
@@ -48,24 +50,64 @@ comparison is kept for the report on the page.
 @click.option("--capacitive", type=float, help=N_("Capacitive reactive energy, kvarh."))
 @click.option("--meter", metavar="ID", help=N_("Our meter; else the first without a parent."))
 @config_option
-def command(*, first: str, last: str, meter: str | None, file: Path | None, **billed: float | None) -> None:
+def command(
+    *, profile: Path | None, first: str | None, last: str | None, meter: str | None, file: Path | None,
+    **billed: float | None,
+) -> None:  # fmt: skip
     """Compare and print."""
-    since, until = _day(first), _day(last)
-    if until < since:
+    given = {name: value for name, value in billed.items() if value is not None}
+    if profile is not None and given:
+        raise click.UsageError(_("a load profile says what is billed: leave out --t1 to --capacitive"))
+    if profile is None and not (first and last):
+        raise click.UsageError(_("say from when to when with --from and --to, or name a load profile"))
+    days = (first and _day(first), last and _day(last))
+    if days[0] and days[1] and days[1] < days[0]:
         raise click.UsageError(_("--to is before --from"))
     config = load_config(file or CONFIG)
     own = next((each for each in config.meters if each.id == meter or (not meter and not each.parent)), None)
     if own is None:
         raise GatewayError(_("there is no such meter"), hint=_("name one of the configuration with --meter"))
     with closing(HistoryReader(config.journal.directory)) as history:
-        measured, incomplete = _measured(history, config, own.id, since, until)
+        if profile is not None:
+            read = read_profile(profile, ZoneInfo(config.gateway.timezone))
+            _not_understood(read)
+            found = of_profile(history, config, own.id, read, (days[0] or date.min, days[1] or date.max))
+        else:
+            found = metered_bill(history, config, own.id, (_day(first or ""), _day(last or "")), given)
+    _print(config, own, found)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(_("%(word)s is not a date like 2026-10-29") % {"word": text}) from None
+
+
+def _not_understood(profile: LoadProfile) -> None:
+    for line, why in profile.not_understood[:_SHOWN]:
+        say(_("line %(line)s: %(why)s") % {"line": line, "why": why})
+    if profile.not_understood:
+        say(
+            _("lines that were not understood, and count for nothing: %(n)s")
+            % {"n": len(profile.not_understood)}
+        )
+
+
+def _print(config: Config, own: Meter, found: MeteredBill) -> None:
     place = tree.TreeMeter(own.id, None, own.class_, own.ct_class)
     amounts = []
-    say(_("%(meter)s, %(since)s to %(until)s") % {"meter": own.label, "since": since, "until": until})
+    say(
+        _("%(meter)s, %(since)s to %(until)s")
+        % {"meter": own.label, "since": found.first, "until": found.last}
+    )
+    say(_("accuracy: our meter %(own)s, the distributor's %(billed)s of what each counts") % {
+        "own": _percent(tree.uncertainty(place, 10**6) / 10**4), "billed": _percent(BILLED),
+    })  # fmt: skip
     heads = (_("meter"), _("bill"), _("apart"))
     print(f"  {'':<10} {heads[0]:>12} {heads[1]:>12} {heads[2]:>9}")
-    for name, wh in measured.items():
-        said = billed.get(name)
+    for name, wh in found.measured.items():
+        said = found.billed.get(name)
         unit = "kvarh" if name in {"inductive", "capacitive"} else "kWh"
         parts = [f"  {name:<10}", f"{locale().number(wh / 1000, 1):>12}"]
         if said is not None:
@@ -75,21 +117,18 @@ def command(*, first: str, last: str, meter: str | None, file: Path | None, **bi
             amount = BilledAmount(name, wh, round(said * 1000), _allowed(said, tree.uncertainty(place, wh)))
             amounts.append(amount)
             _explain(amount)
-    for name in sorted({name for name, value in billed.items() if value is not None} - measured.keys()):
+    for name in sorted(found.billed.keys() - found.measured.keys()):
         say(_("%(name)s is not measured here") % {"name": name})
-    _days(incomplete)
+    _days(found, place)
     if amounts:
         made = time.time_ns() // 1_000_000
-        bill = BillComparison(own.id, since, until, made, tuple(amounts), tuple(incomplete))
+        bill = BillComparison(own.id, found.first, found.last, made, tuple(amounts), tuple(found.lacking))
         keep_bill(config.journal.directory, bill)
-        say(_("kept for the report on the page: /report/%(year)s") % {"year": until.year})
+        say(_("kept for the report on the page: /report/%(year)s") % {"year": found.last.year})
 
 
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(_("%(word)s is not a date like 2026-10-29") % {"word": text}) from None
+def _percent(share: float) -> str:
+    return f"{locale().number(share, 2)} %"
 
 
 def _apart(wh: int, said: float) -> str:
@@ -109,50 +148,40 @@ def _explain(amount: BilledAmount) -> None:
         print("\n".join(wrapped("    " + text % {"allowed": locale().number(amount.allowed / 1000, 1)})))
 
 
-def _measured(
-    history: HistoryReader, config: Config, meter: str, since: date, until: date
-) -> tuple[dict[str, int], list[tuple[date, int]]]:
-    """Wh by band and varh by kind; the days with quarter hours that are missing or not measured, and how
-    many.
-    """
-    calendar = Calendar(ZoneInfo(config.gateway.timezone))
-    building = config.building
-    rules = DatedRules(load_rules(rules_path(building.tariff.partition("-")[0])))
-    row = rules.tariff(building.tariff, since)
-    if row is None:
-        text = _("there is no tariff %(name)s on %(day)s") % {"name": building.tariff, "day": since}
-        raise GatewayError(text, hint=_("it has %(names)s") % {"names": ", ".join(rules.tariffs)})
-    held = list(history.intervals(meter, ACTIVE, since, until))
-    old = building.clock == "old"
-    found = consumption.by_band(
-        ((each.start, each.value) for each in held), calendar, row.value, old_clock=old
-    )
-    quantities = {quantity for each, quantity in history.registers() if each == meter}
-    registers = reactive.registers(quantities, generation=bool(building.pv))
-    if not isinstance(registers, str):
-        for name in ("inductive", "capacitive"):
-            quantity = getattr(registers, name)
-            found[name] = sum(each.sum for each in history.sums(meter, quantity, since, until))
-    sums = {each.day: each for each in history.sums(meter, ACTIVE, since, until)}
-    return found, list(_incomplete(sums, calendar, since, until))
-
-
-def _incomplete(
-    sums: dict[date, DaySum], calendar: Calendar, since: date, until: date
-) -> Iterator[tuple[date, int]]:
-    for number in range((until - since).days + 1):
-        day = since + timedelta(number)
-        held = sums.get(day)
-        if lacking := len(calendar.quarters(day)) - (held.measured if held else 0):
-            yield day, lacking
-
-
-def _days(incomplete: list[tuple[date, int]]) -> None:
-    if not incomplete:
+def _days(found: MeteredBill, place: tree.TreeMeter) -> None:
+    """The days that explain a difference: where a profile tells them, else those that were not measured."""
+    lacking = dict(found.lacking)
+    if found.unknown:
+        say(_("quarter hours that the load profile does not have: %(n)s") % {"n": found.unknown})
+    apart = {
+        day: wh - round(said * 1000)
+        for day, (wh, said) in found.days.items()
+        if abs(wh - said * 1000) > _allowed(said, tree.uncertainty(place, wh))
+    }
+    if found.days and not apart:
+        say(_("no day is apart by more than the classes of both meters allow"))
+    if apart:
+        _apart_days(found.days, apart, lacking)
+    if not lacking:
         say(_("every quarter hour was measured"))
         return
     say(_("days with quarter hours that are missing, estimated, suspect or edited:"))
-    for day, lacking in incomplete[:_SHOWN]:
-        print(f"  {day} {lacking:>4}")
-    if len(incomplete) > _SHOWN:
-        say(_("… and %(n)s more days") % {"n": len(incomplete) - _SHOWN})
+    for day, count in found.lacking[:_SHOWN]:
+        print(f"  {day} {count:>4}")
+    if len(found.lacking) > _SHOWN:
+        say(_("… and %(n)s more days") % {"n": len(found.lacking) - _SHOWN})
+
+
+def _apart_days(
+    days: Mapping[date, tuple[int, float]], apart: Mapping[date, int], lacking: Mapping[date, int]
+) -> None:
+    say(_("days that explain the difference, the largest first (kWh: meter, bill, apart):"))
+    for day in sorted(apart, key=lambda day: -abs(apart[day]))[:_SHOWN]:
+        wh, said = days[day]
+        numbers = [f"{locale().number(value, 1):>10}" for value in (wh / 1000, said, apart[day] / 1000)]
+        why = _("%(n)s quarter hours not measured") % {"n": lacking[day]} if day in lacking else ""
+        print(" ".join([f"  {day}", *numbers]))
+        if why:
+            print("\n".join(wrapped("    " + why)))
+    if len(apart) > _SHOWN:
+        say(_("… and %(n)s more days") % {"n": len(apart) - _SHOWN})

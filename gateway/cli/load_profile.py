@@ -1,0 +1,202 @@
+"""A distributor's load profile (OSOS) as a CSV file: what its meter counted in each quarter hour, half
+hour or hour.
+
+There is no one format: columns are known by their heads in Turkish or English, dates, numbers and
+separators as people write them. What is not understood is named by its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from gateway.cli.language import _
+from gateway.errors import GatewayError
+
+ACTIVE, INDUCTIVE, CAPACITIVE = "active", "inductive", "capacitive"
+_ENCODINGS: Final = ("utf-8-sig", "cp1254")
+_MOST: Final = 16 * 1024 * 1024
+"""Bytes: a year of quarter hours has two million."""
+_LENGTHS: Final = (15, 30, 60)
+"""Minutes."""
+_PLAIN: Final = str.maketrans("ıİşŞğĞüÜöÖçÇâî", "iissgguuooccai")
+_DAY: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)|(\d\d?)[./](\d\d?)[./](\d{4})")
+_CLOCK: Final = re.compile(r"(\d\d?)(?:[:.](\d\d))?(?::\d\d)?")
+_HEADS: Final = (
+    # Word in a head without its blanks and Turkish letters → what the column is; the first that fits. What is
+    # given back to the grid is another column.
+    (("veris", "verilen", "uretim", "export", "ihrac"), ""),
+    (("enduktif", "inductive"), INDUCTIVE),
+    (("kapasitif", "capacitive"), CAPACITIVE),
+    (("kvarh", "reaktif", "reactive"), INDUCTIVE),
+    (("kwh", "aktif", "active", "tuketim", "cekis", "consumption"), ACTIVE),
+    (("saat", "hour", "time"), "hour"),
+    (("tarih", "date", "gun", "day", "zaman"), "date"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRow:
+    """From `start` (ms UTC) on: kWh, and kvarh by kind, by the name of the amount."""
+
+    start: int
+    amounts: dict[str, float]
+
+
+@dataclass(slots=True)
+class LoadProfile:
+    """`minutes` that a row lasts; `not_understood`: line and why."""
+
+    rows: list[ProfileRow]
+    minutes: int
+    not_understood: list[tuple[int, str]]
+
+
+def read_profile(path: Path, zone: ZoneInfo) -> LoadProfile:
+    """Read a file. Raises GatewayError when nothing of it can be used."""
+    try:
+        if path.stat().st_size > _MOST:
+            raise GatewayError(_("%(path)s is too large") % {"path": path}, hint=_("one year is enough"))
+        content = path.read_bytes()
+    except OSError as error:
+        text = _("%(path)s cannot be read: %(why)s") % {"path": path, "why": error.strerror}
+        raise GatewayError(text, hint=_("look at the name and the rights of the file")) from error
+    lines = _decoded(content).splitlines()
+    head = next((number for number, line in enumerate(lines) if _columns(line)), None)
+    if head is None:
+        text = _("%(path)s has no line with the heads of a load profile") % {"path": path}
+        hint = _("write one like: date;hour;kWh;inductive kvarh;capacitive kvarh")
+        raise GatewayError(text, hint=hint)
+    return _profile(path, lines, head, zone)
+
+
+def _decoded(content: bytes) -> str:
+    for encoding in _ENCODINGS[:-1]:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return content.decode(_ENCODINGS[-1], errors="replace")
+
+
+def _separator(line: str) -> str:
+    return max(";\t,", key=line.count)
+
+
+def _columns(line: str) -> dict[str, int]:
+    """What each column is, by its head; empty when the line is no head of a profile."""
+    found: dict[str, int] = {}
+    for number, cell in enumerate(next(csv.reader([line], delimiter=_separator(line)), [])):
+        plain = re.sub(r"[^a-z0-9]", "", cell.translate(_PLAIN).lower())
+        what = next((what for words, what in _HEADS if any(word in plain for word in words)), "")
+        if what:
+            found.setdefault(what, number)
+    if "date" not in found and "hour" in found:
+        found["date"] = found["hour"]
+    return found if {"date", ACTIVE} <= found.keys() else {}
+
+
+def _profile(path: Path, lines: Sequence[str], head: int, zone: ZoneInfo) -> LoadProfile:
+    columns, separator = _columns(lines[head]), _separator(lines[head])
+    table = [[cell.strip() for cell in row] for row in csv.reader(lines[head + 1 :], delimiter=separator)]
+    wanted = [what for what in columns if what in {ACTIVE, INDUCTIVE, CAPACITIVE}]
+    mark = _decimal_mark(
+        cells[columns[what]] for cells in table for what in wanted if len(cells) > columns[what]
+    )
+    bad: list[tuple[int, str]] = []
+    found: list[tuple[int, datetime, dict[str, float]]] = []
+    ends = False
+    for number, cells in enumerate(table, head + 2):
+        if not any(cells):
+            continue
+        try:
+            at, midnight = _time(cells, columns)
+            amounts = {what: _number(cells[columns[what]], mark) for what in wanted}
+        except IndexError:
+            bad.append((number, _("it has too few columns")))
+            continue
+        except ValueError as error:
+            bad.append((number, str(error)))
+            continue
+        ends = ends or midnight
+        found.append((number, at, amounts))
+    if not found or len(bad) > len(found):
+        text = _("%(path)s: %(bad)s of %(all)s lines were not understood") % {
+            "path": path, "bad": len(bad), "all": len(bad) + len(found),
+        }  # fmt: skip
+        first = next((_("line %(line)s: %(why)s") % {"line": line, "why": why} for line, why in bad), "")
+        raise GatewayError(text, hint=first or _("it has no line behind its heads"))
+    times = sorted(at for _number_of, at, _amounts in found)
+    minutes = _minutes(times)
+    length = timedelta(minutes=minutes)
+    # A day that begins with 00:15 and ends with 00:00 is one of ends, as is one that has 24:00.
+    ends = ends or (times[0] - length).time() == times[-1].time() == datetime.min.time()
+    back = length if ends else timedelta()
+    rows: dict[int, ProfileRow] = {}
+    for number, at, amounts in found:
+        start = int((at - back).replace(tzinfo=zone).timestamp()) * 1000
+        if start in rows:
+            bad.append((number, _("its time stands there twice")))
+            continue
+        rows[start] = ProfileRow(start, amounts)
+    return LoadProfile([rows[start] for start in sorted(rows)], minutes, sorted(bad))
+
+
+def _time(cells: Sequence[str], columns: dict[str, int]) -> tuple[datetime, bool]:
+    """When a row is, and whether it calls the end of a day 24: then all times are ends. Raises
+    ValueError.
+    """
+    text = cells[columns["date"]]
+    day = _DAY.search(text)
+    if day is None:
+        raise ValueError(
+            _("%(word)s is not a date like 2026-10-29 or 29.10.2026") % {"word": repr(text)[:30]}
+        )
+    year, month, date, *other = day.groups()
+    year, month, date = (year, month, date) if year else reversed(other)
+    midnight = datetime(int(year), int(month), int(date))  # noqa: DTZ001 - the zone comes when all are read
+    rest = (
+        cells[columns["hour"]]
+        if columns.get("hour", columns["date"]) != columns["date"]
+        else text[day.end() :]
+    )
+    clock = _CLOCK.search(rest)
+    if clock is None:
+        raise ValueError(_("%(word)s is not a time like 13:15") % {"word": repr(rest.strip())[:30]})
+    hour, minute = int(clock[1]), int(clock[2] or 0)
+    if hour > 24 or minute > 59 or hour * 60 + minute > 24 * 60:
+        raise ValueError(_("%(word)s is not a time like 13:15") % {"word": repr(rest.strip())[:30]})
+    return midnight + timedelta(hours=hour, minutes=minute), hour == 24
+
+
+def _decimal_mark(cells: Iterable[str]) -> str:
+    """What stands before decimals in a file: the comma where one stands behind every point of its
+    number.
+    """
+    return "," if any("," in cell and cell.rfind(",") > cell.rfind(".") for cell in cells) else "."
+
+
+def _number(text: str, mark: str) -> float:
+    """1.234,5 and 1234,5, or 1,234.5 and 1234.5. Raises ValueError."""
+    plain = text.replace("\xa0", "").replace(" ", "").replace("." if mark == "," else ",", "")
+    if not re.fullmatch(r"\d+(?:[.,]\d*)?", plain):
+        raise ValueError(_("%(word)s is not a number") % {"word": repr(text)[:30]})
+    return float(plain.replace(mark, "."))
+
+
+def _minutes(times: Sequence[datetime]) -> int:
+    """How long a row lasts: what most lie apart. Raises GatewayError."""
+    apart = Counter(int((b - a).total_seconds() // 60) for a, b in pairwise(sorted(set(times))))
+    found = next(iter(apart.most_common(1)), (60, 1))[0]
+    if found not in _LENGTHS:
+        text = _("the lines lie %(minutes)s minutes apart") % {"minutes": found}
+        raise GatewayError(text, hint=_("a load profile has 15, 30 or 60 minutes"))
+    return found

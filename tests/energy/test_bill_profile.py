@@ -1,0 +1,195 @@
+"""A load profile of the distributor as a CSV file beside our meter: whatever its columns, dates and
+numbers look like.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from click.testing import CliRunner
+from test_bill_cli import DAYS, ISTANBUL, config  # noqa: F401 - a fixture
+
+from gateway.cli import cli
+from gateway.cli.load_profile import read_profile
+from gateway.errors import GatewayError
+from gateway.history import bills
+
+ZONE = ZoneInfo("Europe/Istanbul")
+
+
+def lines(minutes=15, *, days=DAYS, ends=False, kwh=lambda _day, _hour: 4.0):
+    """(day, text of the time, kWh, inductive, capacitive) of each row; kWh are those of an hour."""
+    step = timedelta(minutes=minutes)
+    for day in days:
+        at = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - the wall clock's
+        for k in range(24 * 60 // minutes):
+            begin = at + k * step
+            shown = begin + step if ends else begin
+            share = minutes / 60
+            value = kwh(day, begin.hour) * share
+            yield shown, value, 0.6 * share, 0.08 * share
+
+
+def semicolons(rows) -> str:
+    text = "\n".join(
+        f"{at:%d.%m.%Y};{at:%H:%M};{kwh:.3f};{ind:.3f};{cap:.3f}".replace(".", ",").replace(",", ".", 2)
+        for at, kwh, ind, cap in rows
+    )
+    return "Tarih;Saat;Aktif Çekiş (kWh);Endüktif (kVArh);Kapasitif (kVArh)\n" + text + "\n"
+
+
+def commas(rows) -> str:
+    text = "\n".join(f"{at:%Y-%m-%d},{at:%H:%M},{kwh:.4f},{ind:.3f},{cap:.3f}" for at, kwh, ind, cap in rows)
+    return "date,hour,kWh,inductive kvarh,capacitive kvarh\n" + text + "\n"
+
+
+def one_column(rows) -> str:
+    text = "\r\n".join(
+        f"{at:%d/%m/%Y %H:%M:%S}\t{kwh:.3f}\t{ind:.3f}\t{cap:.3f}" for at, kwh, ind, cap in rows
+    )
+    return "\ufeffOSOS\tdemo\r\nTarih Saat\tTüketim (kWh)\tRI enduktif\tRC kapasitif\r\n" + text + "\r\n"
+
+
+def spans(rows) -> str:
+    text = "\n".join(
+        f'"{at:%d.%m.%Y}";"{at:%H:%M}-{at + timedelta(hours=1):%H:%M}";"1.{at.hour:03},50"' for at, *_ in rows
+    )
+    return '"Gün";"Saat Dilimi";"Aktif (kWh)"\n' + text + "\n"
+
+
+def run(config, *words, language="en"):  # noqa: F811
+    done = CliRunner().invoke(cli, ["--lang", language, "bill", "-c", str(config), *map(str, words)])
+    return done, " ".join(done.output.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        (semicolons(lines()), 15),
+        (commas(lines(60)), 60),
+        (one_column(lines(30)), 30),
+        (one_column(lines(15, ends=True)), 15),
+        (commas(lines(60, ends=True)).replace(" 00:00", " 24:00"), 60),
+    ],
+    ids=["semicolons", "commas", "one-column", "ends", "ends-hours"],
+)
+def test_every_shape_says_the_same(tmp_path, text, minutes) -> None:
+    path = tmp_path / "osos.csv"
+    path.write_bytes(text.encode("utf-8"))
+    profile = read_profile(path, ZONE)
+    assert profile.minutes == minutes
+    assert profile.not_understood == []
+    first = ISTANBUL.quarters(DAYS[0])[0]
+    assert [row.start for row in profile.rows] == [
+        first + k * minutes * 60_000 for k in range(31 * 24 * 60 // minutes)
+    ]
+    assert sum(row.amounts["active"] for row in profile.rows) == pytest.approx(31 * 24 * 4)
+    assert sum(row.amounts["inductive"] for row in profile.rows) == pytest.approx(31 * 24 * 0.6, rel=0.02)
+
+
+def test_hours_that_count_to_24_and_a_file_of_windows(tmp_path) -> None:
+    rows = "\r\n".join(f"0{1 + k // 24}.10.2026;{k % 24 + 1};{k},25" for k in range(48))
+    path = tmp_path / "osos.csv"
+    path.write_bytes(f"Gün;Saat;Tüketim (kWh) İl Özel\r\n{rows}\r\n".encode("cp1254"))
+    profile = read_profile(path, ZONE)
+    assert profile.rows[0].start == ISTANBUL.quarters(date(2026, 10, 1))[0]
+    assert [row.amounts["active"] for row in profile.rows] == [k + 0.25 for k in range(48)]
+
+
+def test_points_are_thousands_where_a_comma_is_the_decimal_mark(tmp_path) -> None:
+    path = tmp_path / "osos.csv"
+    path.write_text(spans(lines(60, days=DAYS[:2])))
+    profile = read_profile(path, ZONE)
+    assert [row.amounts["active"] for row in profile.rows[:3]] == [1000.5, 1001.5, 1002.5]
+
+
+def test_lines_that_are_not_understood_are_named(tmp_path, config) -> None:  # noqa: F811
+    text = commas(lines(60)).splitlines()
+    text[5] = "2026-10-01,04:00,vier,0,0"
+    text[9] = "yesterday,08:00,1,0,0"
+    text[12] = "2026-10-01,25:00,1,0,0"
+    text[20] = "2026-10-01,19:00"
+    text[30] = text[29]
+    path = tmp_path / "osos.csv"
+    path.write_text("\n".join(text))
+    done, said = run(config, path)
+    assert done.exit_code == 0, said
+    for line, why in ((6, "'vier' is not a number"), (10, "'yesterday' is not a date"), (13, "is not a time"),
+                      (21, "too few columns"), (31, "stands there twice")):  # fmt: skip
+        assert f"line {line}: " in said
+        assert why in said
+    assert "not understood, and count for nothing: 5" in said
+    # What it does not have is not set against our meter.
+    assert "quarter hours that the load profile does not have: 20" in said
+    assert "no day is apart" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no line with the heads"),
+        ("a;b;c\n1;2;3\n", "no line with the heads"),
+        ("date;hour;kWh\n", "0 of 0 lines"),
+        ("date;hour;kWh\nx;y;z\nx;y;z\n", "2 of 2 lines were not understood"),
+        ("date;hour;kWh\n2026-10-01;00:00;1\n2026-10-01;00:07;1\n2026-10-01;00:14;1\n", "7 minutes apart"),
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused(tmp_path, text, words) -> None:
+    path = tmp_path / "osos.csv"
+    path.write_text(text)
+    with pytest.raises(GatewayError, match=words):
+        read_profile(path, ZONE)
+
+
+def test_the_days_that_explain_the_difference(tmp_path, config) -> None:  # noqa: F811
+    """Our meter slept through the 9th and the distributor's sees more on the 20th."""
+    path = tmp_path / "osos.csv"
+    more = {date(2026, 10, 20): 9.0, date(2026, 10, 9): 5.0}
+    path.write_text(semicolons(lines(kwh=lambda day, _hour: more.get(day, 4.0))))
+    done, said = run(config, path)
+    assert done.exit_code == 0, said
+    assert "accuracy: our meter 1.12 %, the distributor's 0.50 %" in said
+    assert "days that explain the difference" in said
+    # 24 h · 4 kWh against 24 h · 9 kWh.
+    assert "2026-10-20 96.0 216.0 −120.0" in said
+    assert said.index("2026-10-20 96.0") < said.index(
+        "2026-10-09 96.0 120.0 −24.0 96 quarter hours not measured"
+    )
+    [kept] = bills(config.parent)
+    assert {each.name: each.billed for each in kept.amounts}["inductive"] == pytest.approx(
+        31 * 24 * 600, rel=0.01
+    )
+    assert sum(each.billed for each in kept.amounts if each.name[0] == "t") == (31 * 24 * 4 + 24 * 6) * 1000
+    assert kept.lacking == ((date(2026, 10, 9), 96),)
+
+
+def test_within_two_days_only(tmp_path, config) -> None:  # noqa: F811
+    path = tmp_path / "osos.csv"
+    path.write_text(commas(lines(60)))
+    _, said = run(config, path, "--from", "2026-10-12", "--to", "2026-10-13")
+    assert "2026-10-12 to 2026-10-13" in said
+    assert "every quarter hour was measured" in said
+    done, said = run(config, path, "--from", "2026-11-12")
+    assert "nothing of these days" in str(done.exception)
+
+
+def test_a_profile_or_a_bill_not_both(tmp_path, config) -> None:  # noqa: F811
+    path = tmp_path / "osos.csv"
+    path.write_text(commas(lines(60)))
+    assert run(config, path, "--t1", "5")[0].exit_code == 2
+    assert run(config)[0].exit_code == 2
+    assert run(config, tmp_path / "none.csv")[0].exit_code == 1
+
+
+@pytest.mark.parametrize("language", ["tr", "en"])
+def test_it_fits_60_columns(tmp_path, config, language, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setenv("COLUMNS", "60")
+    path = tmp_path / "osos.csv"
+    text = semicolons(lines(kwh=lambda day, _hour: 4.0 + day.day % 3)).splitlines()
+    text[5] = "01.10.2026;04:00;dört;0;0"
+    path.write_text("\n".join(text))
+    done, _ = run(config, path, language=language)
+    assert done.exit_code == 0
+    assert max(map(len, done.output.splitlines())) <= 60
