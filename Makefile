@@ -10,7 +10,7 @@ ARCH  ?= $(shell dpkg --print-architecture 2>/dev/null)
 SUITE ?= bookworm trixie
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install uninstall deb prove-package test lint format bench soak pages mutants lock docs translations clean
+.PHONY: help demo install uninstall deb prove-package test lint format bench soak pages screenshots mutants lock docs translations clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,7 +63,7 @@ format: $(VENV)/.dev ## Bring the code into shape
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## Measure every figure that docs/performance.md gives, beside its bar
-	@tests/tools.sh
+	@tests/tools.sh bench
 	@$(BIN)/python -m tests.bench
 
 soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log; written to docs/proofs.md
@@ -73,6 +73,10 @@ soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simula
 pages: $(VENV)/.dev ## Every page in every state, language and colour, in a browser, with axe-core; minutes; written to docs/proofs.md
 	@tests/tools.sh
 	@$(BIN)/python -m tests.pages
+
+screenshots: $(VENV)/.dev ## Make the pictures of the README anew, from the running demo
+	@tests/tools.sh
+	@$(BIN)/python -m tests.screenshots
 
 mutants: $(VENV)/.dev ## Small changes of the code, each of which a test should notice; hours; written to docs/proofs.md and docs/mutants.md
 	@tests/tools.sh

@@ -34,6 +34,11 @@ if command -v npm >/dev/null 2>&1 && [ ! -d build/axe/node_modules/axe-core ]; t
   mkdir -p build/axe && npm install --prefix build/axe --no-audit --no-fund --ignore-scripts axe-core@4.14 >/dev/null 2>&1 ||
     echo "axe-core could not be installed: its test is skipped."
 fi
+# What measures the page as a phone does: 150 packages, for `make bench` alone.
+if [ "${1:-}" = bench ] && command -v npm >/dev/null 2>&1 && [ ! -d build/lighthouse/node_modules/lighthouse ]; then
+  mkdir -p build/lighthouse && npm install --prefix build/lighthouse --no-audit --no-fund --ignore-scripts lighthouse@12 >/dev/null 2>&1 ||
+    echo "lighthouse could not be installed: its figures are left out."
+fi
 [ -z "$missing" ] && exit 0
 
 as_root=""

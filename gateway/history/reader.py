@@ -105,7 +105,7 @@ class HistoryReader:
 
     def span(self) -> tuple[date, date] | None:
         """First and last local day with an interval."""
-        first, last = self._rows("SELECT min(day), max(day) FROM day")[0]
+        first, last = self._rows("SELECT (SELECT min(day) FROM day), (SELECT max(day) FROM day)")[0]
         return None if first is None else (date.fromordinal(first), date.fromordinal(last))
 
     def intervals(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Interval]:

@@ -67,6 +67,11 @@ SECTIONS = (
         "ThingsBoard Gateway: the newest poll of each meter per kill; in memory mode the whole outage",
     ),
     ("powercut", "Power cut at every write of a recorded run", ""),
+    (
+        "lighthouse",
+        "The page as Lighthouse judges it: a phone, the running demo, the median of five runs",
+        "",
+    ),
     ("wiring", "Wiring of current transformers, on simulated sites", ""),
 )
 

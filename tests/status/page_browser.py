@@ -101,8 +101,8 @@ def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
         driver.quit()
 
 
-def width(driver, pixels: int, height: int = 800) -> None:
-    fields = {"width": pixels, "height": height, "deviceScaleFactor": 1, "mobile": pixels < 500}
+def width(driver, pixels: int, height: int = 800, ratio: int = 1) -> None:
+    fields = {"width": pixels, "height": height, "deviceScaleFactor": ratio, "mobile": pixels < 500}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", fields)
 
 

@@ -1,0 +1,140 @@
+"""Any view of the page, any range, over five years × ten meters × six counters: seconds until it is there.
+
+Cold: a new process, the file out of the page cache, its first view. Warm: the same view again, made anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench.figures import Figure, at_most, plain
+from tests.bench.page_child import METERS
+from tests.ports import free_port
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "status"))
+
+from long_history import shape, write_years
+from status_building import NOW
+
+DAYS = 1826
+COUNTERS = (
+    "active_energy_import",
+    "active_energy_export",
+    "reactive_energy_q1",
+    "reactive_energy_q4",
+    "apparent_energy",
+    "active_energy_total",
+)
+VIEWS = (
+    "/",
+    *(f"/energy?{span}" for span in ("day=2026-11-20", "day=2024-05-06&by=quarter", "week=2025-03-03")),
+    *(
+        f"/energy?{span}"
+        for span in ("month=2026-11", "month=2023-08&by=hour", "year=2026", "year=2024&by=day")
+    ),
+    *(f"/energy?from=2022-01-01&to=2026-11-21&by={step}" for step in ("month", "day")),
+    *(f"/energy?{span}&meter=m4" for span in ("day=2026-11-20", "month=2026-11", "year=2025")),
+    "/reactive",
+    "/quality",
+    "/report",
+    "/meter/main",
+    "/system",
+    "/screen",
+    *(f"/api/v1/energy?{span}" for span in ("month=2026-10", "year=2025", "year=2025&format=csv")),
+    "/api/v1/tree?year=2025",
+    "/api/v1/reactive",
+    "/api/v1/quality?year=2025",
+)
+TIMES = 5
+SHARED = 1.1
+"""s after which an answer is made anew."""
+
+
+def fill(directory: Path) -> None:
+    """Five years of ten meters with six counters."""
+    registers = {
+        (meter, counter): shape(4.0 + number, 0.2, sun=meter == "pv")
+        for number, meter in enumerate((*METERS, "pv"))
+        for counter in COUNTERS
+    }
+    registers |= {("main", counter): shape(90.0, 0.25) for counter in COUNTERS}
+    registers["main", "active_energy_export"] = shape(3.0, 0.0, sun=True)
+    registers["pv", "active_energy_export"] = shape(0.0, 0.0)
+    write_years(directory, NOW, DAYS, registers)
+
+
+@contextmanager
+def served(directory: Path) -> Iterator[str]:
+    """A page in a new process, the history out of the page cache."""
+    for path in directory.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    port = free_port()
+    command = [sys.executable, "-m", "tests.bench.page_child", str(directory), str(port)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline().strip() == b"ready"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _took(address: str) -> float:
+    begin = time.perf_counter()
+    with urllib.request.urlopen(address, timeout=120) as answer:
+        assert answer.status == 200, answer.status
+        answer.read()
+    return time.perf_counter() - begin
+
+
+def measure(directory: Path, times: int = TIMES) -> tuple[dict[str, float], dict[str, float]]:
+    """Median ms of each view, cold and warm."""
+    cold: dict[str, float] = {}
+    warm: dict[str, float] = {}
+    for view in VIEWS:
+        with served(directory) as address:
+            cold[view] = _took(address + view) * 1000
+            again = []
+            for _ in range(times):
+                time.sleep(SHARED)
+                again.append(_took(address + view) * 1000)
+            warm[view] = statistics.median(again)
+    return cold, warm
+
+
+def run() -> list[Figure]:
+    """95th percentiles over the views."""
+    directory = Path(tempfile.mkdtemp())
+    try:
+        fill(directory)
+        size = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
+        cold, warm = measure(directory)
+    finally:
+        shutil.rmtree(directory)
+    return [
+        at_most("any view, any range, cold, 95th percentile", _p95(cold), "ms", 300, _worst(cold)),
+        at_most("any view, any range, warm, 95th percentile", _p95(warm), "ms", 100, _worst(warm)),
+        plain("the history of these five years", size, "MB", "ten meters × six counters"),
+    ]
+
+
+def _p95(times: dict[str, float]) -> float:
+    return sorted(times.values())[min(len(times) - 1, round(0.95 * len(times)) - 1)]
+
+
+def _worst(times: dict[str, float]) -> str:
+    worst = sorted(times, key=lambda view: -times[view])[:3]
+    return "slowest: " + ", ".join(f"`{view}` {times[view]:.0f}" for view in worst)
