@@ -41,6 +41,7 @@ FILES = {
     "packaging/files/submeter.sysusers": "usr/lib/sysusers.d/submeter.conf",
     "packaging/files/60-submeter.journald": "usr/lib/systemd/journald.conf.d/60-submeter.conf",
     "systemd/submeter-gateway.service": "usr/lib/systemd/system/submeter-gateway.service",
+    "systemd/submeter-clock.service": "usr/lib/systemd/system/submeter-clock.service",
 }
 AVAHI = "systemd/submeter-gateway.avahi.service"
 COMPLETIONS = {

@@ -47,16 +47,23 @@ class Machine:
                 return child
         raise LookupError("nothing is booted yet")
 
+    def _inside(self, *command: str) -> list[str]:
+        namespaces = ["--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root", "--wd"]
+        return ["nsenter", f"--target={self.leader}", *namespaces, *command]
+
     def ask(self, *command: str, patience: float = 300) -> tuple[int, str]:
         """Exit code and words of a command inside."""
         done = subprocess.run(
-            ["nsenter", f"--target={self.leader}", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--root",
-             "--wd",
-             *command],
-            capture_output=True, text=True, check=False, timeout=patience, stdin=subprocess.DEVNULL,
-            env=ENVIRONMENT,
+            self._inside(*command), capture_output=True, text=True, check=False, timeout=patience,
+            stdin=subprocess.DEVNULL, env=ENVIRONMENT,
         )  # fmt: skip
         return done.returncode, (done.stdout + done.stderr).strip()
+
+    def start(self, *command: str) -> subprocess.Popen[bytes]:
+        """A process inside that goes on until it is ended; its words go to the container's log."""
+        return subprocess.Popen(
+            self._inside(*command), stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, env=ENVIRONMENT
+        )
 
     def run(self, *command: str, patience: float = 900) -> str:
         """What a command says inside. Raises AssertionError with its words when it fails."""

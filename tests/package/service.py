@@ -72,12 +72,15 @@ class Story:
         table = self.site.directory / "drivers" / f"{DRIVER}.yaml"
         (self.etc / "drivers" / table.name).write_bytes(table.read_bytes())
         (self.etc / "drivers" / table.name).chmod(0o644)
-        text = json.dumps({
+        self.write({
             "gateway": {"id": GATEWAY, "commit_interval": "1s"}, "clock": {"trust": "system"},
             "buses": [{"name": "plant", "type": "tcp", "host": host, "port": port, "timeout": "5s"}],
             "meters": meters, "uplinks": [self.site.uplink()],
-        }, indent=1)  # fmt: skip
-        (self.etc / "new.yaml").write_text(text)
+        })  # fmt: skip
+
+    def write(self, configuration: dict[str, Any]) -> None:
+        """Put a configuration in its place at once, as an editor does."""
+        (self.etc / "new.yaml").write_text(json.dumps(configuration, indent=1))
         self.machine.run("chown", "root:submeter", "/etc/submeter/new.yaml")
         self.machine.run("chmod", "0640", "/etc/submeter/new.yaml")
         self.machine.run("mv", "/etc/submeter/new.yaml", "/etc/submeter/gateway.yaml")
@@ -212,6 +215,69 @@ def judged(story: Story) -> str:
     )
 
 
+DROP_IN = """\
+[Service]
+DeviceAllow=char-pts rw
+LoadCredential=city.password:/etc/submeter/secrets/city.password
+"""
+"""The line is a pty; everything else of the sandbox is the unit's own. The password is root's alone."""
+
+
+def sandboxed(story: Story, package: Path) -> str:
+    """Under the unit as it is: a serial line, page, uplink, a password that is root's alone, the clock."""
+    machine = story.machine
+    story.install(package)
+    image = {"driver": DRIVER, "circuit": "main"}
+    slaves = [{"unit": 1, "meter": "m3", "image": image}]
+    line = {"name": "line1", "path": "/run/line1", "baudrate": 9600, "slaves": slaves}
+    (machine.tree / "srv/line.json").write_text(json.dumps({"seed": 1, "lines": [line]}))
+    simulator = machine.start("/opt/submeter/bin/python", "-m", "gateway.demo.simulator", "/srv/line.json")
+    try:
+        until(lambda: machine.ask("test", "-e", "/run/line1")[0] == 0, PATIENCE, "the line is there", 0.2)
+        machine.run(
+            "sh", "-c", "chgrp dialout $(readlink -f /run/line1) && chmod 660 $(readlink -f /run/line1)"
+        )
+        unit = machine.tree / "etc/systemd/system/submeter-gateway.service.d"
+        unit.mkdir()
+        (unit / "line.conf").write_text(DROP_IN)
+        machine.run(
+            "sh",
+            "-c",
+            "umask 077; mkdir /etc/submeter/secrets; echo word > /etc/submeter/secrets/city.password",
+        )
+        word = "/run/credentials/submeter-gateway.service/city.password"
+        story.write({
+            "gateway": {"id": "sandboxed", "commit_interval": "1s"}, "clock": {"hold": "0s"},
+            "buses": [{"name": "line1", "type": "serial", "port": "/run/line1"}],
+            "meters": [{"id": "m3", "bus": "line1", "address": 1, "driver": DRIVER, "interval": "1s"}],
+            "uplinks": [story.site.uplink(username="city", password_file=word)],
+        })  # fmt: skip
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "submeter-gateway")
+        until(
+            lambda: [m["state"] for m in story.status().get("meters", [])] == ["answering"],
+            PATIENCE,
+            "it answers",
+            1,
+        )
+        until(story.delivered, PATIENCE, "it delivers", 1)
+        assert story.page()[0] == 200
+        assert machine.show("ActiveState", "submeter-clock") == "active"
+        machine.run("systemd-analyze", "security", "--threshold=15", "submeter-clock")
+        (unit / "line.conf").write_text("")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemd-analyze", "security", "--threshold=15", "submeter-gateway")
+        said = machine.run("journalctl", "-b", "-u", "submeter-gateway")
+        assert "not permitted" not in said, said[-3000:]
+    finally:
+        simulator.terminate()
+        simulator.wait(60)
+    return (
+        "inside the sandbox (exposure at most 1.5): a serial line through the group dialout, page, uplink "
+        "with a password that only root can read, the clock's state from its witness"
+    )
+
+
 def main() -> None:
     """The whole life of one machine."""
     suite, older, newer, folder = sys.argv[1], *map(Path, sys.argv[2:5])
@@ -227,6 +293,7 @@ def main() -> None:
         for step in (
             lambda: waits(story, older), lambda: begins(story), lambda: outage(story), lambda: frozen(story),
             lambda: exchanged(story, older, newer), lambda: judged(story),
+            lambda: sandboxed(story, older),
         ):  # fmt: skip
             print(step(), flush=True)
 
