@@ -21,19 +21,20 @@ DATA = TOPICS.data
 
 class Rival(FakeBroker):
     """While `there`, ends each connection at the message after the first `taken`, whichever that is, or a
-    moment after it began.
+    `moment` after it began.
     """
 
-    def __init__(self, taken, there):
+    def __init__(self, taken, there, moment=0.5):
         super().__init__()
         self.taken = taken
         self.there = there
+        self.moment = moment
         self._counted = {}
 
     async def on_connect(self, writer):
         await super().on_connect(writer)
         if self.there:
-            asyncio.get_running_loop().call_later(0.5, writer.transport.abort)
+            asyncio.get_running_loop().call_later(self.moment, writer.transport.abort)
 
     async def on_publish(self, writer, mid):
         count = self._counted[writer] = self._counted.get(writer, 0) + 1
@@ -64,9 +65,12 @@ async def test_one_that_comes_later_is_suspected_whatever_was_on_its_way(protoco
         assert run.stats.set_aside == 0
 
 
-async def test_one_that_lets_nothing_through_is_suspected_by_a_connection_in_which_nothing_was_said():
-    """From the start, and before anything is acknowledged: no message can be told from any other."""
-    async with Rival(0, there=True) as broker, gateway(broker, "5.0", 3) as run:
+@pytest.mark.parametrize(("taken", "moment"), [(0, 0.5), (1, 0.05)])
+async def test_one_that_comes_at_once_is_suspected_by_connections_in_which_nothing_was_said(taken, moment):
+    """From the start, before anything is acknowledged or a moment after it: no message can be told from any
+    other.
+    """
+    async with Rival(taken, there=True, moment=moment) as broker, gateway(broker, "5.0", 3) as run:
         await until(lambda: suspected(run), 90)
         broker.there = False
         await until(lambda: run.stats.delivered_batches == 3, 120)
@@ -179,14 +183,17 @@ def test_after_two_ends_in_which_nothing_was_taken_the_next_connection_is_silent
     objections.ended([batch(1)], 34.0)
     objections.begin(40.0)
     assert not objections.pauses(40.0), "it lived in silence"
-    objections.acknowledged(batch(1), 41.0)
-    for at in (50.0, 60.0):
-        objections.ended([batch(2)], at)
-        objections.begin(at)
-    objections.acknowledged(batch(2), 64.0)
-    objections.ended([batch(3)], 65.0)
-    objections.begin(70.0)
-    assert not objections.pauses(70.0), "something was taken meanwhile"
+
+
+@pytest.mark.parametrize(("ago", "silent"), [(1.0, False), (0.1, True)])
+def test_what_was_acknowledged_a_moment_before_the_end_was_not_taken(ago, silent):
+    objections = Objections(DATA)
+    objections.ended([batch(1), batch(2)], 0.0)
+    objections.begin(10.0)
+    objections.acknowledged(STATE, 15.0)
+    objections.ended(objections.at_the_end([], 15.0 + ago), 15.0 + ago)
+    objections.begin(20.0)
+    assert objections.pauses(20.0) == silent
 
 
 def test_a_pardon_lets_what_was_left_out_go_at_the_next_tick_and_forgets_what_was_counted():

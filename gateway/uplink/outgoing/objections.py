@@ -134,7 +134,6 @@ class Objections:
         """The broker took it; while messages go one at a time that is believed when the next one was
         taken, too.
         """
-        self._unheard = 0
         before, self._newest, self._newest_at = self._newest, message, now
         if not self.one_at_a_time:
             self._took(message)
@@ -143,6 +142,7 @@ class Objections:
 
     def _took(self, message: Flying) -> None:
         self._acked_since = True
+        self._unheard = 0
         self._calm = max(0, self._calm - 1)
         self._alone.pop((message.topic, message.size if message.topic == self._data else 0), None)
         if message.topic == self._data:
