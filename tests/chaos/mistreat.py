@@ -12,8 +12,9 @@ import os
 import random
 import re
 import signal
+import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,43 @@ def uptime() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+class Standstill(threading.Thread):
+    """How long this machine lets a process wait. A slot that was due is not on the disk yet when the machine
+    has not let the gateway write it: that is no reading that the gateway owes.
+    """
+
+    TICK = 0.05
+    LATELY = 2.5
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(name="standstill", daemon=True)
+        self._file = file
+        self._late: deque[tuple[float, float]] = deque(maxlen=int(self.LATELY / self.TICK))
+        self._done = threading.Event()
+
+    def run(self) -> None:
+        with self._file.open("wb") as file:
+            while not self._done.is_set():
+                begin = time.monotonic()
+                time.sleep(self.TICK)
+                file.write(b"x")
+                file.flush()
+                os.fsync(file.fileno())
+                end = time.monotonic()
+                self._late.append((end, end - begin - self.TICK))
+
+    def lately(self) -> int:
+        """Ms that were lost in the last seconds, an open wait included."""
+        now = time.monotonic()
+        recent = [(end, late) for end, late in list(self._late) if now - end < self.LATELY]
+        since = now - recent[-1][0] if recent else self.LATELY
+        return int(1000 * (sum(late for _, late in recent) + max(0.0, since - self.TICK)))
+
+    def end(self) -> None:
+        self._done.set()
+        self.join()
+
+
 class Mistreatment:
     """One run: blows for some seconds, or so many of them; then everything may drain."""
 
@@ -86,11 +124,13 @@ class Mistreatment:
         self.dice = random.Random(seed)
         self.breaks: list[Break] = []
         self.blows: Counter[str] = Counter()
+        self.standstill = Standstill(supervisor.directory / "standstill")
 
     def run(
         self, seconds: float, *, most: int | None = None, pause: tuple[float, float] = (0.2, 2.5)
     ) -> Story:
         supervisor = self.supervisor
+        self.standstill.start()
         assert supervisor.wait_for(2, START), supervisor.gateway.tail()
         # What no trust in a broker survives comes first, three times: chance alone may spare the control on a
         # slow machine.
@@ -103,6 +143,7 @@ class Mistreatment:
             self._blow()
         self._drain()
         supervisor.stop()
+        self.standstill.end()
         return Story(self._judge(), self.blows)
 
     def _platform_gets_more(self, patience: float) -> bool:
@@ -122,7 +163,7 @@ class Mistreatment:
             [supervisor.gateway, supervisor.gateway, supervisor.broker, supervisor.receiver]
         )
         if self.dice.random() < 0.7:
-            went = uptime()
+            went = uptime() - self.standstill.lately()
             worker.kill()
             if worker is supervisor.gateway:
                 self.breaks.append(Break(went, uptime()))
@@ -150,7 +191,7 @@ class Mistreatment:
 
     def _drain(self) -> None:
         supervisor = self.supervisor
-        went = uptime()
+        went = uptime() - self.standstill.lately()
         supervisor.gateway.stop()
         self.breaks.append(Break(went, uptime()))
         supervisor.configure(meters_on=False)

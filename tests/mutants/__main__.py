@@ -61,7 +61,7 @@ CENTRAL = {
     " delivery/settling",
     "mqtt": "reconnect connection broker_link thread_link",
     "wire": "batch messages meters topics",
-    "daemon": "slots watchdog last_values changes register_copy views describe",
+    "daemon": "slots service/watchdog last_values changes register_copy views describe",
     "receiver": "ledger store gaps intake report service broker intervals events answers",
 }
 FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "catalogue", "wire", "model"]
