@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from gateway.status.page.tables import tables
 from gateway.status.screen.view import LobbyScreen
 from gateway.status.snapshot import Snapshot
 from gateway.status.verdict import judge
-from gateway.status.words import causes, notices, platforms, sentences
+from gateway.status.words import causes, leaves, notices, platforms, sentences
 from gateway.status.words.errors import has_words, in_words
 from gateway.status.words.labels import Words
 from gateway.status.words.language import LANGUAGES, Locale, translation
@@ -129,7 +128,7 @@ def fragment(  # noqa: PLR0917 - what a page is made of
         "f": locale,
         "w": Words(locale),
         "_": locale.gettext,
-        "said": partial(_said, f=locale),
+        "leaves": leaves,
         "reported": [
             line for at, line in enumerate(now.problems) if at < now.in_short or not has_words(line, locale)
         ],

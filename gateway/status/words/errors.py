@@ -23,6 +23,8 @@ _PREDICATE = re.compile(r" (?=(?:is|has|may|must|cannot|stands|carries|overlaps|
 _NAMED = re.compile(r"(?P<kind>meter|bus|line|pulse input|uplink|table) (?P<name>\S+)")
 _LONGEST = 2000
 """Characters of a sentence; what is longer is no sentence of ours, and costs time to look at."""
+_SHORTEST = 2
+"""A letter alone is a name or an answer to type, no sentence."""
 _DEEP = 5
 """Values in values: a bus cannot be opened for a reason with a name in it."""
 
@@ -93,6 +95,18 @@ def has_words(text: str, f: Locale) -> bool:
     return f.language == "en" or in_words(text, f) != text
 
 
+_RUN = re.compile(r"\b[a-z]{2,}(?: (?:[a-z]{2,}|\d+))* [a-z]{2,}\b")
+"""Plain words behind each other: prose, not a name."""
+
+
+def in_full(text: str, f: Locale) -> str:
+    """The same as `in_words`; empty when words of it would stay English."""
+    said = in_words(text, f)
+    if f.language == "en" or not any(run in text for run in _RUN.findall(said)):
+        return said
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Sentence:
     """A sentence of the catalogue with values: `literal` is the longest piece of it between two values."""
@@ -132,7 +146,7 @@ def _line(line: str, language: str) -> str:
 def _said(text: str, language: str, deep: int = 0) -> str:
     """One sentence; itself when the catalogue has none that it can be made from."""
     own = text.strip()
-    if not own or deep > _DEEP or len(own) > _LONGEST:
+    if len(own) < _SHORTEST or deep > _DEEP or len(own) > _LONGEST:
         return text
     ways: tuple[Way, ...] = (
         _whole,
