@@ -25,6 +25,7 @@ from gateway.demo.show.site import BRISK, METERS
 from gateway.demo.show.supervisor import Supervisor
 from gateway.demo.show.worker import Worker
 from gateway.demo.simulator.process import read_serves
+from tests.intervals import judge_intervals, lacking
 from tests.rig import MOSQUITTO
 
 SLOT = 1.0
@@ -203,6 +204,7 @@ class Mistreatment:
                 counts is not None
                 and counts.waiting == 0
                 and (counts.delivered == counts.taken or supervisor._control)
+                and (supervisor._control or not lacking(supervisor.database))
             ):
                 break
             time.sleep(0.3)
@@ -217,6 +219,8 @@ class Mistreatment:
             breaks=self.breaks, slot=SLOT, tolerance=resolutions(drivers),
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} batches came twice with different content")
+        energy = judge_intervals(supervisor.database)
+        account.say(len(energy.problems), f"{len(energy.problems)} faults of intervals", energy.problems)
         return account
 
 

@@ -36,7 +36,9 @@ log = logging.getLogger(__name__)
 
 CHUNK = 60
 """Batches that are taken in between two looks at the world."""
-REST = 0.35
+FROM_JOURNAL = 240
+"""Batches that are read from the journal at once: threads wait for one another four times for each piece."""
+REST = 0.15
 """Of the time that the engine worked it rests, while it catches up."""
 QUEUE = 500
 """Committed batches that wait for the engine in memory; beyond, it reads them from the journal."""
@@ -213,9 +215,11 @@ class EnergyWorker:
         known = {epoch for epoch, _, _ in self._journal.epochs()}
         if projection.seq > self._journal.newest[1] and projection.epoch not in known:
             projection.renumbered()
-        self._read = self._first = projection.seq
+        self._read = projection.seq
+        # What the journal does not hold any more is no work that lies ahead.
+        self._first = max(projection.seq, (self._journal.stats().oldest_seq or 1) - 1)
         self._queue.clear()
-        left = self._journal.newest[1] - self._read
+        left = self._journal.newest[1] - self._first
         if left > QUEUE:
             log.info("energy: %d batches of the journal become intervals, in the background", left)
 
@@ -261,7 +265,7 @@ class EnergyWorker:
             return batches
         for epoch, first, last in self._journal.epochs():
             if last > self._read:
-                found = await self._journal.find(epoch, max(first, self._read + 1), last, CHUNK)
+                found = await self._journal.find(epoch, max(first, self._read + 1), last, FROM_JOURNAL)
                 if found:
                     return found
         return []
