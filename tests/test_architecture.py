@@ -57,6 +57,7 @@ SOLE_IMPORTERS = {
     "paho": {"gateway/mqtt/connection.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},
+    "cryptography": {"gateway/host/signing.py"},
     "holidays": {"gateway/history/public_days.py"},
     "amqtt": {"gateway/demo/broker.py"},
     "xlsxwriter": {"gateway/status/exports/files.py"},
@@ -66,6 +67,7 @@ SOLE_IMPORTERS = {
 ALSO_FACES = {
     "gateway.catalogue.listing",
     "gateway.commissioning.ports",
+    "gateway.commissioning.report",
     "gateway.commissioning.scan",
     "gateway.commissioning.swap",
     "gateway.commissioning.trial",
@@ -73,6 +75,7 @@ ALSO_FACES = {
     "gateway.config.rules",
     "gateway.demo.show",
     "gateway.host.notify",
+    "gateway.host.signing",
     "gateway.status.energy.facts",
 }
 """Beside the `__init__` of each room: parts that are heavy, or that only few need, with a face of their own.
@@ -366,6 +369,8 @@ def test_the_daemon_contains_no_modbus_write() -> None:
 def test_run_does_not_load_what_it_does_not_need() -> None:
     heavy = [
         "rich",
+        "cryptography",
+        "gateway.commissioning.report",
         "amqtt",
         "jsonschema",
         "gpiozero",

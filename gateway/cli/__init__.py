@@ -30,6 +30,7 @@ COMMANDS = {
     "read": N_("poll meters now and print their values"),
     "receive": N_("run the reference receiver: the platform's half"),
     "reload": N_("make the running daemon read its configuration again"),
+    "report": N_("write the hand-over document of this site, or prove one"),
     "run": N_("run the gateway"),
     "scan": N_("find the meters of a line or a host and say which they are"),
     "status": N_("say in a few lines how the running daemon is"),

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
-from gateway.cli.client import control_client
-from gateway.cli.journal_source import DaemonSource, FileSource, JournalSource
+from gateway.cli.journal_source import journal_source
 from gateway.cli.language import N_, _, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import aligned, said, say
-from gateway.host import STATE
 
 _directory = click.option(
     "--directory",
@@ -50,7 +47,7 @@ def command() -> None:
 @socket_option
 def status(as_json: bool, directory: Path | None, file: Path | None, socket: Path | None) -> None:
     """Print the state in words."""
-    with _source(socket, directory, file) as source:
+    with journal_source(socket, directory, file) as source:
         found = source.status()
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(found)))
 
@@ -65,7 +62,7 @@ def show(
     seq: int | None, epoch: str | None, directory: Path | None, file: Path | None, socket: Path | None
 ) -> None:
     """Print one batch as JSON, or a line for each of the newest ten."""
-    with _source(socket, directory, file) as source:
+    with journal_source(socket, directory, file) as source:
         newest = source.status()["seq"]
         first, last = (seq, seq) if seq else (max(1, newest - 9), newest)
         rows = list(source.rows(first, last, epoch))
@@ -124,7 +121,7 @@ def export(
     socket: Path | None,
 ) -> None:
     """Write rows, oldest first."""
-    with _source(socket, directory, file) as source:
+    with journal_source(socket, directory, file) as source:
         state = source.status()
         upto = last or max([state["seq"], *(epoch["last"] for epoch in state["epochs"])])
         rows = (row["batch"] for row in source.rows(first, upto, None))
@@ -178,34 +175,6 @@ def salvage(file: Path, target: Path | None, form: str) -> None:
     text = ngettext("%(n)s sound batch in %(pages)s pages", "%(n)s sound batches in %(pages)s pages", count)
     how = _(", written to %(file)s") % {"file": target} if target else "; " + _("--to FILE writes them down")
     say(text % {"n": f.whole(count), "pages": f.whole(scan.pages)} + how, err=True)
-
-
-@contextmanager
-def _source(socket: Path | None, directory: Path | None, config: Path | None) -> Iterator[JournalSource]:
-    client = control_client(socket)
-    if client is not None:
-        with client:
-            if config is not None:
-                client.must_run(config)
-            yield DaemonSource(client)
-    else:
-        place = directory or _folder(config)
-        with closing(FileSource(place)) as source:
-            say(
-                _("no gateway runs: this is a look at the files in %(folder)s, none of them is changed")
-                % {"folder": place},
-                err=True,
-            )
-            yield source
-
-
-def _folder(config: Path | None) -> Path:
-    """The journal's folder by a configuration. Raises ConfigError."""
-    if config is None:
-        return STATE
-    from gateway.config import load_config
-
-    return Path(load_config(config).journal.directory)
 
 
 def _shown(items: Iterable[Any], total: int, unit: str, done: Any = None) -> Iterator[Any]:

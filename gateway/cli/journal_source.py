@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from gateway.cli.client import ControlClient
+from gateway.cli.client import ControlClient, control_client
+from gateway.cli.language import _
+from gateway.cli.prose import say
+from gateway.host import STATE
 
 PAGE = 100
 """Batches that are asked for at once."""
@@ -76,3 +79,51 @@ class FileSource:
             self._reader.must_rest()
         finally:
             self._reader.close()
+
+
+@contextmanager
+def journal_source(
+    socket: Path | None, directory: Path | None, config: Path | None
+) -> Iterator[JournalSource]:
+    """The rows of the running gateway, or of the files of one that does not run. Raises GatewayError."""
+    client = control_client(socket)
+    if client is not None:
+        with client:
+            if config is not None:
+                client.must_run(config)
+            yield DaemonSource(client)
+    else:
+        place = directory or _folder(config)
+        with closing(FileSource(place)) as source:
+            say(
+                _("no gateway runs: this is a look at the files in %(folder)s, none of them is changed")
+                % {"folder": place},
+                err=True,
+            )
+            yield source
+
+
+def _folder(config: Path | None) -> Path:
+    """The journal's folder by a configuration. Raises ConfigError."""
+    if config is None:
+        return STATE
+    from gateway.config import load_config
+
+    return Path(load_config(config).journal.directory)
+
+
+def newest_batches(source: JournalSource, hours: float) -> Iterator[dict[str, Any]]:
+    """The batches of the last hours before the newest one, oldest first, as they were sent."""
+    state = source.status()
+    newest, floor = state["seq"], min((epoch["first"] for epoch in state["epochs"]), default=1)
+    at, step, last = newest, PAGE, None
+    while at > floor:
+        found = next(source.rows(at, at, None), None)
+        if found is not None:
+            last = found["t0"] if last is None else last
+            if last - found["t0"] > hours * 3_600_000:
+                break
+        at, step = max(floor, at - step), 2 * step
+    for row in source.rows(max(at, floor), newest, None):
+        if last is None or last - row["t0"] <= hours * 3_600_000:
+            yield row["batch"]

@@ -41,6 +41,11 @@ def ngettext(one: str, many: str, count: int) -> str:
     return translation(_spoken[-1]).ngettext(one, many, count)
 
 
+def spoken() -> str:
+    """The language of this run: tr or en."""
+    return _spoken[-1]
+
+
 def locale(timezone: str = "UTC", now: int = 0) -> Locale:
     """Numbers, times and spans in the language of this run; times in `timezone`, without a date on the day
     of `now` (ms).

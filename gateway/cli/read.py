@@ -18,6 +18,7 @@ from gateway.check import load
 from gateway.cli.client import ControlClient, control_client
 from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option, split_config
+from gateway.cli.physics_words import contradiction_lines, contradictions
 from gateway.cli.prose import aligned, said, say
 from gateway.common.text import visible
 from gateway.config import Bus, Config, Meter
@@ -189,7 +190,10 @@ def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
         (quantity, "–", _unit(quantity), words.reason(reason))
         for quantity, reason in answer["absent"].items()
     ]
-    return told + aligned(rows, right=(1,)) + (register_lines(answer.get("registers")) if raw else [])
+    told += aligned(rows, right=(1,))
+    broken = contradictions(answer["values"], answer["absent"])
+    told += contradiction_lines(broken, str(answer.get("driver", "")))
+    return told + (register_lines(answer.get("registers")) if raw else [])
 
 
 def _where(answer: Answer) -> str:

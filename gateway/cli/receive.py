@@ -134,7 +134,7 @@ def _run(receiver: Receiver, database: Path, seconds: float | None) -> None:
 
 
 def _report(database: Path, as_json: bool) -> None:
-    from gateway.cli.report import lines
+    from gateway.cli.receive_words import lines
     from gateway.receiver import build_report
 
     if not database.exists():

@@ -1,157 +1,201 @@
-"""The receiver's report in words: a sentence for all, and a paragraph for each epoch of each gateway."""
+"""submeter report: the hand-over document of a site, and the proof that it was not changed."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from gateway.cli.language import _, locale, ngettext
-from gateway.cli.prose import said
-from gateway.common.text import visible
+import click
+
+from gateway.cli.client import ControlClient, need_client
+from gateway.cli.journal_source import DaemonSource, newest_batches
+from gateway.cli.language import N_, _, locale, spoken
+from gateway.cli.options import config_option, socket_option
+from gateway.cli.prose import say
+from gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from gateway.cli.report_facts import JudgedWiring, SiteFacts
+
+CHANGED, UNKNOWN = 1, 2
+PHASES = "current_l2"
+"""What a meter of three phases gives."""
+HOURS = 6.0
+"""Of the journal by which the wiring is judged."""
+TRIP = 60.0
+"""s that the platform may take to say that it has what was read for the report."""
+_HELP = N_(
+    """Write the hand-over document of this site: one HTML file for paper (A4), and the same as JSON.
+
+Every meter is read for it, and it waits until the platform has that. Both files are sealed by the
+gateway's key. --verify FILE tells whether such a file was changed: it prints `valid, key known` (exit 0)
+when the key is the one of --key or one that the receiver's --database knows of this gateway, `valid, key
+unknown` (exit 2), or `changed` (exit 1).
+"""
+)
 
 
-def lines(report: dict[str, Any]) -> list[str]:
-    """The report of gateway.receiver.build_report, for people."""
-    told = said(sentence(report))
-    for gateway in report["gateways"]:
-        state = _("online") if gateway["online"] else _("offline")
-        heard = _(", heard %(time)s") % {"time": gateway["heard"]} if gateway["heard"] else ""
-        waiting = "" if gateway["backlog"] is None else _(", %(n)s waiting there") % {"n": gateway["backlog"]}
-        told += ["", *said(visible(f"{gateway['gateway']}: {state}{heard}{waiting}"))]
-        told += _days(gateway)
-        for epoch in gateway["epochs"]:
-            told += _epoch(epoch)
-    for row in report["refused"]:
-        text = _("refused: %(gateway)s: %(reason)s × %(count)s, last %(at)s: %(example)s")
-        told += ["", *said(visible(text % {**row, "gateway": row["gateway"] or _("unknown sender")}))]
-    return told
+@click.command(name="report", help=_HELP)
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help=N_("Folder to write into.  [default: this one]"),
+)
+@click.option("--by", default="", help=N_("Who hands it over."))
+@click.option("--note", default="", help=N_("A sentence for the first page."))
+@click.option("--json", "as_json", is_flag=True, help=N_("Print the JSON, write no files."))
+@click.option(
+    "--verify", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=N_("Prove a report.")
+)
+@click.option(
+    "--key", default="", metavar="FINGERPRINT", help=N_("With --verify: the gateway's, as on its page.")
+)
+@click.option(
+    "--database",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help=N_("With --verify: the receiver's, which knows the keys of its gateways."),
+)
+@config_option
+@socket_option
+def command(
+    *, folder: Path, by: str, note: str, as_json: bool, verify: Path | None, key: str, database: Path | None,
+    file: Path | None, socket: Path | None,
+) -> None:  # fmt: skip
+    """Write a report, or prove one."""
+    if verify is not None:
+        _verify(verify, key, database)
+        return
+    if key or database:
+        raise click.UsageError(_("--key and --database belong to --verify FILE"))
+    from gateway.cli.report_facts import report_content
+    from gateway.commissioning.report import as_html, seal_html, seal_json
+    from gateway.host.signing import SigningKey
+
+    with need_client(socket, file) as client:
+        facts, directory = gather(client, by, note)
+    signing = SigningKey(directory)
+    content = report_content(facts)
+    gateway, public = facts.now.gateway, signing.public
+    sealed = seal_json(content, gateway, public, signing.sign)
+    if as_json:
+        print(sealed, end="")
+        return
+    page = as_html(content, _, locale(facts.now.timezone))
+    day = datetime.fromtimestamp(facts.now.taken / 1000, ZoneInfo(facts.now.timezone)).date()
+    paths = [folder / f"{gateway}-{day.isoformat()}.{kind}" for kind in ("html", "json")]
+    try:
+        paths[0].write_bytes(seal_html(page, gateway, public, signing.sign))
+        paths[1].write_text(sealed, encoding="utf-8")
+    except OSError as error:
+        raise GatewayError(
+            f"{error.filename} cannot be written: {error.strerror}",
+            hint="name a folder of your own: --to FOLDER",
+        ) from error
+    _say_written(content, paths, facts.key)
 
 
-def sentence(report: dict[str, Any]) -> str:
-    """The report in one line."""
-    total = report["totals"]
-    held = _(
-        "%(batches)s with %(readings)s of %(gateways)s; %(missing)s missing, %(explained)s explained, "
-        "%(conflicts)s in conflict, "
-        "%(duplicates)s ignored"
-    )
-    return held % {
-        "batches": _batches(total["batches"]),
-        "readings": _readings(total["readings"]),
-        "gateways": _gateways(len(report["gateways"])),
-        "missing": total["missing"],
-        "explained": total["explained"],
-        "conflicts": total["conflicts"],
-        "duplicates": ngettext("%(n)s duplicate", "%(n)s duplicates", total["duplicates"])
-        % {"n": total["duplicates"]},
+def _say_written(content: Mapping[str, Any], paths: list[Path], key: str) -> None:
+    say(content["verdict"])
+    for point in content["open"]:
+        say(f"{point['text']} → {point['action']}" if point["action"] else point["text"], "  ", "! ")
+    for path in paths:
+        say(_("written: %(file)s") % {"file": path})
+    say(_("key: %(key)s") % {"key": key})
+
+
+def gather(client: ControlClient, by: str = "", note: str = "") -> tuple[SiteFacts, Path]:
+    """Everything that a report says, and the state directory. Raises GatewayError."""
+    from gateway.check import load
+    from gateway.cli.report_facts import SiteFacts
+    from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus
+    from gateway.host import make_key
+    from gateway.status import from_json
+
+    config, drivers = load(Path(client.configuration()["path"]))
+    directory = Path(config.journal.directory)
+    key = make_key(directory)
+    asked = time.time() * 1000
+    readings = {str(answer["meter"]): answer for answer in client.read()}
+    wiring = _wiring(client, [meter.id for meter in config.meters if meter.enabled])
+    trips = round_trips(client, asked, TRIP)
+    tasks = [MeterTask(meter, drivers[meter.driver]) for meter in config.meters if meter.enabled]
+    learnt = Learnt(directory / LEARNT_FILE)
+    return SiteFacts(
+        config, drivers, from_json(client.status()), readings, wiring,
+        [forecast_bus(bus, tasks, learnt) for bus in config.buses], trips, key,
+        by or os.environ.get("SUDO_USER", ""), note, spoken(),
+    ), directory  # fmt: skip
+
+
+def _wiring(client: ControlClient, meters: list[str]) -> dict[str, JudgedWiring]:
+    """The verdicts that the journal of the last hours allows, of meters with three phases."""
+    from gateway.cli.report_facts import JudgedWiring
+    from gateway.commissioning.wiring import judge_wiring, read_journalled
+
+    batches = list(newest_batches(DaemonSource(client), HOURS))
+    found = {meter: read_journalled(batches, meter) for meter in meters}
+    return {
+        meter: JudgedWiring(judge_wiring(each.columns), each.rows, each.first, each.last)
+        for meter, each in found.items()
+        if PHASES in each.columns
     }
 
 
-MOST_DAYS = 10
-"""Days that are named one by one, the newest ones; of a day its registers are named."""
+def round_trips(client: ControlClient, asked: float, patience: float) -> dict[str, float | None]:
+    """Seconds from a moment (UTC, ms) until each platform has said that it has what was committed since;
+    None: it has not within `patience` s.
+    """
+    found: dict[str, float | None] = {}
+    end = time.monotonic() + patience
+    while True:
+        status = client.status()
+        for uplink in status["uplinks"]:
+            heard = uplink["last_receipt"] if uplink["receipts"] else uplink["last_delivery"]
+            if found.get(uplink["name"]) is None:
+                came = heard is not None and heard > asked and not uplink["backlog_batches"]
+                found[uplink["name"]] = (heard - asked) / 1000 if came else None
+        if all(trip is not None for trip in found.values()) or time.monotonic() > end:
+            return found
+        time.sleep(0.5)
 
 
-def _days(gateway: dict[str, Any]) -> list[str]:
-    """Energy of the days that the gateway has vouched for, by meter."""
-    days = gateway["days"]
-    if not days:
-        return []
-    counts = [
-        text % {"n": locale().whole(n)}
-        for state, text in (
-            ("complete", _("%(n)s complete")),
-            ("incomplete", _("%(n)s incomplete")),
-            ("contradicted", _("%(n)s contradicted")),
-        )
-        if (n := sum(day["state"] == state for day in days))
-    ]
-    told = said(_("energy, days of a meter: %(what)s") % {"what": ", ".join(counts)}, "  ")
-    wrong = sorted((day for day in days if day["state"] != "complete"), key=lambda day: day["day"])
-    for day in reversed(wrong[-MOST_DAYS:]):
-        parts = [
-            _day_part(quantity, part)
-            for quantity, part in day["quantities"].items()
-            if part["state"] != "complete"
-        ]
-        told += said(visible(f"{day['day']} {day['meter']}: {'; '.join(parts)}"), "    ")
-    if len(wrong) > MOST_DAYS:
-        told += said(_("and %(n)s more days") % {"n": locale().whole(len(wrong) - MOST_DAYS)}, "    ")
-    for row in gateway["contradictions"][:MOST_DAYS]:
-        text = _(
-            "%(meter)s %(quantity)s from %(start)s, version %(version)s: %(value)s (%(quality)s) and "
-            "%(other_value)s (%(other_quality)s)"
-        )
-        told += said(visible(text % row), "    ")
-    return told
+def _verify(path: Path, key: str, database: Path | None) -> None:
+    from gateway.commissioning.report import open_report
+    from gateway.host import fingerprint, same_fingerprint
+    from gateway.host.signing import is_signed
+
+    try:
+        sealed = open_report(path.read_bytes())
+    except OSError as error:
+        raise GatewayError(f"{path} cannot be read: {error.strerror}", hint="name a report's file") from error
+    if sealed is None or not is_signed(sealed.public, sealed.signature, sealed.data):
+        print(_("changed"))
+        sys.exit(CHANGED)
+    mine = fingerprint(sealed.public)
+    known = [key] if key else []
+    known += _keys_of(database, sealed.gateway) if database else []
+    is_known = any(same_fingerprint(mine, each) for each in known)
+    print(_("valid, key known") if is_known else _("valid, key unknown"))
+    say(_("gateway %(gateway)s, key %(key)s") % {"gateway": sealed.gateway, "key": mine})
+    sys.exit(0 if is_known else UNKNOWN)
 
 
-def _day_part(quantity: str, part: dict[str, Any]) -> str:
-    if part["state"] == "contradicted":
-        return _("%(quantity)s contradicted") % {"quantity": quantity}
-    return _("%(quantity)s %(held)s of %(count)s intervals") % {"quantity": quantity, **part}
+def _keys_of(database: Path, gateway: str) -> list[str]:
+    """The keys that a gateway has told the platform."""
+    from gateway.receiver import Store
 
-
-def _epoch(epoch: dict[str, Any]) -> list[str]:
-    start = epoch["lowest"] if epoch["first"] is None else epoch["first"]
-    seqs = _("none yet") if epoch["highest"] is None else f"{start}–{epoch['highest']}"
-    told = said(f"{epoch['epoch']}  {seqs}", "  ")
-    stored = [f"{_batches(epoch['batches'])}, {_readings(epoch['readings'])}"]
-    stored += [_("%(n)s came again") % {"n": epoch["duplicates"]}] if epoch["duplicates"] else []
-    stored += [_("%(n)s in conflict") % {"n": epoch["conflicts"]}] if epoch["conflicts"] else []
-    told += said(_("stored: %(what)s") % {"what": ", ".join(stored)}, "    ")
-    absent = (
-        [_("%(n)s missing") % {"n": epoch["missing"]} + _ranges(epoch["missing_ranges"])]
-        if epoch["missing"]
-        else [_("none missing")]
-    )
-    if epoch["explained"]:
-        reasons = ", ".join(
-            _reason(reason)
-            for reason in sorted({reason for *_range, reason in epoch["explanations"]} or {"later"})
-        )
-        absent.append(
-            _("%(n)s explained") % {"n": epoch["explained"]}
-            + f"{_ranges(epoch['explained_ranges'])}: {reasons}"
-        )
-    if epoch["beginning_unknown"]:
-        absent.append(_("beginning unknown") + _ranges(epoch["beginning_unknown"]))
-    told += said(_("not stored: %(what)s") % {"what": "; ".join(absent)}, "    ")
-    since, until = (
-        (epoch[key] or "–").split(".")[0].replace("T", " ") for key in ("first_time", "last_time")
-    )
-    told += said(_("from %(since)s to %(until)s (UTC)") % {"since": since, "until": until}, "    ")
-    clock = ", ".join(f"{count} {_clock(state)}" for state, count in epoch["clock"].items() if count)
-    return told + (said(_("clock: %(what)s") % {"what": clock}, "    ") if clock else [])
-
-
-def _batches(count: int) -> str:
-    return ngettext("%(n)s batch", "%(n)s batches", count) % {"n": locale().whole(count)}
-
-
-def _readings(count: int) -> str:
-    return ngettext("%(n)s reading", "%(n)s readings", count) % {"n": locale().whole(count)}
-
-
-def _gateways(count: int) -> str:
-    return ngettext("%(n)s gateway", "%(n)s gateways", count) % {"n": locale().whole(count)}
-
-
-def _reason(reason: str) -> str:
-    """Why a number is not held, in words; the word itself when it is none of the contract's."""
-    known = {
-        "thinned": _("thinned"),
-        "damaged": _("damaged"),
-        "delivered": _("delivered"),
-        "unknown": _("unknown"),
-        "later": _("by a later epoch"),
-    }
-    return known.get(reason, reason)
-
-
-def _clock(state: str) -> str:
-    return {"synced": _("synced"), "anchored": _("anchored"), "unsynced": _("unsynced")}.get(state, state)
-
-
-def _ranges(ranges: list[list[int]], most: int = 5) -> str:
-    shown = ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in ranges[:most])
-    more = _(" and %(n)s more ranges") % {"n": len(ranges) - most} if len(ranges) > most else ""
-    return f" ({shown}{more})"
+    store = Store(database, readonly=True)
+    try:
+        told = [json.loads(row["description"]) for row in store.rows("meters", gateway)]
+    finally:
+        store.close()
+    return [str(each["key"]) for each in told if isinstance(each, dict) and each.get("key")]

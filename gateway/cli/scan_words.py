@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
+from gateway.cli.physics_words import evidence
 from gateway.cli.prose import say
 from gateway.commissioning.scan import FoundMeter, LineSetting, Proposal, ScanProgress, Swept, propose_lines
 from gateway.model import QUANTITIES
@@ -229,7 +230,7 @@ def _show(found: FoundMeter) -> None:
         say(", ".join(values), "  ")
     for check in known.findings:
         if check.good is False:
-            say(_("does not fit: %(check)s") % {"check": check.text}, "  ")
+            say(evidence(check), "  ")
 
 
 def _how_sure(found: FoundMeter) -> str:

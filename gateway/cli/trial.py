@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway.catalogue import Driver, library
 from gateway.cli.language import _, figure, in_words, locale, ngettext
+from gateway.cli.physics_words import evidence
 from gateway.cli.prose import aligned, say
 from gateway.commissioning.trial import PhysicsCheck, Trial, try_table
 from gateway.config import SerialBus, TcpBus, host_and_port, load_config
@@ -149,7 +150,7 @@ def show(result: Trial) -> None:
     _values(result)
     for finding in result.findings:
         if finding.good is not True:
-            say(_finding(finding), "  ")
+            say(evidence(finding), "  ")
     fitting, against = _count(result.findings)
     checks = _checks(fitting, against)
     print()
@@ -182,11 +183,6 @@ def _count(findings: list[PhysicsCheck] | tuple[PhysicsCheck, ...]) -> tuple[int
 def _checks(fitting: int, against: int) -> str:
     text = ngettext("%(n)s check speaks for it", "%(n)s checks speak for it", fitting) % {"n": fitting}
     return text + (_(", %(n)s against") % {"n": against} if against else _(", none against"))
-
-
-def _finding(finding: PhysicsCheck) -> str:
-    how = {True: _("fits"), False: _("does not fit"), None: _("open, not decided")}[finding.good]
-    return f"{how}: {finding.names[0]}: {in_words(finding.text)}"
 
 
 def _values(result: Trial) -> None:
@@ -267,7 +263,7 @@ def _proposals(result: Trial) -> None:
             say(text % {"factor": f"{factor:g}", "names": ", ".join(names)}, "  ")
         for finding in proposal.findings:
             if finding.good is not None:
-                say(_finding(finding), "  ")
+                say(evidence(finding), "  ")
     if not number and not result.possible:
         say(_("No other word order, kind of number, neighbouring address or function code fits either."))
         say(_("Check the meter's address, its wiring, and that the manual is of this model."))

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.language import N_, _, in_words, ngettext
+from gateway.cli.client import ControlClient, control_client
+from gateway.cli.journal_source import journal_source, newest_batches
+from gateway.cli.language import N_, _, in_words, locale, ngettext
+from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
-from gateway.errors import GatewayError
+from gateway.errors import ControlError, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.commissioning.wiring import Recorded, WiringVerdict
 
 NOT_READ = 2
 """Exit code when there are no values to judge: 1 and 3 are verdicts."""
+ENOUGH = 60
+"""Rows of the journal by which a meter is judged without waiting."""
+LIVE, PAUSE = 120.0, 2.0
+"""s that a meter is read when the journal has too little, and between two reads."""
 _HELP = N_(
     """Say from recorded values which conductor, in which direction,
 each current transformer of a meter measures; nothing is changed.
 
-FILE is a CSV: t in ms and a column per quantity (active_power_l1, reactive_power_l1, …), or what
-`submeter journal export --format csv` writes; METER chooses one of several. It exits 0 when nothing is
-wrong, 1 when something is, 3 when it cannot be known, 2 when the file cannot be used.
+Without --from the journal is asked, from the newest exchange or change of the meter on; where it holds too
+little the meter is read for two minutes (Ctrl-C ends it sooner). FILE is a CSV: t in ms and a column per
+quantity (active_power_l1, reactive_power_l1, …), or what `submeter journal export --format csv` writes. METER
+chooses one of several; without it every meter of the journal is judged. It exits 0 when nothing is wrong, 1
+when something is, 3 when it cannot be known, 2 when there are no values.
 """
 )
 
@@ -28,31 +42,54 @@ wrong, 1 when something is, 3 when it cannot be known, 2 when the file cannot be
 @click.command(help=_HELP)
 @click.argument("meter", required=False)
 @click.option(
-    "--from", "file", type=click.Path(path_type=Path), metavar="FILE", help=N_("Recorded values, as CSV.")
+    "--from", "recorded", type=click.Path(path_type=Path), metavar="FILE", help=N_("Recorded values, as CSV.")
+)
+@click.option(
+    "--hours",
+    type=click.FloatRange(0.01, 240),
+    default=6.0,
+    show_default=True,
+    help=N_("So much of the journal."),
 )
 @click.option("--json", "as_json", is_flag=True, help=N_("One JSON object instead of words."))
-def command(*, meter: str | None, file: Path | None, as_json: bool) -> None:
+@config_option
+@socket_option
+def command(
+    *,
+    meter: str | None,
+    recorded: Path | None,
+    hours: float,
+    as_json: bool,
+    file: Path | None = None,
+    socket: Path | None = None,
+) -> None:
     """Print the verdict and exit with its code."""
-    from gateway.cli import wiring_words
-    from gateway.commissioning.wiring import judge_wiring, read_recorded
-
-    if file is None:
-        hint = (
-            f"submeter journal export FILE.csv --format csv; submeter wiring {meter or 'METER'} --from "
-            f"FILE.csv"
-        )
-        say(
-            _("submeter: no values are given: this command judges recorded ones → {commands}").format(
-                commands=hint
-            ),
-            err=True,
-        )
-        sys.exit(NOT_READ)
     try:
-        found = read_recorded(file, meter)
+        if recorded is not None:
+            found = {meter or "": _from_file(recorded, meter)}
+        else:
+            found = _from_journal(meter, hours, file, socket)
+    except ControlError:
+        raise
     except GatewayError as error:
         say(f"submeter: {in_words(str(error))}", err=True)
         sys.exit(NOT_READ)
+    from gateway.commissioning.wiring import judge_wiring
+
+    verdicts = {name: judge_wiring(each.columns) for name, each in found.items()}
+    if as_json:
+        answers = {name: _as_json(verdict, found[name]) for name, verdict in verdicts.items()}
+        print(json.dumps(next(iter(answers.values())) if len(answers) == 1 else answers, ensure_ascii=False))
+    else:
+        _say(verdicts, found)
+    codes = {verdict.code for verdict in verdicts.values()}
+    sys.exit(1 if 1 in codes else 3 if 3 in codes else 0)
+
+
+def _from_file(file: Path, meter: str | None) -> Recorded:
+    from gateway.commissioning.wiring import read_recorded
+
+    found = read_recorded(file, meter)
     for problem in found.problems:
         say(in_words(str(problem)), err=True)
     if more := found.bad_lines - len(found.problems):
@@ -60,19 +97,81 @@ def command(*, meter: str | None, file: Path | None, as_json: bool) -> None:
             "{file}: {count} more line is left out", "{file}: {count} more lines are left out", more
         )
         say(text.format(file=file, count=more), err=True)
-    verdict = judge_wiring(found.columns)
-    if as_json:
-        findings = [
-            {"kind": each.kind, "input": each.input, "text": wiring_words.text(each)}
-            for each in verdict.findings
-        ]
-        answer = {
-            "speaks": verdict.speaks,
-            "certainty": verdict.certainty,
-            "inputs": verdict.inputs,
-            "best": verdict.best,
-        }
-        print(json.dumps({**answer, "findings": findings}, ensure_ascii=False))
-    else:
+    return found
+
+
+def _from_journal(
+    meter: str | None, hours: float, config: Path | None, socket: Path | None
+) -> dict[str, Recorded]:
+    """What the journal holds of the meter, or of each; what it lacks is read. Raises GatewayError."""
+    from gateway.commissioning.wiring import read_journalled
+
+    with journal_source(socket, None, config) as source:
+        batches = list(newest_batches(source, hours))
+    names = {name for batch in batches for table in batch.get("tables", ()) for name in table["meter"]}
+    found = {name: read_journalled(batches, name) for name in ([meter] if meter else sorted(names))}
+    if meter is None:
+        found = {name: each for name, each in found.items() if "active_power_l2" in each.columns}
+    elif found[meter].rows < ENOUGH and (client := control_client(socket)) is not None:
+        with client:
+            found[meter] = _live(client, meter)
+    if not any(each.columns for each in found.values()):
+        raise GatewayError(
+            f"the journal holds no values{f' of {meter}' if meter else ''} that tell of its wiring",
+            hint="name a meter that is being read, or give recorded values: --from FILE.csv",
+        )
+    return found
+
+
+def _live(client: ControlClient, meter: str) -> Recorded:
+    """Read it for a while."""
+    from gateway.commissioning.wiring import Recorded
+
+    text = _("The journal holds too little of %(meter)s: it is read for %(span)s (Ctrl-C ends it sooner).")
+    say(text % {"meter": meter, "span": locale().span(LIVE)}, err=True)
+    rows: list[dict[str, float]] = []
+    found, end = Recorded(first=int(time.time() * 1000)), time.monotonic() + LIVE
+    try:
+        while time.monotonic() < end:
+            (answer,) = client.read([meter])
+            if answer.get("error"):
+                raise GatewayError(str(answer["error"]), hint=str(answer.get("hint", "")))
+            rows.append(answer["values"])
+            time.sleep(PAUSE)
+    except KeyboardInterrupt:
+        pass
+    names = sorted({name for values in rows for name in values})
+    found.columns = {name: [values.get(name) for values in rows] for name in names}
+    found.rows, found.last = len(rows), int(time.time() * 1000)
+    return found
+
+
+def _as_json(verdict: WiringVerdict, found: Recorded) -> dict[str, Any]:
+    from gateway.cli import wiring_words
+
+    findings = [
+        {"kind": each.kind, "input": each.input, "text": wiring_words.text(each)} for each in verdict.findings
+    ]
+    answer = {
+        "speaks": verdict.speaks,
+        "certainty": verdict.certainty,
+        "inputs": verdict.inputs,
+        "best": verdict.best,
+    }
+    period = {"first": found.first, "last": found.last, "rows": found.rows} if found.first else {}
+    return {**answer, "findings": findings, **period}
+
+
+def _say(verdicts: dict[str, WiringVerdict], found: dict[str, Recorded]) -> None:
+    from gateway.cli import wiring_words
+
+    for number, (name, verdict) in enumerate(verdicts.items()):
+        each = found[name]
+        if number:
+            print()
+        if each.first:
+            f = locale(now=each.last)
+            text = _("%(meter)s, by %(n)s readings from %(first)s to %(last)s (UTC):")
+            times = {"first": f.full(each.first), "last": f.full(each.last)}
+            say(text % {"meter": name, "n": f.whole(each.rows), **times})
         print("\n".join(wiring_words.lines(verdict)))
-    sys.exit(verdict.code)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
 from typing import Any
 
 from gateway.catalogue import Driver
@@ -17,7 +18,7 @@ from gateway.daemon.last_values import LastValues
 from gateway.daemon.slots import SlotCollector
 from gateway.errors import GatewayError
 from gateway.field import BusWorker, Learnt, MeterFacts, MeterTask, PolledMeter, PulseInputs
-from gateway.host import Clock, Pins
+from gateway.host import Clock, Pins, make_key
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
 from gateway.uplink import Forwarder
@@ -336,6 +337,7 @@ class Assembly:
         """Start every part; none of them needs the others to be well."""
         self._say_new_addresses()
         self.describe(everything=True)
+        self._start("signing key", self._show_key)
         for name, worker in self.workers.items():
             self._start(f"bus {name}", worker.run)
         if self.pulses:
@@ -343,6 +345,17 @@ class Assembly:
         self._start("slots", self.slots.run)
         for uplink, forwarder in zip(self.config.uplinks, self.forwarders, strict=True):
             self._start(f"uplink {uplink.name}", forwarder.run)
+
+    async def _show_key(self) -> None:
+        """Who we are, by our key, which is made at the first start: nobody waits for it."""
+        config = self.config
+        try:
+            self.description.key = await asyncio.to_thread(make_key, Path(config.journal.directory))
+        except GatewayError as error:
+            log.warning("%s", error)
+            return
+        for forwarder in self.forwarders:
+            forwarder.meters_changed()
 
     def _start(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(asyncio.create_task(keep_running(name, run), name=name))

@@ -45,6 +45,8 @@ class MeterDescription:
         self._config = config
         self._drivers = {name: _driver(driver) for name, driver in drivers.items()}
         self._attributes = attributes
+        self.key = ""
+        """The fingerprint of the gateway's signing key; empty while there is none."""
 
     resolutions: Callable[[], Mapping[str, Mapping[str, float]]] = staticmethod(dict)
     """Meter → quantity → the register's step in Wh …, where it is coarse; who knows it sets it."""
@@ -91,6 +93,7 @@ class MeterDescription:
             "name": gateway.name,
             "timezone": gateway.timezone,
             "version": __version__,
+            **({"key": self.key} if self.key else {}),
             "drivers": self._drivers,
             "meters": self.meters(),
         }

@@ -65,6 +65,7 @@ def snapshot(
         timezone=config.gateway.timezone,
         language=config.status.language,
         screen=config.status.screen,
+        key=assembly.description.key,
         taken=moment.wall,
         booted=moment.uptime,
         uptime=moment.monotonic - told.started,

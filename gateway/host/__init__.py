@@ -1,6 +1,7 @@
 """The machine: its clock, its memory, the service manager, pins, places of files."""
 
 from gateway.host.clock import Clock, uptime_ms
+from gateway.host.identity import fingerprint, known_fingerprint, make_key, same_fingerprint, write_secret
 from gateway.host.memory import START_TAKES, begin_start, keep_what_is_there
 from gateway.host.notify import notify, watchdog_seconds
 from gateway.host.paths import CONFIG, DRIVERS, SOCKET, SOCKET_VARIABLE, STATE, socket_path
@@ -18,9 +19,14 @@ __all__ = [
     "Pins",
     "PinsError",
     "begin_start",
+    "fingerprint",
     "keep_what_is_there",
+    "known_fingerprint",
+    "make_key",
     "notify",
+    "same_fingerprint",
     "socket_path",
     "uptime_ms",
     "watchdog_seconds",
+    "write_secret",
 ]

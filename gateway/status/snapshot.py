@@ -309,6 +309,8 @@ class Snapshot:
     """Mistakes of the configuration that runs, with which a reload would be refused."""
     screen: bool = False
     """Whether the lobby screen is shown."""
+    key: str = ""
+    """The fingerprint of the gateway's signing key; empty while there is none."""
     in_short: int = 0
     """So many lines at the beginning of `problems` are told in short by `refused` and `mistakes`."""
 

@@ -63,11 +63,14 @@ class MeterMessage(_Open):
 
 
 class MetersMessage(_Open):
-    """The whole message, retained."""
+    """The whole message, retained. `key` is the fingerprint of the gateway's signing key: eight groups of
+    four hexadecimal digits, the first 128 bits of the SHA-256 of the raw Ed25519 public key.
+    """
 
     gateway: _Id
     name: str
     timezone: str
     version: str
+    key: str | None = None
     drivers: dict[str, DriverMessage]
     meters: list[MeterMessage]

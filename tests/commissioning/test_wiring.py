@@ -15,6 +15,7 @@ from gateway.cli import cli
 from gateway.cli.journal import write as export
 from gateway.cli.wiring_words import WIDTH
 from gateway.commissioning.wiring.hypotheses import PRIOR, RIGHT, Angles, posterior
+from gateway.commissioning.wiring.journalled import read_journalled
 from gateway.commissioning.wiring.recorded import read_recorded
 from gateway.commissioning.wiring.verdict import judge_wiring
 from gateway.errors import GatewayError
@@ -295,7 +296,59 @@ def test_a_file_that_is_not_there_and_no_file_at_all(tmp_path: Path) -> None:
     assert (missing.exit_code, "none.csv cannot be read" in missing.stderr) == (2, True)
     nothing = CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["wiring", "main"])
     assert nothing.exit_code == 2
-    assert "submeter wiring main --from FILE.csv" in nothing.stderr
+    assert "there is no journal" in nothing.stderr
+
+
+def journalled(columns: dict[str, list[float | None]], meter: str = "main", first: int = 0) -> list[dict]:
+    """As the journal holds them: a batch a moment, another meter beside it."""
+    rows = zip(*columns.values(), strict=True)
+    return [
+        {
+            "t0": 1000 * (first + row),
+            "tables": [
+                {"meter": ["other", meter], "dt": [3, 5],
+                 "values": {name: [1.0, value] for name, value in zip(columns, values, strict=True)}},
+                {"meter": [meter], "dt": [5], "values": {"active_energy_import": [475.0 + row]}},
+            ],
+        }
+        for row, values in enumerate(rows)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", [GOOD, ((1, 3, 2), (1, 1, 1)), ((1, 2, 3), (1, -1, 1))])
+def test_the_journal_tells_what_a_file_does(mistake) -> None:
+    columns = site().record(mistake)
+    found = read_journalled(journalled(columns), "main")
+    assert (found.rows, found.first, found.last) == (40, 5, 39_005)
+    assert judge_wiring(found.columns) == judge_wiring(columns)
+    assert read_journalled(journalled(columns), "none").rows == 0
+
+
+@pytest.mark.parametrize(
+    ("event", "counts"),
+    [
+        ({"kind": "meter_swapped", "meter": "main"}, 40),
+        ({"kind": "meter_changed", "meter": "main"}, 40),
+        ({"kind": "configuration_changed", "meter": "main", "fields": {"ct": [1, 40]}}, 40),
+        ({"kind": "configuration_changed", "meter": "main", "fields": {"name": ["a", "b"]}}, 80),
+        ({"kind": "meter_swapped", "meter": "other"}, 80),
+    ],
+)
+def test_what_was_before_another_meter_or_setting_does_not_count(event, counts) -> None:
+    wrong, right = site().record(((1, 3, 2), (1, 1, 1))), site().record(GOOD)
+    told = [*journalled(wrong), *journalled(right, first=40)]
+    told[40]["events"] = [event]
+    found = read_journalled(told, "main")
+    assert found.rows == counts
+    assert (judge_wiring(found.columns).code == 0) == (counts == 40)
+
+
+def test_what_was_not_believed_is_left_out() -> None:
+    told = journalled(site().record(GOOD))
+    told[3]["suspect"] = {"main": ["active_power_l1"], "other": ["active_power_l2"]}
+    found = read_journalled(told, "main")
+    assert found.columns["active_power_l1"][3] is None
+    assert found.columns["active_power_l2"][3] is not None
 
 
 def batches(meters: dict[str, dict[str, list[float | None]]]):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from receiver_feed import E1, arrival, batch, opening
 
-from gateway.cli.report import lines
+from gateway.cli.receive_words import lines
 from gateway.energy import Manifest
 from gateway.model import Event, Interval
 from gateway.receiver import Store, build_report

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from receiver_feed import E1, E2, E3, arrival, batch, opening
 
 from gateway.cli import cli
-from gateway.cli.report import sentence
+from gateway.cli.receive_words import sentence
 from gateway.errors import JournalError
 from gateway.model import Event
 from gateway.receiver.report import build

@@ -1,7 +1,17 @@
 """Which conductor each current transformer measures, from recorded values. It reads no meter."""
 
 from gateway.commissioning.wiring.hypotheses import INPUTS
+from gateway.commissioning.wiring.journalled import read_journalled
 from gateway.commissioning.wiring.recorded import Recorded, read_recorded
 from gateway.commissioning.wiring.verdict import SILENT, WiringFinding, WiringVerdict, judge_wiring
 
-__all__ = ["INPUTS", "SILENT", "Recorded", "WiringFinding", "WiringVerdict", "judge_wiring", "read_recorded"]
+__all__ = [
+    "INPUTS",
+    "SILENT",
+    "Recorded",
+    "WiringFinding",
+    "WiringVerdict",
+    "judge_wiring",
+    "read_journalled",
+    "read_recorded",
+]

@@ -39,6 +39,9 @@ class Recorded:
     rows: int = 0
     problems: list[Problem] = field(default_factory=list)
     bad_lines: int = 0
+    first: int = 0
+    last: int = 0
+    """UTC in ms of the first and the last row; 0 where it is not known."""
 
     def complain(self, file: Path, line: int, what: str, mend: str) -> None:
         """A line that is left out."""

@@ -1,0 +1,38 @@
+"""What physics says of a meter's values, shown alike wherever a meter is read, and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gateway.cli.language import _, in_words
+from gateway.cli.prose import said
+
+if TYPE_CHECKING:
+    from gateway.commissioning.trial import PhysicsCheck
+
+_FEW = 3
+
+
+def evidence(check: PhysicsCheck) -> str:
+    """A check as a sentence: whether it fits, of what, what stands beside what."""
+    how = {True: _("fits"), False: _("does not fit"), None: _("open, not decided")}[check.good]
+    return f"{how}: {check.names[0]}: {in_words(check.text)}"
+
+
+def contradictions(values: Mapping[str, float], absent: Mapping[str, str]) -> list[str]:
+    """What of a meter's values physics forbids."""
+    from gateway.commissioning.trial import judge
+
+    return [evidence(check) for check in judge(values, absent) if check.good is False]
+
+
+def contradiction_lines(found: list[str], driver: str, indent: str = "  ") -> list[str]:
+    """Contradictions as lines for a terminal, with what to try; nothing when there are none."""
+    if not found:
+        return []
+    told = [line for text in found[:_FEW] for line in said(text, indent, "! ")]
+    action = _(
+        "These values cannot be → submeter drivers try %(driver)s says which table, order or ratio fits"
+    )
+    return [*told, *said(action % {"driver": driver or "TABLE"}, indent)]
