@@ -34,6 +34,7 @@ def main() -> int:
         tempfile.TemporaryDirectory() as profile,
         chromium(Path(profile)) as driver,
     ):
+        driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         for name, (path, pixels, height, colours, ratio) in SHOTS.items():
             scheme(driver, colours)
             width(driver, pixels, height, ratio)

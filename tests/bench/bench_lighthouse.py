@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ FLAGS = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage"
 PAGES = (
     "/",
     "/energy",
-    "/energy?year=2026",
+    f"/energy?year={time.localtime().tm_year}",
     "/reactive",
     "/quality",
     "/report",
