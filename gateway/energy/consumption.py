@@ -26,6 +26,12 @@ class UsedEnergy:
     suspect: bool = False
 
 
+def used_value(drawn: int, fed_in: int, generated: int) -> int:
+    """The `value` of `used`: for who adds up years of intervals."""
+    value = drawn - fed_in + generated
+    return max(0, value)
+
+
 def used(drawn: int, fed_in: int, generated: int, uncertainty: int = 0) -> UsedEnergy:
     """Drawn − fed in + generated, Wh of one interval; `uncertainty`: that of the three together, Wh."""
     value = drawn - fed_in + generated

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import closing
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -16,6 +19,7 @@ from gateway.history import HistoryReader
 from gateway.status.energy import charts
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse
+from gateway.status.page.answers import AT_LEAST
 from gateway.status.words.language import Locale
 
 TODAY = date(2026, 11, 21)
@@ -86,6 +90,16 @@ def test_a_silent_day_is_missing_and_a_guess_is_estimated(figures) -> None:
     assert days[TODAY + timedelta(1)].kind == "future"
     main = figures.quality(METERS[0], TODAY - timedelta(13), TODAY - timedelta(13))
     assert main[0].kind == "estimated"
+
+
+def test_the_newest_quarter_hour_may_be_on_its_way_and_the_one_before_may_not(directory) -> None:
+    with closing(HistoryReader(directory)) as reader:
+        for late, kind in ((0, "measured"), (QUARTER, "measured"), (2 * QUARTER, "missing")):
+            figures = Figures(facts(), reader, Calendar(ZONE), NOW + late)
+            (today,) = figures.quality(METERS[0], TODAY, TODAY)
+            assert today.kind == kind, late
+            period = Period("day", TODAY, TODAY, "hour")
+            assert all(part.partial is (kind == "missing") for part in figures.parts(period))
 
 
 def test_a_quarter_hour_without_the_plant_is_not_guessed(directory) -> None:
@@ -296,3 +310,34 @@ async def test_of_forty_meters_the_lesser_ones_are_folded_away_and_none_is_lost(
     assert tree.count('href="/meter/m') == 8
     assert folded.count('href="/meter/m') == 32
     assert re.search(r"32 more meters, [\d,]+ kWh", tree)
+
+
+async def test_a_page_is_kept_for_a_minute_and_never_shown_to_whom_it_is_not_for(building) -> None:
+    opened = 0
+    reader = building.history.open
+
+    def counted():
+        nonlocal opened
+        opened += 1
+        return reader()
+
+    building.history = replace(building.history, open=counted)
+    start = building.now.taken
+    async with client(building) as http:
+
+        async def ask(address: str, seconds: int = 0, **fields) -> str:
+            building.change(taken=start + seconds * 1000, **fields)
+            await asyncio.sleep(AT_LEAST)
+            return (await http.get(address)).text
+
+        first = await ask("/energy?lang=en")
+        assert await ask("/energy?lang=en", 59) == first
+        assert opened == 1
+        assert "Kasım" in await ask("/energy?lang=tr", 59)
+        assert await ask("/energy?lang=en&month=2026-10", 59) != first
+        assert opened == 3
+        await ask("/energy?lang=en", 61)
+        assert opened == 4, "a minute later it is read again"
+        assert "Konak Meydanı" in await ask("/energy?lang=en", 62, name="Konak Meydanı")
+        building.history = replace(building.history, facts=facts(area=None))
+        assert "with area: in building" in await ask("/energy?lang=en", 63)

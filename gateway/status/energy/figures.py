@@ -97,6 +97,11 @@ class Figures:
         """The newest quarter hour that is over."""
         return self.now // QUARTER * QUARTER
 
+    def due(self, day: date) -> int:
+        """How many quarter hours of a day should be known: the newest one may still be on its way."""
+        quarters = self.calendar.quarters(day)
+        return min(max((self.end - QUARTER - quarters.start) // QUARTER, 0), len(quarters))
+
     def counter(self, meter: EnergyMeter) -> str:
         """The register that says what a meter's circuit used; empty when it has none."""
         return next((name for name in (IMPORT, _TOTAL) if (meter.id, name) in self.registers), "")
@@ -167,7 +172,7 @@ class Figures:
             if plant is None:
                 continue
             found[day] = [
-                None if one is None or three is None else consumption.used(one, two or 0, three).value
+                None if one is None or three is None else consumption.used_value(one, two or 0, three)
                 for one, two, three in zip(values, fed.get(day, nothing), plant, strict=False)
             ]
         return found
@@ -284,7 +289,7 @@ class Figures:
         """Every meter of the tree with its energy, parents before their parts, the larger first."""
         last = min(period.last, self.today)
         begin = max(period.first, self.span[0]) if self.span else period.first
-        expected = max(1, (self.end - self.calendar.quarters(begin)[0]) // QUARTER)
+        expected = max(1, (self.end - self.calendar.quarters(begin)[0]) // QUARTER - 1)
         if period.last < self.today:
             until = self.calendar.quarters(period.last)[-1] + QUARTER
             expected = max(1, (until - self.calendar.quarters(begin)[0]) // QUARTER)
@@ -343,7 +348,7 @@ class Figures:
         while day <= last:
             expected = 0
             if day <= self.today and day >= max(known_from, begin or known_from):
-                expected = sum(1 for q in self.calendar.quarters(day) if q + QUARTER <= self.end)
+                expected = self.due(day)
             one = sums.get(day)
             gone = any(since <= day <= until for since, until in lost)
             measured = one.measured if one else 0

@@ -15,6 +15,7 @@ from gateway.status.words.language import Locale
 
 _MANY, _FIRST = 12, 8
 """More meters than the first are too many to look through: the second is how many are shown at once."""
+_AS_GOOD_AS_ALL = 0.995
 _MONTH = 31
 """Days up to which what needs every quarter hour is shown."""
 
@@ -29,9 +30,9 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
     whole = figures.total(figures.used(period.first, min(period.last, figures.today)))
     most = max((part.energy for part in below), default=1) or 1
     for part in below:
-        note = (
-            "" if not part.partial else _("%(share)s of the time is known") % {"share": f.percent(part.known)}
-        )
+        note = ""
+        if part.partial and part.known <= _AS_GOOD_AS_ALL:
+            note = _("%(share)s of the time is known") % {"share": f.percent(part.known)}
         view.shares.append(
             Share(
                 part.meter.label,

@@ -84,6 +84,7 @@ class Page:
         self._answers = SharedAnswers(source)
         self._streams = Streams()
         self._home = HomeCache()
+        self._kept = energy_pages.KeptPages()
         self._lobby = Lobby()
 
     def programs(self, rows: Rows | None) -> Programs:
@@ -117,7 +118,7 @@ class Page:
         try:
             html = await self._answers.make(
                 ("energy", view, tuple(sorted(query.items())), visitor.language, visitor.asked),
-                lambda now: energy_pages.page(view, history, now, visitor, query),
+                lambda now: self._kept.get(view, history, now, visitor, query),
             )
         except WrongQuery as error:
             raise HTTPException(404, str(error)) from error

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from gateway.errors import HistoryError
 from gateway.status.energy.building import energy_view
-from gateway.status.energy.facts import EnergyHistory
+from gateway.status.energy.facts import BuildingFacts, EnergyHistory
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.quality import quality_view
 from gateway.status.energy.reactive import reactive_view
@@ -20,6 +20,32 @@ from gateway.status.words.language import Locale
 
 VIEWS = ("energy", "reactive", "quality")
 REPORT = "report"
+KEPT = 60_000
+"""ms that a page is shown again as it is: its numbers change by the quarter hour."""
+_MOST = 12
+
+
+class KeptPages:
+    """The pages that were asked for last; for the page's worker thread."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[object, ...], tuple[int, BuildingFacts, str, bytes]] = {}
+
+    def get(
+        self, view: str, history: EnergyHistory | None, now: Snapshot, visitor: render.Visitor, query: Query
+    ) -> bytes:
+        """One of VIEWS or REPORT, complete, in UTF-8. Raises WrongQuery."""
+        if history is None or history.progress < 1:
+            return page(view, history, now, visitor, query).encode()
+        key = (view, visitor.path, visitor.language, visitor.asked, tuple(sorted(query.items())))
+        kept = self._kept.pop(key, None)
+        if kept is None or not 0 <= now.taken - kept[0] < KEPT or kept[1:3] != (history.facts, now.name):
+            html = page(view, history, now, visitor, query).encode()
+            kept = (now.taken, history.facts, now.name, html)
+        self._kept[key] = kept
+        while len(self._kept) > _MOST:
+            del self._kept[next(iter(self._kept))]
+        return kept[3]
 
 
 def page(

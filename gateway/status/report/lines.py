@@ -175,9 +175,7 @@ def _line(  # noqa: PLR0917 - what was read, in its order
     peak = load.peak(figures.quarters(drawn or {}), {}, minutes.value if minutes else 15)
     quality = _known(figures, first, last).values()
     days = [first + timedelta(number) for number in range((last - first).days + 1)]
-    expected = sum(
-        1 for day in days for start in figures.calendar.quarters(day) if start + QUARTER <= figures.end
-    )
+    expected = sum(map(figures.due, days))
     return ReportLine(
         first,
         last,
