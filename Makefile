@@ -96,7 +96,7 @@ translations: $(VENV)/.dev ## Collect the texts of page and commands and compile
 	@$(BIN)/pybabel -q compile -D submeter -d gateway/status/locale -l tr
 
 lock: ## Lock the dependencies anew (needs uv)
-	@for kind in "dev --extra demo --extra receiver --extra build --extra dev" "demo --extra demo --extra receiver --extra build" "runtime"; do \
+	@for kind in "dev --extra demo --extra receiver --extra postgres --extra build --extra dev" "demo --extra demo --extra receiver --extra build" "runtime"; do \
 	  set -- $$kind; name=$$1; shift; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	    $$( [ $$name = dev ] || echo "-c requirements/dev.lock" ) "$$@" pyproject.toml -o requirements/$$name.lock; done

@@ -12,6 +12,7 @@ need chromium chromium
 need chromedriver chromium-driver
 [ -n "$(find /usr/lib -name 'libfaketime.so.1' 2>/dev/null | head -n 1)" ] || missing="$missing libfaketime"
 need nats-server nats-server
+[ -n "$(find /usr/lib/postgresql -name initdb 2>/dev/null | head -n 1)" ] || missing="$missing postgresql"
 # Half a minute of Erlang: for `make soak` alone.
 [ "${1:-}" != soak ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 # Fresh Debian trees and their boot: for `make prove-package` alone.

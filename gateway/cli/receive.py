@@ -20,7 +20,6 @@ from gateway.common.address import BrokerAddress
 from gateway.errors import GatewayError
 from gateway.host import notify
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _READABLE = click.Path(exists=True, dir_okay=False)
 if TYPE_CHECKING:
     from gateway.receiver import Receiver
@@ -32,10 +31,19 @@ With --report: print what the database holds per gateway and epoch, also while a
 
 
 @click.command(name="receive", help=_HELP)
-@click.option("--database", type=_FILE, required=True, help=N_("SQLite file; made when it is new."))
+@click.option(
+    "--database",
+    required=True,
+    help=N_("SQLite file, made when it is new; or postgresql://…, which several receivers share."),
+)
 @click.option("--broker", help=N_("mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://."))
 @click.option(
     "--consumer", default="city", show_default=True, help=N_("Our name in receipts: P/receipt/<consumer>.")
+)
+@click.option(
+    "--share",
+    is_flag=True,
+    help=N_("Share the batches with the other receivers of this consumer (PostgreSQL and MQTT 5)."),
 )
 @click.option(
     "--gateway",
@@ -62,9 +70,10 @@ With --report: print what the database holds per gateway and epoch, also while a
 @click.option("--json", "as_json", is_flag=True, help=N_("With --report: as JSON."))
 def command(
     *,
-    database: Path,
+    database: str,
     broker: str | None,
     consumer: str,
+    share: bool,
     gateways: tuple[str, ...],
     username: str | None,
     password_file: str | None,
@@ -86,7 +95,12 @@ def command(
         )
     from gateway.config import a_broker, plain_text
     from gateway.mqtt import Broker, check_files
-    from gateway.receiver import Receiver, broker_link, check_names
+    from gateway.receiver import Receiver, broker_link, check_names, is_server
+
+    if share and not is_server(database):
+        raise click.UsageError(
+            _("--share needs a database that receivers can share: write --database postgresql://…")
+        )
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     check_names(consumer, gateways)
@@ -101,17 +115,18 @@ def command(
         ca=ca,
         cert=cert,
         key=key,
+        protocol="5.0" if share else "auto",
     )
     check_files(account)
     chosen = frozenset(gateways)
-    link = broker_link(account, chosen)
+    link = broker_link(account, chosen, consumer if share else "")
     receiver = Receiver(
         database, link, consumer=consumer, gateways=chosen, check=_schema_check() if validate else None
     )
-    _run(receiver, database, seconds)
+    _run(receiver, seconds)
 
 
-def _run(receiver: Receiver, database: Path, seconds: float | None) -> None:
+def _run(receiver: Receiver, seconds: float | None) -> None:
     """Receive until SIGTERM, SIGINT or the end of `seconds`, and say what came of it."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: receiver.stop())
@@ -119,7 +134,7 @@ def _run(receiver: Receiver, database: Path, seconds: float | None) -> None:
         timer = threading.Timer(seconds, receiver.stop)
         timer.daemon = True
         timer.start()
-    notify("READY=1", f"STATUS=storing into {database}")
+    notify("READY=1", f"STATUS=storing into {receiver.database}")
     receiver.run()
     counts = receiver.counts
     text = _(
@@ -130,14 +145,14 @@ def _run(receiver: Receiver, database: Path, seconds: float | None) -> None:
     )
     names = ("batches", "values", "commits", "duplicates", "conflicts", "receipts", "replays")
     numbers = {name: getattr(counts, name) for name in names}
-    say(text % {"file": database, "refused": counts.refused.total(), **numbers}, err=True)
+    say(text % {"file": receiver.database, "refused": counts.refused.total(), **numbers}, err=True)
 
 
-def _report(database: Path, as_json: bool) -> None:
+def _report(database: str, as_json: bool) -> None:
     from gateway.cli.receive_words import lines
-    from gateway.receiver import build_report
+    from gateway.receiver import build_report, is_server
 
-    if not database.exists():
+    if not is_server(database) and not Path(database).exists():
         raise GatewayError(
             f"{database}: no such file", hint="name the database that `submeter receive` writes"
         )

@@ -129,7 +129,7 @@ MEANINGS = {
         "write the address of the other server in url",
     ),
     0x9D: Meaning("moved", "it has moved to another server", "write the new address in url"),
-    0x9E: Meaning("shared", "it has no shared subscriptions, and we ask for none", OPERATOR),
+    0x9E: Meaning("shared", "it has no shared subscriptions", OPERATOR),
     0x9F: Meaning("connection_rate", "connections come faster than it allows", LASTING),
     0xA0: Meaning("connect_time", "the time it allows for a connection is over", LASTING),
     0xA1: Meaning("subscription_id", "it has no subscription identifiers, and we send none", OPERATOR),

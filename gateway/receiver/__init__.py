@@ -6,6 +6,14 @@ from gateway.receiver.broker import broker_link
 from gateway.receiver.intake import check_names, schema_check
 from gateway.receiver.report import build as build_report
 from gateway.receiver.service import Receiver
-from gateway.receiver.store import Store
+from gateway.receiver.store import SqliteStore, is_server
 
-__all__ = ["Receiver", "Store", "broker_link", "build_report", "check_names", "schema_check"]
+__all__ = [
+    "Receiver",
+    "SqliteStore",
+    "broker_link",
+    "build_report",
+    "check_names",
+    "is_server",
+    "schema_check",
+]

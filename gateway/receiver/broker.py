@@ -68,12 +68,12 @@ class Inbox:
         self._queue.put(None)
 
 
-def broker_link(broker: Broker, gateways: frozenset[str]) -> ThreadLink:
-    """A link that hears all gateways, or those named."""
+def broker_link(broker: Broker, gateways: frozenset[str], share: str = "") -> ThreadLink:
+    """A link that hears all gateways, or those named; with a `share` what others of that name do not hear."""
     reconnect = Reconnect(broker, meanwhile="tried again until it is back", longest=LONGEST)
     return ThreadLink(
         BrokerLink(broker, hearing=HEARING),
-        subscriptions(gateways),
+        subscriptions(gateways, share),
         reconnect,
         allow="allow reading submeter/v1/+/# in its access list",
     )

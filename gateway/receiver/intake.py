@@ -41,9 +41,17 @@ def check_names(consumer: str, gateways: Iterable[str]) -> None:
             raise GatewayError(f"{option} {name}: not a name", hint="1 to 32 characters of a-z, 0-9 and -")
 
 
-def subscriptions(gateways: frozenset[str]) -> list[str]:
-    """The topic filters to subscribe to: of every gateway, or of those named."""
-    return [f"{_PREFIX}{gateway}/{kind}" for gateway in sorted(gateways) or [_ANY] for kind in KINDS]
+def subscriptions(gateways: frozenset[str], share: str = "") -> list[str]:
+    """The topic filters to subscribe to: of every gateway, or of those named. With a `share` the batches are
+    dealt out to all who subscribe under that name; retained messages do not reach a shared subscription, and
+    everybody needs the rest.
+    """
+    dealt = f"$share/{share}/" if share else ""
+    return [
+        f"{dealt if kind == 'data' else ''}{_PREFIX}{gateway}/{kind}"
+        for gateway in sorted(gateways) or [_ANY]
+        for kind in KINDS
+    ]
 
 
 def address(topic: str) -> tuple[str, str]:

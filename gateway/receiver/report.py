@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from gateway.model import Ranges
-from gateway.receiver.intervals import COMPLETE, CONTRADICTED, INCOMPLETE
 from gateway.receiver.ledger import EpochLedger, GatewayLedger, Links, Missing
-from gateway.receiver.store import Store
+from gateway.receiver.store import Store, open_store
+from gateway.receiver.store.intervals import COMPLETE, CONTRADICTED, INCOMPLETE
 
 _COUNTS = ("batches", "readings", "values", "duplicates", "conflicts", "missing", "explained")
 MAX_CONTRADICTIONS = 1000
 """Intervals with two values that a report names, the newest ones."""
 
 
-def build(path: Path) -> dict[str, Any]:
+def build(path: Path | str) -> dict[str, Any]:
     """The whole report of a database that may be in use. Raises JournalError. Times are ISO 8601, UTC."""
-    store = Store(path, readonly=True)
+    store = open_store(path, readonly=True)
     try:
         with store.snapshot():
             gateways = [_gateway(store, name) for name in store.gateways()]
@@ -28,7 +28,7 @@ def build(path: Path) -> dict[str, Any]:
             refused = [_refused(row) for row in store.all_refused()]
     finally:
         store.close()
-    return {"database": str(path), "totals": totals, "gateways": gateways, "refused": refused}
+    return {"database": store.name, "totals": totals, "gateways": gateways, "refused": refused}
 
 
 def _gateway(store: Store, name: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from gateway.common.text import visible
 from gateway.common.troubles import Troubles
 from gateway.mqtt import ThreadLink
 from gateway.receiver import intake
@@ -22,7 +22,7 @@ from gateway.receiver.broker import Inbox, Message
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing
-from gateway.receiver.store import Arrival, Store, Taken
+from gateway.receiver.store import Arrival, Taken, open_store, shown
 from gateway.wire import MAX_MESSAGE, Replay, Reply, State, Topics
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ class _Group:
     actions: list[Callable[[], None]] = field(default_factory=list)
     online: dict[str, str | None] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
+    gateways: set[str] = field(default_factory=set)
+    """Of whom it speaks."""
 
 
 class Receiver:
@@ -61,7 +63,7 @@ class Receiver:
 
     def __init__(
         self,
-        database: Path,
+        database: Path | str,
         link: ThreadLink,
         *,
         consumer: str = "city",
@@ -87,6 +89,11 @@ class Receiver:
         self._troubles = Troubles(log)
         self.counts = Counts()
 
+    @property
+    def database(self) -> str:
+        """What people call it: an address without its password."""
+        return shown(self._database)
+
     def stop(self) -> None:
         """End `run` after the commit at hand; may be called from a signal handler (it takes no lock) or
         another thread.
@@ -98,7 +105,7 @@ class Receiver:
         """Receive until `stop`. Raises JournalError when the database cannot be used at start; nothing
         later ends it.
         """
-        self._store = Store(self._database)
+        self._store = open_store(self._database)
         self._answers = Answers(self._store, self._link, self._consumer, self.counts)
         self._link.start(self._hear)
         look = time.monotonic() + self._tick
@@ -114,13 +121,13 @@ class Receiver:
                         self._ask()
                         took = time.monotonic() - began
                         look = began + max(self._tick, took / SHARE)
-                except sqlite3.Error as error:
-                    self._fail(error)
-                except (
-                    Exception
-                ):  # a mistake of ours must not end the receiver: what was not receipted comes again
-                    log.exception("a group of messages could not be handled")
-                    time.sleep(PATIENCE)
+                except Exception as error:
+                    # Whatever it is must not end the receiver: what was not receipted comes again.
+                    if self._store.failed(error):
+                        self._fail(error)
+                    else:
+                        log.exception("a group of messages could not be handled")
+                        time.sleep(PATIENCE)
         finally:
             self._inbox.closed = True
             self._link.stop()
@@ -159,6 +166,7 @@ class Receiver:
                 return  # a retained message was cleared
             intake.check_size(gateway, message.size)
             now = _now()
+            group.gateways.add(gateway)
             if kind == "data":
                 arrival, flaw = intake.arrival(gateway, message.payload, now, self._check)
                 group.arrivals.append(arrival)
@@ -213,13 +221,13 @@ class Receiver:
         try:
             taken = self._store_group(group)
         except Exception as error:
-            if _disk(error):
+            if self._store.failed(error):
                 raise
             # One of them carries something that nobody thought of: find it, keep the rest.
             what = f"a group of {len(group.arrivals)} batches could not be stored ({error})"
             self._troubles.note("a group", f"{what}; trying them one by one", every=0.0)
             taken = self._one_by_one(group)
-        self._troubles.end(STORE, f"{self._database}: storing again")
+        self._troubles.end(STORE, f"{self._store.name}: storing again")
         self.counts.commits += 1
         self.counts.batches += taken.batches
         self.counts.values += taken.values
@@ -233,7 +241,7 @@ class Receiver:
             self._answers.came_online(gateway, epoch)
 
     def _store_group(self, group: _Group) -> Taken:
-        with self._store.atomic():
+        with self._store.atomic(group.gateways):
             taken = self._store.take(group.arrivals)
             for action in group.actions:
                 action()
@@ -250,12 +258,12 @@ class Receiver:
 
     def _one_by_one(self, group: _Group) -> Taken:
         whole = Taken()
-        rest = _Group(actions=group.actions, refused=group.refused)
-        for part in [_Group([arrival]) for arrival in group.arrivals] + [rest]:
+        rest = _Group(actions=group.actions, refused=group.refused, gateways=group.gateways)
+        for part in [*(_Group([a], gateways={a.batch.gateway}) for a in group.arrivals), rest]:
             try:
                 taken = self._store_group(part)
             except Exception as error:
-                if _disk(error):
+                if self._store.failed(error):
                     raise
                 sender = part.arrivals[0].batch.gateway if part.arrivals else ""
                 self._store_group(
@@ -275,10 +283,11 @@ class Receiver:
             )
         return whole
 
-    def _fail(self, error: sqlite3.Error) -> None:
-        # A full or failing disk: nothing was receipted, so the gateways keep everything and send it again.
-        what = f"{self._database}: cannot store: {error}"
-        mend = "look at the disk; the gateways keep their batches until then"
+    def _fail(self, error: Exception) -> None:
+        # A full or failing disk, a server that is away: nothing was receipted, so the gateways keep
+        # everything and send it again.
+        what = f"{self._store.name}: cannot store: {visible(str(error).strip(), 300)}"
+        mend = "look at its disk, and whether its server runs; the gateways keep their batches until then"
         self._troubles.begin(STORE, what, mend, level=logging.ERROR)
         time.sleep(PATIENCE)
 
@@ -289,6 +298,8 @@ class Receiver:
 
     def _ask(self) -> None:
         now = time.monotonic()
+        if not self._store.leads:
+            return
         names = list(self._states)
         for number in range(len(names)):
             if time.monotonic() - now > TURN:
@@ -305,19 +316,12 @@ class Receiver:
             if ask is None:
                 continue
             id_ = secrets.token_hex(8)
-            with self._store.atomic():
+            with self._store.atomic([gateway]):
                 self._store.asked(id_, gateway, ask, _now())
             self._replays = {key: known for key, known in self._replays.items() if known[0] != gateway}
             self._replays[id_] = (gateway, ask)
             replay = Replay.model_validate({"id": id_, "epoch": ask.epoch, "from": ask.first, "to": ask.last})
             self.counts.replays += self._link.send(Topics(gateway).replay, replay.to_bytes())
-
-
-def _disk(error: Exception) -> bool:
-    """Whether the file failed, not what was to be written: constraint and type errors are subclasses of
-    their own.
-    """
-    return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
 
 
 def _now() -> int:

@@ -15,7 +15,7 @@ from gateway.cli import cli
 from gateway.host.clock import uptime_ms
 from gateway.journal import Journal
 from gateway.model import Event, Ranges
-from gateway.receiver.store import Store
+from gateway.receiver.store import SqliteStore
 from gateway.status.api import as_json
 from gateway.wire import State
 from tests.journal.journal_data import Building, HandClock
@@ -331,7 +331,7 @@ meters:
     }
     (case / "report.json").write_text(json.dumps(report | {"memory": {}}))
     asyncio.run(fill(folder / "journal"))
-    store = Store(folder / "received.db")
+    store = SqliteStore(folder / "received.db")
     thinned = Event("thinned", 9000, {"epoch": E1, "from": 5, "to": 6})
     ends = [
         opening(1, previous=E3, last=0),

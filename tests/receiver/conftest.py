@@ -1,16 +1,52 @@
-"""A store, and a real broker on a free port."""
+"""Both databases, and a real broker on a free port."""
+
+import json
 
 import pytest
+from postgres_server import PostgresServer, programs
 from receiver_feed import MOSQUITTO, Mosquitto
 
-from gateway.receiver.store import Store
+from gateway.receiver.store import open_store
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    if programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.end()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request, tmp_path):
+    """A file that is not there yet, or the address of an empty database."""
+    if request.param == "sqlite":
+        return tmp_path / "p.db"
+    return request.getfixturevalue("postgres").new_database()
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path / "platform.db")
+def store(database):
+    opened = open_store(database)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def told():
+    """Rows of a statement as dicts, JSON as text."""
+
+    def ask(store, sql):
+        if hasattr(store, "db"):
+            return list(store.db.query(sql))
+        rows = store.conn.dicts(sql)
+        return [
+            {k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in row.items()} for row in rows
+        ]
+
+    return ask
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from gateway.errors import GatewayError, WireError
 from gateway.model import Draft, Event, Ranges, Reading
 from gateway.receiver.gaps import AGE, Gaps
 from gateway.receiver.ledger import LOOKED_AT, GatewayLedger, Missing, receipt_pages, receipts
-from gateway.receiver.store import Store
-from gateway.receiver.tables import DESCRIPTIONS
+from gateway.receiver.store import SqliteStore
+from gateway.receiver.store.sqlite_tables import DESCRIPTIONS
 from gateway.wire import decode, encode, split
 from gateway.wire.batch import MAX_CELLS, MAX_EVENTS, MAX_READINGS
 
@@ -209,7 +209,7 @@ def test_what_a_gateway_writes_is_within_the_bounds() -> None:
 
 
 def test_only_the_newest_descriptions_are_kept(tmp_path) -> None:
-    store = Store(tmp_path / "platform.db")
+    store = SqliteStore(tmp_path / "platform.db")
     with store.atomic():
         for number in range(3 * DESCRIPTIONS):
             assert store.describe("gw-1", f'{{"n": {number}}}', number)

@@ -7,6 +7,7 @@ import pytest
 from receiver_feed import arrival, opening
 
 from gateway.cli.receive import command
+from gateway.receiver.store import SqliteStore
 
 MANUAL = (Path(__file__).parents[2] / "docs" / "receiver.md").read_text()
 
@@ -15,6 +16,14 @@ MANUAL = (Path(__file__).parents[2] / "docs" / "receiver.md").read_text()
 def test_an_option_is_in_the_manual_and_has_help(option):
     assert f"`{option}" in MANUAL
     assert next(o for o in command.params if o.opts[0] == option).help
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Its tables are those of the manual; PostgreSQL's are the same, and one more."""
+    opened = SqliteStore(tmp_path / "p.db")
+    yield opened
+    opened.close()
 
 
 def test_every_table_is_in_the_manual(store):

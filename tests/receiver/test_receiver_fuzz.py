@@ -12,7 +12,7 @@ from receiver_feed import E1, E2, batch, opening
 from gateway.model import Event, Interval
 from gateway.receiver.intake import Refusal, arrival, description, reply, state
 from gateway.receiver.ledger import receipts
-from gateway.receiver.store import Store
+from gateway.receiver.store import SqliteStore
 from gateway.wire import Receipt, compress, encode, parse
 
 EVENTS = [
@@ -85,7 +85,7 @@ class Undo(Exception):
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
-    opened = Store(tmp_path_factory.mktemp("fuzz") / "p.db")
+    opened = SqliteStore(tmp_path_factory.mktemp("fuzz") / "p.db")
     yield opened
     opened.close()
 

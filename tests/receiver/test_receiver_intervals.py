@@ -17,7 +17,7 @@ from receiver_feed import E1, arrival, batch, opening
 from gateway.cli.receive_words import lines
 from gateway.energy import Manifest
 from gateway.model import Event, Interval
-from gateway.receiver import Store, build_report
+from gateway.receiver import SqliteStore, build_report
 
 QUARTER = 900_000
 MIDNIGHT = 1_795_208_400_000
@@ -49,7 +49,8 @@ def take(store, *batches):
 
 
 def held(store):
-    return store.conn.execute("SELECT start, value, quality, version FROM interval ORDER BY start").fetchall()
+    sql = 'SELECT start, value, quality, version FROM "interval" ORDER BY start'
+    return store.conn.execute(sql).fetchall()
 
 
 def states(store, *, whole_stream=True):
@@ -240,7 +241,7 @@ def publications(draw):
 def test_in_whatever_order_and_how_often_it_comes_the_hash_is_that_of_what_is_held(
     tmp_path, made, chance, lost
 ):
-    store = Store(tmp_path / f"{next(FILES)}.db")
+    store = SqliteStore(tmp_path / f"{next(FILES)}.db")
     try:
         newest = {}
         for each in made:
@@ -266,7 +267,7 @@ def test_in_whatever_order_and_how_often_it_comes_the_hash_is_that_of_what_is_he
 
 
 def test_the_report_says_it_by_meter_and_day_and_names_what_contradicts(tmp_path):
-    store = Store(tmp_path / "platform.db")
+    store = SqliteStore(tmp_path / "platform.db")
     whole, cut, odd = ([interval(96 * n + i) for i in range(4)] for n in range(3))
     days = ("2026-11-21", "2026-11-22", "2026-11-23")
     events = [manifest(*made, day=day) for made, day in zip((whole, cut, odd), days, strict=True)]
@@ -300,7 +301,7 @@ def test_the_report_says_it_by_meter_and_day_and_names_what_contradicts(tmp_path
 
 def test_a_database_of_the_first_version_gets_the_tables(tmp_path):
     path = tmp_path / "platform.db"
-    Store(path).close()
+    SqliteStore(path).close()
     old = sqlite3.connect(path)
     old.executescript(
         """DROP TABLE interval; DROP TABLE contradiction; DROP TABLE manifest;
@@ -311,7 +312,7 @@ def test_a_database_of_the_first_version_gets_the_tables(tmp_path):
         DELETE FROM _sqlite_migrations WHERE name = 'intervals_and_manifests';"""
     )
     old.close()
-    store = Store(path)
+    store = SqliteStore(path)
     day = [interval(0)]
     take(store, with_intervals(1, *day, events=[manifest(*day)]))
     assert states(store) == [("2026-11-21", "complete", 1, 1)]

@@ -13,7 +13,7 @@ from gateway.wire import State
 
 
 @pytest.fixture
-def database(store):
+def full(store, database):
     """E1: a gap, a thinned range, a conflict, a duplicate, an unsynced batch; E2: its tail is missing; E3:
     only its end is known.
     """
@@ -34,11 +34,11 @@ def database(store):
         store.state("gw-1", State(online=True, epoch=E2, seq=13, backlog=2, version="1"), 1_795_278_400_000)
         store.refuse("gw-1", "malformed", 3, 1_795_278_400_000, "not a [bold]batch")
         store.describe("gw-1", "{}", 1)
-    return store.path
+    return database
 
 
-def test_the_report_says_what_is_held_and_what_is_missing(database):
-    found = build(database)
+def test_the_report_says_what_is_held_and_what_is_missing(full):
+    found = build(full)
     [gateway] = found["gateways"]
     assert (gateway["gateway"], gateway["online"], gateway["backlog"], gateway["heard"]) == (
         "gw-1",
@@ -92,10 +92,10 @@ def test_the_report_says_what_is_held_and_what_is_missing(database):
     )
 
 
-def test_an_epoch_that_never_came_is_in_the_report(store):
+def test_an_epoch_that_never_came_is_in_the_report(store, database):
     with store.atomic():
         store.take([arrival(opening(9, epoch=E2, previous=E1, last=8))])
-    epochs = {epoch["epoch"]: epoch for epoch in build(store.path)["gateways"][0]["epochs"]}
+    epochs = {epoch["epoch"]: epoch for epoch in build(database)["gateways"][0]["epochs"]}
     assert (epochs[E1]["batches"], epochs[E1]["missing_ranges"], epochs[E1]["beginning_unknown"]) == (
         0,
         [[8, 8]],
@@ -103,16 +103,14 @@ def test_an_epoch_that_never_came_is_in_the_report(store):
     )
 
 
-def test_the_command_prints_json(database):
-    done = CliRunner().invoke(cli, ["receive", "--report", "--json", "--database", str(database)])
+def test_the_command_prints_json(full):
+    done = CliRunner().invoke(cli, ["receive", "--report", "--json", "--database", str(full)])
     assert done.exit_code == 0
-    assert json.loads(done.output) == build(database)
+    assert json.loads(done.output) == build(full)
 
 
-def test_the_command_prints_readable_words(database):
-    done = CliRunner().invoke(
-        cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "220"}
-    )
+def test_the_command_prints_readable_words(full):
+    done = CliRunner().invoke(cli, ["receive", "--report", "--database", str(full)], env={"COLUMNS": "220"})
     assert done.exit_code == 0
     for words in (
         "6 missing, 2 explained",
@@ -131,24 +129,22 @@ def test_the_command_prints_readable_words(database):
         assert words in done.output
 
 
-def test_a_narrow_terminal_cuts_neither_epochs_nor_times(database):
-    done = CliRunner().invoke(
-        cli, ["receive", "--report", "--database", str(database)], env={"COLUMNS": "60"}
-    )
+def test_a_narrow_terminal_cuts_neither_epochs_nor_times(full):
+    done = CliRunner().invoke(cli, ["receive", "--report", "--database", str(full)], env={"COLUMNS": "60"})
     assert all(
         word in done.output for word in (E1, E2, "2026-11-21 16:25:01", "7–8", "thinned", "1 unsynced")
     )
 
 
-def test_an_empty_database_has_an_empty_report(store):
-    assert build(store.path)["gateways"] == []
-    assert sentence(build(store.path)).startswith("0 batches")
+def test_an_empty_database_has_an_empty_report(store, database):
+    assert build(database)["gateways"] == []
+    assert sentence(build(database)).startswith("0 batches")
 
 
-def test_a_time_beyond_all_calendars_is_printed_as_it_is(store):
+def test_a_time_beyond_all_calendars_is_printed_as_it_is(store, database):
     with store.atomic():
         store.take([arrival(opening(1, t0=2**53 - 1))])
-    assert build(store.path)["gateways"][0]["epochs"][0]["first_time"] == f"{2**53 - 1} ms"
+    assert build(database)["gateways"][0]["epochs"][0]["first_time"] == f"{2**53 - 1} ms"
 
 
 def test_another_file_is_a_clear_error(tmp_path):

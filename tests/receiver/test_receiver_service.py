@@ -5,14 +5,16 @@ import sqlite3
 import threading
 import time
 
+import psycopg
 import pytest
 from receiver_feed import E1, E2, MemoryBroker, batch, opening, until
 
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
-from gateway.receiver import Receiver, Store, answers, service
+from gateway.receiver import Receiver, answers, is_server, service
 from gateway.receiver.intake import schema_check
 from gateway.receiver.ledger import receipts
+from gateway.receiver.store import Store, open_store
 from gateway.wire import MAX_MESSAGE, Receipt, Replay, Reply, State, Topics, compress, encode, parse
 
 P = Topics("gw-1")
@@ -49,11 +51,11 @@ class Running:
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(database):
     started = []
 
     def start(**options):
-        running = Running(tmp_path / "p.db", **options)
+        running = Running(database, **options)
         started.append(running)
         return running
 
@@ -62,22 +64,22 @@ def run(tmp_path):
         running.stop()
 
 
-def look(tmp_path, sql):
-    connection = sqlite3.connect(f"file:{tmp_path / 'p.db'}?mode=ro", uri=True)
+def look(database, sql):
+    store = open_store(database, readonly=True)
     try:
-        return connection.execute(sql).fetchall()
+        return [tuple(row) for row in store.conn.execute(sql).fetchall()]
     finally:
-        connection.close()
+        store.close()
 
 
-def test_a_receipt_follows_the_commit(run, tmp_path):
+def test_a_receipt_follows_the_commit(run, database):
     running = run()
     for b in (opening(1), batch(2), batch(4)):
         running.hear(b)
     until(lambda: running.receiver.counts.batches == 3 and running.receipts())
     last = running.receipts()[-1]
     assert (last.epoch, last.upto, last.have) == (E1, 2, [[4, 4]])
-    assert look(tmp_path, "SELECT seq FROM batch ORDER BY seq") == [(1,), (2,), (4,)]
+    assert look(database, "SELECT seq FROM batch ORDER BY seq") == [(1,), (2,), (4,)]
 
 
 def test_a_duplicate_is_answered_too(run):
@@ -117,7 +119,7 @@ def test_a_gateway_that_comes_online_is_told_what_is_held_of_each_epoch(run):
     until(lambda: len(again.receipts()) == 2)
     assert [(r.epoch, r.upto) for r in again.receipts()] == [(E2, 2), (E1, 1)]
     again.state(E2, 2, online=False)
-    until(lambda: look(again.receiver._database.parent, "SELECT online FROM state") == [(0,)])
+    until(lambda: look(again.receiver._database, "SELECT online FROM state") == [(0,)])
     assert len(again.receipts()) == 2
 
 
@@ -169,14 +171,14 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("topic", "payload"), HOSTILE)
-def test_a_hostile_message_is_counted_and_does_no_harm(run, tmp_path, topic, payload):
+def test_a_hostile_message_is_counted_and_does_no_harm(run, database, topic, payload):
     running = run()
     running.link.hear(topic, payload)
     running.hear(opening(1))
     until(running.receipts)
     assert running.receipts()[-1].upto == 1
     assert running.receiver.counts.refused.total() == 1
-    assert look(tmp_path, "SELECT gateway, count FROM refused") == [("gw-1", 1)]
+    assert look(database, "SELECT gateway, count FROM refused") == [("gw-1", 1)]
 
 
 @pytest.mark.parametrize(
@@ -197,12 +199,12 @@ def test_a_message_on_a_foreign_topic_is_counted(run, topic):
     assert running.receiver.counts.refused == {"unknown_topic": 1}
 
 
-def test_a_batch_must_be_of_the_gateway_in_its_topic(run, tmp_path):
+def test_a_batch_must_be_of_the_gateway_in_its_topic(run, database):
     running = run()
     running.link.hear(Topics("gw-2").data, encode(opening(1)))
     until(lambda: running.receiver.counts.refused)
     assert running.receiver.counts.refused == {"wrong_gateway": 1}
-    assert look(tmp_path, "SELECT count(*) FROM batch") == [(0,)]
+    assert look(database, "SELECT count(*) FROM batch") == [(0,)]
     assert running.receipts() == running.receipts(Topics("gw-2")) == []
 
 
@@ -213,7 +215,7 @@ def test_an_oversized_message_is_counted(run):
     assert running.receiver.counts.refused == {"oversized": 1}
 
 
-def test_one_batch_that_cannot_be_stored_does_not_take_others_along(run, tmp_path):
+def test_one_batch_that_cannot_be_stored_does_not_take_others_along(run, database):
     running = run()
     bad = batch(2)
     bad.readings[0].meter = "main"
@@ -223,11 +225,11 @@ def test_one_batch_that_cannot_be_stored_does_not_take_others_along(run, tmp_pat
     running.hear(bad)
     running.link.hear(P.data, worse)
     until(lambda: running.receiver.counts.batches == 2)
-    assert look(tmp_path, "SELECT seq FROM batch ORDER BY seq") == [(1,), (3,)]
+    assert look(database, "SELECT seq FROM batch ORDER BY seq") == [(1,), (3,)]
     assert running.receiver.counts.refused == {"malformed": 1}
 
 
-def test_a_row_that_the_database_refuses_is_found_and_the_rest_is_kept(run, tmp_path, monkeypatch):
+def test_a_row_that_the_database_refuses_is_found_and_the_rest_is_kept(run, database, monkeypatch):
     gather = Store._gather
 
     def poison(self, group, arrival, totals):
@@ -240,19 +242,20 @@ def test_a_row_that_the_database_refuses_is_found_and_the_rest_is_kept(run, tmp_
     for b in (opening(1), batch(2), batch(3)):
         running.hear(b)
     until(lambda: running.receiver.counts.batches == 2)
-    assert look(tmp_path, "SELECT seq FROM batch ORDER BY seq") == [(1,), (3,)]
+    assert look(database, "SELECT seq FROM batch ORDER BY seq") == [(1,), (3,)]
     until(lambda: running.receipts() and running.receipts()[-1].have == [[3, 3]])
     assert all(2 not in receipt.covers(1) for receipt in running.receipts())
 
 
-def test_a_disk_that_fails_is_outlived_and_nothing_is_receipted_meanwhile(run, monkeypatch):
+def test_a_disk_that_fails_is_outlived_and_nothing_is_receipted_meanwhile(run, database, monkeypatch):
     take = Store.take
+    kind = psycopg.OperationalError if is_server(database) else sqlite3.OperationalError
     broken = threading.Event()
     broken.set()
 
     def fail(self, arrivals):
         if broken.is_set():
-            raise sqlite3.OperationalError("database or disk is full")
+            raise kind("database or disk is full")
         return take(self, arrivals)
 
     monkeypatch.setattr(Store, "take", fail)
@@ -293,15 +296,15 @@ def test_unknown_fields_are_ignored(run):
     assert not running.receiver.counts.refused
 
 
-def test_only_the_gateways_that_were_named_are_received(run, tmp_path):
+def test_only_the_gateways_that_were_named_are_received(run, database):
     running = run(gateways=frozenset({"gw-2"}))
     running.hear(opening(1))
     running.hear(opening(1, gateway="gw-2"))
     until(lambda: running.receiver.counts.batches)
-    assert look(tmp_path, "SELECT gateway FROM batch") == [("gw-2",)]
+    assert look(database, "SELECT gateway FROM batch") == [("gw-2",)]
 
 
-def test_validate_reports_what_the_schema_does_not_allow_and_keeps_it(run, tmp_path):
+def test_validate_reports_what_the_schema_does_not_allow_and_keeps_it(run, database):
     said = schema_check()
     running = run(
         check=lambda message: said(message) or ("$.seq: no even numbers" if message["seq"] % 2 == 0 else None)
@@ -309,7 +312,7 @@ def test_validate_reports_what_the_schema_does_not_allow_and_keeps_it(run, tmp_p
     running.hear(opening(1))
     running.hear(batch(2))
     until(lambda: running.receiver.counts.batches == 2)
-    assert look(tmp_path, "SELECT reason, example FROM refused") == [
+    assert look(database, "SELECT reason, example FROM refused") == [
         ("schema", "stored, but not as the schema says: $.seq: no even numbers")
     ]
 
@@ -321,13 +324,13 @@ def test_the_published_schema_accepts_what_gateways_send_and_says_what_is_wrong(
     assert "seq" in said(message | {"seq": "1"})
 
 
-def test_descriptions_and_states_are_kept(run, tmp_path):
+def test_descriptions_and_states_are_kept(run, database):
     running = run()
     running.link.hear(P.meters, b'{"gateway":"gw-1","meters":[]}')
     running.link.hear(P.meters, b'{"gateway":"gw-1","meters":[]}')
     running.state(E1, 5, 2)
-    until(lambda: look(tmp_path, "SELECT online, epoch, seq, backlog FROM state") == [(1, E1, 5, 2)])
-    assert look(tmp_path, "SELECT count(*) FROM meters") == [(1,)]
+    until(lambda: look(database, "SELECT online, epoch, seq, backlog FROM state") == [(1, E1, 5, 2)])
+    assert look(database, "SELECT count(*) FROM meters") == [(1,)]
 
 
 def test_a_retained_message_that_was_cleared_is_nothing(run):
@@ -361,7 +364,7 @@ def test_a_gap_is_asked_for_and_filled(run):
     assert len(running.replays()) == 1
 
 
-def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, tmp_path):
+def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, database):
     running = gap(run)
     until(running.replays)
     [replay] = running.replays()
@@ -373,17 +376,17 @@ def test_a_gap_that_the_gateway_explains_is_closed_with_the_reason(run, tmp_path
     )
     until(
         lambda: (
-            look(tmp_path, "SELECT first, last, reason FROM explained ORDER BY first")
+            look(database, "SELECT first, last, reason FROM explained ORDER BY first")
             == [(3, 4, "thinned"), (5, 6, "damaged")]
         )
     )
-    assert look(tmp_path, "SELECT ok FROM replay") == [(1,)]
+    assert look(database, "SELECT ok FROM replay") == [(1,)]
     time.sleep(0.6)
     assert len(running.replays()) == 1
     assert running.receipts()[-1].upto == 2
 
 
-def test_an_answer_to_another_question_explains_nothing(run, tmp_path):
+def test_an_answer_to_another_question_explains_nothing(run, database):
     running = gap(run)
     until(running.replays)
     [replay] = running.replays()
@@ -396,7 +399,7 @@ def test_an_answer_to_another_question_explains_nothing(run, tmp_path):
     )
     running.hear(batch(8))
     until(lambda: running.receiver.counts.batches == 4)
-    assert look(tmp_path, "SELECT count(*) FROM explained") == [(0,)]
+    assert look(database, "SELECT count(*) FROM explained") == [(0,)]
 
 
 def test_a_gateway_with_a_backlog_or_offline_is_not_asked(run):
@@ -432,10 +435,11 @@ def test_the_tail_of_the_epoch_before_is_asked_for(run):
     assert (running.replays()[0].epoch, running.replays()[0].from_, running.replays()[0].to) == (E1, 2, 3)
 
 
-def test_a_second_receiver_on_the_file_ends_with_a_clear_error(run, tmp_path):
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_second_receiver_on_the_file_ends_with_a_clear_error(run, database):
     run()
     with pytest.raises(JournalBusy, match="another receiver"):
-        Receiver(tmp_path / "p.db", MemoryBroker().link).run()
+        Receiver(database, MemoryBroker().link).run()
 
 
 @pytest.mark.parametrize(("sent", "others"), [(0, True), (4, False)])
@@ -452,7 +456,7 @@ def test_an_answer_that_brings_nothing_lets_the_next_gap_be_asked_for(run, sent,
     if others:
         until(lambda: [(ask.from_, ask.to) for ask in running.replays()[1:]] == [(3, 6)])
     else:
-        until(lambda: look(running.receiver._database.parent, "SELECT ok FROM replay") == [(1,)])
+        until(lambda: look(running.receiver._database, "SELECT ok FROM replay") == [(1,)])
         time.sleep(0.5)
         assert len(running.replays()) == 1, "what was sent is on its way"
 
@@ -478,4 +482,4 @@ def test_a_message_that_hits_a_mistake_of_ours_is_counted(run, monkeypatch):
     running.hear(opening(1))
     until(running.receipts)
     assert running.receiver.counts.refused == {"malformed": 1}
-    assert "ZeroDivisionError" in look(running.receiver._database.parent, "SELECT example FROM refused")[0][0]
+    assert "ZeroDivisionError" in look(running.receiver._database, "SELECT example FROM refused")[0][0]

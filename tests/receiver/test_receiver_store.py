@@ -8,7 +8,7 @@ from receiver_feed import E1, E2, T0, arrival, batch, opening
 
 from gateway.errors import JournalBusy, JournalError
 from gateway.model import Event, Interval, Ranges, Reading
-from gateway.receiver.store import Store
+from gateway.receiver.store import SqliteStore, open_store
 from gateway.wire import State
 
 
@@ -21,24 +21,24 @@ def count(store, table):
     return store.conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
-def test_a_batch_is_stored_with_all_that_it_says(store):
+def test_a_batch_is_stored_with_all_that_it_says(store, told):
     done = Interval("main", "active_energy_import", T0, 3070, "m")
     first = opening(1)
     first.intervals = [done]
     taken = take(store, first)
     assert (taken.batches, taken.values) == (1, 2)
-    main, hvac = store.db.query("SELECT * FROM reading ORDER BY n")
+    main, hvac = told(store, "SELECT * FROM reading ORDER BY n")
     assert (main["meter"], main["t"], main["epoch"], main["seq"]) == ("main", T0 + 1000, E1, 1)
     assert json.loads(main["values"]) == {"active_power": 1.0, "frequency": 50.0}
     assert json.loads(main["absent"]) == {"active_energy_import": "timeout"}
     assert json.loads(main["suspect"]) == ["frequency"]
     assert (hvac["meter"], hvac["values"], hvac["missing"]) == ("hvac", "{}", "timeout")
-    [interval] = store.db.query("SELECT * FROM interval")
-    told = [
+    [interval] = told(store, 'SELECT * FROM "interval"')
+    said = [
         interval[name] for name in ("meter", "quantity", "start", "seconds", "value", "quality", "version")
     ]
-    assert told == ["main", "active_energy_import", T0, 900, 3070, "m", 1]
-    [event] = store.db.query("SELECT * FROM event")
+    assert said == ["main", "active_energy_import", T0, 900, 3070, "m", 1]
+    [event] = told(store, "SELECT * FROM event")
     assert (event["kind"], json.loads(event["fields"])["reason"]) == ("epoch_started", "new_file")
 
 
@@ -109,8 +109,8 @@ def test_gateways_and_epochs_do_not_mix(store):
     assert (taken.batches, taken.conflicts) == (3, 0)
 
 
-def test_ledgers_survive_a_restart(tmp_path):
-    first = Store(tmp_path / "p.db")
+def test_ledgers_survive_a_restart(database):
+    first = open_store(database)
     thinned = Event("thinned", 5000, {"from": 4, "to": 4})
     gone = Event("damaged", 5000, {"epoch": E1, "from": 7, "to": 8})
     anchor = Event("clock_anchor", 5000, {"epoch": E1, "uptime": 5000, "t": T0})
@@ -126,7 +126,7 @@ def test_ledgers_survive_a_restart(tmp_path):
         first.state("gw-1", State(online=True, epoch=E1, seq=11, backlog=0), T0)
     before = first.ledger("gw-1")
     first.close()
-    again = Store(tmp_path / "p.db")
+    again = open_store(database)
     after = again.ledger("gw-1")
     assert after.epochs == before.epochs
     assert after.newest == before.newest == (E1, 11)
@@ -242,15 +242,17 @@ def test_a_last_will_keeps_what_was_known(store):
     assert (row["online"], row["epoch"], row["backlog"], row["version"], row["at"]) == (0, E1, 3, "1", 2)
 
 
-def test_a_second_receiver_is_refused_and_a_report_is_not(store):
+def test_a_second_receiver_is_refused_and_a_report_is_not(tmp_path):
+    store = SqliteStore(tmp_path / "p.db")
     take(store, opening(1))
     with pytest.raises(JournalBusy, match="another receiver"):
-        Store(store.path)
-    reader = Store(store.path, readonly=True)
+        SqliteStore(store.path)
+    reader = SqliteStore(store.path, readonly=True)
     assert reader.gateways() == ["gw-1"]
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
         reader.conn.execute("DELETE FROM batch")
     reader.close()
+    store.close()
 
 
 @pytest.mark.parametrize("content", [b"no database", b"\x00" * 8192])
@@ -258,28 +260,30 @@ def test_a_file_that_is_no_database_is_a_clear_error(tmp_path, content):
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
     with pytest.raises(JournalError, match=r"notes\.txt.*→"):
-        Store(path)
+        SqliteStore(path)
     with pytest.raises(JournalError, match=r"notes\.txt.*→"):
-        Store(path, readonly=True)
+        SqliteStore(path, readonly=True)
     with pytest.raises(JournalError, match=r"nowhere.*→"):
-        Store(tmp_path / "nowhere" / "p.db")
+        SqliteStore(tmp_path / "nowhere" / "p.db")
 
 
-def test_every_commit_is_durable_before_it_is_answered(store):
+def test_every_commit_is_durable_before_it_is_answered(tmp_path):
+    store = SqliteStore(tmp_path / "p.db")
     assert store.conn.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert store.conn.execute("PRAGMA synchronous").fetchone() == (2,)
+    store.close()
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 12), st.booleans()), max_size=40), st.integers(1, 7))
 def test_any_order_with_repeats_and_restarts_stores_each_batch_once(tmp_path_factory, moves, step):
     path = tmp_path_factory.mktemp("model") / "p.db"
-    store = Store(path)
+    store = SqliteStore(path)
     for start in range(0, len(moves), step):
         take(store, *(opening(1) if seq == 1 else batch(seq) for seq, _ in moves[start : start + step]))
         if moves[start][1]:
             store.close()
-            store = Store(path)
+            store = SqliteStore(path)
     seqs = {seq for seq, _ in moves}
     assert {seq for (seq,) in store.conn.execute("SELECT seq FROM batch")} == seqs
     assert count(store, "reading") == 2 * len(seqs)

@@ -4,7 +4,6 @@ was refused.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 from sqlite_utils import Database
@@ -16,11 +15,10 @@ DESCRIPTIONS = 32
 """Descriptions of a gateway's meters that are kept, the newest ones."""
 
 
-class Tables:
+class SqliteTables:
     """Rows that are written one by one."""
 
     db: Database
-    conn: sqlite3.Connection
 
     def describe(self, gateway: str, description: str, at: int) -> bool:
         """Keep a P/meters if it differs from the newest one; whether it did."""
@@ -42,12 +40,6 @@ class Tables:
         if state.version is not None:
             row["version"] = state.version
         self.db.table("state").upsert(row, pk="gateway")
-
-    def refuse(self, gateway: str, reason: str, count: int, at: int, example: str) -> None:
-        """Count what could not be used."""
-        sql = """INSERT INTO refused VALUES (?, ?, ?, ?, ?) ON CONFLICT (gateway, reason) DO UPDATE SET
-            count = count + excluded.count, at = excluded.at, example = excluded.example"""
-        self.conn.execute(sql, (gateway, reason, count, at, example[:200]))
 
     def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
         """Note a replay that is about to be asked for."""

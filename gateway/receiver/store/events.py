@@ -4,14 +4,16 @@ right.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from gateway.common.text import visible
-from gateway.receiver.intervals import Intervals
 from gateway.receiver.ledger import GatewayLedger
+from gateway.receiver.store.intervals import Intervals
 from gateway.wire import Batch
+
+if TYPE_CHECKING:
+    from gateway.receiver.store.base import Sql
 
 GONE = frozenset({"thinned", "damaged"})
 """Events that name a range of seqs which will not come, and why."""
@@ -22,9 +24,7 @@ ANCHORS = 1000
 class EventRules:
     """Applies events to the ledgers and to the tables behind them. Within a transaction."""
 
-    def __init__(
-        self, conn: sqlite3.Connection, ledger: Callable[[str], GatewayLedger], intervals: Intervals
-    ) -> None:
+    def __init__(self, conn: Sql, ledger: Callable[[str], GatewayLedger], intervals: Intervals) -> None:
         self._conn = conn
         self._ledger = ledger
         self._intervals = intervals
@@ -68,7 +68,7 @@ class EventRules:
         ledger.previous_last = last if ledger.previous and _whole(last, 1) else None
         sql = """INSERT INTO epoch (gateway, epoch, first, previous, previous_last, reason) VALUES (?, ?,
             ?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET (first, previous, previous_last, reason) =
+            ON CONFLICT (gateway, epoch) DO UPDATE SET (first, previous, previous_last, reason) =
             (excluded.first, excluded.previous, excluded.previous_last, excluded.reason)"""
         told = visible(reason, 64) if isinstance(reason, str) else None
         self._conn.execute(
@@ -85,8 +85,8 @@ class EventRules:
         first, last = seqs
         self._ledger(gateway).epoch(epoch).explain(first, last, spills=spills)
         self._conn.execute(
-            "INSERT OR IGNORE INTO explained VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (gateway, epoch, first, last, reason, spills, at),
+            "INSERT INTO explained VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (gateway, epoch, first, last, reason, int(spills), at),
         )
 
     def _anchor(self, gateway: str, epoch: str, uptime: int, t: int) -> None:
@@ -94,7 +94,7 @@ class EventRules:
         if len(ledger.anchors) >= ANCHORS:
             return
         if not self._conn.execute(
-            "INSERT OR IGNORE INTO anchor VALUES (?, ?, ?, ?)", (gateway, epoch, uptime, t)
+            "INSERT INTO anchor VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (gateway, epoch, uptime, t)
         ).rowcount:
             return
         ledger.anchors.append((uptime, t))

@@ -8,14 +8,16 @@ were published, their sum, and a SHA-256 over their lines.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from gateway.wire import Batch, DayManifest
+
+if TYPE_CHECKING:
+    from gateway.receiver.store.base import Sql
 
 COMPLETE, INCOMPLETE, CONTRADICTED = "complete", "incomplete", "contradicted"
 
@@ -36,25 +38,34 @@ class DayVerdict:
 class Intervals:
     """The tables `interval`, `contradiction` and `manifest`. What changes them stands in a transaction."""
 
-    def __init__(self, conn: sqlite3.Connection) -> None:
+    def __init__(self, conn: Sql) -> None:
         self._conn = conn
 
     def store(self, batch: Batch) -> None:
         """The highest version of an interval counts; an equal one that says something else is kept beside it,
         the first of each version.
         """
-        differs = """INSERT OR IGNORE INTO contradiction
-            SELECT gateway, meter, quantity, start, version, value, quality, ?7, ?8, ?9, ?10 FROM interval
-            WHERE gateway = ?1 AND meter = ?2 AND quantity = ?3 AND start = ?4 AND version = ?5
-            AND (seconds, value, quality) IS NOT (?6, ?7, ?8)"""
-        newest = """INSERT OR REPLACE INTO interval
-            SELECT ?1, ?2, ?3, ?4, ?6, ?7, ?8, ?5, ?9, ?10 WHERE NOT EXISTS (SELECT 1 FROM interval
-            WHERE gateway = ?1 AND meter = ?2 AND quantity = ?3 AND start = ?4 AND version >= ?5)"""
-        for one in batch.intervals:
-            key = (batch.gateway, one.meter, one.quantity, one.start, one.version)
-            row = (*key, one.seconds, one.value, one.quality, batch.epoch, batch.seq)
-            self._conn.execute(differs, row)
-            self._conn.execute(newest, row)
+        if not batch.intervals:
+            return
+        differs = """INSERT INTO contradiction
+            SELECT gateway, meter, quantity, start, version, value, quality, :value, :quality, :epoch, :seq
+            FROM "interval"
+            WHERE gateway = :gateway AND meter = :meter AND quantity = :quantity AND start = :start
+            AND version = :version AND (seconds, value, quality) IS DISTINCT FROM (:seconds, :value, :quality)
+            ON CONFLICT DO NOTHING"""
+        newest = """INSERT INTO "interval" AS old
+            VALUES (:gateway, :meter, :quantity, :start, :seconds, :value, :quality, :version, :epoch, :seq)
+            ON CONFLICT (gateway, meter, quantity, start) DO UPDATE SET
+            (seconds, value, quality, version, epoch, seq) = (excluded.seconds, excluded.value,
+            excluded.quality, excluded.version, excluded.epoch, excluded.seq)
+            WHERE old.version < excluded.version"""
+        names = ("meter", "quantity", "start", "seconds", "value", "quality", "version")
+        of = {"gateway": batch.gateway, "epoch": batch.epoch, "seq": batch.seq}
+        rows = [{**of, **{name: getattr(one, name) for name in names}} for one in batch.intervals]
+        twice = len({(row["meter"], row["quantity"], row["start"]) for row in rows}) < len(rows)
+        for part in [[row] for row in rows] if twice else [rows]:
+            self._conn.executemany(differs, part)
+            self._conn.executemany(newest, part)
 
     def note_manifest(self, batch: Batch, fields: dict[str, Any]) -> bool:
         """Keep a manifest that is newer than the known one; an equal version that says something else
@@ -65,16 +76,20 @@ class Intervals:
         except ValidationError:
             return False
         contradicts = """UPDATE manifest SET contradicted = 1
-            WHERE gateway = ?1 AND meter = ?2 AND quantity = ?3 AND day = ?4 AND version = ?5
-            AND (first, last, count, sum, sha256) IS NOT (?6, ?7, ?8, ?9, ?10)"""
-        newest = """INSERT OR REPLACE INTO manifest
-            SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, ?11, ?12
-            WHERE NOT EXISTS (SELECT 1 FROM manifest
-            WHERE gateway = ?1 AND meter = ?2 AND quantity = ?3 AND day = ?4 AND version >= ?5)"""
-        key = (batch.gateway, told.meter, told.quantity, told.day, told.version)
-        row = (*key, told.first, told.last, told.count, told.sum, told.sha256)
+            WHERE gateway = :gateway AND meter = :meter AND quantity = :quantity AND day = :day
+            AND version = :version
+            AND (first, last, count, sum, sha256) IS DISTINCT FROM (:first, :last, :count, :sum, :sha256)"""
+        newest = """INSERT INTO manifest AS old
+            VALUES (:gateway, :meter, :quantity, :day, :version, :first, :last, :count, :sum, :sha256, 0,
+            :epoch, :seq) ON CONFLICT (gateway, meter, quantity, day) DO UPDATE SET
+            (version, first, last, count, sum, sha256, contradicted, epoch, seq) = (excluded.version,
+            excluded.first, excluded.last, excluded.count, excluded.sum, excluded.sha256, 0, excluded.epoch,
+            excluded.seq) WHERE old.version < excluded.version"""
+        names = ("meter", "quantity", "day", "version", "first", "last", "count", "sum", "sha256")
+        row = {name: getattr(told, name) for name in names}
+        row |= {"gateway": batch.gateway, "epoch": batch.epoch, "seq": batch.seq}
         self._conn.execute(contradicts, row)
-        self._conn.execute(newest, (*row, batch.epoch, batch.seq))
+        self._conn.execute(newest, row)
         return True
 
     def verdicts(self, gateway: str, *, whole_stream: bool) -> Iterator[DayVerdict]:
@@ -106,14 +121,14 @@ class Intervals:
         """The lines of the intervals from one edge to another, the highest seq that brought one, and their
         sum.
         """
-        sql = """SELECT start, value, quality, version, seq FROM interval
+        sql = """SELECT start, value, quality, version, seq FROM "interval"
             WHERE gateway = ? AND meter = ? AND quantity = ? AND start >= ? AND start < ? ORDER BY start"""
         rows = self._conn.execute(sql, span).fetchall()
         lines = [f"{start},{value},{quality},{version}\n" for start, value, quality, version, _ in rows]
         return lines, max((row[4] for row in rows), default=0), sum(row[1] for row in rows)
 
     def _contradicted(self, span: tuple[Any, ...]) -> bool:
-        sql = """SELECT 1 FROM contradiction JOIN interval USING (gateway, meter, quantity, start, version)
+        sql = """SELECT 1 FROM contradiction JOIN "interval" USING (gateway, meter, quantity, start, version)
             WHERE gateway = ? AND meter = ? AND quantity = ? AND start >= ? AND start < ? LIMIT 1"""
         return self._conn.execute(sql, span).fetchone() is not None
 
@@ -122,12 +137,12 @@ class Intervals:
         names = "meter, quantity, start, version, value, quality, other_value, other_quality"
         sql = f"""SELECT {names} FROM contradiction WHERE gateway = ?
             ORDER BY start DESC, meter, quantity LIMIT ?"""  # noqa: S608 - the names are the constant above
-        rows = self._conn.execute(sql, (gateway, most))
+        rows = self._conn.execute(sql, (gateway, most)).fetchall()
         return [dict(zip(names.split(", "), row, strict=True)) for row in rows]
 
     def count(self, gateway: str) -> int:
         """How many intervals are held."""
-        sql = "SELECT count(*) FROM interval WHERE gateway = ?"
+        sql = 'SELECT count(*) FROM "interval" WHERE gateway = ?'
         return int(self._conn.execute(sql, (gateway,)).fetchone()[0])
 
 

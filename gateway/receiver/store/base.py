@@ -1,0 +1,324 @@
+"""What every database of the platform does alike: batches once, ranges, conflicts, totals.
+
+The SQL here is what SQLite and PostgreSQL have in common.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from pydantic_core import to_json
+
+from gateway.receiver.gaps import Ask
+from gateway.receiver.ledger import GatewayLedger
+from gateway.receiver.store.arrivals import Arrival, PendingRows, Taken
+from gateway.receiver.store.events import EventRules
+from gateway.receiver.store.intervals import Intervals
+from gateway.wire import State, decompress, digest
+
+VERSIONS = 8
+"""Contradicting versions of one batch that are kept: more would be a way to fill the disk."""
+AT_ONCE = 500
+"""Gateways of one query."""
+
+
+class Results(Protocol):
+    """Of a statement."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+class Sql(Protocol):
+    """A connection: `?` and `:name` stand for parameters."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Results: ...
+
+    def executemany(self, sql: str, parameters: Any, /) -> object: ...
+
+
+class Store(ABC):
+    """The platform's database. One thread; `name` is what people call it."""
+
+    def __init__(self, conn: Sql, name: str) -> None:
+        self.conn = conn
+        self.name = name
+        self.intervals = Intervals(conn)
+        self._events = EventRules(conn, self.ledger, self.intervals)
+
+    # -- what each database does its own way -----------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def leads(self) -> bool:
+        """Whether this receiver looks for gaps: one of all that share a database."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the database back."""
+
+    @abstractmethod
+    def atomic(self, gateways: Iterable[str] = ()) -> AbstractContextManager[None]:
+        """One durable transaction that speaks about these gateways. When it fails, nothing of it is
+        remembered.
+        """
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[None]:
+        """One moment of the database for all that is read inside."""
+
+    @abstractmethod
+    def ledger(self, gateway: str) -> GatewayLedger:
+        """What is held of a gateway."""
+
+    @abstractmethod
+    def insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        """PendingRows in the order of their columns."""
+
+    @abstractmethod
+    def failed(self, error: Exception) -> bool:
+        """Whether the database failed, not what was to be written."""
+
+    @abstractmethod
+    def describe(self, gateway: str, description: str, at: int) -> bool:
+        """Keep a P/meters if it differs from the newest one; whether it did."""
+
+    @abstractmethod
+    def note_state(self, gateway: str, state: State, at: int) -> None:
+        """The newest P/state. A Last Will names no epoch: then what was known of it stays."""
+
+    @abstractmethod
+    def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
+        """Note a replay that is about to be asked for."""
+
+    @abstractmethod
+    def answered(self, id_: str, ok: bool, answer: str, at: int) -> None:
+        """Note the answer to a replay that was asked for."""
+
+    @abstractmethod
+    def rows(self, table: str, gateway: str) -> list[dict[str, Any]]:
+        """PendingRows of a small table about one gateway, for the report."""
+
+    @abstractmethod
+    def all_refused(self) -> list[dict[str, Any]]:
+        """Every kind of message that could not be used, by sender."""
+
+    # -- what all do alike -----------------------------------------------------------------------------------
+
+    def refuse(self, gateway: str, reason: str, count: int, at: int, example: str) -> None:
+        """Count what could not be used."""
+        sql = """INSERT INTO refused VALUES (?, ?, ?, ?, ?) ON CONFLICT (gateway, reason) DO UPDATE SET
+            count = refused.count + excluded.count, at = excluded.at, example = excluded.example"""
+        self.conn.execute(sql, (gateway, reason, count, at, example[:200]))
+
+    def gateways(self) -> list[str]:
+        """Every gateway that ever sent a batch or a state."""
+        sql = "SELECT gateway FROM epoch UNION SELECT gateway FROM state ORDER BY 1"
+        return [gateway for (gateway,) in self.conn.execute(sql).fetchall()]
+
+    def load(self, gateways: Sequence[str]) -> dict[str, GatewayLedger]:
+        """What is held of each, as it stands in the database."""
+        ledgers = {gateway: GatewayLedger() for gateway in gateways}
+
+        def rows(columns: str, table: str, more: str = "") -> Iterator[tuple[Any, ...]]:
+            for at in range(0, len(gateways), AT_ONCE):
+                names = gateways[at : at + AT_ONCE]
+                where = f"gateway IN ({', '.join('?' * len(names))})"
+                sql = f"SELECT gateway, {columns} FROM {table} WHERE {where} {more}"  # noqa: S608 - ours
+                yield from self.conn.execute(sql, names).fetchall()
+
+        columns = "epoch, first, previous, previous_last"
+        for gateway, epoch, first, previous, last in rows(columns, "epoch", "ORDER BY last_received"):
+            known = ledgers[gateway].epoch(epoch)
+            known.first, known.previous, known.previous_last = first, previous, last
+        for gateway, epoch, first, last in rows("epoch, first, last", "held", "ORDER BY epoch, first"):
+            ledgers[gateway].epoch(epoch).store(first, last)
+        for gateway, epoch, first, last, spills in rows("epoch, first, last, open", "explained"):
+            ledgers[gateway].epoch(epoch).explain(first, last, spills=bool(spills))
+        for gateway, epoch, uptime, t in rows("epoch, uptime, t", "anchor", "ORDER BY uptime"):
+            ledgers[gateway].epoch(epoch).anchors.append((uptime, t))
+        for gateway, epoch, seq in rows("epoch, seq", "conflict"):
+            ledgers[gateway].epoch(epoch).contradict(seq)
+        for gateway, epoch, seq in rows("epoch, seq", "state", "AND epoch IS NOT NULL"):
+            ledgers[gateway].newest = (epoch, seq or 0)
+        return ledgers
+
+    def take(self, arrivals: Iterable[Arrival]) -> Taken:
+        """Store what is new, count what is known, keep what contradicts. Call it within `atomic`."""
+        taken, group = Taken(), PendingRows()
+        for arrival in arrivals:
+            batch = arrival.batch
+            key = (batch.gateway, batch.epoch)
+            ledger = self.ledger(batch.gateway).epoch(batch.epoch)
+            taken.seqs.setdefault(key, set()).add(batch.seq)
+            totals = group.totals.setdefault(key, Counter())
+            if batch.seq not in ledger.held:
+                taken.batches += 1
+                taken.values += batch.values
+                ledger.store(batch.seq, batch.seq)
+                self._gather(group, arrival, totals)
+            elif self._same(arrival, group.fresh.get((*key, batch.seq))):
+                taken.duplicates += 1
+                totals["duplicates"] += 1
+            else:
+                taken.conflicts += 1
+                totals["conflicts"] += self._keep_conflict(arrival)
+                ledger.contradict(batch.seq)
+        self._write(group, taken)
+        return taken
+
+    def _same(self, arrival: Arrival, stored: Arrival | None) -> bool:
+        """Whether a batch says what the one with its number says, header times aside: equal bytes spare
+        the parsing.
+        """
+        if stored:
+            mark, body = stored.mark, stored.body
+        else:
+            key = (arrival.batch.gateway, arrival.batch.epoch, arrival.batch.seq)
+            sql = "SELECT mark, body FROM batch WHERE gateway = ? AND epoch = ? AND seq = ?"
+            mark, body = self.conn.execute(sql, key).fetchone()
+        return arrival.mark == mark or digest(decompress(arrival.body)) == digest(decompress(body))
+
+    def digest_of(self, gateway: str, epoch: str, seq: int) -> str:
+        """The digest of what is stored under a number, header times aside."""
+        sql = "SELECT body FROM batch WHERE gateway = ? AND epoch = ? AND seq = ?"
+        return digest(decompress(self.conn.execute(sql, (gateway, epoch, seq)).fetchone()[0]))
+
+    def _keep_conflict(self, arrival: Arrival) -> int:
+        b, plain = arrival.batch, decompress(arrival.body)
+        row = (b.gateway, b.epoch, b.seq, digest(plain), arrival.received, plain.decode())
+        kept = "SELECT count(*) FROM conflict WHERE gateway = ? AND epoch = ? AND seq = ?"
+        if self.conn.execute(kept, row[:3]).fetchone()[0] >= VERSIONS:
+            return 0
+        sql = "INSERT INTO conflict VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        return self.conn.execute(sql, row).rowcount
+
+    def _gather(self, group: PendingRows, arrival: Arrival, totals: Counter[str]) -> None:
+        b = arrival.batch
+        key = (b.gateway, b.epoch)
+        clock, t0 = b.clock, b.t0
+        anchored = self.ledger(b.gateway).epoch(b.epoch).anchored(b.uptime) if clock == "unsynced" else None
+        if anchored is not None:
+            clock, t0 = "anchored", anchored
+        offset = t0 - b.uptime
+        group.fresh[*key, b.seq] = arrival
+        counts = (len(b.readings), b.values)
+        group.batches.append(
+            (*key, b.seq, t0, b.uptime, clock, *counts, arrival.received, arrival.mark, arrival.body)
+        )
+        for n, r in enumerate(b.readings):
+            # JSON of one flat object of floats: the fastest encoder at hand, twice as fast as json.dumps
+            values, absent, suspect = to_json(r.values).decode(), _json(r.absent), _json(r.suspect)
+            group.readings.append(
+                (
+                    b.gateway,
+                    r.meter,
+                    offset + r.uptime,
+                    b.epoch,
+                    b.seq,
+                    n,
+                    r.uptime,
+                    clock,
+                    values,
+                    absent,
+                    suspect,
+                    r.missing or None,
+                )
+            )
+        group.events += [
+            (
+                *key,
+                b.seq,
+                offset + e.uptime,
+                e.uptime,
+                clock,
+                e.kind,
+                json.dumps(e.fields, ensure_ascii=False),
+            )
+            for e in b.events
+        ]
+        if b.events or b.intervals:
+            group.told.append(arrival)
+        totals.update({"batches": 1, "readings": len(b.readings), "values": b.values, clock: 1})
+        span = group.spans.setdefault(key, [t0, t0, arrival.received, arrival.received])
+        span[:] = [
+            min(span[0], t0),
+            max(span[1], t0),
+            min(span[2], arrival.received),
+            max(span[3], arrival.received),
+        ]
+
+    def _write(self, group: PendingRows, taken: Taken) -> None:
+        self.insert("batch", group.batches)
+        self.insert("reading", group.readings)
+        self.insert("event", group.events)
+        for (gateway, epoch), totals in group.totals.items():
+            self._hold(gateway, epoch, (seq for g, e, seq in group.fresh if (g, e) == (gateway, epoch)))
+            self._count(gateway, epoch, totals, group.spans.get((gateway, epoch)))
+        for arrival in group.told:
+            batch = arrival.batch
+            self.intervals.store(batch)
+            for event in batch.events:
+                if not self._events.understand(batch, arrival.received, event.kind, event.fields):
+                    what = f"event {event.kind} of {batch.epoch}/{batch.seq}"
+                    taken.flaws.append((batch.gateway, what))
+
+    def _hold(self, gateway: str, epoch: str, seqs: Iterable[int]) -> None:
+        held = self.ledger(gateway).epoch(epoch).held
+        for first, last in {pair for pair in map(held.around, seqs) if pair}:
+            between = "DELETE FROM held WHERE gateway = ? AND epoch = ? AND first BETWEEN ? AND ?"
+            self.conn.execute(between, (gateway, epoch, first, last))
+            self.conn.execute("INSERT INTO held VALUES (?, ?, ?, ?)", (gateway, epoch, first, last))
+
+    def _count(self, gateway: str, epoch: str, totals: Counter[str], span: Sequence[int] | None) -> None:
+        names = (
+            "batches",
+            "readings",
+            '"values"',
+            "duplicates",
+            "conflicts",
+            "synced",
+            "anchored",
+            "unsynced",
+        )
+        counts = [totals[name.strip('"')] for name in names]
+        sums = ", ".join(f"{name} = epoch.{name} + excluded.{name}" for name in names)
+        first, last = _extreme("first_t", "<"), _extreme("last_t", ">")
+        sql = f"""INSERT INTO epoch (gateway, epoch, {", ".join(names)}, first_t, last_t, first_received,
+            last_received)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway,
+            epoch) DO UPDATE SET {sums},
+            {first}, {last}, first_received = coalesce(epoch.first_received, excluded.first_received),
+            last_received = coalesce(excluded.last_received, epoch.last_received)"""  # noqa: S608 - the names are the constants above
+        self.conn.execute(sql, (gateway, epoch, *counts, *(span or (None,) * 4)))
+
+    def explain(
+        self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False
+    ) -> None:
+        """These seqs, (first, last), will never come, and why; `spills` as in EventRules."""
+        self._events.explain(gateway, epoch, seqs, reason, at, spills=spills)
+
+    def state(self, gateway: str, state: State, at: int) -> None:
+        """The newest P/state."""
+        if state.epoch:
+            self.ledger(gateway).newest = (state.epoch, min(state.seq or 0, 2**53 - 1))
+        self.note_state(gateway, state, at)
+
+
+def _json(value: object) -> str | None:
+    return to_json(value).decode() if value else None
+
+
+def _extreme(name: str, than: str) -> str:
+    """The new one where it is smaller or larger, or where there was none."""
+    new, old = f"excluded.{name}", f"epoch.{name}"
+    return f"{name} = CASE WHEN {old} IS NULL OR {new} {than} {old} THEN {new} ELSE {old} END"

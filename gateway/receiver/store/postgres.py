@@ -1,0 +1,288 @@
+"""The platform's database in PostgreSQL, which any number of receivers share.
+
+Nothing that a receipt says is in memory alone: whoever stores for a gateway locks its row of the table
+`turn`, which counts the commits, and reads the gateway's ledger anew when somebody else has stored since.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from gateway.common.text import visible
+from gateway.errors import JournalError
+from gateway.receiver.gaps import Ask
+from gateway.receiver.ledger import GatewayLedger
+from gateway.receiver.store.base import Results, Store
+from gateway.receiver.store.postgres_schema import VERSIONS
+from gateway.wire import State
+
+DESCRIPTIONS = 32
+"""Descriptions of a gateway's meters that are kept, the newest ones."""
+FRESH = 1.0
+"""s for which a ledger is believed without a look whether another receiver has stored since."""
+CONNECT = 10
+"""s for a connection."""
+KEY = 0x5375626D
+"""Of the advisory locks: the tables are made, and gaps asked for, by one receiver at a time."""
+_DURABLE = b"""SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off'"""
+"""A receipt says that a batch is on the disk; a server may be set up to say so before it is."""
+_NAMED = re.compile(r"(?<!:):(\w+)")
+_FIRST_MONTH, _LAST_MONTH = 2020 * 12, 2100 * 12
+"""Months that have a partition of their own; the clocks of other readings were wrong."""
+
+
+@lru_cache(maxsize=200)
+def _postgres(sql: str) -> str:
+    """The common form of a statement as psycopg wants it: `?` is %s, `:name` is %(name)s."""
+    return _NAMED.sub(r"%(\1)s", sql.replace("%", "%%").replace("?", "%s"))
+
+
+class Connection:
+    """Statements in the common form, on a connection that is made when it is needed."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._open: psycopg.Connection[Any] | None = None
+
+    @property
+    def raw(self) -> psycopg.Connection[Any]:
+        """The connection. Raises psycopg.Error."""
+        if self._open is None or self._open.closed or self._open.broken:
+            self._open = psycopg.connect(self._address, autocommit=True, connect_timeout=CONNECT)
+            self._open.execute(_DURABLE)
+        return self._open
+
+    @property
+    def lives(self) -> bool:
+        """Whether it is the one that it was."""
+        return self._open is not None and not self._open.closed and not self._open.broken
+
+    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Results:
+        """One statement."""
+        return self.raw.execute(_postgres(sql).encode(), parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> object:
+        """One statement for each of the parameters, in one round trip."""
+        with self.raw.cursor() as cursor:
+            cursor.executemany(_postgres(sql).encode(), parameters)
+        return None
+
+    def dicts(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Rows by the names of their columns."""
+        with self.raw.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_postgres(sql).encode(), parameters).fetchall()
+
+    def close(self) -> None:
+        """End it."""
+        if self._open is not None:
+            self._open.close()
+
+
+class PostgresStore(Store):
+    """`address` is a connection URI, `name` what people are shown of it."""
+
+    def __init__(self, address: str, name: str, *, readonly: bool = False) -> None:
+        """Connect, and make or upgrade the tables. Raises JournalError."""
+        self._sql = Connection(address)
+        self._ledgers: dict[str, tuple[int, float, GatewayLedger]] = {}
+        """With the gateway's count of commits, and when that was looked at."""
+        self._locked: dict[str, GatewayLedger] | None = None
+        self._months: set[int] = set()
+        self._leader: psycopg.Connection[Any] | None = None
+        try:
+            super().__init__(self._sql, name)
+            if readonly:
+                self._sql.execute("SELECT 1 FROM batch LIMIT 1")
+            else:
+                self._upgrade()
+        except psycopg.Error as error:
+            self._sql.close()
+            raise JournalError(
+                f"{name}: {visible(str(error).strip(), 300)}",
+                hint="check the address, the user's rights and that the server runs",
+            ) from error
+
+    def _upgrade(self) -> None:
+        with self._sql.raw.transaction():
+            self._sql.execute("SELECT pg_advisory_xact_lock(?)", (KEY,))
+            self._sql.execute("CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)")
+            (known,) = self._sql.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
+            if known > len(VERSIONS):
+                raise psycopg.ProgrammingError(f"version {known} of the tables is newer than this program")
+            for version, statements in enumerate(VERSIONS[known:], known + 1):
+                for statement in statements:
+                    self._sql.raw.execute(statement.encode())
+                self._sql.execute("INSERT INTO schema_version VALUES (?)", (version,))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this receiver holds the lock; it ends with the connection."""
+        raw = self._sql.raw
+        if self._leader is not raw:
+            (got,) = self._sql.execute("SELECT pg_try_advisory_lock(?)", (KEY + 1,)).fetchone()
+            self._leader = raw if got else None
+        return self._leader is raw
+
+    def close(self) -> None:
+        """End the connection."""
+        self._sql.close()
+
+    @contextmanager
+    def atomic(self, gateways: Iterable[str] = ()) -> Iterator[None]:
+        """One durable transaction, in which nobody else stores for these gateways."""
+        try:
+            with self._sql.raw.transaction():
+                self._locked = {}
+                self._lock(sorted(set(gateways)))
+                yield
+        except BaseException:
+            self._ledgers.clear()
+            raise
+        finally:
+            self._locked = None
+
+    def _lock(self, gateways: list[str]) -> None:
+        """In the order of their names: two receivers never wait for one another."""
+        if not gateways or self._locked is None:
+            return
+        sql = """INSERT INTO turn SELECT g, 1 FROM unnest(?::text[]) g ORDER BY g
+            ON CONFLICT (gateway) DO UPDATE SET version = turn.version + 1 RETURNING gateway, version"""
+        now, stale = time.monotonic(), {}
+        for gateway, version in self._sql.execute(sql, (gateways,)).fetchall():
+            known = self._ledgers.get(gateway)
+            if known is not None and known[0] == version - 1:
+                self._ledgers[gateway] = (version, now, known[2])
+            else:
+                stale[gateway] = version
+        for gateway, ledger in self.load(list(stale)).items():
+            self._ledgers[gateway] = (stale[gateway], now, ledger)
+        self._locked |= {gateway: self._ledgers[gateway][2] for gateway in gateways}
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One moment of the database for all that is read inside."""
+        self._ledgers.clear()
+        with self._sql.raw.transaction():
+            self._sql.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield
+
+    def ledger(self, gateway: str) -> GatewayLedger:
+        """What is held of a gateway: within a transaction as it stands, else as it stood a second ago at
+        most.
+        """
+        if self._locked is not None:
+            if gateway not in self._locked:
+                self._lock([gateway])
+            return self._locked[gateway]
+        now = time.monotonic()
+        known = self._ledgers.get(gateway)
+        if known is not None and now - known[1] < FRESH:
+            return known[2]
+        found = self._sql.execute("SELECT version FROM turn WHERE gateway = ?", (gateway,)).fetchone()
+        version = found[0] if found else 0
+        ledger = known[2] if known is not None and known[0] == version else self.load([gateway])[gateway]
+        self._ledgers[gateway] = (version, now, ledger)
+        return ledger
+
+    def insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        """Rows in the order of their columns."""
+        if not rows:
+            return
+        if table == "reading":
+            self._make_partitions({_month(row[2]) for row in rows})
+        with self._sql.raw.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def _make_partitions(self, months: set[int | None]) -> None:
+        for month in sorted(month for month in months if month is not None and month not in self._months):
+            name = f"reading_{month // 12}_{month % 12 + 1:02d}"
+            first, last = _month_start(month), _month_start(month + 1)
+            (there,) = self._sql.execute("SELECT to_regclass(?) IS NOT NULL", (name,)).fetchone()
+            if not there:
+                self._sql.execute("SELECT pg_advisory_xact_lock(?)", (KEY,))
+                what = f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF reading"
+                self._sql.raw.execute(f"{what} FOR VALUES FROM ({first}) TO ({last})".encode())
+            self._months.add(month)
+
+    def failed(self, error: Exception) -> bool:
+        """The server is away, its disk is full, or another receiver was in the way: not what was written."""
+        gone = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        if gone:
+            with suppress(psycopg.Error):
+                self._sql.close()
+        return gone
+
+    # -- small tables ----------------------------------------------------------------------------------------
+
+    def describe(self, gateway: str, description: str, at: int) -> bool:
+        """Keep a P/meters if it differs from the newest one; whether it did."""
+        newest = "SELECT description FROM meters WHERE gateway = ? ORDER BY id DESC LIMIT 1"
+        found = self._sql.execute(newest, (gateway,)).fetchone()
+        if found and found[0] == description:
+            return False
+        row = (gateway, at, description)
+        self._sql.execute("INSERT INTO meters (gateway, received, description) VALUES (?, ?, ?)", row)
+        old = """DELETE FROM meters WHERE gateway = ? AND id NOT IN
+            (SELECT id FROM meters WHERE gateway = ? ORDER BY id DESC LIMIT ?)"""
+        self._sql.execute(old, (gateway, gateway, DESCRIPTIONS))
+        return True
+
+    def note_state(self, gateway: str, state: State, at: int) -> None:
+        """The newest P/state. A Last Will names no epoch: then what was known of it stays."""
+        sql = """INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway) DO UPDATE SET
+            online = excluded.online, at = excluded.at, version = coalesce(excluded.version, state.version),
+            epoch = coalesce(excluded.epoch, state.epoch),
+            seq = CASE WHEN excluded.epoch IS NULL THEN state.seq ELSE excluded.seq END,
+            backlog = CASE WHEN excluded.epoch IS NULL THEN state.backlog ELSE excluded.backlog END"""
+        told = (None, None) if state.epoch is None else (_bounded(state.seq), _bounded(state.backlog))
+        self._sql.execute(sql, (gateway, int(state.online), state.epoch, *told, state.version, at))
+
+    def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
+        """Note a replay that is about to be asked for."""
+        sql = "INSERT INTO replay (id, gateway, epoch, first, last, asked) VALUES (?, ?, ?, ?, ?, ?)"
+        self._sql.execute(sql, (id_, gateway, ask.epoch, ask.first, ask.last, at))
+
+    def answered(self, id_: str, ok: bool, answer: str, at: int) -> None:
+        """Note the answer to a replay that was asked for."""
+        sql = "UPDATE replay SET answered = ?, ok = ?, answer = ? WHERE id = ?"
+        self._sql.execute(sql, (at, int(ok), answer[:2000], id_))
+
+    def rows(self, table: str, gateway: str) -> list[dict[str, Any]]:
+        """Rows of a small table about one gateway, for the report."""
+        order = "ORDER BY id" if table == "meters" else ""
+        return self._sql.dicts(f"SELECT * FROM {table} WHERE gateway = ? {order}", (gateway,))  # noqa: S608 - ours
+
+    def all_refused(self) -> list[dict[str, Any]]:
+        """Every kind of message that could not be used, by sender."""
+        return self._sql.dicts("SELECT * FROM refused ORDER BY gateway, reason")
+
+
+def _bounded(number: int | None) -> int | None:
+    """A whole number as JSON can carry it."""
+    return None if number is None else min(number, 2**53 - 1)
+
+
+def _month(t: int) -> int | None:
+    """The month of a UTC time in ms, counted from the year 0; None for what no clock that is right says."""
+    try:
+        day = datetime.fromtimestamp(t / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    month = day.year * 12 + day.month - 1
+    return month if _FIRST_MONTH <= month < _LAST_MONTH else None
+
+
+def _month_start(month: int) -> int:
+    """UTC in ms."""
+    return int(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000)

@@ -1,0 +1,89 @@
+"""The tables of the platform's database in PostgreSQL, and their versions. Every version ever shipped must
+upgrade.
+"""
+
+VERSIONS = (
+    (
+        """CREATE TABLE turn (
+            gateway text PRIMARY KEY, version bigint NOT NULL)""",
+        "COMMENT ON TABLE turn IS 'locked by whoever stores for a gateway, counted up at each commit'",
+        """CREATE TABLE batch (
+            gateway text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, t0 bigint NOT NULL,
+            uptime bigint NOT NULL, clock text NOT NULL, readings integer NOT NULL, "values" integer NOT NULL,
+            received bigint NOT NULL, mark bytea NOT NULL, body bytea NOT NULL,
+            PRIMARY KEY (gateway, epoch, seq)) PARTITION BY HASH (gateway)""",
+        *(
+            f"CREATE TABLE batch_{n} PARTITION OF batch FOR VALUES WITH (MODULUS 8, REMAINDER {n})"
+            for n in range(8)
+        ),
+        """CREATE TABLE reading (
+            gateway text NOT NULL, meter text NOT NULL, t bigint NOT NULL, epoch text NOT NULL,
+            seq bigint NOT NULL, n integer NOT NULL, uptime bigint NOT NULL, clock text NOT NULL,
+            "values" json NOT NULL, absent json, suspect json, missing text) PARTITION BY RANGE (t)""",
+        "CREATE TABLE reading_other PARTITION OF reading DEFAULT",
+        "CREATE INDEX reading_by_meter ON reading (gateway, meter, t)",
+        "CREATE INDEX reading_unsynced ON reading (gateway, epoch) WHERE clock = 'unsynced'",
+        """CREATE VIEW value AS SELECT r.gateway, r.meter, r.t, j.key AS quantity,
+            j.value::double precision AS value, r.epoch, r.seq
+            FROM reading r, json_each_text(r."values") j""",
+        """CREATE TABLE event (
+            gateway text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, t bigint NOT NULL,
+            uptime bigint NOT NULL, clock text NOT NULL, kind text NOT NULL, fields json NOT NULL)""",
+        "CREATE INDEX event_by_kind ON event (gateway, kind, t)",
+        """CREATE TABLE epoch (
+            gateway text NOT NULL, epoch text NOT NULL, first bigint, previous text, previous_last bigint,
+            reason text, batches bigint NOT NULL DEFAULT 0, readings bigint NOT NULL DEFAULT 0,
+            "values" bigint NOT NULL DEFAULT 0, duplicates bigint NOT NULL DEFAULT 0,
+            conflicts bigint NOT NULL DEFAULT 0, synced bigint NOT NULL DEFAULT 0,
+            anchored bigint NOT NULL DEFAULT 0, unsynced bigint NOT NULL DEFAULT 0,
+            first_t bigint, last_t bigint, first_received bigint, last_received bigint,
+            PRIMARY KEY (gateway, epoch))""",
+        """CREATE TABLE held (
+            gateway text NOT NULL, epoch text NOT NULL, first bigint NOT NULL, last bigint NOT NULL,
+            PRIMARY KEY (gateway, epoch, first))""",
+        """CREATE TABLE conflict (
+            gateway text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, digest text NOT NULL,
+            received bigint NOT NULL, body text NOT NULL, PRIMARY KEY (gateway, epoch, seq, digest))""",
+        """CREATE TABLE explained (
+            gateway text NOT NULL, epoch text NOT NULL, first bigint NOT NULL, last bigint NOT NULL,
+            reason text NOT NULL, open integer NOT NULL, at bigint NOT NULL,
+            PRIMARY KEY (gateway, epoch, first, last, reason))""",
+        """CREATE TABLE anchor (
+            gateway text NOT NULL, epoch text NOT NULL, uptime bigint NOT NULL, t bigint NOT NULL,
+            PRIMARY KEY (gateway, epoch, uptime))""",
+        """CREATE TABLE replay (
+            id text PRIMARY KEY, gateway text NOT NULL, epoch text NOT NULL, first bigint NOT NULL,
+            last bigint NOT NULL, asked bigint NOT NULL, answered bigint, ok integer, answer text)""",
+        """CREATE TABLE meters (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, gateway text NOT NULL,
+            received bigint NOT NULL, description text NOT NULL)""",
+        "CREATE INDEX meters_by_gateway ON meters (gateway, id)",
+        """CREATE TABLE state (
+            gateway text PRIMARY KEY, online integer NOT NULL, epoch text, seq bigint, backlog bigint,
+            version text, at bigint NOT NULL)""",
+        """CREATE TABLE refused (
+            gateway text NOT NULL, reason text NOT NULL, count bigint NOT NULL, at bigint NOT NULL,
+            example text NOT NULL, PRIMARY KEY (gateway, reason))""",
+        """CREATE TABLE "interval" (
+            gateway text NOT NULL, meter text NOT NULL, quantity text NOT NULL, start bigint NOT NULL,
+            seconds integer NOT NULL, value bigint NOT NULL, quality text NOT NULL, version integer NOT NULL,
+            epoch text NOT NULL, seq bigint NOT NULL, PRIMARY KEY (gateway, meter, quantity, start))
+            PARTITION BY HASH (gateway)""",
+        *(
+            f'CREATE TABLE interval_{n} PARTITION OF "interval" FOR VALUES WITH (MODULUS 8, REMAINDER {n})'
+            for n in range(8)
+        ),
+        """CREATE TABLE contradiction (
+            gateway text NOT NULL, meter text NOT NULL, quantity text NOT NULL, start bigint NOT NULL,
+            version integer NOT NULL, value bigint NOT NULL,
+            quality text NOT NULL, other_value bigint NOT NULL, other_quality text NOT NULL,
+            epoch text NOT NULL, seq bigint NOT NULL,
+            PRIMARY KEY (gateway, meter, quantity, start, version))""",
+        """CREATE TABLE manifest (
+            gateway text NOT NULL, meter text NOT NULL, quantity text NOT NULL, day text NOT NULL,
+            version integer NOT NULL, first bigint NOT NULL, last bigint NOT NULL, count integer NOT NULL,
+            sum bigint NOT NULL, sha256 text NOT NULL, contradicted integer NOT NULL, epoch text NOT NULL,
+            seq bigint NOT NULL, PRIMARY KEY (gateway, meter, quantity, day))""",
+    ),
+)
+"""The statements of each version, in order."""

@@ -1,0 +1,120 @@
+"""The platform's database in one SQLite file: one process, one thread."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from sqlite_utils import Database
+
+from gateway.errors import JournalBusy, JournalError
+from gateway.receiver.ledger import GatewayLedger
+from gateway.receiver.store.base import Store
+from gateway.receiver.store.sqlite_schema import migrations
+from gateway.receiver.store.sqlite_tables import SqliteTables
+
+
+class SqliteStore(SqliteTables, Store):
+    """The file and, in memory, the ledger of every gateway: the two change together or not at all."""
+
+    leads = True
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+        """Open or create. Raises JournalBusy when another receiver uses the file, JournalError when it
+        cannot be opened.
+        """
+        self.path = path
+        self._lock: IO[bytes] | None = None if readonly else _lock(path)
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True, timeout=10
+            )
+            self.db = Database(connection)
+            if readonly:
+                connection.execute("SELECT 1 FROM batch LIMIT 1")
+            else:
+                for pragma in (
+                    "journal_mode=WAL",
+                    "synchronous=FULL",
+                    "wal_autocheckpoint=4000",
+                    "temp_store=MEMORY",
+                ):
+                    connection.execute(f"PRAGMA {pragma}").fetchall()
+                migrations.apply(self.db)
+        except sqlite3.Error as error:
+            for part in (connection, self._lock):
+                if part:
+                    part.close()
+            raise JournalError(
+                f"{path}: {error}",
+                hint="name a database of `submeter receive`, in a directory that may be written",
+            ) from error
+        self._ledgers: dict[str, GatewayLedger] = {}
+        super().__init__(connection, str(path))
+
+    def close(self) -> None:
+        """Close the file; its -wal goes with the last connection."""
+        self.db.conn.close()
+        if self._lock:
+            self._lock.close()
+
+    @contextmanager
+    def atomic(self, gateways: Iterable[str] = ()) -> Iterator[None]:
+        """One durable transaction. When it fails, what the ledgers learnt in it is forgotten too."""
+        del gateways  # nobody else writes
+        try:
+            with self.db.atomic():
+                yield
+        except BaseException:
+            self._ledgers.clear()
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One moment of the file for all that is read inside."""
+        self.db.conn.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.db.conn.rollback()
+
+    def ledger(self, gateway: str) -> GatewayLedger:
+        """What is held of a gateway; read from the file at first sight."""
+        ledger = self._ledgers.get(gateway)
+        if ledger is None:
+            ledger = self._ledgers[gateway] = self.load([gateway])[gateway]
+        return ledger
+
+    def insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        """Rows in the order of their columns."""
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            self.conn.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - ours
+
+    def failed(self, error: Exception) -> bool:
+        """Constraint and type errors are subclasses of their own."""
+        return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
+
+
+def _lock(path: Path) -> IO[bytes]:
+    # A second receiver on the same file would answer from a ledger that does not know what the first one
+    # stores.
+    try:
+        lock = path.with_name(f"{path.name}.lock").open("ab")
+    except OSError as error:
+        raise JournalError(
+            f"{path}: {error.strerror}", hint="name a file in a directory that may be written"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise JournalBusy(
+            f"{path}: another receiver uses this database", hint="stop it, or name another file"
+        ) from error
+    return lock
