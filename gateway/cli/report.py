@@ -189,11 +189,11 @@ def _verify(path: Path, key: str, database: Path | None) -> None:
     sys.exit(0 if is_known else UNKNOWN)
 
 
-def _keys_of(database: Path, gateway: str) -> list[str]:
+def _keys_of(database: str | Path, gateway: str) -> list[str]:
     """The keys that a gateway has told the platform."""
-    from gateway.receiver import Store
+    from gateway.receiver import open_store
 
-    store = Store(database, readonly=True)
+    store = open_store(database, readonly=True)
     try:
         told = [json.loads(row["description"]) for row in store.rows("meters", gateway)]
     finally:

@@ -6,7 +6,7 @@ from gateway.receiver.broker import broker_link
 from gateway.receiver.intake import check_names, schema_check
 from gateway.receiver.report import build as build_report
 from gateway.receiver.service import Receiver
-from gateway.receiver.store import SqliteStore, is_server
+from gateway.receiver.store import SqliteStore, is_server, open_store
 
 __all__ = [
     "Receiver",

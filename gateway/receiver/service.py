@@ -22,7 +22,7 @@ from gateway.receiver.broker import Inbox, Message
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing
-from gateway.receiver.store import Arrival, Taken, open_store, shown
+from gateway.receiver.store import Arrival, DatabaseAway, Store, Taken, open_store, shown
 from gateway.wire import MAX_MESSAGE, Replay, Reply, State, Topics
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,8 @@ SHARE = 0.05
 STORE = "the database"
 PATIENCE = 0.5
 """Seconds of rest after a commit that failed."""
+AWAY = 2.0
+"""Seconds between two attempts to reach the server of a database at start."""
 TURN = 0.02
 """Seconds at a time for looking for gaps: nobody else waits longer."""
 
@@ -102,10 +104,12 @@ class Receiver:
         self._inbox.wake()
 
     def run(self) -> None:
-        """Receive until `stop`. Raises JournalError when the database cannot be used at start; nothing
-        later ends it.
+        """Receive until `stop`. Raises JournalError when the database cannot be used at start, but waits for
+        a server that is away; nothing later ends it.
         """
-        self._store = open_store(self._database)
+        if (store := self._opened()) is None:
+            return
+        self._store = store
         self._answers = Answers(self._store, self._link, self._consumer, self.counts)
         self._link.start(self._hear)
         look = time.monotonic() + self._tick
@@ -132,6 +136,19 @@ class Receiver:
             self._inbox.closed = True
             self._link.stop()
             self._store.close()
+
+    def _opened(self) -> Store | None:
+        """The database; None when stopped before its server has come."""
+        while not self._stopping:
+            try:
+                store = open_store(self._database)
+            except DatabaseAway as error:
+                self._troubles.begin(STORE, error.message, error.hint, level=logging.ERROR)
+                self._inbox.get(AWAY)
+            else:
+                self._troubles.end(STORE, f"{store.name}: open")
+                return store
+        return None
 
     # --- messages → a group
 

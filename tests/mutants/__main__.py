@@ -62,7 +62,8 @@ CENTRAL = {
     "mqtt": "reconnect connection broker_link thread_link",
     "wire": "batch messages meters topics",
     "daemon": "slots service/watchdog last_values changes register_copy views describe",
-    "receiver": "ledger store gaps intake report service broker intervals events answers",
+    "receiver": "ledger gaps intake report service broker answers"
+    " store/base store/sqlite store/postgres store/intervals store/events",
 }
 FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "catalogue", "wire", "model"]
 ENOUGH = 12.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pwd
@@ -86,7 +87,8 @@ class PostgresServer:
         """As a power cut does, for the processes of one server."""
         if self._process is not None:
             for child in _children(self._process.pid):
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
             self._process.kill()
             self._process.wait(20)
             self._process = None

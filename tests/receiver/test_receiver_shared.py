@@ -164,6 +164,24 @@ def test_one_that_is_killed_and_never_comes_back_leaves_nothing_behind(receivers
     assert whole(build_report(receivers.address), 200)
 
 
+def test_a_receiver_waits_for_a_database_that_is_away_at_its_start(receivers, feeders, server):
+    server.kill()
+    process = receivers.start()
+    until(lambda: "check the address" in " ".join(process.log.read_text().split()))
+    server.start()
+    receivers.connected(process)
+    feeders[0].deliver(stream("gw-1", 20))
+    assert whole(build_report(receivers.address), 20)
+
+
+def test_one_that_is_stopped_before_its_database_has_come_ends(receivers, server):
+    server.kill()
+    process = receivers.start()
+    until(lambda: "check the address" in " ".join(process.log.read_text().split()))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
 def test_one_at_a_time_asks_for_gaps(receivers):
     stores = [open_store(receivers.address) for _ in range(3)]
     assert [store.leads for store in stores] == [True, False, False]

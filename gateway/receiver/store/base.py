@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -19,31 +19,13 @@ from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.arrivals import Arrival, PendingRows, Taken
 from gateway.receiver.store.events import EventRules
 from gateway.receiver.store.intervals import Intervals
+from gateway.receiver.store.sql import Sql
 from gateway.wire import State, decompress, digest
 
 VERSIONS = 8
 """Contradicting versions of one batch that are kept: more would be a way to fill the disk."""
 AT_ONCE = 500
 """Gateways of one query."""
-
-
-class Results(Protocol):
-    """Of a statement."""
-
-    @property
-    def rowcount(self) -> int: ...
-
-    def fetchone(self) -> Any: ...
-
-    def fetchall(self) -> list[Any]: ...
-
-
-class Sql(Protocol):
-    """A connection: `?` and `:name` stand for parameters."""
-
-    def execute(self, sql: str, parameters: Any = (), /) -> Results: ...
-
-    def executemany(self, sql: str, parameters: Any, /) -> object: ...
 
 
 class Store(ABC):

@@ -5,15 +5,13 @@ right.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 from gateway.common.text import visible
 from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.intervals import Intervals
+from gateway.receiver.store.sql import Sql
 from gateway.wire import Batch
-
-if TYPE_CHECKING:
-    from gateway.receiver.store.base import Sql
 
 GONE = frozenset({"thinned", "damaged"})
 """Events that name a range of seqs which will not come, and why."""

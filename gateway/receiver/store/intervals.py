@@ -10,14 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.receiver.store.sql import Sql
 from gateway.wire import Batch, DayManifest
-
-if TYPE_CHECKING:
-    from gateway.receiver.store.base import Sql
 
 COMPLETE, INCOMPLETE, CONTRADICTED = "complete", "incomplete", "contradicted"
 

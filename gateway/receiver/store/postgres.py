@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -21,8 +21,9 @@ from gateway.common.text import visible
 from gateway.errors import JournalError
 from gateway.receiver.gaps import Ask
 from gateway.receiver.ledger import GatewayLedger
-from gateway.receiver.store.base import Results, Store
+from gateway.receiver.store.base import Store
 from gateway.receiver.store.postgres_schema import VERSIONS
+from gateway.receiver.store.sql import DatabaseAway, Results
 from gateway.wire import State
 
 DESCRIPTIONS = 32
@@ -47,7 +48,7 @@ def _postgres(sql: str) -> str:
     return _NAMED.sub(r"%(\1)s", sql.replace("%", "%%").replace("?", "%s"))
 
 
-class Connection:
+class ServerConnection:
     """Statements in the common form, on a connection that is made when it is needed."""
 
     def __init__(self, address: str) -> None:
@@ -61,11 +62,6 @@ class Connection:
             self._open = psycopg.connect(self._address, autocommit=True, connect_timeout=CONNECT)
             self._open.execute(_DURABLE)
         return self._open
-
-    @property
-    def lives(self) -> bool:
-        """Whether it is the one that it was."""
-        return self._open is not None and not self._open.closed and not self._open.broken
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Results:
         """One statement."""
@@ -82,6 +78,20 @@ class Connection:
         with self.raw.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(_postgres(sql).encode(), parameters).fetchall()
 
+    def transaction(self) -> AbstractContextManager[Any]:
+        """Everything inside, or nothing."""
+        return self.raw.transaction()
+
+    def literally(self, statement: str) -> None:
+        """A statement without parameters, as it stands."""
+        self.raw.execute(statement.encode())
+
+    def copy(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Many rows at once, in the order of their columns."""
+        with self.raw.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+
     def close(self) -> None:
         """End it."""
         if self._open is not None:
@@ -93,7 +103,7 @@ class PostgresStore(Store):
 
     def __init__(self, address: str, name: str, *, readonly: bool = False) -> None:
         """Connect, and make or upgrade the tables. Raises JournalError."""
-        self._sql = Connection(address)
+        self._sql = ServerConnection(address)
         self._ledgers: dict[str, tuple[int, float, GatewayLedger]] = {}
         """With the gateway's count of commits, and when that was looked at."""
         self._locked: dict[str, GatewayLedger] | None = None
@@ -107,13 +117,13 @@ class PostgresStore(Store):
                 self._upgrade()
         except psycopg.Error as error:
             self._sql.close()
-            raise JournalError(
+            raise (DatabaseAway if isinstance(error, psycopg.OperationalError) else JournalError)(
                 f"{name}: {visible(str(error).strip(), 300)}",
                 hint="check the address, the user's rights and that the server runs",
             ) from error
 
     def _upgrade(self) -> None:
-        with self._sql.raw.transaction():
+        with self._sql.transaction():
             self._sql.execute("SELECT pg_advisory_xact_lock(?)", (KEY,))
             self._sql.execute("CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)")
             (known,) = self._sql.execute("SELECT coalesce(max(version), 0) FROM schema_version").fetchone()
@@ -121,7 +131,7 @@ class PostgresStore(Store):
                 raise psycopg.ProgrammingError(f"version {known} of the tables is newer than this program")
             for version, statements in enumerate(VERSIONS[known:], known + 1):
                 for statement in statements:
-                    self._sql.raw.execute(statement.encode())
+                    self._sql.literally(statement)
                 self._sql.execute("INSERT INTO schema_version VALUES (?)", (version,))
 
     @property
@@ -141,7 +151,7 @@ class PostgresStore(Store):
     def atomic(self, gateways: Iterable[str] = ()) -> Iterator[None]:
         """One durable transaction, in which nobody else stores for these gateways."""
         try:
-            with self._sql.raw.transaction():
+            with self._sql.transaction():
                 self._locked = {}
                 self._lock(sorted(set(gateways)))
                 yield
@@ -172,7 +182,7 @@ class PostgresStore(Store):
     def snapshot(self) -> Iterator[None]:
         """One moment of the database for all that is read inside."""
         self._ledgers.clear()
-        with self._sql.raw.transaction():
+        with self._sql.transaction():
             self._sql.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
 
@@ -200,9 +210,7 @@ class PostgresStore(Store):
             return
         if table == "reading":
             self._make_partitions({_month(row[2]) for row in rows})
-        with self._sql.raw.cursor() as cursor, cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
-            for row in rows:
-                copy.write_row(row)
+        self._sql.copy(table, rows)
 
     def _make_partitions(self, months: set[int | None]) -> None:
         for month in sorted(month for month in months if month is not None and month not in self._months):
@@ -212,7 +220,7 @@ class PostgresStore(Store):
             if not there:
                 self._sql.execute("SELECT pg_advisory_xact_lock(?)", (KEY,))
                 what = f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF reading"
-                self._sql.raw.execute(f"{what} FOR VALUES FROM ({first}) TO ({last})".encode())
+                self._sql.literally(f"{what} FOR VALUES FROM ({first}) TO ({last})")
             self._months.add(month)
 
     def failed(self, error: Exception) -> bool:

@@ -4,9 +4,9 @@ upgrade.
 
 VERSIONS = (
     (
+        # turn: locked by whoever stores for a gateway, counted up at each commit
         """CREATE TABLE turn (
             gateway text PRIMARY KEY, version bigint NOT NULL)""",
-        "COMMENT ON TABLE turn IS 'locked by whoever stores for a gateway, counted up at each commit'",
         """CREATE TABLE batch (
             gateway text NOT NULL, epoch text NOT NULL, seq bigint NOT NULL, t0 bigint NOT NULL,
             uptime bigint NOT NULL, clock text NOT NULL, readings integer NOT NULL, "values" integer NOT NULL,

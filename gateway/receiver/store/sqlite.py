@@ -35,6 +35,7 @@ class SqliteStore(SqliteTables, Store):
                 f"{path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}", uri=True, timeout=10
             )
             self.db = Database(connection)
+            self._connection = connection
             if readonly:
                 connection.execute("SELECT 1 FROM batch LIMIT 1")
             else:
@@ -59,7 +60,7 @@ class SqliteStore(SqliteTables, Store):
 
     def close(self) -> None:
         """Close the file; its -wal goes with the last connection."""
-        self.db.conn.close()
+        self._connection.close()
         if self._lock:
             self._lock.close()
 
@@ -77,11 +78,11 @@ class SqliteStore(SqliteTables, Store):
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """One moment of the file for all that is read inside."""
-        self.db.conn.execute("BEGIN")
+        self._connection.execute("BEGIN")
         try:
             yield
         finally:
-            self.db.conn.rollback()
+            self._connection.rollback()
 
     def ledger(self, gateway: str) -> GatewayLedger:
         """What is held of a gateway; read from the file at first sight."""
