@@ -15,5 +15,6 @@ __all__ = [
     "build_report",
     "check_names",
     "is_server",
+    "open_store",
     "schema_check",
 ]
