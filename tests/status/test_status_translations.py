@@ -23,7 +23,7 @@ HOW = "run make translations, translate what is new, run it again"
 
 
 def sources() -> set[str | tuple[str, str]]:
-    templates = "status/page/templates/**.html"
+    templates = "**/templates/**.html"
     methods = [(templates, "jinja2"), ("**.py", "tests.error_texts:extract")]
     options = {templates: {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}}
     return {message for _, _, message, _, _ in extract.extract_from_dir(PACKAGE, methods, options)}
