@@ -33,9 +33,10 @@ def shipped() -> list[Path]:
 def tables(directory: Path) -> list[Path]:
     """The tables in a directory, by name; none when it is not there or may not be read."""
     try:
-        return sorted(path for path in directory.iterdir() if path.suffix == ".yaml")
+        found = [path for path in directory.iterdir() if path.suffix == ".yaml"]
     except OSError:
         return []
+    return sorted(found, key=lambda path: path.name)
 
 
 def library(directory: Path | None = None) -> list[Driver]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.catalogue import Driver
 from gateway.commissioning.swap import EXCHANGE_EVENTS, MeterSwaps
+from gateway.common.wait import wait_for_event
 from gateway.config import Config, Uplink
 from gateway.daemon.describe import MeterDescription, driver_version, text_of
 from gateway.daemon.energy import EnergyWorker
@@ -37,6 +38,8 @@ LIMITS = "batch_limits"
 """What rides with each batch: by uplink, the bytes that a batch may have for its broker."""
 SWAPS = "swaps"
 """What rides with each batch: the exchanges of meters that have begun."""
+FIRST, SENDING = 1.0, 0.1
+"""s that the first batch is waited for, and that sending it takes."""
 RESTART = 5.0
 """s before a part that ended by a mistake of ours is started again."""
 
@@ -90,6 +93,7 @@ class Assembly:
         """The epoch in which everything was told."""
         self.newest_wall: int | None = None
         """UTC in ms of the newest batch that this assembly committed."""
+        self._first = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.last_values = LastValues(
             [*(meter.id for meter in config.meters if meter.enabled), *(pulse.id for pulse in config.pulses)]
@@ -283,10 +287,16 @@ class Assembly:
         ):  # also when an uplink left the former one between two commits
             self.describe(everything=True)
 
+    async def first_batch(self) -> None:
+        """Wait until its first batch is on disk and on its way, but not for long."""
+        if await wait_for_event(self._first, FIRST):
+            await asyncio.sleep(SENDING)
+
     def deliver(self, sealed: list[Sealed]) -> None:
         """Offer committed batches to every uplink."""
         if sealed:
             self.newest_wall = sealed[-1].t0
+            self._first.set()
         self._doubt(sealed)
         if self._energy is not None:
             self._energy.committed(sealed)

@@ -100,7 +100,6 @@ class Daemon:
             loop.add_signal_handler(number, self._ended.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload_and_log(), "reload"))
         self.assembly.start()
-        mistakes = asyncio.create_task(self._say_mistakes())
         self._spawn(keep_running("clock", self._watch_clock), "clock")
         self._spawn(keep_running("backlogs", self._watch_backlogs), "backlogs")
         self._spawn(keep_running("watchdog", self.watchdog.run), "watchdog")
@@ -109,7 +108,9 @@ class Daemon:
         self._spawn(keep_running("energy", self.energy.run), "energy")
         loop.call_later(START_TAKES, keep_what_is_there)
         try:
-            # The servers cost the most to load, and no reading waits for them.
+            # The servers cost the most to load, and the check: no reading waits for them.
+            await self.assembly.first_batch()
+            mistakes = asyncio.create_task(self._say_mistakes())
             module = await asyncio.to_thread(importlib.import_module, "gateway.status.servers")
             await asyncio.wait([mistakes], timeout=CHECK_LIMIT)
             servers: Servers = module.Servers(self, DaemonActions(self), self._socket)

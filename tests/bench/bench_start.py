@@ -33,7 +33,7 @@ DRIVERS = (
     "eastron-sdm630",
     "abb-b23",
 )
-TIMES = 5
+TIMES = 7
 
 
 def _start(site: Rig) -> tuple[float, float, float]:
