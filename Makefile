@@ -21,6 +21,7 @@ $(VENV)/.demo: requirements/demo.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made: apt install python3-venv"; exit 1; }
 	@$(BIN)/python $(PIP) -r requirements/demo.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q gateway
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.demo
@@ -64,6 +65,7 @@ format: $(VENV)/.dev ## Bring the code into shape
 
 bench: $(VENV)/.dev ## Measure every figure that docs/performance.md gives, beside its bar
 	@tests/tools.sh bench
+	@$(BIN)/python -m compileall -q gateway
 	@$(BIN)/python -m tests.bench
 
 soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log; written to docs/proofs.md

@@ -26,7 +26,7 @@ from gateway.daemon.service.watchdog import Watchdog
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
 from gateway.field import LEARNT_FILE, Learnt
-from gateway.host import START_TAKES, Clock, Pins, keep_what_is_there, notify, socket_path
+from gateway.host import Clock, Pins, keep_lean, keep_what_is_there, notify, socket_path
 from gateway.journal import Journal
 from gateway.model import Draft, Event, Reading, Sealed
 from gateway.mqtt import open_to_others
@@ -106,7 +106,7 @@ class Daemon:
         self._spawn(keep_running("learnt", self.learnt.run), "learnt")
         self._spawn(keep_running("registers", self._copy_registers), "registers")
         self._spawn(keep_running("energy", self.energy.run), "energy")
-        loop.call_later(START_TAKES, keep_what_is_there)
+        self._spawn(keep_running("memory", keep_lean), "memory")
         try:
             # The servers cost the most to load, and the check: no reading waits for them.
             await self.assembly.first_batch()

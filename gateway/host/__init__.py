@@ -2,7 +2,7 @@
 
 from gateway.host.clock import Clock, uptime_ms
 from gateway.host.identity import fingerprint, known_fingerprint, make_key, same_fingerprint, write_secret
-from gateway.host.memory import START_TAKES, begin_start, keep_what_is_there
+from gateway.host.memory import begin_start, keep_lean, keep_what_is_there
 from gateway.host.notify import notify, watchdog_seconds
 from gateway.host.paths import CONFIG, DRIVERS, SOCKET, SOCKET_VARIABLE, STATE, socket_path
 from gateway.host.pins import Pins, PinsError, PinSource
@@ -12,7 +12,6 @@ __all__ = [
     "DRIVERS",
     "SOCKET",
     "SOCKET_VARIABLE",
-    "START_TAKES",
     "STATE",
     "Clock",
     "PinSource",
@@ -20,6 +19,7 @@ __all__ = [
     "PinsError",
     "begin_start",
     "fingerprint",
+    "keep_lean",
     "keep_what_is_there",
     "known_fingerprint",
     "make_key",

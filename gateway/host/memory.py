@@ -2,18 +2,26 @@
 
 Nearly all that a start makes lives as long as the process. To look through it for cycles, again and again,
 costs a tenth of the start and of each poll; so nobody looks until the start is over, and then never again at
-what is there by then. Threads share one arena of malloc, and what is free goes back to the machine.
+what is there by then. Threads share one arena of malloc. What is free goes back to the machine, and so does
+code that was not run for a while: most of it only the start needs, or a visitor.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
 import gc
-from collections.abc import Callable
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import cast
 
 START_TAKES = 10.0
 """s after which everything that a start makes is there."""
+EVERY = 300.0
+"""s between two times that something is given back."""
+_SMAPS = Path("/proc/self/smaps")
 _ARENA_MAX = -8
 """M_ARENA_MAX of mallopt(3)."""
 
@@ -33,9 +41,43 @@ def begin_start() -> None:
 
 
 def keep_what_is_there() -> None:
-    """A start or a reload is over: what is in use now stays, the rest goes."""
+    """A start or a reload is over: what is in use now is not looked through again."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+async def keep_lean() -> None:
+    """Keep what a start has made, once it is over; from then on give back now and then what is not used."""
+    await asyncio.sleep(START_TAKES)
+    keep_what_is_there()
+    while True:
+        await asyncio.to_thread(_give_back)
+        await asyncio.sleep(EVERY)
+
+
+def _give_back() -> None:
+    """Memory that is free, and code and constants of libraries: where these are needed again they are read
+    from their files, or found in the machine's cache of them, which it may now use for something else.
+    """
     _of_libc("malloc_trim")(0)
+    madvise = _of_libc("madvise")
+    with contextlib.suppress(OSError, ValueError):
+        for first, last in _read_only_files(_SMAPS.read_text()):
+            madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED)
+
+
+def _read_only_files(smaps: str) -> Iterator[tuple[int, int]]:
+    """First address and end of each mapping of a file that cannot be written, and of which no page was ever
+    changed: those are as the file has them (a page that the loader has relocated is not).
+    """
+    where: tuple[int, int] | None = None
+    for line in smaps.splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            first, last = (int(part, 16) for part in words[0].split("-"))
+            of_file = len(words) > 5 and words[5].startswith("/") and words[1] in {"r--p", "r-xp"}
+            where = (first, last) if of_file else None
+        elif words[0] == "Anonymous:" and where is not None and words[1] == "0":
+            yield where

@@ -238,7 +238,7 @@ def _tables(batch: Batch) -> list[dict[str, Any]]:
 
 def compress(plain: bytes) -> bytes:
     """The zlib form; told from plain JSON by its first byte, 0x78."""
-    return zlib.compress(plain, 9)
+    return zlib.compress(plain)  # the highest level takes a third longer for a tenth of a percent
 
 
 def decompress(body: bytes, limit: int = MAX_MESSAGE) -> bytes:

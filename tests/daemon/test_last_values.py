@@ -128,6 +128,7 @@ def shown(
         drivers={driver: load_driver(driver)} if driver else {},
         last_values=SimpleNamespace(meters={"m": values}),
         pulses=None,
+        swaps=(),
         attributes=lambda _meter: {"serial_number": "7"},
     )
     health = SimpleNamespace(

@@ -157,7 +157,8 @@ class ModbusPort:
     def _ask(self, unit: int, function: int, address: int, count: int) -> bytes:
         """A new request, and its bytes."""
         now = self.sent_at = time.monotonic()
-        self._previous = self._request
+        previous = self._previous = self._request
+        previous.sent = previous.whole = b""  # a late reply is known by its number
         number = self._number = next_number(self._number)
         reply = number if self.reply_number == "asked" else expected(self.reply_number, number)
         self._noise, self._other = 0, None
