@@ -66,6 +66,8 @@ SECTIONS = (
         "Kills and stops of gateway, broker and receiver",
         "ThingsBoard Gateway: the newest poll of each meter per kill; in memory mode the whole outage",
     ),
+    ("energy", "Energy: what engine, history and its pages cost beside polling", ""),
+    ("rebuild", "Energy: a journal of months becomes the history, in the background", ""),
     ("powercut", "Power cut at every write of a recorded run", ""),
     (
         "lighthouse",

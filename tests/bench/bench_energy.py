@@ -1,0 +1,246 @@
+"""What the engine, the history and the pages of energy cost beside polling, each with its control.
+
+CPU: two gateways side by side read fifty meters with 34 values each every second; in one the engine
+never begins. The history: a file of ten meters with six registers, saved every quarter hour on a file
+system of its own; the control has a row for each interval. The page: nine meters every second and
+thirteen months behind them, with and without twenty requests a second.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gateway.demo.show.past import make_past
+from gateway.demo.show.site import METERS
+from gateway.energy import QUARTER, Calendar, Interval
+from gateway.history import FILE, History
+from tests.bench.bench_rebuild import lateness, percentile, uptime
+from tests.bench.bench_written import SECTOR, disk
+from tests.bench.figures import Figure, at_most, plain
+from tests.rig import DRIVERS, Rig, until
+
+HOSTS, VALUES = 50, 34
+WARM, SECONDS = 20.0, 60.0
+REGISTERS = [(f"m{meter}", f"q{place}") for meter in range(10) for place in range(6)]
+START = 1_795_219_200_000
+SAVES_BEFORE, SAVES = 192, 960
+"""Two days before, by which the WAL has wrapped, and ten measured ones."""
+YEAR = 365 * 96
+VIEWS = ("/", "/energy?lang=tr", "/energy?span=year", "/reactive", "/quality", "/api/v1/status")
+RATE = 20.0
+NO_ENGINE = """
+import sys
+from gateway.daemon.energy import worker
+worker.FIRST = 1e9
+from gateway.cli import main
+sys.argv = ["submeter", "run", sys.argv[1]]
+main()
+"""
+
+
+def _plant(names: list[str], image: dict[str, Any]) -> dict[str, Any]:
+    servers = [
+        {"name": f"plant-{name}", "host": "127.0.0.1", "slaves": [{"unit": 1, "meter": name, "image": image}]}
+        for name in names
+    ]
+    return {"seed": 1, "building": {"start": 1795278300, "speed": 1, "step": 1}, "servers": servers}
+
+
+def _site(folder: Path, names: list[str], **more: Any) -> Rig:
+    folder.mkdir()
+    image = {"driver": "bench-sdm630", "directory": str(DRIVERS), "circuit": "main"}
+    site = Rig(folder, _plant(names, image))
+    assert site.simulator is not None
+    places = site.simulator.addresses.items()
+    site.configure(
+        buses=[{"name": bus, "type": "tcp", "host": host, "port": port} for bus, (host, port) in places],
+        meters=[
+            {"id": name, "bus": f"plant-{name}", "address": 1, "driver": "bench-sdm630", "interval": "1s"}
+            for name in names
+        ],
+        uplinks=[],
+        **more,
+    )
+    return site
+
+
+def _cpu() -> list[Figure]:
+    """The engine beside polling."""
+    names = [f"m{number}" for number in range(HOSTS)]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        both = [_site(Path(folder) / name, names) for name in ("with", "without")]
+        for site in both:
+            stack.callback(site.stop)
+        both[0].start_gateway()
+        both[1].start("gateway", sys.executable, "-c", NO_ENGINE, str(both[1].config_path))
+        for site in both:
+            until(lambda site=site: len(site.serves()) > HOSTS, 60, "every meter was read once")
+        time.sleep(WARM)
+        before, began = [site.usage("gateway").cpu for site in both], uptime()
+        time.sleep(SECONDS)
+        used = [site.usage("gateway").cpu - was for site, was in zip(both, before, strict=True)]
+        values = HOSTS * VALUES * (uptime() - began)
+        made = (Path(folder) / "with" / "state" / FILE).exists()
+    ours, control = (each / values * 100_000 for each in used)
+    note = f"{HOSTS} meters × {VALUES} values every second, {SECONDS:.0f} s; the engine ran: {made}"
+    return [
+        at_most("CPU of engine and history beside polling", (ours / control - 1) * 100, "% more", 5,
+                note),
+        plain("CPU with them", ours, "s / 100 000 values"),
+        plain("the control, without them", control, "s / 100 000 values"),
+    ]  # fmt: skip
+
+
+def _quarters() -> Iterator[list[tuple[tuple[str, str], int, int]]]:
+    """Every quarter hour: (register, start, Wh) of each."""
+    dice, number = random.Random(2), 0
+    while True:
+        start = START + number * QUARTER
+        # Export, and what a consumer never has, stand still.
+        yield [(each, start, int(dice.gauss(3000, 800)) if each[1] < "q4" else 0) for each in REGISTERS]
+        number += 1
+
+
+def _ours(directory: Path) -> Iterator[None]:
+    """The shipped history; a step is a quarter hour that was saved."""
+    history = History(directory, Calendar(ZoneInfo("Europe/Istanbul")))
+    state = os.urandom(7000)  # what the engine knows of ten meters, packed
+    with closing(history):
+        for rows in _quarters():
+            for register, start, value in rows:
+                interval = Interval(*register, start, value, "m", 1)
+                history.past(*register).put(interval, corrected=False)
+                history.published(interval)
+            history.save(engine=state, watermark=b"e 5")
+            yield
+
+
+def _row_each(directory: Path) -> Iterator[None]:
+    """The usual design."""
+    with closing(sqlite3.connect(directory / FILE, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(
+            "CREATE TABLE interval (meter TEXT, quantity TEXT, start INTEGER, value INTEGER, quality TEXT, "
+            "version INTEGER, PRIMARY KEY (meter, quantity, start)) WITHOUT ROWID"
+        )
+        for rows in _quarters():
+            db.execute("BEGIN")
+            values = [(*register, start, value, "m", 1) for register, start, value in rows]
+            db.executemany("INSERT INTO interval VALUES (?,?,?,?,?,?)", values)
+            db.execute("COMMIT")
+            yield
+
+
+def _written(make: Any) -> tuple[float, float]:
+    """(GB a year at the block device, MB a year of the file)."""
+    with tempfile.TemporaryDirectory() as name, disk(Path(name)) as (mount, stat):
+        steps, begin, small = make(mount), 0, 0
+
+        def sectors() -> int:
+            os.sync()
+            return int(stat.read_text().split()[6]) * SECTOR
+
+        for number in range(SAVES_BEFORE + SAVES):
+            next(steps)
+            # Between two quarter hours the kernel writes back whatever there is.
+            for file in (mount / FILE, mount / f"{FILE}-wal"):
+                with file.open("rb") as opened:
+                    os.fsync(opened.fileno())
+            if number + 1 == SAVES_BEFORE:
+                begin, small = sectors(), (mount / FILE).stat().st_size
+        written = sectors() - begin
+        grown = (mount / FILE).stat().st_size - small
+        steps.close()
+    return written / SAVES * YEAR / 1e9, grown / SAVES * YEAR / 1e6
+
+
+def _file() -> list[Figure]:
+    """Size and writing."""
+    gigabytes, megabytes = _written(_ours)
+    other, large = _written(_row_each)
+    note = f"10 meters × 6 registers, {SAVES} quarter hours after {SAVES_BEFORE}"
+    return [
+        at_most("history.db", megabytes, "MB / year", 15, note),
+        plain("the control, a row for each interval", large, "MB / year"),
+        at_most("written for the history, at the block device", gigabytes, "GB / year", 2, f"{note}, ext4"),
+        plain("the control, a row for each interval, written", other, "GB / year"),
+    ]
+
+
+def _visit(port: int, until_: threading.Event, answered: list[float]) -> None:
+    """Twenty requests a second, from as many addresses as a page lets in."""
+    begin = time.monotonic()
+    for number, view in enumerate(cycle(VIEWS)):
+        if until_.wait(max(0.0, begin + number / RATE - time.monotonic())):
+            return
+        source = (f"127.0.1.{1 + number % 200}", 0)
+        visitor = HTTPConnection("127.0.0.1", port, timeout=20, source_address=source)
+        asked = time.monotonic()
+        try:
+            visitor.request("GET", view)
+            answer = visitor.getresponse()
+            if answer.read() and answer.status == 200:
+                answered.append(time.monotonic() - asked)
+        except OSError:
+            continue
+        finally:
+            visitor.close()
+
+
+def _page() -> list[Figure]:
+    """Polls with and without visitors, in turn."""
+    names = [meter.id for meter in METERS]
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        past = Path(name) / "past"
+        (past / "journal").mkdir(parents=True)
+        make_past(past, time.time_ns() // 1_000_000)
+        site = _site(Path(name) / "site", names, journal={"directory": str(past / "journal")})
+        stack.callback(site.stop)
+        port = int(site.config_path.read_text().split('"listen": "127.0.0.1:')[1].split('"')[0])
+        site.start_gateway()
+        until(lambda: len(site.serves()) > len(names), 60, "every meter was read once")
+        time.sleep(WARM)
+        spans: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+        answered: list[float] = []
+        for visited in (False, True, False, True):
+            stop = threading.Event()
+            visitors = [threading.Thread(target=_visit, args=(port, stop, answered))] if visited else []
+            for each in visitors:
+                each.start()
+            begin = uptime()
+            time.sleep(SECONDS / 2)
+            spans[visited].append((begin, uptime()))
+            stop.set()
+            for each in visitors:
+                each.join()
+        serves = site.serves()
+    late = {
+        visited: [each for span in found for each in lateness(serves, *span)]
+        for visited, found in spans.items()
+    }
+    busy, quiet = percentile(late[True]), percentile(late[False])
+    rate = len(answered) / SECONDS
+    return [
+        at_most("lateness of polls with visitors beside without, 95th percentile", busy - quiet, "ms more", 5,
+                f"{busy:.0f} and {quiet:.0f} ms; {rate:.0f} answers a second, thirteen months of history"),
+        plain("an answer of the page meanwhile, median", sorted(answered)[len(answered) // 2] * 1000, "ms"),
+    ]  # fmt: skip
+
+
+def run() -> list[Figure]:
+    """All of it."""
+    return [*_file(), *_cpu(), *_page()]
