@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import pickle
 import sys
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -17,8 +18,10 @@ from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
 from gateway.history import BillComparison, BilledAmount, bills, keep_bill
-from gateway.status.exports import response
+from gateway.status.energy.period import month_of
+from gateway.status.exports import process, response
 from gateway.status.exports.files import write_csv
+from gateway.status.exports.order import ExportOrder
 from gateway.status.exports.table import Column, ExportTable
 
 TODAY = date(2026, 11, 21)
@@ -251,6 +254,33 @@ async def test_the_library_of_workbooks_is_never_in_this_process(building) -> No
         *(sys.executable, "-c", code, here, history), stdout=asyncio.subprocess.PIPE
     )
     assert (await process.communicate())[0].split() == [b"200", b"False"]
+
+
+async def test_a_file_that_takes_too_long_is_said_and_leaves_no_process(building, monkeypatch) -> None:
+    monkeypatch.setattr(response, "LIMIT", 0.01)
+    answer = await get(building, "/api/v1/energy?month=2026-11&format=xlsx&lang=tr")
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "dosya çok uzun sürüyor", "hint": "daha kısa bir aralık isteyin"}
+    monkeypatch.setattr(response, "LIMIT", 120)
+    assert (await get(building, "/api/v1/tree?format=csv")).status_code == 200, (
+        "and the next one has its turn"
+    )
+
+
+def test_a_service_that_may_not_change_its_priority_makes_files_all_the_same(building, monkeypatch) -> None:
+    def refused(_by):
+        raise PermissionError(1, "Operation not permitted")
+
+    order = ExportOrder(
+        building.history,
+        *("tree", "csv", month_of(date(2026, 10, 1)), "", "en", "Europe/Istanbul", NOW, ("n", "g")),
+    )
+    out = io.BytesIO()
+    monkeypatch.setattr(process.os, "nice", refused)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(pickle.dumps(order))))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
+    assert process.main() == 0
+    assert b"Prizler panosu" in out.getvalue()
 
 
 def test_a_name_is_never_a_formula() -> None:

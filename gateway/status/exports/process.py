@@ -10,7 +10,7 @@ import os
 import pickle
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import IO
 from zoneinfo import ZoneInfo
 
@@ -73,7 +73,8 @@ def _about(order: ExportOrder, figures: Figures, f: Locale) -> list[tuple[str, s
 
 def main() -> int:
     """Read the order, write the file."""
-    os.nice(NICE)
+    with suppress(OSError):  # a service may be forbidden to change its priority
+        os.nice(NICE)
     order = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the daemon that started this process
     try:
         write(order, sys.stdout.buffer)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.status.exports.order import ExportOrder
 
 MODULE = "gateway.status.exports.process"
-LIMIT = 180.0
+LIMIT = 300.0
 """s that a file may take, with its way to the visitor."""
 WAIT = 20.0
 """s that a visitor waits for the file of another one."""
@@ -56,10 +56,12 @@ class Exports:
             async with asyncio.timeout(LIMIT):
                 first = await _first(process, pickle.dumps(order))
             return ExportFile(process, first, self._one, TYPES[order.form], name)
-        except BaseException:
+        except BaseException as error:
             if process is not None:
                 await _end(process)
             self._one.release()
+            if isinstance(error, TimeoutError):
+                raise HistoryError("the file takes too long", hint="ask for a shorter range") from error
             raise
 
 
