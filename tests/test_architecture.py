@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "history": {"model", "energy", "errors"},
     "receiver": {"model", "wire", "mqtt", "errors"},
     "check": {"model", "catalogue", "config", "field", "mqtt", "uplink", "errors"},
-    "commissioning": {"model", "catalogue", "config", "field", "errors"},
+    "commissioning": {"model", "catalogue", "config", "field", "errors"}
+    | {"check", "host", "mqtt", "uplink", "wire"},
     "demo": {"model", "catalogue", "config", "wire", "energy", "history", "errors"},
 }
 """Beside itself, `common` and the package's version."""
@@ -66,6 +67,7 @@ SOLE_IMPORTERS = {
 
 ALSO_FACES = {
     "gateway.catalogue.listing",
+    "gateway.commissioning.doctor",
     "gateway.commissioning.ports",
     "gateway.commissioning.report",
     "gateway.commissioning.scan",

@@ -21,6 +21,7 @@ COMMANDS = {
     "check": N_("check a configuration and print every problem"),
     "correct": N_("set what a meter took between two times, as a person knows it"),
     "demo": N_("run the whole product against simulated meters"),
+    "doctor": N_("measure what is wrong, name the cause and what to do"),
     "drivers": N_("list, show, check and try the meter tables"),
     "energy": N_("print the energy of each quarter hour, the gateway's own or that of a file of readings"),
     "journal": N_("look into the journal: status, show, export, salvage"),

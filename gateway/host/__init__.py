@@ -1,6 +1,6 @@
 """The machine: its clock, its memory, the service manager, pins, places of files."""
 
-from gateway.host.clock import Clock, uptime_ms
+from gateway.host.clock import RELEASED_MS, Clock, kernel_synced, uptime_ms
 from gateway.host.identity import fingerprint, known_fingerprint, make_key, same_fingerprint, write_secret
 from gateway.host.memory import begin_start, keep_lean, keep_what_is_there
 from gateway.host.notify import notify, watchdog_seconds
@@ -10,6 +10,7 @@ from gateway.host.pins import Pins, PinsError, PinSource
 __all__ = [
     "CONFIG",
     "DRIVERS",
+    "RELEASED_MS",
     "SOCKET",
     "SOCKET_VARIABLE",
     "STATE",
@@ -21,6 +22,7 @@ __all__ = [
     "fingerprint",
     "keep_lean",
     "keep_what_is_there",
+    "kernel_synced",
     "known_fingerprint",
     "make_key",
     "notify",

@@ -15,10 +15,10 @@ from gateway.mqtt.link import (
     Listener,
     Outgoing,
 )
-from gateway.mqtt.reasons import ACCESS_LIST, PAYLOAD, TOO_LARGE, meaning
+from gateway.mqtt.reasons import ACCESS_LIST, PAYLOAD, TOO_LARGE, meaning, unreachable
 from gateway.mqtt.reconnect import LinkState, Reconnect
 from gateway.mqtt.thread_link import ThreadLink
-from gateway.mqtt.tls import check_files, file_mistakes, open_to_others
+from gateway.mqtt.tls import check_files, file_mistakes, open_to_others, tls_context, tls_error
 
 __all__ = [
     "ACCESS_LIST", "FIRST_FAILURE", "NO_SUBSCRIBERS", "PAYLOAD", "SPARE", "SUCCESS", "TOO_LARGE",
@@ -26,4 +26,5 @@ __all__ = [
     "Broker", "BrokerLink", "Connection", "Hearing", "Limits", "Link", "LinkState", "Listener",
     "MemoryConnection", "MemoryLink", "Outgoing", "Reconnect", "ThreadLink",
     "check_files", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size", "payload_room",
+    "tls_context", "tls_error", "unreachable",
 ]  # fmt: skip

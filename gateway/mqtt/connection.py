@@ -29,7 +29,6 @@ from gateway.mqtt.crossing import Crossing
 from gateway.mqtt.limits import LEAST_PACKET, UNLIMITED, Limits, limits_of
 from gateway.mqtt.link import DEAF, MAX_UNACKED, TO_THE_LOOP, Hearing, Listener, Outgoing
 from gateway.mqtt.reasons import (
-    WHY_UNREACHABLE,
     every_code,
     farewell,
     no_connack,
@@ -37,6 +36,7 @@ from gateway.mqtt.reasons import (
     qos_0_only,
     refusal,
     said,
+    unreachable,
 )
 from gateway.mqtt.tls import password, tls_context, tls_error
 
@@ -245,8 +245,7 @@ class PahoConnection:
         except ssl.SSLError as error:
             return tls_error(error, host, clock_synced=self._synced())
         except OSError as error:
-            cause, hint = WHY_UNREACHABLE.get(error.errno or 0, ("unreachable", ""))
-            return LinkDown(f"cannot be reached: {error.strerror or error}", hint=hint, cause=cause)
+            return unreachable(error)
         except ValueError as error:
             return LinkRefused(f"cannot be used: {error}", hint="check url")
         code = MQTTErrorCode.MQTT_ERR_SUCCESS

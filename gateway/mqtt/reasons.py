@@ -42,6 +42,13 @@ WHY_UNREACHABLE = {
 """By number of the system's error: the word that page and API use, and what to do."""
 
 
+def unreachable(error: OSError | UnicodeError, where: str = "") -> LinkDown:
+    """Why the way to a broker ends before it, with what to do; `where` is the name or address tried."""
+    cause, hint = WHY_UNREACHABLE.get(getattr(error, "errno", 0) or 0, ("unreachable", ""))
+    why = getattr(error, "strerror", None) or str(error)
+    return LinkDown(f"{where} cannot be reached: {why}".lstrip(), hint=hint, cause=cause)
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """`cause` is the word that page and API use, `what` completes "the broker refuses …:", `mend` says

@@ -28,6 +28,7 @@ COMMANDS = (
     ("check",),
     ("correct",),
     ("demo",),
+    ("doctor",),
     ("drivers",),
     ("drivers", "list"),
     ("drivers", "show"),

@@ -1,7 +1,7 @@
 """Finds the meters of a serial line or of a TCP host, and says which they are."""
 
 from gateway.commissioning.scan.identify import Identified, identify
-from gateway.commissioning.scan.line import HostProbe, Probe, SerialProbe
+from gateway.commissioning.scan.line import HostProbe, LineCounters, Probe, RawExchange, SerialProbe
 from gateway.commissioning.scan.proposal import Proposal, item_lines, propose_lines
 from gateway.commissioning.scan.settings import LineSetting, likely_addresses, likely_settings
 from gateway.commissioning.scan.sweep import FoundMeter, ScanProgress, Sweep, Swept
@@ -10,9 +10,11 @@ __all__ = [
     "FoundMeter",
     "HostProbe",
     "Identified",
+    "LineCounters",
     "LineSetting",
     "Probe",
     "Proposal",
+    "RawExchange",
     "ScanProgress",
     "SerialProbe",
     "Sweep",

@@ -8,6 +8,7 @@ a thread of its own.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import select
 import socket
 import struct
@@ -33,6 +34,10 @@ _READS: Final = (1, 2, 3, 4)
 _MBAP: Final = struct.Struct(">HHHB")
 _CONNECT: Final = 5.0
 _REMEMBERED: Final = 64
+_TIOCGICOUNT: Final = 0x545D
+_ICOUNT: Final = struct.Struct("11i9i")
+"""struct serial_icounter_struct of <linux/serial.h>: cts dsr rng dcd rx tx frame overrun parity brk
+buf_overrun, and room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,28 @@ class Exchange:
             ),
             None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LineCounters:
+    """What a port's driver counts of damaged characters, since it was opened (TIOCGICOUNT)."""
+
+    frame: int
+    parity: int
+    overrun: int
+    breaks: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawExchange:
+    """The bytes of one request as they came: `early` before it was sent, `data` after it; `took` s from its
+    last bit to the first byte that is no echo, 0.0 when nothing came.
+    """
+
+    sent: bytes
+    early: bytes
+    data: bytes
+    took: float
 
 
 class Probe(Protocol):
@@ -136,20 +163,37 @@ class SerialProbe:
 
     def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         """Send one request and listen."""
+        heard = self.raw(sealed(unit, pdu), wait)
+        return dissect(heard.early, heard.data, heard.sent, heard.took)
+
+    def raw(self, sent: bytes, wait: float, linger: float = 0.0) -> RawExchange:
+        """Send these bytes, if any, and listen: until nobody has begun to answer `wait` s after them, or
+        until the line is quiet for `linger` s behind the answer. Raises BusDown.
+        """
         port, setting = self._port(), self.setting
         assert setting is not None
-        sent = sealed(unit, pdu)
         try:
             self._rest(setting)
             early = port.read(port.in_waiting or 0)
-            port.write(sent)
+            if sent:
+                port.write(sent)
             ended = time.monotonic() + len(sent) * setting.character
-            data, heard_at = self._listen(port, setting, sent, ended + wait)
-        except (serial.SerialException, OSError) as error:
+            data, heard_at = self._listen(port, setting, sent, ended + wait, linger)
+        except (serial.SerialException, OSError, termios.error) as error:
             raise not_opened(_serial_bus(self.name, setting), self.name, error) from error
         if data:
             self._quiet_from = time.monotonic() + setting.silence
-        return dissect(early, data, sent, max(0.0, heard_at - ended))
+        return RawExchange(sent, early, data, max(0.0, heard_at - ended))
+
+    def counters(self) -> LineCounters | None:
+        """What the port's driver has counted; None where it counts nothing."""
+        data = bytearray(_ICOUNT.size)
+        try:
+            fcntl.ioctl(self._port().fileno(), _TIOCGICOUNT, data)
+        except OSError:
+            return None
+        found = _ICOUNT.unpack(data)
+        return LineCounters(found[6], found[8], found[7], found[9])
 
     def _rest(self, setting: LineSetting) -> None:
         """Keep t3.5 between what was heard last and the next request."""
@@ -158,7 +202,7 @@ class SerialProbe:
             time.sleep(min(left, setting.silence))
 
     def _listen(
-        self, port: serial.Serial, setting: LineSetting, sent: bytes, until: float
+        self, port: serial.Serial, setting: LineSetting, sent: bytes, until: float, linger: float
     ) -> tuple[bytes, float]:
         """Bytes, and when the first that was no echo came."""
         data, first = bytearray(), 0.0
@@ -175,9 +219,14 @@ class SerialProbe:
             if not rest:
                 continue
             first = first or time.monotonic()
+            if not sent:
+                continue
             if _complete(bytes(rest), sent):
-                break
-            until = max(until, time.monotonic() + gap)
+                if linger <= gap:
+                    break
+                until = time.monotonic() + linger
+            else:
+                until = max(until, time.monotonic() + gap)
         return bytes(data), first
 
     def _port(self) -> serial.Serial:

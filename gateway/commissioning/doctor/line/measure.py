@@ -1,0 +1,374 @@
+"""Measure one line: listen, ask short and long, fast and slow, and look elsewhere for whom does not answer.
+What it means is judged in `causes`.
+
+It asks little of a sound line and more of one that shows something, within `LONGEST` seconds.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from gateway.catalogue import Row, Span
+from gateway.commissioning.doctor.line.traces import Elsewhere, LineTraces, Trace, idle_of, placed, trace_of
+from gateway.commissioning.doctor.targets import Target
+from gateway.commissioning.scan import LineCounters, LineSetting, RawExchange
+from gateway.errors import BusDown
+from gateway.field import Replies, decode, registers_of, sealed
+
+LONGEST: Final = 90.0
+"""s that one line may take before the search at other settings."""
+_LISTEN: Final = 1.0
+_LISTEN_AGAIN: Final = 5.0
+_FIRST_WAIT: Final = 0.5
+"""s for a meter that has never answered."""
+_SEARCH_WAIT: Final = 0.15
+_FIRST: Final = 3
+_MORE: Final = 5
+_DOUBT: Final = 24
+_RELAXED: Final = 0.3
+"""s of rest before every second read of a line in doubt: who only fails when asked at once shows himself."""
+_SERIALS: Final = 4
+_AGAIN: Final = 6
+_LINGER: Final = 0.06
+"""s behind an answer in which a second one would come."""
+_BACK: Final = 8.0
+"""s that a lost port is waited for."""
+_MOST_SOUGHT: Final = 4
+"""Meters that are asked for at every other setting."""
+
+
+class MeasuredLine(Protocol):
+    """A line that bytes can be sent on; `now` and `rest` are its clock."""
+
+    name: str
+    setting: LineSetting | None
+
+    def open(self) -> None:
+        """Open it. Raises BusDown."""
+
+    def close(self) -> None:
+        """Give it back."""
+
+    def use(self, setting: LineSetting) -> None:
+        """Go on at another setting. Raises BusDown."""
+
+    def raw(self, sent: bytes, wait: float, linger: float = 0.0) -> RawExchange:
+        """Send and listen. Raises BusDown."""
+
+    def counters(self) -> LineCounters | None:
+        """What the port's driver has counted."""
+
+    def now(self) -> float:
+        """Seconds on its clock."""
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineProgress:
+    """Where the measurement of a line is: `stage` is a word of the words, `left` s at most."""
+
+    stage: str
+    meter: str
+    left: float
+
+
+Tell = Callable[[LineProgress], None]
+
+
+class LineMeasurement:
+    """One line and the meters that the configuration has on it. `settings`: all that a search may try, the
+    likelier first.
+    """
+
+    def __init__(
+        self,
+        line: MeasuredLine,
+        targets: Sequence[Target],
+        *,
+        silence: float = 0.0,
+        settings: Iterable[LineSetting] = (),
+        tell: Tell = lambda _: None,
+    ) -> None:
+        self.traces = LineTraces(line.setting)
+        self._line, self._targets = line, list(targets)
+        self._silence = silence
+        self._settings = list(settings)
+        self._tell = tell
+        self._wait: dict[str, float] = {}
+        self._asked_at = -1e9
+        self._began = line.now()
+
+    def run(self) -> LineTraces:
+        """Measure; the line must be open. Raises BusDown only when it never worked."""
+        traces = self.traces
+        try:
+            self._measure()
+        except BusDown:
+            traces.vanished = True
+            traces.losses += 1
+        traces.seconds = self._line.now() - self._began
+        return traces
+
+    def answers_at(self, target: Target) -> bool:
+        """Whether a meter answers at the line's present setting."""
+        return self._line.setting is not None and self._there(target, target.unit, self._line.setting)
+
+    def _measure(self) -> None:
+        self._listen(_LISTEN)
+        for target in self._targets:
+            self._ask(target, "first", [target.short] * _FIRST)
+        if any(trace.known for trace in self.traces.every()):
+            for target in self._targets:
+                if self._answers(target):
+                    self._ask(target, "more", [target.short, target.long, target.long] * _MORE)
+                    self._serial(target)
+            if self._doubtful():
+                self._doubt()
+            for target in self._targets:
+                if not self._answers(target) and not any(t.size for t in self.traces.of(target.id)):
+                    self._seek_one(target)
+        else:
+            if any(trace.size for trace in self.traces.every()):
+                self._listen(_LISTEN_AGAIN)
+            self._seek_all()
+
+    # ---- asking
+
+    def _ask(self, target: Target, stage: str, spans: Iterable[Span], *, pause: float = 0.0) -> None:
+        reads = self.traces.of(target.id)
+        for span in spans:
+            self._tell(LineProgress(stage, target.id, max(0.0, LONGEST - self._spent())))
+            reads.append(self._read(target, span, pause=pause))
+
+    def _read(self, target: Target, span: Span, *, pause: float = 0.0, wait: float | None = None) -> Trace:
+        """One read; the port may vanish and come back meanwhile."""
+        function, address, count = span.function, span.address, span.words
+        gap = max(pause, target.gap, self._silence)
+        pdu = struct.pack(">BHH", function, address, count)
+        before = self._line.counters()
+        rested = self._rest(gap)
+        at = self._line.now()
+        try:
+            heard = self._line.raw(sealed(target.unit, pdu), wait or self._patience(target), _LINGER)
+        except BusDown:
+            self._lost()
+            return Trace(target.unit, at, count, "silent", pause=rested)
+        self._asked_at = self._line.now()
+        self._early(heard.early, at)
+        trace = trace_of(heard, unit=target.unit, function=function, count=count, at=at, pause=rested)
+        self.traces.echo = self.traces.echo or heard.data.startswith(heard.sent)
+        if trace.good:
+            self._wait[target.id] = max(self._wait.get(target.id, 0.0), 4 * trace.took + 0.1)
+        after = self._line.counters()
+        if before is None or after is None:
+            return trace
+        marks = sum((after.frame - before.frame, after.parity - before.parity, after.breaks - before.breaks))
+        return replace(trace, marks=max(0, marks))
+
+    def _patience(self, target: Target) -> float:
+        known = self._wait.get(target.id)
+        return known if known is not None else max(_FIRST_WAIT, target.patience or 0.0)
+
+    def _rest(self, gap: float) -> float:
+        """Keep the line quiet for `gap` s since the last exchange; how long it was."""
+        since = self._line.now() - self._asked_at
+        if since < gap:
+            self._line.rest(gap - since)
+        return gap
+
+    def _early(self, data: bytes, at: float) -> None:
+        """What came between two reads: a late answer belongs to the read before it."""
+        if not data:
+            return
+        units = {frame[0] for _, frame in placed(data)}
+        for target in self._targets:
+            reads = self.traces.of(target.id)
+            if reads and reads[-1].unit in units and not reads[-1].good and at - reads[-1].at < 10:
+                reads[-1] = replace(reads[-1], late=True)
+                units.discard(reads[-1].unit)
+                return
+        self.traces.note_idle(idle_of(data, 0.0))
+
+    def _lost(self) -> None:
+        """The port has vanished: wait for it. Raises BusDown when it does not come back."""
+        self.traces.losses += 1
+        until = self._line.now() + _BACK
+        self._line.close()
+        while True:
+            self._line.rest(0.5)
+            try:
+                self._line.open()
+            except BusDown:
+                if self._line.now() >= until:
+                    raise
+            else:
+                return
+
+    def _listen(self, seconds: float) -> None:
+        self._tell(LineProgress("listen", "", max(0.0, LONGEST - self._spent())))
+        try:
+            heard = self._line.raw(b"", seconds)
+        except BusDown:
+            self._lost()
+            return
+        self.traces.note_idle(idle_of(heard.early + heard.data, seconds))
+
+    def _serial(self, target: Target) -> None:
+        """Its serial number, several times: two meters at one address take turns."""
+        row = target.serial
+        if row is None:
+            return
+        reads = self.traces.of(target.id)
+        for _ in range(_SERIALS):
+            trace = self._read(target, row.spans[0])
+            reads.append(trace)
+            if trace.outcome == "answer" and (number := _serial_number(row, trace.words)):
+                self.traces.note_serial(target.id, number)
+
+    # ---- when there is a doubt
+
+    def _doubtful(self) -> bool:
+        """Whether anything is not as on a sound line."""
+        every = self.traces.every()
+        answering = [trace for trace in every if any(t.known for t in self._of(trace.unit))]
+        return (
+            any(
+                not trace.good or trace.lead or trace.tail or trace.answers > 1 or trace.code == 6
+                for trace in answering
+            )
+            or any(idle.noise or idle.masters or idle.others for idle in self.traces.idle)
+            or any(trace.masters or trace.others for trace in every)
+            or self.traces.losses > 0
+        )
+
+    def _of(self, unit: int) -> list[Trace]:
+        return [trace for trace in self.traces.every() if trace.unit == unit]
+
+    def _doubt(self) -> None:
+        """Short and long reads in turn, every second one well rested, of all who answer; then listen."""
+        targets = [target for target in self._targets if self._answers(target)]
+        for turn in range(_DOUBT):
+            for target in targets:
+                if self._spent() > LONGEST:
+                    break
+                span = target.long if turn % 4 >= 2 else target.short
+                self._ask(target, "doubt", [span], pause=_RELAXED if turn % 2 else 0.0)
+            if turn % 6 == 0:
+                self._listen(_LISTEN_AGAIN / 4)
+
+    def _answers(self, target: Target) -> bool:
+        return any(trace.known for trace in self.traces.of(target.id))
+
+    def _spent(self) -> float:
+        return self._line.now() - self._began
+
+    # ---- looking elsewhere
+
+    def _seek_all(self) -> None:
+        """Nobody answers: ask for the meters at every other setting, the likelier first."""
+        own = self._line.setting
+        sought = self._targets[:_MOST_SOUGHT]
+        for place, setting in enumerate(self._settings):
+            if setting == own:
+                continue
+            left = (len(self._settings) - place) * len(sought) * (_SEARCH_WAIT + 0.1)
+            self._tell(LineProgress("settings", str(setting), left))
+            self._line.use(setting)
+            units = {target.unit: target for target in sought}
+            hit = [target for target in units.values() if self._there(target, target.unit, setting)]
+            if hit and self._by_chance(hit[0], setting, own):
+                break
+            if hit:
+                for target in self._targets:
+                    if target in hit or self._there(target, target.unit, setting):
+                        self.traces.note_elsewhere(Elsewhere(target.unit, setting, meter=target.id))
+                break
+        else:
+            for target in sought:
+                self._seek_factory(target)
+        self.traces.searched = True
+        if own is not None:
+            self._line.use(own)
+
+    def _by_chance(self, target: Target, setting: LineSetting, own: LineSetting | None) -> bool:
+        """Whether the meter answers as well at the line's own setting: then it is the line that is ill."""
+        if own is None:
+            return False
+        there = sum(self._there(target, target.unit, setting) for _ in range(_AGAIN))
+        self._line.use(own)
+        before = len(self.traces.of(target.id))
+        self._ask(target, "doubt", [target.short] * _AGAIN)
+        here = sum(trace.good for trace in self.traces.of(target.id)[before:])
+        if here:
+            self._doubt()
+        self._line.use(setting)
+        return here > 0 or not there
+
+    def _seek_one(self, target: Target) -> None:
+        """Others answer, this one does not: as it left the factory, then at every other setting."""
+        own = self._line.setting
+        if self._seek_factory(target):
+            return
+        for setting in self._settings:
+            if setting != own and setting.stopbits == 1:
+                self._tell(LineProgress("settings", target.id, len(self._settings) * _SEARCH_WAIT))
+                self._line.use(setting)
+                if self._there(target, target.unit, setting):
+                    self.traces.note_elsewhere(Elsewhere(target.unit, setting, meter=target.id))
+                    break
+        if own is not None:
+            self._line.use(own)
+
+    def _seek_factory(self, target: Target) -> bool:
+        """At the address and the setting that its table names as the factory's."""
+        own = self._line.setting
+        unit = target.driver.serial.address or 1
+        taken = {each.unit for each in self._targets if each.id != target.id}
+        places = [(unit, own), (target.unit, target.factory), (unit, target.factory)]
+        for address, setting in dict.fromkeys(places):
+            if setting is None or (address, setting) == (target.unit, own):
+                continue
+            if address in taken and setting == own:
+                continue
+            self._line.use(setting)
+            found = self._there(target, address, setting)
+            if own is not None:
+                self._line.use(own)
+            if found:
+                self.traces.note_elsewhere(Elsewhere(address, setting, meter=target.id))
+                return True
+        return False
+
+    def _there(self, target: Target, unit: int, setting: LineSetting) -> bool:
+        """Whether somebody answers at that address now, in two attempts."""
+        span = target.short
+        pdu = struct.pack(">BHH", span.function, span.address, span.words)
+        wait = max(_SEARCH_WAIT, min(_FIRST_WAIT, target.patience or 0.0)) + 4 * setting.character
+        for _ in range(2):
+            self._rest(self._silence)
+            try:
+                heard = self._line.raw(sealed(unit, pdu), wait)
+            except BusDown:
+                self._lost()
+                continue
+            self._asked_at = self._line.now()
+            at = self._line.now()
+            trace = trace_of(heard, unit=unit, function=span.function, count=span.words, at=at)
+            if trace.good:
+                return True
+            if not trace.size:
+                break
+        return False
+
+
+def _serial_number(row: Row, words: Sequence[int]) -> str:
+    """What the registers of a serial number say; empty for what is no number."""
+    image = Replies()
+    image.add(row.function, row.address, registers_of(words))
+    found = decode((row,), image).attributes.get("serial_number", "")
+    return found if found.strip("0 ") else ""

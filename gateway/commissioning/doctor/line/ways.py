@@ -1,0 +1,85 @@
+"""The ways to a line: a serial port, and a converter that passes RTU frames over TCP."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import time
+from typing import Final
+
+from gateway.commissioning.scan import HostProbe, LineCounters, RawExchange, SerialProbe
+from gateway.field import frames, has_right_crc, not_opened
+
+_CHUNK: Final = 0.1
+"""s between bytes of one answer: a converter hands them on in packets."""
+_ROOM: Final = 1024
+
+
+class PortLine(SerialProbe):
+    """A serial port with its clock."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(max(0.0, seconds))
+
+
+class ConverterLine(HostProbe):
+    """RTU over TCP. The line behind it has the converter's own setting, which nobody here can change."""
+
+    def counters(self) -> LineCounters | None:
+        """Nobody counts."""
+        return None
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(max(0.0, seconds))
+
+    def raw(self, sent: bytes, wait: float, linger: float = 0.0) -> RawExchange:
+        """Send and listen. Raises BusDown."""
+        try:
+            if self._socket is None:
+                self.open()
+            assert self._socket is not None
+            early = self._take(0.0)
+            if sent:
+                self._socket.sendall(sent)
+            began = time.monotonic()
+            data, first = self._listen(sent, began + wait, linger)
+        except OSError as error:
+            self.close()
+            raise not_opened(self._bus, self.name, error) from error
+        return RawExchange(sent, early, data, first - began if first else 0.0)
+
+    def _listen(self, sent: bytes, until: float, linger: float) -> tuple[bytes, float]:
+        data, first = bytearray(), 0.0
+        while len(data) < _ROOM and (left := until - time.monotonic()) > 0:
+            got = self._take(left)
+            if not got:
+                break
+            data += got
+            first = first or time.monotonic()
+            if not sent:
+                continue
+            found = frames(bytes(data.removeprefix(sent)), has_right_crc)
+            answered = any(frame[0] == sent[0] and frame[1] & 0x7F == sent[1] for frame in found)
+            until = time.monotonic() + (linger if answered else _CHUNK)
+        return bytes(data), first
+
+    def _take(self, seconds: float) -> bytes:
+        """What comes within so many s; nothing when nothing does. Raises OSError when it hangs up."""
+        assert self._socket is not None
+        if not select.select([self._socket], [], [], seconds)[0]:
+            return b""
+        with contextlib.suppress(BlockingIOError):
+            if got := self._socket.recv(4096):
+                return got
+            raise ConnectionResetError("the connection was closed")
+        return b""

@@ -1,0 +1,160 @@
+"""One cause for each fault of a line, and none for a sound one: simulated bit by bit, measured by the
+product's own code in time that passes at once.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from faulty_sites import FAULTS, LIBRARY, draw_site
+from line_physics import MASTER, LineFaults, LineMeter, LineModel, bits_of
+
+from gateway.commissioning.doctor import Diagnosis
+from gateway.commissioning.doctor.line.causes import ranked, rivals
+from gateway.commissioning.doctor.line.features import Symptoms, symptoms
+from gateway.commissioning.doctor.line.judge import judge_line
+from gateway.commissioning.doctor.line.measure import LineMeasurement
+from gateway.commissioning.doctor.line.traces import LineTraces, idle_of, trace_of
+from gateway.commissioning.scan import LineSetting, RawExchange, likely_settings
+from gateway.demo.simulator.slave import PatternImage, Slave
+from gateway.field import sealed
+
+SETTINGS = likely_settings(LIBRARY)
+FAST = LineSetting(115200)
+
+
+def judged(fault: str, seed: int) -> tuple[list[Diagnosis], LineTraces]:
+    site = draw_site(fault, seed)
+    measurement = LineMeasurement(site.line, site.targets, settings=SETTINGS)
+    measurement.traces.history = site.history
+    site.line.open()
+    traces = measurement.run()
+    return judge_line("bus line1", traces, site.targets), traces
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_first_cause_that_is_named_is_the_right_one(fault) -> None:
+    named = [found[0].cause if (found := judged(fault, seed)[0]) else "healthy" for seed in range(100, 105)]
+    assert named.count(fault) >= 4, named
+
+
+def test_a_sound_line_is_never_called_ill() -> None:
+    for seed in range(100, 130):
+        found, traces = judged("healthy", seed)
+        assert not found, (seed, found, symptoms(traces))
+
+
+def test_exchanged_wires_without_a_bias_cannot_be_told_from_a_dead_line() -> None:
+    site = draw_site("swapped", 1)
+    site.model.faults.pulled = False
+    site.line.open()
+    traces = LineMeasurement(site.line, site.targets, settings=SETTINGS).run()
+    (found,) = judge_line("bus line1", traces, site.targets)
+    assert found.cause == "swapped"
+    assert "silent_line" in {cause for cause, _ in found.rivals}
+
+
+def test_the_meter_with_the_fault_is_named() -> None:
+    for seed in range(110, 116):
+        site = draw_site("duplicate", seed)
+        site.line.open()
+        traces = LineMeasurement(site.line, site.targets, settings=SETTINGS).run()
+        found = judge_line("bus line1", traces, site.targets)
+        assert found[0].meter == f"m{site.notes['unit']}"
+
+
+def test_a_meter_that_is_off_is_told_apart_from_its_line() -> None:
+    site = draw_site("healthy", 3)
+    gone = site.targets[0]
+    site.model.meters = [meter for meter in site.model.meters if meter.slave.unit != gone.unit]
+    site.line.open()
+    traces = LineMeasurement(site.line, site.targets, settings=SETTINGS).run()
+    found = judge_line("bus line1", traces, site.targets)
+    assert [(each.cause, each.meter) for each in found] == [("silent_meter", gone.id)]
+
+
+# ---- the model itself: what it gives follows from the wire, not from the doctor
+
+
+def heard(faults: LineFaults, master: LineSetting, meter: LineSetting, **more: float) -> bytes:
+    model = LineModel([LineMeter(Slave(1, PatternImage()), meter, **more)], faults, random.Random(4))
+    end = model.send(1.0, sealed(1, bytes((3, 0, 7, 0, 2))), master)
+    return bytes(byte for _, byte in model.listen(end, model.ends(end) + 0.5, master))
+
+
+def test_a_quiet_line_carries_the_answer_as_it_is() -> None:
+    assert heard(LineFaults(), FAST, FAST) == sealed(1, bytes((3, 4, 0, 7, 0, 8)))
+
+
+def test_the_receiver_that_looks_at_bits_reads_what_was_sent() -> None:
+    """The same through the slow path: a talk beside it makes the receiver look at every bit."""
+    model = LineModel([], LineFaults(), random.Random(1))
+    data = bytes(range(0, 256, 7))
+    for setting in (LineSetting(9600), LineSetting(19200, "E"), LineSetting(2400, "O", 2)):
+        model.send(0.0, data, setting)
+        (talk,) = [each for each in model._talks if each.data == data]
+        talk.source = 5
+        level = model._level_of(MASTER, [talk], [], [])
+        looks = model._looks([talk], 0.0, talk.end + 0.1, [])
+        found = model._uart(level, setting, 0.0, talk.end + 0.1, looks, count=True)
+        assert bytes(byte for _, byte in found) == data
+        model._talks.clear()
+    assert (model.frame, model.parity, model.breaks) == (0, 0, 0)
+
+
+def test_a_meter_at_another_rate_hears_no_request() -> None:
+    assert heard(LineFaults(), LineSetting(9600), LineSetting(19200)) == b""
+    assert heard(LineFaults(), LineSetting(9600), LineSetting(9600, "E")) == b""
+
+
+def test_exchanged_wires_on_a_pulled_line_give_a_break() -> None:
+    assert heard(LineFaults(swapped=True), FAST, FAST) == b"\0"
+    assert heard(LineFaults(swapped=True, pulled=False), FAST, FAST) == b""
+
+
+def test_characters_have_start_parity_and_stop_bits() -> None:
+    assert bits_of(b"\x01", LineSetting(9600, "E")) == [0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]
+    assert bits_of(b"\x03", LineSetting(9600, "O", 2)) == [0, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1]
+
+
+# ---- one exchange
+
+
+def trace(data: bytes, sent: bytes = b""):
+    return trace_of(RawExchange(sent, b"", data, 0.02), unit=1, function=3, count=2, at=0.0)
+
+
+def test_an_exchange_is_judged_byte_by_byte() -> None:
+    good = sealed(1, bytes((3, 4, 0, 7, 0, 8)))
+    request = sealed(1, bytes((3, 0, 7, 0, 2)))
+    assert trace(good).words == (7, 8)
+    assert trace(request + good, request).outcome == "answer"
+    assert trace(b"\0" + good).lead == 1
+    assert trace(good + b"\xff\0").tail == 2
+    assert trace(good + good).answers == 2
+    assert trace(b"").outcome == "silent"
+    assert trace(sealed(1, b"\x83\x06")).code == 6
+    assert trace(b"\0").breaks
+    damaged = trace(good[:-1] + b"\x55")
+    assert (damaged.outcome, damaged.head, damaged.good, damaged.known) == ("damaged", True, False, True)
+    assert trace(sealed(9, bytes((3, 0, 0, 0, 4)))).masters == 1
+    idle = idle_of(sealed(9, bytes((3, 0, 0, 0, 4))) + b"\x13", 1.0)
+    assert (idle.masters, idle.noise) == (1, 1)
+
+
+# ---- the table of causes
+
+
+def test_what_was_not_measured_says_nothing() -> None:
+    priors = dict(ranked(Symptoms()))
+    assert priors["swapped"] > priors["slow_answers"]
+    assert sum(priors.values()) == pytest.approx(1.0)
+
+
+def test_features_decide() -> None:
+    assert ranked(Symptoms(nobody=True, elsewhere=True))[0][0] == "setting"
+    assert ranked(Symptoms(foreign=True, damage=True))[0][0] == "second_master"
+    assert ranked(Symptoms(port_lost=True))[0][0] == "brown_out"
+    alike = rivals([("a", 0.6), ("b", 0.3), ("c", 0.1)])
+    assert alike == (("b", 0.3),)
