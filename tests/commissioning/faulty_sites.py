@@ -5,7 +5,7 @@ setting, length of the cable, how bad it is, what the adapter tells. Drawn from 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from installation import Installation
@@ -13,13 +13,19 @@ from line_physics import LineFaults, LineMeter, LineModel
 from virtual_line import VirtualLine
 
 from gateway.catalogue import Driver, build, library
-from gateway.commissioning.doctor.targets import Target, target_of
-from gateway.commissioning.scan import LineSetting
-from gateway.config import Meter
+from gateway.commissioning.doctor import BusSurroundings, ExaminedPart, Target, examine_bus, target_of
+from gateway.commissioning.scan import LineSetting, likely_settings
+from gateway.commissioning.trial.fit import TableChange, apply
+from gateway.config import Meter, SerialBus
 from gateway.demo.simulator.meter_image import identity_words
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
+from gateway.errors import BusDown
+from tests.bench.wiring_sites import MISTAKES
+from tests.bench.wiring_sites import Site as WiringSite
 
 SINGLE = {"current_l2", "voltage_l2n", "voltage_l23", "active_power_l2"}
+PORT = "/dev/serial/by-id/usb-adapter"
+PHASES = ("l1", "l2", "l3")
 RATES = (2400, 4800, 9600, 9600, 9600, 19200, 19200, 38400, 115200)
 LIBRARY = list(library())
 ON_A_LINE = [
@@ -27,6 +33,15 @@ ON_A_LINE = [
     for driver in LIBRARY
     if driver.rows and not driver.dynamic and (driver.tcp_port is None or driver.serial.baudrate)
 ]
+RATIOS = [d for d in ON_A_LINE if {"ct_ratio", "ct_primary"} & {row.name for row in d.rows}]
+WIRED = [
+    driver
+    for driver in ON_A_LINE
+    if {f"{name}_{phase}" for name in ("active_power", "reactive_power", "current") for phase in PHASES}
+    <= {row.name for row in driver.rows}
+]
+FLOATS = [d for d in ON_A_LINE if sum(r.type.startswith("float") for r in d.rows) > 6]
+WHOLE = [d for d in ON_A_LINE if sum(r.words == 2 and not r.attribute for r in d.rows) > 6]
 WITH_SERIAL = [d for d in ON_A_LINE if any(row.name == "serial_number" and row.words > 1 for row in d.rows)]
 
 
@@ -46,10 +61,18 @@ class LiveImage:
         self._fixed = dict(fixed)
         self.most = driver.limits.max_registers
         self.rows = driver.rows
+        self.functions: frozenset[int] = frozenset()
+        self.code = 1
+        self.recorded: dict[str, list[float | None]] = {}
+        self.clock: Callable[[], float] = lambda: 0.0
+
+    def show(self, **values: float | str) -> None:
+        """From now on these instead of what a sound installation shows."""
+        self._fixed |= values
 
     def values(self) -> dict[str, float | str]:
         """What it shows now."""
-        now = self.rng.uniform(0.97, 1.03)
+        now = self.rng.uniform(0.99, 1.01)
         moment = replace(self.installation, amperes=self.installation.amperes * now)
         found: dict[str, float | str] = {}
         for row in self.rows:
@@ -60,12 +83,18 @@ class LiveImage:
             else:
                 shown = moment.shows(row.name, single=self._single)
                 found[row.name] = self._counters[row.name] if shown is None else shown
+        if self.recorded:
+            rows = len(next(iter(self.recorded.values())))
+            minute = int(self.clock() / 60) % rows
+            found |= {n: v * now for n, column in self.recorded.items() if (v := column[minute]) is not None}
         return found | self._fixed
 
     def read(self, function: int, address: int, count: int) -> Served:
         """The words now. Raises ModbusError."""
         if count > self.most:
             raise ModbusError(3)
+        if self.functions and function not in self.functions:
+            raise ModbusError(self.code)
         words = {**build(self.rows, self.values()), **identity_words(self.driver.identity)}
         try:
             return Served([words[function, at] for at in range(address, address + count)])
@@ -75,16 +104,65 @@ class LiveImage:
 
 @dataclass
 class FaultySite:
-    """A line as the configuration has it (`targets`, `setting`) and as it is (`model`)."""
+    """A line as the configuration has it (`targets`, `setting`) and as it is (`model`). It is also the access to
+    the machine's ports: `others` are free ones beside `line`, None stands for a configured port that is not there.
+    """
 
     fault: str
-    line: VirtualLine
+    line: VirtualLine | None
     targets: list[Target]
     setting: LineSetting
     model: LineModel
     notes: dict[str, object] = field(default_factory=dict)
     history: int | None = None
     """What the kernel's log says of lost ports; None where it may not be read."""
+    others: dict[str, VirtualLine] = field(default_factory=dict)
+
+    def port(self, name: str) -> VirtualLine:
+        """The port of that name."""
+        found = self.others.get(name, self.line)
+        assert found is not None
+        return found
+
+    def trouble(self, bus: SerialBus) -> BusDown | None:
+        """Why the configured port cannot be used."""
+        if self.line is not None:
+            return None
+        return BusDown(
+            f"{bus.port} cannot be opened: there is no such port", hint="plug it in", cause="no_port"
+        )
+
+    def losses(self, _port: str) -> int | None:
+        """How often the kernel has lost it."""
+        return self.history
+
+    def examined(self) -> ExaminedPart:
+        """What the doctor says of it, from the port to the values."""
+        setting = self.setting
+        bus = SerialBus(
+            name="line1", type="serial", port=PORT, baudrate=setting.baudrate, parity=setting.parity,
+            stopbits=setting.stopbits,
+        )  # fmt: skip
+        around = BusSurroundings(
+            _Access(self), tuple(self.others), tuple(likely_settings(LIBRARY, [setting]))
+        )
+        return examine_bus(bus, self.targets, around)
+
+
+@dataclass
+class _Access:
+    site: FaultySite
+
+    def line(self, port: str, setting: LineSetting) -> VirtualLine:
+        line = self.site.port(port)
+        line.setting = setting
+        return line
+
+    def trouble(self, bus: SerialBus) -> BusDown | None:
+        return self.site.trouble(bus)
+
+    def losses(self, port: str) -> int | None:
+        return self.site.losses(port)
 
 
 def draw_site(fault: str, seed: int) -> FaultySite:
@@ -95,7 +173,8 @@ def draw_site(fault: str, seed: int) -> FaultySite:
     if fault in {"not_kept", "meter_setting"}:
         count = max(count, 2)
     units = rng.sample(range(1, 30), count)
-    kinds = [rng.choice(ON_A_LINE) for _ in range(rng.choice((1, 1, 2, 3)))]
+    choice = {"ratio": RATIOS, "wiring": WIRED, "byte_order": FLOATS + WHOLE}.get(fault, ON_A_LINE)
+    kinds = [rng.choice(choice) for _ in range(rng.choice((1, 1, 2, 3)))]
     faults = LineFaults(echo=rng.random() < 0.15, flip_everywhere=rng.choice((0, 0, 0, 1e-7, 1e-6)))
     meters, targets = [], []
     for number, unit in enumerate(units):
@@ -201,8 +280,106 @@ def _not_kept(site: FaultySite, rng: random.Random) -> None:
     site.notes["unit"] = target.unit
 
 
+def _renumbered(site: FaultySite, rng: random.Random) -> None:
+    """The adapter with the meters has another name; the configured port is not there, or is another adapter."""
+    assert site.line is not None
+    moved = replace_name(site.line, "/dev/serial/by-id/usb-other")
+    site.others = {moved.name: moved}
+    if rng.random() < 0.4:
+        empty = VirtualLine(LineModel([], LineFaults(), random.Random(1)), site.setting, name="/dev/ttyS9")
+        site.others = {empty.name: empty, **site.others} if rng.random() < 0.5 else site.others
+    site.line = None
+    if rng.random() < 0.5:
+        site.line = VirtualLine(LineModel([], LineFaults(), random.Random(2)), site.setting, name=PORT)
+
+
+def replace_name(line: VirtualLine, name: str) -> VirtualLine:
+    """The same line behind another name."""
+    line.name = name
+    return line
+
+
+def _chosen(site: FaultySite, rng: random.Random) -> tuple[LiveImage, int]:
+    """A meter of the site, and its place."""
+    at = rng.randrange(len(site.targets))
+    site.notes["unit"] = site.targets[at].unit
+    image = site.model.meters[at].slave._image
+    return image, at
+
+
+def _retabled(site: FaultySite, at: int, change: TableChange) -> None:
+    """The configuration has a table with a slip in it."""
+    target = site.targets[at]
+    driver = replace(
+        target.driver,
+        rows=apply(target.driver.rows, change),
+        limits=replace(target.driver.limits, function=change.function or target.driver.limits.function),
+        identity=None,
+    )
+    site.targets[at] = target_of(target.configured, driver)
+
+
+def _byte_order(site: FaultySite, rng: random.Random) -> None:
+    _, at = _chosen(site, rng)
+    now = site.targets[at].driver.order
+    other = rng.choice([each for each in ("big", "little") if each != now])
+    _retabled(site, at, TableChange(order=other))
+
+
+def _off_by_one(site: FaultySite, rng: random.Random) -> None:
+    _, at = _chosen(site, rng)
+    first = min(span.address for row in site.targets[at].driver.rows for span in row.spans)
+    _retabled(site, at, TableChange(shift=rng.choice((-1, 1)) if first else 1))
+
+
+def _function(site: FaultySite, rng: random.Random) -> None:
+    image, at = _chosen(site, rng)
+    image.code = rng.choice((1, 2))
+    image.functions = frozenset(span.function for row in image.rows for span in row.spans)
+    if len(image.functions) > 1 or rng.random() < 0.25:
+        image.functions = frozenset()
+        image.most = max(2, site.targets[at].long.words // 2)
+        site.notes["long"] = True
+        return
+    (own,) = image.functions
+    _retabled(site, at, TableChange(function={3: 4, 4: 3}[own]))
+
+
+def _ratio(site: FaultySite, rng: random.Random) -> None:
+    image, at = _chosen(site, rng)
+    names = {row.name for row in image.rows}
+    true, typed = rng.sample((1, 10, 20, 30, 40, 50, 60, 80, 100, 120), 2)
+    if "ct_ratio" in names:
+        image.show(ct_ratio=str(true))
+    if "ct_primary" in names:
+        image.show(ct_primary=str(5 * true), ct_secondary="5")
+    configured = site.targets[at].configured
+    typed_in = {"ct": float(typed)}
+    site.targets[at] = target_of(
+        Meter.model_validate(configured.model_dump(by_alias=True, exclude_unset=True) | typed_in),
+        site.targets[at].driver,
+    )
+
+
+def _wiring(site: FaultySite, rng: random.Random) -> None:
+    image, _at = _chosen(site, rng)
+    mistake = rng.choice([each for each in MISTAKES if each != ((1, 2, 3), (1, 1, 1))])
+    if rng.random() < 0.6:  # one thing wrong is what is met most
+        mistake = rng.choice(
+            [((1, 2, 3), signs) for signs in ((-1, 1, 1), (1, -1, 1), (1, 1, -1))]
+            + [(order, (1, 1, 1)) for order in ((2, 1, 3), (1, 3, 2), (3, 2, 1))]
+        )
+    here = WiringSite(rng.randrange(10_000), rows=24)
+    image.recorded = here.record(mistake)
+    image.recorded.pop("t")
+    assert site.line is not None
+    image.clock = site.line.now
+
+
 FAULTS = {
     "swapped": _swapped, "setting": _setting, "bias": _bias, "termination": _termination,
     "interference": _interference, "duplicate": _duplicate, "second_master": _second_master,
     "too_fast": _too_fast, "brown_out": _brown_out, "not_kept": _not_kept,
+    "renumbered": _renumbered, "byte_order": _byte_order, "off_by_one": _off_by_one, "function": _function,
+    "ratio": _ratio, "wiring": _wiring,
 }  # fmt: skip

@@ -23,6 +23,8 @@ ROUNDS: Final = 8
 """Readings for the wiring: the noise of one moment is not a mistake."""
 _BETWEEN: Final = 0.5
 _RATIO: Final = 0.01
+_SECONDARY: Final = {"ct": (1.0, 5.0), "vt": (100.0, 110.0, 1.0)}
+"""A and V of the usual transformers."""
 _SURE: Final = 0.95
 _TOO_LONG: Final = (2, 3)
 """Exceptions of a meter that is asked for more registers at once than it gives."""
@@ -183,7 +185,7 @@ def _ratios(part: str, target: Target, driver: Driver, read: ValuesRead) -> list
     found = []
     meter = target.configured
     for what, typed in (("ct", meter.ct), ("vt", meter.vt)):
-        own = _ratio_of(known, what)
+        own = _ratio_of(known, what, typed)
         if own is None:
             continue
         facts: Facts = {"what": what, "meter_ratio": own, "typed": typed}
@@ -198,8 +200,10 @@ def _covered(row: Row, words: Words) -> bool:
     return all((span.function, at) in words for span in row.spans for at in range(span.address, span.end))
 
 
-def _ratio_of(known: Mapping[str, str], what: str) -> float | None:
-    """The ratio that the meter holds; None when it says none."""
+def _ratio_of(known: Mapping[str, str], what: str, typed: float) -> float | None:
+    """The ratio that the meter holds; None when it says none. Of one that says its primary side alone, the
+    secondary side is the usual one that comes nearest to what was typed.
+    """
 
     def number(name: str) -> float | None:
         try:
@@ -211,7 +215,11 @@ def _ratio_of(known: Mapping[str, str], what: str) -> float | None:
     if (ratio := number(f"{what}_ratio")) is not None:
         return ratio
     primary, secondary = number(f"{what}_primary"), number(f"{what}_secondary")
-    return primary / secondary if primary is not None and secondary is not None else None
+    if primary is None:
+        return None
+    if secondary is not None:
+        return primary / secondary
+    return min((primary / usual for usual in _SECONDARY[what]), key=lambda ratio: abs(ratio - typed))
 
 
 async def _wiring(
