@@ -104,8 +104,8 @@ class LiveImage:
 
 @dataclass
 class FaultySite:
-    """A line as the configuration has it (`targets`, `setting`) and as it is (`model`). It is also the access to
-    the machine's ports: `others` are free ones beside `line`, None stands for a configured port that is not there.
+    """A line as the configuration has it (`targets`, `setting`) and as it is (`model`), with the machine's
+    ports: `others` are free ones beside `line`, which is None when the configured port is not there.
     """
 
     fault: str
@@ -281,7 +281,7 @@ def _not_kept(site: FaultySite, rng: random.Random) -> None:
 
 
 def _renumbered(site: FaultySite, rng: random.Random) -> None:
-    """The adapter with the meters has another name; the configured port is not there, or is another adapter."""
+    """The adapter with the meters has another name; the configured port is not there, or another one."""
     assert site.line is not None
     moved = replace_name(site.line, "/dev/serial/by-id/usb-other")
     site.others = {moved.name: moved}
