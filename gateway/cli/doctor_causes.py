@@ -110,6 +110,10 @@ CAUSES: Final = {
         N_("The transformer ratio counts twice: the meter multiplies by %(meter_ratio)s already."),
         N_("write values: primary for this meter, then: submeter reload"),
     ),
+    "wiring_unsure": (
+        N_("Its powers do not fit a right wiring; one moment does not tell which mistake it is."),
+        N_("record a day, then: submeter wiring %(meter)s; or switch on a known load and ask again"),
+    ),
     # ---- the way to the platform
     "broker_certificate": (
         N_("The certificate of %(host)s ends on %(until)s."),

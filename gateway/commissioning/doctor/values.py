@@ -14,6 +14,8 @@ from gateway.commissioning.doctor.targets import Target
 from gateway.commissioning.trial.fit import TableChange, TableProposal, collect, propose, read_from
 from gateway.commissioning.trial.physics import PhysicsCheck, judge
 from gateway.commissioning.wiring import WiringFinding, judge_wiring
+from gateway.commissioning.wiring.angles import observed, readings
+from gateway.commissioning.wiring.hypotheses import RIGHT, posterior
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field import Replies, decode, registers_of
 
@@ -25,6 +27,8 @@ _BETWEEN: Final = 0.5
 _RATIO: Final = 0.01
 _SECONDARY: Final = {"ct": (1.0, 5.0), "vt": (100.0, 110.0, 1.0)}
 """A and V of the usual transformers."""
+_LOW, _HIGH = 0.75, 1.3
+_NEXT_TO_NOTHING: Final = 0.02
 _SURE: Final = 0.95
 _TOO_LONG: Final = (2, 3)
 """Exceptions of a meter that is asked for more registers at once than it gives."""
@@ -238,10 +242,31 @@ async def _wiring(
         for name in {row.name for row in rows}:
             columns.setdefault(name, []).append(values.get(name))
     verdict = judge_wiring(columns)
-    faults = [each for each in verdict.findings if each.fault and each.kind != "zero_current"]
+    faults = [
+        each for each in verdict.findings if each.fault and each.kind != "zero_current" and _large(each)
+    ]
     if verdict.speaks and verdict.certainty < _SURE:
         faults = [each for each in faults if each.kind in {"missing_voltage", "ct_ratio"}]
+    if not faults and _wrong_somehow(columns):
+        return [Diagnosis(part, "wiring_unsure", 0.9, "warns", target.id)]
     return [_of_wiring(part, target, finding, verdict.certainty) for finding in faults]
+
+
+def _wrong_somehow(columns: dict[str, list[float | None]]) -> bool:
+    """Whether the right wiring is next to impossible, although it cannot be said which mistake it is."""
+    seen = observed(columns)
+    if any(each.why or not each.sign_of_p for each in seen):
+        return False
+    fair = {each.hypothesis: each.fair for each in posterior(readings(seen))}
+    return fair.get(RIGHT, 0.0) < _NEXT_TO_NOTHING
+
+
+def _large(finding: WiringFinding) -> bool:
+    """Whether a ratio is off by more than a coarse register explains: transformers differ by a quarter at
+    least.
+    """
+    ratio = float(finding.facts.get("ratio", 2.0))
+    return finding.kind != "ct_ratio" or not _LOW < ratio < _HIGH
 
 
 def _of_wiring(part: str, target: Target, finding: WiringFinding, certainty: float) -> Diagnosis:

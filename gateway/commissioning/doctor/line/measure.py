@@ -101,6 +101,8 @@ class LineMeasurement:
         self._tell = tell
         self._wait: dict[str, float] = {}
         self._asked_at = -1e9
+        self._newest = ""
+        """The meter that was asked last."""
         self._began = line.now()
 
     def run(self) -> LineTraces:
@@ -143,24 +145,26 @@ class LineMeasurement:
         reads = self.traces.of(target.id)
         for span in spans:
             self._tell(LineProgress(stage, target.id, max(0.0, LONGEST - self._spent())))
-            reads.append(self._read(target, span, pause=pause))
+            linger = _LINGER if pause or stage == "first" else 0.0
+            self._newest = target.id
+            reads.append(self._read(target, span, pause=pause, linger=linger))
 
-    def _read(self, target: Target, span: Span, *, pause: float = 0.0, wait: float | None = None) -> Trace:
-        """One read; the port may vanish and come back meanwhile."""
+    def _read(self, target: Target, span: Span, *, pause: float = 0.0, linger: float = 0.0) -> Trace:
+        """One read; without `linger` the next one may follow at once. The port may vanish and come back."""
         function, address, count = span.function, span.address, span.words
-        gap = max(pause, target.gap, self._silence)
+        own = max(target.gap, self._silence)
         pdu = struct.pack(">BHH", function, address, count)
         before = self._line.counters()
-        rested = self._rest(gap)
+        self._rest(own + pause)
         at = self._line.now()
         try:
-            heard = self._line.raw(sealed(target.unit, pdu), wait or self._patience(target), _LINGER)
+            heard = self._line.raw(sealed(target.unit, pdu), self._patience(target), linger)
         except BusDown:
             self._lost()
-            return Trace(target.unit, at, count, "silent", pause=rested)
+            return Trace(target.unit, at, count, "silent", pause=pause)
         self._asked_at = self._line.now()
         self._early(heard.early, at)
-        trace = trace_of(heard, unit=target.unit, function=function, count=count, at=at, pause=rested)
+        trace = trace_of(heard, unit=target.unit, function=function, count=count, at=at, pause=pause)
         self.traces.echo = self.traces.echo or heard.data.startswith(heard.sent)
         if trace.good:
             self._wait[target.id] = max(self._wait.get(target.id, 0.0), 4 * trace.took + 0.1)
@@ -174,12 +178,11 @@ class LineMeasurement:
         known = self._wait.get(target.id)
         return known if known is not None else max(_FIRST_WAIT, target.patience or 0.0)
 
-    def _rest(self, gap: float) -> float:
-        """Keep the line quiet for `gap` s since the last exchange; how long it was."""
+    def _rest(self, gap: float) -> None:
+        """Keep the line quiet for `gap` s since the last exchange."""
         since = self._line.now() - self._asked_at
         if since < gap:
             self._line.rest(gap - since)
-        return gap
 
     def _early(self, data: bytes, at: float) -> None:
         """What came between two reads: a late answer belongs to the read before it."""
@@ -192,7 +195,11 @@ class LineMeasurement:
                 reads[-1] = replace(reads[-1], late=True)
                 units.discard(reads[-1].unit)
                 return
-        self.traces.note_idle(idle_of(data, 0.0))
+        idle = idle_of(data, 0.0)
+        self.traces.note_idle(replace(idle, noise=0))
+        reads = self.traces.of(self._newest) if self._newest else []
+        if reads and idle.noise:
+            reads[-1] = replace(reads[-1], tail=reads[-1].tail + idle.noise)
 
     def _lost(self) -> None:
         """The port has vanished: wait for it. Raises BusDown when it does not come back."""
@@ -225,7 +232,7 @@ class LineMeasurement:
             return
         reads = self.traces.of(target.id)
         for _ in range(_SERIALS):
-            trace = self._read(target, row.spans[0])
+            trace = self._read(target, row.spans[0], linger=_LINGER)
             reads.append(trace)
             if trace.outcome == "answer" and (number := _serial_number(row, trace.words)):
                 self.traces.note_serial(target.id, number)
