@@ -26,8 +26,8 @@ class Trace:
     `at`: s on the wire's clock. `count`: registers asked for. `pause`: s of rest before it beyond what the
     meter wants. `took`: s to the first byte. `lead`, `tail`: bytes before and behind the answer that are no
     frame. `head`: a damaged answer begins as it should. `answers`: whole answers of this unit. `masters`:
-    requests of others. `others`: whole answers of other units. `size`: bytes heard. `breaks`: nothing but NULs
-    came. `marks`: characters that the port's driver counted as damaged.
+    requests of others. `others`: whole answers of other units. `size`: bytes heard. `breaks`: nothing but
+    NULs came. `marks`: characters that the port's driver counted as damaged.
     """
 
     unit: int
