@@ -332,10 +332,11 @@ def _open(facts: SiteFacts, meters: list[dict[str, Any]]) -> Iterable[Row]:
         if facts.trips.get(uplink.name) is None:
             yield _point(_("Platform %(name)s has not answered the round trip."), "", name=uplink.name)
     if not facts.config.uplinks:
-        yield _point(_("No platform is configured."), "submeter setup uplink")
+        yield _point(_("No platform is configured."), _("Write it into the configuration, under uplinks:"))
     if not facts.config.building.area:
         yield _point(
-            _("The building's area is not known: nothing is shown by m²."), "submeter setup building"
+            _("The building's area is not known: nothing is shown by m²."),
+            _("Write it into the configuration, under building:"),
         )
 
 
