@@ -8,7 +8,7 @@ is known as long as its module stays as it is.
 
 --map        take the present state, and find out anew which test runs which line (done by itself the first
 time)
---survivors  run those again that survived, against the present tests
+--survivors  run those again that survived, against more tests, those too that could not be watched
 --most N     stop after N mutants
 --only PART  modules whose path has PART in it, a regular expression
 --report     run nothing, write docs/mutants.md and the section of docs/proofs.md
@@ -68,6 +68,8 @@ CENTRAL = {
 FOLDERS = ["field", "journal", "uplink", "receiver", "daemon", "pulses", "catalogue", "wire", "model"]
 ENOUGH = 12.0
 """Seconds of tests, as the map has them, that one mutant meets at most."""
+THOROUGH = 120.0
+"""… with --survivors."""
 
 FAILED = 1
 """pytest's exit code when tests have failed; any other says that the run itself went wrong."""
@@ -89,13 +91,20 @@ class Candidate:
 
 
 class Reach:
-    """Which test runs which lines."""
+    """Which test runs which lines. `enough`: seconds of tests that one mutant meets at most; `thorough`: also
+    the tests of its room of which that is not known.
+    """
 
-    def __init__(self, reached: dict[str, Any]) -> None:
+    def __init__(self, reached: dict[str, Any], enough: float = ENOUGH, *, thorough: bool = False) -> None:
+        self._enough = enough
         self._tests: dict[str, tuple[float, dict[str, set[int]]]] = {
             test: (seconds, {module: set(lines) for module, lines in modules.items()})
             for test, (seconds, modules) in reached.items()
+            if modules is not None
         }
+        self._others = [
+            (test, seconds) for test, (seconds, modules) in reached.items() if thorough and modules is None
+        ]
 
     def tests(self, mutant: Mutant) -> list[tuple[str, float]]:
         """Those that run the mutant's lines, quickest first; those that enter its module when none is
@@ -114,10 +123,11 @@ class Reach:
         chosen, total = [], 0.0
         for name, seconds in near:
             total += seconds
-            if chosen and total > ENOUGH:
+            if chosen and total > self._enough:
                 break
             chosen.append((name, seconds))
-        return chosen
+        rooms = {mutant.module.split("/")[1], *(["uplink"] if "/mqtt/" in mutant.module else [])}
+        return chosen + [each for each in self._others if each[0].split("/")[1] in rooms]
 
 
 def git(*arguments: str) -> str:
@@ -180,9 +190,7 @@ UNSUITABLE = (
 
 
 def map_folder(base: Path, folder: str, file: Path) -> None:
-    """Run the tests of a folder on the committed state, and note what they reach. One that fails is left
-    out.
-    """
+    """Run the tests of a folder on the committed state, and note what they reach."""
     begin = time.monotonic()
     made = file.with_suffix(".new")
     unsuitable = [f"--ignore=tests/{name}" for name in UNSUITABLE]
@@ -199,12 +207,12 @@ def map_folder(base: Path, folder: str, file: Path) -> None:
         part.unlink()
     file.write_text(json.dumps(reached))
     print(
-        f"  tests/{folder}: {len(json.loads(file.read_text()))} tests, {time.monotonic() - begin:.0f} s",
+        f"  tests/{folder}: {len(reached)} tests, {time.monotonic() - begin:.0f} s",
         flush=True,
     )
     if code != 0:
         print(
-            "    failed, and left out:",
+            "    failed, and met by what survives all others only:",
             *[line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))],
             sep="\n    ",
             flush=True,
@@ -353,7 +361,11 @@ def main() -> None:
         committed(base)
     candidates = sample(base)
     if not wanted.report:
-        reach = Reach(make_map(base, anew=wanted.map))
+        reach = Reach(
+            make_map(base, anew=wanted.map),
+            THOROUGH if wanted.survivors else ENOUGH,
+            thorough=wanted.survivors,
+        )
         todo = [one for one in candidates if re.search(wanted.only, one.mutant.module)]
         again = {"not run", *(["survived"] if wanted.survivors else [])}
         known = {key for key, result in results.items() if result["verdict"] not in again}

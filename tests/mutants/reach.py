@@ -1,9 +1,9 @@
 """A plugin for pytest that says which test runs which lines of the gateway, and one that runs a chosen few of
 them in order.
 
-`-p tests.mutants.reach` with MUTANTS_REACH=FILE writes {test: [seconds, {module: [lines]}]} for all tests
-that pass, each process of pytest-xdist into FILE.<its name>. With MUTANTS_CHOSEN=FILE only the tests named in
-FILE run, in its order.
+`-p tests.mutants.reach` with MUTANTS_REACH=FILE writes {test: [seconds, {module: [lines]}]} for all tests,
+null instead of the modules for those that do not pass while they are watched; each process of pytest-xdist
+into FILE.<its name>. With MUTANTS_CHOSEN=FILE only the tests named in FILE run, in its order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OPTIONS = (
 )
 _ROOT = Path(__file__).parents[2]
 _PREFIX = str(_ROOT / "gateway") + os.sep
-_reach: dict[str, tuple[float, dict[str, list[int]]]] = {}
+_reach: dict[str, tuple[float, dict[str, list[int]] | None]] = {}
 _lines: dict[str, set[int]] = defaultdict(set)
 _calls: dict[CodeType, int] = defaultdict(int)
 CALLS = 200
@@ -72,15 +72,19 @@ if "MUTANTS_REACH" in os.environ:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type] # None ends it
             seconds, good = item.stash.get(_RESULT, (0.0, False))
+            found = None  # slower than it may be while it is watched: what it reaches is not known
             if good:
                 found = {str(Path(name).relative_to(_ROOT)): sorted(lines) for name, lines in _lines.items()}
+            if not item.stash.get(_SKIPPED, False):
                 _reach[item.nodeid] = (seconds, found)
 
     _RESULT = pytest.StashKey[tuple[float, bool]]()
+    _SKIPPED = pytest.StashKey[bool]()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(item: pytest.Item) -> Any:
         report = yield
+        item.stash[_SKIPPED] = item.stash.get(_SKIPPED, False) or report.skipped
         seconds, good = item.stash.get(_RESULT, (0.0, True))
         item.stash[_RESULT] = (seconds + report.duration, good and report.passed)
         return report
