@@ -50,6 +50,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual monotonic seconds."""
         return self.jumping.now
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Threads end in real time: on virtual time any bound would be over at once."""
+        del timeout
+        await super().shutdown_default_executor()
+
 
 def monotonic() -> float:
     """time.monotonic() for whoever runs on a virtual loop; the real one elsewhere."""
