@@ -71,6 +71,7 @@ ALSO_FACES = {
     "gateway.commissioning.ports",
     "gateway.commissioning.report",
     "gateway.commissioning.scan",
+    "gateway.commissioning.setup",
     "gateway.commissioning.swap",
     "gateway.commissioning.trial",
     "gateway.commissioning.wiring",

@@ -34,6 +34,7 @@ COMMANDS = {
     "report": N_("write the hand-over document of this site, or prove one"),
     "run": N_("run the gateway"),
     "scan": N_("find the meters of a line or a host and say which they are"),
+    "setup": N_("set a gateway up, step by step, to the first receipt"),
     "status": N_("say in a few lines how the running daemon is"),
     "swap": N_("exchange a meter: its energy goes on without a jump"),
     "wiring": N_("say which conductor each current transformer measures"),

@@ -54,7 +54,7 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
     broken = False
     for place in places:
         try:
-            _search(place, config, report, options)
+            search(place, config, report, options)
         except GatewayError as error:
             broken = True
             report.trouble(place, error)
@@ -64,7 +64,8 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
     sys.exit(2 if broken else 0 if found else 1)
 
 
-def _search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> None:
+def search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> None:
+    """Search one place and tell the report. Raises GatewayError."""
     from gateway.catalogue import library
     from gateway.commissioning.scan import (
         HostProbe,

@@ -1,6 +1,6 @@
 """The configuration: what may stand in the file, and how a mistake in it is told."""
 
-from gateway.config.additions import with_items, with_value, write_beside
+from gateway.config.additions import with_items, with_keys, with_value, write_beside
 from gateway.config.explain import explain, shown
 from gateway.config.load import examine, load_config, parse_config, rows_of
 from gateway.config.places import host_and_port, is_address, plain_text, same_lines
@@ -69,6 +69,7 @@ __all__ = [
     "validate",
     "value_of",
     "with_items",
+    "with_keys",
     "with_value",
     "write_beside",
 ]

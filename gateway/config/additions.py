@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -70,6 +71,40 @@ def with_value(text: str, section: str, item: str, key: str, value: str) -> str:
         f"{key}: {value} cannot be written at {item} of {section}: it has no line of its own there",
         hint="write it by hand, then submeter check and submeter reload",
     )
+
+
+def with_keys(text: str, section: str, values: Mapping[str, object]) -> str:
+    """The text with these keys in a section of keys (`gateway:`), which is made when it is not there; what
+    stands beside them stays. Raises GatewayError for a section that is written in one line.
+    """
+    for key, value in values.items():
+        line = f"{key}: {json.dumps(value, ensure_ascii=False)}"
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        pairs = {name.value: (name, node) for name, node in root.value} if root else {}
+        if section not in pairs:
+            text = _ended(text) + f"\n{section}:\n  {line}\n"
+            continue
+        head, node = pairs[section]
+        rows = text.split("\n")
+        if isinstance(node, yaml.MappingNode) and node.flow_style:
+            raise GatewayError(
+                f"{section} is written in one line, with brackets: there is no place for more lines",
+                hint="write each key on a line of its own, and try again",
+            )
+        known = (
+            {name.value: found for name, found in node.value} if isinstance(node, yaml.MappingNode) else {}
+        )
+        if key in known and known[key].start_mark.line == known[key].end_mark.line:
+            mark = known[key]
+            row = rows[mark.start_mark.line]
+            word = line.partition(": ")[2]
+            row = row[: mark.start_mark.column] + word + row[mark.end_mark.column :]
+            rows[mark.start_mark.line] = row
+        else:
+            column = node.value[0][0].start_mark.column if known else 2
+            rows.insert(head.start_mark.line + 1, " " * column + line)
+        text = "\n".join(rows)
+    return text
 
 
 def _key_line(root: yaml.MappingNode, section: str) -> int:
