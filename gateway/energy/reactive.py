@@ -8,7 +8,7 @@ in a building without generation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -163,3 +163,56 @@ def charged(inductive: int, capacitive: int, active: int, limits: tuple[float, f
         if is_breach(active, value, limit)
     ]
     return max(passed, default=0)
+
+
+Forgiveness = Literal["kept", "passed", "open", "forgiven", "too_many", "unfounded"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReactiveMonth:
+    """A whole month: Wh drawn, varh of both kinds, and the limits in per cent that held in it."""
+
+    first: date
+    active: int
+    inductive: int
+    capacitive: int
+    limits: tuple[float, float]
+
+    @property
+    def passed(self) -> tuple[bool, bool]:
+        """Whether the inductive and the capacitive limit were passed."""
+        return (
+            is_breach(self.active, self.inductive, self.limits[0]),
+            is_breach(self.active, self.capacitive, self.limits[1]),
+        )
+
+
+def forgiveness(
+    months: Sequence[ReactiveMonth], forgiven: Collection[str], per_year: int
+) -> list[tuple[ReactiveMonth, Forgiveness]]:
+    """What becomes of each month: kept; passed; open, when it passed and its year has a breach left that may
+    be disregarded; forgiven, as the configuration names it (2026-03); too_many, when more are named than a
+    year has; unfounded, when a month is named that kept its limits.
+    """
+    named: dict[int, int] = {}
+    found: list[tuple[ReactiveMonth, Forgiveness]] = []
+    for month in sorted(months, key=lambda each: each.first):
+        year, breach = month.first.year, any(month.passed)
+        if f"{month.first:%Y-%m}" in forgiven:
+            if not breach:
+                found.append((month, "unfounded"))
+                continue
+            named[year] = named.get(year, 0) + 1
+            found.append((month, "forgiven" if named[year] <= per_year else "too_many"))
+            continue
+        found.append((month, "passed" if breach else "kept"))
+    left = {year: per_year - sum(name.startswith(f"{year}-") for name in forgiven) for year in _years(months)}
+    for place, (month, state) in enumerate(found):
+        if state == "passed" and left[month.first.year] > 0:
+            left[month.first.year] -= 1
+            found[place] = (month, "open")
+    return found
+
+
+def _years(months: Sequence[ReactiveMonth]) -> set[int]:
+    return {month.first.year for month in months}

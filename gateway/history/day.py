@@ -134,7 +134,10 @@ class Day:
             start, n, width = _HEAD.unpack_from(plain)
             day = cls(start, n)
             at = _HEAD.size
-            day.quality = [letter if letter != "-" else "" for letter in plain[at : at + n].decode()]
+            letters = plain[at : at + n].decode()
+            day.quality = (
+                [letter if letter != "-" else "" for letter in letters] if "-" in letters else [*letters]
+            )
             at += n
             day.version = list(struct.unpack_from(f"<{n}I", plain, at))
             at += 4 * n

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 import pytest
 from energy_building import METERS, QUARTER, ZONE, energy_history, facts, make_history
+from long_history import shape, write_years
 from page_states import export_only, forty_meters
 from status_building import CALM, NOW, Building
 from test_status_page import Page, client
@@ -341,3 +342,22 @@ async def test_a_page_is_kept_for_a_minute_and_never_shown_to_whom_it_is_not_for
         assert "Konak Meydanı" in await ask("/energy?lang=en", 62, name="Konak Meydanı")
         building.history = replace(building.history, facts=facts(area=None))
         assert "with area: in building" in await ask("/energy?lang=en", 63)
+
+
+async def test_the_months_before_say_which_breach_was_disregarded_and_on_what_evidence(tmp_path) -> None:
+    registers = {
+        ("main", "active_energy_import"): shape(40.0, 0.2),
+        ("main", "reactive_energy_q1"): shape(12.0, 0.2),
+        ("main", "reactive_energy_q4"): shape(1.0, 0.2),
+    }
+    write_years(tmp_path, NOW, 120, registers)
+    building = Building(CALM)
+    building.history = energy_history(tmp_path, forgiven=("2026-09",))
+    async with client(building) as http:
+        shown = Page((await http.get("/reactive?lang=en")).text).text
+        turkish = Page((await http.get("/reactive?lang=tr")).text).text
+    assert "3 months before passed a limit" in shown
+    assert re.search(r"September 2026: inductive [\d,]+ kvarh to [\d,]+ kWh drawn; disregarded", shown)
+    assert shown.count("passed: a charge") == 2
+    assert "passed, forgiven" in shown
+    assert "Eylül 2026: çekilen" in turkish
