@@ -31,7 +31,16 @@ Description: energy meters to MQTT, every reading exactly once
 """
 
 
-def seal(tree: Path, scripts: Path, target: Target, *, version: str, epoch: int, out: Path) -> Path:
+def seal(
+    tree: Path,
+    scripts: Path,
+    target: Target,
+    *,
+    version: str,
+    epoch: int,
+    out: Path,
+    squeeze: tuple[str, ...] = ("-Zxz", "-z2"),
+) -> Path:
     """Write the control files into `tree` and make the package of it in `out`; its path.
 
     Every time in it is `epoch` (s since 1970), every owner root: two builds of one tree give the same bytes.
@@ -60,15 +69,8 @@ def seal(tree: Path, scripts: Path, target: Target, *, version: str, epoch: int,
     settle(tree, epoch)
     out.mkdir(parents=True, exist_ok=True)
     package = out / target.file_name(version)
-    command = [
-        "dpkg-deb",
-        "--root-owner-group",
-        "--threads-max=1",
-        "-Zxz",
-        "--build",
-        str(tree),
-        str(package),
-    ]
+    options = ["--root-owner-group", "--threads-max=1", *squeeze]
+    command = ["dpkg-deb", *options, "--build", str(tree), str(package)]
     subprocess.run(
         command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)}
     )

@@ -25,6 +25,7 @@ EPOCH = 1_795_278_300
 SUITE = next(
     (name for name, (_, python, _) in SUITES.items() if python == "{}.{}".format(*sys.version_info)), None
 )
+pytestmark = pytest.mark.timeout(900)
 RUNS_HERE = """
 import importlib, pkgutil, sys
 sys.path.insert(0, sys.argv[1])
@@ -64,6 +65,7 @@ def built(tmp_path_factory):
                 version="1.2.3",
                 epoch=EPOCH,
                 out=folder / f"out-{name}",
+                squeeze=("-Zgzip", "-z1"),
             )
         )
     return folder / "first", packages, target
