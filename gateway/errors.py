@@ -20,6 +20,7 @@ GatewayError
 │  ├─ LinkDown          not connected: retried with back-off
 │  └─ LinkRefused       the broker said no (credentials, ACL, TLS): retried slowly
 │     └─ LinkTaken      somebody else uses our client id: retried slowly, said loudly
+├─ BackupError          a backup cannot be made, or cannot be put back; nothing was changed
 ├─ WireError            a message that is not what the contract says: counted and ignored
 └─ ControlError         the daemon is not running, or its socket may not be used
 """
@@ -177,6 +178,10 @@ class LinkRefused(UplinkError):
 
 class LinkTaken(LinkRefused):
     """The broker gave our session to another client with the same id."""
+
+
+class BackupError(GatewayError):
+    """A backup that cannot be made or put back; nothing was changed."""
 
 
 class WireError(GatewayError):

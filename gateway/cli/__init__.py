@@ -17,6 +17,7 @@ from gateway.cli.prose import HelpContext, say
 from gateway.errors import GatewayError
 
 COMMANDS = {
+    "backup": N_("put everything that makes this gateway into one encrypted file"),
     "bill": N_("print the distributor's bill beside the main meter"),
     "check": N_("check a configuration and print every problem"),
     "correct": N_("set what a meter took between two times, as a person knows it"),
@@ -32,6 +33,7 @@ COMMANDS = {
     "receive": N_("run the reference receiver: the platform's half"),
     "reload": N_("make the running daemon read its configuration again"),
     "report": N_("write the hand-over document of this site, or prove one"),
+    "restore": N_("make an empty card the gateway of a backup"),
     "run": N_("run the gateway"),
     "scan": N_("find the meters of a line or a host and say which they are"),
     "setup": N_("set a gateway up, step by step, to the first receipt"),

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.common.address import PORTS, BrokerAddress
 from gateway.common.text import flaw
+from gateway.config.backup import BackupSection
 from gateway.config.building import BuildingSection
 from gateway.config.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
 from gateway.config.places import a_host, a_name, a_port, plain_text
@@ -373,3 +374,4 @@ class Config(Section):
     building: BuildingSection = BuildingSection()
     journal: JournalSection = JournalSection()
     drivers: DriversSection = DriversSection()
+    backup: BackupSection = BackupSection()

@@ -1,0 +1,58 @@
+"""submeter restore: an empty card becomes the gateway of a backup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from gateway.cli.language import N_, _
+from gateway.cli.options import config_option
+from gateway.cli.prose import say
+from gateway.common.files import read_secret
+from gateway.errors import BackupError
+from gateway.host import CONFIG
+
+Result = TypeVar("Result")
+
+
+@click.command(
+    name="restore",
+    help=N_(
+        "Put back what submeter backup has made. Only where no gateway lives yet; the service that waits "
+        "there begins by itself. Readings go on under a new epoch: no number is used twice."
+    ),
+)
+@click.argument("backup", type=click.Path(path_type=Path))
+@config_option
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help=N_("The file of the secret key; else a passphrase is asked for."),
+)
+def command(backup: Path, file: Path | None, key: Path | None) -> None:
+    """Restore a backup."""
+    from gateway.backup import opener_for, restore
+
+    secret = _opened(key, read_secret) if key is not None else None
+    opener = opener_for(secret=secret, ask=_ask if key is None else None)
+    with _opened(backup, lambda place: place.open("rb")) as source:
+        back = restore(source, opener, (file or CONFIG).absolute())
+    say(_("This is %(gateway)s again, as it was at %(time)s (UTC): %(n)s files.")
+        % {"gateway": back.gateway, "time": f"{back.made:%Y-%m-%d %H:%M}", "n": len(back.files)})  # fmt: skip
+    say(_("The gateway that it was before must not run again beside it."))
+
+
+def _opened(place: Path, act: Callable[[Path], Result]) -> Result:
+    try:
+        return act(place)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or str(error)
+        raise BackupError(f"{place}: {what}", hint=_("name a file that can be read")) from error
+
+
+def _ask() -> str:
+    words: str = click.prompt(_("Passphrase"), hide_input=True)
+    return words
