@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "energy": {"model"},
     "history": {"model", "energy", "errors"},
     "receiver": {"model", "wire", "mqtt", "errors"},
+    "backup": {"config", "errors"},
     "check": {"model", "catalogue", "config", "field", "mqtt", "uplink", "errors"},
     "commissioning": {"model", "catalogue", "config", "field", "errors"}
     | {"check", "host", "mqtt", "uplink", "wire"},
@@ -58,7 +59,7 @@ SOLE_IMPORTERS = {
     "paho": {"gateway/mqtt/connection.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},
-    "cryptography": {"gateway/host/signing.py"},
+    "cryptography": {"gateway/host/signing.py", "gateway/backup/envelope.py"},
     "holidays": {"gateway/history/public_days.py"},
     "amqtt": {"gateway/demo/broker.py"},
     "xlsxwriter": {"gateway/status/exports/files.py"},
