@@ -74,7 +74,7 @@ def write_secret(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    if os.geteuid() == 0:
-        folder = path.parent.stat()
+    folder, mine = path.parent.stat(), fresh.stat()
+    if os.geteuid() == 0 and (folder.st_uid, folder.st_gid) != (mine.st_uid, mine.st_gid):
         os.chown(fresh, folder.st_uid, folder.st_gid)
     fresh.replace(path)

@@ -9,9 +9,11 @@ import json
 import logging
 import selectors
 import struct
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from unittest.mock import patch
 
 from gateway.catalogue import load_text
 from gateway.config import parse_config
@@ -244,8 +246,10 @@ async def _read(bus: SerialBus | TcpBus, data: bytes) -> None:
 
 def _on_line(bus: SerialBus | TcpBus, data: bytes) -> None:
     with asyncio.Runner(loop_factory=_Loop) as runner:
-        runner.get_loop().set_exception_handler(_never)
-        runner.run(_read(bus, data))
+        loop = runner.get_loop()
+        loop.set_exception_handler(_never)
+        with patch.object(time, "monotonic", loop.time):  # the line's clock is the loop's
+            runner.run(_read(bus, data))
 
 
 def _never(_loop: object, context: dict) -> None:
