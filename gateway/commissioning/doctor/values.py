@@ -28,6 +28,7 @@ _RATIO: Final = 0.01
 _SECONDARY: Final = {"ct": (1.0, 5.0), "vt": (100.0, 110.0, 1.0)}
 """A and V of the usual transformers."""
 _LOW, _HIGH = 0.75, 1.3
+_STEPS: Final = 20
 _NEXT_TO_NOTHING: Final = 0.02
 _SURE: Final = 0.95
 _TOO_LONG: Final = (2, 3)
@@ -138,7 +139,8 @@ async def _table(part: str, target: Target, driver: Driver, read: ValuesRead, as
     rows = tuple(row for row in driver.rows if not row.attribute)
     values, absent = read_from(rows, read.words)
     checks = judge(values, absent)
-    wrong = [check for check in checks if check.good is False]
+    coarse = {row.name for row in rows if _coarse(row, values.get(row.name))}
+    wrong = [check for check in checks if check.good is False and not coarse & {*check.names}]
     nothing = bool(read.refused) and not values
     if not (wrong or nothing) or driver.discovery:
         return []
@@ -150,6 +152,11 @@ async def _table(part: str, target: Target, driver: Driver, read: ValuesRead, as
         facts: Facts = {"code": float(read.refused[0]), "driver": driver.name}
         return [Diagnosis(part, "function", 0.8, "harms", target.id, (Evidence("exception", facts),), facts)]
     return []
+
+
+def _coarse(row: Row, value: float | None) -> bool:
+    """Whether so few steps of a whole-numbered register make this value that rounding explains anything."""
+    return value is not None and not row.type.startswith("float") and abs(value) < _STEPS * row.factor
 
 
 def _telling(best: TableProposal, wrong: list[PhysicsCheck], checks: list[PhysicsCheck]) -> bool:
@@ -241,6 +248,8 @@ async def _wiring(
         values, _ = read_from(rows, (await read_rows(rows, driver, target, ask)).words)
         for name in {row.name for row in rows}:
             columns.setdefault(name, []).append(values.get(name))
+    if any(_coarse(row, values.get(row.name)) for row in rows if "power" in row.name):
+        return []
     verdict = judge_wiring(columns)
     faults = [
         each for each in verdict.findings if each.fault and each.kind != "zero_current" and _large(each)
