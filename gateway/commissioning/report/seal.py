@@ -49,13 +49,13 @@ def open_report(data: bytes) -> SealedReport | None:
         public, signature, gateway = found.groups()
         name = gateway.decode()
         whole = _with_gateway(data[: found.start()], name)
-        return SealedReport(whole, bytes.fromhex(public.decode()), bytes.fromhex(signature.decode()), name)
+        return SealedReport(whole, _bytes(public.decode()), _bytes(signature.decode()), name)
     try:
         body = json.loads(data)
         seal = body["seal"]
         public, signature, name = (
-            bytes.fromhex(seal["public"]),
-            bytes.fromhex(seal["signature"]),
+            _bytes(seal["public"]),
+            _bytes(seal["signature"]),
             seal["gateway"],
         )
         return SealedReport(
@@ -72,3 +72,11 @@ def _with_gateway(data: bytes, gateway: str) -> bytes:
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _bytes(text: str) -> bytes:
+    """From hex as it was written: another way to write the same bytes is a change, too. Raises ValueError."""
+    data = bytes.fromhex(text)
+    if data.hex() != text:
+        raise ValueError(text)
+    return data

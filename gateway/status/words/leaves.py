@@ -74,6 +74,7 @@ def _of_others(f: Locale) -> dict[str, str]:
             "Another gateway has logged on under the name of this one. Give each gateway a name of its own."
         ),
         "WireError": _("A message of the platform does not keep the contract. It was counted and ignored."),
+        "BackupError": _("The backup could not be made or put back. Nothing was changed by that."),
         "ControlError": _("The running gateway could not be asked. Look whether its service runs."),
         "GatewayError": _("The gateway reports something; its log tells it in full: journalctl -u submeter."),
     }
