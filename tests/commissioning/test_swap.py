@@ -272,7 +272,7 @@ def test_in_a_terminal_it_waits_for_the_person(building) -> None:
             listen("> ")
             os.write(master, b"\n")
             listen("222")
-            heard = ""
+            heard = heard[heard.index("222") :]  # the question may have come with it
             listen("> ")
             os.write(master, b"e\n")
             listen("kaldığı yerden")
