@@ -14,9 +14,11 @@ from tests import virtual_time
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
-# Processes side by side are told a width of terminal; a command that a test starts must not wrap its lines to
-# it.
-os.environ.pop("COLUMNS", None)
+
+def pytest_runtest_setup():
+    # Processes side by side are told a width of terminal; a command that a test starts must not wrap its
+    # lines to it.
+    os.environ.pop("COLUMNS", None)
 
 
 def pytest_configure(config):
