@@ -12,14 +12,11 @@ import heapq
 import os
 import random
 import select
-import termios
-import threading
 import time
-import tty
 from dataclasses import dataclass, field
-from typing import Self
 
 from installation import Installation
+from pty_thread import PtyThread
 
 from gateway.catalogue import Driver, build
 from gateway.commissioning.scan import LineSetting, SerialProbe
@@ -89,10 +86,11 @@ class Mounted:
         self.slave = Slave(self.unit, DriverImage(self.driver, self.serial, self.serial))
 
 
-class Site:
-    """The line; `port` is what to open. `noise`: bytes of rubbish a second."""
+class Site(PtyThread):
+    """The line; `noise`: bytes of rubbish a second."""
 
     def __init__(self, meters: list[Mounted], *, noise: float = 0.0, echo: bool = False) -> None:
+        super().__init__()
         self.meters = meters
         self.parity = "N"
         self.requests = 0
@@ -100,26 +98,6 @@ class Site:
         self._rng = random.Random(7)
         self._out: list[tuple[float, int, int]] = []
         self._count = 0
-        self._stop = threading.Event()
-        self._master, self._slave = os.openpty()
-        tty.setraw(self._slave)
-        self.port = os.ttyname(self._slave)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(5)
-        for fd in (self._master, self._slave):
-            os.close(fd)
-
-    def _setting(self) -> LineSetting:
-        speed = termios.tcgetattr(self._slave)[4]
-        rate = next(rate for rate in RATES if getattr(termios, f"B{rate}") == speed)
-        return LineSetting(rate, self.parity)
 
     def _run(self) -> None:
         heard, until = b"", 0.0
@@ -137,7 +115,7 @@ class Site:
                 with contextlib.suppress(OSError):
                     data = os.read(self._master, 4096)
                     now = time.monotonic()
-                    setting = self._setting()
+                    setting = LineSetting(self.rate, self.parity)
                     until = max(until, now) + len(data) * setting.character
                     if not heard:
                         until = now + len(data) * setting.character
@@ -192,9 +170,6 @@ def _and(values: list[int]) -> int:
     for value in values:
         found &= value
     return found
-
-
-RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 
 class SiteLine(SerialProbe):

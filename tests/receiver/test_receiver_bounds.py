@@ -20,7 +20,7 @@ from gateway.model import Draft, Event, Ranges, Reading
 from gateway.receiver.gaps import AGE, Gaps
 from gateway.receiver.ledger import LOOKED_AT, GatewayLedger, Missing, receipt_pages, receipts
 from gateway.receiver.store import SqliteStore
-from gateway.receiver.store.sqlite_tables import DESCRIPTIONS
+from gateway.receiver.store.base import DESCRIPTIONS
 from gateway.wire import decode, encode, split
 from gateway.wire.batch import MAX_CELLS, MAX_EVENTS, MAX_READINGS
 

@@ -4,33 +4,16 @@ import asyncio
 import json
 
 import pytest
-from uplink_host import batch_of, description, host, reading
+from uplink_host import NOW, batch_of, box_of, description, host, reading, sent
 from uplink_parts import FAST, PATIENT, T0, FakeClock, Running, config, until
 
 from gateway.model import QUANTITIES
 from gateway.mqtt import MemoryLink
-from gateway.uplink import MemoryJournal
 from gateway.uplink.dialects.fiware import attribute_of
 from gateway.uplink.dialects.homeassistant import HomeAssistant, sensor_class
 from gateway.uplink.dialects.link import DialectLink
 from gateway.uplink.dialects.thingsboard import ThingsBoard
 from gateway.wire import Topics
-
-NOW = 10_000_000
-"""The clock's uptime in ms: T0 + NOW is the time of day."""
-
-
-def box_of(*batches):
-    box = MemoryJournal()
-    for sealed in batches:
-        box.commit(sealed)
-    return box
-
-
-def sent(seq, ago=0, meter="main", **values):
-    """A batch of one reading, so many seconds old."""
-    uptime = NOW - ago * 1000
-    return batch_of(seq, uptime, [reading(meter, uptime, **values)])
 
 
 def running(broker, dialect, box, *, meters=(), **more):

@@ -5,11 +5,10 @@ host, rebirth, numbers, history.
 import shutil
 
 import pytest
-from uplink_host import SPARKPLUG, batch_of, decoded, description, host, reading
+from uplink_host import NOW, SPARKPLUG, batch_of, box_of, decoded, description, host, reading, sent
 from uplink_parts import FAST, T0, FakeClock, Running, config, until
 
 from gateway.errors import WireError
-from gateway.uplink import MemoryJournal
 from gateway.uplink.dialects.dialect import building_of
 from gateway.uplink.dialects.sparkplug import SEQS, Sparkplug
 from gateway.uplink.dialects.sparkplug_payload import BOOLEAN, Metric, asks_for_rebirth, encode
@@ -22,23 +21,10 @@ pytestmark = [
         reason="sparkplug-payload is not installed (tests/tools.sh, needs npm)",
     ),
 ]
-NOW = 10_000_000
 STATE = "spBv1.0/STATE/scada"
 HEARD = ("spBv1.0/#",)
 """Nobody hears the message that proves the others."""
 NODE = "spBv1.0/izmir/{}/gw1"
-
-
-def box_of(*batches):
-    box = MemoryJournal()
-    for sealed in batches:
-        box.commit(sealed)
-    return box
-
-
-def sent(seq, ago=0, meter="main", **values):
-    uptime = NOW - ago * 1000
-    return batch_of(seq, uptime, [reading(meter, uptime, **values)])
 
 
 def running(broker, box, *, primary_host=None, clock=None):

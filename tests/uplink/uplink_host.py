@@ -13,6 +13,7 @@ import paho.mqtt.client as paho
 from uplink_parts import BOOT, E1, T0
 
 from gateway.model import Reading, Sealed
+from gateway.uplink import MemoryJournal
 from gateway.wire import Batch, compress, encode
 
 SPARKPLUG = Path(__file__).parents[2] / "build" / "sparkplug" / "node_modules"
@@ -63,6 +64,24 @@ def batch_of(seq, uptime, readings, *, clock="synced", events=()):
 
 def reading(meter, uptime, absent=None, missing="", suspect=(), **values):
     return Reading(meter, uptime, {} if missing else values, absent or {}, missing, tuple(suspect))
+
+
+NOW = 10_000_000
+"""The uptime of FakeClock in ms: T0 + NOW is the time of day."""
+
+
+def box_of(*batches):
+    """A journal that holds these."""
+    box = MemoryJournal()
+    for sealed in batches:
+        box.commit(sealed)
+    return box
+
+
+def sent(seq, ago=0, meter="main", **values):
+    """A batch of one reading, so many seconds old."""
+    uptime = NOW - ago * 1000
+    return batch_of(seq, uptime, [reading(meter, uptime, **values)])
 
 
 @dataclass(frozen=True)

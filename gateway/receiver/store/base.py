@@ -24,6 +24,8 @@ from gateway.wire import State, decompress, digest
 
 VERSIONS = 8
 """Contradicting versions of one batch that are kept: more would be a way to fill the disk."""
+DESCRIPTIONS = 32
+"""Descriptions of a gateway's meters that are kept, the newest ones."""
 AT_ONCE = 500
 """Gateways of one query."""
 
@@ -304,3 +306,8 @@ def _extreme(name: str, than: str) -> str:
     """The new one where it is smaller or larger, or where there was none."""
     new, old = f"excluded.{name}", f"epoch.{name}"
     return f"{name} = CASE WHEN {old} IS NULL OR {new} {than} {old} THEN {new} ELSE {old} END"
+
+
+def bounded(number: int | None) -> int | None:
+    """A whole number as JSON can carry it."""
+    return None if number is None else min(number, 2**53 - 1)

@@ -21,13 +21,11 @@ from gateway.common.text import visible
 from gateway.errors import JournalError
 from gateway.receiver.gaps import Ask
 from gateway.receiver.ledger import GatewayLedger
-from gateway.receiver.store.base import Store
+from gateway.receiver.store.base import DESCRIPTIONS, Store, bounded
 from gateway.receiver.store.postgres_schema import VERSIONS
 from gateway.receiver.store.sql import DatabaseAway, Results
 from gateway.wire import State
 
-DESCRIPTIONS = 32
-"""Descriptions of a gateway's meters that are kept, the newest ones."""
 FRESH = 1.0
 """s for which a ledger is believed without a look whether another receiver has stored since."""
 CONNECT = 10
@@ -253,7 +251,7 @@ class PostgresStore(Store):
             epoch = coalesce(excluded.epoch, state.epoch),
             seq = CASE WHEN excluded.epoch IS NULL THEN state.seq ELSE excluded.seq END,
             backlog = CASE WHEN excluded.epoch IS NULL THEN state.backlog ELSE excluded.backlog END"""
-        told = (None, None) if state.epoch is None else (_bounded(state.seq), _bounded(state.backlog))
+        told = (None, None) if state.epoch is None else (bounded(state.seq), bounded(state.backlog))
         self._sql.execute(sql, (gateway, int(state.online), state.epoch, *told, state.version, at))
 
     def asked(self, id_: str, gateway: str, ask: Ask, at: int) -> None:
@@ -274,11 +272,6 @@ class PostgresStore(Store):
     def all_refused(self) -> list[dict[str, Any]]:
         """Every kind of message that could not be used, by sender."""
         return self._sql.dicts("SELECT * FROM refused ORDER BY gateway, reason")
-
-
-def _bounded(number: int | None) -> int | None:
-    """A whole number as JSON can carry it."""
-    return None if number is None else min(number, 2**53 - 1)
 
 
 def _month(t: int) -> int | None:

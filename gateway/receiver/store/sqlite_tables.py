@@ -9,10 +9,8 @@ from typing import Any
 from sqlite_utils import Database
 
 from gateway.receiver.gaps import Ask
+from gateway.receiver.store.base import DESCRIPTIONS, bounded
 from gateway.wire import State
-
-DESCRIPTIONS = 32
-"""Descriptions of a gateway's meters that are kept, the newest ones."""
 
 
 class SqliteTables:
@@ -36,7 +34,7 @@ class SqliteTables:
         """The newest P/state. A Last Will names no epoch: then what was known of it stays."""
         row: dict[str, Any] = {"gateway": gateway, "online": state.online, "at": at}
         if state.epoch is not None:
-            row |= {"epoch": state.epoch, "seq": _bounded(state.seq), "backlog": _bounded(state.backlog)}
+            row |= {"epoch": state.epoch, "seq": bounded(state.seq), "backlog": bounded(state.backlog)}
         if state.version is not None:
             row["version"] = state.version
         self.db.table("state").upsert(row, pk="gateway")
@@ -61,8 +59,3 @@ class SqliteTables:
     def all_refused(self) -> list[dict[str, Any]]:
         """Every kind of message that could not be used, by sender."""
         return list(self.db.table("refused").rows_where(order_by="gateway, reason"))
-
-
-def _bounded(number: int | None) -> int | None:
-    """A whole number as JSON can carry it."""
-    return None if number is None else min(number, 2**53 - 1)
