@@ -44,7 +44,9 @@ def play(gateway, script) -> float:
         elif act == "empty":
             gateway.commit([])
         elif act == "reboot":
-            gateway.reboot(after=pause)
+            # A clock that nobody had set is not right after another boot: as right it would say that years
+            # have passed, each with its quarter hours.
+            gateway.reboot(clock=gateway.clock, after=pause)
         elif act == "unsynced":
             gateway.reboot(clock="unsynced", offset=1_600_000_000_000)
             gateway.right = (
