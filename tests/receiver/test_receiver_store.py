@@ -1,4 +1,5 @@
 import json
+import random
 import sqlite3
 
 import pytest
@@ -133,6 +134,24 @@ def test_ledgers_survive_a_restart(database):
     assert list(after.epoch(E1).held) == [(2, 3), (5, 5), (9, 9)]
     assert list(after.missing()[E1].certain) == [(6, 6), (10, 11)]
     again.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranges_grow_at_both_ends_and_melt_and_the_database_says_what_memory_says(store, seed):
+    chance = random.Random(seed)
+    left = [(gateway, seq) for gateway in ("gw-1", "gw-2", "gw-3") for seq in range(1, 41)]
+    chance.shuffle(left)
+    while left:
+        size = chance.randint(1, 12)
+        lot, left = left[:size], left[size:]
+        lot += chance.choices(lot, k=chance.randint(0, 2))
+        with store.atomic({gateway for gateway, _ in lot}):
+            store.take([arrival(batch(seq, gateway=gateway)) for gateway, seq in lot])
+        for gateway, there in store.load(["gw-1", "gw-2", "gw-3"]).items():
+            assert list(there.epoch(E1).held) == list(store.ledger(gateway).epoch(E1).held)
+    assert count(store, "held") == 3
+    sums = store.conn.execute('SELECT batches, "values", synced FROM epoch').fetchall()
+    assert [tuple(row) for row in sums] == [(40, 80, 40)] * 3
 
 
 def test_nothing_of_a_failed_commit_stays_not_even_in_memory(store):

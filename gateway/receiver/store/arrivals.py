@@ -43,5 +43,9 @@ class PendingRows:
     readings: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
     told: list[Arrival] = field(default_factory=list)
+    seqs: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """The new ones, per gateway and epoch."""
+    joined: set[tuple[str, str]] = field(default_factory=set)
+    """Where one of them touches what is held above it: two ranges may have become one."""
     totals: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     spans: dict[tuple[str, str], list[int]] = field(default_factory=dict)

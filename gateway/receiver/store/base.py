@@ -69,6 +69,12 @@ class Store(ABC):
         """PendingRows in the order of their columns."""
 
     @abstractmethod
+    def upsert(self, table: str, columns: str, rows: list[tuple[Any, ...]], otherwise: str) -> None:
+        """Rows of these columns, all of them in one statement where the database can; `otherwise` says what
+        becomes of one whose key is there. No key may stand in two of the rows.
+        """
+
+    @abstractmethod
     def failed(self, error: Exception) -> bool:
         """Whether the database failed, not what was to be written."""
 
@@ -148,6 +154,9 @@ class Store(ABC):
             if batch.seq not in ledger.held:
                 taken.batches += 1
                 taken.values += batch.values
+                if batch.seq + 1 in ledger.held:
+                    group.joined.add(key)
+                group.seqs.setdefault(key, []).append(batch.seq)
                 ledger.store(batch.seq, batch.seq)
                 self._gather(group, arrival, totals)
             elif self._same(arrival, group.fresh.get((*key, batch.seq))):
@@ -245,9 +254,8 @@ class Store(ABC):
         self.insert("batch", group.batches)
         self.insert("reading", group.readings)
         self.insert("event", group.events)
-        for (gateway, epoch), totals in group.totals.items():
-            self._hold(gateway, epoch, (seq for g, e, seq in group.fresh if (g, e) == (gateway, epoch)))
-            self._count(gateway, epoch, totals, group.spans.get((gateway, epoch)))
+        self._hold(group)
+        self._count(group)
         for arrival in group.told:
             batch = arrival.batch
             self.intervals.store(batch)
@@ -256,34 +264,26 @@ class Store(ABC):
                     what = f"event {event.kind} of {batch.epoch}/{batch.seq}"
                     taken.flaws.append((batch.gateway, what))
 
-    def _hold(self, gateway: str, epoch: str, seqs: Iterable[int]) -> None:
-        held = self.ledger(gateway).epoch(epoch).held
-        for first, last in {pair for pair in map(held.around, seqs) if pair}:
-            between = "DELETE FROM held WHERE gateway = ? AND epoch = ? AND first BETWEEN ? AND ?"
-            self.conn.execute(between, (gateway, epoch, first, last))
-            self.conn.execute("INSERT INTO held VALUES (?, ?, ?, ?)", (gateway, epoch, first, last))
+    def _hold(self, group: PendingRows) -> None:
+        """Write the ranges that the new batches are in: most only grow at their end."""
+        spans, absorbing = [], []
+        for key, seqs in group.seqs.items():
+            held = self.ledger(key[0]).epoch(key[1]).held
+            grown = [(*key, *pair) for pair in {pair for pair in map(held.around, seqs) if pair}]
+            spans += grown
+            absorbing += grown if key in group.joined else []
+        if absorbing:
+            within = "DELETE FROM held WHERE gateway = ? AND epoch = ? AND first > ? AND first <= ?"
+            self.conn.executemany(within, absorbing)
+        self.upsert("held", "gateway, epoch, first, last", spans, _GROWN)
 
-    def _count(self, gateway: str, epoch: str, totals: Counter[str], span: Sequence[int] | None) -> None:
-        names = (
-            "batches",
-            "readings",
-            '"values"',
-            "duplicates",
-            "conflicts",
-            "synced",
-            "anchored",
-            "unsynced",
-        )
-        counts = [totals[name.strip('"')] for name in names]
-        sums = ", ".join(f"{name} = epoch.{name} + excluded.{name}" for name in names)
-        first, last = _extreme("first_t", "<"), _extreme("last_t", ">")
-        sql = f"""INSERT INTO epoch (gateway, epoch, {", ".join(names)}, first_t, last_t, first_received,
-            last_received)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (gateway,
-            epoch) DO UPDATE SET {sums},
-            {first}, {last}, first_received = coalesce(epoch.first_received, excluded.first_received),
-            last_received = coalesce(excluded.last_received, epoch.last_received)"""  # noqa: S608 - the names are the constants above
-        self.conn.execute(sql, (gateway, epoch, *counts, *(span or (None,) * 4)))
+    def _count(self, group: PendingRows) -> None:
+        unknown = (None,) * 4
+        rows = [
+            (*key, *(totals[name] for name in _TOTALS), *group.spans.get(key, unknown))
+            for key, totals in group.totals.items()
+        ]
+        self.upsert("epoch", f"gateway, epoch, {_COUNTED}, {', '.join(_SPAN)}", rows, _SUMMED)
 
     def explain(
         self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False
@@ -302,12 +302,24 @@ def _json(value: object) -> str | None:
     return to_json(value).decode() if value else None
 
 
+def bounded(number: int | None) -> int | None:
+    """A whole number as JSON can carry it."""
+    return None if number is None else min(number, 2**53 - 1)
+
+
 def _extreme(name: str, than: str) -> str:
     """The new one where it is smaller or larger, or where there was none."""
     new, old = f"excluded.{name}", f"epoch.{name}"
     return f"{name} = CASE WHEN {old} IS NULL OR {new} {than} {old} THEN {new} ELSE {old} END"
 
 
-def bounded(number: int | None) -> int | None:
-    """A whole number as JSON can carry it."""
-    return None if number is None else min(number, 2**53 - 1)
+_TOTALS = ("batches", "readings", "values", "duplicates", "conflicts", "synced", "anchored", "unsynced")
+_COUNTED = ", ".join(f'"{name}"' for name in _TOTALS)
+_SPAN = ("first_t", "last_t", "first_received", "last_received")
+_GROWN = "(gateway, epoch, first) DO UPDATE SET last = excluded.last"
+_SUMMED = f"""(gateway, epoch) DO UPDATE SET
+    {", ".join(f'"{name}" = epoch."{name}" + excluded."{name}"' for name in _TOTALS)},
+    {_extreme("first_t", "<")}, {_extreme("last_t", ">")},
+    first_received = coalesce(epoch.first_received, excluded.first_received),
+    last_received = coalesce(excluded.last_received, epoch.last_received)"""
+"""What a commit adds to the running totals of an epoch."""

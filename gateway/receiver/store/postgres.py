@@ -210,6 +210,16 @@ class PostgresStore(Store):
             self._make_partitions({_month(row[2]) for row in rows})
         self._sql.copy(table, rows)
 
+    def upsert(self, table: str, columns: str, rows: list[tuple[Any, ...]], otherwise: str) -> None:
+        """Rows of these columns in one statement, a column of them as one parameter: the first two are texts,
+        the others whole numbers.
+        """
+        if rows:
+            kinds = ["?::text[]"] * 2 + ["?::bigint[]"] * (len(rows[0]) - 2)
+            sql = f"""INSERT INTO {table} ({columns}) SELECT * FROM unnest({", ".join(kinds)})
+                ON CONFLICT {otherwise}"""  # noqa: S608 - ours
+            self._sql.execute(sql, [list(column) for column in zip(*rows, strict=True)])
+
     def _make_partitions(self, months: set[int | None]) -> None:
         for month in sorted(month for month in months if month is not None and month not in self._months):
             name = f"reading_{month // 12}_{month % 12 + 1:02d}"

@@ -97,6 +97,13 @@ class SqliteStore(SqliteTables, Store):
             marks = ", ".join("?" * len(rows[0]))
             self.conn.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - ours
 
+    def upsert(self, table: str, columns: str, rows: list[tuple[Any, ...]], otherwise: str) -> None:
+        """Rows of these columns; `otherwise` says what becomes of one whose key is there."""
+        if rows:
+            marks = ", ".join("?" * len(rows[0]))
+            into = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - ours
+            self.conn.executemany(f"{into} ON CONFLICT {otherwise}", rows)
+
     def failed(self, error: Exception) -> bool:
         """Constraint and type errors are subclasses of their own."""
         return type(error) in {sqlite3.OperationalError, sqlite3.DatabaseError}
