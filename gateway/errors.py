@@ -21,6 +21,8 @@ GatewayError
 │  └─ LinkRefused       the broker said no (credentials, ACL, TLS): retried slowly
 │     └─ LinkTaken      somebody else uses our client id: retried slowly, said loudly
 ├─ BackupError          a backup cannot be made, or cannot be put back; nothing was changed
+├─ EnrolmentError       a certificate cannot be asked for, given or installed; what was there stays
+├─ CommandRefused       a command of remote care is not carried out; nothing was changed
 ├─ WireError            a message that is not what the contract says: counted and ignored
 └─ ControlError         the daemon is not running, or its socket may not be used
 """
@@ -182,6 +184,20 @@ class LinkTaken(LinkRefused):
 
 class BackupError(GatewayError):
     """A backup that cannot be made or put back; nothing was changed."""
+
+
+class EnrolmentError(GatewayError):
+    """A certificate that cannot be asked for, given or installed; what was there stays."""
+
+
+class CommandRefused(GatewayError):
+    """A command of remote care that is not carried out; nothing was changed. `reason` is what it is counted
+    under.
+    """
+
+    def __init__(self, reason: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class WireError(GatewayError):

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "history": {"model", "energy", "errors"},
     "receiver": {"model", "wire", "mqtt", "errors"},
     "backup": {"config", "errors"},
+    "remote": {"model", "config", "wire", "host", "mqtt", "check", "catalogue", "errors"},
     "check": {"model", "catalogue", "config", "field", "mqtt", "uplink", "errors"},
     "commissioning": {"model", "catalogue", "config", "field", "errors"}
     | {"check", "host", "mqtt", "uplink", "wire"},
@@ -59,7 +60,11 @@ SOLE_IMPORTERS = {
     "paho": {"gateway/mqtt/connection.py"},
     "gpiozero": {"gateway/host/pins.py"},
     "lgpio": {"gateway/host/pins.py"},
-    "cryptography": {"gateway/host/signing.py", "gateway/backup/envelope.py"},
+    "cryptography": {
+        "gateway/host/signing.py",
+        "gateway/backup/envelope.py",
+        "gateway/remote/enrolment/keys.py",
+    },
     "holidays": {"gateway/history/public_days.py"},
     "amqtt": {"gateway/demo/broker.py"},
     "xlsxwriter": {"gateway/status/exports/files.py"},
@@ -80,7 +85,9 @@ ALSO_FACES = {
     "gateway.demo.show",
     "gateway.host.notify",
     "gateway.host.signing",
+    "gateway.remote.enrolment",
     "gateway.status.energy.facts",
+    "gateway.wire.enrolment",
 }
 """Beside the `__init__` of each room: parts that are heavy, or that only few need, with a face of their own.
 `common` has none: its modules are imported one by one."""
@@ -383,6 +390,7 @@ def test_run_does_not_load_what_it_does_not_need() -> None:
         "xlsxwriter",
         "gateway.demo",
         "gateway.receiver",
+        "gateway.remote",
     ]
     code = (
         f"import sys, gateway.cli.run, gateway.daemon.daemon, gateway.status.servers; print([n for n in "

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.broker_options import broker_at
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
-from gateway.common.address import BrokerAddress
 from gateway.errors import GatewayError
 from gateway.host import notify
 
@@ -93,8 +93,6 @@ def command(
         raise click.UsageError(
             _("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
         )
-    from gateway.config import a_broker, plain_text
-    from gateway.mqtt import Broker, check_files
     from gateway.receiver import Receiver, broker_link, check_names, is_server
 
     if share and not is_server(database):
@@ -104,11 +102,9 @@ def command(
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     check_names(consumer, gateways)
-    _check_text("--broker", broker, a_broker)
-    _check_text("--username", username, plain_text)
-    account = Broker(
+    account = broker_at(
+        broker,
         "receiver",
-        BrokerAddress.of(broker),
         f"receiver-{consumer}-{secrets.token_hex(4)}",
         username=username,
         password_file=password_file,
@@ -117,7 +113,6 @@ def command(
         key=key,
         protocol="5.0" if share else "auto",
     )
-    check_files(account)
     chosen = frozenset(gateways)
     link = broker_link(account, chosen, consumer if share else "")
     receiver = Receiver(
@@ -161,16 +156,6 @@ def _report(database: str, as_json: bool) -> None:
         print(json.dumps(report, ensure_ascii=False, indent=2))
         return
     print("\n".join(lines(report)))
-
-
-def _check_text(option: str, value: str | None, rule: Callable[[str], str]) -> None:
-    """Hold an option against the rule that the configuration has for it. Raises GatewayError."""
-    try:
-        if value is not None:
-            rule(value)
-    except ValueError as error:
-        what, _colon, mend = str(error).partition(": ")
-        raise GatewayError(f"{option} {what}", hint=mend) from None
 
 
 def _schema_check() -> Callable[[object], str | None]:

@@ -14,7 +14,8 @@ from gateway.wire.batch import (
     with_header,
 )
 from gateway.wire.cut import split
-from gateway.wire.messages import MAX_SMALL, DayManifest, Receipt, Replay, Reply, State, parse, schemas
+from gateway.wire.messages import MAX_SMALL, DayManifest, Receipt, Replay, Reply, State, parse
+from gateway.wire.published import schemas
 from gateway.wire.topics import Topics
 
 __all__ = [

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gateway.wire.messages import schemas
+from gateway.wire.published import schemas
 
 
 def text_of(schema: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ models.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,7 +20,9 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 """As gateway.wire.digest makes it."""
 
 
-class _Small(BaseModel):
+class SmallMessage(BaseModel):
+    """What all of them have: unknown fields are ignored, types are strict."""
+
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, defer_build=True)
 
     def to_bytes(self) -> bytes:
@@ -30,11 +32,11 @@ class _Small(BaseModel):
         ).encode()
 
 
-_Text = Annotated[str, AfterValidator(visible)]
+PlainText = Annotated[str, AfterValidator(visible)]
 """What people will read: nothing in it can act on a terminal, a log or a page."""
 
 
-class Receipt(_Small):
+class Receipt(SmallMessage):
     """P/receipt/<consumer>: what the platform has committed of one epoch.
 
     `upto`: every batch of this epoch up to this seq; 0 for none. `have`: further inclusive ranges.
@@ -65,7 +67,7 @@ class Receipt(_Small):
         return ranges
 
 
-class Replay(_Small):
+class Replay(SmallMessage):
     """P/cmd/replay: send these again, or say why they are gone."""
 
     id: Annotated[str, Field(min_length=1, max_length=64)]
@@ -74,7 +76,7 @@ class Replay(_Small):
     to: Seq
 
 
-class Reply(_Small):
+class Reply(SmallMessage):
     """P/reply: what became of a command. `gone` explains seqs that cannot be sent: [first, last, reason].
 
     `sent` counts the batches that were handed to the broker again. With `ok` false nothing was done and
@@ -84,24 +86,24 @@ class Reply(_Small):
     model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True, defer_build=True)
     id: Annotated[str, Field(max_length=64)]
     ok: bool
-    error: _Text | None = None
+    error: PlainText | None = None
     epoch: Epoch | None = None
     sent: int | None = None
-    gone: list[tuple[int, int, _Text]] | None = None
+    gone: list[tuple[int, int, PlainText]] | None = None
 
 
-class State(_Small):
+class State(SmallMessage):
     """P/state, retained, and the Last Will: `epoch` and `seq` are the newest committed batch."""
 
     online: bool
     epoch: Epoch | None = None
     seq: Annotated[int, Field(ge=0)] | None = None
     backlog: Annotated[int, Field(ge=0)] | None = None
-    version: _Text | None = None
+    version: PlainText | None = None
     intervals_behind: Annotated[int, Field(ge=0)] | None = None
 
 
-class DayManifest(_Small):
+class DayManifest(SmallMessage):
     """Fields of the event `manifest`: what a local day of one register must hold, so that the platform can
     prove that it does.
 
@@ -121,38 +123,14 @@ class DayManifest(_Small):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-Message = TypeVar("Message", bound=_Small)
+Message = TypeVar("Message", bound=SmallMessage)
 
 
-def parse(model: type[Message], payload: bytes) -> Message:
-    """A message from its bytes. Raises WireError, never anything else."""
-    if len(payload) > MAX_SMALL:
-        raise WireError(f"the message has {len(payload)} bytes, more than {MAX_SMALL}")
+def parse(model: type[Message], payload: bytes, most: int = MAX_SMALL) -> Message:
+    """A message of at most `most` bytes. Raises WireError, never anything else."""
+    if len(payload) > most:
+        raise WireError(f"the message has {len(payload)} bytes, more than {most}")
     try:
         return model.model_validate_json(payload)
     except ValidationError as error:
         raise WireError(f"not a {model.__name__.lower()}: {first_flaw(error)}") from error
-
-
-def schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schemas of every message, by file name: docs/wire/ is made from them."""
-    # Only the docs need these here.
-    from gateway.wire.batch import BatchMessage  # noqa: PLC0415
-    from gateway.wire.meters import MetersMessage  # noqa: PLC0415
-
-    models: dict[str, type[BaseModel]] = {
-        "batch": BatchMessage,
-        "manifest": DayManifest,
-        "meters": MetersMessage,
-        "receipt": Receipt,
-        "replay": Replay,
-        "reply": Reply,
-        "state": State,
-    }
-    return {
-        name: {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **model.model_json_schema(by_alias=True),
-        }
-        for name, model in models.items()
-    }

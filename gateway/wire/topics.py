@@ -44,3 +44,17 @@ class Topics:
     def reply(self) -> str:
         """Answers to commands, from the gateway."""
         return f"{self.prefix}/reply"
+
+    def command(self, name: str) -> str:
+        """Signed commands of remote care, to the gateway."""
+        return f"{self.prefix}/cmd/{name}"
+
+    @property
+    def enrolment_request(self) -> str:
+        """What a gateway asks to have certified, from the gateway."""
+        return f"{self.prefix}/enroll/request"
+
+    @property
+    def enrolment_answer(self) -> str:
+        """The certificate, or why there is none, to the gateway."""
+        return f"{self.prefix}/enroll/answer"

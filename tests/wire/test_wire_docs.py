@@ -105,7 +105,13 @@ def test_the_examples_in_the_readme_are_valid():
         assert fitting, example
 
 
-@pytest.mark.parametrize("topic", ["data", "state", "meters", "receipt/<consumer>", "cmd/replay", "reply"])
+TOPICS = [
+    *("data", "state", "meters", "receipt/<consumer>", "cmd/replay", "reply"),
+    *("enroll/request", "enroll/answer"),
+]
+
+
+@pytest.mark.parametrize("topic", TOPICS)
 def test_every_topic_is_described(topic):
     assert f"`P/{topic}`" in README
 

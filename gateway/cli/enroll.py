@@ -1,0 +1,127 @@
+"""submeter enroll: the gateway's key is made here, and certified by the platform."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.broker_options import broker_at, broker_options
+from gateway.cli.language import N_, _
+from gateway.cli.options import config_option
+from gateway.cli.prose import say
+from gateway.common.files import read_secret
+from gateway.config import Uplink, load_config
+from gateway.errors import EnrolmentError
+from gateway.host import CONFIG
+
+if TYPE_CHECKING:
+    from gateway.remote.enrolment import Certificate, DeviceIdentity
+
+WAIT = 60.0
+
+_HELP = N_("""Have this gateway's key certified by the platform.
+
+The key is made here and never leaves this gateway. Without an option its certificate request is printed, for
+`submeter sign certify`. The files are those of cert and key of the uplink; the service goes on with the old
+ones until the new ones are there.
+""")
+
+
+@click.command(name="enroll", help=_HELP)
+@config_option
+@click.option("--uplink", help=N_("The uplink whose cert and key are meant, if there are several."))
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help=N_("Send the request with the one-time token in this file; - asks for it."),
+)
+@click.option("--renew", is_flag=True, help=N_("Send the request, signed by the present key."))
+@click.option(
+    "--install",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=N_("Install the certificate (PEM) in this file."),
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), default=WAIT, show_default=True, help=N_("How long to wait.")
+)
+@broker_options
+def command(
+    *,
+    file: Path | None,
+    uplink: str | None,
+    token_file: Path | None,
+    renew: bool,
+    install: Path | None,
+    seconds: float,
+    account: dict[str, Any],
+) -> None:
+    """Ask for a certificate, or install one."""
+    if sum(map(bool, (token_file, renew, install))) > 1:
+        raise click.UsageError(_("--token-file, --renew and --install are three ways: write one of them"))
+    config = load_config(file or CONFIG)
+    chosen = _uplink(config.uplinks, uplink)
+    identity = _identity(config.gateway.id, chosen)
+    identity.finish()
+    if install is not None:
+        _installed(identity.install(install.read_text()), identity)
+        return
+    if not renew and token_file is None:
+        print(identity.request(), end="")
+        say(_("Have it signed at the platform: submeter sign certify, then here:"), err=True)
+        say("  submeter enroll --install FILE", err=True)
+        return
+    from gateway.remote.enrolment import ask
+
+    asked = identity.ask_by_key() if renew else identity.ask_by_token(_token(token_file))
+    url = account.pop("broker") or chosen.url
+    own = {name: getattr(chosen, name) for name in account}
+    if not renew:
+        own["cert"] = own["key"] = None
+    given = account if any(account.values()) else own
+    given["ca"] = given["ca"] or chosen.ca
+    broker = broker_at(url, "enroll", f"{config.gateway.id}-enroll-{secrets.token_hex(4)}", **given)
+    _installed(identity.install(ask(broker, asked, seconds)), identity)
+
+
+def _uplink(uplinks: tuple[Uplink, ...], name: str | None) -> Uplink:
+    with_files = [each for each in uplinks if each.cert and name in {None, each.name}]
+    if len(with_files) == 1:
+        return with_files[0]
+    if not with_files:
+        what = _("no uplink of the configuration names cert and key")
+        if name is not None:
+            what = _("there is no uplink %(name)s that names cert and key") % {"name": repr(name)}
+        raise EnrolmentError(
+            what, hint=_("write where they shall be: cert: and key:, both /var/lib/submeter/city.pem")
+        )
+    names = ", ".join(each.name for each in with_files)
+    raise EnrolmentError(
+        _("several uplinks have a certificate: %(names)s") % {"names": names}, hint="--uplink NAME"
+    )
+
+
+def _identity(gateway: str, uplink: Uplink) -> DeviceIdentity:
+    from gateway.remote.enrolment import DeviceIdentity
+
+    assert uplink.cert is not None
+    assert uplink.key is not None
+    return DeviceIdentity(gateway, Path(uplink.cert), Path(uplink.key))
+
+
+def _token(file: Path | None) -> str:
+    if str(file) == "-":
+        asked: str = click.prompt(_("Token"), hide_input=sys.stdin.isatty(), err=True)
+        return asked
+    try:
+        return read_secret(file or Path())
+    except (OSError, ValueError) as error:
+        raise EnrolmentError(f"{file}: {error}", hint=_("write the token alone into the file")) from error
+
+
+def _installed(found: Certificate, identity: DeviceIdentity) -> None:
+    text = _("%(file)s: the certificate of %(name)s, good until %(day)s.")
+    say(text % {"file": identity.cert, "name": found.name, "day": f"{found.ends:%Y-%m-%d}"})

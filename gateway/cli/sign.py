@@ -1,0 +1,177 @@
+"""submeter sign: the platform's signing program. It has its own user and its own database, and no receiver
+loads it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.broker_options import broker_at, broker_options, check_text
+from gateway.cli.language import N_, _
+from gateway.cli.prose import say
+from gateway.host import notify
+
+if TYPE_CHECKING:
+    from gateway.remote.enrolment import Authority
+
+_directory = click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("/var/lib/submeter-sign"),
+    show_default=True,
+    help=N_("Where the authority's key and the database are."),
+)
+_days = click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=365,
+    show_default=True,
+    help=N_("How long a certificate is good."),
+)
+
+
+@click.group(
+    name="sign",
+    help=N_(
+        "Certify the keys of gateways. Run it as a user of its own, on a machine that nobody else uses: who "
+        "has its directory can be any gateway."
+    ),
+)
+def command() -> None:
+    """Hold the verbs together."""
+
+
+def _gateway(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    from gateway.model import METER_ID
+
+    def rule(text: str) -> str:
+        if not METER_ID.fullmatch(text):
+            raise ValueError("is not an id: small letters, digits and hyphens only, at most 32")
+        return text
+
+    check_text("GATEWAY", value, rule)
+    return value
+
+
+def _authority(directory: Path, days: int = 365) -> Authority:
+    from gateway.remote.enrolment import Authority
+
+    return Authority(directory, days=days)
+
+
+@command.command(help=N_("Make a new authority: its key, its certificate and its database."))
+@_directory
+@click.option("--name", default="Submeter gateways", show_default=True, help=N_("What it is called."))
+@click.option("--years", type=click.IntRange(1, 50), default=20, show_default=True, help=N_("How long."))
+def init(directory: Path, name: str, years: int) -> None:
+    """Make one where there is none."""
+    from gateway.remote.enrolment import Authority
+
+    Authority.make(directory, name, years).close()
+    say(
+        _("%(file)s: give it to the broker as the authority of its clients (cafile).")
+        % {"file": directory / "authority.pem"}
+    )
+
+
+@command.command(help=N_("Print a one-time token for the first certificate of GATEWAY."))
+@click.argument("gateway", callback=_gateway)
+@_directory
+@click.option(
+    "--days",
+    type=click.IntRange(1, 365),
+    default=14,
+    show_default=True,
+    help=N_("How long the token is good."),
+)
+def token(gateway: str, directory: Path, days: int) -> None:
+    """Only its digest is kept."""
+    authority = _authority(directory)
+    print(authority.new_token(gateway, days))
+    authority.close()
+
+
+@command.command(help=N_("Certify the request in FILE (- is stdin), for which you vouch, and print it."))
+@click.argument("gateway", callback=_gateway)
+@click.argument("file", type=click.File("r"))
+@_directory
+@_days
+def certify(gateway: str, file: Any, directory: Path, days: int) -> None:
+    """For a request that was carried by hand."""
+    authority = _authority(directory, days)
+    print(authority.certify(gateway, file.read(8192)), end="")
+    authority.close()
+
+
+@command.command(help=N_("Answer the requests of gateways at a broker, until SIGTERM or SIGINT."))
+@_directory
+@_days
+@broker_options
+def run(directory: Path, days: int, account: dict[str, Any]) -> None:
+    """Serve."""
+    from gateway.remote.enrolment import SigningService
+
+    url = account.pop("broker")
+    if not url:
+        raise click.UsageError(_("--broker is missing: write --broker mqtts://HOST:8883"))
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    broker = broker_at(url, "sign", f"sign-{secrets.token_hex(4)}", **account)
+    service = SigningService(_authority(directory, days), broker)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    notify("READY=1")
+    service.run()
+    text = _("gave %(given)s certificates, refused %(refused)s requests")
+    say(text % {"given": service.given, "refused": service.refused}, err=True)
+
+
+@command.command(
+    name="list", help=N_("List the certificates that were given, and what was refused (--refused).")
+)
+@_directory
+@click.option("--refused", is_flag=True, help=N_("List what was refused, and why."))
+def list_(directory: Path, refused: bool) -> None:
+    """A line each."""
+    authority = _authority(directory)
+    if refused:
+        for at, gateway, why in authority.refusals():
+            print(f"{_moment(at)}  {gateway}: {why}")
+    else:
+        for one in authority.given():
+            state = (
+                _("withdrawn %(day)s") % {"day": _moment(one.withdrawn)[:10]}
+                if one.withdrawn
+                else _("until %(day)s") % {"day": _moment(one.ends)[:10]}
+            )
+            print(f"{one.gateway}  {state}  {one.serial}")
+    authority.close()
+
+
+@command.command(
+    help=N_(
+        "Withdraw every certificate and token of GATEWAY: nothing is renewed with them. Take its id from the "
+        "broker's access list too."
+    )
+)
+@click.argument("gateway", callback=_gateway)
+@_directory
+def withdraw(gateway: str, directory: Path) -> None:
+    """For a stolen gateway."""
+    authority = _authority(directory)
+    say(
+        _("%(n)s certificates of %(gateway)s are withdrawn.")
+        % {"n": authority.withdraw(gateway), "gateway": gateway}
+    )
+    authority.close()
+
+
+def _moment(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"

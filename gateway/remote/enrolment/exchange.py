@@ -1,0 +1,122 @@
+"""Enrolment over MQTT: a gateway asks and waits, the platform's signing program answers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from queue import Empty, SimpleQueue
+
+from gateway.common.text import visible
+from gateway.errors import EnrolmentError, WireError
+from gateway.mqtt import Broker, BrokerLink, Hearing, Reconnect, ThreadLink
+from gateway.remote.enrolment.authority import Authority
+from gateway.wire import MAX_SMALL, Topics, parse
+from gateway.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
+
+log = logging.getLogger(__name__)
+
+_HEARING = Hearing(most=2 * MAX_SMALL, direct=True)
+AGAIN = 5.0
+"""s after which a request is sent once more: it is answered alike."""
+TURN = 0.2
+MOST_WAITING = 200
+"""Requests that wait for the signing program; what comes on top is asked again."""
+_ANY = "+"
+
+
+def thread_link(broker: Broker, topics: list[str], hearing: Hearing, allow: str) -> ThreadLink:
+    """A link of a command: it comes back soon after a loss."""
+    reconnect = Reconnect(broker, meanwhile="tried again until it is back", longest=AGAIN)
+    return ThreadLink(BrokerLink(broker, hearing=hearing), topics, reconnect, allow=allow)
+
+
+def ask(broker: Broker, asked: EnrolmentRequest, seconds: float) -> str:
+    """The certificate (PEM) for a request. Raises EnrolmentError for a refusal, and when no answer comes."""
+    topics = Topics(asked.gateway)
+    answers: SimpleQueue[EnrolmentAnswer] = SimpleQueue()
+
+    def hear(_topic: str, payload: bytes) -> None:
+        try:
+            answer = parse(EnrolmentAnswer, payload)
+        except WireError as error:
+            log.warning("an answer that is none: %s", error)
+            return
+        if answer.id == asked.id:
+            answers.put(answer)
+
+    allow = f"allow {topics.enrolment_answer} to be read in its access list"
+    link = thread_link(broker, [topics.enrolment_answer], _HEARING, allow)
+    link.start(hear)
+    end, again = time.monotonic() + seconds, 0.0
+    try:
+        while time.monotonic() < end:
+            if time.monotonic() >= again and link.send(topics.enrolment_request, asked.to_bytes()):
+                again = time.monotonic() + AGAIN
+            try:
+                answer = answers.get(timeout=TURN)
+            except Empty:
+                continue
+            if answer.ok and answer.certificate:
+                return answer.certificate
+            raise EnrolmentError(
+                f"the platform gives no certificate: {answer.error or 'without a reason'}",
+                hint="ask the platform's operator for a new token",
+            )
+    finally:
+        link.stop()
+    raise EnrolmentError(
+        f"no answer within {seconds:g} s" if again else f"{broker.address} was not reached",
+        hint="is submeter sign run running at the platform? The request stays the same when it is made again",
+    )
+
+
+class SigningService:
+    """Answers what gateways ask on P/enroll/request, until stopped. One thread hears, `run` answers."""
+
+    def __init__(self, authority: Authority, broker: Broker) -> None:
+        self._authority = authority
+        self._inbox: SimpleQueue[tuple[str, bytes] | None] = SimpleQueue()
+        topics = [Topics(_ANY).enrolment_request]
+        allow = f"allow reading {topics[0]} in its access list"
+        self._link = thread_link(broker, topics, _HEARING, allow)
+        self._prefix, self._suffix = topics[0].split(_ANY)
+        self.given = self.refused = 0
+
+    def run(self) -> None:
+        """Serve; returns after `stop`."""
+        self._link.start(self._hear)
+        try:
+            while (message := self._inbox.get()) is not None:
+                self._answer(*message)
+        finally:
+            self._link.stop()
+
+    def stop(self) -> None:
+        """End `run`; may be called from a signal handler."""
+        self._inbox.put(None)
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        gateway = topic.removeprefix(self._prefix).removesuffix(self._suffix)
+        if self._inbox.qsize() < MOST_WAITING:
+            self._inbox.put((gateway, payload))
+
+    def _answer(self, gateway: str, payload: bytes) -> None:
+        try:
+            asked = parse(EnrolmentRequest, payload)
+        except WireError as error:
+            self._refuse(gateway, str(error))
+            self._authority.refused(gateway, error.message)
+            return
+        try:
+            certificate = self._authority.answer(gateway, asked)
+            answer = EnrolmentAnswer(id=asked.id, ok=True, certificate=certificate)
+            self.given += 1
+            log.info("%s has its certificate", visible(gateway, 64))
+        except EnrolmentError as error:
+            self._refuse(gateway, error.message)
+            answer = EnrolmentAnswer(id=asked.id, ok=False, error=error.message[:500])
+        self._link.send(Topics(gateway).enrolment_answer, answer.to_bytes())
+
+    def _refuse(self, gateway: str, why: str) -> None:
+        self.refused += 1
+        log.warning("%s gets no certificate: %s", visible(gateway, 64), visible(why, 300))
