@@ -28,6 +28,7 @@ SHOWN = {
     snapshot.ClockView: ("Clock", ""),
     snapshot.Beat: ("Beat", ""),
     snapshot.FactView: ("Fact", ""),
+    snapshot.UpgradeView: ("Upgrade", ""),
     findings.StatusFinding: ("Finding", "verdict"),
     findings.StatusVerdict: ("Verdict", "verdict"),
 }
@@ -65,7 +66,7 @@ def schema_of(kind: Any) -> dict[str, Any]:
     arguments, origin = typing.get_args(kind), typing.get_origin(kind)
     if isinstance(kind, types.UnionType):
         (one,) = [schema_of(each) for each in arguments if each is not types.NoneType]
-        return {**one, "type": [one["type"], "null"]}
+        return {"anyOf": [one, {"type": "null"}]} if "$ref" in one else {**one, "type": [one["type"], "null"]}
     if origin is typing.Literal:
         return {"type": "string", "enum": list(arguments)}
     if origin is tuple:
@@ -90,7 +91,8 @@ def live() -> dict[str, Any]:
         for field in dataclasses.fields(kind):
             one = schema_of(hints[field.name])
             said = told.get(section, {}).get(field.name)
-            fields[field.name] = {**one, "description": said} if said and "$ref" not in one else one
+            plain = "$ref" not in one and "anyOf" not in one
+            fields[field.name] = {**one, "description": said} if said and plain else one
         fields |= BESIDE.get(name, {})
         fields = {key: value for key, value in fields.items() if value is not None}
         found[name] = {"type": "object", "required": sorted(fields), "properties": fields}

@@ -38,6 +38,8 @@ LIMITS = "batch_limits"
 """What rides with each batch: by uplink, the bytes that a batch may have for its broker."""
 SWAPS = "swaps"
 """What rides with each batch: the exchanges of meters that have begun."""
+UPGRADE = "upgrade"
+"""What rides with each batch: the id of the upgrade whose outcome was told."""
 FIRST, SENDING = 1.0, 0.1
 """s that the first batch is waited for, and that sending it takes."""
 RESTART = 5.0
@@ -105,6 +107,7 @@ class Assembly:
         the same as no past.
         """
         self.swaps = MeterSwaps(self._carried.get(SWAPS))
+        self._upgrade = str(self._carried.get(UPGRADE, ""))
         self._epoch = ""
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
         self.description = MeterDescription(config, drivers, self.attributes)
@@ -171,7 +174,15 @@ class Assembly:
             carried[LIMITS] = limits
         if (swaps := self.swaps.carry()) != carried.get(SWAPS, []):
             carried[SWAPS] = swaps
+        if self._upgrade:
+            carried[UPGRADE] = self._upgrade
         return carried
+
+    def tell_upgrade(self, upgrade: str, kind: str, fields: dict[str, str]) -> None:
+        """Say what came of an upgrade, unless it was said: the event and the note of it are one commit."""
+        if upgrade != self._upgrade:
+            self._upgrade = upgrade
+            self.slots.tell(Event(kind, self._clock.uptime(), dict(fields)))
 
     def attributes(self, meter: str) -> dict[str, str]:
         """What a meter says of itself; empty while it has not been asked."""

@@ -22,6 +22,7 @@ from gateway.daemon.changes import ConfigurationChange, Loaded, differences, loa
 from gateway.daemon.describe import building_facts
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.register_copy import RegisterCopy, merge
+from gateway.daemon.service.upgrade import UpgradeWatch
 from gateway.daemon.service.watchdog import Watchdog
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
 from gateway.errors import ConfigError, ControlError, GatewayError, JournalError
@@ -82,6 +83,7 @@ class Daemon:
         self.energy: EnergyWorker
         self._pins = Pins()
         self.watchdog = Watchdog(self._status_line)
+        self._upgrade = UpgradeWatch(self)
 
     @property
     def config(self) -> Config:
@@ -100,13 +102,13 @@ class Daemon:
             loop.add_signal_handler(number, self._ended.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload_and_log(), "reload"))
         self.assembly.start()
-        self._spawn(keep_running("clock", self._watch_clock), "clock")
-        self._spawn(keep_running("backlogs", self._watch_backlogs), "backlogs")
-        self._spawn(keep_running("watchdog", self.watchdog.run), "watchdog")
-        self._spawn(keep_running("learnt", self.learnt.run), "learnt")
-        self._spawn(keep_running("registers", self._copy_registers), "registers")
-        self._spawn(keep_running("energy", self.energy.run), "energy")
-        self._spawn(keep_running("memory", keep_lean), "memory")
+        beside = {
+            "clock": self._watch_clock, "backlogs": self._watch_backlogs, "watchdog": self.watchdog.run,
+            "learnt": self.learnt.run, "registers": self._copy_registers, "energy": self.energy.run,
+            "memory": keep_lean, "upgrade": self._upgrade.run,
+        }  # fmt: skip
+        for name, work in beside.items():
+            self._spawn(keep_running(name, work), name)
         try:
             # The servers cost the most to load, and the check: no reading waits for them.
             await self.assembly.first_batch()
@@ -161,7 +163,7 @@ class Daemon:
             loaded.drivers,
             self.journal,
             self.clock,
-            changed=self._notify,
+            changed=self.changes.notify,
             power=self._note_power,
             pins=self._pins,
             carried=carried,
@@ -200,9 +202,6 @@ class Daemon:
     def _late(self, sealed: list[Sealed]) -> None:
         # Batches that had to wait for room are on disk now.
         self.assembly.deliver(sealed)
-        self.changes.notify()
-
-    def _notify(self) -> None:
         self.changes.notify()
 
     def _note_power(self, reading: Reading) -> None:
@@ -360,6 +359,7 @@ class Daemon:
             mistakes=self._mistakes,
             problems=self._problems,
             newest=self._newest_wall,
+            upgrade=self._upgrade.view,
         )
         stats, beats = self.journal.stats(), self.watchdog.beats()
         return snapshot(told, self.assembly, stats, clock=self.clock, speed=self.backlog_speed, beats=beats)

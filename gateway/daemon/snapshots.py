@@ -14,7 +14,7 @@ from gateway.daemon import views
 from gateway.daemon.assembly import Assembly
 from gateway.host import Clock
 from gateway.journal import JournalStats
-from gateway.status import Beat, Snapshot
+from gateway.status import Beat, Snapshot, UpgradeView
 
 WINDOW = 60.0
 """s over which the speed of a backlog is taken."""
@@ -39,6 +39,7 @@ class Told:
     mistakes: tuple[str, ...]
     problems: tuple[str, ...]
     newest: int | None
+    upgrade: UpgradeView | None
 
 
 def snapshot(
@@ -93,6 +94,7 @@ def snapshot(
             for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
         ),
         beats=beats,
+        upgrade=told.upgrade,
         refused=told.refused,
         mistakes=len(told.mistakes),
         in_short=bool(told.refused) + len(mistakes),

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from gateway.common.text import visible
+from gateway.common.trial import WRITABLE, newest_writable
 from gateway.config import Bus, Config, Meter, SerialBus
 
 log = logging.getLogger(__name__)
 
 LEARNT_FILE = "learnt.json"
 """Its name in the journal's directory."""
-VERSION = 1
+VERSION = WRITABLE[LEARNT_FILE][1]
 SAVE_EVERY = 60.0
 """s between two writes of the file, at least."""
 LONGEST = 30.0
@@ -268,7 +269,11 @@ class Learnt:
         """Write what has changed since the last time. A file that cannot be written costs nothing but the
         knowledge.
         """
-        if self._path is None or not self._changed.is_set():
+        if (
+            self._path is None
+            or not self._changed.is_set()
+            or newest_writable(LEARNT_FILE, VERSION) < VERSION
+        ):
             return
         self._changed.clear()
         await asyncio.to_thread(_write, self._path, self._body())

@@ -2,10 +2,11 @@
 
 from gateway.history.beside.bills import BILLS, BillComparison, BilledAmount, bills, keep_bill
 from gateway.history.beside.copies import copy_of, make_copy
-from gateway.history.history import FILE, History
+from gateway.history.history import History
 from gateway.history.holiday_process import holidays_of
 from gateway.history.projection import Committed, Projection
 from gateway.history.reader import DaySum, DayValues, HistoryReader, Holiday
+from gateway.history.schema import FILE
 
 __all__ = [
     "BILLS",

@@ -19,13 +19,12 @@ from gateway.energy import QUARTER, Calendar, Manifest
 from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history.beside.copies import restore, set_aside
 from gateway.history.day import Day
-from gateway.history.schema import connect, translate
+from gateway.history.schema import FILE, connect, translate
 from gateway.history.zone import is_of_other_zone, recut
 from gateway.model import Interval
 
 log = logging.getLogger(__name__)
 
-FILE: Final = "history.db"
 KEPT: Final = 400
 """Days in memory behind a commit; more are forgotten again."""
 RUN_BYTES: Final = 120

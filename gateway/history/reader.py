@@ -13,8 +13,7 @@ from urllib.parse import quote
 from gateway.energy import Interval, Manifest
 from gateway.errors import HistoryError
 from gateway.history.day import Day
-from gateway.history.history import FILE
-from gateway.history.schema import VERSION, translate
+from gateway.history.schema import FILE, VERSION, translate
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from typing import Final
 
 from sqlite_utils import Database, Migrations
 
+from gateway.common.trial import WRITABLE, newest_writable
 from gateway.errors import HistoryDamaged, HistoryError
 
-VERSION: Final = 1
-"""PRAGMA user_version of what this program writes."""
+FILE: Final = "history.db"
+VERSION: Final = WRITABLE[FILE][1]
+"""PRAGMA user_version of what this program writes, but for a trial."""
 
 migrations = Migrations("history")
 
@@ -34,7 +36,7 @@ def v1_days(db: Database) -> None:
         "CREATE TABLE lost (first INTEGER NOT NULL, last INTEGER NOT NULL) STRICT",
         """CREATE TABLE holiday (
            day INTEGER PRIMARY KEY, tr TEXT NOT NULL, en TEXT NOT NULL, half INTEGER NOT NULL) STRICT""",
-        f"PRAGMA user_version = {VERSION}",
+        "PRAGMA user_version = 1",
     ):
         db.conn.execute(statement)
 
@@ -73,7 +75,9 @@ def _prepared(conn: sqlite3.Connection, path: Path) -> Database:
     _not_newer(conn.execute("PRAGMA user_version").fetchone()[0], path)
     check(conn, path)
     db = Database(conn, execute_plugins=False)
-    migrations.apply(db)
+    steps = [step.name for step in migrations._migrations]  # noqa: SLF001 - they are listed nowhere else
+    waiting = {step.name for step in migrations.pending(db)} & {*steps[newest_writable(FILE, VERSION) :]}
+    migrations.apply(db, stop_before=waiting)
     return db
 
 

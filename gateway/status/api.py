@@ -18,6 +18,7 @@ from gateway.status.snapshot import (
     JournalView,
     MeterView,
     Snapshot,
+    UpgradeView,
     UplinkView,
     ValueView,
 )
@@ -106,6 +107,7 @@ def from_json(body: dict[str, Any]) -> Snapshot:
             ),
             beats=tuple(_made(Beat, beat) for beat in body["beats"]),
             problems=tuple(body["problems"]),
+            upgrade=_made(UpgradeView, body["upgrade"]) if body.get("upgrade") else None,
             refused=body.get("refused", 0),
             mistakes=body.get("mistakes", 0),
             in_short=body.get("in_short", 0),

@@ -72,6 +72,9 @@ OtherCause = Literal[
     "reload_refused",
     "mistakes",
     "told_by_daemon",
+    "upgrade_on_trial",
+    "upgrade_taken_back",
+    "upgrade_failed",
     "unproven",
 ]
 Cause = MeterCause | BusCause | JournalCause | UplinkCause | OtherCause

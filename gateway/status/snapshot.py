@@ -280,6 +280,22 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
+class UpgradeView:
+    """The newest upgrade: from version `before` to `after`, decided at `at` (ms) for the reason `why`.
+
+    `id` names its outcome, empty while it is on trial. `outcome` is trial (nothing is decided), kept, taken
+    back (the version before runs again), failed (neither is whole) or not installed (it was refused).
+    """
+
+    id: str
+    outcome: str
+    before: str
+    after: str
+    why: str = ""
+    at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything, at one moment: `taken` is its wall time (ms), `booted` its CLOCK_BOOTTIME (ms), `uptime`
     the daemon's age in s.
@@ -303,6 +319,7 @@ class Snapshot:
     uplinks: tuple[UplinkView, ...] = ()
     beats: tuple[Beat, ...] = ()
     problems: tuple[str, ...] = ()
+    upgrade: UpgradeView | None = None
     refused: int = 0
     """Mistakes for which the newest reload was refused: the configuration before it goes on."""
     mistakes: int = 0

@@ -30,6 +30,8 @@ STARTING_MS = 60_000
 """A meter that has not been polled for so long after the start is no longer starting."""
 THINNED_MS = 7 * 86_400_000
 """How long it is news that readings had to make room undelivered."""
+UPGRADE_MS = 7 * 86_400_000
+"""How long it is news that an upgrade did not succeed."""
 URGENT_DAYS = 1.0
 """With less room than this, an outage costs readings within a day."""
 FIFTH = 0.2
@@ -375,8 +377,23 @@ def _rest(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
         yield StatusFinding("gateway", "reload_refused", "warn", count=now.refused)
     elif now.mistakes:
         yield StatusFinding("gateway", "mistakes", "warn", count=now.mistakes)
+    yield from _upgrade(now)
     for line in now.problems[now.in_short :]:
         yield StatusFinding("gateway", "told_by_daemon", "warn", details=(line,))
+
+
+def _upgrade(now: Snapshot) -> Iterator[StatusFinding]:
+    """For a week after it has failed; a version that is on trial, or was kept, is no trouble."""
+    if (upgrade := now.upgrade) is None:
+        return
+    versions = (upgrade.before, upgrade.after)
+    if upgrade.outcome == "trial":
+        yield StatusFinding("gateway", "upgrade_on_trial", "known", details=versions)
+    elif upgrade.outcome != "kept" and _younger(upgrade.at, now, UPGRADE_MS):
+        if upgrade.outcome == "taken back":
+            yield StatusFinding("gateway", "upgrade_taken_back", "warn", at=upgrade.at, details=versions)
+        else:
+            yield StatusFinding("gateway", "upgrade_failed", "warn", at=upgrade.at, details=versions)
 
 
 def _younger(since: int | None, now: Snapshot, limit: int) -> bool:

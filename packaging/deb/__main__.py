@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from deb.archive import seal
@@ -30,8 +31,16 @@ def source_date() -> int:
     return int(done.stdout) if done.returncode == 0 and done.stdout.strip() else int(time.time())
 
 
-def build(target: Target, out: Path, epoch: int, version: str = __version__) -> Path:
-    """Make one package; its path. Raises BuildError when something of it cannot be had."""
+def build(
+    target: Target,
+    out: Path,
+    epoch: int,
+    version: str = __version__,
+    change: Callable[[Path], None] = lambda _: None,
+) -> Path:
+    """Make one package, of the tree as `change` leaves it; its path. Raises BuildError when something of it
+    cannot be had.
+    """
     lock = (ROOT / "requirements" / "runtime.lock").read_text()
     with tempfile.TemporaryDirectory(prefix="submeter-deb-") as scratch:
         work = Path(scratch)
@@ -40,6 +49,7 @@ def build(target: Target, out: Path, epoch: int, version: str = __version__) -> 
         lay_out(tree, [*wheels, own_wheel(work / "own", epoch)], target, version)
         listed = tree / "usr/share/doc/submeter-gateway/sbom.cdx.json"
         listed.write_text(sbom(wheels, target, version=version, epoch=epoch))
+        change(tree)
         return seal(tree, ROOT / "packaging" / "debian", target, version=version, epoch=epoch, out=out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from deb.libraries import BuildError, unpack
 from deb.manual import completion, manual
 from deb.target import Target
+from gateway.common.trial import WRITABLE
 
 ROOT = Path(__file__).parents[2]
 HOME = Path("opt/submeter")
@@ -42,7 +44,11 @@ FILES = {
     "packaging/files/60-submeter.journald": "usr/lib/systemd/journald.conf.d/60-submeter.conf",
     "systemd/submeter-gateway.service": "usr/lib/systemd/system/submeter-gateway.service",
     "systemd/submeter-clock.service": "usr/lib/systemd/system/submeter-clock.service",
+    "systemd/submeter-upgrade.service": "usr/lib/systemd/system/submeter-upgrade.service",
+    "systemd/submeter-install.service": "usr/lib/systemd/system/submeter-install.service",
 }
+UPGRADE = "packaging/upgrade/submeter_upgrade.py"
+"""Runs beside whatever version is on trial: it loads nothing of the program."""
 AVAHI = "systemd/submeter-gateway.avahi.service"
 COMPLETIONS = {
     "bash": "usr/share/bash-completion/completions/submeter",
@@ -77,6 +83,9 @@ def lay_out(tree: Path, wheels: list[Path], target: Target, version: str) -> Non
     _link(tree / "usr/bin/submeter", "/opt/submeter/bin/submeter")
     for source, place in FILES.items():
         _copy(ROOT / source, tree / place)
+    _copy(ROOT / UPGRADE, tree / "usr/lib/submeter/submeter-upgrade")
+    (tree / "usr/lib/submeter/submeter-upgrade").chmod(0o755)
+    _write(tree / "usr/lib/submeter/versions.json", json.dumps(WRITABLE, indent=1) + "\n")
     if (ROOT / AVAHI).exists():
         _copy(ROOT / AVAHI, tree / "etc/avahi/services/submeter-gateway.service")
     for shell, place in COMPLETIONS.items():

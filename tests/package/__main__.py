@@ -4,6 +4,7 @@ goes into docs/proofs.md. What this machine cannot do is named there with its re
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 import subprocess
@@ -15,30 +16,44 @@ from deb.__main__ import build, source_date
 from deb.target import MACHINES, SUITES, Target
 from gateway import __version__
 from tests import proofs
+from tests.package.stand_in import NEVER_READY, NEWER_FILE
 from tests.package.steps import lives
 from tests.package.trees import CannotRun, copy, fresh
 
 NEWER = f"{__version__}.1"
 """The version of the second package: the same program, which is what an upgrade of this one finds."""
+BROKEN = f"{__version__}.2"
 
 
-def packages(suite: str, architecture: str, folder: Path) -> tuple[Path, Path, str]:
-    """This checkout's package, the same with a higher version, and what two builds say of one another."""
+def never_ready(tree: Path) -> None:
+    """A version that does everything but become ready, and writes a newer journal."""
+    (command,) = tree.glob("opt/submeter/bin/submeter")
+    head, _, rest = command.read_text().partition("\n")
+    command.write_text(f"{head}\n{NEWER_FILE}{NEVER_READY}{rest}")
+    known = tree / "usr/lib/submeter/versions.json"
+    known.write_text(json.dumps({**json.loads(known.read_text()), "journal.db": [2, 3]}))
+
+
+def packages(suite: str, architecture: str, folder: Path) -> tuple[Path, Path, Path, str]:
+    """This checkout's package, the same with a higher version, a broken one, and what two builds say of one
+    another.
+    """
     target, epoch = Target(suite, architecture), source_date()
     older, again = (build(target, folder / name, epoch) for name in ("first", "second"))
     assert older.read_bytes() == again.read_bytes(), f"{suite}: two builds differ"
     newer = build(target, folder / "newer", epoch, NEWER)
+    broken = build(target, folder / "broken", epoch, BROKEN, never_ready)
     size = older.stat().st_size / 1e6
-    return older, newer, f"{older.name}: {size:.1f} MB, two builds give the same bytes"
+    return older, newer, broken, f"{older.name}: {size:.1f} MB, two builds give the same bytes"
 
 
-def service(suite: str, older: Path, newer: Path, folder: Path) -> list[str]:
+def service(suite: str, built: tuple[Path, Path, Path], folder: Path) -> list[str]:
     """The booted half, in a network namespace of its own."""
     for program, package in (("systemd-nspawn", "systemd-container"), ("mosquitto", "mosquitto")):
         if shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
             raise CannotRun(f"{program} is not installed: apt install {package}")
     command = ["unshare", "--net", sys.executable, "-m", "tests.package.service"]
-    command += [suite, str(older), str(newer), str(folder)]
+    command += [suite, *map(str, built), str(folder)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=proofs.ROOT, timeout=3600)
     lines = done.stdout.splitlines()
     if done.returncode:
@@ -52,13 +67,15 @@ def proven(suite: str, architecture: str) -> tuple[list[str], bool]:
     with tempfile.TemporaryDirectory(prefix="submeter-package-") as scratch:
         folder = Path(scratch)
         try:
-            older, newer, said = packages(suite, architecture, folder)
+            older, newer, broken, said = packages(suite, architecture, folder)
             lines.append(said)
             fresh(suite)
             with copy(suite, folder) as tree:
                 lines += [f"in a fresh tree: {line}" for line in lives(tree, older, newer)]
             (folder / "service").mkdir()
-            lines += [f"booted: {line}" for line in service(suite, older, newer, folder / "service")]
+            lines += [
+                f"booted: {line}" for line in service(suite, (older, newer, broken), folder / "service")
+            ]
         except CannotRun as reason:
             lines.append(f"skipped from here on: {reason}")
         except AssertionError as error:

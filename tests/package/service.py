@@ -1,5 +1,5 @@
-"""python -m tests.package.service SUITE OLDER NEWER FOLDER: the installed service under a real systemd, with
-meters, a broker and a receiver beside it. Prints what held, a line each; wants a network of its own.
+"""python -m tests.package.service SUITE OLDER NEWER BROKEN FOLDER: the service under a real systemd,
+with meters, a broker and a receiver beside it. Prints what held, a line each; wants a network of its own.
 """
 
 from __future__ import annotations
@@ -90,10 +90,17 @@ class Story:
         uplinks = self.status().get("uplinks") or [{}]
         return int(uplinks[0].get("delivered", 0))
 
-    def goes_on(self, what: str) -> None:
-        """Until it delivers again."""
+    def goes_on_reading(self, what: str) -> None:
+        """Until it reads again."""
         seen = len(self.site.serves())
         until(lambda: len(self.site.serves()) > seen + 4, PATIENCE, f"meters are read after {what}", 0.5)
+        until(
+            lambda: self.machine.show("ActiveState") == "active", PATIENCE, f"it is ready after {what}", 0.5
+        )
+
+    def goes_on(self, what: str) -> None:
+        """Until it delivers again."""
+        self.goes_on_reading(what)
         until(self.delivered, PATIENCE, f"readings are delivered after {what}", 0.5)
 
     def interrupted(self, act: Callable[[], object]) -> None:
@@ -192,6 +199,34 @@ def exchanged(story: Story, older: Path, newer: Path) -> str:
     return "an upgrade and a downgrade keep configuration and journal, and the service goes on"
 
 
+def taken_back(story: Story, broken: Path) -> str:
+    """A version that never becomes ready, installed while the broker is away, goes by itself."""
+    before = story.machine.run("dpkg-query", "-W", "-f=${Version}", "submeter-gateway")
+    story.site.kill("broker")
+    put(story.machine.tree, broken)
+    story.machine.run("mv", f"/srv/{broken.name}", "/var/lib/submeter-upgrade/incoming.deb")
+    story.interrupted(lambda: story.machine.run("systemctl", "start", "submeter-install"))
+    assert not (story.machine.tree / "var/lib/submeter-upgrade/incoming.deb").exists()
+    seen = len(story.site.serves())
+    until(lambda: len(story.site.serves()) > seen + 10, PATIENCE, "the new version reads meters", 0.5)
+    assert story.machine.show("ActiveState") == "activating"
+    result = story.machine.tree / "var/lib/submeter-upgrade/result.json"
+    went = uptime()
+    until(result.exists, PATIENCE, "the upgrade is decided", 1)
+    story.breaks.append(Break(went, uptime()))
+    told = json.loads(result.read_text())
+    assert (told["outcome"], told["from"]) == ("taken back", before), told
+    assert story.machine.run("dpkg-query", "-W", "-f=${Version}", "submeter-gateway") == before
+    story.machine.run("dpkg", "--verify", "submeter-gateway")
+    story.goes_on_reading("it was taken back")
+    assert "submeter-upgrade" in story.page()[1], "the page does not say it"
+    story.site.start_broker()
+    until(story.drained, PATIENCE, "everything is delivered", 0.5)
+    return (
+        f"a version that never becomes ready is taken back by itself ({told['why']}), with what it has read"
+    )
+
+
 def judged(story: Story) -> str:
     """Stopped: everything that was served is at the platform, once."""
     until(story.drained, PATIENCE, "everything is delivered", 0.5)
@@ -280,7 +315,7 @@ def sandboxed(story: Story, package: Path) -> str:
 
 def main() -> None:
     """The whole life of one machine."""
-    suite, older, newer, folder = sys.argv[1], *map(Path, sys.argv[2:5])
+    suite, older, newer, broken, folder = sys.argv[1], *map(Path, sys.argv[2:6])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with (
         copy(suite, folder) as tree,
@@ -292,7 +327,7 @@ def main() -> None:
         story = Story(machine, site)
         for step in (
             lambda: waits(story, older), lambda: begins(story), lambda: outage(story), lambda: frozen(story),
-            lambda: exchanged(story, older, newer), lambda: judged(story),
+            lambda: exchanged(story, older, newer), lambda: taken_back(story, broken), lambda: judged(story),
             lambda: sandboxed(story, older),
         ):  # fmt: skip
             print(step(), flush=True)

@@ -127,6 +127,8 @@ def test_every_file_has_its_place_owner_and_rights(built):
         "/usr/bin/submeter", "/opt/submeter/bin/submeter", f"{site}/gateway/cli/run.py",
         f"{site}/pymodbus/__init__.py", f"{site}/gateway/catalogue/drivers/eastron-sdm630.yaml",
         "/usr/lib/systemd/system/submeter-gateway.service", "/usr/share/man/man1/submeter.1",
+        "/usr/lib/systemd/system/submeter-upgrade.service", "/usr/lib/submeter/versions.json",
+        "/usr/lib/systemd/system/submeter-install.service",
         "/usr/lib/udev/rules.d/60-submeter.rules", "/usr/lib/sysusers.d/submeter.conf",
         "/usr/share/man/tr/man1/submeter.1", "/usr/share/bash-completion/completions/submeter",
         "/usr/lib/systemd/journald.conf.d/60-submeter.conf", "/usr/share/doc/submeter-gateway/sbom.cdx.json",
@@ -134,7 +136,9 @@ def test_every_file_has_its_place_owner_and_rights(built):
         "/opt/submeter/share/doc/submeter-gateway/docs/operation.md",
     ):  # fmt: skip
         assert wanted in files, wanted
-    assert files["/opt/submeter/bin/submeter"][0] == "-rwxr-xr-x"
+    assert {
+        files[name][0] for name in ("/opt/submeter/bin/submeter", "/usr/lib/submeter/submeter-upgrade")
+    } == {"-rwxr-xr-x"}
     # What stands in /etc is the technician's; a service of avahi is a conffile.
     assert all(
         name.startswith("/etc/avahi/")

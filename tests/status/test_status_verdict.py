@@ -21,6 +21,7 @@ from gateway.status.snapshot import (
     MeterState,
     MeterView,
     Snapshot,
+    UpgradeView,
     UplinkState,
 )
 from gateway.status.verdict import bound, judge
@@ -66,6 +67,11 @@ def all_lost(reason: str) -> Snapshot:
     return replace(
         CALM, meters=tuple(replace(view, state="lost", missing=reason, bus="line1") for view in CALM.meters)
     )
+
+
+def upgraded(outcome: str, *, days: float = 1, after: str = "0.2.0") -> Snapshot:
+    at = None if outcome == "trial" else NOW - int(days * 24) * HOUR
+    return replace(CALM, upgrade=UpgradeView("a1", outcome, "0.1.0", after, "it was not ready", at))
 
 
 GONE = {"absent": "timeout"}
@@ -368,6 +374,12 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "attention",
         "told_by_daemon",
     ),
+    ("a version is on trial", upgraded("trial"), "in_order", ""),
+    ("a version was kept", upgraded("kept"), "in_order", ""),
+    ("a version was taken back", upgraded("taken back"), "attention", "upgrade_taken_back"),
+    ("it was taken back eight days ago", upgraded("taken back", days=8), "in_order", ""),
+    ("neither version is whole", upgraded("failed"), "attention", "upgrade_failed"),
+    ("a package was refused", upgraded("not installed", after=""), "attention", "upgrade_failed"),
 ]
 
 

@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 from sqlite_utils import Database, Migrations
 
+from gateway.common.trial import WRITABLE, newest_writable
 from gateway.errors import JournalError, JournalTooNew
 from gateway.journal.damage import DAMAGE, DISK, damaged, primary, translate
 from gateway.journal.paths import read_regular, real
 
-VERSION = 2
-"""PRAGMA user_version of what this program writes."""
+FILE = "journal.db"
+VERSION = WRITABLE[FILE][1]
+"""PRAGMA user_version of what this program writes, but for a trial."""
 
 PAGE = 1024
 """Of a new file; one that was begun with others keeps them. Small, because a commit writes three or four
@@ -100,8 +102,9 @@ def connect(path: Path, synchronous: Synchronous = "FULL") -> Database:
     try:
         version = _prepare(conn, path, synchronous)
         db = Database(conn, execute_plugins=False)
-        if migrations.pending(db):
-            _migrate(db, path, version)
+        waits = VERSION - newest_writable(FILE, VERSION)
+        if len(migrations.pending(db)) > waits:
+            _migrate(db, path, version, VERSION - waits)
     except sqlite3.DatabaseError as error:
         conn.close()
         raise translate(error, path) from error
@@ -207,16 +210,16 @@ def too_new(path: Path, version: int) -> JournalTooNew:
     )
 
 
-def _migrate(db: Database, path: Path, version: int) -> None:
-    """All steps or none. Raises JournalError for a step that fails; what the disk refuses stays what it
-    is.
+def _migrate(db: Database, path: Path, version: int, to: int) -> None:
+    """All steps up to a version, or none. Raises JournalError for a step that fails; what the disk refuses
+    stays what it is.
     """
     steps = [step.name for step in migrations._migrations]  # noqa: SLF001 - they are listed nowhere else
     if {step.name for step in migrations.applied(db)} != set(steps[:version]):
         raise damaged(path, "its list of steps does not name those that made it")
     try:
         with db.atomic():
-            migrations.apply(db)
+            migrations.apply(db, stop_before=steps[to:])
     except sqlite3.DatabaseError as error:
         if primary(error) in DISK | DAMAGE - {sqlite3.SQLITE_CONSTRAINT}:
             raise

@@ -277,8 +277,29 @@ def _gateway(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
                 return text, _("The technical details have its words.")
             what, _arrow, action = in_words(own, f).partition(" → ")
             return what, action
+        case "upgrade_on_trial" | "upgrade_taken_back" | "upgrade_failed":
+            return _upgrade(finding, f)
         case "clock_right":
             return _("The clock is right."), ""
         case "alive":
             return _("%(name)s is alive.") % {"name": finding.subject}, ""
     return unproven(finding.subject or finding.part, f)
+
+
+def _upgrade(finding: StatusFinding, f: Locale) -> tuple[str, str]:
+    _ = f.gettext
+    versions = {"before": finding.details[0] or "?", "after": finding.details[1] or "?"}
+    match finding.cause:
+        case "upgrade_on_trial":
+            text = _("Version %(after)s is on trial: if it does not stay ready, %(before)s comes back.")
+            return text % versions, ""
+        case "upgrade_taken_back":
+            text = _("Version %(after)s did not stay ready: %(before)s runs again, with all that was stored.")
+            action = _(
+                "Tell the maintenance firm: the log of submeter-upgrade and of submeter-gateway says why."
+            )
+            return text % versions, action
+        case _:
+            text = _("The upgrade from version %(before)s failed.") % versions
+            action = _("Tell the maintenance firm: journalctl -u submeter-upgrade -u submeter-install")
+            return text, action

@@ -1,0 +1,42 @@
+"""File versions, and what may be written while a new version of the program is on trial.
+
+For ten minutes after an upgrade the version before may have to come back (docs/operation.md, "Upgrading").
+Until it is decided, a file keeps the version that the one before can read: its newest steps wait, and what is
+made anew is made without them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+UPGRADE = Path("/var/lib/submeter-upgrade")
+UPGRADE_VARIABLE = "SUBMETER_UPGRADE"
+"""Names another folder than the installed one's."""
+WRITABLE: Final = {"journal.db": (2, 2), "history.db": (1, 1), "learnt.json": (1, 1)}
+"""By file: the oldest and the newest version that this program can write. Where they differ, every statement
+works on both: a step adds, and what is new of it is used where it is there.
+"""
+
+
+def newest_writable(file: str, newest: int) -> int:
+    """The newest version of a file that may be written now; `newest` is the newest that is known."""
+    before = read_object(upgrade_folder() / "trial.json").get("files")
+    known = before.get(file) if isinstance(before, dict) else None
+    return min(newest, known) if isinstance(known, int) else newest
+
+
+def upgrade_folder() -> Path:
+    """Where the state of an upgrade is: `trial.json` while nothing is decided, `result.json` of the last."""
+    return Path(os.environ.get(UPGRADE_VARIABLE) or UPGRADE)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
