@@ -5,7 +5,8 @@ one run.
 a bus, nothing is written.
 """
 
+from gateway.check.certificates import validities
 from gateway.check.configuration import Checked, check, load
 from gateway.check.machine import check_machine
 
-__all__ = ["Checked", "check", "check_machine", "load"]
+__all__ = ["Checked", "check", "check_machine", "load", "validities"]

@@ -22,6 +22,7 @@ from gateway.daemon.changes import ConfigurationChange, Loaded, differences, loa
 from gateway.daemon.describe import building_facts
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.register_copy import RegisterCopy, merge
+from gateway.daemon.remote.parts import RemoteParts
 from gateway.daemon.service.upgrade import UpgradeWatch
 from gateway.daemon.service.watchdog import Watchdog
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
@@ -42,7 +43,6 @@ log = logging.getLogger(__name__)
 CLOCK_EVERY = 1.0
 COPY_EVERY = 60.0
 """s between two writes of the second copy of the pulse registers."""
-BACKLOG_EVERY = 5.0
 CHECK_LIMIT = 5.0
 """s that the page waits for the check of the configuration; no meter does."""
 STOP_LIMIT = 5.0
@@ -84,6 +84,7 @@ class Daemon:
         self._pins = Pins()
         self.watchdog = Watchdog(self._status_line)
         self._upgrade = UpgradeWatch(self)
+        self.remote = RemoteParts(self)
 
     @property
     def config(self) -> Config:
@@ -102,10 +103,11 @@ class Daemon:
             loop.add_signal_handler(number, self._ended.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload_and_log(), "reload"))
         self.assembly.start()
+        watch_backlogs = functools.partial(self.backlog_speed.watch, lambda: self.assembly.forwarders)
         beside = {
-            "clock": self._watch_clock, "backlogs": self._watch_backlogs, "watchdog": self.watchdog.run,
+            "clock": self._watch_clock, "backlogs": watch_backlogs, "watchdog": self.watchdog.run,
             "learnt": self.learnt.run, "registers": self._copy_registers, "energy": self.energy.run,
-            "memory": keep_lean, "upgrade": self._upgrade.run,
+            "memory": keep_lean, "upgrade": self._upgrade.run, "remote": self.remote.run,
         }  # fmt: skip
         for name, work in beside.items():
             self._spawn(keep_running(name, work), name)
@@ -217,8 +219,12 @@ class Daemon:
                     "the clock: %s%s", change.kind, f" by {change.by / 1000:+.1f} s" if change.by else ""
                 )
                 fields: dict[str, Any] = {"by": change.by} if change.by else {}
-                slots = self.assembly.slots
-                slots.tell(Event(change.kind, self.clock.uptime(), fields))
+                self.tell(Event(change.kind, self.clock.uptime(), fields))
+
+    def tell(self, event: Event) -> None:
+        """Put an event into the next batch."""
+        slots = self.assembly.slots
+        slots.tell(event)
 
     async def _say_mistakes(self) -> None:
         """What a reload would refuse does not keep a gateway from starting: it is said, and no meter waits
@@ -231,13 +237,6 @@ class Daemon:
         self._mistakes = tuple(map(str, problems))
         log.warning("started with a configuration that a reload would refuse:\n%s", "\n".join(self._mistakes))
         self.changes.notify()
-
-    async def _watch_backlogs(self) -> None:
-        while True:
-            for forwarder in self.assembly.forwarders:
-                stats = forwarder.stats()
-                self.backlog_speed.add(stats.name, time.monotonic(), stats.backlog_batches)
-            await asyncio.sleep(BACKLOG_EVERY)
 
     def _spawn(self, work: Any, name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
@@ -360,6 +359,7 @@ class Daemon:
             problems=self._problems,
             newest=self._newest_wall,
             upgrade=self._upgrade.view,
+            certificate_ends=self.remote.certificate_ends,
         )
         stats, beats = self.journal.stats(), self.watchdog.beats()
         return snapshot(told, self.assembly, stats, clock=self.clock, speed=self.backlog_speed, beats=beats)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
+import time
 from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +18,9 @@ from gateway.daemon.assembly import Assembly
 from gateway.host import Clock
 from gateway.journal import JournalStats
 from gateway.status import Beat, Snapshot, UpgradeView
+from gateway.uplink import Forwarder
 
+EVERY = 5.0
 WINDOW = 60.0
 """s over which the speed of a backlog is taken."""
 LEAST = 10.0
@@ -30,6 +35,7 @@ class Told:
 
     `refused` counts the problems for which the newest reload was refused, `mistakes` are those with which
     the configuration runs, `problems` what else went wrong with it; `newest` (UTC, ms) is the newest batch.
+    `certificate_ends`: by uplink, UTC in ms.
     """
 
     file: Path
@@ -40,6 +46,7 @@ class Told:
     problems: tuple[str, ...]
     newest: int | None
     upgrade: UpgradeView | None
+    certificate_ends: Mapping[str, int]
 
 
 def snapshot(
@@ -90,6 +97,7 @@ def snapshot(
                 before=assembly.delivered_before.get(uplink.name, 0),
                 started=started,
                 salvaged=stats.salvaged.get(uplink.account, 0),
+                certificate_ends=told.certificate_ends.get(uplink.name),
             )
             for forwarder, uplink in zip(assembly.forwarders, config.uplinks, strict=True)
         ),
@@ -145,6 +153,13 @@ class BacklogSpeed:
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[tuple[float, int]]] = {}
+
+    async def watch(self, forwarders: Callable[[], Sequence[Forwarder]]) -> None:
+        """Note every few seconds what waits, for ever."""
+        while True:
+            for stats in [forwarder.stats() for forwarder in forwarders()]:
+                self.add(stats.name, time.monotonic(), stats.backlog_batches)
+            await asyncio.sleep(EVERY)
 
     def add(self, uplink: str, now: float, backlog: int) -> None:
         """What waits at this moment."""

@@ -217,6 +217,7 @@ def uplink_view(
     before: int,
     started: int,
     salvaged: int,
+    certificate_ends: int | None,
 ) -> UplinkView:
     """One uplink; a backlog that shrinks is gone in `left` s; `before` the last reload it had delivered so
     many batches since `started`.
@@ -252,6 +253,7 @@ def uplink_view(
         counted_since=started,
         salvaged=salvaged,
         skipped=stats.skipped,
+        certificate_ends=certificate_ends,
     )
 
 

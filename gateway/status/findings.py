@@ -62,6 +62,8 @@ UplinkCause = Literal[
     "topic_refused",
     "no_receipt",
     "not_delivered",
+    "certificate_ends",
+    "certificate_ended",
 ]
 OtherCause = Literal[
     "clock_right",

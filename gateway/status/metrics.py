@@ -207,6 +207,12 @@ def _uplinks(now: Snapshot) -> Iterator[Metric]:
         ("uplink",),
         (((u.name,), None if u.backlog_oldest is None else u.backlog_oldest / 1000) for u in now.uplinks),
     )
+    yield _gauge(
+        "submeter_uplink_certificate_ends_timestamp_seconds",
+        "When the first certificate of the uplink ends",
+        ("uplink",),
+        (((u.name,), None if u.certificate_ends is None else u.certificate_ends / 1000) for u in now.uplinks),
+    )
     yield _counter(
         "submeter_uplink_delivered_batches",
         "Batches delivered since the start",

@@ -218,6 +218,7 @@ class UplinkView:
     None while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is
     what a person calls it. `salvaged` counts batches of damaged files that wait beside the backlog.
     `skipped` counts readings that came too late for a platform which takes live values only.
+    `certificate_ends` (ms) is when the first of its certificates ends, None while it names none.
     """
 
     name: str
@@ -244,6 +245,7 @@ class UplinkView:
     spread: float = 0.0
     label: str = ""
     counted_since: int | None = None
+    certificate_ends: int | None = None
 
     @property
     def called(self) -> str:

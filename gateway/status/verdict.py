@@ -19,6 +19,7 @@ from gateway.status.findings import (
     StatusVerdict,
     UplinkCause,
 )
+from gateway.status.gateway_findings import certificate_findings, gateway_findings, younger
 from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot, UplinkView
 from gateway.status.words.labels import counter, headline
 
@@ -30,8 +31,6 @@ STARTING_MS = 60_000
 """A meter that has not been polled for so long after the start is no longer starting."""
 THINNED_MS = 7 * 86_400_000
 """How long it is news that readings had to make room undelivered."""
-UPGRADE_MS = 7 * 86_400_000
-"""How long it is news that an upgrade did not succeed."""
 URGENT_DAYS = 1.0
 """With less room than this, an outage costs readings within a day."""
 FIFTH = 0.2
@@ -47,7 +46,8 @@ def judge(now: Snapshot) -> StatusVerdict:
         *(finding for meter in active for finding in _meter(meter, now)),
         *_journal(now, active),
         *(_uplink(view, now) for view in now.uplinks),
-        *_rest(now, active),
+        *certificate_findings(now),
+        *gateway_findings(now, active),
     ]
     findings += _unproven(now, active, findings)
     findings.sort(key=lambda finding: -get_args(Level).index(finding.level))
@@ -103,7 +103,7 @@ def _buses(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
 
 def _bus(view: BusView, members: list[MeterView], now: Snapshot) -> StatusFinding:
     match view.state:
-        case "down" if not view.error and _younger(view.since, now, LEAST_MS):
+        case "down" if not view.error and younger(view.since, now, LEAST_MS):
             return StatusFinding("bus", "bus_opening", "busy", view.name)
         case "down":
             return StatusFinding(
@@ -300,7 +300,7 @@ def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> St
 def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
     """One finding: the first that is true, the worst asked first."""
     late = view.backlog_oldest is not None and now.taken - view.backlog_oldest > bound(now)
-    fresh = _younger(view.since, now, bound(now) + int(1000 * view.spread))
+    fresh = younger(view.since, now, bound(now) + int(1000 * view.spread))
     short = now.journal.room_days is not None and now.journal.room_days < now.journal.warn_days
 
     def finding(cause: UplinkCause, level: Level, **more: object) -> StatusFinding:
@@ -351,50 +351,3 @@ def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
     if view.silent:
         return finding("no_receipt", "bad", details=view.silent)
     return finding("no_receipt" if view.receipts else "not_delivered", "bad")
-
-
-# -- clock, parts, the daemon's own lines
-
-
-def _rest(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
-    if not active:
-        yield StatusFinding("gateway", "no_meters", "warn")
-    yield (
-        StatusFinding("clock", "clock_right", "good")
-        if now.clock.synced
-        else StatusFinding("clock", "clock_unset", "warn")
-    )
-    for beat in now.beats:
-        alive = beat.alive
-        yield StatusFinding(
-            "gateway",
-            "alive" if alive else "part_stopped",
-            "good" if alive else "bad",
-            beat.name,
-            int(beat.age),
-        )
-    if now.refused:
-        yield StatusFinding("gateway", "reload_refused", "warn", count=now.refused)
-    elif now.mistakes:
-        yield StatusFinding("gateway", "mistakes", "warn", count=now.mistakes)
-    yield from _upgrade(now)
-    for line in now.problems[now.in_short :]:
-        yield StatusFinding("gateway", "told_by_daemon", "warn", details=(line,))
-
-
-def _upgrade(now: Snapshot) -> Iterator[StatusFinding]:
-    """For a week after it has failed; a version that is on trial, or was kept, is no trouble."""
-    if (upgrade := now.upgrade) is None:
-        return
-    versions = (upgrade.before, upgrade.after)
-    if upgrade.outcome == "trial":
-        yield StatusFinding("gateway", "upgrade_on_trial", "known", details=versions)
-    elif upgrade.outcome != "kept" and _younger(upgrade.at, now, UPGRADE_MS):
-        if upgrade.outcome == "taken back":
-            yield StatusFinding("gateway", "upgrade_taken_back", "warn", at=upgrade.at, details=versions)
-        else:
-            yield StatusFinding("gateway", "upgrade_failed", "warn", at=upgrade.at, details=versions)
-
-
-def _younger(since: int | None, now: Snapshot, limit: int) -> bool:
-    return since is not None and now.taken - since < limit

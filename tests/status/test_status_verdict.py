@@ -309,6 +309,8 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "no_subscriber",
     ),
     ("the broker takes nothing and says nothing", waiting(receipts=False), "trouble", "not_delivered"),
+    ("a certificate ends", uplink(certificate_ends=NOW + 24 * HOUR), "attention", "certificate_ends"),
+    ("a certificate has ended", uplink(certificate_ends=NOW - HOUR), "trouble", "certificate_ended"),
     ("a batch is too large for the broker", uplink(set_aside=1), "trouble", "batches_set_aside"),
     (
         "we may not hear the receipts",
@@ -538,3 +540,22 @@ def test_the_counter_of_a_meter_that_gives_is_what_it_gave() -> None:
     assert [finding.cause for finding in judge(replace(CALM, meters=(roof,))).troubles] == [
         "main_values_missing"
     ]
+
+
+@pytest.mark.parametrize(
+    ("days", "synced", "found"),
+    [
+        (31, True, []),
+        (29, True, [("certificate_ends", "warn")]),
+        (-1, True, [("certificate_ended", "bad")]),
+        (-1, False, []),
+    ],
+)
+@pytest.mark.parametrize(("language", "word"), [("tr", "sertifika"), ("en", "certificate")])
+def test_a_certificate_that_ends_is_told_by_a_right_clock(days, synced, found, language, word):
+    ends = uplink(certificate_ends=NOW + days * 24 * HOUR)
+    now = replace(ends, clock=replace(ends.clock, synced=synced))
+    judged = [(each.cause, each.level) for each in judge(now).findings]
+    assert [each for each in judged if each[0].startswith("certificate")] == found
+    told = notices(judge(now), now, Locale(language, now.timezone, now.taken))
+    assert any(word in each.text for each in told) == bool(found)

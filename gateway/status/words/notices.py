@@ -155,7 +155,7 @@ def _uplink(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]
     waits = sentences.uplink(now, view, f)
     if finding.cause in _WELL:
         return waits, ""
-    said = _not_connected(finding, view, f) or _not_taken(finding, view, f)
+    said = _not_connected(finding, view, f) or _not_taken(finding, view, f) or _certificate(finding, view, f)
     if said is None:
         return unproven(view.called, f)
     *told, action = said
@@ -226,6 +226,17 @@ def _not_taken(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | No
         case "not_delivered":
             text = _("The broker of the platform %(name)s is connected and takes nothing.") % name
             return text, "", _operator(f)
+    return None
+
+
+def _certificate(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | None:
+    _, words = f.gettext, {"name": view.called, "day": f.day(f.day_of(finding.at or 0), year=True)}
+    ask = _("Tell the platform's operator: the gateway needs a new certificate (submeter enroll).")
+    match finding.cause:
+        case "certificate_ends":
+            return _("A certificate for the platform %(name)s ends on %(day)s.") % words, "", ask
+        case "certificate_ended":
+            return _("A certificate for the platform %(name)s ended on %(day)s.") % words, "", ask
     return None
 
 

@@ -1,0 +1,73 @@
+"""What is found of the gateway itself: its clock, its parts, its certificates, an upgrade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.status.findings import StatusFinding
+from gateway.status.snapshot import MeterView, Snapshot
+
+UPGRADE_MS = 7 * 86_400_000
+"""How long it is news that an upgrade did not succeed."""
+CERTIFICATE_DAYS = 30
+"""How long before its end a certificate is news."""
+_DAY = 86_400_000
+
+
+def certificate_findings(now: Snapshot) -> Iterator[StatusFinding]:
+    """Certificates that end within a month, by a clock that is right."""
+    for view in now.uplinks:
+        ends = view.certificate_ends
+        if ends is None or not now.clock.synced or ends - now.taken > CERTIFICATE_DAYS * _DAY:
+            continue
+        days = max(0, (ends - now.taken) // _DAY)
+        if ends <= now.taken:
+            yield StatusFinding("uplink", "certificate_ended", "bad", view.name, days, ends)
+        else:
+            yield StatusFinding("uplink", "certificate_ends", "warn", view.name, days, ends)
+
+
+def gateway_findings(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
+    """The gateway itself: its clock, its parts, its upgrade, and the daemon's own lines."""
+    if not active:
+        yield StatusFinding("gateway", "no_meters", "warn")
+    yield (
+        StatusFinding("clock", "clock_right", "good")
+        if now.clock.synced
+        else StatusFinding("clock", "clock_unset", "warn")
+    )
+    for beat in now.beats:
+        alive = beat.alive
+        yield StatusFinding(
+            "gateway",
+            "alive" if alive else "part_stopped",
+            "good" if alive else "bad",
+            beat.name,
+            int(beat.age),
+        )
+    if now.refused:
+        yield StatusFinding("gateway", "reload_refused", "warn", count=now.refused)
+    elif now.mistakes:
+        yield StatusFinding("gateway", "mistakes", "warn", count=now.mistakes)
+    yield from _upgrade(now)
+    for line in now.problems[now.in_short :]:
+        yield StatusFinding("gateway", "told_by_daemon", "warn", details=(line,))
+
+
+def _upgrade(now: Snapshot) -> Iterator[StatusFinding]:
+    """For a week after it has failed; a version that is on trial, or was kept, is no trouble."""
+    if (upgrade := now.upgrade) is None:
+        return
+    versions = (upgrade.before, upgrade.after)
+    if upgrade.outcome == "trial":
+        yield StatusFinding("gateway", "upgrade_on_trial", "known", details=versions)
+    elif upgrade.outcome != "kept" and younger(upgrade.at, now, UPGRADE_MS):
+        if upgrade.outcome == "taken back":
+            yield StatusFinding("gateway", "upgrade_taken_back", "warn", at=upgrade.at, details=versions)
+        else:
+            yield StatusFinding("gateway", "upgrade_failed", "warn", at=upgrade.at, details=versions)
+
+
+def younger(since: int | None, now: Snapshot, limit: int) -> bool:
+    """Whether something began less than `limit` ms ago."""
+    return since is not None and now.taken - since < limit
