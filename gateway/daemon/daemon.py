@@ -103,7 +103,7 @@ class Daemon:
             loop.add_signal_handler(number, self._ended.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload_and_log(), "reload"))
         self.assembly.start()
-        watch_backlogs = functools.partial(self.backlog_speed.watch, lambda: self.assembly.forwarders)
+        watch_backlogs = lambda: self.backlog_speed.watch(lambda: self.assembly.forwarders)  # noqa: E731
         beside = {
             "clock": self._watch_clock, "backlogs": watch_backlogs, "watchdog": self.watchdog.run,
             "learnt": self.learnt.run, "registers": self._copy_registers, "energy": self.energy.run,
