@@ -294,6 +294,11 @@ class BusWorker:
         if late := self.line.were_late:
             self._ask_again(late)
         polled.poll = poll
+        now_ms = self._uptime()
+        log.debug(
+            "meter %s on bus %s: polled from %d to %d ms",
+            polled.id, self.bus.name, now_ms - int(1000 * (time.monotonic() - began)), now_ms,
+        )  # fmt: skip
         self._sink(poll.reading)
         return poll.reading
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.catalogue import load_driver
-from gateway.demo.show.account import Account, Break, judge, resolutions
+from gateway.demo.show.account import Account, judge, resolutions
+from gateway.demo.show.polls import Break, read_polls
 from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import BRISK, METERS
 from gateway.demo.show.supervisor import Supervisor
@@ -126,6 +127,8 @@ class Mistreatment:
         self.breaks: list[Break] = []
         self.blows: Counter[str] = Counter()
         self.standstill = Standstill(supervisor.directory / "standstill")
+        self._stopped: tuple[int, int] | None = None
+        """From when to when the gateway was stopped by a signal, last."""
 
     def run(
         self, seconds: float, *, most: int | None = None, pause: tuple[float, float] = (0.2, 2.5)
@@ -164,7 +167,7 @@ class Mistreatment:
             [supervisor.gateway, supervisor.gateway, supervisor.broker, supervisor.receiver]
         )
         if self.dice.random() < 0.7:
-            went = uptime() - self.standstill.lately()
+            went = self._went()
             worker.kill()
             if worker is supervisor.gateway:
                 self.breaks.append(Break(went, uptime()))
@@ -175,10 +178,20 @@ class Mistreatment:
                 # Most kills should meet a daemon at work, some one that is still starting.
                 time.sleep(self.dice.uniform(0.5, 5.0))
         else:
+            began = uptime()
             os.kill(worker.pid, signal.SIGSTOP)
             time.sleep(self.dice.uniform(0.1, 3.0))
             os.kill(worker.pid, signal.SIGCONT)
+            if worker is supervisor.gateway:
+                self._stopped = began, uptime()
             self.blows[f"{worker.name} stopped"] += 1
+
+    def _went(self) -> int:
+        """Now, less what kept the gateway from its work just before: the machine, or a stop signal."""
+        now = uptime()
+        began, ended = self._stopped or (now, now)
+        lately = now - int(1000 * Standstill.LATELY)
+        return now - self.standstill.lately() - max(0, ended - max(began, lately))
 
     def _lose_custody(self) -> None:
         """What the broker has acknowledged and not passed on dies with it."""
@@ -192,7 +205,7 @@ class Mistreatment:
 
     def _drain(self) -> None:
         supervisor = self.supervisor
-        went = uptime() - self.standstill.lately()
+        went = self._went()
         supervisor.gateway.stop()
         self.breaks.append(Break(went, uptime()))
         supervisor.configure(meters_on=False)
@@ -217,6 +230,7 @@ class Mistreatment:
         account = judge(
             read_serves(supervisor.serves), committed(supervisor.journal), stored, readings,
             breaks=self.breaks, slot=SLOT, tolerance=resolutions(drivers),
+            polls=read_polls(supervisor.gateway.log),
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} batches came twice with different content")
         energy = judge_intervals(supervisor.database)

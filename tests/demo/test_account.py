@@ -7,8 +7,9 @@ import pytest
 
 from gateway.catalogue import load_driver
 from gateway.config import parse_config
-from gateway.demo.show.account import Break, Received, judge, resolutions
+from gateway.demo.show.account import judge, resolutions
 from gateway.demo.show.console import status_line, table
+from gateway.demo.show.polls import Break, Received
 from gateway.demo.show.self_check import rows
 from gateway.demo.show.site import (
     BRISK,

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.catalogue import load_driver
-from gateway.demo.show.account import Break, judge, resolutions
+from gateway.demo.show.account import judge, resolutions
+from gateway.demo.show.polls import Break
 from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import GATEWAY, stamp_drivers
 from tests.package.machine import Machine, booted

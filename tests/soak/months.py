@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from gateway.catalogue import load_driver
-from gateway.demo.show.account import Account, Break, judge, resolutions
+from gateway.demo.show.account import Account, judge, resolutions
 from gateway.demo.show.gateway_status import gateway_status
+from gateway.demo.show.polls import Break
 from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import GATEWAY, stamp_drivers
 from tests.intervals import IntervalAccount, judge_intervals, lacking

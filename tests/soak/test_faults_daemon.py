@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from gateway.catalogue import load_driver
-from gateway.demo.show.account import Break, judge, resolutions
+from gateway.demo.show.account import judge, resolutions
 from gateway.demo.show.gateway_status import gateway_status
+from gateway.demo.show.polls import Break
 from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import GATEWAY, stamp_drivers
 from gateway.demo.simulator.faults import SERIAL_KINDS, TCP_KINDS

@@ -2,19 +2,24 @@
 judge.
 
 Every reading at the platform must be one that was served, once, with the values that were meant. A served
-ordinal may be missing only when it was served within one slot (and the poll under way) before the gateway was
-killed or stopped, when the simulator spoilt the reply itself, or when the gateway has said, in a reading of
-that time, that it got no good answer.
+ordinal may be missing only when the simulator spoilt the reply itself, when the gateway has said, in a
+reading of that time, that it got no good answer, when another reply of the same poll took its place, or when
+its poll was under way or not yet committed as the gateway was killed or stopped. Which poll that was is known
+exactly where the gateway's polls are given, and from times alone where they are not.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from gateway.catalogue import Driver, Row
+from gateway.demo.show.polls import ROUNDED, Batch, Break, PollSpan, Received, SaidPolls
 
 ORDINAL = "pulse_count"
 _FLOAT32 = 1.2e-7
@@ -27,40 +32,18 @@ reading's time is the middle.
 _TOLD_BY_NUMBER = frozenset({"late", "double"})
 """Faults of replies that are right for all that, where numbers say whose they are."""
 _UNDER_WAY_MS = 700
-"""The longest poll: one that ends in a slot may have begun before it."""
+"""The longest poll, where no polls are given: one that ends in a slot may have begun before it."""
 _ASKED_AGAIN_MS = 100
-"""Within so long the read that re-synchronises is followed by that of the poll; no two polls are so near."""
+"""Within so long, where no polls are given, the read that re-synchronises is followed by that of the poll."""
 _SAME_POLL_MS = 700
 _SHOWN = 8
 
-Batch = tuple[str, int]
-"""Epoch and seq."""
+Serve = Mapping[str, Any]
+"""An entry of the serve log (`simulator/slave`)."""
+_Explain = Callable[[Sequence[Serve], Sequence[int], Sequence[int]], Callable[[Serve], str]]
+"""What is missing, when the gateway said that it had no answer, when that was served which arrived → why."""
 Tolerance = Callable[[str, str, float], float]
 """(meter, quantity, value) → how far the wire may round."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A reading at the platform. `uptime` in ms."""
-
-    meter: str
-    uptime: int
-    batch: Batch
-    values: Mapping[str, float]
-    absent: Mapping[str, str]
-    missing: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """The gateway was killed or told to stop at `went` and ended at `ended`; uptime in ms."""
-
-    went: int
-    ended: int
-
-    def excuses(self, t: int, slot: float) -> bool:
-        """Whether what was served at t may have been in the open slot, or in the poll under way."""
-        return self.went - 1000 * slot - _UNDER_WAY_MS <= t <= self.ended
 
 
 @dataclass(slots=True)
@@ -97,7 +80,7 @@ class Account:
 
 
 def judge(
-    serves: Sequence[Mapping[str, Any]],
+    serves: Sequence[Serve],
     committed: Sequence[Batch],
     stored: Mapping[Batch, int],
     readings: Sequence[Received],
@@ -106,15 +89,21 @@ def judge(
     slot: float,
     tolerance: Tolerance,
     owed: bool = False,
+    polls: Sequence[PollSpan] | None = None,
 ) -> Account:
     """Hold everything against everything.
 
     `committed`: the journal's batches; `stored`: the platform's, with the number of their readings; `slot` in
     s. `owed`: a reply that came late or twice may be the answer all the same, because its number says whose
-    it is (Modbus TCP).
+    it is (Modbus TCP). `polls`: what the gateway has said of its polls, in order.
     """
     account = Account()
     _batches(account, committed, stored, readings)
+    said = None if polls is None else SaidPolls(polls, readings, breaks, slot)
+    explain: _Explain = partial(_by_times, breaks=breaks, slot=slot)
+    if said is not None:
+        explain = partial(_by_polls, said=said)
+        _polls(account, said)
     courses = {
         meter: _Course(meter, serves, owed)
         for meter in sorted({serve["meter"] for serve in serves} | {r.meter for r in readings})
@@ -123,8 +112,8 @@ def judge(
         mine = sorted(
             (reading for reading in readings if reading.meter == meter), key=lambda reading: reading.uptime
         )
-        _values(account, course, mine, tolerance)
-        _ordinals(account, course, mine, breaks, slot)
+        _values(account, course, mine, tolerance, said)
+        _ordinals(account, course, mine, explain)
     account.faults.update(serve["fault"] for serve in serves if serve["fault"])
     return account
 
@@ -152,15 +141,16 @@ def _batches(
 class _Course:
     """What one meter served, in order."""
 
-    def __init__(self, meter: str, serves: Sequence[Mapping[str, Any]], owed: bool) -> None:
+    def __init__(self, meter: str, serves: Sequence[Serve], owed: bool) -> None:
         self.meter = meter
         self.owed = owed
-        self.serves = [serve for serve in serves if serve["meter"] == meter]
+        self.serves = sorted((serve for serve in serves if serve["meter"] == meter), key=itemgetter("t"))
+        self.times = [serve["t"] for serve in self.serves]
         self.places = {
             serve["ordinal"]: place for place, serve in enumerate(self.serves) if serve["ordinal"] is not None
         }
 
-    def beside(self, reading: Received) -> list[Mapping[str, Any]]:
+    def beside(self, reading: Received) -> list[Serve]:
         """The good serves that a reading may be made of: around its ordinal, as far as the next good one on
         either side.
 
@@ -176,7 +166,13 @@ class _Course:
             last += 1
         return [serve for serve in self.serves[first : last + 1] if self._near(serve, reading)]
 
-    def _near(self, serve: Mapping[str, Any], reading: Received) -> bool:
+    def within(self, span: PollSpan) -> list[Serve]:
+        """The good serves of a poll."""
+        first = bisect_left(self.times, span.began - ROUNDED)
+        last = bisect_right(self.times, span.ended + ROUNDED)
+        return [serve for serve in self.serves[first:last] if not self.spoilt(serve)]
+
+    def _near(self, serve: Serve, reading: Received) -> bool:
         limit = _OWED_MS if self.owed else _NEAR_MS
         return not self.spoilt(serve) and abs(serve["t"] - reading.uptime) <= limit
 
@@ -184,15 +180,35 @@ class _Course:
         serve = self.serves[place]
         return serve["ordinal"] is not None and not self.spoilt(serve)
 
-    def spoilt(self, serve: Mapping[str, Any]) -> bool:
+    def spoilt(self, serve: Serve) -> bool:
         """Whether this reply may not be believed."""
         return bool(serve["fault"]) and not (self.owed and serve["fault"] in _TOLD_BY_NUMBER)
 
 
-def _values(account: Account, course: _Course, readings: Sequence[Received], tolerance: Tolerance) -> None:
+def _polls(account: Account, said: SaidPolls) -> None:
+    lost = [span for span, fate in said.fate.items() if fate == "lost"]
+    account.say(
+        len(lost),
+        f"{len(lost)} polls have ended whose readings are nowhere",
+        (f"{span.meter}, from uptime {span.began} to {span.ended} ms" for span in lost),
+    )
+    without = [f"{reading.meter} at uptime {reading.uptime} ms" for reading in said.without]
+    account.wrong += len(without)
+    account.say(len(without), f"{len(without)} readings with values are of no poll of their own", without)
+
+
+def _values(
+    account: Account,
+    course: _Course,
+    readings: Sequence[Received],
+    tolerance: Tolerance,
+    said: SaidPolls | None,
+) -> None:
     wrong = []
+    spans = {} if said is None else {id(reading): span for span, reading in said.reading.items()}
     for reading in readings:
-        candidates = course.beside(reading)
+        span = spans.get(id(reading))
+        candidates = course.beside(reading) if span is None else course.within(span)
         for name, value in reading.values.items():
             account.values += 1
             allowed = tolerance(course.meter, name, value)
@@ -201,7 +217,7 @@ def _values(account: Account, course: _Course, readings: Sequence[Received], tol
                 for serve in candidates
                 if name in serve["values"]
             )
-            meant = [each for away, each in near if away <= near[0][0] + _SAME_POLL_MS]
+            meant = [each for away, each in near if span or away <= near[0][0] + _SAME_POLL_MS]
             if not any(abs(value - each) <= allowed for each in meant):
                 wrong.append(
                     f"{course.meter} {name} is {value}, served was {meant or 'nothing'} (batch "
@@ -211,9 +227,7 @@ def _values(account: Account, course: _Course, readings: Sequence[Received], tol
     account.say(len(wrong), f"{len(wrong)} values of {course.meter} are not what its meter served", wrong)
 
 
-def _ordinals(
-    account: Account, course: _Course, readings: Sequence[Received], breaks: Sequence[Break], slot: float
-) -> None:
+def _ordinals(account: Account, course: _Course, readings: Sequence[Received], explain: _Explain) -> None:
     arrived = Counter(int(reading.values[ORDINAL]) for reading in readings if ORDINAL in reading.values)
     doubled = sorted(ordinal for ordinal, count in arrived.items() if count > 1)
     account.twice += len(doubled)
@@ -226,23 +240,14 @@ def _ordinals(
     stamped = [course.serves[place] for place in course.places.values()]
     missing = [serve for serve in stamped if serve["ordinal"] not in arrived]
     account.arrived += len(stamped) - len(missing)
-    declared = _declared(
-        missing, [reading.uptime for reading in readings if reading.missing or ORDINAL in reading.absent]
-    )
+    silent = [reading.uptime for reading in readings if reading.missing or ORDINAL in reading.absent]
     lost = []
-    read = [serve["t"] for serve in stamped if serve["ordinal"] in arrived]
+    why = explain(missing, silent, [serve["t"] for serve in stamped if serve["ordinal"] in arrived])
     for serve in missing:
-        if serve["fault"]:
-            account.spoilt += 1
-        elif any(each.excuses(serve["t"], slot) for each in breaks):
-            account.open_slot += 1
-        elif serve["ordinal"] in declared:
-            account.declared += 1
-        elif any(serve["t"] <= t <= serve["t"] + _ASKED_AGAIN_MS for t in read):
-            account.asked_again += 1
-        else:
+        reason = "spoilt" if serve["fault"] else why(serve)
+        setattr(account, reason, getattr(account, reason) + 1)
+        if reason == "lost":
             lost.append(f"ordinal {serve['ordinal']}, served at uptime {serve['t']} ms")
-    account.lost += len(lost)
     accepted = sorted(
         serve["ordinal"] for serve in stamped if course.spoilt(serve) and serve["ordinal"] in arrived
     )
@@ -253,7 +258,45 @@ def _ordinals(
     account.say(len(lost), f"{len(lost)} readings of {course.meter} were served and are nowhere", lost)
 
 
-def _declared(missing: Sequence[Mapping[str, Any]], silent: Sequence[int]) -> set[int]:
+def _by_times(
+    missing: Sequence[Serve], silent: Sequence[int], read: Sequence[int], breaks: Sequence[Break], slot: float
+) -> Callable[[Serve], str]:
+    """Why a served ordinal is nowhere, as far as times tell; `read`: when those were served that arrived."""
+    declared = _declared(missing, silent)
+
+    def why(serve: Serve) -> str:
+        t = serve["t"]
+        if any(each.went - 1000 * slot - _UNDER_WAY_MS <= t <= each.ended for each in breaks):
+            return "open_slot"
+        if serve["ordinal"] in declared:
+            return "declared"
+        return "asked_again" if any(t <= each <= t + _ASKED_AGAIN_MS for each in read) else "lost"
+
+    return why
+
+
+def _by_polls(
+    missing: Sequence[Serve], silent: Sequence[int], _read: Sequence[int], said: SaidPolls
+) -> Callable[[Serve], str]:
+    """The same by the poll that asked for it; what was served too late for its poll was declared."""
+    spans = {serve["ordinal"]: said.around(serve["meter"], serve["t"]) for serve in missing}
+    late = [serve for serve in missing if spans[serve["ordinal"]] is None]
+    declared = _declared([serve for serve in late if not said.under_way(serve["meter"], serve["t"])], silent)
+
+    def why(serve: Serve) -> str:
+        span = spans[serve["ordinal"]]
+        if span is None:
+            if serve["ordinal"] in declared:
+                return "declared"
+            return "open_slot" if said.under_way(serve["meter"], serve["t"]) else "lost"
+        if said.fate[span] == "arrived":
+            return "asked_again" if ORDINAL in said.reading[span].values else "declared"
+        return "open_slot" if said.fate[span] == "open" else "lost"
+
+    return why
+
+
+def _declared(missing: Sequence[Serve], silent: Sequence[int]) -> set[int]:
     """Ordinals that a reading without one stands for: each such reading excuses the one serve that is
     nearest to it.
     """

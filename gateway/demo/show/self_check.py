@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.catalogue import load_driver
-from gateway.demo.show.account import Account, Batch, Break, Received, judge, resolutions
+from gateway.demo.show.account import Account, judge, resolutions
+from gateway.demo.show.polls import Batch, Break, Received, read_polls
 from gateway.demo.show.site import GATEWAY, METERS
 from gateway.demo.show.supervisor import Supervisor, open_readonly
 from gateway.demo.simulator.process import read_serves
@@ -126,6 +127,7 @@ class SelfCheck:
             breaks=self.breaks,
             slot=_SLOT,
             tolerance=resolutions(drivers),
+            polls=read_polls(supervisor.gateway.log),
         )
         account.say(conflicts, f"{conflicts} batches came to the platform twice with different content")
         account.say(

@@ -114,7 +114,7 @@ class Supervisor:
         )
         self.gateway = Worker(
             "gateway",
-            ["-m", "gateway", "run", str(self._config)],
+            ["-m", "gateway", "run", "--log-level", "debug" if stamped else "info", str(self._config)],
             log / "gateway.log",
             {"SUBMETER_SOCKET": str(self.socket)},
         )
