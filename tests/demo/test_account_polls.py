@@ -182,22 +182,53 @@ def test_two_polls_however_near_are_two_readings():
     assert (account.lost, account.asked_again) == (1, 0)
 
 
+def silence(meter, n):
+    """As it arrives: a poll that brought nothing has the time of its batch, whenever it was."""
+    return Received(meter, 10_045 + 1000 * n, (EPOCH, n), {}, {}, "timeout")
+
+
 def test_a_poll_that_brought_nothing_says_so_and_its_silence_must_arrive_as_well():
     fine = world()
     lose(fine, "pv", 3)
-    told = Received("pv", 13_245, (EPOCH, 3), {}, {}, "timeout")
-    fine["readings"].append(told)
+    fine["readings"].append(silence("pv", 3))
     account = judged(fine)
     assert account.good, account.problems
     assert account.declared == 1
     fine["serves"] = [each for each in fine["serves"] if not 13_200 <= each["t"] <= 13_290]
     assert judged(fine).good
-    fine["readings"].remove(told)
+    fine["readings"].pop()
     account = judged(fine)
     assert account.lost == 0, "no ordinal was served"
     assert "1 polls have ended whose readings are nowhere: pv, from uptime 13200" in "\n".join(
         account.problems
     )
+
+
+def test_a_poll_of_seconds_that_brought_nothing_is_in_the_batch_of_its_end():
+    """Stopped amid the poll, the gateway puts what ends with it into the slot that had been open before."""
+    fine = world()
+    lose(fine, "pv", 3)
+    fine["polls"] = [each for each in fine["polls"] if (each.meter, each.began) != ("pv", 13_200)]
+    fine["polls"].insert(9, PollSpan("pv", "roof", 12_300, 13_095))
+    fine["serves"].append(serve("pv", 12_310, 70))
+    fine["serves"] = [
+        each for each in fine["serves"] if each["meter"] != "pv" or not 13_200 <= each["t"] < 14_000
+    ]
+    fine["readings"].append(silence("pv", 2))
+    account = judged(fine)
+    assert account.good, account.problems
+    assert account.declared == 1
+
+
+def test_a_silence_stands_for_no_poll_of_another_batch_or_meter():
+    hurt = world()
+    lose(hurt, "hvac", 3)
+    hurt["readings"].append(silence("hvac", 4))
+    assert judged(hurt).lost == 1
+    hurt["readings"][-1] = silence("main", 3)
+    assert judged(hurt).lost == 1
+    hurt["readings"][-1] = silence("hvac", 8)
+    assert judged(hurt).lost == 1
 
 
 def test_a_value_is_one_that_its_own_poll_was_served():

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import threading
 from collections import defaultdict
 from pathlib import Path
-from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -30,56 +27,29 @@ OPTIONS = (
     "ignore::pytest.PytestAssertRewriteWarning",
 )
 _ROOT = Path(__file__).parents[2]
-_PREFIX = str(_ROOT / "gateway") + os.sep
-_reach: dict[str, tuple[float, dict[str, list[int]] | None]] = {}
-_lines: dict[str, set[int]] = defaultdict(set)
-_calls: dict[CodeType, int] = defaultdict(int)
-CALLS = 200
-"""Calls of a function, within one test, whose lines are noted: one that is called a million times would take
-minutes.
-"""
-
-
-def _called(frame: FrameType, _event: str, _arg: object) -> Any:
-    code = frame.f_code
-    name = code.co_filename
-    if not name.startswith(_PREFIX):
-        return None
-    _calls[code] += 1
-    if _calls[code] > CALLS:
-        return None
-    lines = _lines[name]
-    lines.add(frame.f_lineno)
-
-    def traced(frame: FrameType, _event: str, _arg: object) -> Any:
-        lines.add(frame.f_lineno)
-        return traced
-
-    return traced
+_reach: dict[str, tuple[float, bool]] = {}
+"""The seconds of each test, and whether it passed while it was watched."""
 
 
 if "MUTANTS_REACH" in os.environ:
+    import coverage
+
+    _watch = coverage.Coverage(
+        data_file=None, config_file=False, include=[str(_ROOT / "gateway" / "*")], messages=False
+    )
+    _RESULT = pytest.StashKey[tuple[float, bool]]()
+    _SKIPPED = pytest.StashKey[bool]()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(item: pytest.Item) -> Any:
-        _lines.clear()
-        _calls.clear()
-        sys.settrace(_called)
-        threading.settrace(_called)
+        _watch.start()
+        _watch.switch_context(item.nodeid)
         try:
             return (yield)
         finally:
-            sys.settrace(None)
-            threading.settrace(None)  # type: ignore[arg-type] # None ends it
-            seconds, good = item.stash.get(_RESULT, (0.0, False))
-            found = None  # slower than it may be while it is watched: what it reaches is not known
-            if good:
-                found = {str(Path(name).relative_to(_ROOT)): sorted(lines) for name, lines in _lines.items()}
+            _watch.stop()
             if not item.stash.get(_SKIPPED, False):
-                _reach[item.nodeid] = (seconds, found)
-
-    _RESULT = pytest.StashKey[tuple[float, bool]]()
-    _SKIPPED = pytest.StashKey[bool]()
+                _reach[item.nodeid] = item.stash.get(_RESULT, (0.0, False))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(item: pytest.Item) -> Any:
@@ -91,10 +61,18 @@ if "MUTANTS_REACH" in os.environ:
 
     def pytest_sessionfinish() -> None:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-        if _reach:
-            Path(os.environ["MUTANTS_REACH"] + (f".{worker}" if worker else "")).write_text(
-                json.dumps(_reach)
-            )
+        if not _reach:
+            return
+        lines: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        data = _watch.get_data()
+        for file in sorted(data.measured_files()):
+            module = str(Path(file).relative_to(_ROOT))
+            for line, tests in data.contexts_by_lineno(file).items():
+                for test in tests:
+                    lines[test][module].append(line)
+        # what a test reaches that does not pass while it is watched is not known
+        found = {test: (seconds, lines[test] if good else None) for test, (seconds, good) in _reach.items()}
+        Path(os.environ["MUTANTS_REACH"] + (f".{worker}" if worker else "")).write_text(json.dumps(found))
 
 
 @pytest.hookimpl(trylast=True)

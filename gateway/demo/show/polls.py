@@ -12,6 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
@@ -85,8 +86,10 @@ class SaidPolls:
         self.reading: dict[PollSpan, Received] = {}
         self.without: list[Received] = []
         """Readings with values that are of no poll."""
-        for meter in {reading.meter for reading in readings}:
-            self._match(meter, [reading for reading in readings if reading.meter == meter])
+        timed = [reading for reading in readings if not reading.missing]
+        for meter in {reading.meter for reading in timed}:
+            self._match(meter, [reading for reading in timed if reading.meter == meter])
+        self._match_silent(spans, [reading for reading in readings if reading.missing])
         self.fate: dict[PollSpan, Fate] = {}
         self._last: dict[tuple[int, str], int] = {}
         """When the last poll ended, by run and bus."""
@@ -104,6 +107,29 @@ class SaidPolls:
                 span = next(left, None)
             elif reading.values:
                 self.without.append(reading)
+
+    def _match_silent(self, spans: Sequence[PollSpan], silent: Sequence[Received]) -> None:
+        """A poll that brought nothing travels without a time of its own, once for all of its meter in a
+        batch: it stands for those that ended between the polls of the batches before and after.
+        """
+        place = {span: at for at, span in enumerate(spans)}
+        of_batch: dict[int, list[int]] = defaultdict(list)
+        for span, reading in self.reading.items():
+            of_batch[reading.batch[1]].append(place[span])
+        numbers = sorted(of_batch)
+        before = list(accumulate((max(of_batch[number]) for number in numbers), max))
+        behind = list(accumulate((min(of_batch[number]) for number in reversed(numbers)), min))[::-1]
+        for reading in silent:
+            first, last = bisect_left(numbers, reading.batch[1]), bisect_right(numbers, reading.batch[1])
+            after = before[first - 1] if first else -1
+            until = behind[last] if last < len(numbers) else len(spans)
+            for span in self._of[reading.meter]:
+                if (
+                    after < place[span] < until
+                    and span not in self.reading
+                    and self._run(span.ended) == self._run(reading.uptime)
+                ):
+                    self.reading[span] = reading
 
     def _judge(self, spans: Sequence[PollSpan], slot: float) -> None:
         committed: set[int] = set()
