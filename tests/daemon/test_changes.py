@@ -6,7 +6,7 @@ import pytest
 
 from gateway.catalogue import load_driver
 from gateway.config import parse_config
-from gateway.daemon.changes import Loaded, differences, digests, same_source
+from gateway.daemon.changes import Loaded, differences, digests, load, same_source
 
 BEFORE = """
 gateway: {id: g}
@@ -145,6 +145,19 @@ uplinks: [{{name: city, url: "mqtt://127.0.0.1:1883", username: u, password_file
     ]
     assert same_source(before, after) == set()
     assert not any("two" in str(change) for change in changes)
+
+
+def test_a_file_is_loaded_with_the_tables_and_the_files_that_it_names(tmp_path: Path) -> None:
+    password = tmp_path / "city.password"
+    password.write_text("one")
+    uplink = f'uplinks: [{{name: city, url: "mqtt://h", username: u, password_file: {password}}}]\n'
+    file = tmp_path / "gateway.yaml"
+    file.write_text(BEFORE + uplink)
+    found = load(file)
+    assert [meter.id for meter in found.config.meters] == ["main", "hvac", "roof"]
+    assert found.drivers.keys() == {"eastron-sdm630", "abb-b23"}
+    assert len(set(found.files.values())) == 2, "that of the password, and those of what is not given"
+    assert differences(found, loaded(BEFORE + uplink)) == []
 
 
 def test_a_list_is_told_as_it_is_written_in_the_file() -> None:

@@ -113,7 +113,13 @@ class Still:
 
 
 def shown(
-    values: MeterValues, *, driver: str = DRIVER, state: PollState = PollState.OK, known: bool = True, **meter
+    values: MeterValues,
+    *,
+    driver: str = DRIVER,
+    state: PollState = PollState.OK,
+    known: bool = True,
+    exchange: tuple[str, str, int] | None = None,
+    **meter,
 ):
     entry = {"id": "m", "bus": "l", "address": 1, "driver": DRIVER, "interval": "2s", "slow_interval": "30s"}
     config = Config.model_validate(
@@ -132,7 +138,7 @@ def shown(
         attributes=lambda _meter: {"serial_number": "7"},
     )
     health = SimpleNamespace(
-        meter="m", state=state, since=90.0, error="", facts=(), stranger=(), exchange=None, damaged=False
+        meter="m", state=state, since=90.0, error="", facts=(), stranger=(), exchange=exchange, damaged=False
     )
     bus = SimpleNamespace(meters=[health] if known else [])
     (view,) = views.meter_views(assembly, {"l": bus}, Still())
@@ -207,6 +213,11 @@ def test_a_meter_that_its_bus_has_given_up_is_lost_whatever_it_gave() -> None:
     assert {"meter", "state", "since", "error", "facts", "stranger", "exchange", "damaged"} <= set(
         MeterHealth.__dataclass_fields__
     ), "what stands for it here has what it has"
+
+
+def test_an_exchanged_meter_is_told_by_both_serial_numbers() -> None:
+    assert shown(read(active_power=1.0), exchange=("4711", "4712", 5)).exchanged == ("4711", "4712")
+    assert shown(read(active_power=1.0)).exchanged == ()
 
 
 def test_a_line_as_the_page_sees_it() -> None:

@@ -17,6 +17,7 @@ def handles() -> int:
 
 
 def test_what_was_saved_is_there_again(tmp_path: Path) -> None:
+    assert RegisterCopy(tmp_path).load() == {}, "and nothing before that"
     assert RegisterCopy(tmp_path).save(STATE)
     assert RegisterCopy(tmp_path).load() == {"exact": False, "pulses": STATE}
     assert RegisterCopy(tmp_path).save(STATE, exact=True)
@@ -86,6 +87,7 @@ def test_a_disk_that_takes_nothing_is_told_once_until_it_takes_again(tmp_path: P
     folder = tmp_path / "state"
     copy = RegisterCopy(folder)
     assert not copy.save(STATE)
+    assert caplog.text.count("cannot be written") == 1, "at once"
     assert not copy.save(STATE)
     assert caplog.text.count("cannot be written") == 1
     folder.mkdir()

@@ -51,6 +51,20 @@ async def test_closes_early_when_every_bus_is_done() -> None:
     await asyncio.wait_for(task, 5)
 
 
+@pytest.mark.parametrize(("off", "waits"), [(-0.05, False), (0.0, False), (0.05, False), (-0.2, True)])
+async def test_a_poll_that_is_due_at_the_slots_end_is_not_waited_for(off: float, waits: bool) -> None:
+    """Computed a moment before the slot's end or behind it: both clocks are read one after the other."""
+    journal, begin = Journal(), time.monotonic()
+    due = begin + 10.0 + off
+    collector = SlotCollector(10.0, journal.commit, lambda: [due], wall_at(1_000_000_000))
+    collector.add(Reading("a", 1))
+    task = asyncio.create_task(collector.run())
+    await asyncio.sleep(1.0)
+    assert len(journal.drafts) == (0 if waits else 1)
+    await collector.stop()
+    await asyncio.wait_for(task, 5)
+
+
 async def test_waits_for_a_bus_that_is_still_polling_until_the_slot_ends() -> None:
     journal = Journal()
     collector = SlotCollector(1.0, journal.commit, lambda: [time.monotonic()], wall_at(1_000_000_200))
