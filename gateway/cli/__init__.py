@@ -29,6 +29,7 @@ COMMANDS = {
     "journal": N_("look into the journal: status, show, export, salvage"),
     "plan": N_("print the reads, their time, and what they cost"),
     "ports": N_("list the serial ports, who uses them and what is wrong"),
+    "provision": N_("set a gateway up by submeter.yaml on its boot partition"),
     "pulses": N_("show pulse inputs and set their registers"),
     "read": N_("poll meters now and print their values"),
     "receive": N_("run the reference receiver: the platform's half"),

@@ -45,6 +45,7 @@ FILES = {
     "systemd/submeter-gateway.service": "usr/lib/systemd/system/submeter-gateway.service",
     "systemd/submeter-clock.service": "usr/lib/systemd/system/submeter-clock.service",
     "systemd/submeter-upgrade.service": "usr/lib/systemd/system/submeter-upgrade.service",
+    "systemd/submeter-provision.service": "usr/lib/systemd/system/submeter-provision.service",
     "systemd/submeter-install.service": "usr/lib/systemd/system/submeter-install.service",
 }
 UPGRADE = "packaging/upgrade/submeter_upgrade.py"

@@ -1,0 +1,87 @@
+"""Passwords, keys and certificates that stand in the file itself: out of it, into files of their own.
+
+In `submeter.yaml` an uplink may have `password` instead of `password_file`, and PEM text as `ca`, `cert` or
+`key`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from gateway.errors import Problem
+
+PLACES = {"password": "password_file", "ca": "ca", "cert": "cert", "key": "key"}
+"""Key in the boot partition's file → key of the configuration."""
+ENDINGS = {"password": ".password", "ca": ".ca.pem", "cert": ".cert.pem", "key": ".key.pem"}
+PEM = "-----BEGIN "
+_ID = re.compile(r"[a-z0-9-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A text that stood at `where` (line and dotted key), for the file `name`; `start` and `end` span key and
+    value in the file, `rest` is what must follow.
+    """
+
+    line: int
+    where: str
+    key: str
+    name: str
+    value: str
+    start: int
+    end: int
+    rest: str
+
+
+def find_secrets(text: str, file: str) -> tuple[list[Secret], list[Problem]]:
+    """What must not stay in a YAML text, in its order, and what is wrong with it. Text that is no YAML has
+    none: its mistakes are told by who reads it.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return [], []
+    found, problems = [], []
+    for index, uplink in _uplinks(root):
+        pairs = {key.value: (key, value) for key, value in uplink.value if isinstance(key, yaml.ScalarNode)}
+        named = pairs["name"][1].value if "name" in pairs else ""
+        name = named if isinstance(named, str) and _ID.fullmatch(named) else f"uplink{index}"
+        for key, (node, value) in pairs.items():
+            if key not in PLACES or not isinstance(value, yaml.ScalarNode):
+                continue
+            if key != "password" and PEM not in value.value:
+                continue  # the name of a file
+            where, line = f"uplinks[{index}].{key}", node.start_mark.line + 1
+            if value.start_mark.index < node.end_mark.index:
+                problems.append(Problem(file, line, where, "is an alias", "write the text itself"))
+                continue
+            start, end = node.start_mark.index, value.end_mark.index
+            rest = "\n" if text[start:end].endswith("\n") else ""
+            kept = value.value if key != "password" else value.value.rstrip("\n")
+            found.append(Secret(line, where, key, name + ENDINGS[key], kept, start, end, rest))
+    return sorted(found, key=lambda secret: secret.start), problems
+
+
+def _uplinks(root: yaml.Node | None) -> Iterator[tuple[int, yaml.MappingNode]]:
+    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
+        if key.value == "uplinks" and isinstance(value, yaml.SequenceNode):
+            rows = enumerate(value.value)
+            yield from ((index, row) for index, row in rows if isinstance(row, yaml.MappingNode))
+
+
+def without(text: str, secrets: list[Secret], folder: Path, *, same_lines: bool = False) -> str:
+    """The text with the names of files in `folder` in the place of the secrets; `same_lines`: what follows
+    stays on its line.
+    """
+    parts, at = [], 0
+    for secret in secrets:
+        lines = text.count("\n", secret.start, secret.end) - len(secret.rest) if same_lines else 0
+        parts += [text[at : secret.start], f"{PLACES[secret.key]}: {folder / secret.name}", "\n" * lines]
+        parts.append(secret.rest)
+        at = secret.end
+    return "".join([*parts, text[at:]])
