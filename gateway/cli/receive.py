@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 import signal
 import sys
@@ -66,6 +67,11 @@ With --report: print what the database holds per gateway and epoch, also while a
     type=click.FloatRange(min=0),
     help=N_("Stop after so many seconds. Default: run until SIGTERM or SIGINT."),
 )
+@click.option(
+    "--keep",
+    metavar=N_("DAYS"),
+    help=N_("Drop readings that are older, e.g. 400d; never intervals, rollups or what proves receipt."),
+)
 @click.option("--report", is_flag=True, help=N_("Print what is held, what is missing, and stop."))
 @click.option("--json", "as_json", is_flag=True, help=N_("With --report: as JSON."))
 def command(
@@ -82,6 +88,7 @@ def command(
     key: str | None,
     validate: bool,
     seconds: float | None,
+    keep: str | None,
     report: bool,
     as_json: bool,
 ) -> None:
@@ -102,6 +109,7 @@ def command(
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     check_names(consumer, gateways)
+    kept = None if keep is None else _days(keep)
     account = broker_at(
         broker,
         "receiver",
@@ -115,9 +123,8 @@ def command(
     )
     chosen = frozenset(gateways)
     link = broker_link(account, chosen, consumer if share else "")
-    receiver = Receiver(
-        database, link, consumer=consumer, gateways=chosen, check=_schema_check() if validate else None
-    )
+    check = _schema_check() if validate else None
+    receiver = Receiver(database, link, consumer=consumer, gateways=chosen, check=check, keep=kept)
     _run(receiver, seconds)
 
 
@@ -156,6 +163,16 @@ def _report(database: str, as_json: bool) -> None:
         print(json.dumps(report, ensure_ascii=False, indent=2))
         return
     print("\n".join(lines(report)))
+
+
+def _days(text: str) -> int:
+    """A span as `400d`, in ms. Raises GatewayError."""
+    found = re.fullmatch(r"([1-9]\d{0,4})d", text)
+    if found is None:
+        raise GatewayError(
+            f"--keep {text}: not a number of days", hint="write it as 400d: 400 days of readings stay"
+        )
+    return int(found[1]) * 86_400_000
 
 
 def _schema_check() -> Callable[[object], str | None]:

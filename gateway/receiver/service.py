@@ -23,6 +23,7 @@ from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing
 from gateway.receiver.store import Arrival, DatabaseAway, Store, Taken, open_store, shown
+from gateway.receiver.upkeep import Upkeep
 from gateway.wire import MAX_MESSAGE, Replay, Reply, State, Topics
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,9 @@ class _Group:
 
 
 class Receiver:
-    """One consumer of every gateway's batches (or of `gateways`), on one database, over one link."""
+    """One consumer of every gateway's batches (or of `gateways`), on one database, over one link. `keep` is
+    how many ms of readings stay; None: all.
+    """
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class Receiver:
         consumer: str = "city",
         gateways: frozenset[str] = frozenset(),
         check: Callable[[object], str | None] | None = None,
+        keep: int | None = None,
         gap_age: float = AGE,
         gap_answer: float = ANSWER,
         gap_spacing: float = SPACING,
@@ -81,6 +85,7 @@ class Receiver:
         self._consumer = consumer
         self._gateways = gateways
         self._check = check
+        self._keep = keep
         self._tick = tick
         self._gaps: defaultdict[str, Gaps] = defaultdict(partial(Gaps, gap_age, gap_answer, gap_spacing))
         self._states: dict[str, State] = {}
@@ -110,6 +115,8 @@ class Receiver:
         if (store := self._opened()) is None:
             return
         self._store = store
+        upkeep = Upkeep(self._database, self._keep)
+        upkeep.start()
         self._answers = Answers(self._store, self._link, self._consumer, self.counts)
         self._link.start(self._hear)
         look = time.monotonic() + self._tick
@@ -135,6 +142,7 @@ class Receiver:
         finally:
             self._inbox.closed = True
             self._link.stop()
+            upkeep.stop()
             self._store.close()
 
     def _opened(self) -> Store | None:

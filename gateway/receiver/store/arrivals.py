@@ -8,6 +8,14 @@ from typing import Any
 
 from gateway.wire import Batch
 
+HOUR = 3_600_000
+"""ms."""
+
+
+def hour_of(t: int) -> int:
+    """The beginning of the hour of a UTC time, both in ms."""
+    return t - t % HOUR
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -49,3 +57,5 @@ class PendingRows:
     """Where one of them touches what is held above it: two ranges may have become one."""
     totals: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     spans: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    hours: set[tuple[str, int]] = field(default_factory=set)
+    """Of which gateways and hours there are new readings."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,9 +16,11 @@ from pydantic_core import to_json
 
 from gateway.receiver.gaps import Ask
 from gateway.receiver.ledger import GatewayLedger
-from gateway.receiver.store.arrivals import Arrival, PendingRows, Taken
+from gateway.receiver.store.arrivals import Arrival, PendingRows, Taken, hour_of
 from gateway.receiver.store.events import EventRules
 from gateway.receiver.store.intervals import Intervals
+from gateway.receiver.store.ledgers import load_ledgers
+from gateway.receiver.store.schema.rollups import CHANGED_HOURS
 from gateway.receiver.store.sql import Sql
 from gateway.wire import State, decompress, digest
 
@@ -26,8 +28,6 @@ VERSIONS = 8
 """Contradicting versions of one batch that are kept: more would be a way to fill the disk."""
 DESCRIPTIONS = 32
 """Descriptions of a gateway's meters that are kept, the newest ones."""
-AT_ONCE = 500
-"""Gateways of one query."""
 
 
 class Store(ABC):
@@ -37,7 +37,7 @@ class Store(ABC):
         self.conn = conn
         self.name = name
         self.intervals = Intervals(conn)
-        self._events = EventRules(conn, self.ledger, self.intervals)
+        self._events = EventRules(conn, self.ledger, self.intervals, self._dated)
 
     # -- what each database does its own way -----------------------------------------------------------------
 
@@ -73,6 +73,10 @@ class Store(ABC):
         """Rows of these columns, all of them in one statement where the database can; `otherwise` says what
         becomes of one whose key is there. No key may stand in two of the rows.
         """
+
+    @abstractmethod
+    def make_room(self, times: Iterable[int]) -> None:
+        """Readings of these times (UTC ms) are about to come."""
 
     @abstractmethod
     def failed(self, error: Exception) -> bool:
@@ -117,30 +121,7 @@ class Store(ABC):
 
     def load(self, gateways: Sequence[str]) -> dict[str, GatewayLedger]:
         """What is held of each, as it stands in the database."""
-        ledgers = {gateway: GatewayLedger() for gateway in gateways}
-
-        def rows(columns: str, table: str, more: str = "") -> Iterator[tuple[Any, ...]]:
-            for at in range(0, len(gateways), AT_ONCE):
-                names = gateways[at : at + AT_ONCE]
-                where = f"gateway IN ({', '.join('?' * len(names))})"
-                sql = f"SELECT gateway, {columns} FROM {table} WHERE {where} {more}"  # noqa: S608 - ours
-                yield from self.conn.execute(sql, names).fetchall()
-
-        columns = "epoch, first, previous, previous_last"
-        for gateway, epoch, first, previous, last in rows(columns, "epoch", "ORDER BY last_received"):
-            known = ledgers[gateway].epoch(epoch)
-            known.first, known.previous, known.previous_last = first, previous, last
-        for gateway, epoch, first, last in rows("epoch, first, last", "held", "ORDER BY epoch, first"):
-            ledgers[gateway].epoch(epoch).store(first, last)
-        for gateway, epoch, first, last, spills in rows("epoch, first, last, open", "explained"):
-            ledgers[gateway].epoch(epoch).explain(first, last, spills=bool(spills))
-        for gateway, epoch, uptime, t in rows("epoch, uptime, t", "anchor", "ORDER BY uptime"):
-            ledgers[gateway].epoch(epoch).anchors.append((uptime, t))
-        for gateway, epoch, seq in rows("epoch, seq", "conflict"):
-            ledgers[gateway].epoch(epoch).contradict(seq)
-        for gateway, epoch, seq in rows("epoch, seq", "state", "AND epoch IS NOT NULL"):
-            ledgers[gateway].newest = (epoch, seq or 0)
-        return ledgers
+        return load_ledgers(self.conn, gateways)
 
     def take(self, arrivals: Iterable[Arrival]) -> Taken:
         """Store what is new, count what is known, keep what contradicts. Call it within `atomic`."""
@@ -179,12 +160,12 @@ class Store(ABC):
             key = (arrival.batch.gateway, arrival.batch.epoch, arrival.batch.seq)
             sql = "SELECT mark, body FROM batch WHERE gateway = ? AND epoch = ? AND seq = ?"
             mark, body = self.conn.execute(sql, key).fetchone()
-        return arrival.mark == mark or digest(decompress(arrival.body)) == digest(decompress(body))
+        return arrival.mark == mark or digest(decompress(arrival.body)) == content(body)
 
     def digest_of(self, gateway: str, epoch: str, seq: int) -> str:
         """The digest of what is stored under a number, header times aside."""
         sql = "SELECT body FROM batch WHERE gateway = ? AND epoch = ? AND seq = ?"
-        return digest(decompress(self.conn.execute(sql, (gateway, epoch, seq)).fetchone()[0]))
+        return content(self.conn.execute(sql, (gateway, epoch, seq)).fetchone()[0])
 
     def _keep_conflict(self, arrival: Arrival) -> int:
         b, plain = arrival.batch, decompress(arrival.body)
@@ -211,11 +192,14 @@ class Store(ABC):
         for n, r in enumerate(b.readings):
             # JSON of one flat object of floats: the fastest encoder at hand, twice as fast as json.dumps
             values, absent, suspect = to_json(r.values).decode(), _json(r.absent), _json(r.suspect)
+            t = offset + r.uptime
+            if clock != "unsynced":
+                group.hours.add((b.gateway, hour_of(t)))
             group.readings.append(
                 (
                     b.gateway,
                     r.meter,
-                    offset + r.uptime,
+                    t,
                     b.epoch,
                     b.seq,
                     n,
@@ -254,6 +238,7 @@ class Store(ABC):
         self.insert("batch", group.batches)
         self.insert("reading", group.readings)
         self.insert("event", group.events)
+        self.insert(CHANGED_HOURS, sorted(group.hours))
         self._hold(group)
         self._count(group)
         for arrival in group.told:
@@ -285,6 +270,11 @@ class Store(ABC):
         ]
         self.upsert("epoch", f"gateway, epoch, {_COUNTED}, {', '.join(_SPAN)}", rows, _SUMMED)
 
+    def _dated(self, gateway: str, hours: Iterable[int]) -> None:
+        """Readings whose time was unknown come into these hours."""
+        self.make_room(hours)
+        self.insert(CHANGED_HOURS, [(gateway, hour) for hour in hours])
+
     def explain(
         self, gateway: str, epoch: str, seqs: tuple[int, int], reason: str, at: int, *, spills: bool = False
     ) -> None:
@@ -296,6 +286,14 @@ class Store(ABC):
         if state.epoch:
             self.ledger(gateway).newest = (state.epoch, min(state.seq or 0, 2**53 - 1))
         self.note_state(gateway, state, at)
+
+
+def content(body: bytes) -> str:
+    """The digest of what a stored batch says, header times aside. Where its readings were dropped, `body` is
+    that digest itself (ASCII): a message begins with `{` or with the `x` of zlib.
+    """
+    kept = bytes(body)
+    return digest(decompress(kept)) if kept[:1] in {b"{", b"x"} else kept.decode()
 
 
 def _json(value: object) -> str | None:

@@ -4,7 +4,7 @@ right.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeGuard
 
 from gateway.common.text import visible
@@ -22,10 +22,17 @@ ANCHORS = 1000
 class EventRules:
     """Applies events to the ledgers and to the tables behind them. Within a transaction."""
 
-    def __init__(self, conn: Sql, ledger: Callable[[str], GatewayLedger], intervals: Intervals) -> None:
+    def __init__(
+        self,
+        conn: Sql,
+        ledger: Callable[[str], GatewayLedger],
+        intervals: Intervals,
+        dated: Callable[[str, Iterable[int]], None],
+    ) -> None:
         self._conn = conn
         self._ledger = ledger
         self._intervals = intervals
+        self._dated = dated
 
     def understand(self, batch: Batch, received: int, kind: str, fields: dict[str, Any]) -> bool:
         """Apply an event that speaks about batches; False when it says nothing usable."""
@@ -96,6 +103,10 @@ class EventRules:
         ).rowcount:
             return
         ledger.anchors.append((uptime, t))
+        hours = """SELECT DISTINCT t - t % 3600000 FROM (SELECT ? + uptime - ? AS t FROM reading
+            WHERE gateway = ? AND epoch = ? AND clock = 'unsynced') AS dated ORDER BY 1"""
+        found = self._conn.execute(hours, (t, uptime, gateway, epoch)).fetchall()
+        self._dated(gateway, [hour for (hour,) in found])
         where, of = (
             "clock = 'anchored' WHERE gateway = ? AND epoch = ? AND clock = 'unsynced'",
             (t, uptime, gateway, epoch),

@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +21,8 @@ from gateway.errors import JournalError
 from gateway.receiver.gaps import Ask
 from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.base import DESCRIPTIONS, Store, bounded
-from gateway.receiver.store.postgres_schema import VERSIONS
+from gateway.receiver.store.schema.partitions import month_of, month_start, new_partition, partition_of
+from gateway.receiver.store.schema.postgres import VERSIONS
 from gateway.receiver.store.sql import DatabaseAway, Results
 from gateway.wire import State
 
@@ -36,8 +36,6 @@ _DURABLE = b"""SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off'"""
 """A receipt says that a batch is on the disk; a server may be set up to say so before it is."""
 _NAMED = re.compile(r"(?<!:):(\w+)")
-_FIRST_MONTH, _LAST_MONTH = 2020 * 12, 2100 * 12
-"""Months that have a partition of their own; the clocks of other readings were wrong."""
 
 
 @lru_cache(maxsize=200)
@@ -49,8 +47,10 @@ def _postgres(sql: str) -> str:
 class ServerConnection:
     """Statements in the common form, on a connection that is made when it is needed."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, prepare: bytes = _DURABLE) -> None:
+        """`prepare` is said on each new connection."""
         self._address = address
+        self._prepare = prepare
         self._open: psycopg.Connection[Any] | None = None
 
     @property
@@ -58,7 +58,7 @@ class ServerConnection:
         """The connection. Raises psycopg.Error."""
         if self._open is None or self._open.closed or self._open.broken:
             self._open = psycopg.connect(self._address, autocommit=True, connect_timeout=CONNECT)
-            self._open.execute(_DURABLE)
+            self._open.execute(self._prepare)
         return self._open
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Results:
@@ -207,7 +207,7 @@ class PostgresStore(Store):
         if not rows:
             return
         if table == "reading":
-            self._make_partitions({_month(row[2]) for row in rows})
+            self._make_partitions({month_of(row[2]) for row in rows})
         self._sql.copy(table, rows)
 
     def upsert(self, table: str, columns: str, rows: list[tuple[Any, ...]], otherwise: str) -> None:
@@ -220,16 +220,25 @@ class PostgresStore(Store):
                 ON CONFLICT {otherwise}"""  # noqa: S608 - ours
             self._sql.execute(sql, [list(column) for column in zip(*rows, strict=True)])
 
+    def make_room(self, times: Iterable[int]) -> None:
+        """Make the partitions for readings of these times (UTC ms)."""
+        self._make_partitions({month_of(t) for t in times})
+
     def _make_partitions(self, months: set[int | None]) -> None:
-        for month in sorted(month for month in months if month is not None and month not in self._months):
-            name = f"reading_{month // 12}_{month % 12 + 1:02d}"
-            first, last = _month_start(month), _month_start(month + 1)
-            (there,) = self._sql.execute("SELECT to_regclass(?) IS NOT NULL", (name,)).fetchone()
-            if not there:
-                self._sql.execute("SELECT pg_advisory_xact_lock(?)", (KEY,))
-                what = f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF reading"
-                self._sql.literally(f"{what} FOR VALUES FROM ({first}) TO ({last})")
-            self._months.add(month)
+        for month in sorted(month for month in months if month is not None):
+            # Those of this month are never dropped: once seen, they are there.
+            lasting = month == month_of(time.time_ns() // 1_000_000)
+            if lasting and month in self._months:
+                continue
+            if not lasting:
+                self._sql.literally("LOCK TABLE ONLY reading IN ROW EXCLUSIVE MODE")  # nobody drops it now
+            try:
+                make_partition(self._sql, month)
+            except psycopg.errors.LockNotAvailable:
+                # Somebody looks at the readings: these lie in reading_other until the upkeep has moved them.
+                continue
+            if lasting:
+                self._months.add(month)
 
     def failed(self, error: Exception) -> bool:
         """The server is away, its disk is full, or another receiver was in the way: not what was written."""
@@ -284,16 +293,18 @@ class PostgresStore(Store):
         return self._sql.dicts("SELECT * FROM refused ORDER BY gateway, reason")
 
 
-def _month(t: int) -> int | None:
-    """The month of a UTC time in ms, counted from the year 0; None for what no clock that is right says."""
-    try:
-        day = datetime.fromtimestamp(t / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    month = day.year * 12 + day.month - 1
-    return month if _FIRST_MONTH <= month < _LAST_MONTH else None
-
-
-def _month_start(month: int) -> int:
-    """UTC in ms."""
-    return int(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000)
+def make_partition(sql: ServerConnection, month: int) -> None:
+    """The table for the readings of a month, unless it is there; what of them lies elsewhere moves there.
+    Raises LockNotAvailable, and nothing has happened, when that would mean to wait.
+    """
+    name = partition_of(month)
+    there = "SELECT to_regclass(?) IS NOT NULL"
+    if sql.execute(there, (name,)).fetchone()[0]:
+        return
+    with sql.transaction():
+        sql.literally("SET LOCAL lock_timeout = '100ms'")
+        sql.execute("SELECT pg_advisory_xact_lock(?)", (KEY,))
+        if not sql.execute(there, (name,)).fetchone()[0]:
+            for statement in new_partition(name, month_start(month), month_start(month + 1)):
+                sql.literally(statement)
+        sql.literally("SET LOCAL lock_timeout = DEFAULT")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from gateway.receiver.store.schema.rollups import TABLES, VIEWS
+
 migrations = Migrations("receiver")
 
 _SCHEMA = """
@@ -109,5 +111,36 @@ def intervals_and_manifests(db: Database) -> None:
            sum INTEGER NOT NULL, sha256 TEXT NOT NULL, contradicted INTEGER NOT NULL,
            epoch TEXT NOT NULL, seq INTEGER NOT NULL,
            PRIMARY KEY (gateway, meter, quantity, day)) WITHOUT ROWID, STRICT""",
+    ):
+        db.conn.execute(statement)
+
+
+_WORDS = {
+    "id": "id INTEGER PRIMARY KEY",
+    "text": "TEXT",
+    "int": "INTEGER",
+    "json": "TEXT",
+    "by_gateway": " WITHOUT ROWID, STRICT",
+    "each": "json_each",
+    "count": "json_extract(j.value, '$[0]')",
+    "suspect": "json_extract(j.value, '$[1]')",
+    "minimum": "json_extract(j.value, '$[2]')",
+    "maximum": "json_extract(j.value, '$[3]')",
+    "mean": "json_extract(j.value, '$[4]')",
+}
+
+
+@migrations()
+def rollups(db: Database) -> None:
+    """Hours and days of readings, and what was dropped. The view `value` says whether the gateway doubts a
+    value, and how its time is known.
+    """
+    for statement in (
+        "DROP VIEW value",
+        """CREATE VIEW value AS SELECT r.gateway, r.meter, r.t, j.key AS quantity, j.value AS value, r.epoch,
+           r.seq, r.suspect IS NOT NULL
+           AND EXISTS (SELECT 1 FROM json_each(r.suspect) s WHERE s.value = j.key) AS suspect, r.clock
+           FROM reading r, json_each(r."values") j""",
+        *(statement.format_map(_WORDS) for statement in (*TABLES, *VIEWS)),
     ):
         db.conn.execute(statement)

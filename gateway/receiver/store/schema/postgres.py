@@ -2,6 +2,22 @@
 upgrade.
 """
 
+from gateway.receiver.store.schema.rollups import TABLES, VIEWS
+
+_WORDS = {
+    "id": "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    "text": "text",
+    "int": "bigint",
+    "json": "json",
+    "by_gateway": " PARTITION BY HASH (gateway)",
+    "each": "json_each",
+    "count": "(j.value->>0)::bigint",
+    "suspect": "(j.value->>1)::bigint",
+    "minimum": "(j.value->>2)::double precision",
+    "maximum": "(j.value->>3)::double precision",
+    "mean": "(j.value->>4)::double precision",
+}
+
 VERSIONS = (
     (
         # turn: locked by whoever stores for a gateway, counted up at each commit
@@ -84,6 +100,20 @@ VERSIONS = (
             version integer NOT NULL, first bigint NOT NULL, last bigint NOT NULL, count integer NOT NULL,
             sum bigint NOT NULL, sha256 text NOT NULL, contradicted integer NOT NULL, epoch text NOT NULL,
             seq bigint NOT NULL, PRIMARY KEY (gateway, meter, quantity, day))""",
+    ),
+    (
+        # value: with whether the gateway doubts it, and how its time is known
+        """CREATE OR REPLACE VIEW value AS SELECT r.gateway, r.meter, r.t, j.key AS quantity,
+            j.value::double precision AS value, r.epoch, r.seq,
+            r.suspect IS NOT NULL AND jsonb_exists(r.suspect::jsonb, j.key) AS suspect, r.clock
+            FROM reading r, json_each_text(r."values") j""",
+        *(statement.format_map(_WORDS) for statement in TABLES),
+        *(
+            f"CREATE TABLE reading_hour_{n} PARTITION OF reading_hour FOR VALUES WITH "
+            f"(MODULUS 8, REMAINDER {n})"
+            for n in range(8)
+        ),
+        *(statement.format_map(_WORDS) for statement in VIEWS),
     ),
 )
 """The statements of each version, in order."""

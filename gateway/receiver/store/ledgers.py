@@ -1,0 +1,40 @@
+"""What is held of gateways, as it stands in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gateway.receiver.ledger import GatewayLedger
+from gateway.receiver.store.sql import Sql
+
+AT_ONCE = 500
+"""Gateways of one query."""
+
+
+def load_ledgers(conn: Sql, gateways: Sequence[str]) -> dict[str, GatewayLedger]:
+    """The ledger of each."""
+    ledgers = {gateway: GatewayLedger() for gateway in gateways}
+
+    def rows(columns: str, table: str, more: str = "") -> Iterator[tuple[Any, ...]]:
+        for at in range(0, len(gateways), AT_ONCE):
+            names = gateways[at : at + AT_ONCE]
+            where = f"gateway IN ({', '.join('?' * len(names))})"
+            sql = f"SELECT gateway, {columns} FROM {table} WHERE {where} {more}"  # noqa: S608 - ours
+            yield from conn.execute(sql, names).fetchall()
+
+    columns = "epoch, first, previous, previous_last"
+    for gateway, epoch, first, previous, last in rows(columns, "epoch", "ORDER BY last_received"):
+        known = ledgers[gateway].epoch(epoch)
+        known.first, known.previous, known.previous_last = first, previous, last
+    for gateway, epoch, first, last in rows("epoch, first, last", "held", "ORDER BY epoch, first"):
+        ledgers[gateway].epoch(epoch).store(first, last)
+    for gateway, epoch, first, last, spills in rows("epoch, first, last, open", "explained"):
+        ledgers[gateway].epoch(epoch).explain(first, last, spills=bool(spills))
+    for gateway, epoch, uptime, t in rows("epoch, uptime, t", "anchor", "ORDER BY uptime"):
+        ledgers[gateway].epoch(epoch).anchors.append((uptime, t))
+    for gateway, epoch, seq in rows("epoch, seq", "conflict"):
+        ledgers[gateway].epoch(epoch).contradict(seq)
+    for gateway, epoch, seq in rows("epoch, seq", "state", "AND epoch IS NOT NULL"):
+        ledgers[gateway].newest = (epoch, seq or 0)
+    return ledgers

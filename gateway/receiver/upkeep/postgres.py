@@ -1,0 +1,118 @@
+"""Upkeep of a PostgreSQL database: a month of readings goes by dropping its table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+
+from gateway.receiver.store.postgres import KEY, ServerConnection, make_partition
+from gateway.receiver.store.schema.partitions import PARTITION, SPAN, month_of, month_start
+
+_PREPARE = b"SET synchronous_commit = off; SET lock_timeout = '200ms'; SET statement_timeout = '5min'"
+"""What a power cut takes of it is done again. Whoever commits waits behind whoever waits for the table."""
+
+
+class PostgresWork:
+    """`address` is a connection URI, `name` what people are shown of it."""
+
+    def __init__(self, address: str, name: str) -> None:
+        self.name = name
+        self.conn = ServerConnection(address, _PREPARE)
+        self._leader: psycopg.Connection[Any] | None = None
+
+    @property
+    def leads(self) -> bool:
+        raw = self.conn.raw
+        if self._leader is not raw:
+            (got,) = self.conn.execute("SELECT pg_try_advisory_lock(?)", (KEY + 2,)).fetchone()
+            self._leader = raw if got else None
+        return self._leader is raw
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with self.conn.transaction():
+            self.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with self.conn.transaction():
+            self.conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield
+
+    def make_room(self, now: int) -> None:
+        """The tables of this month and the next, and of all whose readings had to go elsewhere."""
+        present = month_of(now)
+        first, last = SPAN
+        sql = "SELECT min(t) FROM reading_other WHERE t >= ? AND t < ?"
+        while (t := self.conn.execute(sql, (first, last)).fetchone()[0]) is not None:
+            month = month_of(t)
+            assert month is not None
+            make_partition(self.conn, month)
+            first = month_start(month + 1)
+        for month in () if present is None else (present, present + 1):
+            make_partition(self.conn, month)
+
+    def drop(self, gateway: str, limit: int) -> bool:
+        """A month at a time, of all gateways at once; a month stays until all of it is before `limit`."""
+        del gateway
+        month = month_of(limit)
+        if month is None:
+            return False
+        before = month_start(month)
+        with self.conn.transaction():
+            months = self._months(before)
+            if months:
+                name, before = months[0]
+                self.conn.literally("LOCK TABLE reading IN ACCESS EXCLUSIVE MODE")
+                # Whoever was storing has committed: all that is to be rolled up is seen.
+                due = "SELECT 1 FROM changed_hour WHERE hour < ? LIMIT 1"
+                if self.conn.execute(due, (before,)).fetchone():
+                    return False
+                self._drop_month(name, limit)
+            note = """INSERT INTO dropped VALUES ('', ?) ON CONFLICT (gateway) DO UPDATE SET
+                "before" = excluded."before" WHERE dropped."before" < excluded."before" """
+            self.conn.execute(note, (before,))
+        return bool(months)
+
+    def _months(self, before: int) -> list[tuple[str, int]]:
+        """The tables of months that have ended by then, the oldest first, each with its end."""
+        sql = """SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'reading'::regclass ORDER BY 1"""
+        found = []
+        for (name,) in self.conn.execute(sql).fetchall():
+            if parts := re.fullmatch(PARTITION, name):
+                year, month = map(int, parts.groups())
+                if (end := month_start(year * 12 + month)) <= before:
+                    found.append((name, end))
+        return found
+
+    def _drop_month(self, name: str, limit: int) -> None:
+        # A reading whose time is unknown lies where its clock put it: it goes by when it was received.
+        self.conn.literally(f"ALTER TABLE reading DETACH PARTITION {name}")
+        keep = f"""INSERT INTO reading SELECT * FROM {name} r WHERE r.clock = 'unsynced' AND EXISTS
+            (SELECT 1 FROM epoch e WHERE e.gateway = r.gateway AND e.epoch = r.epoch
+            AND e.last_received >= ?)"""  # noqa: S608 - a name of ours
+        self.conn.execute(keep, (limit,))
+        self.conn.literally(f"DROP TABLE {name}")
+
+    def drop_undated(self, gateway: str, epoch: str, most: int) -> int:
+        del most
+        sql = "DELETE FROM reading WHERE gateway = ? AND epoch = ? AND clock = 'unsynced'"
+        return self.conn.execute(sql, (gateway, epoch)).rowcount
+
+    def failed(self, error: Exception) -> bool:
+        gone = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        if gone and not isinstance(
+            error, (psycopg.errors.LockNotAvailable, psycopg.errors.SerializationFailure)
+        ):
+            with suppress(psycopg.Error):
+                self.conn.close()
+        return gone
+
+    def close(self) -> None:
+        self.conn.close()

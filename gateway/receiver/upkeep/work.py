@@ -1,0 +1,60 @@
+"""The connection that upkeep works over: what of it each database does its own way."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from gateway.receiver.store import is_server, shown
+from gateway.receiver.store.sql import Sql
+
+
+class Work(Protocol):
+    """A connection to the platform's database beside the receiver's. One thread."""
+
+    @property
+    def conn(self) -> Sql:
+        """Statements in the common form."""
+
+    @property
+    def name(self) -> str:
+        """What people call the database."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether the upkeep is ours: one of all receivers that share a database does it."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """One moment of the database for all that is read inside; nobody waits for it."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """One transaction on one moment of the database: all that is seen and changed inside, or nothing."""
+
+    def make_room(self, now: int) -> None:
+        """The readings of these weeks find their place without waiting for anybody."""
+
+    def drop(self, gateway: str, limit: int) -> bool:
+        """Remove some readings of times before `limit` (UTC ms) for good, of this gateway or of all at once,
+        as far as their rollups are made; whether there may be more.
+        """
+
+    def drop_undated(self, gateway: str, epoch: str, most: int) -> int:
+        """Remove readings of an epoch whose time was never known, at most so many; how many."""
+
+    def failed(self, error: Exception) -> bool:
+        """Whether the database failed, or was busy: later is soon enough."""
+
+    def close(self) -> None:
+        """Give the database back."""
+
+
+def open_work(database: Path | str) -> Work:
+    """A connection for the upkeep of a database that a receiver has made. Errors of the database."""
+    if not is_server(database):
+        from gateway.receiver.upkeep.sqlite import SqliteWork  # noqa: PLC0415 - only what is needed
+
+        return SqliteWork(Path(database))
+    from gateway.receiver.upkeep.postgres import PostgresWork  # noqa: PLC0415 - needs its library
+
+    return PostgresWork(str(database), shown(database))
