@@ -15,7 +15,7 @@ from typing import Any, Final
 UPGRADE = Path("/var/lib/submeter-upgrade")
 UPGRADE_VARIABLE = "SUBMETER_UPGRADE"
 """Names another folder than the installed one's."""
-WRITABLE: Final = {"journal.db": (2, 2), "history.db": (1, 1), "learnt.json": (1, 1)}
+WRITABLE: Final = {"journal.db": (2, 2), "history.db": (1, 2), "learnt.json": (1, 1)}
 """By file: the oldest and the newest version that this program can write. Where they differ, every statement
 works on both: a step adds, and what is new of it is used where it is there.
 """

@@ -3,9 +3,19 @@ last digit, and what follows from them for a building. Pure.
 """
 
 from gateway.energy import consumption, load, netting, reactive, tree
+from gateway.energy.building import (
+    EXPORT,
+    IMPORT,
+    SERIES,
+    BuildingRegisters,
+    BuildingSeries,
+    DayQuarters,
+    counter_of,
+)
 from gateway.energy.calendar import Calendar
 from gateway.energy.checks.meter import Plausibility, time_flaw
 from gateway.energy.checks.register import Context, Finding
+from gateway.energy.day_sum import HOURS, DaySum, day_sum, sum_of_quarters
 from gateway.energy.engine.edges import QUARTER, shares
 from gateway.energy.engine.intervals import IEC_61968_9, Memory, Past, next_version
 from gateway.energy.engine.manifest import Manifest
@@ -17,16 +27,24 @@ from gateway.model import Interval
 
 __all__ = [
     "BASE",
+    "EXPORT",
     "GAUGES",
     "GRAIN",
     "GRAIN_DIGITS",
+    "HOURS",
     "IEC_61968_9",
+    "IMPORT",
     "QUARTER",
+    "SERIES",
     "BaseUnit",
+    "BuildingRegisters",
+    "BuildingSeries",
     "Calendar",
     "Context",
     "Dated",
     "DatedRules",
+    "DayQuarters",
+    "DaySum",
     "Finding",
     "Interval",
     "Manifest",
@@ -38,12 +56,15 @@ __all__ = [
     "Tariff",
     "base_unit",
     "consumption",
+    "counter_of",
+    "day_sum",
     "load",
     "netting",
     "next_version",
     "reactive",
     "shares",
     "shown",
+    "sum_of_quarters",
     "time_flaw",
     "to_grains",
     "tree",

@@ -45,9 +45,13 @@ class Tariff:
 
     def band(self, day: date, hour: int, *, old_clock: bool = False) -> str:
         """The band of an hour of a local day."""
+        return self.bands_of(day, old_clock=old_clock)[hour % HOURS]
+
+    def bands_of(self, day: date, *, old_clock: bool = False) -> tuple[str, ...]:
+        """The band of each hour of a local day."""
         if old_clock and self.later and _is_winter(day, self.from_month, self.until_month):
-            hour -= self.later
-        return self.bands[hour % HOURS]
+            return self.bands[-self.later :] + self.bands[: -self.later]
+        return self.bands
 
 
 @dataclass(frozen=True, slots=True)

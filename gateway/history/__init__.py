@@ -5,16 +5,17 @@ from gateway.history.beside.copies import copy_of, make_copy
 from gateway.history.history import History
 from gateway.history.holiday_process import holidays_of
 from gateway.history.projection import Committed, Projection
-from gateway.history.reader import DaySum, DayValues, HistoryReader, Holiday
+from gateway.history.reader import DayValues, HistoryReader, Holiday
 from gateway.history.schema import FILE
+from gateway.history.sums import BuildingMeters
 
 __all__ = [
     "BILLS",
     "FILE",
     "BillComparison",
     "BilledAmount",
+    "BuildingMeters",
     "Committed",
-    "DaySum",
     "DayValues",
     "History",
     "HistoryReader",

@@ -52,6 +52,13 @@ class Day:
         start = self.start + index * QUARTER
         return Interval(meter, quantity, start, self.values[index], letter, self.version[index])
 
+    @property
+    def known(self) -> list[int | None]:
+        """The value of each quarter hour, None where there is nothing."""
+        if all(self.quality):
+            return list(self.values)
+        return [value if letter else None for value, letter in zip(self.values, self.quality, strict=True)]
+
     def put(self, index: int, value: int, quality: str, *, corrected: bool) -> None:
         """A quarter hour has this value now; it waits to be published unless that was published last."""
         if self.version[index]:

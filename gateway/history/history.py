@@ -20,6 +20,7 @@ from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history.beside.copies import restore, set_aside
 from gateway.history.day import Day
 from gateway.history.schema import FILE, connect, translate
+from gateway.history.sums import DaySums
 from gateway.history.zone import is_of_other_zone, recut
 from gateway.model import Interval
 
@@ -72,6 +73,7 @@ class History:
         for number, meter, quantity in self._rows("SELECT id, meter, quantity FROM series"):
             self._ids[meter, quantity] = number
             self._names[number] = (meter, quantity)
+        self.sums = DaySums(self._conn, self._ids)
         self._days: dict[tuple[int, int], Day] = {}
         self._dirty: set[tuple[int, int]] = set()
         self._absent: set[tuple[int, int]] = set()
@@ -347,6 +349,7 @@ class History:
                 self._conn.executemany(
                     "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
+                self.sums.renew({key: self._days[key] for key in sorted(self._dirty)}, self.calendar)
                 self._conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", list(known.items()))
         except sqlite3.DatabaseError as error:
             raise translate(error, self.path) from error
@@ -354,6 +357,14 @@ class History:
         self._absent.clear()
         while len(self._days) > KEPT:
             del self._days[next(iter(self._days))]
+
+    def sum_up(self, days: int) -> bool:
+        """Add up so many more local days that are over; whether there are more. Raises HistoryError."""
+        try:
+            with self._db.atomic():
+                return self.sums.go_on(days, self.calendar)
+        except sqlite3.DatabaseError as error:
+            raise translate(error, self.path) from error
 
     def close(self) -> None:
         """Close the file; what was not saved is made again from the journal."""

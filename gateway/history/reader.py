@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from gateway.energy import Interval, Manifest
+from gateway.energy import BuildingRegisters, BuildingSeries, Calendar, DaySum, Interval, Manifest
 from gateway.errors import HistoryError
 from gateway.history.day import Day
-from gateway.history.schema import FILE, VERSION, translate
-
-
-@dataclass(frozen=True, slots=True)
-class DaySum:
-    """What a register took on a local day, in whole base units, of how many intervals of which quality."""
-
-    day: date
-    sum: int
-    intervals: int
-    measured: int
-    estimated: int
-    suspect: int
-    edited: int
+from gateway.history.schema import FILE, SUMS, VERSION, translate
+from gateway.history.sums import BUILDING, building_until, of_day, until_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +64,7 @@ class HistoryReader:
             raise translate(error, self.path) from error
         if version > VERSION:
             raise HistoryError(f"{self.path} was written by a newer version of this program")
+        self._has_sums = version >= SUMS
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         try:
@@ -129,11 +119,69 @@ class HistoryReader:
             held = Day.unpack(data)
             yield DayValues(date.fromordinal(day), held.start, held.values, held.quality)
 
-    def sums(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DaySum]:
-        """A sum for each local day that has an interval, by date."""
-        names = ("day.day", "sum", "intervals", "measured", "estimated", "suspect", "edited")
-        for day, *rest in self._days(",".join(names), meter, quantity, first, last):
-            yield DaySum(date.fromordinal(day), *rest)
+    def sums(
+        self, meter: str, quantity: str, first: date, last: date, calendar: Calendar | None = None
+    ) -> list[DaySum]:
+        """A sum for each local day that has an interval, by date. Days of which no sum is kept have their
+        hours by `calendar`, without one none.
+        """
+        with self._moment():
+            until = until_of(self._conn) if self._has_sums else 0
+            sql = "SELECT id FROM series WHERE meter = ? AND quantity = ?"
+            series = next((number for (number,) in self._rows(sql, meter, quantity)), 0)
+            found = self._kept_sums(series, first, last, until)
+            since = max(first, date.fromordinal(max(1, until)))
+            rows = self._days("day.day, data", meter, quantity, since, last) if since <= last else []
+        return [*found, *(of_day(day, Day.unpack(data), calendar) for day, data in rows)]
+
+    def taken(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
+        """What a register took on some local days, and of how many intervals that is known."""
+        with self._moment():
+            until = date.fromordinal(max(1, until_of(self._conn) if self._has_sums else 0))
+            sql = (
+                "SELECT coalesce(sum(sum), 0), coalesce(sum(intervals), 0) FROM day_sum "
+                "WHERE day BETWEEN ? AND ? "
+                "AND series = (SELECT id FROM series WHERE meter = ? AND quantity = ?)"
+            )
+            found = (
+                self._days("sum, intervals", meter, quantity, max(first, until), last)
+                if until <= last
+                else []
+            )
+            end = min(last, until - timedelta(1)) if until > date.min else date.min
+            if self._has_sums and first <= end:
+                found += self._rows(sql, first.toordinal(), end.toordinal(), meter, quantity)
+        return sum(value for value, _ in found), sum(known for _, known in found)
+
+    def building_sums(
+        self, series: BuildingSeries, registers: BuildingRegisters, first: date, last: date
+    ) -> tuple[list[DaySum], date]:
+        """The kept sums of a building of these registers, by date, and the local day from which on none are
+        kept.
+        """
+        with self._moment():
+            until = building_until(self._conn, registers.text) if self._has_sums else 0
+            found = self._kept_sums(BUILDING[series], first, last, until)
+        return found, date.fromordinal(max(1, until))
+
+    def _kept_sums(self, series: int, first: date, last: date, until: int) -> list[DaySum]:
+        sql = (
+            "SELECT day, sum, intervals, measured, estimated, suspect, edited, quarters, data FROM day_sum "
+            "WHERE series = ? AND day BETWEEN ? AND ?"
+        )
+        end = min(last.toordinal(), until - 1)
+        if end < first.toordinal():
+            return []
+        return [DaySum(*row) for row in self._rows(sql, series, first.toordinal(), end)]
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        """What is read within is of one moment, whatever is written meanwhile."""
+        self._rows("BEGIN")
+        try:
+            yield
+        finally:
+            self._rows("COMMIT")
 
     def lost(self) -> list[tuple[date, date]]:
         """First and last of the local days whose intervals went with a damaged file."""

@@ -14,6 +14,8 @@ from gateway.errors import HistoryDamaged, HistoryError
 FILE: Final = "history.db"
 VERSION: Final = WRITABLE[FILE][1]
 """PRAGMA user_version of what this program writes, but for a trial."""
+SUMS: Final = 2
+"""The version that has daily sums beside the intervals."""
 
 migrations = Migrations("history")
 
@@ -39,6 +41,20 @@ def v1_days(db: Database) -> None:
         "PRAGMA user_version = 1",
     ):
         db.conn.execute(statement)
+
+
+@migrations()
+def v2_sums(db: Database) -> None:
+    """A row per register and local day that is over, with what it took hour by hour (history/sums)."""
+    # By series first: who looks at years of a register reads them in one piece.
+    db.conn.execute(
+        """CREATE TABLE day_sum (
+           series INTEGER NOT NULL, day INTEGER NOT NULL, sum INTEGER NOT NULL, intervals INTEGER NOT NULL,
+           measured INTEGER NOT NULL, estimated INTEGER NOT NULL, suspect INTEGER NOT NULL,
+           edited INTEGER NOT NULL, quarters INTEGER NOT NULL, data BLOB NOT NULL,
+           PRIMARY KEY (series, day)) STRICT, WITHOUT ROWID"""
+    )
+    db.conn.execute("PRAGMA user_version = 2")
 
 
 def connect(path: Path) -> Database:

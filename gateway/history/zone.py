@@ -11,6 +11,8 @@ from datetime import date
 from gateway.energy import QUARTER, Calendar
 from gateway.errors import HistoryDamaged
 from gateway.history.day import Day
+from gateway.history.schema import SUMS
+from gateway.history.sums import forget
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ def recut(conn: sqlite3.Connection, calendar: Calendar) -> None:
     conn.execute("DELETE FROM day")
     conn.execute("INSERT INTO day SELECT * FROM cut ORDER BY day, series")
     conn.execute("DROP TABLE cut")
+    if conn.execute("PRAGMA user_version").fetchone()[0] >= SUMS:
+        forget(conn)
 
 
 def _days(conn: sqlite3.Connection, series: int, calendar: Calendar) -> Iterator[tuple[int, Day]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from gateway.energy import Calendar
-from gateway.history import History
+from gateway.history import BuildingMeters, History
 
 ZONE = ZoneInfo("Europe/Istanbul")
 QUARTER = 900_000
@@ -58,6 +58,9 @@ def write_years(
         if number % MINE == 0:
             history.save()
     history.save()
+    history.sums.meters = BuildingMeters(("main",), (("pv", "import"),))
+    while history.sum_up(50):
+        pass
     history.close()
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from gateway.config import Config
+from gateway.daemon.describe import building_facts
 from gateway.errors import GatewayError, HistoryError
 from gateway.model import Sealed
 from gateway.wire import decode
 
 if TYPE_CHECKING:
     from gateway.energy import Context
-    from gateway.history import Committed, Projection
+    from gateway.history import BuildingMeters, Committed, Projection
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def open_projection(config: Config, *, oldest: int | None, distrust: str = "") -
     days = opened.holidays(*years) or {}
     whole, half = (frozenset(day for day, each in days.items() if each is part) for part in (False, True))
     opened.calendar = energy.Calendar(zone, whole, half)
+    opened.sums.meters = _building(config)
     if opened.found.damaged and oldest is not None:
         opened.note_lost(datetime.fromtimestamp(oldest / 1000, zone).date())
     meters = [
@@ -55,6 +57,14 @@ def open_projection(config: Config, *, oldest: int | None, distrust: str = "") -
     ]
     projection: Projection = history.Projection(opened, lambda *register: _context(config, *register), meters)
     return projection
+
+
+def _building(config: Config) -> BuildingMeters:
+    """The meters of which the building's own sums are kept."""
+    history, facts = importlib.import_module("gateway.history"), building_facts(config)
+    plants = tuple((plant.id, plant.generates) for plant in facts.plants)
+    made: BuildingMeters = history.BuildingMeters(tuple(root.id for root in facts.roots), plants)
+    return made
 
 
 def _country(config: Config) -> str:
@@ -67,7 +77,10 @@ def concerns(config: Config, year: int) -> tuple[object, ...]:
         (each.id, each.enabled, each.parent, each.class_, each.ct_class, each.ct) for each in config.meters
     ]
     building = config.building
-    return (config.gateway.timezone, _country(config), building.contract_kw, building.jump, year, meters)
+    plants = [(plant.meter, plant.yield_) for plant in building.pv]
+    return (
+        config.gateway.timezone, _country(config), building.contract_kw, building.jump, year, meters, plants
+    )  # fmt: skip
 
 
 def _context(config: Config, meter: str, quantity: str) -> Context:

@@ -56,6 +56,8 @@ SAVE_WORK = 4.0
 SAY, AGAIN, FIRST = 60.0, 5.0, 2.0
 COPY_AT = timedelta(hours=3, minutes=10)
 """Local time of the nightly copy."""
+SUM_REST = 4.0
+"""Of the time that adding up a day took it rests before the next one."""
 T = TypeVar("T")
 
 
@@ -98,6 +100,8 @@ class EnergyWorker:
         self._behind = 0
         self.resolutions: dict[str, dict[str, int | float]] = {}
         self._copied: date | None = None
+        self._to_sum_up = True
+        """There may be days that are over and have no daily sums."""
         self._distrust = ""
         """What is wrong with the file although it does not contradict itself."""
         self._stopping = False
@@ -242,8 +246,9 @@ class EnergyWorker:
                 if not self._live:
                     await self._go_live()
                 await self._rest_of_quarter()
+                await self._sum_up()
                 self._woken.clear()
-                if not self._queue:
+                if not self._queue and not self._to_sum_up:
                     await wait_for_event(self._woken, AGAIN)
                 continue
             worked = await self._in_thread(self._take, batches)
@@ -322,14 +327,31 @@ class EnergyWorker:
         if self._clock.synced:
             await self._copy(datetime.now(self._zone))
 
+    async def _sum_up(self) -> None:
+        """Daily sums of what is over, a day at a time, while nothing else is to be done."""
+        if self._to_sum_up:
+            began = time.monotonic()
+            history = self._held.history
+            self._to_sum_up = await self._in_thread(self._kept_going, lambda: history.sum_up(1))
+            await asyncio.sleep((time.monotonic() - began) * SUM_REST)
+
     def _save(self) -> None:
-        try:
-            self._held.save()
+        if self._kept_going(self._held.save):
             self.resolutions = self._held.resolutions()
+            self._to_sum_up = True
+
+    @staticmethod
+    def _kept_going(write: Callable[[], bool | None]) -> bool:
+        """Write something; whether it was, and whether there is more of it. A full disk is no reason to read
+        the journal again.
+        """
+        try:
+            return write() is not False
         except HistoryError as error:
             if type(error) is not HistoryError:
                 raise
-            log.warning("%s", error)  # a full disk is no reason to read the journal again
+            log.warning("%s", error)
+            return False
 
     async def _copy(self, now: datetime) -> None:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 
+from gateway.energy import BuildingSeries
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Bar, Numbers
-from gateway.status.energy.figures import DayValues, Figures
+from gateway.status.energy.figures import DaySums, DayValues, Figures
 from gateway.status.energy.period import Period, Step
 from gateway.status.energy.shown import HOUR, Band, DataTable, EnergyView, Picture, kwh, name_of
 from gateway.status.words.language import Locale
@@ -22,23 +25,65 @@ _ORDER = ("t3", "t1", "t2")
 """From below: night, day, peak."""
 
 
-def grouped(figures: Figures, period: Period, days: DayValues) -> dict[tuple[date, int], DayValues]:
-    """The quarter hours of each bar: keyed by its day (a month's first), and its slot in the day."""
-    found: dict[tuple[date, int], DayValues] = {}
+@dataclass(frozen=True, slots=True)
+class BarSum:
+    """What a bar stands for: Wh by band of the tariff (as Figures.bands), of how many known quarter hours."""
+
+    bands: Mapping[str, int]
+    known: int
+
+    @property
+    def total(self) -> int:
+        """Wh."""
+        return sum(self.bands.values())
+
+
+BarSums = dict[tuple[date, int], BarSum]
+"""By the day of a bar (a month's first), and its slot in the day."""
+
+
+def bars_of_meter(figures: Figures, period: Period, meter: str) -> BarSums:
+    """The bars of the building, or of one meter, of which anything is known."""
+    last = min(period.last, figures.today)
+    if period.step == "quarter":
+        return _of_quarters(figures, figures.of(meter, period.first, last))
+    return grouped(figures, period, figures.sums_of(meter, period.first, last))
+
+
+def bars_of_series(figures: Figures, period: Period, series: BuildingSeries) -> BarSums:
+    """The bars of a series of the building."""
+    last = min(period.last, figures.today)
+    if period.step == "quarter":
+        return _of_quarters(figures, figures.series(series, period.first, last))
+    return grouped(figures, period, figures.series_sums(series, period.first, last))
+
+
+def grouped(figures: Figures, period: Period, days: DaySums) -> BarSums:
+    """Daily sums as bars of hours, days or months."""
+    found: BarSums = {}
+    months: dict[date, DaySums] = {}
+    for day, one in days.items():
+        if period.step == "hour":
+            names = figures.band_hours(day)
+            for hour, (value, known) in enumerate(zip(one.hours, one.counts, strict=True)):
+                if known:
+                    found[day, hour] = BarSum({names[hour]: value}, known)
+        elif period.step == "day":
+            found[day, 0] = BarSum(figures.bands({day: one}), one.intervals)
+        else:
+            months.setdefault(day.replace(day=1), {})[day] = one
+    for month, held in months.items():
+        found[month, 0] = BarSum(figures.bands(held), sum(one.intervals for one in held.values()))
+    return found
+
+
+def _of_quarters(figures: Figures, days: DayValues) -> BarSums:
+    found: BarSums = {}
     for day, values in days.items():
-        match period.step:
-            case "day":
-                found[day, 0] = {day: values}
-            case "month":
-                found.setdefault((day.replace(day=1), 0), {})[day] = values
-            case _:
-                wide = 1 if period.step == "quarter" else HOUR
-                by_slot = figures.slots(day, values)
-                for slot in range(0, DAY, wide):
-                    mine = by_slot[slot : slot + wide]
-                    if any(value is not None for value in mine):
-                        rest = DAY - slot - wide
-                        found[day, slot // wide] = {day: [*([None] * slot), *mine, *([None] * rest)]}
+        names = figures.band_hours(day)
+        for slot, value in enumerate(figures.slots(day, values)):
+            if value is not None:
+                found[day, slot] = BarSum({names[slot // HOUR]: value}, 1)
     return found
 
 
@@ -56,33 +101,24 @@ def bars_of(period: Period) -> list[tuple[date, int]]:
             return list(dict.fromkeys((day.replace(day=1), 0) for day in days))
 
 
-def main_picture(figures: Figures, period: Period, meter: str, values: DayValues, f: Locale) -> Picture:
+def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Picture:
     """The bars with what they are compared with, and their table."""
     _ = f.gettext
-    groups = grouped(figures, period, values)
+    groups = bars_of_meter(figures, period, meter)
     keys = bars_of(period)
     before, beside_of = _compared_bars(figures, period, meter, keys)
-    letters = estimated_days(figures, period, meter)
+    marked = estimated_days(figures, period, meter)
     columns, rows = [], []
     names = band_names(figures, period.first, f)
     for place, key in enumerate(keys):
-        mine = groups.get(key, {})
-        parts = figures.bands(mine)
+        mine = groups.get(key)
+        parts = mine.bands if mine else {}
         label = bar_name(period, key, f)
         beside = beside_of.get(key)
-        drawn = tuple(
-            (
-                CSS_OF_BAND.get(name, "fa"),
-                parts[name] / 1000,
-                f"{label}: {names.get(name, '')} {kwh(parts[name], f)} kWh",
-            )
-            for name in (*_ORDER, *(each for each in parts if each not in _ORDER))
-            if name in parts
-        )
-        estimated = not letters.isdisjoint(mine)
+        estimated = mine is not None and key[0] in marked
         columns.append(
             Bar(
-                drawn if mine else (),
+                _stacked(parts, names, label, f),
                 beside,
                 _("compared: %(kwh)s kWh") % {"kwh": kwh(beside * 1000, f)} if beside is not None else "",
                 tick(period, key, place, f),
@@ -90,15 +126,20 @@ def main_picture(figures: Figures, period: Period, meter: str, values: DayValues
             )
         )
         if mine:
-            cells = [kwh(parts[name], f) for name in sorted(parts) if name]
-            total = figures.total(mine)
+            cells = [kwh(parts[name], f) if name in parts else "" for name in sorted(names)]
             quality = _("partly estimated, total exact") if estimated else _("measured")
             rows.append(
-                (label, *cells, kwh(total, f), kwh(beside * 1000, f) if beside is not None else "", quality)
+                (
+                    label,
+                    *cells,
+                    kwh(mine.total, f),
+                    kwh(beside * 1000, f) if beside is not None else "",
+                    quality,
+                )
             )
     heads = (
         _("Time"),
-        *(names[name] for name in sorted(names) if name),
+        *(names[name] for name in sorted(names)),
         _("Sum, kWh"),
         _("Compared, kWh"),
         _("Quality"),
@@ -109,9 +150,25 @@ def main_picture(figures: Figures, period: Period, meter: str, values: DayValues
     notes = []
     if before:
         notes.append(_("Short line: %(what)s.") % {"what": before_name(period, f)})
-    if letters:
+    if marked:
         notes.append(_("A dot above a bar: a part of it is estimated; the sum is exact."))
     return Picture("", svg, DataTable(heads, tuple(rows)), unit(period, f), tuple(notes))
+
+
+def _stacked(
+    parts: Mapping[str, int], names: Mapping[str, str], label: str, f: Locale
+) -> tuple[tuple[str, float, str], ...]:
+    """The bands of a bar from below: colour, kWh, and what a tooltip says."""
+    order = (*_ORDER, *(each for each in parts if each not in _ORDER))
+    return tuple(
+        (
+            CSS_OF_BAND.get(name, "fa"),
+            parts[name] / 1000,
+            f"{label}: {names.get(name, '')} {kwh(parts[name], f)} kWh",
+        )
+        for name in order
+        if name in parts
+    )
 
 
 def _compared_bars(
@@ -128,8 +185,8 @@ def _compared_bars(
     last = min(max(days), figures.today - timedelta(1))
     if period.step == "month":
         last = min(max(days) + timedelta(30), figures.today)
-    other = grouped(figures, period, figures.of(meter, min(days), last))
-    found = {key: figures.total(other[place]) / 1000 for key, place in shifted.items() if place in other}
+    other = bars_of_meter(figures, Period("range", min(days), last, period.step), meter)
+    found = {key: other[place].total / 1000 for key, place in shifted.items() if place in other}
     return bool(found), found
 
 
@@ -142,14 +199,16 @@ def before_name(period: Period, f: Locale) -> str:
 
 
 def estimated_days(figures: Figures, period: Period, meter: str) -> set[date]:
-    """Days with a quarter hour that was not measured, of the building's registers or of the meter."""
+    """Days of bars with a quarter hour that was not measured, of the building's registers or of the meter."""
     last = min(period.last, figures.today)
     meters = [each for each in figures.facts.meters if each.id == meter] if meter else figures.facts.roots
     found: set[date] = set()
     for each in meters:
         if name := figures.counter(each):
-            letters = figures.letters(each.id, name, period.first, last)
-            found |= {day for day, said in letters.items() if {"e", "s"} & {*said}}
+            sums = figures.sums(each.id, name, period.first, last)
+            found |= {day for day, one in sums.items() if one.estimated or one.suspect}
+    if period.step == "month":
+        return {day.replace(day=1) for day in found}
     return found
 
 
@@ -172,13 +231,13 @@ def _hours(figures: Figures, day: date, name: str) -> str:
     return f"{first:02}–{(last + 1) % 24:02}"
 
 
-def band_sums(view: EnergyView, figures: Figures, period: Period, values: DayValues, f: Locale) -> None:
+def band_sums(view: EnergyView, figures: Figures, period: Period, days: DaySums, f: Locale) -> None:
     """What each band of the tariff took, with its share."""
     _ = f.gettext
     names = band_names(figures, period.first, f)
     if len(names) < 2:
         return
-    parts = figures.bands(values)
+    parts = figures.bands(days)
     total = sum(parts.values()) or 1
     for name in ("t2", "t1", "t3", *(each for each in parts if each not in CSS_OF_BAND)):
         if name in parts:

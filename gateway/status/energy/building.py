@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.status.energy.bars import band_sums, main_picture
-from gateway.status.energy.figures import Figures
+from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.month import heat_map, month_so_far, night_loads
-from gateway.status.energy.period import SPANS, STEPS, Period, Span, Step
+from gateway.status.energy.period import MOST_BARS, SPANS, STEPS, Period, Span, Step
 from gateway.status.energy.shown import Choice, EnergyView, downloads, kwh, name_of
 from gateway.status.energy.today import compared, today_curve
 from gateway.status.energy.where import figures_below, shares, sun
@@ -15,28 +17,30 @@ from gateway.status.words.language import Locale
 def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> EnergyView:
     """The page for one period; `meter` is empty for the building."""
     _ = f.gettext
+    if period.step == "day" and period.days > MOST_BARS:
+        # More bars than anybody can tell apart; the files have them day by day.
+        period = replace(period, step="month")
     view = EnergyView(name=name_of(period, f))
     if not meter and not figures.known and figures.givers:
         # Of a building of which nobody measures what it draws, the meter that gives is shown.
         meter = figures.givers[0].id
     _picker(view, figures, period, meter, f)
     last = min(period.last, figures.today)
-    values = figures.of(meter, period.first, last)
-    if not values:
+    days = figures.sums_of(meter, period.first, last)
+    if not days:
         view.title = _("%(period)s: nothing is known of it yet") % {"period": view.name}
         span = figures.span
         if span is not None:
             view.lead = _("Measuring began on %(day)s.") % {"day": f.day(span[0], year=True)}
         return view
-    total = figures.total(values)
-    view.title = _("%(period)s: %(kwh)s kWh") % {"period": view.name, "kwh": kwh(total, f)}
-    view.lead = compared(figures, period, meter, values, f)
+    view.title = _("%(period)s: %(kwh)s kWh") % {"period": view.name, "kwh": kwh(total(days.values()), f)}
+    view.lead = compared(figures, period, meter, days, f)
     giver = next((each for each in figures.givers if each.id == meter and not each.generates), None)
     if giver is not None:
         said = _("%(meter)s counts what is fed to the grid; nothing that is drawn is measured there.")
         view.lead = f"{said % {'meter': giver.label}} {view.lead}".strip()
-    view.main = main_picture(figures, period, meter, values, f)
-    band_sums(view, figures, period, values, f)
+    view.main = main_picture(figures, period, meter, f)
+    band_sums(view, figures, period, days, f)
     if period.span == "month" and last == figures.today:
         view.run = month_so_far(figures, period, meter, f)
     view.today = today_curve(figures, meter, f)
@@ -76,7 +80,7 @@ def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: L
         text = f"{anchor:%Y}" if kind == "year" else f"{anchor:%Y-%m}" if kind == "month" else str(anchor)
         which = f"&meter={meter}" if meter else ""
         view.spans.append(Choice(names[kind], f"/energy?{kind}={text}{which}", kind == period.span))
-    for step in STEPS[period.span]:
+    for step in STEPS[period.span] if period.days <= MOST_BARS else ("month",):
         view.steps.append(Choice(steps[step], f"/energy?{period.query(meter, step)}", step == period.step))
     view.meters.append(Choice(_("Building"), f"/energy?{period.query()}", not meter))
     view.meters += [

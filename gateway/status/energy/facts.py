@@ -8,7 +8,15 @@ from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from gateway.energy import DatedRules, Interval, Manifest
+    from gateway.energy import (
+        BuildingRegisters,
+        BuildingSeries,
+        Calendar,
+        DatedRules,
+        DaySum,
+        Interval,
+        Manifest,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +71,6 @@ class BuildingFacts:
         return tuple(meter for meter in self.meters if meter.generates)
 
 
-class DaySumLike(Protocol):
-    """What a register took on a local day."""
-
-    @property
-    def day(self) -> date:
-        """The local day."""
-
-    @property
-    def sum(self) -> int:
-        """Wh or the register's other whole unit."""
-
-    @property
-    def intervals(self) -> int:
-        """Quarter hours that are known."""
-
-    @property
-    def measured(self) -> int:
-        """Those of them that were measured."""
-
-    @property
-    def estimated(self) -> int:
-        """Those that were shared out over a gap."""
-
-
 class DayLike(Protocol):
     """The quarter hours of a local day."""
 
@@ -126,8 +110,18 @@ class EnergyReader(Protocol):
     def days(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DayLike]:
         """The local days that have an interval, by date."""
 
-    def sums(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DaySumLike]:
-        """A sum for each local day that has an interval, by date."""
+    def sums(
+        self, meter: str, quantity: str, first: date, last: date, calendar: Calendar | None = None
+    ) -> Sequence[DaySum]:
+        """A sum for each local day that has an interval, by date; with a calendar every one has its hours."""
+
+    def taken(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
+        """What a register took on some local days, and of how many intervals that is known."""
+
+    def building_sums(
+        self, series: BuildingSeries, registers: BuildingRegisters, first: date, last: date
+    ) -> tuple[Sequence[DaySum], date]:
+        """The kept sums of a building, by date, and the local day from which on none are kept."""
 
     def intervals(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Interval]:
         """The newest version of each interval of some local days, by start."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from gateway.energy import load
+from gateway.energy import DaySum, load
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
-from gateway.status.energy.figures import Figures
+from gateway.status.energy.figures import Figures, by_day
 from gateway.status.energy.period import Period, month_of
 from gateway.status.energy.shown import HOUR, DataTable, EnergyView, Picture, changed, kwh, name_of
 from gateway.status.words.language import Locale
@@ -23,9 +23,9 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     forecast = month_forecast(figures, meter)
     if forecast is None:
         return None
-    days = figures.by_day(figures.of(meter, period.first, figures.today))
+    days = by_day(figures.sums_of(meter, period.first, figures.today))
     before = period.like
-    old = figures.by_day(figures.of(meter, before.first, before.last))
+    old = by_day(figures.sums_of(meter, before.first, before.last))
     mine, sums, running = [], [], 0.0
     for number in range(period.days):
         day = period.first + timedelta(number)
@@ -78,7 +78,7 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
 def month_forecast(figures: Figures, meter: str = "") -> float | None:
     """Wh of this month when its coming days are like those before; None: too few like days are known."""
     period = month_of(figures.today)
-    days = figures.by_day(figures.of(meter, figures.today - timedelta(35), figures.today))
+    days = by_day(figures.sums_of(meter, figures.today - timedelta(35), figures.today))
     so_far = sum(value for day, value in days.items() if day >= period.first)
     total = float(so_far)
     today = days.get(figures.today, 0)
@@ -133,22 +133,33 @@ def night_loads(view: EnergyView, figures: Figures, meter: str, f: Locale) -> No
 def _means(figures: Figures, meter: str, first: date, last: date) -> tuple[float, float, float] | None:
     """Mean kW from 00 to 05 of open days, of closed days, and while the building is open; None: not known."""
     facts = figures.facts
-    sums: list[list[int]] = [[], [], []]
-    for day, values in figures.of(meter, first, last).items():
-        closed = load.is_closed(day, figures.calendar, facts.open_days)
-        for slot, value in enumerate(figures.slots(day, values)):
-            if value is None:
-                continue
-            if closed:
-                sums[1].append(value)
-            elif slot in load.NIGHT:
-                sums[0].append(value)
-            elif slot in facts.open_slots:
-                sums[2].append(value)
-    if not all(sums):
+    found = [[0, 0], [0, 0], [0, 0]]
+    for day, one in figures.sums_of(meter, first, last).items():
+        if load.is_closed(day, figures.calendar, facts.open_days):
+            parts = [(1, one.sum, one.intervals)]
+        else:
+            opened = range(max(facts.open_slots.start, load.NIGHT.stop), facts.open_slots.stop)
+            parts = [
+                (0, *_within(figures, meter, one, load.NIGHT)),
+                (2, *_within(figures, meter, one, opened)),
+            ]
+        for place, value, known in parts:
+            found[place][0] += value
+            found[place][1] += known
+    if not all(known for _, known in found):
         return None
-    night, closed_days, opened = (sum(each) / len(each) * HOUR / 1000 for each in sums)
-    return night, closed_days, opened
+    night, closed_days, while_open = (value / known * HOUR / 1000 for value, known in found)
+    return night, closed_days, while_open
+
+
+def _within(figures: Figures, meter: str, one: DaySum, slots: range) -> tuple[int, int]:
+    """Wh of some quarter hours of a day, by the clock on the wall, and how many of them are known."""
+    hours = slice(slots.start // HOUR, slots.stop // HOUR)
+    if slots.start % HOUR == 0 == slots.stop % HOUR:
+        return sum(one.hours[hours]), sum(one.counts[hours])
+    by_slot = figures.slots(one.day, figures.of(meter, one.day, one.day).get(one.day, []))
+    known = [value for value in by_slot[slots.start : slots.stop] if value is not None]
+    return sum(known), len(known)
 
 
 def _kw(value: float, f: Locale) -> str:
@@ -159,30 +170,27 @@ def heat_map(view: EnergyView, figures: Figures, meter: str, f: Locale) -> None:
     """The mean power of the last four weeks, weekday by hour."""
     _ = f.gettext
     last = figures.today - timedelta(1)
-    values = figures.of(meter, last - timedelta(_HEAT_DAYS - 1), last)
-    sums: dict[tuple[int, int], list[int]] = {}
-    for day, by_quarter in values.items():
-        for slot, value in enumerate(figures.slots(day, by_quarter)):
-            if value is not None:
-                sums.setdefault((day.weekday(), slot // HOUR), []).append(value)
-    if len(sums) < 24:
+    week: list[list[tuple[int, int]]] = [[(0, 0)] * 24 for _weekday in range(7)]
+    for day, one in figures.sums_of(meter, last - timedelta(_HEAT_DAYS - 1), last).items():
+        hours = zip(week[day.weekday()], one.hours, one.counts, strict=True)
+        week[day.weekday()] = [(wh + more, known + count) for (wh, known), more, count in hours]
+    if sum(known > 0 for cells in week for _wh, known in cells) < 24:
         return
     rows = []
-    for weekday in range(7):
-        cells = [sums.get((weekday, hour)) for hour in range(24)]
-        means = [sum(each) / len(each) * HOUR / 1000 if each else None for each in cells]
+    for weekday, cells in enumerate(week):
+        means = [wh / known * HOUR / 1000 if known else None for wh, known in cells]
         rows.append((f.short_weekday(weekday), means))
     number = Numbers(f.number, "kW")
     svg, bounds = charts.heat(
         rows, says=_("Mean power of the last four weeks, weekday by hour, kW"), number=number
     )
     table = tuple(
-        (f.weekday(day), *(f.number(value, 1) if value is not None else "" for value in cells))
-        for day, (_name, cells) in enumerate(rows)
+        (f.weekday(day), *(f.number(value, 1) if value is not None else "" for value in means))
+        for day, (_name, means) in enumerate(rows)
     )
     heads = (_("Weekday"), *(f"{hour:02}" for hour in range(24)))
-    weekdays = [value for _, cells in rows[:5] for value in cells if value is not None]
-    night = [value for _, cells in rows for value in cells[:5] if value is not None]
+    weekdays = [value for _, means in rows[:5] for value in means if value is not None]
+    night = [value for _, means in rows for value in means[:5] if value is not None]
     title = _("Nights take %(night)s kW, working days up to %(day)s kW") % {
         "night": f.number(sum(night) / max(1, len(night)), 0),
         "day": f.number(max(weekdays, default=0.0), 0),

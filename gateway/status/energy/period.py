@@ -26,6 +26,8 @@ _USUAL: Final[Mapping[Span, Step]] = {
     "year": "month",
     "range": "day",
 }
+MOST_BARS: Final = 400
+"""Days up to which a range is cut into days where nobody asks for it, and on a page at all."""
 LONGEST: Final = 3700
 """Days of a range."""
 _MONTHS: Final = 12
@@ -71,7 +73,8 @@ class Period:
 
     def query(self, meter: str = "", step: Step | None = None) -> str:
         """The part of an address that names it."""
-        by = f"&by={step or self.step}" if (step or self.step) != _USUAL[self.span] else ""
+        usual = "month" if self.span == "range" and self.days > MOST_BARS else _USUAL[self.span]
+        by = f"&by={step or self.step}" if (step or self.step) != usual else ""
         which = f"&meter={meter}" if meter else ""
         if self.span == "range":
             return f"from={self.first}&to={self.last}{by}{which}"
@@ -88,7 +91,8 @@ def parse(query: Mapping[str, str], today: date) -> Period:
             raise ValueError(
                 "the range is empty, or longer than ten years: write from=2026-11-01&to=2026-11-30"
             )
-        return Period("range", first, last, _step("range", step))
+        usual = "day" if (last - first).days < MOST_BARS else "month"
+        return Period("range", first, last, _step("range", step or usual))
     for span in SPANS:
         if span in query:
             return _of(span, query[span], _step(span, step))

@@ -9,7 +9,7 @@ from itertools import accumulate
 from gateway.energy import reactive
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
-from gateway.status.energy.figures import IMPORT, Figures
+from gateway.status.energy.figures import IMPORT, Figures, by_day
 from gateway.status.energy.period import month_of
 from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh
 from gateway.status.words.language import Locale
@@ -114,8 +114,8 @@ def _kind(  # noqa: PLR0917 - what it is of
     _ = f.gettext
     month = month_of(figures.today)
     first = month.first - timedelta(_PAST)
-    active = figures.by_day(figures.days(meter, IMPORT, first, figures.today))
-    amounts = figures.by_day(figures.days(meter, quantity, first, figures.today))
+    active = by_day(figures.sums(meter, IMPORT, first, figures.today))
+    amounts = by_day(figures.sums(meter, quantity, first, figures.today))
     days = [
         reactive.ReactiveDay(day, active[day], amounts.get(day, 0))
         for day in sorted(active)

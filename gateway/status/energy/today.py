@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from gateway.energy import load
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
-from gateway.status.energy.figures import QUARTER, DayValues, Figures
+from gateway.status.energy.figures import QUARTER, DaySums, DayValues, Figures, by_day, total
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import HOUR, DataTable, Picture, changed, kwh, name_of
 from gateway.status.words.language import Locale
@@ -19,31 +19,31 @@ _CURVE_HEIGHT = 220
 _LIKE_DAYS = 4
 
 
-def compared(figures: Figures, period: Period, meter: str, values: DayValues, f: Locale) -> str:
+def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Locale) -> str:
     """The whole days so far beside as many of the period before."""
     _ = f.gettext
-    days = figures.by_day(values)
+    days = by_day(sums)
     whole = [day for day in days if day < figures.today]
     if period.span == "day":
         other = figures.like_days(period.first)
-        sums = [figures.total(_until(figures, figures.of(meter, day, day), period.first)) for day in other]
-        sums = [each for each in sums if each > 0]
-        if not sums:
+        like = [figures.total(_until(figures, figures.of(meter, day, day), period.first)) for day in other]
+        like = [each for each in like if each > 0]
+        if not like:
             return _first_comparison(figures, f)
-        mean = sum(sums) / len(sums)
+        mean = sum(like) / len(like)
         text = _("%(change)s the mean of the last %(n)s like days at this hour: %(kwh)s kWh.")
-        now = figures.total(values)
-        return text % {"change": changed(now, mean, f), "n": len(sums), "kwh": kwh(mean, f)}
-    like = period.like
-    last = like.first + timedelta(len(whole) - 1)
-    if not whole or (figures.span and like.first < figures.span[0]):
+        now = total(sums.values())
+        return text % {"change": changed(now, mean, f), "n": len(like), "kwh": kwh(mean, f)}
+    before = period.like
+    last = before.first + timedelta(len(whole) - 1)
+    if not whole or (figures.span and before.first < figures.span[0]):
         return _first_comparison(figures, f) if period.span in {"day", "week"} else ""
-    before = figures.total(figures.of(meter, like.first, min(last, like.last)))
+    then = total(figures.sums_of(meter, before.first, min(last, before.last)).values())
     now = sum(days[day] for day in whole)
-    if not before:
+    if not then:
         return _first_comparison(figures, f)
     text = _("The whole days so far: %(change)s the same days of %(before)s (%(kwh)s kWh).")
-    return text % {"change": changed(now, before, f), "before": name_of(like, f), "kwh": kwh(before, f)}
+    return text % {"change": changed(now, then, f), "before": name_of(before, f), "kwh": kwh(then, f)}
 
 
 def _first_comparison(figures: Figures, f: Locale) -> str:

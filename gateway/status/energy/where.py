@@ -6,9 +6,9 @@ from datetime import date, timedelta
 
 from gateway.energy import load, netting
 from gateway.status.energy import charts
-from gateway.status.energy.bars import bar_name, bars_of, grouped, tick, unit
+from gateway.status.energy.bars import bar_name, bars_of, bars_of_series, tick, unit
 from gateway.status.energy.charts import Bar, Numbers
-from gateway.status.energy.figures import Figures, MeterPart
+from gateway.status.energy.figures import Figures, MeterPart, total
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import DataTable, EnergyView, Picture, Share, kwh
 from gateway.status.words.language import Locale
@@ -27,7 +27,7 @@ def shares(view: EnergyView, figures: Figures, period: Period, f: Locale) -> Non
     below = [part for part in parts if part.depth > 0]
     if not below:
         return
-    whole = figures.total(figures.used(period.first, min(period.last, figures.today)))
+    whole = total(figures.series_sums("used", period.first, min(period.last, figures.today)).values())
     most = max((part.energy for part in below), default=1) or 1
     for part in below:
         note = ""
@@ -90,8 +90,7 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
     """What the plants gave, and how much of it was used in the building."""
     _ = f.gettext
     last = min(period.last, figures.today)
-    gave = figures.generated(period.first, last)
-    if gave is None:
+    if not figures.building.plants:
         if figures.facts.plants:
             view.missing.append(
                 _(
@@ -100,14 +99,14 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
                 )
             )
         return
-    fed = figures.fed_in(period.first, last)
-    total, out = figures.total(gave), figures.total(fed)
-    share = netting.self_consumption(total, out)
-    groups, away = grouped(figures, period, gave), grouped(figures, period, fed)
+    gave = total(figures.series_sums("generated", period.first, last).values())
+    out = total(figures.series_sums("fed", period.first, last).values())
+    share = netting.self_consumption(gave, out)
+    groups, away = (bars_of_series(figures, period, series) for series in ("generated", "fed"))
     columns, rows = [], []
     for place, key in enumerate(bars_of(period)):
-        given = figures.total(groups.get(key, {}))
-        left = min(given, figures.total(away.get(key, {})))
+        given = groups[key].total if key in groups else 0
+        left = min(given, away[key].total if key in away else 0)
         label = bar_name(period, key, f)
         used = given - left
         columns.append(
@@ -132,10 +131,10 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
     heads = (_("Time"), _("Generated, kWh"), _("Used in the building, kWh"), _("Fed to the grid, kWh"))
     says = _("Energy of the sun in kWh: used in the building, and fed to the grid")
     svg = charts.bars(columns, height=190, says=says, number=Numbers(f.number, "kWh"))
-    title = _("The sun gave %(kwh)s kWh") % {"kwh": kwh(total, f)}
+    title = _("The sun gave %(kwh)s kWh") % {"kwh": kwh(gave, f)}
     if share is not None:
         title = _("The sun gave %(kwh)s kWh, %(share)s of it was used in the building") % {
-            "kwh": kwh(total, f),
+            "kwh": kwh(gave, f),
             "share": f.percent(max(0.0, share)),
         }
     view.sun = Picture(
@@ -148,22 +147,20 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
 def peak_of(figures: Figures, period: Period, meter: str = "") -> load.DemandPeak | None:
     """The highest demand of a period; of the building with the name of the sub meter that rose most."""
     last = min(period.last, figures.today)
-    drawn = figures.of(meter, period.first, last) if meter else figures.drawn(period.first, last)
-    rules = figures.facts.rules
-    row = rules.demand_minutes(period.first) if rules else None
-    minutes = row.value if row else 15
-    found = load.peak(figures.quarters(drawn), {}, minutes)
+    found = figures.peak(meter, period.first, last)
     if found is None or meter:
         return found
     # Of the others that day is enough, and what led to it.
     day = figures.calendar.place(found.start)[0]
-    near = {each: drawn[each] for each in (day - timedelta(1), day) if each in drawn}
+    near = figures.drawn(day - timedelta(1), day)
+    rules = figures.facts.rules
+    row = rules.demand_minutes(period.first) if rules else None
     below = {
         each.label: figures.quarters(figures.of(each.id, day - timedelta(1), day))
         for each in figures.facts.meters
         if each.parent and not each.generates
     }
-    told = load.peak(figures.quarters(near), below, minutes)
+    told = load.peak(figures.quarters(near), below, row.value if row else 15)
     return told if told and told.start == found.start else found
 
 
@@ -172,8 +169,8 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
     _ = f.gettext
     facts = figures.facts
     last = min(period.last, figures.today)
-    values = figures.of(meter, period.first, last)
-    drawn = values if meter else figures.drawn(period.first, last)
+    days = figures.sums_of(meter, period.first, last)
+    drawn = days if meter else figures.series_sums("drawn", period.first, last)
     rules = facts.rules
     found = peak_of(figures, period, meter)
     if found is not None:
@@ -193,13 +190,13 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         view.facts.append((_("Base load"), f"{f.number(base.power / 1000, 1)} kW", text))
     if meter:
         return
-    total = figures.total(values)
+    used = total(days.values())
     co2 = rules.co2("consumption", period.first) if rules else None
     if co2 is not None:
-        grid = figures.total(drawn)
+        grid = total(drawn.values())
         view.facts.append(("CO₂", f"{f.number(grid / 1e6 * co2.value, 1)} t", co2.source))
     if facts.area:
-        view.facts.append((_("Per square metre"), f"{f.number(total / 1000 / facts.area, 1)} kWh/m²", ""))
+        view.facts.append((_("Per square metre"), f"{f.number(used / 1000 / facts.area, 1)} kWh/m²", ""))
     else:
         view.missing.append(_("kWh per m² would stand here with area: in building."))
     tariff = figures.tariff(period.first)

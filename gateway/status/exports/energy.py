@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from gateway.status.energy.bars import band_names, bar_name, bars_of, grouped
+from gateway.status.energy.bars import band_names, bar_name, bars_of, bars_of_meter
 from gateway.status.energy.facts import EnergyMeter
-from gateway.status.energy.figures import EXPORT, QUARTER, DayValues, Figures
+from gateway.status.energy.figures import EXPORT, QUARTER, Figures, total
 from gateway.status.energy.period import Period, month_of
 from gateway.status.exports.table import Cell, Column, ExportTable
 from gateway.status.words.language import Locale
@@ -58,15 +58,13 @@ def _bars(
     figures: Figures, period: Period, meter: str, bands: list[str], f: Locale
 ) -> Iterator[tuple[Cell, ...]]:
     for part in parts_of(period, figures.today):
-        values = figures.of(meter, part.first, part.last)
-        letters = quality_letters(figures, meter, part.first, part.last)
-        groups, marks = grouped(figures, part, values), _marks(figures, part, letters)
+        groups = bars_of_meter(figures, part, meter)
+        marks = _marks(figures, part, quality_letters(figures, meter, part.first, part.last))
         for key in bars_of(part):
             if key in groups:
-                sums = figures.bands(groups[key])
+                sums, known = groups[key].bands, groups[key].known
                 said = marks.get(key, "")
                 whole = _quarters_of(figures, part, key)
-                known = sum(value is not None for each in groups[key].values() for value in each)
                 begin: Cell = key[0]
                 if period.step == "hour":
                     begin = datetime.combine(key[0], datetime.min.time()) + timedelta(hours=key[1])
@@ -111,14 +109,21 @@ def _marks(figures: Figures, period: Period, letters: dict[date, str]) -> dict[t
 
 def _quarters_of(figures: Figures, period: Period, key: tuple[date, int]) -> int:
     """How many quarter hours a bar has that are over."""
+    days = [key[0]]
     if period.step == "month":
         days = [day for day, _slot in bars_of(Period("range", period.first, period.last, "day"))]
-        starts = [start for day in days for start in figures.calendar.quarters(day)]
-    else:
-        starts = list(figures.calendar.quarters(key[0]))
+    found = 0
+    for day in days:
+        quarters = figures.calendar.quarters(day)
+        over = (
+            [start for start in quarters if start + QUARTER <= figures.end]
+            if day >= figures.today
+            else quarters
+        )
         if period.step == "hour":
-            starts = [start for start in starts if figures.calendar.place(start)[1] // 4 == key[1]]
-    return sum(start + QUARTER <= figures.end for start in starts)
+            over = [start for start in over if figures.calendar.place(start)[1] // 4 == key[1]]
+        found += len(over)
+    return found
 
 
 def quarters_table(figures: Figures, period: Period, meter: str, f: Locale) -> ExportTable:
@@ -169,9 +174,17 @@ def quality_letters(figures: Figures, meter: str, first: date, last: date) -> di
     for each in figures.facts.meters if meter else (*figures.facts.roots, *figures.facts.plants):
         if not meter or each.id == meter:
             registers += _registers(figures, each, alone=bool(meter))
-    texts = [figures.letters(name, quantity, first, last) for name, quantity in registers]
+    sums = [figures.sums(name, quantity, first, last) for name, quantity in registers]
     found: dict[date, str] = {}
-    for day in sorted({day for each in texts for day in each}):
+    texts: list[Mapping[date, str]] | None = None
+    for day in sorted({day for each in sums for day in each}):
+        measured = [each[day].measured if day in each else -1 for each in sums]
+        quarters = max(each[day].quarters for each in sums if day in each)
+        if all(count == quarters for count in measured):
+            found[day] = "m" * quarters
+            continue
+        if texts is None:
+            texts = [figures.letters(name, quantity, first, last) for name, quantity in registers]
         rows = [each.get(day, "") for each in texts]
         wide = max(map(len, rows))
         padded = [row.ljust(wide, "-") for row in rows]
@@ -221,7 +234,7 @@ def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell,
     last = min(period.last, figures.today)
     used = 0
     for part in parts_of(period, figures.today):
-        used += figures.total(figures.used(part.first, part.last))
+        used += total(figures.series_sums("used", part.first, part.last).values())
         figures.forget()
     for root in figures.facts.roots:
         counter = figures.counter(root)
@@ -240,9 +253,3 @@ def _meters(figures: Figures, period: Period, f: Locale) -> Iterator[tuple[Cell,
     if rest is not None:
         share = rest.rest / used if used else None
         yield (_("Unmetered"), None, figures.facts.roots[0].id, rest.rest / 1000, share, None)
-
-
-def values_of(days: DayValues, day: date) -> int | None:
-    """Wh of a day; None where nothing is known."""
-    known = [value for value in days.get(day, []) if value is not None]
-    return sum(known) if known else None

@@ -51,7 +51,7 @@ def _energy(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]
         "unit": "Wh",
         "seconds": 900,
         "sum": figures.total(values),
-        "bands": figures.bands(values) if figures.tariff(period.first) else None,
+        "bands": figures.bands(figures.added_up(values)) if figures.tariff(period.first) else None,
         "intervals": [[start, value] for start, value in figures.quarters(values).items()],
     }
 

@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from gateway.status.energy.facts import BillLike
-from gateway.status.energy.figures import IMPORT, Figures
+from gateway.status.energy.figures import IMPORT, Figures, by_day
 from gateway.status.energy.period import Period, month_of
-from gateway.status.exports.energy import energy_tables, meters_table, quality_words, values_of
+from gateway.status.exports.energy import energy_tables, meters_table, quality_words
 from gateway.status.exports.table import Cell, Column, ExportTable
 from gateway.status.report.lines import ReportLine, reactive_registers, report_lines
 from gateway.status.report.months import name_of_line, toe, verdict
@@ -54,11 +54,11 @@ def _reactive_days(figures: Figures) -> Iterator[tuple[Cell, ...]]:
         return
     root = figures.facts.roots[0].id
     active, one, two = (
-        figures.days(root, name, month.first, figures.today)
+        by_day(figures.sums(root, name, month.first, figures.today))
         for name in (IMPORT, registers.inductive, registers.capacitive)
     )
     for day in sorted(active):
-        drawn, inductive, capacitive = (values_of(each, day) for each in (active, one, two))
+        drawn, inductive, capacitive = (each.get(day) for each in (active, one, two))
         ratios = [each / drawn if drawn and each is not None else None for each in (inductive, capacitive)]
         yield (
             day,

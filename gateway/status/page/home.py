@@ -13,7 +13,7 @@ from gateway.energy import Calendar, load
 from gateway.errors import HistoryError
 from gateway.status.energy import charts
 from gateway.status.energy.facts import EnergyHistory
-from gateway.status.energy.figures import Figures
+from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.month import month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, reactive_view
@@ -100,10 +100,10 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
     values = figures.used(figures.today, figures.today)
     if not values:
         return None
-    total = figures.total(values)
+    used = figures.total(values)
     usual = usual_today(figures, "")
     like = figures.like_days(figures.today)
-    whole = [figures.total(figures.used(day, day)) for day in like]
+    whole = [total(figures.series_sums("used", day, day).values()) for day in like]
     mean = sum(whole) / len(whole) if whole else 0.0
     says, below = "", ""
     if usual is not None:
@@ -117,20 +117,20 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
             "now": kwh(usual.mean, f),
             "day": kwh(mean, f),
         }
-    bar = charts.bullet(total, mean or total, mark=float(usual.mean) if usual else None)
+    bar = charts.bullet(used, mean or used, mark=float(usual.mean) if usual else None)
     name = _("Today until %(time)s") % {"time": f.time(figures.end)}
-    return HomeFigure(name, kwh(total, f), says, below, bar, f"/energy?day={figures.today}")
+    return HomeFigure(name, kwh(used, f), says, below, bar, f"/energy?day={figures.today}")
 
 
 def _month(figures: Figures, f: Locale) -> HomeFigure | None:
     _ = f.gettext
     period = month_of(figures.today)
-    total = figures.total(figures.used(period.first, figures.today))
-    if not total:
+    used = total(figures.series_sums("used", period.first, figures.today).values())
+    if not used:
         return None
     forecast = month_forecast(figures)
     before = period.moved(-1)
-    old = figures.total(figures.used(before.first, before.last))
+    old = total(figures.series_sums("used", before.first, before.last).values())
     whole = figures.span is not None and figures.span[0] <= before.first and old > 0
     says, below = "", ""
     if forecast is not None:
@@ -141,9 +141,9 @@ def _month(figures: Figures, f: Locale) -> HomeFigure | None:
                 "kwh": kwh(old, f),
                 "change": changed(forecast, old, f),
             }
-    bar = charts.bullet(total, old if whole else total, mark=float(old) if whole else None, forecast=forecast)
+    bar = charts.bullet(used, old if whole else used, mark=float(old) if whole else None, forecast=forecast)
     name = _("%(month)s, day %(n)s") % {"month": f.month(period.first, year=False), "n": figures.today.day}
-    return HomeFigure(name, kwh(total, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")
+    return HomeFigure(name, kwh(used, f), says, below, bar, f"/energy?month={period.first:%Y-%m}")
 
 
 def _jobs(reactive: ReactiveView) -> list[Notice]:
@@ -183,7 +183,7 @@ def _month_rows(figures: Figures, f: Locale) -> list[tuple[str, str, str, str]]:
     _ = f.gettext
     rows, period = [], month_of(figures.today)
     address = f"/energy?month={period.first:%Y-%m}"
-    used = figures.total(figures.used(period.first, figures.today))
+    used = total(figures.series_sums("used", period.first, figures.today).values())
     top = [part for part in figures.parts(period) if part.depth == 1][:2]
     if top and used:
         shares = [f.percent(part.energy / used) for part in top]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
-from gateway.energy import load, reactive
-from gateway.status.energy.figures import IMPORT, QUARTER, DayValues, Figures
+from gateway.energy import reactive
+from gateway.status.energy.figures import IMPORT, QUARTER, DaySums, Figures, total
 from gateway.status.energy.period import Period, month_of
 
 _WEEKS: Final = timedelta(364)
@@ -125,23 +125,23 @@ def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
         then = line.first - _WEEKS
         known, expected = before.get(then, (0, 0))[0], len(figures.calendar.quarters(then))
         if line.first < figures.today and line.whole and known >= expected * ENOUGH:
-            yield replace(line, before=figures.total(_only(used, then) or {}))
+            yield replace(line, before=total((_only(used, then) or {}).values()))
         else:
             yield line
 
 
-def _read(figures: Figures, first: date, last: date) -> tuple[DayValues | None, ...]:
+def _read(figures: Figures, first: date, last: date) -> tuple[DaySums | None, ...]:
     """Used, drawn, fed in, generated, inductive and capacitive of some days."""
     registers = reactive_registers(figures)
-    found: list[DayValues | None] = [
-        figures.used(first, last),
-        figures.drawn(first, last),
-        figures.fed_in(first, last),
-        figures.generated(first, last),
+    found: list[DaySums | None] = [
+        figures.series_sums("used", first, last),
+        figures.series_sums("drawn", first, last),
+        figures.series_sums("fed", first, last),
+        figures.series_sums("generated", first, last) if figures.building.plants else None,
     ]
     for name in ("inductive", "capacitive"):
         root = figures.facts.roots[0].id if registers else ""
-        found.append(figures.days(root, getattr(registers, name), first, last) if registers else None)
+        found.append(figures.sums(root, getattr(registers, name), first, last) if registers else None)
     return tuple(found)
 
 
@@ -155,7 +155,7 @@ def reactive_registers(figures: Figures) -> reactive.ReactiveRegisters | None:
     return None if isinstance(found, str) else found
 
 
-def _only(days: DayValues | None, day: date) -> DayValues | None:
+def _only(days: DaySums | None, day: date) -> DaySums | None:
     return None if days is None else {day: days[day]} if day in days else {}
 
 
@@ -163,29 +163,27 @@ def _line(  # noqa: PLR0917 - what was read, in its order
     figures: Figures,
     first: date,
     last: date,
-    used: DayValues | None,
-    drawn: DayValues | None,
-    fed: DayValues | None,
-    gave: DayValues | None,
-    inductive: DayValues | None,
-    capacitive: DayValues | None,
+    used: DaySums | None,
+    drawn: DaySums | None,
+    fed: DaySums | None,
+    gave: DaySums | None,
+    inductive: DaySums | None,
+    capacitive: DaySums | None,
 ) -> ReportLine:
-    rules = figures.facts.rules
-    minutes = rules.demand_minutes(first) if rules else None
-    peak = load.peak(figures.quarters(drawn or {}), {}, minutes.value if minutes else 15)
+    peak = figures.peak("", first, last)
     quality = _known(figures, first, last).values()
     days = [first + timedelta(number) for number in range((last - first).days + 1)]
     expected = sum(map(figures.due, days))
     return ReportLine(
         first,
         last,
-        drawn=figures.total(drawn) if drawn else None,
-        fed=figures.total(fed or {}),
-        gave=figures.total(gave) if gave else None,
-        used=figures.total(used) if used else None,
+        drawn=total(drawn.values()) if drawn else None,
+        fed=total((fed or {}).values()),
+        gave=total(gave.values()) if gave else None,
+        used=total(used.values()) if used else None,
         bands=figures.bands(drawn) if drawn and figures.tariff(first) else None,
-        inductive=figures.total(inductive) if inductive else None,
-        capacitive=figures.total(capacitive) if capacitive else None,
+        inductive=total(inductive.values()) if inductive else None,
+        capacitive=total(capacitive.values()) if capacitive else None,
         peak=(peak.start, peak.power) if peak else None,
         expected=expected,
         known=sum(known for known, _ in quality),
@@ -211,4 +209,4 @@ def _used_if_whole(figures: Figures, first: date, last: date) -> int | None:
     days = [first + timedelta(number) for number in range((last - first).days + 1)]
     expected = sum(len(figures.calendar.quarters(day)) for day in days)
     known = sum(known for known, _ in _known(figures, first, last).values())
-    return figures.total(figures.used(first, last)) if known >= expected * ENOUGH else None
+    return total(figures.series_sums("used", first, last).values()) if known >= expected * ENOUGH else None

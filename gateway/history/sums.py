@@ -1,0 +1,197 @@
+"""Daily sums beside the intervals: of each register, and of the building as a whole. They are kept for every
+local day before a mark, written with the intervals that they add up, and absent from the mark on: there the
+intervals themselves are added up by who reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from gateway.energy import (
+    EXPORT,
+    IMPORT,
+    QUARTER,
+    SERIES,
+    BuildingRegisters,
+    BuildingSeries,
+    Calendar,
+    DayQuarters,
+    DaySum,
+    consumption,
+    day_sum,
+    sum_of_quarters,
+)
+from gateway.history.day import Day
+from gateway.history.schema import SUMS
+
+Register = tuple[str, str]
+Key = tuple[int, int]
+"""Local day (counted from 0001-01-01) and series."""
+BUILDING: Final[Mapping[BuildingSeries, int]] = {name: -1 - place for place, name in enumerate(SERIES)}
+"""The series of the building, by the number that a register never has."""
+_TELLING: Final = 4
+"""Newest days that tell which register of a plant counts its yield."""
+_INSERT: Final = "INSERT OR REPLACE INTO day_sum VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildingMeters:
+    """The meters at the top of the tree, and the plants with the direction that counts their yield: import,
+    export or auto.
+    """
+
+    roots: tuple[str, ...] = ()
+    plants: tuple[tuple[str, str], ...] = ()
+
+
+def of_day(day: int, held: Day, calendar: Calendar | None) -> DaySum:
+    """The sum of a register's day."""
+    return day_sum(date.fromordinal(day), held.values, held.quality, calendar)
+
+
+def until_of(conn: sqlite3.Connection) -> int:
+    """The local day from which on there are no sums of registers."""
+    found = conn.execute("SELECT value FROM known WHERE name = 'sums'").fetchone()
+    return int(found[0]) if found else 0
+
+
+def building_until(conn: sqlite3.Connection, text: str) -> int:
+    """The local day from which on there are no sums of a building of these registers."""
+    found = conn.execute("SELECT value FROM known WHERE name = 'building_sums'").fetchone()
+    kept, until = json.loads(found[0]) if found else ("", 0)
+    return until if kept == text else 0
+
+
+def forget(conn: sqlite3.Connection) -> None:
+    """The days are others now. Within the caller's transaction."""
+    conn.execute("DELETE FROM day_sum")
+    conn.execute("DELETE FROM known WHERE name IN ('sums', 'building_sums')")
+
+
+class DaySums:
+    """Writes the sums of an open history; each method within the caller's transaction. A file of before has
+    no table for them, and keeps none.
+
+    `ids`: register → series, as the history goes on filling it.
+    """
+
+    def __init__(self, conn: sqlite3.Connection, ids: Mapping[Register, int]) -> None:
+        self.meters = BuildingMeters()
+        self._conn = conn
+        self._ids = ids
+        self._here = conn.execute("PRAGMA user_version").fetchone()[0] >= SUMS
+        self._until = until_of(conn)
+        found = conn.execute("SELECT value FROM known WHERE name = 'building_sums'").fetchone()
+        text, until = json.loads(found[0]) if found else ("", 0)
+        self._building_until = int(until)
+        self._building = BuildingRegisters.from_text(text)
+        """Those of which sums are kept."""
+        self._directions: dict[str, str] = {}
+        """Plant → direction, as it was told last."""
+
+    def renew(self, days: Mapping[Key, Day], calendar: Calendar) -> None:
+        """Those days are others now, and stand in the file as they are here."""
+        if not self._here:
+            return
+        takes = {self._ids.get(each, 0) for each in self._building.registers}
+        rows, of_building = [], set()
+        for (day, series), held in days.items():
+            if day < self._until:
+                rows.append(_row(series, of_day(day, held, calendar)))
+            if day < self._building_until and series in takes:
+                of_building.add(day)
+        self._write(rows)
+        for day in sorted(of_building):
+            self._write(self._of_building(day, calendar))
+
+    def go_on(self, days: int, calendar: Calendar) -> bool:
+        """Add up so many more days that are over; whether there are more of them."""
+        if not self._here:
+            return False
+        newest = self._conn.execute("SELECT max(day) FROM day").fetchone()[0] or 0
+        before, left = (self._until, self._building_until, self._building), days
+        while left and (day := self._next(self._until, newest)) is not None:
+            held = self._conn.execute("SELECT series, data FROM day WHERE day = ?", (day,)).fetchall()
+            self._write([_row(series, of_day(day, Day.unpack(data), calendar)) for series, data in held])
+            self._until, left = day + 1, left - 1
+        registers = self._registers(newest, calendar)
+        if registers != self._building:
+            self._conn.execute("DELETE FROM day_sum WHERE series < 0")
+            self._building, self._building_until = registers, 0
+        while left and (day := self._next(self._building_until, self._until)) is not None:
+            self._write(self._of_building(day, calendar))
+            self._building_until, left = day + 1, left - 1
+        if before != (self._until, self._building_until, self._building):
+            building = json.dumps([self._building.text, self._building_until])
+            known = [("sums", str(self._until).encode()), ("building_sums", building.encode())]
+            self._conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", known)
+        ahead = ((self._until, newest), (self._building_until, self._until))
+        return any(self._next(*each) is not None for each in ahead)
+
+    def _next(self, since: int, before: int) -> int | None:
+        """The first day that has intervals, of some."""
+        sql = "SELECT min(day) FROM day WHERE day >= ? AND day < ?"
+        found: int | None = self._conn.execute(sql, (since, before)).fetchone()[0]
+        return found
+
+    def _write(self, rows: list[tuple[object, ...]]) -> None:
+        # What says the same is not written again: a manifest changes a day, and not its sums.
+        kept = "SELECT * FROM day_sum WHERE series = ? AND day = ?"
+        news = [row for row in rows if self._conn.execute(kept, row[:2]).fetchone() != row]
+        self._conn.executemany(_INSERT, news)
+
+    # ── the building ──
+
+    def _of_building(self, day: int, calendar: Calendar) -> list[tuple[object, ...]]:
+        """The rows of the series that take more than one register."""
+        held: dict[Register, DayQuarters | None] = {}
+
+        def quarters(register: Register) -> DayQuarters | None:
+            if register not in held:
+                sql = "SELECT data FROM day WHERE day = ? AND series = ?"
+                found = self._conn.execute(sql, (day, self._ids.get(register, 0))).fetchone()
+                held[register] = Day.unpack(found[0]).known if found else None
+            return held[register]
+
+        rows = []
+        for name, series in BUILDING.items():
+            if self._building.alone(name) is None:
+                values = self._building.quarters(name, quarters)
+                if values is not None and any(value is not None for value in values):
+                    one = sum_of_quarters(date.fromordinal(day), values, calendar)
+                    rows.append(_row(series, one))
+                else:
+                    self._conn.execute("DELETE FROM day_sum WHERE series = ? AND day = ?", (series, day))
+        return rows
+
+    def _registers(self, newest: int, calendar: Calendar) -> BuildingRegisters:
+        plants = []
+        for plant, said in self.meters.plants:
+            told = said if said != "auto" else self._told(plant, newest, calendar)
+            if told:
+                self._directions[plant] = told
+            plants.append((plant, self._directions.get(plant, "")))
+        return BuildingRegisters.of(self.meters.roots, plants, self._ids.keys())
+
+    def _told(self, plant: str, newest: int, calendar: Calendar) -> str:
+        """Which register of a plant grows by day and not by night, by its newest days."""
+        sides: dict[str, dict[int, int]] = {}
+        sql = "SELECT data FROM day WHERE day > ? AND series = ?"
+        for quantity in (IMPORT, EXPORT):
+            values: dict[int, int] = {}
+            series = self._ids.get((plant, quantity), 0)
+            for (data,) in self._conn.execute(sql, (newest - _TELLING, series)):
+                held = Day.unpack(data)
+                starts = range(held.start, held.start + held.n * QUARTER, QUARTER)
+                values |= {q: value for q, value in zip(starts, held.known, strict=True) if value is not None}
+            sides[quantity] = values
+        return consumption.yield_direction(sides[IMPORT], sides[EXPORT], calendar) or ""
+
+
+def _row(series: int, one: DaySum) -> tuple[object, ...]:
+    return (series, *one)

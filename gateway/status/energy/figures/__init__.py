@@ -1,0 +1,20 @@
+"""Numbers of the building and of its meters, from the history."""
+
+from gateway.energy import EXPORT, IMPORT, QUARTER
+from gateway.status.energy.figures.figures import DayQuality, Figures, MeterPart
+from gateway.status.energy.figures.quarters import DayValues, Quarters
+from gateway.status.energy.figures.sums import DaySums, by_day, total
+
+__all__ = [
+    "EXPORT",
+    "IMPORT",
+    "QUARTER",
+    "DayQuality",
+    "DaySums",
+    "DayValues",
+    "Figures",
+    "MeterPart",
+    "Quarters",
+    "by_day",
+    "total",
+]

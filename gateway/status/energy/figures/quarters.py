@@ -1,0 +1,210 @@
+"""Quarter hours of the building and of its meters: what is read of the history, and kept for one answer.
+
+Energies are whole Wh. A quarter hour that is not known is absent; what is known in part is never filled up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from functools import cached_property
+
+from gateway.energy import (
+    EXPORT,
+    IMPORT,
+    QUARTER,
+    BuildingRegisters,
+    BuildingSeries,
+    Calendar,
+    Interval,
+    Manifest,
+    consumption,
+    counter_of,
+)
+from gateway.status.energy.facts import BuildingFacts, EnergyMeter, EnergyReader
+
+_DAY = 96
+
+Quarters = dict[int, int]
+"""Start of a quarter hour (ms UTC) → Wh."""
+DayValues = dict[date, list[int | None]]
+"""Local day → Wh of each of its quarter hours, None where nothing is known."""
+
+
+class QuarterFigures:
+    """Reads quarter hours; what was read is kept for the life of the object."""
+
+    def __init__(self, facts: BuildingFacts, reader: EnergyReader, zone: Calendar, now: int) -> None:
+        self.facts = facts
+        self.now = now
+        self._reader = reader
+        days = reader.holidays()
+        self.calendar = Calendar(
+            zone.zone,
+            frozenset(day for day, holiday in days.items() if not holiday.half),
+            frozenset(day for day, holiday in days.items() if holiday.half),
+        )
+        self.today = self.calendar.place(now // QUARTER * QUARTER)[0]
+        self._kept: dict[tuple[str, str, date, date], DayValues] = {}
+        self._letters: dict[tuple[str, str, date, date], dict[date, str]] = {}
+
+    @cached_property
+    def registers(self) -> frozenset[tuple[str, str]]:
+        """Meter and quantity of everything that has a day."""
+        return frozenset(self._reader.registers())
+
+    @cached_property
+    def span(self) -> tuple[date, date] | None:
+        """First and last local day with an interval."""
+        return self._reader.span()
+
+    @property
+    def end(self) -> int:
+        """The newest quarter hour that is over."""
+        return self.now // QUARTER * QUARTER
+
+    def due(self, day: date) -> int:
+        """How many quarter hours of a day should be known: the newest one may still be on its way."""
+        quarters = self.calendar.quarters(day)
+        return min(max((self.end - QUARTER - quarters.start) // QUARTER, 0), len(quarters))
+
+    def counter(self, meter: EnergyMeter) -> str:
+        """The register that says what a meter's circuit used; empty when it has none."""
+        return counter_of(meter.id, self.registers)
+
+    @property
+    def givers(self) -> tuple[EnergyMeter, ...]:
+        """Meters that count nothing but what is fed in."""
+        return tuple(
+            meter
+            for meter in self.facts.meters
+            if not self.counter(meter) and (meter.id, EXPORT) in self.registers
+        )
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to say of the building."""
+        return any(self.counter(meter) for meter in self.facts.roots)
+
+    def forget(self) -> None:
+        """Drop what was read: who goes through years month by month needs no more memory than for one."""
+        self._kept.clear()
+        self._letters.clear()
+
+    # ---- one register
+
+    def days(self, meter: str, quantity: str, first: date, last: date) -> DayValues:
+        """What a register took, day by day."""
+        key = (meter, quantity, first, last)
+        if key not in self._kept:
+            values: DayValues = {}
+            letters: dict[date, str] = {}
+            if (meter, quantity) in self.registers:
+                for one in self._reader.days(meter, quantity, first, last):
+                    pairs = zip(one.values, one.quality, strict=True)
+                    values[one.day] = [value if letter else None for value, letter in pairs]
+                    letters[one.day] = "".join(letter or "-" for letter in one.quality)
+            self._kept[key], self._letters[key] = values, letters
+        return self._kept[key]
+
+    def letters(self, meter: str, quantity: str, first: date, last: date) -> Mapping[date, str]:
+        """The quality of each quarter hour of a day: m, e, s, d; - where nothing is known."""
+        self.days(meter, quantity, first, last)
+        return self._letters[meter, quantity, first, last]
+
+    def intervals(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Interval]:
+        """What the engine computed of a register, by start."""
+        return self._reader.intervals(meter, quantity, first, last)
+
+    def manifests(self, meter: str, quantity: str, first: date, last: date) -> Iterator[Manifest]:
+        """What the platform must hold of a register's days, by date."""
+        return self._reader.manifests(meter, quantity, first, last)
+
+    # ---- the building
+
+    @cached_property
+    def building(self) -> BuildingRegisters:
+        """Which registers say what the building drew, fed in, generated and used."""
+        roots = [root.id for root in self.facts.roots]
+        plants = [(plant.id, self.direction(plant)) for plant in self.facts.plants]
+        return BuildingRegisters.of(roots, plants, self.registers)
+
+    def series(self, name: BuildingSeries, first: date, last: date) -> DayValues:
+        """A series of the building, day by day, where everything is known that it takes."""
+        if alone := self.building.alone(name):
+            return self.days(*alone, first, last)
+        held = {register: self.days(*register, first, last) for register in self.building.registers}
+        found: DayValues = {}
+        for day in sorted({day for values in held.values() for day in values}):
+            values = self.building.quarters(name, lambda register, day=day: held[register].get(day))  # type: ignore[misc]
+            if values is not None:
+                found[day] = list(values)
+        return found
+
+    def used(self, first: date, last: date) -> DayValues:
+        """Drawn − fed in + generated of the building."""
+        return self.series("used", first, last)
+
+    def drawn(self, first: date, last: date) -> DayValues:
+        """From the grid, at the top of the tree."""
+        return self.series("drawn", first, last)
+
+    def fed_in(self, first: date, last: date) -> DayValues:
+        """Into the grid."""
+        return self.series("fed", first, last)
+
+    def generated(self, first: date, last: date) -> DayValues | None:
+        """What the plants gave; None when there is none, or it cannot be told which register counts it."""
+        return self.series("generated", first, last) if self.building.plants else None
+
+    def direction(self, plant: EnergyMeter) -> str:
+        """Which register of a plant counts its yield, import or export; empty: not known yet."""
+        if plant.generates != "auto":
+            return plant.generates
+        first, last = self.today - timedelta(3), self.today
+        found = consumption.yield_direction(
+            self.quarters(self.days(plant.id, IMPORT, first, last)),
+            self.quarters(self.days(plant.id, EXPORT, first, last)),
+            self.calendar,
+        )
+        return found or ""
+
+    def of(self, meter: str, first: date, last: date) -> DayValues:
+        """The building's quarter hours by day, or those of one meter by its id."""
+        if not meter:
+            return self.used(first, last)
+        register = self.register_of(meter)
+        return self.days(*register, first, last) if register else {}
+
+    def register_of(self, meter: str) -> tuple[str, str] | None:
+        """The register that says what a meter's circuit used, or its plant gave, or what it fed in."""
+        found = next((each for each in self.facts.meters if each.id == meter), None)
+        if found is None:
+            return None
+        if found.generates:
+            direction = self.direction(found)
+            return (meter, f"active_energy_{direction}") if direction else None
+        return meter, self.counter(found) or EXPORT
+
+    def quarters(self, days: DayValues) -> Quarters:
+        """The same by start, without what is not known."""
+        found: Quarters = {}
+        for day, values in days.items():
+            first = self.calendar.quarters(day)[0]
+            for index, value in enumerate(values):
+                if value is not None:
+                    found[first + index * QUARTER] = value
+        return found
+
+    def slots(self, day: date, values: list[int | None]) -> list[int | None]:
+        """A day's values by the 96 quarter hours of the clock on the wall; one that is there twice holds
+        both.
+        """
+        if len(values) == _DAY:
+            return values
+        found: list[int | None] = [None] * _DAY
+        for start, value in zip(self.calendar.quarters(day), values, strict=False):
+            slot = self.calendar.place(start)[1]
+            if value is not None:
+                found[slot] = (found[slot] or 0) + value
+        return found

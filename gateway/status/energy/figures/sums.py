@@ -1,0 +1,149 @@
+"""Sums of the building and of its meters by local day: what long ranges are made of.
+
+They say what the quarter hours of the same days add up to, and cost a hundredth of reading these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from gateway.energy import (
+    HOURS,
+    QUARTER,
+    BuildingSeries,
+    Calendar,
+    DaySum,
+    Tariff,
+    load,
+    sum_of_quarters,
+)
+from gateway.status.energy.facts import BuildingFacts, EnergyReader
+from gateway.status.energy.figures.quarters import DayValues, QuarterFigures
+
+DaySums = dict[date, DaySum]
+"""Local day → its sum, of the days of which something is known."""
+
+
+class SumFigures(QuarterFigures):
+    """Adds up; what was read is kept for the life of the object."""
+
+    def __init__(self, facts: BuildingFacts, reader: EnergyReader, zone: Calendar, now: int) -> None:
+        super().__init__(facts, reader, zone, now)
+        self._sums: dict[tuple[str, str, date, date], DaySums] = {}
+        self._taken: dict[tuple[str, str, date, date], tuple[int, int]] = {}
+        self._tariffs: dict[date, Tariff | None] = {}
+
+    def forget(self) -> None:
+        """Drop what was read: who goes through years month by month needs no more memory than for one."""
+        super().forget()
+        self._sums.clear()
+
+    def sums(self, meter: str, quantity: str, first: date, last: date) -> DaySums:
+        """What a register took, day by day."""
+        key = (meter, quantity, first, last)
+        if key not in self._sums:
+            found = self._reader.sums(meter, quantity, first, last, self.calendar)
+            self._sums[key] = {one.day: one for one in found if one.intervals}
+        return self._sums[key]
+
+    def sums_of(self, meter: str, first: date, last: date) -> DaySums:
+        """What the building used, or what one meter counted, by its id: as `of`."""
+        if not meter:
+            return self.series_sums("used", first, last)
+        register = self.register_of(meter)
+        return self.sums(*register, first, last) if register else {}
+
+    def series_sums(self, series: BuildingSeries, first: date, last: date) -> DaySums:
+        """A series of the building, where everything is known that it takes: as `series`."""
+        if alone := self.building.alone(series):
+            return self.sums(*alone, first, last)
+        if series == "generated" and not self.building.plants:
+            return {}
+        key = ("", series, first, last)
+        if key not in self._sums:
+            kept, since = self._reader.building_sums(series, self.building, first, last)
+            found = {one.day: one for one in kept}
+            if since <= last:
+                found |= self.added_up(self.series(series, max(first, since), last))
+            self._sums[key] = found
+        return self._sums[key]
+
+    def added_up(self, days: DayValues) -> DaySums:
+        """The same sums, from quarter hours."""
+        made = {day: sum_of_quarters(day, values, self.calendar) for day, values in days.items()}
+        return {day: one for day, one in made.items() if one.intervals}
+
+    def sum_of(self, meter: str, quantity: str, first: date, last: date) -> int:
+        """What a register took."""
+        return self.taken(meter, quantity, first, last)[0]
+
+    def taken(self, meter: str, quantity: str, first: date, last: date) -> tuple[int, int]:
+        """What a register took, and of how many quarter hours that is known."""
+        key = (meter, quantity, first, last)
+        if key not in self._taken:
+            self._taken[key] = self._reader.taken(*key)
+        return self._taken[key]
+
+    # ---- by tariff
+
+    def tariff(self, day: date) -> Tariff | None:
+        """The tariff as it holds on a day."""
+        if day not in self._tariffs:
+            rules = self.facts.rules
+            row = rules.tariff(self.facts.tariff, day) if rules and self.facts.tariff else None
+            self._tariffs[day] = row.value if row else None
+        return self._tariffs[day]
+
+    def tariff_source(self, day: date) -> str:
+        """Where the tariff's bands stand."""
+        rules = self.facts.rules
+        row = rules.tariff(self.facts.tariff, day) if rules and self.facts.tariff else None
+        return row.source if row else ""
+
+    def band_hours(self, day: date) -> tuple[str, ...]:
+        """The band of each hour of a day; without a tariff one without a name."""
+        tariff = self.tariff(day)
+        return tariff.bands_of(day, old_clock=self.facts.old_clock) if tariff else ("",) * HOURS
+
+    def bands(self, days: Mapping[date, DaySum]) -> dict[str, int]:
+        """Wh by band of the tariff; one band without a name when no tariff is known. A band of which no
+        quarter hour is known is left out.
+        """
+        alike: dict[tuple[str, ...], list[DaySum]] = {}
+        for day, one in days.items():
+            alike.setdefault(self.band_hours(day), []).append(one)
+        sums: dict[str, int] = {}
+        for names, those in alike.items():
+            hours = map(sum, zip(*(one.hours for one in those), strict=True))
+            for hour, (name, value) in enumerate(zip(names, hours, strict=True)):
+                if value or name in sums or any(one.counts[hour] for one in those):
+                    sums[name] = sums.get(name, 0) + value
+        return sums
+
+    # ---- the highest
+
+    def peak(self, meter: str, first: date, last: date) -> load.DemandPeak | None:
+        """The highest demand of a meter, or of what the building drew."""
+        rules = self.facts.rules
+        row = rules.demand_minutes(first) if rules else None
+        if row is not None and row.value * 60_000 != QUARTER:
+            days = self.of(meter, first, last) if meter else self.drawn(first, last)
+            return load.peak(self.quarters(days), {}, row.value)
+        sums = self.sums_of(meter, first, last) if meter else self.series_sums("drawn", first, last)
+        best: load.DemandPeak | None = None
+        for day, one in sums.items():
+            if one.peak and (best is None or one.peak[1] * 4 > best.power):
+                start = self.calendar.quarters(day)[0] + one.peak[0] * QUARTER
+                best = load.DemandPeak(start, one.peak[1] * 4)
+        return best
+
+
+def total(days: Iterable[DaySum]) -> int:
+    """Wh of all that is known."""
+    return sum(one.sum for one in days)
+
+
+def by_day(days: Mapping[date, DaySum]) -> dict[date, int]:
+    """Wh of each local day of which something is known."""
+    return {day: one.sum for day, one in days.items()}
