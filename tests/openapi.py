@@ -42,7 +42,7 @@ BESIDE: dict[str, dict[str, Any]] = {
         "quality": {"type": "string", "enum": ["good", "suspect", "stale", "absent"]},
     },
     "Beat": {"alive": {"type": "boolean"}},
-    "Status": {"verdict": {"$ref": "#/components/schemas/Verdict"}},
+    "Status": {"verdict": {"$ref": "#/components/schemas/Verdict"}, "own": None},
 }
 """Where the JSON is not the dataclass: a field more, another one, or none."""
 PLAIN = {str: "string", bool: "boolean", int: "integer", float: "number"}
@@ -86,14 +86,16 @@ def live() -> dict[str, Any]:
     told = meanings(TABLES.read_text())
     found = {}
     for kind, (name, section) in SHOWN.items():
-        hints = typing.get_type_hints(kind)
+        hints, beside = typing.get_type_hints(kind), BESIDE.get(name, {})
         fields = {}
         for field in dataclasses.fields(kind):
+            if beside.get(field.name, ...) is None:
+                continue
             one = schema_of(hints[field.name])
             said = told.get(section, {}).get(field.name)
             plain = "$ref" not in one and "anyOf" not in one
             fields[field.name] = {**one, "description": said} if said and plain else one
-        fields |= BESIDE.get(name, {})
+        fields |= beside
         fields = {key: value for key, value in fields.items() if value is not None}
         found[name] = {"type": "object", "required": sorted(fields), "properties": fields}
     return found

@@ -71,6 +71,8 @@ class Rig:
             "status": {"listen": f"127.0.0.1:{free_port()}"},
             "journal": {"directory": str(self.directory / "state")},
             "drivers": {"directory": str(DRIVERS)},
+            # What the platform gets is then what the simulator served.
+            "health": {"enabled": False},
         }
         base.update(sections)
         self.config_path.write_text(json.dumps(base, indent=1))

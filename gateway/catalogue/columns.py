@@ -125,6 +125,8 @@ class RegisterLine:
     def _quantity(self) -> Quantity | None:
         """What of the vocabulary the row gives; None for an attribute or a helper row. Raises Mistake."""
         quantity, attribute = QUANTITIES.get(self.name), self.name in ATTRIBUTES
+        if quantity is not None and quantity.own:
+            raise Mistake(self.name, "is what the gateway says of itself", "take a quantity of a meter")
         helper = self.name.startswith("_") and _NAME.fullmatch(self.name)
         if quantity is None and not attribute and not helper:
             otherwise = "the vocabulary is in docs/add-a-meter.md; a leading _ keeps a helper row to itself"

@@ -289,6 +289,7 @@ def vocabulary() -> str:
     lines += [
         f"| `{word.name}` | {word.unit} | {word.obis} | {word.en} | {word.tr} |"
         for word in QUANTITIES.values()
+        if not word.own
     ]
     lines += [
         "",

@@ -15,6 +15,7 @@ from gateway.catalogue import Driver, find, load_file, unknown
 from gateway.check.sample import sample_values
 from gateway.config import (
     MAX_PROBLEMS,
+    OWN_ID,
     Bus,
     Config,
     DriversSection,
@@ -94,6 +95,7 @@ def check(path: Path) -> Checked:
     mistakes = [
         *tables.mistakes,
         *lines(same_lines(list(rows_of(document, "buses")))),
+        *lines(_reserved(document)),
         *lines(_addresses(document, tables.drivers)),
         *lines(_files(document)),
         *lines(_intervals(document, tables.drivers)),
@@ -154,6 +156,15 @@ def _directory(document: Table, section: str, default: str) -> Path:
     rows = document.get(section)
     written = rows.get("directory") if isinstance(rows, Table) else None
     return Path(written if isinstance(written, str) and "\0" not in written else default)
+
+
+def _reserved(document: Table) -> Iterator[Told]:
+    """Meters that have the id of the gateway's own."""
+    for section in ("meters", "pulses"):
+        for index, row in rows_of(document, section):
+            if row.get("id") == OWN_ID:
+                what = f"{OWN_ID!r} is the meter that the gateway itself is (its health)"
+                yield [section, index, "id"], what, "give this one another id, like main"
 
 
 def _addresses(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:

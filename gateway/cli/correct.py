@@ -60,7 +60,7 @@ def command(
     socket: Path | None,
 ) -> None:
     """Let the daemon set it, and say what it was."""
-    if quantity not in QUANTITIES or QUANTITIES[quantity].kind != "counter":
+    if quantity not in QUANTITIES or not QUANTITIES[quantity].is_register:
         raise click.BadParameter(
             _("%(word)s is no counter of the vocabulary") % {"word": quantity}, param_hint="--quantity"
         )

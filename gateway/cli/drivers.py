@@ -106,11 +106,12 @@ def vocabulary_lines() -> list[str]:
     languages.
     """
     told = []
-    for word in QUANTITIES.values():
+    words = [word for word in QUANTITIES.values() if not word.own]
+    for word in words:
         told += entry(
             word.name,
             "  ".join(part for part in (word.unit, word.obis) if part) or "–",
-            max(map(len, QUANTITIES)),
+            max(len(word.name) for word in words),
         )
         told += wrapped(f"{word.en} · {word.tr}", "    ")
     names = ", ".join(ATTRIBUTES)

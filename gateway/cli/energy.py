@@ -246,7 +246,7 @@ def _pairs(
 
 
 def _is_counter(name: str) -> bool:
-    return name in QUANTITIES and QUANTITIES[name].kind == "counter"
+    return name in QUANTITIES and QUANTITIES[name].is_register
 
 
 def _whole(option: str, text: str, most: int) -> int:

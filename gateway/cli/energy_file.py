@@ -162,7 +162,7 @@ class ReadingsFile:
         if word is None:
             text = _("is not in the vocabulary: %(text)s") % {"text": quantity[:_SHOWN]}
             raise _BadLineError("quantity", text, _("write one like active_energy_import"))
-        if word.kind != "counter" and quantity not in GAUGES:
+        if not word.is_register and quantity not in GAUGES:
             raise _UnusedError
         t = _time(time)
         grains = _grains(quantity, value) if value else None

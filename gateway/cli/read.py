@@ -21,7 +21,7 @@ from gateway.cli.options import config_option, socket_option, split_config
 from gateway.cli.physics_words import contradiction_lines, contradictions
 from gateway.cli.prose import aligned, said, say
 from gateway.common.text import visible
-from gateway.config import Bus, Config, Meter
+from gateway.config import OWN_ID, Bus, Config, Meter
 from gateway.errors import GatewayError
 from gateway.field import MeterTask
 from gateway.host import CONFIG, uptime_ms
@@ -61,12 +61,18 @@ def command(
     else:
         path = file or CONFIG
         config, drivers = load(path)
-        chosen = choose(config, names)
+        itself = config.reads_itself and OWN_ID in names
+        others = tuple(name for name in names if not (itself and name == OWN_ID))
+        chosen = choose(config, others) if others or not itself else []
         for name in {meter.driver for meter in chosen} - drivers.keys():  # of a meter that is switched off
             drivers[name] = load_driver(name, Path(config.drivers.directory))
         logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
         origin = _("No gateway is running: read directly, by %(path)s.") % {"path": path}
-        answers = asyncio.run(read_meters(config, drivers, chosen))
+        answers = asyncio.run(read_meters(config, drivers, chosen)) if chosen else []
+        if itself:
+            from gateway.daemon import read_itself
+
+            answers.append(dataclasses.asdict(asyncio.run(read_itself(config))))
     if as_json:
         print(json.dumps({"source": origin, "readings": answers}, indent=2, ensure_ascii=False))
     else:
@@ -187,7 +193,7 @@ def answer_lines(answer: Answer, raw: bool = False) -> list[str]:
         for quantity, value in answer["values"].items()
     ]
     rows += [
-        (quantity, "–", _unit(quantity), words.reason(reason))
+        (quantity, "–", _unit(quantity), words.reason(reason, quantity))
         for quantity, reason in answer["absent"].items()
     ]
     told += aligned(rows, right=(1,))

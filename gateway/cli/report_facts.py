@@ -137,7 +137,7 @@ def _meter(meter: Meter, facts: SiteFacts, f: Locale) -> dict[str, Any]:
         {"quantity": name, "obis": QUANTITIES[name].obis, "value": value, "unit": QUANTITIES[name].unit,
          "label": words.quantity(name), "text": f"{f.number(value, 3)} {QUANTITIES[name].unit}"}
         for name, value in values.items()
-        if name in QUANTITIES and QUANTITIES[name].kind == "counter"
+        if name in QUANTITIES and QUANTITIES[name].is_register
     ]  # fmt: skip
     whole = [each for each in registers if not QUANTITIES[str(each["quantity"])].phase]
     main = next(

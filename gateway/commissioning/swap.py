@@ -89,7 +89,7 @@ def counters_of(values: Mapping[str, float], suspect: tuple[str, ...] = ()) -> d
     return {
         name: value
         for name, value in values.items()
-        if name not in suspect and name in QUANTITIES and QUANTITIES[name].kind == "counter"
+        if name not in suspect and name in QUANTITIES and QUANTITIES[name].is_register
     }
 
 
@@ -99,7 +99,7 @@ def check_typed(meter: str, typed: Mapping[str, float], known: Mapping[str, floa
     """
     for quantity, value in typed.items():
         word = QUANTITIES.get(quantity)
-        if word is None or word.kind != "counter" or not word.low <= value <= word.high:
+        if word is None or not word.is_register or not word.low <= value <= word.high:
             raise GatewayError(
                 f"{quantity}={value:g} is no register of a meter",
                 hint="write it like 12345.6, or active_energy_export=12.3 for another register",

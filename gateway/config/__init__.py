@@ -3,6 +3,7 @@
 from gateway.config.additions import with_items, with_keys, with_value, write_beside
 from gateway.config.explain import explain, shown
 from gateway.config.load import examine, load_config, parse_config, rows_of
+from gateway.config.machine import OWN_ID
 from gateway.config.places import host_and_port, is_address, plain_text, same_lines
 from gateway.config.schema import (
     Bus,
@@ -35,6 +36,7 @@ from gateway.config.yamlfile import (
 
 __all__ = [
     "MAX_PROBLEMS",
+    "OWN_ID",
     "Block",
     "Bus",
     "Config",

@@ -17,6 +17,7 @@ from gateway.common.text import flaw
 from gateway.config.backup import BackupSection
 from gateway.config.building import BuildingSection
 from gateway.config.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
+from gateway.config.machine import OWN_ID, HealthSection
 from gateway.config.places import a_host, a_name, a_port, plain_text
 from gateway.config.units import Duration, Ratio, Size, Span
 
@@ -375,3 +376,10 @@ class Config(Section):
     journal: JournalSection = JournalSection()
     drivers: DriversSection = DriversSection()
     backup: BackupSection = BackupSection()
+    health: HealthSection = HealthSection()
+
+    @property
+    def reads_itself(self) -> bool:
+        """Whether the gateway is a meter of its own: not where somebody has given that id to another."""
+        others = {meter.id for meter in self.meters} | {pulse.id for pulse in self.pulses}
+        return self.health.enabled and OWN_ID not in others

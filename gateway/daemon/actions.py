@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, JournalError
 from gateway.field import BusWorker, PolledMeter
 from gateway.host import Clock
 from gateway.journal import Journal, batch_json
-from gateway.model import Event, Reading
+from gateway.model import OWN_METER, Event, Reading
 
 
 class RunningDaemon(Protocol):
@@ -49,6 +49,8 @@ class DaemonActions:
         assembly = self._daemon.assembly
         if assembly.pulses and meter_id in assembly.pulses.inputs:
             return dataclasses.asdict(assembly.pulses.poll(meter_id))
+        if assembly.own and meter_id == OWN_METER:
+            return dataclasses.asdict(await assembly.own.read())
         meter = assembly.polled(meter_id)
         reading = await meter.read()
         why = meter.error if reading.missing else None

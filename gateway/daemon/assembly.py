@@ -16,6 +16,7 @@ from gateway.config import Config, Uplink
 from gateway.daemon.describe import MeterDescription, driver_version, text_of
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.last_values import LastValues
+from gateway.daemon.own_meter import OwnMeter, OwnParts
 from gateway.daemon.slots import SlotCollector
 from gateway.errors import GatewayError
 from gateway.field import BusWorker, Learnt, MeterFacts, MeterTask, PolledMeter, PulseInputs
@@ -110,6 +111,7 @@ class Assembly:
         self._upgrade = str(self._carried.get(UPGRADE, ""))
         self._epoch = ""
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
+        self.own = OwnMeter(config, self._read_itself, self._parts) if config.reads_itself else None
         self.description = MeterDescription(config, drivers, self.attributes)
         self.description.resolutions = lambda: {} if energy is None else energy.resolutions
         self.slots = SlotCollector(config.gateway.commit_interval, self.commit, self._due, clock.wall)
@@ -204,8 +206,18 @@ class Assembly:
             source.next_due() for source in self._sources()
         )  # the first that is due soon ends the question
 
-    def _sources(self) -> list[BusWorker | PulseInputs]:
-        return [*self.workers.values(), *([self.pulses] if self.pulses else [])]
+    def _sources(self) -> list[BusWorker | PulseInputs | OwnMeter]:
+        return [*self.workers.values(), *(each for each in (self.pulses, self.own) if each)]
+
+    def _read_itself(self, reading: Reading) -> None:
+        self.slots.add(reading)
+        self._changed()
+
+    def _parts(self) -> OwnParts:
+        """How the parts are, for the meter that the gateway is."""
+        counters = {name: worker.health().counters for name, worker in self.workers.items()}
+        asked = {name: (each.requests, each.timeouts + each.bad_frames) for name, each in counters.items()}
+        return OwnParts(asked, self._journal.stats().room_days, self._clock.synced)
 
     def _read(self, reading: Reading) -> None:
         if self.last_values.take(reading):
@@ -363,6 +375,8 @@ class Assembly:
             self._start(f"bus {name}", worker.run)
         if self.pulses:
             self._start("pulses", self.pulses.run)
+        if self.own:
+            self._start("health", self.own.run)
         self._start("slots", self.slots.run)
         for uplink, forwarder in zip(self.config.uplinks, self.forwarders, strict=True):
             self._start(f"uplink {uplink.name}", forwarder.run)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from gateway import __version__
 from gateway.catalogue import Driver, quantities
 from gateway.config import Config, Meter
+from gateway.daemon.own_meter import DECIMALS
 from gateway.errors import ConfigError
-from gateway.model import QUANTITIES, Event
+from gateway.model import OWN_METER, QUANTITIES, Event
 from gateway.status.energy.facts import BuildingFacts, EnergyMeter
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class MeterDescription:
     """Meter → quantity → the register's step in Wh …, where it is coarse; who knows it sets it."""
 
     def meters(self) -> list[dict[str, Any]]:
-        """One entry a meter, pulse inputs included."""
+        """One entry a meter, pulse inputs and the gateway itself included."""
         entries = [self._meter(meter) for meter in self._config.meters if meter.enabled]
         entries += [
             _present(
@@ -64,6 +65,9 @@ class MeterDescription:
             )
             for pulse in self._config.pulses
         ]
+        if self._config.reads_itself:
+            health = self._config.health
+            entries.append(_present(id=OWN_METER, interval=health.interval, quantities=_quantities(DECIMALS)))
         return entries
 
     def _meter(self, meter: Meter) -> dict[str, Any]:

@@ -25,7 +25,7 @@ BURST = 0.02
 MAX_HELD = 20_000
 """Readings that may wait for a journal that does not answer; beyond, the newest are refused and counted."""
 
-_COUNTERS = frozenset(name for name, quantity in QUANTITIES.items() if quantity.kind == "counter")
+_COUNTERS = frozenset(name for name, word in QUANTITIES.items() if word.is_register)
 
 
 class SlotCollector:

@@ -87,6 +87,7 @@ def snapshot(
             warn=config.journal.warn,
         ),
         meters=views.meter_views(assembly, health, moment),
+        own=views.own_view(assembly.own, moment),
         buses=tuple(views.bus_view(assembly, bus, told.read_at, moment) for bus in health.values()),
         uplinks=tuple(
             views.uplink_view(

@@ -9,9 +9,11 @@ from gateway.catalogue import Driver
 from gateway.config import Meter, Pulse, SerialBus, Uplink
 from gateway.daemon.assembly import Assembly
 from gateway.daemon.last_values import MeterValues
+from gateway.daemon.own_meter import DECIMALS, OwnMeter
 from gateway.field import BusHealth, Fact, MeterHealth, PulseHealth
 from gateway.host import Clock
 from gateway.journal import JournalStats
+from gateway.model import OWN_METER, Reading
 from gateway.status import (
     BusView,
     ClockView,
@@ -146,6 +148,26 @@ def _pulse(pulse: Pulse, live: MeterValues, health: PulseHealth, moment: Moment)
         error=health.error,
         remarks=(*(("register_unsure",) if health.doubt else ()), *(("too_fast",) if health.fast else ())),
     )
+
+
+def own_view(own: OwnMeter | None, moment: Moment) -> MeterView | None:
+    """The gateway as a meter; None where it is none."""
+    if own is None:
+        return None
+    reading = own.newest or Reading(OWN_METER, 0)
+    age = moment.age(reading.uptime) if own.newest else None
+    values = tuple(
+        ValueView(name, value, age if value is not None else None, own.interval, decimals,
+                  reading.absent.get(name, ""))
+        for name, decimals in DECIMALS.items()
+        for value in (reading.values.get(name),)
+        if own.newest
+    )  # fmt: skip
+    state: MeterState = "answering" if own.newest else "starting"
+    return MeterView(
+        id=OWN_METER, label=OWN_METER, state=state, bus="", address=None, driver="",
+        interval=own.interval, age=age, values=values,
+    )  # fmt: skip
 
 
 def bus_view(assembly: Assembly, health: BusHealth, counted_since: int, moment: Moment) -> BusView:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from gateway.energy import GAUGES, GRAIN_DIGITS, BaseUnit, base_unit, to_grains
 from gateway.model import QUANTITIES, Event, Reading
 
-COUNTERS: Final = frozenset(name for name, word in QUANTITIES.items() if word.kind == "counter")
+COUNTERS: Final = frozenset(name for name, word in QUANTITIES.items() if word.is_register)
 USED: Final = COUNTERS | GAUGES.keys()
 """What the engine takes of a reading."""
 Moment = Reading | Event

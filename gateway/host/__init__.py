@@ -1,7 +1,8 @@
 """The machine: its clock, its memory, the service manager, pins, places of files."""
 
-from gateway.host.clock import RELEASED_MS, Clock, kernel_synced, uptime_ms
+from gateway.host.clock import RELEASED_MS, Clock, clock_offset, kernel_synced, uptime_ms
 from gateway.host.identity import fingerprint, known_fingerprint, make_key, same_fingerprint, write_secret
+from gateway.host.machine import MachineFiles, Mount
 from gateway.host.memory import begin_start, keep_lean, keep_what_is_there
 from gateway.host.notify import notify, watchdog_seconds
 from gateway.host.paths import CONFIG, DRIVERS, SOCKET, SOCKET_VARIABLE, STATE, socket_path
@@ -15,10 +16,13 @@ __all__ = [
     "SOCKET_VARIABLE",
     "STATE",
     "Clock",
+    "MachineFiles",
+    "Mount",
     "PinSource",
     "Pins",
     "PinsError",
     "begin_start",
+    "clock_offset",
     "fingerprint",
     "keep_lean",
     "keep_what_is_there",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import time
 from collections.abc import Callable
@@ -31,7 +32,7 @@ _WITNESS = Path("/run/submeter-clock/synchronized")
 _WITNESS_FRESH_MS = 30_000
 _RTC = Path("/sys/class/rtc/rtc0/hctosys")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_STA_UNSYNC = 0x40
+_STA_PLL, _STA_UNSYNC, _STA_NANO = 0x1, 0x40, 0x2000
 _TIME_ERROR = 5
 
 
@@ -51,7 +52,7 @@ def boot_id() -> str:
 
 
 class _Timex(ctypes.Structure):
-    # struct timex of adjtimex(2); only `status` is read, the rest keeps the size.
+    # struct timex of adjtimex(2); only `offset` and `status` are read, the rest keeps the size.
     _fields_ = (
         ("modes", ctypes.c_uint),
         ("offset", ctypes.c_long),
@@ -86,12 +87,43 @@ def asked_synced() -> bool:
     return _TIMESYNCD.exists()
 
 
+def asked_offset() -> float | None:
+    """How far the clock is off, in ms, as who synchronises it has told the kernel; None where nobody does it
+    in that way (chrony keeps it to itself).
+    """
+    timex, ask = _Timex(), _adjtimex()
+    if ask is None or ask(ctypes.byref(timex)) in {-1, _TIME_ERROR}:
+        return None
+    if timex.status & _STA_UNSYNC or not timex.status & _STA_PLL:
+        return None
+    return float(timex.offset) / (1e6 if timex.status & _STA_NANO else 1e3)
+
+
+def clock_offset() -> float | None:
+    """How far the clock is off, in ms, by the kernel or by the witness if we may not ask; None: not known."""
+    offset = asked_offset()
+    words = _witness_words()
+    if offset is None and len(words) > 1:
+        with contextlib.suppress(ValueError):
+            offset = float(words[1])
+    return offset
+
+
 def _witnessed() -> bool:
     """Whether `clock_witness` has seen the clock synchronised within the last half minute."""
+    return bool(_witness_words())
+
+
+def _witness_words() -> list[str]:
+    """What `clock_witness` has left within the last half minute: the uptime (ms), and the offset (ms) if it
+    is known; empty when it has left none.
+    """
     try:
-        return 0 <= uptime_ms() - int(_WITNESS.read_text()) <= _WITNESS_FRESH_MS
-    except (OSError, ValueError):
-        return False
+        words = _WITNESS.read_text().split()
+        fresh = 0 <= uptime_ms() - int(words[0]) <= _WITNESS_FRESH_MS
+    except (OSError, ValueError, IndexError):
+        return []
+    return words if fresh else []
 
 
 def rtc_present() -> bool:

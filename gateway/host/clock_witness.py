@@ -10,14 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-from gateway.host.clock import WITNESS_EVERY, asked_synced, uptime_ms
+from gateway.host.clock import WITNESS_EVERY, asked_offset, asked_synced, uptime_ms
 
 
 def witness(file: Path) -> None:
-    """Write the uptime (ms) at which the clock was seen synchronised, or remove it."""
+    """Write the uptime (ms) at which the clock was seen synchronised, and how far it is off (ms) if that is
+    known; or remove it.
+    """
     if asked_synced():
         fresh = file.with_suffix(".new")
-        fresh.write_text(str(uptime_ms()))
+        offset = asked_offset()
+        fresh.write_text(f"{uptime_ms()}" if offset is None else f"{uptime_ms()} {offset:.6f}")
         fresh.replace(file)
     else:
         file.unlink(missing_ok=True)

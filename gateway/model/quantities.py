@@ -28,6 +28,13 @@ class Quantity:
     low: float
     high: float
     phase: str = ""
+    own: bool = False
+    """Of the gateway itself: no table of a meter gives it."""
+
+    @property
+    def is_register(self) -> bool:
+        """Whether it is a counter of a meter: what intervals are made of."""
+        return self.kind == "counter" and not self.own
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +264,23 @@ _INPUTS: Final[tuple[tuple[str, str, Kind, str, str, float, float], ...]] = (
     ("dc_energy", "kWh", "counter", "DC energy", "DC enerji", 0.0, _COUNT),
 )
 
+OWN_METER: Final = "gateway"
+"""The id of the meter that the gateway itself is."""
+# of the gateway itself: name | unit | kind | English | Turkish | low | high
+_OWN: Final[tuple[tuple[str, str, Kind, str, str, float, float], ...]] = (
+    ("cpu_temperature", "°C", "gauge", "Processor temperature", "İşlemci sıcaklığı", -60.0, 200.0),
+    ("undervoltage", "", "gauge", "Supply voltage too low", "Besleme gerilimi düşük", 0.0, 1.0),
+    ("cpu_load", "", "gauge", "Processor load", "İşlemci yükü", 0.0, 1e6),
+    ("memory_free", "MB", "gauge", "Free memory", "Boş bellek", 0.0, _BIG),
+    ("disk_free", "MB", "gauge", "Free disk space", "Boş disk alanı", 0.0, _BIG),
+    ("disk_written", "GB", "counter", "Written to the disk", "Diske yazılan", 0.0, _BIG),
+    ("disk_life_used", "%", "gauge", "Life of the disk used up", "Diskin tükenen ömrü", 0.0, 200.0),
+    ("clock_offset", "ms", "gauge", "Clock offset", "Saat sapması", -_COUNT, _COUNT),
+    ("certificate_days", "d", "gauge", "Certificate valid for", "Sertifikanın kalan süresi", -1e5, 1e5),
+    ("bus_error_rate", "%", "gauge", "Failed requests", "Başarısız sorgular", 0.0, 100.0),
+    ("journal_days", "d", "gauge", "Room for an outage", "Kesinti için kalan yer", 0.0, _BIG),
+)
+
 
 def _vocabulary() -> dict[str, Quantity]:
     words: list[Quantity] = []
@@ -309,6 +333,8 @@ def _vocabulary() -> dict[str, Quantity]:
         words.append(
             Quantity(name, unit, "counter" if kind == "counter" else "gauge", obis, en, tr, low, high, phase)
         )
+    words += [Quantity(name, unit, kind, "", en, tr, low, high, own=True)
+              for name, unit, kind, en, tr, low, high in _OWN]  # fmt: skip
     return {word.name: word for word in words}
 
 

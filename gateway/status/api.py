@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any, TypeVar
 
 from gateway.errors import ControlError
-from gateway.model import QUANTITIES
+from gateway.model import OWN_METER, QUANTITIES
 from gateway.status.findings import StatusVerdict
 from gateway.status.snapshot import (
     Beat,
@@ -30,8 +30,8 @@ Made = TypeVar("Made")
 def as_json(snapshot: Snapshot) -> dict[str, Any]:
     """The whole snapshot as JSON values."""
     return {
-        **_plain(snapshot, skip=("meters", "beats")),
-        "meters": [meter_json(meter) for meter in snapshot.meters],
+        **_plain(snapshot, skip=("meters", "own", "beats")),
+        "meters": [meter_json(meter) for meter in snapshot.everything],
         "beats": [{**_plain(beat), "alive": beat.alive} for beat in snapshot.beats],
         "verdict": verdict_json(judge(snapshot)),
     }
@@ -76,25 +76,14 @@ def from_json(body: dict[str, Any]) -> Snapshot:
     is none.
     """
     try:
+        meters = tuple(map(_meter, body["meters"]))
         return _made(
             Snapshot,
             body,
             clock=_made(ClockView, body["clock"]),
             journal=_made(JournalView, body["journal"]),
-            meters=tuple(
-                _made(
-                    MeterView,
-                    meter,
-                    values=tuple(
-                        _made(ValueView, view, quantity=name) for name, view in meter["values"].items()
-                    ),
-                    learnt=_facts(meter),
-                    remarks=tuple(meter.get("remarks", ())),
-                    exchanged=tuple(meter.get("exchanged", ())),
-                    stranger=tuple(meter.get("stranger", ())),
-                )
-                for meter in body["meters"]
-            ),
+            meters=tuple(meter for meter in meters if not _is_own(meter)),
+            own=next(filter(_is_own, meters), None),
             buses=tuple(_made(BusView, bus, learnt=_facts(bus)) for bus in body["buses"]),
             uplinks=tuple(
                 _made(
@@ -117,6 +106,22 @@ def from_json(body: dict[str, Any]) -> Snapshot:
             "the daemon's answer is not understood",
             hint="this command and the daemon may be of different versions",
         ) from error
+
+
+def _is_own(meter: MeterView) -> bool:
+    return meter.id == OWN_METER and not (meter.driver or meter.model)
+
+
+def _meter(body: Mapping[str, Any]) -> MeterView:
+    return _made(
+        MeterView,
+        body,
+        values=tuple(_made(ValueView, view, quantity=name) for name, view in body["values"].items()),
+        learnt=_facts(body),
+        remarks=tuple(body.get("remarks", ())),
+        exchanged=tuple(body.get("exchanged", ())),
+        stranger=tuple(body.get("stranger", ())),
+    )
 
 
 def _facts(body: Mapping[str, Any]) -> tuple[FactView, ...]:

@@ -68,7 +68,7 @@ def _counter(
 
 
 def _meters(now: Snapshot) -> Iterator[Metric]:
-    meters = [meter for meter in now.meters if meter.state != "disabled"]
+    meters = [meter for meter in now.everything if meter.state != "disabled"]
     yield _gauge(
         "submeter_value",
         "A meter's live value in the unit of its label; left out while it is stale or absent",

@@ -330,9 +330,16 @@ class Snapshot:
     """Whether the lobby screen is shown."""
     key: str = ""
     """The fingerprint of the gateway's signing key; empty while there is none."""
+    own: MeterView | None = None
+    """The gateway itself as a meter; None where it is none. It does not belong to the building's `meters`."""
     in_short: int = 0
     """So many lines at the beginning of `problems` are told in short by `refused` and `mistakes`."""
 
+    @property
+    def everything(self) -> tuple[MeterView, ...]:
+        """The meters, and the gateway itself."""
+        return (*self.meters, self.own) if self.own else self.meters
+
     def meter(self, meter_id: str) -> MeterView | None:
-        """The meter of that id; None when there is none."""
-        return next((meter for meter in self.meters if meter.id == meter_id), None)
+        """The meter of that id, which may be the gateway itself; None when there is none."""
+        return next((meter for meter in self.everything if meter.id == meter_id), None)

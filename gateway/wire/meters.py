@@ -35,7 +35,7 @@ class DriverMessage(_Open):
 
 class MeterMessage(_Open):
     """A meter on a bus, or a pulse input (then `pin`, `per_unit` and its own `quantities` instead of a
-    driver).
+    driver), or the gateway itself (`gateway`: `interval` and `quantities`).
 
     Intervals in seconds; `ct` and `vt` are quotients; `values` says whether the meter's registers are
     primary or secondary. `attributes` is what the meter says of itself: serial number, firmware, ratios.

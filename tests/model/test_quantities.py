@@ -30,6 +30,17 @@ UNITS = {
     "dc_energy": "kWh",
     "dc_voltage": "V",
     "dc_current": "A",
+    "cpu_temperature": "°C",
+    "undervoltage": "",
+    "cpu_load": "",
+    "memory_free": "MB",
+    "disk_free": "MB",
+    "disk_written": "GB",
+    "disk_life_used": "%",
+    "clock_offset": "ms",
+    "certificate_days": "d",
+    "bus_error_rate": "%",
+    "journal_days": "d",
 }
 
 
@@ -42,7 +53,9 @@ def test_a_word_is_whole(word) -> None:
     assert word.tr
     assert word.low < word.high
     assert word.kind == (
-        "counter" if "energy" in word.name or word.name in {"pulse_count", "volume"} else "gauge"
+        "counter"
+        if "energy" in word.name or word.name in {"pulse_count", "volume", "disk_written"}
+        else "gauge"
     )
     assert word.obis == "" or re.fullmatch(r"[168]-0:\d{1,3}\.\d{1,2}\.\d{1,3}", word.obis)
 

@@ -20,12 +20,12 @@ from gateway.check import check_machine
 from gateway.commissioning.doctor.diagnosis import ExaminedPart
 from gateway.commissioning.ports import SerialPortInfo
 from gateway.config import Config
-from gateway.host import RELEASED_MS, kernel_synced
+from gateway.host import RELEASED_MS, MachineFiles, kernel_synced
 
 _HOT, _WARM = 80.0, 70.0
 """°C: the firmware of a Raspberry Pi slows it down from 80 on, 85 is the end."""
-_WORN: Final = 8
-"""Tenths of its life that an eMMC has used (JEDEC JESD84-B51, EXT_CSD 268, 269)."""
+_WORN: Final = 80
+"""Per cent of its life that a disk has used."""
 _PER_YEAR: Final = 80.0
 """GB a year written: the bar of the design without a remount."""
 _LONG_ENOUGH: Final = 6 * 3600.0
@@ -40,24 +40,12 @@ _FIRMWARE: Final = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
 @dataclass(frozen=True, slots=True)
-class MachineView:
+class MachineView(MachineFiles):
     """How to look at the machine: `root` is the top of its files, for tests; `wall` its time in ms."""
 
-    root: Path = Path("/")
     synced: Callable[[], bool] = kernel_synced
     wall: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     throttled: Callable[[], int | None] | None = None
-
-    def text(self, path: str) -> str:
-        """A small file; empty when it is not there."""
-        try:
-            return (self.root / path).read_text(errors="replace").strip()
-        except OSError:
-            return ""
-
-    def files(self, pattern: str) -> list[Path]:
-        """Files by pattern."""
-        return sorted(self.root.glob(pattern))
 
 
 def examine_machine(
@@ -112,74 +100,44 @@ def _commands(view: MachineView) -> Iterator[str]:
 
 def _disk(found: ExaminedPart, view: MachineView, directory: Path) -> None:
     place = next((each for each in (directory, *directory.parents) if each.is_dir()), Path("/"))
-    device, kind, options = _mount(view, place)
+    mount = view.mount(place)
+    device, options = mount.device, mount.options
     usage = shutil.disk_usage(place)
     found.note("disk", place=str(place), free=usage.free / 1e9, total=usage.total / 1e9)
     if "ro" in options:
         found.find("disk_read_only", "stops", place=str(place), who="here")
     if "sync" in options:
         found.find("disk_sync", "warns", place=str(place), who="here")
-    disk = _whole(view, device)
+    disk = view.disk(device)
     if not disk:
         return
-    errors = view.text(f"sys/fs/{kind}/{Path(device).name}/errors_count")
+    errors = view.text(f"sys/fs/{mount.kind}/{Path(device).name}/errors_count")
     if errors.isdigit() and int(errors):
         found.find("disk_errors", "harms", count=float(errors), device=device, who="here")
-    life = view.text(f"sys/block/{disk}/device/life_time").split()
-    used = max((int(each, 16) for each in life if each.startswith("0x")), default=0)
-    if used:
-        found.note("wear", ok=used < _WORN, percent=10 * used)
+    used = view.life_used(disk)
+    if used is not None:
+        found.note("wear", ok=used < _WORN, percent=used)
         if used >= _WORN:
-            found.find("disk_worn", "harms", percent=10 * used, device=disk, who="here")
+            found.find("disk_worn", "harms", percent=used, device=disk, who="here")
     _written(found, view, disk)
 
 
 def _written(found: ExaminedPart, view: MachineView, disk: str) -> None:
-    """What the whole machine writes, from the kernel's counter of sectors of 512 bytes."""
-    numbers = view.text(f"sys/block/{disk}/stat").split()
+    """What the whole machine writes."""
+    written = view.written(disk)
     up = view.text("proc/uptime").partition(" ")[0]
-    if len(numbers) < 7 or not up or float(up) < _LONG_ENOUGH:
+    if written is None or not up or float(up) < _LONG_ENOUGH:
         return
-    yearly = int(numbers[6]) * 512 / 1e9 / float(up) * 365 * 86400
+    yearly = written / 1e9 / float(up) * 365 * 86400
     wears = yearly > _PER_YEAR and disk.startswith("mmcblk")
     found.note("written", ok=not wears, gigabytes=yearly)
     if wears:
         found.find("disk_busy", "warns", gigabytes=yearly, who="here")
 
 
-def _mount(view: MachineView, place: Path) -> tuple[str, str, list[str]]:
-    """Device, kind and options of the file system that a folder is on (proc(5), mounts)."""
-    best = ("", "", [""])
-    longest = -1
-    for line in view.text("proc/self/mounts").splitlines():
-        parts = line.split(" ")
-        if len(parts) < 4:
-            continue
-        device, point, kind, options = parts[:4]
-        point = point.replace("\\040", " ")
-        if place.is_relative_to(point) and len(point) >= longest:
-            best, longest = (device, kind, options.split(",")), len(point)
-    return best
-
-
-def _whole(view: MachineView, device: str) -> str:
-    """The disk that a partition is of: mmcblk0 of /dev/mmcblk0p2."""
-    name = Path(device).name if device.startswith("/dev/") else ""
-    for block in view.files("sys/block/*"):
-        if name == block.name or (name and (block / name).exists()):
-            return block.name
-    return ""
-
-
 def _power(found: ExaminedPart, view: MachineView) -> None:
-    alarm = next(
-        (
-            view.text(f"{folder.parent.relative_to(view.root)}/in0_lcrit_alarm")
-            for folder in view.files("sys/class/hwmon/*/name")
-            if folder.read_text().strip() == "rpi_volt"
-        ),
-        "",
-    )
+    file = view.supply_alarm()
+    alarm = view.text(str(file.relative_to(view.root))) if file else ""
     text = view.text(_FIRMWARE)
     bits = int(text, 16) if text else (view.throttled or _vcgencmd)()
     if bits is None and not alarm:
@@ -208,11 +166,7 @@ def _vcgencmd() -> int | None:
 
 
 def _heat(found: ExaminedPart, view: MachineView) -> None:
-    heats = [
-        int(text) / 1000
-        for zone in view.files("sys/class/thermal/thermal_zone*/temp")
-        if (text := view.text(str(zone.relative_to(view.root)))).lstrip("-").isdigit()
-    ]
+    heats = view.temperatures().values()
     if not heats:
         return
     degrees = max(heats)
@@ -222,12 +176,12 @@ def _heat(found: ExaminedPart, view: MachineView) -> None:
 
 
 def _memory(found: ExaminedPart, view: MachineView) -> None:
-    for line in view.text("proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            left = int(line.split()[1]) * 1024
-            found.note("memory", ok=left >= _LITTLE, megabytes=left / 1e6)
-            if left < _LITTLE:
-                found.find("little_memory", "warns", megabytes=left / 1e6, who="here")
+    left = view.memory_available()
+    if left is None:
+        return
+    found.note("memory", ok=left >= _LITTLE, megabytes=left / 1e6)
+    if left < _LITTLE:
+        found.find("little_memory", "warns", megabytes=left / 1e6, who="here")
 
 
 def _ports(found: ExaminedPart, config: Config, ports: list[SerialPortInfo]) -> None:

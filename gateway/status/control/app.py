@@ -204,7 +204,7 @@ def _meter(snapshot: Snapshot, name: str) -> MeterView:
     meter = snapshot.meter(name)
     if meter is not None:
         return meter
-    known = [meter.id for meter in snapshot.meters]
+    known = [meter.id for meter in snapshot.everything]
     hint = did_you_mean(name, known, f"configured: {', '.join(known) or 'none'}")
     raise _NoSuchMeter(f"there is no meter {name!r}", hint=hint)
 

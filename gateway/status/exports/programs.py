@@ -217,7 +217,7 @@ def _status(now: Snapshot) -> str:
 
 
 def _meters(now: Snapshot) -> str:
-    return _dumps({"taken": now.taken, "meters": [meter_json(meter) for meter in now.meters]})
+    return _dumps({"taken": now.taken, "meters": [meter_json(meter) for meter in now.everything]})
 
 
 def _dumps(value: object) -> str:

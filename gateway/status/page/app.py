@@ -207,7 +207,7 @@ class Page:
 
         def make(now: Snapshot) -> str:
             view = present(now, meter) if meter else None
-            title = view.label if view else render.title(page, visitor.language)
+            title = render.called(view, visitor.language) if view else render.title(page, visitor.language)
             body = render.fragment(page, now, visitor, meter, points, self._energy(page, now, visitor))
             return render.whole(body, now, visitor, title)
 

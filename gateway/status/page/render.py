@@ -16,7 +16,7 @@ from gateway.status.page.home import HomeEnergy
 from gateway.status.page.overview import overview, single
 from gateway.status.page.tables import tables
 from gateway.status.screen.view import LobbyScreen
-from gateway.status.snapshot import Snapshot
+from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.verdict import judge
 from gateway.status.words import causes, leaves, notices, platforms, sentences
 from gateway.status.words.errors import has_words, in_words
@@ -109,6 +109,11 @@ def title(page: str, language: str) -> str:
     return translation(language).gettext("Technical details") if page == "system" else ""
 
 
+def called(meter: MeterView, language: str) -> str:
+    """What a meter is called, in the title of its page."""
+    return Words(Locale(language, "UTC", 0)).called(meter)
+
+
 def fragment(  # noqa: PLR0917 - what a page is made of
     page: str,
     now: Snapshot,
@@ -148,6 +153,8 @@ def fragment(  # noqa: PLR0917 - what a page is made of
             "tables": tables(meter, locale),
             "hour": hour(points, now.taken, locale, meter.interval),
         }
+    elif page == "system":
+        context["health"] = next(iter(tables(now.own, locale)), None) if now.own else None
     elif page == "overview":
         context["overview"] = overview(now, locale)
         context["energy"] = energy

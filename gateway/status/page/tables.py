@@ -99,6 +99,7 @@ def tables(meter: MeterView, f: Locale) -> list[ValueTable]:
         "phases": (_("Meter readings by phase"), ""),
         "tariffs": (_("Meter readings by tariff"), ""),
         "inputs": (_("Inputs of direct current"), total),
+        "machine": (_("The gateway itself"), _("Value")),
         "other": (_("Other values"), _("Value")),
     }
     found = [
@@ -129,6 +130,8 @@ def _kind(name: str) -> str:
     word = QUANTITIES.get(name)
     if word is None:
         return "other"
+    if word.own:
+        return "machine"
     if name.startswith("dc_"):
         return "inputs"
     if word.kind == "counter" and "energy" in base and not name.startswith("heat"):
@@ -179,7 +182,7 @@ def _table(
         if view.quality in {"good", "suspect"} and not meter.missing and _differs(view, age)
     ]
     ages = tuple(f"{Words(f).quantity(view.quantity)}: {f.ago(view.age)}" for view in late)
-    folded = kind not in {"power", "register", "counted", "supply"}
+    folded = kind not in {"power", "register", "counted", "supply", "machine"}
     return ValueTable(
         kind,
         title,
@@ -218,7 +221,7 @@ def _whole(views: list[ValueView], meter: MeterView, same: bool, f: Locale) -> s
     quality, absent = faults.pop()
     if quality == "good" and not absent:
         return ""
-    text = Words(f).reason(absent) if absent else Words(f).quality(views[0])
+    text = Words(f).reason(absent, views[0].quantity) if absent else Words(f).quality(views[0])
     return f.gettext("All values: %(what)s") % {"what": text}
 
 
@@ -228,7 +231,7 @@ def _note(view: ValueView, meter: MeterView, f: Locale) -> str:
         return ""
     says = []
     if view.absent:
-        says.append(Words(f).reason(view.absent))
+        says.append(Words(f).reason(view.absent, view.quantity))
     if view.quality == "stale":
         says.append(f.ago(view.age))
     if view.quality in {"suspect", "stale"}:

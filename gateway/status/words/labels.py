@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.model import ATTRIBUTES, QUANTITIES
+from gateway.model import ATTRIBUTES, OWN_METER, QUANTITIES
 from gateway.status.snapshot import ClockView, MeterView, ValueView
 from gateway.status.words.language import Locale, usual_decimals
 
@@ -37,6 +37,10 @@ class Words:
         word = QUANTITIES.get(name)
         label = name if word is None else word.tr if self._locale.language == "tr" else word.en
         return label.replace("-", "\u2011")  # L1-N stays on one line
+
+    def called(self, meter: MeterView) -> str:
+        """What a person calls it."""
+        return self._locale.gettext("The gateway itself") if meter.id == OWN_METER else meter.label
 
     def attribute(self, name: str) -> str:
         """Its label; a name outside the vocabulary is shown as it is."""
@@ -87,6 +91,8 @@ class Words:
         """The number alone, with so many digits at most as its table has; a dash when there is none."""
         if view.value is None:
             return "–"
+        if view.quantity == "undervoltage":
+            return self._locale.gettext("yes") if view.value else self._locale.gettext("no")
         return self._locale.number(
             view.value, decimals if view.decimals is None else min(decimals, view.decimals)
         )
@@ -98,9 +104,11 @@ class Words:
             view.quality
         ]
 
-    def reason(self, reason: str) -> str:
-        """Why a value is absent."""
+    def reason(self, reason: str, quantity: str = "") -> str:
+        """Why a value is absent; `quantity` says of what, where that matters."""
         _ = self._locale.gettext
+        if reason == "not_available" and quantity in QUANTITIES and QUANTITIES[quantity].own:
+            return _("this machine does not say it")
         known = {
             "timeout": _("no answer"),
             "bad_frame": _("damaged answer"),
