@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,11 @@ class Assembly:
         self._upgrade = str(self._carried.get(UPGRADE, ""))
         self._epoch = ""
         self.pulses = self._pulse_inputs(pins or Pins(), self._carried.get("pulses"))
-        self.own = OwnMeter(config, self._read_itself, self._parts) if config.reads_itself else None
         self.description = MeterDescription(config, drivers, self.attributes)
         self.description.resolutions = lambda: {} if energy is None else energy.resolutions
         self.slots = SlotCollector(config.gateway.commit_interval, self.commit, self._due, clock.wall)
+        parts = partial(OwnParts.of, self.workers, journal, clock)
+        self.own = OwnMeter(config, self.slots.add, parts) if config.reads_itself else None
         self.forwarders = [self._forwarder(uplink) for uplink in config.uplinks]
         known = journal.carried.get(LIMITS, {})
         for uplink, forwarder in zip(config.uplinks, self.forwarders, strict=True):
@@ -208,16 +210,6 @@ class Assembly:
 
     def _sources(self) -> list[BusWorker | PulseInputs | OwnMeter]:
         return [*self.workers.values(), *(each for each in (self.pulses, self.own) if each)]
-
-    def _read_itself(self, reading: Reading) -> None:
-        self.slots.add(reading)
-        self._changed()
-
-    def _parts(self) -> OwnParts:
-        """How the parts are, for the meter that the gateway is."""
-        counters = {name: worker.health().counters for name, worker in self.workers.items()}
-        asked = {name: (each.requests, each.timeouts + each.bad_frames) for name, each in counters.items()}
-        return OwnParts(asked, self._journal.stats().room_days, self._clock.synced)
 
     def _read(self, reading: Reading) -> None:
         if self.last_values.take(reading):

@@ -19,7 +19,9 @@ from gateway.check import validities
 from gateway.common.wait import wait_for_event
 from gateway.config import Config
 from gateway.errors import GatewayError
-from gateway.host import MachineFiles, clock_offset, uptime_ms
+from gateway.field import BusWorker
+from gateway.host import Clock, MachineFiles, clock_offset, uptime_ms
+from gateway.journal import Journal
 from gateway.model import OWN_METER, Reading
 
 SHOWN_AFTER, START_TAKES = 5.0, 60.0
@@ -55,6 +57,13 @@ class OwnParts:
     requests: Mapping[str, tuple[int, int]]
     journal_days: float | None
     clock_synced: bool
+
+    @classmethod
+    def of(cls, workers: Mapping[str, BusWorker], journal: Journal, clock: Clock) -> OwnParts:
+        """As the parts are now."""
+        counters = {name: worker.health().counters for name, worker in workers.items()}
+        asked = {name: (each.requests, each.timeouts + each.bad_frames) for name, each in counters.items()}
+        return cls(asked, journal.stats().room_days, clock.synced)
 
 
 def measure(config: Config, machine: MachineFiles) -> dict[str, float | None]:

@@ -33,6 +33,7 @@ pulses:
 min_gap: 4ms, max_rate: 200}}
   - {{id: gas, pin: 18, per_unit: 10, quantity: volume}}
 status: {{enabled: false}}
+health: {{enabled: false}}
 journal: {{directory: "{directory}"}}
 """
 
