@@ -62,10 +62,9 @@ def snapshot(
     config, moment = assembly.config, views.Moment(clock)
     health = {name: worker.health() for name, worker in assembly.workers.items()}
     started = moment.wall_of(told.started)
-    mistakes = told.mistakes[:MOST_LINES]
+    mistakes, slots = told.mistakes[:MOST_LINES], assembly.slots
     problems = [bus.warning for bus in health.values() if bus.warning]
     problems += assembly.pulses.problems() if assembly.pulses else []
-    slots = assembly.slots
     whole = Snapshot(
         gateway=config.gateway.id,
         name=config.gateway.name,
