@@ -161,7 +161,7 @@ class _Visit:
             with client:
                 running = next((v for v in client.status()["uplinks"] if v["name"] == uplink.name), None)
         if running is None:
-            sample = _newest(Path(config.journal.directory))
+            sample = newest_batch(Path(config.journal.directory))
         return examine_uplink(
             uplink,
             config.gateway.id,
@@ -172,7 +172,7 @@ class _Visit:
         )
 
 
-def _newest(directory: Path) -> SampleBatch | None:
+def newest_batch(directory: Path) -> SampleBatch | None:
     """The newest batch of a gateway that does not run; None when there is none, or it may not be read."""
     from gateway.commissioning.doctor import SampleBatch
     from gateway.journal import JournalReader

@@ -68,7 +68,7 @@ class DoctorReport:
         self._close()
         self._examined.append(examined)
         if not self._json:
-            _tell(examined)
+            tell(examined)
 
     def trouble(self, part: str, error: GatewayError) -> None:
         """A part that could not be looked at."""
@@ -213,7 +213,7 @@ def _shown(facts: dict[str, str | float]) -> _Facts:
 _SHARES = frozenset({"bad", "short_bad", "long_bad", "lead", "meter_bad"})
 
 
-def _tell(examined: ExaminedPart) -> None:
+def tell(examined: ExaminedPart) -> None:
     """A part: what was looked at, and what is wrong."""
     say(_part(examined.part))
     for look in examined.looks:

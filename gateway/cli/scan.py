@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from gateway.host import CONFIG
 
 if TYPE_CHECKING:
     from gateway.cli.scan_words import Report
+    from gateway.commissioning.scan import Swept
     from gateway.config import Config
 
 _HELP = N_(
@@ -50,7 +52,7 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
     file: Path | None = options["file"]
     config = _config(file, needed=write)
     places = _places(where, config, every=every)
-    report = Report(as_json=as_json)
+    report = Report(as_json=as_json, existing=existing(config))
     broken = False
     for place in places:
         try:
@@ -64,8 +66,8 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
     sys.exit(2 if broken else 0 if found else 1)
 
 
-def search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> None:
-    """Search one place and tell the report. Raises GatewayError."""
+def search(place: str, config: Config | None, report: Report, options: dict[str, Any]) -> Swept:
+    """Search one place, tell the report, and give what was found. Raises GatewayError."""
     from gateway.catalogue import library
     from gateway.commissioning.scan import (
         HostProbe,
@@ -73,7 +75,7 @@ def search(place: str, config: Config | None, report: Report, options: dict[str,
         Sweep,
     )
 
-    line = SerialProbe(place) if place.startswith("/") else HostProbe(*_host(place))
+    line = SerialProbe(place) if place.startswith("/") else HostProbe(*host_of(place))
     settings = _settings(place, config, options) if place.startswith("/") else []
     drivers = Path(config.drivers.directory) if config else None
     sweep = Sweep(
@@ -85,13 +87,16 @@ def search(place: str, config: Config | None, report: Report, options: dict[str,
         tell=report.progress,
         met=report.met,
     )
-    report.begin(place, sweep.worst, settings, _existing(config))
+    report.begin(place, sweep.worst, settings)
     with borrowed(place if place.startswith("/") else line.name, "submeter scan", options["socket"]):
         try:
             asyncio.run(sweep.run())
         except KeyboardInterrupt:
             report.interrupted()
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(sweep.name_rest())
     report.done(sweep.result)
+    return sweep.result
 
 
 def _settings(place: str, config: Config | None, options: dict[str, Any]) -> list[Any]:
@@ -164,7 +169,8 @@ def _places(where: str | None, config: Config | None, *, every: bool) -> list[st
     )
 
 
-def _host(place: str) -> tuple[str, int]:
+def host_of(place: str) -> tuple[str, int]:
+    """Host and port. Raises GatewayError for what is neither."""
     from gateway.config import TcpBus, host_and_port
 
     try:
@@ -195,7 +201,7 @@ def _addresses(text: str | None) -> list[int]:
     return found
 
 
-def _existing(config: Config | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def existing(config: Config | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Buses and meters of the configuration, by its keys."""
     if config is None:
         return [], []

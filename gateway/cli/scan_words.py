@@ -57,27 +57,29 @@ _STAGES = {
 class Report:
     """Words, or one JSON object, about the places that are searched."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        existing: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], []),
+        proposes: bool = True,
+    ) -> None:
+        """`existing`: buses and meters of the configuration, by its keys. `proposes`: say what to write."""
         self.proposals: list[Proposal] = []
         self._json = as_json
         self._answers: list[dict[str, Any]] = []
         self._place = ""
         self._settings: list[LineSetting] = []
-        self._existing: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
+        self._buses, self._meters = [*existing[0]], [*existing[1]]
+        self._proposes = proposes
         self._bar: Progress | None = None
         self._told = 0.0
         self._count = 0
         self._few = False
 
-    def begin(
-        self,
-        place: str,
-        worst: float,
-        settings: list[LineSetting],
-        existing: tuple[list[dict[str, Any]], list[dict[str, Any]]],
-    ) -> None:
+    def begin(self, place: str, worst: float, settings: list[LineSetting]) -> None:
         """A search begins, which takes at most `worst` s."""
-        self._place, self._settings, self._existing = place, settings, existing
+        self._place, self._settings = place, settings
         self._told = time.monotonic()
         self._few = len({each.baudrate for each in settings}) == 1
         many = ngettext("%(n)s setting", "%(n)s settings", len(settings)) % {"n": len(settings)}
@@ -131,7 +133,10 @@ class Report:
                 "host": name or port,
                 "port": int(port) if name and port.isdigit() else 502,
             }
-        proposal = propose_lines(swept.found, place=place, buses=self._existing[0], meters=self._existing[1])
+        proposal = propose_lines(swept.found, place=place, buses=self._buses, meters=self._meters)
+        # The lines of the next place stand in the same file.
+        self._buses += [proposal.bus] if proposal.bus else []
+        self._meters += proposal.meters
         self.proposals.append(proposal)
         self._answers.append(
             {
@@ -173,7 +178,7 @@ class Report:
         for meter in proposal.left_out:
             if not meter.double:
                 say(_left_out(meter, proposal), "  ")
-        if proposal.text:
+        if proposal.text and self._proposes:
             print()
             say(_("Lines for the configuration (submeter scan … --write puts them in):"))
             print()
@@ -278,6 +283,7 @@ def _as_dict(found: FoundMeter) -> dict[str, Any]:
         "maker": known.candidates[0].maker if known.candidates else None,
         "model": known.candidates[0].model if known.candidates else None,
         "serial": known.serial or None,
+        "ct_ratio": known.ratio or None,
         "says": known.says or None,
         "values": known.values,
         "double": found.double,

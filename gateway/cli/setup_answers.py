@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.language import in_words
+from gateway.cli.prose import say
 from gateway.cli.questions import ask
 from gateway.errors import GatewayError
 from gateway.host import write_secret
@@ -17,11 +18,15 @@ Answers = dict[str, Any]
 class Setup:
     """Answers on their way into the configuration at `path`; kept beside it, readable by nobody else."""
 
-    def __init__(self, path: Path, socket: Path | None, answers: Answers | None) -> None:
-        self.path, self.socket, self.asks = path, socket, answers is None
+    def __init__(self, path: Path, socket: Path | None, given: Answers | None) -> None:
+        """`given`: the answers of a file; nothing is asked then. Raises GatewayError."""
+        from gateway.commissioning.setup import answers_of, merged
+
+        self.path, self.socket, self.asks = path, socket, given is None
         self.kept = path.with_name(path.name + ".setup")
-        self.answers: Answers = answers or {}
+        self.answers: Answers = merged(answers_of(self.text), given or {})
         self.done: list[str] = []
+        self.open: list[str] = []
 
     def recall(self) -> bool:
         """Whether something was answered before."""
@@ -30,15 +35,23 @@ class Setup:
             self.answers, self.done = dict(state["answers"]), list(state["done"])
         except (OSError, ValueError, LookupError, TypeError):
             return False
-        return bool(self.answers)
+        return True
 
     def keep(self) -> None:
         """Write down what was answered. Raises GatewayError."""
         try:
+            folder = self.path.parent
+            folder.mkdir(parents=True, exist_ok=True)
             state = {"answers": self.answers, "done": self.done}
             write_secret(self.kept, json.dumps(state, ensure_ascii=False).encode())
         except OSError as error:
             raise GatewayError(f"{self.kept} cannot be written: {error.strerror}", hint="use sudo") from error
+
+    def leave_open(self, text: str) -> None:
+        """Something that nobody was asked about stays to be done: it is said at once, and at the end."""
+        if not self.asks:
+            say(text, "  ", "! ")
+            self.open.append(text)
 
     def put(
         self,
@@ -64,11 +77,14 @@ class Setup:
 
     @property
     def text(self) -> str:
-        """The file as it is; empty where there is none, or only the sample."""
+        """The file as it is; empty where there is none, or only the sample. Raises GatewayError."""
         try:
             text = self.path.read_text(encoding="utf-8")
-        except OSError:
+        except FileNotFoundError:
             return ""
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise GatewayError(f"{self.path} cannot be read: {why}", hint="use sudo") from error
         return "" if "platform.example" in text and "izm-konak-017" in text else text
 
 

@@ -1,24 +1,62 @@
 """What `submeter setup` has been told, and the configuration that follows from it. Pure.
 
-Answers have the form of a configuration's sections `gateway`, `building`, `clock`, `uplinks`; beside them
-`scan` (ports and hosts to search) and `names` (by address: name, feeds, parent, ct). `buses` and `meters` are
-what the search has found.
+Answers have the form of a configuration; beside its sections stand `scan` (ports and hosts to search) and
+`names` (name, feeds, parent and ct of a meter by its place and address; by its address alone where only one
+place has a meter there). `buses` and `meters` are what the search has found.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import secrets
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from gateway.commissioning.doctor import SampleBatch
 from gateway.commissioning.scan import item_lines
-from gateway.config import line_of, parse_config, parse_yaml, with_items, with_keys, with_value
+from gateway.config import host_and_port, line_of, parse_config, parse_yaml, with_items, with_keys, with_value
 from gateway.errors import ConfigError, Problem
+from gateway.model import Event
+from gateway.wire import Batch, encode
 
-SECTIONS: Final = ("gateway", "building", "clock")
+SECTIONS: Final = ("gateway", "building", "clock", "status", "journal", "drivers", "backup")
+ITEMS: Final = (("buses", "name"), ("meters", "id"), ("pulses", "id"), ("uplinks", "name"))
+"""Sections that are lists, and by what an item of them is known."""
 OWN: Final = {"scan", "names"}
 _NAMED: Final = {"name", "feeds", "parent", "ct"}
 HEAD: Final = "# Written by submeter setup. Every key with its meaning: the commented sample.\n"
+_NONE: Final = {"parent": None, "ct": 1}
+_TEST: Final = "uplink_test"
+
+Row = Mapping[str, Any]
+
+
+def answers_of(text: str) -> dict[str, Any]:
+    """What a configuration says already; nothing where it cannot be understood."""
+    document = parse_yaml(text, "gateway.yaml")[0] if text else None
+    found: dict[str, Any] = {}
+    for section, value in json.loads(json.dumps(document or {}, default=str)).items():
+        if section in SECTIONS and isinstance(value, dict):
+            found[section] = value
+        elif section in dict(ITEMS) and isinstance(value, list):
+            found[section] = [row for row in value if isinstance(row, dict)]
+    return found
+
+
+def merged(there: Row, given: Row) -> dict[str, Any]:
+    """Both; where they differ, what is given counts."""
+    found = {**there, **given}
+    for section in SECTIONS:
+        if section in there and section in given:
+            found[section] = {**there[section], **given[section]}
+    for section, key in ITEMS:
+        rows = {row.get(key): row for row in there.get(section) or ()}
+        for row in given.get(section) or ():
+            rows[row.get(key)] = {**rows.get(row.get(key), {}), **row}
+        if rows:
+            found[section] = list(rows.values())
+    return found
 
 
 def read_answers(text: str, name: str) -> dict[str, Any]:
@@ -38,24 +76,39 @@ def read_answers(text: str, name: str) -> dict[str, Any]:
         parse_config("\n".join(rows), name)
     except ConfigError as error:
         problems += error.problems
-    places, names = document.get("scan"), document.get("names", {})
+    places = document.get("scan")
     if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
         what = "is missing" if places is None else "is no list of ports and hosts"
         line = line_of(document, ["scan"]) if places is not None else 1
         problems.append(Problem(name, line, "scan", what, "write scan: [/dev/ttyUSB0, 192.0.2.10]"))
-    for address, said in names.items() if isinstance(names, dict) else [("", None)]:
-        unknown = set(said) - _NAMED if isinstance(said, dict) else {""}
-        if unknown:
-            what, mend = f"{', '.join(sorted(unknown)) or 'it'} is unknown", "write name, feeds, parent or ct"
-            problems.append(
-                Problem(name, line_of(document, ["names", address]), f"names.{address}", what, mend)
-            )
+        places = []
+    problems += [
+        Problem(name, line_of(document, ["names", *way]), ".".join(["names", *map(str, way)]), what, mend)
+        for way, what, mend in _odd_names(document.get("names", {}), places)
+    ]
     if problems:
         raise ConfigError(sorted(problems))
     return dict(document)
 
 
-def flaws(answers: Mapping[str, Any], key: str) -> str:
+def _odd_names(names: object, places: list[str]) -> Iterator[tuple[list[Any], str, str]]:
+    """What is wrong with `names`: where, what, and what to write."""
+    if not isinstance(names, dict):
+        yield [], "is no list of meters", "write names: {1: {name: Main meter}}"
+        return
+    for key, said in names.items():
+        inner = said.items() if key in places and isinstance(said, dict) else [(None, said)]
+        for address, words in inner:
+            way = [key] if address is None else [key, address]
+            if not str(way[-1]).isdecimal():
+                what = f"{way[-1]!r} is neither an address nor a place of scan"
+                yield way, what, "write an address, or one of the places and the addresses below it"
+            elif unknown := set(words) - _NAMED if isinstance(words, dict) else {""}:
+                what = f"{', '.join(sorted(unknown)) or 'it'} is unknown"
+                yield way, what, "write name, feeds, parent or ct"
+
+
+def flaws(answers: Row, key: str) -> str:
     """What is wrong with one answer, like `gateway.id`; empty when nothing is."""
     try:
         parse_config(written("", answers))
@@ -66,31 +119,105 @@ def flaws(answers: Mapping[str, Any], key: str) -> str:
     return ""
 
 
-def named(meters: list[dict[str, Any]], names: Mapping[Any, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The meters that were found, as they are called."""
+def place_of(bus: Row) -> str:
+    """Where a bus is, as `scan` has it."""
+    if "host" not in bus:
+        return str(bus.get("port", ""))
+    port = int(bus.get("port", 502))
+    return str(bus["host"]) if port == 502 else f"{bus['host']}:{port}"
+
+
+def _is_at(place: object, bus: Row | None) -> bool:
+    if bus is None:
+        return False
+    if "host" not in bus:
+        return place == bus.get("port")
+    return host_and_port(str(place)) == (str(bus["host"]), int(bus.get("port", 502)))
+
+
+def said_of(meter: Row, answers: Row) -> dict[str, Any]:
+    """What `names` has for a meter: by its place and address, else by an address that no other meter has."""
+    bus = next((bus for bus in answers.get("buses", ()) if bus.get("name") == meter.get("bus")), None)
+    names, address = answers.get("names") or {}, meter.get("address", 1)
+    for place, said in names.items():
+        if isinstance(said, dict) and _is_at(place, bus):
+            found = said.get(address) or said.get(str(address))
+            if found:
+                return dict(found)
+    alone = sum(each.get("address", 1) == address for each in answers.get("meters", ())) == 1
+    return dict(names.get(address) or names.get(str(address)) or {}) if alone else {}
+
+
+def unmet(answers: Row) -> list[tuple[str, str]]:
+    """What `names` says of meters that are not there, and of addresses that several meters have: each in
+    words, with what to do.
+    """
     found = []
-    for meter in meters:
-        more = names.get(meter["address"]) or names.get(str(meter["address"])) or {}
-        found.append({**meter, **{key: value for key, value in more.items() if value}})
+    meters = answers.get("meters", ())
+    for key, said in (answers.get("names") or {}).items():
+        if str(key).isdecimal():
+            having = [meter for meter in meters if str(meter.get("address", 1)) == str(key)]
+            if not having:
+                found.append((f"nobody answers at address {key}", "look at its display and its cable"))
+            elif len(having) > 1:
+                where = ", ".join(str(meter.get("bus")) for meter in having)
+                mend = "write the port or host in names, and the addresses below it"
+                found.append((f"address {key} is on {where}: nobody can say which one is meant", mend))
+            continue
+        buses = {bus["name"] for bus in answers.get("buses", ()) if _is_at(key, bus)}
+        there = {str(meter.get("address", 1)) for meter in meters if meter.get("bus") in buses}
+        found += [
+            (f"nobody answers at address {address} of {key}", "look at its display and its cable")
+            for address in said
+            if str(address) not in there
+        ]
     return found
 
 
-def written(text: str, answers: Mapping[str, Any]) -> str:
-    """The configuration's text with what was answered; comments and layout of what is there stay."""
+def named(answers: Row) -> list[dict[str, Any]]:
+    """The meters, as they are called."""
+    found = []
+    for meter in answers.get("meters", ()):
+        said = said_of(meter, answers)
+        more = {key: value for key, value in said.items() if value}
+        # What was taken back is written over what stands in the file.
+        more |= {key: none for key, none in _NONE.items() if said.get(key) == "" and meter.get(key)}
+        found.append({**meter, **more})
+    return found
+
+
+def written(text: str, answers: Row) -> str:
+    """The configuration's text with what was answered; comments and layout of what is there stay, and so
+    does a line that says the same already.
+    """
     new = text or HEAD
+    there = answers_of(text)
     for section in SECTIONS:
-        values = {key: value for key, value in answers.get(section, {}).items() if value not in (None, "")}
+        same = there.get(section, {})
+        values = {
+            key: value
+            for key, value in (answers.get(section) or {}).items()
+            if value not in (None, "") and (key not in same or same[key] != value)
+        }
         new = with_keys(new, section, values)
-    there = parse_yaml(text, "gateway.yaml")[0] if text else None
-    for section, key in (("buses", "name"), ("meters", "id"), ("uplinks", "name")):
-        rows = there.get(section) if there else None
-        known = {row.get(key) for row in rows or () if isinstance(row, dict)}
-        items = answers.get(section, ())
-        if section == "meters":
-            items = named(list(items), answers.get("names", {}))
+    for section, key in ITEMS:
+        known = {row.get(key): row for row in there.get(section, ())}
+        items = named(answers) if section == "meters" else answers.get(section) or ()
         for item in items:
-            for name in item.keys() - {key} if item[key] in known else ():
-                new = with_value(new, section, item[key], name, json.dumps(item[name], ensure_ascii=False))
-        lines = [line for item in items if item[key] not in known for line in item_lines(item)]
-        new = with_items(new, section, lines)
+            if (row := known.get(item[key])) is not None:
+                for name in [name for name in item if name not in row or row[name] != item[name]]:
+                    value = json.dumps(item[name], ensure_ascii=False)
+                    new = with_value(new, section, item[key], name, value)
+        fresh = [line for item in items if item[key] not in known for line in item_lines(item)]
+        new = with_items(new, section, fresh)
     return new
+
+
+def make_test_batch(gateway: str, uptime: int, *, synced: bool) -> SampleBatch:
+    """A batch without readings, in an epoch of its own: what proves the way to the platform and back before
+    the gateway has ever run. `uptime` in ms.
+    """
+    epoch = secrets.token_hex(8)
+    batch = Batch(gateway, epoch, 1, round(time.time() * 1000), uptime, "synced" if synced else "unsynced")
+    batch.events = [Event("epoch_started", uptime, {"previous": None, "last": None, "reason": _TEST})]
+    return SampleBatch(epoch, 1, encode(batch))

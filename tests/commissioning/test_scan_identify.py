@@ -32,8 +32,11 @@ class Meter:
 
 
 async def scanned(driver: Driver, says: str = "") -> tuple[Identified, int]:
+    async def told() -> str:
+        return says
+
     meter = Meter(driver)
-    return await identify(meter.ask, LIBRARY, says=says), meter.asked
+    return await identify(meter.ask, LIBRARY, says=told), meter.asked
 
 
 @pytest.mark.parametrize("driver", PLAIN, ids=lambda driver: driver.name)

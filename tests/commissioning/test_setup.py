@@ -1,105 +1,366 @@
-"""`submeter setup` in a scripted terminal of 60 columns: from a box to the first receipt, broken off in the
-middle and resumed; and from a file of answers.
+"""`submeter setup` as a technician types it, in a pseudo-terminal of 60 columns: from a box to the first
+receipt, broken off in the middle and resumed; a step alone; a file of answers for a fleet.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
+import subprocess
 import sys
+from contextlib import contextmanager
 
-import pexpect
 import pytest
 from click.testing import CliRunner
-from scan_site import Mounted, Site
+from scan_site import DriverImage, Mounted, Site
+from typist import Typist
 
 from gateway.catalogue import load_driver
 from gateway.cli import cli
 from gateway.commissioning.scan import LineSetting
-from gateway.commissioning.setup import read_answers, written
+from gateway.commissioning.setup import answers_of, merged, read_answers, said_of, unmet, written
 from gateway.config import load_config, parse_config
+from gateway.demo.simulator.slave import Slave
+from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import ConfigError
-from tests.rig import MOSQUITTO, rig
+from tests.ports import free_port
+from tests.rig import MOSQUITTO, rig, until
 
-MOST = 240
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed"),
+]
 
 
-def terminal(site, *words: str) -> pexpect.spawn:
-    env = {**os.environ, "SUBMETER_SOCKET": str(site.socket), "COLUMNS": "60", "LANG": "C.UTF-8"}
-    command = ["-m", "gateway", "setup", *words, "-c", str(site.directory / "mine.yaml"), "--lang", "en"]
-    return pexpect.spawn(
-        sys.executable, command, env=env, encoding="utf-8", timeout=MOST, dimensions=(40, 60)
+@contextmanager
+def plants(*units: tuple[int, ...]):
+    """TCP hosts with SDM630s at these units; gives their places."""
+    servers = [
+        TcpServer([Slave(unit, DriverImage(load_driver("eastron-sdm630"), 1000 + unit)) for unit in each])
+        for each in units
+    ]
+    with TcpPlant(servers):
+        yield [f"127.0.0.1:{server.port}" for server in servers]
+
+
+def typing(site, *words: str, lang: str = "en", before: tuple[str, ...] = ()) -> Typist:
+    file = str(site.directory / "mine.yaml")
+    return Typist("setup", *words, "-c", file, lang=lang, before=before, SUBMETER_SOCKET=str(site.socket))
+
+
+def kept(site) -> dict:
+    return json.loads((site.directory / "mine.yaml.setup").read_text())
+
+
+def runs_here(site) -> None:
+    """The gateway of the file that was written, with places for its files in the test's folder."""
+    site.config_path = site.directory / "mine.yaml"
+    more = f"\njournal:\n  directory: {site.directory}/state\nstatus:\n  enabled: false\n"
+    site.config_path.write_text(site.config_path.read_text() + more)
+    site.start_gateway()
+
+
+def second_broker(site, access: str) -> int:
+    """A broker of its own with users and an access list; gives its port."""
+    port, folder = free_port(), site.directory
+    (folder / "acl").write_text(access)
+    subprocess.run(
+        ["mosquitto_passwd", "-b", "-c", folder / "users", "izm-1", "s3cret"], check=True, timeout=60
     )
+    (folder / "strict.conf").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder}/users\n"
+        f"acl_file {folder}/acl\nuser root\n"
+    )
+    site.start("strict", MOSQUITTO, "-c", str(folder / "strict.conf"))
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(listens, 60, "the second broker listens")
+    return port
 
 
-def say(child: pexpect.spawn, question: str, answer: str = "") -> None:
-    child.expect(question)
-    child.expect("> ")
-    child.sendline(answer)
-
-
-@pytest.mark.broker
-@pytest.mark.timeout(600)
-@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
-def test_from_a_box_to_the_first_receipt(tmp_path) -> None:
+def test_from_a_box_to_the_first_receipt_over_a_session_that_is_lost_three_times(tmp_path) -> None:
     meters = [Mounted(load_driver("eastron-sdm630"), 1, LineSetting(9600, "N"), serial=87654321)]
     with Site(meters) as line, rig(tmp_path) as site:
         site.start_broker()
         site.start_receiver()
-        child = terminal(site)
-        say(child, "Id of this gateway", "Not An Id")
-        say(child, "→", "izm-konak-099")
-        say(child, "call the building", "?")
-        say(child, "stands on the page", "Konak")
-        child.expect("Time zone")
-        child.close(force=True)  # the SSH session is lost
-        kept = tmp_path / "mine.yaml.setup"
-        assert kept.stat().st_mode & 0o777 == 0o600
-        assert json.loads(kept.read_text())["answers"]["gateway"]["name"] == "Konak"
+        one = typing(site)
+        one.answers("Id of this gateway", "Not An Id")
+        one.answers("→", "izm-konak-099")
+        one.answers("call the building", "?")
+        one.answers("stands on the page", "Konak")
+        one.hears("Time zone")
+        one.loses_the_session()
+        assert (tmp_path / "mine.yaml.setup").stat().st_mode & 0o777 == 0o600
+        assert kept(site)["answers"]["gateway"] == {"id": "izm-konak-099", "name": "Konak"}
 
-        child = terminal(site)
-        say(child, r"\[izm-konak-099\]")
-        say(child, r"\[Konak\]")
-        say(child, "Time zone")
-        for _ in range(3):
-            say(child, r"\?")
-        say(child, "ports and hosts", line.port)
-        say(child, "What is it called", "Ana sayaç")
-        say(child, "What does it feed", "Bina girişi")
-        say(child, "Below which meter")
-        say(child, "transformer ratio", "200/5")
-        child.expect("active_power")
-        say(child, "Are these values right")
-        say(child, "platform's broker", f"mqtt://127.0.0.1:{site.broker_port}")
-        say(child, "User name there", "-")
-        say(child, "Whose receipts")
-        child.expect("takes this gateway")
-        say(child, "Who vouches", "system")
-        child.expect("is written")
-        child.expect("Start it")
+        two = typing(site)
+        two.answers(r"\[izm-konak-099\]", "")
+        two.answers("call the building")
+        two.answers("Time zone")
+        for question in ("Floor area", "Installed power", "Contracted power"):
+            two.answers(question)
+        two.answers("ports and hosts", "/dev/no-such-port")
+        two.answers("no port /dev/no-such-port", line.port)
+        two.hears("[1-9] found")
+        two.loses_the_session()  # in the middle of the search
+
+        three = typing(site)
+        three.answers("Go on with meters")
+        three.answers("ports and hosts")
+        three.hears("[1-9] found")
+        three.interrupts()  # somebody who knows that there is one meter
+        three.hears("sure: the meter says so itself")
+        three.answers("Are these all")
+        three.answers("What is it called", "Ana sayaç")
+        three.hears("What does it feed")
+        three.loses_the_session()
+
+        four = typing(site)
+        four.answers("Go on with names")
+        four.answers("What is it called")
+        four.answers("What does it feed", "Bina girişi")
+        four.answers("transformer ratio", "200:5")
+        four.answers("is not a transformer ratio", "200/5")
+        four.hears("active_power")
+        four.answers("Are these values right")
+        four.answers("platform's broker", f"mqtt://127.0.0.1:{site.broker_port}")
+        four.answers("User name there", "-")
+        four.answers("Whose receipts")
+        four.hears("the platform has confirmed a batch|confirmed")
+        four.answers("Who vouches", "sundial")
+        four.answers("→", "system")
+        four.hears("is written")
+        four.hears("Start it")
         config = load_config(tmp_path / "mine.yaml")
         assert [(meter.name, meter.driver, meter.ct, meter.parent) for meter in config.meters] == [
             ("Ana sayaç", "eastron-sdm630", 40.0, None)
         ]
-        text = (tmp_path / "mine.yaml").read_text()
-        site.config_path = tmp_path / "mine.yaml"
-        site.config_path.write_text(
-            text + f"\njournal:\n  directory: {tmp_path}/state\nstatus:\n  enabled: false\n"
+        runs_here(site)
+        four.hears("has the readings")
+        four.hears("submeter report")
+        assert four.ends() == 0
+        assert not (tmp_path / "mine.yaml.setup").exists()
+        assert not four.too_wide
+
+
+def test_each_step_alone_with_two_meters_at_one_address_of_two_hosts(tmp_path) -> None:
+    with plants((1,), (1,)) as (here, there), rig(tmp_path) as site:
+        one = typing(site, "identity")
+        for question, text in (("Id of", "izm-1"), ("building", "Konak"), ("Time zone", "Europe/Istanbul")):
+            one.answers(question, text)
+        one.hears("Kept")
+        assert one.ends() == 0
+        assert not (tmp_path / "mine.yaml").exists() or load_config(tmp_path / "mine.yaml")
+
+        two = typing(site, "meters", lang="tr")
+        two.answers("portlar ve cihazlar|nerede", f"{here}, {there}")
+        two.answers("hepsi bu", "e")
+        assert two.ends() == 0
+        assert not two.too_wide
+
+        three = typing(site, "names")
+        for name, parent in (("Ana", "-"), ("Klima", "sdm630-1")):
+            three.answers("What is it called", name)
+            three.answers("What does it feed")
+            three.answers("Below which", "nobody")
+            three.answers("no such meter", parent)
+            three.answers("transformer ratio", "1")
+        assert three.ends() == 0
+        assert typing(site, "write").ends() == 0
+        config = load_config(tmp_path / "mine.yaml")
+        assert [(meter.name, meter.address, meter.parent) for meter in config.meters] == [
+            ("Ana", 1, None),
+            ("Klima", 1, "sdm630-1"),
+        ]
+        assert {bus.port for bus in config.buses} == {
+            int(place.rpartition(":")[2]) for place in (here, there)
+        }
+
+        four = typing(site, "values")
+        four.hears("active_power")
+        four.answers("Are these values right", "n")
+        four.hears("drivers try")
+        assert four.ends() == 1
+        five = typing(site, "building")
+        five.answers("Floor area", "minus one")
+        five.answers("→", "4200")
+        five.answers("Installed")
+        five.answers("Contracted")
+        assert five.ends() == 0
+        six = typing(site, "clock")
+        six.answers("Who vouches", "rtc")
+        assert six.ends() == 0
+        config = load_config(tmp_path / "mine.yaml")
+        assert (config.building.area, config.clock.trust) == (4200, "rtc")
+        assert [meter.name for meter in config.meters] == ["Ana", "Klima"]
+        seven = typing(site, "identity")
+        seven.answers(r"\[izm-1\]")
+        seven.answers(r"\[Konak\]", "Alsancak")
+        seven.answers("Time zone")
+        assert seven.ends() == 0
+        assert load_config(tmp_path / "mine.yaml").gateway.name == "Alsancak"
+
+
+def test_the_platform_is_proved_by_a_round_trip_and_the_password_stays_in_its_file(tmp_path) -> None:
+    """One broker that takes nothing from us, then one with the platform behind it."""
+    with rig(tmp_path) as site:
+        site.start_broker()
+        deaf = second_broker(site, "user izm-1\ntopic read submeter/v1/izm-1/#\n")
+        (tmp_path / "mine.yaml").write_text("gateway:\n  id: izm-1  # ours\nclock: {trust: system}\n")
+        one = typing(site, "uplink", lang="tr")
+        one.answers("adresi", "platform")
+        one.answers("→", f"mqtt://127.0.0.1:{deaf}")
+        one.answers(r"\[izm-1\]", "")
+        one.hears("Parola[^:]*: ")
+        one.child.sendline("s3cret")
+        one.answers("Kimin alındısı", "city")
+        one.answers("Yine de", "h")
+        assert one.ends() == 1
+        assert not one.too_wide
+        secret = tmp_path / "city.password"
+        assert secret.read_text() == "s3cret\n"
+        assert secret.stat().st_mode & 0o007 == 0
+        assert "s3cret" not in (tmp_path / "mine.yaml.setup").read_text() + one.text
+        assert "uplinks" not in (tmp_path / "mine.yaml").read_text()
+
+        site.start_receiver()
+        until(lambda: "connected" in site.log("receiver"), 60, "the receiver is connected")
+        two = typing(site, "uplink")
+        two.answers("broker", f"mqtt://127.0.0.1:{site.broker_port}")
+        two.answers("User name")
+        two.hears("as it is")
+        two.child.sendline("")
+        two.answers("Whose receipts")
+        two.hears("is written")
+        assert two.ends() == 0, two.text
+        assert "confirmed" in " ".join(two.text.split())
+        (uplink,) = load_config(tmp_path / "mine.yaml").uplinks
+        assert (uplink.username, uplink.password_file, uplink.receipts) == ("izm-1", str(secret), ("city",))
+        assert "# ours" in (tmp_path / "mine.yaml").read_text()
+        told = subprocess.run(
+            [sys.executable, "-m", "gateway", "receive", "--database", str(site.database), "--report"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert "izm-1" in told.stdout + told.stderr
+
+
+FLEET = """gateway: {{id: izm-1, name: Konak}}
+clock: {{trust: system}}
+journal: {{directory: {state}}}
+status: {{enabled: false}}
+scan: ["{here}", "{there}"]
+names:
+  "{here}":
+    1: {{name: Ana, feeds: Bina, ct: 200/5}}
+  "{there}":
+    1: {{name: Klima, parent: sdm630-1}}
+uplinks:
+  - {{name: city, url: "mqtt://127.0.0.1:{port}", receipts: [city], spread: 0s}}
+"""
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >> {calls}
+case "$1" in
+  enable) setsid {python} -m gateway run /etc/submeter/gateway.yaml > {log} 2>&1 & echo $! > {pid} ;;
+  is-active) echo active ;;
+esac
+"""
+REFUSED = "#!/bin/sh\necho 'Failed to enable unit: Access denied' >&2\nexit 4\n"
+FAILED = '#!/bin/sh\n[ "$1" = is-active ] && echo failed\nexit 0\n'
+MACHINE = """mkdir -p {root}/etc && cp -a /etc/. {root}/etc/ 2>/dev/null
+mkdir -p {root}/etc/submeter {root}/run
+mount --bind {root}/etc /etc && mount --bind {root}/run /run && mkdir -p /run/systemd/system && exec "$@"
+"""
+"""A machine with systemd and without a configuration, in a mount namespace of its own."""
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a mount namespace")
+
+
+def machine(folder, systemctl: str) -> tuple[str, ...]:
+    """What a command is called with to be on such a machine, with this stand-in for systemctl on PATH."""
+    (folder / "bin").mkdir(exist_ok=True)
+    (folder / "bin" / "systemctl").write_text(systemctl)
+    (folder / "bin" / "systemctl").chmod(0o755)
+    script = MACHINE.format(root=folder / "root")
+    path = f"PATH={folder / 'bin'}:{os.environ['PATH']}"
+    return ("unshare", "-m", "sh", "-c", script, "sh", "env", path)
+
+
+@ROOT
+def test_a_fleets_file_makes_a_gateway_that_systemd_starts_and_again_changes_nothing(tmp_path) -> None:
+    with plants((1,), (1,)) as (here, there), rig(tmp_path) as site:
+        site.start_broker()
+        site.start_receiver()
+        answers = tmp_path / "answers.yaml"
+        answers.write_text(
+            FLEET.format(state=tmp_path / "state", here=here, there=there, port=site.broker_port)
         )
-        site.start_gateway()
-        child.expect("has the readings")
-        child.expect(pexpect.EOF)
-        child.close()
-        assert child.exitstatus == 0
-        assert not kept.exists()
+        pid = tmp_path / "pid"
+        script = SYSTEMCTL.format(
+            calls=tmp_path / "calls", python=sys.executable, log=tmp_path / "gateway.log", pid=pid
+        )
+        before = machine(tmp_path, script)
+        words = ("setup", "--answers", str(answers))
+        one = Typist(*words, before=before, SUBMETER_SOCKET=str(site.socket))
+        try:
+            assert one.ends() == 0, one.text
+            assert (tmp_path / "calls").read_text().splitlines()[0] == "enable --now submeter-gateway"
+            assert "has the readings" in " ".join(one.text.split())
+            assert not one.too_wide
+            path = tmp_path / "root" / "etc" / "submeter" / "gateway.yaml"
+            config, text = load_config(path), path.read_text()
+            assert [(meter.name, meter.ct, meter.parent) for meter in config.meters] == [
+                ("Ana", 40.0, None),
+                ("Klima", 1.0, "sdm630-1"),
+            ]
+            assert not config.status.enabled
+            # The same file once more, on the gateway that runs.
+            step = Typist(*words, "write", before=before, SUBMETER_SOCKET=str(site.socket))
+            assert step.ends() == 0, step.text
+            assert path.read_text() == text
+        finally:
+            os.kill(int(pid.read_text()), 15)
+
+
+@ROOT
+@pytest.mark.parametrize(
+    ("systemctl", "said"), [(REFUSED, "Access denied"), (FAILED, "has ended again"), (None, "systemctl")]
+)
+def test_a_service_that_does_not_start_is_said_at_once(tmp_path, systemctl, said) -> None:
+    before = machine(tmp_path, systemctl or "")
+    if systemctl is None:
+        (tmp_path / "bin" / "systemctl").chmod(0o644)
+        before = (*before[:-1], f"PATH={tmp_path / 'bin'}:{tmp_path}")
+    (tmp_path / "root" / "etc" / "submeter").mkdir(parents=True)
+    (tmp_path / "root" / "etc" / "submeter" / "gateway.yaml").write_text("gateway: {id: izm-1}\n")
+    one = Typist("setup", "start", before=before, SUBMETER_SOCKET=str(tmp_path / "control.sock"))
+    assert one.ends() == 1
+    assert said in " ".join(one.text.split())
+    assert "Traceback" not in one.text
+
+
+def test_a_meter_that_the_file_names_and_nobody_finds_stays_open(tmp_path) -> None:
+    with plants((1,)) as (here,), rig(tmp_path) as site:
+        answers = tmp_path / "answers.yaml"
+        answers.write_text(
+            f"gateway: {{id: izm-1}}\nscan: ['{here}']\nnames:\n  1: {{name: Ana}}\n  2: {{name: Klima}}\n"
+        )
+        one = typing(site, "meters", "--answers", str(answers))
+        assert one.ends() == 1
+        assert "nobody answers at address 2" in " ".join(one.text.split())
 
 
 GOOD = """gateway:
   id: izm-konak-099
   name: Konak
-scan: [192.0.2.10]
+scan: [192.0.2.10, /dev/ttyUSB0]
 names:
   3: {name: Ana, feeds: Bina}
+  /dev/ttyUSB0:
+    1: {name: Klima, parent: x}
 """
 
 
@@ -107,10 +368,14 @@ names:
     ("text", "line", "said"),
     [
         (GOOD.replace("id:", "idd:"), 2, "idd"),
-        (GOOD.replace("scan: [192.0.2.10]\n", ""), 1, "scan"),
+        (GOOD.replace("scan: [192.0.2.10, /dev/ttyUSB0]\n", ""), 1, "scan"),
         (GOOD.replace("scan:", "scam:"), 4, "scam"),
         (GOOD.replace("feeds", "feed"), 6, "feed"),
         (GOOD.replace("izm-konak-099", "Not An Id"), 2, "id"),
+        (GOOD.replace("  /dev/ttyUSB0:", "  /dev/ttyUSB1:"), 7, "/dev/ttyUSB1"),
+        (GOOD.replace("1: {name: Klima", "one: {name: Klima"), 8, "one"),
+        (GOOD.replace("parent", "parents"), 8, "parents"),
+        (GOOD + "stauts: {enabled: false}\n", 9, "stauts"),
     ],
 )
 def test_a_file_of_answers_is_judged_by_line_before_anything_is_touched(tmp_path, text, line, said) -> None:
@@ -126,21 +391,56 @@ def test_a_file_of_answers_is_judged_by_line_before_anything_is_touched(tmp_path
     assert not config.exists()
 
 
+TWO_LINES = {
+    "buses": [
+        {"name": "line1", "type": "serial", "port": "/dev/ttyUSB0"},
+        {"name": "plant1", "type": "tcp", "host": "192.0.2.10"},
+    ],
+    "meters": [
+        {"id": "a", "bus": "line1", "address": 1, "driver": "eastron-sdm630"},
+        {"id": "b", "bus": "plant1", "address": 1, "driver": "eastron-sdm630"},
+        {"id": "c", "bus": "plant1", "address": 2, "driver": "eastron-sdm630"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "called", "open_points"),
+    [
+        ({"/dev/ttyUSB0": {1: {"name": "A"}}, "192.0.2.10:502": {"1": {"name": "B"}}}, ["A", "B", None], 0),
+        ({2: {"name": "C"}, "192.0.2.10": {1: {"name": "B"}}}, [None, "B", "C"], 0),
+        ({1: {"name": "X"}}, [None, None, None], 1),
+        ({"192.0.2.10": {7: {"name": "Z"}}, 9: {"name": "Y"}}, [None, None, None], 2),
+    ],
+)
+def test_a_meter_is_named_by_its_place_and_address(names, called, open_points) -> None:
+    answers = {"gateway": {"id": "x"}, **TWO_LINES, "names": names}
+    assert [said_of(meter, answers).get("name") for meter in answers["meters"]] == called
+    assert len(unmet(answers)) == open_points
+    assert [meter.name for meter in parse_config(written("", answers)).meters] == called
+
+
 def test_what_a_person_wrote_stays() -> None:
-    old = "# mine\ngateway:\n  id: a  # ours\n  name: B\nbuses: []  # none yet\n"
+    old = "# mine\ngateway:\n  id: a  # ours\n  name: B\nstatus: {enabled: false}\nbuses: []  # none yet\n"
     answers = {
         "gateway": {"id": "c"},
         "building": {"area": 4200},
+        "status": {"enabled": False},
         "buses": [{"name": "line1", "type": "tcp", "host": "192.0.2.1"}],
         "meters": [{"id": "m", "bus": "line1", "address": 1, "driver": "eastron-sdm630"}],
-        "names": {"1": {"name": "Ana", "feeds": "", "parent": ""}},
-        "uplinks": [{"name": "city", "url": "mqtt://127.0.0.1:1", "receipts": ["city"]}],
+        "names": {"1": {"name": "Yes", "feeds": "no", "parent": ""}},
+        "uplinks": [{"name": "city", "url": "mqtt://127.0.0.1:1", "receipts": ["city"], "replay": False}],
     }
     new = written(old, answers)
     config = parse_config(new)
     assert (config.gateway.id, config.gateway.name, config.building.area) == ("c", "B", 4200)
-    assert (config.meters[0].name, config.uplinks[0].receipts) == ("Ana", ("city",))
-    for comment in ("# mine", "# ours", "# none yet"):
+    assert (config.meters[0].name, config.meters[0].feeds) == ("Yes", "no")
+    assert (config.uplinks[0].receipts, config.uplinks[0].replay) == (("city",), False)
+    for comment in ("# mine", "# ours", "# none yet", "status: {enabled: false}"):
         assert comment in new
     answers["uplinks"][0]["url"] = "mqtt://127.0.0.1:2"
     assert parse_config(written(new, answers)).uplinks[0].url.endswith(":2")
+    # What the file says already is not written again, and what is taken back is.
+    assert written(new, merged(answers_of(new), {})) == new
+    tree = new.replace('    name: "Yes"', '    parent: top\n    name: "Yes"')
+    assert "parent: null" in written(tree, {**answers_of(tree), "names": answers["names"]})

@@ -8,7 +8,7 @@ another. What cannot be told apart is said as "one of".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -16,9 +16,11 @@ from gateway.catalogue import Driver, Row, Span, resolve
 from gateway.commissioning.trial.fit import Ask, read_from
 from gateway.commissioning.trial.physics import PhysicsCheck, judge
 from gateway.commissioning.trial.sisters import OVERLAP, Reader, claimed, places
+from gateway.config import parse_ratio
 from gateway.errors import BusDown, BusError
 from gateway.field import Replies, decode, registers_of
 
+Says = Callable[[], Awaitable[str]]
 How = Literal["identity", "physics", "nothing"]
 
 _MARKER: Final = (0x5375, 0x6E53)
@@ -38,6 +40,9 @@ _STRONG: Final = 4
 _COUNTED: Final = 40
 _MOST_READS: Final = 400
 _PATIENCE: Final = 6
+_TOLD: Final = frozenset({"serial_number", "ct_ratio", "ct_primary", "ct_secondary"})
+"""Attributes that are asked for: what a technician compares with the case and with the plates."""
+_MOST_RATIO: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Identified:
     findings: tuple[PhysicsCheck, ...] = ()
     says: str = ""
     """What it answers to functions 17 and 43/14, made visible."""
+    ratio: str = ""
+    """The current transformer ratio that it is set to, like 200/5 or 40, where its table has it."""
 
     @property
     def sure(self) -> bool:
@@ -94,22 +101,20 @@ class _Table:
         self.registers = {(span.function, at) for span in self.spans for at in range(span.address, span.end)}
         self._starts = {(span.function, span.address) for span in self.spans}
 
-    @property
-    def on_a_line(self) -> bool:
-        """Whether such a meter has a serial port, as far as its table says."""
-        serial = self.driver.serial
-        return self.driver.tcp_port is None or serial.baudrate is not None or serial.parity is not None
-
     def has(self, span: Span) -> bool:
         """Whether a meter of this table must answer for these registers."""
         return (span.function, span.address) in self._starts and all(
             (span.function, at) in self.registers for at in range(span.address, span.end)
         )
 
-    def beside(self, fit: _Fit) -> bool:
+    def beside(self, fitting: Driver) -> bool:
         """Whether it reads the same places as a table that fits."""
-        theirs = _Table(fit.driver).registers
+        theirs = _Table(fitting).registers
         return len(self.registers & theirs) >= OVERLAP * min(len(self.registers), len(theirs))
+
+
+async def _silent() -> str:
+    return ""
 
 
 async def identify(
@@ -117,29 +122,58 @@ async def identify(
     library: Iterable[Driver],
     *,
     first: Iterable[str] = (),
-    says: str = "",
+    says: Says = _silent,
     on_a_line: bool = True,
 ) -> Identified:
     """What answers. `first`: names of tables that were found on this line before, asked for first; `says`:
-    what it said to functions 17 and 43/14; `on_a_line`: whether meters with a serial port are the likelier
-    ones. Raises BusDown.
+    what it says to functions 17 and 43/14, asked for where it may tell more; `on_a_line`: whether meters with
+    a serial port are the likelier ones. Raises BusDown.
     """
     known = list(dict.fromkeys(first))
     drivers = sorted(library, key=lambda driver: known.index(driver.name) if driver.name in known else 99)
     reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE)
-    found = await claimed([driver for driver in drivers if not driver.discovery], reader)
+    ports = [driver for driver in drivers if not driver.discovery and (_on_a_line(driver) or not on_a_line)]
+    found = await claimed(_commonest(ports, known), reader)
     how: How = "identity"
     if not found:
         found = await _sunspec(drivers, ask, reader)
     if not found:
         how = "physics"
         found = await _by_physics(drivers, known, reader, on_a_line=on_a_line)
+        # A table without a serial port, as far as it says: a converter may have brought its meter here.
+        near = {id(driver) for driver in drivers if not found or _beside(driver, found)}
+        rest = [driver for driver in drivers if driver not in ports and id(driver) in near]
+        if by_name := await claimed([driver for driver in rest if not driver.discovery], reader):
+            how, found = "identity", by_name
+    sure = how == "identity" and len(found) == 1
+    told = "" if sure else await says()
     if not found:
-        return Identified(says=says)
-    found = _as_it_says(found, says)
+        return Identified(says=told)
+    found = _as_it_says(found, told)
     if how == "identity" and len(found) > 1:
         found = await _rows_there(found, reader)
-    return await _with_values(how, found, ask, reader, says)
+    return await _with_values(how, found, ask, reader, told)
+
+
+def _on_a_line(driver: Driver) -> bool:
+    """Whether such a meter has a serial port, as far as its table says."""
+    serial = driver.serial
+    return driver.tcp_port is None or serial.baudrate is not None or serial.parity is not None
+
+
+def _commonest(drivers: list[Driver], known: list[str]) -> list[Driver]:
+    """Those with the identity register that most of them have first; those that are known here before all."""
+    count = Counter((one.function, one.address, one.words) for each in drivers if (one := each.identity))
+
+    def rank(driver: Driver) -> tuple[bool, int]:
+        one = driver.identity
+        return driver.name not in known, -count[one.function, one.address, one.words] if one else 0
+
+    return sorted(drivers, key=rank)
+
+
+def _beside(driver: Driver, found: list[Driver]) -> bool:
+    return bool(driver.identity) and any(_Table(driver).beside(each) for each in found)
 
 
 async def _sunspec(drivers: list[Driver], ask: Ask, reader: Reader) -> list[Driver]:
@@ -180,10 +214,14 @@ async def _by_physics(
             fits += await _tried(left.pop(name), reader)
     while left:
         if any(fit.strong for fit in fits):
-            left = {name: table for name, table in left.items() if any(table.beside(fit) for fit in fits)}
+            left = {
+                name: table for name, table in left.items() if any(table.beside(fit.driver) for fit in fits)
+            }
         if not left:
             break
-        span = _telling([table for table in left.values() if table.on_a_line == on_a_line] or left.values())
+        span = _telling(
+            [table for table in left.values() if _on_a_line(table.driver) == on_a_line] or left.values()
+        )
         having = [table for table in left.values() if table.has(span)]
         words = await reader.alone(span.function, span.address, span.words)
         for table in having:
@@ -208,11 +246,25 @@ def _telling(tables: Iterable[_Table]) -> Span:
 async def _tried(table: _Table, reader: Reader) -> list[_Fit]:
     """The table's fit, when it fits; what tells most quickly is read first."""
     for rows in (_keys(table.rows), table.rows):
-        await reader.fill(span for row in rows for span in row.spans)
+        if not await _filled(table.rows, rows, reader):
+            return []
         fit = _fit(table.driver, rows, reader)
         if fit.against or not fit.whole:
             return []
     return [fit]
+
+
+async def _filled(every: tuple[Row, ...], wanted: tuple[Row, ...], reader: Reader) -> bool:
+    """Read these rows; False as soon as the meter lacks so many of every row of the table that it is of
+    another one.
+    """
+    most = _MOST_LACKS * len(every)
+
+    def hopeless() -> bool:
+        return sum(any(map(reader.refused, row.spans)) for row in every) > most
+
+    await reader.fill((span for row in wanted for span in row.spans), hopeless)
+    return not hopeless()
 
 
 def _best(fits: list[_Fit]) -> list[_Fit]:
@@ -273,8 +325,8 @@ async def _rows_there(found: list[Driver], reader: Reader) -> list[Driver]:
     fits = []
     for driver in found:
         rows = _readings(driver)
-        await reader.fill(span for row in rows for span in row.spans)
-        fits.append(_fit(driver, rows, reader))
+        if await _filled(rows, rows, reader):
+            fits.append(_fit(driver, rows, reader))
     whole = [fit.driver for fit in fits if fit.whole and not fit.against]
     return whole or found
 
@@ -291,20 +343,34 @@ async def _with_values(how: How, found: list[Driver], ask: Ask, reader: Reader, 
     rows = _readings(driver)
     await reader.fill(span for row in rows for span in row.spans)
     values, absent = read_from(rows, reader.words)
-    return Identified(
-        how, tuple(found), await _serial(driver, reader), values, tuple(judge(values, absent)), says
-    )
+    told = await _attributes(driver, reader)
+    serial, ratio = told.get("serial_number", ""), _ratio(told)
+    return Identified(how, tuple(found), serial, values, tuple(judge(values, absent)), says, ratio)
 
 
-async def _serial(driver: Driver, reader: Reader) -> str:
-    """The serial number, as the table reads it."""
-    row = next((row for row in driver.rows if row.attribute and row.name == "serial_number"), None)
-    if row is None:
+async def _attributes(driver: Driver, reader: Reader) -> dict[str, str]:
+    """Its serial number and what it is set to, as the table reads them; without those that it refuses."""
+    found: dict[str, str] = {}
+    for row in driver.rows:
+        if not row.attribute or row.name not in _TOLD:
+            continue
+        image, whole = Replies(), bool(row.spans)
+        for span in row.spans:
+            words = await reader.alone(span.function, span.address, span.words)
+            if words is None:
+                whole = False
+                break
+            image.add(span.function, span.address, registers_of(words))
+        if whole:
+            found |= decode((row,), image).attributes
+    return found
+
+
+def _ratio(told: dict[str, str]) -> str:
+    """The ratio of the current transformers; empty where nothing credible says it."""
+    first, second = told.get("ct_primary", ""), told.get("ct_secondary", "")
+    text = told.get("ct_ratio", "") or (f"{first}/{second}" if first and second else "")
+    try:
+        return text if 1 <= parse_ratio(text) <= _MOST_RATIO else ""
+    except ValueError:
         return ""
-    image = Replies()
-    for span in row.spans:
-        words = await reader.alone(span.function, span.address, span.words)
-        if words is None:
-            return ""
-        image.add(span.function, span.address, registers_of(words))
-    return decode((row,), image).attributes.get(row.name, "")

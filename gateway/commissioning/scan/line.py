@@ -29,6 +29,10 @@ ROOM: Final = 1024
 """Bytes that are listened to after one request; a line that never falls silent has shown what it is."""
 _CHUNK: Final = 0.02
 """s between bytes of one answer: a USB adapter hands them on every 16 ms."""
+_PAUSE: Final = 0.08
+"""s more for the rest of an answer that has begun: a busy machine hands bytes on late."""
+_READ_REPLY: Final = 5
+"""Bytes of the answer to a read beside its registers."""
 _REQUEST_BYTES: Final = 8
 _READS: Final = (1, 2, 3, 4)
 _MBAP: Final = struct.Struct(">HHHB")
@@ -226,7 +230,8 @@ class SerialProbe:
                     break
                 until = time.monotonic() + linger
             else:
-                until = max(until, time.monotonic() + gap)
+                rest_of_it = max(gap, _to_come(bytes(rest), sent, setting))
+                until = max(until, time.monotonic() + rest_of_it)
         return bytes(data), first
 
     def _port(self) -> serial.Serial:
@@ -310,15 +315,32 @@ def dissect(early: bytes, data: bytes, sent: bytes, took: float) -> Exchange:
     every, known = early + data.removeprefix(sent), 0
     for frame in frames(every, has_right_crc):
         known += len(frame)
-        request = len(frame) == _REQUEST_BYTES and frame[1] in _READS
-        heard.answers.append(Answer(frame[0], bytes(frame[1:-2]), took, request))
+        heard.answers.append(Answer(frame[0], bytes(frame[1:-2]), took, _asks(frame)))
     heard.noise = len(every) - known
     return heard
 
 
+def _to_come(data: bytes, sent: bytes, setting: LineSetting) -> float:
+    """Seconds in which the rest of an answer that has begun should be here; 0.0 when it has not."""
+    if data[:2] != sent[: min(2, len(data))] or sent[1] not in _READS:
+        return 0.0
+    missing = _READ_REPLY + data[2] - len(data) if len(data) > 2 else _READ_REPLY
+    return missing * setting.character + _PAUSE if missing > 0 else 0.0
+
+
 def _complete(data: bytes, sent: bytes) -> bool:
-    """Whether the answer to a request is among these bytes."""
-    return any(frame[0] == sent[0] and frame[1] & 0x7F == sent[1] for frame in frames(data, has_right_crc))
+    """Whether the answer to a request is among these bytes. The first eight bytes of an answer can be a
+    master's request by their checksum: its rest is still to come.
+    """
+    return any(
+        frame[0] == sent[0] and frame[1] & 0x7F == sent[1] and not _asks(frame)
+        for frame in frames(data, has_right_crc)
+    )
+
+
+def _asks(frame: bytes) -> bool:
+    """Whether a frame is a master's read."""
+    return len(frame) == _REQUEST_BYTES and frame[1] in _READS
 
 
 def _tcp_frame(data: bytes) -> tuple[int, bytes, bytes] | None:

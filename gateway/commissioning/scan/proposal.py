@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from gateway.commissioning.scan.sweep import FoundMeter
 
 _ID = re.compile(r"[^a-z0-9]+")
 _LONGEST_ID = 32
+_YAML_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def propose_lines(
             left.append(meter)
             continue
         driver = meter.identified.candidates[0].name
-        key = _free(_ID.sub("-", f"{driver.partition('-')[2]}-{meter.unit}")[-_LONGEST_ID:].strip("-"), ids)
+        key = _key(_ID.sub("-", f"{driver.partition('-')[2]}-{meter.unit}"), name, ids)
         ids.add(key)
         item: dict[str, object] = {"id": key, "bus": name, "address": meter.unit, "driver": driver}
         if meter.identified.serial:
@@ -80,10 +82,11 @@ def item_lines(item: Mapping[str, object], indent: str = "  ") -> list[str]:
 
 
 def _scalar(value: object) -> str:
-    """As YAML reads it back: a text that looks like a number is quoted."""
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z/][A-Za-z0-9/._-]*", value):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value)
+    """As YAML reads it back: a text that looks like a number or a word of YAML is quoted."""
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z/][A-Za-z0-9/._-]*", value)
+    if plain and str(value).casefold() not in _YAML_WORDS:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _setting(found: list[FoundMeter], bus: Mapping[str, object] | None) -> LineSetting | None:
@@ -100,6 +103,14 @@ def _as_keys(setting: LineSetting | None) -> dict[str, object]:
     if setting is None:
         return {}
     return {"baudrate": setting.baudrate, "parity": setting.parity, "stopbits": setting.stopbits}
+
+
+def _key(name: str, bus: str, taken: set[str]) -> str:
+    """An id that nobody has: the bus tells meters of one model and address apart."""
+    for key in (name, f"{name}-{bus}"):
+        if (short := key[-_LONGEST_ID:].strip("-")) not in taken:
+            return short
+    return _free(name[-_LONGEST_ID + 4 :].strip("-"), taken)
 
 
 def _free(name: str, taken: set[str]) -> str:

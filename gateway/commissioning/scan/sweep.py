@@ -118,7 +118,7 @@ class Sweep:
         self._one = one_setting
         self._tell, self._met = tell, met
         self._asked: Counter[LineSetting | None] = Counter()
-        self._noisy = self._probes = 0
+        self._noisy = self._probes = self._bytes_lost = 0
         self._answers: dict[int, Answer] = {}
         self._damaged: set[int] = set()
         self._began = 0.0
@@ -149,6 +149,22 @@ class Sweep:
             self.result.seconds = time.monotonic() - self._began
             self._judge()
             self._line.close()
+        return self.result
+
+    async def name_rest(self) -> Swept:
+        """Say who those are that had answered when `run` was interrupted. Raises BusDown."""
+        setting = self._line.setting
+        for found in self._found:
+            if found.setting == setting:
+                self._answers.pop(found.unit, None)
+        if self._answers:
+            await asyncio.to_thread(self._line.open)
+            try:
+                if setting is not None:
+                    self._line.use(setting)
+                await self._name(setting)
+            finally:
+                self._line.close()
         return self.result
 
     # ---- a serial line
@@ -260,7 +276,7 @@ class Sweep:
         units = [1] if every else sorted(self._answers)
         for unit in units:
             identified = await self._identify(unit, names)
-            doubled = await self._garbled(unit) if setting else False
+            doubled = await self._garbled(unit) if setting and self._bytes_lost else False
             found = FoundMeter(setting, unit, self._answers[unit].took, identified, doubled, every)
             if identified.candidates:
                 names.insert(0, identified.candidates[0].name)
@@ -278,13 +294,18 @@ class Sweep:
         self._damaged.clear()
 
     async def _identify(self, unit: int, names: list[str]) -> Identified:
-        self._reads = self._bad = 0
+        self._reads = self._bad = self._bytes_lost = 0
 
         async def ask(function: int, address: int, count: int) -> list[int]:
             return await self._read(unit, function, address, count)
 
-        says = await self._says(unit)
-        return await identify(ask, self._library, first=names, says=says, on_a_line=bool(self._settings))
+        return await identify(
+            ask,
+            self._library,
+            first=names,
+            says=lambda: self._says(unit),
+            on_a_line=bool(self._settings),
+        )
 
     async def _garbled(self, unit: int) -> bool:
         """Whether so many answers are damaged that two meters must be at this address."""
@@ -303,6 +324,7 @@ class Sweep:
         for _ in range(_TRIES):
             heard = await self._exchange(unit, pdu, _READ_WAIT if self._settings else _HOST_WAIT)
             noise += heard.noise
+            self._bytes_lost += heard.noise
             answer = heard.of(unit, function)
             if answer is None:
                 continue
@@ -311,6 +333,7 @@ class Sweep:
             if len(answer.pdu) == size + 2 and answer.pdu[1] == size:
                 return list(struct.unpack(f">{count}H", answer.pdu[2:]))
             noise += 1
+            self._bytes_lost += 1
         if noise:
             self._bad += 1
             raise BadFrame(f"unit {unit}: a damaged answer")

@@ -83,8 +83,12 @@ class Reader:
             self._alone[place] = await self._read(*place)
         return self._alone[place]
 
-    async def fill(self, spans: Iterable[Span]) -> None:
-        """Read these spans into `words`; neighbours come together. Raises BusDown."""
+    def refused(self, span: Span) -> bool:
+        """Whether it was asked for alone, in vain."""
+        return self._alone.get((span.function, span.address, span.words), ()) is None
+
+    async def fill(self, spans: Iterable[Span], enough: Callable[[], bool] = lambda: False) -> None:
+        """Read these spans into `words`, until it is enough; neighbours come together. Raises BusDown."""
         missing = sorted(
             {span for span in spans if not self._has(span)}, key=lambda span: (span.function, span.address)
         )
@@ -92,19 +96,21 @@ class Reader:
         for span in missing:
             joined = group and span.function == group[0].function and group[-1].end >= span.address
             if group and not (joined and span.end - group[0].address <= _AT_ONCE):
-                await self._take(group)
+                await self._take(group, enough)
                 group = []
             group.append(span)
         if group:
-            await self._take(group)
+            await self._take(group, enough)
 
-    async def _take(self, group: list[Span]) -> None:
+    async def _take(self, group: list[Span], enough: Callable[[], bool]) -> None:
+        if enough():
+            return
         found = await self.alone(
             group[0].function, group[0].address, max(span.end for span in group) - group[0].address
         )
         if found is None and len(group) > 1:
             for span in group:
-                await self._take([span])
+                await self._take([span], enough)
         for offset, word in enumerate(found or ()):
             self.words[group[0].function, group[0].address + offset] = word
 
@@ -179,7 +185,10 @@ async def claimed(drivers: list[Driver], reader: Reader) -> list[Driver]:
     # asked for long.
     for place, named in places.items():
         words = await reader.alone(*place)
-        found += [driver for driver in named if words is not None and _is(driver.identity, words)]
+        mine = [driver for driver in named if words is not None and _is(driver.identity, words)]
+        found += mine
+        if any(driver.identity is not None and driver.identity.type == "text" for driver in mine):
+            break  # a name in letters is no chance
     reader.silences = 0
     return found
 

@@ -7,6 +7,7 @@ import select
 import time
 from typing import Final
 
+from gateway.commissioning.doctor.line.traces import asks
 from gateway.commissioning.scan import HostProbe, LineCounters, RawExchange, SerialProbe
 from gateway.field import frames, has_right_crc, not_opened
 
@@ -69,7 +70,9 @@ class ConverterLine(HostProbe):
             if not sent:
                 continue
             found = frames(bytes(data.removeprefix(sent)), has_right_crc)
-            answered = any(frame[0] == sent[0] and frame[1] & 0x7F == sent[1] for frame in found)
+            answered = any(
+                frame[0] == sent[0] and frame[1] & 0x7F == sent[1] and not asks(frame) for frame in found
+            )
             until = time.monotonic() + (linger if answered else _CHUNK)
         return bytes(data), first
 

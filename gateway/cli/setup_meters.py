@@ -1,0 +1,277 @@
+"""The steps of `submeter setup` that are about meters: find them, name them, look at their values."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.language import _, in_words
+from gateway.cli.prose import say
+from gateway.cli.questions import ask, confirm
+from gateway.cli.setup_answers import Setup, plain
+from gateway.errors import ConfigError, GatewayError
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+_COMPARED = re.compile(
+    r"(voltage|current|active_power)_l[123]n?|voltage_(ln|l12)|current|active_power|power_factor|frequency|"
+    r"active_energy_(import|export|total)|heat_energy|volume|volume_flow|temperature_(flow|return)"
+)
+"""What a person compares with a display; of a meter that has nothing of it, all."""
+_SEARCH = {"addresses": None, "baudrate": None, "parity": None, "stopbits": None}
+
+
+def meters(s: Setup) -> None:
+    """Search lines and hosts: of a line the setting of the first find, and all of them when meters lack."""
+    from gateway.commissioning.setup import unmet
+
+    if s.asks:
+        s.answers["scan"] = _asked_places(s)
+        s.keep()
+    _search(s, one_setting=True)
+    if s.asks:
+        lack = not confirm(
+            _("Are these all of the meters?"),
+            _("No searches every other setting of the lines as well: some minutes each."),
+        )
+    else:
+        lack = bool(unmet(s.answers))
+    if lack:
+        _search(s, one_setting=False)
+    if not s.answers["meters"]:
+        raise GatewayError(
+            "no meter was found", hint="submeter ports, submeter scan; then: submeter setup meters"
+        )
+    for what, mend in unmet(s.answers) if not s.asks else ():
+        s.leave_open(in_words(f"{what} → {mend}"))
+
+
+def _asked_places(s: Setup) -> list[str]:
+    from gateway.commissioning.ports import serial_ports
+    from gateway.commissioning.setup import place_of
+
+    known = s.answers.get("scan") or [place_of(bus) for bus in s.answers.get("buses", ())]
+    default = ", ".join(known or [port.name for port in serial_ports()])
+    explain = _("Ports like /dev/ttyUSB0, hosts like 192.0.2.10, with commas between → submeter ports")
+    told = ask(_("Where are the meters: ports and hosts?"), default, explain, _no_place)
+    return _places(told)
+
+
+def _places(text: str) -> list[str]:
+    return list(dict.fromkeys(place.strip() for place in text.split(",") if place.strip()))
+
+
+def _no_place(text: str) -> str:
+    """What is wrong with a list of places; empty when nothing is."""
+    from gateway.cli.scan import host_of
+
+    for place in _places(text):
+        try:
+            if not place.startswith("/"):
+                host_of(place)
+            elif not Path(place).exists():
+                return _("There is no port %(port)s → submeter ports") % {"port": place}
+        except GatewayError as error:
+            return in_words(str(error))
+    return ""
+
+
+def _search(s: Setup, *, one_setting: bool) -> None:
+    """Search every place; what the file has already stays as it is."""
+    from gateway.cli.scan import existing, search
+    from gateway.cli.scan_words import Report
+    from gateway.commissioning.setup import answers_of
+
+    config = _config_there(s)
+    there = answers_of(s.text)
+    report = Report(as_json=False, existing=existing(config), proposes=False)
+    ratios: dict[str, str] = {}
+    s.answers["buses"], s.answers["meters"] = there.get("buses", []), there.get("meters", [])
+    for place in s.answers["scan"]:
+        swept = search(place, config, report, {**_SEARCH, "one_setting": one_setting, "socket": s.socket})
+        proposal = report.proposals[-1]
+        if proposal.bus is not None:
+            s.answers["buses"].append(proposal.bus)
+        s.answers["meters"] += proposal.meters
+        ratios |= {f"{place} {each.unit}": each.identified.ratio for each in swept.found}
+        s.answers["ratios"] = {key: ratio for key, ratio in ratios.items() if ratio}
+        s.keep()
+
+
+def _config_there(s: Setup) -> Config | None:
+    from gateway.config import parse_config
+
+    try:
+        return parse_config(s.text) if s.text else None
+    except ConfigError:
+        return None
+
+
+def names(s: Setup) -> None:
+    """What each meter is called and feeds, and what is above it."""
+    from gateway.commissioning.setup import place_of, said_of
+
+    found = s.answers.get("meters")
+    if not found:
+        raise GatewayError("no meter is known yet", hint="search them: submeter setup meters")
+    buses = {bus["name"]: bus for bus in s.answers.get("buses", ())}
+    said = s.answers.setdefault("names", {})
+    main = ""
+    for place, meter in enumerate(found):
+        where = place_of(buses[meter["bus"]])
+        address = meter.get("address", 1)
+        mine = {
+            **{key: meter.get(key) for key in ("name", "feeds", "parent", "ct")},
+            **said_of(meter, s.answers),
+        }
+        if not isinstance(said.get(where), dict):
+            said[where] = {}
+        said[where][str(address)] = mine
+        say()
+        at = {"driver": meter["driver"], "unit": address, "bus": meter["bus"]}
+        say(_("%(driver)s, address %(unit)s on %(bus)s:") % at)
+        _ask_name(s, place, mine)
+        _ask_parent(s, place, mine, main)
+        main = main or str(meter["id"])
+        _ask_ratio(s, place, mine, s.answers.get("ratios", {}).get(f"{where} {address}", ""))
+
+
+def _judged(s: Setup, place: int, mine: dict[str, Any], key: str, text: str) -> str:
+    """What is wrong with one answer about a meter; it is taken for the judgement, and again when it is
+    right.
+    """
+    from gateway.commissioning.setup import flaws
+
+    before = mine.get(key)
+    mine[key] = plain(text) if key == "ct" else text
+    try:
+        return in_words(flaws(s.answers, f"meters[{place}].{key}"))
+    finally:
+        mine[key] = before
+
+
+def _ask_name(s: Setup, place: int, mine: dict[str, Any]) -> None:
+    default = mine.get("name") or str(s.answers["meters"][place]["id"])
+    judge = partial(_judged, s, place, mine)
+    mine["name"] = ask(
+        _("What is it called?"), default, _("People read it on the page."), partial(judge, "name")
+    )
+    s.keep()
+    mine["feeds"] = ask(
+        _("What does it feed?"),
+        mine.get("feeds") or "",
+        _("A place or a load; Enter skips it."),
+        partial(judge, "feeds"),
+        needed=False,
+    )
+    s.keep()
+
+
+def _ask_parent(s: Setup, place: int, mine: dict[str, Any], main: str) -> None:
+    """Below which meter it is: as the file says, else the first one."""
+    from gateway.commissioning.setup import answers_of
+
+    ids = [str(each["id"]) for each in s.answers["meters"]]
+    own = ids[place]
+    explain = _("The id of the meter above it; - for a main meter. There are: %(ids)s")
+    known = own in {each["id"] for each in answers_of(s.text).get("meters", ())}
+    default = mine.get("parent") or ("-" if known or mine.get("parent") == "" else main or "-")
+
+    def wrong(text: str) -> str:
+        if text == "-":
+            return ""
+        if text not in ids or text == own:
+            return _("There is no such meter.")
+        return _judged(s, place, mine, "parent", text)
+
+    others = ", ".join(each for each in ids if each != own)
+    if len(ids) == 1:
+        mine["parent"] = ""
+        return
+    parent = ask(_("Below which meter?"), default, explain % {"ids": others}, wrong)
+    mine["parent"] = "" if parent == "-" else parent
+    s.keep()
+
+
+def _ask_ratio(s: Setup, place: int, mine: dict[str, Any], read: str) -> None:
+    """Its current transformers: as the plate says, beside what the meter is set to."""
+    if read:
+        say(_("The meter is set to current transformers of %(ratio)s.") % {"ratio": read})
+    typed = ask(
+        _("Current transformer ratio?"),
+        str(mine.get("ct") or read or "1"),
+        _("Like 200/5, as on the plate; 1 without transformers."),
+        partial(_judged, s, place, mine, "ct"),
+    )
+    mine["ct"] = plain(typed) if typed != "1" else ""
+    s.keep()
+    if read and _quotient(typed) != _quotient(read):
+        text = _(
+            "The meter is set to %(read)s, the plate says %(typed)s: all its powers are wrong by that. → set "
+            "the ratio at the meter's display"
+        )
+        say(text % {"read": read, "typed": typed}, "  ", "! ")
+
+
+def _quotient(text: str) -> float:
+    from gateway.config import parse_ratio
+
+    try:
+        return round(parse_ratio(plain(text)), 6)
+    except ValueError:
+        return 0.0
+
+
+def values(s: Setup) -> None:
+    """Read every meter that was found, and say what cannot be."""
+    from gateway.catalogue import load_driver
+    from gateway.cli.lending import borrowed
+    from gateway.cli.physics_words import contradictions
+    from gateway.cli.read import read_meters
+    from gateway.commissioning.setup import written
+    from gateway.config import SerialBus, parse_config
+
+    config = parse_config(written(s.text, s.answers))
+    folder = Path(config.drivers.directory)
+    enabled = [meter for meter in config.meters if meter.enabled]
+    if not enabled:
+        raise GatewayError("no meter is known yet", hint="search them: submeter setup meters")
+    drivers = {driver: load_driver(driver, folder) for driver in {meter.driver for meter in enabled}}
+    with ExitStack() as lent:
+        for bus in config.buses:
+            place = bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
+            lent.enter_context(borrowed(place, "submeter setup", s.socket))
+        answers = asyncio.run(read_meters(config, drivers, enabled))
+    for answer in answers:
+        say()
+        print("\n".join(_compared(answer)))
+        if answer.get("missing") or contradictions(answer["values"], answer["absent"]):
+            s.leave_open(_("%(meter)s: its values are not right") % {"meter": answer["meter"]})
+    say()
+    if s.asks and not confirm(_("Are these values right?"), _("Compare them with the displays.")):
+        raise GatewayError(
+            "the values are not right", hint="submeter drivers try, then: submeter setup values"
+        )
+
+
+def _compared(answer: dict[str, Any]) -> list[str]:
+    """The values that a person compares with a display, and everything that cannot be."""
+    from gateway.cli.physics_words import contradiction_lines, contradictions
+    from gateway.cli.read import answer_lines
+
+    if answer.get("missing"):
+        return answer_lines(answer)
+    shown = {
+        key: {name: found for name, found in answer[key].items() if _COMPARED.fullmatch(name)}
+        for key in ("values", "absent")
+    }
+    if not shown["values"]:
+        return answer_lines(answer)
+    few = contradictions(shown["values"], shown["absent"])
+    every = [text for text in contradictions(answer["values"], answer["absent"]) if text not in few]
+    return answer_lines({**answer, **shown}) + contradiction_lines(every, str(answer["driver"]))

@@ -1,0 +1,138 @@
+"""The last steps of `submeter setup`: the file, the service, the first receipt."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.cli.client import UNIT, control_client
+from gateway.cli.language import _, in_words
+from gateway.cli.prose import say
+from gateway.cli.setup_answers import Setup
+from gateway.errors import GatewayError
+from gateway.host import CONFIG
+
+if TYPE_CHECKING:
+    from gateway.cli.client import ControlClient
+
+SYSTEMD = Path("/run/systemd/system")
+"""There where systemd runs the machine (sd_booted(3))."""
+WAIT = 600.0
+"""s that a start, and then the first receipt, may take."""
+_LOOK = 5.0
+"""s between two questions to the service manager."""
+
+
+def write(s: Setup) -> None:
+    """Write the file, the old one is kept beside it, and check it."""
+    from gateway.check import check
+    from gateway.commissioning.setup import written
+    from gateway.config import parse_config, write_beside
+
+    before = s.text
+    new = written(before, s.answers)
+    parse_config(new, s.path.name)
+    if new == before:
+        say(_("There is nothing to write into %(file)s.") % {"file": s.path})
+    elif s.path.exists():
+        old = write_beside(s.path, new)
+        say(_("%(file)s is written; the old file is %(old)s.") % {"file": s.path, "old": old})
+    else:
+        _write_new(s.path, new)
+        say(_("%(file)s is written.") % {"file": s.path})
+    for problem in check(s.path).problems:
+        say(in_words(str(problem)), "  ", "! ")
+        if not s.asks:
+            s.open.append(in_words(str(problem)))
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Whole or not at all: a gateway that waits for it begins with what it finds."""
+    fresh = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise GatewayError(f"{path} cannot be written: {error.strerror}", hint="use sudo") from error
+
+
+def start(s: Setup) -> None:
+    """Start the gateway, or have it take the file over, and wait until the platform has what was read."""
+    asked = time.time() * 1000
+    client = control_client(s.socket)
+    service = False
+    if client is not None:
+        with client:
+            client.must_run(s.path)
+            for line in client.reload():
+                say(in_words(line), "  ")
+    elif s.path == CONFIG and SYSTEMD.is_dir():
+        service = True
+        _systemctl("enable", "--now", UNIT)
+    else:
+        say(_("Start it in another terminal: submeter run %(file)s") % {"file": s.path})
+    with _when_it_runs(s, service=service) as client:
+        _first_receipt(client, asked)
+
+
+def _systemctl(*words: str) -> str:
+    """Ask the service manager. Raises GatewayError with its own words."""
+    command = " ".join(("systemctl", *words))
+    try:
+        done = subprocess.run(  # noqa: S603 - the unit of this product
+            ["systemctl", *words],  # noqa: S607
+            capture_output=True, text=True, errors="replace", timeout=WAIT, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = getattr(error, "strerror", None) or "it does not answer"
+        raise GatewayError(f"{command}: {why}", hint="submeter setup start tries again") from error
+    if done.returncode and words[0] != "is-active":
+        why = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+        raise GatewayError(f"{command}: {why[0]}", hint=f"use sudo, or see journalctl -u {UNIT}")
+    return done.stdout.strip()
+
+
+def _when_it_runs(s: Setup, *, service: bool) -> ControlClient:
+    """A client of the gateway, as soon as it listens. Raises GatewayError when it does not."""
+    end = time.monotonic() + WAIT
+    look = time.monotonic() + _LOOK
+    while (client := control_client(s.socket)) is None:
+        if service and time.monotonic() > look:
+            look = time.monotonic() + _LOOK
+            if _systemctl("is-active", UNIT) == "failed":
+                raise GatewayError(
+                    f"{UNIT} has ended again",
+                    hint=f"journalctl -u {UNIT} says why; then: submeter setup start",
+                )
+        if time.monotonic() > end:
+            raise GatewayError("the gateway was not started", hint="submeter setup start tries again")
+        time.sleep(0.5)
+    try:
+        client.must_run(s.path)
+    except GatewayError:
+        client.close()
+        raise
+    return client
+
+
+def _first_receipt(client: ControlClient, asked: float) -> None:
+    from gateway.cli.report import round_trips
+
+    if client.status()["uplinks"]:
+        say(_("It runs; waiting for the first receipt …"))
+        for name, trip in round_trips(client, asked, WAIT).items():
+            if trip is None:
+                raise GatewayError(
+                    f"platform {name} has not answered",
+                    hint="submeter status says why; then: submeter setup start",
+                )
+            say(_("Platform %(name)s has the readings.") % {"name": name})
+    else:
+        say(_("It runs. It has no platform: readings stay on this gateway."))
