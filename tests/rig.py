@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.demo.die_with_parent import dying_with_us
+from gateway.demo.show.polls import PollSpan, read_polls
 from gateway.demo.simulator.process import SimulatorProcess
 from tests.ports import free_port
 
+SAYING_POLLS = ("--log-level", "debug")
 HERE = Path(__file__).parent
 DRIVERS = HERE / "bench" / "drivers"
 MOSQUITTO = next(
@@ -118,9 +120,13 @@ class Rig:
             return True
         return False
 
-    def start_gateway(self) -> None:
+    def start_gateway(self, *options: str) -> None:
         """The daemon."""
-        self.start("gateway", sys.executable, "-m", "gateway", "run", str(self.config_path))
+        self.start("gateway", sys.executable, "-m", "gateway", "run", *options, str(self.config_path))
+
+    def polls(self) -> list[PollSpan]:
+        """What a daemon that was started with `*SAYING_POLLS` has said of its polls."""
+        return read_polls(self.directory / "gateway.log")
 
     def start_receiver(self) -> None:
         """The reference receiver."""

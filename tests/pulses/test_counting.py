@@ -15,7 +15,8 @@ from gpiozero.pins.mock import MockFactory
 from gateway.config.schema import Pulse
 from gateway.errors import GatewayError
 from gateway.field.pulses.counting import PulseInputs
-from gateway.field.pulses.register import PulseRegister
+from gateway.field.pulses.input import MOST_REJECTED, PulseInput
+from gateway.field.pulses.register import PulseRegister, newer_carried
 from gateway.host.pins import Pins
 from gateway.model import Draft, Event, Reading
 from gateway.wire import Batch, decode, split
@@ -299,6 +300,34 @@ def test_other_units_hold_from_now_on_and_another_quantity_begins_anew() -> None
     assert PulseRegister(pulse(), carried).changed == {}
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "newer"),
+    [
+        ({"count": 5}, {"count": 4}, 0),
+        ({"count": 4}, {"count": 5}, 1),
+        ({"count": 5, "sets": 1}, {"count": 5, "sets": 2}, 1),
+        ({"count": 5, "sets": 1}, {"count": 5}, 0),
+        ({"count": 5}, {"count": 5, "sets": 1}, 1),
+        ({"count": None, "sets": 3}, {"count": 0}, 1),
+        ({"count": "x", "sets": 3}, {"count": 0}, 1),
+        (None, {"count": 0}, 1),
+        ({"count": 0}, None, 0),
+    ],
+)
+def test_the_newer_of_two_carried_states(one, other, newer) -> None:
+    assert newer_carried(one, other) is (one, other)[newer]
+
+
+def test_how_often_a_register_was_set_is_carried() -> None:
+    register = PulseRegister(pulse(), {"count": 5, "register": 1.0, "quantity": "volume"})
+    assert "sets" not in register.carry(5)
+    register.set(5, 2.0)
+    assert register.carry(5)["sets"] == 1
+    again = PulseRegister(pulse(), register.carry(5))
+    again.set(6, 3.0)
+    assert again.carry(6)["sets"] == 2
+
+
 BAD = [
     None,
     [],
@@ -567,6 +596,34 @@ async def test_a_line_that_rises_after_its_resistor_was_set_gives_no_pulse(rise,
         await asyncio.to_thread(give, pins, [17], 3, 0.04)
         await running.counted(3)
     assert running.health.count == 3
+
+
+@pytest.mark.parametrize(
+    ("even", "noise", "counted", "fast"),
+    [
+        (20, 20, 0, True),
+        (19, 19, 0, False),
+        (20, 79, 0, True),
+        (20, 80, 0, False),
+        (20, 20, 199, True),
+        (20, 20, 200, False),
+    ],
+)
+def test_what_the_limits_reject_is_a_meter_when_it_came_evenly_and_is_much_of_all(
+    even, noise, counted, fast
+) -> None:
+    """A quarter of what was rejected, and a tenth of what was counted."""
+    assert MOST_REJECTED == 20
+    one = PulseInput(pulse(), None, None)
+    assert not one.too_fast
+    one.filter.rejected.gap, one.filter.regular, one.filter.count = 500, 400, 7000
+    one.sample(100.0)
+    assert not one.too_fast
+    one.filter.rejected.gap += noise // 2
+    one.filter.rejected.short += noise - noise // 2
+    one.filter.regular += even
+    one.filter.count += counted
+    assert one.too_fast is fast
 
 
 async def test_a_contact_faster_than_its_limits_is_told_once_and_marks_the_readings(caplog) -> None:

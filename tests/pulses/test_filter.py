@@ -140,6 +140,23 @@ def test_even_rejections_are_told_from_chatter_and_noise() -> None:
     assert (reed.count, reed.regular) == (100, 0)
 
 
+def test_two_edges_of_one_moment_are_a_pulse_of_no_width() -> None:
+    one = fresh()
+    run(one, [(False, 100)])
+    assert not one.edge(True, 10**12 + 200 * MS)
+    assert not one.edge(False, 10**12 + 200 * MS)
+    assert (one.count, rejected(one)) == (0, (1, 0, 0))
+
+
+def test_an_edge_says_that_a_pulse_was_counted_each_time_that_one_was_and_at_no_other() -> None:
+    random_, one, now, told = random.Random(3), fresh(), 10**12, 0
+    for _ in range(2000):
+        now += random_.choice([0, 5, 29, 31, 200]) * MS
+        told += one.edge(random_.random() < 0.5, now)
+    assert told == one.count > 100
+    assert one.rejected.short > 100, "the same level twice among them"
+
+
 def test_a_clock_that_is_set_back_costs_no_pulse() -> None:
     one = fresh()
     one.edge(True, 10**15)

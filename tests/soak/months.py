@@ -30,7 +30,7 @@ from gateway.demo.show.polls import Break
 from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import GATEWAY, stamp_drivers
 from tests.intervals import IntervalAccount, judge_intervals, lacking
-from tests.rig import Rig, until, usage
+from tests.rig import SAYING_POLLS, Rig, until, usage
 from tests.soak.leaps import LeapClock
 
 DAY = 86400.0
@@ -172,7 +172,7 @@ class Run:
         """Start it; nobody leaps before it answers."""
         self.clock.allow(0)
         with self._leaping():
-            self.site.start_gateway()
+            self.site.start_gateway(*SAYING_POLLS)
         until(lambda: gateway_status(self.site.socket) is not None, PATIENCE, "the gateway answers")
 
     def go(self, seconds: float) -> None:
@@ -312,6 +312,7 @@ class Run:
         account = judge(
             self.site.serves(), held, stored, readings,
             breaks=self.breaks, slot=SLOT, tolerance=resolutions(drivers), owed=True,
+            polls=self.site.polls(),
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} batches came twice with different content")
         gone = sorted(set(self.taken) - set(held))

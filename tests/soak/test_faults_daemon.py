@@ -26,7 +26,7 @@ from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import GATEWAY, stamp_drivers
 from gateway.demo.simulator.faults import SERIAL_KINDS, TCP_KINDS
 from tests.reliability import note
-from tests.rig import MOSQUITTO, Rig, rig, until
+from tests.rig import MOSQUITTO, SAYING_POLLS, Rig, rig, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
 
@@ -115,7 +115,7 @@ class Site:
         self.made.kill("gateway", signal.SIGTERM)
         stopped = Break(went, uptime())
         self.configure(meters_on=False)
-        self.made.start_gateway()
+        self.made.start_gateway(*SAYING_POLLS)
         until(
             lambda: self.status() and not self.status()["uplinks"][0]["backlog_batches"],
             PATIENCE,
@@ -162,7 +162,7 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         site = Site(made)
         site.configure()
         made.start_receiver()
-        made.start_gateway()
+        made.start_gateway(*SAYING_POLLS)
         # The broker is absent at the start: readings are taken all the same.
         until(
             lambda: site.status().get("journal", {}).get("batches", 0) >= 2,
@@ -229,7 +229,7 @@ def test_every_fault_of_a_line_and_a_network_costs_its_values_and_nothing_else(t
         drivers = dict.fromkeys(SERIAL | TCP, load_driver(DRIVER, tmp_path / "drivers"))
         account = judge(
             serves, committed(tmp_path / "state" / "journal.db"), stored, readings,
-            breaks=[stopped], slot=SLOT, tolerance=resolutions(drivers),
+            breaks=[stopped], slot=SLOT, tolerance=resolutions(drivers), polls=made.polls(),
         )  # fmt: skip
         account.say(conflicts, f"{conflicts} conflicts")
         note(
