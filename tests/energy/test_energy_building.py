@@ -301,9 +301,18 @@ def test_without_steps_or_with_another_load_in_the_way_nothing_is_suspected() ->
     assert suspicion("a", sub[:50], main[:50]) is None
     assert suspicion("a", [1000] * 400, main) is None
     assert suspicion("a", sub, [9000 if k % 2 else 3000 for k in range(400)]) is None
-    holes = [None if k % 3 == 0 else value for k, value in enumerate(sub)]
-    assert suspicion("a", holes, main) is not None or len(holes) < 400
     assert len(set(TRANSFORMERS)) == len(TRANSFORMERS)
+
+
+def test_a_ratio_is_found_through_the_holes_of_a_third_of_all_quarter_hours() -> None:
+    sub, main = loads(2.0)
+    holes = [None if k % 3 == 0 else value for k, value in enumerate(sub)]
+    found = suspicion("a", holes, main)
+    assert found is not None
+    assert found.factor == pytest.approx(2.0, rel=0.03)
+    assert suspicion("a", [None if k % 3 else value for k, value in enumerate(sub)], main) is None, (
+        "no two neighbours are left: there is no step to compare"
+    )
 
 
 # ── load ──

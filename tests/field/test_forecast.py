@@ -56,12 +56,14 @@ def test_an_interval_that_cannot_be_held_gets_the_one_that_fits() -> None:
 
 
 def test_only_the_meters_that_are_too_fast_have_to_slow_down() -> None:
-    some = [
-        *tasks(20, interval="10s"),
-        *[MeterTask(meter(unit, interval="1h"), driver()) for unit in range(30, 40)],
-    ]
-    fits = forecast_bus(LINE, some).fits()
-    assert fits is None or fits < 30
+    seldom = [MeterTask(meter(unit, interval="1h"), driver()) for unit in range(100, 110)]
+    forecast = forecast_bus(LINE, [*tasks(40, interval="10s"), *seldom])
+    each = forecast.meters[0].fast_time
+    fits = forecast.fits()
+    assert fits is not None
+    assert fits == pytest.approx(40 * each, abs=1.0), "ten meters that are read once an hour ask for nothing"
+    assert forecast_bus(LINE, [*tasks(40, interval=f"{fits:g}s"), *seldom]).fits() is None
+    assert forecast_bus(LINE, [*tasks(20, interval="10s"), *seldom]).fits() is None, "twenty fit as they are"
 
 
 def test_slow_reads_count_at_their_own_rate_and_at_the_quarter_hours() -> None:
