@@ -296,8 +296,9 @@ class BusWorker:
         polled.poll = poll
         now_ms = self._uptime()
         log.debug(
-            "meter %s on bus %s: polled from %d to %d ms",
+            "meter %s on bus %s: polled from %d to %d ms: %s",
             polled.id, self.bus.name, now_ms - int(1000 * (time.monotonic() - began)), now_ms,
+            poll.reading.missing or "values",
         )  # fmt: skip
         self._sink(poll.reading)
         return poll.reading

@@ -2,6 +2,7 @@
 that was under way, or not committed yet; nothing else does.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,10 +188,20 @@ def silence(meter, n):
     return Received(meter, 10_045 + 1000 * n, (EPOCH, n), {}, {}, "timeout")
 
 
+def bring_nothing(world, meter, n):
+    began = 10_000 + 1000 * n + 100 * ORDER.index(meter)
+    world["polls"] = [
+        replace(each, silent=True) if (each.meter, each.began) == (meter, began) else each
+        for each in world["polls"]
+    ]
+
+
 def test_a_poll_that_brought_nothing_says_so_and_its_silence_must_arrive_as_well():
     fine = world()
     lose(fine, "pv", 3)
     fine["readings"].append(silence("pv", 3))
+    assert judged(fine).lost == 1, "the gateway says that this poll brought values"
+    bring_nothing(fine, "pv", 3)
     account = judged(fine)
     assert account.good, account.problems
     assert account.declared == 1
@@ -209,7 +220,7 @@ def test_a_poll_of_seconds_that_brought_nothing_is_in_the_batch_of_its_end():
     fine = world()
     lose(fine, "pv", 3)
     fine["polls"] = [each for each in fine["polls"] if (each.meter, each.began) != ("pv", 13_200)]
-    fine["polls"].insert(9, PollSpan("pv", "roof", 12_300, 13_095))
+    fine["polls"].insert(9, PollSpan("pv", "roof", 12_300, 13_095, silent=True))
     fine["serves"].append(serve("pv", 12_310, 70))
     fine["serves"] = [
         each for each in fine["serves"] if each["meter"] != "pv" or not 13_200 <= each["t"] < 14_000
@@ -223,12 +234,37 @@ def test_a_poll_of_seconds_that_brought_nothing_is_in_the_batch_of_its_end():
 def test_a_silence_stands_for_no_poll_of_another_batch_or_meter():
     hurt = world()
     lose(hurt, "hvac", 3)
+    bring_nothing(hurt, "hvac", 3)
     hurt["readings"].append(silence("hvac", 4))
     assert judged(hurt).lost == 1
     hurt["readings"][-1] = silence("main", 3)
     assert judged(hurt).lost == 1
     hurt["readings"][-1] = silence("hvac", 8)
     assert judged(hurt).lost == 1
+
+
+def test_beside_reasons_of_single_values_a_poll_that_brought_nothing_is_not_told_by_itself():
+    """Twice in a second: as a batch is written, the reasons of the other poll stand for both."""
+    fine = world()
+    fine["polls"].insert(12, PollSpan("pv", "roof", 13_300, 13_302, silent=True))
+    assert not judged(fine).good
+    place = next(at for at, each in enumerate(fine["readings"]) if each.uptime == 13_245)
+    fine["readings"][place] = replace(fine["readings"][place], absent={"thd": "timeout"})
+    assert judged(fine).good
+    assert fine["polls"][11].ended + 12 == fine["polls"][12].ended
+
+
+def test_a_reading_is_not_taken_for_that_of_a_poll_beside_it_that_brought_nothing():
+    fine = world()
+    fine["polls"].insert(11, PollSpan("pv", "roof", 13_199, 13_244, silent=True))
+    fine["polls"][12] = PollSpan("pv", "roof", 13_244, 13_290)
+    fine["serves"] = [
+        each | {"t": each["t"] + 40} if each["meter"] == "pv" and each["t"] == 13_210 else each
+        for each in fine["serves"]
+    ]
+    fine["readings"].append(silence("pv", 3))
+    account = judged(fine)
+    assert account.good, account.problems
 
 
 def test_a_value_is_one_that_its_own_poll_was_served():
@@ -275,10 +311,13 @@ def test_polls_are_read_from_the_log_that_a_kill_has_torn(tmp_path: Path):
     log = tmp_path / "gateway.log"
     log.write_text(
         "INFO the page is at http://127.0.0.1:8080\n"
-        "DEBUG meter main on bus line1: polled from 1000 to 1090 ms\n"
+        "DEBUG meter main on bus line1: polled from 1000 to 1090 ms: values\n"
         "DEBUG meter hvac on bus line1: polled from 1090 to 12INFO the page is at http://127.0.0.1:8080\n"
-        "DEBUG meter hvac on bus line1: polled from 3000 to 3100 ms\n"
+        "DEBUG meter hvac on bus line1: polled from 3000 to 3100 ms: timeout\n"
         "DEBUG meter pv on bus roof: polled from 3000 to 31"
     )
-    assert read_polls(log) == [PollSpan("main", "line1", 1000, 1090), PollSpan("hvac", "line1", 3000, 3100)]
+    assert read_polls(log) == [
+        PollSpan("main", "line1", 1000, 1090),
+        PollSpan("hvac", "line1", 3000, 3100, silent=True),
+    ]
     assert read_polls(tmp_path / "none.log") == []

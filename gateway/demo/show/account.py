@@ -208,7 +208,7 @@ def _values(
     said: SaidPolls | None,
 ) -> None:
     wrong = []
-    spans = {} if said is None else {id(reading): span for span, reading in said.reading.items()}
+    spans = {id(reading): span for span, reading in said.reading.items() if not span.silent} if said else {}
     for reading in readings:
         span = spans.get(id(reading))
         candidates = course.beside(reading) if span is None else course.within(span)
@@ -293,7 +293,8 @@ def _by_polls(
                 return "declared"
             return "open_slot" if said.under_way(serve["meter"], serve["t"]) else "lost"
         if said.fate[span] == "arrived":
-            return "asked_again" if ORDINAL in said.reading[span].values else "declared"
+            told = span.silent or ORDINAL not in said.reading[span].values
+            return "declared" if told else "asked_again"
         return "open_slot" if said.fate[span] == "open" else "lost"
 
     return why

@@ -16,7 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
-_SAID = re.compile(r"^DEBUG meter (\S+) on bus (\S+): polled from (\d+) to (\d+) ms$", re.MULTILINE)
+_SAID = re.compile(r"^DEBUG meter (\S+) on bus (\S+): polled from (\d+) to (\d+) ms: (\S+)$", re.MULTILINE)
 ROUNDED = 2
 """ms by which times of two clocks of one machine differ when each is rounded."""
 _SLOTS = 2
@@ -31,12 +31,13 @@ Fate = Literal["arrived", "open", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class PollSpan:
-    """One poll of a meter; uptime in ms."""
+    """One poll of a meter; uptime in ms. `silent`: it brought nothing."""
 
     meter: str
     bus: str
     began: int
     ended: int
+    silent: bool = False
 
     def holds(self, t: int) -> bool:
         """Whether something that happened at t belongs to it."""
@@ -69,7 +70,10 @@ class Received:
 def read_polls(log: Path) -> list[PollSpan]:
     """What a gateway's log says of its polls, in the order in which they ended."""
     said = _SAID.findall(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
-    return [PollSpan(meter, bus, int(began), int(ended)) for meter, bus, began, ended in said]
+    return [
+        PollSpan(meter, bus, int(began), int(ended), brought != "values")
+        for meter, bus, began, ended, brought in said
+    ]
 
 
 class SaidPolls:
@@ -89,7 +93,7 @@ class SaidPolls:
         timed = [reading for reading in readings if not reading.missing]
         for meter in {reading.meter for reading in timed}:
             self._match(meter, [reading for reading in timed if reading.meter == meter])
-        self._match_silent(spans, [reading for reading in readings if reading.missing])
+        self._match_silent(spans, [reading for reading in readings if reading.missing or reading.absent])
         self.fate: dict[PollSpan, Fate] = {}
         self._last: dict[tuple[int, str], int] = {}
         """When the last poll ended, by run and bus."""
@@ -97,7 +101,7 @@ class SaidPolls:
 
     def _match(self, meter: str, readings: list[Received]) -> None:
         """Each reading has its own poll, in order."""
-        left = iter(self._of[meter])
+        left = iter([span for span in self._of[meter] if not span.silent])
         span = next(left, None)
         for reading in sorted(readings, key=lambda each: each.uptime):
             while span is not None and span.ended + ROUNDED < reading.uptime:
@@ -110,7 +114,8 @@ class SaidPolls:
 
     def _match_silent(self, spans: Sequence[PollSpan], silent: Sequence[Received]) -> None:
         """A poll that brought nothing travels without a time of its own, once for all of its meter in a
-        batch: it stands for those that ended between the polls of the batches before and after.
+        batch, or not at all beside reasons of single values: what is said there stands for those that ended
+        between the polls of the batches before and after.
         """
         place = {span: at for at, span in enumerate(spans)}
         of_batch: dict[int, list[int]] = defaultdict(list)
@@ -125,7 +130,8 @@ class SaidPolls:
             until = behind[last] if last < len(numbers) else len(spans)
             for span in self._of[reading.meter]:
                 if (
-                    after < place[span] < until
+                    span.silent
+                    and after < place[span] < until
                     and span not in self.reading
                     and self._run(span.ended) == self._run(reading.uptime)
                 ):
