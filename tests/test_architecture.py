@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "check": {"model", "catalogue", "config", "field", "mqtt", "uplink", "errors"},
     "commissioning": {"model", "catalogue", "config", "field", "errors"}
     | {"check", "host", "mqtt", "uplink", "wire"},
-    "demo": {"model", "catalogue", "config", "wire", "energy", "history", "errors"},
+    "demo": {"model", "catalogue", "config", "wire", "energy", "history", "mqtt", "uplink", "errors"},
 }
 """Beside itself, `common` and the package's version."""
 MAY_IMPORT_ALL = {"daemon", "cli"}
@@ -83,6 +83,7 @@ ALSO_FACES = {
     "gateway.commissioning.trial",
     "gateway.commissioning.wiring",
     "gateway.config.rules",
+    "gateway.demo.fleet",
     "gateway.demo.show",
     "gateway.host.notify",
     "gateway.host.signing",
@@ -105,7 +106,7 @@ REACH = 3
 MOST_REACHES = 12
 """Places in the whole house that reach through another object: self.a.b.c."""
 WORDS = {
-    "settle": ("a batch is delivered or given up", {"journal", "uplink"}),
+    "settle": ("a batch is delivered or given up", {"demo", "journal", "uplink"}),
     "gone": ("batches that are no longer there", {"journal", "uplink", "wire", "receiver"}),
     "take": ("readings are taken, one or a batch of them", {"daemon", "energy", "history", "receiver"}),
     "hold": ("batches wait for a right clock", {"config", "status", "uplink"}),

@@ -26,6 +26,7 @@ COMMANDS = {
     "drivers": N_("list, show, check and try the meter tables"),
     "enroll": N_("have this gateway's key certified by the platform"),
     "energy": N_("print the energy of each quarter hour, the gateway's own or that of a file of readings"),
+    "fleet": N_("simulate the gateways of a city at a broker, and judge the platform"),
     "journal": N_("look into the journal: status, show, export, salvage"),
     "plan": N_("print the reads, their time, and what they cost"),
     "ports": N_("list the serial ports, who uses them and what is wrong"),

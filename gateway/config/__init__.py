@@ -18,7 +18,7 @@ from gateway.config.schema import (
     Uplink,
     a_broker,
 )
-from gateway.config.units import Duration, parse_ratio
+from gateway.config.units import Duration, parse_duration, parse_ratio
 from gateway.config.yamlfile import (
     MAX_PROBLEMS,
     Block,
@@ -62,6 +62,7 @@ __all__ = [
     "load_config",
     "odd_character",
     "parse_config",
+    "parse_duration",
     "parse_ratio",
     "parse_yaml",
     "plain_text",

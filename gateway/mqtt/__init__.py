@@ -15,16 +15,16 @@ from gateway.mqtt.link import (
     Listener,
     Outgoing,
 )
-from gateway.mqtt.reasons import ACCESS_LIST, PAYLOAD, TOO_LARGE, meaning, unreachable
+from gateway.mqtt.reasons import ACCESS_LIST, PAYLOAD, TOO_LARGE, farewell, meaning, refusal, unreachable
 from gateway.mqtt.reconnect import LinkState, Reconnect
 from gateway.mqtt.thread_link import ThreadLink
-from gateway.mqtt.tls import check_files, file_mistakes, open_to_others, tls_context, tls_error
+from gateway.mqtt.tls import check_files, file_mistakes, open_to_others, password, tls_context, tls_error
 
 __all__ = [
     "ACCESS_LIST", "FIRST_FAILURE", "NO_SUBSCRIBERS", "PAYLOAD", "SPARE", "SUCCESS", "TOO_LARGE",
     "TO_THE_LOOP",
     "Broker", "BrokerLink", "Connection", "Hearing", "Limits", "Link", "LinkState", "Listener",
     "MemoryConnection", "MemoryLink", "Outgoing", "Reconnect", "ThreadLink",
-    "check_files", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size", "payload_room",
-    "tls_context", "tls_error", "unreachable",
+    "check_files", "farewell", "file_mistakes", "meaning", "open_to_others", "open_unless", "packet_size",
+    "password", "payload_room", "refusal", "tls_context", "tls_error", "unreachable",
 ]  # fmt: skip

@@ -36,6 +36,7 @@ COMMANDS = (
     ("drivers", "new"),
     ("drivers", "try"),
     ("energy",),
+    ("fleet",),
     ("journal",),
     ("journal", "status"),
     ("journal", "show"),
