@@ -19,7 +19,7 @@ from gateway.cli.prose import say
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
-    from gateway.demo.fleet import Cut, FleetLedger, FleetPlan, Verdict
+    from gateway.demo.fleet import Cut, FleetLedger, FleetPlan, FleetVerdict
 
 SPARE_FILES = 100
 """Open files beside a connection for each gateway."""
@@ -249,7 +249,7 @@ def _judge(path: Path, database: str, as_json: bool) -> None:
     ledger = FleetLedger.read(path)
     store = open_store(database, readonly=True)
     try:
-        verdict: Verdict = judge(ledger, lambda sql, words: store.conn.execute(sql, words).fetchall())
+        verdict: FleetVerdict = judge(ledger, lambda sql, words: store.conn.execute(sql, words).fetchall())
     finally:
         store.close()
     if as_json:

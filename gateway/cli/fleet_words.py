@@ -9,7 +9,7 @@ from gateway.cli.prose import said
 from gateway.common.text import visible
 
 if TYPE_CHECKING:
-    from gateway.demo.fleet import Fleet, FleetLedger, Progress, Verdict
+    from gateway.demo.fleet import Fleet, FleetLedger, FleetVerdict, Progress
 
 
 def standing(now: Progress) -> str:
@@ -81,7 +81,7 @@ def _values(ledger: FleetLedger) -> int:
     return ledger.taken * ledger.plan.meters * ledger.plan.values
 
 
-def verdict_lines(verdict: Verdict) -> list[str]:
+def verdict_lines(verdict: FleetVerdict) -> list[str]:
     """What the platform holds of what was taken."""
     words = locale()
     told = said(

@@ -21,7 +21,7 @@ MOST_NAMED = 10
 
 
 @dataclass(slots=True)
-class Verdict:
+class FleetVerdict:
     """Batches: `taken` by the fleet, `stored`; `lost` were receipted and are not there, `waiting` neither;
     `changed` have other content, `twice` more readings than they brought, `short` fewer; `foreign` were never
     taken; `conflicts` are numbers that came with two contents.
@@ -51,9 +51,9 @@ class Verdict:
         return len(seqs)
 
 
-def judge(ledger: FleetLedger, ask: Ask) -> Verdict:
+def judge(ledger: FleetLedger, ask: Ask) -> FleetVerdict:
     """Hold every batch against what is stored. One gateway after another, in bounded memory."""
-    verdict = Verdict(gateways=len(ledger.accounts))
+    verdict = FleetVerdict(gateways=len(ledger.accounts))
     for account, readings, journal in ledger.journals():
         _batches(verdict, account, readings, journal, ask)
         _readings(verdict, account, readings, journal, ask, ledger.plan.meters)
@@ -61,7 +61,7 @@ def judge(ledger: FleetLedger, ask: Ask) -> Verdict:
 
 
 def _batches(
-    verdict: Verdict, account: GatewayAccount, readings: SeededReadings, journal: SeededJournal, ask: Ask
+    verdict: FleetVerdict, account: GatewayAccount, readings: SeededReadings, journal: SeededJournal, ask: Ask
 ) -> None:
     gateway = readings.gateway
     stored: dict[int, bytes] = {}
@@ -85,7 +85,7 @@ def _batches(
 
 
 def _readings(  # noqa: PLR0917 - one gateway's own facts
-    verdict: Verdict,
+    verdict: FleetVerdict,
     account: GatewayAccount,
     readings: SeededReadings,
     journal: SeededJournal,
