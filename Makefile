@@ -53,11 +53,12 @@ test: $(VENV)/.dev ## Install what the tests need and run them, on Python 3.11 a
 	@tests/tools.sh
 	@tests/run.sh
 
-lint: $(VENV)/.dev ## Check style and types; say which proof is out of date
+lint: $(VENV)/.dev ## Check style and types; say which proof is out of date, and which library has a known fault
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m tests.proofs
+	@$(BIN)/python -m tests.audit
 
 format: $(VENV)/.dev ## Bring the code into shape
 	@$(BIN)/ruff check --fix .
