@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "energy": {"model"},
     "history": {"model", "energy", "errors"},
     "receiver": {"model", "wire", "mqtt", "errors"},
-    "backup": {"config", "errors"},
+    "backup": {"config", "mqtt", "uplink", "wire", "errors"},
     "provisioning": {"config", "check", "errors"},
     "remote": {"model", "config", "wire", "host", "mqtt", "check", "catalogue", "errors"},
     "check": {"model", "catalogue", "config", "field", "mqtt", "uplink", "errors"},

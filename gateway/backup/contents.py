@@ -37,6 +37,9 @@ _NOT_KEPT = re.compile(
 )
 """Of the state directory: the journal, what SQLite keeps beside a database, copies of what is kept."""
 
+_FIRST = ("pulses.json", "signing.key", "signing.pub")
+"""Of the state directory: what nothing can be made of again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -51,6 +54,22 @@ def write_backup(path: Path, config: Config, sealer: Sealer) -> list[Left]:
 
     Raises BackupError when the configuration itself cannot be read.
     """
+    return write_files(path, config, sealer, files_of(path, config))
+
+
+def files_of(path: Path, config: Config) -> list[tuple[str, Path]]:
+    """What belongs into a backup beside the configuration, in the order of its worth: what no person can
+    write again, then what is small.
+    """
+    return [*_named(path, config), *_state(Path(config.journal.directory))]
+
+
+def write_files(
+    path: Path, config: Config, sealer: Sealer, files: list[tuple[str, Path]], *, platform: bool = False
+) -> list[Left]:
+    """Write a backup of the configuration and `files`; what could not be read. `platform`: it says of itself
+    that it is the small one. Raises BackupError when the configuration itself cannot be read.
+    """
     left: list[Left] = []
     with tarfile.open(fileobj=sealer, mode="w|gz") as archive:  # type: ignore[call-overload]  # it only writes
         manifest = {
@@ -59,13 +78,14 @@ def write_backup(path: Path, config: Config, sealer: Sealer) -> list[Left]:
             "made": time.time_ns() // 1_000_000,
             "version": __version__,
             "path": str(path),
+            "platform": platform,
         }
         _add(archive, MANIFEST, json.dumps(manifest).encode())
         try:
             _add(archive, CONFIGURATION, read_regular(path, MAX_FILE))
         except OSError as error:
             raise BackupError(f"{path} cannot be read: {error.strerror}", hint="run it as root") from error
-        for kind, file in (*_named(path, config), *_state(Path(config.journal.directory))):
+        for kind, file in files:
             try:
                 _add_file(archive, kind, file, path.parent)
             except (OSError, sqlite3.Error, BackupError) as error:
@@ -86,10 +106,15 @@ def _named(path: Path, config: Config) -> Iterator[tuple[str, Path]]:
 
 
 def _state(directory: Path) -> Iterator[tuple[str, Path]]:
-    if directory.is_dir():
-        for file in sorted(directory.iterdir()):
-            if NAME.fullmatch(file.name) and not _NOT_KEPT.fullmatch(file.name) and file.is_file():
-                yield "state", file
+    if not directory.is_dir():
+        return
+    found = [
+        file
+        for file in directory.iterdir()
+        if NAME.fullmatch(file.name) and not _NOT_KEPT.fullmatch(file.name) and file.is_file()
+    ]
+    for file in sorted(found, key=lambda file: (file.name not in _FIRST, file.stat().st_size, file.name)):
+        yield "state", file
 
 
 def _add_file(archive: tarfile.TarFile, kind: str, file: Path, home: Path) -> None:

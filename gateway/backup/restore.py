@@ -27,15 +27,19 @@ _EMPTY = "restore onto an empty card, or move away what is there"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came back: the gateway's id, when the backup was made, and the files."""
+    """What came back: the gateway's id, when the backup was made, and the files; `missing` are the
+    keys of the configuration whose TLS key must be made anew.
+    """
 
     gateway: str
     made: datetime
     files: tuple[Path, ...]
+    missing: tuple[str, ...] = ()
 
 
-def restore(source: BinaryIO, opener: Opener, path: Path) -> Restored:
-    """Put everything of a backup in its place; its configuration at `path`.
+def restore(source: BinaryIO, opener: Opener, path: Path, *, from_platform: bool = False) -> Restored:
+    """Put everything of a backup in its place; its configuration at `path`. `from_platform`: also a small
+    one, which lacks history and TLS key.
 
     The journal begins anew with the next start: a new file has a new epoch, so that no number is used twice.
     Raises BackupError, and has changed nothing then: where a gateway lives already, for a backup that is not
@@ -45,6 +49,9 @@ def restore(source: BinaryIO, opener: Opener, path: Path) -> Restored:
         raise BackupError(f"there is a configuration already: {path}", hint=_EMPTY)
     with _unpacked(source, opener, path.parent) as staged:
         manifest = _manifest(staged)
+        if manifest.get("platform") and not from_platform:
+            what = "this is the small backup of the platform: the history and the TLS key are not in it"
+            raise BackupError(what, hint="take the newest one of backup.directory, or use --from-platform")
         try:
             config = load_config(staged / CONFIGURATION)
         except ConfigError as error:
@@ -63,7 +70,12 @@ def restore(source: BinaryIO, opener: Opener, path: Path) -> Restored:
             _put(file, to, owner if to.parent == state else None, path.parent)
         _put(staged / CONFIGURATION, path, None, path.parent)
         made = datetime.fromtimestamp(manifest["made"] / 1000, UTC)
-        return Restored(config.gateway.id, made, tuple(to for _, to in (*moves, (None, path))))
+        missing = tuple(
+            f"uplinks[{index}].key"
+            for index, uplink in enumerate(config.uplinks)
+            if uplink.key and not Path(uplink.key).exists()
+        )
+        return Restored(config.gateway.id, made, tuple(to for _, to in (*moves, (None, path))), missing)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, in_words
 from gateway.cli.options import config_option
 from gateway.cli.prose import say
 from gateway.config import Config, load_config
-from gateway.errors import BackupError
+from gateway.errors import BackupError, GatewayError
 from gateway.host import CONFIG
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ PATTERN = "*.submeter-backup"
 @config_option
 @click.option("--recipient", help=N_("To whom it is encrypted, else backup.recipient of the configuration."))
 @click.option("--passphrase", is_flag=True, help=N_("Ask for a passphrase instead of a recipient."))
-@click.option("--nightly", is_flag=True, help=N_("Into backup.directory, if there is one; the oldest go."))
+@click.option(
+    "--nightly",
+    is_flag=True,
+    help=N_("Into backup.directory and to backup.platform, as far as they are written."),
+)
 @click.option(
     "--new-key",
     type=click.Path(path_type=Path),
@@ -58,13 +62,7 @@ def command(
     path = (file or CONFIG).absolute()
     config = load_config(path)
     if nightly:
-        if config.backup.directory is None or config.backup.recipient is None:
-            say(_("No nightly backup: backup.directory and backup.recipient are not both written."))
-            return
-        folder = Path(config.backup.directory)
-        _write(path, config, folder / _name(config), config.backup.recipient, None)
-        for old in sorted(folder.glob(f"{config.gateway.id}-{PATTERN}"))[: -config.backup.keep]:
-            old.unlink(missing_ok=True)
+        _nightly(path, config)
         return
     words = _passphrase() if passphrase else None
     recipient = recipient or config.backup.recipient
@@ -74,6 +72,46 @@ def command(
             hint=_("write backup.recipient, or use --passphrase: docs/operation.md"),
         )
     _write(path, config, target or Path(_name(config)), recipient, words)
+
+
+def _nightly(path: Path, config: Config) -> None:
+    """Each where it is asked for; one that fails does not keep the other."""
+    recipient, chosen = config.backup.recipient, config.backup
+    if recipient is None or (chosen.directory is None and chosen.platform is None):
+        say(_("No nightly backup: backup.recipient and backup.directory or backup.platform are not written."))
+        return
+    failed: GatewayError | None = None
+    for wanted, make in ((chosen.directory, _into_directory), (chosen.platform, _to_platform)):
+        try:
+            if wanted is not None:
+                make(path, config, wanted, recipient)
+        except GatewayError as error:
+            failed = failed or error
+            say(in_words(str(error)), mark="! ", err=True)
+    if failed is not None:
+        raise failed
+
+
+def _into_directory(path: Path, config: Config, directory: str, recipient: str) -> None:
+    folder = Path(directory)
+    _write(path, config, folder / _name(config), recipient, None)
+    for old in sorted(folder.glob(f"{config.gateway.id}-{PATTERN}"))[: -config.backup.keep]:
+        old.unlink(missing_ok=True)
+
+
+def _to_platform(path: Path, config: Config, name: str, recipient: str) -> None:
+    from gateway.backup import send_backup
+
+    uplink = next(each for each in config.uplinks if each.name == name)
+    try:
+        sent = send_backup(path, config, uplink, recipient)
+    except TimeoutError as error:
+        raise BackupError(
+            f"{uplink.broker}: no answer in time", hint=_("it is tried again tomorrow night")
+        ) from error
+    said = _("%(size)s bytes are at the platform %(name)s, for whoever has the key.")
+    say(said % {"size": sent.size, "name": uplink.label or uplink.name})
+    _tell_left(list(sent.left))
 
 
 def _make_key(place: Path) -> None:
@@ -144,5 +182,9 @@ def _sealer(kind: type[Sealer], body: object, recipient: str | None, words: str 
 def _tell(target: Path, left: list[Left]) -> None:
     size = f"{target.stat().st_size / 1e6:.1f} MB"
     say(_("%(file)s: %(size)s, for whoever has the key.") % {"file": target, "size": size})
+    _tell_left(left)
+
+
+def _tell_left(left: list[Left]) -> None:
     for one in left:
         say(_("Not in it: %(file)s (%(why)s)") % {"file": one.path, "why": one.why}, mark="! ")

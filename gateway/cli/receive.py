@@ -72,6 +72,11 @@ With --report: print what the database holds per gateway and epoch, also while a
     metavar=N_("DAYS"),
     help=N_("Drop readings that are older, e.g. 400d; never intervals, rollups or what proves receipt."),
 )
+@click.option(
+    "--backups",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=N_("Keep the newest three small backups of each gateway in this folder."),
+)
 @click.option("--report", is_flag=True, help=N_("Print what is held, what is missing, and stop."))
 @click.option("--json", "as_json", is_flag=True, help=N_("With --report: as JSON."))
 def command(
@@ -89,6 +94,7 @@ def command(
     validate: bool,
     seconds: float | None,
     keep: str | None,
+    backups: Path | None,
     report: bool,
     as_json: bool,
 ) -> None:
@@ -100,7 +106,7 @@ def command(
         raise click.UsageError(
             _("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
         )
-    from gateway.receiver import Receiver, broker_link, check_names, is_server
+    from gateway.receiver import BackupFolder, Receiver, broker_link, check_names, is_server
 
     if share and not is_server(database):
         raise click.UsageError(
@@ -122,9 +128,12 @@ def command(
         protocol="5.0" if share else "auto",
     )
     chosen = frozenset(gateways)
-    link = broker_link(account, chosen, consumer if share else "")
+    link = broker_link(account, chosen, consumer if share else "", backups=backups is not None)
     check = _schema_check() if validate else None
-    receiver = Receiver(database, link, consumer=consumer, gateways=chosen, check=check, keep=kept)
+    folder = BackupFolder(backups) if backups is not None else None
+    receiver = Receiver(
+        database, link, consumer=consumer, gateways=chosen, check=check, keep=kept, backups=folder
+    )
     _run(receiver, seconds)
 
 

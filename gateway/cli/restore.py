@@ -32,16 +32,23 @@ Result = TypeVar("Result")
     type=click.Path(path_type=Path),
     help=N_("The file of the secret key; else a passphrase is asked for."),
 )
-def command(backup: Path, file: Path | None, key: Path | None) -> None:
+@click.option(
+    "--from-platform",
+    is_flag=True,
+    help=N_("It is the small one that the platform keeps, without history and TLS key."),
+)
+def command(backup: Path, file: Path | None, key: Path | None, *, from_platform: bool) -> None:
     """Restore a backup."""
     from gateway.backup import opener_for, restore
 
     secret = _opened(key, read_secret) if key is not None else None
     opener = opener_for(secret=secret, ask=_ask if key is None else None)
     with _opened(backup, lambda place: place.open("rb")) as source:
-        back = restore(source, opener, (file or CONFIG).absolute())
+        back = restore(source, opener, (file or CONFIG).absolute(), from_platform=from_platform)
     say(_("This is %(gateway)s again, as it was at %(time)s (UTC): %(n)s files.")
         % {"gateway": back.gateway, "time": f"{back.made:%Y-%m-%d %H:%M}", "n": len(back.files)})  # fmt: skip
+    for name in back.missing:
+        say(_("%(key)s is not in it: submeter enroll makes a new one.") % {"key": name}, mark="! ")
     say(_("The gateway that it was before must not run again beside it."))
 
 

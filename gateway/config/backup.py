@@ -24,11 +24,15 @@ def _a_recipient(text: str) -> str:
 
 
 class BackupSection(BaseModel):
-    """Nothing is written until there is a recipient, and nothing by night until there is a directory, too."""
+    """Nothing is written until there is a recipient, and nothing by night until there is a directory or a
+    platform, too.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     recipient: Annotated[str, Field(max_length=200), AfterValidator(_a_recipient)] | None = None
     directory: Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(plain_text)] | None = None
+    platform: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")] | None = None
+    """The uplink over which a small one goes to its platform every night."""
     keep: Annotated[int, Field(ge=1, le=366)] = 7
     """How many nightly ones stay."""

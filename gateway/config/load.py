@@ -120,6 +120,22 @@ def _known_keys(loc: tuple[Key, ...]) -> list[str]:
     return [field.alias or name for name, field in fields.items()]
 
 
+def _backup(document: Table) -> Iterator[tuple[list[Key], str, str]]:
+    """The uplink over which the small backup goes: it must be there, and speak our own language."""
+    section = document.get("backup")
+    name = section.get("platform") if isinstance(section, Table) else None
+    if not isinstance(section, Table) or name is None:
+        return
+    loc: list[Key] = ["backup", "platform"]
+    uplinks = {str(row.get("name")): row for _, row in rows_of(document, "uplinks")}
+    if str(name) not in uplinks:
+        yield loc, f"{name!r} is not the name of an uplink", _offer(name, list(uplinks), "uplinks")
+    elif uplinks[str(name)].get("dialect", "native") != "native":
+        yield loc, f"{name!r} is no native uplink", "leave it out: other platforms keep no backups"
+    elif section.get("recipient") is None:
+        yield loc, "is not used without recipient", "write what submeter backup --new-key prints"
+
+
 def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
     """What one section says of another: names that must exist, must not repeat, must not clash."""
     buses = _names(document, "buses", "name")
@@ -138,6 +154,7 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
         taken.add(name)
     yield from _repeats(document, "pulses", "pin")
     yield from _plants(document, meters)
+    yield from _backup(document)
     places: dict[tuple[str, str], int] = {}
     lines = {str(row.get("name")) for _, row in rows_of(document, "buses") if row.get("type") != "tcp"}
     ancestors = _in_a_loop(document)

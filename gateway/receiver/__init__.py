@@ -2,6 +2,7 @@
 model, wire and mqtt.
 """
 
+from gateway.receiver.backups import BackupFolder
 from gateway.receiver.broker import broker_link
 from gateway.receiver.intake import check_names, schema_check
 from gateway.receiver.report import build as build_report
@@ -9,6 +10,7 @@ from gateway.receiver.service import Receiver
 from gateway.receiver.store import SqliteStore, is_server, open_store
 
 __all__ = [
+    "BackupFolder",
     "Receiver",
     "SqliteStore",
     "broker_link",

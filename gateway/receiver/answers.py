@@ -34,6 +34,8 @@ class Counts:
     commits: int = 0
     receipts: int = 0
     replays: int = 0
+    clones: int = 0
+    """Times that a gateway came back to an epoch that it had left."""
     refused: Counter[str] = field(default_factory=Counter)
 
 

@@ -68,12 +68,16 @@ class Inbox:
         self._queue.put(None)
 
 
-def broker_link(broker: Broker, gateways: frozenset[str], share: str = "") -> ThreadLink:
-    """A link that hears all gateways, or those named; with a `share` what others of that name do not hear."""
+def broker_link(
+    broker: Broker, gateways: frozenset[str], share: str = "", *, backups: bool = False
+) -> ThreadLink:
+    """A link that hears all gateways, or those named; with a `share` what others of that name do not hear;
+    their `backups` too, if they are kept.
+    """
     reconnect = Reconnect(broker, meanwhile="tried again until it is back", longest=LONGEST)
     return ThreadLink(
         BrokerLink(broker, hearing=HEARING),
-        subscriptions(gateways, share),
+        subscriptions(gateways, share, backups=backups),
         reconnect,
         allow="allow reading submeter/v1/+/# in its access list",
     )

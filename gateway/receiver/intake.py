@@ -14,6 +14,8 @@ from gateway.receiver.store import Arrival
 from gateway.wire import MAX_MESSAGE, Reply, State, Topics, decode, decompress, parse, schemas
 
 KINDS = ("data", "state", "meters", "reply")
+BACKUP = "backup"
+"""Heard only by who keeps them."""
 _PREFIX = Topics("").prefix
 _ANY = "+"
 
@@ -41,7 +43,7 @@ def check_names(consumer: str, gateways: Iterable[str]) -> None:
             raise GatewayError(f"{option} {name}: not a name", hint="1 to 32 characters of a-z, 0-9 and -")
 
 
-def subscriptions(gateways: frozenset[str], share: str = "") -> list[str]:
+def subscriptions(gateways: frozenset[str], share: str = "", *, backups: bool = False) -> list[str]:
     """The topic filters to subscribe to: of every gateway, or of those named. With a `share` the batches are
     dealt out to all who subscribe under that name; retained messages do not reach a shared subscription, and
     everybody needs the rest.
@@ -50,14 +52,14 @@ def subscriptions(gateways: frozenset[str], share: str = "") -> list[str]:
     return [
         f"{dealt if kind == 'data' else ''}{_PREFIX}{gateway}/{kind}"
         for gateway in sorted(gateways) or [_ANY]
-        for kind in KINDS
+        for kind in (*KINDS, *([BACKUP] if backups else []))
     ]
 
 
 def address(topic: str) -> tuple[str, str]:
     """(gateway, kind) of a topic. Raises Refusal."""
     gateway, _, kind = topic.removeprefix(_PREFIX).partition("/")
-    if not topic.startswith(_PREFIX) or kind not in KINDS or not METER_ID.fullmatch(gateway):
+    if not topic.startswith(_PREFIX) or kind not in {*KINDS, BACKUP} or not METER_ID.fullmatch(gateway):
         raise Refusal("", "unknown_topic", f"a message on {topic[:80]!r}")
     return gateway, kind
 

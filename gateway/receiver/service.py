@@ -18,7 +18,9 @@ from gateway.common.troubles import Troubles
 from gateway.mqtt import ThreadLink
 from gateway.receiver import intake
 from gateway.receiver.answers import Answers, Counts
+from gateway.receiver.backups import BackupFolder
 from gateway.receiver.broker import Inbox, Message
+from gateway.receiver.clones import Clones
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing
@@ -75,6 +77,7 @@ class Receiver:
         gateways: frozenset[str] = frozenset(),
         check: Callable[[object], str | None] | None = None,
         keep: int | None = None,
+        backups: BackupFolder | None = None,
         gap_age: float = AGE,
         gap_answer: float = ANSWER,
         gap_spacing: float = SPACING,
@@ -86,6 +89,8 @@ class Receiver:
         self._gateways = gateways
         self._check = check
         self._keep = keep
+        self._backups = backups
+        self._clones = Clones()
         self._tick = tick
         self._gaps: defaultdict[str, Gaps] = defaultdict(partial(Gaps, gap_age, gap_answer, gap_spacing))
         self._states: dict[str, State] = {}
@@ -201,6 +206,8 @@ class Receiver:
                     )
             elif kind == "state":
                 self._note_state(group, gateway, intake.state(gateway, message.payload), now)
+            elif kind == intake.BACKUP:
+                self._keep_backup(gateway, message.payload, now)
             elif kind == "reply":
                 answer = intake.reply(gateway, message.payload)
                 group.actions.append(lambda: self._note_reply(gateway, answer, now))
@@ -212,6 +219,15 @@ class Receiver:
         except Exception as error:  # noqa: BLE001 - a hostile message must not end the receiver, whatever it hits
             group.refused.append(Refusal(gateway, "malformed", f"{type(error).__name__}: {error}"))
 
+    def _keep_backup(self, gateway: str, payload: bytes, now: int) -> None:
+        if self._backups is None:
+            return
+        try:
+            self._backups.keep(gateway, payload, now)
+        except OSError as error:
+            what = f"the backup of {gateway} cannot be written: {error.strerror}"
+            self._troubles.note("backups", f"{what} (said once an hour)", every=3600.0)
+
     def _note_state(self, group: _Group, gateway: str, state: State, now: int) -> None:
         def note() -> None:
             before = self._states.get(gateway)
@@ -219,10 +235,18 @@ class Receiver:
                 self._gaps[gateway].online()
             self._states[gateway] = state
             self._store.state(gateway, state, now)
+            if state.online and state.epoch and (other := self._clones.hear(gateway, state.epoch)):
+                self._warn_of_clone(gateway, state.epoch, other)
 
         group.actions.append(note)
         if state.online:
             group.online[gateway] = state.epoch
+
+    def _warn_of_clone(self, gateway: str, epoch: str, other: str) -> None:
+        self.counts.clones += 1
+        what = f"{gateway}: two machines send under this id, in the epochs {epoch} and {other}"
+        mend = "a copied card, or one that was replaced, runs beside the other: switch one off"
+        self._troubles.note(f"clone {gateway}", f"{what} → {mend}", every=3600.0)
 
     def _describe(self, gateway: str, text: str, now: int) -> None:
         self._store.describe(gateway, text, now)

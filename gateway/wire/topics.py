@@ -50,6 +50,11 @@ class Topics:
         return f"{self.prefix}/cmd/{name}"
 
     @property
+    def backup(self) -> str:
+        """The retained small backup, from the gateway."""
+        return f"{self.prefix}/backup"
+
+    @property
     def enrolment_request(self) -> str:
         """What a gateway asks to have certified, from the gateway."""
         return f"{self.prefix}/enroll/request"

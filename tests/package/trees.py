@@ -31,16 +31,19 @@ def mirror() -> str:
     raise CannotRun("apt knows no mirror of Debian here")
 
 
-def fresh(suite: str) -> Path:
-    """The tree of a suite as debootstrap leaves it, for copies. Raises CannotRun with the reason."""
-    tree = TREES / suite
+def fresh(suite: str, architecture: str = "") -> Path:
+    """The tree of a suite as debootstrap leaves it, for copies; of this machine's architecture, or of another
+    one that is emulated here. Raises CannotRun with the reason.
+    """
+    tree = TREES / (f"{suite}-{architecture}" if architecture else suite)
     if (tree / "made").exists():
         return tree
     if shutil.which("debootstrap") is None:
         raise CannotRun("debootstrap is not installed: apt install debootstrap")
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
-    command = ["debootstrap", "--variant=minbase", f"--include={WITHIN}", suite, str(tree), mirror()]
+    other = [f"--arch={architecture}"] if architecture else []
+    command = ["debootstrap", *other, "--variant=minbase", f"--include={WITHIN}", suite, str(tree), mirror()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         shutil.rmtree(tree, ignore_errors=True)
@@ -53,10 +56,11 @@ def fresh(suite: str) -> Path:
 
 
 @contextmanager
-def copy(suite: str, into: Path) -> Iterator[Path]:
+def copy(suite: str, into: Path, architecture: str = "") -> Iterator[Path]:
     """A copy of a suite's tree, deleted at the end."""
-    tree = into / suite
-    subprocess.run(["cp", "-a", "--reflink=auto", str(fresh(suite)), str(tree)], check=True)
+    tree = into / f"{suite}{architecture}"
+    source = fresh(suite, architecture)
+    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(tree)], check=True)
     try:
         yield tree
     finally:
