@@ -83,7 +83,7 @@ class Schedule:
 
     def realign(self, now: float, offset: float) -> None:
         """The wall clock was set: what is not due yet moves to its boundaries."""
-        if self.fast_at > now and self.interval > 0.0:
+        if self.fast_at > now:
             self.fast_at = boundary_after(self.interval, now, offset)
         if self.slow_at > now:
             self.slow_at = self._slow_after(now, offset)

@@ -107,7 +107,7 @@ class BusWorker:
                     await self._sleep_until(at)
                 elif chosen is not None:
                     async with self._polling:
-                        waited = await self._serve(chosen) if self._lease.until is None else False
+                        waited = self._lease.until is None and await self._serve(chosen)
                     if not waited:
                         await asyncio.sleep(0)
         except asyncio.CancelledError:

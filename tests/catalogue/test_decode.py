@@ -13,6 +13,7 @@ from test_language import table
 
 from gateway.catalogue.driver import ORDERS, TYPES
 from gateway.catalogue.encode import build, encode
+from gateway.field.meter import decode as decoding
 from gateway.field.meter.decode import Replies, decode
 from gateway.field.meter.raw import shortest
 from gateway.field.port.contract import registers_of
@@ -438,6 +439,16 @@ def test_facts_about_the_meter_are_texts(line: str, words: list[int], text: str)
 )
 def test_a_text_that_is_none_is_absent(words: list[int]) -> None:
     assert one("0 text:3 model_name - static", words).absent == {"model_name": "not_available"}
+
+
+def test_plans_of_tables_that_are_gone_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "_MOST_PLANS", 3)
+    monkeypatch.setattr(decoding, "_plans", {})
+    for address in range(10):
+        assert one(f"{address} u16 voltage_l1n V fast", list(range(20))).values == {
+            "voltage_l1n": float(address)
+        }
+        assert 1 <= len(decoding._plans) <= 3
 
 
 def test_no_value_is_ever_not_a_number() -> None:

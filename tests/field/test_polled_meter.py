@@ -64,6 +64,13 @@ async def test_an_identity_register_that_is_refused_is_asked_again_only_when_it_
     assert [first for _, _, first, _ in port.asked].count(500) == 2
 
 
+async def test_its_longest_read_is_known_once_it_was_answered() -> None:
+    reader = await reader_on(OddPort())
+    assert reader.registers.longest == 0
+    await reader.read(Poll(FAST))
+    assert reader.registers.longest == max(read.count for read in reader.reads(FAST)) > 1
+
+
 async def test_what_was_being_found_out_is_forgotten_with_the_meter() -> None:
     port = OddPort(lambda _, __, ___, at, count: at <= 30 < at + count)
     reader = await reader_on(port)

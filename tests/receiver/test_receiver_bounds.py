@@ -12,15 +12,16 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from receiver_feed import E1, batch
+from receiver_feed import E1, batch, opening
 
 from gateway.cli.receive import command
 from gateway.errors import GatewayError, WireError
 from gateway.model import Draft, Event, Ranges, Reading
 from gateway.receiver.gaps import AGE, Gaps
+from gateway.receiver.intake import Refusal, arrival
 from gateway.receiver.ledger import LOOKED_AT, GatewayLedger, Missing, receipt_pages, receipts
 from gateway.receiver.store import SqliteStore
-from gateway.receiver.store.base import DESCRIPTIONS
+from gateway.receiver.store.base import DESCRIPTIONS, bounded
 from gateway.wire import decode, encode, split
 from gateway.wire.batch import MAX_CELLS, MAX_EVENTS, MAX_READINGS
 
@@ -191,6 +192,24 @@ def message(**parts) -> bytes:
 def test_a_batch_beyond_the_bounds_is_refused(parts) -> None:
     with pytest.raises(WireError):
         decode(message(**parts))
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b'{"a":[1,NaN]}'])
+def test_an_event_with_a_value_that_json_does_not_have_is_refused_before_it_reaches_the_database(
+    value,
+) -> None:
+    good = encode(opening(1))
+    assert arrival("gw-1", good, 0)[0].batch.seq == 1
+    with pytest.raises(Refusal, match="a value that JSON does not have") as caught:
+        arrival("gw-1", good.replace(b'"new_file"', value), 0)
+    assert caught.value.reason == "malformed"
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"), [(None, None), (0, 0), (2**53 - 1, 2**53 - 1), (2**53, 2**53 - 1)]
+)
+def test_a_number_that_a_state_tells_is_kept_as_far_as_json_can_carry_it(number, kept) -> None:
+    assert bounded(number) == kept
 
 
 def test_what_a_gateway_writes_is_within_the_bounds() -> None:

@@ -118,6 +118,27 @@ def test_an_event_without_an_epoch_speaks_of_earlier_epochs_below_its_own():
     assert list(ledger.missing()[E2].certain) == [(16, 20)]
 
 
+@pytest.mark.parametrize("first", [11, None])
+def test_such_an_event_reaches_back_to_the_first_batch_and_ends_where_its_own_epoch_begins(first):
+    ledger = GatewayLedger()
+    ledger.epochs[E1] = epoch((4, 7), first=1)
+    ledger.epochs[E2] = epoch((12, 20), first=first, previous=E1, previous_last=10)
+    ledger.epochs[E2].explain(1, 3, spills=True)
+    ledger.epochs[E2].explain(9, 15, spills=True)
+    assert sorted(ledger.explanations(E1)) == [(1, 3), (9, 10)]
+    assert list(ledger.missing()[E1].certain) == [(8, 8)]
+
+
+def test_a_look_goes_on_until_the_last_range_that_it_has_room_for():
+    gateway = GatewayLedger()
+    for name, gaps in ((E1, 1), (E2, LOOKED_AT - 1)):
+        gateway.epoch(name).first = 1
+        for seq in range(1, 2 * gaps + 2, 2):
+            gateway.epoch(name).store(seq, seq)
+    found = gateway.newest_missing(lambda _: Ranges())
+    assert [(name, len(gap.certain)) for name, gap in found.items()] == [(E2, LOOKED_AT - 1), (E1, 1)]
+
+
 def test_epochs_that_name_each_other_do_no_harm():
     ledger = GatewayLedger()
     ledger.epochs[E1] = epoch((1, 2), first=1, previous=E2, previous_last=5)

@@ -4,6 +4,8 @@ import json
 import sqlite3
 import threading
 import time
+from dataclasses import replace
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -12,10 +14,23 @@ from receiver_feed import E1, E2, MemoryBroker, batch, opening, until
 from gateway.errors import JournalBusy
 from gateway.model import Event, Interval
 from gateway.receiver import Receiver, answers, is_server, service
+from gateway.receiver.answers import Answers
 from gateway.receiver.intake import schema_check
 from gateway.receiver.ledger import receipts
 from gateway.receiver.store import Store, open_store
-from gateway.wire import MAX_MESSAGE, Receipt, Replay, Reply, State, Topics, compress, encode, parse
+from gateway.wire import (
+    MAX_MESSAGE,
+    MAX_SMALL,
+    Receipt,
+    Replay,
+    Reply,
+    State,
+    Topics,
+    compress,
+    digest,
+    encode,
+    parse,
+)
 
 P = Topics("gw-1")
 
@@ -101,11 +116,45 @@ def test_a_conflict_is_told_in_the_receipt_until_the_end_of_time(run):
     until(lambda: running.receiver.counts.conflicts)
     until(lambda: running.receipts() and running.receipts()[-1].conflicts == [2])
     assert 2 not in running.receipts()[-1].covers(1)
+    held = digest(encode(batch(2, value=1.0)))
+    assert running.receipts()[-1].digests == [(2, held)], "of the one that is stored: whose it is knows it"
     running.stop()
     again = run()
     again.state(E1, 2)
     until(again.receipts)
     assert again.receipts()[-1].conflicts == [2]
+    assert again.receipts()[-1].digests == [(2, held)]
+
+
+def test_of_many_conflicts_the_newest_are_told_with_their_digests_as_far_as_there_is_room():
+    receipt = Receipt(epoch=E1, upto=0, conflicts=list(range(1, 1001)))
+    store = SimpleNamespace(digest_of=lambda *_: "ab" * 16)
+    teller = Answers(store, SimpleNamespace(), "city", SimpleNamespace())
+    teller._add_digests("gw-1", receipt)
+    told = [seq for seq, _ in receipt.digests]
+    assert 50 < len(told) < 1000
+    assert told == list(range(1001 - len(told), 1001))
+    assert len(receipt.to_bytes()) <= MAX_SMALL
+
+
+def test_each_gateway_is_asked_one_question_at_a_time_and_only_the_newest_answer_counts(run, database):
+    running = run(gap_age=0.05, gap_spacing=0.05, gap_answer=0.2, tick=0.05)
+    other = Topics("gw-2")
+    for gateway in ("gw-1", "gw-2"):
+        for b in (opening(1), batch(2), batch(7)):
+            running.hear(replace(b, gateway=gateway))
+        state = State(online=True, epoch=E1, seq=7, backlog=0)
+        running.link.hear(Topics(gateway).state, state.to_bytes())
+
+    def asked(topics):
+        return [parse(Replay, body) for topic, body in list(running.link.sent) if topic == topics.replay]
+
+    until(lambda: len(asked(P)) >= 2 and len(asked(other)) >= 2)
+    assert len(running.receiver._replays) <= 2, "what was not answered in its time is forgotten"
+    lie = Reply(id=asked(other)[0].id, ok=True, epoch=E1, sent=0, gone=[(3, 6, "late")])
+    running.link.hear(other.reply, lie.to_bytes())
+    until(lambda: {sender for sender, _ in list(running.receiver._replays.values())} == {"gw-1", "gw-2"})
+    assert look(database, "SELECT count(*) FROM explained") == [(0,)]
 
 
 def test_a_gateway_that_comes_online_is_told_what_is_held_of_each_epoch(run):

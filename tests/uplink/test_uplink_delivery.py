@@ -82,6 +82,7 @@ def test_a_refusal_of_all_goes_on_one_by_one_until_one_is_taken():
     found, rows = delivery(3, acked=False)
     outcome = found.acknowledged([(key_of(rows[0]), 0x87), (key_of(rows[1]), 0x10)], 1.0)
     assert (outcome.accepted, outcome.refused, outcome.again) == (True, [0x87], [rows[0]])
+    assert found.counters.refused == 1
     assert found.one_by_one
     assert not found.may_try(30.9)
     assert not found.may_try(31.0), "one is on its way"
@@ -211,6 +212,14 @@ def test_a_silent_consumer_is_owed_nothing_and_named_with_its_last_word():
 
 def settling(box, found, caplog=None):
     return Settling("city", box, found, Troubles(logging.getLogger("gateway.uplink"), "uplink city: "))
+
+
+def test_no_backlog_is_known_before_it_was_counted():
+    box = outbox(3)
+    told = settling(box, Delivery(["a"], 30.0))
+    assert (told.batches, told.readings, told.oldest_t0) == (0, 0, None)
+    told.count_backlog()
+    assert (told.batches, told.readings, told.oldest_t0) == (3, 3, box.rows[0].t0)
 
 
 async def test_a_copied_card_is_told_and_what_the_platform_holds_of_ours_is_delivered(caplog):

@@ -234,7 +234,7 @@ async def test_a_receipt_settles_nothing_that_was_not_sent(kept):
         ],
     ],
 )
-async def test_malformed_messages_do_no_harm(kept, payload):
+async def test_malformed_messages_do_no_harm(kept, payload, caplog):
     await kept.take(5)
     link = MemoryLink()
     async with Running(config(receipts=["city"]), kept, link=link) as run:
@@ -250,6 +250,7 @@ async def test_malformed_messages_do_no_harm(kept, payload):
         await asyncio.sleep(0.1)
         assert await kept.settled() == []
         assert run.stats.ignored_messages >= 3
+        assert f"a message on {TOPICS.receipt('city')!r} was ignored: " in caplog.text
         receipt(connection, upto=5)
         await settled(kept, 5)
 
@@ -325,6 +326,7 @@ async def test_a_refused_batch_stops_the_flow_until_one_is_taken(kept):
         await asyncio.sleep(0.2)
         assert [message for message in connection.unacked if message.topic == TOPICS.data] == []
         assert "refuses" in run.stats.last_error
+        assert run.stats.cause == "not_authorized"
         assert await kept.settled() == []
         await until(lambda: [message for message in connection.unacked if message.topic == TOPICS.data])
         assert len([message for message in connection.unacked if message.topic == TOPICS.data]) == 1, (
@@ -334,6 +336,7 @@ async def test_a_refused_batch_stops_the_flow_until_one_is_taken(kept):
         await drained(connection, 120)  # twenty of them were refused
         await settled(kept, 100)
         assert "batches" not in run.stats.last_error
+        assert run.stats.cause == "", "it takes them again"
 
 
 async def test_custody_without_a_subscriber_is_no_delivery_without_receipts(kept):

@@ -6,6 +6,7 @@ import pytest
 from uplink_parts import BOOT, E1, EARLIER, T0, FakeClock, row
 
 from gateway.common.troubles import Troubles
+from gateway.mqtt import Outgoing
 from gateway.mqtt.tls import is_this_machine
 from gateway.uplink import UplinkStats
 from gateway.uplink.delivery.conflicts import Conflicts, derived_epoch
@@ -15,6 +16,7 @@ from gateway.uplink.outgoing.clock_hold import ClockHold
 from gateway.uplink.outgoing.fitting import Fitting
 from gateway.uplink.outgoing.objections import Objections
 from gateway.uplink.outgoing.replay import Replays
+from gateway.uplink.outgoing.set_aside import AGAIN, REFUSED
 from gateway.uplink.rewrap import rewrap
 from gateway.uplink.state_topic import EVERY, SELDOM, STEADY, UNKEPT, StateTopic
 from gateway.wire import decode, decompress
@@ -183,10 +185,48 @@ def test_a_bad_command_is_answered(payload, asked) -> None:
 # -- the form that a broker takes
 
 
-def test_what_was_on_its_way_as_zlib_goes_again_as_json_once_the_rule_is_known():
-    fitting = Fitting(
-        "P/data", "gw1", Objections("P/data"), Troubles(logging.getLogger("x"), "x"), packed=True
+def fitting_of(objections=None):
+    return Fitting(
+        "P/data",
+        "gw1",
+        objections or Objections("P/data"),
+        Troubles(logging.getLogger("x"), "x"),
+        packed=True,
     )
+
+
+def test_a_message_beside_the_batches_goes_when_it_is_smaller_than_the_one_that_ended_the_connection():
+    objections = Objections("P/data")
+    made = fitting_of(objections)
+    message = Outgoing("P/state", b"x" * 100)
+    size = made.size(message)
+    objections.left_out["P/state"] = size
+    assert made.beside(message) is None
+    objections.left_out["P/state"] = size + 1
+    assert made.beside(message) == message
+    assert made.beside(Outgoing("P/meters", b"x" * 5000)) is not None, "another topic was never in the way"
+
+
+def test_what_a_broker_has_taken_is_not_remembered_as_on_its_way():
+    made = fitting_of()
+    for seq in range(1, 30):
+        sealed = row(seq)
+        made.batch(sealed, t0=None, epoch=E1)
+        made.acknowledged(key_of(sealed), 0, None, 1.0)
+    assert not made._as_zlib
+
+
+def test_what_was_refused_for_its_content_is_offered_again_after_an_hour():
+    made = fitting_of()
+    made.set_aside.put((E1, 1), REFUSED, now=10.0)
+    assert made.tick(10.0 + AGAIN - 1) is False
+    assert made.tick(10.0 + AGAIN) is True
+    assert len(made.set_aside) == 0
+    assert made.tick(10.0 + 3 * AGAIN) is False, "once"
+
+
+def test_what_was_on_its_way_as_zlib_goes_again_as_json_once_the_rule_is_known():
+    fitting = fitting_of()
     one, two = row(1), row(2)
     packed = [fitting.batch(each, t0=None, epoch=E1) for each in (one, two)]
     assert all(message is not None and message.payload[:1] != b"{" for message in packed)

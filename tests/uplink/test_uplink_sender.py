@@ -13,6 +13,7 @@ from gateway.uplink import Timing
 from gateway.uplink.delivery.receipts import LAG
 from gateway.uplink.outgoing.queues import MAX_LIVE, STALLED, Queues
 from gateway.uplink.outgoing.sender import MAX_BESIDE
+from gateway.uplink.outgoing.set_aside import AGAIN
 from gateway.wire import Receipt, Topics
 
 pytestmark = pytest.mark.virtual_time
@@ -99,6 +100,74 @@ async def test_state_and_meters_stand_in_front_of_no_reading():
         connection.acknowledge(count=2)
         await asyncio.sleep(0.01)
         assert topics(connection)[21:] == ["state", "data"]
+
+
+async def test_nor_do_they_on_the_next_connection():
+    link, box = MemoryLink(), outbox(80)
+    async with Running(config(), box, link=link, timing=CALM):
+        first = await opened(link)
+        await until(lambda: len(first.unacked) == 20)
+        first.acknowledge(count=1)
+        await asyncio.sleep(0.01)
+        first.acknowledge()
+        first.drop()
+        second = await opened(link, 2)
+        await until(lambda: len(second.unacked) == 20)
+        assert topics(second) == ["data"] * 20, "what was acknowledged there says nothing of this one"
+
+
+async def test_what_was_refused_for_its_content_goes_again_after_an_hour():
+    """Not when the backlog happens to be read again: that is ever more seldom."""
+    link = MemoryLink()
+    timing = Timing(patience=10.0 * AGAIN, tick=1.0)
+    async with Running(config(), outbox(1), link=link, timing=timing) as run:
+        connection = await opened(link)
+        refused = []
+        while run.stats.set_aside == 0:
+            data = [message for message in connection.unacked if message.topic == TOPICS.data]
+            refused += [message.payload[:1] for message in data]
+            connection.acknowledge(0x99)
+            await asyncio.sleep(0.5)
+        assert refused == [b"x", b"{"], "in both forms"
+        await asyncio.sleep(AGAIN - 10.0)
+        assert len(seqs(connection)) == 2
+        await asyncio.sleep(20.0)
+        assert len(seqs(connection)) == 3
+        connection.acknowledge()
+        await until(lambda: run.stats.delivered_batches == 1)
+
+
+async def test_what_waits_for_the_clock_is_not_read_again_and_again():
+    link, box, reads = MemoryLink(), outbox(3, clock="unsynced"), []
+    unsettled = box.unsettled
+
+    async def watched(*args, **options):
+        reads.append(args)
+        return await unsettled(*args, **options)
+
+    box.unsettled = watched
+    clock = FakeClock(synced=False, uptime=5_000)
+    async with Running(config(), box, link=link, clock=clock, timing=CALM, hold=10 * STALLED) as run:
+        await opened(link)
+        await asyncio.sleep(1.0)
+        before = len(reads)
+        assert run.stats.held == 3
+        await asyncio.sleep(4 * STALLED)
+        assert len(reads) == before, "it is known what waits, and why"
+
+
+async def test_it_is_looked_at_what_is_due_once_a_tick(monkeypatch):
+    link = MemoryLink()
+    async with Running(config(), outbox(0), link=link, timing=Timing(patience=500.0, tick=10.0)) as run:
+        connection = await opened(link)
+        await asyncio.sleep(0.5)
+        ticks, tick = [], run.forwarder._tick
+        monkeypatch.setattr(run.forwarder, "_tick", lambda now: (ticks.append(now), tick(now)))
+        for seq in range(1, 31):
+            run.commit(row(seq))
+            await asyncio.sleep(1.0)
+            connection.acknowledge()
+        assert 2 <= len(ticks) <= 4, "every ten seconds, however often it wakes"
 
 
 async def test_without_a_batch_to_send_all_that_is_to_be_said_goes_at_once():

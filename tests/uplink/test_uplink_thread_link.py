@@ -120,6 +120,23 @@ def test_a_lost_connection_is_made_anew_and_what_waited_for_it_is_gone(caplog):
     assert caplog.text.count("back at platform.example:8883, MQTT 5.0") == 1
 
 
+def test_a_lost_connection_is_noticed_at_once_and_not_at_the_next_turn(monkeypatch):
+    monkeypatch.setattr(module, "TURN", 3600.0)
+    with Made() as made:
+        made.on_loop(made.connected().drop, LinkDown("the connection was lost"))
+        made.connected(2)
+
+
+def test_a_farewell_is_bounded_though_nothing_is_acknowledged_and_a_turn_is_long(monkeypatch):
+    monkeypatch.setattr(module, "TURN", 3600.0)
+    monkeypatch.setattr(module, "FAREWELL", 0.1)
+    with Made(prompt=False) as made:
+        connection = made.connected()
+        made.link.send("t", b"x")
+        until(lambda: connection.sent)
+    assert connection.closed
+
+
 def test_an_absent_broker_is_said_once_and_tried_again(caplog):
     made = Made()
     made.memory.refuse = lambda: LinkDown("cannot be reached: refused")
