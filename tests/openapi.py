@@ -29,6 +29,7 @@ SHOWN = {
     snapshot.Beat: ("Beat", ""),
     snapshot.FactView: ("Fact", ""),
     snapshot.UpgradeView: ("Upgrade", ""),
+    snapshot.RemoteView: ("Remote", ""),
     findings.StatusFinding: ("Finding", "verdict"),
     findings.StatusVerdict: ("Verdict", "verdict"),
 }

@@ -87,8 +87,12 @@ ALSO_FACES = {
     "gateway.demo.show",
     "gateway.host.notify",
     "gateway.host.signing",
+    "gateway.remote.bundle",
+    "gateway.remote.care",
     "gateway.remote.enrolment",
+    "gateway.remote.sending",
     "gateway.status.energy.facts",
+    "gateway.wire.care",
     "gateway.wire.enrolment",
 }
 """Beside the `__init__` of each room: parts that are heavy, or that only few need, with a face of their own.

@@ -13,9 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.catalogue import Driver, find, load_file, unknown
 from gateway.check.sample import sample_values
+from gateway.common.trusted import trusted_keys
 from gateway.config import (
     MAX_PROBLEMS,
     OWN_ID,
+    TRUST,
     Bus,
     Config,
     DriversSection,
@@ -99,6 +101,7 @@ def check(path: Path) -> Checked:
         *lines(_addresses(document, tables.drivers)),
         *lines(_files(document)),
         *lines(_intervals(document, tables.drivers)),
+        *lines(_trust(document)),
     ]
     sample = list(sample_values(document))
     mistakes += lines(told for certain, told in sample if certain)
@@ -213,6 +216,26 @@ def _files(document: Table) -> Iterator[Told]:
         }
         for key, what, mend in file_mistakes(paths):
             yield ["uplinks", index, key], what, mend
+
+
+def _trust(document: Table) -> Iterator[Told]:
+    """Remote care without a key that may command."""
+    section = document.get("remote")
+    if not isinstance(section, Table) or not section.get("commands"):
+        return
+    written = section.get("trust", TRUST)
+    if not isinstance(written, str) or "\0" in written:
+        return
+    where: list[Key] = ["remote", "trust"]
+    mend = "put the line that submeter care new-key prints into a file there, NAME.pub, owned by root"
+    try:
+        if not trusted_keys(Path(written)):
+            yield where, f"{written} holds no key (*.pub): nobody may send a command", mend
+    except OSError as error:
+        yield where, f"{written} cannot be read: {error.strerror}", mend
+    except ValueError as error:
+        what, _, better = str(error).partition(": ")
+        yield where, what, better
 
 
 def _intervals(document: Table, drivers: dict[str, Driver]) -> Iterator[Told]:

@@ -59,3 +59,16 @@ def check_text(option: str, value: str | None, rule: Callable[[str], str]) -> No
     except ValueError as error:
         what, _colon, mend = str(error).partition(": ")
         raise GatewayError(f"{option} {what}", hint=mend) from None
+
+
+def check_gateway(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """The argument GATEWAY: an id. Raises GatewayError."""
+    from gateway.model import METER_ID
+
+    def rule(text: str) -> str:
+        if not METER_ID.fullmatch(text):
+            raise ValueError("is not an id: small letters, digits and hyphens only, at most 32")
+        return text
+
+    check_text("GATEWAY", value, rule)
+    return value

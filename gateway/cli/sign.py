@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.broker_options import broker_at, broker_options, check_text
+from gateway.cli.broker_options import broker_at, broker_options, check_gateway
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
 from gateway.host import notify
@@ -49,18 +49,6 @@ def command() -> None:
     """Hold the verbs together."""
 
 
-def _gateway(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    from gateway.model import METER_ID
-
-    def rule(text: str) -> str:
-        if not METER_ID.fullmatch(text):
-            raise ValueError("is not an id: small letters, digits and hyphens only, at most 32")
-        return text
-
-    check_text("GATEWAY", value, rule)
-    return value
-
-
 def _authority(directory: Path, days: int = 365) -> Authority:
     from gateway.remote.enrolment import Authority
 
@@ -83,7 +71,7 @@ def init(directory: Path, name: str, years: int) -> None:
 
 
 @command.command(help=N_("Print a one-time token for the first certificate of GATEWAY."))
-@click.argument("gateway", callback=_gateway)
+@click.argument("gateway", callback=check_gateway)
 @_directory
 @click.option(
     "--days",
@@ -100,7 +88,7 @@ def token(gateway: str, directory: Path, days: int) -> None:
 
 
 @command.command(help=N_("Certify the request in FILE (- is stdin), for which you vouch, and print it."))
-@click.argument("gateway", callback=_gateway)
+@click.argument("gateway", callback=check_gateway)
 @click.argument("file", type=click.File("r"))
 @_directory
 @_days
@@ -161,7 +149,7 @@ def list_(directory: Path, refused: bool) -> None:
         "broker's access list too."
     )
 )
-@click.argument("gateway", callback=_gateway)
+@click.argument("gateway", callback=check_gateway)
 @_directory
 def withdraw(gateway: str, directory: Path) -> None:
     """For a stolen gateway."""

@@ -5,6 +5,7 @@ from gateway.config.explain import explain, shown
 from gateway.config.load import examine, load_config, parse_config, rows_of
 from gateway.config.machine import OWN_ID
 from gateway.config.places import host_and_port, is_address, plain_text, same_lines
+from gateway.config.remote import TRUST, RemoteSection
 from gateway.config.schema import (
     Bus,
     Config,
@@ -37,6 +38,7 @@ from gateway.config.yamlfile import (
 __all__ = [
     "MAX_PROBLEMS",
     "OWN_ID",
+    "TRUST",
     "Block",
     "Bus",
     "Config",
@@ -46,6 +48,7 @@ __all__ = [
     "Key",
     "Meter",
     "Pulse",
+    "RemoteSection",
     "SerialBus",
     "StatusSection",
     "Table",

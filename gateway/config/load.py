@@ -155,6 +155,7 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
     yield from _repeats(document, "pulses", "pin")
     yield from _plants(document, meters)
     yield from _backup(document)
+    yield from _remote(document)
     places: dict[tuple[str, str], int] = {}
     lines = {str(row.get("name")) for _, row in rows_of(document, "buses") if row.get("type") != "tcp"}
     ancestors = _in_a_loop(document)
@@ -199,6 +200,24 @@ def _plants(document: Table, meters: list[str]) -> Iterator[tuple[list[Key], str
         if isinstance(meter, str) and meter not in meters:
             what = f"{meter!r} is not the id of a meter"
             yield ["building", "pv", index, "meter"], what, _offer(meter, meters, "meters")
+
+
+def _remote(document: Table) -> Iterator[tuple[list[Key], str, str]]:
+    """The uplink that remote care goes over: it is there, and speaks our language."""
+    section = document.get("remote")
+    name = section.get("uplink") if isinstance(section, Table) else None
+    if not isinstance(name, str) or not isinstance(section, Table):
+        return
+    uplink = next((row for _, row in rows_of(document, "uplinks") if row.get("name") == name), None)
+    where: list[Key] = ["remote", "uplink"]
+    if uplink is None:
+        names = _names(document, "uplinks", "name")
+        yield where, f"{name!r} is not the name of an uplink", _offer(name, names, "uplinks")
+    elif uplink.get("dialect", "native") != "native":
+        yield where, f"uplink {name} does not speak the native dialect", "name one that does"
+    elif "renew" in section and not ("cert" in uplink and "key" in uplink):
+        what = f"uplink {name} has no certificate to renew"
+        yield ["remote", "renew"], what, "write cert and key there, or leave renew out"
 
 
 def rows_of(document: Table, section: str) -> Iterator[tuple[int, Table]]:

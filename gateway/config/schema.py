@@ -19,6 +19,7 @@ from gateway.config.building import BuildingSection
 from gateway.config.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
 from gateway.config.machine import OWN_ID, HealthSection
 from gateway.config.places import a_host, a_name, a_port, plain_text
+from gateway.config.remote import RemoteSection
 from gateway.config.units import Duration, Ratio, Size, Span
 
 MAX_PORT = 65535
@@ -377,6 +378,7 @@ class Config(Section):
     drivers: DriversSection = DriversSection()
     backup: BackupSection = BackupSection()
     health: HealthSection = HealthSection()
+    remote: RemoteSection = RemoteSection()
 
     @property
     def reads_itself(self) -> bool:

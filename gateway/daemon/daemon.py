@@ -160,18 +160,12 @@ class Daemon:
         for uplink in loaded.config.uplinks:
             for line in open_to_others(broker_of(uplink, loaded.config.gateway.id)):
                 log.warning("%s", line)
-        return Assembly(
-            loaded.config,
-            loaded.drivers,
-            self.journal,
-            self.clock,
-            changed=self.changes.notify,
-            power=self._note_power,
-            pins=self._pins,
-            carried=carried,
-            learnt=self.learnt,
-            energy=self.energy,
-        )
+        assembly = Assembly(
+            loaded.config, loaded.drivers, self.journal, self.clock, changed=self.changes.notify,
+            power=self._note_power, pins=self._pins, carried=carried, learnt=self.learnt, energy=self.energy,
+        )  # fmt: skip
+        self.remote.attach(assembly)
+        return assembly
 
     async def save_registers(self, *, exact: bool = False) -> bool:
         """Write the second copy of the pulse registers; whether it is on disk."""
@@ -360,6 +354,7 @@ class Daemon:
             newest=self._newest_wall,
             upgrade=self._upgrade.view,
             certificate_ends=self.remote.certificate_ends,
+            remote=self.remote.view,
         )
         stats, beats = self.journal.stats(), self.watchdog.beats()
         return snapshot(told, self.assembly, stats, clock=self.clock, speed=self.backlog_speed, beats=beats)

@@ -17,7 +17,7 @@ from gateway.daemon import views
 from gateway.daemon.assembly import Assembly
 from gateway.host import Clock
 from gateway.journal import JournalStats
-from gateway.status import Beat, Snapshot, UpgradeView
+from gateway.status import Beat, RemoteView, Snapshot, UpgradeView
 from gateway.uplink import Forwarder
 
 EVERY = 5.0
@@ -47,6 +47,7 @@ class Told:
     newest: int | None
     upgrade: UpgradeView | None
     certificate_ends: Mapping[str, int]
+    remote: RemoteView | None
 
 
 def snapshot(
@@ -61,7 +62,6 @@ def snapshot(
     """The facts of now."""
     config, moment = assembly.config, views.Moment(clock)
     health = {name: worker.health() for name, worker in assembly.workers.items()}
-    started = moment.wall_of(told.started)
     mistakes, slots = told.mistakes[:MOST_LINES], assembly.slots
     problems = [bus.warning for bus in health.values() if bus.warning]
     problems += assembly.pulses.problems() if assembly.pulses else []
@@ -95,7 +95,7 @@ def snapshot(
                 moment,
                 left=speed.left(uplink.name),
                 before=assembly.delivered_before.get(uplink.name, 0),
-                started=started,
+                started=moment.wall_of(told.started),
                 salvaged=stats.salvaged.get(uplink.account, 0),
                 certificate_ends=told.certificate_ends.get(uplink.name),
             )
@@ -103,6 +103,7 @@ def snapshot(
         ),
         beats=beats,
         upgrade=told.upgrade,
+        remote=told.remote,
         refused=told.refused,
         mistakes=len(told.mistakes),
         in_short=bool(told.refused) + len(mistakes),

@@ -20,10 +20,12 @@ _RAW = (Encoding.Raw, PublicFormat.Raw)
 
 
 class SigningKey:
-    """The private key of a gateway. Raises GatewayError when there is none that can be used."""
+    """The private key in a folder: a gateway's own, or another file there. Raises GatewayError when there is
+    none that can be used.
+    """
 
-    def __init__(self, directory: Path) -> None:
-        path = directory / KEY_FILE
+    def __init__(self, directory: Path, name: str = KEY_FILE) -> None:
+        path = directory / name
         try:
             key = load_pem(path.read_bytes(), None)
         except (OSError, ValueError, TypeError) as error:
@@ -55,11 +57,18 @@ def is_signed(public: bytes, signature: bytes, data: bytes) -> bool:
     return True
 
 
+def new_key(path: Path) -> None:
+    """Make a private key in a file of its owner alone. Raises GatewayError when there is a file already."""
+    if path.exists():
+        raise GatewayError(f"{path} is there already", hint="name a file that is not there yet")
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    write_secret(path, pem)
+
+
 def make(directory: Path) -> None:
     """Make the key of a gateway; one that is there stays, its public half is written anew."""
     if not (directory / KEY_FILE).exists():
-        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        write_secret(directory / KEY_FILE, pem)
+        new_key(directory / KEY_FILE)
     write_secret(directory / PUBLIC_FILE, SigningKey(directory).public.hex().encode() + b"\n")
     (directory / PUBLIC_FILE).chmod(0o644)
 

@@ -17,6 +17,7 @@ from gateway.status.snapshot import (
     FactView,
     JournalView,
     MeterView,
+    RemoteView,
     Snapshot,
     UpgradeView,
     UplinkView,
@@ -96,6 +97,7 @@ def from_json(body: dict[str, Any]) -> Snapshot:
             ),
             beats=tuple(_made(Beat, beat) for beat in body["beats"]),
             problems=tuple(body["problems"]),
+            remote=_remote(body.get("remote")),
             upgrade=_made(UpgradeView, body["upgrade"]) if body.get("upgrade") else None,
             refused=body.get("refused", 0),
             mistakes=body.get("mistakes", 0),
@@ -122,6 +124,10 @@ def _meter(body: Mapping[str, Any]) -> MeterView:
         exchanged=tuple(body.get("exchanged", ())),
         stranger=tuple(body.get("stranger", ())),
     )
+
+
+def _remote(body: Mapping[str, Any] | None) -> RemoteView | None:
+    return _made(RemoteView, body, commands=tuple(body["commands"])) if body else None
 
 
 def _facts(body: Mapping[str, Any]) -> tuple[FactView, ...]:

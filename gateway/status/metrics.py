@@ -40,6 +40,7 @@ def families(now: Snapshot) -> Iterator[Metric]:
     yield from _buses(now)
     yield from _journal(now)
     yield from _uplinks(now)
+    yield from _remote(now)
     yield from _gateway(now)
     yield from _verdict(now)
 
@@ -241,6 +242,17 @@ def _gateway(now: Snapshot) -> Iterator[Metric]:
         ("part",),
         (((b.name,), b.age) for b in now.beats),
     )
+
+
+def _remote(now: Snapshot) -> Iterator[Metric]:
+    if now.remote is not None:
+        results = {"done": now.remote.done, "failed": now.remote.failed, **now.remote.refused}
+        yield _counter(
+            "submeter_remote_commands",
+            "Commands of remote care since the start, by what became of them",
+            ("result",),
+            (((name,), count) for name, count in results.items()),
+        )
 
 
 def _verdict(now: Snapshot) -> Iterator[Metric]:

@@ -298,6 +298,19 @@ class UpgradeView:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteView:
+    """What the platform may do from afar: over which `uplink`, which `commands`; how many were carried out
+    (`done`), failed (`failed`) and, by reason, `refused` since the start.
+    """
+
+    uplink: str
+    commands: tuple[str, ...] = ()
+    done: int = 0
+    failed: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything, at one moment: `taken` is its wall time (ms), `booted` its CLOCK_BOOTTIME (ms), `uptime`
     the daemon's age in s.
@@ -322,6 +335,7 @@ class Snapshot:
     beats: tuple[Beat, ...] = ()
     problems: tuple[str, ...] = ()
     upgrade: UpgradeView | None = None
+    remote: RemoteView | None = None
     refused: int = 0
     """Mistakes for which the newest reload was refused: the configuration before it goes on."""
     mistakes: int = 0

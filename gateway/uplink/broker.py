@@ -1,9 +1,24 @@
-"""The broker of an uplink."""
+"""The broker of an uplink, and the patience with it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.config import Uplink
 from gateway.mqtt import Broker
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. Shorter in tests."""
+
+    patience: float = 30.0
+    """Without progress: PUBACKs (then the connection is ended) and receipts (then one batch goes as a
+    trial).
+    """
+    tick: float = 1.0
+    stuck: float = 60.0
+    """Without a sign of life of the link's thread."""
 
 
 def broker_of(config: Uplink, gateway: str) -> Broker:

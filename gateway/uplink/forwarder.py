@@ -7,7 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from gateway import __version__
 from gateway.common.text import visible
@@ -17,7 +17,7 @@ from gateway.config import Uplink
 from gateway.errors import LinkDown, LinkTaken, UplinkError, WireError
 from gateway.model import ClockLike, Event, Sealed
 from gateway.mqtt import TOO_LARGE, Connection, Link, LinkState, Outgoing, Reconnect, open_unless
-from gateway.uplink.broker import broker_of
+from gateway.uplink.broker import Timing, broker_of
 from gateway.uplink.delivery import Delivery, FollowUp, Settling
 from gateway.uplink.dialects import link_of
 from gateway.uplink.journal_port import JournalPort
@@ -33,19 +33,6 @@ FAREWELL = 1.0
 """Seconds for the last state to be acknowledged at a clean stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds. Shorter in tests."""
-
-    patience: float = 30.0
-    """Without progress: PUBACKs (then the connection is ended) and receipts (then one batch goes as a
-    trial).
-    """
-    tick: float = 1.0
-    stuck: float = 60.0
-    """Without a sign of life of the link's thread."""
-
-
 _TIMING = Timing()
 
 
@@ -54,6 +41,8 @@ class Forwarder:
 
     intervals_behind: Callable[[], int | None] = staticmethod(lambda: None)
     """Intervals that stand in no batch yet; who computes them sets it."""
+    commands: dict[str, Callable[[bytes], None]]
+    """By topic: who hears what the platform asks for; more may be added before `run`."""
 
     def __init__(  # noqa: PLR0917 - the order is the contract with the daemon
         self,
@@ -83,6 +72,7 @@ class Forwarder:
         self._reconnect = Reconnect(broker, chance=chance)
         self._topics = Topics(gateway)
         self._receipt_topics = {self._topics.receipt(consumer): consumer for consumer in config.receipts}
+        self.commands = {self._topics.replay: self._replay} if config.replay else {}
         self._troubles = Troubles(log, f"uplink {config.name}: ")
         self._refusals = Refusals(self._troubles)
         self._delivery = Delivery(config.receipts, timing.patience)
@@ -162,7 +152,7 @@ class Forwarder:
     async def _connect_and_serve(self) -> float:
         """One connection from its attempt to its end; seconds until the next attempt."""
         will = Outgoing(self._topics.state, State(online=False).to_bytes(), retain=True)
-        topics = [*self._receipt_topics, *([self._topics.replay] if self._config.replay else [])]
+        topics = [*self._receipt_topics, *self.commands]
         self._fault = None  # not later: a connection may be lost before it is served
         opening = self._link.open(self, will=will, topics=topics)
         try:
@@ -175,7 +165,7 @@ class Forwarder:
         self._connection = connection
         self._protocol = connection.protocol
         self._reconnect.connected(connection.protocol)
-        self._refusals.connected(connection, (*self._receipt_topics, self._topics.replay))
+        self._refusals.connected(connection, (*self._receipt_topics, *self.commands))
         self._settling.count_backlog()
         now = time.monotonic()
         outage = self._reconnect.outage(now, self._clock.wall(), self._settling.oldest_t0)
@@ -246,8 +236,8 @@ class Forwarder:
                 self._carry_out(
                     self._delivery.receipt(self._receipt_topics[topic], parse(Receipt, payload), now)
                 )
-            elif topic == self._topics.replay and self._config.replay:
-                self._sender.command(payload, now)
+            elif topic in self.commands:
+                self.commands[topic](payload)
             else:
                 self._ignored(topic, "a message on a topic that was not asked for")
         except WireError as error:
@@ -256,6 +246,14 @@ class Forwarder:
             log.exception("uplink %s: a message on %s could not be handled", self.name, visible(topic))
             self._ignored(topic, f"{type(error).__name__}")
         self._wake.set()
+
+    def say(self, topic: str, payload: bytes) -> None:
+        """Beside the batches; without a connection it is lost."""
+        self._sender.say(topic, payload)
+        self._wake.set()
+
+    def _replay(self, payload: bytes) -> None:
+        self._sender.command(payload, time.monotonic())
 
     def lost(self, error: UplinkError) -> None:
         self._fault = error

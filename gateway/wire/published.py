@@ -13,11 +13,15 @@ def schemas() -> dict[str, dict[str, Any]]:
     """JSON Schemas of every message, by file name: docs/wire/ is made from them."""
     # Only the docs need these.
     from gateway.wire.batch import BatchMessage  # noqa: PLC0415
+    from gateway.wire.care import CareReply, CommandStatement, SignedCommand  # noqa: PLC0415
     from gateway.wire.enrolment import EnrolmentAnswer, EnrolmentRequest  # noqa: PLC0415
     from gateway.wire.meters import MetersMessage  # noqa: PLC0415
 
     models: dict[str, type[BaseModel]] = {
         "batch": BatchMessage,
+        "care-reply": CareReply,
+        "command": SignedCommand,
+        "command-statement": CommandStatement,
         "enrolment-answer": EnrolmentAnswer,
         "enrolment-request": EnrolmentRequest,
         "manifest": DayManifest,

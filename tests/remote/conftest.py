@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +36,12 @@ def authority(tmp_path: Path):
 
 def openssl(*words: object) -> None:
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, timeout=60)
+
+
+def submeter(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command, in English."""
+    command = [sys.executable, "-m", "gateway", *map(str, words), "--lang", "en"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
 
 
 class Brokers:

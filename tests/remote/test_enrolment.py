@@ -24,7 +24,7 @@ from gateway.remote.enrolment import DeviceIdentity
 from gateway.remote.enrolment.device import token_key
 from gateway.remote.enrolment.keys import public_of, read_certificate, read_request
 from gateway.wire.enrolment import EnrolmentRequest, proven
-from tests.remote.conftest import GATEWAY
+from tests.remote.conftest import GATEWAY, submeter
 
 
 @pytest.fixture
@@ -270,11 +270,6 @@ def test_what_does_not_belong_here_is_not_installed(authority, identity, tmp_pat
     with pytest.raises(EnrolmentError, match=words):
         identity.install(pem)
     assert held == (identity.cert.read_bytes(), identity.key.read_bytes())
-
-
-def submeter(*words: object, **options):
-    command = [sys.executable, "-m", "gateway", *map(str, words), "--lang", "en"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
 
 
 @pytest.fixture

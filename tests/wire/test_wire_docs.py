@@ -107,7 +107,7 @@ def test_the_examples_in_the_readme_are_valid():
 
 TOPICS = [
     *("data", "state", "meters", "receipt/<consumer>", "cmd/replay", "reply"),
-    *("enroll/request", "enroll/answer"),
+    *("cmd/<command>", "enroll/request", "enroll/answer"),
 ]
 
 

@@ -1,0 +1,120 @@
+"""submeter care: the platform's engineer looks after a gateway from afar, by signed commands."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.cli.broker_options import broker_at, broker_options, check_gateway
+from gateway.cli.language import N_, _
+from gateway.cli.prose import say
+from gateway.errors import GatewayError
+
+WAIT = 60.0
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(
+    name="care",
+    help=N_("Look after a gateway from afar: sign a command, send it over its broker, print its answer."),
+)
+def command() -> None:
+    """Hold the verbs together."""
+
+
+@command.command(
+    name="new-key",
+    help=N_("Make a key in FILE and print its public half, for a file in the gateways' /etc/submeter/trust."),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+def new_key(file: Path) -> None:
+    """A new file, for its owner alone."""
+    from gateway.host import signing
+
+    signing.new_key(file)
+    public = signing.SigningKey(file.parent, file.name).public
+    print(f"ed25519:{base64.b64encode(public).decode()} {file.stem}")
+    say(_("%(file)s is secret: who has it commands every gateway that trusts it.") % {"file": file}, err=True)
+
+
+def _sending(action: Callable[..., None]) -> Callable[..., None]:
+    """A verb that sends a command: GATEWAY, the key, and how to the broker; it is given `send`."""
+
+    @functools.wraps(action)
+    def call(*, gateway: str, sign_with: Path, seconds: float, account: dict[str, Any], **given: Any) -> None:
+        def send(verb: str, payload: str) -> dict[str, Any]:
+            return _send(gateway, verb, payload, sign_with=sign_with, seconds=seconds, account=account)
+
+        action(send=send, **given)
+
+    call = click.argument("gateway", callback=check_gateway)(call)
+    for option in (
+        click.option("--sign-with", type=_FILE, required=True, help=N_("The file of the key to sign with.")),
+        click.option(
+            "--seconds",
+            type=click.FloatRange(min=1),
+            default=WAIT,
+            show_default=True,
+            help=N_("How long to wait."),
+        ),
+    ):
+        call = option(call)
+    return broker_options(call)
+
+
+def _send(
+    gateway: str, verb: str, payload: str, *, sign_with: Path, seconds: float, account: dict[str, Any]
+) -> dict[str, Any]:
+    from gateway.remote.sending import CareSender, Order, key_in
+
+    url = account.pop("broker")
+    if not url:
+        raise click.UsageError(_("--broker is missing: write --broker mqtts://HOST:8883"))
+    key = key_in(sign_with)
+    with CareSender(broker_at(url, "care", "care", **account), gateway) as sender:
+        answer = sender.send(Order(gateway, verb, payload), key, seconds)
+    if not answer.ok:
+        raise GatewayError(_("%(gateway)s: %(error)s") % {"gateway": gateway, "error": answer.error})
+    return answer.result or {}
+
+
+@command.command(help=N_("Poll METERs of GATEWAY now, all when none is named, and print their values."))
+@_sending
+@click.argument("meters", nargs=-1, metavar="[METER]…")
+@click.option("--json", "as_json", is_flag=True, help=N_("Print it as JSON."))
+def read(send: Callable[[str, str], dict[str, Any]], meters: tuple[str, ...], *, as_json: bool) -> None:
+    """One paragraph for each meter."""
+    from gateway.model import QUANTITIES
+
+    found = send("read", json.dumps({"meters": meters}))["readings"]
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for meter, reading in found.items():
+        print(f"{meter}:")
+        for name, value in reading.get("values", {}).items():
+            unit = QUANTITIES[name].unit if name in QUANTITIES else ""
+            print(f"  {name} {value:g} {unit}".rstrip())
+        for name, reason in reading.get("absent", {}).items():
+            print(f"  {name} - ({reason})")
+        if problem := reading.get("error") or reading.get("missing"):
+            print(f"  {problem}")
+
+
+@command.command(help=N_("Fetch state, log and configuration of GATEWAY, without its secrets."))
+@_sending
+@click.option("-o", "--output", type=click.Path(path_type=Path), help=N_("Into this file, not to stdout."))
+def diagnostics(send: Callable[[str, str], dict[str, Any]], output: Path | None) -> None:
+    """JSON."""
+    text = json.dumps(send("diagnostics", ""), indent=2, ensure_ascii=False)
+    if output is None:
+        print(text)
+        return
+    output.write_text(text + "\n", encoding="utf-8")
+    say(_("%(file)s: the diagnostics.") % {"file": output})
