@@ -3,9 +3,7 @@
 from gateway.config.additions import with_items, with_keys, with_value, write_beside
 from gateway.config.explain import explain, shown
 from gateway.config.load import examine, load_config, parse_config, rows_of
-from gateway.config.machine import OWN_ID
 from gateway.config.places import host_and_port, is_address, plain_text, same_lines
-from gateway.config.remote import TRUST, RemoteSection
 from gateway.config.schema import (
     Bus,
     Config,
@@ -19,6 +17,8 @@ from gateway.config.schema import (
     Uplink,
     a_broker,
 )
+from gateway.config.sections.machine import OWN_ID
+from gateway.config.sections.remote import TRUST, RemoteSection
 from gateway.config.units import Duration, parse_duration, parse_ratio
 from gateway.config.yamlfile import (
     MAX_PROBLEMS,

@@ -14,12 +14,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from gateway.common.address import PORTS, BrokerAddress
 from gateway.common.text import flaw
-from gateway.config.backup import BackupSection
-from gateway.config.building import BuildingSection
-from gateway.config.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
-from gateway.config.machine import OWN_ID, HealthSection
 from gateway.config.places import a_host, a_name, a_port, plain_text
-from gateway.config.remote import RemoteSection
+from gateway.config.sections.backup import BackupSection
+from gateway.config.sections.building import BuildingSection
+from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
+from gateway.config.sections.machine import OWN_ID, HealthSection
+from gateway.config.sections.remote import RemoteSection
 from gateway.config.units import Duration, Ratio, Size, Span
 
 MAX_PORT = 65535

@@ -1,0 +1,1 @@
+"""Sections of the configuration, each with what may stand in it."""
