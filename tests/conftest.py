@@ -16,9 +16,11 @@ settings.load_profile("tests")
 
 
 def pytest_runtest_setup():
-    # Processes side by side are told a width of terminal; a command that a test starts must not wrap its
-    # lines to it.
+    # GNU readline, which pytest loads, writes a width of terminal into the environment, past os.environ:
+    # every process that is started inherits it, the workers side by side and the commands of their tests.
+    # These must not wrap their lines to it.
     os.environ.pop("COLUMNS", None)
+    os.unsetenv("COLUMNS")
 
 
 def pytest_configure(config):
