@@ -295,7 +295,7 @@ class Assembly:
             (f.batch_limit for f in self.forwarders if f.batch_limit is not None), default=None
         )
         sealed = await self._journal.commit(draft, self.carry())
-        self.deliver(sealed)
+        self.deliver(sealed, draft.readings)
         self._changed()
         if (
             self._journal.epoch != self._described
@@ -307,14 +307,16 @@ class Assembly:
         if await wait_for_event(self._first, FIRST):
             await asyncio.sleep(SENDING)
 
-    def deliver(self, sealed: list[Sealed]) -> None:
-        """Offer committed batches to every uplink."""
+    def deliver(self, sealed: list[Sealed], readings: list[Reading] | None = None) -> None:
+        """Offer committed batches to every uplink, and to the engine with the readings of which they were
+        made, where they are at hand.
+        """
         if sealed:
             self.newest_wall = sealed[-1].t0
             self._first.set()
         self._doubt(sealed)
         if self._energy is not None:
-            self._energy.committed(sealed)
+            self._energy.committed(sealed, readings)
         for forwarder in self.forwarders:
             forwarder.committed(sealed)
 

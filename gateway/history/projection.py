@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 DENSE: Final = 20_000
 """ms: of readings that follow one another faster, those away from quarter hours are passed over."""
-EDGE: Final = 30_000
+EDGE: Final = 10_000
 """ms on either side of a quarter hour in which every reading is taken."""
 STEP: Final = 500
 """ms that the wall clock may differ from CLOCK_BOOTTIME before it was stepped."""
@@ -140,7 +140,9 @@ class Projection:
             self._use(held, offset, batch.boot)
         # Of other boots nobody will say any more when they were.
         self._held = {boot: held for boot, held in self._held.items() if boot == batch.boot}
-        readings = [each for each in batch.readings if self._in_time(each, batch)]
+        readings = batch.readings
+        if any(each.uptime > batch.uptime + FUTURE for each in readings):
+            readings = [each for each in readings if self._in_time(each, batch)]
         # What was read before a meter was exchanged, or a reload, is by the old registers and the old scale.
         self._use([*exchanges(batch.events), *readings], offset, batch.boot)
         self._look_at_tree()
@@ -226,9 +228,8 @@ class Projection:
                 for quantity in series.quantities:
                     self._tell(reading.meter, series.take(quantity, t, None))
             return
-        names = reading.values.keys() & USED
-        failed = [name for name in reading.absent if name in COUNTERS]
-        if not names and not failed:
+        counts = not (COUNTERS.isdisjoint(reading.values) and COUNTERS.isdisjoint(reading.absent))
+        if not counts and USED.isdisjoint(reading.values):
             return
         if series is None:
             series = self._meter(reading.meter)
@@ -238,7 +239,6 @@ class Projection:
             self._taken.pop((reading.meter, True), None)
             self._taken.pop((reading.meter, False), None)
             self._passed.pop(reading.meter, None)
-        counts = bool(failed) or not names.isdisjoint(COUNTERS)
         if self._passes_over(reading.meter, t, counts=counts):
             if counts:
                 self._passed[reading.meter] = (t, reading)
@@ -283,7 +283,8 @@ class Projection:
         edge.
         """
         last = self._taken.get((meter, counts))
-        if last is not None and 0 <= t - last < DENSE and EDGE < t % QUARTER < QUARTER - EDGE:
+        near = last is not None and 0 <= t - last < DENSE and t // QUARTER == last // QUARTER
+        if near and EDGE < t % QUARTER < QUARTER - EDGE:
             return True
         self._taken[meter, counts] = t
         return False

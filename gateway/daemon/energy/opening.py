@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import importlib
 import logging
+from dataclasses import replace
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -14,7 +16,7 @@ from zoneinfo import ZoneInfo
 from gateway.config import Config
 from gateway.daemon.describe import building_facts
 from gateway.errors import GatewayError, HistoryError
-from gateway.model import Sealed
+from gateway.model import Reading, Sealed
 from gateway.wire import decode
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 
 SECONDARY: Final = 5
 """A: what current transformers give at their rated current."""
+Committing = tuple[Sealed, list[Reading] | None]
+"""A committed batch, and the readings of which it was made where they are at hand."""
 _YEARS: Final = (-2, 1)
 """Of public holidays, around this one."""
 
@@ -97,12 +101,42 @@ def _context(config: Config, meter: str, quantity: str) -> Context:
     return context
 
 
-def committed(sealed: Sealed) -> Committed:
+def as_sealed(sealed: Sealed, readings: list[Reading]) -> list[Reading] | None:
+    """What unpacking a batch would give, from the readings of which it was made; None where only unpacking
+    can tell: it holds events or intervals (then it is kept), a part of the readings, two of a meter, or what
+    is no number.
+    """
+    if sealed.keep or sealed.readings != len(readings):
+        return None
+    if len({reading.meter for reading in readings}) < len(readings):
+        return None
+    if not all(isfinite(sum(reading.values.values())) for reading in readings):
+        return None
+    if sealed.values != sum(len(reading.values) for reading in readings):
+        return None
+    return [
+        Reading(reading.meter, sealed.uptime, missing=reading.missing)
+        if reading.missing
+        else reading
+        if not reading.suspect
+        else replace(reading, suspect=_suspect(reading))
+        for reading in readings
+    ]
+
+
+def _suspect(reading: Reading) -> tuple[str, ...]:
+    return tuple(sorted({*reading.suspect} & (reading.values.keys() | reading.absent.keys())))
+
+
+def committed(sealed: Sealed, made_of: list[Reading] | None = None) -> Committed:
     """A batch of the journal, unpacked. One that cannot be read says nothing: it was told when it was
-    found.
+    found. `made_of`: the readings that were committed as this batch and others, or as it alone.
     """
     history = importlib.import_module("gateway.history")
     head = (sealed.epoch, sealed.seq, sealed.boot, sealed.t0, sealed.uptime, sealed.clock)
+    if made_of is not None and (known := as_sealed(sealed, made_of)) is not None:
+        same: Committed = history.Committed(*head, known)
+        return same
     try:
         batch = decode(sealed.body)
     except GatewayError as error:

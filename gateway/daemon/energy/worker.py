@@ -10,24 +10,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib
 import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.common.wait import wait_for_event
 from gateway.config import Config
-from gateway.daemon.energy.opening import committed, concerns, open_projection
+from gateway.daemon.energy.nightly import NightlyCopy
+from gateway.daemon.energy.opening import Committing, committed, concerns, open_projection
 from gateway.errors import GatewayError, HistoryDamaged, HistoryError, JournalError
 from gateway.host import Clock
 from gateway.journal import Journal
-from gateway.model import Draft, Event, Interval, Sealed
+from gateway.model import Draft, Event, Interval, Reading, Sealed
 
 if TYPE_CHECKING:
     from gateway.history import Projection
@@ -54,8 +54,8 @@ SAVE_AFTER = 90_000
 SAVE_WORK = 4.0
 """s of work after which what was caught up is saved."""
 SAY, AGAIN, FIRST = 60.0, 5.0, 2.0
-COPY_AT = timedelta(hours=3, minutes=10)
-"""Local time of the nightly copy."""
+GATHER = 5.0
+"""s in which committed batches come together before they are taken in."""
 SUM_REST = 4.0
 """Of the time that adding up a day took it rests before the next one."""
 T = TypeVar("T")
@@ -86,20 +86,24 @@ class EnergyWorker:
         self._commit = commit
         self._thread = ThreadPoolExecutor(1, "energy")
         self._projection: Projection | None = None
-        self._queue: deque[Sealed] = deque()
+        self._queue: deque[Committing] = deque()
         self._woken = asyncio.Event()
+        self._called = asyncio.Event()
+        """Somebody does not want to wait for the next batches."""
         self._read = 0
         """seq of the newest batch that was taken in."""
         self._first = 0
         self._live = False
         self._offered: tuple[list[Interval], list[Event]] = ([], [])
         self._offered_at = 0.0
+        self._gathered = 0.0
+        """When was looked last for what is to be published (s, monotonic)."""
         self._saved = 0
         """The quarter hour of the newest save."""
         self._worked = 0.0
         self._behind = 0
         self.resolutions: dict[str, dict[str, int | float]] = {}
-        self._copied: date | None = None
+        self._nightly = NightlyCopy()
         self._to_sum_up = True
         """There may be days that are over and have no daily sums."""
         self._distrust = ""
@@ -107,6 +111,8 @@ class EnergyWorker:
         self._stopping = False
         self._concerns: tuple[object, ...] = ()
         """What the engine was opened with."""
+        self._looked = 0
+        """The year in which this was compared with the configuration as it is."""
         self._ended: Projection | None = None
         """The engine before, until the next one knows what it had under way."""
 
@@ -128,14 +134,15 @@ class EnergyWorker:
         """What a reload brought. Where it changes the days, the tree or the bounds of registers, the engine
         goes on as a new one.
         """
-        self._config = config
+        self._config, self._looked = config, 0
         self._zone = ZoneInfo(config.gateway.timezone)
         self._woken.set()
+        self._called.set()
 
-    def committed(self, sealed: list[Sealed]) -> None:
-        """Batches were committed."""
+    def committed(self, sealed: list[Sealed], readings: list[Reading] | None = None) -> None:
+        """Batches were committed, of these readings."""
         if len(self._queue) + len(sealed) <= QUEUE:
-            self._queue.extend(sealed)
+            self._queue.extend((each, readings) for each in sealed)
         self._woken.set()
 
     def offer(self, draft: Draft) -> None:
@@ -184,6 +191,7 @@ class EnergyWorker:
         """Save what is known and end."""
         self._stopping = True
         self._woken.set()
+        self._called.set()
         await self._in_thread(self._finish)
         self._thread.shutdown(wait=False)
 
@@ -209,7 +217,7 @@ class EnergyWorker:
         while any(not damaged.done for damaged in self._journal.stats().damaged):  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(AGAIN)
         oldest = self._journal.stats().oldest_t0
-        self._concerns = self._concerned()
+        self._concerns = concerns(self._config, datetime.now(self._zone).year)
         open_it = functools.partial(open_projection, self._config, oldest=oldest, distrust=self._distrust)
         self._projection = projection = await self._in_thread(open_it)
         self._distrust = ""
@@ -229,18 +237,17 @@ class EnergyWorker:
 
     # ── with the journal ──
 
-    def _concerned(self) -> tuple[object, ...]:
-        return concerns(self._config, datetime.now(self._zone).year)
-
     async def _follow(self) -> None:
         """Until `stop`, or until another engine is needed."""
         said = time.monotonic()
         while not self._stopping:
-            if self._concerned() != self._concerns:
+            year = datetime.now(self._zone).year
+            if year != self._looked and concerns(self._config, year) != self._concerns:
                 log.info("energy: the engine goes on with another configuration, or in another year")
                 await self._in_thread(self._save)
                 self._ended = self._projection
                 return
+            self._looked = year
             batches = await self._next()
             if not batches:
                 if not self._live:
@@ -248,23 +255,27 @@ class EnergyWorker:
                 await self._rest_of_quarter()
                 await self._sum_up()
                 self._woken.clear()
+                self._called.clear()
                 if not self._queue and not self._to_sum_up:
                     await wait_for_event(self._woken, AGAIN)
+                    # Several batches at once cost a fraction of one after the other.
+                    if self._behind == 0 or self._offered != ([], []):
+                        await wait_for_event(self._called, GATHER)
                 continue
             worked = await self._in_thread(self._take, batches)
-            self._read = batches[-1].seq
+            self._read = batches[-1][0].seq
             if not self._live:
                 if time.monotonic() - said >= SAY:
-                    said, progress = time.monotonic(), self.progress
-                    log.info("energy: %d of %d batches are intervals", progress.taken, progress.batches)
+                    said, far = time.monotonic(), self.progress
+                    log.info("energy: %d of %d batches are intervals", far.taken, far.batches)
                 await asyncio.sleep(worked * REST)
 
-    async def _next(self) -> list[Sealed]:
+    async def _next(self) -> list[Committing]:
         """What comes next: from memory when nothing is missing in between, else from the journal."""
-        while self._queue and self._queue[0].seq <= self._read:
+        while self._queue and self._queue[0][0].seq <= self._read:
             self._queue.popleft()
-        batches: list[Sealed] = []
-        while self._queue and self._queue[0].seq == self._read + len(batches) + 1 and len(batches) < CHUNK:
+        batches: list[Committing] = []
+        while self._queue and self._queue[0][0].seq == self._read + len(batches) + 1 and len(batches) < CHUNK:
             batches.append(self._queue.popleft())
         if batches or self._journal.newest[1] <= self._read:
             return batches
@@ -272,14 +283,14 @@ class EnergyWorker:
             if last > self._read:
                 found = await self._journal.find(epoch, max(first, self._read + 1), last, FROM_JOURNAL)
                 if found:
-                    return found
+                    return [(each, None) for each in found]
         return []
 
-    def _take(self, batches: list[Sealed]) -> float:
+    def _take(self, batches: list[Committing]) -> float:
         began = time.monotonic()
         projection = self._held
-        for sealed in batches:
-            projection.take(committed(sealed))
+        for each in batches:
+            projection.take(committed(*each))
         worked = time.monotonic() - began
         self._worked += worked
         if not self._live and self._worked >= SAVE_WORK:
@@ -295,7 +306,7 @@ class EnergyWorker:
         return self._projection
 
     def _after(self, projection: Projection) -> None:
-        self._behind = projection.behind
+        self._behind, self._gathered = projection.behind, time.monotonic()
         if self._live and self._offered == ([], []):
             self._offered, self._offered_at = self._gather(projection), time.monotonic()
 
@@ -323,9 +334,12 @@ class EnergyWorker:
         if quarter != self._saved and past >= SAVE_AFTER:
             self._saved = quarter
             await self._in_thread(self._save)
-        await self._in_thread(lambda: self._after(self._held))
-        if self._clock.synced:
-            await self._copy(datetime.now(self._zone))
+        if time.monotonic() - self._gathered >= AGAIN:
+            await self._in_thread(lambda: self._after(self._held))
+        path = self._held.history.path
+        if self._clock.synced and self._nightly.due(path, datetime.now(self._zone)):
+            await self._in_thread(self._save)
+            await asyncio.to_thread(self._nightly.make, path)
 
     async def _sum_up(self) -> None:
         """Daily sums of what is over, a day at a time, while nothing else is to be done."""
@@ -352,24 +366,6 @@ class EnergyWorker:
                 raise
             log.warning("%s", error)
             return False
-
-    async def _copy(self, now: datetime) -> None:
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        if self._copied == now.date() or now - midnight < COPY_AT:
-            return
-        first, self._copied = self._copied is None, now.date()
-        history = importlib.import_module("gateway.history")
-        path = self._held.history.path
-        copy = history.copy_of(path)
-        if first and copy.exists() and datetime.fromtimestamp(copy.stat().st_mtime, now.tzinfo) > midnight:
-            return
-        await self._in_thread(self._save)
-        try:
-            await asyncio.to_thread(history.make_copy, path)
-        except HistoryError as error:
-            if type(error) is not HistoryError:
-                raise
-            log.warning("%s", error)
 
     # ── what does not fit beside readings ──
 
