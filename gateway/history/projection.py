@@ -39,7 +39,7 @@ from gateway.model import ClockState, Event, Reading
 
 log = logging.getLogger(__name__)
 
-DENSE: Final = 20_000
+DENSE: Final = 30_000
 """ms: of readings that follow one another faster, those away from quarter hours are passed over."""
 EDGE: Final = 10_000
 """ms on either side of a quarter hour in which every reading is taken."""

@@ -54,7 +54,7 @@ SAVE_AFTER = 90_000
 SAVE_WORK = 4.0
 """s of work after which what was caught up is saved."""
 SAY, AGAIN, FIRST = 60.0, 5.0, 2.0
-GATHER = 5.0
+GATHER = 10.0
 """s in which committed batches come together before they are taken in."""
 SUM_REST = 4.0
 """Of the time that adding up a day took it rests before the next one."""
