@@ -135,7 +135,7 @@ class _Visit:
             own = [LineSetting(bus.baudrate, bus.parity, bus.stopbits)]
             drivers = self._config.drivers
             settings = likely_settings(library(Path(drivers.directory)), own)
-        around = BusSurroundings(RealPorts(), self._free_ports(), tuple(settings))
+        around = BusSurroundings(RealPorts(self._config.buses), self._free_ports(), tuple(settings))
         with borrowed(place, "submeter doctor", self._socket):
             return examine_bus(bus, targets, around, self._report.progress)
 

@@ -40,6 +40,12 @@ _MOST_UNIT = 255
 @click.option("--baudrate", type=int, metavar="BAUD", help=N_("Only this rate."))
 @click.option("--parity", type=click.Choice(["N", "E", "O"]), help=N_("Only this parity."))
 @click.option("--stopbits", type=click.Choice(["1", "2"]), help=N_("Only so many stop bits."))
+@click.option(
+    "--direction-pin",
+    type=click.IntRange(0, 27),
+    metavar="GPIO",
+    help=N_("The pin of an RS-485 driver that does not switch by itself; else as the configuration says."),
+)
 @click.option("--addresses", metavar="LIST", help=N_("Only these, like 1-20,33."))
 @click.option("--write", is_flag=True, help=N_("Put the lines into the configuration, the old one is kept."))
 @click.option("--json", "as_json", is_flag=True, help=N_("One JSON object instead of words."))
@@ -75,7 +81,11 @@ def search(place: str, config: Config | None, report: Report, options: dict[str,
         Sweep,
     )
 
-    line = SerialProbe(place) if place.startswith("/") else HostProbe(*host_of(place))
+    line = (
+        SerialProbe(place, direction_pin=_direction_pin(place, config, options))
+        if place.startswith("/")
+        else HostProbe(*host_of(place))
+    )
     settings = _settings(place, config, options) if place.startswith("/") else []
     drivers = Path(config.drivers.directory) if config else None
     sweep = Sweep(
@@ -97,6 +107,18 @@ def search(place: str, config: Config | None, report: Report, options: dict[str,
                 asyncio.run(sweep.name_rest())
     report.done(sweep.result)
     return sweep.result
+
+
+def _direction_pin(place: str, config: Config | None, options: dict[str, Any]) -> int | None:
+    """The pin of a driver that does not switch by itself: as asked for, else as the configuration has it."""
+    from gateway.config import SerialBus
+
+    asked: int | None = options.get("direction_pin")
+    if asked is not None or config is None:
+        return asked
+    device = Path(place).resolve()
+    lines = [bus for bus in config.buses if isinstance(bus, SerialBus)]
+    return next((bus.direction_pin for bus in lines if Path(bus.port).resolve() == device), None)
 
 
 def _settings(place: str, config: Config | None, options: dict[str, Any]) -> list[Any]:

@@ -17,7 +17,7 @@ from gateway.config.schema import (
     Uplink,
     a_broker,
 )
-from gateway.config.sections.machine import OWN_ID
+from gateway.config.sections.machine import OWN_ID, PinsSection
 from gateway.config.sections.remote import TRUST, RemoteSection
 from gateway.config.units import Duration, parse_duration, parse_ratio
 from gateway.config.yamlfile import (
@@ -47,6 +47,7 @@ __all__ = [
     "JournalSection",
     "Key",
     "Meter",
+    "PinsSection",
     "Pulse",
     "RemoteSection",
     "SerialBus",

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from gateway.common.near import did_you_mean
 from gateway.config.explain import Told, explain, shown
 from gateway.config.schema import Config, SerialBus, TcpBus
+from gateway.config.sections.machine import named_pins
 from gateway.config.yamlfile import Key, Table, dotted, few, line_of, load_yaml, parse_yaml, validate
 from gateway.errors import ConfigError, Problem
 
@@ -152,7 +153,7 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
                 "give each meter and pulse input its own id",
             )
         taken.add(name)
-    yield from _repeats(document, "pulses", "pin")
+    yield from _pins(document)
     yield from _plants(document, meters)
     yield from _backup(document)
     yield from _remote(document)
@@ -189,6 +190,19 @@ def _cross_check(document: Table) -> Iterator[tuple[list[Key], str, str]]:
                 ["meters", index, "address"],
                 f"{address} is not an address on a serial line",
                 "write 1 to 247",
+            )
+
+
+def _pins(document: Table) -> Iterator[tuple[list[Key], str, str]]:
+    """Pins that two things are wired to."""
+    first: dict[int, list[Key]] = {}
+    for loc, pin in named_pins(document):
+        if isinstance(pin, int) and not isinstance(pin, bool) and first.setdefault(pin, loc) is not loc:
+            other = first[pin]
+            yield (
+                loc,
+                f"GPIO {pin} is used twice (first by {dotted(other)} in line {line_of(document, other)})",
+                "wire each to a pin of its own",
             )
 
 

@@ -18,7 +18,7 @@ from gateway.config.places import a_host, a_name, a_port, plain_text
 from gateway.config.sections.backup import BackupSection
 from gateway.config.sections.building import BuildingSection
 from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
-from gateway.config.sections.machine import OWN_ID, HealthSection
+from gateway.config.sections.machine import OWN_ID, HealthSection, Pin, PinsSection
 from gateway.config.sections.remote import RemoteSection
 from gateway.config.units import Duration, Ratio, Size, Span
 
@@ -154,6 +154,8 @@ class SerialBus(Section):
     baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
     parity: Annotated[Literal["N", "E", "O"], BeforeValidator(_a_parity)] = "N"
     stopbits: Literal[1, 2] = 1
+    direction_pin: Pin | None = None
+    """Of an RS-485 driver that does not switch by itself: high while a request is sent."""
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
     silence: Pause | None = None
 
@@ -228,7 +230,7 @@ class Pulse(Section):
 
     id: Id
     name: Name | None = None
-    pin: Annotated[int, Field(ge=0, le=27)]
+    pin: Pin
     per_unit: Annotated[float, Field(ge=1e-4, le=1e6, strict=False)]
     quantity: Literal["volume", "active_energy_import", "active_energy_export", "heat_energy"] = (
         "active_energy_import"
@@ -379,6 +381,7 @@ class Config(Section):
     backup: BackupSection = BackupSection()
     health: HealthSection = HealthSection()
     remote: RemoteSection = RemoteSection()
+    pins: PinsSection = PinsSection()
 
     @property
     def reads_itself(self) -> bool:

@@ -23,6 +23,7 @@ from gateway.daemon.describe import building_facts
 from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.register_copy import RegisterCopy, merge
 from gateway.daemon.remote.parts import RemoteParts
+from gateway.daemon.service.panel import Panel
 from gateway.daemon.service.upgrade import UpgradeWatch
 from gateway.daemon.service.watchdog import Watchdog
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
@@ -72,8 +73,7 @@ class Daemon:
         self._servers: Servers | None = None
         self._newest_wall: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.changes = Changes()
-        self.trend = Trend()
+        self.changes, self.trend = Changes(), Trend()
         self.backlog_speed = BacklogSpeed()
         self.clock = Clock(self.config.clock.trust)
         self._read_at = self.clock.wall()
@@ -83,8 +83,7 @@ class Daemon:
         self.energy: EnergyWorker
         self._pins = Pins()
         self.watchdog = Watchdog(self._status_line)
-        self._upgrade = UpgradeWatch(self)
-        self.remote = RemoteParts(self)
+        self._upgrade, self.remote, self.panel = UpgradeWatch(self), RemoteParts(self), Panel(self)
 
     @property
     def config(self) -> Config:
@@ -108,6 +107,7 @@ class Daemon:
             "clock": self._watch_clock, "backlogs": watch_backlogs, "watchdog": self.watchdog.run,
             "learnt": self.learnt.run, "registers": self._copy_registers, "energy": self.energy.run,
             "memory": keep_lean, "upgrade": self._upgrade.run, "remote": self.remote.run,
+            "panel": self.panel.run,
         }  # fmt: skip
         for name, work in beside.items():
             self._spawn(keep_running(name, work), name)

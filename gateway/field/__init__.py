@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.field.meter.state import PolledMeter
     from gateway.field.port.adapter import low_latency, not_opened, port_holder, port_in_use, port_trouble
     from gateway.field.port.contract import registers_of
+    from gateway.field.port.direction import Direction
     from gateway.field.port.rtu import frames
     from gateway.field.port.transport import has_right_crc, sealed
     from gateway.field.pulses.counting import PulseInputs
@@ -38,6 +39,7 @@ _HOMES = {
     "BusForecast": "forecast",
     "BusHealth": "health",
     "BusWorker": "worker",
+    "Direction": "port.direction",
     "Fact": "learnt",
     "Learnt": "learnt",
     "MeterFacts": "learnt",
@@ -73,6 +75,7 @@ __all__ = [
     "BusForecast",
     "BusHealth",
     "BusWorker",
+    "Direction",
     "Fact",
     "Learnt",
     "MeterFacts",

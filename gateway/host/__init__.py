@@ -6,7 +6,7 @@ from gateway.host.machine import MachineFiles, Mount
 from gateway.host.memory import begin_start, keep_lean, keep_what_is_there
 from gateway.host.notify import notify, watchdog_seconds
 from gateway.host.paths import CONFIG, DRIVERS, SOCKET, SOCKET_VARIABLE, STATE, socket_path
-from gateway.host.pins import Pins, PinsError, PinSource
+from gateway.host.pins import OutputPin, Pins, PinsError, PinSource
 
 __all__ = [
     "CONFIG",
@@ -18,6 +18,7 @@ __all__ = [
     "Clock",
     "MachineFiles",
     "Mount",
+    "OutputPin",
     "PinSource",
     "Pins",
     "PinsError",

@@ -1,5 +1,5 @@
-"""GPIO inputs as edges with the kernel's time. The only importer of gpiozero, and only when a pulse input
-is configured.
+"""GPIO inputs as edges with the kernel's time, and outputs. The only importer of gpiozero, and only when a
+pin is configured.
 """
 
 from __future__ import annotations
@@ -129,6 +129,21 @@ def _nobody(_pin: int, _level: bool, _tick: int | None) -> None:
     """Takes the edges of a pin that is not configured any more."""
 
 
+class OutputPin:
+    """A pin that is driven, from any thread; `number` is its BCM number."""
+
+    def __init__(self, number: int, line: Any) -> None:
+        self.number = number
+        self._line = line
+
+    def set(self, *, high: bool) -> None:
+        """Drive it. Raises PinsError."""
+        try:
+            self._line.state = high
+        except Exception as error:
+            raise _unusable(self.number, "none", error) from error
+
+
 class Pins:
     """GPIO pins through gpiozero; `factory` is one of its pin factories, by default the machine's own through
     lgpio.
@@ -167,6 +182,16 @@ class Pins:
         except Exception as error:
             raise _unusable(pin, pull, error) from error
         self._lines[pin] = line
+
+    def output(self, pin: int) -> OutputPin:
+        """Drive a pin (BCM number), low at first. Raises PinsError."""
+        self._factory = self._factory or _machine()
+        try:
+            line = self._factory.pin(pin)
+            line.output_with_state(False)
+        except Exception as error:
+            raise _unusable(pin, "none", error) from error
+        return OutputPin(pin, line)
 
     def pause(self) -> None:
         """Hold all edges from now on, until their pin is opened again."""
@@ -231,7 +256,7 @@ def _no_gpio(name: str, error: Exception) -> PinsError:
     if kind == "PinUnknownPi" or (isinstance(error, ImportError) and not CHIP.exists()):
         return PinsError(
             "this machine has no GPIO: it is not a Raspberry Pi",
-            hint="move the pulse inputs to a gateway that is one",
+            hint="move what is wired to pins to a gateway that is one",
         )
     if isinstance(error, (ImportError, AttributeError)):
         return PinsError(f"the library behind {FACTORY}={name} cannot be used: {error}", hint=_LIBRARY)
@@ -260,5 +285,5 @@ def _unusable(pin: int, pull: Pull, error: Exception) -> PinsError:
             f"GPIO {pin} is used by another program or by the kernel", hint="end it, or take another pin"
         )
     return PinsError(
-        f"GPIO {pin} cannot be read: {error or kind}", hint="take another pin, or look at the kernel's log"
+        f"GPIO {pin} cannot be used: {error or kind}", hint="take another pin, or look at the kernel's log"
     )

@@ -43,11 +43,14 @@ class PortAccess(Protocol):
 
 
 class RealPorts:
-    """The ports of this machine."""
+    """The ports of this machine; `buses` tell which of them have a direction pin."""
+
+    def __init__(self, buses: Sequence[Bus] = ()) -> None:
+        self._pins = {bus.port: bus.direction_pin for bus in buses if isinstance(bus, SerialBus)}
 
     def line(self, port: str, setting: LineSetting) -> MeasuredLine:
         """A port to measure on."""
-        return PortLine(port, setting)
+        return PortLine(port, setting, self._pins.get(port))
 
     def trouble(self, bus: SerialBus) -> BusDown | None:
         """Why it cannot be used now."""

@@ -23,7 +23,7 @@ import serial
 from gateway.commissioning.scan.settings import LineSetting
 from gateway.config import SerialBus, TcpBus
 from gateway.errors import BusDown
-from gateway.field import frames, has_right_crc, low_latency, not_opened, sealed
+from gateway.field import Direction, frames, has_right_crc, low_latency, not_opened, sealed
 
 ROOM: Final = 1024
 """Bytes that are listened to after one request; a line that never falls silent has shown what it is."""
@@ -125,10 +125,14 @@ class Probe(Protocol):
 
 
 class SerialProbe:
-    """A serial port."""
+    """A serial port; `direction_pin` is that of a driver which does not switch by itself."""
 
-    def __init__(self, port: str, setting: LineSetting | None = None) -> None:
+    def __init__(
+        self, port: str, setting: LineSetting | None = None, direction_pin: int | None = None
+    ) -> None:
         self.name = port
+        self._direction_pin = direction_pin
+        self._direction: Direction | None = None
         self.setting: LineSetting | None = setting or LineSetting()
         self._serial: serial.Serial | None = None
         self._quiet_from = 0.0
@@ -141,11 +145,16 @@ class SerialProbe:
         except (serial.SerialException, OSError, ValueError, termios.error) as error:
             raise not_opened(_serial_bus(self.name, self.setting), self.name, error) from error
         self.use(self.setting)
+        if self._direction_pin is not None:
+            self._direction = Direction(self._direction_pin, self.name, self._serial.fileno())
         low_latency(self.name, self._serial)
         self._quiet_from = time.monotonic()
 
     def close(self) -> None:
         """Give it back."""
+        if self._direction is not None:
+            self._direction.close()
+            self._direction = None
         if self._serial is not None:
             with contextlib.suppress(OSError, serial.SerialException):
                 self._serial.close()
@@ -179,9 +188,12 @@ class SerialProbe:
         try:
             self._rest(setting)
             early = port.read(port.in_waiting or 0)
-            if sent:
-                port.write(sent)
             ended = time.monotonic() + len(sent) * setting.character
+            if sent and self._direction is not None:
+                self._direction.send_now(sent, setting.character)
+                ended = time.monotonic()
+            elif sent:
+                port.write(sent)
             data, heard_at = self._listen(port, setting, sent, ended + wait, linger)
         except (serial.SerialException, OSError, termios.error) as error:
             raise not_opened(_serial_bus(self.name, setting), self.name, error) from error

@@ -120,6 +120,9 @@ class ModbusPort:
         except (OSError, ValueError) as error:
             link.close()
             raise await asyncio.to_thread(not_opened, self._bus, self.name, error) from error
+        except BusDown:
+            link.close()
+            raise
         self._link = link
         self._recent.clear()  # nothing that was asked on another connection is answered on this one
         if isinstance(self._bus, SerialBus):

@@ -6,6 +6,7 @@ There is no write in it, and none elsewhere: a request is one that reads registe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from pymodbus.pdu import DecodePDU
 from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
 from gateway.config import Bus, SerialBus
+from gateway.field.bus.cost import wire_of
 from gateway.field.port.connecting import connect, shared_names
+from gateway.field.port.direction import Direction
 
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # what went wrong is told once, by us
 
@@ -49,6 +52,7 @@ class Transport(ModbusProtocol):
         super().__init__(_parameters(bus), is_server=False)
         self._bus = bus
         self._data, self._whole, self._lost = take, whole, lost
+        self._direction: Direction | None = None
 
     async def open(self) -> None:
         """Connect, with the kernel's words when that fails: pymodbus' own `connect` swallows them. Raises
@@ -56,6 +60,11 @@ class Transport(ModbusProtocol):
         """
         if isinstance(self._bus, SerialBus):
             self.transport, _ = await self.call_create()
+            if self._bus.direction_pin is not None:
+                handle = cast("asyncio.Transport", self.transport).sync_serial.fileno()  # type: ignore[attr-defined]
+                self._direction = await asyncio.to_thread(
+                    Direction, self._bus.direction_pin, self._bus.port, handle
+                )
             return
         sock = await connect(shared_names(), self._bus.host, self._bus.port)
         self.transport, _ = await self.loop.create_connection(self.handle_new_connection, sock=sock)
@@ -63,12 +72,22 @@ class Transport(ModbusProtocol):
     def leave(self) -> None:
         """Close it; what it still has to say is not about the next one."""
         self._data, self._whole, self._lost = len, None, lambda _: None
+        if self._direction is not None:
+            self._direction.close()
         self.close()
 
     def write(self, data: bytes) -> None:
         """What `send` comes to here, at a third of its cost."""
         self.recv_buffer = b""
+        if self._direction is not None:
+            self._direction.send(data, wire_of(self._bus).char, self._not_sent)
+            return
         cast("asyncio.Transport", self.transport).write(data)
+
+    def _not_sent(self, error: Exception) -> None:
+        # In the thread of the direction pin.
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            self.loop.call_soon_threadsafe(lambda: self._lost(error))
 
     def data_received(self, data: bytes) -> None:
         """What has come; the whole answer to a request needs no buffer."""
