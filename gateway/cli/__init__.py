@@ -20,6 +20,7 @@ COMMANDS = {
     "backup": N_("put everything that makes this gateway into one encrypted file"),
     "bill": N_("print the distributor's bill beside the main meter"),
     "care": N_("look after a gateway from afar, by signed commands"),
+    "card": N_("say how often the file system writes to the card, or change it"),
     "check": N_("check a configuration and print every problem"),
     "correct": N_("set what a meter took between two times, as a person knows it"),
     "demo": N_("run the whole product against simulated meters"),

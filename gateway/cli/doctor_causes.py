@@ -170,7 +170,7 @@ CAUSES: Final = {
     ),
     "disk_busy": (
         N_("This machine writes %(gigabytes)s GB a year to its card."),
-        N_("mount it with commit=60, or log to memory (journald: Storage=volatile)"),
+        N_("write card: {remount: yes} and restart it, or log to memory (journald: Storage=volatile)"),
     ),
     "undervoltage": (
         N_("The power supply is too weak: the voltage fell below what the machine needs."),

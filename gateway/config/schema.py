@@ -18,7 +18,7 @@ from gateway.config.places import a_host, a_name, a_port, plain_text
 from gateway.config.sections.backup import BackupSection
 from gateway.config.sections.building import BuildingSection
 from gateway.config.sections.dialects import FiwareSection, HomeAssistantSection, SparkplugSection
-from gateway.config.sections.machine import OWN_ID, HealthSection, Pin, PinsSection
+from gateway.config.sections.machine import OWN_ID, CardSection, HealthSection, Pin, PinsSection
 from gateway.config.sections.remote import RemoteSection
 from gateway.config.units import Duration, Ratio, Size, Span
 
@@ -382,6 +382,7 @@ class Config(Section):
     health: HealthSection = HealthSection()
     remote: RemoteSection = RemoteSection()
     pins: PinsSection = PinsSection()
+    card: CardSection = CardSection()
 
     @property
     def reads_itself(self) -> bool:

@@ -1,5 +1,6 @@
 """The machine: its clock, its memory, the service manager, pins, places of files."""
 
+from gateway.host.card import CardState, card_state, put_back, remount
 from gateway.host.clock import RELEASED_MS, Clock, clock_offset, kernel_synced, uptime_ms
 from gateway.host.identity import fingerprint, known_fingerprint, make_key, same_fingerprint, write_secret
 from gateway.host.machine import MachineFiles, Mount
@@ -15,6 +16,7 @@ __all__ = [
     "SOCKET",
     "SOCKET_VARIABLE",
     "STATE",
+    "CardState",
     "Clock",
     "MachineFiles",
     "Mount",
@@ -23,6 +25,7 @@ __all__ = [
     "Pins",
     "PinsError",
     "begin_start",
+    "card_state",
     "clock_offset",
     "fingerprint",
     "keep_lean",
@@ -31,6 +34,8 @@ __all__ = [
     "known_fingerprint",
     "make_key",
     "notify",
+    "put_back",
+    "remount",
     "same_fingerprint",
     "socket_path",
     "uptime_ms",

@@ -22,11 +22,12 @@ _MOUNT_FIELDS = 4
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A file system: its device, kind and options (proc(5), mounts)."""
+    """A file system: its device, kind, options and where it is mounted (proc(5), mounts)."""
 
     device: str = ""
     kind: str = ""
     options: tuple[str, ...] = ()
+    point: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class MachineFiles:
                 continue
             point = parts[1].replace("\\040", " ")
             if place.is_relative_to(point) and len(point) >= longest:
-                best, longest = Mount(parts[0], parts[2], tuple(parts[3].split(","))), len(point)
+                best, longest = Mount(parts[0], parts[2], tuple(parts[3].split(",")), point), len(point)
         return best
 
     def disk(self, device: str) -> str:

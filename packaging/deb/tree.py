@@ -45,6 +45,7 @@ FILES = {
     "systemd/submeter-gateway.service": "usr/lib/systemd/system/submeter-gateway.service",
     "systemd/submeter-clock.service": "usr/lib/systemd/system/submeter-clock.service",
     "systemd/submeter-upgrade.service": "usr/lib/systemd/system/submeter-upgrade.service",
+    "systemd/submeter-card.service": "usr/lib/systemd/system/submeter-card.service",
     "systemd/submeter-backup.service": "usr/lib/systemd/system/submeter-backup.service",
     "systemd/submeter-backup.timer": "usr/lib/systemd/system/submeter-backup.timer",
     "systemd/submeter-provision.service": "usr/lib/systemd/system/submeter-provision.service",

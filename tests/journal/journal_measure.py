@@ -2,7 +2,7 @@
 for that one).
 
 python tests/journal/journal_measure.py [--pace SECONDS] [--commits N] [--meters N] [--budget BYTES] [--block
-BYTES]
+BYTES] [--commit SECONDS]
 
 The device is a loop-mounted ext4 without atime, with blocks of 4096 bytes as on a card. Its sectors are
 counted by the kernel, the file system's own journal included.
@@ -71,6 +71,9 @@ def main():
     parser.add_argument("--meters", type=int, default=10)
     parser.add_argument("--budget", type=int, default=4_000_000_000)
     parser.add_argument("--block", type=int, default=4096)
+    parser.add_argument(
+        "--commit", type=int, default=5, help="s between two commits of the file system's own"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         disk = Path(work) / "disk"
@@ -90,7 +93,7 @@ def main():
             ["losetup", "-f", "--show", image], check=True, capture_output=True, text=True
         ).stdout.strip()
         try:
-            subprocess.run(["mount", "-o", "noatime", device, disk], check=True)
+            subprocess.run(["mount", "-o", f"noatime,commit={options.commit}", device, disk], check=True)
             try:
                 asyncio.run(run(disk, Path(device).name, options))
             finally:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.backup import new_key
 from gateway.catalogue import load_driver
 from gateway.demo.show.account import judge, resolutions
 from gateway.demo.show.polls import Break
@@ -314,6 +315,48 @@ def sandboxed(story: Story, package: Path) -> str:
     )
 
 
+def provisioned(story: Story, package: Path) -> str:
+    """A copied card with a file on its boot partition: the units of root, each in its own sandbox."""
+    machine = story.machine
+    machine.run("apt-get", *OFFLINE, "-y", "purge", "submeter-gateway")
+    story.install(package)
+    host, port = story.site.simulator.addresses["plant"]
+    recipient = new_key()[1]
+    (machine.tree / "srv/backups").mkdir(exist_ok=True)
+    uplink = {**story.site.uplink(username="city"), "password": "one word"}
+    written = {
+        "gateway": {"id": "provisioned", "commit_interval": "1s"}, "clock": {"trust": "system"},
+        "buses": [{"name": "plant", "type": "tcp", "host": host, "port": port}],
+        "meters": [{"id": "m1", "bus": "plant", "address": 1, "driver": DRIVER, "interval": "1s"}],
+        "uplinks": [uplink], "card": {"remount": "yes"},
+        "backup": {"recipient": recipient, "directory": "/srv/backups", "platform": "city"},
+    }  # fmt: skip
+    (machine.tree / "boot/submeter.yaml").write_text(json.dumps(written, indent=1))
+    story.interrupted(machine.reboot)
+    until(lambda: (story.status() or {}).get("gateway") == "provisioned", PATIENCE, "it is that gateway", 1)
+    result = (machine.tree / "boot/submeter-result.txt").read_text(encoding="utf-8-sig")
+    assert "was taken" in result, result
+    assert "one word" not in result
+    assert not (machine.tree / "boot/submeter.yaml").exists()
+    secret = "/etc/submeter/city.password"
+    assert machine.run("stat", "--format=%U %a", secret) == "submeter 600"
+    until(story.delivered, PATIENCE, "it delivers with that password", 1)
+    assert machine.show("ActiveState", "submeter-backup.timer") == "active"
+    machine.run("systemctl", "start", "submeter-backup")
+    said = machine.run("journalctl", "-b", "-u", "submeter-backup")
+    assert len(list((machine.tree / "srv/backups").glob("provisioned-*.submeter-backup"))) == 1, said
+    assert "bytes are at the platform" in said, said
+    # A container's file system is not its own to remount: the unit says how it is, or why it cannot.
+    card = machine.run("journalctl", "-b", "-u", "submeter-card")
+    assert "bookkeeping" in card or "nothing can be changed" in card or "cannot be remounted" in card, card
+    for unit in ("submeter-provision", "submeter-backup"):
+        machine.run("systemd-analyze", "security", "--threshold=45", unit)
+    return (
+        "a file on the boot partition sets it up at the next start: its password in a file of its own, the "
+        "result beside it; the nightly backup goes into its folder and to the platform"
+    )
+
+
 def main() -> None:
     """The whole life of one machine."""
     suite, older, newer, broken, folder = sys.argv[1], *map(Path, sys.argv[2:6])
@@ -329,7 +372,7 @@ def main() -> None:
         for step in (
             lambda: waits(story, older), lambda: begins(story), lambda: outage(story), lambda: frozen(story),
             lambda: exchanged(story, older, newer), lambda: taken_back(story, broken), lambda: judged(story),
-            lambda: sandboxed(story, older),
+            lambda: sandboxed(story, older), lambda: provisioned(story, older),
         ):  # fmt: skip
             print(step(), flush=True)
 

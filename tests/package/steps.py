@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
+
+from gateway.demo.show.self_check import committed
+from tests.rig import rig
 
 OFFLINE = ("-o", "Dir::Etc::SourceList=/dev/null", "-o", "Dir::Etc::SourceParts=/dev/null")
 ENVIRONMENT = {
@@ -11,6 +15,8 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "LC_ALL": "C.UTF-8",
 }
+EMULATED_START = 60.0
+"""s."""
 CONFIGURED = "gateway: {id: izm-1, name: Kept}\nclock: {trust: system}\n"
 
 
@@ -101,6 +107,38 @@ def lives(tree: Path, older: Path, newer: Path) -> list[str]:
     return [
         f"installed without a network ({compiled} modules compiled), upgraded {before} → {after}, taken "
         f"back, removed (data kept), installed again, purged (nothing left)"
+    ]
+
+
+def runs(tree: Path, package: Path, folder: Path) -> list[str]:
+    """A package of another architecture, emulated: installed, asked, and run against simulated meters."""
+    said = run(tree, "dpkg", "--print-architecture").strip()
+    apt(tree, "install", put(tree, package))
+    assert "submeter, version" in run(tree, "submeter", "--version")
+    tables = run(tree, "submeter", "drivers", "list")
+    assert "eastron-sdm630" in tables
+    slaves = [{"unit": 1, "meter": "m1", "image": {"driver": "eastron-sdm630", "circuit": "main"}}]
+    with rig(folder, {"seed": 1, "servers": [{"name": "plant", "slaves": slaves}]}) as site:
+        host, port = site.simulator.addresses["plant"] if site.simulator else ("", 0)
+        bus = {"name": "plant", "type": "tcp", "host": host, "port": port, "timeout": "5s"}
+        meter = {"id": "m1", "bus": "plant", "address": 1, "driver": "eastron-sdm630", "interval": "1s"}
+        configuration = {
+            "gateway": {"id": "izm-1", "commit_interval": "1s"}, "clock": {"trust": "system"},
+            "status": {"enabled": False}, "buses": [bus], "meters": [meter],
+            "journal": {"directory": "/srv/state"},
+        }  # fmt: skip
+        (tree / "srv/gateway.yaml").write_text(json.dumps(configuration))
+        # Emulated, it takes its time to start: ten seconds are counted from the first answer.
+        seconds = f"{EMULATED_START + 10:.0f}"
+        command = ["chroot", str(tree), "timeout", seconds, "submeter", "run", "/srv/gateway.yaml"]
+        subprocess.run(command, capture_output=True, check=False, timeout=900, env=ENVIRONMENT)
+        served = len(site.serves())
+    batches = committed(tree / "srv/state/journal.db")
+    assert served >= 10, served
+    assert len(batches) >= 5, batches
+    return [
+        f"installed, `submeter --version` and `drivers list` ({said}), and a run against a simulated meter: "
+        f"{served} replies, {len(batches)} batches committed"
     ]
 
 

@@ -1,11 +1,13 @@
-"""The sections `health`, the meter that the gateway itself is, and `pins`: its lamps, button and relay."""
+"""The sections about the machine: `health`, the meter that the gateway itself is; `pins`: its lamps, button and
+relay; `card`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.config.units import Duration
 
@@ -67,3 +69,16 @@ def named_pins(document: Mapping[str, object]) -> Iterator[tuple[list[str | int]
     for key in ("button", "relay"):
         if isinstance(pins, Mapping) and key in pins:
             yield ["pins", key], pins[key]
+
+
+def _a_switch(value: object) -> object:
+    # YAML 1.2 keeps yes and no as words.
+    return {"yes": True, "no": False}.get(value, value) if isinstance(value, str) else value
+
+
+class CardSection(BaseModel):
+    """Whether the file system of the journal may be told to write its own bookkeeping once a minute."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+    remount: Annotated[bool, BeforeValidator(_a_switch)] = False
