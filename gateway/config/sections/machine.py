@@ -1,5 +1,5 @@
-"""The sections about the machine: `health`, the meter that the gateway itself is; `pins`: its lamps, button and
-relay; `card`.
+"""The sections about the machine: `health`, the meter that the gateway itself is; `pins`: its lamps, button
+and relay; `card`.
 """
 
 from __future__ import annotations
