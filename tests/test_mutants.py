@@ -14,7 +14,7 @@ from queue import Queue
 import pytest
 
 from tests.mutants import __main__ as run
-from tests.mutants import operators, server
+from tests.mutants import again, operators, server
 from tests.mutants.report import reasons
 
 ROOT = Path(__file__).parents[1]
@@ -167,7 +167,7 @@ def test_a_line_that_a_test_holds_is_told_from_one_that_none_does(tmp_path: Path
     assert {name.partition("::")[2] for name in reached} == {"test_larger", "test_forever"}
     json.dumps(reached)
     servers: Queue[run.Server] = Queue()
-    servers.put(run.Server(base))
+    servers.put(run.Server(base, run.FOLDERS))
     verdicts = {}
     for mutant in operators.mutants(module, source):
         if mutant.text in {"(a >= b)", "None", "pass"} or mutant.operator == "compare":
@@ -184,3 +184,52 @@ def test_a_line_that_a_test_holds_is_told_from_one_that_none_does(tmp_path: Path
         ("7", "None"): "survived",  # no test looks at it
     }
     assert sys.modules.get("gateway.tiny") is None, "nothing of it happened in this process"
+
+
+PAGE = """# Mutants
+
+2026-11-26, commit 0123456789ab; a machine.
+
+| module | mutants | killed | survived |
+|---|---|---|---|
+| gateway/a.py | 7 | 5 | 2 |
+| gateway/b.py | 3 | 3 | 0 |
+
+## Survivors
+
+| module | line | was | became | why it lives |
+|---|---|---|---|---|
+| gateway/a.py | 9 | `low + 1` | `((low) - (1))` | no test asks for it |
+| gateway/a.py | 30 | `self.gone()` | `pass` | no test asks for it |
+"""
+
+
+def test_the_survivors_of_a_page_are_found_again_in_the_code_of_today(tmp_path: Path) -> None:
+    page = tmp_path / "mutants.md"
+    page.write_text(PAGE)
+    record = again.read_page(page)
+    assert record.drawn == "2026-11-26, commit 0123456789ab; a machine."
+    assert (record.mutants.total(), record.killed.total(), len(record.survivors)) == (10, 8, 2)
+    (tmp_path / "gateway").mkdir()
+    module = tmp_path / "gateway" / "a.py"
+    module.write_text(
+        "def up(low):\n    return low + 1\n\n\ndef on(low):\n    if low:\n        return low + 1\n"
+    )
+    here, gone = (again.counterpart(tmp_path, *survivor) for survivor in record.survivors)
+    assert here is not None
+    assert (here[0].line, here[0].text) == (7, "((low) - (1))"), "the nearest to where it was"
+    assert gone is None, "its code is no more"
+    met = [
+        {
+            "module": "gateway/a.py",
+            "line": 7,
+            "was": "low + 1",
+            "text": "((low) - (1))",
+            "verdict": "survived",
+        }
+    ]
+    results = record.results(met)
+    assert [each["verdict"] for each in results].count("killed") == 8
+    assert len(results) == 9
+    page.write_text(PAGE.replace("2026-11-26, commit", "Drawn and met first: 2026-11-26, commit"))
+    assert again.read_page(page).drawn == record.drawn, "once met again, it stays where it was drawn"

@@ -1,5 +1,5 @@
-"""python -m tests.mutants [--map] [--survivors] [--most N] [--only PART] [--report]: does some test notice
-when the code is wrong?
+"""python -m tests.mutants [--map] [--survivors] [--again TESTS…] [--most N] [--only PART] [--report]: does
+some test notice when the code is wrong?
 
 Takes a copy of the committed state (that of the last --map), samples SAMPLE mutants of the central modules
 with a fixed seed, and runs for each, in a process of its own, the tests that run its line, the quickest
@@ -9,6 +9,8 @@ is known as long as its module stays as it is.
 --map        take the present state, and find out anew which test runs which line (done by itself the first
 time)
 --survivors  run those again that survived, against more tests, those too that could not be watched
+--again TESTS…  take the present state, and run the survivors of docs/mutants.md against the tests of these
+files alone (again.py); what is killed by none of them stays as it is on the page
 --most N     stop after N mutants
 --only PART  modules whose path has PART in it, a regular expression
 --report     run nothing, write docs/mutants.md and the section of docs/proofs.md
@@ -32,6 +34,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
@@ -39,6 +42,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
+from tests.mutants.again import counterpart, read_page
 from tests.mutants.operators import Mutant, compiles, mutants
 from tests.mutants.reach import MARKS, OPTIONS
 from tests.mutants.report import write_report
@@ -189,14 +193,14 @@ UNSUITABLE = (
 """Test files that take minutes, or run the gateway in processes of their own, where no mutant is."""
 
 
-def map_folder(base: Path, folder: str, file: Path) -> None:
-    """Run the tests of a folder on the committed state, and note what they reach."""
+def map_folder(base: Path, tests: list[str], file: Path) -> None:
+    """Run the tests of folders or files on the committed state, and note what they reach."""
     begin = time.monotonic()
     made = file.with_suffix(".new")
     unsuitable = [f"--ignore=tests/{name}" for name in UNSUITABLE]
     several = ["-n", str(AT_ONCE), "--dist", "load"]
     code, said = pytest(
-        base, "--timeout=120", *several, *unsuitable, f"tests/{folder}", seconds=1800, MUTANTS_REACH=str(made)
+        base, "--timeout=120", *several, *unsuitable, *tests, seconds=1800, MUTANTS_REACH=str(made)
     )
     parts = sorted(made.parent.glob(f"{made.name}.*"))
     if not parts:
@@ -207,7 +211,7 @@ def map_folder(base: Path, folder: str, file: Path) -> None:
         part.unlink()
     file.write_text(json.dumps(reached))
     print(
-        f"  tests/{folder}: {len(reached)} tests, {time.monotonic() - begin:.0f} s",
+        f"  {' '.join(tests)}: {len(reached)} tests, {time.monotonic() - begin:.0f} s",
         flush=True,
     )
     if code != 0:
@@ -226,7 +230,7 @@ def make_map(base: Path, *, anew: bool) -> dict[str, Any]:
     if missing:
         print("Finding out which test runs which line …", flush=True)
         for folder in missing:
-            map_folder(base, folder, parts[folder])
+            map_folder(base, [f"tests/{folder}"], parts[folder])
     reached: dict[str, Any] = {}
     for part in parts.values():
         reached |= json.loads(part.read_text())
@@ -257,7 +261,7 @@ def sample(base: Path) -> list[Candidate]:
 class Server:
     """A process that has everything loaded and forks for each mutant (server.py)."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, tests: Sequence[str]) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="mutants-")
         self.directory = Path(self._scratch.name)
         settings = {
@@ -266,7 +270,7 @@ class Server:
             "PYTHONDONTWRITEBYTECODE": "1",
             "TMPDIR": str(self.directory),
         }
-        command = [sys.executable, "-m", "tests.mutants.server", *(f"tests/{name}" for name in FOLDERS)]
+        command = [sys.executable, "-m", "tests.mutants.server", *(f"tests/{name}" for name in tests)]
         self._process = subprocess.Popen(
             command, cwd=base, env=settings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -345,11 +349,71 @@ def judge(candidate: Candidate, servers: Queue[Server], reach: Reach) -> dict[st
     }
 
 
+def meet_again(base: Path, tests: list[str], results_file: Path, only: re.Pattern[str], most: int) -> None:
+    """The survivors of the page against some tests, and the page anew."""
+    record = read_page(ROOT / "docs/mutants.md")
+    reach_file = STATE / "reach-again.json"
+    map_folder(base, [f"tests/{name}" for name in tests], reach_file)
+    reach = Reach(json.loads(reach_file.read_text()), THOROUGH)
+    met: list[dict[str, Any]] = []
+    todo: list[Candidate] = []
+    for module, line, was, became in record.survivors:
+        found = counterpart(base, module, line, was, became)
+        if found is None:
+            print(f"     gone      {module}:{line} {was} → {became}", flush=True)
+        elif only.search(module) and len(todo) < most:
+            todo.append(Candidate(*found))
+        else:
+            mutant = found[0]
+            met.append(
+                {
+                    "module": module,
+                    "line": mutant.line,
+                    "was": mutant.was,
+                    "text": mutant.text,
+                    "verdict": "survived",
+                }
+            )
+    met += run_all(todo, reach, {}, results_file, tests)
+    commit = (base / "COMMIT").read_text()
+    results = record.results(
+        [each | ({"verdict": "survived"} if each["verdict"] == "not run" else {}) for each in met]
+    )
+    write_report(ROOT, commit, results, len(results), SEED, drawn=record.drawn)
+
+
+def run_all(
+    todo: list[Candidate], reach: Reach, results: dict[str, Any], results_file: Path, tests: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Each against its tests, several at once; what is known is written down after each."""
+    servers: Queue[Server] = Queue()
+    for _ in range(AT_ONCE):
+        servers.put(Server(STATE / "base", tests))
+    made = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = {pool.submit(judge, one, servers, reach): one for one in todo}
+        for count, run in enumerate(as_completed(runs), 1):
+            result = results[runs[run].key] = run.result()
+            made.append(result)
+            results_file.write_text(json.dumps(results, indent=1))
+            change = " ".join(f"{result['was']} → {result['text']}".split())[:120]
+            place = f"{result['module']}:{result['line']}"
+            print(
+                f"{count:4} {result['verdict']:9} {result['seconds']:6} s  {place} {change}  "
+                f"{result['by'][:80]}",
+                flush=True,
+            )
+    while not servers.empty():
+        servers.get().close()
+    return made
+
+
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("--map", action="store_true")
     parser.add_argument("--survivors", action="store_true")
+    parser.add_argument("--again", nargs="+", metavar="TESTS")
     parser.add_argument("--most", type=int, default=10**6)
     parser.add_argument("--only", default="")
     parser.add_argument("--report", action="store_true")
@@ -357,8 +421,11 @@ def main() -> None:
     STATE.mkdir(parents=True, exist_ok=True)
     base, results_file = STATE / "base", STATE / "results.json"
     results: dict[str, Any] = json.loads(results_file.read_text()) if results_file.exists() else {}
-    if wanted.map or not base.exists():
+    if wanted.map or wanted.again or not base.exists():
         committed(base)
+    if wanted.again:
+        meet_again(base, wanted.again, results_file, re.compile(wanted.only), wanted.most)
+        return
     candidates = sample(base)
     if not wanted.report:
         reach = Reach(
@@ -373,23 +440,7 @@ def main() -> None:
         if wanted.survivors:
             todo = [one for one in todo if one.key in results]
         print(f"{len(candidates)} mutants, {len(todo)} to run", flush=True)
-        servers: Queue[Server] = Queue()
-        for _ in range(AT_ONCE):
-            servers.put(Server(base))
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            runs = {pool.submit(judge, one, servers, reach): one for one in todo}
-            for count, run in enumerate(as_completed(runs), 1):
-                result = results[runs[run].key] = run.result()
-                results_file.write_text(json.dumps(results, indent=1))
-                change = " ".join(f"{result['was']} → {result['text']}".split())[:120]
-                place = f"{result['module']}:{result['line']}"
-                print(
-                    f"{count:4} {result['verdict']:9} {result['seconds']:6} s  {place} {change}  "
-                    f"{result['by'][:80]}",
-                    flush=True,
-                )
-        while not servers.empty():
-            servers.get().close()
+        run_all(todo, reach, results, results_file, FOLDERS)
     known = [results[one.key] for one in candidates if one.key in results]
     write_report(
         ROOT,

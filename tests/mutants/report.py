@@ -9,6 +9,8 @@ from typing import Any
 from tests import proofs
 
 UNEXPLAINED = "no test asks for it"
+SHOWN = 90
+"""Characters of a change that a row shows."""
 
 HEAD = """# Mutants
 
@@ -57,8 +59,12 @@ def one_line(text: str) -> str:
     return " ".join(text.split()).replace("|", "/")
 
 
-def write_report(root: Path, commit: str, results: list[dict[str, Any]], total: int, seed: int) -> None:
-    """Write both pages."""
+def write_report(
+    root: Path, commit: str, results: list[dict[str, Any]], total: int, seed: int, *, drawn: str = ""
+) -> None:
+    """Write both pages. `drawn`: when and where the sample was drawn and met first, if its survivors alone
+    were met now.
+    """
     known = reasons(root)
     survived = [result for result in results if result["verdict"] == "survived"]
     slow = sum(result["verdict"] == "timed out" for result in results)
@@ -74,10 +80,12 @@ def write_report(root: Path, commit: str, results: list[dict[str, Any]], total: 
     for result in sorted(survived, key=lambda each: (each["module"], each["line"])):
         was, text = one_line(result["was"]), one_line(result["text"])
         why = known.get((result["module"], was, text), UNEXPLAINED)
-        rows.append(f"| {result['module']} | {result['line']} | `{was[:90]}` | `{text[:90]}` | {why} |")
+        rows.append(f"| {result['module']} | {result['line']} | `{was[:SHOWN]}` | `{text[:SHOWN]}` | {why} |")
     killed = len(results) - len(survived)
     share = 100 * killed / max(1, len(results))
     when = proofs.when(commit)
+    if drawn:
+        when = f"Drawn and met first: {drawn}\n\nSurvivors met again: {when}"
     left = total - len(results)
     rooms = [
         f"| {room} | {n} | {n - alive_in[room]} | {alive_in[room]} | {100 * (n - alive_in[room]) / n:.0f} |"
