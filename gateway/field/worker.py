@@ -244,6 +244,9 @@ class BusWorker:
             due = polled.schedule.due(now, self._offset) if polled.schedule.at <= now else Due()
             self._queue.put(polled)
             polled.missed(due.missed)
+            if not polled.lost and polled.reader.asks_nothing(due):
+                polled.schedule.again(static=due.static)
+                return False
             if polled.lost and not polled.may_probe(now, self._share_free_at):
                 self._sink(
                     Reading(

@@ -240,6 +240,26 @@ async def test_a_wall_clock_that_drifts_takes_the_polls_with_it() -> None:
     await asyncio.wait_for(task, 5)
 
 
+CLASSES = [
+    ("7s", "0 u16 active_power kW fast", 3600 / 7),
+    ("7s", "0 u32 active_energy_import kWh slow", 60),
+    ("7s", "0 u16 active_power kW fast\n10 u32 active_energy_import kWh slow", 3600 / 7 + 60 * 6 / 7),
+]
+
+
+@pytest.mark.parametrize(("interval", "rows", "polls"), CLASSES, ids=["fast", "slow", "both"])
+async def test_a_class_that_its_table_does_not_have_makes_no_poll(
+    interval: str, rows: str, polls: float
+) -> None:
+    """Each would be a reading of nothing, by which nobody knows whether the meter is there."""
+    table = driver(rows + "\n100 u32 serial_number - static")
+    async with running(TCP, [MeterTask(meter(1, interval=interval), table)], OddPort()) as bench:
+        await asyncio.sleep(3600)
+        assert all(reading.values for reading in bench.readings)
+        assert len(bench.readings) == pytest.approx(polls, rel=0.1)
+        assert bench.worker.meters["m1"].attributes["serial_number"] == "6553701"
+
+
 async def test_after_its_port_was_opened_anew_a_lost_meter_is_asked_at_once() -> None:
     """Another one may be plugged in there; it does not wait for the end of its back-off."""
     port = OddPort(dead=(2,))

@@ -98,6 +98,14 @@ class MeterReader:
         """The reads of a poll."""
         return self._job(due.fast, due.slow, due.static).reads
 
+    def asks_nothing(self, due: Due) -> bool:
+        """Whether its table has no row of the classes that are due, though it has others."""
+        return (
+            self._driver is not None
+            and not self._job(due.fast, due.slow, static=False).rows
+            and bool(self._job(fast=True, slow=True, static=False).rows)
+        )
+
     def predicted(self, due: Due) -> float:
         """Seconds that such a poll takes."""
         station, line = self.station, self.line
