@@ -26,11 +26,11 @@ LEAVES = {
 }
 """What is made with a text for a person."""
 SILENT = re.compile(
-    r"gateway/(wire|model|energy|demo/(?!show)|demo/show/site|receiver/(store/schema|upkeep)"
+    r"gateway/(wire|model|energy|demo/(?!show)|demo/show/site|receiver/(store/schema|upkeep|fleet)"
     r"|catalogue/(driver|encode|listing)|journal/(recovery|file/rows)|.*(double|fake))"
 )
 """Modules whose words reach nobody but the log, or are said in another way."""
-MARKED = re.compile(r"gateway/(cli|status)/")
+MARKED = re.compile(r"gateway/(cli|platform|status)/")
 """Modules that mark their texts themselves: only their errors are collected here."""
 _PROGRAM = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|WHERE|NULL|ORDER BY)\b"

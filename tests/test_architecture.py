@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "history": {"model", "energy", "errors"},
     "receiver": {"model", "wire", "mqtt", "errors"},
     "backup": {"config", "mqtt", "uplink", "wire", "errors"},
+    "platform": {"receiver", "status", "errors"},
     "provisioning": {"config", "check", "errors"},
     "remote": {"model", "config", "wire", "host", "mqtt", "check", "catalogue", "errors"},
     "check": {"model", "catalogue", "config", "field", "mqtt", "uplink", "errors"},

@@ -23,6 +23,7 @@ from gateway.host import notify
 
 _READABLE = click.Path(exists=True, dir_okay=False)
 if TYPE_CHECKING:
+    from gateway.platform import PlatformPage
     from gateway.receiver import Receiver
 
 _HELP = N_("""Take batches off the broker, store each once, answer with receipts.
@@ -77,6 +78,18 @@ With --report: print what the database holds per gateway and epoch, also while a
     type=click.Path(file_okay=False, path_type=Path),
     help=N_("Keep the newest three small backups of each gateway in this folder."),
 )
+@click.option(
+    "--page",
+    metavar="[HOST:]PORT",
+    help=N_("Serve a page of all gateways and /metrics there; without HOST for this machine alone."),
+)
+@click.option(
+    "--page-name",
+    "page_names",
+    multiple=True,
+    metavar="NAME",
+    help=N_("A host name by which a proxy asks for the page; may be given more than once."),
+)
 @click.option("--report", is_flag=True, help=N_("Print what is held, what is missing, and stop."))
 @click.option("--json", "as_json", is_flag=True, help=N_("With --report: as JSON."))
 def command(
@@ -95,17 +108,15 @@ def command(
     seconds: float | None,
     keep: str | None,
     backups: Path | None,
+    page: str | None,
+    page_names: tuple[str, ...],
     report: bool,
     as_json: bool,
 ) -> None:
     """Run the receiver, or print its report."""
-    if report:
-        _report(database, as_json)
+    if report or not broker:
+        _look(database, page, page_names, seconds, report=report, as_json=as_json)
         return
-    if not broker:
-        raise click.UsageError(
-            _("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
-        )
     from gateway.receiver import BackupFolder, Receiver, broker_link, check_names, is_server
 
     if share and not is_server(database):
@@ -113,7 +124,7 @@ def command(
             _("--share needs a database that receivers can share: write --database postgresql://…")
         )
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    _log()
     check_names(consumer, gateways)
     kept = None if keep is None else _days(keep)
     account = broker_at(
@@ -134,10 +145,58 @@ def command(
     receiver = Receiver(
         database, link, consumer=consumer, gateways=chosen, check=check, keep=kept, backups=folder
     )
-    _run(receiver, seconds)
+    _run(receiver, seconds, None if page is None else _page(database, page, page_names, receiver))
 
 
-def _run(receiver: Receiver, seconds: float | None) -> None:
+def _look(
+    database: str,
+    page: str | None,
+    names: tuple[str, ...],
+    seconds: float | None,
+    *,
+    report: bool,
+    as_json: bool,
+) -> None:
+    """What is there without a broker: the report, or the page."""
+    if report:
+        _report(database, as_json)
+    elif page is not None:
+        _log()
+        _serve(database, page, names, seconds)
+    else:
+        raise click.UsageError(
+            _("--broker is missing: write --broker mqtt://HOST:1883, or --report to look into the database")
+        )
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+
+
+def _page(
+    database: str, listen: str, names: tuple[str, ...], receiver: Receiver | None = None
+) -> PlatformPage:
+    """The page of all gateways, served from now on. Raises GatewayError."""
+    from gateway.platform import PlatformPage, listen_address
+
+    page = PlatformPage(database, listen_address(listen), receiver, names)
+    page.start()
+    return page
+
+
+def _serve(database: str, listen: str, names: tuple[str, ...], seconds: float | None) -> None:
+    """The page alone, until SIGTERM, SIGINT or the end of `seconds`."""
+    _refuse_missing(database)
+    end = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: end.set())
+    page = _page(database, listen, names)
+    notify("READY=1")
+    end.wait(seconds)
+    page.stop()
+
+
+def _run(receiver: Receiver, seconds: float | None, beside: PlatformPage | None) -> None:
     """Receive until SIGTERM, SIGINT or the end of `seconds`, and say what came of it."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: receiver.stop())
@@ -146,7 +205,11 @@ def _run(receiver: Receiver, seconds: float | None) -> None:
         timer.daemon = True
         timer.start()
     notify("READY=1", f"STATUS=storing into {receiver.database}")
-    receiver.run()
+    try:
+        receiver.run()
+    finally:
+        if beside is not None:
+            beside.stop()
     counts = receiver.counts
     text = _(
         "%(file)s: stored %(batches)s batches with %(values)s values in %(commits)s commits, ignored "
@@ -161,17 +224,24 @@ def _run(receiver: Receiver, seconds: float | None) -> None:
 
 def _report(database: str, as_json: bool) -> None:
     from gateway.cli.receive_words import lines
-    from gateway.receiver import build_report, is_server
+    from gateway.receiver import build_report
 
-    if not is_server(database) and not Path(database).exists():
-        raise GatewayError(
-            f"{database}: no such file", hint="name the database that `submeter receive` writes"
-        )
+    _refuse_missing(database)
     report = build_report(database)
     if as_json:
         print(json.dumps(report, ensure_ascii=False, indent=2))
         return
     print("\n".join(lines(report)))
+
+
+def _refuse_missing(database: str) -> None:
+    """Raise GatewayError for a file that is not there: it would only be made empty."""
+    from gateway.receiver import is_server
+
+    if not is_server(database) and not Path(database).exists():
+        raise GatewayError(
+            f"{database}: no such file", hint="name the database that `submeter receive` writes"
+        )
 
 
 def _days(text: str) -> int:

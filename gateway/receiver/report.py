@@ -9,7 +9,7 @@ from typing import Any
 from gateway.model import Ranges
 from gateway.receiver.ledger import EpochLedger, GatewayLedger, Links, Missing
 from gateway.receiver.store import Store, open_store
-from gateway.receiver.store.intervals import COMPLETE, CONTRADICTED, INCOMPLETE
+from gateway.receiver.store.intervals import COMPLETE, STATES
 
 _COUNTS = ("batches", "readings", "values", "duplicates", "conflicts", "missing", "explained")
 MAX_CONTRADICTIONS = 1000
@@ -23,7 +23,7 @@ def build(path: Path | str) -> dict[str, Any]:
         with store.snapshot():
             gateways = [_gateway(store, name) for name in store.gateways()]
             totals = {key: sum(epoch[key] for g in gateways for epoch in g["epochs"]) for key in _COUNTS}
-            for state in (COMPLETE, INCOMPLETE, CONTRADICTED):
+            for state in STATES:
                 totals[f"days_{state}"] = sum(day["state"] == state for g in gateways for day in g["days"])
             refused = [_refused(row) for row in store.all_refused()]
     finally:
@@ -69,7 +69,7 @@ def _days(store: Store, name: str, *, whole_stream: bool) -> list[dict[str, Any]
         day = days.setdefault(
             (one.meter, one.day), {"meter": one.meter, "day": one.day, "state": COMPLETE, "quantities": {}}
         )
-        day["state"] = max(day["state"], one.state, key=(COMPLETE, INCOMPLETE, CONTRADICTED).index)
+        day["state"] = max(day["state"], one.state, key=STATES.index)
         day["quantities"][one.quantity] = {
             "state": one.state,
             "version": one.version,

@@ -63,6 +63,15 @@ class _Group:
     """Of whom it speaks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """How a receiver is: connected to its broker, able to write its database, and what it has done."""
+
+    connected: bool
+    database: bool
+    counts: Counts
+
+
 class Receiver:
     """One consumer of every gateway's batches (or of `gateways`), on one database, over one link. `keep` is
     how many ms of readings stay; None: all.
@@ -99,12 +108,17 @@ class Receiver:
         self._next = 0
         self._inbox = Inbox()
         self._troubles = Troubles(log)
+        self._stores = True
         self.counts = Counts()
 
     @property
     def database(self) -> str:
         """What people call it: an address without its password."""
         return shown(self._database)
+
+    def signs(self) -> Signs:
+        """How it is; may be called from another thread."""
+        return Signs(self._link.connected, self._stores, self.counts)
 
     def stop(self) -> None:
         """End `run` after the commit at hand; may be called from a signal handler (it takes no lock) or
@@ -277,6 +291,7 @@ class Receiver:
             self._troubles.note("a group", f"{what}; trying them one by one", every=0.0)
             taken = self._one_by_one(group)
         self._troubles.end(STORE, f"{self._store.name}: storing again")
+        self._stores = True
         self.counts.commits += 1
         self.counts.batches += taken.batches
         self.counts.values += taken.values
@@ -338,6 +353,7 @@ class Receiver:
         what = f"{self._store.name}: cannot store: {visible(str(error).strip(), 300)}"
         mend = "look at its disk, and whether its server runs; the gateways keep their batches until then"
         self._troubles.begin(STORE, what, mend, level=logging.ERROR)
+        self._stores = False
         time.sleep(PATIENCE)
 
     # --- gaps

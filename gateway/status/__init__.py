@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.status.control.actions import Actions
     from gateway.status.control.app import create_control
     from gateway.status.page.app import create_page
+    from gateway.status.page.guard import Guard
     from gateway.status.server import ControlServer, PageServer
     from gateway.status.servers import Servers
     from gateway.status.verdict import judge
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from gateway.status.words import notices, sentences
     from gateway.status.words.errors import has_words, in_words
     from gateway.status.words.labels import Words
-    from gateway.status.words.language import DOMAIN, LOCALES, Locale, translation
+    from gateway.status.words.language import DOMAIN, LANGUAGES, LOCALES, Locale, choose, translation
 
 _LATER = {
     "as_json": "api",
@@ -48,6 +49,9 @@ _LATER = {
     "judge": "verdict",
     "ControlServer": "server",
     "PageServer": "server",
+    "Guard": "page.guard",
+    "choose": "words.language",
+    "LANGUAGES": "words.language",
     "Servers": "servers",
     "create_control": "control.app",
     "Actions": "control.actions",
@@ -65,6 +69,7 @@ _MODULES = {"notices": "words.notices", "sentences": "words.sentences"}
 
 __all__ = [
     "DOMAIN",
+    "LANGUAGES",
     "LOCALES",
     "Actions",
     "Beat",
@@ -74,6 +79,7 @@ __all__ = [
     "ControlServer",
     "EnergyHistory",
     "FactView",
+    "Guard",
     "JournalView",
     "Locale",
     "MeterState",
@@ -90,6 +96,7 @@ __all__ = [
     "ValueView",
     "Words",
     "as_json",
+    "choose",
     "create_control",
     "create_page",
     "create_waiting",

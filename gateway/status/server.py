@@ -217,7 +217,7 @@ class PageServer:
     """The page on TCP. A taken port is no reason for the daemon to end: it is logged once and tried again.
 
     `ending` is called before the server waits for its connections: it should end the event streams
-    (`Changes.close`).
+    (`Changes.close`). `option` is what says where it listens.
     """
 
     def __init__(
@@ -227,8 +227,11 @@ class PageServer:
         port: int,
         ending: Callable[[], None] | None = None,
         retry: float = RETRY,
+        *,
+        option: str = "status.listen",
     ) -> None:
         self._app, self._host, self._port = app, host, port
+        self._option = option
         self._ending = ending
         self._retry = retry
         self._server: _Server | None = None
@@ -279,8 +282,9 @@ class PageServer:
         text = f"the page cannot be served on {self._host}:{self._port}: {reason}"
         if not self.error:
             log.error(
-                "%s → end the other program or change status.listen; trying again every %g s",
+                "%s → end the other program or change %s; trying again every %g s",
                 text,
+                self._option,
                 self._retry,
             )
         self.error = text

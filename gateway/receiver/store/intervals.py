@@ -8,7 +8,7 @@ were published, their sum, and a SHA-256 over their lines.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,10 @@ from gateway.receiver.store.sql import Sql
 from gateway.wire import Batch, DayManifest
 
 COMPLETE, INCOMPLETE, CONTRADICTED = "complete", "incomplete", "contradicted"
+STATES = (COMPLETE, INCOMPLETE, CONTRADICTED)
+"""The better before the worse."""
+_MANIFESTS = """SELECT meter, quantity, day, version, first, last, count, sum, sha256, contradicted, seq
+    FROM manifest WHERE gateway = ?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,13 @@ class Intervals:
         for part in [[row] for row in rows] if twice else [rows]:
             self._conn.executemany(differs, part)
             self._conn.executemany(newest, part)
+        starts = [one.start for one in batch.intervals]
+        self._changed(batch.gateway, min(starts), max(starts))
+
+    def _changed(self, gateway: str, first: int, last: int) -> None:
+        """What manifests say of this time is to be looked at again."""
+        sql = "INSERT INTO changed_day (gateway, first, last) VALUES (?, ?, ?)"
+        self._conn.execute(sql, (gateway, first, last))
 
     def note_manifest(self, batch: Batch, fields: dict[str, Any]) -> bool:
         """Keep a manifest that is newer than the known one; an equal version that says something else
@@ -88,6 +99,7 @@ class Intervals:
         row |= {"gateway": batch.gateway, "epoch": batch.epoch, "seq": batch.seq}
         self._conn.execute(contradicts, row)
         self._conn.execute(newest, row)
+        self._changed(batch.gateway, told.first, told.last)
         return True
 
     def verdicts(self, gateway: str, *, whole_stream: bool) -> Iterator[DayVerdict]:
@@ -99,21 +111,28 @@ class Intervals:
         manifest says. Else incomplete: an interval is missing, or one is newer than the manifest, whose
         successor is still to come.
         """
-        sql = """SELECT meter, quantity, day, version, first, last, count, sum, sha256, contradicted, seq
-            FROM manifest WHERE gateway = ? ORDER BY meter, day, quantity"""
+        sql = f"{_MANIFESTS} ORDER BY meter, day, quantity"
         for row in self._conn.execute(sql, (gateway,)).fetchall():
-            meter, quantity, day, version, first, last, count, total, sha256, contradicted, seq = row
-            span = (gateway, meter, quantity, first, last)
-            held, newest, sums = self._held(span)
-            if contradicted or self._contradicted(span):
-                state = CONTRADICTED
-            elif (len(held), sums, _digest(held)) == (count, total, sha256):
-                state = COMPLETE
-            elif len(held) < count or newest > seq or not whole_stream:
-                state = INCOMPLETE
-            else:
-                state = CONTRADICTED
-            yield DayVerdict(meter, quantity, day, state, version, count, len(held))
+            yield self._judge(gateway, row, whole_stream=whole_stream)
+
+    def day(self, gateway: str, meter: str, day: str, *, whole_stream: bool) -> list[DayVerdict]:
+        """One day of one meter: the verdict of each register that has a manifest."""
+        rows = self._conn.execute(f"{_MANIFESTS} AND meter = ? AND day = ?", (gateway, meter, day)).fetchall()
+        return [self._judge(gateway, row, whole_stream=whole_stream) for row in rows]
+
+    def _judge(self, gateway: str, row: Sequence[Any], *, whole_stream: bool) -> DayVerdict:
+        meter, quantity, day, version, first, last, count, total, sha256, contradicted, seq = row
+        span = (gateway, meter, quantity, first, last)
+        held, newest, sums = self._held(span)
+        if contradicted or self._contradicted(span):
+            state = CONTRADICTED
+        elif (len(held), sums, _digest(held)) == (count, total, sha256):
+            state = COMPLETE
+        elif len(held) < count or newest > seq or not whole_stream:
+            state = INCOMPLETE
+        else:
+            state = CONTRADICTED
+        return DayVerdict(meter, quantity, day, state, version, count, len(held))
 
     def _held(self, span: tuple[Any, ...]) -> tuple[list[str], int, int]:
         """The lines of the intervals from one edge to another, the highest seq that brought one, and their

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from gateway.receiver.store.sql import Sql
 
 
-def meters_of(conn: Sql, gateway: str) -> Iterator[str]:
-    """Every meter that there are readings of; each costs one look into an index."""
+def meters_of(conn: Sql, gateway: str, table: str = "reading") -> Iterator[str]:
+    """Every meter that there are readings of, or rows of another table by gateway and meter; each costs one
+    look into an index.
+    """
     meter: str | None = ""
-    sql = "SELECT min(meter) FROM reading WHERE gateway = ? AND meter > ?"
+    sql = f"SELECT min(meter) FROM {table} WHERE gateway = ? AND meter > ?"  # noqa: S608 - ours
     while (meter := conn.execute(sql, (gateway, meter)).fetchone()[0]) is not None:
         yield meter
 

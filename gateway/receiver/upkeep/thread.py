@@ -10,8 +10,10 @@ from pathlib import Path
 
 from gateway.common.text import visible
 from gateway.common.troubles import Troubles
+from gateway.receiver.upkeep.days import MeterDays
 from gateway.receiver.upkeep.retention import Retention
 from gateway.receiver.upkeep.rollups import Rollups
+from gateway.receiver.upkeep.summary import Summary
 from gateway.receiver.upkeep.work import Work, open_work
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,10 @@ IDLE = 5.0
 AGAIN = 10.0
 """s until the next attempt when the database failed, was busy, or another receiver does the upkeep."""
 ROUND = 600.0
-"""s between two rounds of the retention."""
+"""s from one round of the retention to the next."""
+SUMMARY = 30.0
+SAMPLE = 300.0
+"""s from one look at all gateways to the next, and from one note of who is online to the next."""
 SUBJECT = "upkeep"
 
 
@@ -81,7 +86,14 @@ class Upkeep:
 
     def _work(self, work: Work) -> None:
         rollups = Rollups(work)
-        duties = [again_and_again(lambda: rollups.turn(now_ms())), round_again(lambda: _room(work), ROUND)]
+        days, summary = MeterDays(work), Summary(work)
+        duties = [
+            round_again(lambda: summary.round(now_ms()), SUMMARY),
+            round_again(lambda: summary.sample(now_ms()), SAMPLE),
+            again_and_again(lambda: days.turn(now_ms())),
+            again_and_again(lambda: rollups.turn(now_ms())),
+            round_again(lambda: _room(work), ROUND),
+        ]
         if self._keep is not None:
             retention = Retention(work, rollups, self._keep)
             duties.append(round_again(lambda: retention.round(now_ms()), ROUND))

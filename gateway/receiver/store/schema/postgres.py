@@ -2,6 +2,7 @@
 upgrade.
 """
 
+from gateway.receiver.store.schema.fleet import TABLES as FLEET
 from gateway.receiver.store.schema.rollups import TABLES, VIEWS
 
 _WORDS = {
@@ -115,5 +116,6 @@ VERSIONS = (
         ),
         *(statement.format_map(_WORDS) for statement in VIEWS),
     ),
+    tuple(statement.format_map(_WORDS) for statement in FLEET),
 )
 """The statements of each version, in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from gateway.receiver.store.schema.fleet import TABLES as FLEET
 from gateway.receiver.store.schema.rollups import TABLES, VIEWS
 
 migrations = Migrations("receiver")
@@ -144,3 +145,10 @@ def rollups(db: Database) -> None:
         *(statement.format_map(_WORDS) for statement in (*TABLES, *VIEWS)),
     ):
         db.conn.execute(statement)
+
+
+@migrations()
+def fleet(db: Database) -> None:
+    """How each gateway is and was."""
+    for statement in FLEET:
+        db.conn.execute(statement.format_map(_WORDS))

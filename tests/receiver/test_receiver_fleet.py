@@ -1,0 +1,170 @@
+"""How every gateway is, at a glance: what the upkeep finds out of what is stored."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+from receiver_feed import E1, E2, E3, T0, arrival, batch, opening
+
+from gateway.energy import Manifest
+from gateway.model import Event, Interval
+from gateway.receiver.fleet.problems import SEVERITY
+from gateway.receiver.upkeep import open_work
+from gateway.receiver.upkeep.days import AGAIN, MeterDays
+from gateway.receiver.upkeep.summary import Summary
+from gateway.wire import State
+
+WH = "active_energy_import"
+QUARTER, HOUR, DAY = 900_000, 3_600_000, 86_400_000
+NOW = T0 + HOUR
+
+
+@pytest.fixture
+def work(store, database):
+    opened = open_work(database)
+    yield opened
+    opened.close()
+
+
+def take(store, *batches, received=T0 + 5000):
+    with store.atomic({b.gateway for b in batches}):
+        store.take([arrival(b, received=received) for b in batches])
+
+
+def say(store, gateway="gw-1", *, online=True, backlog=0, epoch=E1, seq=1):
+    with store.atomic([gateway]):
+        store.state(gateway, State(online=online, epoch=epoch, seq=seq, backlog=backlog, version="1.2"), T0)
+
+
+def judge(work, now=NOW):
+    days, summary = MeterDays(work), Summary(work)
+    while days.turn(now):
+        pass
+    for _ in summary.round(now):
+        pass
+    rows = work.conn.execute("SELECT gateway, problems FROM fleet ORDER BY severity DESC, gateway").fetchall()
+    return {gateway: json.loads(problems) for gateway, problems in rows}
+
+
+def of_day(seq, values, *, day="2026-11-20", told=None, meter="main", gateway="gw-1"):
+    """A batch with the intervals of a day and their manifest; `told`: what the manifest is made of."""
+    start = T0 - T0 % DAY - DAY
+    made = opening(1, gateway=gateway) if seq == 1 else batch(seq, gateway=gateway)
+    made.intervals = [
+        Interval(meter, WH, start + n * QUARTER, value, "m", 1) for n, value in enumerate(values)
+    ]
+    whole = [
+        Interval(meter, WH, start + n * QUARTER, value, "m", 1) for n, value in enumerate(told or values)
+    ]
+    fields = Manifest.of(meter, WH, date.fromisoformat(day), 1, whole).fields()
+    made.events = [*made.events, Event("manifest", seq * 1000, fields)]
+    return made
+
+
+def test_a_gateway_that_is_well_has_no_problem(store, work):
+    take(store, of_day(1, [1, 2, 3]), received=NOW)
+    say(store)
+    assert judge(work) == {"gw-1": []}
+    row = "SELECT online, version, backlog, last_received, missing, complete, clock FROM fleet"
+    assert tuple(work.conn.execute(row).fetchone()) == (1, "1.2", 0, NOW, 0, 1, "synced")
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("contradicted", lambda s: take(s, of_day(1, [1, 2], told=[1, 3]), received=NOW)),
+        ("incomplete", lambda s: take(s, of_day(1, [1, 2], told=[1, 2, 3]), received=NOW)),
+        ("conflicts", lambda s: take(s, opening(1), opening(1, value=9.0), received=NOW)),
+        ("missing", lambda s: take(s, opening(1), batch(4), received=NOW)),
+        ("clock", lambda s: take(s, opening(1, clock="unsynced"), received=NOW)),
+        ("silent", lambda s: take(s, opening(1), received=NOW - 16 * 60_000)),
+        ("backlog", lambda s: (take(s, opening(1), received=NOW), say(s, backlog=1000))),
+        ("offline", lambda s: (take(s, opening(1), received=NOW), say(s, online=False))),
+        (
+            "clone",
+            lambda s: take(
+                s,
+                opening(1),
+                opening(1, epoch=E2, previous=E1, last=1),
+                opening(1, epoch=E3, previous=E1, last=1),
+                received=NOW,
+            ),
+        ),
+        (
+            "refused",
+            lambda s: (take(s, opening(1), received=NOW), s.refuse("gw-1", "malformed", 2, NOW, "x"), s.conn),
+        ),
+    ],
+)
+def test_each_problem_is_found_and_only_that_one(store, work, name, make):
+    say(store)
+    make(store)
+    if hasattr(store, "db"):
+        store.db.conn.commit()
+    assert judge(work) == {"gw-1": [name]}
+
+
+def test_every_problem_is_tested():
+    marks = test_each_problem_is_found_and_only_that_one.pytestmark[0]
+    assert {case[0] for case in marks.args[1]} == {*SEVERITY}
+
+
+def test_the_worst_gateway_stands_first(store, work):
+    take(store, opening(1, gateway="well"), received=NOW)
+    take(store, opening(1, gateway="late"), received=NOW - HOUR)
+    take(store, of_day(1, [1, 2], told=[1, 3], gateway="wrong"), received=NOW)
+    for gateway in ("well", "late", "wrong", "never"):
+        say(store, gateway)
+    assert list(judge(work)) == ["wrong", "never", "late", "well"]  # "never" lacks a batch, too
+
+
+def test_a_day_becomes_complete_when_what_it_lacks_has_come(store, work):
+    take(store, of_day(1, [1, 2], told=[1, 2, 3]), received=NOW)
+    say(store)
+    assert judge(work) == {"gw-1": ["incomplete"]}
+    late = batch(2, readings=[])
+    late.intervals = [Interval("main", WH, T0 - T0 % DAY - DAY + 2 * QUARTER, 3, "m", 1)]
+    take(store, late, received=NOW)
+    assert judge(work) == {"gw-1": []}
+
+
+def test_a_day_that_is_not_complete_is_judged_again(store, work):
+    """A sum that is wrong while a batch is missing is wrong for good when that has come."""
+    take(store, of_day(1, [1, 2], told=[1, 3]), batch(3), received=NOW)
+    say(store)
+    assert judge(work) == {"gw-1": ["incomplete", "missing"]}
+    take(store, batch(2), received=NOW)
+    assert judge(work) == {"gw-1": ["incomplete"]}
+    take(store, batch(4), received=NOW + AGAIN)
+    assert judge(work, NOW + AGAIN + 1) == {"gw-1": ["contradicted"]}
+
+
+def test_many_days_are_judged_a_few_at_a_time(store, work):
+    batches = [
+        of_day(n + 1, [1, 2], day=str(date(2026, 9, 1 + n % 28)), meter=f"m-{n // 28}") for n in range(80)
+    ]
+    take(store, *batches, received=NOW)
+    say(store)
+    assert judge(work) == {"gw-1": []}
+    assert work.conn.execute("SELECT count(*) FROM meter_day").fetchone()[0] == 80
+
+
+def test_who_was_online_is_noted_by_hour(store, work):
+    say(store)
+    say(store, "gw-2", online=False, backlog=7)
+    summary = Summary(work)
+    for minute in (0, 5, 10, 65):
+        if minute == 10:
+            say(store, backlog=12)
+        for _ in summary.sample(T0 - T0 % HOUR + minute * 60_000):
+            pass
+    rows = work.conn.execute("SELECT * FROM state_hour ORDER BY gateway, t").fetchall()
+    hour = T0 - T0 % HOUR
+    assert [tuple(row) for row in rows] == [
+        ("gw-1", hour, 3, 3, 12),
+        ("gw-1", hour + HOUR, 1, 1, 12),
+        ("gw-2", hour, 3, 0, 7),
+        ("gw-2", hour + HOUR, 1, 0, 7),
+    ]
