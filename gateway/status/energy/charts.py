@@ -87,20 +87,21 @@ def bars(
         out.append(_steps(columns, axis, height))
         named = [(place, bar.label) for place, bar in enumerate(columns) if bar.label]
         out += [_place(place * width, height, label) for place, label in named]
-        return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
+        out.append(hits(_said_of_many(columns), height))
+        return draw_figure("".join(out), height, says, gutter=_gutter(axis, height, number))
     crowded = sum(bool(bar.label) for bar in columns) > _CROWDED
     for place, bar in enumerate(columns):
         x, base = place * width + gap / 2, floor
         for css, value, title in bar.parts:
             tall = _tall(value, axis, height)
             if value > 0:
-                out.append(_rect(css, x, width - gap, base - tall, tall, title))
+                out.append(draw_rect(css, x, width - gap, base - tall, tall, title))
                 base -= tall
                 if tall > _SEPARATED and css != bar.parts[-1][0]:
-                    out.append(_rect("sep", x, width - gap, base - 0.75, 1.5))
+                    out.append(draw_rect("sep", x, width - gap, base - 0.75, 1.5))
         if bar.hollow and bar.hollow[0] > 0:
             tall = _tall(bar.hollow[0], axis, height)
-            out.append(_rect("open", x, width - gap, base - tall, tall, bar.hollow[1]))
+            out.append(draw_rect("open", x, width - gap, base - tall, tall, bar.hollow[1]))
         if bar.estimated:
             out.append(f'<circle class="w0" cx="{x + (width - gap) / 2:.2f}%" cy="{base - 7:.1f}" r="3"/>')
         if bar.compared is not None and count <= _MANY:
@@ -115,7 +116,27 @@ def bars(
             css = "wide" if place % 2 and crowded else ""
             out.append(_place(x if place else 0, height, bar.label, css))
     out += [_label(label) for label in labels]
-    return _figure("".join(out), height, says, gutter=_gutter(axis, height, number))
+    return draw_figure("".join(out), height, says, gutter=_gutter(axis, height, number))
+
+
+def hits(titles: Sequence[str], height: int) -> str:
+    """Invisible columns of equal width over a picture, each with what it says."""
+    wide = 100 / max(1, len(titles))
+    return "".join(
+        draw_rect("hit", place * wide, wide, 0, height - _FOOT, title)
+        for place, title in enumerate(titles)
+        if title
+    )
+
+
+def _said_of_many(columns: Sequence[Bar]) -> list[str]:
+    """What is said of so many columns: of the first and the last of as many together as have room."""
+    each = math.ceil(len(columns) / _HITS)
+    said = []
+    for place in range(0, len(columns), each):
+        titles = [bar.parts[0][2] for bar in columns[place : place + each] if bar.parts]
+        said.append(" – ".join(dict.fromkeys((titles[0], titles[-1]))) if titles else "")
+    return said
 
 
 def _steps(columns: Sequence[Bar], axis: Scale, height: int) -> str:
@@ -146,8 +167,11 @@ def curves(
     dot: tuple[float, float, str] | None = None,
     labels: Iterable[Label] = (),
     limit: float | None = None,
+    titles: Sequence[str] = (),
 ) -> Markup:
-    """Curves over a band (lowest, highest), a dot with its label (x in percent, value), a limit's line."""
+    """Curves over a band (lowest, highest), a dot with its label (x in percent, value), a limit's line;
+    `titles` say what stands in columns of equal width.
+    """
     known = [value for line in lines for value in line.values if value is not None]
     known += [value for side in band or () for value in side if value is not None]
     axis = scale(max([*known, limit or 0.0], default=0.0))
@@ -170,12 +194,13 @@ def curves(
         out.append(f'<circle class="dot" cx="{x:.2f}%" cy="{y:.1f}" r="5.5"/>')
         if text:
             side = "end" if x > _RIGHT else "start"
-            out.append(_text(x + (-1 if side == "end" else 1), max(12.0, y - 10), text, "a h", side))
+            out.append(draw_text(x + (-1 if side == "end" else 1), max(12.0, y - 10), text, "a h", side))
     for x, text in ticks:
         side = "start" if x <= 0 else "end" if x >= 100 else "middle"
-        out.append(_text(min(max(x, 0), 100), height - 5, text, anchor=side))
+        out.append(draw_text(min(max(x, 0), 100), height - 5, text, anchor=side))
     out += [_label(label) for label in labels]
-    return _figure("".join(out), height, says)
+    out.append(hits(titles, height))
+    return draw_figure("".join(out), height, says)
 
 
 def sketch(
@@ -206,15 +231,16 @@ def heat(
     width = _HEAT_STEP * math.ceil(most / steps / _HEAT_STEP) if most > steps * _HEAT_STEP else most / steps
     width = width or 1.0
     tall, out = 24, []
-    for line, (_name, values) in enumerate(rows):
+    for line, (name, values) in enumerate(rows):
         y = line * tall
         for place, value in enumerate(values):
             x, wide = place * 100 / len(values), 100 / len(values)
             if value is None:
-                out.append(_rect("void", x, wide, y + 0.5, tall - 1.5))
+                out.append(draw_rect("void", x, wide, y + 0.5, tall - 1.5))
                 continue
             level = min(steps - 1, int(value / width))
-            out.append(_rect(f"l{level}", x, wide, y + 0.5, tall - 1.5))
+            title = f"{name} {place:02}–{place + 1:02}: {number(value)} {number.unit}"
+            out.append(draw_rect(f"l{level}", x, wide, y + 0.5, tall - 1.5, title))
             out.append(
                 f'<text class="hn n{level}" x="{x + wide / 2:.2f}%" y="{y + 16}" '
                 f'text-anchor="middle">{escape(number(value))}</text>'
@@ -225,10 +251,10 @@ def heat(
     height = tall * len(rows) + 20
     for hour in (0, 6, 12, 18, 24):
         side = "start" if not hour else "end" if hour == 24 else "middle"
-        out.append(_text(hour * 100 / 24, height - 4, f"{hour:02}", anchor=side))
+        out.append(draw_text(hour * 100 / 24, height - 4, f"{hour:02}", anchor=side))
     left = f'<svg class="c y" height="{height}" aria-hidden="true">{names}</svg>'
     bounds = [(width * k, width * (k + 1)) for k in range(steps)]
-    return _figure("".join(out), height, says, gutter=left), bounds
+    return draw_figure("".join(out), height, says, gutter=left), bounds
 
 
 def bullet(value: float, whole: float, *, mark: float | None = None, forecast: float | None = None) -> Markup:
@@ -272,6 +298,8 @@ class Numbers:
 
 
 _MANY = 120
+_HITS = 93
+"""Columns with a title of their own, of a picture of more than _MANY: three a day of a month."""
 _EDGE = 90.0
 """Percent from which on a label ends at the edge."""
 _CROWDED = 8
@@ -292,7 +320,7 @@ def _grid(axis: Scale, height: int, number: Numbers, *, inside: bool = False) ->
         out.append(f'<line class="{"x" if not line else "g"}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
         if inside and line:
             text = f"{number(line)} {number.unit}" if line == axis.top else number(line)
-            out.append(_text(0, y - 5, text, "h", "start"))
+            out.append(draw_text(0, y - 5, text, "h", "start"))
     return "".join(out)
 
 
@@ -305,13 +333,15 @@ def _gutter(axis: Scale, height: int, number: Numbers) -> str:
     return f'<svg class="c y" height="{height}" aria-hidden="true">{lines}</svg>'
 
 
-def _rect(css: str, x: float, width: float, y: float, height: float, title: str = "") -> str:  # noqa: PLR0917 - a rectangle has as many
+def draw_rect(css: str, x: float, width: float, y: float, height: float, title: str = "") -> str:  # noqa: PLR0917 - a rectangle has as many
+    """A rectangle: x and width in percent, y and height in pixels."""
     inside = f"<title>{escape(title)}</title>" if title else ""
     shape = f'<rect class="{css}" x="{x:.2f}%" width="{width:.2f}%" y="{y:.1f}" height="{height:.1f}"'
     return f"{shape}>{inside}</rect>" if inside else f"{shape}/>"
 
 
-def _text(x: float, y: float, text: str, css: str = "", anchor: str = "middle") -> str:
+def draw_text(x: float, y: float, text: str, css: str = "", anchor: str = "middle") -> str:
+    """A text at x percent, y pixels."""
     kind = f' class="{css}"' if css else ""
     return f'<text{kind} x="{x:.2f}%" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
@@ -319,11 +349,11 @@ def _text(x: float, y: float, text: str, css: str = "", anchor: str = "middle") 
 def _place(x: float, height: int, text: str, css: str = "") -> str:
     """A label below the axis."""
     at, anchor = (100.0, "end") if x > _EDGE else (x, "start")
-    return _text(at, height - 6, text, css, anchor)
+    return draw_text(at, height - 6, text, css, anchor)
 
 
 def _label(label: Label) -> str:
-    return _text(label.x, label.y, label.text, label.css, label.anchor)
+    return draw_text(label.x, label.y, label.text, label.css, label.anchor)
 
 
 def _points(values: Sequence[float | None], axis: Scale, height: int) -> list[list[str]]:
@@ -363,8 +393,8 @@ def _band(low: Sequence[float | None], high: Sequence[float | None], axis: Scale
     )
 
 
-def _figure(inside: str, height: int, says: str, *, gutter: str = "") -> Markup:
+def draw_figure(inside: str, height: int, says: str, *, gutter: str = "") -> Markup:
+    """What was drawn as a picture that says in words what it is; every text in it went through escape."""
     told = escape(says, {'"': "&quot;"})
     svg = f'<svg class="c" height="{height}" role="img" aria-label="{told}">{inside}</svg>'
-    # Every text in it went through escape.
     return Markup(f'<div class="ch">{gutter}{svg}</div>' if gutter else svg)  # noqa: S704

@@ -9,7 +9,7 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import Figures, by_day
 from gateway.status.energy.period import Period, month_of
-from gateway.status.energy.shown import HOUR, DataTable, EnergyView, Picture, changed, kwh, name_of
+from gateway.status.energy.shown import HOUR, DataTable, EnergyView, Picture, changed, kwh, name_of, titles_of
 from gateway.status.words.language import Locale
 
 _CURVE_HEIGHT = 220
@@ -50,14 +50,6 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     ]
     at = (len(mine) - 1) / max(1, period.days - 1) * 100
     text = kwh(mine[-1] * 1000, f)
-    svg = charts.curves(
-        lines,
-        height=_CURVE_HEIGHT,
-        says=_("Energy since the beginning of the month in kWh, and where it is heading"),
-        number=Numbers(f.number, "kWh"),
-        ticks=ticks,
-        dot=(at, mine[-1], text),
-    )
     rows = tuple(
         (
             f.short_day(period.first + timedelta(k)),
@@ -67,6 +59,15 @@ def month_so_far(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         for k in range(period.days)
     )
     heads = (_("Day"), name_of(period, f), name_of(before, f))
+    svg = charts.curves(
+        lines,
+        height=_CURVE_HEIGHT,
+        says=_("Energy since the beginning of the month in kWh, and where it is heading"),
+        number=Numbers(f.number, "kWh"),
+        ticks=ticks,
+        dot=(at, mine[-1], text),
+        titles=titles_of(heads, rows),
+    )
     title = _("Heading for about %(kwh)s kWh at the end of the month") % {"kwh": _about(forecast, f)}
     if other[-1] > 0:
         said = {"change": changed(forecast, other[-1] * 1000, f), "before": name_of(before, f)}

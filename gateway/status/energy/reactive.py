@@ -10,8 +10,9 @@ from gateway.energy import reactive
 from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import IMPORT, Figures, by_day
+from gateway.status.energy.gauge import gauge
 from gateway.status.energy.period import month_of
-from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh
+from gateway.status.energy.shown import Choice, DataTable, Picture, downloads, kwh, titles_of
 from gateway.status.words.language import Locale
 
 _HEIGHT = 220
@@ -43,6 +44,8 @@ class ReactiveView:
     level: str = "ok"
     lead: str = ""
     kinds: list[ReactiveKind] = field(default_factory=list)
+    gauge: Picture | None = None
+    """Where both kinds stand against their limits."""
     source: str = ""
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -91,6 +94,8 @@ def reactive_view(figures: Figures, f: Locale) -> ReactiveView:
         kind = _kind(figures, roots[0].id, quantity, name, limit, f)
         if kind is not None:
             view.kinds.append(kind)
+    if view.kinds:
+        view.gauge = gauge([(kind.name, kind.budget) for kind in view.kinds], f)
     _headline(view, figures, f)
     _past(view, figures, roots[0].id, (registers.inductive, registers.capacitive), f)
     view.downloads = downloads("reactive", "", f) if view.kinds else []
@@ -170,16 +175,6 @@ def _picture(  # noqa: PLR0917 - what it shows
     padded: list[float | None] = [*sums, *([None] * left)]
     limit = budget.active_expected * budget.limit / 100_000
     ticks = [(0.0, "1"), (9 / (len(days) - 1) * 100, "10"), (19 / (len(days) - 1) * 100, "20")]
-    svg = charts.curves(
-        [Curve(tuple(ahead), "fc"), Curve(tuple(padded), "now")],
-        height=_HEIGHT,
-        says=_("Reactive energy (%(kind)s) since the beginning of the month in kvarh, against its limit")
-        % {"kind": name},
-        number=Numbers(f.number, "kvarh"),
-        ticks=[*ticks, (100.0, str(len(days)))],
-        dot=((len(sums) - 1) / max(1, len(days) - 1) * 100, sums[-1], f.number(sums[-1], 0)),
-        limit=limit,
-    )
     rows = tuple(
         (
             f.short_day(day),
@@ -191,6 +186,17 @@ def _picture(  # noqa: PLR0917 - what it shows
         if day <= figures.today
     )
     heads = (_("Day"), _("Drawn, kWh"), _("Reactive, kvarh"), _("Ratio"))
+    svg = charts.curves(
+        [Curve(tuple(ahead), "fc"), Curve(tuple(padded), "now")],
+        height=_HEIGHT,
+        says=_("Reactive energy (%(kind)s) since the beginning of the month in kvarh, against its limit")
+        % {"kind": name},
+        number=Numbers(f.number, "kvarh"),
+        ticks=[*ticks, (100.0, str(len(days)))],
+        dot=((len(sums) - 1) / max(1, len(days) - 1) * 100, sums[-1], f.number(sums[-1], 0)),
+        limit=limit,
+        titles=titles_of(heads, [*rows, *([("",) * 4] * left)]),
+    )
     notes = (_("Red line: what the limit allows of this month's expected energy. Dashed: what is expected."),)
     return Picture("", svg, DataTable(heads, rows), _("kvarh since the first of the month"), notes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
@@ -114,6 +115,17 @@ def downloads(view: str, query: str, f: Locale, *, quarters: bool = False) -> li
         href = f"/api/v1/{view}?{finest}&by=quarter&format=csv&lang={f.language}"
         found.append(Choice(_("CSV, quarter hours"), href))
     return [*found, Choice("JSON", start.rstrip("?&"))]
+
+
+def titles_of(heads: Sequence[str], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The rows of a table as what a picture's columns say: its cells with their heads."""
+    return [
+        f"{row[0]}: "
+        + ", ".join(f"{head} {cell}" for head, cell in zip(heads[1:], row[1:], strict=True) if cell)
+        if any(row[1:])
+        else ""
+        for row in rows
+    ]
 
 
 def kwh(wh: float, f: Locale) -> str:

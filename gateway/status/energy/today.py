@@ -11,7 +11,7 @@ from gateway.status.energy import charts
 from gateway.status.energy.charts import Curve, Numbers
 from gateway.status.energy.figures import QUARTER, DaySums, DayValues, Figures, by_day, total
 from gateway.status.energy.period import Period
-from gateway.status.energy.shown import HOUR, DataTable, Picture, changed, kwh, name_of
+from gateway.status.energy.shown import HOUR, DataTable, Picture, changed, kwh, name_of, titles_of
 from gateway.status.words.language import Locale
 
 DAY = 96
@@ -113,16 +113,7 @@ def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HE
     number = Numbers(f.number, "kW")
     text = _("now %(kw)s kW") % {"kw": f.number(power, 0 if power >= 10 else 1)}
     ticks = [(hour / 24 * 100, f"{hour:02}") for hour in (0, 6, 12, 18, 24)]
-    svg = charts.curves(
-        lines,
-        height=height,
-        says=_("Load of today in kW over the band of like days"),
-        number=number,
-        ticks=ticks,
-        band=band,
-        dot=(newest / (DAY - 1) * 100, power, text),
-    )
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for hour in range(24):
         own = [value for value in mine[hour * HOUR : (hour + 1) * HOUR] if value is not None]
         cells = [f.number(sum(own) / len(own), 1) if own else ""]
@@ -131,6 +122,16 @@ def today_curve(figures: Figures, meter: str, f: Locale, height: int = _CURVE_HE
             cells.append(f"{f.number(min(low), 1)}–{f.number(max(high), 1)}")
         rows.append((f"{hour:02}–{hour + 1:02}", *cells))
     heads = (_("Hour"), _("Today, kW"), *([_("Usual, kW")] if band else []))
+    svg = charts.curves(
+        lines,
+        height=height,
+        says=_("Load of today in kW over the band of like days"),
+        number=number,
+        ticks=ticks,
+        band=band,
+        dot=(newest / (DAY - 1) * 100, power, text),
+        titles=titles_of(heads, rows),
+    )
     notes = (_("Grey: the last four like days, from the lowest to the highest."),) if band else ()
     if not band and like:
         notes = (_("Thin lines: like days; with four of them a band is drawn."),)

@@ -1,0 +1,86 @@
+"""Every picture of every page says what its parts are when one points at it, and has its table a tap away."""
+
+import re
+
+import pytest
+from energy_building import energy_history, make_history
+from status_building import CALM, NOW, Building
+from test_status_page import client
+
+PAGES = (
+    "/",
+    "/energy?day=2026-11-20",
+    "/energy?day=2026-11-20&by=quarter",
+    "/energy?week=2026-11-16&by=hour",
+    "/energy?month=2026-11",
+    "/energy?month=2026-10&by=hour",
+    "/energy?year=2026",
+    "/energy?year=2026&by=day",
+    "/energy?from=2025-01-01&to=2026-11-21",
+    "/energy?month=2026-11&meter=heat",
+    "/reactive",
+    "/quality",
+    "/report",
+    "/report/2026-10",
+)
+FAR = {"/quality", "/report", "/report/2026-10"}
+"""Their tables stand on the page itself, not behind a tap beside each picture."""
+PICTURE = re.compile(r'<svg[^>]*role="img".*?</svg>\s*(?=<figcaption|</figure|<p|</div)', re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("charts")
+    make_history(path, NOW, 70)
+    return path
+
+
+def untold(html: str, *, far: bool) -> list[str]:
+    """What is wrong with the pictures of a page."""
+    wrong = []
+    found = list(PICTURE.finditer(html))
+    for place, each in enumerate(found):
+        name = (re.search(r'aria-label="([^"]*)"', each.group()) or [""])[0]
+        titles = re.findall(r"<title>([^<]*)</title>", each.group())
+        if not titles or not all(title.strip() for title in titles):
+            wrong.append(f"{name}: no part of it says what it is")
+        until = found[place + 1].start() if place + 1 < len(found) and not far else len(html)
+        behind = html[each.end() : until]
+        table = re.search(r"<table" if far else r"<details>.*?<table.*?</details>", behind, re.DOTALL)
+        if table is None:
+            wrong.append(f"{name}: it has no table")
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_every_picture_has_titles_and_its_table(directory, page) -> None:
+    building = Building(CALM)
+    building.history = energy_history(directory)
+    async with client(building) as http:
+        html = (await http.get(page)).text
+    assert PICTURE.search(html), "there is a picture"
+    assert untold(html, far=page in FAR) == []
+
+
+async def test_a_picture_without_them_is_found_out(directory) -> None:
+    building = Building(CALM)
+    building.history = energy_history(directory)
+    async with client(building) as http:
+        html = (await http.get("/reactive")).text
+    assert untold(re.sub(r"<title>[^<]*</title>", "", html), far=False)
+    assert untold(html.replace("<table", "<div"), far=False)
+
+
+async def test_both_limits_stand_in_one_picture_with_words(directory) -> None:
+    building = Building(CALM)
+    building.history = energy_history(directory)
+    async with client(building) as http:
+        html = (await http.get("/reactive?lang=en")).text
+    (gauge, *_) = PICTURE.finditer(html)
+    said = re.findall(r">([^<>]+)</t(?:ext|itle)>", gauge.group())
+    for limit in ("limit 20%", "limit 15%"):
+        assert limit in said, said
+    for kind in ("inductive", "capacitive"):
+        assert any(text.startswith(f"{kind}: ") and "heading for" in text for text in said)
+    assert gauge.group().count('class="lim"') == 2
+    assert html.index("Table: both limits") > gauge.end()
