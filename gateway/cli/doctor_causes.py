@@ -262,6 +262,13 @@ LOOKS: Final = {
     "clock_alone": N_("clock: nobody vouches for it"),
     "disk": N_("disk: %(free)s GB of %(total)s GB are free at %(place)s"),
     "wear": N_("wear of the memory: %(percent)s %%"),
+    "card_often": N_(
+        "this configuration costs the card about %(gigabytes)s GB a year; with card: {remount: yes} "
+        "%(other)s"
+    ),
+    "card_seldom": N_(
+        "this configuration costs the card about %(gigabytes)s GB a year; without card.remount %(other)s"
+    ),
     "written": N_("written to the disk: %(gigabytes)s GB a year"),
     "power": N_("power supply"),
     "temperature": N_("temperature: %(degrees)s °C"),

@@ -49,7 +49,8 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
     forecasts = [forecast_bus(bus, tasks, learnt) for bus in config.buses]
     for forecast in forecasts:
         print("\n".join(bus_lines(forecast, reads)) + "\n")
-    total = traffic(forecasts, config.gateway.commit_interval)
+    remounted, slot = config.card.remount, config.gateway.commit_interval
+    total = traffic(forecasts, slot, remounted=remounted)
     f = locale()
     text = _(
         "%(values)s values a second in %(batches)s batches a minute: about %(sent)s MB a month to each "
@@ -66,6 +67,9 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
             "written": f.whole(total.gb_per_year),
         }
     )
+    if not remounted:
+        less = f.whole(traffic(forecasts, slot, remounted=True).gb_per_year)
+        say(_("With card: {remount: yes} it is %(written)s GB a year: docs/journal.md.") % {"written": less})
     refused = [(forecast, fits) for forecast in forecasts if (fits := forecast.fits()) is not None]
     for forecast, fits in refused:
         say(_refusal(forecast, fits), err=True)

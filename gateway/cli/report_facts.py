@@ -292,7 +292,9 @@ def _plan(facts: SiteFacts, f: Locale) -> dict[str, Any]:
     from gateway.field import traffic
     from gateway.status import Words, sentences
 
-    now, total = facts.now, traffic(facts.forecasts, facts.config.gateway.commit_interval)
+    config = facts.config
+    total = traffic(facts.forecasts, config.gateway.commit_interval, remounted=config.card.remount)
+    now = facts.now
     rows = [
         _row(_("Values a second"), f.number(total.values_per_second, 1)),
         _row(_("To each platform"), f"{f.number(total.mb_per_month, 0)} MB / " + _("month")),

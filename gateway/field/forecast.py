@@ -24,11 +24,13 @@ STORED_BYTES = 2.6
 """A batch in the journal's file, and a value in it: 31, 4.6 and 3.0 bytes a value with 34, 340 and 2040 of
 them (docs/journal.md).
 """
-COMMIT_BYTES = 16900
+COMMIT_BYTES = 17800
 """What a commit writes beside its row: parts of pages, and most of all ext4's own journal, in blocks of 4096
-bytes as a card has them. 64 GB a year at 340 values every 10 s; on blocks of 1024 bytes it would be 24
+bytes as a card has them. 67 GB a year at 340 values every 10 s; on blocks of 1024 bytes it would be 24
 (docs/journal.md).
 """
+REMOUNTED_BYTES = 6500
+"""The same where the file system's own journal is written once a minute (card.remount): 31 GB a year."""
 MONTH = 30 * 86400
 YEAR = 365 * 86400
 QUARTERS = 1 / 900
@@ -175,8 +177,10 @@ def _forecast(bus: Bus, task: MeterTask, learnt: Learnt) -> MeterForecast:
     )
 
 
-def traffic(buses: Sequence[BusForecast], commit_interval: float) -> Traffic:
-    """Batches close with their slot; a slot in which nobody is polled makes none."""
+def traffic(buses: Sequence[BusForecast], commit_interval: float, *, remounted: bool = False) -> Traffic:
+    """Batches close with their slot; a slot in which nobody is polled makes none. `remounted`: with
+    card.remount.
+    """
     meters = [(meter, bus.cycle) for bus in buses for meter in bus.meters]
     if not meters:
         return Traffic(0.0, 0.0, 0.0, 0.0)
@@ -184,7 +188,8 @@ def traffic(buses: Sequence[BusForecast], commit_interval: float) -> Traffic:
     values = sum(meter.values_per_second(cycle) for meter, cycle in meters)
     sent = batches * (BATCH_BYTES + TRANSPORT_BYTES) + values * VALUE_BYTES
     # Every row goes to the log and, later, to the file.
-    written = batches * (COMMIT_BYTES + 2 * ROW_BYTES) + 2 * values * STORED_BYTES
+    commit = REMOUNTED_BYTES if remounted else COMMIT_BYTES
+    written = batches * (commit + 2 * ROW_BYTES) + 2 * values * STORED_BYTES
     return Traffic(batches, values, sent * MONTH / 1e6, written * YEAR / 1e9)
 
 

@@ -1,6 +1,6 @@
 """The machine: its clock, its memory, the service manager, pins, places of files."""
 
-from gateway.host.card import CardState, card_state, put_back, remount
+from gateway.host.card import SELDOM, CardState, card_state, put_back, remount
 from gateway.host.clock import RELEASED_MS, Clock, clock_offset, kernel_synced, uptime_ms
 from gateway.host.identity import fingerprint, known_fingerprint, make_key, same_fingerprint, write_secret
 from gateway.host.machine import MachineFiles, Mount
@@ -13,6 +13,7 @@ __all__ = [
     "CONFIG",
     "DRIVERS",
     "RELEASED_MS",
+    "SELDOM",
     "SOCKET",
     "SOCKET_VARIABLE",
     "STATE",

@@ -171,8 +171,8 @@ def run() -> list[Figure]:
     alone = [count for count in syncs + more if count]
     note = f"{COMMITS} commits after the WAL has wrapped, 10 meters × 34 values every 10 s"
     return [
-        at_most("written to the card, file at its budget, 4 KB blocks", _year(steady), "GB / year", 40, note),
-        at_most("written to the card, file that grows, 4 KB blocks", _year(growing), "GB / year", 40, note),
+        at_most("written to the card, file at its budget, 4 KB blocks", _year(steady), "GB / year", 80, note),
+        at_most("written to the card, file that grows, 4 KB blocks", _year(growing), "GB / year", 80, note),
         at_most(
             "written to a file system with 1 KB blocks, file at its budget",
             _year(small_blocks),

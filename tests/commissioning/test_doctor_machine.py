@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.catalogue import load_driver
 from gateway.commissioning.doctor import MachineView, examine_machine
 from gateway.commissioning.doctor.machine import kernel_losses
 from gateway.commissioning.ports import SerialPortInfo
@@ -102,3 +103,32 @@ def test_ports_and_who_listens(config, tmp_path) -> None:
 
 def test_the_kernels_log_is_read_or_not_and_never_fails() -> None:
     assert kernel_losses("/dev/ttyUSB99") in {0, None}
+
+
+@pytest.mark.parametrize(
+    ("mounted", "said"),
+    [
+        ("ext4 rw,noatime", ("card_often", 31, 67)),
+        ("ext4 rw,commit=60", ("card_seldom", 31, 67)),
+        ("tmpfs rw", None),
+    ],
+)
+def test_the_price_of_what_this_configuration_writes(tmp_path, mounted, said) -> None:
+    """Ten meters of 34 values every 10 s, as they were measured in real time: docs/journal.md."""
+    meters = ", ".join(f"{{id: m{n}, bus: b, address: {n}, driver: eastron-sdm630}}" for n in range(1, 11))
+    path = tmp_path / "gateway.yaml"
+    path.write_text(
+        "gateway: {id: izm-1}\njournal: {directory: /var/lib/submeter}\nstatus: {enabled: false}\n"
+        f"buses: [{{name: b, type: tcp, host: 192.0.2.1}}]\nmeters: [{meters}]\n"
+    )
+    put(tmp_path, proc__self__mounts=f"/dev/mmcblk0p2 / {mounted} 0 0\n")
+    loaded = load_config(path)
+    drivers = {"eastron-sdm630": load_driver("eastron-sdm630", tmp_path)}
+    view = MachineView(tmp_path, lambda: True, lambda: RIGHT, lambda: None)
+    found = examine_machine(path, loaded, drivers, Path("/nonexistent.sock"), ports=[], view=view)
+    looks = [look for look in found.looks if look.kind.startswith("card")]
+    assert [look.kind for look in looks] == ([said[0]] if said else [])
+    if said:
+        costs = sorted((looks[0].facts["gigabytes"], looks[0].facts["other"]))
+        assert costs == pytest.approx(said[1:], rel=0.25)
+        assert (looks[0].facts["gigabytes"] == costs[0]) is (said[0] == "card_seldom")

@@ -20,7 +20,8 @@ from gateway.check import check_machine
 from gateway.commissioning.doctor.diagnosis import ExaminedPart
 from gateway.commissioning.ports import SerialPortInfo
 from gateway.config import Config
-from gateway.host import RELEASED_MS, MachineFiles, kernel_synced
+from gateway.field import MeterTask, forecast_bus, traffic
+from gateway.host import RELEASED_MS, SELDOM, MachineFiles, card_state, kernel_synced
 
 _HOT, _WARM = 80.0, 70.0
 """°C: the firmware of a Raspberry Pi slows it down from 80 on, 85 is the end."""
@@ -61,6 +62,7 @@ def examine_machine(
     found, view = ExaminedPart("machine"), view or MachineView()
     _clock(found, view, config.clock.trust)
     _disk(found, view, Path(config.journal.directory))
+    _price(found, view, config, drivers)
     _power(found, view)
     _heat(found, view)
     _memory(found, view)
@@ -120,6 +122,26 @@ def _disk(found: ExaminedPart, view: MachineView, directory: Path) -> None:
         if used >= _WORN:
             found.find("disk_worn", "harms", percent=used, device=disk, who="here")
     _written(found, view, disk)
+
+
+def _price(found: ExaminedPart, view: MachineView, config: Config, drivers: dict[str, Driver]) -> None:
+    """What this configuration costs the card as it is mounted, and with the other choice of card.remount."""
+    state = card_state(Path(config.journal.directory), view)
+    tasks = [
+        MeterTask(meter, drivers[meter.driver])
+        for meter in config.meters
+        if meter.enabled and meter.driver in drivers
+    ]
+    if state.commit is None or not tasks:
+        return
+    forecasts = [forecast_bus(bus, tasks) for bus in config.buses]
+    seldom = state.commit >= SELDOM
+    costs = [
+        traffic(forecasts, config.gateway.commit_interval, remounted=remounted).gb_per_year
+        for remounted in (seldom, not seldom)
+    ]
+    kind = "card_seldom" if seldom else "card_often"
+    found.note(kind, gigabytes=costs[0], other=costs[1], seconds=state.commit)
 
 
 def _written(found: ExaminedPart, view: MachineView, disk: str) -> None:
