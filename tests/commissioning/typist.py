@@ -7,7 +7,6 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pexpect
 
@@ -21,11 +20,16 @@ class Typist:
     """`child` is the running command."""
 
     def __init__(
-        self, *words: str, lang: str = "en", before: Sequence[str] = (), cwd: Path | None = None, **env: str
+        self,
+        *words: str,
+        lang: str = "en",
+        before: Sequence[str] = (),
+        python: Sequence[str] = ("-m", "gateway"),
+        **env: str,
     ) -> None:
-        command = [*before, sys.executable, "-m", "gateway", *words, "--lang", lang]
+        command = [*before, sys.executable, *python, *words, "--lang", lang]
         self.child = pexpect.spawn(
-            command[0], command[1:], encoding="utf-8", timeout=MOST, dimensions=(40, COLUMNS), cwd=cwd,
+            command[0], command[1:], encoding="utf-8", timeout=MOST, dimensions=(40, COLUMNS),
             env={**os.environ, "COLUMNS": str(COLUMNS), "LANG": "C.UTF-8", **env},
         )  # fmt: skip
         self._heard: list[str] = []
