@@ -293,6 +293,9 @@ LOOKS: Final = {
     "receipt_of_daemon": N_("the platform has confirmed something %(seconds)s s ago"),
     "delivery_of_daemon": N_("the broker has taken something %(seconds)s s ago"),
     "nothing_delivered_yet": N_("nothing has been delivered since the start: ask again in a minute"),
+    "other_dialect": N_(
+        "what goes to a %(dialect)s platform is not tried from here: ask again while the gateway runs"
+    ),
     "nothing_stored": N_("no reading is stored yet that could be sent: start the gateway, and ask again"),
     "not_connected_yet": N_("the running gateway is not connected yet: ask again in a minute"),
 }  # fmt: skip

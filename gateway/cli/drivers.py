@@ -327,6 +327,7 @@ def new_command(name: str | None) -> None:
     help=N_("Time between two polls, to see the counters rise."),
 )
 @_directory
+@click.option("--json", "as_json", is_flag=True, help=N_("One JSON object instead of words."))
 @config_option
 def try_command(
     *,
@@ -335,6 +336,7 @@ def try_command(
     address: int,
     seconds: float,
     directory: Path | None,
+    as_json: bool,
     file: Path | None,
     **wire: Any,
 ) -> None:
@@ -345,6 +347,11 @@ def try_command(
     own = own_tables(directory, file)
     driver = find(table, own)
     if not trial.run(
-        driver, trial.settings(bus, driver, file, **wire), address, seconds=seconds, directory=own
+        driver,
+        trial.settings(bus, driver, file, **wire),
+        address,
+        seconds=seconds,
+        directory=own,
+        as_json=as_json,
     ):
         sys.exit(1)

@@ -16,7 +16,7 @@ import click
 
 from gateway.cli.client import ControlClient, need_client
 from gateway.cli.journal_source import DaemonSource, newest_batches
-from gateway.cli.language import N_, _, locale, spoken
+from gateway.cli.language import N_, _, in_words, locale, spoken
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
 from gateway.errors import GatewayError
@@ -24,7 +24,7 @@ from gateway.errors import GatewayError
 if TYPE_CHECKING:
     from gateway.cli.report_facts import JudgedWiring, SiteFacts
 
-CHANGED, UNKNOWN = 1, 2
+CHANGED, UNKNOWN, UNREAD = 1, 2, 3
 PHASES = "current_l2"
 """What a meter of three phases gives."""
 HOURS = 6.0
@@ -72,7 +72,7 @@ def command(
 ) -> None:  # fmt: skip
     """Write a report, or prove one."""
     if verify is not None:
-        _verify(verify, key, database)
+        _verify(verify, key, database, as_json=as_json)
         return
     if key or database:
         raise click.UsageError(_("--key and --database belong to --verify FILE"))
@@ -168,7 +168,7 @@ def round_trips(client: ControlClient, asked: float, patience: float) -> dict[st
         time.sleep(0.5)
 
 
-def _verify(path: Path, key: str, database: Path | None) -> None:
+def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> None:
     from gateway.commissioning.report import open_report
     from gateway.host import fingerprint, same_fingerprint
     from gateway.host.signing import is_signed
@@ -176,14 +176,20 @@ def _verify(path: Path, key: str, database: Path | None) -> None:
     try:
         sealed = open_report(path.read_bytes())
     except OSError as error:
-        raise GatewayError(f"{path} cannot be read: {error.strerror}", hint="name a report's file") from error
+        # Not 1: whoever asks by the exit code would take it for a report that was changed.
+        say(in_words(f"submeter: {path} cannot be read: {error.strerror} → name a report's file"), err=True)
+        sys.exit(UNREAD)
     if sealed is None or not is_signed(sealed.public, sealed.signature, sealed.data):
-        print(_("changed"))
+        print(json.dumps({"verdict": "changed"}) if as_json else _("changed"))
         sys.exit(CHANGED)
     mine = fingerprint(sealed.public)
     known = [key] if key else []
     known += _keys_of(database, sealed.gateway) if database else []
     is_known = any(same_fingerprint(mine, each) for each in known)
+    if as_json:
+        verdict = "valid, key known" if is_known else "valid, key unknown"
+        print(json.dumps({"verdict": verdict, "gateway": sealed.gateway, "key": mine}))
+        sys.exit(0 if is_known else UNKNOWN)
     print(_("valid, key known") if is_known else _("valid, key unknown"))
     say(_("gateway %(gateway)s, key %(key)s") % {"gateway": sealed.gateway, "key": mine})
     sys.exit(0 if is_known else UNKNOWN)

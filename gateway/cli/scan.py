@@ -62,7 +62,8 @@ def command(*, where: str | None, every: bool, as_json: bool, write: bool, **opt
     broken = False
     for place in places:
         try:
-            search(place, config, report, options)
+            if not search(place, config, report, options).ended:
+                break
         except GatewayError as error:
             broken = True
             report.trouble(place, error)

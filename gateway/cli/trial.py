@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from gateway.catalogue import Driver, library
 from gateway.cli.language import _, figure, in_words, locale, ngettext
+from gateway.cli.lending import borrowed
 from gateway.cli.physics_words import evidence
 from gateway.cli.prose import aligned, say
 from gateway.commissioning.trial import PhysicsCheck, Trial, try_table
@@ -118,20 +121,31 @@ def _own_line(port: str, config: Path | None) -> tuple[str, int, str, int] | Non
     return None
 
 
-def run(driver: Driver, ways: list[Setting], address: int, *, seconds: float, directory: Path) -> bool:
-    """Try each setting until something answers, print what came; whether the table fits."""
+def run(
+    driver: Driver, ways: list[Setting], address: int, *, seconds: float, directory: Path, as_json: bool
+) -> bool:
+    """Try each setting until something answers, print what came; whether the table fits. A running gateway
+    lends the bus meanwhile.
+    """
     try:
         tables = library(directory)
     except DriverError:  # another table of the technician's own is not good yet
         tables = library()
-    for number, way in enumerate(ways, 1):
-        say(_("Asking address %(address)s at %(setting)s.") % {"address": address, "setting": way})
-        result = asyncio.run(
-            try_table(driver, way.bus, address, seconds=seconds, library=tables, tell=_progress)
-        )
-        if not result.silent or number == len(ways):
-            break
-        say(_("no answer: %(why)s") % {"why": in_words(result.trouble)}, "  ")
+    bus = ways[0].bus
+    place = bus.port if isinstance(bus, SerialBus) else f"{bus.host}:{bus.port}"
+    with borrowed(place, "submeter drivers try"):
+        for number, way in enumerate(ways, 1):
+            said = _("Asking address %(address)s at %(setting)s.") % {"address": address, "setting": way}
+            say(said, err=as_json)
+            result = asyncio.run(
+                try_table(driver, way.bus, address, seconds=seconds, library=tables, tell=_progress)
+            )
+            if not result.silent or number == len(ways):
+                break
+            say(_("no answer: %(why)s") % {"why": in_words(result.trouble)}, "  ", err=as_json)
+    if as_json:
+        print(json.dumps(_as_dict(result, str(way)), ensure_ascii=False))
+        return result.good
     if result.silent:
         say(in_words(result.trouble), "  ")
         text = _("Nothing answered at %(settings)s. Nothing can be said about the table.")
@@ -139,6 +153,39 @@ def run(driver: Driver, ways: list[Setting], address: int, *, seconds: float, di
         return False
     show(result)
     return result.good
+
+
+def _as_dict(result: Trial, setting: str) -> dict[str, Any]:
+    """Everything that the words are made from."""
+    return {
+        "driver": result.driver.name,
+        "setting": setting,
+        "fits": result.good,
+        "possible": result.possible,
+        "silent": result.silent,
+        "trouble": in_words(result.trouble) or None,
+        "attributes": result.attributes,
+        "values": result.reading.values,
+        "absent": result.reading.absent,
+        "missing": result.reading.missing or None,
+        "findings": [_finding(each) for each in result.findings],
+        "open": in_words(result.unweighed or result.refused) or None,
+        "says_it_is": [driver.name for driver in result.weighed.claimed],
+        "as_good": [sister.driver.name for sister in result.rivals],
+        "proposals": [
+            {
+                "text": str(each.change),
+                "lines": list(each.change.lines(result.driver)),
+                "steps": each.steps,
+                "findings": [_finding(finding) for finding in each.findings],
+            }
+            for each in result.proposals
+        ],
+    }
+
+
+def _finding(check: PhysicsCheck) -> dict[str, Any]:
+    return {"fits": check.good, "quantities": list(check.names), "text": in_words(check.text)}
 
 
 def _progress(text: str) -> None:

@@ -83,10 +83,10 @@ _CARD = (
     "is durable every ten seconds. A longer `commit_interval` divides both."
 )
 REASONS: dict[str, str] = {
-    "wiring, mix A, -30…55°, unsigned Q: right where it speaks": (
-        "A meter without a sign for Q whose load is unusual shows exactly what a usual load on another "
-        "mistake does at a meter with sign; "
-        "to be silent there would silence meters with sign as well."
+    "wiring, mix A, -10…45°, signed Q: speaks": (
+        "A meter with a sign for Q that was never negative, its transformers rotated, shows exactly what one "
+        "without sign does at the rotation the other way round; it is silent there, so that it is right "
+        "wherever it speaks."
     ),
     "written to the card, file at its budget, 4 KB blocks": _CARD,
     "written to the card, file that grows, 4 KB blocks": _CARD,

@@ -238,6 +238,11 @@ def test_a_report_is_proven_by_the_key_on_paper_and_by_what_the_platform_knows(s
     forged.write_text(re.sub("87654321", "87654329", page.read_text()))
     told = submeter(site, "report", "--verify", forged, "--key", key)
     assert (told.exit_code, told.stdout.strip()) == (1, "changed")
+    told = submeter(site, "report", "--verify", forged, "--json")
+    assert (told.exit_code, json.loads(told.stdout)) == (1, {"verdict": "changed"})
+    told = submeter(site, "report", "--verify", page, "--key", key, "--json")
+    answer = json.loads(told.stdout)
+    assert (told.exit_code, answer["verdict"], answer["key"]) == (0, "valid, key known", key)
     # Whoever signs another one with a key of their own is not the gateway.
     make_key(tmp_path)
     other = SigningKey(tmp_path)
@@ -248,6 +253,7 @@ def test_a_report_is_proven_by_the_key_on_paper_and_by_what_the_platform_knows(s
 
 def test_a_file_that_is_not_there_is_said(tmp_path) -> None:
     told = CliRunner().invoke(cli, ["--lang", "en", "report", "--verify", str(tmp_path / "none.html")])
-    assert "none.html cannot be read" in str(told.exception)
+    assert told.exit_code == 3  # 1 is a report that was changed
+    assert "none.html cannot be read" in " ".join(told.stderr.split())
     told = CliRunner().invoke(cli, ["--lang", "en", "report", "--key", "abc"])
     assert told.exit_code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -259,6 +260,11 @@ def test_the_command_says_what_to_write(stack: ExitStack, tmp_path: Path) -> Non
     assert "The table does not fit" in found.output
     assert "Proposal 1: word order little" in found.output
     assert "fits: voltage_l1n: 230.4 V is within 207 to 253 V" in found.output
+    where = ["--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0", "--json"]
+    told = CliRunner().invoke(command, ["try", str(path), *where])
+    answer = json.loads(told.stdout)
+    assert (told.exit_code, answer["fits"], answer["proposals"][0]["text"]) == (1, False, "word order little")
+    assert any(each["fits"] for each in answer["proposals"][0]["findings"])
     path.write_text(f"{HEAD}reads: {{function: 4, order: little}}\nregisters: |{ROWS}")
     found = CliRunner().invoke(
         command, ["try", str(path), "--bus", f"{bus.host}:{bus.port}", "--address", "1", "--seconds", "0"]

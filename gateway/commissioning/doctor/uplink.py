@@ -212,8 +212,9 @@ async def _round_trip(
 ) -> None:
     """Connect as the gateway, subscribe, send the newest batch once more, wait for its receipts."""
     topics, listener = Topics(gateway), _Listener()
+    native = uplink.dialect == "native"
     receipts = {topics.receipt(consumer): consumer for consumer in uplink.receipts}
-    wanted = [*receipts, *([topics.replay] if uplink.replay else [])]
+    wanted = [*receipts, *([topics.replay] if uplink.replay and native else [])]
     link = BrokerLink(broker_of(uplink, gateway), synced=lambda: synced)
     try:
         connection = await asyncio.wait_for(link.open(listener, will=None, topics=wanted), OPEN)
@@ -234,6 +235,9 @@ async def _round_trip(
             found.find("topic_refused", severity, topic=topic, why=why, mend=ACCESS_LIST, who="operator")
         if wanted and not refused:
             found.note("subscribe")
+        if not native:
+            found.note("other_dialect", ok=None, dialect=uplink.dialect)
+            return
         if sample is None:
             found.note("nothing_stored", ok=None)
             return

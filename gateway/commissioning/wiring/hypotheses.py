@@ -24,10 +24,15 @@ from typing import Final
 
 INPUTS: Final = (1, 2, 3)
 SPEAKS: Final = 0.89
+SPEAKS_REVERSED: Final = 0.8
 SPEAKS_UNSIGNED: Final = 0.92
-"""Probabilities, under the strict belief, from which the answer is given; below, it is silence. The second
-holds while Q was never negative, so that it may have no sign. Chosen on simulated sites (docs/wiring.md) for
-an answer that is right in 98 % of the sites.
+SPEAKS_UNREVERSED: Final = 0.8
+SPEAKS_ROTATED: Final = 0.968
+"""Probabilities, under the strict belief, from which the answer is given; below, it is silence. The first
+two hold when Q was negative at times: as a rule, and with two or three transformers reversed. The others hold
+while it never was, so that it may have no sign: as a rule, with none reversed, and with all three rotated and
+none reversed, which without a sign for Q looks like the rotation the other way round. Chosen on simulated
+sites (docs/wiring.md) for an answer that is right in 98 % of the sites.
 """
 UNSIGNED: Final = 0.15
 """Share of meters without a sign for Q among those whose Q was never negative."""
@@ -160,6 +165,19 @@ PRIOR: Final = tuple(_all())
 """The 48 hypotheses in positive sequence, and 24 with two voltages exchanged, with what is believed before
 any value is seen.
 """
+
+
+def needed(hypothesis: Hypothesis, *, signed: bool) -> float:
+    """The probability from which a hypothesis is told; `signed`: Q was negative at times."""
+    reversed_ = sum(sign < 0 for sign in hypothesis.signs)
+    if signed:
+        return SPEAKS_REVERSED if reversed_ > 1 else SPEAKS
+    if reversed_:
+        return SPEAKS_UNSIGNED
+    at_home = any(
+        number == conductor for number, conductor in zip(INPUTS, hypothesis.conductors, strict=True)
+    )
+    return SPEAKS_UNREVERSED if at_home else SPEAKS_ROTATED
 
 
 @dataclass(frozen=True, slots=True)
