@@ -88,6 +88,7 @@ ALSO_FACES = {
     "gateway.demo.show",
     "gateway.host.notify",
     "gateway.host.signing",
+    "gateway.remote.apply",
     "gateway.remote.bundle",
     "gateway.remote.care",
     "gateway.remote.enrolment",

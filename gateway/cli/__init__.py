@@ -17,6 +17,7 @@ from gateway.cli.prose import HelpContext, say
 from gateway.errors import GatewayError
 
 COMMANDS = {
+    "apply": N_("carry out, as root, what a platform has sent signed"),
     "backup": N_("put everything that makes this gateway into one encrypted file"),
     "bill": N_("print the distributor's bill beside the main meter"),
     "care": N_("look after a gateway from afar, by signed commands"),

@@ -7,7 +7,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,13 @@ from gateway.cli.language import N_, _
 from gateway.cli.prose import say
 from gateway.errors import GatewayError
 
-WAIT = 60.0
+if TYPE_CHECKING:
+    from gateway.remote.sending import CareAnswer
+
+WAIT, TRIAL = 60.0, 420.0
+"""s that an answer, and the outcome of a trial, is waited for unless told otherwise."""
+Send = Callable[[str, str], dict[str, Any]]
+"""Sends a command and its payload; its result."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -47,7 +53,9 @@ def _sending(action: Callable[..., None]) -> Callable[..., None]:
     """A verb that sends a command: GATEWAY, the key, and how to the broker; it is given `send`."""
 
     @functools.wraps(action)
-    def call(*, gateway: str, sign_with: Path, seconds: float, account: dict[str, Any], **given: Any) -> None:
+    def call(
+        *, gateway: str, sign_with: Path, seconds: float | None, account: dict[str, Any], **given: Any
+    ) -> None:
         def send(verb: str, payload: str) -> dict[str, Any]:
             return _send(gateway, verb, payload, sign_with=sign_with, seconds=seconds, account=account)
 
@@ -59,17 +67,19 @@ def _sending(action: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--seconds",
             type=click.FloatRange(min=1),
-            default=WAIT,
-            show_default=True,
-            help=N_("How long to wait."),
+            help=N_("How long to wait.  [default: 60, for a change 420]"),
         ),
     ):
         call = option(call)
     return broker_options(call)
 
 
+def _told(_answer: CareAnswer) -> None:
+    say(_("On trial: it is taken back unless all that was well is well within five minutes …"), err=True)
+
+
 def _send(
-    gateway: str, verb: str, payload: str, *, sign_with: Path, seconds: float, account: dict[str, Any]
+    gateway: str, verb: str, payload: str, *, sign_with: Path, seconds: float | None, account: dict[str, Any]
 ) -> dict[str, Any]:
     from gateway.remote.sending import CareSender, Order, key_in
 
@@ -78,9 +88,13 @@ def _send(
         raise click.UsageError(_("--broker is missing: write --broker mqtts://HOST:8883"))
     key = key_in(sign_with)
     with CareSender(broker_at(url, "care", "care", **account), gateway) as sender:
-        answer = sender.send(Order(gateway, verb, payload), key, seconds)
+        wait = seconds or (TRIAL if verb in {"config", "drivers"} else WAIT)
+        answer = sender.send(Order(gateway, verb, payload), key, wait, _told)
     if not answer.ok:
-        raise GatewayError(_("%(gateway)s: %(error)s") % {"gateway": gateway, "error": answer.error})
+        text = _("%(gateway)s: %(error)s")
+        if answer.state == "undone":
+            text = _("%(gateway)s: it was taken back: %(error)s")
+        raise GatewayError(text % {"gateway": gateway, "error": answer.error})
     return answer.result or {}
 
 
@@ -88,7 +102,7 @@ def _send(
 @_sending
 @click.argument("meters", nargs=-1, metavar="[METER]…")
 @click.option("--json", "as_json", is_flag=True, help=N_("Print it as JSON."))
-def read(send: Callable[[str, str], dict[str, Any]], meters: tuple[str, ...], *, as_json: bool) -> None:
+def read(send: Send, meters: tuple[str, ...], *, as_json: bool) -> None:
     """One paragraph for each meter."""
     from gateway.model import QUANTITIES
 
@@ -110,7 +124,7 @@ def read(send: Callable[[str, str], dict[str, Any]], meters: tuple[str, ...], *,
 @command.command(help=N_("Fetch state, log and configuration of GATEWAY, without its secrets."))
 @_sending
 @click.option("-o", "--output", type=click.Path(path_type=Path), help=N_("Into this file, not to stdout."))
-def diagnostics(send: Callable[[str, str], dict[str, Any]], output: Path | None) -> None:
+def diagnostics(send: Send, output: Path | None) -> None:
     """JSON."""
     text = json.dumps(send("diagnostics", ""), indent=2, ensure_ascii=False)
     if output is None:
@@ -118,3 +132,28 @@ def diagnostics(send: Callable[[str, str], dict[str, Any]], output: Path | None)
         return
     output.write_text(text + "\n", encoding="utf-8")
     say(_("%(file)s: the diagnostics.") % {"file": output})
+
+
+@command.command(
+    name="config",
+    help=N_(
+        "Send FILE as the configuration of GATEWAY: it is checked there as by submeter check, tried, and "
+        "taken back by itself when it does no good."
+    ),
+)
+@_sending
+@click.argument("file", type=_FILE)
+def config_(send: Send, file: Path) -> None:
+    """A change that stays, or is taken back."""
+    send("config", file.read_text(encoding="utf-8"))
+    say(_("It is kept."))
+
+
+@command.command(help=N_("Send FILE as a meter table of GATEWAY, tried and taken back like a configuration."))
+@_sending
+@click.argument("file", type=_FILE)
+def drivers(send: Send, file: Path) -> None:
+    """Its name is that of the file."""
+    table = {"name": file.stem, "table": file.read_text(encoding="utf-8")}
+    send("drivers", json.dumps(table, ensure_ascii=False))
+    say(_("It is kept."))

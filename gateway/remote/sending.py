@@ -24,6 +24,8 @@ HEARING = Hearing(retained=True, most=64 * 1024, direct=True)
 LIFE = 600.0
 """s that a command is good for."""
 TURN = 0.2
+COMES_BACK = 15.0
+"""s that a gateway which says that it is not online is waited for: it may read its configuration again."""
 _MAX_RESULT = 64 * 1024 * 1024
 
 
@@ -73,7 +75,8 @@ class CareSender:
 
     def __init__(self, broker: Broker, gateway: str) -> None:
         self._topics = Topics(gateway)
-        self._states: SimpleQueue[State] = SimpleQueue()
+        self._state: State | None = None
+        """The newest that was heard."""
         self._replies: SimpleQueue[CareReply] = SimpleQueue()
         topics = [self._topics.state, self._topics.reply]
         allow = f"allow reading {topics[0]} and {topics[1]} in its access list"
@@ -91,7 +94,7 @@ class CareSender:
     def _hear(self, topic: str, payload: bytes) -> None:
         try:
             if topic == self._topics.state:
-                self._states.put(parse(State, payload))
+                self._state = parse(State, payload)
             else:
                 self._replies.put(parse(CareReply, payload, HEARING.most))
         except WireError:
@@ -116,16 +119,14 @@ class CareSender:
         return answer
 
     def _epoch(self, deadline: float) -> str:
-        """The epoch that the gateway's retained state names."""
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                state = self._states.get(timeout=min(TURN, left))
-            except Empty:
-                continue
-            if not state.online:
-                raise GatewayError("the gateway is not online", hint="commands are not kept for later")
-            if state.epoch:
-                return state.epoch
+        """The epoch that the gateway's retained state names; one that has just gone may come back."""
+        limit = min(deadline, time.monotonic() + COMES_BACK)
+        while time.monotonic() < (deadline if self._state is None else limit):
+            if self._state is not None and self._state.online and self._state.epoch:
+                return self._state.epoch
+            time.sleep(TURN)
+        if self._state is not None:
+            raise GatewayError("the gateway is not online", hint="commands are not kept for later")
         raise GatewayError(
             f"nothing is known of this gateway at the broker: there is no {self._topics.state}",
             hint="check its id, and that this account may read its topics",

@@ -300,7 +300,7 @@ class UpgradeView:
 @dataclass(frozen=True, slots=True)
 class RemoteView:
     """What the platform may do from afar: over which `uplink`, which `commands`; how many were carried out
-    (`done`), failed (`failed`) and, by reason, `refused` since the start.
+    (`done`), failed (`failed`) and, by reason, `refused` since the start; the change that is on `trial`.
     """
 
     uplink: str
@@ -308,6 +308,7 @@ class RemoteView:
     done: int = 0
     failed: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
+    trial: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,17 @@ from pydantic import Field
 from gateway.wire.batch import Epoch
 from gateway.wire.messages import PlainText, SmallMessage
 
-CareCommand = Literal["read", "diagnostics"]
+CareCommand = Literal["read", "diagnostics", "config", "drivers"]
 CARE_COMMANDS: tuple[str, ...] = get_args(CareCommand)
+ROOT_COMMANDS = ("config", "drivers")
+"""What changes the machine: only with a right clock, and only by submeter-apply."""
 MAX_COMMAND = 192 * 1024
 """Bytes of a message with a command."""
 MAX_LIFE_MS = 24 * 3600 * 1000
 """A command is good for a day at most."""
+
+
+CareState = Literal["refused", "done", "failed", "trying", "kept", "undone"]
 
 
 class SignedCommand(SmallMessage):
@@ -57,7 +62,7 @@ class CareReply(SmallMessage):
 
     id: Annotated[str, Field(max_length=64)]
     ok: bool
-    state: Literal["refused", "done", "failed", "trying", "kept", "undone"]
+    state: CareState
     error: PlainText | None = None
     result: dict[str, Any] | None = None
     part: Annotated[int, Field(ge=1)] | None = None

@@ -50,6 +50,9 @@ FILES = {
     "systemd/submeter-backup.timer": "usr/lib/systemd/system/submeter-backup.timer",
     "systemd/submeter-provision.service": "usr/lib/systemd/system/submeter-provision.service",
     "systemd/submeter-install.service": "usr/lib/systemd/system/submeter-install.service",
+    "systemd/submeter-apply.path": "usr/lib/systemd/system/submeter-apply.path",
+    "systemd/submeter-apply.service": "usr/lib/systemd/system/submeter-apply.service",
+    "systemd/submeter-recover.service": "usr/lib/systemd/system/submeter-recover.service",
 }
 UPGRADE = "packaging/upgrade/submeter_upgrade.py"
 """Runs beside whatever version is on trial: it loads nothing of the program."""

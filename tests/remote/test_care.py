@@ -24,7 +24,7 @@ from gateway.host import signing
 from gateway.remote.bundle import _SECRET_KEY, make_bundle
 from gateway.remote.care import CareService
 from gateway.remote.care import service as service_module
-from gateway.remote.care.counter import CommandCounter
+from gateway.remote.counter import CommandCounter
 from gateway.remote.proof import ask_signer, signer
 from gateway.remote.sending import Order, key_in, sign_order
 from gateway.wire import parse
@@ -272,7 +272,7 @@ async def test_a_kill_between_commit_and_act_costs_the_command_and_nothing_twice
     message = sign_order(order(), key, EPOCH)[1]
     service.received("read", message)
     with pytest.raises(Killed):
-        await service.run()
+        await service._work_off()
     after = Host()
     service = await ask(after, section, tmp_path, ("read", message))
     assert (after.done, service.counts) == ([], Counter(replayed=1))
@@ -288,7 +288,7 @@ async def test_what_cannot_be_noted_is_not_done(tmp_path, key, section, broken, 
         def fails(*_: object) -> None:
             raise OSError(30, "Read-only file system")
 
-        monkeypatch.setattr("gateway.remote.care.counter.write_secret", fails)
+        monkeypatch.setattr("gateway.remote.counter.write_secret", fails)
     service = await ask(host, section, tmp_path, ("read", sign_order(order(), key, EPOCH)[1]))
     assert (host.done, service.counts) == ([], Counter(failed=1))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -16,7 +18,7 @@ from gateway.host import signing
 from gateway.mqtt import Broker
 from gateway.remote.enrolment import Authority, Certificate, DeviceIdentity
 from gateway.remote.enrolment.keys import read_certificate
-from gateway.remote.sending import CareSender, Order, key_in, sign_order
+from gateway.remote.sending import CareAnswer, CareSender, Order, key_in, sign_order
 from tests.remote.conftest import GATEWAY, submeter
 from tests.rig import Rig, rig, until
 
@@ -80,18 +82,19 @@ def care(site: Rig, brokers, *words: object, key: str = "engineer"):
     return submeter("care", *words, "--sign-with", sign, "--broker", broker)
 
 
-def newest_epoch(site: Rig) -> str:
-    return json.loads(submeter("status", "--json", "--socket", site.socket).stdout)["journal"]["epoch"]
-
-
-def remote_view(site: Rig) -> dict:
-    """What the gateway says of remote care; nothing while it does not answer."""
+def status_of(site: Rig) -> dict:
+    """The gateway's status; nothing while it does not answer."""
     transport = httpx.HTTPTransport(uds=str(site.socket))
     try:
         with httpx.Client(transport=transport, base_url="http://gateway", timeout=30) as client:
-            return client.get("/status").json()["remote"] or {}
-    except (httpx.HTTPError, ValueError, KeyError):
+            return client.get("/status").json()
+    except (httpx.HTTPError, ValueError):
         return {}
+
+
+def remote_view(site: Rig) -> dict:
+    """What it says of remote care."""
+    return status_of(site).get("remote") or {}
 
 
 def test_a_gateway_is_looked_after_from_afar(site, brokers):
@@ -131,7 +134,7 @@ def test_a_gateway_is_looked_after_from_afar(site, brokers):
 def _replay_over_a_kill(site: Rig, sender: CareSender) -> None:
     """A command is recorded, answered, and sent again: at once, and after kill -9."""
     key = key_in(site.directory / "engineer.key")
-    message = sign_order(Order(GATEWAY, "read", life=3600.0), key, newest_epoch(site))[1]
+    message = sign_order(Order(GATEWAY, "read", life=3600.0), key, status_of(site)["journal"]["epoch"])[1]
     sender._link.send(f"submeter/v1/{GATEWAY}/cmd/read", message)
     until(lambda: remote_view(site).get("done") == 3, 60, "the recorded command is done")
     for step in ("again", "killed"):
@@ -157,3 +160,64 @@ def _is_renewed(site: Rig, old: Certificate) -> None:
     assert fresh.ends > datetime.now(UTC) + timedelta(days=300)
     assert fresh.public != old.public
     until(lambda: "has a new certificate" in site.log("gateway"), 30, "it says so")
+
+
+@pytest.fixture
+def site_with_root(site, brokers):
+    """The same, with its configuration in a folder that only root writes, and what is on there."""
+    etc = site.directory / "etc"
+    (etc / "drivers").mkdir(parents=True)
+    (site.directory / "trust").rename(etc / "trust")
+    (site.directory / "broker.pem").rename(etc / "broker.pem")
+    made = configuration(site, brokers)
+    made["uplinks"][0]["ca"] = str(etc / "broker.pem")
+    made["remote"] = {"uplink": "city", "commands": ["config", "drivers"], "trust": str(etc / "trust")}
+    made["drivers"] = {"directory": str(etc / "drivers")}
+    site.kill("gateway", signal.SIGTERM)
+    site.config_path = etc / "gateway.yaml"
+    site.configure(**made)
+    os.environ["SUBMETER_APPLY"] = str(site.directory / "apply")
+    site.start_gateway()
+    yield site
+    del os.environ["SUBMETER_APPLY"]
+
+
+def applied(site: Rig, patience: float) -> None:
+    """What submeter-apply.path does: a request is there, and the service runs."""
+    requests = site.directory / "state" / "requests"
+    until(lambda: list(requests.glob("*.request")), 60, "a request is handed over")
+    words = ("--requests-of", site.directory / "state", "--patience", patience)
+    done = submeter("apply", "-c", site.config_path, "--socket", site.socket, *words)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_change_from_afar_stays_or_is_taken_back(site_with_root, brokers):
+    """Over the broker, by the daemon and by root, with a meter that is still read or not."""
+    site = site_with_root
+    until(lambda: remote_view(site).get("uplink"), 60, "it runs")
+    path, before = site.config_path, json.loads(site.config_path.read_text())
+    account = Broker("care", BrokerAddress.of(f"mqtt://localhost:{brokers.plain}"), "engineer")
+    key = key_in(site.directory / "engineer.key")
+    named = {**before, "gateway": {**before["gateway"], "name": "Konak"}}
+    deaf = {**named, "meters": [{**before["meters"][0], "address": 9}]}
+    with CareSender(account, GATEWAY) as sender, ThreadPoolExecutor(1) as pool:
+
+        def pushed(text: str, patience: float) -> CareAnswer:
+            told: list[CareAnswer] = []
+            asked = pool.submit(sender.send, Order(GATEWAY, "config", text), key, 120, told.append)
+            applied(site, patience)
+            answer = asked.result()
+            assert {each.state for each in told} <= {"trying"}
+            return answer
+
+        until(lambda: status_of(site)["meters"][0]["state"] == "answering", 60, "its meter answers")
+        good = pushed(json.dumps(named), 60)
+        assert (good.ok, good.state) == (True, "kept"), good.error
+        assert json.loads(path.read_text())["gateway"]["name"] == "Konak"
+        bad = pushed(json.dumps(deaf), 4)
+        assert (bad.ok, bad.state) == (False, "undone")
+        assert "meter main" in bad.error
+        assert json.loads(path.read_text())["meters"] == before["meters"]
+        until(lambda: status_of(site)["meters"][0]["state"] == "answering", 60, "it is read as before")
+    view = remote_view(site)
+    assert (view["done"], view["failed"], view["trial"]) == (1, 1, "")

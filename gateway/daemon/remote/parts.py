@@ -52,7 +52,8 @@ class RemoteParts:
             return None
         counts = Counter(self._care.counts) if self._care else Counter[str]()
         done, failed = counts.pop("done", 0), counts.pop("failed", 0)
-        return RemoteView(section.uplink, section.commands, done, failed, dict(counts))
+        trial = self._care.on_trial if self._care else ""
+        return RemoteView(section.uplink, section.commands, done, failed, dict(counts), trial)
 
     def attach(self, assembly: Assembly) -> None:
         """Let the commands that are on reach this gateway through the uplink that carries them."""

@@ -18,10 +18,11 @@ from gateway.common.troubles import Troubles
 from gateway.common.wait import wait_for_event
 from gateway.config import RemoteSection
 from gateway.errors import CommandRefused, GatewayError
-from gateway.remote.care.counter import CommandCounter
-from gateway.remote.care.judge import CommandTarget, check_statement, read_command, signed_bytes
+from gateway.remote.care.handed_over import HandedOver
+from gateway.remote.counter import CommandCounter
+from gateway.remote.judge import CommandTarget, check_statement, read_command, signed_bytes
 from gateway.remote.proof import ask_signer
-from gateway.wire.care import CareReply, CommandStatement
+from gateway.wire.care import ROOT_COMMANDS, CareReply, CareState, CommandStatement
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class CareHost(Protocol):
 
 
 Act = Callable[[CommandStatement, str], Awaitable[dict[str, Any]]]
+_OUTCOMES = {"kept": "done", "undone": "failed", "failed": "failed", "refused": "failed"}
+"""How an outcome of submeter-apply is counted."""
 
 
 class CareService:
@@ -82,6 +85,7 @@ class CareService:
         self.counts: Counter[str] = Counter()
         """By outcome: done, failed, and each reason of a refusal."""
         self._acts: dict[str, Act] = {"read": self._read, "diagnostics": self._diagnostics}
+        self._changes = HandedOver(directory, self._outcome)
 
     def received(self, command: str, payload: bytes) -> None:
         """A message on P/cmd/<command>."""
@@ -95,8 +99,18 @@ class CareService:
         self._waiting.append((command, payload))
         self._woken.set()
 
+    @property
+    def on_trial(self) -> str:
+        """The id of the change that is on trial; empty when none is."""
+        return self._changes.on_trial
+
     async def run(self) -> None:
         """Work, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work_off())
+            group.create_task(self._changes.run())
+
+    async def _work_off(self) -> None:
         while True:
             self._woken.clear()
             while self._waiting:
@@ -126,7 +140,29 @@ class CareService:
                 CareReply(id=reply_id, ok=False, state="refused", error=str(error)[:500], result=result)
             )
             return
-        await self._carry_out(reply_id, statement, envelope.payload)
+        if statement.command in ROOT_COMMANDS:
+            await self._hand_over(reply_id, payload)
+        else:
+            await self._carry_out(reply_id, statement, envelope.payload)
+
+    async def _hand_over(self, reply_id: str, message: bytes) -> None:
+        """What changes the machine is for submeter-apply, which judges it again."""
+        try:
+            await self._changes.give(reply_id, message)
+        except OSError as error:
+            self.counts["failed"] += 1
+            what = f"the request cannot be written: {error.strerror}"
+            self._say(CareReply(id=reply_id, ok=False, state="failed", error=what))
+
+    async def _outcome(self, reply_id: str, state: CareState, error: str) -> None:
+        """What became of a change: answered, and at its end an event. Raises JournalError."""
+        if state != "trying":
+            command, _, counter = reply_id.partition("-")
+            fields = {"command": command, "counter": int(counter), "state": state, "error": error}
+            await self._host.audit("remote_command_result", fields)
+            self.counts[_OUTCOMES[state]] += 1
+        good = state in {"trying", "kept"}
+        self._say(CareReply(id=reply_id, ok=good, state=state, error=error or None))
 
     async def _accept(self, statement: CommandStatement, signed_by: str) -> None:
         """From here on this command is not accepted again, whatever happens."""

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from gateway.errors import CommandRefused, WireError
 from gateway.wire import parse
-from gateway.wire.care import MAX_COMMAND, MAX_LIFE_MS, CommandStatement, SignedCommand, payload_digest
+from gateway.wire.care import (
+    MAX_COMMAND,
+    MAX_LIFE_MS,
+    ROOT_COMMANDS,
+    CommandStatement,
+    SignedCommand,
+    payload_digest,
+)
 
 _NEW = "sign the command again"
 
@@ -61,6 +68,8 @@ def check_statement(envelope: SignedCommand, statement: CommandStatement, target
         late = statement.expires <= target.now
         what = "the command has expired" if late else "the command would be good for more than a day"
         raise CommandRefused("expired", what, hint=_NEW)
+    if target.now is None and statement.command in ROOT_COMMANDS:
+        raise CommandRefused("clock", "nobody vouches for the clock here: nothing is changed")
     if payload_digest(envelope.payload) != statement.sha256:
         raise CommandRefused("forged", "the payload is not the one that was signed")
 

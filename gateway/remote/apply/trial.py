@@ -1,0 +1,116 @@
+"""Files on trial: what was there is kept, a mark says so, and only then the new ones are put in their place.
+Whoever finds the mark goes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.common.trial import read_object
+from gateway.remote.apply.change import Change
+
+MARK = "trial.json"
+OLD = "before"
+
+
+class FileTrial:
+    """In the state directory of submeter-apply. Raises OSError."""
+
+    def __init__(self, state: Path) -> None:
+        self._mark = state / MARK
+        self._old = state / OLD
+
+    @property
+    def pending(self) -> dict[str, Any]:
+        """The mark: `id` of the command and `files`; empty when nothing is on trial."""
+        return read_object(self._mark)
+
+    def begin(self, request_id: str, changes: Sequence[Change]) -> None:
+        """Keep what is there, mark the trial on disk, then put the new files in their place."""
+        shutil.rmtree(self._old, ignore_errors=True)
+        self._old.mkdir(mode=0o700)
+        files = []
+        for number, change in enumerate(changes):
+            kept = None
+            if change.path.exists():
+                kept = str(number)
+                _write(self._old / kept, change.path.read_bytes())
+            digest = hashlib.sha256(change.content).hexdigest()
+            files.append({"path": str(change.path), "kept": kept, "sha256": digest})
+        _sync(self._old)
+        _write(self._mark, json.dumps({"id": request_id, "files": files}).encode())
+        for change in changes:
+            put(change.path, change.content)
+
+    def end(self) -> None:
+        """Nothing is on trial any more: what is there stays."""
+        self._mark.unlink(missing_ok=True)
+        _sync(self._mark.parent)
+        shutil.rmtree(self._old, ignore_errors=True)
+
+    def undo(self) -> list[str]:
+        """Put back what was there; the files that somebody else has changed meanwhile stay, and are named.
+
+        The mark stays until `end`: it may be cut off and done again.
+        """
+        left = []
+        for file in self.pending.get("files", []):
+            path = Path(file["path"])
+            kept = None if file["kept"] is None else (self._old / file["kept"]).read_bytes()
+            now = path.read_bytes() if path.exists() else None
+            if now == kept:
+                continue
+            if now is not None and hashlib.sha256(now).hexdigest() != file["sha256"]:
+                left.append(str(path))
+            elif kept is None:
+                path.unlink()
+                _sync(path.parent)
+            else:
+                put(path, kept)
+        return left
+
+
+def put(path: Path, content: bytes) -> None:
+    """Put a file in its place, whole or not at all, with the rights of what it replaces; a new one is for
+    root to write and for the group of its folder to read.
+    """
+    fresh = path.with_name(f".{path.name}.applied")
+    fresh.unlink(missing_ok=True)
+    try:
+        about = path.stat()
+        mode, owner = about.st_mode & 0o777, (about.st_uid, about.st_gid)
+    except FileNotFoundError:
+        mode, owner = 0o640, (os.geteuid(), path.parent.stat().st_gid)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fchown(handle, *owner)
+        os.fchmod(handle, mode)
+        os.fsync(handle)
+    fresh.replace(path)
+    _sync(path.parent)
+
+
+def _write(path: Path, content: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
