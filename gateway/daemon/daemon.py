@@ -24,6 +24,7 @@ from gateway.daemon.energy import EnergyWorker
 from gateway.daemon.register_copy import RegisterCopy, merge
 from gateway.daemon.remote.parts import RemoteParts
 from gateway.daemon.service.panel import Panel
+from gateway.daemon.service.technician import Technician
 from gateway.daemon.service.upgrade import UpgradeWatch
 from gateway.daemon.service.watchdog import Watchdog
 from gateway.daemon.snapshots import BacklogSpeed, Told, snapshot
@@ -84,6 +85,7 @@ class Daemon:
         self._pins = Pins()
         self.watchdog = Watchdog(self._status_line)
         self._upgrade, self.remote, self.panel = UpgradeWatch(self), RemoteParts(self), Panel(self)
+        self.technician = Technician(self, self.panel)
 
     @property
     def config(self) -> Config:
@@ -117,7 +119,7 @@ class Daemon:
             mistakes = asyncio.create_task(self._say_mistakes())
             module = await asyncio.to_thread(importlib.import_module, "gateway.status.servers")
             await asyncio.wait([mistakes], timeout=CHECK_LIMIT)
-            servers: Servers = module.Servers(self, DaemonActions(self), self._socket)
+            servers: Servers = module.Servers(self, DaemonActions(self), self._socket, self.technician)
             await servers.start(*_page_of(self.config))
             self._servers = servers
             notify("READY=1", f"STATUS={self._status_line()}")
@@ -380,6 +382,7 @@ class Daemon:
     # -- the end
 
     async def _close(self) -> None:
+        self.technician.stop()
         self.changes.close()
         with contextlib.suppress(TimeoutError, ControlError):
             async with asyncio.timeout(STOP_LIMIT):

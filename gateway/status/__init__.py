@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gateway.status.page.guard import Guard
     from gateway.status.server import ControlServer, PageServer
     from gateway.status.servers import Servers
+    from gateway.status.technician.window import WINDOW_SECONDS, TechnicianDesk, TechnicianWindow
     from gateway.status.verdict import judge
     from gateway.status.waiting import create_waiting
     from gateway.status.words import notices, sentences
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from gateway.status.words.language import DOMAIN, LANGUAGES, LOCALES, Locale, choose, translation
 
 _LATER = {
+    "WINDOW_SECONDS": "technician.window",
+    "TechnicianDesk": "technician.window",
+    "TechnicianWindow": "technician.window",
     "as_json": "api",
     "from_json": "api",
     "judge": "verdict",
@@ -71,6 +75,7 @@ __all__ = [
     "DOMAIN",
     "LANGUAGES",
     "LOCALES",
+    "WINDOW_SECONDS",
     "Actions",
     "Beat",
     "BusView",
@@ -89,6 +94,8 @@ __all__ = [
     "Servers",
     "Snapshot",
     "Source",
+    "TechnicianDesk",
+    "TechnicianWindow",
     "Trend",
     "UpgradeView",
     "UplinkState",

@@ -11,6 +11,7 @@ from gateway.status.control.app import create_control
 from gateway.status.page.app import create_page
 from gateway.status.server import ControlServer, PageServer
 from gateway.status.source import Source
+from gateway.status.technician.window import TechnicianDesk
 
 Address = tuple[str, int]
 """Host and port."""
@@ -20,8 +21,10 @@ log = logging.getLogger(__name__)
 class Servers:
     """Both servers; neither is a reason for the daemon to end, but another live daemon on the socket is."""
 
-    def __init__(self, source: Source, actions: Actions, socket: Path) -> None:
-        self._source, self._rows = source, actions.journal_rows
+    def __init__(
+        self, source: Source, actions: Actions, socket: Path, desk: TechnicianDesk | None = None
+    ) -> None:
+        self._source, self._rows, self._desk = source, actions.journal_rows, desk
         self._page: PageServer | None = None
         self._listen: Address | None = None
         self._names: tuple[str, ...] = ()
@@ -46,7 +49,7 @@ class Servers:
             changes.reopen()
         self._listen, self._names = listen, names
         if listen is not None:
-            page = create_page(self._source, names, self._rows)
+            page = create_page(self._source, names, self._rows, self._desk)
             self._page = PageServer(page, *listen, ending=changes.close)
             if await self._page.start():
                 log.info(

@@ -43,7 +43,8 @@ FLAGS = (
 class Gateway:
     """A page served from a thread with a loop of its own; changes are made on that loop, as in the daemon."""
 
-    def __init__(self) -> None:
+    def __init__(self, desk=None) -> None:
+        self.desk = desk
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -58,7 +59,10 @@ class Gateway:
         async def begin() -> None:
             self.building.changes = type(self.building.changes)()
             self.server = PageServer(
-                create_page(self.building), "127.0.0.1", self.port, self.building.changes.close
+                create_page(self.building, (), None, self.desk),
+                "127.0.0.1",
+                self.port,
+                self.building.changes.close,
             )
             assert await self.server.start(), self.server.error
             self.port = self.server.port

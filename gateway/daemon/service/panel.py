@@ -206,4 +206,5 @@ class Panel:
 
     def _held(self) -> None:
         self._timer = self._pressed_at = None
+        self._test_until = time.monotonic() + TEST
         self.on_long_press()

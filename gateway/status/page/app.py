@@ -16,13 +16,15 @@ from gateway.status.exports.query import WrongQuery
 from gateway.status.page import energy_pages, render
 from gateway.status.page.answers import SharedAnswers
 from gateway.status.page.chart import POLICY, power_chart
-from gateway.status.page.guard import Guard
+from gateway.status.page.guard import Guard, refuse_all
 from gateway.status.page.home import HomeCache, HomeEnergy
 from gateway.status.page.lobby import Lobby
 from gateway.status.page.no_answer import NoAnswer, present
 from gateway.status.page.stream import Streams, event
 from gateway.status.snapshot import Snapshot
 from gateway.status.source import Source
+from gateway.status.technician.pages import TechnicianPages
+from gateway.status.technician.window import TechnicianDesk
 from gateway.status.words.errors import in_words
 from gateway.status.words.language import Locale, choose
 
@@ -34,9 +36,14 @@ IDLE = 5.0
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
-def create_page(source: Source, names: Collection[str] = (), rows: Rows | None = None) -> Starlette:
+def create_page(
+    source: Source,
+    names: Collection[str] = (),
+    rows: Rows | None = None,
+    desk: TechnicianDesk | None = None,
+) -> Starlette:
     """The application of the page, the API and the metrics, fed from `source`; `names`: host names beside
-    the machine's own; `rows`: batches as the journal has them.
+    the machine's own; `rows`: batches as the journal has them; `desk`: whoever opens the technician's window.
     """
     page = Page(source)
     app = Starlette(
@@ -55,8 +62,9 @@ def create_page(source: Source, names: Collection[str] = (), rows: Rows | None =
             Route("/live/system", page.live_system),
             Route("/static/{name}", static),
             *page.programs(rows).routes(),
+            *(page.technician(desk).routes() if desk else ()),
         ],
-        middleware=[Middleware(Guard, names=names)],
+        middleware=[Middleware(Guard, names=names, forms=desk.window.accepts if desk else refuse_all)],
         exception_handlers={HTTPException: page.problem},
     )
     # A redirect would repeat whatever host name the visitor sent.
@@ -90,6 +98,10 @@ class Page:
     def programs(self, rows: Rows | None) -> Programs:
         """What programs ask, of the same answers."""
         return Programs(self._answers, self._changes, self._streams, rows)
+
+    def technician(self, desk: TechnicianDesk) -> TechnicianPages:
+        """The window that the button opens."""
+        return TechnicianPages(desk, self._answers.snapshot, self._visitor)
 
     # pages
 

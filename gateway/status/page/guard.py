@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
@@ -41,14 +41,27 @@ TELL_EVERY = 60.0
 """s between two log entries about errors of our own."""
 
 
+MAX_FORM = 512
+"""Bytes of a form of ours."""
+_FORM = b"application/x-www-form-urlencoded"
+
+
+def refuse_all(_path: str) -> bool:
+    """No address takes a form."""
+    return False
+
+
 class Guard:
     """Lets reading requests through, refuses everything else, adds the security headers to whatever goes out.
 
     `names` are host names by which visitors may come, beside those that `is_ours` knows.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str] = ()) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, names: Collection[str] = (), forms: Callable[[str], bool] = refuse_all
+    ) -> None:
+        """`forms` says whether an address takes a form now: then one of a page of ours is let through."""
+        self._app, self._forms = app, forms
         self._names = frozenset(name.casefold().removesuffix(".") for name in names)
         self._troubles = Troubles(log)
 
@@ -73,7 +86,7 @@ class Guard:
                 ]
             await send(message)
 
-        refusal = _refusal(scope, self._names)
+        refusal = _refusal(scope, self._names, self._forms)
         if refusal is not None:
             await refusal(scope, receive, guarded)
             return
@@ -123,8 +136,9 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _refusal(scope: Scope, names: Collection[str]) -> Response | None:
-    if scope["method"] not in METHODS:
+def _refusal(scope: Scope, names: Collection[str], forms: Callable[[str], bool]) -> Response | None:
+    form = scope["method"] == "POST" and forms(scope["path"])
+    if scope["method"] not in METHODS and not form:
         return _refuse(405, "this page can only be read", {"allow": ", ".join(METHODS)})
     if (
         len(scope.get("raw_path") or b"") + sum(len(name) + len(value) for name, value in scope["headers"])
@@ -139,12 +153,36 @@ def _refusal(scope: Scope, names: Collection[str]) -> Response | None:
             {},
             "open it by its IP address, or list the name in status.names",
         )
+    if form:
+        if _is_own_form(scope["headers"]):
+            return None
+        return _refuse(403, "no page of this gateway has sent this", {}, "open the page of the window again")
     if headers.get(b"content-length", b"0").strip() not in {b"0", b""} or b"transfer-encoding" in headers:
         # The body is never read: the connection cannot go on after it.
         return _refuse(400, "a reading request carries no body", {})
     if len(scope["query_string"]) > MAX_QUERY:
         return _refuse(414, f"the query has more than {MAX_QUERY} bytes", {})
     return None
+
+
+def _is_own_form(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser says that a page of ours has sent a small form: by Origin, which no page elsewhere
+    can change, and by Sec-Fetch-Site where the browser knows it.
+    """
+    known = dict(headers)
+    host, origin = (known.get(name, b"").strip().lower() for name in (b"host", b"origin"))
+    length = known.get(b"content-length", b"").strip()
+    return (
+        len(known) == len(headers)  # nothing is said twice
+        and bool(host)
+        and origin in {b"http://" + host, b"https://" + host}
+        and known.get(b"sec-fetch-site", b"same-origin") == b"same-origin"
+        and known.get(b"content-type", b"").partition(b";")[0].strip().lower() == _FORM
+        and b"transfer-encoding" not in known
+        and length.isdigit()
+        and len(length) < 5
+        and int(length) <= MAX_FORM
+    )
 
 
 def _refuse(
