@@ -17,6 +17,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         heard = _(", heard %(time)s") % {"time": gateway["heard"]} if gateway["heard"] else ""
         waiting = "" if gateway["backlog"] is None else _(", %(n)s waiting there") % {"n": gateway["backlog"]}
         told += ["", *said(visible(f"{gateway['gateway']}: {state}{heard}{waiting}"))]
+        told += _forks(gateway)
         told += _days(gateway)
         for epoch in gateway["epochs"]:
             told += _epoch(epoch)
@@ -44,6 +45,23 @@ def sentence(report: dict[str, Any]) -> str:
         "duplicates": ngettext("%(n)s duplicate", "%(n)s duplicates", total["duplicates"])
         % {"n": total["duplicates"]},
     }
+
+
+MOST_FORKS = 5
+
+
+def _forks(gateway: dict[str, Any]) -> list[str]:
+    """Epochs that follow the same one."""
+    told = []
+    for fork in gateway["forks"][:MOST_FORKS]:
+        one, other = fork["epochs"]
+        text = _(
+            "%(one)s and %(other)s both follow %(previous)s: two machines with this identity, or one that "
+            "was restored from a backup; last heard %(time)s"
+        )
+        what = {"one": one, "other": other, "previous": fork["previous"], "time": fork["last_received"]}
+        told += said(visible(text % what), "  ")
+    return told
 
 
 MOST_DAYS = 10
@@ -96,7 +114,9 @@ def _epoch(epoch: dict[str, Any]) -> list[str]:
     told = said(f"{epoch['epoch']}  {seqs}", "  ")
     stored = [f"{_batches(epoch['batches'])}, {_readings(epoch['readings'])}"]
     stored += [_("%(n)s came again") % {"n": epoch["duplicates"]}] if epoch["duplicates"] else []
-    stored += [_("%(n)s in conflict") % {"n": epoch["conflicts"]}] if epoch["conflicts"] else []
+    if epoch["conflicts"]:
+        named = _ranges([[seq, seq] for seq in epoch["conflict_seqs"]])
+        stored.append(_("%(n)s in conflict") % {"n": epoch["conflicts"]} + named)
     told += said(_("stored: %(what)s") % {"what": ", ".join(stored)}, "    ")
     absent = (
         [_("%(n)s missing") % {"n": epoch["missing"]} + _ranges(epoch["missing_ranges"])]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.model import Ranges
+from gateway.receiver.fleet.problems import forks
 from gateway.receiver.ledger import EpochLedger, GatewayLedger, Links, Missing
 from gateway.receiver.store import Store, open_store
 from gateway.receiver.store.intervals import COMPLETE, STATES
@@ -25,6 +26,7 @@ def build(path: Path | str) -> dict[str, Any]:
             totals = {key: sum(epoch[key] for g in gateways for epoch in g["epochs"]) for key in _COUNTS}
             for state in STATES:
                 totals[f"days_{state}"] = sum(day["state"] == state for g in gateways for day in g["days"])
+            totals["forks"] = sum(len(g["forks"]) for g in gateways)
             refused = [_refused(row) for row in store.all_refused()]
     finally:
         store.close()
@@ -51,6 +53,7 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
         "replays": {"asked": len(replays), "answered": sum(row["answered"] is not None for row in replays)},
         "intervals": store.intervals.count(name),
         "days": _days(store, name, whole_stream=not missing),
+        "forks": _forks(totals),
         "contradictions": [
             {**row, "start": _time(row["start"])}
             for row in store.intervals.contradictions(name, MAX_CONTRADICTIONS)
@@ -60,6 +63,16 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
             for key in names
         ],
     }
+
+
+def _forks(totals: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Epochs that follow the same one: a copy of the gateway runs, or it was restored from a backup."""
+    columns = ("epoch", "previous", "reason", "unsynced", "first_received", "last_received")
+    found = forks([[row[name] for name in columns] for row in totals.values()])
+    return [
+        {"previous": previous, "epochs": [one, other], "last_received": _time(at)}
+        for previous, one, other, at in found
+    ]
 
 
 def _days(store: Store, name: str, *, whole_stream: bool) -> list[dict[str, Any]]:

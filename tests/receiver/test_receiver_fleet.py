@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import date
 
 import pytest
 from receiver_feed import E1, E2, E3, T0, arrival, batch, opening
 
 from gateway.energy import Manifest
+from gateway.errors import JournalError
 from gateway.model import Event, Interval
+from gateway.receiver import FleetView, open_reader
 from gateway.receiver.fleet.problems import SEVERITY
 from gateway.receiver.upkeep import open_work
 from gateway.receiver.upkeep.days import AGAIN, MeterDays
+from gateway.receiver.upkeep.rollups import Rollups
 from gateway.receiver.upkeep.summary import Summary
 from gateway.wire import State
 
@@ -71,44 +75,38 @@ def test_a_gateway_that_is_well_has_no_problem(store, work):
     assert tuple(work.conn.execute(row).fetchone()) == (1, "1.2", 0, NOW, 0, 1, "synced")
 
 
-@pytest.mark.parametrize(
-    ("name", "make"),
-    [
-        ("contradicted", lambda s: take(s, of_day(1, [1, 2], told=[1, 3]), received=NOW)),
-        ("incomplete", lambda s: take(s, of_day(1, [1, 2], told=[1, 2, 3]), received=NOW)),
-        ("conflicts", lambda s: take(s, opening(1), opening(1, value=9.0), received=NOW)),
-        ("missing", lambda s: take(s, opening(1), batch(4), received=NOW)),
-        ("clock", lambda s: take(s, opening(1, clock="unsynced"), received=NOW)),
-        ("silent", lambda s: take(s, opening(1), received=NOW - 16 * 60_000)),
-        ("backlog", lambda s: (take(s, opening(1), received=NOW), say(s, backlog=1000))),
-        ("offline", lambda s: (take(s, opening(1), received=NOW), say(s, online=False))),
-        (
-            "clone",
-            lambda s: take(
-                s,
-                opening(1),
-                opening(1, epoch=E2, previous=E1, last=1),
-                opening(1, epoch=E3, previous=E1, last=1),
-                received=NOW,
-            ),
-        ),
-        (
-            "refused",
-            lambda s: (take(s, opening(1), received=NOW), s.refuse("gw-1", "malformed", 2, NOW, "x"), s.conn),
-        ),
-    ],
-)
-def test_each_problem_is_found_and_only_that_one(store, work, name, make):
-    say(store)
-    make(store)
-    if hasattr(store, "db"):
-        store.db.conn.commit()
-    assert judge(work) == {"gw-1": [name]}
+def clone(store, gateway):
+    say(store, gateway, epoch=E2)
+    both = [opening(1, gateway=gateway, epoch=epoch, previous=E1, last=1) for epoch in (E2, E3)]
+    take(store, opening(1, gateway=gateway), *both, received=NOW)
 
 
-def test_every_problem_is_tested():
-    marks = test_each_problem_is_found_and_only_that_one.pytestmark[0]
-    assert {case[0] for case in marks.args[1]} == {*SEVERITY}
+def refused(store, gateway):
+    take(store, opening(1, gateway=gateway), received=NOW)
+    with store.atomic():
+        store.refuse(gateway, "malformed", 2, NOW, "x")
+
+
+CASES = {
+    "contradicted": lambda s, g: take(s, of_day(1, [1, 2], told=[1, 3], gateway=g), received=NOW),
+    "incomplete": lambda s, g: take(s, of_day(1, [1, 2], told=[1, 2, 3], gateway=g), received=NOW),
+    "conflicts": lambda s, g: take(s, opening(1, gateway=g), opening(1, gateway=g, value=9.0), received=NOW),
+    "missing": lambda s, g: take(s, opening(1, gateway=g), batch(4, gateway=g), received=NOW),
+    "clock": lambda s, g: take(s, opening(1, gateway=g, clock="unsynced"), received=NOW),
+    "silent": lambda s, g: take(s, opening(1, gateway=g), received=NOW - 16 * 60_000),
+    "backlog": lambda s, g: (take(s, opening(1, gateway=g), received=NOW), say(s, g, backlog=1000)),
+    "offline": lambda s, g: (take(s, opening(1, gateway=g), received=NOW), say(s, g, online=False)),
+    "clone": clone,
+    "refused": refused,
+}
+
+
+def test_each_problem_is_found_and_only_that_one(store, work):
+    assert {*CASES} == {*SEVERITY}
+    for name, make in CASES.items():
+        say(store, f"g-{name}")
+        make(store, f"g-{name}")
+    assert judge(work) == {f"g-{name}": [name] for name in CASES}
 
 
 def test_the_worst_gateway_stands_first(store, work):
@@ -168,3 +166,55 @@ def test_who_was_online_is_noted_by_hour(store, work):
         ("gw-2", hour, 3, 0, 7),
         ("gw-2", hour + HOUR, 1, 0, 7),
     ]
+
+
+def day_of(_zone, ms):
+    return time.strftime("%Y-%m-%d", time.gmtime(ms / 1000))
+
+
+def test_what_was_found_can_be_asked_for(store, work, database):
+    for name, make in CASES.items():
+        say(store, f"g-{name}")
+        make(store, f"g-{name}")
+    with store.atomic(["g-clone"]):
+        store.describe("g-clone", json.dumps({"name": "İzmir Garı", "timezone": "Europe/Istanbul"}), NOW)
+    judge(work)
+    for _ in Summary(work).sample(NOW):
+        pass
+    rollups = Rollups(work)
+    while rollups.turn(NOW + DAY):
+        pass
+    reader = open_reader(database)
+    fleet = FleetView(reader)
+    totals = fleet.totals()
+    assert (totals.gateways, totals.well, totals.problems) == (len(CASES), 0, dict.fromkeys(CASES, 1))
+    assert (totals.contradicted, totals.incomplete, totals.at, totals.changed) == (1, 1, NOW, 0)
+    rows, count = fleet.page("", "", 1, 3)
+    assert count == len(CASES)
+    assert [row.gateway for row in rows] == ["g-contradicted", "g-conflicts", "g-offline"]
+    assert [row.name for row in fleet.page("izmir gari", "", 0, 9)[0]] == ["İzmir Garı"]
+    assert [row.gateway for row in fleet.page("g-", "silent", 0, 9)[0]] == ["g-silent"]
+    assert fleet.page("%", "", 0, 9) == ([], 0)
+    past = fleet.gateway("g-contradicted", NOW, day_of)
+    assert past.open_days == [("main", "2026-11-20", "contradicted")]
+    assert past.days["2026-11-20"].states == {"contradicted": 1}
+    today = past.days[day_of("", NOW)]
+    assert (today.samples, today.online, today.readings, today.missing) == (1, 1, 2, 1)
+    assert fleet.gateway("g-clone", NOW, day_of).forks[0][0] == E1
+    assert fleet.gateway("g-conflicts", NOW, day_of).conflicts == [(E1, 1, NOW)]
+    assert fleet.gateway("g-refused", NOW, day_of).refused == [("malformed", 2, NOW, "x")]
+    assert fleet.gateway("nobody", NOW, day_of) is None
+    reader.close()
+
+
+def test_a_question_that_takes_too_long_is_given_up(store, database):
+    reader = open_reader(database)
+    endless = """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"""
+    began = time.monotonic()
+    with pytest.raises(JournalError), reader.asking():
+        reader.conn.execute(endless).fetchall()
+    assert time.monotonic() - began < 60
+    assert FleetView(reader).totals().gateways == 0
+    with pytest.raises(JournalError), reader.asking():
+        reader.conn.execute("DELETE FROM fleet")
+    reader.close()

@@ -105,7 +105,7 @@ def reduced(store):
     return {seq for (seq,) in store.conn.execute(sql).fetchall()}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_rollups_are_right_in_whatever_order_and_how_often_batches_come(store, work, seed):
     chance = random.Random(seed)
     batches = [
@@ -207,7 +207,7 @@ def test_another_content_under_a_dropped_number_is_still_a_conflict(store, work)
     assert len(store.digest_of("gw-1", E1, 5)) == 32
 
 
-@pytest.mark.parametrize("days", [[3], [3, 4, 5], [0, 29]])
+@pytest.mark.parametrize("days", [[0, 3, 4], [29]])
 def test_what_comes_late_counts_in_its_hour_and_goes(store, work, days):
     """Batches of long ago that a gateway still had, after their month was dropped."""
     missing = {day + 1 for day in days}

@@ -12,9 +12,8 @@ import httpx
 import pytest
 from receiver_feed import T0, until
 
-from gateway.errors import GatewayError, JournalError
+from gateway.errors import GatewayError
 from gateway.platform import PlatformPage, listen_address
-from gateway.receiver import FleetView, open_reader
 from gateway.receiver.fleet.rows import COLUMNS, FleetRow, folded
 from tests.ports import free_port
 
@@ -40,6 +39,12 @@ def fill(store, *rows):
     with store.atomic():
         sql = f"INSERT INTO fleet ({', '.join(COLUMNS)}) VALUES ({marks})"
         store.conn.executemany(sql, [row.as_row() for row in rows])
+
+
+@pytest.fixture
+def database(tmp_path):
+    """What both databases do alike is asked of one; see below for the questions themselves."""
+    return tmp_path / "p.db"
 
 
 @pytest.fixture
@@ -164,19 +169,6 @@ def test_without_a_host_this_machine_alone_is_served(text, address):
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(GatewayError, match="--page"):
         listen_address(text)
-
-
-def test_a_question_that_takes_too_long_is_given_up(store, database):
-    reader = open_reader(database)
-    endless = """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"""
-    began = time.monotonic()
-    with pytest.raises(JournalError), reader.asking():
-        reader.conn.execute(endless).fetchall()
-    assert time.monotonic() - began < 60
-    assert FleetView(reader).totals().gateways == 0
-    with pytest.raises(JournalError), reader.asking():
-        reader.conn.execute("DELETE FROM fleet")
-    reader.close()
 
 
 def test_a_receiver_serves_its_page_and_says_how_it_is(broker, tmp_path):

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from receiver_feed import E1, E2, E3, arrival, batch, opening
 
 from gateway.cli import cli
-from gateway.cli.receive_words import sentence
+from gateway.cli.receive_words import lines, sentence
 from gateway.errors import JournalError
 from gateway.model import Event
 from gateway.receiver.report import build
@@ -35,6 +35,28 @@ def full(store, database):
         store.refuse("gw-1", "malformed", 3, 1_795_278_400_000, "not a [bold]batch")
         store.describe("gw-1", "{}", 1)
     return database
+
+
+def test_two_machines_with_one_identity_are_named(store, database):
+    """Also when they began one after the other; an epoch that mends a conflict is none."""
+    mended = "00000000000000e4"
+    with store.atomic():
+        store.take([
+            arrival(b)
+            for b in (
+                opening(1),
+                opening(1, epoch=E2, previous=E1, last=1),
+                opening(1, epoch=E3, previous=E1, last=1),
+                opening(1, epoch=mended, previous=E1, last=1, reason="conflict"),
+                batch(1, value=9.0),
+            )
+        ])  # fmt: skip
+    found = build(database)
+    [fork] = found["gateways"][0]["forks"]
+    assert (fork["previous"], {*fork["epochs"]}, found["totals"]["forks"]) == (E1, {E2, E3}, 1)
+    text = "\n".join(lines(found))
+    assert f"both follow {E1}" in text
+    assert "1 in conflict (1)" in text
 
 
 def test_the_report_says_what_is_held_and_what_is_missing(full):
@@ -84,6 +106,7 @@ def test_the_report_says_what_is_held_and_what_is_missing(full):
         "days_complete": 0,
         "days_incomplete": 0,
         "days_contradicted": 0,
+        "forks": 0,
     }
     assert (
         sentence(found)
