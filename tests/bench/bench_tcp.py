@@ -24,8 +24,9 @@ from tests.rig import DRIVERS, Rig, rig, until
 
 VALUES = 34
 WARM = 20.0
-TURNS, SECONDS, CONTROL = 3, 15.0, 12
-"""Times that product and control are measured, and for how long (s)."""
+TURNS, SECONDS, CONTROL = 5, 16.0, 12
+"""Times that product and control are measured, and for how long (s): a multiple of each shape's interval, for
+polls come in one bunch an interval, and a part of an interval would count one bunch too many or too few."""
 
 
 @dataclass(frozen=True)
