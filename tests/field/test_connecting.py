@@ -93,6 +93,14 @@ async def test_what_is_no_serial_port_is_named(tmp_path, kind) -> None:
     assert "not a serial port" in told.message
 
 
+async def test_a_setting_that_the_port_cannot_do_is_named(pty_line) -> None:
+    # The kernel's pseudo-terminals know no parity, as some adapters do not.
+    told = await why(SerialBus(name="b", type="serial", port=str(pty_line), parity="E"))
+    assert told.cause == "not_serial"
+    assert "9600 8E1" in str(told)
+    assert "parity" in told.hint
+
+
 async def test_a_port_in_use_says_by_whom(pty_line) -> None:
     held = os.open(pty_line, os.O_RDWR | os.O_NOCTTY)
     try:

@@ -116,8 +116,10 @@ def _serial(bus: SerialBus, error: Exception) -> Told:
                 "unplug the adapter and plug it in again; see dmesg",
             )
         case errno.ENOTTY | errno.EISDIR | errno.EINVAL:
-            what = f"it is not a serial port, or cannot do {bus.baudrate} baud ({os.strerror(code)})"
-            return what, "not_serial", f"write the name of a serial port in port: {_ports()}"
+            setting = f"{bus.baudrate} 8{bus.parity}{bus.stopbits}"
+            what = f"it is not a serial port, or cannot do {setting} ({os.strerror(code)})"
+            hint = f"check port, baudrate, parity and stopbits; the ports: {_ports()}"
+            return what, "not_serial", hint
         case errno.EIO:
             return os.strerror(code), "no_device", "unplug the adapter and plug it in again; see dmesg"
         case None:

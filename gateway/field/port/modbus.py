@@ -7,6 +7,7 @@ unit, function and byte count are what was asked; pymodbus' own client compares 
 from __future__ import annotations
 
 import asyncio
+import termios
 import time
 from collections import deque
 
@@ -117,7 +118,7 @@ class ModbusPort:
         link = Transport(self._bus, self._take, self._take_plain if self._framed else None, self._lost)
         try:
             await link.open()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:  # the last where a port cannot do the parity
             link.close()
             raise await asyncio.to_thread(not_opened, self._bus, self.name, error) from error
         except BusDown:

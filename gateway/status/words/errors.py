@@ -168,7 +168,10 @@ def _whole(text: str, language: str, _deep: int) -> str | None:
 
 def _named(text: str, language: str, _deep: int) -> str | None:
     match = _NAMED.fullmatch(text)
-    return f"{translation(language).gettext(match['kind'])} {match['name']}" if match else None
+    if match is None:
+        return None
+    kind, name = match["kind"], match["name"]
+    return f"{translation(language).gettext(kind)} {name}"
 
 
 def _with_values(text: str, language: str, deep: int) -> str | None:
