@@ -58,8 +58,9 @@ def uplink(left: float | None, **more: Any) -> views.UplinkView:
     )
     moment: Any = SimpleNamespace(wall=NOW)
     return views.uplink_view(
-        replace(stats, **more), config.uplinks[0], moment, left=left, before=10, started=7, salvaged=2
-    )
+        replace(stats, **more), config.uplinks[0], moment, left=left, before=10, started=7, salvaged=2,
+        certificate_ends=NOW + 86_400_000,
+    )  # fmt: skip
 
 
 def test_a_backlog_that_waits_for_the_clock_is_told_as_held_and_no_other() -> None:
@@ -72,6 +73,7 @@ def test_times_of_an_uplink_are_on_the_wall_clock() -> None:
     assert view.done_at == NOW + 90_500
     assert (view.last_receipt, view.last_delivery) == (NOW - 2500, None)
     assert uplink(None).done_at is None
+    assert view.certificate_ends == NOW + 86_400_000
     assert view.delivered == 15, "those before the last reload count"
 
 
