@@ -276,9 +276,17 @@ _OWN: Final[tuple[tuple[str, str, Kind, str, str, float, float], ...]] = (
     ("disk_written", "GB", "counter", "Written to the disk", "Diske yazılan", 0.0, _BIG),
     ("disk_life_used", "%", "gauge", "Life of the disk used up", "Diskin tükenen ömrü", 0.0, 200.0),
     ("clock_offset", "ms", "gauge", "Clock offset", "Saat sapması", -_COUNT, _COUNT),
-    ("certificate_days", "d", "gauge", "Certificate valid for", "Sertifikanın kalan süresi", -1e5, 1e5),
+    (
+        "certificate_days",
+        "d",
+        "gauge",
+        "Days until a certificate ends",
+        "Sertifikanın bitmesine kalan gün",
+        -1e5,
+        1e5,
+    ),
     ("bus_error_rate", "%", "gauge", "Failed requests", "Başarısız sorgular", 0.0, 100.0),
-    ("journal_days", "d", "gauge", "Room for an outage", "Kesinti için kalan yer", 0.0, _BIG),
+    ("journal_days", "d", "gauge", "Days of room for an outage", "Kesinti için kalan gün", 0.0, _BIG),
 )
 
 

@@ -22,6 +22,8 @@ from gateway.errors import DriverError
 from gateway.history.values import COUNTERS
 from gateway.host import MachineFiles
 from gateway.model import OWN_METER, QUANTITIES, Reading
+from gateway.status import Locale, MeterView, ValueView
+from gateway.status.page.tables import tables
 from tests.rig import rig, until
 
 WHOLE = {
@@ -234,6 +236,27 @@ def test_its_way_to_the_platform_the_page_and_the_terminal(tmp_path) -> None:
 
 def submeter_page(listen: str, page: str, language: str) -> str:
     return httpx.get(f"http://{listen}/{page}?lang={language}", timeout=30).text
+
+
+@pytest.mark.parametrize(
+    ("language", "unknown", "sagged"),
+    [
+        ("tr", "Burada bilinmeyenler: Diskin tükenen ömrü", "evet"),
+        ("en", "Not known here: Life of the disk used up", "yes"),
+    ],
+)
+def test_what_a_machine_does_not_know_is_no_fault_on_the_page(language, unknown, sagged) -> None:
+    values = (
+        ValueView("undervoltage", 1.0, 3.0, 60.0, 0),
+        ValueView("memory_free", 212.4, 3.0, 60.0, 0),
+        ValueView("disk_life_used", None, None, 60.0, 0, "not_available"),
+    )
+    view = MeterView(OWN_METER, OWN_METER, "answering", "", None, "", values=values, age=3.0)
+    [table] = tables(view, Locale(language, "UTC", 1_800_000_000_000))
+    assert not table.folded
+    assert not table.notes
+    assert table.ages == (unknown,)
+    assert [row.cells[0].text for row in table.rows] == [sagged, "212", "–"]
 
 
 def test_without_a_running_gateway_the_machine_is_read_alone(tmp_path) -> None:

@@ -99,7 +99,7 @@ def tables(meter: MeterView, f: Locale) -> list[ValueTable]:
         "phases": (_("Meter readings by phase"), ""),
         "tariffs": (_("Meter readings by tariff"), ""),
         "inputs": (_("Inputs of direct current"), total),
-        "machine": (_("The gateway itself"), _("Value")),
+        "machine": (_("Health of the machine"), _("Value")),
         "other": (_("Other values"), _("Value")),
     }
     found = [
@@ -174,7 +174,9 @@ def _table(
         lines.append(
             ValueRow(_label(base, row, f), hint, _code(row[""]) if codes and "" in row else "", cells)
         )
-    notes = [whole] if whole else [note for view in views if (note := _note(view, meter, f))]
+    unknown = [Words(f).quantity(view.quantity) for view in views if kind == "machine" and view.absent]
+    told = [view for view in views if not (kind == "machine" and view.absent)]
+    notes = [whole] if whole else [note for view in told if (note := _note(view, meter, f))]
     says = f.ago(age) if age is not None else ""
     late = [
         view
@@ -182,6 +184,8 @@ def _table(
         if view.quality in {"good", "suspect"} and not meter.missing and _differs(view, age)
     ]
     ages = tuple(f"{Words(f).quantity(view.quantity)}: {f.ago(view.age)}" for view in late)
+    if unknown:  # a machine that has no such sensor is not ill
+        ages = (*ages, f.gettext("Not known here: %(what)s") % {"what": ", ".join(unknown)})
     folded = kind not in {"power", "register", "counted", "supply", "machine"}
     return ValueTable(
         kind,

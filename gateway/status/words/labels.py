@@ -108,7 +108,7 @@ class Words:
         """Why a value is absent; `quantity` says of what, where that matters."""
         _ = self._locale.gettext
         if reason == "not_available" and quantity in QUANTITIES and QUANTITIES[quantity].own:
-            return _("this machine does not say it")
+            return _("not known here")
         known = {
             "timeout": _("no answer"),
             "bad_frame": _("damaged answer"),
