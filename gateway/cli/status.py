@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from gateway.cli.client import need_client
 from gateway.cli.language import N_, _, locale
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import said
+
+if TYPE_CHECKING:
+    from gateway.status import RemoteView
 
 
 @click.command(
@@ -82,5 +85,18 @@ def lines(snapshot: dict[str, Any]) -> list[str]:
         told += said(_("platform %(name)s: %(how)s") % {"name": uplink.called, "how": how})
     if not now.uplinks:
         told += said(_("platform: none is configured; readings stay on this gateway"))
+    if now.remote is not None:
+        told += said(_remote(now.remote))
     told += said(_("clock: %(how)s") % {"how": words.clock(now.clock)})
     return told
+
+
+def _remote(view: RemoteView) -> str:
+    """What came from afar since the start."""
+    refused = ", ".join(f"{reason} {count}" for reason, count in sorted(view.refused.items()))
+    text = _(
+        "remote care over %(uplink)s: %(done)s commands carried out, %(failed)s failed, %(refused)s refused"
+    )
+    counts = {"done": view.done, "failed": view.failed, "refused": sum(view.refused.values())}
+    told = text % {"uplink": view.uplink, **counts} + (f" ({refused})" if refused else "")
+    return told + ("; " + _("%(change)s is on trial") % {"change": view.trial} if view.trial else "")

@@ -118,6 +118,19 @@ class CareSender:
             answer = self._ask(order, key, present, deadline, told)
         return answer
 
+    def publish(self, order: Order, key: SigningKey, seconds: float = 60.0) -> str:
+        """Send it and wait for nothing; the id under which it is answered. Raises GatewayError."""
+        deadline = time.monotonic() + seconds
+        return self._publish(order, key, self._epoch(deadline), deadline)
+
+    def _publish(self, order: Order, key: SigningKey, epoch: str, deadline: float) -> str:
+        reply_id, message = sign_order(order, key, epoch)
+        while not self._link.send(self._topics.command(order.command), message):
+            if time.monotonic() > deadline:
+                raise GatewayError("the broker is not reached", hint="check --broker")
+            time.sleep(TURN)
+        return reply_id
+
     def _epoch(self, deadline: float) -> str:
         """The epoch that the gateway's retained state names; one that has just gone may come back."""
         limit = min(deadline, time.monotonic() + COMES_BACK)
@@ -135,11 +148,7 @@ class CareSender:
     def _ask(
         self, order: Order, key: SigningKey, epoch: str, deadline: float, told: Callable[[CareAnswer], None]
     ) -> CareAnswer:
-        reply_id, message = sign_order(order, key, epoch)
-        while not self._link.send(self._topics.command(order.command), message):
-            if time.monotonic() > deadline:
-                raise GatewayError("the broker is not reached", hint="check --broker")
-            time.sleep(TURN)
+        reply_id = self._publish(order, key, epoch, deadline)
         parts: dict[int, str] = {}
         while (left := deadline - time.monotonic()) > 0:
             try:

@@ -1,0 +1,93 @@
+"""Care from afar under a real systemd: the units of root in their sandbox, and a reboot in the middle of a
+trial.
+
+`python -m tests.package.afar SUITE PACKAGE FOLDER` is that part of the machine's life alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from gateway.common.address import BrokerAddress
+from gateway.demo.show.site import GATEWAY
+from gateway.host import signing
+from gateway.mqtt import Broker
+from gateway.remote.sending import CareAnswer, CareSender, Order, key_in
+from tests.package.machine import booted
+from tests.package.service import PATIENCE, Story, spec
+from tests.package.trees import copy
+from tests.rig import rig, until
+
+
+def looked_after(story: Story) -> str:
+    """A meter is read, a configuration is kept, and one that a reboot cuts off is taken back."""
+    machine, site = story.machine, story.site
+    file = site.directory / "engineer.key"
+    signing.new_key(file)
+    key = key_in(file)
+    public = story.etc / "trust" / "engineer.pub"
+    public.write_text(f"ed25519:{base64.b64encode(key.public).decode()} engineer\n")
+    public.chmod(0o644)
+    assert machine.run("stat", "--format=%U %a", "/etc/submeter/trust") == "root 750"
+    present: dict[str, Any] = json.loads((story.etc / "gateway.yaml").read_text())
+    remote = {"uplink": "city", "commands": ["read", "diagnostics", "config", "drivers"]}
+    present = {**present, "gateway": {**present["gateway"], "id": GATEWAY}, "remote": remote}
+    story.write(present)
+    machine.run("systemctl", "reload", "submeter-gateway")
+    until(lambda: (story.status().get("remote") or {}).get("uplink") == "city", PATIENCE, "it is on", 0.5)
+    until(story.delivered, PATIENCE, "readings are delivered", 0.5)
+    account = Broker("care", BrokerAddress.of(f"mqtt://127.0.0.1:{site.broker_port}"), "engineer")
+    told: list[CareAnswer] = []
+    with CareSender(account, GATEWAY) as sender:
+        read = sender.send(Order(GATEWAY, "read"), key, 120)
+        assert read.ok, read.error
+        named = {**present, "gateway": {**present["gateway"], "name": "From afar"}}
+        kept = sender.send(Order(GATEWAY, "config", json.dumps(named)), key, 420, told.append)
+        log = machine.run("journalctl", "-b", "-u", "submeter-apply")
+        assert (kept.ok, kept.state) == (True, "kept"), f"{kept}\n{log}"
+        assert json.loads((story.etc / "gateway.yaml").read_text()) == named
+        assert machine.run("stat", "--format=%U:%G %a", "/etc/submeter/gateway.yaml") == "root:submeter 640"
+        deaf = {**named, "meters": [{**meter, "address": 99} for meter in named["meters"][:1]]}
+        sender.publish(Order(GATEWAY, "config", json.dumps(deaf)), key)
+        mark = machine.tree / "var/lib/submeter-apply/trial.json"
+        until(mark.exists, PATIENCE, "it is on trial", 0.2)
+        until(lambda: json.loads((story.etc / "gateway.yaml").read_text()) == deaf, PATIENCE, "it is there")
+        story.interrupted(machine.reboot)
+    assert json.loads((story.etc / "gateway.yaml").read_text()) == named
+    assert not mark.exists()
+    results = machine.tree / "var/lib/submeter-apply/results"
+    states = [json.loads(path.read_text())["state"] for path in sorted(results.glob("*.json"))]
+    assert states == ["kept", "undone"], states
+    for unit in ("submeter-apply", "submeter-recover"):
+        machine.run("systemd-analyze", "security", "--threshold=25", unit)
+    return (
+        "signed commands from afar read a meter and change the configuration, by the units of root in their "
+        "sandbox; a change that a reboot cuts off is taken back before the gateway starts"
+    )
+
+
+def main() -> None:
+    """Install, begin, be looked after."""
+    suite, package, folder = sys.argv[1], *map(Path, sys.argv[2:4])
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with (
+        copy(suite, folder) as tree,
+        rig(folder, spec(folder)) as site,
+        booted(tree, folder / "boot.log") as machine,
+    ):
+        site.start_broker()
+        site.start_receiver()
+        story = Story(machine, site)
+        story.install(package)
+        story.configure("1s")
+        machine.run("systemctl", "restart", "submeter-gateway")
+        print(looked_after(story), flush=True)
+
+
+if __name__ == "__main__":
+    main()
