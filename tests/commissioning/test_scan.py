@@ -14,9 +14,9 @@ from gateway.commissioning.scan import (
     likely_addresses,
     likely_settings,
 )
-from gateway.commissioning.scan.line import dissect
+from gateway.commissioning.scan.line import _complete, dissect
 from gateway.commissioning.scan.settings import time_for
-from gateway.field import sealed
+from gateway.field import has_right_crc, sealed
 
 LIBRARY = list(library())
 BY_NAME = {driver.name: driver for driver in LIBRARY}
@@ -144,3 +144,14 @@ def test_an_answer_that_begins_before_the_next_request_and_ends_behind_it_is_who
     heard = dissect(answer[:4], answer[4:], sent, 0.0)
     assert [each.unit for each in heard.answers] == [9]
     assert heard.noise == 0
+
+
+def test_the_beginning_of_an_answer_that_looks_like_a_request_is_not_the_answer() -> None:
+    """By chance the first eight bytes of this answer have a right checksum, as a master's request has."""
+    sent = sealed(173, bytes((3, 0, 0x1B, 0, 2)))
+    answer = sealed(173, bytes((3, 4, 0, 0, 4, 0x5D)))
+    assert has_right_crc(answer[:8])
+    assert not any(_complete(answer[:size], sent) for size in range(len(answer)))
+    assert _complete(answer, sent)
+    (heard,) = dissect(b"", answer, sent, 0.0).answers
+    assert (heard.unit, heard.request, heard.pdu[2:]) == (173, False, bytes((0, 0, 4, 0x5D)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from scan_site import DriverImage
 
-from gateway.catalogue import Driver, library
+from gateway.catalogue import Driver, build, library
 from gateway.commissioning.scan import Identified, identify
 from gateway.demo.simulator.slave import ModbusError
 from gateway.errors import Refused
@@ -20,13 +20,13 @@ class Meter:
     """A meter with the registers of a table, and how often it was asked."""
 
     def __init__(self, driver: Driver) -> None:
-        self._image = DriverImage(driver)
+        self.image = DriverImage(driver)
         self.asked = 0
 
     async def ask(self, function: int, address: int, count: int) -> list[int]:
         self.asked += 1
         try:
-            return self._image.read(function, address, count).words
+            return self.image.read(function, address, count).words
         except ModbusError as error:
             raise Refused("no such register", error.code) from None
 
@@ -82,3 +82,15 @@ async def test_a_meter_like_the_one_before_costs_few_questions() -> None:
     found = await identify(again.ask, LIBRARY, first=[driver.name])
     assert driver.name in [candidate.name for candidate in found.candidates]
     assert again.asked <= first.asked
+
+
+@pytest.mark.parametrize(
+    ("set_to", "ratio"), [((200, 5), "200/5"), ((1000, 1), "1000/1"), ((0, 5), ""), ((5, 65535), "")]
+)
+async def test_the_transformers_that_a_meter_is_set_to_are_read(set_to, ratio) -> None:
+    driver = next(d for d in PLAIN if {"ct_primary", "ct_secondary"} <= {row.name for row in d.rows})
+    rows = [row for row in driver.rows if row.name in {"ct_primary", "ct_secondary"}]
+    meter = Meter(driver)
+    values = dict(zip(("ct_primary", "ct_secondary"), map(str, set_to), strict=True))
+    meter.image.words.update(build(rows, values))
+    assert (await identify(meter.ask, LIBRARY)).ratio == ratio

@@ -106,6 +106,17 @@ def test_the_access_list_is_tried_by_a_batch(mosquitto, tmp_path) -> None:
     assert "publish_refused" in {each.cause for each in found.found}
 
 
+@pytest.mark.parametrize("dialect", ["homeassistant", "thingsboard", "fiware"])
+def test_a_platform_of_another_dialect_is_sent_nothing_of_ours(mosquitto, dialect) -> None:
+    broker = mosquitto()
+    with platform(broker.port, consumer="city") as here:
+        found = examined(f"mqtt://127.0.0.1:{broker.port}", dialect=dialect, receipts=[])
+        assert here.seqs == []
+    assert not found.found
+    assert looks(found)["credentials"] is True
+    assert looks(found)["other_dialect"] is None
+
+
 @pytest.mark.parametrize(
     ("running", "cause"),
     [

@@ -5,17 +5,21 @@ journal then holds makes an energy series without a jump.
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
-from test_pulse_daemon import Gateway, stored, until
 
 from gateway.cli import cli
 from gateway.energy import Calendar
 from gateway.history import Committed, History, Projection
 from gateway.model import Event, Reading
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "pulses"))
+
+from test_pulse_daemon import Gateway, stored, until
 
 T0 = 1_795_219_200_000
 QUARTER = 900_000
