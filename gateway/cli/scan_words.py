@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.language import N_, _, figure, in_words, locale, ngettext
-from gateway.cli.physics_words import evidence
+from gateway.cli.physics_words import contradiction_lines, evidence
 from gateway.cli.prose import say
 from gateway.commissioning.scan import FoundMeter, LineSetting, Proposal, ScanProgress, Swept, propose_lines
 from gateway.model import QUANTITIES
@@ -233,9 +233,9 @@ def _show(found: FoundMeter) -> None:
     values = [f"{figure(f'{known.values[name]:,.6g}')} {QUANTITIES[name].unit}" for name in shown if name]
     if values:
         say(", ".join(values), "  ")
-    for check in known.findings:
-        if check.good is False:
-            say(evidence(check), "  ")
+    wrong = [evidence(check) for check in known.findings if check.good is False]
+    for line in contradiction_lines(wrong, known.candidates[0].name if known.candidates else ""):
+        print(line)
 
 
 def _how_sure(found: FoundMeter) -> str:

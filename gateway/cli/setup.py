@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from gateway.cli.setup_answers import Setup
 from gateway.cli.setup_meters import meters, names, values
 from gateway.cli.setup_start import start, write
 from gateway.cli.setup_uplink import uplink
+from gateway.errors import GatewayError
 from gateway.host import CONFIG
 
 _HELP = N_(
@@ -79,14 +82,22 @@ _WRITTEN = {"identity", "building", "names", "uplink", "clock"}
     help=N_("Ask nothing: the answers are in FILE."),
     metavar="FILE",
 )
+@click.option("--json", "as_json", is_flag=True, help=N_("With --answers: one JSON object at the end."))
 @config_option
 @socket_option
-def command(*, step: str | None, answers: Path | None, file: Path | None, socket: Path | None) -> None:
+def command(
+    *, step: str | None, answers: Path | None, as_json: bool, file: Path | None, socket: Path | None
+) -> None:
     """Go through the steps that are left; exit 1 when it is not at its end, or something is open."""
     from gateway.commissioning.setup import read_answers
 
+    if as_json and answers is None:
+        raise click.UsageError(_("--json belongs to --answers FILE"))
     given = read_answers(answers.read_text(encoding="utf-8"), str(answers)) if answers else None
     s = Setup((file or CONFIG).absolute(), socket, given)
+    if as_json:
+        _in_json(s, step)
+        return
     if given is None:
         _resume(s, step)
     try:
@@ -105,6 +116,29 @@ def command(*, step: str | None, answers: Path | None, file: Path | None, socket
         for text in dict.fromkeys(s.open):
             say(text, "  ", "! ")
         sys.exit(1)
+
+
+def _in_json(s: Setup, step: str | None) -> None:
+    """Go through the steps of a file of answers; the words go to the error output, an object is printed."""
+    trouble: GatewayError | None = None
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            _go(s, step)
+        except GatewayError as error:
+            trouble = error
+    if trouble is None and "start" in s.done:
+        s.kept.unlink(missing_ok=True)
+    answer = {
+        "file": str(s.path),
+        "gateway": s.answers.get("gateway", {}).get("id"),
+        "meters": [meter["id"] for meter in s.answers.get("meters", ())],
+        "done": s.done,
+        "open": list(dict.fromkeys(s.open)),
+        "error": trouble.message if trouble else None,
+        "hint": trouble.hint if trouble else None,
+    }
+    print(json.dumps(answer, ensure_ascii=False))
+    sys.exit(1 if trouble or s.open else 0)
 
 
 def _resume(s: Setup, step: str | None) -> None:

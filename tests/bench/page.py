@@ -75,6 +75,13 @@ SECTIONS = (
         "",
     ),
     ("wiring", "Wiring of current transformers, on simulated sites", ""),
+    (
+        "scan",
+        "The search: five meters of three makers at a setting and addresses that nobody wrote down, on real "
+        "pseudo-terminals at the pace of the wire",
+        "mbmd: one rate in 40 minutes",
+    ),
+    ("doctor", "The doctor: fifteen faults in twenty variations, and two hundred sound sites", ""),
 )
 
 _CARD = (

@@ -58,6 +58,7 @@ class Daemon:
     """A running gateway on a line with two meters."""
 
     def __init__(self, folder, port: str) -> None:
+        self.port = port
         self.socket, self.path = folder / "control.sock", written(folder, port)
         env = {**os.environ, "SUBMETER_SOCKET": str(self.socket), "LANG": "C.UTF-8"}
         with (folder / "log").open("wb") as log:
@@ -119,11 +120,22 @@ def test_the_line_is_lent_and_comes_back_however_the_command_ends(daemon) -> Non
     until(lambda: daemon.events() == 2 * loan, 30, "the line is back after Ctrl-C")
     assert daemon.reads()
 
+    trying = Typist(
+        "drivers", "try", "inepro-pro380", "--bus", daemon.port, "--address", "3", "--baudrate", "115200",
+        "--parity", "N", "--stopbits", "1", "--seconds", "600", SUBMETER_SOCKET=str(daemon.socket),
+    )  # fmt: skip
+    trying.hears("lends bus lab")
+    trying.hears("Asking address 3")
+    trying.interrupts()
+    assert trying.ends() == 1
+    assert "Traceback" not in trying.text
+    until(lambda: daemon.events() == 3 * loan, 30, "the line is back after a table was tried")
+
     killed = daemon.doctor("lab", python=("-c", SHORT))
     killed.hears("lends bus lab")
     until(lambda: daemon.events()[-1] == "bus_lent", 30, "the line is lent")
     os.kill(killed.child.pid, signal.SIGKILL)
-    until(lambda: daemon.events() == 3 * loan, 60, "the line is back after the lease")
+    until(lambda: daemon.events() == 4 * loan, 60, "the line is back after the lease")
     assert daemon.reads()
 
 

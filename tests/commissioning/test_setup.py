@@ -63,15 +63,21 @@ def runs_here(site) -> None:
 
 
 def second_broker(site, access: str) -> int:
-    """A broker of its own with users and an access list; gives its port."""
+    """A broker of its own with TLS, users and an access list; gives its port."""
     port, folder = free_port(), site.directory
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "90", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
     (folder / "acl").write_text(access)
     subprocess.run(
         ["mosquitto_passwd", "-b", "-c", folder / "users", "izm-1", "s3cret"], check=True, timeout=60
     )
     (folder / "strict.conf").write_text(
         f"listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {folder}/users\n"
-        f"acl_file {folder}/acl\nuser root\n"
+        f"acl_file {folder}/acl\nuser root\ncertfile {folder}/cert.pem\nkeyfile {folder}/key.pem\n"
     )
     site.start("strict", MOSQUITTO, "-c", str(folder / "strict.conf"))
 
@@ -214,10 +220,12 @@ def test_the_platform_is_proved_by_a_round_trip_and_the_password_stays_in_its_fi
         (tmp_path / "mine.yaml").write_text("gateway:\n  id: izm-1  # ours\nclock: {trust: system}\n")
         one = typing(site, "uplink", lang="tr")
         one.answers("adresi", "platform")
-        one.answers("→", f"mqtt://127.0.0.1:{deaf}")
+        one.answers("→", f"mqtts://localhost:{deaf}")
         one.answers(r"\[izm-1\]", "")
         one.hears("Parola[^:]*: ")
         one.child.sendline("s3cret")
+        one.answers("imzalayan", "/no/such/ca.pem")
+        one.answers("/no/such/ca.pem", str(tmp_path / "cert.pem"))
         one.answers("Kimin onayı", "city")
         one.answers("Yine de", "h")
         assert one.ends() == 1
@@ -351,6 +359,20 @@ def test_a_meter_that_the_file_names_and_nobody_finds_stays_open(tmp_path) -> No
         one = typing(site, "meters", "--answers", str(answers))
         assert one.ends() == 1
         assert "nobody answers at address 2" in " ".join(one.text.split())
+        told = CliRunner().invoke(
+            cli,
+            ["setup", "meters", "--answers", str(answers), "--json", "-c", str(tmp_path / "mine.yaml")],
+            env={"SUBMETER_SOCKET": str(site.socket)},
+        )
+        answer = json.loads(told.stdout)
+        assert (told.exit_code, answer["gateway"], answer["meters"]) == (1, "izm-1", ["sdm630-1"])
+        assert (answer["done"], len(answer["open"])) == (["meters"], 1)
+    # The host has gone: an object says that, too.
+    told = CliRunner().invoke(
+        cli, ["setup", "meters", "--answers", str(answers), "--json", "-c", str(tmp_path / "mine.yaml")]
+    )
+    assert (told.exit_code, json.loads(told.stdout)["meters"]) == (1, [])
+    assert json.loads(told.stdout)["error"]
 
 
 GOOD = """gateway:
