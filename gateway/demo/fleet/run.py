@@ -182,13 +182,18 @@ class Fleet:
             self.delays.add(now - self.began, now - taken_at)
 
     @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.began
+
+    @property
     def open(self) -> int:
         """Batches that no receipt has named."""
         return self.taken - self.settled
 
     def progress(self) -> Progress:
         """How it stands, and what came since it was asked last."""
-        last, now = self._told, time.monotonic() - self.began
+        last, now = self._told, self.seconds
         plan = self.plan
         values = (self.settled - last.settled) * plan.meters * plan.values
         rate = values / max(now - last.seconds, 1e-9)
