@@ -85,7 +85,7 @@ mutants: $(VENV)/.dev ## Small changes of the code, each of which a test should 
 	@tests/tools.sh
 	@nice -n 15 $(BIN)/python -m tests.mutants $(MUTANTS)
 
-docs: $(VENV)/.dev ## Make the generated pages anew: the list of meters, the schemas of wire and API, who may import whom
+docs: $(VENV)/.dev ## Make the generated pages anew: the list of meters, the schemas of wire and API, the AsyncAPI document, who may import whom
 	@$(BIN)/submeter drivers list --markdown > docs/meters.md
 	@$(BIN)/python -m gateway.wire docs/wire
 	@$(BIN)/python -m tests.openapi

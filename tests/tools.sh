@@ -36,6 +36,11 @@ if command -v npm >/dev/null 2>&1 && [ ! -d build/axe/node_modules/axe-core ]; t
   mkdir -p build/axe && npm install --prefix build/axe --no-audit --no-fund --ignore-scripts axe-core@4.14 >/dev/null 2>&1 ||
     echo "axe-core could not be installed: its test is skipped."
 fi
+# What an AsyncAPI document is, and SQLite for a client in JavaScript with its MQTT: some 50 packages.
+if command -v npm >/dev/null 2>&1 && [ ! -d build/asyncapi/node_modules/@asyncapi/specs ]; then
+  mkdir -p build/asyncapi && npm install --prefix build/asyncapi --no-audit --no-fund --ignore-scripts @asyncapi/specs@6 mqtt@5 node-sqlite3-wasm@0.8 >/dev/null 2>&1 ||
+    echo "@asyncapi/specs, mqtt and node-sqlite3-wasm could not be installed: their tests are skipped."
+fi
 # What measures the page as a phone does: 150 packages, for `make bench` alone.
 if [ "${1:-}" = bench ] && command -v npm >/dev/null 2>&1 && [ ! -d build/lighthouse/node_modules/lighthouse ]; then
   mkdir -p build/lighthouse && npm install --prefix build/lighthouse --no-audit --no-fund --ignore-scripts lighthouse@12 >/dev/null 2>&1 ||

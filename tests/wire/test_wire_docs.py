@@ -16,8 +16,9 @@ from gateway.config.schema import Config
 from gateway.daemon.describe import MeterDescription
 from gateway.model import Draft, Event, Interval, Reading
 from gateway.uplink.rewrap import reissued
-from gateway.wire import Batch, Receipt, Replay, Reply, State, encode, schemas, split, with_header
-from gateway.wire.__main__ import text_of
+from gateway.wire import Batch, Receipt, Replay, Reply, State, Topics, encode, schemas, split, with_header
+from gateway.wire.__main__ import asyncapi_text, text_of
+from gateway.wire.asyncapi import document
 
 DOCS = Path(__file__).parents[2] / "docs" / "wire"
 README = (DOCS / "README.md").read_text(encoding="utf-8")
@@ -34,6 +35,70 @@ def test_the_schema_files_are_current():
     for name, schema in schemas().items():
         jsonschema.Draft202012Validator.check_schema(schema)
         assert (DOCS / f"{name}.schema.json").read_text(encoding="utf-8") == text_of(schema), name
+
+
+ASYNCAPI = Path(__file__).parents[2] / "build" / "asyncapi" / "node_modules" / "@asyncapi" / "specs"
+
+
+def test_the_asyncapi_document_is_current_and_names_every_topic():
+    """`.venv/bin/python -m gateway.wire docs/wire` writes it."""
+    assert (DOCS / "asyncapi.yaml").read_text(encoding="utf-8") == asyncapi_text(), "run make docs"
+    told = document()
+    topics = Topics("{gateway}")
+    named = {getattr(topics, name) for name in dir(Topics) if isinstance(vars(Topics).get(name), property)}
+    named |= {topics.receipt("{consumer}"), topics.command("{command}")}
+    addresses = {channel["address"] for channel in told["channels"].values()}
+    assert named - addresses <= {topics.prefix, topics.backup}, "what a platform must know of"
+    assert addresses <= named
+
+
+def references(part):
+    """Every $ref within."""
+    if isinstance(part, dict):
+        yield from ([part["$ref"]] if "$ref" in part else [])
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from references(inner)
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere():
+    told = document()
+    found = set(references(told))
+    assert len(found) > 20
+    for reference in found:
+        at = told
+        for step in reference.removeprefix("#/").split("/"):
+            at = at[step]
+        assert at
+
+
+def test_the_asyncapi_document_is_one_and_its_control_is_none():
+    schema = ASYNCAPI / "schemas" / "3.0.0.json"
+    if not schema.exists():
+        pytest.skip("@asyncapi/specs is not installed: npm is missing, or tests/tools.sh was not run")
+    rules = jsonschema.Draft7Validator(json.loads(schema.read_text()))
+    assert not [error.message[:200] for error in rules.iter_errors(document())]
+    for harm in ("asyncapi", "info"):
+        broken = document()
+        del broken[harm]
+        assert not rules.is_valid(broken)
+    broken = document()
+    broken["operations"]["sendData"]["action"] = "shout"
+    assert not rules.is_valid(broken)
+
+
+def test_messages_pass_the_schemas_of_the_asyncapi_document():
+    told = document()
+    for name, payload in (
+        ("Receipt", Receipt(epoch=EPOCH, upto=4, have=[[6, 9]]).to_bytes()),
+        (
+            "BatchMessage",
+            encode(Batch("g", EPOCH, 1, 0, 0, "synced", [Reading("a", 0, {"frequency": 50.0})])),
+        ),
+    ):
+        rules = jsonschema.Draft7Validator({**told, "$ref": f"#/components/schemas/{name}"})
+        message = json.loads(payload)
+        assert rules.is_valid(message)
+        assert not rules.is_valid({**message, "epoch": "x"})
 
 
 @given(batches())
