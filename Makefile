@@ -10,7 +10,7 @@ ARCH  ?= $(shell dpkg --print-architecture 2>/dev/null)
 SUITE ?= bookworm trixie
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install uninstall deb prove-package test lint format bench soak pages screenshots mutants lock docs translations clean
+.PHONY: help demo install uninstall deb prove-city prove-package test lint format bench soak pages screenshots mutants lock docs translations clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,11 @@ bench: $(VENV)/.dev ## Measure every figure that docs/performance.md gives, besi
 soak: $(VENV)/.dev ## Faults for SOAK_MINUTES (default 60), judged by the simulator's log; written to docs/proofs.md
 	@tests/tools.sh
 	@SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.soak
+
+prove-city: $(VENV)/.dev ## A city of 3 000 gateways, blows, a cluster of brokers (an hour, CITY_BLOWS=200); written to docs/proofs.md
+	@tests/tools.sh soak
+	@$(BIN)/python -m compileall -q gateway
+	@$(BIN)/python -m tests.city $(CITY)
 
 pages: $(VENV)/.dev ## Every page in every state, language and colour, in a browser, with axe-core; minutes; written to docs/proofs.md
 	@tests/tools.sh

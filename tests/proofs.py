@@ -70,6 +70,14 @@ PROOFS = {
         ),
         "tests/test_mutants.py",
     ),
+    "prove-city": Proof(
+        "The platform at the size of a city, everything on one machine: 3 000 gateways for ten minutes, their "
+        "herd with six minutes of backlog each, the cost of a batch beside ten million readings; receivers, "
+        "the database and the broker killed at any moment, a receiver that never comes back, a cluster of "
+        "three brokers",
+        ("gateway/receiver", "gateway/demo/fleet", "gateway/uplink", "gateway/wire", "gateway/mqtt"),
+        "tests/city/test_city.py",
+    ),
     "prove-package": Proof(
         "The Debian package in fresh trees and under a booted systemd: installed, upgraded, taken back, "
         "removed, purged; frozen, reloaded, restarted in mid-outage",

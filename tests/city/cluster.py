@@ -1,4 +1,4 @@
-"""A cluster of three brokers: nodes of RabbitMQ, gateways at all of them, one after another killed in mid-drain."""
+"""A cluster of three brokers: nodes of RabbitMQ, gateways at all, each killed once in mid-drain."""
 
 from __future__ import annotations
 

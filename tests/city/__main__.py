@@ -1,0 +1,127 @@
+"""python -m tests.city [PART …]: the platform at the size of a city, at length; written to docs/proofs.md.
+
+The parts: steady, herd, independent, blows, gone, cluster. What is named is run and printed, not written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from tests import proofs
+from tests.bench import bench_city
+from tests.bench.figures import Figure
+from tests.city import blows, cluster
+
+BLOWS = int(os.environ.get("CITY_BLOWS", "200"))
+STEADY = 600.0
+BACKLOG = 360.0
+
+
+def _bars(figures: list[Figure]) -> list[tuple[bool, str]]:
+    return [
+        (
+            figure.ok is not False,
+            f"{figure.name}: {figure.figure:,.4g} {figure.unit}, bar {figure.bar or 'none'}"
+            + (f" ({figure.note})" if figure.note else ""),
+        )
+        for figure in figures
+    ]
+
+
+def _write_path() -> list[tuple[bool, str]]:
+    return _bars(bench_city.write_path())
+
+
+def _steady() -> list[tuple[bool, str]]:
+    return _bars(bench_city.steady(STEADY))
+
+
+def _herd() -> list[tuple[bool, str]]:
+    return _bars(bench_city.herd(BACKLOG))
+
+
+def _independent() -> list[tuple[bool, str]]:
+    return _bars(bench_city.independent())
+
+
+def _blows() -> list[tuple[bool, str]]:
+    with tempfile.TemporaryDirectory() as name:
+        done, ledger, verdict = blows.under_blows(Path(name), BLOWS, seed=11)
+    struck = ", ".join(f"{kind} {count}" for kind, count in sorted(done.items()))
+    held = verdict.good and not verdict.waiting and done.total() >= BLOWS
+    told = (
+        f"{done.total()} blows ({struck}), {blows.RECEIVERS} receivers, one database: {ledger.taken} batches, "
+        f"sent {ledger.sent} times; lost {verdict.lost}, twice {verdict.twice}, changed {verdict.changed}, "
+        f"never stored {verdict.waiting}"
+    )
+    with tempfile.TemporaryDirectory() as name:
+        done, ledger, verdict = blows.under_blows(Path(name), max(3, BLOWS // 20), seed=11, careless=True)
+    lost = f"{verdict.lost} of {ledger.taken} lost in {done.total()} blows"
+    control = f"the control, which forgets at the PUBACK: {lost}"
+    return [(held, told), (verdict.lost > 0, control)]
+
+
+def _gone() -> list[tuple[bool, str]]:
+    with tempfile.TemporaryDirectory() as name:
+        delay, verdict = blows.one_never_comes_back(Path(name))
+    told = f"one of three receivers killed for good: 95 % of that minute's receipts within {delay:.1f} s, bar 15 s"
+    return [(delay <= 15.0 and verdict.good and not verdict.waiting, told)]
+
+
+def _cluster() -> list[tuple[bool, str]]:
+    if why := cluster.RabbitNode.why_not():
+        return [(False, f"no cluster: {why}")]
+    with tempfile.TemporaryDirectory() as name:
+        ledger, verdict = cluster.a_node_dies(Path(name))
+    told = (
+        f"three nodes of RabbitMQ, each killed and started again in mid-drain, gateways at all of them: "
+        f"{ledger.taken} batches, sent {ledger.sent} times; lost {verdict.lost}, twice {verdict.twice}, "
+        f"never stored {verdict.waiting}"
+    )
+    return [(verdict.good and not verdict.waiting, told)]
+
+
+PARTS: dict[str, Callable[[], list[tuple[bool, str]]]] = {
+    "write": _write_path,
+    "steady": _steady,
+    "herd": _herd,
+    "independent": _independent,
+    "blows": _blows,
+    "gone": _gone,
+    "cluster": _cluster,
+}
+
+
+def main() -> int:
+    """Run, then write; 1 when something does not hold."""
+    logging.getLogger("gateway").setLevel(logging.CRITICAL)
+    commit = proofs.git("rev-parse", "--short=12", "HEAD")
+    lines, good = [], True
+    for name in sys.argv[1:] or PARTS:
+        began, load = time.monotonic(), os.getloadavg()[0]
+        print(f"— {name} …", flush=True)
+        try:
+            found = PARTS[name]()
+        except Exception:  # noqa: BLE001 - a part that breaks must not hide the others
+            traceback.print_exc()
+            found = [(False, f"{name} broke")]
+        for held, told in found:
+            line = f"{'holds' if held else '**does not hold**'}: {told}"
+            print(f"  {line}", flush=True)
+            lines.append(f"- {line}")
+            good &= held
+        print(f"  ({time.monotonic() - began:.0f} s, load {load:.1f} at its start)", flush=True)
+    if not sys.argv[1:]:
+        proofs.write("prove-city", commit, "\n".join(lines))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
