@@ -71,7 +71,7 @@ PROOFS = {
         "tests/test_mutants.py",
     ),
     "prove-city": Proof(
-        "The platform at the size of a city, everything on one machine: 3 000 gateways for ten minutes, their "
+        "The platform at the size of a city, all on one machine: 3 000 gateways for ten minutes, their "
         "herd with six minutes of backlog each, the cost of a batch beside ten million readings; receivers, "
         "the database and the broker killed at any moment, a receiver that never comes back, a cluster of "
         "three brokers",

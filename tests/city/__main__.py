@@ -57,7 +57,7 @@ def _blows() -> list[tuple[bool, str]]:
     struck = ", ".join(f"{kind} {count}" for kind, count in sorted(done.items()))
     held = verdict.good and not verdict.waiting and done.total() >= BLOWS
     told = (
-        f"{done.total()} blows ({struck}), {blows.RECEIVERS} receivers, one database: {ledger.taken} batches, "
+        f"{done.total()} blows ({struck}), {blows.RECEIVERS} receivers, a database: {ledger.taken} batches, "
         f"sent {ledger.sent} times; lost {verdict.lost}, twice {verdict.twice}, changed {verdict.changed}, "
         f"never stored {verdict.waiting}"
     )
@@ -71,7 +71,7 @@ def _blows() -> list[tuple[bool, str]]:
 def _gone() -> list[tuple[bool, str]]:
     with tempfile.TemporaryDirectory() as name:
         delay, verdict = blows.one_never_comes_back(Path(name))
-    told = f"one of three receivers killed for good: 95 % of that minute's receipts within {delay:.1f} s, bar 15 s"
+    told = f"one of three receivers killed for good: 95 % of its minute's receipts in {delay:.1f} s, bar 15 s"
     return [(delay <= 15.0 and verdict.good and not verdict.waiting, told)]
 
 

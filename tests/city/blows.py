@@ -41,6 +41,11 @@ async def strike(site: Site, fleet: Fleet, blows: int, seed: int, done: Counter[
             await asyncio.sleep(down)
             await asyncio.to_thread(site.broker.start)
         done[kind] += 1
+    # A batch that died on its way is overtaken as long as others follow it; without them it waits for 30 s.
+    for _ in range(600):
+        if not fleet.open:
+            break
+        await asyncio.sleep(0.05)
     fleet.stop()
 
 

@@ -26,8 +26,8 @@ def quiet():
 
 
 def test_a_few_blows_lose_nothing_and_double_nothing(tmp_path):
-    done, ledger, verdict = blows.under_blows(tmp_path, 4, seed=5, gateways=10)
-    assert done.total() == 4
+    done, ledger, verdict = blows.under_blows(tmp_path, 3, seed=5, gateways=10)
+    assert done.total() == 3
     assert verdict.good, verdict.problems
     assert verdict.waiting == 0
     assert ledger.taken == verdict.stored > 200
