@@ -79,9 +79,17 @@ PROOFS = {
         "tests/city/test_city.py",
     ),
     "prove-package": Proof(
-        "The Debian package in fresh trees and under a booted systemd: installed, upgraded, taken back, "
-        "removed, purged; frozen, reloaded, restarted in mid-outage",
-        ("packaging", "systemd", "gateway/daemon/service/waiting.py", "requirements/runtime.lock"),
+        "The Debian package in fresh trees and under a booted systemd: installed, upgraded, taken back by "
+        "hand and by itself, removed, purged; frozen, reloaded, restarted in mid-outage, set up from its "
+        "boot partition; on other architectures, emulated",
+        (
+            "packaging",
+            "systemd",
+            "gateway/daemon/service",
+            "gateway/common/trial.py",
+            "gateway/provisioning",
+            "requirements/runtime.lock",
+        ),
         "tests/package/test_deb.py",
     ),
 }

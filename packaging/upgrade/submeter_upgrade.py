@@ -20,6 +20,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -53,6 +54,8 @@ LONGEST = seconds("LONGEST", 3600.0)
 EVERY = seconds("EVERY", 2.0)
 STARTS = 5
 """Times that the machine may start while nothing is decided: a new version may be what makes it restart."""
+DEPENDENCY = re.compile(r"([a-z0-9][a-z0-9+.-]*)(?::[a-z]+)?(?: \((<<|<=|=|>=|>>) ([^)]+)\))?")
+"""One of a control file's Depends (deb-control(5))."""
 STOPPED_BY_A_PERSON = "inactive"
 """A unit that ends by itself is failed, or activating again."""
 
@@ -129,6 +132,27 @@ def installed() -> tuple[str, str]:
     return status.strip(), version.strip()
 
 
+def lacking() -> str:
+    """What the version before depends on and this machine has not; empty when it has everything."""
+    for clause in asked("dpkg-deb", "--field", str(PACKED), "Depends").split(","):
+        choices = [found for each in clause.split("|") if (found := DEPENDENCY.fullmatch(each.strip()))]
+        if choices and not any(satisfied(*choice.groups()) for choice in choices):
+            return clause.strip()
+    return ""
+
+
+def satisfied(name: str, relation: str | None, version: str | None) -> bool:
+    """Whether a package is installed, in a version that will do."""
+    status, _, known = asked("dpkg-query", "-W", "-f=${db:Status-Abbrev}|${Version}", name).partition("|")
+    if status.strip() != "ii":
+        return False
+    if not relation or not version:
+        return True
+    words = {"<<": "lt", "<=": "le", "=": "eq", ">=": "ge", ">>": "gt"}
+    command = ["dpkg", "--compare-versions", known.strip(), words[relation], version]
+    return subprocess.run(command, check=False).returncode == 0
+
+
 def service() -> tuple[str, str]:
     """ActiveState and InvocationID of the gateway's service."""
     said = asked("systemctl", "show", "--property=ActiveState,InvocationID", SERVICE)
@@ -193,6 +217,11 @@ def go_back(why: str) -> int:
     write(MARK, {**mark, "state": "going back", "why": why})
     say(f"{mark.get('to') or 'The new version'} is taken back: {why}. Installing {mark['from']} …")
     command = ["dpkg", "--force-confdef", "--force-confold", "--force-downgrade", "--install", str(PACKED)]
+    # What it needs may be gone, with a newer Debian for example: better the new version than half of the old.
+    if lacks := lacking():
+        over(outcome="failed", why=f"{why}; {mark['from']} needs {lacks}, which is not here any more")
+        say(f"{mark['from']} needs {lacks}, which is not here any more: nothing was changed.")
+        return 1
     for attempt in range(100):
         while busy():
             time.sleep(EVERY)

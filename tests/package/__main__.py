@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from deb.__main__ import build, source_date
@@ -36,15 +38,20 @@ def never_ready(tree: Path) -> None:
     known.write_text(json.dumps({**json.loads(known.read_text()), "journal.db": [2, 3]}))
 
 
+_BUILDING = threading.Lock()
+"""One build at a time: each makes the program's wheel in the checkout."""
+
+
 def packages(suite: str, architecture: str, folder: Path) -> tuple[Path, Path, Path, str]:
     """This checkout's package, the same with a higher version, a broken one, and what two builds say of one
     another.
     """
     target, epoch = Target(suite, architecture), source_date()
-    older, again = (build(target, folder / name, epoch) for name in ("first", "second"))
+    with _BUILDING:
+        older, again = (build(target, folder / name, epoch) for name in ("first", "second"))
+        newer = build(target, folder / "newer", epoch, NEWER)
+        broken = build(target, folder / "broken", epoch, BROKEN, never_ready)
     assert older.read_bytes() == again.read_bytes(), f"{suite}: two builds differ"
-    newer = build(target, folder / "newer", epoch, NEWER)
-    broken = build(target, folder / "broken", epoch, BROKEN, never_ready)
     size = older.stat().st_size / 1e6
     return older, newer, broken, f"{older.name}: {size:.1f} MB, two builds give the same bytes"
 
@@ -106,26 +113,47 @@ def foreign(suite: str, architecture: str) -> tuple[list[str], bool]:
             return [f"FAILED: {error}"], False
 
 
+Part = tuple[str, str]
+"""Suite and architecture."""
+
+
+def tried(part: Part, own: str) -> tuple[list[str], bool]:
+    """The lines of a part; whether everything held that could be tried. A mistake of ours is one of them."""
+    suite, architecture = part
+    try:
+        return proven(suite, architecture) if architecture == own else foreign(suite, architecture)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other parts are tried, and the page is written
+        return [f"FAILED: {type(error).__name__}: {str(error)[:500]}"], False
+
+
 def main() -> int:
-    """Every suite on this machine's architecture, then on the others; then the page."""
+    """Every suite on this machine's architecture at the same time, then on the others; the page after each,
+    so that what was proven stays when somebody ends it.
+    """
     commit = proofs.git("rev-parse", "--short=12", "HEAD")
     names = {machine: name for name, machine in MACHINES.items()}
-    architecture = names.get(platform.machine(), "amd64")
-    told, good = [], True
-    for suite in SUITES:
-        lines, held = proven(suite, architecture)
+    own = names.get(platform.machine(), "amd64")
+    others = [(suite, name) for name in MACHINES if name != own for suite in SUITES]
+    waiting, told, good = [*((suite, own) for suite in SUITES), *others], [], True
+
+    def note(part: Part, outcome: tuple[list[str], bool]) -> None:
+        lines, held = outcome
+        waiting.remove(part)
+        emulation = "" if part[1] == own else " (emulated)"
+        words = [f"**{part[0]}, {part[1]}{emulation}**", "", *(f"- {line}" for line in lines), ""]
+        print("\n".join(words), flush=True)
+        told.extend(words)
+        nonlocal good
         good = good and held
-        told += [f"**{suite}, {architecture}**", "", *(f"- {line}" for line in lines), ""]
-        print("\n".join(told[-len(lines) - 2 :]), flush=True)
-    for suite in SUITES:
-        for other in MACHINES:
-            if other == architecture:
-                continue
-            lines, held = foreign(suite, other)
-            good = good and held
-            told += [f"**{suite}, {other} (emulated)**", "", *(f"- {line}" for line in lines), ""]
-            print("\n".join(told[-len(lines) - 2 :]), flush=True)
-    proofs.write("prove-package", commit, "\n".join(told).strip())
+        rest = [f"Not tried yet: {', '.join(' '.join(each) for each in waiting)}."] if waiting else []
+        proofs.write("prove-package", commit, "\n".join([*told, *rest]).strip())
+
+    with ThreadPoolExecutor(len(SUITES)) as pool:
+        running = {pool.submit(tried, (suite, own), own): (suite, own) for suite in SUITES}
+        for done in as_completed(running):
+            note(running[done], done.result())
+    for part in others:
+        note(part, tried(part, own))
     return 0 if good else 1
 
 

@@ -31,7 +31,7 @@ class Machine:
     def _boot(self) -> subprocess.Popen[bytes]:
         # It is registered nowhere: this machine need not run systemd itself. The network is ours.
         return subprocess.Popen(
-            ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--machine=gateway",
+            ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", f"--machine=gateway-{self.tree.name}",
              "--directory", str(self.tree), "--resolv-conf=off", "--timezone=off", "--link-journal=no",
              "--console=pipe"],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True,

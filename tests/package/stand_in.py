@@ -172,6 +172,7 @@ class StandIn:
         writes: tuple[int, int] = (2, 2),
         *,
         launcher: str = "",
+        depends: str = "",
         **scripts: str,
     ) -> Path:
         """A package of the checkout, changed; or of another program, with other scripts."""
@@ -182,7 +183,7 @@ class StandIn:
             _program(work / "DEBIAN" / name, text)
         (work / "DEBIAN/control").write_text(
             f"Package: submeter-gateway\nVersion: {version}\nArchitecture: all\nMaintainer: x\n"
-            "Description: a stand-in\n with a second line\n .\n and a third\n"
+            f"{depends}Description: a stand-in\n with a second line\n .\n and a third\n"
         )
         (work / "DEBIAN/conffiles").write_text("/etc/kept.conf\n")
         for place, text in {"etc/kept.conf": f"of {version}\n", "opt/submeter/with a blank": "x",

@@ -15,16 +15,18 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "LC_ALL": "C.UTF-8",
 }
+PATIENCE = 3600.0
+"""s; emulated, compiling the program takes its time."""
 EMULATED_START = 60.0
 """s."""
 CONFIGURED = "gateway: {id: izm-1, name: Kept}\nclock: {trust: system}\n"
 
 
-def run(tree: Path, *command: str) -> str:
+def run(tree: Path, *command: str, patience: float = PATIENCE) -> str:
     """What a command says in the tree, without a network. Raises AssertionError when it fails."""
     done = subprocess.run(
         ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "chroot", str(tree), *command],
-        capture_output=True, text=True, check=False, timeout=900,
+        capture_output=True, text=True, check=False, timeout=patience,
         env=ENVIRONMENT,
     )  # fmt: skip
     assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 import sqlite3
+import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -317,6 +318,29 @@ def test_where_the_version_before_cannot_read_what_this_one_writes_there_is_no_w
     assert "No way back by itself: 1.0 cannot read the journal.db" in said
     assert list(machine.home.iterdir()) == []
     assert machine.upgrade("watch") == ""
+
+
+def test_a_version_whose_libraries_are_gone_does_not_come_back_by_half(machine, tmp_path):
+    """As after an upgrade of Debian itself: the other Python is there, the old one is not."""
+    base = tmp_path / "base/DEBIAN"
+    base.mkdir(parents=True)
+    (base / "control").write_text(
+        "Package: base\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n"
+    )
+    subprocess.run(
+        ["dpkg-deb", "--build", base.parent, tmp_path / "base.deb"], check=True, capture_output=True
+    )
+    machine.install(tmp_path / "base.deb")
+    machine.install(
+        machine.package("1.5", launcher=READY, depends="Depends: nothing | base (>= 1), base (<< 2)\n")
+    )
+    machine.upgrade("over")
+    machine.install(machine.package("2.0", launcher=SLEEPS))
+    machine.run("dpkg", "--purge", "base")
+    said = machine.upgrade("watch", code=1, UNREADY="0.2")
+    assert "nothing was changed" in said
+    assert (machine.version(), outcome(machine)) == ("ii 2.0", ("failed", "1.5", "2.0"))
+    assert nothing_is_left_to_decide(machine)
 
 
 def test_a_version_that_cannot_be_packed_again_is_replaced_all_the_same(machine):
