@@ -31,9 +31,9 @@ class Machine:
     def _boot(self) -> subprocess.Popen[bytes]:
         # It is registered nowhere: this machine need not run systemd itself. The network is ours.
         return subprocess.Popen(
-            ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", f"--machine=gateway-{self.tree.name}",
-             "--directory", str(self.tree), "--resolv-conf=off", "--timezone=off", "--link-journal=no",
-             "--console=pipe"],
+            ["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--console=pipe",
+             f"--machine=gateway-{self.tree.name}", "--directory", str(self.tree), "--resolv-conf=off",
+             "--timezone=off", "--link-journal=no"],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True,
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
         )  # fmt: skip
