@@ -84,6 +84,7 @@ ALSO_FACES = {
     "gateway.commissioning.trial",
     "gateway.commissioning.wiring",
     "gateway.config.rules",
+    "gateway.config.temperatures",
     "gateway.demo.fleet",
     "gateway.demo.show",
     "gateway.host.notify",

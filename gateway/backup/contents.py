@@ -100,6 +100,8 @@ def _named(path: Path, config: Config) -> Iterator[tuple[str, Path]]:
         for name in ("password_file", "ca", "cert", "key"):
             if file := getattr(uplink, name):
                 yield "beside", path.parent / file
+    if config.building.temperatures:
+        yield "beside", Path(config.building.temperatures)
     tables = Path(config.drivers.directory)
     if tables.is_dir():
         yield from (("beside", file) for file in sorted(tables.glob("*.yaml")))

@@ -34,6 +34,7 @@ from gateway.config import (
     rows_of,
     same_lines,
 )
+from gateway.config.temperatures import load_temperatures
 from gateway.errors import ConfigError, DriverError, Problem
 from gateway.field import LEARNT_FILE, Learnt, MeterTask, forecast_bus, overload, port_trouble
 from gateway.mqtt import file_mistakes, open_to_others
@@ -105,6 +106,7 @@ def check(path: Path) -> Checked:
     ]
     sample = list(sample_values(document))
     mistakes += lines(told for certain, told in sample if certain)
+    mistakes += few(_temperatures(document), name)
     warnings = [str(problem) for problem in lines(told for certain, told in sample if not certain)]
     warnings += map(str, lines(_assumed_addresses(document, tables.drivers)))
     warnings += _warnings(found.config) if found.config else []
@@ -216,6 +218,17 @@ def _files(document: Table) -> Iterator[Told]:
         }
         for key, what, mend in file_mistakes(paths):
             yield ["uplinks", index, key], what, mend
+
+
+def _temperatures(document: Table) -> Iterator[Problem]:
+    """What is wrong in the file of temperatures."""
+    section = document.get("building")
+    named = section.get("temperatures") if isinstance(section, Table) else None
+    if isinstance(named, str) and named.startswith("/") and "\0" not in named:
+        try:
+            load_temperatures(Path(named))
+        except ConfigError as error:
+            yield from error.problems
 
 
 def _trust(document: Table) -> Iterator[Told]:

@@ -9,6 +9,7 @@ import importlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,7 +174,29 @@ def building_facts(config: Config) -> BuildingFacts:
         forgiven=building.forgiven,
         service=(service.name, service.phone or "") if service else ("", ""),
         rules=_rules(),
+        temperatures=_temperatures(building.temperatures) if building.temperatures else {},
     )
+
+
+def _temperatures(name: str) -> Mapping[date, float]:
+    """What the file holds now; none, and a line in the log, where it cannot be used."""
+    try:
+        changed = Path(name).stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    return _temperatures_of(name, changed)
+
+
+@lru_cache(maxsize=2)
+def _temperatures_of(name: str, _changed: int) -> Mapping[date, float]:
+    try:
+        found: dict[date, float] = importlib.import_module("gateway.config.temperatures").load_temperatures(
+            Path(name)
+        )
+    except ConfigError as error:
+        log.error("the temperatures of degree days: %s", error)  # noqa: TRY400 - it says file, line and mend
+        return {}
+    return found
 
 
 @lru_cache(maxsize=2)

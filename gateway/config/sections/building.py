@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from gateway.config.places import plain_text
+
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -21,6 +23,12 @@ def _hours(value: str) -> str:
     if not match or value[:5] >= value[6:]:
         raise ValueError("is not a time of day: write from-to, like 08:00-17:30")
     return value
+
+
+def _a_full_path(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError("is no full path: write one like /etc/submeter/temperatures.csv")
+    return plain_text(value)
 
 
 def _a_phone(value: str) -> str:
@@ -83,4 +91,6 @@ class BuildingSection(_Part):
     """Months whose breach of a reactive limit the distributor has disregarded."""
     jump: Annotated[int, Field(ge=2, le=1000)] | None = None
     """Times the quarter hour before at which a measured one is told; None: none is."""
+    temperatures: Annotated[str, Field(max_length=1024), AfterValidator(_a_full_path)] | None = None
+    """A CSV file with the mean temperature of each day: degree days are counted from it."""
     service: ServiceFirm | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,6 +56,8 @@ class BuildingFacts:
     service: tuple[str, str] = ("", "")
     """Whom to call: name and telephone number."""
     rules: DatedRules | None = None
+    temperatures: Mapping[date, float] = field(default_factory=dict)
+    """Local day → mean outdoor temperature, °C."""
 
     @property
     def roots(self) -> tuple[EnergyMeter, ...]:

@@ -8,7 +8,7 @@ from gateway.energy import load, netting
 from gateway.status.energy import charts
 from gateway.status.energy.bars import bar_name, bars_of, bars_of_series, tick, unit
 from gateway.status.energy.charts import Bar, Numbers
-from gateway.status.energy.figures import Figures, MeterPart, total
+from gateway.status.energy.figures import DegreeDays, Figures, MeterPart, degree_days, total
 from gateway.status.energy.period import Period
 from gateway.status.energy.shown import DataTable, EnergyView, Picture, Share, kwh
 from gateway.status.words.language import Locale
@@ -199,6 +199,7 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
         view.facts.append((_("Per square metre"), f"{f.number(used / 1000 / facts.area, 1)} kWh/m²", ""))
     else:
         view.missing.append(_("kWh per m² would stand here with area: in building."))
+    view.facts += [degree_fact(each, f) for each in degree_days(figures, period.first, period.last)]
     tariff = figures.tariff(period.first)
     if tariff is not None and tariff.currency:
         parts = figures.bands(drawn)
@@ -207,6 +208,33 @@ def figures_below(view: EnergyView, figures: Figures, period: Period, meter: str
             view.facts.append(
                 (_("Cost"), f"{f.number(cost, 0)} {tariff.currency}", figures.tariff_source(period.first))
             )
+
+
+def degree_fact(each: DegreeDays, f: Locale) -> tuple[str, str, str]:
+    """Degree days as one of the facts: name, kWh of each, and what it rests on."""
+    _, ngettext = f.gettext, f.ngettext
+    said = {
+        "degrees": f.number(each.degrees, 0),
+        "base": f.number(each.base, 0),
+        "when": f.number(each.when, 0),
+        "source": each.source,
+        "n": each.days,
+        "whole": each.whole,
+    }
+    if each.kind == "heating":
+        name = _("Per heating degree day")
+        text = _("%(degrees)s degree days (base %(base)s °C, days up to %(when)s °C: %(source)s)") % said
+    else:
+        name = _("Per cooling degree day")
+        text = _("%(degrees)s degree days (base %(base)s °C, days above %(when)s °C: %(source)s)") % said
+    if each.days < each.whole:
+        known = ngettext(
+            "; %(n)s day of %(whole)s has a temperature",
+            "; %(n)s days of %(whole)s have a temperature",
+            each.days,
+        )
+        text += known % said
+    return name, f"{f.number(each.each, 1)} kWh", text
 
 
 def _netting(figures: Figures, period: Period, last: date, f: Locale) -> list[str]:

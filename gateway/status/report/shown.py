@@ -57,6 +57,8 @@ class ReportView:
     record: ReportTable | None = None
     meters_title: str = ""
     meters: ReportTable | None = None
+    degrees: ReportTable | None = None
+    """Degree days, where a file gives temperatures."""
     co2: list[str] = field(default_factory=list)
     bills: list[BillShown] = field(default_factory=list)
     open_points: list[str] = field(default_factory=list)

@@ -11,6 +11,7 @@ from gateway.status.energy.facts import BillLike
 from gateway.status.energy.figures import Figures
 from gateway.status.energy.period import Period, month_of, parse, year_of
 from gateway.status.energy.shown import Choice, downloads, kwh
+from gateway.status.report.degrees import degrees_table
 from gateway.status.report.evidence import (
     bills_shown,
     co2_lines,
@@ -83,6 +84,7 @@ def report_view(
     view.record_title = _record_title(figures, lines, total, period, f)
     view.meters = meter_table(figures, period, total.used or 0, f)
     view.meters_title = _meters_title(total, f)
+    view.degrees = degrees_table(figures, lines, period, f)
     view.co2 = co2_lines(figures, lines, f)
     view.bills = bills_shown(figures, mine, f)
     view.open_points = open_points(figures, lines, mine, period, f)

@@ -1,6 +1,7 @@
 """Numbers of the building and of its meters, from the history."""
 
 from gateway.energy import EXPORT, IMPORT, QUARTER
+from gateway.status.energy.figures.degrees import DegreeDays, degree_days
 from gateway.status.energy.figures.figures import DayQuality, Figures, MeterPart
 from gateway.status.energy.figures.quarters import DayValues, Quarters
 from gateway.status.energy.figures.sums import DaySums, by_day, total
@@ -12,9 +13,11 @@ __all__ = [
     "DayQuality",
     "DaySums",
     "DayValues",
+    "DegreeDays",
     "Figures",
     "MeterPart",
     "Quarters",
     "by_day",
+    "degree_days",
     "total",
 ]
