@@ -7,17 +7,18 @@ import time
 from datetime import date
 
 import pytest
-from receiver_feed import E1, E2, E3, T0, arrival, batch, opening
+from receiver_feed import E1, E2, E3, T0, arrival, batch, opening, until
 
 from gateway.energy import Manifest
 from gateway.errors import JournalError
-from gateway.model import Event, Interval
+from gateway.model import Event, Interval, Reading
 from gateway.receiver import FleetView, open_reader
 from gateway.receiver.fleet.problems import SEVERITY
-from gateway.receiver.upkeep import open_work
+from gateway.receiver.upkeep import Upkeep, open_work
 from gateway.receiver.upkeep.days import AGAIN, MeterDays
 from gateway.receiver.upkeep.rollups import Rollups
 from gateway.receiver.upkeep.summary import Summary
+from gateway.receiver.upkeep.thread import now_ms
 from gateway.wire import State
 
 WH = "active_energy_import"
@@ -218,3 +219,33 @@ def test_a_question_that_takes_too_long_is_given_up(store, database):
     with pytest.raises(JournalError), reader.asking():
         reader.conn.execute("DELETE FROM fleet")
     reader.close()
+
+
+def test_the_upkeep_does_all_that_beside_a_receiver_and_ends_with_it(store, database):
+    now = now_ms()
+    old = batch(1, readings=[Reading("main", 1000, {"active_power": 1.0})], t0=now - 90 * DAY)
+    young = batch(2, readings=[Reading("main", 2000, {"active_power": 1.0})], t0=now - 2 * HOUR)
+    take(store, old, young, of_day(3, [1, 2]), received=now)
+    say(store)
+    upkeep = Upkeep(database, 40 * DAY)
+    upkeep.start()
+
+    def count(table):
+        return store.conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+    def done():
+        found = [
+            count(table) for table in ("fleet", "state_hour", "meter_day", "changed_hour", "changed_day")
+        ]
+        return found == [1, 1, 1, 0, 0] and count(f"reading WHERE t < {now - 80 * DAY}") == 0
+
+    until(done, 120)
+    upkeep.stop()
+    assert count(f"reading_hour WHERE t < {now - 80 * DAY}") == 1
+
+
+def test_an_upkeep_without_a_database_waits_for_one(tmp_path, caplog):
+    upkeep = Upkeep(tmp_path / "none" / "p.db")
+    upkeep.start()
+    until(lambda: "upkeep of the database" in caplog.text)
+    upkeep.stop()
