@@ -76,7 +76,7 @@ def arrival(
     """A batch from P/data, and what `check` has to say about its JSON. Raises Refusal."""
     try:
         plain = decompress(payload)
-        batch = decode(plain)
+        batch = decode(_without_nul(plain) if _NUL in plain else plain)
     except WireError as error:
         raise Refusal(gateway, "malformed", str(error)) from error
     if batch.gateway != gateway:
@@ -90,6 +90,26 @@ def arrival(
             gateway, "malformed", f"an event with a value that JSON does not have: {error}"
         ) from error
     return Arrival(batch, mark(plain), payload, received), check(json.loads(plain)) if check else None
+
+
+_NUL = rb"\u0000"
+"""As JSON writes it. PostgreSQL has no text with it, SQLite ends a text there: it is stored as `\\x00`."""
+
+
+def _without_nul(plain: bytes) -> bytes:
+    """The JSON with another text where a NUL stands, in names as well. What is no JSON stays as it is."""
+
+    def seen(value: object) -> object:
+        if isinstance(value, str):
+            return value.replace("\0", r"\x00")
+        if isinstance(value, dict):
+            return {seen(key): seen(one) for key, one in value.items()}
+        return [seen(one) for one in value] if isinstance(value, list) else value
+
+    try:
+        return json.dumps(seen(json.loads(plain)), ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return plain
 
 
 def mark(plain: bytes) -> bytes:

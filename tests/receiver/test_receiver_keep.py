@@ -10,12 +10,13 @@ import pytest
 from receiver_feed import E1, E2, T0, arrival, batch, opening
 
 from gateway.model import Event, Interval, Reading
-from gateway.receiver import build_report
+from gateway.receiver import build_report, intake
 from gateway.receiver.store import open_store
 from gateway.receiver.upkeep import open_work
 from gateway.receiver.upkeep.readings import dropped_before
 from gateway.receiver.upkeep.retention import Retention
 from gateway.receiver.upkeep.rollups import Rollups
+from gateway.wire import encode
 
 HOUR, DAY = 3_600_000, 86_400_000
 KEEP = 40 * DAY
@@ -329,3 +330,25 @@ def test_intervals_add_up_to_hours_and_days(store):
     take(store, corrected)
     assert store.conn.execute(hours).fetchall()[0] == (midnight, 4, 56, 45)
     assert store.conn.execute(days).fetchall() == [("2026-11-21", 5, 60, 5, 70, 59)]
+
+
+def test_a_text_that_no_database_can_hold_keeps_nobody_from_anything(store, work):
+    readings = [
+        Reading("main", 1000, {"a\0b": 1.0, "c\\u0000": 2.0}, {"d\0": "e\0"}, "", ("a\0b",)),
+        Reading("hvac", 1000, missing="f\0"),
+    ]
+    odd = Event("told\0", 1000, {"what": ["x\0y", {"z\0": 1}], "plain": 3})
+    made = batch(1, readings=readings, events=[odd], t0=T0 + 1000)
+    made.intervals = [Interval("main", "g\0", T0 - T0 % 900_000, 1, "m")]
+    came, _ = intake.arrival("gw-1", encode(made), T0)
+    with store.atomic(["gw-1"]):
+        store.take([came])
+    take(store, *spread(60, gateway="gw-2"))
+    with store.atomic(["gw-1"]):
+        assert store.take([intake.arrival("gw-1", encode(made), T0)[0]]).duplicates == 1
+    keep(work)
+    sql = "SELECT quantity, count, suspect FROM value_hour WHERE gateway = 'gw-1' ORDER BY quantity"
+    assert [tuple(row) for row in store.conn.execute(sql)] == [("a\\x00b", 0, 1), ("c\\u0000", 1, 0)]
+    assert count(store, "reading", f"t < {T0 + DAY}") == 0
+    assert store.conn.execute("SELECT kind FROM event WHERE gateway = 'gw-1'").fetchone()[0] == "told\\x00"
+    assert store.conn.execute('SELECT quantity FROM "interval"').fetchone()[0] == "g\\x00"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,8 +24,6 @@ GRACE = 300_000
 """ms after the end of an hour: what is on its way comes in."""
 NOTES = 5000
 """Of one hour that are worked off at once."""
-POSTPONED = 3600.0
-"""s until an hour that could not be made is tried again."""
 
 Hour = tuple[str, int, int, dict[str, list[Any]]]
 """Meter, readings, how many of them brought nothing, and of each quantity [count, suspect, minimum, maximum,
@@ -40,17 +37,13 @@ class Rollups:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._conn = work.conn
-        self._postponed: dict[tuple[str, int], float] = {}
 
     def due(self, now: int, before: int | None = None) -> tuple[str, int] | None:
         """The next hour that is out of date, as gateway and its beginning; of hours before `before` alone."""
         end = now - HOUR - GRACE if before is None else min(before, now) - HOUR
-        at = time.monotonic()
-        self._postponed = {key: until for key, until in self._postponed.items() if until > at}
-        sql = """SELECT gateway, hour FROM changed_hour WHERE hour <= ?
-            GROUP BY hour, gateway ORDER BY hour DESC, gateway LIMIT ?"""
-        found = self._conn.execute(sql, (end, len(self._postponed) + 1)).fetchall()
-        return next((key for key in map(tuple, found) if key not in self._postponed), None)
+        sql = "SELECT gateway, hour FROM changed_hour WHERE hour <= ? ORDER BY hour DESC, gateway LIMIT 1"
+        found = self._conn.execute(sql, (end,)).fetchone()
+        return (found[0], found[1]) if found else None
 
     def turn(self, now: int, before: int | None = None) -> bool:
         """Make the hour that is due; whether there was one. Errors of the database."""
@@ -60,11 +53,12 @@ class Rollups:
         try:
             self.make(*due)
         except Exception as error:
-            # The others go on.
-            self._postponed[due] = time.monotonic() + POSTPONED
             if self._work.failed(error):
                 raise
-            log.exception("the hour from %d ms of gateway %s cannot be rolled up", due[1], due[0])
+            # One gateway's nonsense must not keep the readings of all others from being dropped.
+            log.exception("the hour from %d ms of gateway %s is left out of the rollups", due[1], due[0])
+            with self._work.writing():
+                self._conn.execute("DELETE FROM changed_hour WHERE gateway = ? AND hour = ?", due)
         return True
 
     def make(self, gateway: str, hour: int) -> None:
