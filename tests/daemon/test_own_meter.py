@@ -115,7 +115,8 @@ def test_a_supply_that_sagged_for_two_seconds_is_in_the_next_reading(tmp_path) -
 
     async def run() -> None:
         wall = iter([59.2, *(0.0 for _ in range(9))])
-        own = OwnMeter(config_of(tmp_path), readings.append, lambda: parts, machine=files,
+        config = config_of(tmp_path, "health: {interval: 60s}\n")
+        own = OwnMeter(config, readings.append, lambda: parts, machine=files,
                        wall=lambda: next(wall), start_takes=0.0)  # fmt: skip
         task = asyncio.create_task(own.run())
         await true(lambda: own.newest is not None)

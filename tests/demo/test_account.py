@@ -95,6 +95,16 @@ def test_a_sound_world_is_good():
     assert account.faults == {"late": 1}
 
 
+def test_the_gateway_itself_is_a_meter_that_nobody_simulates():
+    w = world()
+    w["readings"].append(Received("gateway", 15_000, (EPOCH, 5), {"memory_free": 212.0}, {}))
+    w["stored"][EPOCH, 5] = 2
+    account = judged(w)
+    assert account.good, account.problems
+    w["readings"][-1] = Received("nobody", 15_000, (EPOCH, 5), {"memory_free": 212.0}, {})
+    assert not judged(w).good
+
+
 def lose_a_batch(w):
     del w["stored"][EPOCH, 7]
     w["readings"] = [reading for reading in w["readings"] if reading.batch != (EPOCH, 7)]

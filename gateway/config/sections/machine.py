@@ -24,7 +24,7 @@ class HealthSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     enabled: bool = True
-    interval: Annotated[Duration, Field(ge=10.0, le=86400.0)] = 60.0
+    interval: Annotated[Duration, Field(ge=10.0, le=86400.0)] = 300.0
 
 
 class LedsSection(BaseModel):
