@@ -139,10 +139,11 @@ def test_receivers_and_the_database_are_killed_again_and_again_nothing_is_lost_n
                 receivers.kill(chance.choice(receivers.running))
                 receivers.start()
             # What was receipted before the blow is there after it.
+            receipted = [list(feeder.held.get(E1, ())) for feeder in feeders]
             held = build_report(receivers.address)
             told = {gateway["gateway"]: gateway for gateway in held["gateways"]}
-            for feeder, gateway in zip(feeders, batches, strict=True):
-                for first, last in feeder.held.get(E1, ()):
+            for ranges, gateway in zip(receipted, batches, strict=True):
+                for first, last in ranges:
                     [epoch] = [e for e in told[gateway]["epochs"] if e["epoch"] == E1]
                     gaps = [seq for a, b in epoch["missing_ranges"] for seq in range(a, b + 1)]
                     assert last <= epoch["highest"]

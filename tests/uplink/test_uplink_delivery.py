@@ -191,7 +191,7 @@ def test_what_another_one_lacks_for_two_looks_is_owed_until_it_is_sent():
 def test_a_silent_consumer_is_owed_nothing_and_named_with_its_last_word():
     receipts = Receipts(["a", "b"], silence=60.0)
     receipts.sent(E1, 1)
-    receipts.in_custody(0.0)
+    receipts.in_custody(E1, 1, 0.0)
     receipts.heard("a", 1.0, waiting=False)
     assert receipts.silent(60.0) == {}
     assert receipts.silent(60.1) == {"b": None}
@@ -199,12 +199,21 @@ def test_a_silent_consumer_is_owed_nothing_and_named_with_its_last_word():
     receipts.receipt("a", Receipt(epoch=E1, upto=1))
     assert receipts.waits_for_silent_alone(E1, 1, {"b": None})
     assert not receipts.waits_for_silent_alone(E1, 1, {})
-    receipts.in_custody(61.0)
+    receipts.in_custody(E1, 2, 61.0)
     receipts.heard("b", 62.0, waiting=True)
     assert receipts.silent(121.0) == {}
     assert receipts.silent(122.1) == {"a": 1.0, "b": 62.0}
     receipts.heard("nobody", 200.0, waiting=True)
     assert "nobody" not in receipts.consumers
+
+
+def test_who_confirmed_a_batch_before_the_broker_did_owes_nothing():
+    receipts = Receipts(["a", "b"], silence=60.0)
+    receipts.sent(E1, 1)
+    receipts.receipt("a", Receipt(epoch=E1, upto=1))
+    receipts.heard("a", 1.0, waiting=False)
+    receipts.in_custody(E1, 1, 2.0)
+    assert receipts.silent(100.0) == {"b": None}
 
 
 # -- what the journal is told

@@ -137,7 +137,7 @@ class Delivery:
             self._window.drop(key)
         elif self.confirmed:
             self._receipt_timer.expect(now)
-            self._receipts.in_custody(now)
+            self._receipts.in_custody(self.conflicts.epoch(entry.sealed), key[1], now)
         else:
             epoch = self.conflicts.epoch(entry.sealed)
             self._account(epoch, self._receipts.deliver(epoch, Ranges([(key[1], key[1])])), now)

@@ -124,10 +124,10 @@ class Receipts:
 
     # -- who is silent, and what a slow one still has to get -------------------------------------------------
 
-    def in_custody(self, now: float) -> None:
-        """The broker has a batch: everybody should confirm it."""
+    def in_custody(self, epoch: str, seq: int, now: float) -> None:
+        """The broker has a batch: whoever has not confirmed it yet should; a receipt can be here before."""
         for consumer in self._consumers.values():
-            if consumer.waits_since is None:
+            if consumer.waits_since is None and seq not in consumer.held.get(epoch, ()):
                 consumer.waits_since = now
 
     def heard(self, name: str, now: float, *, waiting: bool) -> None:
