@@ -38,7 +38,7 @@ from scan_site import DriverImage, Mounted, Site, SiteLine
 SEED = 4_000
 DRAWS, UNLIKELY, KNOWN = 20, 4, 8
 METERS, MAKERS = 5, 3
-AT_ONCE = 16
+AT_ONCE = 12
 RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 SLOW = "addresses that are silent take %.0f s of it"
 LIKELY, WITHOUT, GIVEN = 120.0, 720.0, 45.0

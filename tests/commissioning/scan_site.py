@@ -125,7 +125,8 @@ class Site(PtyThread):
             now = time.monotonic()
             if heard and now >= until + setting.silence:
                 self.requests += 1
-                self._answer(heard, setting, now)
+                for frame in requests_in(heard):
+                    self._answer(frame, setting, now)
                 heard = b""
             self._say(now)
             if self._noise and self._rng.random() < self._noise * 0.05:
@@ -163,6 +164,18 @@ class Site(PtyThread):
         if due:
             with contextlib.suppress(OSError):
                 os.write(self._master, due)
+
+
+def requests_in(heard: bytes) -> list[bytes]:
+    """What a master has sent: one request, or several when this machine was busy and they were read at once."""
+    found, rest = [], heard
+    while rest:
+        size = next((n for n in (len(rest), 8, 7, 4) if rtu_parts(rest[:n]) is not None), 0)
+        if not size:
+            return found or [heard]
+        found.append(rest[:size])
+        rest = rest[size:]
+    return found
 
 
 def _and(values: list[int]) -> int:

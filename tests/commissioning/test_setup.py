@@ -18,6 +18,7 @@ from typist import Typist
 
 from gateway.catalogue import load_driver
 from gateway.cli import cli
+from gateway.cli.client import ControlClient
 from gateway.commissioning.scan import LineSetting
 from gateway.commissioning.setup import answers_of, merged, read_answers, said_of, unmet, written
 from gateway.config import load_config, parse_config
@@ -152,6 +153,19 @@ def test_from_a_box_to_the_first_receipt_over_a_session_that_is_lost_three_times
         assert four.ends() == 0
         assert not (tmp_path / "mine.yaml.setup").exists()
         assert not four.too_wide
+
+        # The gateway runs: one fact more, which it takes over.
+        five = typing(site, "building")
+        five.answers("Floor area", "4200")
+        five.answers("Installed")
+        five.answers("Contracted")
+        five.hears("submeter reload")
+        assert five.ends() == 0
+        six = typing(site, "start")
+        six.hears("has the readings")
+        assert six.ends() == 0
+        with ControlClient(site.socket) as client:
+            assert not client.unread_changes()["changes"]
 
 
 def test_each_step_alone_with_two_meters_at_one_address_of_two_hosts(tmp_path) -> None:

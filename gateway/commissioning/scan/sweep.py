@@ -182,9 +182,10 @@ class Sweep:
                     continue
                 left -= setting.silent_cost * len(units)
                 if await self._setting(setting, units, stage, left):
-                    if stage == "likely":
-                        left -= setting.silent_cost * len(rest)
-                        await self._ask_all(setting, rest, "finish", left)
+                    # Somebody is here: who was silent among the likely ones is asked once more.
+                    more = [*(rest if stage == "likely" else ()), *few]
+                    left -= setting.silent_cost * (len(more) - len(few))
+                    await self._ask_all(setting, more, "finish", left)
                     finished.append(setting)
                     await self._name(setting)
                     if self._one:
