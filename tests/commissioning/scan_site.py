@@ -167,7 +167,7 @@ class Site(PtyThread):
 
 
 def requests_in(heard: bytes) -> list[bytes]:
-    """What a master has sent: one request, or several when this machine was busy and they were read at once."""
+    """What a master has sent: one request, or several that a busy machine has read at once."""
     found, rest = [], heard
     while rest:
         size = next((n for n in (len(rest), 8, 7, 4) if rtu_parts(rest[:n]) is not None), 0)

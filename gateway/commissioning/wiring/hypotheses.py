@@ -27,7 +27,7 @@ SPEAKS: Final = 0.89
 SPEAKS_REVERSED: Final = 0.8
 SPEAKS_UNSIGNED: Final = 0.92
 SPEAKS_UNREVERSED: Final = 0.8
-SPEAKS_ROTATED: Final = 0.968
+SPEAKS_ROTATED: Final = 0.97
 """Probabilities, under the strict belief, from which the answer is given; below, it is silence. The first
 two hold when Q was negative at times: as a rule, and with two or three transformers reversed. The others hold
 while it never was, so that it may have no sign: as a rule, with none reversed, and with all three rotated and
