@@ -100,6 +100,11 @@ def with_keys(text: str, section: str, values: Mapping[str, object]) -> str:
             word = line.partition(": ")[2]
             row = row[: mark.start_mark.column] + word + row[mark.end_mark.column :]
             rows[mark.start_mark.line] = row
+        elif key in known:
+            raise GatewayError(
+                f"{section}.{key} takes several lines: they are not written over",
+                hint="write it by hand, then submeter check and submeter reload",
+            )
         else:
             column = node.value[0][0].start_mark.column if known else 2
             rows.insert(head.start_mark.line + 1, " " * column + line)

@@ -24,7 +24,7 @@ from gateway.commissioning.setup import answers_of, merged, read_answers, said_o
 from gateway.config import load_config, parse_config
 from gateway.demo.simulator.slave import Slave
 from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, GatewayError
 from tests.ports import free_port
 from tests.rig import MOSQUITTO, rig, until
 
@@ -480,3 +480,10 @@ def test_what_a_person_wrote_stays() -> None:
     assert written(new, merged(answers_of(new), {})) == new
     tree = new.replace('    name: "Yes"', '    parent: top\n    name: "Yes"')
     assert "parent: null" in written(tree, {**answers_of(tree), "names": answers["names"]})
+
+
+def test_what_takes_several_lines_is_not_written_over() -> None:
+    old = "gateway: {id: a}\nbuilding:\n  area: 10\n  closed:\n    - 2026-01-01\n"
+    assert written(old, {**answers_of(old), "building": {"area": 11}}).count("area: 11") == 1
+    with pytest.raises(GatewayError, match="several lines"):
+        written(old, {"building": {"closed": ["2026-01-02"]}})
