@@ -15,6 +15,7 @@ from test_daemon import answers, bus, control, meter, plant
 from tests.rig import Rig, rig, until
 
 BUTTON, LAMP = 26, 5
+SECRET, USER = "correct horse battery staple", "izm-konak-secret-user"
 SCRIPT = Path(__file__).with_name("panel_daemon.py")
 
 
@@ -57,7 +58,11 @@ def walk(value):
 
 def test_from_the_button_to_the_journal(tmp_path) -> None:
     with rig(tmp_path, plant(tmp_path, 1)) as site:
+        (tmp_path / "password").write_text(SECRET + "\n")
+        city = {"name": "city", "url": "mqtt://127.0.0.1:1", "username": USER}
+        city["password_file"] = str(tmp_path / "password")
         site.configure(
+            uplinks=[city],
             gateway={"id": "bench-1", "commit_interval": "1s"}, buses=[bus(site)], meters=[meter(1)],
             pins={"leds": {"power": LAMP}, "button": BUTTON},
         )  # fmt: skip
@@ -90,8 +95,11 @@ def test_from_the_button_to_the_journal(tmp_path) -> None:
             sent = browser.post("/technician/read", content=f"meter=m1&token={token}", headers=origin)
             assert sent.status_code == 303
             assert "Registers as they came" in browser.get("/technician?lang=en").text
-            bundle = browser.get("/technician/bundle").json()
-            assert bundle["gateway"] == "bench-1"
+            bundle = browser.get("/technician/bundle")
+            assert bundle.json()["gateway"] == "bench-1"
+            for hidden in (SECRET, USER):
+                assert hidden not in bundle.text
+                assert hidden not in browser.get("/technician").text
             until(lambda: len(events(site)) >= 4, 60, "the journal has it")
             move(process, "low", "high")
             until(lambda: page() == 404, 60, "the second press ends it")

@@ -30,7 +30,7 @@ class Desk:
         )
         self.lamps = True
 
-    def lines(self) -> list[str]:
+    async def lines(self) -> list[str]:
         return [f"line {number} <script>" for number in range(200)]
 
     async def bundle(self) -> dict[str, Any]:

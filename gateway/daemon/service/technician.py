@@ -60,10 +60,10 @@ class Technician:
 
     # -- what the pages ask
 
-    def lines(self) -> list[str]:
-        """The last lines of the log."""
-        log = self._host.log
-        return list(log.lines)[-MOST_LINES:]
+    async def lines(self) -> list[str]:
+        """The last lines of the log: as the bundle has them, which takes every secret out."""
+        lines: list[str] = (await self.bundle())["log"]
+        return lines[-MOST_LINES:]
 
     async def bundle(self) -> dict[str, Any]:
         """Everything without secrets."""

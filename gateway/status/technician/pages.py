@@ -96,7 +96,7 @@ class TechnicianPages:
         view = TechnicianView(now, mine, f.span(window.left))
         if mine:
             polled = None if self._polled is None else _polled(self._polled, now, f)
-            lines = tuple(self._desk.lines())
+            lines = tuple(await self._desk.lines())
             view = replace(view, token=window.token, polled=polled, lamps=self._lamps, lines=lines)
         html = await asyncio.to_thread(_page, view, now, visitor)
         headers = {

@@ -95,8 +95,8 @@ class TechnicianDesk(Protocol):
 
     window: TechnicianWindow
 
-    def lines(self) -> list[str]:
-        """The last lines of the log."""
+    async def lines(self) -> list[str]:
+        """The last lines of the log, without secrets."""
 
     async def bundle(self) -> dict[str, Any]:
         """What somebody far away needs to understand this gateway, without secrets."""
