@@ -129,6 +129,14 @@ def test_such_an_event_reaches_back_to_the_first_batch_and_ends_where_its_own_ep
     assert list(ledger.missing()[E1].certain) == [(8, 8)]
 
 
+def test_a_look_at_an_epoch_never_seen_tells_its_last_batch_from_its_beginning():
+    ledger = GatewayLedger()
+    ledger.newest = (E1, 7)
+    (gap,) = ledger.newest_missing(lambda _: Ranges()).values()
+    assert list(gap.certain) == [(7, 7)]
+    assert list(gap.beginning) == [(1, 6)]
+
+
 def test_a_look_goes_on_until_the_last_range_that_it_has_room_for():
     gateway = GatewayLedger()
     for name, gaps in ((E1, 1), (E2, LOOKED_AT - 1)):
