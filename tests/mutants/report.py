@@ -28,7 +28,7 @@ not changed. Tests that run the gateway as a process are not among those that it
 
 {when}
 
-**{killed} of {all} killed: {share:.1f} %.** {slow} of them because a test did not end in its time. {rest}
+**{killed} of {all} killed: {share:.1f} %.** {slow}{rest}
 
 | room | mutants | killed | survived | % |
 |---|---|---|---|---|
@@ -101,7 +101,7 @@ def write_report(
         killed=killed,
         all=len(results),
         share=share,
-        slow=slow,
+        slow="" if drawn else f"{slow} of them because a test did not end in its time. ",
         rest=f"{left} of the {total} that were drawn have not been run." if left else "",
         rooms="\n".join(rooms),
         modules="\n".join(modules),
@@ -112,9 +112,9 @@ def write_report(
     proofs.write(
         "mutants",
         commit,
-        f"{killed} of {len(results)} mutants killed ({share:.1f} %), {slow} of them by time-out; "
-        f"{len(survived)} survive, "
-        f"{unexplained} of them without a reason. Each with its line: [mutants.md](mutants.md).",
+        f"{killed} of {len(results)} mutants killed ({share:.1f} %); {len(survived)} survive, {unexplained} of "
+        f"them without a reason. Each with its line: [mutants.md](mutants.md)."
+        + (f" Drawn and met first: {drawn} Here the survivors were met again." if drawn else ""),
     )
     print(
         f"{killed} of {len(results)} killed ({share:.1f} %), {left} not run; docs/mutants.md has the "
