@@ -28,7 +28,7 @@ not changed. Tests that run the gateway as a process are not among those that it
 
 {when}
 
-**{killed} of {all} killed: {share:.1f} %.** {slow}{rest}
+**{killed} of {all} killed: {share:.1f} %.**{slow}{rest}
 
 | room | mutants | killed | survived | % |
 |---|---|---|---|---|
@@ -101,8 +101,8 @@ def write_report(
         killed=killed,
         all=len(results),
         share=share,
-        slow="" if drawn else f"{slow} of them because a test did not end in its time. ",
-        rest=f"{left} of the {total} that were drawn have not been run." if left else "",
+        slow="" if drawn else f" {slow} of them because a test did not end in its time.",
+        rest=f" {left} of the {total} that were drawn have not been run." if left else "",
         rooms="\n".join(rooms),
         modules="\n".join(modules),
         survivors="\n".join(table) if rows else "None.",
@@ -112,8 +112,8 @@ def write_report(
     proofs.write(
         "mutants",
         commit,
-        f"{killed} of {len(results)} mutants killed ({share:.1f} %); {len(survived)} survive, {unexplained} of "
-        f"them without a reason. Each with its line: [mutants.md](mutants.md)."
+        f"{killed} of {len(results)} mutants killed ({share:.1f} %); {len(survived)} survive, "
+        f"{unexplained} of them without a reason. Each with its line: [mutants.md](mutants.md)."
         + (f" Drawn and met first: {drawn} Here the survivors were met again." if drawn else ""),
     )
     print(
