@@ -18,6 +18,7 @@ _DONE = {
     "values": "Values stored since the start",
     "duplicates": "Batches that were there already, since the start",
     "conflicts": "Batches whose number was there with other content, since the start",
+    "clones": "Times that two machines were heard under one id, since the start",
     "commits": "Commits since the start",
     "receipts": "Receipts sent since the start",
     "replays": "Replays asked for since the start",

@@ -30,8 +30,9 @@ ADVICE = {
         "billed by them."
     ),
     "clone": N_(
-        "Two epochs follow the same one: a copy of the card is running somewhere, or the gateway was "
-        "restored from a backup. Switch one of the two off, or give it an id of its own."
+        "A copy of its card is running somewhere, or it was restored from a backup: two machines were heard "
+        "under its id, or two epochs follow the same one. Switch one of the two off, or give it an id of its "
+        "own."
     ),
     "conflicts": N_(
         "The same number came with other content in the last seven days. The gateway sends such batches "

@@ -21,6 +21,7 @@ from gateway.receiver.answers import Answers, Counts
 from gateway.receiver.backups import BackupFolder
 from gateway.receiver.broker import Inbox, Message
 from gateway.receiver.clones import Clones
+from gateway.receiver.fleet.problems import CLONE
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing
@@ -261,6 +262,7 @@ class Receiver:
         what = f"{gateway}: two machines send under this id, in the epochs {epoch} and {other}"
         mend = "a copied card, or one that was replaced, runs beside the other: switch one off"
         self._troubles.note(f"clone {gateway}", f"{what} → {mend}", every=3600.0)
+        self._store.refuse(gateway, CLONE, 1, _now(), what)
 
     def _describe(self, gateway: str, text: str, now: int) -> None:
         self._store.describe(gateway, text, now)

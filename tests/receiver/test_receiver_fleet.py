@@ -110,6 +110,16 @@ def test_each_problem_is_found_and_only_that_one(store, work):
     assert judge(work) == {f"g-{name}": [name] for name in CASES}
 
 
+def test_two_machines_that_were_heard_at_once_are_a_copy_for_a_week(store, work):
+    take(store, opening(1), received=NOW)
+    say(store)
+    with store.atomic():
+        store.refuse("gw-1", "clone", 1, NOW, "two machines")
+    assert judge(work) == {"gw-1": ["clone"]}
+    take(store, batch(2), received=NOW + 8 * DAY)
+    assert judge(work, NOW + 8 * DAY) == {"gw-1": []}
+
+
 def test_the_worst_gateway_stands_first(store, work):
     take(store, opening(1, gateway="well"), received=NOW)
     take(store, opening(1, gateway="late"), received=NOW - HOUR)

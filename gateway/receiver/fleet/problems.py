@@ -24,6 +24,8 @@ SEVERITY = {
     "refused": 4,
 }
 """Every problem that there is: what makes figures wrong weighs more than what makes them late."""
+CLONE = "clone"
+"""Under which it is counted that two machines were heard at the same time."""
 CORRECTED = "conflict"
 """Why an epoch begins that carries one batch of another: its gateway has mended a conflict."""
 

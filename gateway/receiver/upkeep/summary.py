@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.common.text import visible
-from gateway.receiver.fleet.problems import GatewayFacts, forks, problems, severity
+from gateway.receiver.fleet.problems import CLONE, GatewayFacts, forks, problems, severity
 from gateway.receiver.fleet.rows import COLUMNS, FleetRow, folded
 from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.arrivals import hour_of
@@ -37,6 +37,7 @@ class GatewayFound:
     days: dict[str, int] = field(default_factory=dict)
     conflicts: int = 0
     refused: int = 0
+    heard_twice: bool = False
 
 
 class Summary:
@@ -109,8 +110,9 @@ class Summary:
             found[gateway].days[state] = count
         for gateway, count in rows("count(*)", "conflict", "AND received >= ? GROUP BY 1", now - WEEK):
             found[gateway].conflicts = count
-        for gateway, count in rows("sum(count)", "refused", "AND at >= ? GROUP BY 1", now - DAY):
-            found[gateway].refused = int(count)
+        for gateway, reason, count, at in rows("reason, count, at", "refused", "AND at >= ?", now - WEEK):
+            found[gateway].heard_twice |= reason == CLONE
+            found[gateway].refused += count if reason != CLONE and at >= now - DAY else 0
         return found
 
     def _row(self, name: str, found: GatewayFound, ledger: GatewayLedger, now: int) -> FleetRow:
@@ -118,10 +120,8 @@ class Summary:
         stored = [epoch for epoch in epochs if epoch[5] is not None]
         last_received = max((epoch[5] for epoch in stored), default=None)
         last_t = max((epoch[6] for epoch in stored if epoch[6] is not None), default=None)
-        clock = None
-        if stored:
-            newest = """SELECT clock FROM batch WHERE gateway = ? AND epoch = ? ORDER BY seq DESC LIMIT 1"""
-            clock = self._conn.execute(newest, (name, stored[-1][0])).fetchone()[0]
+        # Of the newest epoch: an anchor takes from `unsynced` what it has dated.
+        clock = ("unsynced" if stored[-1][3] else "synced") if stored else None
         days = [found.days.get(state, 0) for state in STATES]
         missing = sum(gap.certain.count for gap in ledger.missing().values())
         facts = GatewayFacts(
@@ -134,7 +134,7 @@ class Summary:
             refused=found.refused,
             incomplete=days[1],
             contradicted=days[2],
-            forked=any(now - at < WEEK for *_, at in forks(epochs)),
+            forked=found.heard_twice or any(now - at < WEEK for *_, at in forks(epochs)),
         )
         wrong = problems(facts, now)
         told = self._told.get(name, (0, "", ""))
