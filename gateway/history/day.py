@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final
 
@@ -138,22 +138,39 @@ class Day:
         """What `pack` gave. Raises HistoryDamaged."""
         try:
             plain = zlib.decompress(data)
-            start, n, width = _HEAD.unpack_from(plain)
-            day = cls(start, n)
-            at = _HEAD.size
-            letters = plain[at : at + n].decode()
-            day.quality = (
-                [letter if letter != "-" else "" for letter in letters] if "-" in letters else [*letters]
-            )
-            at += n
-            day.version = list(struct.unpack_from(f"<{n}I", plain, at))
-            at += 4 * n
-            letter, bits = _WIDTHS[width]
-            day.values = list(struct.unpack_from(f"<{n}{letter}", plain, at))
-            at += n * (bits + 1) // 8
+            start, values, quality, at = _read(plain)
+            day = cls(start, n := len(values))
+            day.values, day.quality = values, [*quality]
+            day.version = list(struct.unpack_from(f"<{n}I", plain, _HEAD.size + n))
             if at < len(plain):
                 for index, *published in json.loads(plain[at:]):
                     day.pending[index] = (published[0], published[1]) if published else None
         except (zlib.error, struct.error, ValueError, LookupError, TypeError) as error:
-            raise HistoryDamaged(f"a day of the history cannot be read: {error}") from error
+            raise _unreadable(error) from error
         return day
+
+    @staticmethod
+    def values_of(data: bytes) -> tuple[int, list[int], Sequence[str]]:
+        """Start, values and letters of what `pack` gave, for who needs no more of many days. Raises
+        HistoryDamaged.
+        """
+        try:
+            start, values, quality, _ = _read(zlib.decompress(data))
+        except (zlib.error, struct.error, ValueError, LookupError) as error:
+            raise _unreadable(error) from error
+        return start, values, quality
+
+
+def _read(plain: bytes) -> tuple[int, list[int], Sequence[str], int]:
+    """Start, values, letters, and where what follows them begins."""
+    start, n, width = _HEAD.unpack_from(plain)
+    at = _HEAD.size
+    letters = plain[at : at + n].decode()
+    letter, bits = _WIDTHS[width]
+    values = list(struct.unpack_from(f"<{n}{letter}", plain, at + 5 * n))
+    quality = ["" if letter == "-" else letter for letter in letters] if "-" in letters else letters
+    return start, values, quality, at + 5 * n + n * (bits + 1) // 8
+
+
+def _unreadable(error: Exception) -> HistoryDamaged:
+    return HistoryDamaged(f"a day of the history cannot be read: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -36,7 +36,7 @@ class DayValues:
     day: date
     start: int
     values: list[int]
-    quality: list[str]
+    quality: Sequence[str]
 
 
 class HistoryReader:
@@ -116,8 +116,7 @@ class HistoryReader:
     def days(self, meter: str, quantity: str, first: date, last: date) -> Iterator[DayValues]:
         """The local days that have an interval, by date: for who needs many of them."""
         for day, data in self._days("day.day, data", meter, quantity, first, last):
-            held = Day.unpack(data)
-            yield DayValues(date.fromordinal(day), held.start, held.values, held.quality)
+            yield DayValues(date.fromordinal(day), *Day.values_of(data))
 
     def sums(
         self, meter: str, quantity: str, first: date, last: date, calendar: Calendar | None = None

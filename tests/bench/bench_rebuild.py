@@ -34,6 +34,7 @@ SLOT = 10_000
 METERS = 10
 TOGETHER = 5_000
 BOOT = "0b" * 16
+NAME = "history from a million batches" + ("" if BATCHES >= MILLION else f", scaled from {BATCHES:,}")
 READ = "energy: the journal is read"
 QUIET = 60.0
 """s of polling that is measured when the engine has nothing to do."""
@@ -177,7 +178,7 @@ def run() -> list[Figure]:
         f"{BATCHES:,} batches, {size / 1e6:,.0f} MB, in {took:.0f} s and {cpu:.0f} s of CPU, polling included"
     )
     return [
-        at_most("history from a million batches", took / BATCHES * MILLION / 60, "min", 10, note),
+        at_most(NAME, took / BATCHES * MILLION / 60, "min", 10, note),
         at_most("quarter hours that are missing in it", BATCHES * SLOT // 900_000 - 1 - quarters, "", 0),
         plain("times that its progress was said in the log", told, ""),
         at_most("polls that are missing meanwhile", seconds - METERS - len(busy), f"of {seconds}", 0),

@@ -67,6 +67,7 @@ SECTIONS = (
         "ThingsBoard Gateway: the newest poll of each meter per kill; in memory mode the whole outage",
     ),
     ("energy", "Energy: what engine, history and its pages cost beside polling", ""),
+    ("views", "Energy: any view of five years of ten meters with six counters, until it is there", ""),
     ("rebuild", "Energy: a journal of months becomes the history, in the background", ""),
     ("powercut", "Power cut at every write of a recorded run", ""),
     (

@@ -14,8 +14,13 @@ import energy_building  # noqa: E402 - after its folder is known
 import status_building  # noqa: E402
 
 from gateway.status.energy.facts import EnergyMeter  # noqa: E402
+from gateway.status.page import energy_pages, home  # noqa: E402
 from gateway.status.page.app import create_page  # noqa: E402
+from gateway.status.screen import day as screen_day  # noqa: E402
 from gateway.status.server import PageServer  # noqa: E402
+
+for kept in (energy_pages, home, screen_day):
+    kept.KEPT = 0  # every answer is made anew
 
 METERS = tuple(f"m{number}" for number in range(2, 10))
 

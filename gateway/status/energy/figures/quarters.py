@@ -101,9 +101,12 @@ class QuarterFigures:
             letters: dict[date, str] = {}
             if (meter, quantity) in self.registers:
                 for one in self._reader.days(meter, quantity, first, last):
-                    pairs = zip(one.values, one.quality, strict=True)
-                    values[one.day] = [value if letter else None for value, letter in pairs]
-                    letters[one.day] = "".join(letter or "-" for letter in one.quality)
+                    letters[one.day] = said = "".join(letter or "-" for letter in one.quality)
+                    if "-" in said:
+                        pairs = zip(one.values, one.quality, strict=True)
+                        values[one.day] = [value if letter else None for value, letter in pairs]
+                    else:
+                        values[one.day] = [*one.values]
             self._kept[key], self._letters[key] = values, letters
         return self._kept[key]
 
