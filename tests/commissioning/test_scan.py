@@ -96,6 +96,20 @@ async def test_two_meters_at_one_address_are_said_to_be_two() -> None:
     assert "double" in swept.troubles
 
 
+async def test_two_slow_meters_at_one_address_are_said_to_be_two() -> None:
+    """What is left of their answers comes when the next address has been asked already."""
+    meters = [
+        mounted("eastron-sdm630", 4, turnaround=0.09),
+        mounted("abb-b23", 4, turnaround=0.09),
+        mounted("inepro-pro380", 6),
+    ]
+    with Site(meters) as site:
+        swept = await searched(site, [FAST])
+    found = by_unit(swept)
+    assert found[4].double
+    assert not found[6].double
+
+
 async def test_an_echo_is_told_and_harms_nothing() -> None:
     with Site([mounted("inepro-pro380", 2)], echo=True) as site:
         swept = await searched(site, [FAST])

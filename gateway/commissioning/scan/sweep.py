@@ -226,6 +226,9 @@ class Sweep:
             self._take(heard)
             if heard.of(unit, 3) is None and heard.noise and not heard.echo and setting is not None:
                 await self._doubt(unit, wait)
+                # What is no answer may be a late one of whoever was asked before.
+                if place and unit not in self._damaged and units[place - 1] not in self._answers:
+                    await self._doubt(units[place - 1], 2 * wait)
             if setting is None and self._one_device():
                 return
 
