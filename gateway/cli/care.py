@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,7 @@ def _send(
         raise click.UsageError(_("--broker is missing: write --broker mqtts://HOST:8883"))
     key = key_in(sign_with)
     with CareSender(broker_at(url, "care", "care", **account), gateway) as sender:
-        wait = seconds or (TRIAL if verb in {"config", "drivers"} else WAIT)
+        wait = seconds or (TRIAL if verb in {"config", "drivers", "update"} else WAIT)
         answer = sender.send(Order(gateway, verb, payload), key, wait, _told)
     if not answer.ok:
         text = _("%(gateway)s: %(error)s")
@@ -157,3 +158,20 @@ def drivers(send: Send, file: Path) -> None:
     table = {"name": file.stem, "table": file.read_text(encoding="utf-8")}
     send("drivers", json.dumps(table, ensure_ascii=False))
     say(_("It is kept."))
+
+
+@command.command(
+    help=N_(
+        "Let GATEWAY fetch a package from --url and install it, if it is the one in FILE; it goes back by "
+        "itself when the new version does not get ready."
+    )
+)
+@_sending
+@click.argument("file", type=_FILE)
+@click.option("--url", required=True, help=N_("Where the gateway fetches it: https://… or http://…."))
+def update(send: Send, file: Path, url: str) -> None:
+    """What is signed is the content."""
+    with file.open("rb") as package:
+        digest = hashlib.file_digest(package, "sha256").hexdigest()
+    send("update", json.dumps({"url": url, "sha256": digest, "size": file.stat().st_size}))
+    say(_("It is left for its installation: the event upgraded, or upgrade_taken_back, tells how it ends."))

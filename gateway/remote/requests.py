@@ -37,10 +37,16 @@ def apply_folder() -> Path:
     return Path(os.environ.get(APPLY_VARIABLE) or APPLY)
 
 
-def hand_over(state: Path, name: str, message: bytes) -> Path:
-    """Leave a signed command for submeter-apply. Raises OSError."""
+def request_folder(state: Path) -> Path:
+    """The daemon's folder of requests, made when it is not there. Raises OSError."""
     folder = state / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def hand_over(state: Path, name: str, message: bytes) -> Path:
+    """Leave a signed command for submeter-apply. Raises OSError."""
+    folder = request_folder(state)
     place = folder / f"{name}{SUFFIX}"
     fresh = folder / f".{name}.new"
     fresh.write_bytes(message)

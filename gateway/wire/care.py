@@ -13,9 +13,9 @@ from pydantic import Field
 from gateway.wire.batch import Epoch
 from gateway.wire.messages import PlainText, SmallMessage
 
-CareCommand = Literal["read", "diagnostics", "config", "drivers"]
+CareCommand = Literal["read", "diagnostics", "config", "drivers", "update"]
 CARE_COMMANDS: tuple[str, ...] = get_args(CareCommand)
-ROOT_COMMANDS = ("config", "drivers")
+ROOT_COMMANDS = ("config", "drivers", "update")
 """What changes the machine: only with a right clock, and only by submeter-apply."""
 MAX_COMMAND = 192 * 1024
 """Bytes of a message with a command."""

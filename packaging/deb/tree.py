@@ -50,6 +50,7 @@ FILES = {
     "systemd/submeter-backup.timer": "usr/lib/systemd/system/submeter-backup.timer",
     "systemd/submeter-provision.service": "usr/lib/systemd/system/submeter-provision.service",
     "systemd/submeter-install.service": "usr/lib/systemd/system/submeter-install.service",
+    "systemd/submeter-install.path": "usr/lib/systemd/system/submeter-install.path",
     "systemd/submeter-apply.path": "usr/lib/systemd/system/submeter-apply.path",
     "systemd/submeter-apply.service": "usr/lib/systemd/system/submeter-apply.service",
     "systemd/submeter-recover.service": "usr/lib/systemd/system/submeter-recover.service",

@@ -7,11 +7,19 @@ trial.
 from __future__ import annotations
 
 import base64
+import functools
+import hashlib
 import json
+import re
+import shutil
 import subprocess
 import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from gateway.common.address import BrokerAddress
 from gateway.demo.show.site import GATEWAY
@@ -19,7 +27,7 @@ from gateway.host import signing
 from gateway.mqtt import Broker
 from gateway.remote.sending import CareAnswer, CareSender, Order, key_in
 from tests.package.machine import booted
-from tests.package.service import PATIENCE, Story, spec
+from tests.package.service import PATIENCE, Story, provisioned, spec
 from tests.package.trees import copy
 from tests.rig import rig, until
 
@@ -34,8 +42,8 @@ def looked_after(story: Story) -> str:
     public.write_text(f"ed25519:{base64.b64encode(key.public).decode()} engineer\n")
     public.chmod(0o644)
     assert machine.run("stat", "--format=%U %a", "/etc/submeter/trust") == "root 750"
-    present: dict[str, Any] = json.loads((story.etc / "gateway.yaml").read_text())
-    remote = {"uplink": "city", "commands": ["read", "diagnostics", "config", "drivers"]}
+    present: dict[str, Any] = yaml.safe_load((story.etc / "gateway.yaml").read_text())
+    remote = {"uplink": "city", "commands": ["read", "diagnostics", "config", "drivers", "update"]}
     present = {**present, "gateway": {**present["gateway"], "id": GATEWAY}, "remote": remote}
     story.write(present)
     machine.run("systemctl", "reload", "submeter-gateway")
@@ -71,8 +79,47 @@ def looked_after(story: Story) -> str:
     )
 
 
+def newer(package: Path, folder: Path) -> Path:
+    """The same package as another version."""
+    inside, made = folder / "inside", folder / "newer.deb"
+    subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(inside)], check=True)
+    control = inside / "DEBIAN" / "control"
+    text = re.sub(r"^Version: (.*)$", r"Version: \1.1", control.read_text(), flags=re.MULTILINE)
+    control.write_text(text)
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(inside), str(made)], check=True
+    )
+    shutil.rmtree(inside)
+    return made
+
+
+def updated(story: Story, package: Path, folder: Path) -> str:
+    """A signed package is fetched, judged by its content, installed, and on trial like any."""
+    machine, fresh = story.machine, newer(package, folder)
+    key = key_in(story.site.directory / "engineer.key")
+    account = Broker("care", BrokerAddress.of(f"mqtt://127.0.0.1:{story.site.broker_port}"), "engineer")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, CareSender(account, GATEWAY) as sender:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        content = fresh.read_bytes()
+        url = f"http://127.0.0.1:{server.server_port}/{fresh.name}"
+        wanted = {"url": url, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        other = sender.send(Order(GATEWAY, "update", json.dumps({**wanted, "sha256": "0" * 64})), key, 300)
+        assert (other.ok, other.state) == (False, "failed"), other
+        sender.publish(Order(GATEWAY, "update", json.dumps(wanted)), key)
+        until(
+            lambda: (story.status().get("upgrade") or {}).get("outcome") == "trial", PATIENCE,
+            "the new version is on trial", 1,
+        )  # fmt: skip
+        server.shutdown()
+    version = machine.run("dpkg-query", "-W", "-f=${Version}", "submeter-gateway")
+    assert version.endswith(".1"), version
+    assert not (machine.tree / "var/lib/submeter-upgrade/incoming.deb").exists()
+    return "a signed package is fetched, installed and on trial; one with another content is not handed over"
+
+
 def main() -> None:
-    """Install, begin, be looked after."""
+    """Install, begin by a file of the boot partition, be looked after."""
     suite, package, folder = sys.argv[1], *map(Path, sys.argv[2:4])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with (
@@ -84,9 +131,9 @@ def main() -> None:
         site.start_receiver()
         story = Story(machine, site)
         story.install(package)
-        story.configure("1s")
-        machine.run("systemctl", "restart", "submeter-gateway")
+        print(provisioned(story, package), flush=True)
         print(looked_after(story), flush=True)
+        print(updated(story, package, folder), flush=True)
 
 
 if __name__ == "__main__":

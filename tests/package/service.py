@@ -359,6 +359,8 @@ def provisioned(story: Story, package: Path) -> str:
 
 def main() -> None:
     """The whole life of one machine."""
+    from tests.package.afar import looked_after  # noqa: PLC0415 - it is made of this
+
     suite, older, newer, broken, folder = sys.argv[1], *map(Path, sys.argv[2:6])
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with (
@@ -372,7 +374,7 @@ def main() -> None:
         for step in (
             lambda: waits(story, older), lambda: begins(story), lambda: outage(story), lambda: frozen(story),
             lambda: exchanged(story, older, newer), lambda: taken_back(story, broken), lambda: judged(story),
-            lambda: sandboxed(story, older), lambda: provisioned(story, older),
+            lambda: sandboxed(story, older), lambda: provisioned(story, older), lambda: looked_after(story),
         ):  # fmt: skip
             print(step(), flush=True)
 

@@ -14,7 +14,7 @@ from gateway.config.units import Duration
 TRUST = "/etc/submeter/trust"
 
 
-Command = Literal["read", "diagnostics", "config", "drivers"]
+Command = Literal["read", "diagnostics", "config", "drivers", "update"]
 
 
 class RemoteSection(BaseModel):

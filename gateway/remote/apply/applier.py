@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.common.text import visible
+from gateway.common.trial import upgrade_folder
 from gateway.config import Config, load_config
 from gateway.errors import CommandRefused, GatewayError
 from gateway.host import Clock
 from gateway.remote.apply.change import Change, new_configuration, new_table
+from gateway.remote.apply.package import SUFFIX, copy_package, signed_package
 from gateway.remote.apply.trial import FileTrial
 from gateway.remote.apply.wellness import expected, well, words
 from gateway.remote.counter import CommandCounter
@@ -121,11 +123,22 @@ class Applier:
 
     def _carry_out(self, request_id: str, statement: CommandStatement, payload: str) -> None:
         places = self._places
+        if statement.command == "update":
+            self._install(request_id, payload)
+            return
         if statement.command == "config":
             change = new_configuration(payload, places.config, places.state / "staged.yaml")
         else:
             change = new_table(payload, places.config)
         self._try(request_id, change)
+
+    def _install(self, request_id: str, payload: str) -> None:
+        """Leave the package for its installation, whose end the daemon tells as an event of its own."""
+        wanted = signed_package(payload)
+        folder = self._places.daemon / FOLDER
+        version = copy_package(folder, f"{request_id}{SUFFIX}", wanted, upgrade_folder())
+        log.warning("version %s is left for its installation", visible(version, 64))
+        self._result(request_id, "done")
 
     def _try(self, request_id: str, change: Change) -> None:
         """Put it in its place, let the gateway read it, and watch."""

@@ -14,7 +14,7 @@ from gateway.common.text import visible
 from gateway.common.trial import read_object
 from gateway.errors import GatewayError
 from gateway.host import write_secret
-from gateway.remote.requests import apply_folder, hand_over, read_results
+from gateway.remote.requests import apply_folder, hand_over, read_results, request_folder
 from gateway.wire.care import CareState
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,13 @@ class HandedOver:
         self._told: dict[str, object] = read_object(directory / TOLD_FILE)
         self._given: dict[str, tuple[float, Path]] = {}
         self.on_trial = ""
+
+    def room_for(self, name: str) -> Path:
+        """Where a file that goes with a request is put; those of others are over."""
+        folder = request_folder(self._directory)
+        for old in folder.glob("*.deb"):
+            old.unlink(missing_ok=True)
+        return folder / name
 
     async def give(self, request_id: str, message: bytes) -> None:
         """Hand it over. Raises OSError."""

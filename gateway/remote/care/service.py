@@ -18,8 +18,10 @@ from gateway.common.troubles import Troubles
 from gateway.common.wait import wait_for_event
 from gateway.config import RemoteSection
 from gateway.errors import CommandRefused, GatewayError
+from gateway.remote.apply.package import SUFFIX, signed_package
 from gateway.remote.care.handed_over import HandedOver
 from gateway.remote.counter import CommandCounter
+from gateway.remote.fetch import fetch_package
 from gateway.remote.judge import CommandTarget, check_statement, read_command, signed_bytes
 from gateway.remote.proof import ask_signer
 from gateway.wire.care import ROOT_COMMANDS, CareReply, CareState, CommandStatement
@@ -66,7 +68,7 @@ class CareHost(Protocol):
 
 
 Act = Callable[[CommandStatement, str], Awaitable[dict[str, Any]]]
-_OUTCOMES = {"kept": "done", "undone": "failed", "failed": "failed", "refused": "failed"}
+_OUTCOMES = {"done": "done", "kept": "done", "undone": "failed", "failed": "failed", "refused": "failed"}
 """How an outcome of submeter-apply is counted."""
 
 
@@ -85,6 +87,7 @@ class CareService:
         self.counts: Counter[str] = Counter()
         """By outcome: done, failed, and each reason of a refusal."""
         self._acts: dict[str, Act] = {"read": self._read, "diagnostics": self._diagnostics}
+        self._fetching: asyncio.Task[None] | None = None
         self._changes = HandedOver(directory, self._outcome)
 
     def received(self, command: str, payload: bytes) -> None:
@@ -140,10 +143,24 @@ class CareService:
                 CareReply(id=reply_id, ok=False, state="refused", error=str(error)[:500], result=result)
             )
             return
-        if statement.command in ROOT_COMMANDS:
+        if statement.command == "update":
+            self._fetching = asyncio.create_task(self._update(reply_id, envelope.payload, payload))
+        elif statement.command in ROOT_COMMANDS:
             await self._hand_over(reply_id, payload)
         else:
             await self._carry_out(reply_id, statement, envelope.payload)
+
+    async def _update(self, reply_id: str, said: str, message: bytes) -> None:
+        """Fetch a package, which takes its time, and hand it over with the command."""
+        try:
+            package = signed_package(said)
+            target = await asyncio.to_thread(self._changes.room_for, f"{reply_id}{SUFFIX}")
+            await asyncio.to_thread(fetch_package, package.url, package.sha256, package.size, target)
+        except (CommandRefused, OSError) as error:
+            self.counts["failed"] += 1
+            self._say(CareReply(id=reply_id, ok=False, state="failed", error=str(error)[:500]))
+            return
+        await self._hand_over(reply_id, message)
 
     async def _hand_over(self, reply_id: str, message: bytes) -> None:
         """What changes the machine is for submeter-apply, which judges it again."""
@@ -161,7 +178,7 @@ class CareService:
             fields = {"command": command, "counter": int(counter), "state": state, "error": error}
             await self._host.audit("remote_command_result", fields)
             self.counts[_OUTCOMES[state]] += 1
-        good = state in {"trying", "kept"}
+        good = state in {"trying", "kept", "done"}
         self._say(CareReply(id=reply_id, ok=good, state=state, error=error or None))
 
     async def _accept(self, statement: CommandStatement, signed_by: str) -> None:
