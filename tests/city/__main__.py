@@ -1,10 +1,13 @@
 """python -m tests.city [PART …]: the platform at the size of a city, at length; written to docs/proofs.md.
 
-The parts: steady, herd, independent, blows, gone, cluster. What is named is run and printed, not written.
+The parts: write, steady, herd, independent, blows, gone, cluster. Each can be run by itself: its result takes the
+place of its former one in build/city.json, from which the section is made.
 """
 
 from __future__ import annotations
 
+import fcntl
+import json
 import logging
 import os
 import sys
@@ -13,12 +16,14 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests import proofs
 from tests.bench import bench_city
 from tests.bench.figures import Figure
 from tests.city import blows, cluster
 
+OUT = Path("build/city.json")
 BLOWS = int(os.environ.get("CITY_BLOWS", "200"))
 STEADY = 600.0
 BACKLOG = 360.0
@@ -99,11 +104,33 @@ PARTS: dict[str, Callable[[], list[tuple[bool, str]]]] = {
 }
 
 
+def _note(name: str, result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Keep what a part brought; all that is kept."""
+    OUT.parent.mkdir(exist_ok=True)
+    with OUT.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept: dict[str, dict[str, Any]] = json.loads(OUT.read_text()) if OUT.exists() else {}
+        kept[name] = result
+        OUT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    return kept
+
+
+def _section(kept: dict[str, dict[str, Any]]) -> str:
+    lines = []
+    for name in PARTS:
+        if name in kept:
+            part = kept[name]
+            lines += [f"- {line}" for line in part["lines"]]
+            lines[-1] += f" [{part['seconds']:.0f} s, load {part['load']:.0f}]"
+        else:
+            lines.append(f"- {name}: not run")
+    return "\n".join(lines)
+
+
 def main() -> int:
-    """Run, then write; 1 when something does not hold."""
+    """Run and write, one part after the other; 1 when something does not hold."""
     logging.getLogger("gateway").setLevel(logging.CRITICAL)
-    commit = proofs.git("rev-parse", "--short=12", "HEAD")
-    lines, good = [], True
+    commit, good = proofs.git("rev-parse", "--short=12", "HEAD"), True
     for name in sys.argv[1:] or PARTS:
         began, load = time.monotonic(), os.getloadavg()[0]
         print(f"— {name} …", flush=True)
@@ -112,15 +139,19 @@ def main() -> int:
         except Exception:  # noqa: BLE001 - a part that breaks must not hide the others
             traceback.print_exc()
             found = [(False, f"{name} broke")]
-        for held, told in found:
-            line = f"{'holds' if held else '**does not hold**'}: {told}"
-            print(f"  {line}", flush=True)
-            lines.append(f"- {line}")
-            good &= held
-        print(f"  ({time.monotonic() - began:.0f} s, load {load:.1f} at its start)", flush=True)
-    if not sys.argv[1:]:
-        proofs.write("prove-city", commit, "\n".join(lines))
+        good &= all(held for held, _told in found)
+        lines = [f"{'holds' if held else '**does not hold**'}: {told}" for held, told in found]
+        print(*lines, sep="\n", flush=True)
+        took = time.monotonic() - began
+        kept = _note(name, {"lines": lines, "commit": commit, "seconds": took, "load": load})
+        # The section is as old as its oldest part.
+        oldest = min((part["commit"] for part in kept.values()), key=_age)
+        proofs.write("prove-city", oldest, _section(kept))
     return 0 if good else 1
+
+
+def _age(commit: str) -> int:
+    return int(proofs.git("show", "-s", "--format=%ct", commit) or 0)
 
 
 if __name__ == "__main__":
