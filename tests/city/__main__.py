@@ -1,7 +1,7 @@
 """python -m tests.city [PART …]: the platform at the size of a city, at length; written to docs/proofs.md.
 
-The parts: write, steady, herd, independent, blows, gone, cluster. Each can be run by itself: its result takes the
-place of its former one in build/city.json, from which the section is made.
+The parts: write, steady, herd, independent, blows, gone, cluster. Each can be run by itself: its result
+takes the place of its former one in build/city.json, from which the section is made.
 """
 
 from __future__ import annotations
