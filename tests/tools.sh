@@ -15,6 +15,11 @@ need nats-server nats-server
 [ -n "$(find /usr/lib/postgresql -name initdb 2>/dev/null | head -n 1)" ] || missing="$missing postgresql"
 # Half a minute of Erlang: for `make soak` alone.
 [ "${1:-}" != soak ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
+# Home Assistant with its own schemas, 400 MB in an environment of its own: for `make soak` alone.
+if [ "${1:-}" = soak ] && [ ! -x build/homeassistant/bin/python ]; then
+  { python3.11 -m venv build/homeassistant && build/homeassistant/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+    homeassistant==2024.3.3 paho-mqtt==1.6.1; } >/dev/null 2>&1 || { rm -rf build/homeassistant; echo "Home Assistant could not be installed: its test is skipped."; }
+fi
 # Fresh Debian trees and their boot: for `make prove-package` alone.
 if [ "${1:-}" = package ]; then
   need debootstrap debootstrap
