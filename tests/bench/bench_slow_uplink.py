@@ -1,5 +1,5 @@
-"""A slow platform never delays another: one journal, an uplink of our own dialect and a ThingsBoard whose broker
-takes two seconds for each acknowledgement.
+"""A slow platform never delays another: one journal, an uplink of our own dialect, and a ThingsBoard whose
+broker takes two seconds for each acknowledgement.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ async def _delays(folder: Path, *, beside: bool) -> tuple[list[float], int]:
     slow = Uplink.model_validate({**facts, "name": "things", "dialect": "thingsboard"})
     sent: dict[int, float] = {}
     delivered: dict[int, float] = {}
+    all_sent = asyncio.Event()
 
     class Fast(MemoryLink):
         async def open(self, listener, *, will, topics):
@@ -67,6 +68,8 @@ async def _delays(folder: Path, *, beside: bool) -> tuple[list[float], int]:
                 for message in messages:
                     if isinstance(message.tag, tuple):
                         delivered.setdefault(message.tag[1], time.monotonic())
+                        if len(delivered) == BATCHES:
+                            all_sent.set()
                 publish(messages)
 
             connection.publish = noting
@@ -91,9 +94,8 @@ async def _delays(folder: Path, *, beside: bool) -> tuple[list[float], int]:
                 one.committed(batches)
             sent[batches[-1].seq] = began
             await asyncio.sleep(EVERY)
-        end = time.monotonic() + 60
-        while len(delivered) < len(sent) and time.monotonic() < end:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            await all_sent.wait()
         left = journal.backlog("things").batches if beside else 0
     finally:
         for one in forwarders:

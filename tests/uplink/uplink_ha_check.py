@@ -1,4 +1,4 @@
-"""Run by Home Assistant's own Python: discovery messages on stdin, what is wrong with each on stdout (JSON)."""
+"""Run by Home Assistant's own Python: discovery on stdin, what is wrong with each on stdout (JSON)."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from homeassistant.components.sensor.const import (
 def flaw(config):
     try:
         known = DISCOVERY_SCHEMA(dict(config))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever its validators raise
         return f"{type(error).__name__}: {error}"
     if lost := set(config) - set(known):
         return f"not known: {sorted(lost)}"
