@@ -50,6 +50,12 @@ SECTIONS = (
         "Backlog: from a real journal through a real broker, QoS 1",
         "ThingsBoard Gateway 26 000–106 000 values/s, beginning after 35 s",
     ),
+    ("slow_uplink", "Two uplinks of one journal, the other one slow", ""),
+    (
+        "city",
+        "A city on one machine: 3 000 gateways at the wire, mosquitto, one receiver, PostgreSQL with fsync",
+        "",
+    ),
     ("size", "Size of a value", "on the wire: modbus2mqtt 16 bytes, ThingsBoard Gateway 17–19, collectd 31"),
     (
         "written",
