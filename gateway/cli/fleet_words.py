@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.language import _, locale
+from gateway.cli.language import _, in_words, locale
 from gateway.cli.prose import said
 from gateway.common.text import visible
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def standing(now: Progress) -> str:
-    """How it stands, in a line."""
+    """How it stands, in a line; another one says why nobody is online."""
     words = locale()
     parts = [
         _("%(n)s online") % {"n": words.whole(now.online)},
@@ -22,7 +22,10 @@ def standing(now: Progress) -> str:
     ]
     if now.delay is not None:
         parts.append(_("19 of 20 receipted within {span} s").format(span=words.number(now.delay, 2)))
-    return f"{words.whole(now.seconds):>4} s: {', '.join(parts)}"
+    told = f"{words.whole(now.seconds):>4} s: {', '.join(parts)}"
+    if now.trouble:
+        told += "\n" + _("nobody is online: %(why)s") % {"why": in_words(now.trouble)}
+    return told
 
 
 def ended(fleet: Fleet, ledger: FleetLedger) -> list[str]:

@@ -266,6 +266,17 @@ def test_the_control_that_forgets_at_the_puback_loses(tmp_path):
     assert verdict.lost == ledger.taken >= 15
 
 
+def test_it_says_why_nobody_is_online():
+    words = ["fleet", "--broker", "mqtt://127.0.0.1:9", "--gateways", "2", "--seconds", "1", "--drain", "1s"]
+    for language, expected in (("en", "nobody is online:"), ("tr", "kimse bağlı değil:")):
+        run = subprocess.run(
+            [sys.executable, "-m", "gateway", *words, "--every", "500ms", "--lang", language],
+            capture_output=True, text=True, timeout=120, check=False, env={"COLUMNS": "60", "PYTHONUTF8": "1"},
+        )  # fmt: skip
+        assert run.returncode == 1, "what nobody has receipted is not delivered"
+        assert expected in run.stderr, run.stderr
+
+
 # -- what is wrong with the words
 
 

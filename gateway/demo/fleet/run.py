@@ -47,7 +47,7 @@ class FleetClock:
 class Progress:
     """How it stands `seconds` after the start: gateways `online`, batches `taken` and `settled`, of which
     `open` are not, values settled a second since the last one, and the 95th percentile of the receipts'
-    delay since then (None without a receipt).
+    delay since then (None without a receipt). `trouble`: why nobody is online, else empty.
     """
 
     seconds: float
@@ -57,6 +57,7 @@ class Progress:
     open: int
     rate: float
     delay: float | None
+    trouble: str = ""
 
 
 class _Gateway:
@@ -198,7 +199,9 @@ class Fleet:
         values = (self.settled - last.settled) * plan.meters * plan.values
         rate = values / max(now - last.seconds, 1e-9)
         delay = self.delays.percentile(0.95, since=last.seconds)
-        self._told = Progress(now, len(self.network.open), self.taken, self.settled, self.open, rate, delay)
+        online = len(self.network.open)
+        trouble = "" if online or not self._gateways else self._gateways[0].forwarder.stats().last_error
+        self._told = Progress(now, online, self.taken, self.settled, self.open, rate, delay, trouble)
         return self._told
 
     async def _tell(self, tell: Callable[[Progress], None], every: float) -> None:
