@@ -271,7 +271,8 @@ def test_it_says_why_nobody_is_online():
     for language, expected in (("en", "nobody is online:"), ("tr", "kimse bağlı değil:")):
         run = subprocess.run(
             [sys.executable, "-m", "gateway", *words, "--every", "500ms", "--lang", language],
-            capture_output=True, text=True, timeout=120, check=False, env={"COLUMNS": "60", "PYTHONUTF8": "1"},
+            capture_output=True, text=True, timeout=120, check=False,
+            env={"COLUMNS": "60", "PYTHONUTF8": "1"},
         )  # fmt: skip
         assert run.returncode == 1, "what nobody has receipted is not delivered"
         assert expected in run.stderr, run.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import Sequence
@@ -184,7 +185,9 @@ class FleetConnection(asyncio.Protocol):
             raise LinkDown(f"no answer within {OPEN:g} s") from None
         except OSError as error:
             self.abort(NOBODY)
-            raise unreachable(error) from error
+            # asyncio has a text of its own where the system has one that everybody knows.
+            known = OSError(error.errno, os.strerror(error.errno)) if error.errno else error
+            raise unreachable(known) from error
         except BaseException:
             self.abort(NOBODY)
             raise
