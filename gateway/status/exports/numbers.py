@@ -10,9 +10,10 @@ from typing import Any, Final
 from gateway.energy import base_unit
 from gateway.errors import HistoryError
 from gateway.status.energy.facts import EnergyHistory
-from gateway.status.energy.figures import Figures
+from gateway.status.energy.figures import DaySums, Figures, total
 from gateway.status.energy.period import Period
 from gateway.status.energy.reactive import reactive_view
+from gateway.status.exports.energy import parts_of
 from gateway.status.exports.query import Query, WrongQuery, figures_of, meter_of, period_of
 from gateway.status.report.lines import report_lines
 from gateway.status.snapshot import Snapshot
@@ -44,15 +45,21 @@ def _days(period: Period) -> dict[str, object]:
 def _energy(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
     """Quarter hours: start (ms UTC), Wh; `used` of the building or what a meter counted."""
     period, meter = _bounded(period_of(query, figures.today), _YEAR), meter_of(query, figures.facts)
-    values = figures.of(meter, period.first, min(period.last, figures.today))
+    intervals: list[tuple[int, int]] = []
+    days: DaySums = {}
+    for part in parts_of(period, figures.today):
+        # Month by month: a year of quarter hours at once takes several times as much memory.
+        intervals += figures.quarters(figures.of(meter, part.first, part.last)).items()
+        days |= figures.sums_of(meter, part.first, part.last)
+        figures.forget()
     return {
         "meter": meter or None,
         **_days(period),
         "unit": "Wh",
         "seconds": 900,
-        "sum": figures.total(values),
-        "bands": figures.bands(figures.added_up(values)) if figures.tariff(period.first) else None,
-        "intervals": [[start, value] for start, value in figures.quarters(values).items()],
+        "sum": total(days.values()),
+        "bands": figures.bands(days) if figures.tariff(period.first) else None,
+        "intervals": intervals,
     }
 
 
