@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.backup import new_key
 from gateway.catalogue import load_driver
+from gateway.config import OWN_ID
 from gateway.demo.show.account import judge, resolutions
 from gateway.demo.show.polls import Break
 from gateway.demo.show.self_check import committed, platform
@@ -65,6 +66,10 @@ class Story:
         """What the running daemon says of itself."""
         code, said = self.machine.ask("submeter", "status", "--json")
         return json.loads(said) if code == 0 else {}
+
+    def meters(self) -> list[dict[str, Any]]:
+        """The meters of the site: the gateway itself is one, too."""
+        return [meter for meter in self.status().get("meters", []) if meter["id"] != OWN_ID]
 
     def configure(self, interval: str) -> None:
         """Write the configuration as root would."""
@@ -144,7 +149,7 @@ def begins(story: Story) -> str:
     story.configure("500ms")
     story.machine.run("systemctl", "reload", "submeter-gateway")
     until(
-        lambda: {m["interval"] for m in story.status().get("meters", [])} == {0.5},
+        lambda: {meter["interval"] for meter in story.meters()} == {0.5},
         PATIENCE,
         "it is taken over",
         0.5,
@@ -292,7 +297,7 @@ def sandboxed(story: Story, package: Path) -> str:
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "restart", "submeter-gateway")
         until(
-            lambda: [m["state"] for m in story.status().get("meters", [])] == ["answering"],
+            lambda: [meter["state"] for meter in story.meters()] == ["answering"],
             PATIENCE,
             "it answers",
             1,
