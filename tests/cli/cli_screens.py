@@ -181,7 +181,7 @@ class Client:
             "age": None,
             "state": "failed",
             "error": "this machine has no GPIO: it is not a Raspberry Pi "
-            "→ move the pulse inputs to a gateway that is one",
+            "→ move what is wired to pins to a gateway that is one",
             "doubt": "",
             "fast": False,
         }
