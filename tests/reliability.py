@@ -301,10 +301,10 @@ card was tested. A card that
   or silently dropped by the platform.
 - What a power cut or a kill costs by design: the polls of the slot that was open (10 seconds as installed).
 They were never taken.
-- Kills: one of the first three runs of 200 blows, on a machine with five times the work it could do,
-ended with one reading or batch that
-  the judge could not excuse. What it was had not been kept; the bench now says it in words,
-  and the run is counted above.
+- Kills: one of an earlier version's three runs of 200 blows, on a machine with five times the work it could
+do, ended with one reading that
+  the judge of then could not excuse. What it was had not been kept; the judge now goes by what the gateway
+  says of its polls, and names what is missing.
 - A physically lost card loses what was not delivered.
 - In the thirty days, waiting is simulated: the gateway's clock leaps over the time in which nothing is
 under way, and its timers may be
