@@ -18,7 +18,7 @@ from typing import Literal
 
 from gateway.check import check
 from gateway.common.files import read_regular
-from gateway.config import odd_character
+from gateway.config import odd_character, parse_yaml
 from gateway.errors import Problem
 from gateway.provisioning.scrub import without_values
 from gateway.provisioning.secrets import Secret, find_secrets, without
@@ -131,6 +131,9 @@ def _examined(data: bytes, configuration: Path) -> tuple[str, list[Secret], list
     text = text.replace("\r\n", "\n")
     if odd := odd_character(text, FILE):
         return text, [], [odd]
+    document, unfit = parse_yaml(text, FILE)
+    if document is None:
+        return text, [], unfit
     secrets, problems = find_secrets(text, FILE)
     staged = configuration.with_name(STAGED)
     shutil.rmtree(staged, ignore_errors=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from gateway.config import parse_yaml
 from gateway.errors import Problem
 
 HIDDEN = "…"
@@ -43,6 +44,8 @@ def _hidden(told: str, values: list[str]) -> str:
 
 def _scalars(text: str) -> Iterator[tuple[str, str]]:
     """Every scalar by its dotted key, and every key that is none; nothing when the text is no YAML."""
+    if parse_yaml(text, "")[0] is None:
+        return  # also what is too deep to be walked
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError):

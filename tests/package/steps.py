@@ -132,9 +132,13 @@ def runs(tree: Path, package: Path, folder: Path) -> list[str]:
         (tree / "srv/gateway.yaml").write_text(json.dumps(configuration))
         # Emulated, it takes its time to start: ten seconds are counted from the first answer.
         seconds = f"{EMULATED_START + 10:.0f}"
-        command = ["chroot", str(tree), "timeout", seconds, "submeter", "run", "/srv/gateway.yaml"]
-        subprocess.run(command, capture_output=True, check=False, timeout=900, env=ENVIRONMENT)
+        command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "chroot", str(tree)]
+        command += ["timeout", seconds, "submeter", "run", "/srv/gateway.yaml"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=900, env=ENVIRONMENT
+        )
         served = len(site.serves())
+    assert (tree / "srv/state/journal.db").exists(), done.stderr[-2000:]
     batches = committed(tree / "srv/state/journal.db")
     assert served >= 10, served
     assert len(batches) >= 5, batches
