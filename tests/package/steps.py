@@ -132,8 +132,8 @@ def runs(tree: Path, package: Path, folder: Path) -> list[str]:
         (tree / "srv/gateway.yaml").write_text(json.dumps(configuration))
         # Emulated, it takes its time to start: ten seconds are counted from the first answer.
         seconds = f"{EMULATED_START + 10:.0f}"
-        command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "chroot", str(tree)]
-        command += ["timeout", seconds, "submeter", "run", "/srv/gateway.yaml"]
+        inside = f"mount -t proc proc /proc && exec timeout {seconds} submeter run /srv/gateway.yaml"
+        command = ["unshare", "--mount", "--pid", "--fork", "chroot", str(tree), "sh", "-c", inside]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=900, env=ENVIRONMENT
         )
