@@ -340,14 +340,14 @@ def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
         return finding("delivered", "good")
     if view.held >= view.backlog_batches > 0:
         return finding("held_for_clock", "busy")
+    if view.cause == "no_subscribers":
+        return finding("no_subscriber", "bad")
+    if view.cause:  # before all else: what makes room for itself is less without being delivered
+        return finding("refused", "bad")
     if view.done_at is not None:
         return finding("delivering", "busy", at=view.done_at)
     if fresh:
         return finding("first_delivery", "busy")
-    if view.cause == "no_subscribers":
-        return finding("no_subscriber", "bad")
-    if view.cause:
-        return finding("refused", "bad")
     if view.silent:
         return finding("no_receipt", "bad", details=view.silent)
     return finding("no_receipt" if view.receipts else "not_delivered", "bad")

@@ -326,6 +326,12 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ),
     ("a backlog shrinks", waiting(done_at=NOW + 20 * MINUTE), "delivering", "delivering"),
     (
+        "a backlog shrinks because room was made, and all is refused",
+        waiting(done_at=NOW + 20 * MINUTE, cause="not_authorized"),
+        "trouble",
+        "refused",
+    ),
+    (
         "a connection was made a moment ago, a backlog waits",
         waiting(since=FRESH),
         "starting",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.errors import BadFrame
+from gateway.field.port.mbap import Frame
 
 Field = Literal["number", "unit", "length", "protocol"]
 ALL = 0x10000
@@ -32,6 +33,39 @@ class Difference:
         if self.field == "protocol":
             return f"with protocol {self.seen} for {self.asked}"
         return f"with {'number' if self.field == 'number' else 'length'} {self.seen} for {self.asked}"
+
+
+def differences(number: int, unit: int, frame: Frame) -> list[Difference]:
+    """The fields in which a reply differs from what the standard asks for."""
+    fields: tuple[tuple[Field, int, int], ...] = (
+        ("number", number, frame.number),
+        ("protocol", 0, frame.protocol),
+        ("unit", unit, frame.unit),
+        ("length", len(frame.pdu) + 1, frame.length),
+    )
+    return [Difference(field, asked, seen) for field, asked, seen in fields if asked != seen]
+
+
+def is_known(odd: Difference, unit: int | None, protocol: int, length: bool) -> bool:
+    """Whether a difference was found constant: `unit` and `protocol` are what replies give, `length` says
+    that theirs is right. Of a number its rule has said so already.
+    """
+    match odd.field:
+        case "protocol":
+            return odd.seen == protocol
+        case "unit":
+            return odd.seen == unit
+        case "length":
+            return not length
+    return True
+
+
+def too_odd(odd: Sequence[Difference], unknown: Sequence[Difference]) -> bool:
+    """Whether more than one field differs: nothing is left then to know the answer by. `unknown` are those
+    that were not found constant yet; a number and a unit may both differ when each was found, or told, by
+    itself.
+    """
+    return len(odd) > 1 and (bool(unknown) or {each.field for each in odd} != {"number", "unit"})
 
 
 class OddReply(BadFrame):

@@ -16,7 +16,14 @@ from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Ref
 from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, not_opened
 from gateway.field.port.contract import Answer, Ask, Late, Registers
-from gateway.field.port.difference import Difference, OddReply, expected, tells_apart
+from gateway.field.port.difference import (
+    OddReply,
+    differences,
+    expected,
+    is_known,
+    tells_apart,
+    too_odd,
+)
 from gateway.field.port.mbap import (
     HEADER,
     REPLY,
@@ -299,38 +306,31 @@ class ModbusPort:
         mine = number in {request.number, request.reply} or (
             request.reply is None and number not in self._recent
         )
-        fits = request.answered_by(frame.pdu) or request.refused_by(frame.pdu)
+        odd = differences(request.number, request.unit, frame)
         if self._waiting and mine and frame.pdu == request.sent[HEADER:]:
             self.echoes += 1  # a device that repeats the request has not answered it
         elif self._waiting and mine:
-            if frame.protocol not in {0, self.reply_protocol}:
-                self._fail(OddReply(request.unit, Difference("protocol", 0, frame.protocol)))
-            elif request.refused_by(frame.pdu) and (self.has_transaction_ids or frame.unit in units):
+            refused = request.refused_by(frame.pdu)
+            constant = (self.reply_units.get(request.unit), self.reply_protocol, self.reply_length)
+            unknown = [each for each in odd if not is_known(each, *constant)]
+            if refused and not frame.protocol and (self.has_transaction_ids or frame.unit in units):
                 self._answered(request)
                 self._refuse(frame.pdu[1])
-            elif not fits or (frame.unit not in units and (self.reply_number != "asked" or frame.protocol)):
+            elif not (refused or request.answered_by(frame.pdu)) or too_odd(odd, unknown):
                 self._fail(
                     BadFrame(
                         f"unit {request.unit}: the reply's unit, function or byte count is not what was asked"
                     )
                 )
-            elif frame.unit not in units:
-                self._fail(OddReply(request.unit, Difference("unit", request.unit, frame.unit)))
-            elif (self.reply_length or frame.protocol) and frame.length != len(frame.pdu) + 1:
-                self._fail(OddReply(request.unit, Difference("length", len(frame.pdu) + 1, frame.length)))
+            elif unknown:
+                self._fail(OddReply(request.unit, unknown[0]))
             else:
-                self._answered(request, plain=number == request.number != request.reply)
-                self._give(frame.pdu[2:])
+                self._answered(request, plain=not refused and number == request.number != request.reply)
+                self._refuse(frame.pdu[1]) if refused else self._give(frame.pdu[2:])
         elif self._recent.recent(number, self.heard_at):
             self._take_late(frame, self._recent[number])
-        elif (
-            self._waiting
-            and request.answered_by(frame.pdu)
-            and frame.unit == request.unit
-            and frame.length == len(frame.pdu) + 1
-            and not frame.protocol
-        ):
-            self._fail(OddReply(request.unit, Difference("number", request.number, number)))
+        elif self._waiting and request.answered_by(frame.pdu) and {each.field for each in odd} == {"number"}:
+            self._fail(OddReply(request.unit, odd[0]))
         else:
             self._stray(frame)
 

@@ -98,7 +98,10 @@ def action(cause: str, f: Locale) -> str:
     settings = _("Tell the maintenance firm: the gateway's configuration must be changed.")
     known = {
         "credentials": _("Tell the platform's operator: name, password or certificate is not accepted."),
-        "not_authorized": _("Tell the platform's operator: name, password or certificate is not accepted."),
+        "not_authorized": _(
+            "Tell the platform's operator: the access list must allow this gateway its account and its "
+            "topics."
+        ),
         "authentication": _("Tell the platform's operator: name, password or certificate is not accepted."),
         "version": settings,
         "client_id": operator,
