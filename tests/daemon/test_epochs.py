@@ -56,7 +56,7 @@ async def told(assembly) -> dict[str, list[list[str]]]:
     return found
 
 
-EVERYTHING = [DRIVER, "m1", "m2"]
+EVERYTHING = [DRIVER, "m1", "m2", "gateway"]
 
 
 async def test_the_meters_are_described_once_in_an_epoch(assembly) -> None:

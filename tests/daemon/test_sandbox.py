@@ -100,6 +100,20 @@ def test_of_devices_it_has_serial_ports_and_pins_alone() -> None:
     assert kinds == {"char-ttyUSB", "char-ttyACM", "char-ttyAMA", "char-ttyS", "char-gpiochip"}
 
 
+EXPOSURE = {
+    # Root for a moment, without network, to put files into their places.
+    "submeter-apply": 17,
+    "submeter-provision": 17,
+    "submeter-recover": 17,
+    # Root, with network: it reads keys and writes to a stick.
+    "submeter-backup": 24,
+    # It mounts in the machine's own namespace, so it may have none of its own.
+    "submeter-card": 60,
+    # They run dpkg, which may write wherever packages may.
+    "submeter-install": 80,
+    "submeter-upgrade": 80,
+}
+"""Tenths of systemd's points where more than 15 are allowed: of what runs as root, and listens to nobody."""
 UNITS = [unit for unit in sorted(UNIT.parent.glob("submeter-*.service")) if ".avahi." not in unit.name]
 """Those of systemd; Avahi calls its files the same."""
 
@@ -107,7 +121,13 @@ UNITS = [unit for unit in sorted(UNIT.parent.glob("submeter-*.service")) if ".av
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_the_exposure_that_systemd_computes_is_low(unit) -> None:
     answer = subprocess.run(
-        ["systemd-analyze", "security", "--offline=yes", "--threshold=15", str(unit)],
+        [
+            "systemd-analyze",
+            "security",
+            "--offline=yes",
+            f"--threshold={EXPOSURE.get(unit.stem, 15)}",
+            str(unit),
+        ],
         capture_output=True,
         text=True,
         check=False,

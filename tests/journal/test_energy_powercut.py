@@ -73,6 +73,10 @@ async def live_on(directory, platform):
         synchronous="OFF",
     )
     try:
+        # What was on the disk already when the power failed, and was not said yet, is delivered now.
+        for epoch, oldest, newest in life.journal.epochs():
+            for sealed in await life.journal.find(epoch, oldest, newest, 10**6):
+                platform.take(sealed.epoch, sealed.seq, sealed.body)
         await life.catch_up()
         first = max((max(each, default=-1) for each in platform.reads.values()), default=-1) + 2
         for number in range(first, first + AFTER):

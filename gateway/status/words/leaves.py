@@ -75,6 +75,10 @@ def _of_others(f: Locale) -> dict[str, str]:
         ),
         "WireError": _("A message of the platform does not keep the contract. It was counted and ignored."),
         "BackupError": _("The backup could not be made or put back. Nothing was changed by that."),
+        "EnrolmentError": _(
+            "The certificate of this gateway could not be made or renewed. The one that is there stays."
+        ),
+        "CommandRefused": _("A command from afar was refused. Nothing was changed by it."),
         "ControlError": _("The running gateway could not be asked. Look whether its service runs."),
         "GatewayError": _("The gateway reports something; its log tells it in full: journalctl -u submeter."),
     }
