@@ -99,8 +99,8 @@ def action(cause: str, f: Locale) -> str:
     known = {
         "credentials": _("Tell the platform's operator: name, password or certificate is not accepted."),
         "not_authorized": _(
-            "Tell the platform's operator: the access list must allow this gateway its account and its "
-            "topics."
+            "Tell the platform's operator: name, password or certificate is not accepted, or the access "
+            "list does not allow this gateway its topics."
         ),
         "authentication": _("Tell the platform's operator: name, password or certificate is not accepted."),
         "version": settings,
