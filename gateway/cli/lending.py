@@ -28,12 +28,12 @@ def borrowed(place: str, who: str, socket: Path | None = None) -> Iterator[str]:
             client.close()
         yield ""
         return
-    client.lend(bus, who, LEASE)
-    say(_("The running gateway lends bus %(bus)s and gets it back at the end.") % {"bus": bus}, err=True)
     done = threading.Event()
     keeper = threading.Thread(target=_renew, args=(done, bus, who, socket), daemon=True)
-    keeper.start()
+    client.lend(bus, who, LEASE)
     try:
+        keeper.start()
+        say(_("The running gateway lends bus %(bus)s and gets it back at the end.") % {"bus": bus}, err=True)
         yield bus
     finally:
         done.set()
