@@ -11,17 +11,16 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.cli.broker_options import broker_at
+from gateway.cli.broker_options import broker_at, broker_options
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
 from gateway.errors import GatewayError
 from gateway.host import notify
 
-_READABLE = click.Path(exists=True, dir_okay=False)
 if TYPE_CHECKING:
     from gateway.platform import PlatformPage
     from gateway.receiver import Receiver
@@ -38,7 +37,7 @@ With --report: print what the database holds per gateway and epoch, also while a
     required=True,
     help=N_("SQLite file, made when it is new; or postgresql://…, which several receivers share."),
 )
-@click.option("--broker", help=N_("mqtt://HOST:1883, mqtts://HOST:8883, ws:// or wss://."))
+@broker_options
 @click.option(
     "--consumer", default="city", show_default=True, help=N_("Our name in receipts: P/receipt/<consumer>.")
 )
@@ -53,11 +52,6 @@ With --report: print what the database holds per gateway and epoch, also while a
     multiple=True,
     help=N_("Only this gateway; may be given more than once. Default: all."),
 )
-@click.option("--username", help=N_("User name at the broker."))
-@click.option("--password-file", type=_READABLE, help=N_("File whose first line is the password."))
-@click.option("--ca", type=_READABLE, help=N_("Certificates to trust (PEM). Default: the system's."))
-@click.option("--cert", type=_READABLE, help=N_("Our own certificate (PEM)."))
-@click.option("--key", type=_READABLE, help=N_("Its private key (PEM)."))
 @click.option(
     "--validate",
     is_flag=True,
@@ -95,15 +89,10 @@ With --report: print what the database holds per gateway and epoch, also while a
 def command(
     *,
     database: str,
-    broker: str | None,
+    account: dict[str, Any],
     consumer: str,
     share: bool,
     gateways: tuple[str, ...],
-    username: str | None,
-    password_file: str | None,
-    ca: str | None,
-    cert: str | None,
-    key: str | None,
     validate: bool,
     seconds: float | None,
     keep: str | None,
@@ -114,7 +103,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Run the receiver, or print its report."""
-    if report or not broker:
+    url = account.pop("broker")
+    if report or not url:
         _look(database, page, page_names, seconds, report=report, as_json=as_json)
         return
     from gateway.receiver import BackupFolder, Receiver, broker_link, check_names, is_server
@@ -127,19 +117,10 @@ def command(
     _log()
     check_names(consumer, gateways)
     kept = None if keep is None else _days(keep)
-    account = broker_at(
-        broker,
-        "receiver",
-        f"receiver-{consumer}-{secrets.token_hex(4)}",
-        username=username,
-        password_file=password_file,
-        ca=ca,
-        cert=cert,
-        key=key,
-        protocol="5.0" if share else "auto",
-    )
+    client_id = f"receiver-{consumer}-{secrets.token_hex(4)}"
+    broker = broker_at(url, "receiver", client_id, protocol="5.0" if share else "auto", **account)
     chosen = frozenset(gateways)
-    link = broker_link(account, chosen, consumer if share else "", backups=backups is not None)
+    link = broker_link(broker, chosen, consumer if share else "", backups=backups is not None)
     check = _schema_check() if validate else None
     folder = BackupFolder(backups) if backups is not None else None
     receiver = Receiver(

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from gateway import __version__
+from gateway.common.templates import templates
 from gateway.platform import words
 from gateway.receiver import DayHistory, FleetRow, FleetTotals, GatewayHistory
 from gateway.status import LANGUAGES, Locale
@@ -22,14 +21,7 @@ PER_PAGE = 50
 MOSTLY = 0.95
 """Of the time online: a day like that is no matter of note."""
 LEVELS = {"contradicted": "bad", "clone": "bad", "conflicts": "bad", "offline": "warn", "silent": "warn"}
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(HERE / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    auto_reload=False,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = templates(HERE / "templates")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,8 @@ from gateway.demo.show.site import GATEWAY
 from gateway.host import signing
 from gateway.mqtt import Broker
 from gateway.remote.sending import CareAnswer, CareSender, Order, key_in
-from tests.package.machine import booted
-from tests.package.service import PATIENCE, Story, provisioned, spec
-from tests.package.trees import copy
-from tests.rig import rig, until
+from tests.package.service import PATIENCE, Story, begun, provisioned
+from tests.rig import until
 
 
 def looked_after(story: Story) -> str:
@@ -121,15 +119,7 @@ def updated(story: Story, package: Path, folder: Path) -> str:
 def main() -> None:
     """Install, begin by a file of the boot partition, be looked after."""
     suite, package, folder = sys.argv[1], *map(Path, sys.argv[2:4])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    with (
-        copy(suite, folder) as tree,
-        rig(folder, spec(folder)) as site,
-        booted(tree, folder / "boot.log") as machine,
-    ):
-        site.start_broker()
-        site.start_receiver()
-        story = Story(machine, site)
+    with begun(suite, folder) as story:
         story.install(package)
         print(provisioned(story, package), flush=True)
         print(looked_after(story), flush=True)

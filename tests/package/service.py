@@ -10,7 +10,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -362,11 +363,9 @@ def provisioned(story: Story, package: Path) -> str:
     )
 
 
-def main() -> None:
-    """The whole life of one machine."""
-    from tests.package.afar import looked_after  # noqa: PLC0415 - it is made of this
-
-    suite, older, newer, broken, folder = sys.argv[1], *map(Path, sys.argv[2:6])
+@contextmanager
+def begun(suite: str, folder: Path) -> Iterator[Story]:
+    """A machine that is booted, beside meters, a broker and a platform."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with (
         copy(suite, folder) as tree,
@@ -375,7 +374,15 @@ def main() -> None:
     ):
         site.start_broker()
         site.start_receiver()
-        story = Story(machine, site)
+        yield Story(machine, site)
+
+
+def main() -> None:
+    """The whole life of one machine."""
+    from tests.package.afar import looked_after  # noqa: PLC0415 - it is made of this
+
+    suite, older, newer, broken, folder = sys.argv[1], *map(Path, sys.argv[2:6])
+    with begun(suite, folder) as story:
         for step in (
             lambda: waits(story, older), lambda: begins(story), lambda: outage(story), lambda: frozen(story),
             lambda: exchanged(story, older, newer), lambda: taken_back(story, broken), lambda: judged(story),

@@ -6,19 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from gateway.common.templates import templates
 
 
 def as_html(content: Mapping[str, Any], translate: Callable[[str], str], figures: Any) -> str:
     """The page; `figures` writes numbers and times as the language does (`number`, `whole`, `percent`,
     `full`, `span`).
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html")
+    page = templates(Path(__file__).parent / "templates").get_template("report.html")
     return page.render(r=content, _=translate, f=figures)

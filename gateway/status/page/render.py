@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from gateway.common.templates import templates
 from gateway.status.page.chart import hour
 from gateway.status.page.home import HomeEnergy
 from gateway.status.page.overview import overview, single
@@ -34,14 +34,7 @@ def _asset(name: str) -> str:
     return f"/static/{name}?v={_STAMPS[name]}"
 
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(HERE / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    auto_reload=False,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = templates(HERE / "templates")
 _ENVIRONMENT.globals.update(
     asset=_asset, languages=LANGUAGES, sentences=sentences, platforms=platforms, causes=causes
 )
