@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gateway.backup.contents import Left, files_of, write_files
 from gateway.backup.envelope import Sealer
+from gateway.common.files import NEXT, PENDING
 from gateway.config import Config, Uplink
 from gateway.errors import BackupError, UplinkError
 from gateway.mqtt import FIRST_FAILURE, NO_SUBSCRIBERS, BrokerLink, Outgoing, meaning, payload_room
@@ -40,23 +41,37 @@ def small_backup(path: Path, config: Config, recipient: str, most: int) -> tuple
     """As much as `most` bytes hold, in the order of its worth; and what is left out. Raises BackupError when
     not even the configuration fits.
     """
-    apart = {str(Path(uplink.key)) for uplink in config.uplinks if uplink.key}
+    keys = [path.parent / uplink.key for uplink in config.uplinks if uplink.key]
+    # The key of a renewal that is under way lies beside the one that runs.
+    apart = {str(key.with_name(key.name + end)) for key in keys for end in ("", PENDING, NEXT)}
     files, never = [], []
     for kind, file in files_of(path, config):
         if file.name == _NEVER or str(file) in apart:
             never.append(Left(str(file), "is never sent: it stays on the gateway"))
         else:
             files.append((kind, file))
-    for count in range(len(files), -1, -1):
+
+    def of_first(count: int) -> tuple[bytes, list[Left]]:
         body = io.BytesIO()
         left = write_files(path, config, Sealer.to_recipient(body, recipient), files[:count], platform=True)
-        if len(body.getvalue()) <= most:
-            cut = [Left(str(file), f"no room in {most} bytes") for _, file in files[count:]]
-            return body.getvalue(), [*never, *left, *cut]
-    raise BackupError(
-        f"the configuration alone is larger than the {most} bytes that the broker takes",
-        hint="ask the platform's operator for larger messages, or use backup.directory",
-    )
+        return body.getvalue(), left
+
+    # The usual night has room for all; else the largest number that fits is sought by halves.
+    best, fits, too_many, count = None, -1, len(files) + 1, len(files)
+    while too_many - fits > 1:
+        made = of_first(count)
+        if len(made[0]) <= most:
+            best, fits = made, count
+        else:
+            too_many = count
+        count = (fits + too_many) // 2
+    if best is None:
+        raise BackupError(
+            f"the configuration alone is larger than the {most} bytes that the broker takes",
+            hint="ask the platform's operator for larger messages, or use backup.directory",
+        )
+    cut = [Left(str(file), f"no room in {most} bytes") for _, file in files[fits:]]
+    return best[0], [*never, *best[1], *cut]
 
 
 def send_backup(path: Path, config: Config, uplink: Uplink, recipient: str) -> Sent:

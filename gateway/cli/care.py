@@ -83,13 +83,14 @@ def _send(
     gateway: str, verb: str, payload: str, *, sign_with: Path, seconds: float | None, account: dict[str, Any]
 ) -> dict[str, Any]:
     from gateway.remote.sending import CareSender, Order, key_in
+    from gateway.wire.care import ROOT_COMMANDS
 
     url = account.pop("broker")
     if not url:
         raise click.UsageError(_("--broker is missing: write --broker mqtts://HOST:8883"))
     key = key_in(sign_with)
     with CareSender(broker_at(url, "care", "care", **account), gateway) as sender:
-        wait = seconds or (TRIAL if verb in {"config", "drivers", "update"} else WAIT)
+        wait = seconds or (TRIAL if verb in ROOT_COMMANDS else WAIT)
         answer = sender.send(Order(gateway, verb, payload), key, wait, _told)
     if not answer.ok:
         text = _("%(gateway)s: %(error)s")

@@ -16,6 +16,7 @@ import click
 from gateway.cli.broker_options import check_text
 from gateway.cli.language import N_, _
 from gateway.cli.prose import say
+from gateway.cli.receive import refuse_missing
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -240,12 +241,9 @@ def _judge(path: Path, database: str, as_json: bool) -> None:
 
     from gateway.cli.fleet_words import verdict_lines
     from gateway.demo.fleet import FleetLedger, judge
-    from gateway.receiver import is_server, open_store
+    from gateway.receiver import open_store
 
-    if not is_server(database) and not Path(database).exists():
-        raise GatewayError(
-            f"{database}: no such file", hint="name the database that `submeter receive` writes"
-        )
+    refuse_missing(database)
     ledger = FleetLedger.read(path)
     store = open_store(database, readonly=True)
     try:

@@ -167,7 +167,7 @@ def _page(
 
 def _serve(database: str, listen: str, names: tuple[str, ...], seconds: float | None) -> None:
     """The page alone, until SIGTERM, SIGINT or the end of `seconds`."""
-    _refuse_missing(database)
+    refuse_missing(database)
     end = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: end.set())
@@ -207,7 +207,7 @@ def _report(database: str, as_json: bool) -> None:
     from gateway.cli.receive_words import lines
     from gateway.receiver import build_report
 
-    _refuse_missing(database)
+    refuse_missing(database)
     report = build_report(database)
     if as_json:
         print(json.dumps(report, ensure_ascii=False, indent=2))
@@ -215,7 +215,7 @@ def _report(database: str, as_json: bool) -> None:
     print("\n".join(lines(report)))
 
 
-def _refuse_missing(database: str) -> None:
+def refuse_missing(database: str) -> None:
     """Raise GatewayError for a file that is not there: it would only be made empty."""
     from gateway.receiver import is_server
 

@@ -12,6 +12,8 @@ from gateway.common.text import flaw
 MARK = b"\xef\xbb\xbf"
 """The byte order mark that some editors of Windows put in front of UTF-8: no part of the text."""
 MAX_SECRET = 64 * 1024
+PENDING, NEXT = ".pending", ".next"
+"""Behind the name of a key that waits for its certificate, and of files that are about to take over."""
 
 
 def read_regular(path: Path, most: int) -> bytes:
@@ -32,6 +34,15 @@ def read_regular(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"is larger than {most} bytes", str(path))
     return data
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_secret(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from typing import Self
 
 from gateway.common.text import visible
 
@@ -18,6 +19,13 @@ class RecentLines(logging.Handler):
     def __init__(self, most: int = 200) -> None:
         super().__init__()
         self._lines: deque[str] = deque(maxlen=most)
+
+    @classmethod
+    def of_everything(cls) -> Self:
+        """One that hears the whole process."""
+        made = cls()
+        logging.getLogger().addHandler(made)
+        return made
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""

@@ -182,11 +182,13 @@ class Assembly:
             carried[UPGRADE] = self._upgrade
         return carried
 
-    def tell_upgrade(self, upgrade: str, kind: str, fields: dict[str, str]) -> None:
-        """Say what came of an upgrade, unless it was said: the event and the note of it are one commit."""
-        if upgrade != self._upgrade:
-            self._upgrade = upgrade
-            self.slots.tell(Event(kind, self._clock.uptime(), dict(fields)))
+    def tell_upgrade(self, upgrade: str, kind: str, fields: dict[str, str]) -> bool:
+        """Say what came of an upgrade, event and note in one commit; no if that was said before."""
+        if upgrade == self._upgrade:
+            return False
+        self._upgrade = upgrade
+        self.slots.tell(Event(kind, self._clock.uptime(), dict(fields)))
+        return True
 
     def attributes(self, meter: str) -> dict[str, str]:
         """What a meter says of itself; empty while it has not been asked."""
@@ -341,16 +343,14 @@ class Assembly:
         for uplink in self.config.uplinks:
             before = [account for account in known if account.partition("@")[0] == uplink.name]
             if before and uplink.account not in before:
-                waiting = self._journal.backlog(uplink.account).batches
                 log.warning(
                     "uplink %s: %s:%d is another address than before: nothing counts as delivered there, "
-                    "and all %d batches of the journal "
-                    "are sent to it → when the same platform has moved, write formerly: with its old "
-                    "host:port and reload",
+                    "and all %d batches of the journal are sent to it → when the same platform has moved, "
+                    "write formerly: with its old host:port and reload",
                     uplink.name,
                     uplink.broker.host,
                     uplink.broker.port,
-                    waiting,
+                    self._journal.backlog(uplink.account).batches,
                 )
 
     def delivered(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import check
+from gateway.common.log_lines import RecentLines
 from gateway.common.text import visible
 from gateway.config import Config
 from gateway.daemon.actions import DaemonActions
@@ -83,6 +84,7 @@ class Daemon:
         self.assembly: Assembly
         self.energy: EnergyWorker
         self._pins = Pins()
+        self.log_lines = RecentLines.of_everything()
         self.watchdog = Watchdog(self._status_line)
         self._upgrade, self.remote, self.panel = UpgradeWatch(self), RemoteParts(self), Panel(self)
         self.technician = Technician(self, self.panel)

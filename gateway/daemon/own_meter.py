@@ -116,7 +116,6 @@ class OwnMeter:
         self._uptime, self._wall = uptime, wall
         self._start_takes = start_takes
         self._stopping = asyncio.Event()
-        self._due: float | None = None
         self._alarm = self._machine.supply_alarm()
         self._sagged = False
         self._counted: Mapping[str, tuple[int, int]] = {}
@@ -125,7 +124,7 @@ class OwnMeter:
     async def run(self) -> None:
         """Read until `stop`."""
         await self._wait(min(SHOWN_AFTER, self._start_takes))
-        self.newest = await self._measured()
+        self.newest, _ = await self._measured()
         await self._wait(self._start_takes - SHOWN_AFTER)
         while not self._stopping.is_set():
             now = self._wall()
@@ -143,12 +142,13 @@ class OwnMeter:
 
     async def read(self) -> Reading:
         """A reading of now, which is also taken."""
-        reading = self.newest = await self._measured()
-        self._sagged, self._counted = False, dict(self._parts().requests)
+        self.newest, counted = reading, _ = await self._measured()
+        self._sagged, self._counted = False, dict(counted)
         self._sink(reading)
         return reading
 
-    async def _measured(self) -> Reading:
+    async def _measured(self) -> tuple[Reading, Mapping[str, tuple[int, int]]]:
+        """A reading, and the requests that it was made of."""
         values = await asyncio.to_thread(measure, self._config, self._machine)
         parts = self._parts()
         self._see_supply()
@@ -159,7 +159,7 @@ class OwnMeter:
         }
         if not parts.clock_synced:
             values["clock_offset"] = None
-        return _reading(values, self._uptime())
+        return _reading(values, self._uptime()), parts.requests
 
     async def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds

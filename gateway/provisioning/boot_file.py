@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from gateway.check import check
-from gateway.common.files import read_regular
+from gateway.common.files import read_regular, sync_folder
 from gateway.config import odd_character, parse_yaml
 from gateway.errors import Problem
 from gateway.provisioning.scrub import without_values
@@ -93,7 +93,7 @@ def provision(
         return _ignore(boot, tell, step)
     text, secrets, problems = _examined(data, configuration)
     if problems:
-        verdicts = tuple(Verdict(*without_values(problem, text)) for problem in problems)
+        verdicts = tuple(Verdict(*each) for each in without_values(problems, text))
         outcome = Outcome("mistakes", FILE, verdicts)
         return _say(boot, outcome, tell, step)
     reader = owner.stat()
@@ -223,11 +223,7 @@ def _put(file: Path, data: bytes, mode: int | None = None, owner: int = 0, group
 
 def _sync(folder: Path) -> None:
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(folder)
 
 
 def _bytes(secret: Secret) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import yaml
 
@@ -24,15 +24,16 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|‘[^’]*’|“[^”]*”")
 _WORD = re.compile(r"[^\s,;(){}\[\]\"']+")
 
 
-def without_values(problem: Problem, text: str) -> tuple[int, str, str, str]:
-    """Line, key, what is wrong and what to write, without a value of the file."""
+def without_values(problems: Iterable[Problem], text: str) -> Iterator[tuple[int, str, str, str]]:
+    """Of each: line, key, what is wrong and what to write, without a value of the file."""
     known = dict(_scalars(text))
     values = {*known.values()} or {*_WORD.findall(text)}
     long = sorted((value for value in values if len(value) >= LEAST), key=len, reverse=True)
-    itself = known.get(problem.key, "")
-    key = problem.key if _KEY.fullmatch(problem.key) else HIDDEN if problem.key else ""
-    what = _hidden(_QUOTED.sub(HIDDEN, problem.what), [*([itself] if itself else []), *long])
-    return problem.line, key, what, _hidden(_QUOTED.sub(HIDDEN, problem.mend), long)
+    for problem in problems:
+        itself = known.get(problem.key, "")
+        key = problem.key if _KEY.fullmatch(problem.key) else HIDDEN if problem.key else ""
+        what = _hidden(_QUOTED.sub(HIDDEN, problem.what), [*([itself] if itself else []), *long])
+        yield problem.line, key, what, _hidden(_QUOTED.sub(HIDDEN, problem.mend), long)
 
 
 def _hidden(told: str, values: list[str]) -> str:

@@ -5,10 +5,9 @@ again.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-from gateway.common.files import read_regular
+from gateway.common.files import read_regular, sync_folder
 from gateway.errors import CommandRefused
 from gateway.host import write_secret
 
@@ -43,11 +42,7 @@ class CommandCounter:
             )
         try:
             write_secret(self._path, json.dumps({"counter": counter}).encode())
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._path.parent)
         except OSError as error:
             what = f"the counter cannot be written: {error.strerror}"
             raise CommandRefused("failed", what, hint="make room on the disk") from error

@@ -34,6 +34,10 @@ class TiedDaemon(RunningDaemon, Protocol):
     def config(self) -> Config:
         """What runs."""
 
+    @property
+    def log_lines(self) -> RecentLines:
+        """The newest lines of its log."""
+
     def tell(self, event: Event) -> None:
         """Put an event into the next batch."""
 
@@ -52,8 +56,6 @@ class GatewayHost:
         self._forwarder = forwarder
         self._files_changed = files_changed
         self._actions = DaemonActions(daemon)
-        self.log = RecentLines()
-        logging.getLogger().addHandler(self.log)
 
     @property
     def gateway(self) -> str:
@@ -114,7 +116,7 @@ class GatewayHost:
             "version": __version__,
             "status": as_json(daemon.snapshot()),
             "journal": daemon.journal.stats().to_json(),
-            "log": self.log.lines,
+            "log": daemon.log_lines.lines,
         }
         return await asyncio.to_thread(_bundle, daemon.config, facts)
 

@@ -27,8 +27,8 @@ MOST_WORDS = 500
 class Teller(Protocol):
     """The assembly of the moment."""
 
-    def tell_upgrade(self, upgrade: str, kind: str, fields: dict[str, str]) -> None:
-        """Say what came of an upgrade, unless it was said."""
+    def tell_upgrade(self, upgrade: str, kind: str, fields: dict[str, str]) -> bool:
+        """Say what came of an upgrade, unless it was said; whether it is news."""
 
 
 class Home(Protocol):
@@ -69,9 +69,9 @@ class UpgradeWatch:
 
     def _told(self, view: UpgradeView) -> None:
         self._said = view.id
-        log.warning("upgrade %s → %s: %s (%s)", view.before, view.after or "?", view.outcome, view.why)
         assembly, fields = self._home.assembly, {"from": view.before, "to": view.after, "why": view.why}
-        assembly.tell_upgrade(view.id, EVENTS[view.outcome], fields)
+        if assembly.tell_upgrade(view.id, EVENTS[view.outcome], fields):
+            log.warning("upgrade %s → %s: %s (%s)", view.before, view.after or "?", view.outcome, view.why)
 
 
 def _text(found: dict[str, object], name: str) -> str:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from gateway.common.files import sync_folder
 from gateway.journal.file.resume import ResumePoint, Synced, Thinned
 from gateway.journal.paths import beside, clear, read_regular, real, size_of, standing
 from gateway.journal.stats import SalvageProgress
@@ -83,7 +84,7 @@ class Case:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self.folder / "report.json")
-        sync(self.folder)
+        sync_folder(self.folder)
 
 
 def read_case(folder: Path) -> Case:
@@ -97,15 +98,6 @@ def read_case(folder: Path) -> Case:
         return Case(folder, **data, resume=resume)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return case
-
-
-def sync(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _into(path: Path, to: Path) -> None:
@@ -179,8 +171,8 @@ class DamagedCases:
             _into(path, case.path)
         for suffix, file in extra.items():
             _into(file, case.path.with_name(case.path.name + suffix))
-        sync(case.folder)
-        sync(self._directory)
+        sync_folder(case.folder)
+        sync_folder(self._directory)
         log.error(
             "the journal was damaged and moved to %s (%s); a new file takes over, its rows are being "
             "salvaged",
@@ -202,8 +194,8 @@ class DamagedCases:
                 case = Case(
                     folder / f"{number:04d}", reason, boot, uptime, time.time_ns() // 1_000_000, resume=resume
                 )
-                sync(folder)
-                sync(self._directory)
+                sync_folder(folder)
+                sync_folder(self._directory)
             except OSError as error:
                 refused = error
             else:

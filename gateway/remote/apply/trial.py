@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gateway.common.files import sync_folder
 from gateway.common.trial import read_object
 from gateway.remote.apply.change import Change
 
@@ -43,7 +44,7 @@ class FileTrial:
                 _write(self._old / kept, change.path.read_bytes())
             digest = hashlib.sha256(change.content).hexdigest()
             files.append({"path": str(change.path), "kept": kept, "sha256": digest})
-        _sync(self._old)
+        sync_folder(self._old)
         _write(self._mark, json.dumps({"id": request_id, "files": files}).encode())
         for change in changes:
             put(change.path, change.content)
@@ -51,7 +52,7 @@ class FileTrial:
     def end(self) -> None:
         """Nothing is on trial any more: what is there stays."""
         self._mark.unlink(missing_ok=True)
-        _sync(self._mark.parent)
+        sync_folder(self._mark.parent)
         shutil.rmtree(self._old, ignore_errors=True)
 
     def undo(self) -> list[str]:
@@ -70,7 +71,7 @@ class FileTrial:
                 left.append(str(path))
             elif kept is None:
                 path.unlink()
-                _sync(path.parent)
+                sync_folder(path.parent)
             else:
                 put(path, kept)
         return left
@@ -95,7 +96,7 @@ def put(path: Path, content: bytes) -> None:
         os.fchmod(handle, mode)
         os.fsync(handle)
     fresh.replace(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -105,12 +106,4 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(path.parent)

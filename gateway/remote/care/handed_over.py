@@ -71,6 +71,9 @@ class HandedOver:
             if state in get_args(CareState) and self._told.get(name) != state:
                 await self._tell(name, state, error)
         self._told = {name: state for name, state in self._told.items() if name in results}
+        if self.on_trial:  # one is worked off after the other: the others' time begins when it is over
+            later = time.monotonic() + PATIENCE
+            self._given = {name: (later, place) for name, (_, place) in self._given.items()}
         for name, (deadline, place) in list(self._given.items()):
             if time.monotonic() > deadline:
                 del self._given[name]

@@ -86,9 +86,11 @@ class Renewal:
 
     async def _turn(self) -> bool:
         """Look once; False when it should have been renewed and there is no connection."""
-        uplink, left = self._host.uplink(), self._host.left()
-        ahead = self.section.renew
-        if uplink is None or ahead is None or left is None or left > ahead:
+        uplink, ahead = self._host.uplink(), self.section.renew
+        if uplink is None or ahead is None:
+            return True
+        left = await asyncio.to_thread(self._host.left)
+        if left is None or left > ahead:
             return True
         if not self._host.connected():
             return False

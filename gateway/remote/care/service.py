@@ -87,7 +87,8 @@ class CareService:
         self.counts: Counter[str] = Counter()
         """By outcome: done, failed, and each reason of a refusal."""
         self._acts: dict[str, Act] = {"read": self._read, "diagnostics": self._diagnostics}
-        self._fetching: asyncio.Task[None] | None = None
+        self._fetching: set[asyncio.Task[None]] = set()
+        self._one_package = asyncio.Lock()
         self._changes = HandedOver(directory, self._outcome)
 
     def received(self, command: str, payload: bytes) -> None:
@@ -144,23 +145,26 @@ class CareService:
             )
             return
         if statement.command == "update":
-            self._fetching = asyncio.create_task(self._update(reply_id, envelope.payload, payload))
+            task = asyncio.create_task(self._update(reply_id, envelope.payload, payload))
+            self._fetching.add(task)
+            task.add_done_callback(self._fetching.discard)
         elif statement.command in ROOT_COMMANDS:
             await self._hand_over(reply_id, payload)
         else:
             await self._carry_out(reply_id, statement, envelope.payload)
 
     async def _update(self, reply_id: str, said: str, message: bytes) -> None:
-        """Fetch a package, which takes its time, and hand it over with the command."""
-        try:
-            package = signed_package(said)
-            target = await asyncio.to_thread(self._changes.room_for, f"{reply_id}{SUFFIX}")
-            await asyncio.to_thread(fetch_package, package.url, package.sha256, package.size, target)
-        except (CommandRefused, OSError) as error:
-            self.counts["failed"] += 1
-            self._say(CareReply(id=reply_id, ok=False, state="failed", error=str(error)[:500]))
-            return
-        await self._hand_over(reply_id, message)
+        """Fetch a package, which takes its time, and hand it over with the command; one after the other."""
+        async with self._one_package:
+            try:
+                package = signed_package(said)
+                target = await asyncio.to_thread(self._changes.room_for, f"{reply_id}{SUFFIX}")
+                await asyncio.to_thread(fetch_package, package.url, package.sha256, package.size, target)
+            except (CommandRefused, OSError) as error:
+                self.counts["failed"] += 1
+                self._say(CareReply(id=reply_id, ok=False, state="failed", error=str(error)[:500]))
+                return
+            await self._hand_over(reply_id, message)
 
     async def _hand_over(self, reply_id: str, message: bytes) -> None:
         """What changes the machine is for submeter-apply, which judges it again."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.common.files import read_regular
+from gateway.common.files import NEXT, PENDING, read_regular
 from gateway.errors import EnrolmentError
 from gateway.host import write_secret
 from gateway.remote.enrolment.keys import (
@@ -46,11 +46,11 @@ class DeviceIdentity:
 
     @property
     def _pending(self) -> Path:
-        return self.key.with_name(self.key.name + ".pending")
+        return self.key.with_name(self.key.name + PENDING)
 
     @property
     def _next(self) -> Path:
-        return self.cert.with_name(self.cert.name + ".next")
+        return self.cert.with_name(self.cert.name + NEXT)
 
     def request(self) -> str:
         """The certificate request (PEM) of a key that waits for its certificate; the same one until that is
