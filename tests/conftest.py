@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests import virtual_time
+from tests.mosquitto import MOSQUITTO, Mosquitto
 
 # How long one example takes says something of the machine, nothing of the code.
 settings.register_profile("tests", deadline=None)
@@ -48,3 +49,19 @@ def _logging_as_it_was():
     level = logger.level
     yield
     logger.setLevel(level)
+
+
+@pytest.fixture
+def mosquitto(tmp_path):
+    """Make brokers: mosquitto(conf=…, start=True)."""
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed: MQTT 5 and TLS are not exercised")
+    made = []
+
+    def make(*args, start=True, **options):
+        made.append(Mosquitto(tmp_path, *args, **options))
+        return made[-1].start() if start else made[-1]
+
+    yield make
+    for broker in made:
+        broker.kill()

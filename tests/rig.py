@@ -18,14 +18,12 @@ from typing import Any
 from gateway.demo.die_with_parent import dying_with_us
 from gateway.demo.show.polls import PollSpan, read_polls
 from gateway.demo.simulator.process import SimulatorProcess
+from tests.mosquitto import MOSQUITTO
 from tests.ports import free_port
 
 SAYING_POLLS = ("--log-level", "debug")
 HERE = Path(__file__).parent
 DRIVERS = HERE / "bench" / "drivers"
-MOSQUITTO = next(
-    (path for path in ("/usr/sbin/mosquitto", "/usr/bin/mosquitto") if Path(path).exists()), None
-)
 
 
 def until(check: Callable[[], object], seconds: float, what: str, pause: float = 0.05) -> None:

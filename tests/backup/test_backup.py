@@ -20,7 +20,8 @@ from gateway.backup.envelope import CHUNK, Unsealed
 from gateway.config import load_config
 from gateway.demo.show.self_check import committed
 from gateway.errors import BackupError
-from tests.rig import MOSQUITTO, rig, until
+from tests.mosquitto import MOSQUITTO
+from tests.rig import rig, until
 
 SECRET, RECIPIENT = new_key()
 

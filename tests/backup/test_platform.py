@@ -22,8 +22,9 @@ from gateway.errors import BackupError, ConfigError
 from gateway.receiver import BackupFolder
 from gateway.receiver.clones import Clones
 from gateway.wire import State
+from tests.mosquitto import MOSQUITTO
 from tests.ports import free_port
-from tests.rig import MOSQUITTO, until
+from tests.rig import until
 
 SECRET, RECIPIENT = new_key()
 

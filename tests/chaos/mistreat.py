@@ -27,7 +27,7 @@ from gateway.demo.show.supervisor import Supervisor
 from gateway.demo.show.worker import Worker
 from gateway.demo.simulator.process import read_serves
 from tests.intervals import judge_intervals, lacking
-from tests.rig import MOSQUITTO
+from tests.mosquitto import MOSQUITTO
 
 SLOT = 1.0
 START = 60.0

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.chaos.mistreat import mistreat
-from tests.rig import MOSQUITTO
+from tests.mosquitto import MOSQUITTO
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
 

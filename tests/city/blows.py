@@ -37,7 +37,7 @@ async def strike(site: Site, fleet: Fleet, blows: int, seed: int, done: Counter[
             await asyncio.sleep(down)
             await asyncio.to_thread(site.server.start)
         else:
-            await asyncio.to_thread(site.broker.stop)
+            await asyncio.to_thread(site.broker.kill)
             await asyncio.sleep(down)
             await asyncio.to_thread(site.broker.start)
         done[kind] += 1

@@ -20,8 +20,9 @@ import psutil
 
 from gateway.demo.fleet import Fleet, FleetLedger, FleetPlan, FleetVerdict, Progress, judge
 from gateway.receiver import open_store
+from tests.mosquitto import Mosquitto
 from tests.receiver.postgres_server import PostgresServer
-from tests.receiver.receiver_feed import Mosquitto, until
+from tests.receiver.receiver_feed import until
 
 OPEN_FILES = 20_000
 """Of the fleet and of the broker: a connection each."""
@@ -73,7 +74,7 @@ class Site:
         if soft < OPEN_FILES:  # the broker's process inherits it
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES, hard), hard))
         self.folder = folder
-        self.broker = Mosquitto(folder, "persistence false\n")
+        self.broker = Mosquitto(folder, log="error")
         self.server = PostgresServer(durable=True)
         self.receivers: list[ReceiverProcess] = []
         self._count = receivers
@@ -94,7 +95,7 @@ class Site:
     def __exit__(self, *_: object) -> None:
         for one in self.receivers:
             one.end()
-        self.broker.stop()
+        self.broker.kill()
         self.server.end()
 
     # -- blows

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from tests.city import blows
+from tests.mosquitto import MOSQUITTO
 from tests.receiver.postgres_server import programs
-from tests.receiver.receiver_feed import MOSQUITTO
 
 pytestmark = [
     pytest.mark.broker,

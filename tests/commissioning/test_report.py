@@ -16,7 +16,8 @@ from gateway.commissioning.report import open_report, seal_html, seal_json
 from gateway.demo.show.gateway_status import gateway_status
 from gateway.host import fingerprint, known_fingerprint, make_key, same_fingerprint
 from gateway.host.signing import SigningKey, is_signed
-from tests.rig import MOSQUITTO, Rig, rig, until
+from tests.mosquitto import MOSQUITTO
+from tests.rig import Rig, rig, until
 
 METERS = (("main", "eastron-sdm630"), ("hvac", "schneider-iem3155"))
 CHROMIUM = shutil.which("chromium")

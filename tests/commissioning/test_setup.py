@@ -25,8 +25,9 @@ from gateway.config import load_config, parse_config
 from gateway.demo.simulator.slave import Slave
 from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import ConfigError, GatewayError
+from tests.mosquitto import MOSQUITTO
 from tests.ports import free_port
-from tests.rig import MOSQUITTO, rig, until
+from tests.rig import rig, until
 
 pytestmark = [
     pytest.mark.broker,

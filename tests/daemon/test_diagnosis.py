@@ -14,8 +14,9 @@ import pytest
 
 from gateway.cli.language import speaking
 from gateway.cli.status import lines
+from tests.mosquitto import MOSQUITTO
 from tests.ports import free_port
-from tests.rig import MOSQUITTO, Rig, rig, until
+from tests.rig import Rig, rig, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
 

@@ -17,7 +17,8 @@ import pytest
 from gateway.cli.client import ControlClient
 from gateway.errors import GatewayError
 from gateway.host.identity import PUBLIC_FILE
-from tests.rig import MOSQUITTO, rig, until
+from tests.mosquitto import MOSQUITTO
+from tests.rig import rig, until
 
 UNIT = Path(__file__).parents[2] / "systemd" / "submeter-gateway.service"
 LAUNCH = """

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.rig import MOSQUITTO, Rig, rig, until
+from tests.mosquitto import MOSQUITTO
+from tests.rig import Rig, rig, until
 
 SUBMETER = [sys.executable, "-m", "gateway"]
 BOUND = 60

@@ -21,7 +21,8 @@ from gateway.mqtt import Outgoing
 from gateway.receiver import open_store
 from gateway.receiver.intake import arrival
 from gateway.wire import decode
-from tests.receiver.receiver_feed import MOSQUITTO, T0, Mosquitto, until
+from tests.mosquitto import MOSQUITTO, Mosquitto
+from tests.receiver.receiver_feed import T0, until
 
 PLAN = FleetPlan(("mqtt://127.0.0.1:1",), gateways=3, meters=2, values=6, seconds=0.0)
 
@@ -231,7 +232,7 @@ def test_a_fleet_whose_city_loses_its_network_delivers_everything_once(tmp_path)
                 capture_output=True, text=True, timeout=120, check=False, env={"COLUMNS": "60"},
             )  # fmt: skip
     finally:
-        broker.stop()
+        broker.kill()
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert told["open"] == 0
@@ -258,7 +259,7 @@ def test_the_control_that_forgets_at_the_puback_loses(tmp_path):
     try:
         ledger = asyncio.run(Fleet(plan).run())
     finally:
-        broker.stop()
+        broker.kill()
     with closing(open_store(tmp_path / "p.db")) as store:
         verdict = judged(ledger, store)
     assert ledger.open == 0, "the broker acknowledged everything"

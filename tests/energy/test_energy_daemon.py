@@ -16,7 +16,8 @@ from gateway.cli.correct import command
 from gateway.history import FILE, make_copy
 from tests.intervals import intervals as of_platform
 from tests.intervals import judge_intervals, lacking
-from tests.rig import MOSQUITTO, until
+from tests.mosquitto import MOSQUITTO
+from tests.rig import until
 from tests.soak.months import Run
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]

@@ -18,12 +18,14 @@ import pytest
 from gateway.demo.show.gateway_status import gateway_status
 from gateway.wire import Topics
 from tests.hostile.targets import seeds
-from tests.rig import MOSQUITTO, Rig, rig, until, usage
+from tests.mosquitto import MOSQUITTO
+from tests.rig import Rig, rig, until, usage
 
 sys.path.append(str(Path(__file__).parents[1] / "uplink"))  # what the uplink's own tests share
-from uplink_fake_broker import PUBACK, FakeBroker, packet
 from uplink_parts import Running, config, message_of, outbox
-from uplink_parts import until as soon
+
+from tests.fake_broker import PUBACK, FakeBroker, packet
+from tests.waiting import until as soon
 
 mosquitto = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
 ID = "bench-1"

@@ -22,9 +22,10 @@ from gateway.demo.show.site import GATEWAY
 from gateway.demo.show.supervisor import open_readonly
 from gateway.errors import JournalTooNew
 from gateway.journal.file import schema
+from tests.mosquitto import MOSQUITTO
 from tests.package.service import DRIVER, SLOT, spec, uptime
 from tests.package.stand_in import NEVER_READY, NEWER_FILE, PATIENCE, UPGRADE, stand_in
-from tests.rig import MOSQUITTO, rig, until
+from tests.rig import rig, until
 
 pytestmark = [
     pytest.mark.timeout(600),

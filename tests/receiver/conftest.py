@@ -4,9 +4,9 @@ import json
 
 import pytest
 from postgres_server import PostgresServer, programs
-from receiver_feed import MOSQUITTO, Mosquitto
 
 from gateway.receiver.store import open_store
+from tests.mosquitto import MOSQUITTO, Mosquitto
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +56,4 @@ def broker(tmp_path):
     server = Mosquitto(tmp_path)
     server.start()
     yield server
-    server.stop()
+    server.kill()

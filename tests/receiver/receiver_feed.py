@@ -4,10 +4,6 @@ they are receipted.
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
 import threading
 import time
 
@@ -20,12 +16,9 @@ from gateway.mqtt import Broker, MemoryLink, Reconnect, ThreadLink
 from gateway.receiver.intake import mark, subscriptions
 from gateway.receiver.store import Arrival
 from gateway.wire import Batch, Receipt, State, Topics, compress, decode, encode, parse
-from tests.ports import free_port
 
 E1, E2, E3 = "00000000000000e1", "00000000000000e2", "00000000000000e3"
 T0 = 1_795_278_300_000
-
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
 
 
 def batch(seq=1, *, gateway="gw-1", epoch=E1, value=None, clock="synced", events=(), readings=None, t0=None):
@@ -166,43 +159,3 @@ class Feeder:
     def close(self):
         self.client.disconnect()
         self.client.loop_stop()
-
-
-class Mosquitto:
-    """A broker that can be stopped and started again on its port."""
-
-    def __init__(self, directory, extra="", *, anonymous=True):
-        self.port = free_port()
-        self._conf = directory / "mosquitto.conf"
-        # Started by root it would become another user, who may not read the test's directory.
-        user = "user root\n" if os.geteuid() == 0 else ""
-        self._conf.write_text(
-            f"{user}listener {self.port} 127.0.0.1\nallow_anonymous "
-            f"{str(anonymous).lower()}\nmax_queued_messages 0\n{extra}"
-        )
-        self._process = None
-
-    @property
-    def url(self):
-        return f"mqtt://127.0.0.1:{self.port}"
-
-    def also(self, lines):
-        """More configuration."""
-        self._conf.write_text(self._conf.read_text() + lines)
-
-    def start(self):
-        self._process = subprocess.Popen(
-            [MOSQUITTO, "-c", str(self._conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(500):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError("mosquitto did not start")
-
-    def stop(self):
-        if self._process:
-            self._process.kill()
-            self._process.wait(10)
-            self._process = None

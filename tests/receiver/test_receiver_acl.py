@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from receiver_feed import E1, MOSQUITTO, Feeder, Mosquitto, batch, opening, until
+from receiver_feed import E1, Feeder, batch, opening, until
 
 from gateway.wire import Receipt, Replay, State, Topics, compress, encode
+from tests.mosquitto import MOSQUITTO, Mosquitto
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
 
@@ -29,10 +30,10 @@ def guarded(tmp_path):
     acl.write_text(ACL.read_text())
     for file in (passwords, acl):
         file.chmod(0o600)
-    server = Mosquitto(tmp_path, f"password_file {passwords}\nacl_file {acl}\n", anonymous=False)
+    server = Mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}\nacl_file {acl}\n")
     server.start()
     yield server
-    server.stop()
+    server.kill()
 
 
 @pytest.fixture

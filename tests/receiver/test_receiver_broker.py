@@ -14,7 +14,7 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
-from receiver_feed import E1, E2, MOSQUITTO, Feeder, Mosquitto, batch, free_port, opening, until
+from receiver_feed import E1, E2, Feeder, batch, opening, until
 
 from gateway.common.address import BrokerAddress
 from gateway.errors import GatewayError
@@ -23,6 +23,8 @@ from gateway.receiver import Receiver, broker_link
 from gateway.receiver.broker import Inbox
 from gateway.receiver.intake import subscriptions
 from gateway.wire import Topics, encode
+from tests.mosquitto import MOSQUITTO, OPEN, Mosquitto
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.broker,
@@ -171,7 +173,7 @@ def test_a_broker_that_is_absent_at_start_and_restarts_later_is_waited_for(tmp_p
         receiver.connected()
         first = feeders(server.port)
         first.deliver([opening(1), batch(2)])
-        server.stop()
+        server.kill()
         until(lambda: "connection was lost" in receiver.log)
         time.sleep(2.0)
         server.start()
@@ -183,7 +185,7 @@ def test_a_broker_that_is_absent_at_start_and_restarts_later_is_waited_for(tmp_p
         assert "connection was lost" in lines[1]
         assert receiver.end() == 0
     finally:
-        server.stop()
+        server.kill()
 
 
 def test_a_receiver_that_comes_back_receipts_from_the_retained_state(broker, receive, feeders):
@@ -261,14 +263,14 @@ def test_frozen_for_a_while_it_goes_on_where_it_was(broker, receive, feeders):
 
 
 def test_websockets_work_too(tmp_path, receive, feeders):
-    server, sockets = Mosquitto(tmp_path), free_port()
-    server.also(f"listener {sockets} 127.0.0.1\nprotocol websockets\n")
+    sockets = free_port()
+    server = Mosquitto(tmp_path, f"{OPEN}listener {sockets} 127.0.0.1\nprotocol websockets\n")
     server.start()
     try:
         receive(f"ws://127.0.0.1:{sockets}/mqtt").connected()
         feeders(server.port).deliver([opening(1), batch(2)])
     finally:
-        server.stop()
+        server.kill()
 
 
 def test_an_early_sigint_ends_it_too(tmp_path, receive):
@@ -360,7 +362,7 @@ def test_passwords_come_from_a_file_and_a_refusal_is_said(tmp_path, receive, fee
         ["mosquitto_passwd", "-b", "-c", str(passwords), "city", "s3cret"], check=True, capture_output=True
     )
     passwords.chmod(0o644)
-    server = Mosquitto(tmp_path, f"password_file {passwords}\n", anonymous=False)
+    server = Mosquitto(tmp_path, f"allow_anonymous false\npassword_file {passwords}\n")
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")
     server.start()
@@ -370,7 +372,7 @@ def test_passwords_come_from_a_file_and_a_refusal_is_said(tmp_path, receive, fee
         wrong.end()
         receive(server.url, "--username", "city", "--password-file", str(secret)).connected()
     finally:
-        server.stop()
+        server.kill()
 
 
 def certificate(directory, name, subject, *, ca=None, host=None):
@@ -441,7 +443,8 @@ def test_tls_checks_the_name_and_shows_a_client_certificate(tmp_path, receive):
     for file in tmp_path.iterdir():
         file.chmod(0o644)
     server = Mosquitto(
-        tmp_path, f"cafile {ca[0]}\ncertfile {server_cert}\nkeyfile {server_key}\nrequire_certificate true\n"
+        tmp_path,
+        f"{OPEN}cafile {ca[0]}\ncertfile {server_cert}\nkeyfile {server_key}\nrequire_certificate true\n",
     )
     server.start()
     identity = ("--ca", str(ca[0]), "--cert", str(cert), "--key", str(key))
@@ -456,7 +459,7 @@ def test_tls_checks_the_name_and_shows_a_client_certificate(tmp_path, receive):
         until(lambda: "does not accept the certificate" in untrusted.log[known:])
         untrusted.end()
     finally:
-        server.stop()
+        server.kill()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:1883", "http://x", "mqtt://", "mqtt://x:99999", "mqtt://x:port"])

@@ -11,9 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from receiver_feed import MOSQUITTO, Feeder, batch, opening, until
+from receiver_feed import Feeder, batch, opening, until
 
 from gateway.demo.fleet import Fleet, FleetPlan
+from tests.mosquitto import MOSQUITTO
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"

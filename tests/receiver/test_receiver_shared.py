@@ -11,11 +11,12 @@ import time
 import psycopg
 import pytest
 from postgres_server import PostgresServer, programs
-from receiver_feed import E1, MOSQUITTO, Feeder, arrival, batch, opening, until
+from receiver_feed import E1, Feeder, arrival, batch, opening, until
 
 from gateway.errors import JournalError
 from gateway.receiver import build_report
 from gateway.receiver.store import open_store, shown
+from tests.mosquitto import MOSQUITTO
 
 pytestmark = [
     pytest.mark.broker,

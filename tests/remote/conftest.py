@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.remote.enrolment import Authority
+from tests.mosquitto import MOSQUITTO
 from tests.ports import free_port
-from tests.rig import MOSQUITTO, until
+from tests.rig import until
 
 GATEWAY = "izm-1"
 ACL = """

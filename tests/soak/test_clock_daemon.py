@@ -21,8 +21,9 @@ from pathlib import Path
 import pytest
 
 from gateway.host.clock import kernel_synced
+from tests.mosquitto import MOSQUITTO
 from tests.reliability import note
-from tests.rig import MOSQUITTO, Rig, rig, until
+from tests.rig import Rig, rig, until
 
 FAKETIME = next(Path("/usr/lib").rglob("libfaketime.so.1"), None)
 ADDRESS = 0x200

@@ -25,8 +25,9 @@ from gateway.demo.show.polls import Break
 from gateway.demo.show.self_check import committed, platform
 from gateway.demo.show.site import GATEWAY, stamp_drivers
 from gateway.demo.simulator.faults import SERIAL_KINDS, TCP_KINDS
+from tests.mosquitto import MOSQUITTO
 from tests.reliability import note
-from tests.rig import MOSQUITTO, SAYING_POLLS, Rig, rig, until
+from tests.rig import SAYING_POLLS, Rig, rig, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]
 

@@ -14,8 +14,8 @@ import pytest
 
 from gateway.field.forecast import BATCH_BYTES, VALUE_BYTES
 from gateway.journal.file.schema import CHECKPOINT, PAGE
+from tests.mosquitto import MOSQUITTO
 from tests.reliability import note
-from tests.rig import MOSQUITTO
 from tests.soak.months import Month, live
 
 pytestmark = [pytest.mark.broker, pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")]

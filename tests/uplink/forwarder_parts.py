@@ -4,13 +4,10 @@ import asyncio
 import json
 import time
 
-from uplink_parts import (
-    E1,
-    message_of,
-    until,
-)
+from uplink_parts import E1, message_of
 
 from gateway.wire import Receipt, Topics
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 

@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from uplink_parts import E1, Platform, Running, config, outbox, platform, until
+from uplink_parts import E1, Platform, Running, config, outbox, platform
 
 from gateway.uplink import Timing
 from gateway.wire import Receipt, State, Topics
+from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 ACL = Path(__file__).parents[2] / "config" / "mosquitto-acl.example"

@@ -10,12 +10,13 @@ import random
 import time
 
 import pytest
-from uplink_parts import E1, Running, Store, config, outbox, row, until
+from uplink_parts import E1, Running, Store, config, outbox, row
 
 from gateway.mqtt.double import MemoryLink
 from gateway.mqtt.link import MAX_UNACKED
 from gateway.uplink import Timing
 from gateway.wire import Receipt, Topics, decode
+from tests.waiting import until
 
 pytestmark = pytest.mark.virtual_time
 TOPICS = Topics("gw1")

@@ -4,16 +4,11 @@ import asyncio
 
 import pytest
 from forwarder_parts import connected, data, drained, seqs, settled
-from uplink_parts import (
-    E1,
-    T0,
-    Running,
-    config,
-    until,
-)
+from uplink_parts import E1, T0, Running, config
 
 from gateway.model import Ranges
 from gateway.mqtt.double import MemoryLink
+from tests.waiting import until
 
 pytestmark = pytest.mark.virtual_time
 

@@ -5,16 +5,10 @@ import json
 
 import pytest
 from forwarder_parts import TOPICS, connected, drained, receipt, said, seqs
-from uplink_parts import (
-    E1,
-    E2,
-    Running,
-    config,
-    outbox,
-    until,
-)
+from uplink_parts import E1, E2, Running, config, outbox
 
 from gateway.mqtt.double import MemoryLink
+from tests.waiting import until
 
 pytestmark = pytest.mark.virtual_time
 

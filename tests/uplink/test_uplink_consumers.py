@@ -7,13 +7,14 @@ import json
 import logging
 
 import pytest
-from uplink_parts import E1, Running, config, outbox, row, until
+from uplink_parts import E1, Running, config, outbox, row
 
 from gateway.config.schema import StatusSection, Uplink
 from gateway.journal.file.settled import Settled
 from gateway.mqtt.double import MemoryLink
 from gateway.uplink import Timing
 from gateway.wire import Receipt, Topics, decompress, digest
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 BRISK = Timing(patience=0.3, tick=0.05)
@@ -161,7 +162,7 @@ def test_a_keepalive_beyond_its_bounds_is_refused(keepalive):
 
 async def test_the_keepalive_is_what_connect_says(caplog):
     caplog.set_level(logging.INFO)
-    from uplink_fake_broker import FakeBroker  # noqa: PLC0415
+    from tests.fake_broker import FakeBroker  # noqa: PLC0415
 
     class Listens(FakeBroker):
         async def _handle(self, kind, flags, body, writer):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from uplink_host import NOW, batch_of, box_of, description, host, reading, sent
-from uplink_parts import FAST, PATIENT, T0, FakeClock, Running, config, until
+from uplink_parts import FAST, PATIENT, T0, FakeClock, Running, config
 
 from gateway.model import QUANTITIES
 from gateway.mqtt import MemoryLink
@@ -14,6 +14,7 @@ from gateway.uplink.dialects.homeassistant import HomeAssistant, sensor_class
 from gateway.uplink.dialects.link import DialectLink
 from gateway.uplink.dialects.thingsboard import ThingsBoard
 from gateway.wire import Topics
+from tests.waiting import until
 
 
 def running(broker, dialect, box, *, meters=(), **more):

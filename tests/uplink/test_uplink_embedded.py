@@ -7,10 +7,11 @@ import logging
 
 import paho.mqtt.client as paho
 import pytest
-from uplink_parts import Platform, Running, config, outbox, until
+from uplink_parts import Platform, Running, config, outbox
 
 from gateway.uplink import Timing
 from gateway.wire import Topics
+from tests.waiting import until
 
 amqtt = pytest.importorskip("amqtt.broker", reason="the extra `demo` is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")

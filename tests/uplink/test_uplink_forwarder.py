@@ -8,19 +8,13 @@ import time
 
 import pytest
 from forwarder_parts import TOPICS, connected, drained, receipt, said, seqs, settled
-from uplink_parts import (
-    E1,
-    FakeClock,
-    Running,
-    config,
-    outbox,
-    until,
-)
+from uplink_parts import E1, FakeClock, Running, config, outbox
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.mqtt import LinkState
 from gateway.mqtt.double import MemoryLink
 from gateway.uplink import Forwarder, Timing
+from tests.waiting import until
 
 pytestmark = pytest.mark.virtual_time
 

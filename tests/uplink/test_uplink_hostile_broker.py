@@ -9,8 +9,7 @@ import threading
 import time
 
 import pytest
-from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, FakeBroker, packet, publish
-from uplink_parts import E1, PATIENT, Running, config, link_to, message_of, outbox, until
+from uplink_parts import E1, PATIENT, Running, config, link_to, message_of, outbox
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt import LinkState
@@ -18,6 +17,8 @@ from gateway.mqtt.crossing import MAX_INBOX
 from gateway.mqtt.link import Outgoing
 from gateway.uplink import Timing
 from gateway.wire import Receipt, Topics
+from tests.fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, FakeBroker, packet, publish
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 WILL = Outgoing(TOPICS.state, b"{}", retain=True)

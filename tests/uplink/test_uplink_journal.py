@@ -5,12 +5,13 @@ import itertools
 import time
 
 import pytest
-from uplink_parts import T0, FakeClock, Running, Store, config, until
+from uplink_parts import T0, FakeClock, Running, Store, config
 
 from gateway.journal import Journal
 from gateway.model import Draft, Reading
 from gateway.mqtt.double import MemoryLink
 from gateway.wire import Topics, compress, decode, encode
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 

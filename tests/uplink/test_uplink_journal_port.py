@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from uplink_parts import FakeClock, Running, Store, config, until
+from uplink_parts import FakeClock, Running, Store, config
 
 from gateway.model import Ranges
 from gateway.mqtt.double import MemoryLink
 from gateway.wire import Receipt, Topics, decode
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 NOBODY = "0" * 15 + "f"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from zlib import crc32
 
 import pytest
-from uplink_parts import E1, PATIENT, Running, config, outbox, platform, row, until
+from uplink_parts import E1, PATIENT, Running, config, outbox, platform, row
 
 from gateway.host.clock import Clock
 from gateway.journal import Journal
@@ -15,6 +15,7 @@ from gateway.model import Draft, Event, Reading
 from gateway.mqtt import LinkState
 from gateway.mqtt.limits import packet_size, payload_room
 from gateway.wire import MAX_PLAIN, Batch, Topics, compress, decode, encode, split
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 HEADER = Batch("gw1", E1, 7, 1_795_278_300_000, 5, "synced")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
-from uplink_parts import E1, FAST, PATIENT, Running, config, outbox, platform, row, until
+from uplink_parts import E1, FAST, PATIENT, Running, config, outbox, platform, row
 
 from gateway.mqtt import LinkState
 from gateway.wire import State, Topics
+from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 TOPICS = Topics("gw1")

@@ -5,19 +5,12 @@ import json
 
 import pytest
 from forwarder_parts import TOPICS, connected, data, drained, said, seqs, settled
-from uplink_parts import (
-    E1,
-    E2,
-    Running,
-    config,
-    outbox,
-    row,
-    until,
-)
+from uplink_parts import E1, E2, Running, config, outbox, row
 
 from gateway.mqtt.double import MemoryLink
 from gateway.uplink import Timing
 from gateway.uplink.outgoing.queues import STALLED
+from tests.waiting import until
 
 pytestmark = pytest.mark.virtual_time
 

@@ -6,8 +6,10 @@ import asyncio
 
 import paho.mqtt.client as paho
 import pytest
-from uplink_parts import E1, Running, config, outbox, platform, row, until
+from uplink_parts import E1, Running, config, outbox, platform, row
 from uplink_peers import Aedes, Nats, RabbitMq
+
+from tests.waiting import until
 
 PEERS = [
     pytest.param(Nats, id="nats"),

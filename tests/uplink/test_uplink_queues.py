@@ -2,7 +2,7 @@
 
 import asyncio
 
-from uplink_parts import E1, E2, outbox, row, until
+from uplink_parts import E1, E2, outbox, row
 
 from gateway.model import Ranges
 from gateway.uplink import MemoryJournal
@@ -10,6 +10,7 @@ from gateway.uplink.delivery.delivery import Delivery
 from gateway.uplink.delivery.window import key_of
 from gateway.uplink.outgoing.queues import CHUNK, MAX_LIVE, SALVAGE_EVERY, STALLED, Queues
 from gateway.wire import Receipt
+from tests.waiting import until
 
 
 def sources(box, skip=lambda _: False):

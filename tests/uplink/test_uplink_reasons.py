@@ -7,8 +7,7 @@ import logging
 from typing import ClassVar
 
 import pytest
-from uplink_fake_broker import CONNACK, DISCONNECT, PUBACK, SUBACK, FakeBroker, packet
-from uplink_parts import E1, PATIENT, Running, config, link_to, message_of, outbox, until
+from uplink_parts import E1, PATIENT, Running, config, link_to, message_of, outbox
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt.link import Outgoing
@@ -17,6 +16,8 @@ from gateway.mqtt.reconnect import Reconnect
 from gateway.uplink import broker_of
 from gateway.uplink.outgoing.objections import Flying, Objections
 from gateway.wire import Topics
+from tests.fake_broker import CONNACK, DISCONNECT, PUBACK, SUBACK, FakeBroker, packet
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 WILL = Outgoing(TOPICS.state, b"{}", retain=True)

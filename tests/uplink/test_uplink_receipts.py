@@ -5,18 +5,11 @@ import json
 
 import pytest
 from forwarder_parts import TOPICS, connected, data, drained, receipt, seqs, settled
-from uplink_parts import (
-    E1,
-    E2,
-    Running,
-    Store,
-    config,
-    row,
-    until,
-)
+from uplink_parts import E1, E2, Running, Store, config, row
 
 from gateway.mqtt.double import MemoryLink
 from gateway.uplink.delivery.conflicts import derived_epoch
+from tests.waiting import until
 
 pytestmark = pytest.mark.virtual_time
 

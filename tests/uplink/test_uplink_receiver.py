@@ -11,13 +11,14 @@ import sys
 from contextlib import closing
 
 import pytest
-from uplink_parts import T0, FakeClock, Platform, Running, config, until
+from uplink_parts import T0, FakeClock, Platform, Running, config
 
 from gateway.journal import Journal
 from gateway.model import Draft, Reading
 from gateway.mqtt.link import Outgoing
 from gateway.uplink import Timing
 from gateway.wire import Topics, decode, decompress, with_header
+from tests.waiting import until
 
 pytestmark = pytest.mark.broker
 BRISK = Timing(patience=5.0, tick=0.1)

@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from uplink_parts import E1, E2, FakeClock, Running, config, message_of, outbox, row, until
+from uplink_parts import E1, E2, FakeClock, Running, config, message_of, outbox, row
 
 from gateway.mqtt import MemoryLink
 from gateway.mqtt.limits import Limits, packet_size
@@ -15,6 +15,7 @@ from gateway.uplink.outgoing.queues import MAX_LIVE, STALLED, Queues
 from gateway.uplink.outgoing.sender import MAX_BESIDE
 from gateway.uplink.outgoing.set_aside import AGAIN
 from gateway.wire import Receipt, Topics
+from tests.waiting import until
 
 pytestmark = pytest.mark.virtual_time
 TOPICS = Topics("gw1")

@@ -6,13 +6,14 @@ import shutil
 
 import pytest
 from uplink_host import NOW, SPARKPLUG, batch_of, box_of, decoded, description, host, reading, sent
-from uplink_parts import FAST, T0, FakeClock, Running, config, until
+from uplink_parts import FAST, T0, FakeClock, Running, config
 
 from gateway.errors import WireError
 from gateway.uplink.dialects.dialect import building_of
 from gateway.uplink.dialects.sparkplug import SEQS, Sparkplug
 from gateway.uplink.dialects.sparkplug_payload import BOOLEAN, Metric, asks_for_rebirth, encode
 from gateway.wire import Batch
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.broker,

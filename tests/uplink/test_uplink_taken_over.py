@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 
 import pytest
-from uplink_fake_broker import PUBACK, FakeBroker, packet
-from uplink_parts import PATIENT, Running, config, outbox, row, until
+from uplink_parts import PATIENT, Running, config, outbox, row
 
 from gateway.errors import LinkDown
 from gateway.mqtt import Reconnect
 from gateway.uplink.broker import broker_of
 from gateway.uplink.outgoing.objections import Flying, Objections
 from gateway.wire import Topics
+from tests.fake_broker import PUBACK, FakeBroker, packet
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 DATA = TOPICS.data

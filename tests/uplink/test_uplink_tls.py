@@ -5,13 +5,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from uplink_parts import FakeClock, Running, config, link_to, outbox, until
+from uplink_parts import FakeClock, Running, config, link_to, outbox
 
 from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt import LinkState
 from gateway.mqtt.link import Outgoing
 from gateway.wire import Topics
 from tests.ports import free_port
+from tests.waiting import until
 
 EXAMPLES = Path(__file__).parents[2] / "config"
 MOSQUITTO = "/usr/sbin/mosquitto"

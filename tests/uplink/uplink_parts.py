@@ -7,7 +7,6 @@ import contextlib
 import json
 import random
 import threading
-import time
 
 import paho.mqtt.client as paho
 
@@ -75,15 +74,6 @@ def config(**changes):
 def link_to(settings, **options):
     """The link of an uplink with these settings."""
     return BrokerLink(broker_of(settings, "gw1"), **options)
-
-
-async def until(condition, seconds=30.0):
-    """Wait for something that must happen; fail after `seconds`."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.01)
-    return found
 
 
 class Running:

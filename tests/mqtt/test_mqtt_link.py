@@ -6,13 +6,15 @@ import asyncio
 import time
 
 import pytest
-from uplink_fake_broker import PUBACK, FakeBroker, packet, publish
-from uplink_parts import config, link_to, until
+from mqtt_parts import broker_at
 
 from gateway.errors import LinkDown, LinkRefused
+from gateway.mqtt import BrokerLink
 from gateway.mqtt.double import MemoryLink
 from gateway.mqtt.link import MAX_UNACKED, Outgoing
 from gateway.wire import Topics
+from tests.fake_broker import PUBACK, FakeBroker, packet, publish
+from tests.waiting import until
 
 TOPICS = Topics("gw1")
 WILL = Outgoing(TOPICS.state, b"{}", retain=True)
@@ -89,7 +91,7 @@ class OverTcp:
 
     async def __aenter__(self):
         await self.broker.__aenter__()
-        self.link = link_to(config(url=f"mqtt://127.0.0.1:{self.broker.port}", protocol="5.0"))
+        self.link = BrokerLink(broker_at(self.broker.port, "5.0"))
         return self
 
     async def __aexit__(self, *_):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from uplink_fake_broker import CONNECT, SUBSCRIBE, FakeBroker
-from uplink_parts import config
+from mqtt_parts import broker_at
 
 from gateway.mqtt.connection import PahoConnection
-from gateway.uplink import broker_of
 from gateway.wire import Topics
+from tests.fake_broker import CONNECT, SUBSCRIBE, FakeBroker
 
 TOPICS = Topics("gw1")
 WANTED = (TOPICS.receipt("city"), TOPICS.replay)
@@ -49,7 +48,7 @@ class Ear:
 
 
 async def opened(broker: Asked, version: str, *, skips: frozenset[str] = frozenset()) -> PahoConnection:
-    settings = broker_of(config(url=f"mqtt://127.0.0.1:{broker.port}"), "gw1")
+    settings = broker_at(broker.port)
     connection = PahoConnection(settings, version, Ear())
     connection.skips = skips
     await connection.open(None, WANTED)

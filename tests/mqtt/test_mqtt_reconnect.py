@@ -2,12 +2,11 @@
 
 import logging
 
-from uplink_parts import config
+from mqtt_parts import broker_at
 
 from gateway.errors import LinkDown, LinkRefused, LinkTaken
 from gateway.mqtt import LinkState
 from gateway.mqtt.reconnect import QUICK, REFUSED, SHORT_LIFE, TAKEN_FORGOTTEN, Reconnect
-from gateway.uplink import broker_of
 
 
 class Now:
@@ -20,7 +19,7 @@ class Now:
 
 def reconnect(chance=1.0):
     now = Now()
-    return Reconnect(broker_of(config(), "gw1"), chance=lambda: chance, monotonic=now), now
+    return Reconnect(broker_at(1883), chance=lambda: chance, monotonic=now), now
 
 
 def test_a_broker_that_is_back_is_noticed_within_five_seconds():
