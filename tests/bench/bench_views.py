@@ -2,7 +2,7 @@
 
 Cold: a new process, the file out of the page cache, its first view. Warm: the same view again, made anew.
 Once more under a limit of a fifth of a processor (cgroup), a stand-in for a Zero 2 W; where no such limit can
-be set, that is left out.
+be set, that is left out. Also what the heaviest of them weighs.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ VIEWS = (
     "/api/v1/reactive",
     "/api/v1/quality?year=2025",
 )
+ASSETS = ("/static/page.css", "/static/page.js")
+ENCODINGS = ("identity", "gzip")
 TIMES = 5
 SHARED = 1.1
 """s after which an answer is made anew."""
@@ -151,12 +153,34 @@ def measure(
     return cold, warm
 
 
+def weigh(directory: Path) -> list[Figure]:
+    """The heaviest page with its style sheet and script: as text, and on its way to a browser."""
+    pages = [view for view in VIEWS if not view.startswith("/api")]
+    with served(directory) as address:
+        found = {
+            view: [sum(_bytes(address + part, how) for part in (view, *ASSETS)) / 1000 for how in ENCODINGS]
+            for view in pages
+        }
+    plain_, packed = (max(found, key=lambda view, at=at: found[view][at]) for at in range(2))
+    return [
+        at_most("the heaviest page with what it loads", found[plain_][0], "kB", 150, f"`{plain_}`"),
+        plain("the heaviest page on its way to a browser", found[packed][1], "kB", f"`{packed}`, gzip"),
+    ]
+
+
+def _bytes(address: str, encoding: str) -> int:
+    asked = urllib.request.Request(address, headers={"accept-encoding": encoding})
+    with urllib.request.urlopen(asked, timeout=120) as answer:
+        return len(answer.read())
+
+
 def run() -> list[Figure]:
     """95th percentiles over the views."""
     directory = Path(tempfile.mkdtemp())
     try:
         fill(directory)
         size = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
+        weight = weigh(directory)
         cold, warm = measure(directory)
         with limited() as group:
             slow = measure(directory, 3, group) if group is not None else None
@@ -173,6 +197,7 @@ def run() -> list[Figure]:
         at_most("any view, any range, cold, 95th percentile", _p95(cold), "ms", 300, _worst(cold)),
         at_most("any view, any range, warm, 95th percentile", _p95(warm), "ms", 100, _worst(warm)),
         *limits,
+        *weight,
         plain("the history of these five years", size, "MB", "ten meters × six counters"),
     ]
 

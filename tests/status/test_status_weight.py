@@ -14,6 +14,17 @@ from test_status_page import Page, client
 from gateway.status.page.guard import POLICY
 
 MOST = 150_000
+"""Bytes of a page with all that it loads, before they are compressed."""
+LONG = (
+    "/energy?month=2026-10&by=hour",
+    "/energy?week=2026-11-16&by=hour",
+    "/energy?year=2025&by=day",
+    "/energy?from=2025-11-01&to=2026-11-21&by=day",
+    "/energy?day=2026-11-20&by=quarter",
+)
+"""Ranges with hundreds of bars."""
+PACKED = 0.35
+"""Of its bytes that go to a browser at most, where a page is long."""
 
 
 def in_a_browser(test):
@@ -50,7 +61,7 @@ async def whole(http: httpx.AsyncClient, path: str) -> tuple[str, int, httpx.Hea
 
 async def test_every_page_is_light_strict_and_loads_nothing_from_elsewhere(building) -> None:
     async with client(building) as http:
-        for number, path in enumerate(PAGES):
+        for number, path in enumerate((*PAGES, *LONG)):
             language = ("tr", "en")[number % 2]
             html, total, headers = await whole(http, f"{path}{'&' if '?' in path else '?'}lang={language}")
             assert total <= MOST, f"{path}: {total} bytes"
@@ -63,6 +74,27 @@ async def test_every_page_is_light_strict_and_loads_nothing_from_elsewhere(build
                 )
                 assert tag != "style", path
                 assert tag != "script" or attributes.get("src"), path
+
+
+async def test_a_browser_gets_a_fraction_of_its_bytes_and_whoever_takes_no_gzip_the_same_text(
+    building,
+) -> None:
+    async with client(building) as http:
+        for path in (*PAGES, *LONG, "/static/page.css", "/api/v1/energy?day=2026-11-20"):
+            packed = await http.get(path, headers={"accept-encoding": "br, gzip;q=0.8"})
+            assert packed.headers["content-encoding"] == "gzip", path
+            assert "Accept-Encoding" in packed.headers["vary"]
+            on_the_way = int(packed.headers["content-length"])
+            assert on_the_way < len(packed.content) * (PACKED if len(packed.content) > 10_000 else 1), path
+            assert on_the_way <= 40_000, path
+            for refused in ("identity", "gzip;q=0, br", "gzip; q=0.0", "xgzip"):
+                plain = await http.get(path, headers={"accept-encoding": refused})
+                assert "content-encoding" not in plain.headers, (path, refused)
+                assert "Accept-Encoding" in plain.headers["vary"]
+                assert int(plain.headers["content-length"]) == len(plain.content)
+                assert plain.headers["content-type"] == packed.headers["content-type"]
+            if not path.startswith(("/screen", "/system", "/meter", "/?")) and path != "/":
+                assert plain.content == packed.content, path  # nothing of it moves with the seconds
 
 
 def test_the_policy_lets_nothing_in_but_what_is_ours() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -40,6 +40,10 @@ class BarSum:
 
 BarSums = dict[tuple[date, int], BarSum]
 """By the day of a bar (a month's first), and its slot in the day."""
+
+
+WhByBar = Mapping[tuple[date, int], int]
+"""Wh by the same."""
 
 
 def bars_of_meter(figures: Figures, period: Period, meter: str) -> BarSums:
@@ -127,23 +131,15 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
         )
         if mine:
             cells = [kwh(parts[name], f) if name in parts else "" for name in sorted(names)]
-            quality = _("partly estimated, total exact") if estimated else _("measured")
-            rows.append(
-                (
-                    label,
-                    *cells,
-                    kwh(mine.total, f),
-                    kwh(beside * 1000, f) if beside is not None else "",
-                    quality,
-                )
-            )
-    heads = (
-        _("Time"),
-        *(names[name] for name in sorted(names)),
-        _("Sum, kWh"),
-        _("Compared, kWh"),
-        _("Quality"),
-    )
+            compared = kwh(beside * 1000, f) if beside is not None else ""
+            quality = _("partly estimated, total exact") if estimated else _("measured") if marked else ""
+            rows.append((label, *cells, kwh(mine.total, f), compared, quality))
+    bands = (names[name] for name in sorted(names))
+    heads = (_("Time"), *bands, _("Sum, kWh"), _("Compared, kWh"), _("Quality"))
+    table = _without_empty(DataTable(heads, tuple(rows))) if rows else DataTable(heads, ())
+    if period.step == "hour" and period.days > 1:
+        sums = {key: mine.total for key, mine in groups.items()}
+        table = hours_table(period, [("", sums)], f, marked)
     number = Numbers(f.number, "kWh")
     says = _("Energy of %(period)s in kWh, %(n)s bars") % {"period": name_of(period, f), "n": len(keys)}
     svg = charts.bars(columns, height=_BAR_HEIGHT, says=says, number=number)
@@ -151,8 +147,38 @@ def main_picture(figures: Figures, period: Period, meter: str, f: Locale) -> Pic
     if before:
         notes.append(_("Short line: %(what)s.") % {"what": before_name(period, f)})
     if marked:
-        notes.append(_("A dot above a bar: a part of it is estimated; the sum is exact."))
-    return Picture("", svg, DataTable(heads, tuple(rows)), unit(period, f), tuple(notes))
+        dots = _("A dot above a bar: a part of it is estimated; the sum is exact.")
+        many = _("A part of it is estimated; the sum is exact. The table says which.")
+        notes.append(many if len(keys) > _MOST_LINES else dots)
+    return Picture("", svg, table, unit(period, f), tuple(notes))
+
+
+def _without_empty(table: DataTable) -> DataTable:
+    """Without columns that say nothing."""
+    columns = zip(table.heads, *table.rows, strict=True)
+    heads, *rows = zip(*(column for column in columns if any(column[1:])), strict=True)
+    return DataTable(heads, tuple(rows))
+
+
+def hours_table(
+    period: Period,
+    parts: Sequence[tuple[str, WhByBar]],
+    f: Locale,
+    marked: Collection[date] = (),
+) -> DataTable:
+    """Hours of several days: a line for a day and part (its name, Wh by bar), a column for each hour."""
+    _ = f.gettext
+    rows = []
+    for day in dict.fromkeys(day for day, _hour in bars_of(period)):
+        for name, sums in parts:
+            mine = [sums.get((day, hour)) for hour in range(24)]
+            if any(value is not None for value in mine):
+                when = f"{f.short_day(day)} {f.short_weekday(day.weekday())}"
+                said = (when, name, _("partly estimated, total exact") if day in marked else "")
+                cells = ["" if value is None else kwh(value, f) for value in mine]
+                total = kwh(sum(value or 0 for value in mine), f)
+                rows.append((", ".join(part for part in said if part), total, *cells))
+    return DataTable((_("Day"), _("Sum, kWh"), *(f"{hour:02}" for hour in range(24))), tuple(rows))
 
 
 def _stacked(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from xml.sax.saxutils import escape
 
 from markupsafe import Markup
@@ -81,12 +82,11 @@ def bars(
     floor = height - _FOOT
     count = max(1, len(columns))
     width = 100 / count
-    gap = 0.0 if count > _MANY else width * 0.24
+    gap = width * 0.24
     out = [_grid(axis, height, number)]
     if count > _MANY:
         out.append(_steps(columns, axis, height))
-        named = [(place, bar.label) for place, bar in enumerate(columns) if bar.label]
-        out += [_place(place * width, height, label) for place, label in named]
+        out += [_place(at * width, height, bar.label) for at, bar in enumerate(columns) if bar.label]
         out.append(hits(_said_of_many(columns), height))
         return draw_figure("".join(out), height, says, gutter=_gutter(axis, height, number))
     crowded = sum(bool(bar.label) for bar in columns) > _CROWDED
@@ -104,7 +104,7 @@ def bars(
             out.append(draw_rect("open", x, width - gap, base - tall, tall, bar.hollow[1]))
         if bar.estimated:
             out.append(f'<circle class="w0" cx="{x + (width - gap) / 2:.2f}%" cy="{base - 7:.1f}" r="3"/>')
-        if bar.compared is not None and count <= _MANY:
+        if bar.compared is not None:
             y = floor - _tall(bar.compared, axis, height)
             title = f"<title>{escape(bar.compared_title)}</title>" if bar.compared_title else ""
             out.append(
@@ -121,12 +121,12 @@ def bars(
 
 def hits(titles: Sequence[str], height: int) -> str:
     """Invisible columns of equal width over a picture, each with what it says."""
-    wide = 100 / max(1, len(titles))
-    return "".join(
-        draw_rect("hit", place * wide, wide, 0, height - _FOOT, title)
+    columns = "".join(
+        f'<rect x="{place}" width="1" height="{height - _FOOT:.0f}"><title>{escape(title)}</title></rect>'
         for place, title in enumerate(titles)
         if title
     )
+    return _stretched(f'<g class="hit">{columns}</g>', max(1, len(titles)), height)
 
 
 def _said_of_many(columns: Sequence[Bar]) -> list[str]:
@@ -145,14 +145,19 @@ def _steps(columns: Sequence[Bar], axis: Scale, height: int) -> str:
     floor = height - _FOOT
     out = []
     for depth in range(len(names), 0, -1):
-        shown, points = set(names[:depth]), ["M0", f"{floor:.0f}"]
-        for place, bar in enumerate(columns):
-            y = floor - _tall(sum(value for css, value, _ in bar.parts if css in shown), axis, height)
-            points.append(f"V{y:.1f}H{place + 1}")
-        out.append(f'<path class="{names[depth - 1]}" d="{" ".join(points)}V{floor:.0f}Z"/>')
+        shown = set(names[:depth])
+        tall = (sum(value for css, value, _ in bar.parts if css in shown) for bar in columns)
+        runs = groupby(round(floor - _tall(value, axis, height)) for value in tall)
+        steps = "".join(f"V{y}h{len(list(run))}" for y, run in runs)
+        out.append(f'<path class="{names[depth - 1]}" d="M0 {floor:.0f}{steps}V{floor:.0f}z"/>')
+    return _stretched("".join(out), len(columns), height)
+
+
+def _stretched(inside: str, width: int, height: int) -> str:
+    """What is drawn in units of its own from left to right, over the whole width of a picture."""
     return (
-        f'<svg x="0" y="0" width="100%" height="{height}" viewBox="0 0 {len(columns)} {height}" '
-        f'preserveAspectRatio="none">{"".join(out)}</svg>'
+        f'<svg width="100%" height="{height}" viewBox="0 0 {width} {height}" '
+        f'preserveAspectRatio="none">{inside}</svg>'
     )
 
 
@@ -181,10 +186,7 @@ def curves(
     if band:
         inner.append(_band(band[0], band[1], axis, height))
     inner += [_path(line, axis, height) for line in lines]
-    out.append(
-        f'<svg x="0" y="0" width="100%" height="{height}" viewBox="0 0 {_WIDE} {height}" '
-        f'preserveAspectRatio="none">{"".join(inner)}</svg>'
-    )
+    out.append(_stretched("".join(inner), _WIDE, height))
     if limit is not None:
         y = floor - _tall(limit, axis, height)
         out.append(f'<line class="lim" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -231,20 +233,23 @@ def heat(
     width = _HEAT_STEP * math.ceil(most / steps / _HEAT_STEP) if most > steps * _HEAT_STEP else most / steps
     width = width or 1.0
     tall, out = 24, []
+    cells = dict.fromkeys((*(f"l{level}" for level in range(steps)), "void"), "")
     for line, (name, values) in enumerate(rows):
-        y = line * tall
+        y, wide = line * tall, 100 / len(values)
         for place, value in enumerate(values):
-            x, wide = place * 100 / len(values), 100 / len(values)
+            cell = f"M{place} {y + 0.5}h1v{tall - 1.5}h-1z"
             if value is None:
-                out.append(draw_rect("void", x, wide, y + 0.5, tall - 1.5))
+                cells["void"] += f"{cell}l1 {tall - 1.5}"
                 continue
             level = min(steps - 1, int(value / width))
+            cells[f"l{level}"] += cell
             title = f"{name} {place:02}–{place + 1:02}: {number(value)} {number.unit}"
-            out.append(draw_rect(f"l{level}", x, wide, y + 0.5, tall - 1.5, title))
             out.append(
-                f'<text class="hn n{level}" x="{x + wide / 2:.2f}%" y="{y + 16}" '
-                f'text-anchor="middle">{escape(number(value))}</text>'
+                f'<text class="hn n{level}" x="{(place + 0.5) * wide:.2f}%" y="{y + 16}">'
+                f"<title>{escape(title)}</title>{escape(number(value))}</text>"
             )
+    drawn = "".join(f'<path class="{css}" d="{path}"/>' for css, path in cells.items() if path)
+    out.insert(0, _stretched(drawn, 24, tall * len(rows)))
     names = "".join(
         f'<text x="0" y="{line * tall + 16}">{escape(name)}</text>' for line, (name, _) in enumerate(rows)
     )
@@ -358,19 +363,12 @@ def _label(label: Label) -> str:
 
 def _points(values: Sequence[float | None], axis: Scale, height: int) -> list[list[str]]:
     """Runs of neighbouring points."""
-    runs: list[list[str]] = []
     last = max(1, len(values) - 1)
-    open_ = False
-    for place, value in enumerate(values):
-        if value is None:
-            open_ = False
-            continue
-        point = f"{place * _WIDE / last:.1f},{height - _FOOT - _tall(value, axis, height):.1f}"
-        if not open_:
-            runs.append([])
-        open_ = True
-        runs[-1].append(point)
-    return runs
+    points = (
+        value is not None and f"{place * _WIDE / last:.1f},{height - _FOOT - _tall(value, axis, height):.1f}"
+        for place, value in enumerate(values)
+    )
+    return [[each for each in run if each] for known, run in groupby(points, bool) if known]
 
 
 def _path(line: Curve, axis: Scale, height: int) -> str:
@@ -381,11 +379,11 @@ def _path(line: Curve, axis: Scale, height: int) -> str:
 
 
 def _band(low: Sequence[float | None], high: Sequence[float | None], axis: Scale, height: int) -> str:
-    both = [
-        (a, b) if a is not None and b is not None else (None, None) for a, b in zip(low, high, strict=True)
-    ]
-    lower = _points([pair[0] for pair in both], axis, height)
-    upper = _points([pair[1] for pair in both], axis, height)
+    known = [a is not None and b is not None for a, b in zip(low, high, strict=True)]
+    lower, upper = (
+        _points([value if both else None for value, both in zip(side, known, strict=True)], axis, height)
+        for side in (low, high)
+    )
     return "".join(
         f'<polygon class="bandf" points="{" ".join([*up, *reversed(down)])}"/>'
         for up, down in zip(upper, lower, strict=True)

@@ -42,7 +42,8 @@ def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Loc
     now = sum(days[day] for day in whole)
     if not then:
         return _first_comparison(figures, f)
-    text = _("The whole days so far: %(change)s the same days of %(before)s (%(kwh)s kWh).")
+    so_far = _("The whole days so far: %(change)s the same days of %(before)s (%(kwh)s kWh).")
+    text = so_far if figures.today in period else _("That is %(change)s in %(before)s (%(kwh)s kWh).")
     return text % {"change": changed(now, then, f), "before": name_of(before, f), "kwh": kwh(then, f)}
 
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 from gateway.energy import load, netting
 from gateway.status.energy import charts
-from gateway.status.energy.bars import bar_name, bars_of, bars_of_series, tick, unit
+from gateway.status.energy.bars import WhByBar, bar_name, bars_of, bars_of_series, hours_table, tick, unit
 from gateway.status.energy.charts import Bar, Numbers
 from gateway.status.energy.figures import DegreeDays, Figures, MeterPart, degree_days, total
 from gateway.status.energy.period import Period
@@ -102,33 +102,17 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
     gave = total(figures.series_sums("generated", period.first, last).values())
     out = total(figures.series_sums("fed", period.first, last).values())
     share = netting.self_consumption(gave, out)
-    groups, away = (bars_of_series(figures, period, series) for series in ("generated", "fed"))
-    columns, rows = [], []
+    given, away = (bars_of_series(figures, period, series) for series in ("generated", "fed"))
+    fed = {key: min(each.total, away[key].total if key in away else 0) for key, each in given.items()}
+    used = {key: each.total - fed[key] for key, each in given.items()}
+    columns = []
     for place, key in enumerate(bars_of(period)):
-        given = groups[key].total if key in groups else 0
-        left = min(given, away[key].total if key in away else 0)
-        label = bar_name(period, key, f)
-        used = given - left
-        columns.append(
-            Bar(
-                (
-                    (
-                        "fa",
-                        used / 1000,
-                        _("%(when)s: used in the building %(kwh)s kWh")
-                        % {"when": label, "kwh": kwh(used, f)},
-                    ),
-                ),
-                label=tick(period, key, place, f),
-                hollow=(
-                    left / 1000,
-                    _("%(when)s: fed to the grid %(kwh)s kWh") % {"when": label, "kwh": kwh(left, f)},
-                ),
-            )
-        )
-        if key in groups:
-            rows.append((label, kwh(given, f), kwh(used, f), kwh(left, f)))
-    heads = (_("Time"), _("Generated, kWh"), _("Used in the building, kWh"), _("Fed to the grid, kWh"))
+        said = {"when": bar_name(period, key, f), "kwh": kwh(used.get(key, 0), f)}
+        inside = _("%(when)s: used in the building %(kwh)s kWh") % said
+        outside = _("%(when)s: fed to the grid %(kwh)s kWh") % (said | {"kwh": kwh(fed.get(key, 0), f)})
+        parts = (("fa", used.get(key, 0) / 1000, inside),)
+        label = tick(period, key, place, f)
+        columns.append(Bar(parts, label=label, hollow=(fed.get(key, 0) / 1000, outside)))
     says = _("Energy of the sun in kWh: used in the building, and fed to the grid")
     svg = charts.bars(columns, height=190, says=says, number=Numbers(f.number, "kWh"))
     title = _("The sun gave %(kwh)s kWh") % {"kwh": kwh(gave, f)}
@@ -137,11 +121,25 @@ def sun(view: EnergyView, figures: Figures, period: Period, f: Locale) -> None:
             "kwh": kwh(gave, f),
             "share": f.percent(max(0.0, share)),
         }
-    view.sun = Picture(
-        title, svg, DataTable(heads, tuple(rows)), unit(period, f), (_("Hollow: fed to the grid."),)
-    )
+    table = _sun_table(period, {key: each.total for key, each in given.items()}, used, fed, f)
+    view.sun = Picture(title, svg, table, unit(period, f), (_("Hollow: fed to the grid."),))
     if period.days <= _MONTH:
         view.netting = _netting(figures, period, last, f)
+
+
+def _sun_table(period: Period, given: WhByBar, used: WhByBar, fed: WhByBar, f: Locale) -> DataTable:
+    """What the plants gave, of this what was used in the building, and what was fed to the grid."""
+    _ = f.gettext
+    if period.step == "hour" and period.days > 1:
+        parts = ((_("generated"), given), (_("used in the building"), used), (_("fed to the grid"), fed))
+        return hours_table(period, parts, f)
+    heads = (_("Time"), _("Generated, kWh"), _("Used in the building, kWh"), _("Fed to the grid, kWh"))
+    rows = tuple(
+        (bar_name(period, key, f), *(kwh(each[key], f) for each in (given, used, fed)))
+        for key in bars_of(period)
+        if key in given
+    )
+    return DataTable(heads, rows)
 
 
 def peak_of(figures: Figures, period: Period, meter: str = "") -> load.DemandPeak | None:

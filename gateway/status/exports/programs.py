@@ -19,7 +19,7 @@ from gateway.status.exports.numbers import NUMBERS, answer
 from gateway.status.exports.query import Query, WrongQuery, file_period, meter_of, today_of
 from gateway.status.exports.response import Busy, Exports
 from gateway.status.metrics import CONTENT_TYPE, exposition
-from gateway.status.page.answers import SharedAnswers
+from gateway.status.page.answers import SharedAnswers, pack, packed_answer
 from gateway.status.page.no_answer import NoAnswer, present
 from gateway.status.page.stream import Streams, event
 from gateway.status.snapshot import Snapshot
@@ -141,14 +141,15 @@ class Programs:
         try:
             if _form(query) != "json":
                 return await self._file(view, request, query)
-            text = await self._answers.make(
-                ("api", view, tuple(sorted(query.items()))), lambda now: answer(view, history, now, query)
+            numbers = await self._answers.make(
+                ("api", view, tuple(sorted(query.items()))),
+                lambda now: pack(answer(view, history, now, query)),
             )
         except WrongQuery as error:
             raise NoAnswer(400, str(error), hint="see docs/api.md") from error
         except HistoryError as error:
             raise NoAnswer(503, error.message, hint=error.hint) from error
-        return _json(text)
+        return await packed_answer(request, numbers, "application/json")
 
     async def _file(self, view: str, request: Request, query: Query) -> Response:
         from gateway.status.exports.order import ExportOrder  # noqa: PLC0415 - few ask for a file

@@ -5,9 +5,14 @@ one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+import gzip
+import re
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NewType, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from gateway.status.energy.facts import EnergyHistory
 from gateway.status.snapshot import Snapshot
@@ -19,6 +24,33 @@ AT_LEAST = 0.25
 """s that an answer is shared whatever happens."""
 AT_MOST = 1.0
 """s that it is shared while nothing changes: ages go on."""
+
+LEVEL = 4
+"""Of gzip: a page has a sixth of its bytes for a thirtieth of the time that it takes to make it."""
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
+Packed = NewType("Packed", bytes)
+"""Text in UTF-8, compressed."""
+
+
+def pack(text: str | bytes) -> Packed:
+    """Compress what is sent to many: where it is made, so that it is done once."""
+    return Packed(gzip.compress(text.encode() if isinstance(text, str) else text, LEVEL, mtime=0))
+
+
+async def packed_answer(
+    request: Request,
+    packed: Packed,
+    media_type: str = "text/html",
+    *,
+    headers: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    """A text for whoever takes gzip, which is every browser; for others as it was before."""
+    vary = {"vary": ", ".join(filter(None, ((headers or {}).get("vary"), "Accept-Encoding")))}
+    if _GZIP.search(request.headers.get("accept-encoding", "")):
+        return Response(packed, status, {**(headers or {}), **vary, "content-encoding": "gzip"}, media_type)
+    plain = await asyncio.to_thread(gzip.decompress, packed)
+    return Response(plain, status, {**(headers or {}), **vary}, media_type)
 
 
 class SharedAnswers:

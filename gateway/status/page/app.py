@@ -8,13 +8,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.status.exports.programs import Programs, Rows, told
 from gateway.status.exports.query import WrongQuery
 from gateway.status.page import energy_pages, render
-from gateway.status.page.answers import SharedAnswers
+from gateway.status.page.answers import Packed, SharedAnswers, pack, packed_answer
 from gateway.status.page.chart import POLICY, power_chart
 from gateway.status.page.guard import Guard, refuse_all
 from gateway.status.page.home import HomeCache, HomeEnergy
@@ -33,6 +33,7 @@ PAUSE = 1.0
 IDLE = 5.0
 """s between two updates at most: ages go on, and a silent stream is a lost one."""
 
+_STATIC = {name: pack(body) for name, body in render.STATIC.items()}
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
 
@@ -72,16 +73,20 @@ def create_page(
     return app
 
 
+def _of(visitor: render.Visitor) -> dict[str, str]:
+    """Headers of a page that is made for one language."""
+    return {"content-language": visitor.language, "vary": "Accept-Language"}
+
+
 async def static(request: Request) -> Response:
     """A file of the page's own, from memory."""
     name = request.path_params["name"]
-    if name not in render.STATIC:
+    if name not in _STATIC:
         raise HTTPException(404)
     kind = _TYPES[name[name.rindex(".") :]]
     # Its address changes with its content.
-    return Response(
-        render.STATIC[name], media_type=kind, headers={"cache-control": "public, max-age=31536000, immutable"}
-    )
+    kept = {"cache-control": "public, max-age=31536000, immutable"}
+    return await packed_answer(request, _STATIC[name], kind, headers=kept)
 
 
 class Page:
@@ -134,13 +139,15 @@ class Page:
             )
         except WrongQuery as error:
             raise HTTPException(404, str(error)) from error
-        return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
+        return await packed_answer(request, html, headers=_of(visitor))
 
     async def screen(self, request: Request) -> Response:
         """The lobby screen, where it is switched on; both languages in turn unless one is asked for."""
         fixed, history = self._screen_language(request), self._answers.energy_history()
-        html = await self._answers.make(("screen", fixed), lambda now: self._lobby.whole(history, now, fixed))
-        return HTMLResponse(html)
+        html = await self._answers.make(
+            ("screen", fixed), lambda now: pack(self._lobby.whole(history, now, fixed))
+        )
+        return await packed_answer(request, html)
 
     async def live_screen(self, request: Request) -> Response:
         """The lobby screen as events."""
@@ -210,21 +217,21 @@ class Page:
         said = (error.detail, error.hint) if isinstance(error, NoAnswer) else None
         html = await self._answers.make(
             ("problem", status, said, visitor.language, visitor.asked),
-            lambda now: render.problem(now, visitor, status, said),
+            lambda now: pack(render.problem(now, visitor, status, said)),
         )
-        return HTMLResponse(html, status, error.headers)
+        return await packed_answer(request, html, headers=error.headers, status=status)
 
     async def _html(self, page: str, request: Request, meter: str = "") -> Response:
         visitor, points = self._visitor(request), self._points(meter)
 
-        def make(now: Snapshot) -> str:
+        def make(now: Snapshot) -> Packed:
             view = present(now, meter) if meter else None
             title = render.called(view, visitor.language) if view else render.title(page, visitor.language)
             body = render.fragment(page, now, visitor, meter, points, self._energy(page, now, visitor))
-            return render.whole(body, now, visitor, title)
+            return pack(render.whole(body, now, visitor, title))
 
         html = await self._answers.make(("whole", page, meter, visitor.language, visitor.asked), make)
-        return HTMLResponse(html, headers={"content-language": visitor.language, "vary": "Accept-Language"})
+        return await packed_answer(request, html, headers=_of(visitor))
 
     def _live(self, page: str, request: Request, meter: str = "") -> Response:
         visitor = self._visitor(request)

@@ -13,6 +13,7 @@ from gateway.status.energy.quality import quality_view
 from gateway.status.energy.reactive import reactive_view
 from gateway.status.exports.query import Query, WrongQuery, figures_of, meter_of, period_of
 from gateway.status.page import render
+from gateway.status.page.answers import Packed, pack
 from gateway.status.report import view as report
 from gateway.status.snapshot import Snapshot
 from gateway.status.words.errors import in_words
@@ -29,18 +30,18 @@ class KeptPages:
     """The pages that were asked for last; for the page's worker thread."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[object, ...], tuple[int, BuildingFacts, str, bytes]] = {}
+        self._kept: dict[tuple[object, ...], tuple[int, BuildingFacts, str, Packed]] = {}
 
     def get(
         self, view: str, history: EnergyHistory | None, now: Snapshot, visitor: render.Visitor, query: Query
-    ) -> bytes:
-        """One of VIEWS or REPORT, complete, in UTF-8. Raises WrongQuery."""
+    ) -> Packed:
+        """One of VIEWS or REPORT, complete. Raises WrongQuery."""
         if history is None or history.progress < 1:
-            return page(view, history, now, visitor, query).encode()
+            return pack(page(view, history, now, visitor, query))
         key = (view, visitor.path, visitor.language, visitor.asked, tuple(sorted(query.items())))
         kept = self._kept.pop(key, None)
         if kept is None or not 0 <= now.taken - kept[0] < KEPT or kept[1:3] != (history.facts, now.name):
-            html = page(view, history, now, visitor, query).encode()
+            html = pack(page(view, history, now, visitor, query))
             kept = (now.taken, history.facts, now.name, html)
         self._kept[key] = kept
         while len(self._kept) > _MOST:
