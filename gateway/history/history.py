@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -19,7 +20,7 @@ from gateway.energy import QUARTER, Calendar, Manifest
 from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history.beside.copies import restore, set_aside
 from gateway.history.day import Day
-from gateway.history.schema import FILE, connect, translate
+from gateway.history.schema import FILE, SUMS, connect, translate
 from gateway.history.sums import DaySums
 from gateway.history.zone import is_of_other_zone, recut
 from gateway.model import Interval
@@ -73,7 +74,8 @@ class History:
         for number, meter, quantity in self._rows("SELECT id, meter, quantity FROM series"):
             self._ids[meter, quantity] = number
             self._names[number] = (meter, quantity)
-        self.sums = DaySums(self._conn, self._ids)
+        here = next(self._rows("PRAGMA user_version"))[0] >= SUMS
+        self.sums = DaySums(self._conn, self._ids, here=here)
         self._days: dict[tuple[int, int], Day] = {}
         self._dirty: set[tuple[int, int]] = set()
         self._absent: set[tuple[int, int]] = set()
@@ -92,17 +94,23 @@ class History:
 
     def _recut(self) -> None:
         """Where the file was written in another time zone."""
-        try:
+        with self._atomic():
             if is_of_other_zone(self._conn, self.calendar):
-                with self._db.atomic():
-                    recut(self._conn, self.calendar)
-        except sqlite3.DatabaseError as error:
-            raise translate(error, self.path) from error
+                recut(self._conn, self.calendar)
 
     @property
     def _conn(self) -> sqlite3.Connection:
         conn: sqlite3.Connection = self._db.conn
         return conn
+
+    @contextmanager
+    def _atomic(self) -> Iterator[None]:
+        """One transaction. Raises HistoryError, and nothing of it was written."""
+        try:
+            with self._db.atomic():
+                yield
+        except sqlite3.DatabaseError as error:
+            raise translate(error, self.path) from error
 
     def _rows(self, sql: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:
         try:
@@ -132,7 +140,7 @@ class History:
 
     def lose(self, first: date, last: date) -> None:
         """The intervals of these local days were lost with a file."""
-        with self._db.atomic():
+        with self._atomic():
             self._conn.execute("INSERT INTO lost VALUES (?, ?)", (first.toordinal(), last.toordinal()))
 
     def holidays(self, country: str, first: int, last: int) -> dict[date, bool] | None:
@@ -147,9 +155,9 @@ class History:
     ) -> None:
         """Public holidays as they were looked up."""
         years = f"{country} {first} {last}".encode()
-        with self._db.atomic():
-            self._db.conn.executemany("INSERT OR REPLACE INTO holiday VALUES (?, ?, ?, ?)", rows)
-            self._db.conn.execute("INSERT OR REPLACE INTO known VALUES ('holidays', ?)", (years,))
+        with self._atomic():
+            self._conn.executemany("INSERT OR REPLACE INTO holiday VALUES (?, ?, ?, ?)", rows)
+            self._conn.execute("INSERT OR REPLACE INTO known VALUES ('holidays', ?)", (years,))
 
     def note_lost(self, until: date) -> None:
         """The days from what the file holds to `until`, where the journal begins, are lost: shown as
@@ -191,9 +199,10 @@ class History:
     def _id(self, register: Register) -> int:
         number = self._ids.get(register)
         if number is None:
-            number = self._ids[register] = len(self._ids) + 1
-            self._names[number] = register
-            self._conn.execute("INSERT INTO series VALUES (?, ?, ?)", (number, *register))
+            number = len(self._ids) + 1
+            with self._atomic():
+                self._conn.execute("INSERT INTO series VALUES (?, ?, ?)", (number, *register))
+            self._ids[register], self._names[number] = number, register
         return number
 
     def place(
@@ -343,16 +352,13 @@ class History:
 
     def save(self, **known: bytes) -> None:
         """Write what has changed, with what else is to be known, in one commit. Raises HistoryError."""
-        try:
-            with self._db.atomic():
-                rows = [(*key, *self._days[key].row()) for key in sorted(self._dirty)]
-                self._conn.executemany(
-                    "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-                )
-                self.sums.renew({key: self._days[key] for key in sorted(self._dirty)}, self.calendar)
-                self._conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", list(known.items()))
-        except sqlite3.DatabaseError as error:
-            raise translate(error, self.path) from error
+        with self._atomic():
+            rows = [(*key, *self._days[key].row()) for key in sorted(self._dirty)]
+            self._conn.executemany(
+                "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+            self.sums.renew({key: self._days[key] for key in sorted(self._dirty)}, self.calendar)
+            self._conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", list(known.items()))
         self._dirty.clear()
         self._absent.clear()
         while len(self._days) > KEPT:
@@ -360,11 +366,8 @@ class History:
 
     def sum_up(self, days: int) -> bool:
         """Add up so many more local days that are over; whether there are more. Raises HistoryError."""
-        try:
-            with self._db.atomic():
-                return self.sums.go_on(days, self.calendar)
-        except sqlite3.DatabaseError as error:
-            raise translate(error, self.path) from error
+        with self._atomic():
+            return self.sums.go_on(days, self.calendar)
 
     def close(self) -> None:
         """Close the file; what was not saved is made again from the journal."""

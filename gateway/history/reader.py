@@ -175,12 +175,14 @@ class HistoryReader:
 
     @contextmanager
     def _moment(self) -> Iterator[None]:
-        """What is read within is of one moment, whatever is written meanwhile."""
-        self._rows("BEGIN")
+        """What is read within is of one moment, whatever is written meanwhile. Raises HistoryError."""
         try:
+            self._conn.execute("BEGIN")
             yield
+        except sqlite3.DatabaseError as error:
+            raise translate(error, self.path) from error
         finally:
-            self._rows("COMMIT")
+            self._conn.rollback()  # nothing was changed; of what failed SQLite may have ended all by itself
 
     def lost(self) -> list[tuple[date, date]]:
         """First and last of the local days whose intervals went with a damaged file."""

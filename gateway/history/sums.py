@@ -27,13 +27,14 @@ from gateway.energy import (
     sum_of_quarters,
 )
 from gateway.history.day import Day
-from gateway.history.schema import SUMS
 
 Register = tuple[str, str]
 Key = tuple[int, int]
 """Local day (counted from 0001-01-01) and series."""
 BUILDING: Final[Mapping[BuildingSeries, int]] = {name: -1 - place for place, name in enumerate(SERIES)}
 """The series of the building, by the number that a register never has."""
+_SIDES: Final = {IMPORT: "import", EXPORT: "export"}
+"""The direction of a plant by the register that counts its yield."""
 _TELLING: Final = 4
 """Newest days that tell which register of a plant counts its yield."""
 _INSERT: Final = "INSERT OR REPLACE INTO day_sum VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -62,9 +63,17 @@ def until_of(conn: sqlite3.Connection) -> int:
 
 def building_until(conn: sqlite3.Connection, text: str) -> int:
     """The local day from which on there are no sums of a building of these registers."""
+    kept, until = _building(conn)
+    return until if kept == text else 0
+
+
+def _building(conn: sqlite3.Connection) -> tuple[str, int]:
+    """The registers of which there are sums of the building, as text, and the local day from which on there
+    are none.
+    """
     found = conn.execute("SELECT value FROM known WHERE name = 'building_sums'").fetchone()
     kept, until = json.loads(found[0]) if found else ("", 0)
-    return until if kept == text else 0
+    return str(kept), int(until)
 
 
 def forget(conn: sqlite3.Connection) -> None:
@@ -73,64 +82,75 @@ def forget(conn: sqlite3.Connection) -> None:
     conn.execute("DELETE FROM known WHERE name IN ('sums', 'building_sums')")
 
 
-class DaySums:
-    """Writes the sums of an open history; each method within the caller's transaction. A file of before has
-    no table for them, and keeps none.
-
-    `ids`: register → series, as the history goes on filling it.
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """As the file has them: the local days from which on there are no sums of registers, and none of the
+    building; and the registers of which that has sums.
     """
 
-    def __init__(self, conn: sqlite3.Connection, ids: Mapping[Register, int]) -> None:
+    until: int
+    building_until: int
+    building: BuildingRegisters
+
+
+class DaySums:
+    """Writes the sums of an open history; each method within the caller's transaction, on what the file says:
+    nothing of it is in memory, where a commit that failed would leave it.
+
+    `ids`: register → series, as the history goes on filling it. `here`: whether the file has a table for
+    sums; one of before keeps none.
+    """
+
+    def __init__(self, conn: sqlite3.Connection, ids: Mapping[Register, int], *, here: bool) -> None:
         self.meters = BuildingMeters()
         self._conn = conn
         self._ids = ids
-        self._here = conn.execute("PRAGMA user_version").fetchone()[0] >= SUMS
-        self._until = until_of(conn)
-        found = conn.execute("SELECT value FROM known WHERE name = 'building_sums'").fetchone()
-        text, until = json.loads(found[0]) if found else ("", 0)
-        self._building_until = int(until)
-        self._building = BuildingRegisters.from_text(text)
-        """Those of which sums are kept."""
-        self._directions: dict[str, str] = {}
-        """Plant → direction, as it was told last."""
+        self._here = here
+
+    def _marks(self) -> _Marks:
+        text, until = _building(self._conn)
+        return _Marks(until_of(self._conn), until, BuildingRegisters.from_text(text))
 
     def renew(self, days: Mapping[Key, Day], calendar: Calendar) -> None:
         """Those days are others now, and stand in the file as they are here."""
         if not self._here:
             return
-        takes = {self._ids.get(each, 0) for each in self._building.registers}
+        marks = self._marks()
+        takes = {self._ids.get(each, 0) for each in marks.building.registers}
         rows, of_building = [], set()
         for (day, series), held in days.items():
-            if day < self._until:
+            if day < marks.until:
                 rows.append(_row(series, of_day(day, held, calendar)))
-            if day < self._building_until and series in takes:
+            if day < marks.building_until and series in takes:
                 of_building.add(day)
         self._write(rows)
         for day in sorted(of_building):
-            self._write(self._of_building(day, calendar))
+            self._write(self._of_building(marks.building, day, calendar))
 
     def go_on(self, days: int, calendar: Calendar) -> bool:
         """Add up so many more days that are over; whether there are more of them."""
         if not self._here:
             return False
         newest = self._conn.execute("SELECT max(day) FROM day").fetchone()[0] or 0
-        before, left = (self._until, self._building_until, self._building), days
-        while left and (day := self._next(self._until, newest)) is not None:
+        before, left = self._marks(), days
+        until, building_until, building = before.until, before.building_until, before.building
+        while left and (day := self._next(until, newest)) is not None:
             held = self._conn.execute("SELECT series, data FROM day WHERE day = ?", (day,)).fetchall()
             self._write([_row(series, of_day(day, Day.unpack(data), calendar)) for series, data in held])
-            self._until, left = day + 1, left - 1
-        registers = self._registers(newest, calendar)
-        if registers != self._building:
-            self._conn.execute("DELETE FROM day_sum WHERE series < 0")
-            self._building, self._building_until = registers, 0
-        while left and (day := self._next(self._building_until, self._until)) is not None:
-            self._write(self._of_building(day, calendar))
-            self._building_until, left = day + 1, left - 1
-        if before != (self._until, self._building_until, self._building):
-            building = json.dumps([self._building.text, self._building_until])
-            known = [("sums", str(self._until).encode()), ("building_sums", building.encode())]
+            until, left = day + 1, left - 1
+        if left:  # the building comes last: until then its registers need not be known
+            registers = self._registers(building, newest, calendar)
+            if registers != building:
+                self._conn.execute("DELETE FROM day_sum WHERE series < 0")
+                building, building_until = registers, 0
+        while left and (day := self._next(building_until, until)) is not None:
+            self._write(self._of_building(building, day, calendar))
+            building_until, left = day + 1, left - 1
+        if before != _Marks(until, building_until, building):
+            kept = json.dumps([building.text, building_until])
+            known = [("sums", str(until).encode()), ("building_sums", kept.encode())]
             self._conn.executemany("INSERT OR REPLACE INTO known VALUES (?, ?)", known)
-        ahead = ((self._until, newest), (self._building_until, self._until))
+        ahead = ((until, newest), (building_until, until))
         return any(self._next(*each) is not None for each in ahead)
 
     def _next(self, since: int, before: int) -> int | None:
@@ -147,7 +167,9 @@ class DaySums:
 
     # ── the building ──
 
-    def _of_building(self, day: int, calendar: Calendar) -> list[tuple[object, ...]]:
+    def _of_building(
+        self, building: BuildingRegisters, day: int, calendar: Calendar
+    ) -> list[tuple[object, ...]]:
         """The rows of the series that take more than one register."""
         held: dict[Register, DayQuarters | None] = {}
 
@@ -160,8 +182,8 @@ class DaySums:
 
         rows = []
         for name, series in BUILDING.items():
-            if self._building.alone(name) is None:
-                values = self._building.quarters(name, quarters)
+            if building.alone(name) is None:
+                values = building.quarters(name, quarters)
                 if values is not None and any(value is not None for value in values):
                     one = sum_of_quarters(date.fromordinal(day), values, calendar)
                     rows.append(_row(series, one))
@@ -169,20 +191,20 @@ class DaySums:
                     self._conn.execute("DELETE FROM day_sum WHERE series = ? AND day = ?", (series, day))
         return rows
 
-    def _registers(self, newest: int, calendar: Calendar) -> BuildingRegisters:
+    def _registers(self, kept: BuildingRegisters, newest: int, calendar: Calendar) -> BuildingRegisters:
+        """Those of the building; a plant whose newest days tell nothing (snow) goes on as it is `kept`."""
+        before = {plant: _SIDES[quantity] for (plant, quantity), _ in kept.plants}
         plants = []
         for plant, said in self.meters.plants:
             told = said if said != "auto" else self._told(plant, newest, calendar)
-            if told:
-                self._directions[plant] = told
-            plants.append((plant, self._directions.get(plant, "")))
+            plants.append((plant, told or before.get(plant, "")))
         return BuildingRegisters.of(self.meters.roots, plants, self._ids.keys())
 
     def _told(self, plant: str, newest: int, calendar: Calendar) -> str:
         """Which register of a plant grows by day and not by night, by its newest days."""
         sides: dict[str, dict[int, int]] = {}
         sql = "SELECT data FROM day WHERE day > ? AND series = ?"
-        for quantity in (IMPORT, EXPORT):
+        for quantity in _SIDES:
             values: dict[int, int] = {}
             series = self._ids.get((plant, quantity), 0)
             for (data,) in self._conn.execute(sql, (newest - _TELLING, series)):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -28,6 +29,7 @@ from gateway.energy import (
     day_sum,
     sum_of_quarters,
 )
+from gateway.errors import HistoryDamaged, HistoryError
 from gateway.history import FILE, BuildingMeters, History, HistoryReader
 
 T0 = 1_795_219_200_000  # 2026-11-21 00:00 UTC
@@ -306,3 +308,90 @@ def test_what_is_over_is_summed_up_with_the_next_day(tmp_path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         assert {day for (day,) in db.execute("SELECT day FROM day_sum WHERE series > 0")} == {*days}
     judge(tmp_path, ISTANBUL, SITE)
+
+
+@contextlib.contextmanager
+def full_disk():
+    """No file may grow: what SQLite is to write at its COMMIT has no room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("again", [1, 9])
+def test_days_whose_sums_found_no_room_get_them_later(tmp_path, again) -> None:
+    history = opened(tmp_path)
+    fill(history, 6)
+    history.save()
+    assert history.sum_up(1)
+    for _ in range(3):
+        with full_disk(), pytest.raises(HistoryError):
+            history.sum_up(3)
+    # What is saved meanwhile must not be held against marks that were never written.
+    history.past("main", IMPORT).put(Interval("main", IMPORT, T0, 77, "m", 0), corrected=True)
+    history.save()
+    while history.sum_up(again):
+        pass
+    history.close()
+    assert judge(tmp_path, ISTANBUL, SITE) == 6 * 5 + 6 * 2, "6 days are over: of 5 registers and 2 series"
+
+
+def test_a_register_that_found_no_room_has_its_name_when_there_is_room_again(tmp_path) -> None:
+    history = opened(tmp_path)
+    interval = Interval("late", IMPORT, T0, 7, "m", 0)
+    with full_disk(), pytest.raises(HistoryError):
+        history.past("late", IMPORT).put(interval, corrected=False)
+    history.past("late", IMPORT).put(interval, corrected=False)
+    history.save()
+    history.close()
+    with closing(HistoryReader(tmp_path)) as reader:
+        assert reader.registers() == [("late", IMPORT)]
+        assert reader.taken("late", IMPORT, FIRST, LAST) == (7, 1)
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_plant_under_snow_keeps_the_sums_of_its_building(tmp_path, restart) -> None:
+    history = opened(tmp_path, building=BuildingMeters(("main",), (("pv", "auto"),)))
+    fill(history, 3)
+    for start in range(T0, T0 + 9 * 96 * QUARTER, QUARTER):
+        noon = 9 <= ISTANBUL.place(start)[1] // 4 < 16
+        value = 900 if noon and start < T0 + 3 * 96 * QUARTER else 0
+        for quantity, each in ((IMPORT, 0), (EXPORT, value)):
+            history.past("pv", quantity).put(Interval("pv", quantity, start, each, "m", 0), corrected=False)
+        if start == T0 + 3 * 96 * QUARTER - QUARTER:
+            history.save()
+            while history.sum_up(9):
+                pass
+    history.save()
+    if restart:
+        history.close()
+        history = opened(tmp_path, building=BuildingMeters(("main",), (("pv", "auto"),)))
+    while history.sum_up(1):
+        pass
+    history.close()
+    with closing(HistoryReader(tmp_path)) as reader:
+        told = BuildingRegisters.of(("main",), [("pv", "export")], reader.registers())
+        kept, until = reader.building_sums("generated", told, FIRST, LAST)
+        assert len(kept) == 9
+        assert until > date.fromordinal(ISTANBUL.place(T0)[0].toordinal() + 8)
+
+
+@pytest.mark.parametrize("ask", ["sums", "taken", "building_sums"])
+def test_a_file_that_cannot_be_read_is_told_each_time(tmp_path, ask) -> None:
+    history = opened(tmp_path)
+    fill(history, 3)
+    history.save()
+    while history.sum_up(9):
+        pass
+    history.close()
+    sound = (tmp_path / FILE).read_bytes()
+    with closing(HistoryReader(tmp_path)) as reader:
+        registers = BuildingRegisters.of(SITE.roots, SITE.plants, REGISTERS)
+        first = ("generated", registers) if ask == "building_sums" else ("main", IMPORT)
+        (tmp_path / FILE).write_bytes(sound[:4096] + b"\xff" * (len(sound) - 4096))
+        for _ in range(2):
+            with pytest.raises(HistoryDamaged, match="is damaged"):
+                getattr(reader, ask)(*first, FIRST, LAST)
