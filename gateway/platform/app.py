@@ -71,22 +71,33 @@ class FleetAnswers:
         self._reader: FleetReader | None = None
         self._thread = ThreadPoolExecutor(1, "fleet-page")
         self._kept: dict[object, tuple[float, object]] = {}
+        self._rests = 0.0
+        """Until when nothing is asked (s, monotonic)."""
 
     async def make(self, key: object, make: Callable[[FleetView], Made]) -> Made:
         """What `make` says, or said a moment ago. Raises JournalError."""
+        if (known := self._known(key)) is not None:
+            return cast("Made", known[1])  # a key stands for one kind
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._make, key, make)
 
+    def _known(self, key: object) -> tuple[float, object] | None:
+        found = self._kept.get(key)
+        return found if found is not None and time.monotonic() - found[0] < KEPT else None
+
     def _make(self, key: object, make: Callable[[FleetView], Made]) -> Made:
-        at = time.monotonic()
-        if key in self._kept and at - self._kept[key][0] < KEPT:
-            return cast("Made", self._kept[key][1])  # a key stands for one kind
+        if (known := self._known(key)) is not None:
+            return cast("Made", known[1])
+        # The rest after an answer is taken before the next one: nobody waits for an answer that is there.
+        time.sleep(max(0.0, self._rests - time.monotonic()))
+        began = time.monotonic()
         try:
             made = make(FleetView(self._open()))
         finally:
-            time.sleep(min(LONGEST_REST, REST * (time.monotonic() - at)))
+            now = time.monotonic()
+            self._rests = now + min(LONGEST_REST, REST * (now - began))
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
-        self._kept[key] = time.monotonic(), made
+        self._kept[key] = now, made
         return made
 
     def _open(self) -> FleetReader:

@@ -67,7 +67,7 @@ def _gateway(store: Store, name: str) -> dict[str, Any]:
 
 def _forks(totals: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Epochs that follow the same one: a copy of the gateway runs, or it was restored from a backup."""
-    columns = ("epoch", "previous", "reason", "unsynced", "first_received", "last_received")
+    columns = ("epoch", "previous", "reason", "last_received")
     found = forks([[row[name] for name in columns] for row in totals.values()])
     return [
         {"previous": previous, "epochs": [one, other], "last_received": _time(at)}

@@ -135,6 +135,26 @@ def test_the_newest_three_of_each_stay_and_the_same_one_is_kept_once(tmp_path):
     assert folder.of("izm-2") == []
 
 
+def test_the_folder_is_looked_through_once_and_what_was_taken_away_is_not_missed(tmp_path, monkeypatch):
+    body = b"submeter-backup/1\n%d"
+    BackupFolder(tmp_path).keep("izm-1", body % 0, 1_795_278_300_000)
+    looks = []
+    look = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: looks.append(self) or look(self))
+    monkeypatch.setattr(Path, "glob", None)
+    folder = BackupFolder(tmp_path)
+    for number in range(300):
+        folder.keep("izm-1", body % (number // 100), 1_795_278_300_000 + number)
+        folder.keep(f"izm-{number}-1", body % 0, 1_795_278_300_000)
+    assert looks == [tmp_path]
+    assert [file.read_bytes() for file in folder.of("izm-1")] == [body % 0, body % 1, body % 2]
+    folder.of("izm-1")[1].unlink()
+    folder.keep("izm-1", body % 2, 1_795_278_400_000)
+    folder.keep("izm-1", body % 1, 1_795_278_400_000)
+    assert [file.read_bytes() for file in folder.of("izm-1")] == [body % 0, body % 2, body % 1]
+    assert [file.name for file in BackupFolder(tmp_path).of("izm-1")] == [f.name for f in folder.of("izm-1")]
+
+
 def test_a_gateway_that_comes_back_to_an_epoch_is_another_machine():
     clones = Clones()
     heard = [clones.hear("izm-1", epoch) for epoch in "aabbbccdd"]

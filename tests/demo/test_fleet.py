@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import re
+import socket
+import ssl
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+import threading
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -15,11 +19,14 @@ from gateway.demo.fleet import Fleet, FleetLedger, FleetPlan, judge
 from gateway.demo.fleet import packets as mqtt
 from gateway.demo.fleet.held import SeededJournal
 from gateway.demo.fleet.ledger import Delays, GatewayAccount
+from gateway.demo.fleet.network import FleetLink, Network
 from gateway.demo.fleet.seeded import SeededReadings
+from gateway.errors import UplinkError
 from gateway.model import Ranges
 from gateway.mqtt import Outgoing
 from gateway.receiver import open_store
 from gateway.receiver.intake import arrival
+from gateway.uplink import broker_of
 from gateway.wire import decode
 from tests.mosquitto import MOSQUITTO, Mosquitto
 from tests.receiver.receiver_feed import T0, until
@@ -277,6 +284,93 @@ def test_it_says_why_nobody_is_online():
         )  # fmt: skip
         assert run.returncode == 1, "what nobody has receipted is not delivered"
         assert expected in run.stderr, run.stderr
+
+
+@contextmanager
+def tls_port(folder, *, asks=False, plain=False):
+    """A port that speaks TLS for `localhost` and asks for a client certificate, or speaks no TLS."""
+    cert, key = folder / "b.crt", folder / "b.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    if asks:
+        context.load_verify_locations(cert)
+        context.verify_mode = ssl.CERT_REQUIRED
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            while True:
+                with suppress(OSError):
+                    caller, _ = server.accept()
+                    if over.is_set():
+                        return
+                    with caller:
+                        if plain:
+                            caller.sendall(b"220 this is no TLS\r\n")
+                            caller.recv(4096)
+                        else:
+                            with context.wrap_socket(caller, server_side=True) as wrapped:
+                                wrapped.recv(4096)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1], cert
+        finally:
+            over.set()
+            socket.create_connection(server.getsockname()).close()
+            thread.join()
+
+
+def why(url, ca=None):
+    """Why a gateway of a fleet does not come online."""
+    plan = replace(PLAN, brokers=(url,), ca=ca)
+    broker = broker_of(plan.uplink(0), plan.name(0))
+
+    async def opened():
+        await FleetLink(Network(), plan.name(0), [broker], 0).open(None, will=None, topics=("a",))
+
+    with pytest.raises(UplinkError) as caught:
+        asyncio.run(opened())
+    return caught.value
+
+
+def test_what_is_wrong_with_tls_is_told_as_a_gateway_tells_it(tmp_path):
+    with tls_port(tmp_path) as (port, cert):
+        assert "does not accept the certificate of localhost: self" in str(why(f"mqtts://localhost:{port}"))
+        other = why(f"mqtts://127.0.0.1:{port}", str(cert))
+        assert (other.cause, "certificate of 127.0.0.1" in str(other)) == ("wrong_host", True)
+    with tls_port(tmp_path, asks=True) as (port, cert):
+        asked = why(f"mqtts://localhost:{port}", str(cert))
+        assert str(asked).startswith("TLS with localhost failed: "), asked
+        assert "cert and key" in asked.hint
+    with tls_port(tmp_path, plain=True) as (port, cert):
+        assert str(why(f"mqtts://localhost:{port}", str(cert))).startswith("TLS with localhost failed: ")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mqtt://no-such-broker.invalid:1883", "cannot be reached: .*name"),
+        ("mqtt://127.0.0.1:9", "cannot be reached: Connection refused$"),
+        ("mqtt://localhost:9", "cannot be reached: Connection refused$"),
+        ("mqtt://[::ffff:127.0.0.1]:9", "cannot be reached: Connection refused$"),
+    ],
+)
+def test_why_a_broker_is_not_reached_is_told_in_the_words_of_the_system(url, said, monkeypatch):
+    if "localhost" in url:  # which has two addresses
+        two = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 9))
+            for address in ("127.0.0.1", "127.0.0.2")
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_words, **_more: two)
+    error = why(url)
+    assert re.search(said, error.message, re.IGNORECASE), error
+    assert not re.search("Errno|Unknown error|Connect call|Multiple", str(error))
 
 
 # -- what is wrong with the words

@@ -291,6 +291,54 @@ def test_a_month_goes_as_a_table_and_comes_again_for_what_is_late(shared):
     assert rolled(one, "value_hour") == counted(whole, HOUR)
 
 
+def tables(store):
+    """Name → identity of each month's table: one that is made again is another one."""
+    sql = "SELECT relname, oid FROM pg_class WHERE relkind = 'r' AND relname ~ '^reading_[0-9]{4}_'"
+    return dict(store.conn.execute(sql).fetchall())
+
+
+@pytest.mark.parametrize("dated", [0, 3])
+@pytest.mark.parametrize("years", [0, 2])
+def test_a_month_of_readings_that_are_to_be_kept_is_left_alone(shared, dated, years):
+    store, analyst, work = shared
+    since = T0 - years * 365 * DAY  # where a clock that is wrong has put them
+    take(store, *spread(dated, since=since) if dated else ())
+    lost = [at(seq, since + seq * DAY, gateway="gw-2", epoch=E2, clock="unsynced") for seq in range(1, 5)]
+    with store.atomic({"gw-2"}):
+        store.take([arrival(b, received=NOW - 3 * DAY) for b in lost])
+    keep(work)
+    work.make_room(NOW)
+    first = tables(store)
+    assert count(store, "reading", "gateway = 'gw-1'") == 0
+    assert count(store, "reading", "gateway = 'gw-2'") == 12
+    assert count(store, "reading_other") == 0
+    with analyst.snapshot():
+        # Whoever drops a month waits for somebody who looks: nobody does.
+        assert count(analyst, "reading") == 12
+        for _ in range(2):
+            keep(work)
+    assert tables(store) == first
+    keep(work, now=NOW + 2 * KEEP)
+    keep(work, now=NOW + 2 * KEEP)
+    assert count(store, "reading") == 0
+    assert not [name for name in tables(store) if name < "reading_2027_04"]
+
+
+def test_months_are_looked_at_once_however_many_gateways_there_are(shared):
+    store, _, work = shared
+    take(store, *(b for number in range(30) for b in spread(2, gateway=f"gw-{number}")))
+    said = []
+    execute = work.conn.execute
+
+    def heard(sql, *parameters):
+        said.append(sql)
+        return execute(sql, *parameters)
+
+    work.conn.execute = heard
+    keep(work)
+    assert sum("pg_inherits" in sql for sql in said) <= 2 + 1, "two months, and a look that finds none"
+
+
 def test_whoever_looks_at_the_readings_keeps_a_month_from_going_and_nobody_from_storing(shared):
     store, analyst, work = shared
     take(store, *spread(100))

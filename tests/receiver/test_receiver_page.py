@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
+import threading
 import time
 from html.parser import HTMLParser
 
@@ -13,7 +15,8 @@ import pytest
 from receiver_feed import T0, until
 
 from gateway.errors import GatewayError
-from gateway.platform import PlatformPage, listen_address
+from gateway.platform import PlatformPage, app, listen_address
+from gateway.platform.app import FleetAnswers
 from gateway.receiver.fleet.rows import COLUMNS, FleetRow, folded
 from tests.ports import free_port
 
@@ -154,6 +157,29 @@ def test_a_database_that_is_away_is_said(tmp_path):
         assert client.get("/").status_code == client.get("/healthz").status_code == 503
         assert "submeter_fleet_up 0.0" in client.get("/metrics").text
     served.stop()
+
+
+def test_an_answer_is_given_before_the_rest_that_follows_it(store, database, monkeypatch):
+    """The rest is taken before the next question, whole; an answer that is kept waits for nobody."""
+    rests, answers = [], FleetAnswers(database)
+    monkeypatch.setattr(time, "sleep", rests.append)
+    monkeypatch.setattr(app, "REST", 1000.0)
+    monkeypatch.setattr(app, "LONGEST_REST", 60.0)
+
+    def slow(fleet):
+        threading.Event().wait(0.1)
+        return fleet.totals().gateways
+
+    fill(store, gateway("g-1"))
+    assert asyncio.run(answers.make("one", slow)) == 1
+    assert rests == [0.0]
+    assert asyncio.run(answers.make("one", slow)) == 1
+    assert rests == [0.0]
+    assert asyncio.run(answers.make("other", lambda _fleet: None)) is None
+    assert len(rests) == 2
+    assert 30.0 < rests[1] <= 60.0
+    assert asyncio.run(answers.make("other", slow)) is None
+    assert len(rests) == 2
 
 
 @pytest.mark.parametrize(

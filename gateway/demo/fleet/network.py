@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import socket
 import ssl
 import time
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from gateway.mqtt import (
     password,
     refusal,
     tls_context,
+    tls_error,
     unreachable,
 )
 
@@ -183,11 +186,9 @@ class FleetConnection(asyncio.Protocol):
         except TimeoutError:
             self.abort(NOBODY)
             raise LinkDown(f"no answer within {OPEN:g} s") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self.abort(NOBODY)
-            # asyncio has a text of its own where the system has one that everybody knows.
-            known = OSError(error.errno, os.strerror(error.errno)) if error.errno else error
-            raise unreachable(known) from error
+            raise _why(error, address.host) from error
         except BaseException:
             self.abort(NOBODY)
             raise
@@ -225,7 +226,10 @@ class FleetConnection(asyncio.Protocol):
             self._listener.acknowledged(acks)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.abort(LinkDown("the connection was lost" if exc is None else f"the connection was lost: {exc}"))
+        if isinstance(exc, ssl.SSLError):  # in TLS 1.3 a client certificate is looked at after the handshake
+            self.abort(_why(exc, self._broker.address.host))
+        else:
+            self.abort(LinkDown("the connection was lost" + (f": {exc}" if exc else "")))
 
     def abort(self, error: UplinkError) -> None:
         """End it at once, and say so."""
@@ -287,3 +291,16 @@ class FleetConnection(asyncio.Protocol):
         elif self._transport is not None:
             self._transport.write(packets.PING)
             self._pinger = asyncio.get_running_loop().call_later(keepalive / 2, self._ping)
+
+
+def _why(error: OSError | UnicodeError, host: str) -> UplinkError:
+    """What a connection that failed means, in the words that a gateway's uplink has for it."""
+    if isinstance(error, ssl.SSLError):
+        return tls_error(error, host, clock_synced=True)
+    # asyncio has texts of its own, also one of several addresses, where the system has one that everybody
+    # knows; a name that was not found has a number of another kind.
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror):
+        told = [error.errno] if error.errno else [int(n) for n in re.findall(r"\[Errno (\d+)\]", str(error))]
+        if told:
+            error = OSError(told[-1], os.strerror(told[-1]))
+    return unreachable(error)

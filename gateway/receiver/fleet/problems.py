@@ -9,6 +9,9 @@ from typing import Any
 
 QUIET = 900_000
 """ms without a batch, after which a gateway that says it is online is silent."""
+DAY = 86_400_000
+LATELY = 35 * DAY
+"""ms back for which a gateway is looked at and shown."""
 BACKLOG = 360
 """Batches that wait, at which one is behind: an hour at ten seconds each."""
 SEVERITY = {
@@ -71,15 +74,15 @@ def severity(names: Iterable[str]) -> int:
 
 def forks(epochs: Iterable[Sequence[Any]]) -> list[tuple[str, str, str, int]]:
     """Two epochs that both follow a third one: two machines with one identity, or one that was restored from
-    a backup. (the one before, the two, when the younger of them was last heard, UTC ms), of epochs as
-    (name, previous, reason, …, …, last received).
+    a backup. (the one before, the two, when the younger of them was last heard, UTC ms), of epochs whose
+    first four facts are name, previous, reason and when a batch of it was last received.
     """
     after: dict[str, list[Sequence[Any]]] = {}
     for epoch in epochs:
-        if epoch[1] and epoch[2] != CORRECTED and epoch[5] is not None:
+        if epoch[1] and epoch[2] != CORRECTED and epoch[3] is not None:
             after.setdefault(epoch[1], []).append(epoch)
     return [
-        (previous, one[0], other[0], max(one[5], other[5]))
+        (previous, one[0], other[0], max(one[3], other[3]))
         for previous, some in after.items()
         for one, other in combinations(some, 2)
     ]

@@ -7,15 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.receiver.fleet.problems import SEVERITY, forks
+from gateway.receiver.fleet.problems import DAY, LATELY, SEVERITY, forks
 from gateway.receiver.fleet.reader import FleetReader
 from gateway.receiver.fleet.rows import COLUMNS, FleetRow, folded, row_of
 from gateway.receiver.store.intervals import Intervals
 from gateway.receiver.upkeep.readings import meters_of
 
-DAY = 86_400_000
-DAYS = 35
-"""How far back one gateway is shown."""
 MOST = 100
 """Of anything that is listed about one gateway."""
 
@@ -23,7 +20,7 @@ MOST = 100
 @dataclass(frozen=True, slots=True)
 class FleetTotals:
     """All gateways together. `at` is when the one that was looked at longest ago was (UTC ms); `changed` are
-    hours and `unjudged` notes of days that the upkeep has not got to yet.
+    notes of days that the upkeep has not held against their manifests yet.
     """
 
     gateways: int
@@ -135,7 +132,7 @@ class FleetView:
             )
 
     def _days(self, row: FleetRow, now: int, day_of: Callable[[int], str]) -> dict[str, DayHistory]:
-        since = now - DAYS * DAY
+        since = now - LATELY
         days = {day_of(t): DayHistory() for t in range(since, now + 1, DAY // 2)}
         sql = "SELECT t, samples, online, backlog FROM state_hour WHERE gateway = ? AND t >= ?"
         for t, samples, online, backlog in self._conn.execute(sql, (row.gateway, since)).fetchall():
@@ -163,8 +160,8 @@ class FleetView:
         return days, conflicts
 
     def _forks(self, name: str) -> list[tuple[str, str, str, int]]:
-        sql = """SELECT epoch, previous, reason, unsynced, first_received, last_received FROM epoch
-            WHERE gateway = ? ORDER BY last_received DESC LIMIT 1000"""
+        sql = """SELECT epoch, previous, reason, last_received FROM epoch WHERE gateway = ?
+            ORDER BY last_received DESC LIMIT 1000"""
         return forks(self._conn.execute(sql, (name,)).fetchall())[:MOST]
 
     def _refused(self, name: str) -> list[tuple[str, int, int, str]]:

@@ -19,7 +19,7 @@ from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.arrivals import Arrival, PendingRows, Taken, hour_of
 from gateway.receiver.store.events import EventRules
 from gateway.receiver.store.intervals import Intervals
-from gateway.receiver.store.ledgers import load_ledgers
+from gateway.receiver.store.ledgers import known_gateways, load_ledgers
 from gateway.receiver.store.schema.rollups import CHANGED_HOURS
 from gateway.receiver.store.sql import Sql
 from gateway.wire import State, decompress, digest
@@ -116,8 +116,7 @@ class Store(ABC):
 
     def gateways(self) -> list[str]:
         """Every gateway that ever sent a batch or a state."""
-        sql = "SELECT gateway FROM epoch UNION SELECT gateway FROM state ORDER BY 1"
-        return [gateway for (gateway,) in self.conn.execute(sql).fetchall()]
+        return known_gateways(self.conn)
 
     def load(self, gateways: Sequence[str]) -> dict[str, GatewayLedger]:
         """What is held of each, as it stands in the database."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from gateway.receiver.ledger import GatewayLedger
@@ -12,17 +13,29 @@ AT_ONCE = 500
 """Gateways of one query."""
 
 
+def known_gateways(conn: Sql) -> list[str]:
+    """Every gateway that ever sent a batch or a state, by name."""
+    sql = "SELECT gateway FROM epoch UNION SELECT gateway FROM state ORDER BY 1"
+    return [gateway for (gateway,) in conn.execute(sql).fetchall()]
+
+
+def rows_about(
+    conn: Sql, gateways: Sequence[str], columns: str, table: str, more: str = "", *parameters: object
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of a table about some gateways: whose, and these columns. `more`: what else of the statement comes
+    after its WHERE, with its parameters.
+    """
+    for at in range(0, len(gateways), AT_ONCE):
+        names = gateways[at : at + AT_ONCE]
+        where = f"gateway IN ({', '.join('?' * len(names))})"
+        sql = f"SELECT gateway, {columns} FROM {table} WHERE {where} {more}"  # noqa: S608 - ours
+        yield from conn.execute(sql, (*names, *parameters)).fetchall()
+
+
 def load_ledgers(conn: Sql, gateways: Sequence[str]) -> dict[str, GatewayLedger]:
     """The ledger of each."""
     ledgers = {gateway: GatewayLedger() for gateway in gateways}
-
-    def rows(columns: str, table: str, more: str = "") -> Iterator[tuple[Any, ...]]:
-        for at in range(0, len(gateways), AT_ONCE):
-            names = gateways[at : at + AT_ONCE]
-            where = f"gateway IN ({', '.join('?' * len(names))})"
-            sql = f"SELECT gateway, {columns} FROM {table} WHERE {where} {more}"  # noqa: S608 - ours
-            yield from conn.execute(sql, names).fetchall()
-
+    rows = partial(rows_about, conn, gateways)
     columns = "epoch, first, previous, previous_last"
     for gateway, epoch, first, previous, last in rows(columns, "epoch", "ORDER BY last_received"):
         known = ledgers[gateway].epoch(epoch)

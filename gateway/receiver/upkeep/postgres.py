@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -14,6 +14,9 @@ from gateway.receiver.store.schema.partitions import PARTITION, SPAN, month_of, 
 
 _PREPARE = b"SET synchronous_commit = off; SET lock_timeout = '200ms'; SET statement_timeout = '5min'"
 """What a power cut takes of it is done again. Whoever commits waits behind whoever waits for the table."""
+_KEPT = """r.clock = 'unsynced' AND EXISTS (SELECT 1 FROM epoch e
+    WHERE e.gateway = r.gateway AND e.epoch = r.epoch AND e.last_received >= ?)"""
+"""Of a reading: its time is unknown, so it lies where its clock put it and goes by when it was received."""
 
 
 class PostgresWork:
@@ -57,17 +60,19 @@ class PostgresWork:
         for month in () if present is None else (present, present + 1):
             make_partition(self.conn, month)
 
-    def drop(self, gateway: str, limit: int) -> bool:
+    def drop(self, gateways: Sequence[str], limit: int) -> Iterator[None]:
         """A month at a time, of all gateways at once; a month stays until all of it is before `limit`."""
-        del gateway
+        del gateways
         month = month_of(limit)
-        if month is None:
-            return False
-        before = month_start(month)
+        while month is not None and self._drop_next(month_start(month), limit):
+            yield
+
+    def _drop_next(self, before: int, limit: int) -> bool:
+        """The oldest month that has ended before a time and holds what may go; whether there was one."""
         with self.conn.transaction():
-            months = self._months(before)
-            if months:
-                name, before = months[0]
+            some = next((each for each in self._months(before) if self._may_go(each[0], limit)), None)
+            if some:
+                name, before = some
                 self.conn.literally("LOCK TABLE reading IN ACCESS EXCLUSIVE MODE")
                 # Whoever was storing has committed: all that is to be rolled up is seen.
                 due = "SELECT 1 FROM changed_hour WHERE hour < ? LIMIT 1"
@@ -77,7 +82,16 @@ class PostgresWork:
             note = """INSERT INTO dropped VALUES ('', ?) ON CONFLICT (gateway) DO UPDATE SET
                 "before" = excluded."before" WHERE dropped."before" < excluded."before" """
             self.conn.execute(note, (before,))
-        return bool(months)
+        return some is not None
+
+    def _may_go(self, name: str, limit: int) -> bool:
+        """Whether a month is empty, or not all of its readings are to be kept: to take those out and put them
+        back again and again would keep everybody from storing.
+        """
+        sql = f"""SELECT NOT EXISTS (SELECT 1 FROM {name}) OR EXISTS
+            (SELECT 1 FROM {name} r WHERE NOT ({_KEPT}))"""  # noqa: S608 - a name of ours
+        (may,) = self.conn.execute(sql, (limit,)).fetchone()
+        return bool(may)
 
     def _months(self, before: int) -> list[tuple[str, int]]:
         """The tables of months that have ended by then, the oldest first, each with its end."""
@@ -92,11 +106,8 @@ class PostgresWork:
         return found
 
     def _drop_month(self, name: str, limit: int) -> None:
-        # A reading whose time is unknown lies where its clock put it: it goes by when it was received.
         self.conn.literally(f"ALTER TABLE reading DETACH PARTITION {name}")
-        keep = f"""INSERT INTO reading SELECT * FROM {name} r WHERE r.clock = 'unsynced' AND EXISTS
-            (SELECT 1 FROM epoch e WHERE e.gateway = r.gateway AND e.epoch = r.epoch
-            AND e.last_received >= ?)"""  # noqa: S608 - a name of ours
+        keep = f"INSERT INTO reading SELECT * FROM {name} r WHERE {_KEPT}"  # noqa: S608 - a name of ours
         self.conn.execute(keep, (limit,))
         self.conn.literally(f"DROP TABLE {name}")
 
@@ -106,13 +117,7 @@ class PostgresWork:
         return self.conn.execute(sql, (gateway, epoch)).rowcount
 
     def failed(self, error: Exception) -> bool:
-        gone = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
-        if gone and not isinstance(
-            error, (psycopg.errors.LockNotAvailable, psycopg.errors.SerializationFailure)
-        ):
-            with suppress(psycopg.Error):
-                self.conn.close()
-        return gone
+        return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
 
     def close(self) -> None:
         self.conn.close()

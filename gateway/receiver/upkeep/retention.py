@@ -32,9 +32,9 @@ class Retention:
         while self._rollups.turn(now, limit):
             yield
         sql = "SELECT DISTINCT gateway FROM epoch ORDER BY gateway"
-        for (gateway,) in self._conn.execute(sql).fetchall():
-            while self._work.drop(gateway, limit):
-                yield
+        gateways = [gateway for (gateway,) in self._conn.execute(sql).fetchall()]
+        yield from self._work.drop(gateways, limit)
+        for gateway in gateways:
             yield from self._undated(gateway, limit)
             yield from self._bodies(gateway, dropped_before(self._conn, gateway))
             yield

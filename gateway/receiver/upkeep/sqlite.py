@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -45,8 +45,14 @@ class SqliteWork:
     def make_room(self, now: int) -> None:
         """There is always room."""
 
-    def drop(self, gateway: str, limit: int) -> bool:
+    def drop(self, gateways: Sequence[str], limit: int) -> Iterator[None]:
         """An hour of one gateway at a time."""
+        for gateway in gateways:
+            while self._drop_hour(gateway, limit):
+                yield
+
+    def _drop_hour(self, gateway: str, limit: int) -> bool:
+        """The oldest hour of a gateway that is before `limit`; whether there was one."""
         start = dropped_before(self.conn, gateway)
         sql = """SELECT min(t) FROM reading WHERE gateway = ? AND meter = ? AND t >= ? AND t < ?
             AND clock <> 'unsynced'"""

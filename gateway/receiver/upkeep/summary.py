@@ -6,26 +6,24 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from gateway.common.text import visible
-from gateway.receiver.fleet.problems import CLONE, GatewayFacts, forks, problems, severity
+from gateway.receiver.fleet.problems import CLONE, DAY, LATELY, GatewayFacts, forks, problems, severity
 from gateway.receiver.fleet.rows import COLUMNS, FleetRow, folded
 from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.arrivals import hour_of
 from gateway.receiver.store.intervals import STATES
-from gateway.receiver.store.ledgers import load_ledgers
+from gateway.receiver.store.ledgers import known_gateways, load_ledgers, rows_about
 from gateway.receiver.upkeep.work import Work
 
 AT_ONCE = 50
 """Gateways in one piece of work."""
-DAY = 86_400_000
 WEEK = 7 * DAY
-DAYS = 35
-"""Days back, in which a day that is not complete counts."""
 
 
 @dataclass(slots=True)
@@ -63,8 +61,7 @@ class Summary:
     def round(self, now: int) -> Iterator[None]:
         """Look at every gateway, some at a time."""
         self._hear_descriptions()
-        sql = "SELECT gateway FROM epoch UNION SELECT gateway FROM state ORDER BY 1"
-        names = [name for (name,) in self._conn.execute(sql).fetchall()]
+        names = known_gateways(self._conn)
         yield
         for at in range(0, len(names), AT_ONCE):
             some = names[at : at + AT_ONCE]
@@ -91,19 +88,14 @@ class Summary:
 
     def _found(self, names: Sequence[str], now: int) -> dict[str, GatewayFound]:
         found: defaultdict[str, GatewayFound] = defaultdict(GatewayFound)
-        among = f"gateway IN ({', '.join('?' * len(names))})"
-
-        def rows(columns: str, table: str, more: str = "", *parameters: object) -> Iterable[tuple[Any, ...]]:
-            sql = f"SELECT gateway, {columns} FROM {table} WHERE {among} {more}"  # noqa: S608 - ours
-            return self._conn.execute(sql, (*names, *parameters)).fetchall()
-
+        rows = partial(rows_about, self._conn, names)
         columns = ("online", "epoch", "backlog", "version", "at")
         for gateway, *values in rows(", ".join(columns), "state"):
             found[gateway].state = dict(zip(columns, values, strict=True))
-        told = "epoch, previous, reason, unsynced, first_received, last_received, last_t"
+        told = "epoch, previous, reason, last_received, unsynced, last_t"
         for gateway, *epoch in rows(told, "epoch", "ORDER BY last_received"):
             found[gateway].epochs.append(tuple(epoch))
-        since = _day_of(now - DAYS * DAY)
+        since = _day_of(now - LATELY)
         for gateway, state, count in rows(
             "state, count(*)", "meter_day", "AND day >= ? GROUP BY 1, 2", since
         ):
@@ -117,11 +109,11 @@ class Summary:
 
     def _row(self, name: str, found: GatewayFound, ledger: GatewayLedger, now: int) -> FleetRow:
         state, epochs = found.state, found.epochs
-        stored = [epoch for epoch in epochs if epoch[5] is not None]
-        last_received = max((epoch[5] for epoch in stored), default=None)
-        last_t = max((epoch[6] for epoch in stored if epoch[6] is not None), default=None)
+        stored = [epoch for epoch in epochs if epoch[3] is not None]
+        last_received = max((epoch[3] for epoch in stored), default=None)
+        last_t = max((epoch[5] for epoch in stored if epoch[5] is not None), default=None)
         # Of the newest epoch: an anchor takes from `unsynced` what it has dated.
-        clock = ("unsynced" if stored[-1][3] else "synced") if stored else None
+        clock = ("unsynced" if stored[-1][4] else "synced") if stored else None
         days = [found.days.get(state, 0) for state in STATES]
         missing = sum(gap.certain.count for gap in ledger.missing().values())
         facts = GatewayFacts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -34,9 +35,9 @@ class Work(Protocol):
     def make_room(self, now: int) -> None:
         """The readings of these weeks find their place without waiting for anybody."""
 
-    def drop(self, gateway: str, limit: int) -> bool:
-        """Remove some readings of times before `limit` (UTC ms) for good, of this gateway or of all at once,
-        as far as their rollups are made; whether there may be more.
+    def drop(self, gateways: Sequence[str], limit: int) -> Iterator[None]:
+        """Remove the readings of all gateways, which these are, from before `limit` (UTC ms) for good, as far
+        as their rollups are made; a transaction has ended at each yield.
         """
 
     def drop_undated(self, gateway: str, epoch: str, most: int) -> int:
