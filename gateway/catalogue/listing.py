@@ -38,7 +38,8 @@ _MISSING = (
     "",
     "| meter | what is missing |",
     "|---|---|",
-    "| energies of Entes MPR-60S | the register that says kWh or MWh |",
+    "| Entes MPR-60S: all but voltages | the steps: two copies dispute a factor of 100 |",
+    "| Saia AWD3 | the steps behind current transformers |",
     "| energies of Klemsan KLEA 110P, 220P | the unit of the counters at 470, checked on a meter |",
     "| Kamstrup MULTICAL, Sontex: heat energy, flow, power | the registers of the units |",
     "| Circutor CVM-144, CVM-B100, CEM-C31 | scales |",
@@ -62,8 +63,6 @@ _MISSING = (
     "| REDZ LKM | the scale of each meter behind it |",
     "| ComAp InteliLite | a second source |",
     "| Victron VM-3P75CT | Modbus over UDP in the gateway |",
-    "| makers' identification by function 17 or 43 (Lovato, Schneider, Siemens) | those functions in the "
-    "gateway |",
     "",
 )
 
@@ -162,9 +161,11 @@ def markdown(drivers: Iterable[Driver]) -> str:
         "",
         "**Proof** says how well a table is known. `datasheet`: the maker's paper was read; source names "
         "title, version and page.",
-        "`two-sources`: two programs or lists that do not know of each other agree. `one-source`: a single "
-        "one. `hardware` names who",
-        "compared a real meter, and when. Every table reads an independent register image to the right "
+        "`two-sources`: two programs or lists that do not know of each other agree, on power and on the "
+        "energy that is billed; a row that",
+        "rests on one of them is named. `one-source`: power or that energy rests on a single one. `hardware` "
+        "names who compared a real meter,",
+        "and when. Every table reads an independent register image to the right "
         "values through the whole gateway,",
         "but nothing is called proven on hardware that nobody has touched: compare with the display when "
         "you commission the first of a",
