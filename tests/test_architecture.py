@@ -388,29 +388,41 @@ def test_the_daemon_contains_no_modbus_write() -> None:
         assert not any(writer in text for writer in writers), path
 
 
-def test_run_does_not_load_what_it_does_not_need() -> None:
-    heavy = [
-        "rich",
-        "cryptography",
-        "gateway.commissioning.report",
-        "amqtt",
-        "jsonschema",
-        "gpiozero",
-        "httpx",
-        "selenium",
-        "xlsxwriter",
-        "gateway.demo",
-        "gateway.receiver",
-        "gateway.remote",
-    ]
-    code = (
-        f"import sys, gateway.cli.run, gateway.daemon.daemon, gateway.status.servers; print([n for n in "
-        f"{heavy!r} if n in sys.modules])"
-    )
+NEVER_LOADED = {
+    "rich", "cryptography", "gateway.commissioning.report", "amqtt", "jsonschema", "gpiozero", "httpx",
+    "selenium", "xlsxwriter", "gateway.demo", "gateway.receiver", "gateway.remote",
+}  # fmt: skip
+LOADED_LATER = {
+    "starlette", "uvicorn", "jinja2", "gateway.energy", "gateway.history", "gateway.status.verdict",
+    "gateway.status.servers",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("gateway.cli.run, gateway.daemon.daemon, gateway.status.servers", NEVER_LOADED),
+        ("gateway.cli.run, gateway.daemon.daemon", NEVER_LOADED | LOADED_LATER),
+    ],
+    ids=["to serve", "before the first reading"],
+)
+def test_run_does_not_load_what_it_does_not_need(modules, heavy) -> None:
+    code = f"import sys, {modules}; print([n for n in {sorted(heavy)!r} if n in sys.modules])"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     ).stdout.strip()
     assert loaded == "[]"
+
+
+def test_what_is_loaded_by_name_is_loaded_in_one_place_of_a_room() -> None:
+    """The faces of rooms whose parts are loaded when first asked for, and what the daemon loads later."""
+    loading = {
+        path.relative_to(ROOT).as_posix()
+        for path in MODULES
+        if {"importlib", "importlib.import_module"} & imports_of(path)
+    }
+    faces = {f"gateway/{room}/__init__.py" for room in ("cli", "field", "status")}
+    assert loading == faces | {"gateway/daemon/later.py"}
 
 
 def test_no_folder_has_too_many_modules_side_by_side() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib
 import logging
 import os
 import signal
@@ -13,10 +12,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway import check
+from gateway import check, status
 from gateway.common.log_lines import RecentLines
 from gateway.common.text import visible
 from gateway.config import Config
+from gateway.daemon import later
 from gateway.daemon.actions import DaemonActions
 from gateway.daemon.assembly import Assembly, keep_running
 from gateway.daemon.changes import ConfigurationChange, Loaded, differences, load, load_good, same_source
@@ -119,9 +119,9 @@ class Daemon:
             # The servers cost the most to load, and the check: no reading waits for them.
             await self.assembly.first_batch()
             mistakes = asyncio.create_task(self._say_mistakes())
-            module = await asyncio.to_thread(importlib.import_module, "gateway.status.servers")
+            await asyncio.to_thread(getattr, status, "Servers")
             await asyncio.wait([mistakes], timeout=CHECK_LIMIT)
-            servers: Servers = module.Servers(self, DaemonActions(self), self._socket, self.technician)
+            servers = status.Servers(self, DaemonActions(self), self._socket, self.technician)
             await servers.start(*_page_of(self.config))
             self._servers = servers
             notify("READY=1", f"STATUS={self._status_line()}")
@@ -365,11 +365,11 @@ class Daemon:
 
     def energy_history(self) -> EnergyHistory:
         """The building and its history, for the pages of energy."""
-        history = importlib.import_module("gateway.history")  # loaded when somebody asks for it
         config, progress = self.config, self.energy.progress
         share = progress.taken / progress.batches if progress.batches and not progress.live else 1.0
-        where = config.journal.directory
-        opened, bills = (functools.partial(each, where) for each in (history.HistoryReader, history.bills))
+        where = Path(config.journal.directory)
+        opened = functools.partial(later.history.HistoryReader, where)
+        bills = functools.partial(later.history.bills, where)
         return EnergyHistory(building_facts(config), opened, share, bills)
 
     def _status_line(self) -> str:

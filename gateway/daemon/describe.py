@@ -5,7 +5,6 @@ explains itself.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gateway import __version__
 from gateway.catalogue import Driver, quantities
 from gateway.config import Config, Meter
+from gateway.daemon import later
 from gateway.daemon.own_meter import DECIMALS
 from gateway.errors import ConfigError
 from gateway.model import OWN_METER, QUANTITIES, Event
@@ -190,23 +190,17 @@ def _temperatures(name: str) -> Mapping[date, float]:
 @lru_cache(maxsize=2)
 def _temperatures_of(name: str, _changed: int) -> Mapping[date, float]:
     try:
-        found: dict[date, float] = importlib.import_module("gateway.config.temperatures").load_temperatures(
-            Path(name)
-        )
+        return later.temperatures.load_temperatures(Path(name))
     except ConfigError as error:
         log.error("the temperatures of degree days: %s", error)  # noqa: TRY400 - it says file, line and mend
         return {}
-    return found
 
 
 @lru_cache(maxsize=2)
 def _rules(path: Path | None = None) -> DatedRules | None:
     """The rules, or None and a line in the log: a page without tariffs is better than none."""
-    # Loaded when somebody opens such a page.
-    energy, config = (importlib.import_module(f"gateway.{name}") for name in ("energy", "config.rules"))
     try:
-        rules: DatedRules = energy.DatedRules(config.load_rules(path or config.rules_path()))
+        return later.energy.DatedRules(later.rules.load_rules(path or later.rules.rules_path()))
     except ConfigError as error:
         log.error("the rules of tariffs and limits: %s", error)  # noqa: TRY400 - it says file, line and mend
         return None
-    return rules

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from gateway.daemon import later
 from gateway.errors import HistoryError
 
 log = logging.getLogger(__name__)
@@ -29,14 +29,14 @@ class NightlyCopy:
         if self._made == now.date() or now - midnight < COPY_AT:
             return False
         first, self._made = self._made is None, now.date()
-        copy: Path = importlib.import_module("gateway.history").copy_of(path)
+        copy = later.history.copy_of(path)
         there = first and copy.exists()
         return not (there and datetime.fromtimestamp(copy.stat().st_mtime, now.tzinfo) > midnight)
 
     def make(self, path: Path) -> None:
         """Make it. Raises HistoryDamaged for a history that contradicts itself."""
         try:
-            importlib.import_module("gateway.history").make_copy(path)
+            later.history.make_copy(path)
         except HistoryError as error:
             if type(error) is not HistoryError:
                 raise

@@ -4,7 +4,6 @@ meters, what is known of each register.
 
 from __future__ import annotations
 
-import importlib
 import logging
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from gateway.config import Config
+from gateway.daemon import later
 from gateway.daemon.describe import building_facts
 from gateway.errors import GatewayError, HistoryError
 from gateway.model import Reading, Sealed
@@ -37,8 +37,7 @@ def open_projection(config: Config, *, oldest: int | None, distrust: str = "") -
     """Open the history, or its copy, or make a new one. `oldest`: UTC in ms at which the journal begins;
     `distrust`: what is wrong with the file although it does not contradict itself. Raises HistoryError.
     """
-    # Loaded here: no reading waits for it.
-    energy, history = (importlib.import_module(f"gateway.{name}") for name in ("energy", "history"))
+    energy, history = later.energy, later.history
     zone = ZoneInfo(config.gateway.timezone)
     opened = history.History(Path(config.journal.directory), energy.Calendar(zone), distrust=distrust)
     year, country = datetime.now(zone).year, _country(config)
@@ -59,16 +58,14 @@ def open_projection(config: Config, *, oldest: int | None, distrust: str = "") -
         for each in config.meters
         if each.enabled
     ]
-    projection: Projection = history.Projection(opened, lambda *register: _context(config, *register), meters)
-    return projection
+    return history.Projection(opened, lambda *register: _context(config, *register), meters)
 
 
 def _building(config: Config) -> BuildingMeters:
     """The meters of which the building's own sums are kept."""
-    history, facts = importlib.import_module("gateway.history"), building_facts(config)
+    facts = building_facts(config)
     plants = tuple((plant.id, plant.generates) for plant in facts.plants)
-    made: BuildingMeters = history.BuildingMeters(tuple(root.id for root in facts.roots), plants)
-    return made
+    return later.history.BuildingMeters(tuple(root.id for root in facts.roots), plants)
 
 
 def _country(config: Config) -> str:
@@ -89,16 +86,14 @@ def concerns(config: Config, year: int) -> tuple[object, ...]:
 
 def _context(config: Config, meter: str, quantity: str) -> Context:
     """What is known of a register: a ratio of n/5 A has a primary of n, a bound of what can flow."""
-    energy = importlib.import_module("gateway.energy")
     ratio = next((each.ct for each in config.meters if each.id == meter), 1.0)
     contract = config.building.contract_kw
-    context: Context = energy.Context(
-        energy.base_unit(quantity),
+    return later.energy.Context(
+        later.energy.base_unit(quantity),
         ct_primary=round(ratio * SECONDARY) if ratio > 1 else None,
         contract_kw=None if contract is None else round(contract),
         jump=config.building.jump,
     )
-    return context
 
 
 def as_sealed(sealed: Sealed, readings: list[Reading]) -> list[Reading] | None:
@@ -132,16 +127,12 @@ def committed(sealed: Sealed, made_of: list[Reading] | None = None) -> Committed
     """A batch of the journal, unpacked. One that cannot be read says nothing: it was told when it was
     found. `made_of`: the readings that were committed as this batch and others, or as it alone.
     """
-    history = importlib.import_module("gateway.history")
     head = (sealed.epoch, sealed.seq, sealed.boot, sealed.t0, sealed.uptime, sealed.clock)
     if made_of is not None and (known := as_sealed(sealed, made_of)) is not None:
-        same: Committed = history.Committed(*head, known)
-        return same
+        return later.history.Committed(*head, known)
     try:
         batch = decode(sealed.body)
     except GatewayError as error:
         log.warning("energy: batch %s/%d is not used: %s", sealed.epoch, sealed.seq, error)
-        empty: Committed = history.Committed(*head)
-        return empty
-    made: Committed = history.Committed(*head, batch.readings, batch.events, batch.intervals)
-    return made
+        return later.history.Committed(*head)
+    return later.history.Committed(*head, batch.readings, batch.events, batch.intervals)

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from gateway import __version__
+from gateway import __version__, status
 from gateway.common.log_lines import RecentLines
 from gateway.config import Config, Uplink
 from gateway.daemon.actions import DaemonActions, RunningDaemon
 from gateway.daemon.remote.certificates import certificate_ends
 from gateway.errors import GatewayError
 from gateway.model import Event
-from gateway.status import Snapshot, as_json
+from gateway.status import Snapshot
 from gateway.uplink import Forwarder
 from gateway.wire import Topics
 
@@ -114,7 +114,7 @@ class GatewayHost:
         facts = {
             "gateway": self.gateway,
             "version": __version__,
-            "status": as_json(daemon.snapshot()),
+            "status": status.as_json(daemon.snapshot()),
             "journal": daemon.journal.stats().to_json(),
             "log": daemon.log_lines.lines,
         }

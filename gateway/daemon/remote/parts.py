@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 from collections import Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.config import RemoteSection
+from gateway.daemon import later
 from gateway.daemon.assembly import Assembly, keep_running
 from gateway.daemon.remote.certificates import CertificateWatch
 from gateway.daemon.remote.host import GatewayHost, TiedDaemon
@@ -20,7 +20,6 @@ from gateway.wire import Topics
 if TYPE_CHECKING:
     from gateway.remote.care import CareService, Renewal
 
-MODULE = "gateway.remote.care"
 """Loaded when it is configured, and then after the first batch."""
 
 
@@ -100,11 +99,11 @@ class RemoteParts:
         daemon = self._daemon
         assembly = daemon.assembly
         await assembly.first_batch()
-        care = await asyncio.to_thread(importlib.import_module, MODULE)
+        care = await asyncio.to_thread(getattr, later, "care")
         host = GatewayHost(daemon, lambda: self._forwarder, self._files_changed.set)
         directory = Path(assembly.config.journal.directory)
-        service: CareService = care.CareService(host, directory, self._section)
-        renewal: Renewal = care.Renewal(host, self._section)
+        service = care.CareService(host, directory, self._section)
+        renewal = care.Renewal(host, self._section)
         self._care, self._renewal = service, renewal
         while self._early:
             service.received(*self._early.popleft())

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import time
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
+from gateway import status
 from gateway.common.troubles import Troubles
 from gateway.config import Config, PinsSection
 from gateway.host import OutputPin, Pins, PinsError
@@ -62,8 +62,7 @@ class PanelSource(Protocol):
 
 def lamps(now: Snapshot) -> tuple[dict[str, Lamp], bool]:
     """What each lamp says of a snapshot, and whether there is trouble."""
-    judge = importlib.import_module("gateway.status").judge  # loaded where there is a panel
-    verdict = judge(now)
+    verdict = status.judge(now)
     ill = {finding.part for finding in verdict.findings if finding.level in {"bad", "warn", "busy"}}
 
     def lamp(there: bool, *parts: str) -> Lamp:

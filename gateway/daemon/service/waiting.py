@@ -5,11 +5,11 @@ itself.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import signal
 from pathlib import Path
 
+from gateway import status
 from gateway.common.wait import wait_for_event
 from gateway.config import StatusSection
 from gateway.daemon.changes import load_good
@@ -43,8 +43,8 @@ class Waiting:
         for number in numbers:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._woken.set)
-        status = await asyncio.to_thread(importlib.import_module, "gateway.status")
-        page = status.PageServer(status.create_waiting(lambda: self._problems), *self._listen)
+        server = await asyncio.to_thread(getattr, status, "PageServer")
+        page = server(status.create_waiting(lambda: self._problems), *self._listen)
         await page.start()
         notify("READY=1", "STATUS=waits for its configuration: sudo submeter setup")
         log.warning("there is no %s: the gateway waits for it; sudo submeter setup makes it", self._path)
