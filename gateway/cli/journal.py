@@ -299,11 +299,23 @@ def lines(state: dict[str, Any]) -> list[str]:
             % {"batches": batches(state["thinned"], state["thinned_readings"])}
             + span
         )
+    if state["lost"]:
+        told += said(_lost(state))
     for case in state["damaged"]:
         told += said(_case(case))
     for epoch in state["epochs"][-10:]:
         told += said(_("epoch %(epoch)s: %(first)s to %(last)s") % epoch)
     return told
+
+
+def _lost(state: dict[str, Any]) -> str:
+    """What a damaged or missing file cost for good, and of what time that was."""
+    f, since, until = locale(), state["lost_since"], state["lost_until"]
+    text = ngettext("lost for good: %(n)s batch", "lost for good: %(n)s batches", state["lost"])
+    span = _(" of the time from %(since)s to %(until)s") % {
+        "since": _iso(since) if since else "?", "until": _iso(until) if until else "?"
+    }  # fmt: skip
+    return text % {"n": f.whole(state["lost"])} + (span if since or until else "")
 
 
 def _state(state: str) -> str:

@@ -226,6 +226,10 @@ def journal_view(
         thinned_since=stats.thinned_since,
         thinned_until=stats.thinned_until,
         thinned_at=stats.thinned_at,
+        lost=stats.lost,
+        lost_since=stats.lost_since,
+        lost_until=stats.lost_until,
+        lost_at=stats.lost_at,
         warn_days=warn / 86400,
     )
 

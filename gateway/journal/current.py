@@ -150,6 +150,9 @@ class CurrentFile:
                 *file.missing[1:],
                 file.missing[0],
             )
+            newest = file.store.edge(1, file.missing[1] - 1, "DESC")
+            since, now = newest[3] if newest else 0, self.clock.wall() if self.clock.synced else 0
+            file.lose(file.missing[2] - file.missing[1] + 1, since, now, now)
         self.file, self._resume = file, file.resume
         self.note()
         self._named, self._wal = identity(self.path), identity(beside(self.path, "-wal"))

@@ -108,7 +108,7 @@ class Housekeeping:
             return CALM
         if self._rescue is None:
             self._rescue = Rescue(case, self._scan(case))
-        if self._rescue.step(file, SLICE / 2, self._disk.budget, clock.wall()):
+        if self._rescue.step(file, SLICE / 2, self._disk.budget, clock.wall(), synced=clock.synced):
             self._rescue.close()
             self._rescue = None
             if old := current.unnamed.pop(case.folder, None):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.held import Span
-from gateway.journal.file.resume import ResumePoint, Synced
+from gateway.journal.file.resume import Lost, ResumePoint, Synced
 from gateway.model import Backlog
 
 State = Literal["ok", "full", "failing", "newer"]
@@ -69,6 +69,12 @@ class JournalStats:
     """Time of the oldest batch that was given up so, of the newest, and when that happened last."""
     thinned_until: int | None = None
     thinned_at: int | None = None
+    lost: int = 0
+    """Batches that were lost for good with a damaged or missing file, the newest time that this happened."""
+    lost_since: int | None = None
+    """The time that they were of, as far as it is known, and when it was found."""
+    lost_until: int | None = None
+    lost_at: int | None = None
     room_basis: float | None = None
     """The s over which the pace was measured."""
     state: State = "ok"
@@ -112,6 +118,7 @@ _OWN = {"next_epoch", "carried", "synced", "known_uplinks"}
 def file_stats(file: JournalFile | None, resume: ResumePoint) -> dict[str, Any]:
     """The fields of JournalStats that an open file says; what is known without one when there is none."""
     since, until, at = resume.thinned[1:] if resume.thinned else (None, None, None)
+    lost = resume.lost or Lost(0, 0, 0, 0)
     found: dict[str, Any] = {
         "epoch": resume.epoch,
         "seq": resume.seq,
@@ -119,6 +126,10 @@ def file_stats(file: JournalFile | None, resume: ResumePoint) -> dict[str, Any]:
         "thinned_since": since,
         "thinned_until": until,
         "thinned_at": at,
+        "lost": lost.batches,
+        "lost_since": lost.since or None,
+        "lost_until": lost.until or None,
+        "lost_at": lost.at or None,
         "next_epoch": resume.epoch,
         "carried": resume.carried,
         "synced": resume.synced,
@@ -128,11 +139,11 @@ def file_stats(file: JournalFile | None, resume: ResumePoint) -> dict[str, Any]:
         "readings": 0,
     }
     if file is not None:
-        oldest, (batches, readings), (thinned, lost) = file.tally.oldest, file.tally.held, file.thinned
+        oldest, (batches, readings) = file.tally.oldest, file.tally.held
         if oldest:
             found["oldest_seq"], found["oldest_t0"] = oldest
         found["batches"], found["readings"] = batches, readings
-        found["thinned"], found["thinned_readings"] = thinned, lost
+        found["thinned"], found["thinned_readings"] = file.thinned
         found["backlog"] = dict(file.tally.backlogs)
         found["salvaged"] = file.recovered.counts
         found["next_epoch"] = file.epoch

@@ -44,6 +44,7 @@ JournalCause = Literal[
     "journal_newer",
     "journal_salvaging",
     "readings_lost",
+    "batches_lost",
     "readings_thinned",
     "room_short",
 ]

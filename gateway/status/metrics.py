@@ -163,6 +163,12 @@ def _journal(now: Snapshot) -> Iterator[Metric]:
         [((), journal.thinned_readings)],
     )
     yield _gauge(
+        "submeter_journal_lost_batches",
+        "Stored batches that a damaged or missing file cost for good, the newest time",
+        (),
+        [((), journal.lost)],
+    )
+    yield _gauge(
         "submeter_journal_pending_readings",
         "Readings taken from meters and not yet stored",
         (),

@@ -175,8 +175,9 @@ class JournalView:
     committed since the file was begun, and given up since the start, `pending` those of the open slot and
     those that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with
     `thinned_readings` had to make room undelivered since the journal was begun: of the time from
-    `thinned_since` to `thinned_until`, last at `thinned_at` (ms). With less room than `warn_days` a person is
-    told. `cause` is why it cannot be written, as far as that is known: permission.
+    `thinned_since` to `thinned_until`, last at `thinned_at` (ms). `lost` batches of the time from `lost_since`
+    to `lost_until` went for good with a damaged or missing file, which was found at `lost_at` (ms, None while
+    the clock has not been right since). With less room than `warn_days` a person is told. `cause` is why it cannot be written, as far as that is known: permission.
     """
 
     epoch: str
@@ -198,6 +199,10 @@ class JournalView:
     thinned_since: int | None = None
     thinned_until: int | None = None
     thinned_at: int | None = None
+    lost: int = 0
+    lost_since: int | None = None
+    lost_until: int | None = None
+    lost_at: int | None = None
     warn_days: float = 7.0
     error: str = ""
     cause: str = ""

@@ -29,8 +29,8 @@ SLOTS = 3
 """Slots that a delivery, and a commit, may take."""
 STARTING_MS = 60_000
 """A meter that has not been polled for so long after the start is no longer starting."""
-THINNED_MS = 7 * 86_400_000
-"""How long it is news that readings had to make room undelivered."""
+LOSS_MS = 7 * 86_400_000
+"""How long it is news that stored readings were lost: damaged, or made room undelivered."""
 URGENT_DAYS = 1.0
 """With less room than this, an outage costs readings within a day."""
 FIFTH = 0.2
@@ -256,7 +256,9 @@ def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
     yield _storing(journal, now, active)
     if journal.not_taken:
         yield StatusFinding("journal", "readings_lost", "bad", count=journal.not_taken)
-    if journal.thinned_at is not None and now.taken - journal.thinned_at < THINNED_MS:
+    if journal.lost and (journal.lost_at is None or younger(journal.lost_at, now, LOSS_MS)):
+        yield StatusFinding("journal", "batches_lost", "warn", count=journal.lost, at=journal.lost_at)
+    if younger(journal.thinned_at, now, LOSS_MS):
         yield StatusFinding(
             "journal", "readings_thinned", "warn", count=journal.thinned_readings, at=journal.thinned_at
         )

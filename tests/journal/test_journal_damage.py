@@ -206,6 +206,13 @@ async def test_damage_is_moved_aside_and_sound_rows_come_back(kind, sound, tmp_p
             for n in range(a, b + 1)
         }
         assert explained >= lost
+        said = journal.stats()
+        assert said.lost == len(explained)
+        if lost:
+            assert (said.lost_since or 0) <= min(rows[seq].t0 for seq in lost)
+            assert (said.lost_until or clock.wall()) >= max(rows[seq].t0 for seq in lost)
+            assert said.lost_at is not None
+            assert abs(said.lost_at - clock.wall()) < 60_000
         events = [
             e
             for s in await journal.find(journal.epoch, 1, 10_000_000, 100)
@@ -230,4 +237,11 @@ async def test_damage_is_moved_aside_and_sound_rows_come_back(kind, sound, tmp_p
     journal = Journal.open(tmp_path, gateway="g-1", clock=clock, uplinks=["city"])
     assert await journal.salvaged("city") == []
     assert len(await journal.find(epoch, 1, ROWS + 1, 2 * ROWS)) == len(back)
+    again = journal.stats()
+    assert (again.lost, again.lost_since, again.lost_until, again.lost_at) == (
+        said.lost,
+        said.lost_since,
+        said.lost_until,
+        said.lost_at,
+    ), "a restart forgets nothing"
     await journal.close()

@@ -9,7 +9,7 @@ from journal_data import Building, small
 from gateway import wire
 from gateway.errors import JournalDamaged
 from gateway.journal.file.batches import JournalFile
-from gateway.journal.file.resume import ResumePoint, Synced, Thinned, read_carry, recall, write_carry
+from gateway.journal.file.resume import Lost, ResumePoint, Synced, Thinned, read_carry, recall, write_carry
 from gateway.journal.file.rows import CommitStamp, earliest, from_record, new_epoch, seal, tellers
 from gateway.journal.file.store import JournalStore
 from gateway.model import Draft, Event, Reading
@@ -103,33 +103,42 @@ def test_epochs_are_names_that_were_never_used():
 
 
 def test_a_carry_says_what_was_put_into_it_and_nothing_empty():
-    synced, thinned = Synced(5, 6, "b0"), Thinned(7, 8, 9, 10)
-    text = write_carry({"city": [[1, 5]]}, {"pulses": {"ğ": 1}}, synced, thinned)
-    assert read_carry(text) == ({"city": [[1, 5]]}, {"pulses": {"ğ": 1}}, synced, thinned)
+    parts = (
+        {"city": [[1, 5]]},
+        {"pulses": {"ğ": 1}},
+        Synced(5, 6, "b0"),
+        Thinned(7, 8, 9, 10),
+        Lost(1, 0, 2, 3),
+    )
+    text = write_carry(*parts)
+    assert read_carry(text) == parts
     assert " " not in text
     assert "ğ" in text
     assert write_carry({}, {}, None) == "{}"
-    assert read_carry("{}") == ({}, {}, None, None)
+    assert read_carry("{}") == ({}, {}, None, None, None)
 
 
 @pytest.mark.parametrize("text", ["", "x", "[]", "null", "7", '"x"'])
 def test_a_carry_that_makes_no_sense_says_nothing(text):
-    assert read_carry(text) == ({}, {}, None, None)
+    assert read_carry(text) == ({}, {}, None, None, None)
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('{"settled":[],"with":7}', ({}, {}, None, None)),
-        ('{"synced":[1,2]}', ({}, {}, None, None)),
-        ('{"synced":[1,2,3]}', ({}, {}, None, None)),
-        ('{"synced":[1,2,"b"]}', ({}, {}, Synced(1, 2, "b"), None)),
-        ('{"synced":[1,2,"b",4]}', ({}, {}, None, None)),
-        ('{"synced":{"a":1}}', ({}, {}, None, None)),
-        ('{"thinned":[1,2,3]}', ({}, {}, None, None)),
-        ('{"thinned":[1,2,3,4]}', ({}, {}, None, Thinned(1, 2, 3, 4))),
-        ('{"thinned":[1,2,3,true]}', ({}, {}, None, None)),
-        ('{"thinned":[1,2,3,4.0]}', ({}, {}, None, None)),
+        ('{"settled":[],"with":7}', ({}, {}, None, None, None)),
+        ('{"synced":[1,2]}', ({}, {}, None, None, None)),
+        ('{"synced":[1,2,3]}', ({}, {}, None, None, None)),
+        ('{"synced":[1,2,"b"]}', ({}, {}, Synced(1, 2, "b"), None, None)),
+        ('{"synced":[1,2,"b",4]}', ({}, {}, None, None, None)),
+        ('{"synced":{"a":1}}', ({}, {}, None, None, None)),
+        ('{"thinned":[1,2,3]}', ({}, {}, None, None, None)),
+        ('{"thinned":[1,2,3,4]}', ({}, {}, None, Thinned(1, 2, 3, 4), None)),
+        ('{"thinned":[1,2,3,true]}', ({}, {}, None, None, None)),
+        ('{"thinned":[1,2,3,4.0]}', ({}, {}, None, None, None)),
+        ('{"lost":[1,2,3,4]}', ({}, {}, None, None, Lost(1, 2, 3, 4))),
+        ('{"lost":[1,2,3]}', ({}, {}, None, None, None)),
+        ('{"lost":"1234"}', ({}, {}, None, None, None)),
     ],
 )
 def test_a_part_of_a_carry_that_makes_no_sense_costs_that_part(text, found):

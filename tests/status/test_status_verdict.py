@@ -233,6 +233,24 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "in_order",
         "",
     ),
+    (
+        "a damaged file cost batches",
+        journal(lost=12, lost_since=NOW - 3 * HOUR, lost_until=NOW - 2 * HOUR, lost_at=NOW - HOUR),
+        "attention",
+        "batches_lost",
+    ),
+    (
+        "a damaged file cost batches, nobody knows when",
+        journal(lost=12),
+        "attention",
+        "batches_lost",
+    ),
+    (
+        "a damaged file cost batches eight days ago",
+        journal(lost=12, lost_at=NOW - 8 * 24 * HOUR),
+        "in_order",
+        "",
+    ),
     ("room for three days", journal(room_days=3.0), "attention", "room_short"),
     ("room for three hours", journal(room_days=0.125), "trouble", "room_short"),
     ("room for three days, and that is enough", journal(room_days=3.0, warn_days=2.0), "in_order", ""),
@@ -462,7 +480,7 @@ def test_a_part_that_was_not_looked_at_is_no_all_clear(monkeypatch) -> None:
 
 
 def test_every_cause_has_words_in_both_languages() -> None:
-    thinned = journal(thinned=3, thinned_readings=24, thinned_at=NOW - HOUR)
+    lossy = journal(thinned=3, thinned_readings=24, thinned_at=NOW - HOUR, lost=3)
     for cause in CAUSES:
         for part, subject in (
             ("meter", "main"),
@@ -474,7 +492,25 @@ def test_every_cause_has_words_in_both_languages() -> None:
         ):
             for language in ("en", "tr"):
                 finding = StatusFinding(part, cause, "warn", subject, 3, NOW, ("active_power", "city"))
-                assert notice(finding, thinned, Locale(language, "Europe/Istanbul", NOW)).text
+                assert notice(finding, lossy, Locale(language, "Europe/Istanbul", NOW)).text
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [
+        (NOW - 3 * HOUR, NOW - 2 * HOUR, (" (between 16:25 and 17:25) ", "(16:25 ile 17:25 arası) geri")),
+        (None, NOW - 2 * HOUR, (" (before 17:25) ", "(17:25 öncesi) geri")),
+        (NOW - 3 * HOUR, None, (" (after 16:25) ", "(16:25 sonrası) geri")),
+        (None, None, ("1,200 stored batches could not", "Saklanmış 1.200 paket geri")),
+    ],
+)
+def test_what_was_lost_for_good_is_said_with_its_time(since, until, said) -> None:
+    facts = journal(lost=1_200, lost_since=since, lost_until=until, lost_at=NOW - HOUR)
+    for language, part in zip(("en", "tr"), said, strict=True):
+        (told,) = notices(judge(facts), facts, Locale(language, "Europe/Istanbul", NOW))
+        assert part in told.text
+        assert {"en": "1,200", "tr": "1.200"}[language] in told.text
+    assert "submeter_journal_lost_batches 1200.0" in exposition(facts).decode()
 
 
 def test_what_is_late_follows_the_slot_and_is_never_less_than_a_minute() -> None:

@@ -17,7 +17,7 @@ from gateway.journal.file import epochs, missing
 from gateway.journal.file.epochs import EpochStart, ToTell
 from gateway.journal.file.held import Held, Span, Tally
 from gateway.journal.file.recovered import Recovered
-from gateway.journal.file.resume import ResumePoint, Synced, Thinned, recall, write_carry
+from gateway.journal.file.resume import Lost, ResumePoint, Synced, Thinned, recall, write_carry
 from gateway.journal.file.rows import BatchRow, CommitStamp, earliest, new_epoch, seal, tellers
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.file.settled import Settled
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 Groups = list[list[Sealed]]
+
+LOST_TOGETHER_MS = 7 * 86_400_000
+"""What is lost within so many ms of each other is told as one."""
 
 NEWEST_PART = 8
 """One in so many batches, the newest ones, is given up only when nothing else is left: what has just been
@@ -249,9 +252,12 @@ class JournalFile(Held):
             Synced(newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.resume.synced
         )
         carried = carry or self.resume.carried
+        thinned, lost = self.resume.thinned, self.resume.lost
+        if lost and not lost.at and newest.clock == "synced":
+            lost = lost._replace(at=newest.t0)
         # A synced row is its own anchor: only others need to carry one.
         text = write_carry(
-            self.settled.to_json(), carried, synced if newest.clock != "synced" else None, self.resume.thinned
+            self.settled.to_json(), carried, synced if newest.clock != "synced" else None, thinned, lost
         )
         rows = [*rows[:-1], replace(rows[-1], carry=text)]
         with self.undo(), self.store.transaction():
@@ -264,7 +270,6 @@ class JournalFile(Held):
         if self.opening is not None:
             self._epochs.append((self.epoch, rows[0].seq))
             self.opening = None
-        thinned = self.resume.thinned
         self.resume = ResumePoint(
             self.epoch,
             self.boot,
@@ -274,6 +279,7 @@ class JournalFile(Held):
             carried,
             synced,
             thinned,
+            lost,
         )
         self.recovered.marks_written()
         self.tally.taken(rows)
@@ -294,6 +300,16 @@ class JournalFile(Held):
         recovered.marks_written()
         recovered.recount(self.settled.active)
         return count
+
+    def lose(self, batches: int, since: int, until: int, at: int) -> None:
+        """Keep in mind what was found to be lost for good, as Lost has it; with what was found within a week
+        before. It is written with the next commit.
+        """
+        before = self.resume.lost
+        if before and (not before.at or not at or at - before.at < LOST_TOGETHER_MS):
+            batches += before.batches
+            since, until = min(since, before.since), max(until, before.until) if until else 0
+        self.resume.lost = Lost(batches, since, until, at)
 
     def holds(self, rows: Iterable[Sealed]) -> bool:
         """Whether all these batches are in the file as they are."""

@@ -32,6 +32,18 @@ class Thinned(NamedTuple):
     at: int
 
 
+class Lost(NamedTuple):
+    """What was lost for good with a damaged or missing file: how many batches, the time that they were of
+    (`since` the newest batch before, `until` the oldest after), and UTC of the moment when that was found, in
+    ms; 0 where it is not known.
+    """
+
+    batches: int
+    since: int
+    until: int
+    at: int
+
+
 @dataclass(slots=True)
 class ResumePoint:
     """The end of the journal so far: newest identity, running total, and what the newest row carried."""
@@ -44,6 +56,7 @@ class ResumePoint:
     carried: dict[str, Any] = field(default_factory=dict)
     synced: Synced | None = None
     thinned: Thinned | None = None
+    lost: Lost | None = None
 
 
 def recall(store: JournalStore) -> ResumePoint | None:
@@ -52,11 +65,19 @@ def recall(store: JournalStore) -> ResumePoint | None:
     if newest is None:
         return None
     found = store.query("SELECT carry FROM batch WHERE carry != '' ORDER BY seq DESC LIMIT 1")
-    settled, carried, synced, thinned = read_carry(found[0][0]) if found else ({}, {}, None, None)
+    settled, carried, synced, thinned, lost = read_carry(found[0][0] if found else "")
     if newest.sealed.clock == "synced":
         synced = Synced(newest.sealed.t0, newest.sealed.uptime, newest.sealed.boot)
     return ResumePoint(
-        newest.sealed.epoch, newest.sealed.boot, newest.seq, newest.total, settled, carried, synced, thinned
+        newest.sealed.epoch,
+        newest.sealed.boot,
+        newest.seq,
+        newest.total,
+        settled,
+        carried,
+        synced,
+        thinned,
+        lost,
     )
 
 
@@ -65,33 +86,33 @@ def write_carry(
     carried: dict[str, Any],
     synced: Synced | None,
     thinned: Thinned | None = None,
+    lost: Lost | None = None,
 ) -> str:
     """The carry column: settled ranges by uplink, what the caller gave along, the newest synced batch,
-    what was thinned.
+    what was thinned, what was lost.
     """
-    parts = {"settled": settled, "with": carried, "synced": synced, "thinned": thinned}
+    parts = {"settled": settled, "with": carried, "synced": synced, "thinned": thinned, "lost": lost}
     return json.dumps(
         {key: value for key, value in parts.items() if value}, separators=(",", ":"), ensure_ascii=False
     )
 
 
-def read_carry(text: str) -> tuple[dict[str, Any], dict[str, Any], Synced | None, Thinned | None]:
-    """(settled, carried, newest synced, thinned) of a carry column; empty for anything malformed."""
+def read_carry(
+    text: str,
+) -> tuple[dict[str, Any], dict[str, Any], Synced | None, Thinned | None, Lost | None]:
+    """(settled, carried, newest synced, thinned, lost) of a carry column; empty for anything malformed."""
     try:
         data = json.loads(text)
-        settled, carried, synced, thinned = (
-            data.get("settled", {}),
-            data.get("with", {}),
-            data.get("synced"),
-            data.get("thinned"),
-        )
+        settled, carried = data.get("settled", {}), data.get("with", {})
+        synced, thinned, lost = data.get("synced"), data.get("thinned"), data.get("lost")
     except (ValueError, AttributeError):
-        return {}, {}, None, None
+        return {}, {}, None, None, None
     return (
         settled if isinstance(settled, dict) else {},
         carried if isinstance(carried, dict) else {},
         Synced(*synced) if _is(synced, int, int, str) else None,
         Thinned(*thinned) if _is(thinned, int, int, int, int) else None,
+        Lost(*lost) if _is(lost, int, int, int, int) else None,
     )
 
 

@@ -36,8 +36,8 @@ class Rescue:
         """Whether the very first row of the file is there: nothing is missing before it."""
         case.pages, case.page, case.rows = self._scan.pages, 0, 0
 
-    def step(self, file: JournalFile, seconds: float, budget: int, wall: int) -> bool:
-        """One slice; `wall` is UTC in ms. Raises JournalDamaged, sqlite3.OperationalError of the new file;
+    def step(self, file: JournalFile, seconds: float, budget: int, wall: int, *, synced: bool) -> bool:
+        """One slice; `wall` is UTC in ms, right when `synced`. Raises JournalDamaged, sqlite3.OperationalError of the new file;
         then the rescue starts over.
         """
         end = time.monotonic() + seconds
@@ -53,7 +53,9 @@ class Rescue:
         self._take(file, found, settled, budget, wall)
         self.case.page = self._scan.page
         if ended:
-            self._declare_lost(file, settled)
+            if lost := self._declare_lost(file, settled):
+                since, until = self._time_of(lost, file)
+                file.lose(lost.count, since, until, wall if synced else 0)
             self._scan.close()
             self.case.done = True
         return ended
@@ -81,7 +83,9 @@ class Rescue:
             for one in wanted
         )
 
-    def _declare_lost(self, file: JournalFile, settled: Settled) -> None:
+    def _declare_lost(self, file: JournalFile, settled: Settled) -> Ranges:
+        """Record what is gone and why; the numbers that nobody knew to be lost before."""
+        lost = Ranges()
         case, resume = self.case, self._resume
         known = Ranges()
         for ranges in self._epochs.values():
@@ -92,7 +96,7 @@ class Rescue:
         lowest = bounds[0][0] if self._scan.whole or self._first or case.spans else 1
         highest = max(resume.seq, bounds[-1][1], (known.span or (0, 0))[1])
         if highest < lowest or not (ours or resume.epoch):
-            return
+            return lost
         if settled.active:
             # Up to where rows had to make room, what counts as settled need not have been delivered.
             upto = resume.thinned.upto if resume.thinned else 0
@@ -112,6 +116,21 @@ class Rescue:
                 for epoch, start, end in self._owners(first, last):
                     if not missing.explained(file.store, epoch, start, end):
                         missing.note(file.store, (epoch, start, end, missing.DAMAGED), 0, told=told)
+                        lost.add(start, end)
+        return lost
+
+    def _time_of(self, lost: Ranges, file: JournalFile) -> tuple[int, int]:
+        """(since, until) of lost numbers, as Lost has them: between the nearest batches that came back and whose
+        time is right; at the end of the file, the moment when its damage was found.
+        """
+        first, last = lost.span or (0, 0)
+        sql = "SELECT t0 FROM salvage WHERE epoch = ? AND seq {} ? AND clock != 0 ORDER BY seq {} LIMIT 1"
+        before, after = [], []
+        for epoch in map(bytes.fromhex, self._epochs):
+            before += [t0 for (t0,) in file.store.query(sql.format("<", "DESC"), (epoch, first))]
+            after += [t0 for (t0,) in file.store.query(sql.format(">", "ASC"), (epoch, last))]
+        since = max(before, default=0)
+        return since, min(after, default=self.case.at if self.case.at > since else 0)
 
     def _owners(self, first: int, last: int) -> Iterator[tuple[str, int, int]]:
         """(epoch, first, last) of lost numbers."""

@@ -132,7 +132,9 @@ def newest_in(path: Path, seconds: float = 1.0) -> ResumePoint:
                     )
                 if row.carry and row.seq > carrier:
                     carrier = row.seq
-                    resume.settled, resume.carried, resume.synced, resume.thinned = read_carry(row.carry)
+                    resume.settled, resume.carried, resume.synced, resume.thinned, resume.lost = read_carry(
+                        row.carry
+                    )
                     if row.sealed.clock == "synced":
                         resume.synced = Synced(row.sealed.t0, row.sealed.uptime, row.sealed.boot)
             if time.monotonic() > end:

@@ -72,6 +72,34 @@ def thinned(now: Snapshot, f: Locale) -> str:
     return text + f.gettext(". Quarter-hour meter readings are kept the longest.")
 
 
+def lost(now: Snapshot, f: Locale) -> str:
+    """What went for good with a damaged or missing file; empty when nothing did."""
+    journal = now.journal
+    if not journal.lost:
+        return ""
+    since, until = journal.lost_since, journal.lost_until
+    words = {
+        "n": f.whole(journal.lost),
+        "since": f.moment(since) if since is not None else "",
+        "until": f.moment(until) if until is not None else "",
+    }
+    match since, until:
+        case None, None:
+            span = ""
+        case _, None:
+            span = f.gettext(" (after %(since)s)")
+        case None, _:
+            span = f.gettext(" (before %(until)s)")
+        case _:
+            span = f.gettext(" (between %(since)s and %(until)s)")
+    text = f.ngettext(
+        "%(n)s stored batch%(span)s could not be read back: its readings of all meters are lost for good.",
+        "%(n)s stored batches%(span)s could not be read back: their readings of all meters are lost for good.",
+        journal.lost,
+    )
+    return text % {**words, "span": span % words}
+
+
 def _room(days: float, f: Locale) -> str:
     if days <= 0:
         return f.gettext("there is no room left")
