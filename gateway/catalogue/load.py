@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.catalogue.driver import TYPES, Driver
 from gateway.catalogue.header import Head, explain_head
 from gateway.catalogue.table import DriverTable
-from gateway.common.near import near
+from gateway.common.near import either, near
 from gateway.config import few, line_of, odd_character, parse_yaml, read_text, validate
 from gateway.errors import DriverError, Problem
 
@@ -80,7 +80,7 @@ def unknown(name: str, directory: Path | None = None) -> tuple[str, str]:
     names = near(name, sorted(_known(directory)), 3, likeness=0.5)
     return (
         f"there is no driver {name!r}",
-        f"did you mean {' or '.join(names)}?" if names else "see `submeter drivers list`",
+        f"did you mean {either(names)}?" if names else "see `submeter drivers list`",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 _LONGEST = 100
@@ -17,6 +17,15 @@ def near(word: str, known: Iterable[str], most: int = 1, *, likeness: float = 0.
     `likeness` goes from 0 (anything) to 1 (the same).
     """
     return difflib.get_close_matches(word[:_LONGEST], list(islice(known, _MOST)), most, likeness)
+
+
+def either(words: Sequence[str]) -> str:
+    """A choice in words.
+
+    >>> either(["even", "odd", "none"])
+    'even, odd or none'
+    """
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:

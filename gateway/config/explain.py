@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.common.near import did_you_mean
 from gateway.common.text import visible
+from gateway.config.units import written_like
 from gateway.config.yamlfile import Key
 
 Told = tuple[str, str]
@@ -47,7 +48,7 @@ def explain(error: dict[str, Any], keys: Callable[[tuple[Key, ...]], Iterable[st
         return f"{value} is not one of the choices", f"write {context['expected']}"
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return f"{value} is out of range", f"write {words} {context[key]:g}"
+        return f"{value} is out of range", f"write {words} {written_like(error.get('input'), context[key])}"
     if kind.endswith(("_type", "_parsing")):
         expected = _KINDS.get(kind.rsplit("_", 1)[0], "another kind of value")
         return f"{value or 'this'} is not {expected}", f"write {expected}"

@@ -293,6 +293,8 @@ class Uplink(Section):
     compress: bool = True
     replay: bool = True
     spread: Annotated[Duration, Field(ge=0.0, le=3600.0)] = 60.0
+    late_after: Annotated[Duration, Field(ge=1.0, le=7 * 86400.0)] = 60.0
+    """What waits for longer is late, and told; never less than three commit intervals."""
     backlog_rate: Annotated[float, Field(ge=0.0, le=100000.0, strict=False)] = 50.0
     keepalive: Annotated[Duration, Field(ge=2.0, le=3600.0)] = 20.0
     """A half-open connection is noticed within two of these; a proxy's limit for silence must be longer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated
 
@@ -13,6 +14,7 @@ _DURATION = re.compile(_NUMBER + r"\s*(ms|s|min|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(_NUMBER + r"\s*(B|kB|MB|GB)", re.ASCII | re.IGNORECASE)
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_AS_WRITTEN = {"b": "B", "kb": "kB", "mb": "MB", "gb": "GB"}
 _SPAN = re.compile(
     r"([1-4])\s*:\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5})(?:\s*-\s*(0[xX][0-9a-fA-F]{1,4}|\d{1,5}))?", re.ASCII
 )
@@ -32,6 +34,20 @@ def parse_size(value: object) -> int:
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
         return int(float(match[1]) * _BYTES[match[2].lower()])
     raise ValueError("is not a size: write a number with its unit, like 4GB or 500MB")
+
+
+def written_like(value: object, number: float) -> str:
+    """A number with a unit where the value has one: the bound of a duration as a duration, of a size as one.
+
+    >>> written_like("30d", 604800.0)
+    '7d'
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    units = _SECONDS if _DURATION.fullmatch(text) else _BYTES if _SIZE.fullmatch(text) else {}
+    for unit, size in sorted(units.items(), key=lambda item: -item[1]):
+        if number >= size and math.isclose(number / size, round(number / size)):
+            return f"{round(number / size)}{_AS_WRITTEN.get(unit, unit)}"
+    return "0s" if units is _SECONDS and not number else f"{number:g}"
 
 
 def parse_ratio(value: object) -> float:

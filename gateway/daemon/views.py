@@ -280,6 +280,8 @@ def uplink_view(
         salvaged=salvaged,
         skipped=stats.skipped,
         certificate_ends=certificate_ends,
+        late_after=uplink.late_after,
+        hangs_up=stats.hangs_up,
     )
 
 

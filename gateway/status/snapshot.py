@@ -175,9 +175,10 @@ class JournalView:
     committed since the file was begun, and given up since the start, `pending` those of the open slot and
     those that wait for room; `slot` in s is what a power cut costs at most. `thinned` batches with
     `thinned_readings` had to make room undelivered since the journal was begun: of the time from
-    `thinned_since` to `thinned_until`, last at `thinned_at` (ms). `lost` batches of the time from `lost_since`
-    to `lost_until` went for good with a damaged or missing file, which was found at `lost_at` (ms, None while
-    the clock has not been right since). With less room than `warn_days` a person is told. `cause` is why it cannot be written, as far as that is known: permission.
+    `thinned_since` to `thinned_until`, last at `thinned_at` (ms). `lost` batches of the time from
+    `lost_since` to `lost_until` went for good with a damaged or missing file, which was found at `lost_at`
+    (ms, None while the clock has not been right since). With less room than `warn_days` a person is told.
+    `cause` is why it cannot be written, as far as that is known: permission.
     """
 
     epoch: str
@@ -218,12 +219,14 @@ class UplinkView:
     platform confirms what it stored, `last_receipt` (ms) when it last did, `last_delivery` (ms) when
     something last counted as delivered. `cause` is why the broker takes nothing, as a word of
     gateway.mqtt.reasons, empty while it does; `set_aside` counts batches that it does not take although it
-    takes others, `refused_topics` are those that we may not hear, of `consumers` that confirm those in
+    takes others, `hangs_up` tells that the newest connection ended with batches on their way and none taken,
+    `refused_topics` are those that we may not hear, of `consumers` that confirm those in
     `silent` owe it. `done_at` (ms) is when a backlog that shrinks will be delivered at its present speed,
     None while it does not shrink; `spread` (s) is what its begin may be put off after an outage. `label` is
     what a person calls it. `salvaged` counts batches of damaged files that wait beside the backlog.
     `skipped` counts readings that came too late for a platform which takes live values only.
-    `certificate_ends` (ms) is when the first of its certificates ends, None while it names none.
+    `certificate_ends` (ms) is when the first of its certificates ends, None while it names none. What waits
+    for longer than `late_after` (s) is late.
     """
 
     name: str
@@ -251,6 +254,8 @@ class UplinkView:
     label: str = ""
     counted_since: int | None = None
     certificate_ends: int | None = None
+    late_after: float = 60.0
+    hangs_up: bool = False
 
     @property
     def called(self) -> str:

@@ -24,7 +24,7 @@ from gateway.status.snapshot import BusView, JournalView, MeterView, Snapshot, U
 from gateway.status.words.labels import counter, headline
 
 LEAST_MS = 60_000
-"""A bound on what may be late is never shorter than this."""
+"""A bound on what may be late, unless the configuration has another; a commit's is never shorter."""
 SLOTS = 3
 """Slots that a delivery, and a commit, may take."""
 STARTING_MS = 60_000
@@ -70,9 +70,9 @@ def judge(now: Snapshot) -> StatusVerdict:
     return StatusVerdict(state, tuple(findings), until)
 
 
-def bound(now: Snapshot) -> int:
-    """After how many ms a commit or a delivery is late: three slots, a minute at least."""
-    return max(int(SLOTS * now.journal.slot * 1000), LEAST_MS)
+def bound(now: Snapshot, least: float = LEAST_MS / 1000) -> int:
+    """After how many ms a commit or a delivery is late: three slots, `least` s at least."""
+    return int(1000 * max(SLOTS * now.journal.slot, least))
 
 
 def _unproven(
@@ -301,8 +301,9 @@ def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> St
 
 def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
     """One finding: the first that is true, the worst asked first."""
-    late = view.backlog_oldest is not None and now.taken - view.backlog_oldest > bound(now)
-    fresh = younger(view.since, now, bound(now) + int(1000 * view.spread))
+    patience = bound(now, view.late_after)
+    late = view.backlog_oldest is not None and now.taken - view.backlog_oldest > patience
+    fresh = younger(view.since, now, patience + int(1000 * view.spread))
     short = now.journal.room_days is not None and now.journal.room_days < now.journal.warn_days
 
     def finding(cause: UplinkCause, level: Level, **more: object) -> StatusFinding:
@@ -322,6 +323,8 @@ def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
         case "idle" | "connecting" | "waiting":
             if not late and fresh:
                 return finding("connecting", "busy")
+            if view.hangs_up:
+                return finding("refused", "bad")
             return finding("unreachable", "bad" if short else "warn")
         case "connected":
             pass
@@ -344,7 +347,7 @@ def _uplink(view: UplinkView, now: Snapshot) -> StatusFinding:
         return finding("held_for_clock", "busy")
     if view.cause == "no_subscribers":
         return finding("no_subscriber", "bad")
-    if view.cause:  # before all else: what makes room for itself is less without being delivered
+    if view.cause or view.hangs_up:  # first: what makes room for itself is less without being delivered
         return finding("refused", "bad")
     if view.done_at is not None:
         return finding("delivering", "busy", at=view.done_at)

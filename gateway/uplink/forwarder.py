@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 FAREWELL = 1.0
 """Seconds for the last state to be acknowledged at a clean stop."""
 
-
 _TIMING = Timing()
 
 
@@ -158,6 +157,7 @@ class Forwarder:
         try:
             connection = await open_unless(self._stopping, opening, self._reconnect.name)
         except UplinkError as error:
+            self._refusals.ended(None)
             return self._reconnect.failed(error)
         return 0.0 if connection is None else await self._serve(connection)
 
@@ -196,6 +196,7 @@ class Forwarder:
         wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known)
         if isinstance(self._reconnect.error, LinkTaken):
             self._sender.pardon()
+        self._refusals.ended(fault, flying)
         return wait
 
     async def _farewell(self, connection: Connection) -> None:
@@ -389,7 +390,8 @@ class Forwarder:
             last_error=str(error or "") or self._troubles.latest,
             receipts=delivery.confirmed,
             refused_topics=tuple(self._refusals.topics),
-            cause=error.cause if error else self._refusals.refusal,
+            cause=error.cause if error else self._refusals.why,
+            hangs_up=self._refusals.hangs_up,
             set_aside=self._sender.set_aside,
             skipped=self._link.skipped,
             consumers=len(delivery.consumers),

@@ -54,11 +54,14 @@ class Refusals:
         """Why it takes no batch, as a word of reasons.MEANINGS; no_subscribers when nobody hears them;
         empty while it takes them.
         """
+        self._taken = False
+        self._end: UplinkError | None = None
 
     def connected(self, connection: Connection, topics: Iterable[str]) -> None:
         """What the broker said when it accepted us: subscriptions that it refuses, what it does not keep,
         who we are to it.
         """
+        self._taken = False
         for topic in topics:
             if topic not in connection.refused_topics:
                 self._troubles.end(topic)
@@ -120,9 +123,26 @@ class Refusals:
                     "batches", what, ACCESS_LIST if code == _NOT_AUTHORIZED else meaning(code).mend
                 )
 
+    def ended(self, fault: UplinkError | None, flying: Sequence[Flying] = ()) -> None:
+        """A connection ended, with this on its way; None: none was made."""
+        if fault is None or flying:
+            self._end = None if self._taken else fault
+
+    @property
+    def hangs_up(self) -> bool:
+        """Whether the newest connection ended with batches on their way and none taken: a new one is no
+        better until it takes one.
+        """
+        return self._end is not None
+
+    @property
+    def why(self) -> str:
+        """Why no batch is taken on this connection, or was on the one before; a word of reasons.MEANINGS."""
+        return self.refusal or (self._end.cause if self._end else "")
+
     def accepted(self) -> None:
         """A batch was taken."""
-        self.refusal = ""
+        self.refusal, self._taken, self._end = "", True, None
         self._troubles.end("batches")
 
     def silent(

@@ -45,6 +45,8 @@ class UplinkStats:
     """
     refused_topics: tuple[str, ...] = ()
     """Topics beside that of the batches that the broker does not let us hear or write to."""
+    hangs_up: bool = False
+    """Whether the newest connection ended with batches on their way, none of which it had taken."""
     set_aside: int = 0
     """Batches that the broker does not take although it takes others."""
     skipped: int = 0

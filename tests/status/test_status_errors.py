@@ -52,6 +52,19 @@ CASES = sorted((Path(__file__).parents[1] / "config" / "cases").glob("*.yaml"))
             LinkRefused('the broker refuses the connection: it is too busy (0x89); it says "later"'),
             'broker bağlantıyı reddediyor: çok meşgul (0x89); "later" diyor',
         ),
+        # names to choose from
+        (
+            GatewayError("x.yaml:3: driver: there is no driver 'sdm'", hint="did you mean a, b or c?"),
+            "x.yaml:3: driver: 'sdm' adlı bir tablo yok → şunu mu demek istediniz: a, b ya da c?",
+        ),
+        (
+            GatewayError("7 is not one of the choices", hint="write 'auto', '5.0' or '3.1.1'"),
+            "7 seçeneklerden biri değil → 'auto', '5.0' ya da '3.1.1' yazın",
+        ),
+        (
+            GatewayError("'30d' is out of range", hint="write at most 7d"),
+            "'30d' aralığın dışında → en çok 7d yazın",
+        ),
         (
             GatewayError(
                 "/etc/submeter/x.yaml:1: cannot be read: Permission denied",

@@ -278,6 +278,25 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ),
     ("a platform is away", waiting("waiting"), "attention", "unreachable"),
     (
+        "the broker hangs up at each batch, and a new connection is a moment old",
+        waiting(since=FRESH, hangs_up=True),
+        "trouble",
+        "refused",
+    ),
+    (
+        "the broker hangs up at each batch, between two connections",
+        waiting("waiting", since=FRESH, cause="ended", hangs_up=True),
+        "trouble",
+        "refused",
+    ),
+    ("what is late is configured", waiting(since=NOW - HOUR, late_after=3600.0), "in_order", ""),
+    (
+        "what is late is configured, and it is later",
+        waiting(oldest=NOW - HOUR - MINUTE, late_after=3600.0),
+        "trouble",
+        "no_receipt",
+    ),
+    (
         "a platform is away, nothing waits yet",
         uplink(state="waiting", since=LATE),
         "attention",

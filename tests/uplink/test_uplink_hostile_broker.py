@@ -97,18 +97,37 @@ async def test_one_that_acknowledges_out_of_order_twice_and_for_nothing(protocol
 
 class HangsUp(FakeBroker):
     async def on_publish(self, writer, mid):
-        if self.connects > 4:
+        if self.connects > 3:
             writer.write(packet(PUBACK, mid))
         else:
             writer.transport.abort()
 
 
-async def test_one_that_hangs_up_at_each_packet_is_backed_off_from_and_said():
+async def test_one_that_hangs_up_at_each_packet_is_backed_off_from_and_said_until_it_takes_one():
     async with HangsUp() as broker, Running(settings(broker), outbox(30)) as run:
-        await until(lambda: broker.connects == 4)
-        await until(lambda: "right after accepting" in run.stats.last_error)
+        assert not run.stats.hangs_up
+        await until(lambda: run.stats.hangs_up)
+        states, silent = set(), []
+        while not run.stats.delivered_batches:
+            now = run.stats
+            states.add(now.state)
+            silent += [now] if not (now.hangs_up and now.cause) and not now.delivered_batches else []
+            await asyncio.sleep(0.005)
+        assert states >= {"connected", "waiting"}
+        assert not silent, "between two connections, and while one stands that has not ended yet"
+        assert broker.connects > 3
+        assert "right after accepting" in run.stats.last_error
         await until(lambda: run.stats.delivered_batches == 30, 40)
+        assert not run.stats.hangs_up
         assert sorted(set(seqs(broker))) == list(range(1, 31))
+
+
+async def test_one_that_goes_away_afterwards_is_not_said_to_hang_up():
+    async with HangsUp() as broker, Running(settings(broker), outbox(3)) as run:
+        await until(lambda: run.stats.hangs_up)
+        broker._server.close()
+        await until(lambda: run.stats.cause == "nobody_listens", 40)
+        assert not run.stats.hangs_up
 
 
 class OnlyOld(FakeBroker):

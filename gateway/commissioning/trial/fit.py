@@ -15,6 +15,7 @@ from typing import Final
 
 from gateway.catalogue import ORDERS, Driver, Row
 from gateway.commissioning.trial.physics import HZ_BAND, LL_BAND, LN_BAND, PhysicsCheck, judge, score
+from gateway.common.near import either
 from gateway.errors import BadFrame, NoReply, Refused
 from gateway.field import Replies, decode, registers_of
 from gateway.model import QUANTITIES
@@ -86,9 +87,8 @@ class TableChange:
         if self.kind == "amount":
             found.append("registers: type u16 and sign=bit15, type u32 and sign=bit31")
         elif self.kind is not None:
-            found.append(
-                f"registers: type {' or '.join(KINDS[self.kind].values())}, by the number of registers"
-            )
+            types = either(list(KINDS[self.kind].values()))
+            found.append(f"registers: type {types}, by the number of registers")
         return found
 
     @property

@@ -37,8 +37,8 @@ class Rescue:
         case.pages, case.page, case.rows = self._scan.pages, 0, 0
 
     def step(self, file: JournalFile, seconds: float, budget: int, wall: int, *, synced: bool) -> bool:
-        """One slice; `wall` is UTC in ms, right when `synced`. Raises JournalDamaged, sqlite3.OperationalError of the new file;
-        then the rescue starts over.
+        """One slice; `wall` is UTC in ms, right when `synced`. Raises JournalDamaged,
+        sqlite3.OperationalError of the new file; then the rescue starts over.
         """
         end = time.monotonic() + seconds
         found: list[FoundRow] = []
@@ -120,8 +120,8 @@ class Rescue:
         return lost
 
     def _time_of(self, lost: Ranges, file: JournalFile) -> tuple[int, int]:
-        """(since, until) of lost numbers, as Lost has them: between the nearest batches that came back and whose
-        time is right; at the end of the file, the moment when its damage was found.
+        """(since, until) of lost numbers, as Lost has them: between the nearest batches that came back and
+        whose time is right; at the end of the file, the moment when its damage was found.
         """
         first, last = lost.span or (0, 0)
         sql = "SELECT t0 FROM salvage WHERE epoch = ? AND seq {} ? AND clock != 0 ORDER BY seq {} LIMIT 1"

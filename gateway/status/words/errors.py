@@ -20,6 +20,8 @@ _HEAD = re.compile(r"(?P<place>\S+:\d+: )(?P<key>[\w.\[\]-]+: )?(?P<rest>.+)")
 _VALUE = re.compile(r"%\(\d+\)s")
 _PREDICATE = re.compile(r" (?=(?:is|has|may|must|cannot|stands|carries|overlaps|expires?|expired|does)\b)")
 """Where the subject of a sentence may end that the catalogue has without one, like `is missing`."""
+_CHOICE = re.compile(r"(?P<some>\S+(?:, \S+)*) or (?P<last>\S+)")
+"""Names to choose from; prose has more words."""
 _NAMED = re.compile(r"(?P<kind>meter|bus|line|pulse input|uplink|table) (?P<name>\S+)")
 _LONGEST = 2000
 """Characters of a sentence; what is longer is no sentence of ours, and costs time to look at."""
@@ -46,6 +48,7 @@ BITS = (
     N_("less than %(1)s"),
 )
 """What a rule of the configuration is put together from."""
+OR = N_("or")
 KINDS = (N_("meter"), N_("bus"), N_("line"), N_("pulse input"), N_("uplink"), N_("table"))
 """What stands before a name."""
 OF_THE_SYSTEM = (
@@ -154,6 +157,7 @@ def _said(text: str, language: str, deep: int = 0) -> str:
         _subject_and_whole,
         _with_values,
         _subject_and_values,
+        _choice,
         _in_parts,
     )
     for way in ways:
@@ -195,6 +199,11 @@ def _with_subject(text: str, language: str, deep: int, way: Way) -> str | None:
         if (said := way(text[match.end() :], language, deep + 1)) is not None:
             return f"{text[: match.start()]} {said}"
     return None
+
+
+def _choice(text: str, language: str, _deep: int) -> str | None:
+    match = _CHOICE.fullmatch(text)
+    return match and f"{match['some']} {translation(language).gettext(OR)} {match['last']}"
 
 
 def _in_parts(text: str, language: str, deep: int) -> str | None:

@@ -117,8 +117,8 @@ def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
             return text % {"n": f.whole(finding.count)}, firm
         case "batches_lost":
             return sentences.lost(now, f), _(
-                "The meters themselves go on counting kWh. If it happens again, have the memory card exchanged; "
-                "submeter journal status names the damaged file."
+                "The meters themselves go on counting kWh. If it happens again, have the memory card "
+                "exchanged; submeter journal status names the damaged file."
             )
         case "readings_thinned":
             return sentences.thinned(now, f), _(

@@ -94,7 +94,8 @@ def lost(now: Snapshot, f: Locale) -> str:
             span = f.gettext(" (between %(since)s and %(until)s)")
     text = f.ngettext(
         "%(n)s stored batch%(span)s could not be read back: its readings of all meters are lost for good.",
-        "%(n)s stored batches%(span)s could not be read back: their readings of all meters are lost for good.",
+        "%(n)s stored batches%(span)s could not be read back: their readings of all meters are lost for "
+        "good.",
         journal.lost,
     )
     return text % {**words, "span": span % words}
@@ -132,7 +133,7 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
                 "time": f.clock(view.last_receipt)
             }
         return _("Everything stored has been delivered.")
-    if view.state == "connected" and (oldest is None or now.taken - oldest <= bound(now)):
+    if view.state == "connected" and (oldest is None or now.taken - oldest <= bound(now, view.late_after)):
         return _("The newest %(readings)s are on their way; everything older has been delivered.") % {
             "readings": waiting
         }
