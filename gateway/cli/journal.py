@@ -299,8 +299,7 @@ def lines(state: dict[str, Any]) -> list[str]:
             % {"batches": batches(state["thinned"], state["thinned_readings"])}
             + span
         )
-    if state["lost"]:
-        told += said(_lost(state))
+    told += said(_lost(state)) if state["lost"] else []
     for case in state["damaged"]:
         told += said(_case(case))
     for epoch in state["epochs"][-10:]:
