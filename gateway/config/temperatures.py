@@ -47,7 +47,7 @@ def load_temperatures(path: Path) -> dict[date, float]:
             continue
         try:
             day, mean = (row[place].strip() if place < len(row) else "" for place in columns)
-            _take(found, day, mean)
+            _keep(found, day, mean)
         except ValueError as error:
             problems.append(Problem(str(path), number, "", str(error), _ROW))
     if problems:
@@ -55,7 +55,7 @@ def load_temperatures(path: Path) -> dict[date, float]:
     return found
 
 
-def _take(found: dict[date, float], day: str, mean: str) -> None:
+def _keep(found: dict[date, float], day: str, mean: str) -> None:
     """A row. Raises ValueError with what is wrong."""
     when = _day(day)
     try:

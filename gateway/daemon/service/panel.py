@@ -111,7 +111,7 @@ class Panel:
                 config = self._source.config
                 wanted = config.pins
                 if wanted != self._running and time.monotonic() - self._tried_at >= RETRY:
-                    await self._take(wanted)
+                    await self._use(wanted)
                 if not (self._lamps or self._relay):
                     await asyncio.sleep(IDLE)
                     continue
@@ -124,7 +124,7 @@ class Panel:
         finally:
             self._all_off()
 
-    async def _take(self, wanted: PinsSection) -> None:
+    async def _use(self, wanted: PinsSection) -> None:
         """Open the pins of a configuration. What cannot be used is said once, and tried again."""
         self._all_off()
         self._lamps, self._relay, self._running = {}, None, None

@@ -50,12 +50,12 @@ class UpgradeWatch:
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            await asyncio.to_thread(self._look)
+            await asyncio.to_thread(self._read_outcome)
             if self.view is not None and self.view.id and self.view.id != self._said:
                 self._told(self.view)
             await asyncio.sleep(EVERY)
 
-    def _look(self) -> None:
+    def _read_outcome(self) -> None:
         mark, result = (read_object(upgrade_folder() / name) for name in ("trial.json", "result.json"))
         if mark.get("state") == "trial":
             self.view = UpgradeView("", "trial", _text(mark, "from"), _text(mark, "to"))

@@ -55,13 +55,13 @@ class HandedOver:
         """Tell what becomes of them, for ever."""
         while True:
             try:
-                await self._look()
+                await self._tell_news()
             except GatewayError as error:
                 log.warning("remote care: an outcome cannot be noted yet: %s", error)
             busy = self._given or self.on_trial
             await asyncio.sleep(SOON if busy else EVERY)
 
-    async def _look(self) -> None:
+    async def _tell_news(self) -> None:
         results = await asyncio.to_thread(read_results, apply_folder())
         trying = [name for name, result in results.items() if result["state"] == "trying"]
         self.on_trial = trying[-1] if trying else ""
