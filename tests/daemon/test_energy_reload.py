@@ -210,3 +210,44 @@ async def test_a_new_year_has_its_holidays(site, monkeypatch) -> None:
         while site.energy._projection in {before, None}:
             await site.poll(1)
             await asyncio.sleep(0.02)
+
+
+def woken_at_the_end_of_a_round(site, monkeypatch, wake) -> None:
+    """`wake` is called when the engine has looked at everything and goes to rest; then it rests for ever."""
+    monkeypatch.setattr(worker, "AGAIN", 1e6)
+    monkeypatch.setattr(worker, "GATHER", 1e6)
+    rest, left = site.energy._sum_up, [wake]
+
+    async def then() -> None:
+        await rest()
+        if left and not site.energy._to_sum_up and not site.energy._queue:
+            left.pop()()
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(site.energy, "_sum_up", then)
+
+
+async def test_a_reload_at_the_end_of_a_round_is_not_slept_through(site, monkeypatch) -> None:
+    await site.caught_up()
+    before = site.energy._projection
+    other = config(site.directory, zone="Europe/Berlin")
+    woken_at_the_end_of_a_round(site, monkeypatch, lambda: site.energy.configure(other))
+    await site.poll(1)
+    async with asyncio.timeout(200):
+        while site.energy._projection in {before, None}:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def test_a_stop_at_the_end_of_a_round_is_not_slept_through(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(worker, "FIRST", 0.0)
+    site, stops = Site(tmp_path), []
+    running = asyncio.create_task(site.energy.run())
+    await site.caught_up()
+    woken_at_the_end_of_a_round(
+        site, monkeypatch, lambda: stops.append(asyncio.create_task(site.energy.stop()))
+    )
+    await site.poll(1)
+    async with asyncio.timeout(200):
+        await running
+    await asyncio.gather(*stops)
+    await site.journal.close()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from gateway.daemon import later
-from gateway.errors import HistoryError
-
-log = logging.getLogger(__name__)
 
 COPY_AT = timedelta(hours=3, minutes=10)
 """Local time of the nightly copy."""
@@ -34,10 +30,5 @@ class NightlyCopy:
         return not (there and datetime.fromtimestamp(copy.stat().st_mtime, now.tzinfo) > midnight)
 
     def make(self, path: Path) -> None:
-        """Make it. Raises HistoryDamaged for a history that contradicts itself."""
-        try:
-            later.history.make_copy(path)
-        except HistoryError as error:
-            if type(error) is not HistoryError:
-                raise
-            log.warning("%s", error)
+        """Make it. Raises HistoryError, HistoryDamaged for a history that contradicts itself."""
+        later.history.make_copy(path)

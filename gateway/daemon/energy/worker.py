@@ -241,6 +241,9 @@ class EnergyWorker:
         """Until `stop`, or until another engine is needed."""
         said = time.monotonic()
         while not self._stopping:
+            # Before the look at the world: who wakes it during the round below is heard at its end.
+            self._woken.clear()
+            self._called.clear()
             year = datetime.now(self._zone).year
             if year != self._looked and concerns(self._config, year) != self._concerns:
                 log.info("energy: the engine goes on with another configuration, or in another year")
@@ -254,8 +257,6 @@ class EnergyWorker:
                     await self._go_live()
                 await self._rest_of_quarter()
                 await self._sum_up()
-                self._woken.clear()
-                self._called.clear()
                 if not self._queue and not self._to_sum_up:
                     await wait_for_event(self._woken, AGAIN)
                     # Several batches at once cost a fraction of one after the other.
@@ -339,7 +340,7 @@ class EnergyWorker:
         path = self._held.history.path
         if self._clock.synced and self._nightly.due(path, datetime.now(self._zone)):
             await self._in_thread(self._save)
-            await asyncio.to_thread(self._nightly.make, path)
+            await asyncio.to_thread(self._kept_going, lambda: self._nightly.make(path))
 
     async def _sum_up(self) -> None:
         """Daily sums of what is over, a day at a time, while nothing else is to be done."""
