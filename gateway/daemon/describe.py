@@ -142,11 +142,10 @@ def _present(**fields: object) -> dict[str, Any]:
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def building_facts(config: Config) -> BuildingFacts:
-    """What the pages of energy need to know of the building, from the configuration and the rules file."""
-    building = config.building
-    plants = {plant.meter: plant.yield_ or "auto" for plant in building.pv}
-    meters = tuple(
+def energy_meters(config: Config) -> tuple[EnergyMeter, ...]:
+    """The meters of the building's tree."""
+    plants = {plant.meter: plant.yield_ or "auto" for plant in config.building.pv}
+    return tuple(
         EnergyMeter(
             meter.id,
             meter.label,
@@ -160,9 +159,16 @@ def building_facts(config: Config) -> BuildingFacts:
         for meter in config.meters
         if meter.enabled
     )
+
+
+def building_facts(config: Config) -> BuildingFacts:
+    """What the pages of energy need to know of the building, from the configuration, the rules file and the
+    file of temperatures.
+    """
+    building = config.building
     service = building.service
     return BuildingFacts(
-        meters=meters,
+        meters=energy_meters(config),
         area=building.area,
         installed_kva=building.installed_kva,
         contract_kw=building.contract_kw,

@@ -11,8 +11,10 @@ from datetime import date
 import pytest
 
 from gateway.config import parse_config
+from gateway.daemon import describe
 from gateway.daemon.energy import EnergyWorker, worker
-from gateway.history import HistoryReader
+from gateway.daemon.energy.opening import open_projection
+from gateway.history import BuildingMeters, HistoryReader
 from gateway.journal import Journal
 from gateway.model import Draft, Reading
 from gateway.wire import decode
@@ -251,3 +253,14 @@ async def test_a_stop_at_the_end_of_a_round_is_not_slept_through(tmp_path, monke
         await running
     await asyncio.gather(*stops)
     await site.journal.close()
+
+
+def test_the_engine_begins_without_what_only_the_page_needs(tmp_path, monkeypatch) -> None:
+    for name in ("_rules", "_temperatures"):
+        monkeypatch.setattr(describe, name, lambda *_: pytest.fail("it was read"))
+    with_file = config(tmp_path, more="building: {temperatures: /none.csv, pv: [{meter: hvac}]}\n")
+    opened = open_projection(with_file, oldest=None)
+    with contextlib.closing(opened.history):
+        assert opened.history.sums.meters == BuildingMeters(("main",), (("hvac", "auto"),))
+    with pytest.raises(pytest.fail.Exception):
+        describe.building_facts(with_file)

@@ -5,6 +5,8 @@ meters, what is known of each register.
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from math import isfinite
@@ -14,9 +16,10 @@ from zoneinfo import ZoneInfo
 
 from gateway.config import Config
 from gateway.daemon import later
-from gateway.daemon.describe import building_facts
+from gateway.daemon.describe import energy_meters
 from gateway.errors import GatewayError, HistoryError
 from gateway.model import Reading, Sealed
+from gateway.status.energy.facts import BuildingFacts
 from gateway.wire import decode
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ def open_projection(config: Config, *, oldest: int | None, distrust: str = "") -
 
 def _building(config: Config) -> BuildingMeters:
     """The meters of which the building's own sums are kept."""
-    facts = building_facts(config)
+    facts = BuildingFacts(energy_meters(config))
     plants = tuple((plant.id, plant.generates) for plant in facts.plants)
     return later.history.BuildingMeters(tuple(root.id for root in facts.roots), plants)
 
@@ -96,18 +99,32 @@ def _context(config: Config, meter: str, quantity: str) -> Context:
     )
 
 
+def parts_of(sealed: Sequence[Sealed], readings: list[Reading] | None) -> Iterator[list[Reading] | None]:
+    """The readings of each of these batches, into which a draft was divided in their order; None where one
+    reading was divided, too.
+    """
+    whole = readings is not None and sum(each.readings for each in sealed) == len(readings)
+    start = 0
+    for each in sealed:
+        yield readings[start : start + each.readings] if readings is not None and whole else None
+        start += each.readings
+
+
 def as_sealed(sealed: Sealed, readings: list[Reading]) -> list[Reading] | None:
     """What unpacking a batch would give, from the readings of which it was made; None where only unpacking
-    can tell: it holds events or intervals (then it is kept), a part of the readings, two of a meter, or what
-    is no number.
+    can tell: it holds events or intervals (then it is kept), other readings, a meter's reasons for what is
+    absent beside another reading of it, or what is no number.
     """
     if sealed.keep or sealed.readings != len(readings):
         return None
-    if len({reading.meter for reading in readings}) < len(readings):
-        return None
-    if not all(isfinite(sum(reading.values.values())) for reading in readings):
+    odd = {each.meter for each in readings if each.missing or each.absent or each.suspect}
+    if odd and any(
+        count > 1 for meter, count in Counter(each.meter for each in readings).items() if meter in odd
+    ):
         return None
     if sealed.values != sum(len(reading.values) for reading in readings):
+        return None
+    if not all(isfinite(sum(reading.values.values())) for reading in readings):
         return None
     return [
         Reading(reading.meter, sealed.uptime, missing=reading.missing)
@@ -125,7 +142,7 @@ def _suspect(reading: Reading) -> tuple[str, ...]:
 
 def committed(sealed: Sealed, made_of: list[Reading] | None = None) -> Committed:
     """A batch of the journal, unpacked. One that cannot be read says nothing: it was told when it was
-    found. `made_of`: the readings that were committed as this batch and others, or as it alone.
+    found. `made_of`: the readings of which it was made.
     """
     head = (sealed.epoch, sealed.seq, sealed.boot, sealed.t0, sealed.uptime, sealed.clock)
     if made_of is not None and (known := as_sealed(sealed, made_of)) is not None:

@@ -23,7 +23,7 @@ from zoneinfo import ZoneInfo
 from gateway.common.wait import wait_for_event
 from gateway.config import Config
 from gateway.daemon.energy.nightly import NightlyCopy
-from gateway.daemon.energy.opening import Committing, committed, concerns, open_projection
+from gateway.daemon.energy.opening import Committing, committed, concerns, open_projection, parts_of
 from gateway.errors import GatewayError, HistoryDamaged, HistoryError, JournalError
 from gateway.host import Clock
 from gateway.journal import Journal
@@ -142,7 +142,7 @@ class EnergyWorker:
     def committed(self, sealed: list[Sealed], readings: list[Reading] | None = None) -> None:
         """Batches were committed, of these readings."""
         if len(self._queue) + len(sealed) <= QUEUE:
-            self._queue.extend((each, readings) for each in sealed)
+            self._queue.extend(zip(sealed, parts_of(sealed, readings), strict=True))
         self._woken.set()
 
     def offer(self, draft: Draft) -> None:
