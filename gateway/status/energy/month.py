@@ -135,6 +135,8 @@ def _means(figures: Figures, meter: str, first: date, last: date) -> tuple[float
     """Mean kW from 00 to 05 of open days, of closed days, and while the building is open; None: not known."""
     facts = figures.facts
     found = [[0, 0], [0, 0], [0, 0]]
+    if facts.open_slots.start % HOUR or facts.open_slots.stop % HOUR:
+        figures.of(meter, first, last)  # all at once: hours alone do not say what a part of one took
     for day, one in figures.sums_of(meter, first, last).items():
         if load.is_closed(day, figures.calendar, facts.open_days):
             parts = [(1, one.sum, one.intervals)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Final
 
 from gateway.energy import EXPORT, QUARTER, netting, tree
@@ -108,13 +110,18 @@ class Figures(SumFigures):
 
     # ---- quality
 
+    @cached_property
+    def lost(self) -> Sequence[tuple[date, date]]:
+        """First and last of the local days that went with a damaged file."""
+        return self._reader.lost()
+
     def quality(self, meter: EnergyMeter, first: date, last: date) -> list[DayQuality]:
         """Each day of a meter's counter, from the first day that the history knows."""
         name = self.counter(meter) or EXPORT
         sums = self.sums(meter.id, name, first, last)
         begin = min(sums, default=None)
         known_from = self.span[0] if self.span else first
-        lost = self._reader.lost()
+        lost = self.lost
         found = []
         day = first
         while day <= last:

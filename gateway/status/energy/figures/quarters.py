@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import cached_property
+from typing import TypeVar
 
 from gateway.energy import (
     EXPORT,
@@ -30,6 +31,19 @@ Quarters = dict[int, int]
 DayValues = dict[date, list[int | None]]
 """Local day → Wh of each of its quarter hours, None where nothing is known."""
 
+Range = tuple[str, str, date, date]
+"""Meter, quantity (or "" and a series of the building), first and last local day."""
+T = TypeVar("T")
+
+
+def within(kept: Mapping[Range, Mapping[date, T]], wanted: Range) -> dict[date, T] | None:
+    """What was read of a range, or of a longer one around it; None: it was not read."""
+    *name, first, last = wanted
+    for (*its_name, begin, end), found in kept.items():
+        if its_name == name and begin <= first and last <= end:
+            return {day: one for day, one in found.items() if first <= day <= last}
+    return None
+
 
 class QuarterFigures:
     """Reads quarter hours; what was read is kept for the life of the object."""
@@ -45,8 +59,8 @@ class QuarterFigures:
             frozenset(day for day, holiday in days.items() if holiday.half),
         )
         self.today = self.calendar.place(now // QUARTER * QUARTER)[0]
-        self._kept: dict[tuple[str, str, date, date], DayValues] = {}
-        self._letters: dict[tuple[str, str, date, date], dict[date, str]] = {}
+        self._kept: dict[Range, DayValues] = {}
+        self._letters: dict[Range, dict[date, str]] = {}
 
     @cached_property
     def registers(self) -> frozenset[tuple[str, str]]:
@@ -97,18 +111,23 @@ class QuarterFigures:
         """What a register took, day by day."""
         key = (meter, quantity, first, last)
         if key not in self._kept:
-            values: DayValues = {}
-            letters: dict[date, str] = {}
-            if (meter, quantity) in self.registers:
-                for one in self._reader.days(meter, quantity, first, last):
-                    letters[one.day] = said = "".join(letter or "-" for letter in one.quality)
-                    if "-" in said:
-                        pairs = zip(one.values, one.quality, strict=True)
-                        values[one.day] = [value if letter else None for value, letter in pairs]
-                    else:
-                        values[one.day] = [*one.values]
+            values, letters = within(self._kept, key), within(self._letters, key)
+            if values is None or letters is None:
+                values, letters = self._read(key)
             self._kept[key], self._letters[key] = values, letters
         return self._kept[key]
+
+    def _read(self, key: Range) -> tuple[DayValues, dict[date, str]]:
+        values: DayValues = {}
+        letters: dict[date, str] = {}
+        for one in self._reader.days(*key) if key[:2] in self.registers else ():
+            letters[one.day] = said = "".join(letter or "-" for letter in one.quality)
+            if "-" in said:
+                pairs = zip(one.values, one.quality, strict=True)
+                values[one.day] = [value if letter else None for value, letter in pairs]
+            else:
+                values[one.day] = [*one.values]
+        return values, letters
 
     def letters(self, meter: str, quantity: str, first: date, last: date) -> Mapping[date, str]:
         """The quality of each quarter hour of a day: m, e, s, d; - where nothing is known."""

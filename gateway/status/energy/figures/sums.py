@@ -19,7 +19,7 @@ from gateway.energy import (
     sum_of_quarters,
 )
 from gateway.status.energy.facts import BuildingFacts, EnergyReader
-from gateway.status.energy.figures.quarters import DayValues, QuarterFigures
+from gateway.status.energy.figures.quarters import DayValues, QuarterFigures, Range, within
 
 DaySums = dict[date, DaySum]
 """Local day → its sum, of the days of which something is known."""
@@ -30,8 +30,8 @@ class SumFigures(QuarterFigures):
 
     def __init__(self, facts: BuildingFacts, reader: EnergyReader, zone: Calendar, now: int) -> None:
         super().__init__(facts, reader, zone, now)
-        self._sums: dict[tuple[str, str, date, date], DaySums] = {}
-        self._taken: dict[tuple[str, str, date, date], tuple[int, int]] = {}
+        self._sums: dict[Range, DaySums] = {}
+        self._taken: dict[Range, tuple[int, int]] = {}
         self._tariffs: dict[date, Tariff | None] = {}
 
     def forget(self) -> None:
@@ -43,8 +43,11 @@ class SumFigures(QuarterFigures):
         """What a register took, day by day."""
         key = (meter, quantity, first, last)
         if key not in self._sums:
-            found = self._reader.sums(meter, quantity, first, last, self.calendar)
-            self._sums[key] = {one.day: one for one in found if one.intervals}
+            found = within(self._sums, key)
+            if found is None:
+                read = self._reader.sums(meter, quantity, first, last, self.calendar)
+                found = {one.day: one for one in read if one.intervals}
+            self._sums[key] = found
         return self._sums[key]
 
     def sums_of(self, meter: str, first: date, last: date) -> DaySums:
@@ -62,10 +65,12 @@ class SumFigures(QuarterFigures):
             return {}
         key = ("", series, first, last)
         if key not in self._sums:
-            kept, since = self._reader.building_sums(series, self.building, first, last)
-            found = {one.day: one for one in kept}
-            if since <= last:
-                found |= self.added_up(self.series(series, max(first, since), last))
+            found = within(self._sums, key)
+            if found is None:
+                kept, since = self._reader.building_sums(series, self.building, first, last)
+                found = {one.day: one for one in kept}
+                if since <= last:
+                    found |= self.added_up(self.series(series, max(first, since), last))
             self._sums[key] = found
         return self._sums[key]
 
