@@ -62,12 +62,12 @@ def _a_class(value: object) -> object:
     return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-def _a_reply_number(value: object) -> str:
+def _a_rule(value: object) -> str:
     # YAML reads +1 and -1 as numbers.
     text = f"{value:+d}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
     if not re.fullmatch(r"asked|swapped|own|[+-]\d{1,5}|=\d{1,5}", text):
         raise ValueError(
-            "is not a way to number replies: write asked, =0 or another constant, +1, -1, swapped, or own"
+            "is no rule for a field of replies: write asked, =0 or another constant, +1, -1, swapped, or own"
         )
     return text
 
@@ -142,6 +142,7 @@ class ClockSection(Section):
 
 Pause = Annotated[Duration, Field(ge=0.0, le=30.0)]
 Unit = Annotated[int, Field(ge=0, le=255)]
+ReplyRule = Annotated[str, BeforeValidator(_a_rule)]
 
 
 class SerialBus(Section):
@@ -173,7 +174,9 @@ class TcpBus(Section):
     timeout: Annotated[Duration, Field(ge=0.05, le=10.0)] | None = None
     silence: Pause | None = None
     connect_pause: Pause | None = None
-    reply_number: Annotated[str, BeforeValidator(_a_reply_number)] | None = None
+    reply_number: ReplyRule | None = None
+    reply_length: ReplyRule | None = None
+    reply_protocol: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
     reply_unit: Unit | None = None
 
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.field.facts import Fact, MeterFacts
     from gateway.field.forecast import (
         BusForecast,
         MeterForecast,
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
         traffic,
     )
     from gateway.field.health import BusHealth, MeterHealth, PollState
-    from gateway.field.learnt import LEARNT_FILE, Fact, Learnt, MeterFacts
+    from gateway.field.learnt import LEARNT_FILE, Learnt
     from gateway.field.meter.decode import decode
     from gateway.field.meter.planner import Read
     from gateway.field.meter.poll import Replies
@@ -40,9 +41,9 @@ _HOMES = {
     "BusHealth": "health",
     "BusWorker": "worker",
     "Direction": "port.direction",
-    "Fact": "learnt",
+    "Fact": "facts",
     "Learnt": "learnt",
-    "MeterFacts": "learnt",
+    "MeterFacts": "facts",
     "MeterForecast": "forecast",
     "MeterHealth": "health",
     "MeterTask": "meter.reader",

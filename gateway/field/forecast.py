@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from gateway.config import Bus, Meter
 from gateway.field.bus.cost import prior, wire_of
-from gateway.field.learnt import Fact, Learnt
+from gateway.field.facts import Fact
+from gateway.field.learnt import Learnt
 from gateway.field.meter.planner import Read, Rules, plan, seconds
 from gateway.field.meter.reader import MeterTask, spans_of
 

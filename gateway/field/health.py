@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from gateway.errors import Cause
-from gateway.field.learnt import Fact
+from gateway.field.facts import Fact
 
 ANSWERS = 200
 LOAD_MEMORY = 60.0

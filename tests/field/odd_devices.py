@@ -15,6 +15,7 @@ from gateway.config.schema import TcpBus
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
 from gateway.errors import BusError
 from gateway.field.bus.line import BusLine
+from gateway.field.learnt import Learnt
 from gateway.field.port.modbus import ModbusPort
 
 PROBES = ((4, 7000, 1), (4, 7000, 3), (4, 7000, 5), (4, 7000, 6), (4, 7000, 7))
@@ -107,11 +108,13 @@ async def served(serve: Serve) -> AsyncIterator[Plant]:
 
 
 @asynccontextmanager
-async def line_to(serve: Serve, *, kind: str = "tcp", **more: object) -> AsyncIterator[tuple[BusLine, Plant]]:
+async def line_to(
+    serve: Serve, *, kind: str = "tcp", learnt: Learnt | None = None, **more: object
+) -> AsyncIterator[tuple[BusLine, Plant]]:
     """An open line to such a server."""
     async with served(serve) as plant:
         bus = TcpBus(name="bus", type=kind, host="127.0.0.1", port=plant.port, baudrate=115200, **more)
-        line = BusLine(bus, ModbusPort(bus))
+        line = BusLine(bus, ModbusPort(bus), learnt)
         await line.open()
         try:
             yield line, plant

@@ -10,7 +10,10 @@ from field_parts import meter
 
 from gateway.config import Config
 from gateway.config.schema import SerialBus, TcpBus
+from gateway.field.facts import BUS_NAMES, METER_NAMES
 from gateway.field.learnt import LEARNT_FILE, Learnt
+
+ROOT = Path(__file__).parents[2]
 
 BUS = TcpBus(name="bus", type="tcp", host="192.0.2.1", port=502)
 SPANS = ((4, 10, 12, "timeout"), (3, 0, 1, "exception_2"))
@@ -135,6 +138,9 @@ async def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
         ("skip", [[4, 0, 1, "timeout"]] * 201),
         ("reply_unit", 256),
         ("reply_number", "1"),
+        ("reply_length", 7),
+        ("reply_protocol", 0x10000),
+        ("reply_protocol", True),
         ("colour", "blue"),
     ],
 )
@@ -161,3 +167,9 @@ async def test_forgetting_is_kept_too(tmp_path: Path) -> None:
     await home.save()
     facts = Learnt(tmp_path / LEARNT_FILE).meter(BUS, meter(1))
     assert (facts.skip, facts.pause) == ((), 0.15)
+
+
+@pytest.mark.parametrize("name", sorted({*BUS_NAMES, *METER_NAMES}))
+def test_each_has_a_key_in_the_sample_and_a_row_in_the_documentation(name: str) -> None:
+    assert f" {name}: " in (ROOT / "config" / "gateway.yaml").read_text(encoding="utf-8")
+    assert f"| `{name}`," in (ROOT / "docs" / "operation.md").read_text(encoding="utf-8")

@@ -77,22 +77,6 @@ async def test_a_meter_that_is_slow_is_none_that_is_one_reply_behind(hasty, capl
         assert "only when the next one comes" not in caplog.text
 
 
-async def test_a_gateway_that_was_mended_is_believed_again() -> None:
-    odd = True
-
-    async def serve(client: Client) -> None:
-        while True:
-            request = await client.request()
-            client.send(request.number + odd, request.unit, request.answer)
-
-    async with line_to(serve, timeout="300ms") as (line, _):
-        who = station(line)
-        assert await ask_all(line, who) == (12, 0)
-        odd = False
-        assert await ask_all(line, who) == (12, 0)
-        assert line.port.reply_number == line.facts.reply_number == "asked"
-
-
 # -- what a gateway owes
 
 

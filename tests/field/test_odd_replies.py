@@ -59,7 +59,7 @@ async def test_numbers_that_differ_in_a_constant_way_are_learnt(caplog, name: st
         who = station(line)
         right, failed = await ask_all(line, who)
         assert (right, failed) == (12, 0)
-        assert line.port.reply_number == RULES[name]
+        assert line.port.form.number == RULES[name]
         assert line.facts.reply_number == RULES[name], "it is kept"
         assert "with number" in caplog.text
         before = who.counters.resyncs
@@ -82,7 +82,7 @@ async def test_the_first_number_for_ever_is_a_constant_one_and_no_late_reply(mon
     async with line_to(serve, timeout="100ms") as (line, _):
         who = station(line)
         await ask_all(line, who, 8)
-        assert line.port.reply_number == f"={first[0]}"
+        assert line.port.form.number == f"={first[0]}"
         assert await ask_all(line, who) == (12, 0)
 
 
@@ -173,22 +173,7 @@ async def test_a_protocol_that_is_never_the_same_is_not_believed() -> None:
     async with line_to(serve, timeout="100ms") as (line, _):
         right, _ = await ask_all(line, station(line), 2)
         assert right == 0
-        assert line.port.reply_protocol == 0
-
-
-async def test_a_gateway_whose_protocol_was_mended_is_read_on() -> None:
-    odd = [True]
-
-    async def serve(client: Client) -> None:
-        while True:
-            request = await client.request()
-            client.send(request.number, request.unit, request.answer, protocol=7 if odd[0] else 0)
-
-    async with line_to(serve, timeout="400ms") as (line, _):
-        who = station(line)
-        assert await ask_all(line, who) == (12, 0)
-        odd[0] = False
-        assert await ask_all(line, who) == (12, 0)
+        assert line.port.form.protocol == 0
 
 
 @pytest.mark.parametrize(("length", "more"), [(4, b""), (4, b"\0"), (2, b""), (9, b"")])
@@ -241,10 +226,10 @@ async def test_two_odd_fields_are_never_believed(both: str) -> None:
             who.check_at = 0.0
             right, failed = await ask_all(line, who, 2)
             assert (right, failed) == (0, 8)
-        assert not line.port.reply_units
-        assert line.port.reply_number == "asked"
-        assert line.port.reply_length
-        assert not line.port.reply_protocol
+        assert not line.port.form.units
+        assert line.port.form.number == "asked"
+        assert line.port.form.length == "asked"
+        assert not line.port.form.protocol
 
 
 @pytest.mark.parametrize("other", ["length", "protocol"])
@@ -279,7 +264,7 @@ async def test_what_differs_now_and_then_is_not_believed() -> None:
         right, failed = await ask_all(line, who, 10)
         assert right >= 10
         assert failed >= 5
-        assert line.port.reply_units == {}
+        assert line.port.form.units == {}
 
 
 @pytest.mark.parametrize("numbers", ["its own", "a count", "the newest"])
@@ -309,7 +294,7 @@ async def test_a_gateway_that_is_always_one_reply_late_gives_no_wrong_value(numb
                 continue
             assert words == pattern(1, first, count)
         assert late > 10
-        assert line.port.reply_number == "asked"
+        assert line.port.form.number == "asked"
 
 
 @pytest.mark.parametrize("text", [b"EW11-D8B04CAA0001", b"www.example.cn", b"\0\0"])

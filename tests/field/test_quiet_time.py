@@ -8,7 +8,8 @@ from odd_port import SERIAL
 
 from gateway.field.bus.cost import Cost
 from gateway.field.bus.line import BusLine
-from gateway.field.learnt import Learnt, MeterFacts
+from gateway.field.facts import MeterFacts
+from gateway.field.learnt import Learnt
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.quiet import CONFIRMED, HEARD, RARER, SELDOM, SHARE, QuietTime, QuietTimes
 from gateway.field.meter.reader import MeterReader, MeterTask

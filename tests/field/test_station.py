@@ -8,7 +8,8 @@ import pytest
 
 from gateway.field.bus.cost import Cost, Fit
 from gateway.field.bus.station import ALIKE, ALONE, ENOUGH, FORGET, SOON, Station
-from gateway.field.learnt import Learnt, MeterFacts
+from gateway.field.facts import MeterFacts
+from gateway.field.learnt import Learnt
 
 
 def station(**more) -> Station:

@@ -12,8 +12,9 @@ from field_parts import driver, meter
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.bus.line import ENDINGS, BusLine
+from gateway.field.bus.odd_replies import PLAIN
 from gateway.field.bus.station import Station, patience_after
-from gateway.field.bus.transaction import FIRST, LATEST, PLAIN, SERVING
+from gateway.field.bus.transaction import FIRST, LATEST, SERVING
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
 from gateway.field.port.contract import Late
@@ -131,21 +132,21 @@ async def test_plain_replies_in_a_row_end_the_belief_in_a_difference() -> None:
     line, (station,) = await opened(TCP, port)
     line.facts.learn("reply_number", "+1")
     line.renumber("+1")
-    port.reply_units[1] = 7
-    port.plain = True
+    port.form.units[1] = 7
+    port.refuted = ("number", "unit")
     for _ in range(PLAIN - 1):
         await line.read(station, 4, 0, 1)
-    assert port.reply_number == "+1"
-    port.plain = False
+    assert port.form.number == "+1"
+    port.refuted = ()
     await line.read(station, 4, 0, 1)
-    port.plain = True
+    port.refuted = ("number", "unit")
     for _ in range(PLAIN - 1):
         await line.read(station, 4, 0, 1)
-    assert port.reply_number == "+1", "not in a row"
+    assert port.form.number == "+1", "not in a row"
     await line.read(station, 4, 0, 1)
-    assert port.reply_number == "asked"
+    assert port.form.number == "asked"
     assert line.facts.since("reply_number") is None
-    assert port.reply_units == {}
+    assert port.form.units == {}
 
 
 # -- what follows an answer at once

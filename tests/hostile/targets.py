@@ -238,7 +238,7 @@ async def _read(bus: SerialBus | TcpBus, data: bytes) -> None:
         except BusError:
             pass
         else:
-            right = words == slave.words or slave.may_have_said(words, line.port.reply_number)
+            right = words == slave.words or slave.may_have_said(words, line.port.form.number)
             assert right, f"{words} is not what was said to this question"
     assert loop.time() < LONGEST, f"six reads have taken {loop.time():g} s"
     line.close()

@@ -12,8 +12,8 @@ from gateway.errors import BadFrame, BusDown, OthersTalk
 from gateway.field.bus.cost import Wire, wire_of
 from gateway.field.bus.first_request import FirstRequest
 from gateway.field.bus.station import Station
+from gateway.field.facts import BusFacts
 from gateway.field.health import BusState
-from gateway.field.learnt import BusFacts
 from gateway.field.port.contract import Port
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 
 from gateway.field.bus.station import Station
-from gateway.field.learnt import BusFacts
+from gateway.field.facts import BusFacts
 
 log = logging.getLogger(__name__)
 

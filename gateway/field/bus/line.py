@@ -93,6 +93,8 @@ class BusLine(Transactions):
         except OthersTalk:  # it was not to be heard: once more
             registers = await self._clean(station, run)
         port = self.port
+        if port.refuted or self.plain:
+            odd_replies.doubt(self, station)
         if port.has_transaction_ids:
             return registers
         soon = min(self._slowest(station, run.count), LATEST)

@@ -3,7 +3,7 @@ be a late reply.
 
 It takes silence of the late-answer bound and two check reads whose length no unanswered request had. A single
 plain reply says that the difference is none; once there was one, only many odd ones in a row are worth the
-check.
+check. What is believed ends with a few replies in a row that are as the standard has them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from gateway.errors import BadFrame, NoReply, Refused
 from gateway.field.bus.station import Station
 from gateway.field.bus.transaction import Transactions
-from gateway.field.port.difference import Difference, OddReply, rule_of, tells_apart
+from gateway.field.port.difference import FIELDS, Difference, Field, OddReply, rule_of, tells_apart
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,10 @@ FAILURES = 2
 """Check reads that may bring nothing."""
 REST = 60.0
 """s between two attempts with a station."""
+PLAIN, MANY_PLAIN = 3, 100
+"""Replies in a row, as the standard has them, that end the belief in a difference; so many where none is
+foretold: what is of the gateway's own may be right now and then.
+"""
 
 
 async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
@@ -34,7 +38,7 @@ async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
     """
     difference = odd.difference
     if (
-        _fixed(line, station, difference)
+        _fixed(line, station, difference.field)
         or (station.plain and station.odd < ROW)
         or time.monotonic() < station.check_at
     ):
@@ -64,27 +68,63 @@ async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
     _take(line, station, difference, pairs)
 
 
-def _fixed(line: Transactions, station: Station, difference: Difference) -> bool:
-    if difference.field == "number":
-        return line.facts.fixed("reply_number")
-    return difference.field == "unit" and (
-        line.facts.fixed("reply_unit") or station.facts.fixed("reply_unit")
-    )
+def doubt(line: Transactions, station: Station) -> None:
+    """An answer was as the standard has it where a difference is believed, or differed again."""
+    port, plain = line.port, line.plain
+    if port.answers:  # which differed, or the port had not gone on by itself
+        plain.clear()
+    for field in FIELDS:
+        key = (field, station.unit if field == "unit" else 0)
+        if field not in port.refuted:
+            plain.pop(key, None)
+            continue
+        plain[key] = plain.get(key, 0) + 1
+        if plain[key] >= (MANY_PLAIN if getattr(line.form, field, "") == "own" else PLAIN):
+            del plain[key]
+            _end(line, station, field)
+
+
+def _end(line: Transactions, station: Station, field: Field) -> None:
+    """The gateway was mended, or is another one."""
+    if _fixed(line, station, field):
+        return
+    form, key = line.form, f"reply_{field}"
+    match field:
+        case "number":
+            line.renumber("asked")
+        case "length":
+            form.length = "asked"
+        case "protocol":
+            form.protocol = 0
+        case "unit":
+            form.units.pop(station.unit, None)
+    for facts in (line.facts, station.facts):
+        facts.forget(key)
+    log.info("bus %s: unit %d answers with the right %s now", line.bus.name, station.unit, field)
+
+
+def _fixed(line: Transactions, station: Station, field: Field) -> bool:
+    key = f"reply_{field}"
+    return line.facts.fixed(key) or station.facts.fixed(key)
 
 
 def _take(line: Transactions, station: Station, difference: Difference, pairs: list[tuple[int, int]]) -> None:
-    port, name = line.port, line.bus.name
+    form, name = line.form, line.bus.name
     if difference.field == "unit":
-        port.reply_units[station.unit] = difference.seen
+        form.units[station.unit] = difference.seen
         station.facts.learn("reply_unit", difference.seen)
     elif difference.field == "protocol":
-        port.reply_protocol = difference.seen
-    elif difference.field == "length":
-        port.reply_length = False
+        form.protocol = difference.seen
+        line.facts.learn("reply_protocol", difference.seen)
     else:
         rule = rule_of(pairs)
-        line.renumber(rule)
-        line.facts.learn("reply_number", rule)
-        if not tells_apart(rule):
-            log.info("bus %s: numbers say nothing here (%s), so the rules of a serial line hold", name, rule)
+        line.facts.learn(f"reply_{difference.field}", rule)
+        if difference.field == "length":
+            form.length = rule
+        else:
+            line.renumber(rule)
+            if not tells_apart(rule):
+                log.info(
+                    "bus %s: numbers say nothing here (%s), so the rules of a serial line hold", name, rule
+                )
     log.info("bus %s: unit %d always answers %s: it is read so", name, station.unit, difference)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from gateway.errors import NoReply
 from gateway.field.bus.cost import Cost, Fit
+from gateway.field.facts import LONGEST, MeterFacts
 from gateway.field.health import TurnAround, WireCounters
-from gateway.field.learnt import LONGEST, MeterFacts
 from gateway.field.port.contract import Registers
 
 Probe = tuple[int, int, int]

@@ -13,10 +13,11 @@ from gateway.errors import BadFrame, BusDown, NoReply, Refused
 from gateway.field.bus.connection import BusConnection, Ended
 from gateway.field.bus.cost import Fit, prior
 from gateway.field.bus.station import FADE, Station, always_behind, patience_after
+from gateway.field.facts import MeterFacts
 from gateway.field.health import TurnAround, WireCounters
-from gateway.field.learnt import Learnt, MeterFacts
+from gateway.field.learnt import Learnt
 from gateway.field.port.contract import Late, Port, ReadSeries, Registers
-from gateway.field.port.difference import OddReply
+from gateway.field.port.difference import Field, OddReply, ReplyForm
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,6 @@ SERVING = 6.0
 """s that a gateway may serve one request, while it lets all others wait."""
 LATENCY = {True: (0.1, 0.5, 1.0), False: (0.5, 1.0, 2.0)}
 """s for the turn-around, on a serial line (True) or not: at least, before it is known, at most."""
-PLAIN = 3
-"""Plain replies in a row that end the belief in a difference."""
 
 
 class Transactions(BusConnection):
@@ -47,8 +46,10 @@ class Transactions(BusConnection):
         self.counters = WireCounters()
         self.turn_around = TurnAround()
         self.slowest = 0.0
-        self.plain = 0
-        """Replies in a row that were as the standard has it, though a difference is believed."""
+        self.plain: dict[tuple[Field, int], int] = {}
+        """Replies in a row that were as the standard has them in a field, and unit, of which a difference is
+        believed.
+        """
         self._last: tuple[Station, int] | None = None
         self.own_end = self.line_end = float("-inf")
         """When the last answer of the station asked last ended, and the last byte, before it was asked."""
@@ -60,7 +61,8 @@ class Transactions(BusConnection):
         """When the first of the stations was asked that have not answered since."""
         self.were_late: list[Station] = []
         """Stations that were given up, and answered then; whoever has looked takes them out."""
-        port.reply_number = self.facts.reply_number
+        facts = self.facts
+        self.form = port.form = ReplyForm(facts.reply_number, facts.reply_length, facts.reply_protocol)
 
     def station(
         self,
@@ -80,9 +82,9 @@ class Transactions(BusConnection):
         if self.bus.type == "tcp":
             alias = facts.reply_unit if facts.reply_unit is not None else self.facts.reply_unit
             if alias is not None:
-                self.port.reply_units[unit] = alias
+                self.form.units[unit] = alias
         self._stations.append(station)
-        self.renumber(self.port.reply_number)
+        self.renumber(self.form.number)
         return station
 
     def renumber(self, rule: str) -> None:
@@ -92,7 +94,7 @@ class Transactions(BusConnection):
         those of all its units up. Where they do not, each station has its own, and only its own reply ends
         it.
         """
-        self.port.reply_number = rule
+        self.form.number = rule
         for station in self._stations:
             if self.port.has_transaction_ids:
                 station.unanswered = self._unanswered
@@ -190,10 +192,6 @@ class Transactions(BusConnection):
             if port.late:
                 self._hear_late()
         self._answered(station, run, registers, port.sent_at, port.heard_at)
-        if port.plain:
-            self._doubt_difference(station)
-        else:
-            self.plain = 0
         return registers
 
     def _must_wait(self, station: Station) -> bool:
@@ -233,24 +231,8 @@ class Transactions(BusConnection):
         numbered = self.port.has_transaction_ids
         self._doubt(station, count, 0.0 if numbered else max(rest, self.late_bound(station, count)))
 
-    def _doubt_difference(self, station: Station) -> None:
-        """A reply was as the standard has it, though a difference is believed: several in a row end that."""
-        self.plain += 1
-        if self.plain < PLAIN:
-            return
-        self.plain = 0
-        if not self.facts.fixed("reply_number"):
-            self.renumber("asked")
-            self.facts.forget("reply_number")
-        if not (self.facts.fixed("reply_unit") or station.facts.fixed("reply_unit")):
-            odd_units = self.port.reply_units
-            odd_units.pop(station.unit, None)
-            station.facts.forget("reply_unit")
-        log.info("bus %s: unit %d answers as the standard has it", self.name, station.unit)
-
     def _catch_up(self, station: Station, run: ReadSeries) -> None:
         """Take the answers that were followed by the next request in the moment that they came."""
-        self.plain = 0
         for sent_at, heard_at, registers in self.port.answers:
             self.asked_at = sent_at
             self._answered(station, run, registers, sent_at, heard_at)

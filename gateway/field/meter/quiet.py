@@ -15,7 +15,7 @@ from typing import Literal
 
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Station
-from gateway.field.learnt import MeterFacts
+from gateway.field.facts import MeterFacts
 
 log = logging.getLogger(__name__)
 

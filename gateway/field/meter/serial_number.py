@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 
 from gateway.common.text import visible
+from gateway.field.facts import MOST_SERIAL, MeterFacts
 from gateway.field.health import MeterExchange
-from gateway.field.learnt import MOST_SERIAL, MeterFacts
 from gateway.model import Event
 
 log = logging.getLogger(__name__)

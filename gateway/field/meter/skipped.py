@@ -9,7 +9,7 @@ from typing import Protocol
 
 from gateway.catalogue import Span
 from gateway.errors import NoReply, Refused
-from gateway.field.learnt import MOST_SPANS, MeterFacts
+from gateway.field.facts import MOST_SPANS, MeterFacts
 from gateway.field.meter.planner import Read, Rules, between, halves
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.silent_read import Asking, SilentRead

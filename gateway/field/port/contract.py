@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.field.port.difference import Field, ReplyForm
+
 Registers = bytes
 """What registers hold, as it comes over the wire: two bytes each, the high one first."""
 Ask = tuple[int, int, int]
@@ -70,12 +72,10 @@ class Port(Protocol):
     """Requests that came back."""
     late: deque[Late]
     """Late replies that nobody has looked at."""
-    plain: bool
-    """Whether the last answer had the number that was asked for, though `reply_number` says another."""
-    reply_number: str
-    reply_units: dict[int, int]
-    reply_length: bool
-    reply_protocol: int
+    form: ReplyForm
+    """How replies differ from the standard."""
+    refuted: tuple[Field, ...]
+    """Fields in which the last answer did not differ, though it should."""
     following: list[Ask]
     """For one `read`: what is asked of the same unit as soon as an answer is there, the next one last; `read`
     goes on with that, as long as nothing about the answers is odd.

@@ -7,16 +7,17 @@ else's, or from an earlier one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from gateway.errors import BadFrame
 from gateway.field.port.mbap import Frame
 
-Field = Literal["number", "unit", "length", "protocol"]
+Field = Literal["number", "length", "protocol", "unit"]
+FIELDS: tuple[Field, ...] = get_args(Field)
 ALL = 0x10000
-"""Transaction numbers that there are."""
+"""Transaction numbers, and lengths, that there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +36,59 @@ class Difference:
         return f"with {'number' if self.field == 'number' else 'length'} {self.seen} for {self.asked}"
 
 
-def differences(number: int, unit: int, frame: Frame) -> list[Difference]:
-    """The fields in which a reply differs from what the standard asks for."""
-    fields: tuple[tuple[Field, int, int], ...] = (
-        ("number", number, frame.number),
-        ("protocol", 0, frame.protocol),
-        ("unit", unit, frame.unit),
-        ("length", len(frame.pdu) + 1, frame.length),
-    )
-    return [Difference(field, asked, seen) for field, asked, seen in fields if asked != seen]
+def standard(number: int, unit: int, frame: Frame) -> dict[Field, int]:
+    """What the standard asks for in a reply with this PDU."""
+    return {"number": number, "protocol": 0, "unit": unit, "length": len(frame.pdu) + 1}
 
 
-def is_known(odd: Difference, unit: int | None, protocol: int, length: bool) -> bool:
-    """Whether a difference was found constant: `unit` and `protocol` are what replies give, `length` says
-    that theirs is right. Of a number its rule has said so already.
+def differences(asked: Mapping[Field, int], frame: Frame) -> list[Difference]:
+    """The fields in which a reply differs from what is asked for."""
+    return [
+        Difference(field, value, seen)
+        for field, value in asked.items()
+        if (seen := getattr(frame, field)) != value
+    ]
+
+
+@dataclass(slots=True)
+class ReplyForm:
+    """What replies look like: as the standard has it, but for what was found constant, or is configured.
+
+    `number` and `length` are rules (`expected`), `units` those that answer as another one.
     """
-    match odd.field:
-        case "protocol":
-            return odd.seen == protocol
-        case "unit":
-            return odd.seen == unit
-        case "length":
-            return not length
-    return True
+
+    number: str = "asked"
+    length: str = "asked"
+    protocol: int = 0
+    units: dict[int, int] = field(default_factory=dict)
+
+    def unit_of(self, unit: int) -> int:
+        """The one that a unit answers as."""
+        return self.units.get(unit, unit)
+
+    def foretells(self, each: Difference) -> bool:
+        """Whether a difference is one that was found constant."""
+        return self._expected(each.field, each.asked) in {each.seen, None}
+
+    def refuted(self, asked: Mapping[Field, int], odd: Sequence[Difference]) -> tuple[Field, ...]:
+        """The fields in which a reply is as `asked`, though it should differ; `odd` are those that do."""
+        differing = {each.field for each in odd}
+        return tuple(
+            field
+            for field, value in asked.items()
+            if field not in differing and self._expected(field, value) != value
+        )
+
+    def _expected(self, field: Field, asked: int) -> int | None:
+        match field:
+            case "number":
+                return expected(self.number, asked)
+            case "length":
+                return expected(self.length, asked)
+            case "protocol":
+                return self.protocol
+            case "unit":
+                return self.unit_of(asked)
 
 
 def too_odd(odd: Sequence[Difference], unknown: Sequence[Difference]) -> bool:
@@ -74,10 +105,8 @@ class OddReply(BadFrame):
     def __init__(self, unit: int, difference: Difference) -> None:
         super().__init__(
             f"unit {unit} answers {difference}",
-            hint=f"it is read when all its replies differ so; else mend the gateway, or set "
-            f"reply_{difference.field} of its bus"
-            if difference.field in {"number", "unit"}
-            else "it is read when all its replies differ so; else mend the gateway",
+            hint="it is read when all its replies differ so; else mend the gateway, or set "
+            f"reply_{difference.field} of its bus",
         )
         self.difference = difference
 
@@ -89,7 +118,7 @@ def swapped(number: int) -> int:
 
 def expected(rule: str, number: int) -> int | None:
     """The number that a reply to `number` carries by a rule: `asked`, `+1`, `-1`, `swapped`, `=0`. None
-    where any may come: `own`.
+    where any may come: `own`. A length is what its reply should say.
     """
     if rule == "asked":
         return number

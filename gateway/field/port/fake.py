@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import BusDown, BusError, NoReply, Refused
 from gateway.field.port.contract import Answer, Ask, Late, Registers, registers_of
+from gateway.field.port.difference import Field, ReplyForm
 
 Table = Mapping[int, int] | Callable[[int, int], int]
 """address → word, or (function, address) → word. What a mapping does not have is an illegal address."""
@@ -29,11 +30,10 @@ class FakePort:
         self.sent_at = self.heard_at = 0.0
         self.strays = self.stray_frames = self.echoes = 0
         self.late: deque[Late] = deque()
-        self.plain = False
         self.following: list[Ask] = []  # never asked by itself: each answer goes the ordinary way
         self.answers: list[Answer] = []
-        self.reply_number, self.reply_length, self.reply_protocol = "asked", True, 0
-        self.reply_units: dict[int, int] = {}
+        self.form = ReplyForm()
+        self.refuted: tuple[Field, ...] = ()
         self.owes: deque[Registers | BusError] = deque()
         """What `overdue` gives, one a time-out; without any it gives nothing."""
         self.down = False

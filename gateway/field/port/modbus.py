@@ -17,10 +17,12 @@ from gateway.field.port import rtu
 from gateway.field.port.adapter import low_latency, not_opened
 from gateway.field.port.contract import Answer, Ask, Late, Registers
 from gateway.field.port.difference import (
+    Field,
     OddReply,
+    ReplyForm,
     differences,
     expected,
-    is_known,
+    standard,
     tells_apart,
     too_odd,
 )
@@ -63,16 +65,10 @@ class ModbusPort:
         """Replies that came after their time, known by their numbers; whoever has read them takes them
         out.
         """
-        self.reply_number = "asked"
-        """The rule by which replies are numbered: one of gateway.field.port.difference."""
-        self.reply_units: dict[int, int] = {}
-        """Units that answer as another one."""
-        self.plain = False
-        """Whether the last answer had the number that was asked for, though the rule says another."""
-        self.reply_length = True
-        """Whether the length in a reply's header has to be right."""
-        self.reply_protocol = 0
-        """The protocol that replies carry beside the standard's 0."""
+        self.form = ReplyForm()
+        """How replies differ from the standard."""
+        self.refuted: tuple[Field, ...] = ()
+        """Fields in which the last answer did not differ, though it should."""
         self.following: list[Ask] = []
         self.answers: list[Answer] = []
         self._bus = bus
@@ -96,7 +92,7 @@ class ModbusPort:
     @property
     def has_transaction_ids(self) -> bool:
         """Whether a reply's transaction number says which request it belongs to."""
-        return self._framed and (self.reply_number == "asked" or tells_apart(self.reply_number))
+        return self._framed and tells_apart(self.form.number)
 
     @property
     def connected(self) -> bool:
@@ -171,7 +167,8 @@ class ModbusPort:
         previous = self._previous = self._request
         previous.sent = previous.whole = b""  # a late reply is known by its number
         number = self._number = next_number(self._number)
-        reply = number if self.reply_number == "asked" else expected(self.reply_number, number)
+        form = self.form
+        reply = expected(form.number, number)
         self._noise, self._other = 0, None
         if not self._framed:
             sent = rtu_request(unit, function, address, count)
@@ -179,8 +176,8 @@ class ModbusPort:
             return sent
         sent = tcp_request(number, unit, function, address, count)
         whole = (
-            reply_head(number, unit, function, count, self.reply_protocol)
-            if reply == number and unit not in self.reply_units
+            reply_head(number, unit, function, count, form.protocol)
+            if reply == number and unit not in form.units and form.length == "asked"
             else b""
         )
         self._request = Request(unit, function, count, sent, now, number, reply, whole)
@@ -278,12 +275,12 @@ class ModbusPort:
         ):
             return False
         self.heard_at = time.monotonic()
-        request.answered, self.plain = True, False
+        request.answered, self.refuted = True, ()
         self._give(data[REPLY:])
         return True
 
     def _take_tcp(self, data: bytes) -> int:
-        frames, done, noise, torn = split(data, self._request if self._waiting else None, self.reply_protocol)
+        frames, done, noise, torn = split(data, self._request if self._waiting else None, self.form.protocol)
         self._noise += noise
         self.strays += noise
         for frame in frames:
@@ -301,18 +298,18 @@ class ModbusPort:
         """Find the request that a reply belongs to. One field may be odd, and is believed only when the
         line has found it constant.
         """
-        request, number = self._request, frame.number
-        units = {request.unit, self.reply_units.get(request.unit, request.unit)}
+        request, number, form = self._request, frame.number, self.form
+        units = {request.unit, form.unit_of(request.unit)}
         mine = number in {request.number, request.reply} or (
             request.reply is None and number not in self._recent
         )
-        odd = differences(request.number, request.unit, frame)
+        asked = standard(request.number, request.unit, frame)
+        odd = differences(asked, frame)
         if self._waiting and mine and frame.pdu == request.sent[HEADER:]:
             self.echoes += 1  # a device that repeats the request has not answered it
         elif self._waiting and mine:
             refused = request.refused_by(frame.pdu)
-            constant = (self.reply_units.get(request.unit), self.reply_protocol, self.reply_length)
-            unknown = [each for each in odd if not is_known(each, *constant)]
+            unknown = [each for each in odd if not form.foretells(each)]
             if refused and not frame.protocol and (self.has_transaction_ids or frame.unit in units):
                 self._answered(request)
                 self._refuse(frame.pdu[1])
@@ -325,7 +322,7 @@ class ModbusPort:
             elif unknown:
                 self._fail(OddReply(request.unit, unknown[0]))
             else:
-                self._answered(request, plain=not refused and number == request.number != request.reply)
+                self._answered(request, () if refused else form.refuted(asked, odd))
                 self._refuse(frame.pdu[1]) if refused else self._give(frame.pdu[2:])
         elif self._recent.recent(number, self.heard_at):
             self._take_late(frame, self._recent[number])
@@ -338,13 +335,12 @@ class ModbusPort:
         self.strays += HEADER + len(frame.pdu)
         self._stray_frames += not self.has_transaction_ids  # nothing says that it was no answer
 
-    def _answered(self, request: Request, *, plain: bool = False) -> None:
-        request.answered = True
-        self.plain = plain
+    def _answered(self, request: Request, refuted: tuple[Field, ...] = ()) -> None:
+        request.answered, self.refuted = True, refuted
 
     def _take_late(self, frame: Frame, request: Request) -> None:
         self._stray(frame)
-        if not request.answered and frame.unit == self.reply_units.get(request.unit, request.unit):
+        if not request.answered and frame.unit == self.form.unit_of(request.unit):
             self._answered(request)
             behind = self._waiting and request is self._previous
             self.late.append(Late(request.unit, self.heard_at - request.at, behind))
@@ -381,7 +377,7 @@ class ModbusPort:
         self._fail(BadFrame(f"unit {self._request.unit}: what came is not the answer, or is damaged"))
 
     def _give(self, registers: Registers) -> None:
-        if self.following and not self.plain:
+        if self.following and not self.refuted:
             self.answers.append((self.sent_at, self.heard_at, registers))
             self._follow(*self.following.pop())
         elif self._answer is not None:
