@@ -40,8 +40,10 @@ def _place(row: Row, value: float | str, image: Registers) -> None:
     if not row.words:
         _share(row, float(value), image)
         return
+    ratio = 1.0
     if row.times is not None:
-        _place(row.times, 1.0, image)
+        ratio = _ratio(row, float(value))
+        _place(row.times, ratio, image)
     if row.sign_of is not None and row.sign_of_bit is not None:
         _set_bit(row.sign_of, row.sign_of_bit, image, on=float(value) < 0)
     if row.rule == "magnitude" or row.sign_of_bit is not None:
@@ -52,8 +54,18 @@ def _place(row: Row, value: float | str, image: Registers) -> None:
             image[row.function, row.scale_at] &= 0xFF00 if row.scale_byte == "low" else 0x00FF
         else:
             image[row.function, row.scale_at] = 0
-    for offset, word in enumerate(encode(row, value)):
+    for offset, word in enumerate(encode(row, value if ratio == 1.0 else float(value) / ratio)):
         image[row.function, row.address + offset] = word
+
+
+def _ratio(row: Row, value: float) -> float:
+    """What the row it is multiplied with holds: 1, or the power of ten with which the number fits its
+    registers (percent of a rating).
+    """
+    if row.type not in {"u16", "s16", "u32", "s32"}:
+        return 1.0
+    room = (1 << 16 * row.words - (row.type[0] == "s")) - 1
+    return next(10.0**power for power in range(16) if abs(value / row.factor) <= room * 10.0**power)
 
 
 def _set_bit(row: Row, bit: int, image: Registers, *, on: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.catalogue.driver import Driver, SerialDefaults
-from gateway.catalogue.load import load_driver
+from gateway.catalogue.load import load_driver, shipped_directory
 from gateway.catalogue.resolve import quantities
 from gateway.catalogue.sunspec import offered
 from gateway.model import ATTRIBUTES, QUANTITIES
@@ -30,7 +30,7 @@ _GROUPS = (
     ("heat", ("temperature", "heat", "volume")),
 )
 
-_MISSING = (
+_NOT_HERE: Final = (
     "## Not here, and what it would take",
     "",
     "A table is left out, or a row of it, when its facts are not known well enough: a wrong value is worse "
@@ -38,68 +38,12 @@ _MISSING = (
     "",
     "| meter | what is missing |",
     "|---|---|",
-    "| Entes MPR-60S: all but voltages | the steps: two copies dispute a factor of 100 |",
-    "| Saia AWD3 | the steps behind current transformers |",
-    "| energies of Klemsan KLEA 110P, 220P | the unit of the counters at 470, checked on a meter |",
-    "| Kamstrup MULTICAL, Sontex: heat energy, flow, power | the registers of the units |",
-    "| Circutor CVM-144, CVM-B100, CEM-C31 | scales |",
-    "| Entes EMM, EPM-04 to 07, EPR-04, MPR-7X, ES-32 | lists that agree with each other, steps |",
-    "| ABB M2M, DMTME | the maker's list: copies dispute the step of the energies |",
-    "| Schneider PM1200, EM6400, PM8000 | whether power is in W or kW: programs dispute it |",
-    "| Schneider PM800, ION | their lists |",
-    "| Janitza UMG 801, 806 | their lists: programs dispute the energies |",
-    "| Socomec DIRIS A20, A40, Digiware, COUNTIS E03, E04, ECI, E63 | steps; A40: where its energies stand |",
-    "| Siemens PAC1020, PAC3100 | a second source, PAC3100's energies |",
-    "| Crompton Integra | on which models energies are in Wh and on which in kWh |",
-    "| Socomec COUNTIS M04, M34, P44 | the pages of the maker's tables with the units of the energies |",
-    "| Satec PM130 | its list: programs read single values only |",
-    "| Carlo Gavazzi WM14, WM30, WM40 | a second source |",
-    "| Lovato DMG110 | which of two lists, one register apart, is right |",
-    "| Acrel ADL3000, ACR, AMC | where the meter keeps the ratios by which its energies are multiplied |",
-    "| Eastron SDM72CT-M | a second source |",
-    "| Algodue UPM215, UPM310, UPM3060 | whether the float registers are mV or V |",
-    "| Iskra MC, MT, WM3, IE38 | what each counter counts: that is set on the meter |",
-    "| Kael, Seneca S604, Electrex; IME Nemo 72, D4, BTicino F4N200 | steps and units, a second source |",
-    "| REDZ LKM | the scale of each meter behind it |",
-    "| ComAp InteliLite | a second source |",
-    "| Victron VM-3P75CT | Modbus over UDP in the gateway |",
-    "",
 )
-
-SKELETON = """\
-# A driver is a table: copy the register list of the meter's manual, one line per register.
-# Check it:   submeter drivers check {name}.yaml
-# Try it:     submeter drivers try {name}.yaml --bus /dev/ttyUSB0 --address 1
-# Use it:     put it into /etc/submeter/drivers/ and write driver: {name} at the meter.
-# Every word of the language: docs/add-a-meter.md
-
-maker: Maker
-model: Model
-verified: datasheet            # datasheet | two-sources | one-source | hardware (your name, 2026-01-31)
-source: "title, number, version and page of the paper that the addresses come from"
-covers: [other names on the label]
-notes:
-  - "What the next person must know; what was left out, and why."
-serial: {{baudrate: 9600, parity: N, stopbits: 1, address: 1}}   # factory setting; leave out what you do \
-not know
-reads: {{function: 3, max_registers: 60}}   # function 3 holding, \
-4 input registers; order: little when the low word comes first
-
-registers: |
-  # address: 0-based, as it goes over the wire (manual 30001 or 40001 is 0). raw: unit of the register, with
-  # its step: 0.1V, W, 10Wh.
-  # address  type     quantity                raw    class  more
-  0x0000     float32  voltage_{{l1n,l2n,l3n}}   V      fast   decimals=1
-  0x0006     float32  current_{{l1,l2,l3}}      A      fast   decimals=3
-  0x0034     float32  active_power            W      fast   decimals=0
-  0x0046     float32  frequency               Hz     fast   decimals=2
-  0x0048     float32  active_energy_import    kWh    slow   decimals=2
-"""
 
 
 def skeleton(name: str) -> str:
     """A commented table to start from; it passes the check as it is."""
-    return SKELETON.format(name=name)
+    return (shipped_directory() / "skeleton.txt").read_text(encoding="utf-8").replace("{name}", name)
 
 
 def port(defaults: SerialDefaults, tcp: int | None) -> str:
@@ -197,7 +141,7 @@ def markdown(drivers: Iterable[Driver]) -> str:
     lines += serving_table(
         (driver.name, quantities(driver)) for driver in sorted(drivers, key=lambda driver: driver.name)
     )
-    return "\n".join([*lines, *_MISSING])
+    return "\n".join([*lines, *_NOT_HERE, *(f"| {names} | {why} |" for names, why in not_here()), ""])
 
 
 def _line(driver: Driver, twins: dict[str, str]) -> str:
@@ -231,10 +175,56 @@ def squashed(text: str) -> str:
 
 
 def matches(driver: Driver, words: Iterable[str]) -> bool:
-    """Whether every word stands in a driver's name, maker, model or what it covers."""
+    """Whether every word begins a word of a driver's name, maker, model or what it covers."""
     names = [driver.name, driver.model, *driver.covers, *driver.model.split(",")]
-    names = [squashed(name) for name in (*names, *(f"{driver.maker} {name}" for name in names))]
-    return all(any(squashed(word) in name for name in names) for word in words)
+    return all(_begins(word, [*names, *(f"{driver.maker} {name}" for name in names)]) for word in words)
+
+
+def _parts(name: str) -> list[str]:
+    """The words and the numbers of a name: SDM, 630 and MCT of SDM630MCT."""
+    return re.findall(r"[^\W\d_]+|\d+", name.casefold())
+
+
+def _begins(word: str, names: Iterable[str]) -> bool:
+    """Whether a part of a name begins with this: 630 and MCT do, DM does not."""
+    wanted = squashed(word)
+    return any(
+        "".join(parts[at:]).startswith(wanted) for parts in map(_parts, names) for at in range(len(parts))
+    )
+
+
+def _is_whole(word: str, names: Iterable[str]) -> bool:
+    """Whether a name has this as a part, or as parts one after the other."""
+    wanted = squashed(word)
+    return any(
+        wanted in ("".join(parts[at:to]) for at in range(len(parts)) for to in range(at + 1, len(parts) + 1))
+        for parts in map(_parts, names)
+    )
+
+
+def not_here() -> list[tuple[str, str]]:
+    """Meters that have no table, or lack rows of it: their names, and what a table would take."""
+    text = (shipped_directory() / "not-here.txt").read_text(encoding="utf-8")
+    lines = [line.split(" | ") for line in text.splitlines() if not line.startswith("#")]
+    return [(names, why) for names, why in lines]
+
+
+def why_not(words: Iterable[str]) -> list[str]:
+    """What is said of meters that have no table and on whose label these words stand; else of those whose
+    name a label begins with.
+    """
+    words = list(words)
+    tries = (words, *([start] for start in _starts(" ".join(words).casefold())))
+    return next((found for tried in tries if (found := _absent(tried))), [])
+
+
+def _absent(words: Iterable[str]) -> list[str]:
+    words = list(words)
+    return [
+        f"{names}: {why}"
+        for names, why in not_here()
+        if words and all(_is_whole(word, re.split(r"[,:()]", names)) for word in words)
+    ]
 
 
 def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
@@ -247,6 +237,8 @@ def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
         begun = [driver for driver in drivers if start in _called(driver)]
         if begun:
             return begun
+        if _absent([start]):
+            return []
     return []
 
 

@@ -23,6 +23,7 @@ from gateway.catalogue.listing import (
     squashed,
     summary,
     vocabulary,
+    why_not,
 )
 from gateway.cli.language import N_, _, in_words, ngettext
 from gateway.cli.options import config_option
@@ -90,15 +91,26 @@ def list_command(
         print(json.dumps([describe(driver) for driver in drivers], indent=1, ensure_ascii=False))
         return
     if not drivers:
-        raise GatewayError(
-            f"no driver knows {' '.join(words)!r}",
-            hint="see `submeter drivers list`, or start a table: `submeter drivers new`",
-        )
+        raise _unknown(words)
     names = max(len(driver.name) for driver in drivers)
     for driver in drivers:
         print("\n".join(entry(driver.name, f"{driver.maker} {driver.model}{_covered(driver, words)}", names)))
     count = ngettext("%(n)s driver", "%(n)s drivers", len(drivers)) % {"n": len(drivers)}
     say("\n" + _("%(drivers)s. `submeter drivers show NAME` tells more.") % {"drivers": count})
+
+
+def _unknown(words: tuple[str, ...]) -> GatewayError:
+    """No table has these words: why, when that is known."""
+    label = " ".join(words)
+    if known := why_not(words):
+        return GatewayError(
+            f"{label!r} has no table yet. {'; '.join(known)}",
+            hint="with the maker's register list, start one: `submeter drivers new`",
+        )
+    return GatewayError(
+        f"no driver knows {label!r}",
+        hint="see `submeter drivers list`, or start a table: `submeter drivers new`",
+    )
 
 
 def vocabulary_lines() -> list[str]:

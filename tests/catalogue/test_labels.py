@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.catalogue import load_file, shipped
-from gateway.catalogue.listing import labelled
+from gateway.catalogue.listing import labelled, markdown, not_here, why_not
 
 LIBRARY = [load_file(path) for path in shipped()]
 LABELS = {
@@ -70,6 +70,63 @@ LABELS = {
     "U2289": "gossen-energymid",
     "DSE7320 MKII": "dse-mains",
     "T550": "siemens-uh50",
+    "ENTES MPR-26S": "entes-mpr2x",
+    "Entes MPR47S": "entes-mpr3x",
+    "MPR-53S": "entes-mpr53s",
+    "Klemsan KLEA 320P": "klemsan-klea320p",
+    "ECRAS 220": "klemsan-klea220p",
+    "Schneider Acti9 iEM3155": "schneider-iem3155",
+    "Schneider PM5110": "schneider-pm5320",
+    "ABB B24": "abb-b23",
+    "ABB A44 352-100": "abb-b23",
+    "SENTRON PAC3220": "siemens-pac3200",
+    "Janitza UMG 96-PQ": "janitza-umg511",
+    "Carlo Gavazzi EM111": "carlogavazzi-em112",
+    "Gavazzi ET112": "carlogavazzi-em112",
+    "Lovato DMG800": "lovato-dmg210",
+    "DMED330": "lovato-dmed330",
+    "Circutor CVM-C10": "circutor-cvm-c10",
+    "Socomec COUNTIS E23": "socomec-countis-e23",
+    "DIRIS A14": "socomec-diris-a14",
+    "Eastron SDM120M": "eastron-sdm120",
+    "Eastron SDM54": "eastron-sdm54",
+    "CHINT DDSU666": "chint-ddsu666",
+    "Hager ECR180D": "hager-ecm",
+    "Finder 7M.38": "finder-7m38",
+    "7E.23.8.230.0210": "finder-7e23",
+    "Acrel ADL400": "acrel-adl400",
+    "Kamstrup MULTICAL 603": "kamstrup-multical-603",
+    "Sontex Supercal": "sontex-supercal-531",
+    "DATAKOM D-500": "datakom-genset",
+    "AGC 150": "deif-agc150",
+    "Smart-UPS SRT3000": "apc-smart-ups",
+    "Smart-UPS 1500": "apc-smart-ups",
+    "M1M 30": "abb-m1m",
+}
+ABSENT = {
+    "Makel": "IEC 62056-21",
+    "LUNA": "IEC 62056-21",
+    "Köhler": "IEC 62056-21",
+    "Viko": "IEC 62056-21",
+    "Panasonic": "IEC 62056-21",
+    "Federal": "IEC 62056-21",
+    "Sigma": "IEC 62056-21",
+    "Elektromed": "IEC 62056-21",
+    "Entes RGSR": "klemsan-rapidus",
+    "RGA": "klemsan-rapidus",
+    "EPM-07S": "copies",
+    "MPR-53CS": "copies",
+    "EMK-01": "second source",
+    "Kael VARkombi 18": "48-bit",
+    "ABB D13": "versions with Modbus",
+    "ABB M2M": "step of the energies",
+    "Galaxy VS": "apc-smart-ups",
+    "iEM3335": "another bus",
+    "PM8000": "W or kW",
+    "UMG 806": "dispute the energies",
+    "SHARKY 775": "M-Bus",
+    "AWD3": "transformers",
+    "DMG110": "one register apart",
 }
 
 
@@ -84,6 +141,35 @@ def test_a_label_finds_its_table(label: str, table: str) -> None:
 def test_what_is_no_label_of_the_library_finds_nothing(label: str) -> None:
     """A number that only begins like a model's is another model."""
     assert labelled(LIBRARY, label.split()) == []
+
+
+@pytest.mark.parametrize(("label", "why"), ABSENT.items())
+def test_a_meter_that_is_not_here_says_why(label: str, why: str) -> None:
+    """Never another maker's table that only has the letters in the middle of a word, and never silence."""
+    assert labelled(LIBRARY, label.split()) == []
+    assert why in " ".join(why_not(label.split()))
+
+
+@pytest.mark.parametrize(
+    ("word", "table"),
+    [
+        ("M2M", "selec-em2m"),
+        ("RG3", "sofar-g3-meter"),
+        ("UPS", "carlogavazzi-em270"),
+        ("nova", "elecnova-dts1946"),
+    ],
+)
+def test_the_middle_of_a_word_is_no_label(word: str, table: str) -> None:
+    """EM2M is no M2M, and groups are no UPS."""
+    assert table not in {driver.name for driver in labelled(LIBRARY, [word])}
+
+
+def test_what_is_not_here_is_on_one_line_each_and_on_the_page() -> None:
+    page = markdown(LIBRARY)
+    assert len(not_here()) > 30
+    for names, why in not_here():
+        assert f"| {names} | {why} |" in page
+        assert len(why) > 3
 
 
 def test_without_words_it_is_the_whole_library() -> None:
