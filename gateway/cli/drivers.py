@@ -313,14 +313,16 @@ def new_command(name: str | None) -> None:
         "not fit."
     ),
 )
-@click.argument("table", metavar="FILE")
+@click.argument("table", metavar="FILE", required=False)
+@click.option(
+    "--meter", help=N_("A meter of the configuration: its table (unless FILE says another), bus and address.")
+)
 @click.option(
     "--bus",
     "bus",
-    required=True,
     help=N_("A serial port (/dev/ttyUSB0), or host or host:port of a Modbus TCP device."),
 )
-@click.option("--address", required=True, type=click.IntRange(0, 255), help=N_("The meter's address (unit)."))
+@click.option("--address", type=click.IntRange(0, 255), help=N_("The meter's address (unit)."))
 @click.option(
     "--baudrate",
     type=int,
@@ -343,9 +345,10 @@ def new_command(name: str | None) -> None:
 @config_option
 def try_command(
     *,
-    table: str,
-    bus: str,
-    address: int,
+    table: str | None,
+    meter: str | None,
+    bus: str | None,
+    address: int | None,
     seconds: float,
     directory: Path | None,
     as_json: bool,
@@ -356,7 +359,21 @@ def try_command(
     from gateway.cli import trial
 
     logging.getLogger("gateway").setLevel(logging.ERROR)  # what is lost stands in the answer
-    own = own_tables(directory, file)
+    if meter is not None:
+        own, place = trial.configured(meter, file)
+        own, wire["rtu"] = directory or own, wire["rtu"] or place.rtu
+        table, bus = table or place.table, bus or place.bus
+        address = place.address if address is None else address
+    else:
+        own = own_tables(directory, file)
+    if table is None or bus is None or address is None:
+        missing = [
+            name for name, value in (("FILE", table), ("--bus", bus), ("--address", address)) if value is None
+        ]
+        raise click.UsageError(
+            _("missing: %(names)s; or name a meter of the configuration: --meter ID")
+            % {"names": ", ".join(missing)}
+        )
     driver = find(table, own)
     if not trial.run(
         driver,

@@ -16,6 +16,7 @@ from gateway.cli.lending import borrowed
 from gateway.cli.physics_words import evidence
 from gateway.cli.prose import aligned, say
 from gateway.commissioning.trial import PhysicsCheck, Trial, try_table
+from gateway.common.near import did_you_mean
 from gateway.config import SerialBus, TcpBus, host_and_port, load_config
 from gateway.errors import ConfigError, DriverError, GatewayError
 from gateway.host import CONFIG
@@ -34,6 +35,33 @@ class Setting:
         if isinstance(self.bus, SerialBus):
             return f"{self.bus.baudrate} 8{self.bus.parity}{self.bus.stopbits} ({self.origin})"
         return f"{self.bus.host}:{self.bus.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class MeterPlace:
+    """Where a meter of the configuration is, and its table."""
+
+    table: str
+    bus: str
+    address: int
+    rtu: bool
+
+
+def configured(meter: str, file: Path | None) -> tuple[Path, MeterPlace]:
+    """The folder of a configuration's own tables, and one of its meters. Raises ConfigError, GatewayError."""
+    config = load_config(file or CONFIG)
+    found = next((one for one in config.meters if one.id == meter), None)
+    if found is None:
+        known = [one.id for one in config.meters]
+        hint = did_you_mean(meter, known, f"configured: {', '.join(known) or 'none'}")
+        raise GatewayError(f"there is no meter {meter!r}", hint=hint)
+    bus = next(one for one in config.buses if one.name == found.bus)
+    rtu = bus.type == "rtu-over-tcp"
+    if isinstance(bus, SerialBus):
+        place = bus.port
+    else:
+        place = f"[{bus.host}]:{bus.port}" if ":" in bus.host else f"{bus.host}:{bus.port}"
+    return Path(config.drivers.directory), MeterPlace(found.driver, place, found.address, rtu)
 
 
 def settings(
@@ -171,6 +199,7 @@ def _as_dict(result: Trial, setting: str) -> dict[str, Any]:
         "findings": [_finding(each) for each in result.findings],
         "open": in_words(result.unweighed or result.refused) or None,
         "says_it_is": [driver.name for driver in result.weighed.claimed],
+        "not_compared": result.weighed.left,
         "as_good": [sister.driver.name for sister in result.rivals],
         "proposals": [
             {
@@ -269,6 +298,13 @@ def _open(result: Trial, checks: str) -> None:
             "n": count
         }
         say(text + _("; take the one whose name stands on the case"), "  ")
+    if left := result.weighed.left:
+        text = ngettext(
+            "%(n)s other table could not be compared: the meter answers too slowly or fell silent",
+            "%(n)s other tables could not be compared: the meter answers too slowly or fell silent",
+            left,
+        )
+        say(text % {"n": left}, "  ")
     if result.refused:
         say(in_words(result.refused), "  ")
     if result.unweighed:

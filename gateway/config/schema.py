@@ -196,6 +196,8 @@ class Meter(Section):
     serial: (
         Annotated[str, BeforeValidator(_a_serial), Field(max_length=64), AfterValidator(plain_text)] | None
     ) = None
+    identity: bool = True
+    """Whether its table's identity register is looked at; no: its name plate was compared."""
     ct: Ratio = 1.0
     vt: Ratio = 1.0
     values: Literal["primary", "secondary"] = "primary"

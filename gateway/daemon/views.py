@@ -93,6 +93,7 @@ def _meter(meter: Meter, assembly: Assembly, health: MeterHealth | None, moment:
         attributes=assembly.attributes(meter.id),
         learnt=_facts(health.facts) if health else (),
         stranger=health.stranger if health else (),
+        nameless=health.nameless if health else "",
         damaged=health.damaged if health else False,
         exchanged=health.exchange[:2] if health and health.exchange else (),
         remarks=("being_swapped",) if meter.id in assembly.swaps else (),

@@ -132,6 +132,8 @@ class MeterHealth:
     """The meter that was put in its place, while nobody has confirmed it."""
     stranger: tuple[str, ...] = ()
     """Register with what it holds, and what its table's meters have there, when it is another meter."""
+    nameless: str = ""
+    """The register by which its table's meters are known, when it does not have it."""
     facts: tuple[Fact, ...] = ()
     """What is known of it beside its table: learnt or configured."""
 

@@ -33,6 +33,7 @@ MeterCause = Literal[
     "meter_changed",
     "meter_being_swapped",
     "other_model",
+    "identity_refused",
 ]
 BusCause = Literal["bus_open", "bus_unused", "bus_opening", "bus_down", "bus_silent", "bus_damaged"]
 JournalCause = Literal[

@@ -123,6 +123,8 @@ class MeterView:
     """Whether what came in place of its last answer was damaged: it is not silent."""
     stranger: tuple[str, ...] = ()
     """Register with what it holds, and what the meters of its table have there, when it is another model."""
+    nameless: str = ""
+    """The register by which the meters of its table are known, when this one does not have it."""
 
     def value(self, quantity: str) -> ValueView | None:
         """The view of one quantity; None when the meter does not have it."""

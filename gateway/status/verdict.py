@@ -237,6 +237,8 @@ def _doubtful(meter: MeterView) -> Iterator[StatusFinding]:
         )
     if meter.stranger:
         yield StatusFinding("meter", "other_model", "warn", meter.id, details=meter.stranger)
+    elif meter.nameless:
+        yield StatusFinding("meter", "identity_refused", "warn", meter.id, details=(meter.nameless,))
     if meter.exchanged:
         yield StatusFinding("meter", "meter_changed", "warn", meter.id, details=meter.exchanged)
     if "too_fast" in meter.remarks:

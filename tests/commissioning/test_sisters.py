@@ -125,6 +125,41 @@ async def test_a_table_with_more_evidence_than_its_sisters_fits_without_an_ident
     ] == []
 
 
+@pytest.mark.parametrize(
+    ("table", "is_a"),
+    [
+        ("carlogavazzi-em540", "carlogavazzi-em340"),
+        ("carlogavazzi-em580", "carlogavazzi-et340"),
+    ],
+)
+async def test_the_right_table_is_found_among_all_that_read_the_same_registers(
+    stack: ExitStack, table: str, is_a: str
+) -> None:
+    """It is not among the eight that have the most in common, and the meter does not say what it is."""
+    meter, tried_as = Meter(load_driver(is_a), identity=False), load_driver(table)
+    asked: list[tuple[int, int, int]] = []
+    served_by, meter.read = meter.read, lambda *place: asked.append(place) or served_by(*place)
+    bus = served(stack, meter)
+    await try_table(tried_as, bus, 1)
+    alone = len(asked)
+    result = await try_table(tried_as, bus, 1, library=library())
+    assert not result.good
+    assert is_a in {sister.driver.name for sister in result.rivals}
+    assert result.weighed.left == 0
+    assert len(asked) - 2 * alone < 120, (
+        "twenty seconds of a slow line: what many tables want is asked for once"
+    )
+
+
+async def test_what_could_not_be_compared_is_said(stack: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.commissioning.trial.sisters._SECONDS", 0.0)
+    result = await tried(
+        stack, load_driver("carlogavazzi-em540"), Meter(load_driver("carlogavazzi-em340"), identity=False)
+    )
+    assert result.weighed.left > 0
+    assert not result.good
+
+
 async def test_the_same_map_under_another_name_is_no_rival(stack: ExitStack) -> None:
     result = await tried(stack, load_driver("janitza-umg604"), Meter(load_driver("janitza-umg604")))
     assert result.good
@@ -185,9 +220,23 @@ def test_the_line_s_own_setting_finds_a_meter_that_the_factory_setting_does_not(
     config = tmp_path / "gateway.yaml"
     config.write_text(
         f"gateway: {{id: g-1}}\nbuses:\n  - {{name: a, type: serial, port: {line.port}, baudrate: "
-        f"19200}}\nmeters: []\n"
+        f"19200}}\nmeters:\n  - {{id: main, bus: a, address: 1, driver: eastron-sdm630}}\n"
     )
-    found = run("eastron-sdm630", "--bus", line.port, "-c", str(config), directory=tmp_path / "drivers")
+    found = CliRunner().invoke(command, ["try", "--meter", "main", "-c", str(config), "--seconds", "0"])
     assert "Asking address 1 at 19200 8N1 (the line's own setting" in found.output
     assert "9600" not in found.output
     assert "active_power" in found.output
+
+
+def test_a_meter_that_is_not_configured_and_a_place_that_is_not_said(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        "gateway: {id: g-1}\nbuses:\n  - {name: a, type: tcp, host: 127.0.0.1}\n"
+        "meters:\n  - {id: main, bus: a, address: 1, driver: eastron-sdm630}\n"
+    )
+    wrong = CliRunner().invoke(command, ["try", "--meter", "mian", "-c", str(config)])
+    assert wrong.exit_code != 0
+    assert getattr(wrong.exception, "hint", "") == "did you mean main?"
+    nothing = CliRunner().invoke(command, ["try", "eastron-sdm630", "--address", "1"])
+    assert nothing.exit_code == 2
+    assert "missing: --bus; or name a meter of the configuration: --meter ID" in nothing.output

@@ -37,24 +37,41 @@ class Odd(FakePort):
 
 
 @pytest.mark.parametrize(
-    ("says", "stranger"),
+    ("says", "stranger", "nameless"),
     [
-        (7, ()), (9, ()), (0, ()), (0xFFFF, ()),
-        (8, ("4:500 = 8", "7 / 9")), ([8, 8], ("4:500 = 8", "7 / 9")), ([8, 7], ()), (Refused("no", 2), ()),
-        (NoReply("silent"), ()),
+        (7, (), ""), (9, (), ""), (0, (), ""), (0xFFFF, (), ""),
+        (8, ("4:500 = 8", "7 / 9"), ""), ([8, 8], ("4:500 = 8", "7 / 9"), ""), ([8, 7], (), ""),
+        # it does not have the register; it is busy, or is not reached: that tells nothing
+        (Refused("no", 1), (), "4:500"), (Refused("no", 2), (), "4:500"), (Refused("no", 3), (), "4:500"),
+        (Refused("busy", 6), (), ""), (Refused("not reached", 11), (), ""), (NoReply("silent"), (), ""),
     ],
 )  # fmt: skip
-async def test_what_it_says_of_itself(says, stranger, caplog) -> None:
+async def test_what_it_says_of_itself(says, stranger, nameless, caplog) -> None:
     port, readings = Odd(says), []
     worker = BusWorker(
         BUS, [MeterTask(meter(1), load_text(TABLE, "a-b"))], readings.append, lambda _: None, port=port
     )
     await worker.meter("m1").read()
     (health,) = worker.health().meters
-    assert health.stranger == stranger
+    assert (health.stranger, health.nameless) == (stranger, nameless)
     assert health.state == "ok", "a register that is not there makes no meter lost"
     assert readings[-1].values == {"active_power": 0.005}
-    assert ("it may be another model" in caplog.text) == bool(stranger)
+    assert ("it may be another model" in caplog.text) == bool(stranger or nameless)
+    await worker.stop()
+
+
+@pytest.mark.parametrize("says", [8, Refused("no", 2)])
+async def test_a_name_plate_that_was_compared_is_believed(says, caplog) -> None:
+    port = Odd(says)
+    compared = meter(1).model_copy(update={"identity": False})
+    worker = BusWorker(
+        BUS, [MeterTask(compared, load_text(TABLE, "a-b"))], lambda _: None, lambda _: None, port=port
+    )
+    await worker.meter("m1").read()
+    (health,) = worker.health().meters
+    assert (health.stranger, health.nameless) == ((), "")
+    assert "another model" not in caplog.text
+    assert [asked for asked in port.asked if 500 in asked] == []
     await worker.stop()
 
 

@@ -191,6 +191,12 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "values_doubtful",
     ),
     ("it is another model than its table", meter(stranger=("3:0 = 5", "7 / 9")), "attention", "other_model"),
+    (
+        "it does not have the register of its model",
+        meter(nameless="3:64514"),
+        "attention",
+        "identity_refused",
+    ),
     ("another meter answers in its place", meter(exchanged=("11", "22")), "attention", "meter_changed"),
     ("it is being exchanged", meter(remarks=("being_swapped",)), "attention", "meter_being_swapped"),
     ("pulses come too fast", meter(remarks=("too_fast",)), "attention", "pulses_too_fast"),

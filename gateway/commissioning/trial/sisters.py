@@ -8,8 +8,12 @@ rows, all of which are there, is that of a smaller meter.
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import Final
 
 from gateway.catalogue import Driver, Identity, Row, Span, recognised
@@ -18,11 +22,12 @@ from gateway.commissioning.trial.physics import PhysicsCheck, judge
 from gateway.errors import BadFrame, NoReply, Refused
 
 OVERLAP: Final = 0.5
-_MOST: Final = 8
-"""Sisters that are weighed, those with the most places in common first."""
-_MOST_READS: Final = 60
+_MOST_READS: Final = 400
+_SECONDS: Final = 60.0
 _PATIENCE: Final = 2
-"""Unanswered reads after which no more is asked for."""
+"""Unanswered reads after which no more is asked for: of a meter that may not be there."""
+_KNOWN_PATIENCE: Final = 20
+"""The same of one that has answered: some are silent where they should refuse."""
 _AT_ONCE: Final = 40
 
 Words = dict[tuple[int, int], int]
@@ -61,15 +66,20 @@ class TableComparison:
     """The drivers whose identity the meter has."""
     sisters: tuple[Sister, ...] = ()
     """Tables that fit as well or better, best first."""
+    left: int = 0
+    """Sisters that could not be compared, because the line is too slow or the meter fell silent."""
 
 
 class Reader:
     """Reads what was not read yet, as far as the meter answers."""
 
-    def __init__(self, ask: Ask, *, most: int = _MOST_READS, patience: int = _PATIENCE) -> None:
-        """`most` reads in all; no more after `patience` that were not answered."""
+    def __init__(
+        self, ask: Ask, *, most: int = _MOST_READS, patience: int = _PATIENCE, seconds: float = inf
+    ) -> None:
+        """`most` reads in all, within `seconds`; no more after `patience` that were not answered."""
         self._ask = ask
-        self._most, self._patience = most, patience
+        self._most, self.patience = most, patience
+        self._until = time.monotonic() + seconds
         self.words: Words = {}
         self._alone: dict[tuple[int, int, int], list[int] | None] = {}
         self.reads = self.silences = 0
@@ -80,46 +90,67 @@ class Reader:
         """
         place = (function, address, count)
         if place not in self._alone:
+            if self.spent:
+                return None
             self._alone[place] = await self._read(*place)
         return self._alone[place]
+
+    @property
+    def spent(self) -> bool:
+        """Whether no more is asked for."""
+        return self.reads >= self._most or self.silences >= self.patience or time.monotonic() > self._until
 
     def refused(self, span: Span) -> bool:
         """Whether it was asked for alone, in vain."""
         return self._alone.get((span.function, span.address, span.words), ()) is None
 
-    async def fill(self, spans: Iterable[Span], enough: Callable[[], bool] = lambda: False) -> None:
-        """Read these spans into `words`, until it is enough; neighbours come together. Raises BusDown."""
+    def lacks(self, spans: Iterable[Span]) -> bool:
+        """Whether one of these spans was asked for in vain."""
+        return any(map(self.refused, spans))
+
+    def has(self, spans: Iterable[Span]) -> bool:
+        """Whether all of these spans were read."""
+        return all(
+            (span.function, at) in self.words for span in spans for at in range(span.address, span.end)
+        )
+
+    async def fill(
+        self,
+        spans: Iterable[Span],
+        enough: Callable[[], bool] = lambda: False,
+        telling: Callable[[Span], int] = lambda _: 0,
+    ) -> None:
+        """Read these spans into `words`, until it is enough; neighbours come together, and where that is
+        refused one by one, the most `telling` first. Raises BusDown.
+        """
         missing = sorted(
-            {span for span in spans if not self._has(span)}, key=lambda span: (span.function, span.address)
+            {span for span in spans if not self.has([span])}, key=lambda span: (span.function, span.address)
         )
         group: list[Span] = []
         for span in missing:
             joined = group and span.function == group[0].function and group[-1].end >= span.address
             if group and not (joined and span.end - group[0].address <= _AT_ONCE):
-                await self._take(group, enough)
+                await self._take(group, enough, telling)
                 group = []
             group.append(span)
         if group:
-            await self._take(group, enough)
+            await self._take(group, enough, telling)
 
-    async def _take(self, group: list[Span], enough: Callable[[], bool]) -> None:
+    async def _take(
+        self, group: list[Span], enough: Callable[[], bool], telling: Callable[[Span], int]
+    ) -> None:
         if enough():
             return
         found = await self.alone(
             group[0].function, group[0].address, max(span.end for span in group) - group[0].address
         )
         if found is None and len(group) > 1:
-            for span in group:
-                await self._take([span], enough)
+            for span in sorted(group, key=telling, reverse=True):
+                await self._take([span], enough, telling)
         for offset, word in enumerate(found or ()):
             self.words[group[0].function, group[0].address + offset] = word
 
-    def _has(self, span: Span) -> bool:
-        return all((span.function, at) in self.words for at in range(span.address, span.end))
-
     async def _read(self, function: int, address: int, count: int) -> list[int] | None:
-        if self.reads >= self._most or self.silences >= self._patience:
-            return None
         self.reads += 1
         try:
             return await self._ask(function, address, count)
@@ -133,33 +164,44 @@ class Reader:
 async def weigh_against(
     driver: Driver, library: Iterable[Driver], ask: Ask, *, tell: Tell, findings: list[PhysicsCheck]
 ) -> TableComparison:
-    """What the library says of the meter; `findings` are those of the tried table. Raises BusDown."""
+    """What the library says of the meter; `findings` are those of the tried table. Raises BusDown.
+
+    All sisters are compared on the same registers, each of which is read once; a table that wants one that is
+    not there is out, with all others that want it.
+    """
     others = [other for other in library if other.name != driver.name and not other.discovery]
-    reader = Reader(ask)
+    reader = Reader(ask, seconds=_SECONDS)
     tell("asking the meter what it is")
     named = await claimed([driver, *others], reader)
+    if named:
+        return TableComparison(tuple(named))  # the meter knows best
+    reader.patience = _KNOWN_PATIENCE
     mine = _readings(driver)
     near = sorted(
         ((_overlap(mine, _readings(other)), other.name, other) for other in others),
         key=lambda each: (-each[0], each[1]),
     )
-    near = [each for each in near if each[0] >= OVERLAP][:_MOST]
+    near = [each for each in near if each[0] >= OVERLAP]
     if near:
-        tell(
-            f"comparing with {len(near)} tables that read the same registers: "
-            f"{', '.join(name for _, name, _ in near)}"
-        )
-    await reader.fill(span for row in mine for span in row.spans)
+        tell(f"comparing with {len(near)} tables that read the same registers")
+    await reader.fill(_spans(mine))
     values, absent = read_from(mine, reader.words)
     whole = len(values) == len(mine)
     fitting = sum(finding.good is True for finding in judge(values, absent))
     fitting = max(
         fitting, sum(finding.good is True for finding in findings if finding.names != ("identity",))
     )
-    sisters = []
-    for _, _, other in near:
+    sisters, left = [], 0
+    shared = Counter(span for *_, other in near for span in _spans(_readings(other)))
+    for *_, other in near:
         rows = _readings(other)
-        await reader.fill(span for row in rows for span in row.spans)
+        spans = _spans(rows)
+        await reader.fill(spans, partial(reader.lacks, spans), shared.__getitem__)
+        if reader.lacks(spans):
+            continue
+        if not reader.has(spans):
+            left += 1
+            continue
         sister = _sister(other, rows, reader.words, mine)
         # A table with the same rows is the same table under another name; one with a part of them is of a
         # smaller meter.
@@ -167,8 +209,10 @@ async def weigh_against(
         if rival and not sister.lacks and not sister.against and (sister.fitting >= fitting or sister.larger):
             sisters.append(sister)
     return TableComparison(
-        tuple(named),
-        tuple(sorted(sisters, key=lambda sister: (-sister.fitting, -sister.rows, sister.driver.name))),
+        sisters=tuple(
+            sorted(sisters, key=lambda sister: (-sister.fitting, -sister.rows, sister.driver.name))
+        ),
+        left=left,
     )
 
 
@@ -199,6 +243,10 @@ def _is(identity: Identity | None, words: list[int]) -> bool:
 
 def _readings(driver: Driver) -> tuple[Row, ...]:
     return tuple(row for row in driver.rows if not row.attribute)
+
+
+def _spans(rows: Iterable[Row]) -> tuple[Span, ...]:
+    return tuple(dict.fromkeys(span for row in rows for span in row.spans))
 
 
 def places(rows: Iterable[Row]) -> set[tuple[object, ...]]:

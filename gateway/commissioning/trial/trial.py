@@ -47,7 +47,11 @@ class Trial:
         table fits as well.
         """
         return self.possible and not (
-            self.unweighed or self.another or self.rivals or (self.refused and not self.recognised)
+            self.unweighed
+            or self.another
+            or self.rivals
+            or self.weighed.left
+            or (self.refused and not self.recognised)
         )
 
     @property

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from gateway.catalogue import Driver, Row, Span, recognised, resolve, shown
 from gateway.config import Meter
-from gateway.errors import BadFrame, BusError
+from gateway.errors import BadFrame, BusError, Refused
 from gateway.field.bus.cost import Cost
 from gateway.field.bus.line import BusLine
 from gateway.field.bus.station import Probe
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 WANTED = 4
 """Values of an identity register that are named."""
+NOT_THERE = frozenset({1, 2, 3})
+"""Exceptions by which a meter says that it does not have a register: function, address, value."""
 REPLAN = (16, 4096)
 """Polls between two looks at whether another plan has become cheaper: at first, and when it has not been
 so for long.
@@ -74,7 +76,9 @@ class MeterReader:
         """Register with what it holds, and what the meters of its table have there, when that is something
         else.
         """
-        self._comparable = True
+        self.nameless = ""
+        """The register by which its table's meters are known, when this one does not have it."""
+        self._comparable = task.config.identity
         self._begin()
 
     @property
@@ -85,7 +89,7 @@ class MeterReader:
     def forget(self) -> None:
         """Forget what the meter has shown of itself: it may be another one now."""
         self.registers.forget()
-        self.stranger, self._comparable = (), True
+        self.stranger, self.nameless, self._comparable = (), "", self.task.config.identity
         self._begin()
 
     def _begin(self) -> None:
@@ -169,7 +173,7 @@ class MeterReader:
         """Look whether the meter is the one that its table is for, as far as the table knows a register that
         tells. Raises nothing.
 
-        A register that is refused or not answered tells nothing, and is not asked again.
+        A register that is not answered tells nothing; neither that nor one that is not there is asked again.
         """
         identity = self.driver.identity
         if identity is None or not self._comparable:
@@ -185,8 +189,19 @@ class MeterReader:
                 return
             if await self._words(*place) != words:
                 return
-        except BusError:
+        except BusError as error:
             self._comparable = False
+            if isinstance(error, Refused) and error.code in NOT_THERE:
+                self.nameless = f"{identity.function}:{identity.address}"
+                log.warning(
+                    "meter %s: register %s, by which its table %s knows its meters, is not there "
+                    "(exception %d) → it may be another model: submeter drivers try --meter %s",
+                    self.meter,
+                    self.nameless,
+                    self.driver.name,
+                    error.code,
+                    self.meter,
+                )
             return
         said = (
             f"{identity.function}:{identity.address} = {shown(identity, words)}",
@@ -196,11 +211,12 @@ class MeterReader:
             self.stranger = said
             log.warning(
                 "meter %s: register %s, the meters of its table %s have %s there → it may be another "
-                "model: submeter drivers try",
+                "model: submeter drivers try --meter %s",
                 self.meter,
                 said[0],
                 self.driver.name,
                 said[1],
+                self.meter,
             )
 
     async def _words(self, function: int, address: int, count: int) -> list[int]:

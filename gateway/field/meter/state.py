@@ -292,6 +292,7 @@ class PolledMeter:
             damaged=_came_damaged(self.error),
             exchange=self._serials.exchange,
             stranger=reader.stranger,
+            nameless=reader.nameless,
             facts=reader.facts.known(),
         )
 

@@ -37,7 +37,7 @@ _LOST = {
         N_("it refuses every question"),
         N_(
             "Check that its table and its address in the configuration belong to this meter: submeter "
-            "drivers try."
+            "drivers try --meter %(id)s."
         ),
     ),
     "meter_unreachable": (
@@ -57,7 +57,10 @@ _COUNTED: dict[str, tuple[Counted, str]] = {
             "%(meter)s: it refuses %(n)s of the values of its table (%(which)s).",
             count,
         ),
-        N_("This is probably the wrong table for this meter: submeter drivers try tells which one fits."),
+        N_(
+            "This is probably the wrong table for this meter: submeter drivers try --meter %(id)s tells "
+            "which one fits."
+        ),
     ),
     "values_impossible": (
         lambda ngettext, count: ngettext(
@@ -65,7 +68,10 @@ _COUNTED: dict[str, tuple[Counted, str]] = {
             "%(meter)s: %(n)s of its values are beyond what is possible (%(which)s).",
             count,
         ),
-        N_("Its word order or its table is probably wrong: submeter drivers try tells which one fits."),
+        N_(
+            "Its word order or its table is probably wrong: submeter drivers try --meter %(id)s tells which "
+            "one fits."
+        ),
     ),
     "values_missing": (
         lambda ngettext, count: ngettext(
@@ -86,14 +92,28 @@ _COUNTED: dict[str, tuple[Counted, str]] = {
 }
 """So many values of a meter."""
 
+_NAME_PLATE = N_(
+    "submeter drivers try --meter %(id)s tells which one fits. If the name plate says that the table is "
+    "right, write identity: no at the meter and reload."
+)
 _PLAIN = {
     "meter_not_polled": (
         N_("%(meter)s: it has not been read yet."),
         N_("If this lasts, the interval is too long or the line is too busy."),
     ),
     "other_model": (
-        N_("%(meter)s: it may be another model than its table (register %(read)s, expected %(wanted)s)."),
-        N_("Compare driver in the configuration with the name plate: submeter drivers try says what fits."),
+        N_(
+            "%(meter)s: it says that it is another model than its table %(table)s is for (register %(read)s, "
+            "expected %(wanted)s): probably the wrong table."
+        ),
+        _NAME_PLATE,
+    ),
+    "identity_refused": (
+        N_(
+            "%(meter)s: it does not have the register by which meters of its table %(table)s are known "
+            "(%(read)s): probably the wrong table."
+        ),
+        _NAME_PLATE,
     ),
     "meter_changed": (
         N_("%(meter)s: another meter answers in its place (serial number %(new)s, before it %(old)s)."),
@@ -131,7 +151,7 @@ _PLAIN = {
     ),
 }
 """Whatever else is wrong with a meter."""
-_PLACED = {"other_model", "meter_changed"}
+_PLACED = {"other_model", "identity_refused", "meter_changed"}
 """Whoever reads it goes there: line and address stand behind the name."""
 
 
@@ -143,21 +163,27 @@ def meter(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
     if cause in _LOST:
         what, action = _LOST[cause]
         others = _("The others go on being read.")
-        return f"{label}{_where(view, now)}: {_since(_(what), finding, f)}.", f"{_(action)} {others}"
+        told = _(action) % {"id": finding.subject}
+        return f"{label}{_where(view, now)}: {_since(_(what), finding, f)}.", f"{told} {others}"
     values = {
         "meter": label + (_where(view, now) if cause in _PLACED else ""),
         "n": f.whole(finding.count),
         "which": _listed(finding.details, f),
         "id": finding.subject,
+        "table": view.driver if view else "",
     }
     if cause in _COUNTED:
         counted, action = _COUNTED[cause]
-        return counted(f.ngettext, finding.count) % values, _(action) if action else ""
+        return counted(f.ngettext, finding.count) % values, _(action) % values if action else ""
     if cause in _PLAIN:
         if cause == "values_old":
             values["age"] = f.ago(finding.count)
         values |= zip(
-            {"other_model": ("read", "wanted"), "meter_changed": ("old", "new")}.get(cause, ()),
+            {
+                "other_model": ("read", "wanted"),
+                "identity_refused": ("read",),
+                "meter_changed": ("old", "new"),
+            }.get(cause, ()),
             finding.details,
             strict=False,
         )
