@@ -208,6 +208,8 @@ class Driver:
     discovery: Discovery | None = None
     variant: str = ""
     """Which variant `resolve` chose."""
+    broke_off: str = ""
+    """How the device's own list of what it has ended, when it may have more."""
     like: str = ""
     """The driver whose table this one takes over."""
     order: str = "big"

@@ -5,11 +5,13 @@ length differs by revision, so the walk steps by the length that is read. Source
 github.com/sunspec/models.
 
 By the book the chain ends with the id 0xFFFF. Devices end it with 0, with an address that they refuse or do
-not answer, with a damaged refusal, or not at all; what stands before is good whichever way it ends.
+not answer, with a damaged refusal, or not at all; what stands before is good whichever way it ends. Silence
+and damage may be the line's: they are asked three times, and named.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -31,6 +33,8 @@ _LAST = 0xFFFF
 _MOST_MODELS = 64
 _MOST_EMPTY = 4
 """Models without a point, one after another, that are still a chain and not a stretch of like registers."""
+_TRIES = 3
+"""Requests for the head of a model before its silence, or a damaged reply, ends the chain."""
 _MAKER = slice(2, 18)
 _DIRECTED = ("active_power", "reactive_power")
 _NEARBY: Final = (39999, 40001, 49999, 50001, 1)
@@ -72,7 +76,11 @@ async def discover(driver: Driver, read: Read) -> Driver:
     if any(maker.casefold().startswith(name.casefold()) for name in discovery.inverted):
         rows = _turned(rows)
     return replace(
-        driver, rows=tuple(rows), discovery=None, variant=f"{maker} model {model.id} at {model.start}".strip()
+        driver,
+        rows=tuple(rows),
+        discovery=None,
+        variant=f"{maker} model {model.id} at {model.start}".strip(),
+        broke_off="" if ended is None or isinstance(ended, Refused) else _broke_off(models, ended),
     )
 
 
@@ -128,11 +136,10 @@ async def _walk(at: int, read: Read) -> tuple[list[Model], BusError | None]:
 
 async def _head(at: int, read: Read) -> list[int]:
     """Id and length of the model at `at`. Raises BusError."""
-    try:
-        return await read(_FUNCTION, at, _HEADER)
-    except NoReply:
-        # An answer may be lost: the chain ends only where nothing comes twice.
-        return await read(_FUNCTION, at, _HEADER)
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(NoReply, BadFrame):
+            return await read(_FUNCTION, at, _HEADER)
+    return await read(_FUNCTION, at, _HEADER)
 
 
 def _meant(models: list[Model], discovery: Discovery) -> list[int]:
@@ -204,12 +211,15 @@ def _not_there(models: list[Model], count: int, discovery: Discovery, ended: Bus
         return BadFrame(
             what, hint=f"check the unit address ({_UNITS}), and whether this is an inverter or a meter"
         )
-    at = models[-1].end if models else 0
-    what += f", then {ended.message} at {at}"
+    what += f", {_broke_off(models, ended)}"
     kind = NoReply if isinstance(ended, NoReply) else BadFrame
     return kind(
         what, hint=f"the list broke off: check the unit address ({_UNITS}) and the time-out of the bus"
     )
+
+
+def _broke_off(models: list[Model], ended: BusError) -> str:
+    return f"then {ended.message} at {models[-1].end if models else 0}"
 
 
 def _input(row: Row) -> int:

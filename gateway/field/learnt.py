@@ -20,6 +20,7 @@ from typing import Any
 from gateway.common.trial import WRITABLE, newest_writable
 from gateway.config import Bus, Config, Meter, SerialBus
 from gateway.field.facts import BUS_NAMES, METER_NAMES, SECONDS, BusFacts, Fact, MeterFacts, Value, check
+from gateway.field.meter.counters import CounterMemory, energy_ratio
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Learnt:
         self._path = path
         self._changed = asyncio.Event()
         self._facts = _read(path) if path else {}
+        self._counters: dict[str, CounterMemory] = {}
 
     def bus(self, bus: Bus) -> BusFacts:
         """The facts of a line."""
@@ -57,14 +59,20 @@ class Learnt:
             configured["skip"] = tuple((*span, "not_available") for span in meter.skip)
         return MeterFacts(configured, self._facts.setdefault(_meter_key(bus, meter), {}), self)
 
+    def counters(self, bus: Bus, meter: Meter) -> CounterMemory:
+        """What its counters have said last: a reload keeps that, a restart does not."""
+        return self._counters.setdefault(_counters_key(bus, meter), CounterMemory())
+
     def keep(self, config: Config) -> None:
-        """Forget the facts of lines and meters that the configuration does not have any more."""
+        """Forget what is known of lines and meters that the configuration does not have any more."""
         buses = {bus.name: bus for bus in config.buses}
         wanted = {_bus_key(bus) for bus in config.buses}
         wanted |= {_meter_key(buses[meter.bus], meter) for meter in config.meters if meter.bus in buses}
         for key in [key for key, facts in self._facts.items() if key not in wanted]:
             if self._facts.pop(key):
                 self.touch()
+        read = {_counters_key(buses[meter.bus], meter) for meter in config.meters if meter.bus in buses}
+        self._counters = {key: memory for key, memory in self._counters.items() if key in read}
 
     def touch(self) -> None:
         """Something changed: it is written within `SAVE_EVERY`."""
@@ -110,6 +118,10 @@ def _bus_key(bus: Bus) -> str:
 
 def _meter_key(bus: Bus, meter: Meter) -> str:
     return f"{_bus_key(bus)} / {meter.address} {meter.driver}"
+
+
+def _counters_key(bus: Bus, meter: Meter) -> str:
+    return f"{_meter_key(bus, meter)} {meter.id} {energy_ratio(meter)}"
 
 
 def _read(path: Path) -> dict[str, dict[str, Fact]]:

@@ -191,9 +191,7 @@ class BusWorker:
         )
 
     def predicted_load(self) -> float:
-        """The share of the bus's time that the polls need, by today's cost model; meters without pause
-        take the rest.
-        """
+        """The share of the bus's time that the polls need; meters without pause take the rest."""
         return sum(polled.predicted_load() for polled in self.meters.values() if not polled.lost)
 
     def _warning(self, load: float) -> str:
@@ -277,6 +275,7 @@ class BusWorker:
                 polled.reader.forget()
             slack = self._allow(poll, polled, now)
             await polled.reader.read(poll)
+            poll.spent += self.line.spent_since()
             if (beyond := poll.spent - slack) > 0.0:
                 self._share_free_at = max(self._share_free_at, time.monotonic()) + (1 / SHARE - 1) * beyond
         except BusDown as error:
@@ -331,15 +330,16 @@ class BusWorker:
         the s until somebody wants it.
         """
         poll.after_silence = polled.wants_silence
+        self.line.may_learn = True  # what a lost one takes is the share's anyway
         if now:
             poll.allowance = LEARN
             return float("inf")
         _, at = self._queue.next(float("inf"), 0.0, but=polled)
         slack = max(0.0, at - time.monotonic() - ROOM)
         if not polled.lost:
-            poll.allowance = (
-                min(slack, LEARN) if slack else 0.0 if time.monotonic() < self._share_free_at else LEAST
-            )
+            share = 0.0 if time.monotonic() < self._share_free_at else LEAST
+            poll.allowance = min(slack, LEARN) or share
+            self.line.may_learn = poll.may_learn
         return slack
 
     async def _ensure_open(self, now: bool) -> None:

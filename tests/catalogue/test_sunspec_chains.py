@@ -18,12 +18,13 @@ from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, Refused
 from gateway.field.meter.decode import Replies, decode
 from gateway.field.meter.reader import MeterTask
-from gateway.field.port.contract import registers_of
+from gateway.field.port.contract import Registers, registers_of
+from gateway.field.port.fake import FakePort
 from gateway.field.worker import BusWorker
 
 MARK = [0x5375, 0x6E53]
 BASES = (40000, 50000, 0)
-TWICE = 2
+TRIES = 3
 """How often the end of a chain is asked for when nothing comes."""
 
 
@@ -144,7 +145,7 @@ async def test_a_chain_ends_as_it_likes(end: list[int], beyond: str) -> None:
     found = await values("sunspec-inverter", device)
     assert (found["active_power"], found["active_energy_export"], found["frequency"]) == (-6.9, 12.345, 50.0)
     behind = [at for at, _ in device.asked if at > max(device.words)]
-    assert len(behind) <= TWICE
+    assert len(behind) <= TRIES
 
 
 async def test_a_line_that_dies_in_the_chain_is_no_end_of_it() -> None:
@@ -155,17 +156,57 @@ async def test_a_line_that_dies_in_the_chain_is_no_end_of_it() -> None:
         )
 
 
-async def test_one_lost_answer_is_no_end() -> None:
+@pytest.mark.parametrize("error", [NoReply("nothing came"), BadFrame("what came is damaged")])
+@pytest.mark.parametrize("times", range(1, TRIES + 1))
+async def test_what_is_lost_on_the_way_is_no_end_and_what_stays_lost_is_named(
+    error: BusError, times: int
+) -> None:
     device = Device(common(), inverter(), inputs(10, 20))
-    lost: set[int] = set()
+    left = times
 
     async def read(function: int, address: int, count: int) -> list[int]:
-        if count == TWICE and address not in lost and address > 40000:
-            lost.add(address)
-            raise NoReply("nothing came")
+        nonlocal left
+        if address == 40122 and left:
+            left -= 1
+            raise error
         return await device.ask(function, address, count)
 
-    assert "dc_current_s2" in (await resolve(load_driver("sunspec-inverter"), read)).quantities
+    driver = await resolve(load_driver("sunspec-inverter"), read)
+    assert ("dc_current_s2" in driver.quantities) == (times < TRIES)
+    assert driver.broke_off == ("" if times < TRIES else f"then {error.message} at 40122")
+
+
+@pytest.mark.parametrize(
+    ("beyond", "said"),
+    [("damaged", "then 9 bytes that are no frame at 40122"), ("silent", "then nothing came at 40122")],
+)
+async def test_a_chain_that_breaks_off_behind_the_meant_model_is_named(beyond: str, said: str) -> None:
+    device = Device(common(), inverter(), end=[], beyond=beyond, beside="refused")
+    assert (await resolve(load_driver("sunspec-inverter"), device.ask)).broke_off == said
+
+
+@pytest.mark.parametrize("end", [[0xFFFF, 0], [0, 0], []], ids=["book", "zeros", "refused"])
+async def test_an_end_that_says_what_it_is_is_none_to_name(end: list[int]) -> None:
+    device = Device(common(), inverter(), end=end)
+    assert (await resolve(load_driver("sunspec-inverter"), device.ask)).broke_off == ""
+
+
+async def test_where_a_list_breaks_off_is_told_once(caplog) -> None:
+    device = Device(common(), inverter(), end=[], beyond="damaged", beside="refused")
+
+    class DevicePort(FakePort):
+        async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+            return registers_of(await device.ask(function, address, count))
+
+    seat = Meter(id="pv", bus="bus", address=1, driver="sunspec-inverter")
+    bus, task = TcpBus(name="bus", type="tcp", host="h"), MeterTask(seat, load_driver("sunspec-inverter"))
+    worker = BusWorker(bus, [task], lambda _: None, port=DevicePort({}))
+    for _ in range(3):
+        assert (await worker.meter("pv").read()).values["active_power"] == -1.0
+        worker.meter("pv").reader.forget()
+    await worker.stop()
+    assert caplog.text.count("it lists KOSTAL model 103 at 40070, then 9 bytes that are no frame") == 1
+    assert "check the line and the time-out" in caplog.text
 
 
 async def test_a_chain_that_breaks_off_before_the_meant_model_says_where() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from field_parts import driver, meter
 
-from gateway.config.schema import TcpBus
+from gateway.config import Config, TcpBus
+from gateway.field.learnt import Learnt
 from gateway.field.meter.counters import CounterMemory
 from gateway.field.meter.reader import MeterTask
 from gateway.field.port.fake import FakePort
@@ -24,7 +27,7 @@ def judged(
     """
     table = driver(row)
     (first,) = table.rows
-    memory = CounterMemory("m")
+    memory = CounterMemory()
     good, events = [], []
     for index, number in enumerate(raw):
         value = number if first.type.startswith("float") or first.type == "sum" else number * first.factor
@@ -103,7 +106,7 @@ def test_a_wrap_is_one_behind_transformers_too() -> None:
 def test_whatever_load_is_switched_on_is_believed(row: str, power: float) -> None:
     """An hour of a standby load, an hour of the whole, polls of 10 s: no value is doubted."""
     table = driver(row)
-    memory = CounterMemory("m")
+    memory = CounterMemory()
     energy, at = 70_000.0, 0
     factor = table.rows[0].factor if not row.startswith("0 float") else 0.01
     for load in (0.05, power):
@@ -117,7 +120,7 @@ def test_whatever_load_is_switched_on_is_believed(row: str, power: float) -> Non
 
 def test_its_memory_is_bounded() -> None:
     table = driver()
-    memory = CounterMemory("m")
+    memory = CounterMemory()
     for index in range(1000):
         memory.judge(Reading("m", index, {f"x{index}": 1.0, IMPORT: 2.0}), table.rows)
     assert len(memory._registers) <= len(table.rows)
@@ -152,3 +155,64 @@ async def test_the_same_meter_with_less_is_suspect() -> None:
     reading, events = await poll_after(serial=4711, energy=3)
     assert reading.suspect == (IMPORT,)
     assert [event.kind for event in events] == ["register_fell"]
+
+
+BUS = TcpBus(name="bus", type="tcp", host="h", timeout="50ms")
+
+
+async def poll_after_reload(
+    learnt: Learnt, after_on: TcpBus = BUS, *, serial: int = 4711, energy: int = 3, **change: Any
+) -> tuple[Reading, list[Event]]:
+    """A meter that had 5000 kWh is read by a worker that a reload has made."""
+    words = {0: 5, 10: 0, 11: 5000, 20: 0, 21: 4711}
+    port = FakePort({unit: lambda _, address: words.get(address, 0) for unit in (1, 2)})
+    events: list[Event] = []
+    before = BusWorker(BUS, [MeterTask(meter(1), driver(SWAP))], lambda _: None, port=port, learnt=learnt)
+    await before.meter("m1").read()
+    await before.stop()
+    words.update({11: energy, 21: serial})
+    seat = meter(1).model_copy(update=change)
+    learnt.keep(Config(gateway={"id": "g"}, buses=(after_on,), meters=(seat,)))
+    task = MeterTask(seat, driver(SWAP, name=seat.driver))
+    after = BusWorker(after_on, [task], lambda _: None, events.append, port=port, learnt=learnt)
+    reading = await after.meter(seat.id).read()
+    await after.stop()
+    return reading, events
+
+
+async def test_a_register_that_falls_at_a_reload_is_suspect() -> None:
+    reading, events = await poll_after_reload(Learnt())
+    assert reading.suspect == (IMPORT,)
+    assert [(event.kind, event.fields["from"]) for event in events] == [("register_fell", 5000)]
+    reading, events = await poll_after_reload(Learnt(), energy=5001)
+    assert (reading.suspect, events) == ((), [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"address": 2},
+        {"driver": "other-table"},
+        {"id": "m9"},
+        {"values": "secondary", "ct": 40.0},
+        {"line": "other"},
+        {"serial": 4712},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_another_meter_after_a_reload_has_other_registers(change: dict[str, Any]) -> None:
+    bus = BUS
+    if name := change.pop("line", ""):
+        bus, change["bus"] = BUS.model_copy(update={"name": name}), name
+    reading, events = await poll_after_reload(Learnt(), bus, **change)
+    assert IMPORT in reading.values
+    assert reading.suspect == ()
+    assert {event.kind for event in events} <= {"meter_changed"}
+
+
+async def test_a_row_that_is_read_otherwise_after_a_reload_begins_anew() -> None:
+    memory = CounterMemory()
+    for table, value in ((driver(U32), 5000.0), (driver(CENT), 50.0)):
+        reading = Reading("m", 1000, {IMPORT: value})
+        assert memory.judge(reading, table.rows) == []
+        assert reading.suspect == ()

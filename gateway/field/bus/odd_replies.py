@@ -33,17 +33,32 @@ foretold: what is of the gateway's own may be right now and then.
 
 
 async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
-    """Find out whether a difference is constant; if so, replies are read accordingly from then on. Raises
-    OddReply, BusDown.
+    """Find out whether a difference is constant, as far as there is time for that; if so, replies are read
+    accordingly from then on. Raises OddReply, BusDown.
     """
     difference = odd.difference
     if (
-        _fixed(line, station, difference.field)
+        not line.may_learn
+        or _fixed(line, station, difference.field)
         or (station.plain and station.odd < ROW)
         or time.monotonic() < station.check_at
     ):
         raise odd
-    station.check_at = time.monotonic() + REST
+    began = time.monotonic()
+    station.check_at = began + REST
+    try:
+        pairs = await _pairs(line, station, odd)
+    finally:
+        line.spent += time.monotonic() - began
+    station.unanswered.clear()
+    _take(line, station, difference, pairs)
+
+
+async def _pairs(line: Transactions, station: Station, odd: OddReply) -> list[tuple[int, int]]:
+    """What was asked and seen in the field of a reply and of `CHECKS` more. Raises OddReply, BusDown when
+    they do not differ alike.
+    """
+    difference = odd.difference
     pairs = [(difference.asked, difference.seen)]
     failures = 0
     while len(pairs) <= CHECKS:
@@ -64,8 +79,7 @@ async def believe(line: Transactions, station: Station, odd: OddReply) -> None:
                 raise odd from None
         else:
             raise odd from None
-    station.unanswered.clear()
-    _take(line, station, difference, pairs)
+    return pairs
 
 
 def doubt(line: Transactions, station: Station) -> None:
@@ -111,8 +125,13 @@ def _fixed(line: Transactions, station: Station, field: Field) -> bool:
 def _take(line: Transactions, station: Station, difference: Difference, pairs: list[tuple[int, int]]) -> None:
     form, name = line.form, line.bus.name
     if difference.field == "unit":
-        form.units[station.unit] = difference.seen
-        station.facts.learn("reply_unit", difference.seen)
+        unit = difference.seen
+        alike = unit in form.units.values()
+        form.units[station.unit] = unit
+        station.facts.learn("reply_unit", unit)
+        if alike and not line.answers_as_itself(unit):
+            line.facts.learn("reply_unit", unit)
+            line.all_answer_as(unit)
     elif difference.field == "protocol":
         form.protocol = difference.seen
         line.facts.learn("reply_protocol", difference.seen)

@@ -50,6 +50,10 @@ class Transactions(BusConnection):
         """Replies in a row that were as the standard has them in a field, and unit, of which a difference is
         believed.
         """
+        self.may_learn = True
+        """Whether a difference may be looked into now: that takes time which is the others' too."""
+        self.spent = 0.0
+        """s that this has taken."""
         self._last: tuple[Station, int] | None = None
         self.own_end = self.line_end = float("-inf")
         """When the last answer of the station asked last ended, and the last byte, before it was asked."""
@@ -100,6 +104,23 @@ class Transactions(BusConnection):
                 station.unanswered = self._unanswered
             elif station.unanswered is self._unanswered:
                 station.unanswered = dict(self._unanswered)
+
+    def spent_since(self) -> float:
+        """The s that went into looking into differences, since this was asked last."""
+        spent, self.spent = self.spent, 0.0
+        return spent
+
+    def answers_as_itself(self, unit: int) -> bool:
+        """Whether a station but `unit` has answered as the one that was asked."""
+        return any(
+            station.plain and station.unit not in self.form.units
+            for station in self._stations
+            if station.unit != unit
+        )
+
+    def all_answer_as(self, unit: int) -> None:
+        """The gateway gives one unit for whomever it asked."""
+        self.form.units |= {station.unit: unit for station in self._stations if station.unit != unit}
 
     def late_bound(self, station: Station, count: int) -> float:
         """Seconds of silence after which a late answer to a read of `count` is not expected any more."""

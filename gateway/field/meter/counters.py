@@ -3,8 +3,8 @@ until it is confirmed.
 
 Meters show 0 for one poll, copy a counter while it is read (the halves of two moments), or start again after
 an exchange. What a register says then is passed on, for the platform has to know it, but not as good. A true
-wrap is good: the register was about to be full. Lives as long as the process: what a register did while
-nobody looked is for the journal's readers to judge.
+wrap is good: the register was about to be full. Lives as long as the process, over a reload as well: what a
+register did while nobody looked is for the journal's readers to judge.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.catalogue import Row
+from gateway.config import Meter
 from gateway.model import QUANTITIES, Event, Reading
 
 AGREE = 3
@@ -58,15 +59,21 @@ class _Register:
 class CounterMemory:
     """The last believed value of each counter of one meter."""
 
-    def __init__(self, meter: str) -> None:
-        self._meter = meter
+    def __init__(self) -> None:
         self._registers: dict[str, _Register] = {}
+        self._serial = ""
         self._rows: tuple[Row, ...] = ()
         self._names: tuple[str, ...] = ()
 
     def forget(self) -> None:
         """It is another meter now: its registers have values of their own."""
         self._registers.clear()
+
+    def are_of(self, serial: str) -> None:
+        """The serial number of the meter whose registers are judged from here on."""
+        if serial != self._serial and self._serial:
+            self.forget()
+        self._serial = serial
 
     def judge(self, reading: Reading, rows: tuple[Row, ...], scale: float = 1.0) -> list[Event]:
         """Mark the counters of a reading that are not to be believed yet; an event for each that begins to be
@@ -75,6 +82,10 @@ class CounterMemory:
         `rows` are the driver's; `scale` is what the transformer ratios make of energy.
         """
         if rows is not self._rows:
+            now = {row.name: _reads(row) for row in rows if row.name in self._registers}
+            for row in self._rows:  # what is read otherwise says something else
+                if row.name in self._registers and now.get(row.name) != _reads(row):
+                    del self._registers[row.name]
             self._rows = rows
             self._names = tuple(row.name for row in rows if _counts(row))
         events: list[Event] = []
@@ -92,7 +103,7 @@ class CounterMemory:
                 if kind is not None:
                     suspect.append(name)
                 if kind:
-                    fields = {"meter": self._meter, "quantity": name, "from": register.value, "to": value}
+                    fields = {"meter": reading.meter, "quantity": name, "from": register.value, "to": value}
                     events.append(Event(kind, at, fields))
         if suspect:
             reading.suspect = tuple(dict.fromkeys((*reading.suspect, *suspect)))
@@ -119,6 +130,18 @@ class CounterMemory:
         quantity = QUANTITIES.get(name)
         energy = quantity is not None and quantity.unit in {"kWh", "kvarh", "kVAh"}
         return _Register(tuple(sorted(moduli)), leap, energy, value, at)
+
+
+def energy_ratio(meter: Meter) -> float:
+    """KWh on the primary side for each that a meter shows."""
+    return meter.ct * meter.vt if meter.values == "secondary" else 1.0
+
+
+def _reads(row: Row) -> tuple[object, ...]:
+    """What a row's number is made of."""
+    terms = tuple((sign, *_reads(part)) for sign, part in row.terms)
+    times = row.times and _reads(row.times)
+    return (row.spans, row.type, row.order, row.factor, row.sign_bit, row.mask, row.scale_at, terms, times)
 
 
 def _counts(row: Row) -> bool:

@@ -79,6 +79,7 @@ class MeterReader:
         self.nameless = ""
         """The register by which its table's meters are known, when this one does not have it."""
         self._comparable = task.config.identity
+        self._told_of_end = ""
         self._begin()
 
     @property
@@ -126,6 +127,7 @@ class MeterReader:
                 poll.fail(config.id, self._uptime(), error)
                 return poll
             poll.answered = True
+            self._tell_of_end(self._driver)
             self._changed()
             self._learn_probes()
         job = self._job(due.fast, due.slow, static=False)
@@ -153,6 +155,16 @@ class MeterReader:
         if self._polls >= self._replan_at:
             self._replan()
         return poll
+
+    def _tell_of_end(self, driver: Driver) -> None:
+        """Once: some devices have no other end."""
+        if driver.broke_off and driver.broke_off != self._told_of_end:
+            log.warning(
+                "meter %s: it lists %s, %s; what it lists before that is read → if it should give more than "
+                "`submeter read %s` shows, check the line and the time-out, and reload",
+                self.meter, driver.variant, driver.broke_off, self.meter,
+            )  # fmt: skip
+        self._told_of_end = driver.broke_off
 
     async def _identify(self, poll: Poll, *, alone: bool) -> None:
         """What the meter says of itself; `alone`: nothing else was asked, so that its silence is the

@@ -11,7 +11,7 @@ from gateway.catalogue import Driver
 from gateway.errors import BadFrame, BusError, NoReply
 from gateway.field.bus.line import BusLine
 from gateway.field.health import MeterHealth, PollState
-from gateway.field.meter.counters import CounterMemory
+from gateway.field.meter.counters import energy_ratio
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
 from gateway.field.meter.serial_number import SerialMemory, plain
@@ -63,7 +63,7 @@ class PolledMeter:
         """What its polls take of the bus's time, as it was last added up; 0 while it is lost."""
         self._poll_now = poll_now
         self._station = self.reader.station
-        self._counters = CounterMemory(config.id)
+        self._counters = line.learnt.counters(line.bus, config)
         self._serials = SerialMemory(config.id, self.reader.facts)
         self._foreign: str | None = None
         """The serial number that answers, when it is not the configured one."""
@@ -196,13 +196,11 @@ class PolledMeter:
         """Take what the meter says of itself; an event when it is not the meter that it should be, or is
         again.
         """
-        known = self.attributes.get("serial_number")
-        if known is not None and attributes.get("serial_number", known) != known:
-            self._counters.forget()
         self.attributes.update(attributes)
         read, expected = attributes.get("serial_number"), self.config.serial
         if read is None:
             return []
+        self._counters.are_of(read)
         if expected is None:
             events, again = self._serials.seen(read, uptime)
             if again:
@@ -249,9 +247,7 @@ class PolledMeter:
 
     def judge(self, reading: Reading) -> list[Event]:
         """Mark what should not be believed blindly; an event for each register that begins to be doubted."""
-        config = self.config
-        scale = config.ct * config.vt if config.values == "secondary" else 1.0
-        events = self._counters.judge(reading, self.driver.rows, scale)
+        events = self._counters.judge(reading, self.driver.rows, energy_ratio(self.config))
         for event in events:
             fields, what = event.fields, event.kind.removeprefix("register_")
             log.warning(
