@@ -12,9 +12,12 @@ need chromium chromium
 need chromedriver chromium-driver
 [ -n "$(find /usr/lib -name 'libfaketime.so.1' 2>/dev/null | head -n 1)" ] || missing="$missing libfaketime"
 need nats-server nats-server
+need nginx nginx-light
 [ -n "$(find /usr/lib/postgresql -name initdb 2>/dev/null | head -n 1)" ] || missing="$missing postgresql"
 # Half a minute of Erlang: for `make soak` alone.
 [ "${1:-}" != soak ] || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
+# What reads the rules of alerts as Prometheus does, 40 MB: for `make prove-city` (and `make soak`) alone.
+[ "${1:-}" != soak ] || need promtool prometheus
 # Home Assistant with its own schemas, 400 MB in an environment of its own: for `make soak` alone.
 if [ "${1:-}" = soak ] && [ ! -x build/homeassistant/bin/python ]; then
   { python3.11 -m venv build/homeassistant && build/homeassistant/bin/python -m pip install --quiet --disable-pip-version-check --no-input \

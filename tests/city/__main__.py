@@ -1,7 +1,7 @@
 """python -m tests.city [PART …]: the platform at the size of a city, at length; written to docs/proofs.md.
 
-The parts: write, steady, herd, independent, blows, gone, cluster. Each can be run by itself: its result
-takes the place of its former one in build/city.json, from which the section is made.
+The parts: write, steady, herd, independent, blows, gone, cluster, monitoring. Each can be run by itself: its
+result takes the place of its former one in build/city.json, from which the section is made.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from tests import proofs
 from tests.bench import bench_city
 from tests.bench.figures import Figure
-from tests.city import blows, cluster
+from tests.city import blows, cluster, monitoring
 
 OUT = Path("build/city.json")
 BLOWS = int(os.environ.get("CITY_BLOWS", "200"))
@@ -93,6 +93,15 @@ def _cluster() -> list[tuple[bool, str]]:
     return [(verdict.good and not verdict.waiting, told)]
 
 
+def _monitoring() -> list[tuple[bool, str]]:
+    if monitoring.PROMTOOL is None:
+        return [(False, "promtool is not installed")]
+    with tempfile.TemporaryDirectory() as name:
+        wrong = monitoring.judged(Path(name))
+    told = "promtool: every alert fires when it should, none while all is well; the dashboard can be read"
+    return [(not wrong, told)]
+
+
 PARTS: dict[str, Callable[[], list[tuple[bool, str]]]] = {
     "write": _write_path,
     "steady": _steady,
@@ -101,6 +110,7 @@ PARTS: dict[str, Callable[[], list[tuple[bool, str]]]] = {
     "blows": _blows,
     "gone": _gone,
     "cluster": _cluster,
+    "monitoring": _monitoring,
 }
 
 

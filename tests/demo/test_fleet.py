@@ -28,6 +28,7 @@ from gateway.receiver import open_store
 from gateway.receiver.intake import arrival
 from gateway.uplink import broker_of
 from gateway.wire import decode
+from tests.certificates import certificate
 from tests.mosquitto import MOSQUITTO, Mosquitto
 from tests.receiver.receiver_feed import T0, until
 
@@ -289,11 +290,7 @@ def test_it_says_why_nobody_is_online():
 @contextmanager
 def tls_port(folder, *, asks=False, plain=False):
     """A port that speaks TLS for `localhost` and asks for a client certificate, or speaks no TLS."""
-    cert, key = folder / "b.crt", folder / "b.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
-         "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)  # fmt: skip
+    cert, key = certificate(folder, "broker", "/CN=localhost", host="DNS:localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
     if asks:

@@ -23,6 +23,7 @@ from gateway.receiver import Receiver, broker_link
 from gateway.receiver.broker import Inbox
 from gateway.receiver.intake import subscriptions
 from gateway.wire import Topics, encode
+from tests.certificates import certificate
 from tests.mosquitto import MOSQUITTO, OPEN, Mosquitto
 from tests.ports import free_port
 
@@ -373,67 +374,6 @@ def test_passwords_come_from_a_file_and_a_refusal_is_said(tmp_path, receive, fee
         receive(server.url, "--username", "city", "--password-file", str(secret)).connected()
     finally:
         server.kill()
-
-
-def certificate(directory, name, subject, *, ca=None, host=None):
-    """A key and certificate signed by `ca` (or by itself), valid for `host`."""
-    key, cert, request, extra = (directory / f"{name}.{end}" for end in ("key", "crt", "csr", "ext"))
-
-    def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
-
-    if ca is None:
-        openssl(
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            subject,
-            "-keyout",
-            str(key),
-            "-out",
-            str(cert),
-        )
-        return cert, key
-    extra.write_text(f"subjectAltName={host}\n" if host else "basicConstraints=CA:FALSE\n")
-    openssl(
-        "req",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-subj",
-        subject,
-        "-keyout",
-        str(key),
-        "-out",
-        str(request),
-    )
-    openssl(
-        "x509",
-        "-req",
-        "-in",
-        str(request),
-        "-CA",
-        str(ca[0]),
-        "-CAkey",
-        str(ca[1]),
-        "-CAcreateserial",
-        "-days",
-        "2",
-        "-extfile",
-        str(extra),
-        "-out",
-        str(cert),
-    )
-    return cert, key
 
 
 def test_tls_checks_the_name_and_shows_a_client_certificate(tmp_path, receive):

@@ -16,6 +16,7 @@ from receiver_feed import T0
 
 from gateway.platform.metrics import exposition
 from gateway.receiver import SEVERITY, Counts, FleetRow, FleetTotals, Signs
+from tests.city import monitoring
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / "packaging" / "monitoring"
@@ -66,6 +67,25 @@ def test_what_is_asked_for_exists(expression):
     for labels in re.findall(r"\bby \((.*?)\)", expression):
         assert {label.strip() for label in labels.split(",")} <= set.union(*(SERVED[name] for name in names))
     assert expression.count("(") == expression.count(")")
+
+
+def test_metrics_with_other_labels_are_divided_without_them():
+    """Else Prometheus finds no pair, and the alert never fires."""
+    for expression in EXPRESSIONS:
+        names = re.findall(r"\bsubmeter_\w+", expression) if "/" in expression else []
+        labels = [SERVED[name] for name in names]
+        if labels and not expression.startswith(("sum", "max")):
+            apart = set.union(*labels) - set.intersection(*labels)
+            told = re.findall(r"/ ignoring \((.*?)\)", expression)
+            assert {label for text in told for label in text.split(", ")} == apart, expression
+
+
+@pytest.mark.skipif(monitoring.PROMTOOL is None, reason="promtool is not installed")
+def test_every_alert_fires_when_it_should_and_none_while_all_is_well(tmp_path):
+    assert monitoring.judged(tmp_path) == ""
+    broken = tmp_path / "broken.yml"
+    broken.write_text(monitoring.RULES.read_text().replace("ignoring (problem) ", ""))
+    assert "SubmeterManyOffline" in monitoring.judged(tmp_path, broken)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psycopg
 import pytest
 from postgres_server import PostgresServer, programs
-from receiver_feed import E1, Feeder, arrival, batch, opening, until
+from receiver_feed import E1, T0, Feeder, arrival, batch, opening, until
 
 from gateway.errors import JournalError
+from gateway.model import Event
 from gateway.receiver import build_report
 from gateway.receiver.store import open_store, shown
 from tests.mosquitto import MOSQUITTO
@@ -220,6 +222,65 @@ def taken_before_a_power_cut(server, *, careless):
     server.start()
     store.close()
     return 40, counted(address, "SELECT count(*) FROM batch")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_others_have_stored_is_caught_up_with_as_if_all_were_read_anew(postgres, seed):
+    """Ranges that grow at both ends and melt, conflicts, explanations, anchors, failures: in any order."""
+    chance = random.Random(seed)
+    address = postgres.new_database()
+    stores = [open_store(address) for _ in range(3)]
+    names = ("gw-1", "gw-2")
+    for step in range(60):
+        one = chance.choice(stores)
+        gateway = chance.choice(names)
+        seqs = [chance.randint(1, 60) for _ in range(chance.randint(1, 5))]
+        events = [
+            Event(
+                "thinned", 1000, {"epoch": E1, "from": seqs[0] + 60, "to": seqs[-1] + 70, "reason": "full"}
+            ),
+            Event("clock_anchor", 9000, {"epoch": E1, "uptime": 9000 + step, "t": T0 + step}),
+        ]
+        more = {"events": events} if step % 7 == 0 else {}
+        lot = [batch(100 + step, gateway=gateway, **more), *(batch(seq, gateway=gateway) for seq in seqs)]
+        lot += [batch(seqs[0], gateway=gateway, value=99.0)] if step % 11 == 0 else []
+        with suppress(ZeroDivisionError), one.atomic([gateway]):
+            one.take([arrival(each) for each in lot])
+            assert 1 / (step % 13), "a group that fails"
+        if chance.random() < 0.3:
+            chance.choice(stores).ledger(gateway)
+    for store in stores:
+        for gateway in names:
+            with store.atomic([gateway]):
+                assert store.ledger(gateway).epochs == store.load([gateway])[gateway].epochs
+        store.close()
+
+
+def test_a_gateway_with_many_gaps_costs_no_more_than_what_has_changed(postgres):
+    address = postgres.new_database()
+    one, two = open_store(address), open_store(address)
+    with one.atomic(["gw-1"]):
+        one.take([arrival(batch(seq)) for seq in range(2, 4002, 2)])
+    assert len(two.ledger("gw-1").epoch(E1).held) == 2000
+    read = []
+    for store in (one, two):
+        execute = store.conn.execute
+
+        def counted(sql, *words, execute=execute):
+            found = execute(sql, *words)
+            if " held " in sql and sql.lstrip().startswith("SELECT"):
+                read.append(found.rowcount)
+            return found
+
+        store.conn.execute = counted
+    for seq in range(5001, 5041, 2):
+        for store in (one, two):
+            with store.atomic(["gw-1"]):
+                store.take([arrival(batch(seq if store is one else seq + 1))])
+    assert len(one.load(["gw-1"])["gw-1"].epoch(E1).held) == 2001
+    assert sum(read[:-1]) <= 2 * 20 + 2, read
+    for store in (one, two):
+        store.close()
 
 
 def test_what_is_said_to_be_stored_survives_the_database_and_the_control_does_not(server):

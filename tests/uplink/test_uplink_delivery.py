@@ -134,8 +134,10 @@ def test_a_batch_in_conflict_that_can_never_be_sent_is_no_conflict_any_more():
 
 def test_what_a_receipt_overtakes_goes_again_after_the_grace_and_not_before():
     found, rows = delivery(3)
-    assert says(found, now=GRACE, have=[[2, 2]]).again == []
-    assert says(found, now=GRACE + 0.2, have=[[2, 3]]).again == [rows[0]]
+    assert says(found, now=60.0, have=[[2, 2]]).again == []
+    assert found.lost(59.9 + GRACE) == []
+    assert says(found, now=60.2 + GRACE, have=[[2, 3]]).again == [rows[0]]
+    assert found.lost(99.0) == []
 
 
 def test_a_platform_that_is_back_gets_its_trial_soon():

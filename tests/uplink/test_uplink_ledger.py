@@ -1,5 +1,6 @@
 """What is on its way, who has what, and which numbers are in conflict."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from uplink_parts import E1, E2, row
@@ -39,7 +40,7 @@ def test_the_window_counts_right_whatever_happens(steps):
             window.disconnected()
             here &= acked
         else:
-            gone = window.leave(E1, Ranges([(1, seq)]))
+            gone = window.leave(E1, Ranges([(1, seq)]), float(step))
             assert {key_of(entry.sealed) for entry in gone} == {k for k in here if k[1] <= seq}
             here = {k for k in here if k[1] > seq}
             acked &= here
@@ -63,15 +64,92 @@ def test_the_window_is_full_by_count_and_by_bytes():
     assert big.full
 
 
-def test_what_is_overtaken_after_the_grace_was_lost():
+def on_the_way(*times):
+    """Batches 1, 2, … handed over at these times; the broker has them all."""
     window = Window()
-    for seq in range(1, 6):
-        window.sent(row(seq), 0.0)
+    for seq, at in enumerate(times, 1):
+        window.sent(row(seq), at)
         window.acked((E1, seq))
-    order = max(entry.order for entry in window.leave(E1, Ranges([(3, 3)])))
-    assert window.overtaken(order, GRACE / 2) == []
-    assert [sealed.seq for sealed in window.overtaken(order, GRACE + 1)] == [1, 2]
+    return window
+
+
+def arrived(window, now, *seqs):
+    window.leave(E1, Ranges((seq, seq) for seq in seqs), now)
+
+
+def lost(window, now):
+    return [sealed.seq for sealed in window.lost(now)]
+
+
+def test_what_was_handed_over_before_one_that_arrived_is_lost_after_the_grace():
+    window = on_the_way(*[0.0] * 5)
+    arrived(window, 40.0, 3)
+    assert lost(window, 40.0 + GRACE / 2) == []
+    assert lost(window, 40.1 + GRACE) == [1, 2]
     assert sorted(entry.sealed.seq for entry in window) == [4, 5]
+
+
+def test_a_batch_whose_way_is_as_long_as_that_of_the_others_is_not_lost_however_long_that_is():
+    window = on_the_way(0.0, 1.0, 2.0, 3.0)
+    for seq in (1, 2, 3, 4):
+        arrived(window, 300.0 + seq, seq)
+        assert lost(window, 300.0 + seq) == []
+    two_ways = on_the_way(*[0.1 * n for n in range(20)])  # two receivers, one of them two seconds slower
+    for seq in range(1, 20, 2):
+        arrived(two_ways, 60.0 + seq, seq + 1)
+        arrived(two_ways, 62.0 + seq, seq)
+        assert lost(two_ways, 62.0 + seq) == []
+    assert not len(two_ways)
+
+
+def test_what_a_much_later_batch_outran_is_lost_at_once():
+    window = on_the_way(0.0, 10.0, 10.1)
+    arrived(window, 10.3, 3)
+    assert lost(window, 10.3) == [1], "the second one was sent a moment before"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_batch_that_was_offered_again_speaks_of_others_only_when_nothing_more_comes(first):
+    """Its first copy may be what arrived, and then the others follow it."""
+    window = on_the_way(*[0.0] * 10)
+    window.sent(row(1), 30.0)
+    window.acked((E1, 1))
+    arrived(window, 31.0, 1)
+    assert lost(window, 31.0) == []
+    if first:
+        for seq in range(2, 10):
+            arrived(window, 31.0 + GRACE * 0.9 * seq, seq)
+            assert lost(window, 31.0 + GRACE * 0.9 * seq) == []
+        assert len(window) == 1
+    else:
+        assert lost(window, 31.0 + GRACE) == []
+        assert lost(window, 31.1 + GRACE) == [*range(2, 11)]
+
+
+def test_what_is_lost_and_offered_again_is_no_proof_against_what_follows():
+    window = on_the_way(0.0, 10.0)
+    arrived(window, 10.1, 2)
+    assert lost(window, 10.1) == [1]
+    for seq in (3, 4):
+        window.sent(row(seq), 10.2)
+        window.acked((E1, seq))
+    window.sent(row(1), 10.2, again=True)
+    arrived(window, 12.0, 1)
+    assert lost(window, 12.0 + GRACE) == []
+    arrived(window, 12.0 + GRACE, 3, 4)
+    assert not len(window)
+
+
+def test_the_newest_is_offered_again_first_and_then_another_one_each_time():
+    window = on_the_way(0.0, 1.0, 2.0)
+    tried = []
+    for at in (40.0, 100.0, 220.0, 460.0):
+        sealed = window.probe()
+        tried.append(sealed.seq)
+        window.sent(sealed, at)
+        window.acked(key_of(sealed))
+    assert tried == [3, 2, 1, 3]
+    assert Window().probe() is None
 
 
 # -- ledger
@@ -163,7 +241,7 @@ def test_after_a_silence_the_first_receipt_brings_the_next_probe_within_a_second
     found, rows = delivery_with(2)
     found.acknowledged([(key_of(sealed), 0) for sealed in rows], 0.0)
     assert found.trial(29.0) is None
-    assert found.trial(30.0) == rows[0]
+    assert found.trial(30.0) == rows[1]
     found.receipt("a", Receipt(epoch=E1, upto=0), 35.0)
     assert found._receipt_timer.at == 36.0
     found._receipt_timer.tried(36.0)

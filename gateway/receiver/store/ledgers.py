@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,12 +35,26 @@ def rows_about(
 def load_ledgers(conn: Sql, gateways: Sequence[str]) -> dict[str, GatewayLedger]:
     """The ledger of each."""
     ledgers = {gateway: GatewayLedger() for gateway in gateways}
-    rows = partial(rows_about, conn, gateways)
+    held = rows_about(conn, gateways, "epoch, first, last", "held", "ORDER BY epoch, first")
+    fill_ledgers(conn, ledgers, held)
+    return ledgers
+
+
+def fill_ledgers(
+    conn: Sql, ledgers: Mapping[str, GatewayLedger], held: Iterable[tuple[str, str, int, int]]
+) -> None:
+    """Bring ledgers up to date, those of `held` (gateway, epoch, first, last) that they do not know: what is
+    held only grows. The rest is little, and read anew.
+    """
+    for ledger in ledgers.values():
+        for one in ledger.epochs.values():
+            one.anchors.clear()
+    rows = partial(rows_about, conn, list(ledgers))
     columns = "epoch, first, previous, previous_last"
     for gateway, epoch, first, previous, last in rows(columns, "epoch", "ORDER BY last_received"):
         known = ledgers[gateway].epoch(epoch)
         known.first, known.previous, known.previous_last = first, previous, last
-    for gateway, epoch, first, last in rows("epoch, first, last", "held", "ORDER BY epoch, first"):
+    for gateway, epoch, first, last in held:
         ledgers[gateway].epoch(epoch).store(first, last)
     for gateway, epoch, first, last, spills in rows("epoch, first, last, open", "explained"):
         ledgers[gateway].epoch(epoch).explain(first, last, spills=bool(spills))
@@ -50,4 +64,3 @@ def load_ledgers(conn: Sql, gateways: Sequence[str]) -> dict[str, GatewayLedger]
         ledgers[gateway].epoch(epoch).contradict(seq)
     for gateway, epoch, seq in rows("epoch, seq", "state", "AND epoch IS NOT NULL"):
         ledgers[gateway].newest = (epoch, seq or 0)
-    return ledgers

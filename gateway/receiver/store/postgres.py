@@ -1,7 +1,7 @@
 """The platform's database in PostgreSQL, which any number of receivers share.
 
 Nothing that a receipt says is in memory alone: whoever stores for a gateway locks its row of the table
-`turn`, which counts the commits, and reads the gateway's ledger anew when somebody else has stored since.
+`turn`, which counts the commits, and reads what somebody else has stored since.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from gateway.errors import JournalError
 from gateway.receiver.gaps import Ask
 from gateway.receiver.ledger import GatewayLedger
 from gateway.receiver.store.base import DESCRIPTIONS, Store, bounded
+from gateway.receiver.store.ledgers import fill_ledgers
 from gateway.receiver.store.schema.partitions import month_of, month_start, new_partition, partition_of
 from gateway.receiver.store.schema.postgres import VERSIONS
 from gateway.receiver.store.sql import DatabaseAway, Results
@@ -172,9 +173,23 @@ class PostgresStore(Store):
                 self._ledgers[gateway] = (version, now, known[2])
             else:
                 stale[gateway] = version
-        for gateway, ledger in self.load(list(stale)).items():
-            self._ledgers[gateway] = (stale[gateway], now, ledger)
+        self._catch_up(stale, now)
         self._locked |= {gateway: self._ledgers[gateway][2] for gateway in gateways}
+
+    def _catch_up(self, versions: Mapping[str, int], now: float) -> None:
+        """Read what others have stored for these gateways, up to their count of commits at least. A gateway
+        that has thinned its journal may have tens of thousands of ranges: only those that have changed.
+        """
+        if not versions:
+            return
+        known = {gateway: self._ledgers.get(gateway, (-1, now, GatewayLedger())) for gateway in versions}
+        sql = """SELECT h.gateway, h.epoch, h.first, h.last FROM held h
+            JOIN unnest(?::text[], ?::bigint[]) AS known(gateway, version) ON h.gateway = known.gateway
+            WHERE h.version > known.version ORDER BY h.epoch, h.first"""
+        held = self._sql.execute(sql, (list(known), [version for version, *_ in known.values()])).fetchall()
+        fill_ledgers(self._sql, {gateway: ledger for gateway, (_, _, ledger) in known.items()}, held)
+        for gateway, version in versions.items():
+            self._ledgers[gateway] = (version, now, known[gateway][2])
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -198,9 +213,11 @@ class PostgresStore(Store):
             return known[2]
         found = self._sql.execute("SELECT version FROM turn WHERE gateway = ?", (gateway,)).fetchone()
         version = found[0] if found else 0
-        ledger = known[2] if known is not None and known[0] == version else self.load([gateway])[gateway]
-        self._ledgers[gateway] = (version, now, ledger)
-        return ledger
+        if known is not None and known[0] == version:
+            self._ledgers[gateway] = (version, now, known[2])
+        else:
+            self._catch_up({gateway: version}, now)
+        return self._ledgers[gateway][2]
 
     def insert(self, table: str, rows: list[tuple[Any, ...]]) -> None:
         """Rows in the order of their columns."""

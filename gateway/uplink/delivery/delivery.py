@@ -97,15 +97,14 @@ class Delivery:
         """Handed to the connection."""
         key = key_of(sealed)
         epoch = self.conflicts.epoch(sealed)
-        if self._receipts.was_sent(epoch, sealed.seq):
-            self.counters.resent_batches += 1
+        again = self._receipts.was_sent(epoch, sealed.seq)
+        self.counters.resent_batches += again
         self._receipts.sent(epoch, sealed.seq)
         if not self._window.unacked:
             # Patience with the broker begins with the first message that it owes us a PUBACK for.
             self._acked_at = now
-        self._window.sent(
-            sealed, now, replay=replay or (key not in self.conflicts and self._receipts.is_delivered(*key))
-        )
+        replay_only = replay or (key not in self.conflicts and self._receipts.is_delivered(*key))
+        self._window.sent(sealed, now, again=again, replay=replay_only)
         self.counters.sent_batches += 1
         self.counters.replayed_batches += replay
 
@@ -164,17 +163,16 @@ class Delivery:
             self._settled.get(epoch, Ranges()).discard(seq)
             if seq in stored:
                 self.conflicts.store((epoch, seq), consumer, stored[seq])
-        last = self._leave(receipt.epoch, news)
+        progress = self._leave(receipt.epoch, news, now)
         self._account(receipt.epoch, delivered, now)
         self._receipts.heard(consumer, now, waiting=bool(len(self._window)))
-        outcome = FollowUp(again=self._window.overtaken(last, now))
-        if last:
+        if progress:
             self._receipt_timer.progress(now, waiting=bool(len(self._window)))
         elif silent:
             self._receipt_timer.soon(
                 now, 1.0
             )  # the platform is there again: no reason to wait long with the next trial
-        return outcome
+        return FollowUp(again=self._window.lost(now))
 
     def is_stored(self, key: Key, digest: str, now: float) -> bool:
         """Whether what is stored under a number in conflict is our batch, by its digest: then that
@@ -192,21 +190,21 @@ class Delivery:
         original = self.conflicts.original(epoch)
         return (epoch, ranges) if original is None else (original[0], Ranges([(original[1], original[1])]))
 
-    def _leave(self, epoch: str, held: Ranges) -> int:
-        """What a consumer has makes room in the window; the highest order of hand-over among them."""
+    def _leave(self, epoch: str, held: Ranges, now: float) -> bool:
+        """What a consumer has makes room in the window; whether anything did."""
         if not held.count:
-            return 0
-        left = self._window.leave(*self._own(epoch, held))
+            return False
+        left = self._window.leave(*self._own(epoch, held), now)
         for entry in left:
             if len(self._readings) < MAX_REMEMBERED:
                 self._readings[key_of(entry.sealed)] = entry.sealed.readings
-        return max((entry.order for entry in left), default=0)
+        return bool(left)
 
     def _account(self, epoch: str, delivered: Ranges, now: float) -> None:
         """Delivered on the wire becomes settled in the journal."""
         if not delivered.count:
             return
-        self._leave(epoch, delivered)
+        self._leave(epoch, delivered, now)
         original = self.conflicts.original(epoch)
         if original is not None:
             self.conflicts.delivered(original)
@@ -258,15 +256,19 @@ class Delivery:
         self._settled.setdefault(epoch, Ranges()).update(ranges)
 
     def trial(self, now: float) -> Sealed | None:
-        """No receipt for long: the oldest batch in the broker's custody, to be offered again as a trial."""
+        """No receipt for long: a batch in the broker's custody, to be offered again as a trial."""
         if not self._receipt_timer.due(now):
             return None
-        entry = self._window.oldest(lambda entry: entry.acked and not entry.replay)
-        if entry is None:
+        sealed = self._window.probe()
+        if sealed is None:
             self._receipt_timer.progress(now, waiting=False)
-            return None
-        self._receipt_timer.tried(now)
-        return entry.sealed
+        else:
+            self._receipt_timer.tried(now)
+        return sealed
+
+    def lost(self, now: float) -> list[Sealed]:
+        """What was lost on the way to the platform: to be offered again."""
+        return self._window.lost(now)
 
     # -- the connection --------------------------------------------------------------------------------------
 

@@ -4,15 +4,19 @@ monotonic seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
+from math import inf
 
 from gateway.model import Ranges, Sealed
 
 MAX_BATCHES = 400
 MAX_BYTES = 2_000_000
 GRACE = 5.0
-"""Seconds by which a receipt may come out of order before the older batch counts as lost on the way."""
+"""Seconds by which a receipt may be late beside those of later batches before its batch counts as lost on the
+way: several receivers share the work, and each has a queue of its own.
+"""
 
 Key = tuple[str, int]
 """Epoch and seq as the journal knows them."""
@@ -25,15 +29,18 @@ def key_of(sealed: Sealed) -> Key:
 
 @dataclass(slots=True)
 class Entry:
-    """One batch on its way. `order` counts hand-overs; `replay` needs no receipt: whoever asked will ask
-    again.
+    """One batch on its way. `order` counts hand-overs; `again`: an earlier one may still arrive; `replay`
+    needs no receipt: whoever asked will ask again. `due`: when its receipt should have come, had its way
+    been as long as that of a later batch.
     """
 
     sealed: Sealed
     order: int
     sent_at: float
+    again: bool = False
     acked: bool = False
     replay: bool = False
+    due: float = inf
 
 
 class Window:
@@ -46,6 +53,9 @@ class Window:
         self._order = 0
         self._bytes = 0
         self._unacked = 0
+        self._perhaps = 0
+        """Hand-overs before this one are lost, unless it was an earlier one of its batch that arrived."""
+        self._news_at = -inf
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -71,8 +81,8 @@ class Window:
         """Nothing more may be sent until receipts come."""
         return len(self._entries) >= MAX_BATCHES or self._bytes >= MAX_BYTES
 
-    def sent(self, sealed: Sealed, now: float, *, replay: bool = False) -> None:
-        """A batch was handed to the connection, for the first time or again."""
+    def sent(self, sealed: Sealed, now: float, *, again: bool = False, replay: bool = False) -> None:
+        """A batch was handed to the connection, for the first time or `again`."""
         key = key_of(sealed)
         before = self._entries.pop(key, None)  # sent again: it goes to the end, the order of hand-overs
         if before is None:
@@ -81,9 +91,8 @@ class Window:
         elif before.acked:
             self._unacked += 1
         self._order += 1
-        self._entries[key] = Entry(
-            sealed, self._order, now, replay=replay and (before is None or before.replay)
-        )
+        replay = replay and (before is None or before.replay)
+        self._entries[key] = Entry(sealed, self._order, now, again or before is not None, replay=replay)
 
     def acked(self, key: Key) -> Entry | None:
         """The broker has it. None when it is not expected."""
@@ -110,8 +119,12 @@ class Window:
             if not entry.acked or entry.replay:
                 self.drop(key_of(entry.sealed))
 
-    def leave(self, epoch: str, held: Ranges) -> list[Entry]:
-        """The entries of an epoch that a consumer has: they leave."""
+    def leave(self, epoch: str, held: Ranges, now: float) -> list[Entry]:
+        """The entries of an epoch that a consumer has: they leave, and say what is overdue.
+
+        MQTT keeps the order of one publisher's messages, so what was handed over before one that arrived has
+        arrived too, or never will.
+        """
         covered = [
             entry
             for entry in self._entries.values()
@@ -119,20 +132,31 @@ class Window:
         ]
         for entry in covered:
             self.drop(key_of(entry.sealed))
+        if covered:
+            self._perhaps, self._news_at = max(self._perhaps, covered[-1].order), now
+        if newest := next((entry for entry in reversed(covered) if not entry.again), None):
+            for entry in takewhile(lambda entry: entry.order < newest.order, self._entries.values()):
+                entry.due = min(entry.due, entry.sent_at + now - newest.sent_at)
         return covered
 
-    def overtaken(self, order: int, now: float) -> list[Sealed]:
-        """Take out what was handed over before `order`, has its PUBACK, and should have been receipted by
-        now: lost on the way.
-
-        MQTT keeps the order of one publisher's messages, so a receipt for a later one says that the earlier
-        one never arrived.
+    def lost(self, now: float) -> list[Sealed]:
+        """Take out what has its PUBACK and was lost on the way: its receipt is overdue, or it was handed over
+        before one that was offered again and arrived, and nothing more has come since.
         """
-        late = [e for e in self._entries.values() if e.order < order and e.acked and now - e.sent_at > GRACE]
+        before = self._perhaps if now - self._news_at > GRACE else 0
+        late = [
+            entry
+            for entry in self._entries.values()
+            if entry.acked and (now - entry.due > GRACE or entry.order < before)
+        ]
         for entry in late:
             self.drop(key_of(entry.sealed))
         return [entry.sealed for entry in late if not entry.replay]
 
-    def oldest(self, chosen: Callable[[Entry], bool]) -> Entry | None:
-        """The entry handed over first among those that `chosen` accepts."""
-        return next((entry for entry in self._entries.values() if chosen(entry)), None)
+    def probe(self) -> Sealed | None:
+        """What to offer again when no receipts come: the newest in the broker's custody, since its receipt
+        says what became of all before it; when all were offered again, the one that waits longest.
+        """
+        held = [entry for entry in self._entries.values() if entry.acked and not entry.replay]
+        fresh = [entry for entry in held if not entry.again]
+        return (fresh[-1] if fresh else held[0]).sealed if held else None

@@ -167,8 +167,8 @@ class Sender:
     # -- now and then ----------------------------------------------------------------------------------------
 
     def tick(self, backlog: int, now: float) -> None:
-        """Once a tick: what waited for the clock, was set aside or left out, or is lacked by a slow
-        consumer may go; one batch as a trial. `backlog`: how many batches were never sent.
+        """Once a tick: what waited for the clock, was set aside or left out, was lost on the way, or is
+        lacked by a slow consumer may go; one batch as a trial. `backlog`: how many batches were never sent.
         """
         if self._hold.released():
             self.held.clear()
@@ -177,6 +177,8 @@ class Sender:
             self._queues.rewind()
         if self._delivery.tick(now) and not (self._queues.waiting or self._queues.low):
             self._queues.rewind()
+        for sealed in self._delivery.lost(now):
+            self._queues.offer_again(sealed)
         self._queues.read_again(0 if self.held else backlog, now)
         self._try_again(now)
         self._fitting.tell()

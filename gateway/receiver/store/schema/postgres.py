@@ -117,5 +117,15 @@ VERSIONS = (
         *(statement.format_map(_WORDS) for statement in VIEWS),
     ),
     tuple(statement.format_map(_WORDS) for statement in FLEET),
+    (
+        # With which of its gateway's commits a range has changed: other receivers read no more than that. Set
+        # here, so that a receiver of before that still runs cannot forget it.
+        "ALTER TABLE held ADD COLUMN version bigint NOT NULL DEFAULT 0",
+        """CREATE FUNCTION held_version() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.version := coalesce((SELECT version FROM turn WHERE gateway = NEW.gateway), 0);
+            RETURN NEW; END $$""",
+        """CREATE TRIGGER held_version BEFORE INSERT OR UPDATE ON held
+            FOR EACH ROW EXECUTE FUNCTION held_version()""",
+    ),
 )
 """The statements of each version, in order."""
