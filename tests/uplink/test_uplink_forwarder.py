@@ -40,7 +40,7 @@ async def test_a_lost_connection_costs_what_had_no_puback_and_nothing_else(kept)
         first.drop()
         second = await connected(link, 2)
         await drained(second, 30 - done)
-        assert [seq for seq in seqs(second) if seq != done] == list(range(done + 1, 31)), "the newest is a probe"
+        assert [seq for seq in seqs(second) if seq != done] == list(range(done + 1, 31)), "and a probe"
         receipt(second, upto=30)
         await settled(kept, 30)
 
