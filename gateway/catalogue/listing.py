@@ -174,10 +174,15 @@ def squashed(text: str) -> str:
     return re.sub(r"[\W_]+", "", text.casefold())
 
 
+_TELLS: Final = re.compile(r"\d|.{4}")
+"""What may be the beginning of a word: SMA is a maker, not the beginning of a smart meter."""
+
+
 def matches(driver: Driver, words: Iterable[str]) -> bool:
     """Whether every word begins a word of a driver's name, maker, model or what it covers."""
     names = [driver.name, driver.model, *driver.covers, *driver.model.split(",")]
-    return all(_begins(word, [*names, *(f"{driver.maker} {name}" for name in names)]) for word in words)
+    names += [f"{driver.maker} {name}" for name in names]
+    return all((_begins if _TELLS.search(squashed(word)) else _is_whole)(word, names) for word in words)
 
 
 def _parts(name: str) -> list[str]:
@@ -209,12 +214,13 @@ def not_here() -> list[tuple[str, str]]:
     return [(names, why) for names, why in lines]
 
 
-def why_not(words: Iterable[str]) -> list[str]:
+def why_not(words: Iterable[str], makers: Iterable[str] = ()) -> list[str]:
     """What is said of meters that have no table and on whose label these words stand; else of those whose
-    name a label begins with.
+    name a label begins with, when it is more than the name of one of the makers.
     """
-    words = list(words)
-    tries = (words, *([start] for start in _starts(" ".join(words).casefold())))
+    words, known = list(words), {squashed(part) for maker in makers for part in maker.split()}
+    starts = (start for at in range(len(words)) for start in _starts(" ".join(words[at:]).casefold()))
+    tries = (words, *([start] for start in starts if start not in known))
     return next((found for tried in tries if (found := _absent(tried))), [])
 
 
@@ -233,12 +239,13 @@ def labelled(drivers: Iterable[Driver], words: Iterable[str]) -> list[Driver]:
     exact = [driver for driver in drivers if matches(driver, words)]
     if exact or not words:
         return exact
-    for start in _starts(" ".join(words).casefold()):
-        begun = [driver for driver in drivers if start in _called(driver)]
-        if begun:
-            return begun
-        if _absent([start]):
-            return []
+    for at in range(len(words)):  # what stands before is the maker
+        for start in _starts(" ".join(words[at:]).casefold()):
+            begun = [driver for driver in drivers if start in _called(driver) and matches(driver, words[:at])]
+            if begun:
+                return begun
+            if re.search(r"\d", start) and _absent([start]):
+                return []
     return []
 
 

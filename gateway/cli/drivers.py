@@ -86,12 +86,13 @@ def list_command(
     if as_markdown:
         print(markdown(library()), end="")
         return
-    drivers = labelled(library(own_tables(directory, file)), words)
+    known = library(own_tables(directory, file))
+    drivers = labelled(known, words)
     if as_json:
         print(json.dumps([describe(driver) for driver in drivers], indent=1, ensure_ascii=False))
         return
     if not drivers:
-        raise _unknown(words)
+        raise _unknown(words, {driver.maker for driver in known})
     names = max(len(driver.name) for driver in drivers)
     for driver in drivers:
         print("\n".join(entry(driver.name, f"{driver.maker} {driver.model}{_covered(driver, words)}", names)))
@@ -99,10 +100,10 @@ def list_command(
     say("\n" + _("%(drivers)s. `submeter drivers show NAME` tells more.") % {"drivers": count})
 
 
-def _unknown(words: tuple[str, ...]) -> GatewayError:
+def _unknown(words: tuple[str, ...], makers: set[str]) -> GatewayError:
     """No table has these words: why, when that is known."""
     label = " ".join(words)
-    if known := why_not(words):
+    if known := why_not(words, makers):
         return GatewayError(
             f"{label!r} has no table yet. {'; '.join(known)}",
             hint="with the maker's register list, start one: `submeter drivers new`",

@@ -102,6 +102,13 @@ LABELS = {
     "Smart-UPS SRT3000": "apc-smart-ups",
     "Smart-UPS 1500": "apc-smart-ups",
     "M1M 30": "abb-m1m",
+    "879-3021": "wago-879-3000",
+    "MPR-42-OGT": "entes-mpr3x",
+    "MPR-16S-21": "entes-mpr1x",
+    "ECR310D": "hager-ecm",
+    "Gavazzi EM340DINAV23XS1X": "carlogavazzi-em340",
+    "ABB EQ B23": "abb-b23",
+    "TUF-2000M": "tuf-2000m",
 }
 ABSENT = {
     "Makel": "IEC 62056-21",
@@ -127,6 +134,8 @@ ABSENT = {
     "SHARKY 775": "M-Bus",
     "AWD3": "transformers",
     "DMG110": "one register apart",
+    "iEM3110": "another bus",
+    "Schneider PM3210": "another bus",
 }
 
 
@@ -147,7 +156,7 @@ def test_what_is_no_label_of_the_library_finds_nothing(label: str) -> None:
 def test_a_meter_that_is_not_here_says_why(label: str, why: str) -> None:
     """Never another maker's table that only has the letters in the middle of a word, and never silence."""
     assert labelled(LIBRARY, label.split()) == []
-    assert why in " ".join(why_not(label.split()))
+    assert why in " ".join(why_not(label.split(), {driver.maker for driver in LIBRARY}))
 
 
 @pytest.mark.parametrize(
@@ -162,6 +171,13 @@ def test_a_meter_that_is_not_here_says_why(label: str, why: str) -> None:
 def test_the_middle_of_a_word_is_no_label(word: str, table: str) -> None:
     """EM2M is no M2M, and groups are no UPS."""
     assert table not in {driver.name for driver in labelled(LIBRARY, [word])}
+
+
+def test_a_makers_name_alone_brings_nothing_of_its_other_meters() -> None:
+    makers = {driver.maker for driver in LIBRARY}
+    assert why_not(["Entes", "XYZ-9"], makers) == []
+    assert why_not(["Entes", "EMK-01"], makers)
+    assert {driver.maker for driver in labelled(LIBRARY, ["SMA"])} <= {"SMA", "SunSpec"}, "no smart meters"
 
 
 def test_what_is_not_here_is_on_one_line_each_and_on_the_page() -> None:
