@@ -336,6 +336,54 @@ OTHER_FAULTS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("error", "cause", "english", "turkish"),
+    [
+        (
+            "/dev/ttyAMA0 cannot be opened: it is in use by agetty (pid 312) → systemctl disable --now "
+            "serial-getty@ttyAMA0.service",
+            "in_use",
+            ["in use by agetty (pid 312).", "sudo systemctl disable --now serial-getty@ttyAMA0.service."],
+            ["kullanımında: agetty (pid 312).", "sudo systemctl disable --now serial-getty@ttyAMA0.service."],
+        ),
+        (
+            "/dev/ttyUSB0 cannot be opened: it is in use by minicom (pid 7) → end that program: one line has one "
+            "master",
+            "in_use",
+            ["in use by minicom (pid 7).", "end that program"],
+            ["kullanımında: minicom (pid 7).", "o programı sonlandırın"],
+        ),
+        (
+            "/dev/ttyUSB0 cannot be opened: it is in use by another program → end that program: one line has one "
+            "master",
+            "in_use",
+            ["another program uses it", "End the other program"],
+            ["başka bir program kullanıyor", "Diğer programı"],
+        ),
+        (
+            "/dev/ttyUSB0 cannot be opened: permission denied → sudo usermod -aG dialout submeter, then restart "
+            "the service (a person logs in anew)",
+            "permission",
+            ["permission denied.", "sudo usermod -aG dialout submeter, then"],
+            ["izin yok.", "sudo usermod -aG dialout submeter, ardından"],
+        ),
+        (
+            "bus line1 is lent to submeter scan → wait: it comes back by itself within 40 s",
+            "in_use",
+            ["lent to submeter scan.", "→ Wait: it comes back"],
+            ["submeter scan komutuna ödünç", "→ Bekleyin"],
+        ),
+    ],
+)
+def test_who_holds_a_port_and_what_the_service_lacks_are_named(error, cause, english, turkish) -> None:
+    name = SNAPSHOT.buses[0].name
+    down = replace(SNAPSHOT, buses=(replace(SNAPSHOT.buses[0], state="down", error=error, cause=cause),))
+    finding = StatusFinding("bus", "bus_down", "bad", name, details=(cause,))
+    for language, words in (("en", english), ("tr", turkish)):
+        said = notices.notice(finding, down, Locale(language, "Europe/Istanbul", SNAPSHOT.taken))
+        assert all(word in f"{said.text} → {said.action}" for word in words), said
+
+
 @pytest.mark.parametrize(("part", "cause", "detail", "language", "words"), OTHER_FAULTS)
 def test_what_is_wrong_and_what_to_do_are_named(part, cause, detail, language, words) -> None:
     subject = {"uplink": SNAPSHOT.uplinks[0].name, "bus": SNAPSHOT.buses[0].name}.get(part, "")

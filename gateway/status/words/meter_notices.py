@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gateway.status.findings import StatusFinding
 from gateway.status.snapshot import MeterView, Snapshot
 from gateway.status.words import causes
+from gateway.status.words.errors import in_words
 from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
 
@@ -151,6 +152,8 @@ _PLAIN = {
     ),
 }
 """Whatever else is wrong with a meter."""
+_NAMED = {"in_use", "permission"}
+"""Causes of which the error says more: a program, a group, a service."""
 _PLACED = {"other_model", "identity_refused", "meter_changed"}
 """Whoever reads it goes there: line and address stand behind the name."""
 
@@ -207,8 +210,8 @@ def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
                 "name": name,
                 "where": view.where if view else "",
             }
-            reason = causes.why(cause, f)
-            return f"{text}: {reason}." if reason else f"{text}.", causes.action(cause, f)
+            reason, action = _why_down(view.error if view else "", cause, f)
+            return f"{text}: {reason}." if reason else f"{text}.", action
         case "bus_silent":
             action = _(
                 "Check the data cable where it leaves the gateway, the power of the converter, and the "
@@ -224,6 +227,23 @@ def bus(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str]:
         case "bus_open" | "bus_unused" | "bus_opening":
             return f"{name}: {Words(f).bus_state(view.state)}." if view else name, ""
     return unproven(name, f)
+
+
+def _why_down(error: str, cause: str, f: Locale) -> tuple[str, str]:
+    """Why a line cannot be opened, and what to do; who holds it and which group or service it is about, where
+    the error names them.
+    """
+    what, _arrow, mend = error.partition(" → ")
+    _, refused, reason = what.rpartition(" cannot be opened: ")
+    if mend and not refused:  # it is lent, and comes back
+        return in_words(what, f), in_words(mend, f).capitalize() + "."
+    if cause not in _NAMED or not mend or "another program" in reason:
+        return causes.why(cause, f), causes.action(cause, f)
+    if mend.startswith("systemctl"):
+        mend = f.gettext("stop the login console there: sudo %(command)s") % {"command": mend}
+    return in_words(reason, f), f.gettext("Tell the maintenance firm: %(what)s.") % {
+        "what": in_words(mend, f)
+    }
 
 
 def unproven(what: str, f: Locale) -> tuple[str, str]:
