@@ -347,22 +347,22 @@ OTHER_FAULTS = [
             ["kullanımında: agetty (pid 312).", "sudo systemctl disable --now serial-getty@ttyAMA0.service."],
         ),
         (
-            "/dev/ttyUSB0 cannot be opened: it is in use by minicom (pid 7) → end that program: one line has one "
-            "master",
+            "/dev/ttyUSB0 cannot be opened: it is in use by minicom (pid 7) → end that program: "
+            "one line has one master",
             "in_use",
             ["in use by minicom (pid 7).", "end that program"],
             ["kullanımında: minicom (pid 7).", "o programı sonlandırın"],
         ),
         (
-            "/dev/ttyUSB0 cannot be opened: it is in use by another program → end that program: one line has one "
-            "master",
+            "/dev/ttyUSB0 cannot be opened: it is in use by another program → end that program: "
+            "one line has one master",
             "in_use",
             ["another program uses it", "End the other program"],
             ["başka bir program kullanıyor", "Diğer programı"],
         ),
         (
-            "/dev/ttyUSB0 cannot be opened: permission denied → sudo usermod -aG dialout submeter, then restart "
-            "the service (a person logs in anew)",
+            "/dev/ttyUSB0 cannot be opened: permission denied → sudo usermod -aG dialout submeter, then "
+            "restart the service (a person logs in anew)",
             "permission",
             ["permission denied.", "sudo usermod -aG dialout submeter, then"],
             ["izin yok.", "sudo usermod -aG dialout submeter, ardından"],
