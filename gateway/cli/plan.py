@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,7 +14,7 @@ from gateway.check import load
 from gateway.cli.language import N_, _, figure, locale, ngettext
 from gateway.cli.options import config_option, only_config
 from gateway.cli.prose import said, say, wrapped
-from gateway.config import Bus, SerialBus
+from gateway.config import Bus, Config, SerialBus
 from gateway.field import (
     LEARNT_FILE,
     BusForecast,
@@ -22,12 +24,16 @@ from gateway.field import (
     MeterTask,
     Read,
     forecast_bus,
+    stored_per_day,
     traffic,
 )
 from gateway.status import FactView, sentences
 
 _FULL = 0.9
 _NAMED = 5
+_DECADE = 10
+"""Days; more of them are said without a decimal."""
+DAY = 86400
 
 
 @click.command(
@@ -48,28 +54,8 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
     learnt = Learnt(Path(config.journal.directory) / LEARNT_FILE)
     forecasts = [forecast_bus(bus, tasks, learnt) for bus in config.buses]
     for forecast in forecasts:
-        print("\n".join(bus_lines(forecast, reads)) + "\n")
-    remounted, slot = config.card.remount, config.gateway.commit_interval
-    total = traffic(forecasts, slot, remounted=remounted)
-    f = locale()
-    text = _(
-        "%(values)s values a second in %(batches)s batches a minute: about %(sent)s MB a month to each "
-        "platform, "
-        "%(written)s GB a year to the card."
-    )
-    values, batches = f.number(total.values_per_second, 1), f.number(total.batches_per_second * 60, 1)
-    say(
-        text
-        % {
-            "values": values,
-            "batches": batches,
-            "sent": f.whole(total.mb_per_month),
-            "written": f.whole(total.gb_per_year),
-        }
-    )
-    if not remounted:
-        less = f.whole(traffic(forecasts, slot, remounted=True).gb_per_year)
-        say(_("With card: {remount: yes} it is %(written)s GB a year: docs/journal.md.") % {"written": less})
+        print("\n".join(bus_lines(forecast, reads, config.gateway.timezone)) + "\n")
+    _say_amounts(config, forecasts, [forecast_bus(bus, _rarer(tasks), learnt) for bus in config.buses])
     refused = [(forecast, fits) for forecast in forecasts if (fits := forecast.fits()) is not None]
     for forecast, fits in refused:
         say(_refusal(forecast, fits), err=True)
@@ -77,14 +63,69 @@ def command(words: tuple[str, ...], file: Path | None, reads: bool) -> None:
         sys.exit(1)
 
 
-def bus_lines(forecast: BusForecast, reads: bool = False) -> list[str]:
-    """A bus and a paragraph for each of its meters."""
+def _rarer(tasks: Iterable[MeterTask]) -> list[MeterTask]:
+    """Every meter at twice its interval; those without pause stay."""
+    return [
+        replace(
+            task,
+            config=task.config.model_copy(
+                update={"interval": 2 * task.config.interval, "slow_interval": 2 * task.config.slow}
+            ),
+        )
+        for task in tasks
+    ]
+
+
+def _say_amounts(config: Config, forecasts: list[BusForecast], rarer: list[BusForecast]) -> None:
+    """What goes to the platforms and to the card, how long the journal lasts without them, and what changes
+    that.
+    """
+    f, slot, remounted = locale(), config.gateway.commit_interval, config.card.remount
+    total = traffic(forecasts, slot, remounted=remounted)
+    text = _(
+        "%(values)s values a second in %(batches)s batches a minute: about %(sent)s MB a month to each "
+        "platform, "
+        "%(written)s GB a year to the card."
+    )
+    amounts = {
+        "values": f.number(total.values_per_second, 1),
+        "batches": f.number(total.batches_per_second * 60, 1),
+        "sent": f.whole(total.mb_per_month),
+        "written": f.whole(total.gb_per_year),
+    }
+    say(text % amounts)
+    if not total.values_per_second:
+        return
+    less = traffic(rarer, slot, remounted=remounted)
+    text = _("With intervals twice as long: %(sent)s MB a month, %(written)s GB a year.")
+    say(text % {"sent": f.whole(less.mb_per_month), "written": f.whole(less.gb_per_year)})
+    if not remounted:
+        written = f.whole(traffic(forecasts, slot, remounted=True).gb_per_year)
+        text = _("With card: {remount: yes} it is %(written)s GB a year: docs/journal.md.")
+        say(text % {"written": written})
+    journal, daily = config.journal, stored_per_day(forecasts, slot)
+    days = journal.budget / daily
+    room = {"budget": f.size(journal.budget), "days": f.number(days, 0 if days >= _DECADE else 1)}
+    say(_("journal.budget (%(budget)s) holds %(days)s days of readings without the platform.") % room)
+    if days * DAY < journal.warn:
+        text = _(
+            "That is less than journal.warn (%(warn)s) → write journal: {budget: %(more)s}, or make the "
+            "intervals twice as long: then it holds %(longer)s days"
+        )
+        longer = journal.budget / stored_per_day(rarer, slot)
+        more = math.ceil(daily * journal.warn / DAY / 1e8) / 10
+        advice = {"warn": f.span(journal.warn), "more": f"{more:g}GB", "longer": f.number(longer, 1)}
+        say(text % advice)
+
+
+def bus_lines(forecast: BusForecast, reads: bool = False, timezone: str = "UTC") -> list[str]:
+    """A bus and a paragraph for each of its meters; when what is known was learnt, in `timezone`."""
     told = said(f"{forecast.bus.name}: {_where(forecast.bus)}")
     known = _("known of it: %(facts)s")
-    told += said(known % {"facts": _facts(forecast.facts)}, "  ") if forecast.facts else []
+    told += said(known % {"facts": _facts(forecast.facts, timezone)}, "  ") if forecast.facts else []
     for meter in forecast.meters:
         told += ["", *said(_meter(meter), "  ")]
-        told += said(known % {"facts": _facts(meter.facts)}, "    ") if meter.facts else []
+        told += said(known % {"facts": _facts(meter.facts, timezone)}, "    ") if meter.facts else []
         if reads:
             told += wrapped(_("fast: %(reads)s") % {"reads": _listing(meter.fast)}, "    ", "      ")
             told += wrapped(
@@ -108,9 +149,11 @@ def bus_lines(forecast: BusForecast, reads: bool = False) -> list[str]:
     return [*told, "", *said(words)]
 
 
-def _facts(known: Iterable[Fact]) -> str:
+def _facts(known: Iterable[Fact], timezone: str) -> str:
     """What is known of a line or a meter, as `status` and the page say it."""
-    return sentences.facts(tuple(FactView(fact.name, fact.text, fact.since) for fact in known), locale())
+    return sentences.facts(
+        tuple(FactView(fact.name, fact.text, fact.since) for fact in known), locale(timezone)
+    )
 
 
 def _meter(meter: MeterForecast) -> str:
@@ -126,15 +169,15 @@ def _meter(meter: MeterForecast) -> str:
         return f"{config.id}: {every}. " + _("What it has is known only at the meter.")
     counts = [sum(read.count for read in reads) for reads in (meter.fast, meter.both)]
     text = _(
-        "%(fast)s fast values in %(fast_reads)s reads of %(fast_registers)s registers take %(fast_time)s; "
-        "with %(slow)s slow ones %(reads)s reads, %(registers)s registers, %(time)s."
+        "%(fast)s fast values in %(fast_reads)s of %(fast_registers)s registers take %(fast_time)s; "
+        "with %(slow)s slow ones %(reads)s, %(registers)s registers, %(time)s."
     ) % {
         "fast": f.whole(meter.fast_values),
-        "fast_reads": f.whole(len(meter.fast)),
+        "fast_reads": _reads(len(meter.fast)),
         "fast_registers": f.whole(counts[0]),
         "fast_time": _time(meter.fast_time),
         "slow": f.whole(meter.slow_values),
-        "reads": f.whole(len(meter.both)),
+        "reads": _reads(len(meter.both)),
         "registers": f.whole(counts[1]),
         "time": _time(meter.both_time),
     }
@@ -142,6 +185,10 @@ def _meter(meter: MeterForecast) -> str:
         _("Load %(load)s.") % {"load": f.percent(meter.load, 1)} if config.interval else _("Load: the rest.")
     )
     return f"{config.id}: {every}. {text} {load}"
+
+
+def _reads(count: int) -> str:
+    return ngettext("%(n)s read", "%(n)s reads", count) % {"n": locale().whole(count)}
 
 
 def _refusal(forecast: BusForecast, fits: float) -> str:

@@ -209,16 +209,28 @@ def _absent(meter: MeterView) -> Iterator[StatusFinding]:
         )
         missing = tuple(quantity for quantity in missing if quantity not in impossible)
     main_lost = tuple(sorted(mains & {*missing, *refused}))
-    if not views or (refused and (len(refused) > FIFTH * len(views) or mains & set(refused))):
-        yield StatusFinding(
-            "meter", "table_doubtful", "bad" if main_lost else "warn", meter.id, len(refused), details=refused
-        )
-    elif main_lost:
+    wrong = not views or bool(refused and (len(refused) > FIFTH * len(views) or mains & set(refused)))
+    yield from _model(meter, refused, "bad" if wrong and main_lost else "warn", wrong=wrong)
+    if wrong:
+        return
+    if main_lost:
         yield StatusFinding("meter", "main_values_missing", "bad", meter.id, len(missing), details=main_lost)
     elif missing:
         yield StatusFinding("meter", "values_missing", "warn", meter.id, len(missing), details=missing)
     elif refused:
         yield StatusFinding("meter", "values_refused", "known", meter.id, len(refused), details=refused)
+
+
+def _model(
+    meter: MeterView, refused: tuple[str, ...], level: Level, *, wrong: bool
+) -> Iterator[StatusFinding]:
+    """That it is probably read with another model's table, by what it says, else by what it refuses."""
+    if meter.stranger:
+        yield StatusFinding("meter", "other_model", level, meter.id, details=meter.stranger)
+    elif meter.nameless:
+        yield StatusFinding("meter", "identity_refused", level, meter.id, details=(meter.nameless,))
+    elif wrong:
+        yield StatusFinding("meter", "table_doubtful", level, meter.id, len(refused), details=refused)
 
 
 def _doubtful(meter: MeterView) -> Iterator[StatusFinding]:
@@ -235,10 +247,6 @@ def _doubtful(meter: MeterView) -> Iterator[StatusFinding]:
             int(oldest),
             details=tuple(view.quantity for view in stale),
         )
-    if meter.stranger:
-        yield StatusFinding("meter", "other_model", "warn", meter.id, details=meter.stranger)
-    elif meter.nameless:
-        yield StatusFinding("meter", "identity_refused", "warn", meter.id, details=(meter.nameless,))
     if meter.exchanged:
         yield StatusFinding("meter", "meter_changed", "warn", meter.id, details=meter.exchanged)
     if "too_fast" in meter.remarks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,42 @@ def test_plan_prints_what_it_costs(tmp_path: Path) -> None:
     assert "MB a month" in result.output
     assert "GB a year to the card" in result.output
     assert "4:0000+" in result.output
+
+
+def amounts(output: str, pattern: str) -> list[float]:
+    (found,) = re.findall(pattern, " ".join(output.split()))
+    return [float(number.replace(",", "")) for number in (found if isinstance(found, tuple) else (found,))]
+
+
+def test_plan_says_what_halves_it_and_that_is_so(tmp_path: Path) -> None:
+    path = write(tmp_path, 2, "10s")
+    often = CliRunner().invoke(command, [str(path)]).output
+    promised = amounts(often, r"twice as long: ([\d,]+) MB a month, ([\d,]+) GB a year")
+    path.write_text(path.read_text().replace("interval: 10s", "interval: 20s"))
+    seldom = CliRunner().invoke(command, [str(path)]).output
+    assert amounts(seldom, r"about ([\d,]+) MB a month to each platform, ([\d,]+) GB a year") == promised
+    before = amounts(often, r"about ([\d,]+) MB a month to each platform, ([\d,]+) GB a year")
+    assert all(0.4 < less / more < 0.7 for less, more in zip(promised, before, strict=True))
+
+
+def test_plan_says_when_the_room_is_short_and_what_mends_it(tmp_path: Path) -> None:
+    path = write(tmp_path, 2, "10s")
+    text = path.read_text()
+    assert "journal.warn" not in CliRunner().invoke(command, [str(path)]).output, "4 GB are ample"
+    path.write_text(text + "journal: {budget: 5MB}\n")
+    short = CliRunner().invoke(command, [str(path)]).output
+    (days,) = amounts(short, r"\(5\.0 MB\) holds ([\d.]+) days")
+    (longer,) = amounts(short, r"then it holds ([\d.]+) days")
+    assert days < 7
+    assert 1.5 < longer / days < 2.5
+    (advice,) = re.findall(r"write (journal: \{budget: \S+\})", " ".join(short.split()))
+    path.write_text(f"{text}{advice}\n")
+    mended = CliRunner().invoke(command, [str(path)]).output
+    assert "journal.warn" not in mended
+    path.write_text(text + "journal: {budget: 5MB, warn: 1h}\n")
+    assert "journal.warn" not in CliRunner().invoke(command, [str(path)]).output, (
+        "who asks for less is not told"
+    )
 
 
 def test_plan_refuses_what_the_line_cannot_hold_and_says_what_fits(tmp_path: Path) -> None:

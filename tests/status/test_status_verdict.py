@@ -197,6 +197,21 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
         "attention",
         "identity_refused",
     ),
+    (
+        "it is another model, and refuses most of the table: said once",
+        replace(
+            values(*EVERYTHING_BUT_POWER, ("active_power", NEVER)),
+            meters=(
+                replace(
+                    values(*EVERYTHING_BUT_POWER, ("active_power", NEVER)).meters[0],
+                    stranger=("3:0 = 5", "7"),
+                ),
+                *CALM.meters[1:],
+            ),
+        ),
+        "trouble",
+        "other_model",
+    ),
     ("another meter answers in its place", meter(exchanged=("11", "22")), "attention", "meter_changed"),
     ("it is being exchanged", meter(remarks=("being_swapped",)), "attention", "meter_being_swapped"),
     ("pulses come too fast", meter(remarks=("too_fast",)), "attention", "pulses_too_fast"),
