@@ -109,6 +109,7 @@ LABELS = {
     "Gavazzi EM340DINAV23XS1X": "carlogavazzi-em340",
     "ABB EQ B23": "abb-b23",
     "TUF-2000M": "tuf-2000m",
+    "Circutor CEM-C31": "circutor-cem-c",
 }
 ABSENT = {
     "Makel": "IEC 62056-21",
