@@ -131,16 +131,33 @@ def test_the_same_words_again_may_be_a_second_copy_of_the_answer_before() -> Non
     assert made.repeats((4, 10, 2), 5.0, 5.0) is None, "of another function"
 
 
-def test_one_that_never_answers_twice_is_believed_after_some_alike() -> None:
+def test_registers_that_stay_alike_are_believed_after_some_that_were_confirmed() -> None:
     made = station()
     made.compare((4, 0, 2), (1, 2), 0.0, 1.0)
     made.compare((4, 10, 2), (1, 2), 1.1, 1.2)
+    made.compare((4, 0, 2), (1, 2), 1.3, 1.4)
     made.alike = ALIKE - 1
-    assert made.repeats((4, 10, 2), 1.0, 1.0) == 0
+    assert made.repeats((4, 0, 2), 1.0, 1.0) == 10
     made.alike = ALIKE
-    assert made.repeats((4, 10, 2), 1.0, 1.0) is None
+    assert made.repeats((4, 0, 2), 1.0, 1.0) is None
     made.copies = True
-    assert made.repeats((4, 10, 2), 1.0, 1.0) == 0, "it has answered twice before"
+    assert made.repeats((4, 0, 2), 1.0, 1.0) == 10, "it has answered twice before"
+
+
+def test_registers_that_become_alike_are_believed_after_the_same_ones_were_confirmed() -> None:
+    made = station()
+    made.alike = ALIKE
+    for value in range(ALIKE + 2):
+        made.compare((4, 0, 2), value, 0.0, 1.0)
+        made.compare((4, 10, 2), value, 1.1, 1.2)
+        assert made.repeats((4, 10, 2), 1.0, 1.0) == (0 if value < ALIKE else None)
+        made.answered_once(made.pair)
+    made.compare((4, 20, 2), ALIKE + 1, 1.3, 1.4)
+    assert made.repeats((4, 20, 2), 1.0, 1.0) == 10, "others"
+    made.doubt_copies()
+    made.compare((4, 0, 2), 99, 0.0, 1.0)
+    made.compare((4, 10, 2), 99, 1.1, 1.2)
+    assert made.repeats((4, 10, 2), 1.0, 1.0) == 0, "something has happened on the line"
 
 
 def test_one_that_has_answered_twice_is_believed_once_silence_has_followed_its_answers() -> None:
@@ -150,11 +167,11 @@ def test_one_that_has_answered_twice_is_believed_once_silence_has_followed_its_a
     made.compare((4, 70, 2), (1, 2), 0.0, 0.1)
     made.compare((4, 70, 2), (1, 2), 0.2, 0.3)
     for _ in range(ALONE - 1):
-        made.answered_once()
+        made.answered_once(None)
         assert made.repeats((4, 70, 2), 1.0, 2.0) == 70
     made.answered_twice()
     for _ in range(ALONE - 1):
-        made.answered_once()
+        made.answered_once(None)
     assert made.repeats((4, 70, 2), 1.0, 2.0) == 70, "it has done it again"
-    made.answered_once()
+    made.answered_once(None)
     assert made.repeats((4, 70, 2), 1.0, 2.0) is None

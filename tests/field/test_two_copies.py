@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 from field_parts import pattern
@@ -10,38 +11,89 @@ from odd_devices import station
 
 from gateway.config.schema import SerialBus
 from gateway.demo.simulator.faults import Fault
-from gateway.errors import BusError
+from gateway.errors import BusDown, BusError
 from gateway.field.bus.line import BusLine
+from gateway.field.bus.station import ALIKE, Station
 from gateway.field.port.fake import FakePort
 from gateway.field.port.modbus import ModbusPort
 
+RANDOM = random.Random(1)
 
-@pytest.mark.virtual_time
-async def test_a_second_copy_that_comes_in_place_of_the_answer_is_found_out() -> None:
-    """Same unit, function and length, in good time: only its words tell."""
-    port = FakePort({1: lambda _, address: address}, latency=0.03, has_transaction_ids=False)
+
+def copied(port: FakePort, copies: dict[int, int]) -> None:
+    """The reads of these registers get, once, a second copy of the answer of those; the true one is late."""
+    read = port.read
+
+    async def twice(unit: int, function: int, address: int, length: int, allowed: float):
+        return await read(unit, function, copies.pop(address, address), length, allowed)
+
+    port.read = twice
+
+
+async def quiet_station(port: FakePort):
+    """One whose registers differ, and of which enough were confirmed to be alike as ever."""
     line = BusLine(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
     who = station(line)
     await line.open()
-    for _ in range(12):
-        await line.read(who, 4, 1000, 2)
+    for _ in range(5):
+        for first in (1000, 2000, 9000, 9100, 9200):
+            await line.read(who, 4, first, 2)
+    assert who.alike >= ALIKE
+    return line, who
+
+
+def of_address(_function: int, address: int) -> int:
+    return 0 if address >= 9000 else address
+
+
+@pytest.mark.virtual_time
+async def test_the_first_second_copy_that_comes_in_place_of_an_answer_is_found_out() -> None:
+    """Same unit, function and length, in good time, of a meter that has never answered twice: only its words
+    tell.
+    """
+    port = FakePort({1: of_address}, latency=0.03, has_transaction_ids=False)
+    line, who = await quiet_station(port)
     assert await line.read(who, 4, 1000, 2) == (1000, 1001)
-    port.tables[1] = lambda _, address: address - 1000 if address >= 2000 else address
+    for _ in range(2 * ALIKE):
+        await line.read(who, 4, 1000, 2)
+        asked = len(port.asked)
+        copied(port, {2000: 1000})
+        assert await line.read(who, 4, 2000, 2) == (2000, 2001)
+        assert [length for *_, length in port.asked[asked:]] == [2, 1, 2], (
+            "asked again, after a read of another length"
+        )
+
+
+@pytest.mark.virtual_time
+async def test_the_control_that_trusts_once_a_few_were_alike_takes_it(monkeypatch) -> None:
+    monkeypatch.setattr(Station, "repeats", lambda self, *_: None if self.alike >= ALIKE else 0)
+    port = FakePort({1: of_address}, latency=0.03, has_transaction_ids=False)
+    line, who = await quiet_station(port)
+    await line.read(who, 4, 1000, 2)
+    copied(port, {2000: 1000})
+    assert await line.read(who, 4, 2000, 2) == (1000, 1001)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("happens", ["opened anew", "another meter answers twice"])
+async def test_what_happens_on_the_line_brings_the_check_back_for_all(happens: str) -> None:
+    port = FakePort({1: of_address, 2: of_address}, latency=0.03, has_transaction_ids=False)
+    line, who = await quiet_station(port)
+    for first in (9000, 9100):
+        await line.read(who, 4, first, 2)
     asked = len(port.asked)
-    read = port.read
-
-    async def restored(*what):
-        words = await read(*what)
-        port.tables[1] = lambda _, address: address
-        return words
-
-    port.read = restored
-    who.alike = 0
-    assert await line.read(who, 4, 2000, 2) == (2000, 2001)
-    assert [length for *_, length in port.asked[asked:]] == [2, 1, 2], (
-        "asked again, after a read of another length"
-    )
-    assert who.copies
+    await line.read(who, 4, 9200, 2)
+    assert len(port.asked) == asked + 1, "control: zeros are believed"
+    if happens == "opened anew":
+        line.lost(BusDown("unplugged"))
+        await line.open()
+    else:
+        await line.read(station(line, 2), 4, 1000, 2)
+        port.stray_frames += 1
+    await line.read(who, 4, 9000, 2)
+    asked = len(port.asked)
+    await line.read(who, 4, 9100, 2)
+    assert len(port.asked) == asked + 3, "the read, one of another length, and the read again"
 
 
 @pytest.mark.parametrize("stands_still", [0.0, 1.0])
@@ -52,12 +104,8 @@ async def test_copies_in_a_row_are_each_found_out(stands_still: float) -> None:
     line = BusLine(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
     who = station(line)
     await line.open()
-    read, copies = port.read, {2000: 1000, 3000: 2000, 4000: 3000}
-
-    async def twice(unit: int, function: int, address: int, length: int, allowed: float):
-        return await read(unit, function, copies.pop(address, address), length, allowed)
-
-    port.read = twice
+    copies = {2000: 1000, 3000: 2000, 4000: 3000}
+    copied(port, copies)
     for first in (1000, 2000, 3000, 4000):
         assert await line.read(who, 4, first, 2) == (first, first + 1)
         await asyncio.sleep(stands_still)
@@ -65,14 +113,26 @@ async def test_copies_in_a_row_are_each_found_out(stands_still: float) -> None:
 
 
 @pytest.mark.virtual_time
-async def test_registers_that_are_alike_cost_a_few_reads_and_no_more() -> None:
-    port = FakePort({1: lambda *_: 0}, latency=0.03, has_transaction_ids=False)
+@pytest.mark.parametrize(
+    "table", [lambda *_: 0, lambda _, address: 2300 + RANDOM.randrange(5)], ids=["zeros", "coarse"]
+)
+async def test_registers_that_are_alike_cost_a_hundredth_of_the_line_at_most(table) -> None:
+    """Zeros, or phases whose coarse values move and are the same now and then: each pair is confirmed a few
+    times, and then costs nothing.
+    """
+    port = FakePort({1: table}, latency=0.03, has_transaction_ids=False)
     line = BusLine(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
     who = station(line)
     await line.open()
-    for index in range(50):
-        await line.read(who, 4, 100 * index, 2)
-    assert len(port.asked) <= 50 + 2 * 3
+    for _ in range(400):
+        for first in (100, 200, 300, 400):
+            await line.read(who, 4, first, 1)
+    extra, known = len(port.asked) - 1600, len(port.asked)
+    assert extra <= 200
+    for _ in range(1000):
+        for first in (100, 200, 300, 400):
+            await line.read(who, 4, first, 1)
+    assert len(port.asked) - known <= 4040
 
 
 @pytest.mark.parametrize("busy", ["queue", "drop"])

@@ -101,7 +101,10 @@ class BusConnection:
         self._stray_frames = self.port.stray_frames
         self._silent.clear()
         self._unanswered.clear()
-        self.openings += not kept
+        if not kept:
+            self.openings += 1
+            for station in self._stations:
+                station.doubt_copies()
         self.first.opened()
         self.opened_at = time.monotonic()
         if not fruitless:

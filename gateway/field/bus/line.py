@@ -102,13 +102,12 @@ class BusLine(Transactions):
         before = station.repeats(read, soon, max(soon, RECENT))
         if before is None:
             return registers
+        pair = station.pair
         self._doubt(station, run.count, soon)
         frames = self._stray_frames
         again = await self._clean(station, run)
-        if again != registers and before != run.address:
-            station.answered_twice()
-        elif self._stray_frames == frames:
-            station.answered_once()
+        if again == registers and self._stray_frames == frames:
+            station.answered_once(pair)  # other words prove nothing: what is measured moves
         return again
 
     async def _clean(self, station: Station, run: ReadSeries) -> Registers:
@@ -162,6 +161,8 @@ class BusLine(Transactions):
             self._stray_frames = port.stray_frames
             if self._last is not None:
                 other, count = self._last
+                for each in self._stations:
+                    each.doubt_copies()
                 other.answered_twice()
                 other.unanswered.setdefault(count, time.monotonic())
                 other.early = None

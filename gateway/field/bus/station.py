@@ -5,6 +5,7 @@ not answered yet.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 
 from gateway.errors import NoReply
@@ -21,6 +22,8 @@ ENOUGH = 10
 FADE = 0.9999
 THIN = 64
 """Answers that are all fitted; later every eighth will do."""
+MOST_READS = 256
+"""Reads whose last answer is kept."""
 FORGET = 60.0
 """s after which a request that was never answered is not answered any more."""
 SLACK = 5
@@ -32,7 +35,9 @@ SOON = 0.5
 ALONE = 8
 """Answers in a row, each with silence behind it, after which one that has answered twice does so no more."""
 ALIKE = 3
-"""Answers like the one before, each confirmed, after which a station is one whose registers are alike."""
+"""Answers like the one before, each confirmed, after which registers are alike; until something on the line
+answers twice, or it is opened anew.
+"""
 
 
 def always_behind(unit: int) -> NoReply:
@@ -109,8 +114,14 @@ class Station:
     """Answers like the one before in a row that no second one followed in the silence after them."""
     likes: dict[tuple[int, int], tuple[int, Registers, float]] = field(default_factory=dict)
     """The last answer by function and count: address, words, when it came."""
+    said: dict[Probe, Registers] = field(default_factory=dict)
+    """The last answer to each read."""
     like: tuple[int, float] | None = None
     """The read whose answer the last one repeats: its address, and s from that answer to the request."""
+    pair: tuple[int, Probe] | None = None
+    """That address, and the read that was answered so and had other words before; None: it had the same."""
+    pairs: Counter[tuple[int, Probe]] = field(default_factory=Counter)
+    """How often answers that had become alike were confirmed to be each read's own."""
 
     @property
     def cost(self) -> Cost:
@@ -154,25 +165,46 @@ class Station:
         function, address, count = read
         before = self.likes.get((function, count))
         self.likes[function, count] = address, words, heard_at
-        self.like = (before[0], sent_at - before[2]) if before is not None and before[1] == words else None
+        self.like = self.pair = None
+        if before is not None and before[1] == words:
+            self.like = before[0], sent_at - before[2]
+            if before[0] != address and self.said.get(read) != words:
+                self.pair = before[0], read
+        if len(self.said) >= MOST_READS:
+            self.said.clear()
+            self.pairs.clear()
+        self.said[read] = words
 
     def repeats(self, read: Probe, soon: float, recent: float) -> int | None:
         """The address of the read whose answer the last one, to `read`, may be a second copy of.
 
         It has the same words, within `recent` s of it; of the same registers, which often stay as they are,
-        within `soon` s.
+        within `soon` s. Registers that stay alike are believed to be so once any were confirmed, those that
+        become alike only when the same ones were.
         """
-        if self.like is None or self.like[1] > (soon if self.like[0] == read[1] else recent):
+        if self.like is None:
             return None
-        return self.like[0] if self.copies or self.alike < ALIKE else None
+        address, after = self.like
+        if after > (soon if address == read[1] else recent):
+            return None
+        confirmed = self.alike if self.pair is None else self.pairs[self.pair]
+        return address if self.copies or confirmed < ALIKE else None
 
     def answered_twice(self) -> None:
         """A second answer came, or another read's."""
-        self.copies, self.alike = True, 0
+        self.copies = True
+        self.doubt_copies()
 
-    def answered_once(self) -> None:
+    def doubt_copies(self) -> None:
+        """Something on its line answers twice, or may be another thing now."""
+        self.alike = 0
+        self.pairs.clear()
+
+    def answered_once(self, pair: tuple[int, Probe] | None) -> None:
         """An answer like the one before was its own: in the silence after it no other one came."""
         self.alike += 1
+        if pair is not None:
+            self.pairs[pair] += 1
         if self.alike >= ALONE:
             self.copies = False
 
