@@ -1,18 +1,19 @@
-"""The search on drawn sites: real pseudo-terminals at the pace of the wire, meters of three makers, settings
-and addresses that nobody wrote down.
+"""The search on drawn sites: meters of three makers, settings and addresses that nobody wrote down. On real
+pseudo-terminals at the pace of the wire, and in seconds of the wire alone, which a busy machine does not
+change.
 
-A draw mostly waits, so that many run side by side, each in a process of its own.
+A draw on a pseudo-terminal mostly waits, so that many run side by side, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,10 +21,9 @@ from gateway.catalogue import Driver, library
 from gateway.commissioning.scan import (
     FoundMeter,
     Identified,
-    LineSetting,
+    Probe,
     Sweep,
     identify,
-    likely_addresses,
     likely_settings,
 )
 from gateway.commissioning.scan.settings import LAST_ADDRESS, time_for
@@ -33,13 +33,15 @@ from tests.bench.figures import Figure, at_most, plain
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "commissioning"))
 
+from drawn_sites import drawn, misjudged
 from scan_site import DriverImage, Mounted, Site, SiteLine
+from wire_site import WireLine
 
 SEED = 4_000
 DRAWS, UNLIKELY, KNOWN = 20, 4, 8
-METERS, MAKERS = 5, 3
+ON_THE_WIRE = 5
+"""Times as many draws in seconds of the wire."""
 AT_ONCE = 12
-RATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 SLOW = "addresses that are silent take %.0f s of it"
 LIKELY, WITHOUT, GIVEN = 120.0, 720.0, 45.0
 """s that a search may take: with an address that is likely, without one, at a setting that is known."""
@@ -61,96 +63,54 @@ class Drawn:
     wrong: list[str] = field(default_factory=list)
 
 
-def _setting(rng: random.Random, rate: int | None = None) -> LineSetting:
-    return LineSetting(rate or rng.choice(RATES), rng.choice("NEO"))
+@cache
+def _library() -> tuple[Driver, ...]:
+    return tuple(library())
 
 
-def draw(kind: str, seed: int, tables: Sequence[Driver]) -> list[Mounted]:
-    """Five meters of three makers. `kind`: `one` setting; `mixed`, two settings; `double`, two meters at one
-    address; `unlikely`, no address that people or factories give; `known`, a rate in turn.
-    """
-    rng = random.Random(seed)
-    likely = likely_addresses(tables)
-    makers = rng.sample(sorted({table.maker for table in tables}), MAKERS)
-    models = [rng.choice([table for table in tables if table.maker == maker]) for maker in makers]
-    models += rng.choices(models, k=METERS - MAKERS)
-    setting = _setting(rng, RATES[seed % len(RATES)] if kind == "known" else None)
-    settings = [setting] * METERS
-    rest = [unit for unit in range(1, 248) if unit not in likely]
-    units = rng.sample(rest if kind == "unlikely" else range(1, 248), METERS)
-    if kind != "unlikely":
-        units[0] = rng.choice(likely)
-    if kind == "mixed":
-        other = next(each for each in iter(lambda: _setting(rng), None) if each != setting)
-        settings[3:] = [other] * 2
-        units[3] = rng.choice([unit for unit in likely if unit not in units])
-    if kind == "double":
-        units[1] = units[2]
-    units[1:] = [
-        next(free for free in (unit, *rest) if free not in units[:at] or (kind == "double" and at == 2))
-        for at, unit in enumerate(units[1:], 1)
+def search(kind: str, seed: int, *, wire: bool = False) -> Drawn:
+    """One draw, from the first probe until everybody was found and identified; `wire`: in its seconds."""
+    tables = [
+        table
+        for table in _library()
+        if not table.discovery and (table.tcp_port is None or table.serial.baudrate)
     ]
-    return [
-        Mounted(model, unit, at, rng.uniform(0.005, 0.045), rng.randrange(10**7, 10**8))
-        for model, unit, at in zip(models, units, settings, strict=True)
-    ]
-
-
-def _judge(meters: Sequence[Mounted], found: Sequence[FoundMeter]) -> tuple[list[str], list[str]]:
-    """Which meters were not found, and which were taken for another."""
-    missed, wrong = [], []
-    for meter in meters:
-        there = [each for each in found if each.unit == meter.unit and each.setting == meter.setting]
-        alone = sum((each.unit, each.setting) == (meter.unit, meter.setting) for each in meters) == 1
-        name = f"{meter.driver.name} at {meter.unit}, {meter.setting}"
-        if not there:
-            missed.append(name)
-        elif not alone:
-            wrong += [] if there[0].double else [f"{name}: not said to be two"]
-        elif meter.driver.name not in (names := [each.name for each in there[0].identified.candidates]):
-            wrong.append(f"{name}: {', '.join(names) or 'nobody'}")
-    known = {(meter.unit, meter.setting) for meter in meters}
-    wrong += [
-        f"nobody is at {each.unit}, {each.setting}"
-        for each in found
-        if (each.unit, each.setting) not in known
-    ]
-    return missed, wrong
-
-
-def search(kind: str, seed: int) -> Drawn:
-    """One draw, from the first probe until everybody was found and identified."""
-    tables = [table for table in library() if not table.discovery]
-    every = list(library())
-    meters = draw(kind, seed, [table for table in tables if table.tcp_port is None or table.serial.baudrate])
-    places = {(meter.unit, meter.setting) for meter in meters}
-    settings = [meters[0].setting] if kind == "known" else likely_settings(every)
-    met: list[tuple[float, FoundMeter]] = []
-
-    async def until_all(line: SiteLine) -> float:
-        begin = time.monotonic()
-        sweep = Sweep(
-            line,
-            every,
-            settings,
-            one_setting=kind != "mixed",
-            met=lambda found: met.append((time.monotonic() - begin, found)),
-        )
-        task = asyncio.ensure_future(sweep.run())
-        while not task.done():
-            await asyncio.wait([task], timeout=0.5)
-            if kind == "mixed" and places <= {(each.unit, each.setting) for _, each in met}:
-                task.cancel()
-        return sweep.worst
-
-    with Site(meters) as site:
-        worst = asyncio.run(until_all(SiteLine(site)))
-    missed, wrong = _judge(meters, [each for _, each in met])
+    meters = drawn(kind, seed, tables)
+    if wire:
+        line = WireLine(meters)
+        met, worst = asyncio.run(_until_all(kind, meters, line, lambda: line.now))
+    else:
+        with Site(meters) as site:
+            met, worst = asyncio.run(_until_all(kind, meters, SiteLine(site), time.monotonic))
+    missed, wrong = misjudged(meters, [each for _, each in met])
     last = max((at for at, _ in met), default=0.0)
     what = f"{kind} {seed}: {meters[0].setting}, addresses {sorted(meter.unit for meter in meters)}"
     slowest = min((meter.setting for meter in meters), key=lambda setting: setting.baudrate)
     silent = time_for([slowest], LAST_ADDRESS)
     return Drawn(what, slowest.baudrate, silent, last, worst, len(met), missed, wrong)
+
+
+async def _until_all(
+    kind: str, meters: Sequence[Mounted], line: Probe, clock: Callable[[], float]
+) -> tuple[list[tuple[float, FoundMeter]], float]:
+    """Who was met when, in s, and how long the whole search may take."""
+    settings = [meters[0].setting] if kind == "known" else likely_settings(_library())
+    places = {(meter.unit, meter.setting) for meter in meters}
+    met: list[tuple[float, FoundMeter]] = []
+    begin = clock()
+    sweep = Sweep(
+        line,
+        _library(),
+        settings,
+        one_setting=kind != "mixed",
+        met=lambda found: met.append((clock() - begin, found)),
+    )
+    task = asyncio.ensure_future(sweep.run())
+    while not task.done():
+        await asyncio.wait([task], timeout=0.5)
+        if kind == "mixed" and places <= {(each.unit, each.setting) for _, each in met}:
+            task.cancel()
+    return met, sweep.worst
 
 
 async def _scanned(driver: Driver, every: list[Driver]) -> Identified:
@@ -165,11 +125,11 @@ async def _scanned(driver: Driver, every: list[Driver]) -> Identified:
     return await identify(ask, every)
 
 
-def misjudged() -> tuple[list[str], int]:
+def mistaken() -> tuple[list[str], int]:
     """Of the meters of every table of the library those that the search takes for another; how many there
     are.
     """
-    every = list(library())
+    every = list(_library())
     wrong, count = [], 0
     for driver in every:
         if driver.discovery:
@@ -181,13 +141,13 @@ def misjudged() -> tuple[list[str], int]:
     return wrong, count
 
 
-def _figures(draws: dict[str, list[Drawn]]) -> list[Figure]:
+def _figures(draws: dict[str, list[Drawn]], unit: str) -> list[Figure]:
     bars = {
-        "one": ("scan, one setting, a likely address among them", LIKELY, 2400),
-        "double": ("scan, one setting, two meters at one address", LIKELY, 2400),
-        "mixed": ("scan, meters at two settings, each with a likely address", LIKELY, 2400),
+        "one": ("scan, one setting, a likely address among them", LIKELY, 1200),
+        "double": ("scan, one setting, two meters at one address", LIKELY, 1200),
+        "mixed": ("scan, meters at two settings, each with a likely address", LIKELY, 1200),
         "unlikely": ("scan, one setting, no likely address", WITHOUT, 1200),
-        "known": ("scan, known setting, every address, each rate once", GIVEN, 4800),
+        "known": ("scan, known setting, every address, each rate in turn", GIVEN, 2400),
     }
     figures = []
     for kind, (name, bar, least) in bars.items():
@@ -195,51 +155,57 @@ def _figures(draws: dict[str, list[Drawn]]) -> list[Figure]:
         slow = [each for each in draws[kind] if each.rate < least]
         last = max(quick, key=lambda each: each.seconds)
         note = f"{len(quick)} draws; {last.what}"
-        figures.append(at_most(f"{name}: slowest", last.seconds, "s", bar, note))
-        figures += [
-            plain(f"{name}, at {each.rate} baud", each.seconds, "s", f"{SLOW % each.silent}; {each.what}")
-            for each in slow
-        ]
+        figures.append(at_most(f"{name}: slowest", last.seconds, unit, bar, note))
+        if slow:
+            last = max(slow, key=lambda each: each.seconds)
+            note = f"{len(slow)} draws; {SLOW % last.silent}; {last.what}"
+            figures.append(plain(f"{name}, at {last.rate} baud: slowest", last.seconds, unit, note))
     every = [each for found in draws.values() for each in found]
     missed = [words for each in every for words in each.missed]
     wrong = [words for each in every for words in each.wrong]
-    count = len(every)
-    figures += [
-        at_most("scan, meters not found", len(missed), "meters", 0, f"{count} draws; {missed or ''}"),
-        at_most("scan, meters taken for another", len(wrong), "meters", 0, f"{count} draws; {wrong or ''}"),
-        at_most("scan, whole space of a line, as printed before", every[0].worst, "s", WITHOUT),
+    met = f"{len(every)} draws, {sum(each.found for each in every)} meters found"
+    return [
+        *figures,
+        at_most(f"scan, meters not found, {unit}", len(missed), "meters", 0, f"{met}; {missed or ''}"),
+        at_most(f"scan, meters taken for another, {unit}", len(wrong), "meters", 0, f"{wrong or ''}"),
     ]
-    return figures
+
+
+def _kinds(times: int) -> list[tuple[str, int]]:
+    """Sites of one or two settings, of two meters at an address, without a likely address, at a setting that
+    is known, and their seeds.
+    """
+    kinds = [("one", "one", "one", "mixed", "double")[place % 5] for place in range(DRAWS * times)]
+    jobs = [("unlikely", SEED + 1000 + place) for place in range(UNLIKELY * times)]
+    jobs += [(kind, SEED + place) for place, kind in enumerate(kinds)]
+    return jobs + [("known", SEED + 2000 + place) for place in range(KNOWN * times)]
 
 
 def run() -> list[Figure]:
-    """Twenty sites of one or two settings, four without a likely address, eight at a known setting; then
-    every table of the library.
+    """All kinds of sites on pseudo-terminals, five times as many in seconds of the wire, and every table of
+    the library.
     """
-    kinds = [("one", "one", "one", "mixed", "double")[place % 5] for place in range(DRAWS)]
-    jobs = [("unlikely", SEED + 100 + place) for place in range(UNLIKELY)]
-    jobs += [(kind, SEED + place) for place, kind in enumerate(kinds)]
-    jobs += [("known", SEED + 200 + place) for place in range(KNOWN)]
     draws: dict[str, list[Drawn]] = {}
+    wire: dict[str, list[Drawn]] = {}
+    for kind, seed in _kinds(ON_THE_WIRE):
+        wire.setdefault(kind, []).append(search(kind, seed, wire=True))
+    jobs = _kinds(1)
     with ProcessPoolExecutor(AT_ONCE, mp_context=get_context("spawn")) as pool:
         for (kind, _), found in zip(jobs, pool.map(search, *zip(*jobs, strict=True)), strict=True):
             print(
                 f"  {found.what}: {found.seconds:.0f} s {found.missed or ''} {found.wrong or ''}", flush=True
             )
             draws.setdefault(kind, []).append(found)
-    wrong, count = misjudged()
+    wrong, count = mistaken()
     return [
-        *_figures(draws),
+        *_figures(draws, "s"),
+        *_figures(wire, "s of the wire"),
+        at_most("scan, whole space of a line, as printed before", wire["one"][0].worst, "s", WITHOUT),
         at_most(
             "scan, tables of the library taken for another",
             len(wrong),
             "tables",
             0,
             f"{count}; {wrong or ''}",
-        ),
-        plain(
-            "scan, meters found in all draws",
-            sum(each.found for of in draws.values() for each in of),
-            "meters",
         ),
     ]

@@ -14,16 +14,19 @@ import random
 import select
 import time
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 
 from installation import Installation
 from pty_thread import PtyThread
 
 from gateway.catalogue import Driver, build
-from gateway.commissioning.scan import LineSetting, SerialProbe
+from gateway.commissioning.scan import LineSetting, RawExchange, SerialProbe
 from gateway.demo.simulator.frames import rtu_frame, rtu_parts
 from gateway.demo.simulator.slave import ModbusError, Served, Slave
 
 SOUND = Installation(volts=231.0, amperes=5.2, factor=0.93)
+_PATIENCE = 30.0
 SINGLE = {"current_l2", "voltage_l2n", "voltage_l23", "active_power_l2"}
 
 
@@ -98,6 +101,15 @@ class Site(PtyThread):
         self._rng = random.Random(7)
         self._out: list[tuple[float, int, int]] = []
         self._count = 0
+        self._busy = False
+
+    def settled(self) -> None:
+        """Return when all that was asked is answered: this thread may wait long for a processor, a line never
+        does.
+        """
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end and (self._busy or select.select([self._master], [], [], 0)[0]):
+            time.sleep(0.002)
 
     def _run(self) -> None:
         heard, until = b"", 0.0
@@ -112,6 +124,7 @@ class Site(PtyThread):
                 ]
             )
             if select.select([self._master], [], [], max(0.0, due - now))[0]:
+                self._busy = True
                 with contextlib.suppress(OSError):
                     data = os.read(self._master, 4096)
                     now = time.monotonic()
@@ -129,6 +142,7 @@ class Site(PtyThread):
                     self._answer(frame, setting, now)
                 heard = b""
             self._say(now)
+            self._busy = bool(heard or self._out)
             if self._noise and self._rng.random() < self._noise * 0.05:
                 os.write(self._master, self._rng.randbytes(3))
 
@@ -145,13 +159,7 @@ class Site(PtyThread):
         ]
         replies = [(meter.turnaround, rtu_frame(unit, meter.slave.respond(request))) for meter in mine]
         if len(replies) > 1:
-            # Two drivers pull the pair: where they differ nobody knows, a low bit mostly wins.
-            size = max(len(data) for _, data in replies)
-            mixed = bytes(
-                _and([data[at] for _, data in replies if at < len(data)]) ^ (0x11 if at % 3 == 1 else 0)
-                for at in range(size)
-            )
-            replies = [(replies[0][0], mixed)]
+            replies = [(replies[0][0], mixed([data for _, data in replies]))]
         for turnaround, data in replies:
             for index, byte in enumerate(data, 1):
                 self._count += 1
@@ -178,11 +186,12 @@ def requests_in(heard: bytes) -> list[bytes]:
     return found
 
 
-def _and(values: list[int]) -> int:
-    found = 0xFF
-    for value in values:
-        found &= value
-    return found
+def mixed(replies: list[bytes]) -> bytes:
+    """What a line carries when several answer at once: where they differ nobody knows, 0 often wins."""
+    return bytes(
+        reduce(and_, [data[at] for data in replies if at < len(data)]) ^ (0x11 if at % 3 == 1 else 0)
+        for at in range(max(map(len, replies)))
+    )
 
 
 class SiteLine(SerialProbe):
@@ -194,5 +203,12 @@ class SiteLine(SerialProbe):
 
     def use(self, setting: LineSetting) -> None:
         """As the search does."""
+        self._site.settled()
         super().use(setting)
         self._site.parity = setting.parity
+
+    def raw(self, sent: bytes, wait: float, linger: float = 0.0) -> RawExchange:
+        """As the search does; who only listens hears what the line still has to say."""
+        if not sent:
+            self._site.settled()
+        return super().raw(sent, wait, linger)

@@ -14,7 +14,7 @@ from gateway.commissioning.scan import (
     likely_addresses,
     likely_settings,
 )
-from gateway.commissioning.scan.line import _complete, dissect
+from gateway.commissioning.scan.line import answered, dissect
 from gateway.commissioning.scan.settings import time_for
 from gateway.field import has_right_crc, sealed
 
@@ -165,7 +165,7 @@ def test_the_beginning_of_an_answer_that_looks_like_a_request_is_not_the_answer(
     sent = sealed(173, bytes((3, 0, 0x1B, 0, 2)))
     answer = sealed(173, bytes((3, 4, 0, 0, 4, 0x5D)))
     assert has_right_crc(answer[:8])
-    assert not any(_complete(answer[:size], sent) for size in range(len(answer)))
-    assert _complete(answer, sent)
+    assert not any(answered(answer[:size], sent) for size in range(len(answer)))
+    assert answered(answer, sent)
     (heard,) = dissect(b"", answer, sent, 0.0).answers
     assert (heard.unit, heard.request, heard.pdu[2:]) == (173, False, bytes((0, 0, 4, 0x5D)))

@@ -32,7 +32,7 @@ class Meter:
 
 
 async def scanned(driver: Driver, says: str = "") -> tuple[Identified, int]:
-    async def told() -> str:
+    async def told(_found: tuple[Driver, ...]) -> str:
         return says
 
     meter = Meter(driver)

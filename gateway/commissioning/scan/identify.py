@@ -9,46 +9,56 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from gateway.catalogue import Driver, Row, Span, resolve
+from gateway.catalogue import Driver, resolve
+from gateway.commissioning.scan.candidates import (
+    CandidateTable,
+    TableFit,
+    all_tried,
+    best_of,
+    filled,
+    keys,
+    readings,
+    still_open,
+    telling,
+    tried,
+    weighed,
+)
 from gateway.commissioning.trial.fit import Ask, read_from
 from gateway.commissioning.trial.physics import PhysicsCheck, judge
-from gateway.commissioning.trial.sisters import OVERLAP, Reader, claimed, places
+from gateway.commissioning.trial.sisters import Reader, claimed
 from gateway.config import parse_ratio
 from gateway.errors import BusDown, BusError
 from gateway.field import Replies, decode, registers_of
 
-Says = Callable[[], Awaitable[str]]
+Says = Callable[[tuple[Driver, ...]], Awaitable[str]]
 How = Literal["identity", "physics", "nothing"]
 
+_DEVICE_ID: Final = bytes((43, 14, 1, 0))
+NAMING: Final = (_DEVICE_ID, bytes((17,)))
+"""Requests that a meter may name itself to: "read device identification" and "report server id"."""
 _MARKER: Final = (0x5375, 0x6E53)
 """SunS (SunSpec Alliance, Information Model Specification, 6.2)."""
 _BASES: Final = (40000, 50000, 0)
-_MOST_LACKS: Final = 0.1
-"""Share of a table's rows that a meter may refuse and still be of that table: options, older firmware."""
-_STEPS: Final = 20
-"""Steps of its register below which a value is too coarse to contradict another."""
-_KEYS: Final = (
-    "voltage_l1n", "voltage_ln", "voltage_l12", "voltage_ll", "frequency", "dc_voltage",
-    "temperature_flow", "temperature_return", "volume", "heat_energy",
-)  # fmt: skip
-"""What is looked at first: values within narrow bounds, or that belong to one kind of meter."""
-_STRONG: Final = 4
-"""Checks that speak for a table after which unlike tables are not asked for any more."""
-_COUNTED: Final = 40
 _MOST_READS: Final = 400
-_PATIENCE: Final = 6
+_PATIENCE: Final = 10
 _TOLD: Final = frozenset({"serial_number", "ct_ratio", "ct_primary", "ct_secondary"})
 """Attributes that are asked for: what a technician compares with the case and with the plates."""
+_COUNTERS: Final = frozenset(
+    {"active_energy_import", "active_energy_export", "active_energy_total", "heat_energy"}
+)
+_UNCOMPARED: Final = ("energy", "demand", "thd_", "reactive_", "apparent_", "displacement_")
+_ALIKE: Final = 1
+"""Checks that must speak for a table that was found on this line before."""
 _MOST_RATIO: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
     """What is known of a meter. `candidates`: the tables that it may have, the likelier first; more than one
-    when nothing tells them apart. `values`: a reading with the first of them.
+    when nothing tells them apart. `values`: what one looks at, read with the first of them.
     """
 
     how: How = "nothing"
@@ -67,53 +77,7 @@ class Identified:
         return self.how == "identity" and len(self.candidates) == 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    driver: Driver
-    rows: int
-    lacks: int
-    findings: tuple[PhysicsCheck, ...]
-
-    @property
-    def against(self) -> int:
-        return sum(finding.good is False for finding in self.findings)
-
-    @property
-    def fitting(self) -> int:
-        return sum(finding.good is True for finding in self.findings)
-
-    @property
-    def whole(self) -> bool:
-        return self.lacks <= _MOST_LACKS * self.rows
-
-    @property
-    def strong(self) -> bool:
-        return self.fitting >= _STRONG
-
-
-class _Table:
-    """A table with the places of its rows at hand."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self.rows = _readings(driver)
-        self.spans = tuple(dict.fromkeys(span for row in self.rows for span in row.spans))
-        self.registers = {(span.function, at) for span in self.spans for at in range(span.address, span.end)}
-        self._starts = {(span.function, span.address) for span in self.spans}
-
-    def has(self, span: Span) -> bool:
-        """Whether a meter of this table must answer for these registers."""
-        return (span.function, span.address) in self._starts and all(
-            (span.function, at) in self.registers for at in range(span.address, span.end)
-        )
-
-    def beside(self, fitting: Driver) -> bool:
-        """Whether it reads the same places as a table that fits."""
-        theirs = _Table(fitting).registers
-        return len(self.registers & theirs) >= OVERLAP * min(len(self.registers), len(theirs))
-
-
-async def _silent() -> str:
+async def _silent(_found: tuple[Driver, ...]) -> str:
     return ""
 
 
@@ -126,27 +90,14 @@ async def identify(
     on_a_line: bool = True,
 ) -> Identified:
     """What answers. `first`: names of tables that were found on this line before, asked for first; `says`:
-    what it says to functions 17 and 43/14, asked for where it may tell more; `on_a_line`: whether meters with
-    a serial port are the likelier ones. Raises BusDown.
+    what it, one of these, says to functions 17 and 43/14, asked for where it may tell more; `on_a_line`:
+    whether meters with a serial port are the likelier ones. Raises BusDown.
     """
-    known = list(dict.fromkeys(first))
-    drivers = sorted(library, key=lambda driver: known.index(driver.name) if driver.name in known else 99)
+    drivers = list(library)
     reader = Reader(ask, most=_MOST_READS, patience=_PATIENCE)
-    ports = [driver for driver in drivers if not driver.discovery and (_on_a_line(driver) or not on_a_line)]
-    found = await claimed(_commonest(ports, known), reader)
-    how: How = "identity"
-    if not found:
-        found = await _sunspec(drivers, ask, reader)
-    if not found:
-        how = "physics"
-        found = await _by_physics(drivers, known, reader, on_a_line=on_a_line)
-        # A table without a serial port, as far as it says: a converter may have brought its meter here.
-        near = {id(driver) for driver in drivers if not found or _beside(driver, found)}
-        rest = [driver for driver in drivers if driver not in ports and id(driver) in near]
-        if by_name := await claimed([driver for driver in rest if not driver.discovery], reader):
-            how, found = "identity", by_name
+    how, found = await _told_apart(drivers, list(dict.fromkeys(first)), reader, on_a_line=on_a_line)
     sure = how == "identity" and len(found) == 1
-    told = "" if sure else await says()
+    told = "" if sure else await says(tuple(found))
     if not found:
         return Identified(says=told)
     found = _as_it_says(found, told)
@@ -161,22 +112,80 @@ def _on_a_line(driver: Driver) -> bool:
     return driver.tcp_port is None or serial.baudrate is not None or serial.parity is not None
 
 
-def _commonest(drivers: list[Driver], known: list[str]) -> list[Driver]:
-    """Those with the identity register that most of them have first; those that are known here before all."""
-    count = Counter((one.function, one.address, one.words) for each in drivers if (one := each.identity))
+async def _told_apart(
+    drivers: list[Driver], known: list[str], reader: Reader, *, on_a_line: bool
+) -> tuple[How, list[Driver]]:
+    """The tables that the meter names, by its identity or by the models of SunSpec; else those that can be
+    read whole and that nothing speaks against, the best first.
 
-    def rank(driver: Driver) -> tuple[bool, int]:
-        one = driver.identity
-        return driver.name not in known, -count[one.function, one.address, one.words] if one else 0
+    Tables that were found on this line before come first. Then the place is asked for that most of the tables
+    have which are left: a refusal rules all of them out. Those with an identity are held to it, the others to
+    their values.
+    """
+    tables = [CandidateTable(driver) for driver in drivers if not driver.discovery]
+    left = {table.driver.name: table for table in tables}
+    fits: list[TableFit] = []
+    for name in known:
+        table = still_open(left, fits).get(name)
+        if table is None:
+            continue
+        if named := await _named([left.pop(name)], tables, reader):
+            return "identity", named
+        if not table.identity:
+            fits += await tried(table, reader, enough=_ALIKE)
+    while left := still_open(left, fits):
+        usual = [table for table in left.values() if not on_a_line or _on_a_line(table.driver)]
+        span = telling(usual or left.values())
+        having = [left.pop(name) for name, table in [*left.items()] if table.has(span)]
+        if not reader.has([span]) and await reader.alone(span.function, span.address, span.words) is None:
+            continue
+        if named := await _named(having, tables, reader):
+            return "identity", named
+        fits = await all_tried([table for table in having if not table.identity], fits, reader)
+    fits = best_of(fits, whole=not reader.spent)
+    # One that names itself may lack the place that ruled its table out.
+    near = [table for table in tables if not fits or any(table.beside(fit.table) for fit in fits)]
+    if named := await _named(near, tables, reader):
+        return "identity", named
+    again = any(fit.strong and fit.driver.name in known for fit in fits)
+    if not again and (devices := await _sunspec(drivers, reader)):
+        return "identity", devices
+    return "physics", [fit.driver for fit in fits]
 
-    return sorted(drivers, key=rank)
+
+async def _named(some: list[CandidateTable], tables: list[CandidateTable], reader: Reader) -> list[Driver]:
+    """Those of some tables whose identity the meter has, with those of the others that it has as well.
+
+    A name in letters is no chance. A number is: unless the values bear it out, every identity is asked for.
+    """
+    places = {table.identity for table in some if table.identity}
+    mine = [table for table in tables if table.identity in places]
+    found = await claimed(_commonest(mine), reader)
+    if not found or any(driver.identity and driver.identity.type == "text" for driver in found):
+        return found
+    mine = [table for table in mine if table.driver in found]
+    borne_out = False
+    for table in mine:
+        rows = keys(table.rows)
+        if not borne_out and await filled(table.rows, rows, reader):
+            fit = weighed(table, rows, reader)
+            borne_out = fit.fitting > 0 and not fit.against
+    others = [
+        table
+        for table in tables
+        if table.identity not in places and (not borne_out or any(table.beside(each) for each in mine))
+    ]
+    return [*found, *await claimed(_commonest(others), reader)]
 
 
-def _beside(driver: Driver, found: list[Driver]) -> bool:
-    return bool(driver.identity) and any(_Table(driver).beside(each) for each in found)
+def _commonest(tables: list[CandidateTable]) -> list[Driver]:
+    """Those that name themselves, those that do so at the commonest place first."""
+    naming = [table for table in tables if table.identity]
+    count = Counter(table.identity for table in naming)
+    return [table.driver for table in sorted(naming, key=lambda table: -count[table.identity])]
 
 
-async def _sunspec(drivers: list[Driver], ask: Ask, reader: Reader) -> list[Driver]:
+async def _sunspec(drivers: list[Driver], reader: Reader) -> list[Driver]:
     """The SunSpec tables whose models the device has."""
     for base in _BASES:
         words = await reader.alone(3, base, len(_MARKER))
@@ -188,129 +197,13 @@ async def _sunspec(drivers: list[Driver], ask: Ask, reader: Reader) -> list[Driv
     for driver in drivers:
         if driver.discovery:
             try:
-                await resolve(driver, ask)
+                await resolve(driver, reader.ask)
             except BusDown:
                 raise
             except BusError:
                 continue
             found.append(driver)
     return found
-
-
-async def _by_physics(
-    drivers: list[Driver], known: list[str], reader: Reader, *, on_a_line: bool
-) -> list[Driver]:
-    """The tables that can be read whole and that nothing speaks against, the best first.
-
-    Of the registers that tables begin with, the one that most of the tables have which are left is asked
-    for: a refusal rules all of them out. Once a table fits, only those that share its registers are looked
-    at.
-    """
-    plain = [driver for driver in drivers if not driver.discovery and not driver.identity]
-    left = {driver.name: _Table(driver) for driver in plain}
-    fits: list[_Fit] = []
-    for name in known:
-        if name in left and not fits:
-            fits += await _tried(left.pop(name), reader)
-    while left:
-        if any(fit.strong for fit in fits):
-            left = {
-                name: table for name, table in left.items() if any(table.beside(fit.driver) for fit in fits)
-            }
-        if not left:
-            break
-        span = _telling(
-            [table for table in left.values() if _on_a_line(table.driver) == on_a_line] or left.values()
-        )
-        having = [table for table in left.values() if table.has(span)]
-        words = await reader.alone(span.function, span.address, span.words)
-        for table in having:
-            del left[table.driver.name]
-            if words is not None:
-                fits += await _tried(table, reader)
-    return [fit.driver for fit in _best(fits)]
-
-
-def _telling(tables: Iterable[_Table]) -> Span:
-    """The place that most of these tables have."""
-    every = list(tables)
-    count: Counter[Span] = Counter()
-    for table in every:
-        for span in table.spans:
-            count[span] += 1
-    # A row's place may lie within a larger one of another table: the commoner ones are counted in full.
-    near = [span for span, _ in count.most_common(_COUNTED)]
-    return max(near, key=lambda span: (sum(table.has(span) for table in every), -span.words, -span.address))
-
-
-async def _tried(table: _Table, reader: Reader) -> list[_Fit]:
-    """The table's fit, when it fits; what tells most quickly is read first."""
-    for rows in (_keys(table.rows), table.rows):
-        if not await _filled(table.rows, rows, reader):
-            return []
-        fit = _fit(table.driver, rows, reader)
-        if fit.against or not fit.whole:
-            return []
-    return [fit]
-
-
-async def _filled(every: tuple[Row, ...], wanted: tuple[Row, ...], reader: Reader) -> bool:
-    """Read these rows; False as soon as the meter lacks so many of every row of the table that it is of
-    another one.
-    """
-    most = _MOST_LACKS * len(every)
-
-    def hopeless() -> bool:
-        return sum(any(map(reader.refused, row.spans)) for row in every) > most
-
-    await reader.fill((span for row in wanted for span in row.spans), hopeless)
-    return not hopeless()
-
-
-def _best(fits: list[_Fit]) -> list[_Fit]:
-    """Without those that have nothing for them when others have; a table that is a part of a larger one,
-    for which more speaks, is that of a smaller meter.
-    """
-    if any(fit.fitting for fit in fits):
-        fits = [fit for fit in fits if fit.fitting]
-    kept = []
-    for fit in fits:
-        mine = places(_readings(fit.driver))
-        larger = any(
-            mine < places(_readings(other.driver))
-            and other.fitting > fit.fitting
-            and other.lacks <= fit.lacks
-            for other in fits
-        )
-        if not larger:
-            kept.append(fit)
-    return sorted(kept, key=lambda fit: (-fit.fitting, fit.lacks, -fit.rows, fit.driver.name))
-
-
-def _keys(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """The one or two rows that tell quickly."""
-    named = {row.name: row for row in rows}
-    return tuple(named[name] for name in _KEYS if name in named)[:2] or rows[:1]
-
-
-def _fit(driver: Driver, rows: tuple[Row, ...], reader: Reader) -> _Fit:
-    values, absent = read_from(rows, reader.words)
-    lacks = len(rows) - len(values) - sum(reason == "not_available" for reason in absent.values())
-    steps = {row.name: abs(row.factor) for row in rows if not row.type.startswith("float")}
-    coarse = {name for name, value in values.items() if 0 < abs(value) < _STEPS * steps.get(name, 0.0)}
-    return _Fit(
-        driver,
-        len(rows),
-        lacks,
-        tuple(
-            replace(finding, good=None) if finding.good is False and coarse & {*finding.names} else finding
-            for finding in judge(values, absent)
-        ),
-    )
-
-
-def _readings(driver: Driver) -> tuple[Row, ...]:
-    return tuple(row for row in driver.rows if not row.attribute)
 
 
 def _as_it_says(found: list[Driver], says: str) -> list[Driver]:
@@ -324,9 +217,9 @@ async def _rows_there(found: list[Driver], reader: Reader) -> list[Driver]:
     """Of twins those whose rows the meter has; all when that tells nothing."""
     fits = []
     for driver in found:
-        rows = _readings(driver)
-        if await _filled(rows, rows, reader):
-            fits.append(_fit(driver, rows, reader))
+        rows = readings(driver)
+        if await filled(rows, rows, reader):
+            fits.append(weighed(CandidateTable(driver), rows, reader))
     whole = [fit.driver for fit in fits if fit.whole and not fit.against]
     return whole or found
 
@@ -340,12 +233,17 @@ async def _with_values(how: How, found: list[Driver], ask: Ask, reader: Reader, 
             raise
         except BusError:
             return Identified(how, tuple(found), says=says)
-    rows = _readings(driver)
-    await reader.fill(span for row in rows for span in row.spans)
+    await reader.fill(span for row in readings(driver) if _compared(row.name) for span in row.spans)
+    rows = tuple(row for row in readings(driver) if reader.has(row.spans) or _compared(row.name))
     values, absent = read_from(rows, reader.words)
     told = await _attributes(driver, reader)
     serial, ratio = told.get("serial_number", ""), _ratio(told)
     return Identified(how, tuple(found), serial, values, tuple(judge(values, absent)), says, ratio)
+
+
+def _compared(name: str) -> bool:
+    """Whether a technician or physics compares it with something, so that it is read in any case."""
+    return name in _COUNTERS or not any(part in name for part in _UNCOMPARED)
 
 
 async def _attributes(driver: Driver, reader: Reader) -> dict[str, str]:
@@ -374,3 +272,15 @@ def _ratio(told: dict[str, str]) -> str:
         return text if 1 <= parse_ratio(text) <= _MOST_RATIO else ""
     except ValueError:
         return ""
+
+
+def texts_of(pdu: bytes) -> str:
+    """The texts in an answer to function 43/14 or 17."""
+    if pdu[0] != _DEVICE_ID[0]:
+        return pdu[2:].decode("latin-1")
+    texts, at = [], 7
+    while at + 2 <= len(pdu):
+        size = pdu[at + 1]
+        texts.append(pdu[at + 2 : at + 2 + size].decode("latin-1"))
+        at += 2 + size
+    return " ".join(texts)

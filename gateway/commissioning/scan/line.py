@@ -14,6 +14,7 @@ import socket
 import struct
 import termios
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -46,12 +47,15 @@ buf_overrun, and room."""
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole frame that was heard: `took` s after the request; `request`: it is another master's."""
+    """A whole frame that was heard: `took` s after the request; `request`: it is another master's; `late`: it
+    began before the request, so that it answers an earlier one.
+    """
 
     unit: int
     pdu: bytes
     took: float
     request: bool = False
+    late: bool = False
 
     @property
     def exception(self) -> int | None:
@@ -70,12 +74,15 @@ class Exchange:
     echo: bool = False
 
     def of(self, unit: int, function: int) -> Answer | None:
-        """The answer of that unit to a request with that function."""
+        """The answer of that unit to this request, with that function."""
         return next(
             (
                 answer
                 for answer in self.answers
-                if answer.unit == unit and not answer.request and answer.pdu[0] & 0x7F == function
+                if answer.unit == unit
+                and not answer.request
+                and not answer.late
+                and answer.pdu[0] & 0x7F == function
             ),
             None,
         )
@@ -120,7 +127,7 @@ class Probe(Protocol):
 
     def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         """Send one request; listen until nobody has begun to answer `wait` s after it, or until the answer
-        is there. Raises BusDown.
+        is there. An empty `pdu` sends nothing: it is only listened. Raises BusDown.
         """
 
 
@@ -176,7 +183,7 @@ class SerialProbe:
 
     def exchange(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         """Send one request and listen."""
-        heard = self.raw(sealed(unit, pdu), wait)
+        heard = self.raw(sealed(unit, pdu) if pdu else b"", wait)
         return dissect(heard.early, heard.data, heard.sent, heard.took)
 
     def raw(self, sent: bytes, wait: float, linger: float = 0.0) -> RawExchange:
@@ -224,8 +231,9 @@ class SerialProbe:
         data, first = bytearray(), 0.0
         gap = max(_CHUNK, 3.5 * setting.character)
         while len(data) < ROOM:
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([port.fileno()], [], [], left)[0]:
+            # On a busy machine the time is over before this runs again: what has come meanwhile came in time.
+            left = max(0.0, until - time.monotonic())
+            if not select.select([port.fileno()], [], [], left)[0]:
                 break
             got = port.read(port.in_waiting or 1)
             if not got:
@@ -237,7 +245,7 @@ class SerialProbe:
             first = first or time.monotonic()
             if not sent:
                 continue
-            if _complete(bytes(rest), sent):
+            if answered(bytes(rest), sent):
                 if linger <= gap:
                     break
                 until = time.monotonic() + linger
@@ -295,6 +303,8 @@ class HostProbe:
 
     def _ask(self, unit: int, pdu: bytes, wait: float) -> Exchange:
         assert self._socket is not None
+        if not pdu:
+            return Exchange()
         self._number = self._number % 0xFFFF + 1
         self._asked[self._number] = unit
         while len(self._asked) > _REMEMBERED:
@@ -302,9 +312,7 @@ class HostProbe:
         began = time.monotonic()
         self._socket.sendall(_MBAP.pack(self._number, 0, len(pdu) + 1, unit) + pdu)
         heard, data = Exchange(), b""
-        while (left := began + wait - time.monotonic()) > 0:
-            if not select.select([self._socket], [], [], left)[0]:
-                break
+        while select.select([self._socket], [], [], max(0.0, began + wait - time.monotonic()))[0]:
             got = self._socket.recv(4096)
             if not got:
                 raise EOFError
@@ -325,9 +333,10 @@ def dissect(early: bytes, data: bytes, sent: bytes, took: float) -> Exchange:
     """What was heard before a request (`early`) and after it; a late answer may lie on both sides of it."""
     heard = Exchange(echo=data.startswith(sent) and len(sent) > 0)
     every, known = early + data.removeprefix(sent), 0
-    for frame in frames(every, has_right_crc):
+    for at, frame in placed(every):
         known += len(frame)
-        heard.answers.append(Answer(frame[0], bytes(frame[1:-2]), took, _asks(frame)))
+        late = bool(sent) and at < len(early)
+        heard.answers.append(Answer(frame[0], bytes(frame[1:-2]), took, asks(frame), late))
     heard.noise = len(every) - known
     return heard
 
@@ -340,18 +349,27 @@ def _to_come(data: bytes, sent: bytes, setting: LineSetting) -> float:
     return missing * setting.character + _PAUSE if missing > 0 else 0.0
 
 
-def _complete(data: bytes, sent: bytes) -> bool:
+def placed(data: bytes) -> Iterable[tuple[int, bytes]]:
+    """The whole frames among these bytes, of whomever, with their places."""
+    at = 0
+    for frame in frames(data, has_right_crc):
+        at = data.index(frame, at)
+        yield at, frame
+        at += len(frame)
+
+
+def answered(data: bytes, sent: bytes) -> bool:
     """Whether the answer to a request is among these bytes. The first eight bytes of an answer can be a
     master's request by their checksum: its rest is still to come.
     """
     return any(
-        frame[0] == sent[0] and frame[1] & 0x7F == sent[1] and not _asks(frame)
+        frame[0] == sent[0] and frame[1] & 0x7F == sent[1] and not asks(frame)
         for frame in frames(data, has_right_crc)
     )
 
 
-def _asks(frame: bytes) -> bool:
-    """Whether a frame is a master's read."""
+def asks(frame: bytes) -> bool:
+    """Whether a frame is a master's read: no answer to one has its length."""
     return len(frame) == _REQUEST_BYTES and frame[1] in _READS
 
 

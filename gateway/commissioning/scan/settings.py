@@ -85,5 +85,7 @@ def likely_addresses(library: Iterable[Driver]) -> list[int]:
 
 
 def time_for(settings: Iterable[LineSetting], addresses: int) -> float:
-    """Seconds that so many addresses cost at each of these settings when nobody answers."""
-    return sum(setting.silent_cost for setting in settings) * addresses
+    """Seconds that so many addresses cost at each of these settings when nobody answers, and the wait for the
+    last of them, who may be slow.
+    """
+    return sum(setting.silent_cost * addresses + setting.silent_wait for setting in settings)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from gateway.catalogue import Driver
-from gateway.commissioning.scan.identify import Identified, identify
+from gateway.commissioning.scan.identify import NAMING, Identified, identify, texts_of
 from gateway.commissioning.scan.line import Answer, Exchange, Probe
 from gateway.commissioning.scan.settings import (
     LAST_ADDRESS,
@@ -31,20 +31,15 @@ Trouble = Literal["double", "noise", "echo", "master", "no_frame"]
 another protocol)."""
 
 _PROBE: Final = struct.pack(">BHH", 3, 0, 2)
-_SERVER_ID: Final = bytes((17,))
-_DEVICE_ID: Final = bytes((43, 14, 1, 0))
 _NOBODY: Final = (10, 11)
 """What a converter says for a unit that does not answer it."""
 _HOST_WAIT: Final = 1.0
 """s that a TCP host is given: its own patience with a line behind it is often half a second."""
-_READ_WAIT: Final = 0.35
-"""s for a read of a meter that is there; doubled when it was slow."""
-_TRIES: Final = 2
+_READ_WAITS: Final = (0.35, 0.7)
+"""s for each try of a read of a meter that is there."""
 _AGAIN: Final = 3
 """Probes that must be damaged one after another before two meters are suspected."""
 _LISTEN: Final = 0.4
-_SAME: Final = 3
-"""Units with one serial number, or with one and the same first answer, that are one device."""
 _HOST_FIRST: Final = (1, 255, 0, 247, 2, 3, 4, 5, 6, 7, 8, 9, 10, 126, 71, 100)
 
 
@@ -119,6 +114,8 @@ class Sweep:
         self._tell, self._met = tell, met
         self._asked: Counter[LineSetting | None] = Counter()
         self._noisy = self._probes = self._bytes_lost = 0
+        self._owed = False
+        self._mute: list[tuple[Driver, ...]] = []
         self._answers: dict[int, Answer] = {}
         self._damaged: set[int] = set()
         self._began = 0.0
@@ -182,8 +179,9 @@ class Sweep:
                     continue
                 left -= setting.silent_cost * len(units)
                 if await self._setting(setting, units, stage, left):
-                    # Somebody is here: who was silent among the likely ones is asked once more.
-                    more = [*(rest if stage == "likely" else ()), *few]
+                    # Somebody is here. A meter may have taken what was sent at another setting for the
+                    # beginning of a request: who was silent among the likely ones is asked once more.
+                    more = [*(rest if stage == "likely" else ()), *(few if len(usual) > 1 else ())]
                     left -= setting.silent_cost * (len(more) - len(few))
                     await self._ask_all(setting, more, "finish", left)
                     finished.append(setting)
@@ -207,7 +205,7 @@ class Sweep:
         self._answers.clear()
         self._damaged.clear()
         if self._probes == 0:
-            await self._listen()
+            await self._listen(_LISTEN)
         await self._ask_all(setting, units, stage, left)
         return bool(self._answers or self._damaged)
 
@@ -231,6 +229,8 @@ class Sweep:
                     await self._doubt(units[place - 1], 2 * wait)
             if setting is None and self._one_device():
                 return
+        if setting is not None:
+            await self._listen(wait)
 
     async def _doubt(self, unit: int, wait: float) -> None:
         """Bytes came and no answer: damage by chance, or two that answer at once?"""
@@ -249,10 +249,9 @@ class Sweep:
             elif answer.exception not in _NOBODY:
                 self._answers.setdefault(answer.unit, answer)
 
-    async def _listen(self) -> None:
-        """Does anybody talk unasked?"""
-        heard = await self._exchange(0, b"", _LISTEN)
-        self._take(heard)
+    async def _listen(self, seconds: float) -> None:
+        """Does anybody talk unasked, or late?"""
+        self._take(await self._exchange(0, b"", seconds))
 
     # ---- a TCP host
 
@@ -307,7 +306,7 @@ class Sweep:
             ask,
             self._library,
             first=names,
-            says=lambda: self._says(unit),
+            says=lambda found: self._says(unit, found),
             on_a_line=bool(self._settings),
         )
 
@@ -315,7 +314,7 @@ class Sweep:
         """Whether so many answers are damaged that two meters must be at this address."""
         bad = 0
         for _ in range(4):
-            heard = await self._exchange(unit, _PROBE, _READ_WAIT)
+            heard = await self._exchange(unit, _PROBE, _READ_WAITS[0])
             bad += heard.of(unit, 3) is None and heard.noise > 0
         return bad >= 2 or self._bad > max(3, self._reads // 3)
 
@@ -325,12 +324,17 @@ class Sweep:
         size = 2 * count
         self._reads += 1
         noise = 0
-        for _ in range(_TRIES):
-            heard = await self._exchange(unit, pdu, _READ_WAIT if self._settings else _HOST_WAIT)
+        if self._owed:
+            # A late answer to the read before would be taken for that of this one.
+            await self._exchange(0, b"", _READ_WAITS[0])
+        self._owed = False
+        for wait in _READ_WAITS:
+            heard = await self._exchange(unit, pdu, wait if self._settings else _HOST_WAIT)
             noise += heard.noise
             self._bytes_lost += heard.noise
             answer = heard.of(unit, function)
             if answer is None:
+                self._owed = bool(self._settings)
                 continue
             if answer.exception is not None:
                 raise Refused(f"unit {unit} refused with exception {answer.exception}", answer.exception)
@@ -343,13 +347,19 @@ class Sweep:
             raise BadFrame(f"unit {unit}: a damaged answer")
         raise NoReply(f"unit {unit} does not answer")
 
-    async def _says(self, unit: int) -> str:
-        """What it answers to "read device identification" and to "report server id"."""
-        for pdu in (_DEVICE_ID, _SERVER_ID):
-            heard = await self._exchange(unit, pdu, _READ_WAIT if self._settings else _HOST_WAIT)
+    async def _says(self, unit: int, found: tuple[Driver, ...]) -> str:
+        """What it answers to "read device identification" and to "report server id"; a model that does not
+        know them is not asked twice.
+        """
+        if found in self._mute:
+            return ""
+        for pdu in NAMING:
+            heard = await self._exchange(unit, pdu, _READ_WAITS[0] if self._settings else _HOST_WAIT)
             answer = heard.of(unit, pdu[0])
             if answer is not None and answer.exception is None:
-                return visible(_objects(answer.pdu), 80)
+                return visible(texts_of(answer.pdu), 80)
+        if found:
+            self._mute.append(found)
         return ""
 
     # ---- common
@@ -381,15 +391,3 @@ class Sweep:
         """What the noise beside the answers means."""
         if self._probes and self._noisy > max(5, self._probes // 10):
             self._troubles.add("noise" if self.result.found else "no_frame")
-
-
-def _objects(pdu: bytes) -> str:
-    """The texts in an answer to function 43/14 or 17."""
-    if pdu[0] != _DEVICE_ID[0]:
-        return pdu[2:].decode("latin-1")
-    texts, at = [], 7
-    while at + 2 <= len(pdu):
-        size = pdu[at + 1]
-        texts.append(pdu[at + 2 : at + 2 + size].decode("latin-1"))
-        at += 2 + size
-    return " ".join(texts)

@@ -14,6 +14,7 @@ from typing import Final
 LN_BAND: Final = (207.0, 253.0)
 LL_BAND: Final = (358.0, 438.0)
 HZ_BAND: Final = (49.5, 50.5)
+PIPE_BAND: Final = (5.0, 150.0)
 ROSE: Final = "rose by"
 _PHASES = ("_l1", "_l2", "_l3")
 _DEAD_VOLTS = 20.0
@@ -53,6 +54,7 @@ def judge(values: Mapping[str, float], absent: Mapping[str, str]) -> list[Physic
         *_powers(values),
         *_powers_of_currents(values),
         *_direct(values),
+        *_heat(values),
         *_energies(values),
         *_absent(absent),
     ]
@@ -294,6 +296,17 @@ def _direct(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
                     abs(u * i) / 1000,
                     f"P {p:g} kW beside U·I = {u:g} V · {i:g} A = {abs(u * i) / 1000:.4g} kW",
                 )
+
+
+def _heat(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:
+    """Both temperatures of a heat meter; one alone is in its band by chance, one outside of it unusual."""
+    names = ("temperature_flow", "temperature_return")
+    if all(name in values for name in names):
+        flow, back = (values[name] for name in names)
+        low, high = PIPE_BAND
+        good = low <= min(flow, back) and max(flow, back) <= high
+        text = f"{flow:g} °C and {back:g} °C are {'' if good else 'not both '}within {low:g} to {high:g} °C"
+        yield PhysicsCheck(good or None, names, text)
 
 
 def _energies(values: Mapping[str, float]) -> Iterator[PhysicsCheck]:

@@ -25,7 +25,7 @@ OVERLAP: Final = 0.5
 _MOST_READS: Final = 400
 _SECONDS: Final = 60.0
 _PATIENCE: Final = 2
-"""Unanswered reads after which no more is asked for: of a meter that may not be there."""
+"""Unanswered reads in a row after which no more is asked for: of a meter that may not be there."""
 _KNOWN_PATIENCE: Final = 20
 """The same of one that has answered: some are silent where they should refuse."""
 _AT_ONCE: Final = 40
@@ -76,8 +76,8 @@ class Reader:
     def __init__(
         self, ask: Ask, *, most: int = _MOST_READS, patience: int = _PATIENCE, seconds: float = inf
     ) -> None:
-        """`most` reads in all, within `seconds`; no more after `patience` that were not answered."""
-        self._ask = ask
+        """`most` reads in all, within `seconds`; no more after `patience` in a row that were not answered."""
+        self.ask = ask
         self._most, self.patience = most, patience
         self._until = time.monotonic() + seconds
         self.words: Words = {}
@@ -153,12 +153,14 @@ class Reader:
     async def _read(self, function: int, address: int, count: int) -> list[int] | None:
         self.reads += 1
         try:
-            return await self._ask(function, address, count)
+            words = await self.ask(function, address, count)
         except NoReply:
             self.silences += 1
+            return None
         except (Refused, BadFrame):
-            pass
-        return None
+            words = None
+        self.silences = 0
+        return words
 
 
 async def weigh_against(

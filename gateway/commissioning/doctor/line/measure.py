@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from gateway.catalogue import Row, Span
-from gateway.commissioning.doctor.line.traces import Elsewhere, LineTraces, Trace, idle_of, placed, trace_of
+from gateway.commissioning.doctor.line.traces import Elsewhere, LineTraces, Trace, idle_of, trace_of
 from gateway.commissioning.doctor.targets import Target
-from gateway.commissioning.scan import LineCounters, LineSetting, RawExchange
+from gateway.commissioning.scan import LineCounters, LineSetting, RawExchange, placed
 from gateway.errors import BusDown
 from gateway.field import Replies, decode, registers_of, sealed
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from gateway.commissioning.scan import LineSetting, RawExchange
-from gateway.field import frames, has_right_crc
+from gateway.commissioning.scan import LineSetting, RawExchange, asks, placed
 
 Outcome = Literal["answer", "refused", "damaged", "silent"]
-_READS: Final = (1, 2, 3, 4)
-_REQUEST: Final = 8
 _REFUSAL: Final = 5
 _REPLY_HEAD: Final = 5
 """Bytes of a reply beside its registers: unit, function, count, CRC."""
@@ -174,20 +171,6 @@ def idle_of(data: bytes, seconds: float) -> Idle:
     found = [frame for _, frame in placed(data)]
     masters = sum(asks(frame) for frame in found)
     return Idle(seconds, len(data) - sum(map(len, found)), masters, len(found) - masters)
-
-
-def placed(data: bytes) -> Iterable[tuple[int, bytes]]:
-    """The whole frames among these bytes, of whomever, with their places."""
-    at = 0
-    for frame in frames(data, has_right_crc):
-        at = data.index(frame, at)
-        yield at, frame
-        at += len(frame)
-
-
-def asks(frame: bytes) -> bool:
-    """Whether a frame is a master's read."""
-    return len(frame) == _REQUEST and frame[1] in _READS
 
 
 def share(traces: Sequence[Trace], outcome: Outcome) -> float:

@@ -7,9 +7,8 @@ import select
 import time
 from typing import Final
 
-from gateway.commissioning.doctor.line.traces import asks
-from gateway.commissioning.scan import HostProbe, LineCounters, RawExchange, SerialProbe
-from gateway.field import frames, has_right_crc, not_opened
+from gateway.commissioning.scan import HostProbe, LineCounters, RawExchange, SerialProbe, answered
+from gateway.field import not_opened
 
 _CHUNK: Final = 0.1
 """s between bytes of one answer: a converter hands them on in packets."""
@@ -69,11 +68,8 @@ class ConverterLine(HostProbe):
             first = first or time.monotonic()
             if not sent:
                 continue
-            found = frames(bytes(data.removeprefix(sent)), has_right_crc)
-            answered = any(
-                frame[0] == sent[0] and frame[1] & 0x7F == sent[1] and not asks(frame) for frame in found
-            )
-            until = time.monotonic() + (linger if answered else _CHUNK)
+            whole = answered(bytes(data.removeprefix(sent)), sent)
+            until = time.monotonic() + (linger if whole else _CHUNK)
         return bytes(data), first
 
     def _take(self, seconds: float) -> bytes:

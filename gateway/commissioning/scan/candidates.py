@@ -1,0 +1,216 @@
+"""The tables of the library as candidates for a meter that does not say what it is: which questions rule them
+out, and how well those fit that are left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from gateway.catalogue import Driver, Row, Span
+from gateway.commissioning.trial.fit import read_from
+from gateway.commissioning.trial.physics import PhysicsCheck, judge
+from gateway.commissioning.trial.sisters import OVERLAP, Reader, places
+
+_MOST_LACKS: Final = 0.1
+"""Share of a table's rows that a meter may refuse and still be of that table: options, older firmware."""
+_STEPS: Final = 20
+"""Steps of its register below which a value is too coarse to contradict another."""
+_KEYS: Final = (
+    "voltage_l1n", "voltage_ln", "voltage_l12", "voltage_ll", "frequency", "dc_voltage",
+    "temperature_flow", "temperature_return", "volume", "heat_energy",
+)  # fmt: skip
+"""What is looked at first: values within narrow bounds, or that belong to one kind of meter."""
+STRONG: Final = 4
+"""Checks that speak for a table by chance only if it reads the same registers as the right one."""
+_COUNTED: Final = 40
+
+
+class CandidateTable:
+    """A table with the places of its rows, and of its identity, at hand."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.rows = readings(driver)
+        self.spans = tuple(dict.fromkeys(span for row in self.rows for span in row.spans))
+        self.registers = {(span.function, at) for span in self.spans for at in range(span.address, span.end)}
+        self._starts = {(span.function, span.address) for span in self.spans}
+        one = driver.identity
+        self.identity = Span(one.function, one.address, one.words) if one else None
+        self.questions = (*self.spans, self.identity) if self.identity else self.spans
+        """Places of which a refusal rules the table out."""
+
+    def has(self, span: Span) -> bool:
+        """Whether a meter of this table must answer for these registers."""
+        return span == self.identity or (
+            (span.function, span.address) in self._starts
+            and all((span.function, at) in self.registers for at in range(span.address, span.end))
+        )
+
+    def touches(self, other: CandidateTable) -> bool:
+        """Whether both read some register."""
+        return not self.registers.isdisjoint(other.registers)
+
+    def beside(self, other: CandidateTable) -> bool:
+        """Whether both read the same places, mostly."""
+        least = min(len(self.registers), len(other.registers))
+        return len(self.registers & other.registers) >= OVERLAP * least
+
+
+@dataclass(frozen=True, slots=True)
+class TableFit:
+    """How well a meter's registers are read with a table: of its `rows` it `lacks` some."""
+
+    table: CandidateTable
+    rows: int
+    lacks: int
+    findings: tuple[PhysicsCheck, ...]
+    blank: bool
+    """Whether all that was read is zero."""
+    enough: int
+    """Checks that must speak for it before only tables on the same registers are possible beside it."""
+
+    @property
+    def driver(self) -> Driver:
+        """Its table's driver."""
+        return self.table.driver
+
+    @property
+    def against(self) -> int:
+        """Checks that speak against it."""
+        return sum(finding.good is False for finding in self.findings)
+
+    @property
+    def fitting(self) -> int:
+        """Checks that speak for it."""
+        return sum(finding.good is True for finding in self.findings)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it lacks no more than an option."""
+        return self.lacks <= _MOST_LACKS * self.rows
+
+    @property
+    def strong(self) -> bool:
+        """Whether so much speaks for it that only tables on the same registers are possible beside it."""
+        return self.fitting >= self.enough
+
+    @property
+    def narrow(self) -> bool:
+        """Whether a voltage and the frequency, or both temperatures of a heat meter, are within their bands:
+        the registers of another table hardly show that by chance.
+        """
+        good = {finding.names[0] for finding in self.findings if finding.good}
+        volts = any(name.startswith("voltage") for name in good)
+        return (volts and "frequency" in good) or "temperature_flow" in good
+
+
+def still_open(left: dict[str, CandidateTable], fits: list[TableFit]) -> dict[str, CandidateTable]:
+    """The tables that may be the meter's beside those that fit."""
+    strong, narrow = any(fit.strong for fit in fits), any(fit.narrow for fit in fits)
+    if not strong and not narrow:
+        return left
+    near = CandidateTable.beside if strong else CandidateTable.touches
+    return {name: table for name, table in left.items() if any(near(table, fit.table) for fit in fits)}
+
+
+def telling(tables: Iterable[CandidateTable]) -> Span:
+    """The place that most of these tables have."""
+    every = list(tables)
+    count: Counter[Span] = Counter()
+    for table in every:
+        count.update(table.questions)
+    # A row's place may lie within a larger one of another table: the commoner ones are counted in full.
+    near = [span for span, _ in count.most_common(_COUNTED)]
+    return max(near, key=lambda span: (sum(table.has(span) for table in every), -span.words, -span.address))
+
+
+async def tried(table: CandidateTable, reader: Reader, *, enough: int = STRONG) -> list[TableFit]:
+    """The table's fit, when it fits; what tells most quickly is read first."""
+    first = keys(table.rows)
+    for rows in (first[:1], first, table.rows):
+        if not await filled(table.rows, rows, reader):
+            return []
+        fit = weighed(table, rows, reader, enough=enough)
+        if fit.against or not fit.whole:
+            return []
+    return [fit]
+
+
+async def all_tried(tables: Iterable[CandidateTable], fits: list[TableFit], reader: Reader) -> list[TableFit]:
+    """Those of these tables that fit, behind `fits`: the ones first that cost the fewest questions."""
+    fits, left = [*fits], {table.driver.name: table for table in tables}
+
+    def unread(name: str) -> int:
+        return sum(not reader.has([span]) for row in keys(left[name].rows) for span in row.spans)
+
+    while left := still_open(left, fits):
+        fits += await tried(left.pop(min(left, key=unread)), reader)
+    return fits
+
+
+async def filled(every: tuple[Row, ...], wanted: tuple[Row, ...], reader: Reader) -> bool:
+    """Read these rows; False as soon as the meter lacks so many of every row of the table that it is of
+    another one.
+    """
+    most = _MOST_LACKS * len(every)
+
+    def hopeless() -> bool:
+        return sum(reader.lacks(row.spans) for row in every) > most
+
+    await reader.fill((span for row in wanted for span in row.spans), hopeless)
+    return not hopeless()
+
+
+def best_of(fits: list[TableFit], *, whole: bool) -> list[TableFit]:
+    """Without those that have nothing for them when others have, or that read nothing but zeros; a table that
+    is a part of a larger one, for which more speaks, is that of a smaller meter. `whole`: every table was
+    weighed; where the meter fell silent before, only those that no other can be taken for are left.
+    """
+    fits = [fit for fit in fits if (fit.fitting or not fit.blank) and (whole or fit.strong or fit.narrow)]
+    if any(fit.fitting for fit in fits):
+        fits = [fit for fit in fits if fit.fitting]
+    kept = []
+    for fit in fits:
+        mine = places(readings(fit.driver))
+        larger = any(
+            mine < places(readings(other.driver)) and other.fitting > fit.fitting and other.lacks <= fit.lacks
+            for other in fits
+        )
+        if not larger:
+            kept.append(fit)
+    return sorted(kept, key=lambda fit: (-fit.fitting, fit.lacks, -fit.rows, fit.driver.name))
+
+
+def keys(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The one or two rows that tell quickly."""
+    named = {row.name: row for row in rows}
+    return tuple(named[name] for name in _KEYS if name in named)[:2] or rows[:1]
+
+
+def weighed(
+    table: CandidateTable, rows: tuple[Row, ...], reader: Reader, *, enough: int = STRONG
+) -> TableFit:
+    """What is read of these rows of a table, weighed."""
+    values, absent = read_from(rows, reader.words)
+    lacks = len(rows) - len(values) - sum(reason == "not_available" for reason in absent.values())
+    steps = {row.name: abs(row.factor) for row in rows if not row.type.startswith("float")}
+    coarse = {name for name, value in values.items() if 0 < abs(value) < _STEPS * steps.get(name, 0.0)}
+    return TableFit(
+        table,
+        len(rows),
+        lacks,
+        tuple(
+            replace(finding, good=None) if finding.good is False and coarse & {*finding.names} else finding
+            for finding in judge(values, absent)
+        ),
+        blank=not any(values.values()),
+        enough=enough,
+    )
+
+
+def readings(driver: Driver) -> tuple[Row, ...]:
+    """The rows of a table that are no attributes."""
+    return tuple(row for row in driver.rows if not row.attribute)

@@ -1,0 +1,127 @@
+"""What a search costs in seconds of the wire, and that nobody is missed or taken for another meanwhile."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from drawn_sites import RATES, drawn, misjudged
+from scan_site import DriverImage, Mounted
+from wire_site import WireLine
+
+from gateway.catalogue import Driver, library
+from gateway.commissioning.scan import FoundMeter, LineSetting, Sweep, identify, likely_settings
+from gateway.demo.simulator.slave import ModbusError
+from gateway.errors import NoReply, Refused
+
+LIBRARY = list(library())
+ON_A_LINE = [
+    table for table in LIBRARY if not table.discovery and (table.tcp_port is None or table.serial.baudrate)
+]
+BY_NAME = {table.name: table for table in LIBRARY}
+LIKELY, GIVEN = 120.0, 45.0
+PLAIN_RATE = 4800
+
+
+async def searched(
+    meters: list[Mounted], settings: list[LineSetting], *, one: bool = True
+) -> tuple[WireLine, list[FoundMeter]]:
+    line = WireLine(meters)
+    return line, (await Sweep(line, LIBRARY, settings, one_setting=one).run()).found
+
+
+@pytest.mark.parametrize("seed", [4002, 4004, 4014, 4021])
+async def test_an_unknown_setting_costs_two_minutes_at_most(seed: int) -> None:
+    meters = drawn("double" if seed % 5 == 4 else "one", seed, ON_A_LINE)
+    line, found = await searched(meters, likely_settings(LIBRARY))
+    assert misjudged(meters, found) == ([], [])
+    assert line.now <= LIKELY
+
+
+@pytest.mark.parametrize("place", range(len(RATES)))
+async def test_a_known_setting_costs_what_its_silent_addresses_cost_and_little_more(place: int) -> None:
+    meters = drawn("known", 6000 + place, ON_A_LINE)
+    line, found = await searched(meters, [meters[0].setting])
+    assert misjudged(meters, found) == ([], [])
+    assert line.now - line.silent <= 34.0
+    if meters[0].setting.baudrate >= PLAIN_RATE:
+        assert line.now <= GIVEN
+
+
+async def test_meters_of_one_model_are_asked_little_from_the_second_on() -> None:
+    setting = LineSetting(9600, "N")
+    for name in ("iskra-wm3m4", "wago-879-3000", "kamstrup-multical-603"):
+        one, _ = await searched([Mounted(BY_NAME[name], 1, setting)], [setting])
+        two, found = await searched(
+            [Mounted(BY_NAME[name], unit, setting, serial=unit) for unit in (1, 2)], [setting]
+        )
+        assert len(found) == 2
+        # One probe more is no question; the second costs well below half of what the first did.
+        assert two.requests - one.requests < (one.requests - 247) / 2, name
+
+
+@pytest.mark.parametrize("unit", [247, 10])
+async def test_a_slow_meter_at_the_last_address_of_a_setting_is_found(unit: int) -> None:
+    """Its answer comes when nobody is asked any more."""
+    settings = [LineSetting(19200, "N"), LineSetting(9600, "N")]
+    meters = [Mounted(BY_NAME["inepro-pro380"], unit, settings[0], turnaround=0.09)]
+    _, found = await searched(meters, settings, one=False)
+    assert [(each.unit, each.setting) for each in found] == [(unit, settings[0])]
+
+
+@pytest.mark.parametrize("name", ["inepro-pro380", "eastron-sdm630", "iskra-wm3m4"])
+async def test_an_answer_that_comes_after_its_time_is_not_taken_for_the_next_one(name: str) -> None:
+    """A meter that is slow at some reads: what it says late belongs to the read before."""
+
+    class Hesitant(Mounted):
+        chance = random.Random(3)
+
+        @property
+        def turnaround(self) -> float:
+            return 0.5 if self.chance.random() < 0.2 else 0.02
+
+        @turnaround.setter
+        def turnaround(self, _: float) -> None: ...
+
+    setting = LineSetting(9600, "N")
+    (quick,) = (await searched([Mounted(BY_NAME[name], 1, setting)], [setting]))[1]
+    (slow,) = (await searched([Hesitant(BY_NAME[name], 1, setting)], [setting]))[1]
+    assert slow.identified.candidates == quick.identified.candidates
+    assert slow.identified.values == quick.identified.values
+
+
+async def scanned(driver: Driver, *, silent: bool, less: float) -> list[str]:
+    """What a meter is taken for that lacks a share of its registers; `silent`: it ignores what it lacks."""
+    image, rng = DriverImage(driver), random.Random(driver.name)
+    kept = {
+        (span.function, at)
+        for row in driver.rows
+        if row.attribute or rng.random() >= less
+        for span in row.spans
+        for at in range(span.address, span.end)
+    }
+    image.words = {place: word for place, word in image.words.items() if place in kept}
+
+    async def ask(function: int, address: int, count: int) -> list[int]:
+        try:
+            return image.read(function, address, count).words
+        except ModbusError as error:
+            if silent:
+                raise NoReply("silence") from None
+            raise Refused("no such register", error.code) from None
+
+    return [each.name for each in (await identify(ask, LIBRARY)).candidates]
+
+
+@pytest.mark.parametrize("name", ["siemens-pac3120", "carlogavazzi-em511", "dzg-dvh4013", "klemsan-klea220p"])
+async def test_registers_that_are_all_zero_are_no_table(name: str) -> None:
+    """A heat meter's few registers are there in many meters, with nothing in them."""
+    assert "kamstrup-multical-603" not in await scanned(BY_NAME[name], silent=False, less=0.05)
+
+
+@pytest.mark.parametrize(
+    "name", ["siemens-pac4220", "kohler-decision-maker", "ziehl-efr4000ip", "deye-string"]
+)
+async def test_a_meter_that_ignores_unknown_registers_is_itself_or_nobody(name: str) -> None:
+    found = await scanned(BY_NAME[name], silent=True, less=0.0)
+    assert not found or name in found
