@@ -5,15 +5,15 @@ import json
 
 import pytest
 from uplink_host import NOW, batch_of, box_of, description, host, reading, sent
-from uplink_parts import FAST, PATIENT, T0, FakeClock, Running, config
+from uplink_parts import E1, FAST, PATIENT, T0, FakeClock, Running, config
 
 from gateway.model import QUANTITIES
 from gateway.mqtt import MemoryLink
-from gateway.uplink.dialects.fiware import attribute_of
+from gateway.uplink.dialects.fiware import Fiware, attribute_of
 from gateway.uplink.dialects.homeassistant import HomeAssistant, sensor_class
 from gateway.uplink.dialects.link import DialectLink
 from gateway.uplink.dialects.thingsboard import ThingsBoard
-from gateway.wire import Topics
+from gateway.wire import Batch, Topics
 from tests.waiting import until
 
 
@@ -124,6 +124,39 @@ def test_every_quantity_has_a_class_whose_unit_home_assistant_knows():
 def test_home_assistant_a_stranger_on_our_topics_changes_nothing(payload):
     dialect = HomeAssistant("gw1", prefix="homeassistant", expire_after=300)
     assert dialect.heard("homeassistant/sensor/gw2/x/config", payload, NOW) == []
+
+
+def doubted():
+    """A register that shows 0 once, and goes on; a meter of which all is doubted; one that is good."""
+    rows = [
+        reading("main", NOW - 3000, active_power=1.0, active_energy_import=184_223.5),
+        reading(
+            "main", NOW - 2000, suspect=["active_energy_import"], active_power=2.0, active_energy_import=0.0
+        ),
+        reading("lift", NOW - 2000, suspect=["active_power"], active_power=999.0),
+        reading("main", NOW - 1000, active_power=3.0, active_energy_import=184_223.6),
+    ]
+    return Batch("gw1", E1, 1, T0 + NOW, NOW, "synced", rows, [])
+
+
+def test_a_value_that_is_doubted_is_not_told_as_a_good_one():
+    now = T0 + NOW
+    home = HomeAssistant("gw1", prefix="homeassistant", expire_after=300)
+    said = home.messages(doubted(), now).messages
+    states = [json.loads(m.payload) for m in said if m.topic.endswith("/main/state")]
+    assert states == [
+        {"active_power": 1.0, "active_energy_import": 184_223.5},
+        {"active_power": 2.0},
+        {"active_power": 3.0, "active_energy_import": 184_223.6},
+    ]
+    assert [json.loads(m.payload) for m in said if m.topic.endswith("/lift/state")] == [{}], (
+        "unknown, not lost"
+    )
+    rows = [json.loads(m.payload) for m in ThingsBoard("gw1").messages(doubted(), now).messages]
+    assert [row["gw1 main"][0]["values"] for row in rows] == states
+    told = [json.loads(m.payload) for m in Fiware("gw1", apikey="k").messages(doubted(), now).messages]
+    assert [each.get("totalActiveEnergyImport") for each in told] == [184_223.5, None, 184_223.6]
+    assert [each["totalActivePower"] for each in told] == [1000.0, 2000.0, 3000.0]
 
 
 # -- ThingsBoard ---------------------------------------------------------------------------------------------

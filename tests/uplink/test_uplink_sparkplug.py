@@ -104,6 +104,28 @@ async def test_absent_and_suspect_values_have_bad_quality(mosquitto):
     )
 
 
+@pytest.mark.parametrize("absent", [True, False])
+def test_a_birth_says_of_a_value_no_more_than_the_data_before_it(absent):
+    """A rebirth must not turn a value that is doubted, or not there any more, into a good one."""
+    dialect = Sparkplug("gw1", group="izmir", primary_host=None)
+    dialect.birth(building_of(description()), T0)
+    more = (
+        {"absent": {"active_energy_import": "timeout"}} if absent else {"suspect": ["active_energy_import"]}
+    )
+    values = {} if absent else {"active_energy_import": 0.0}
+    rows = [
+        reading("main", 1000, active_power=1.0, active_energy_import=184_223.5),
+        reading("main", 2000, **more, active_power=2.0, **values),
+    ]
+    dialect.messages(Batch("gw1", "e" * 16, 1, T0, 0, "synced", rows, []), T0 + 2000)
+    [born] = [m for m in dialect.birth(building_of(description()), T0 + 3000) if m.topic.endswith("/main")]
+    metrics = {metric["name"]: metric for metric in decoded([born.payload])[0]["metrics"]}
+    energy, power = metrics["active_energy_import"], metrics["active_power"]
+    assert (energy["value"], energy["timestamp"]) == (None if absent else 0.0, T0 + 2000)
+    assert energy["properties"]["Quality"]["value"] == 0
+    assert (power["value"], power["properties"]["Quality"]["value"]) == (2.0, 192)
+
+
 async def test_a_lost_meter_dies_and_is_born_again_with_its_last_values(mosquitto):
     broker = mosquitto()
     with host(broker.port, topics=HEARD) as here:

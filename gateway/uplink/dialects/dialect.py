@@ -81,6 +81,11 @@ class DatedReading:
     suspect: frozenset[str]
     missing: str
 
+    @property
+    def good(self) -> dict[str, float]:
+        """What the gateway does not doubt: all that may be said where a platform has no word for doubt."""
+        return {name: value for name, value in self.values.items() if name not in self.suspect}
+
 
 def rows_of(batch: Batch) -> Iterable[DatedReading]:
     """The readings of a batch, oldest first."""

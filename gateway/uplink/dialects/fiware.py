@@ -77,13 +77,13 @@ class Fiware:
         return []
 
     def messages(self, batch: Batch, now: int) -> Spoken:
-        """One message a reading, with its time; a meter that gave nothing has none."""
+        """One message a reading, with its time; a meter that gave nothing that is good has none."""
         del now
-        return Spoken([self._measures(row) for row in rows_of(batch) if row.values])
+        return Spoken([self._measures(row) for row in rows_of(batch) if row.good])
 
     def _measures(self, row: DatedReading) -> Outgoing:
         said: dict[str, object] = {"TimeInstant": iso(row.t)}
-        for name, value in row.values.items():
+        for name, value in row.good.items():
             attribute, part, factor = attribute_of(name)
             scaled = value * factor
             if part:

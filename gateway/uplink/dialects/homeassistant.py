@@ -139,10 +139,16 @@ class HomeAssistant:
         return spoken
 
     def _state(self, row: DatedReading) -> Outgoing:
-        """All that is known of a meter: its quantities come at different intervals, in one message."""
+        """All that is known of a meter: its quantities come at different intervals, in one message. What is
+        doubted is unknown: a register that shows 0 once would be a reset, and its whole count a use.
+        """
         last = self._last.setdefault(row.meter, {})
-        last.update({name: (row.t, value) for name, value in row.values.items()})
-        for name in [*row.absent, *(n for n, (t, _) in last.items() if t < row.t - 1000 * self._expires)]:
+        last.update({name: (row.t, value) for name, value in row.good.items()})
+        for name in [
+            *row.absent,
+            *row.suspect,
+            *(n for n, (t, _) in last.items() if t < row.t - 1000 * self._expires),
+        ]:
             last.pop(name, None)
         values = {name: value * self._units.get(name, 1.0) for name, (_, value) in last.items()}
         return Outgoing(f"{self._states}/{row.meter}/state", json_of(values))

@@ -61,7 +61,8 @@ class Sparkplug:
         """Devices that are alive in the eyes of the host."""
         self._born_at = 0
         self._newest: dict[str, int] = {}
-        self._last: dict[str, dict[str, tuple[int, float]]] = {}
+        self._last: dict[str, dict[str, tuple[int, float | None, int]]] = {}
+        """Of each meter and quantity the newest time, value and quality: a birth says no more."""
 
     @property
     def away(self) -> LinkDown | None:
@@ -112,8 +113,8 @@ class Sparkplug:
         facts = {"Name": meter.name, "Maker": meter.maker, "Model": meter.model, "Serial": meter.serial}
         metrics = [Metric(f"Properties/{name}", now, text, STRING) for name, text in facts.items() if text]
         for quantity in meter.quantities:
-            t, value = last.get(quantity.name, (now, None))
-            properties: dict[str, str | int] = {"Quality": BAD if value is None else GOOD}
+            t, value, quality = last.get(quantity.name, (now, None, BAD))
+            properties: dict[str, str | int] = {"Quality": quality}
             if quantity.unit:
                 properties["engUnit"] = quantity.unit
             metrics.append(Metric(quantity.name, t, value, properties=properties))
@@ -144,22 +145,19 @@ class Sparkplug:
             self._born.discard(row.meter)
             return [Outgoing(self._topic("DDEATH", row.meter), encode(now, [], self._next()), qos=0)]
         known = {quantity.name for quantity in meter.quantities}
+        said: dict[str, tuple[float | None, int]] = {
+            name: (value, BAD if name in row.suspect else GOOD) for name, value in row.values.items()
+        } | dict.fromkeys(row.absent, (None, BAD))
         metrics = [
-            Metric(name, row.t, value, historical=historical,
-                   properties={"Quality": BAD if name in row.suspect else GOOD})
-            for name, value in row.values.items()
-            if name in known
-        ]  # fmt: skip
-        metrics += [
-            Metric(name, row.t, None, historical=historical, properties={"Quality": BAD})
-            for name in row.absent
+            Metric(name, row.t, value, historical=historical, properties={"Quality": quality})
+            for name, (value, quality) in said.items()
             if name in known
         ]
         births = [] if row.meter in self._born else [self._device(meter, now)]
         if not historical:
             self._newest[row.meter] = row.t
             last = self._last.setdefault(row.meter, {})
-            last.update({name: (row.t, value) for name, value in row.values.items()})
+            last.update({name: (row.t, *told) for name, told in said.items()})
         return [*births, Outgoing(self._topic("DDATA", row.meter), encode(now, metrics, self._next()), qos=0)]
 
     def death(self, now: int) -> list[Outgoing]:

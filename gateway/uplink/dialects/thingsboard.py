@@ -73,15 +73,15 @@ class ThingsBoard:
         ]
 
     def messages(self, batch: Batch, now: int) -> Spoken:
-        """One message a reading; a meter that gave nothing has none."""
+        """One message a reading; a meter that gave nothing that is good has none."""
         del now
         said = [
             Outgoing(
                 f"{_TOPIC}telemetry",
-                json_of({self._device(row.meter): [{"ts": row.t, "values": row.values}]}),
+                json_of({self._device(row.meter): [{"ts": row.t, "values": row.good}]}),
             )
             for row in rows_of(batch)
-            if row.values
+            if row.good
         ]
         return Spoken(said)
 
