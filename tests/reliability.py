@@ -85,12 +85,12 @@ MATRIX = (
     ),
     Fault(
         "frames-odd",
-        "the same from Modbus TCP gateways whose replies carry other numbers or another unit than was "
-        "asked, always in the same way",
+        "the same from Modbus TCP gateways whose replies carry another number, length, unit or protocol than "
+        "they should, always in the same way, or that repeat the request",
         "faulted replies",
         "values",
         "the same numbers",
-        "",
+        "a master that takes what fits in function and byte count",
         "python -m tests.bench faults",
     ),
     Fault(
@@ -100,7 +100,7 @@ MATRIX = (
         "gateways",
         "values",
         "the same numbers",
-        "a master that takes what fits in unit, function and length",
+        "the same master",
         "python -m tests.bench faults",
     ),
     Fault(

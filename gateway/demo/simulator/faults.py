@@ -14,7 +14,7 @@ from gateway.demo.simulator.slave import exception
 
 _REPLIES = ("dead", "late", "truncated", "foreign", "wrong_function", "wrong_count", "exception", "double")
 SERIAL_KINDS = (*_REPLIES, "corrupt", "noise", "padded", "echo")
-TCP_KINDS = (*_REPLIES, "reset", "half_open", "wrong_transaction", "short_exception")
+TCP_KINDS = (*_REPLIES, "echo", "reset", "half_open", "wrong_transaction", "short_exception")
 CONVERTER_KINDS = (*SERIAL_KINDS, "reset", "half_open")
 """RTU over TCP."""
 _PADDING = 5  # zeros behind a frame stay below it

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Spec = Mapping[str, Any]
 _LINE_KEYS = ("baudrate", "parity", "stopbits", "turnaround", "busy", "quantum", "check_speed")
-_SERVER_KEYS = ("host", "port", "mode", "latency", "numbers", "unit", "behind")
+_SERVER_KEYS = ("host", "port", "mode", "latency", "numbers", "lengths", "unit", "protocol", "echo", "behind")
 
 
 class Simulator:

@@ -26,10 +26,12 @@ from gateway.demo.simulator.frames import character_time, rtu_parts, silence, tc
 from gateway.demo.simulator.slave import Slave
 
 Mode = Literal["tcp", "rtu"]
-Numbers = Literal["asked", "+1", "=7", "=1", "swapped", "own", "newest"]
-"""The transaction number of a reply: as it was asked, one more, always 7, its bytes swapped, a count of
-replies, the newest one's.
+Numbers = Literal["asked", "+1", "-1", "=7", "=1", "=0", "swapped", "own", "newest"]
+"""The transaction number of a reply: as it was asked, one more or less, always 7, its bytes swapped, a count
+of replies, the newest one's.
 """
+Lengths = Literal["asked", "+1", "=6", "swapped"]
+"""What the header of a reply says its length is, likewise."""
 _HEADER = struct.Struct(">HHHB")
 _SHORTEST, _LONGEST = 2, 254  # unit and PDU, as the MBAP header counts them
 _REQUEST = 8
@@ -67,7 +69,8 @@ class TcpServer:
     """A listening socket with slaves behind it. `latency`: seconds from request to answer. `port` 0 takes a
     free one.
 
-    `behind`: each reply is held back until the next one is due. `unit`: the one that all replies carry.
+    `behind`: each reply is held back until the next one is due. `unit`, `protocol`: those that all replies
+    carry. `echo`: each request comes back before its reply.
     """
 
     def __init__(
@@ -80,7 +83,10 @@ class TcpServer:
         mode: Mode = "tcp",
         latency: float = 0.0,
         numbers: Numbers = "asked",
+        lengths: Lengths = "asked",
         unit: int | None = None,
+        protocol: int = 0,
+        echo: bool = False,
         behind: bool = False,
         downstream: Downstream | None = None,
         faults: Faults | None = None,
@@ -93,7 +99,10 @@ class TcpServer:
         self.mode = mode
         self.latency = latency
         self.numbers: Numbers = numbers
+        self.lengths: Lengths = lengths
         self.unit = unit
+        self.protocol = protocol
+        self.echo = echo
         self.behind = behind
         self.downstream = downstream
         self.free_at = 0.0
@@ -209,6 +218,8 @@ class _Client(asyncio.Protocol):
             else slave.respond(request, fault=fault.kind if fault else "")
         )
         response = faulted_pdu(fault, request, response)
+        if server.echo:
+            self._put(tcp_frame(transaction, unit, request))
         wait = self._wait(len(request), len(response))
         for delay, frame in self._frames(fault, transaction, unit, response, request):
             server.stats.answers += 1
@@ -241,6 +252,8 @@ class _Client(asyncio.Protocol):
                 return [(0.0, frame[:4] + (len(response) + 2).to_bytes(2) + frame[6:])]
             case "double":
                 return [(0.0, frame), (0.0, frame)]
+            case "echo":
+                return [(0.0, tcp_frame(transaction, unit, request)), (0.0, frame)]
         return [(0.0, frame)]
 
     def _send(self, wait: float, frame: bytes) -> None:
@@ -253,27 +266,39 @@ class _Client(asyncio.Protocol):
         if self._server.behind:
             frame, self._held = self._held, frame
         if self._server.mode == "tcp" and len(frame) > _HEADER.size:
-            unit = frame[6] if self._server.unit is None else self._server.unit
-            frame = (
-                self._numbered(int.from_bytes(frame[:2])).to_bytes(2)
-                + frame[2:6]
-                + bytes((unit,))
-                + frame[7:]
-            )
+            frame = self._odd(frame)
+        self._put(frame)
+
+    def _put(self, frame: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame)
 
-    def _numbered(self, asked: int) -> int:
+    def _odd(self, frame: bytes) -> bytes:
+        """A reply as this server gives it."""
+        server = self._server
+        number, _, length, unit = _HEADER.unpack_from(frame)
         self._replies += 1
-        return {
-            "asked": asked,
-            "+1": (asked + 1) & 0xFFFF,
-            "=7": 7,
-            "=1": 1,
-            "swapped": asked >> 8 | (asked & 0xFF) << 8,
-            "own": self._replies & 0xFFFF,
-            "newest": self._newest,
-        }[self._server.numbers]
+        return (
+            _HEADER.pack(
+                self._ruled(server.numbers, number),
+                server.protocol,
+                self._ruled(server.lengths, length),
+                unit if server.unit is None else server.unit,
+            )
+            + frame[_HEADER.size :]
+        )
+
+    def _ruled(self, rule: str, asked: int) -> int:
+        match rule:
+            case "asked":
+                return asked
+            case "swapped":
+                return asked >> 8 | (asked & 0xFF) << 8
+            case "own":
+                return self._replies & 0xFFFF
+            case "newest":
+                return self._newest
+        return int(rule[1:]) if rule[0] == "=" else (asked + int(rule)) & 0xFFFF
 
     def reset(self) -> None:
         """Close with RST instead of FIN."""
