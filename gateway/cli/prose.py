@@ -20,6 +20,8 @@ LEAST = 20
 _ARROW = " → "
 _UNIT = re.compile(r"(?<=\d) (?=(?:ms|s|sn|V|A|Hz|kV?[AW]h?|k?W|k?var|kvarh|m³|k?B|MB|GB)\b)")
 """Between a number and its unit: no line ends there."""
+_TYPED = re.compile(r"`[^`\n]{1,40}`")
+"""What is typed as it stands: no line ends in it."""
 _MOST_HELP = 80
 """Columns of a help text at most: longer lines are hard to read."""
 
@@ -40,7 +42,7 @@ def wrapped(text: str, first: str = "", rest: str | None = None, columns: int | 
     """A paragraph: `first` before its first line, `rest` before the others. A word that is too long has a
     line of its own.
     """
-    whole = _UNIT.sub("\u00a0", text)
+    whole = _TYPED.sub(lambda typed: typed[0].replace(" ", "\u00a0"), _UNIT.sub("\u00a0", text))
     lines = textwrap.wrap(
         whole, columns or width(), initial_indent=first, subsequent_indent=first if rest is None else rest,
         break_long_words=False, break_on_hyphens=False, expand_tabs=False,

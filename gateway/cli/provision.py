@@ -38,6 +38,7 @@ BOTH = ("tr", "en")
 def command(file: Path | None, boot: tuple[Path, ...], sample: Path, state: Path) -> None:
     """Look at each partition."""
     configuration = (file or CONFIG).absolute()
+    found = False
     for partition in boot or BOOT:
         if not partition.is_dir():
             continue
@@ -48,10 +49,14 @@ def command(file: Path | None, boot: tuple[Path, ...], sample: Path, state: Path
                 f"{error.filename or configuration.parent}: {error.strerror}", hint=_("run it as root")
             ) from error
         if outcome is not None:
+            found = True
             for line in lines(outcome):
                 say(line)
             if outcome.kind != "taken":
                 sys.exit(1)
+    if not found:
+        places = ", ".join(str(partition) for partition in boot or BOOT)
+        say(_("There is no submeter.yaml in %(places)s: nothing to do.") % {"places": places})
 
 
 def result(outcome: Outcome) -> str:

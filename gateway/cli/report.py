@@ -181,6 +181,13 @@ def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> No
         sys.exit(UNREAD)
     if sealed is None or not is_signed(sealed.public, sealed.signature, sealed.data):
         print(json.dumps({"verdict": "changed"}) if as_json else _("changed"))
+        if not as_json:
+            say(
+                _("This is no report of a gateway, or its seal is gone: ask for the original.")
+                if sealed is None
+                else _("It does not say what the gateway has sealed: ask for the original."),
+                err=True,
+            )
         sys.exit(CHANGED)
     mine = fingerprint(sealed.public)
     known = [key] if key else []

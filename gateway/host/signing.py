@@ -32,7 +32,9 @@ class SigningKey:
             why = (error.strerror if isinstance(error, OSError) else None) or "it is no key"
             raise GatewayError(
                 f"the signing key {path} cannot be read: {why}",
-                hint="use sudo; a gateway makes its key when it first runs",
+                hint="use sudo; a gateway makes its key when it first runs"
+                if name == KEY_FILE
+                else "name the file that submeter care new-key has made",
             ) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise GatewayError(f"{path} is no Ed25519 key", hint="move it away: the gateway makes another")

@@ -128,7 +128,7 @@ class PahoConnection:
                 await self._ready
         except TimeoutError:
             self._abandon()
-            raise LinkDown(f"no answer within {OPEN_TIMEOUT:g} s") from None
+            raise LinkDown(f"no answer within {OPEN_TIMEOUT:g} s", cause="silent") from None
         except BaseException:
             self._abandon()
             raise

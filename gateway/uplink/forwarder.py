@@ -312,7 +312,8 @@ class Forwarder:
         if self._connection is not None and now - self._connection.beat > self._timing.stuck:
             self.lost(LinkDown("the thread that serves the connection is stuck"))
         if self._delivery.mute(now):
-            self.lost(LinkDown(f"the broker has acknowledged nothing for {self._timing.patience:g} s"))
+            what = f"the broker has acknowledged nothing for {self._timing.patience:g} s"
+            self.lost(LinkDown(what, cause="silent"))
             return
         self._sender.tick(self._waiting, now)
         self._refusals.silent(self._delivery.silent(now), self._config.receipts, now, self._clock.wall())

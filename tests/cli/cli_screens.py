@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch as patched
 
+import click
 from click.testing import CliRunner
 
 from gateway.cli import cli
+from gateway.cli.language import in_words, speaking
+from gateway.cli.prose import said
+from gateway.errors import GatewayError
 from gateway.host.clock import uptime_ms
 from gateway.journal import Journal
 from gateway.model import Event, Ranges
@@ -22,36 +29,19 @@ from tests.journal.journal_data import Building, HandClock
 from tests.receiver.receiver_feed import E1, E2, E3, arrival, batch, opening
 from tests.status.status_building import NOW, SNAPSHOT
 
-COMMANDS = (
-    (),
-    ("bill",),
-    ("check",),
-    ("correct",),
-    ("demo",),
-    ("doctor",),
-    ("drivers",),
-    ("drivers", "list"),
-    ("drivers", "show"),
-    ("drivers", "check"),
-    ("drivers", "new"),
-    ("drivers", "try"),
-    ("energy",),
-    ("fleet",),
-    ("journal",),
-    ("journal", "status"),
-    ("journal", "show"),
-    ("journal", "export"),
-    ("journal", "salvage"),
-    ("plan",),
-    ("pulses",),
-    ("pulses", "show"),
-    ("pulses", "set"),
-    ("read",),
-    ("receive",),
-    ("reload",),
-    ("run",),
-    ("status",),
-)
+
+def every(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of a command and of all below it."""
+    yield words
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from every(child, (*words, name))
+
+
+COMMANDS = tuple(every(cli))
 
 TRUE = {
     0: 230.4,
@@ -282,12 +272,16 @@ def patch(monkeypatch) -> None:
 
 
 def show(words: list[str], columns: int, language: str) -> str:
-    """What a person sees, standard error last."""
-    result = CliRunner().invoke(
-        cli, ["--lang", language, *words], env={"COLUMNS": str(columns), "LC_ALL": "C"}
-    )
-    assert isinstance(result.exception, SystemExit | None), result.exception
-    return re.sub(r"[\d.,]+ (s|sn|m|min|dk) (ago|önce)", "… ago", result.stdout + result.stderr)
+    """What a person sees, standard error last; an error of ours as `main` prints it."""
+    environment = {"COLUMNS": str(columns), "LC_ALL": "C"}
+    result = CliRunner().invoke(cli, ["--lang", language, *words], env=environment)
+    text = result.stdout + result.stderr
+    if isinstance(result.exception, GatewayError):
+        with patched.dict(os.environ, environment), speaking(language):
+            text += "\n".join(said(f"submeter: {in_words(str(result.exception))}")) + "\n"
+    else:
+        assert isinstance(result.exception, SystemExit | None), result.exception
+    return re.sub(r"[\d.,]+ (s|sn|m|min|dk) (ago|önce)", "… ago", text)
 
 
 def write(folder: Path) -> None:

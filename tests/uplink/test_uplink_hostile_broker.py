@@ -60,6 +60,7 @@ async def test_one_that_never_acknowledges_gets_twenty_then_one_at_a_time(caplog
         await asyncio.sleep(0.3)
         assert len(broker.data()) <= 20 + broker.connects - 1, "one for each later connection"
         assert run.stats.delivered_batches == 0
+        assert run.stats.cause == "silent"
 
 
 class Shuffler(FakeBroker):

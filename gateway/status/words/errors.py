@@ -41,6 +41,7 @@ def N_(text: str) -> str:  # noqa: N802 - the usual name
 
 
 BITS = (
+    N_("cannot be reached: %(1)s"),
     N_("write %(1)s"),
     N_("at least %(1)s"),
     N_("at most %(1)s"),

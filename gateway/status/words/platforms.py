@@ -67,7 +67,7 @@ _WHY = {
     "connect_time": N_("The time that its broker allows for a connection was over."),
     "unknown_code": N_("Its broker gives a reason that the standard does not know."),
     "no_answer": N_("Its broker does not answer; perhaps that port is no MQTT broker."),
-    "silent": N_("Its broker has fallen silent."),
+    "silent": N_("Its broker does not answer."),
     "ended": N_("Its broker ended the connection without a reason."),
     "unknown_name": N_("The name of its broker is not known."),
     "no_name_server": N_("No name server answers, so its broker is not found."),
@@ -119,6 +119,10 @@ def action(cause: str, f: Locale) -> str:
         ),
         "no_name_server": _("Check the building's internet connection, the router, and the name servers."),
         "nobody_listens": _("Check the port in url; if it is right, tell the platform's operator."),
+        "silent": _(
+            "Check the building's internet connection; if it works, tell the platform's operator that the "
+            "broker does not answer."
+        ),
         "no_route": _("Check the building's internet connection, and the network of this gateway."),
         "expired": _("Tell the platform's operator: the certificate of its broker must be renewed."),
         "not_yet_valid": _("Look at the clock of the gateway; if it is right, tell the platform's operator."),
