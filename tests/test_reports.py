@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ast
 
 import pytest
 
@@ -16,9 +16,10 @@ def test_the_page_has_the_tables() -> None:
 
 @pytest.mark.parametrize("row", [*REPORTED, *ATTACKED], ids=lambda row: row.fault[:40])
 def test_each_row_names_tests_that_are_there(row: Found) -> None:
-    folder = ""
-    named = re.findall(r"`([^`]+\.py)`", row.held_by)
-    assert named
-    for name in named:
-        folder = name.rpartition("/")[0] or folder
-        assert (ROOT / folder / name.rpartition("/")[2]).is_file(), name
+    for test in row.tests:
+        file, name = test.split("::")
+        tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+        functions = {
+            node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+        assert name in functions, test
