@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from datetime import date
 from typing import Any, Final
 
 from gateway.energy import base_unit
 from gateway.errors import HistoryError
-from gateway.status.energy.facts import EnergyHistory
-from gateway.status.energy.figures import DaySums, Figures, total
+from gateway.status.energy.facts import EnergyHistory, EnergyMeter
+from gateway.status.energy.figures import Figures, total
 from gateway.status.energy.period import Period
 from gateway.status.energy.reactive import reactive_view
 from gateway.status.exports.energy import parts_of
@@ -23,13 +24,32 @@ _YEAR: Final = 366
 _MONTH: Final = 31
 
 
-def answer(view: str, history: EnergyHistory | None, now: Snapshot, query: Query) -> str:
-    """The JSON text of /api/v1/VIEW. Raises WrongQuery, HistoryError."""
+def answer(view: str, history: EnergyHistory | None, now: Snapshot, query: Query) -> Iterator[str]:
+    """The JSON text of /api/v1/VIEW, in pieces: a year of quarter hours at once takes several times as much
+    memory as all the rest of the page. Raises WrongQuery, HistoryError.
+    """
     if history is None:
         raise HistoryError("this gateway computes no energy")
     with closing(history.open()) as reader:
         body = NUMBERS[view](figures_of(history, reader, now), now, query)
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        before = "{"
+        for key, value in body.items():
+            yield f"{before}{_text(key)}:"
+            yield from value if isinstance(value, Iterator) else (_text(value),)
+            before = ","
+    yield "}"
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _joined(members: Iterable[str], brackets: str = "[]") -> Iterator[str]:
+    """An array or object whose members come in pieces, each the text of one or more."""
+    yield brackets[0]
+    for place, each in enumerate(members):
+        yield f",{each}" if place else each
+    yield brackets[1]
 
 
 def _bounded(period: Period, most: int) -> Period:
@@ -45,13 +65,7 @@ def _days(period: Period) -> dict[str, object]:
 def _energy(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
     """Quarter hours: start (ms UTC), Wh; `used` of the building or what a meter counted."""
     period, meter = _bounded(period_of(query, figures.today), _YEAR), meter_of(query, figures.facts)
-    intervals: list[tuple[int, int]] = []
-    days: DaySums = {}
-    for part in parts_of(period, figures.today):
-        # Month by month: a year of quarter hours at once takes several times as much memory.
-        intervals += figures.quarters(figures.of(meter, part.first, part.last)).items()
-        days |= figures.sums_of(meter, part.first, part.last)
-        figures.forget()
+    days = figures.sums_of(meter, period.first, min(period.last, figures.today))
     return {
         "meter": meter or None,
         **_days(period),
@@ -59,8 +73,15 @@ def _energy(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]
         "seconds": 900,
         "sum": total(days.values()),
         "bands": figures.bands(days) if figures.tariff(period.first) else None,
-        "intervals": intervals,
+        "intervals": _joined(_quarters(figures, meter, period)),
     }
+
+
+def _quarters(figures: Figures, meter: str, period: Period) -> Iterator[str]:
+    for part in parts_of(period, figures.today):
+        figures.forget()
+        if found := figures.quarters(figures.of(meter, part.first, part.last)):
+            yield _text([*found.items()])[1:-1]
 
 
 def _tree(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
@@ -109,22 +130,25 @@ def _reactive(figures: Figures, now: Snapshot, _query: Query) -> dict[str, objec
 def _quality(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
     period = period_of(query, figures.today)
     last = min(period.last, figures.today)
-    return {
-        **_days(period),
-        "meters": {
-            meter.id: [
-                {
-                    "day": str(day.day),
-                    "expected": day.expected,
-                    "known": day.known,
-                    "measured": day.measured,
-                    "lost": day.lost,
-                }
-                for day in figures.quality(meter, period.first, last)
-            ]
-            for meter in figures.facts.meters
-        },
-    }
+    meters = (
+        f"{_text(meter.id)}:{_text(_days_of(figures, meter, period.first, last))}"
+        for meter in figures.facts.meters
+    )
+    return {**_days(period), "meters": _joined(meters, "{}")}
+
+
+def _days_of(figures: Figures, meter: EnergyMeter, first: date, last: date) -> list[dict[str, object]]:
+    figures.forget()
+    return [
+        {
+            "day": str(day.day),
+            "expected": day.expected,
+            "known": day.known,
+            "measured": day.measured,
+            "lost": day.lost,
+        }
+        for day in figures.quality(meter, first, last)
+    ]
 
 
 def _report(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
@@ -170,22 +194,21 @@ def _registers(figures: Figures, query: Query) -> list[tuple[str, str]]:
 def _intervals(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:
     """What the engine computed, with quality and version, as it is sent to the platform."""
     period = _bounded(period_of(query, figures.today), _MONTH)
-    return {
-        **_days(period),
-        "seconds": 900,
-        "registers": [
+    registers = (
+        _text(
             {
                 "meter": meter,
                 "quantity": quantity,
                 "unit": base_unit(quantity).name,
                 "intervals": [
-                    [each.start, each.value, each.quality, each.version]
+                    (each.start, each.value, each.quality, each.version)
                     for each in figures.intervals(meter, quantity, period.first, period.last)
                 ],
             }
-            for meter, quantity in _registers(figures, query)
-        ],
-    }
+        )
+        for meter, quantity in _registers(figures, query)
+    )
+    return {**_days(period), "seconds": 900, "registers": _joined(registers)}
 
 
 def _manifests(figures: Figures, _now: Snapshot, query: Query) -> dict[str, object]:

@@ -19,7 +19,7 @@ from gateway.status.exports.numbers import NUMBERS, answer
 from gateway.status.exports.query import Query, WrongQuery, file_period, meter_of, today_of
 from gateway.status.exports.response import Busy, Exports
 from gateway.status.metrics import CONTENT_TYPE, exposition
-from gateway.status.page.answers import SharedAnswers, pack, packed_answer
+from gateway.status.page.answers import SharedAnswers, pack_all, packed_answer
 from gateway.status.page.no_answer import NoAnswer, present
 from gateway.status.page.stream import Streams, event
 from gateway.status.snapshot import Snapshot
@@ -143,7 +143,7 @@ class Programs:
                 return await self._file(view, request, query)
             numbers = await self._answers.make(
                 ("api", view, tuple(sorted(query.items()))),
-                lambda now: pack(answer(view, history, now, query)),
+                lambda now: pack_all(answer(view, history, now, query)),
             )
         except WrongQuery as error:
             raise NoAnswer(400, str(error), hint="see docs/api.md") from error
