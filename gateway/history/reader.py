@@ -59,6 +59,8 @@ class HistoryReader:
                 name, uri=True, isolation_level=None, timeout=5, check_same_thread=False
             )
             self._conn.execute("PRAGMA query_only = ON")
+            # What is read is read once: pages that are kept would only be memory of the daemon.
+            self._conn.execute("PRAGMA cache_size = -256")
             version = self._conn.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error as error:
             raise translate(error, self.path) from error

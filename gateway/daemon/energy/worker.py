@@ -376,11 +376,11 @@ class EnergyWorker:
         takes.
         """
         while not self._stopping:
-            rates = [uplink.backlog_rate or DEFAULT_RATE for uplink in self._config.uplinks]
-            await asyncio.sleep(10.0 / max(rates, default=DEFAULT_RATE))
             waits = self._offered != ([], []) and time.monotonic() - self._offered_at >= PATIENCE
             if not self._live or (self._behind <= LIVE_MOST and not waits):
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(AGAIN)  # whoever wakes more often costs polling more than the engine does
                 continue
             with contextlib.suppress(GatewayError):
                 await self._commit(Draft())
+            rates = [uplink.backlog_rate or DEFAULT_RATE for uplink in self._config.uplinks]
+            await asyncio.sleep(10.0 / max(rates, default=DEFAULT_RATE))

@@ -40,6 +40,7 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
         said = _("%(meter)s counts what is fed to the grid; nothing that is drawn is measured there.")
         view.lead = f"{said % {'meter': giver.label}} {view.lead}".strip()
     view.main = main_picture(figures, period, meter, f)
+    _forget_years(figures, period)
     band_sums(view, figures, period, days, f)
     if period.span == "month" and last == figures.today:
         view.run = month_so_far(figures, period, meter, f)
@@ -49,8 +50,15 @@ def energy_view(figures: Figures, period: Period, meter: str, f: Locale) -> Ener
     if not meter:
         shares(view, figures, period, f)
         sun(view, figures, period, f)
+        _forget_years(figures, period)
     figures_below(view, figures, period, meter, f)
     return view
+
+
+def _forget_years(figures: Figures, period: Period) -> None:
+    """Of many years each part of the page reads what it needs: all at once is several MB."""
+    if period.days > MOST_BARS:
+        figures.forget()
 
 
 def _picker(view: EnergyView, figures: Figures, period: Period, meter: str, f: Locale) -> None:

@@ -5,7 +5,7 @@ heading, where a limit is passed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
 from gateway.energy import reactive
 from gateway.status.energy.charts import draw_figure, draw_rect, draw_text, scale

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import groupby
-from xml.sax.saxutils import escape
 
 from gateway.status.trend import POINTS, STEP_MS
 from gateway.status.words.language import Locale
