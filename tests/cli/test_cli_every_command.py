@@ -31,8 +31,6 @@ SCREENS = {
     "correct without a gateway": "correct main 2026-10-01T00:00 2026-10-01T01:00 --value 5 --why y "
     "CONFIG SOCKET",
     "doctor of nothing": "doctor nothing CONFIG SOCKET",
-    "drivers list of nothing": "drivers list nonsense",
-    "drivers show of nothing": "drivers show sdm63",
     "drivers try of a meter": "drivers try --meter main CONFIG",
     "drivers try of no meter": "drivers try --meter mian CONFIG",
     "drivers try of nothing": "drivers try eastron-sdm630",

@@ -538,6 +538,11 @@ def test_every_cause_has_words_in_both_languages() -> None:
 @pytest.mark.parametrize(
     ("since", "until", "said"),
     [
+        (
+            NOW - HOUR - 9_000,
+            NOW - HOUR,
+            (" (between 18:24:51 and 18:25:00) ", "(18:24:51 ile 18:25:00 arası) geri"),
+        ),
         (NOW - 3 * HOUR, NOW - 2 * HOUR, (" (between 16:25 and 17:25) ", "(16:25 ile 17:25 arası) geri")),
         (None, NOW - 2 * HOUR, (" (before 17:25) ", "(17:25 öncesi) geri")),
         (NOW - 3 * HOUR, None, (" (after 16:25) ", "(16:25 sonrası) geri")),

@@ -10,6 +10,9 @@ from gateway.status.words import causes
 from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
 
+_SHORT_MS = 600_000
+"""The ends of a shorter time are told with their seconds."""
+
 
 def stored(now: Snapshot, f: Locale, *, page: bool = True) -> str:
     """What of the numbers is on the card; `page` adds what that means for the page."""
@@ -78,10 +81,12 @@ def lost(now: Snapshot, f: Locale) -> str:
     if not journal.lost:
         return ""
     since, until = journal.lost_since, journal.lost_until
+    short = since is not None and until is not None and until - since < _SHORT_MS
+    told = f.clock if short else f.moment
     words = {
         "n": f.whole(journal.lost),
-        "since": f.moment(since) if since is not None else "",
-        "until": f.moment(until) if until is not None else "",
+        "since": told(since) if since is not None else "",
+        "until": told(until) if until is not None else "",
     }
     match since, until:
         case None, None:
