@@ -266,7 +266,7 @@ def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
     yield _storing(journal, now, active)
     if journal.not_taken:
         yield StatusFinding("journal", "readings_lost", "bad", count=journal.not_taken)
-    if journal.lost and (journal.lost_at is None or younger(journal.lost_at, now, LOSS_MS)):
+    if lost_lately(now):
         yield StatusFinding("journal", "batches_lost", "warn", count=journal.lost, at=journal.lost_at)
     if younger(journal.thinned_at, now, LOSS_MS):
         yield StatusFinding(
@@ -279,6 +279,14 @@ def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
     ):
         level: Level = "bad" if journal.room_days < URGENT_DAYS else "warn"
         yield StatusFinding("journal", "room_short", level, at=now.taken + int(journal.room_days * _DAY))
+
+
+def lost_lately(now: Snapshot) -> bool:
+    """Whether it is news that a damaged or missing file has cost batches; a clock that has not been right
+    since makes no news old.
+    """
+    at = now.journal.lost_at
+    return now.journal.lost > 0 and (at is None or younger(at, now, LOSS_MS))
 
 
 def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> StatusFinding:

@@ -25,6 +25,7 @@ from gateway.status.snapshot import (
     UplinkState,
 )
 from gateway.status.verdict import bound, judge
+from gateway.status.words import sentences
 from gateway.status.words.language import Locale
 from gateway.status.words.notices import headline, notice, notices
 
@@ -646,3 +647,16 @@ def test_a_certificate_that_ends_is_told_by_a_right_clock(days, synced, found, l
     assert [each for each in judged if each[0].startswith("certificate")] == found
     told = notices(judge(now), now, Locale(language, now.timezone, now.taken))
     assert any(word in each.text for each in told) == bool(found)
+
+
+@pytest.mark.parametrize("language", ["en", "tr"])
+def test_who_has_lost_something_is_not_told_that_everything_was_delivered(language: str) -> None:
+    f = Locale(language, "Europe/Istanbul", NOW)
+    lossy = journal(lost=12, lost_at=NOW - HOUR)
+    whole, told = (sentences.uplink(facts, facts.uplinks[0], f) for facts in (CALM, lossy))
+    assert {"en": "Everything stored has been delivered", "tr": "Kaydedilen her şey iletildi"}[
+        language
+    ] in whole
+    assert {"en": "could be read back", "tr": "geri okunabilen"}[language] in told
+    old = journal(lost=12, lost_at=NOW - 8 * 24 * HOUR)
+    assert sentences.uplink(old, old.uplinks[0], f) == whole

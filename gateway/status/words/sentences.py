@@ -5,7 +5,7 @@ costs.
 from __future__ import annotations
 
 from gateway.status.snapshot import BusView, FactView, Snapshot, UplinkView
-from gateway.status.verdict import bound
+from gateway.status.verdict import bound, lost_lately
 from gateway.status.words import causes
 from gateway.status.words.labels import Words
 from gateway.status.words.language import Locale
@@ -133,6 +133,8 @@ def uplink(now: Snapshot, view: UplinkView, f: Locale) -> str:
                 view.salvaged,
             )
             return text % {"n": f.whole(view.salvaged)}
+        if lost_lately(now):
+            return _("What could be read back of a damaged file has been delivered, and everything since.")
         if view.receipts and view.last_receipt is not None:
             return _("Everything stored has been delivered; the platform confirmed it at %(time)s.") % {
                 "time": f.clock(view.last_receipt)
