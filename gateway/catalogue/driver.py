@@ -58,6 +58,18 @@ class Span(NamedTuple):
         return self.address + self.words
 
 
+class Head(NamedTuple):
+    """What stands in front of a stretch of registers and says what they mean; `end` is behind them."""
+
+    span: Span
+    words: tuple[int, ...]
+    end: int
+
+    def precedes(self, span: Span) -> bool:
+        """Whether it says what these registers mean."""
+        return self.span.function == span.function and self.span.address <= span.address < self.end
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """One value of a meter: where it stands, how it is written there, what it means.
@@ -208,6 +220,8 @@ class Driver:
     discovery: Discovery | None = None
     variant: str = ""
     """Which variant `resolve` chose."""
+    heads: tuple[Head, ...] = ()
+    """By what the walk knew the models of the rows: with another head, the registers mean something else."""
     broke_off: str = ""
     """How the device's own list of what it has ended, when it may have more."""
     like: str = ""

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.catalogue.columns import Defaults
-from gateway.catalogue.driver import Discovery, Driver, Read, Row
+from gateway.catalogue.driver import Discovery, Driver, Head, Read, Row, Span
 from gateway.catalogue.registers import parse_registers
 from gateway.common.text import visible
 from gateway.errors import BadFrame, BusDown, BusError, DriverError, NoReply, Refused
@@ -75,10 +75,12 @@ async def discover(driver: Driver, read: Read) -> Driver:
         inputs += max((_input(row) for row in found), default=0)
     if any(maker.casefold().startswith(name.casefold()) for name in discovery.inverted):
         rows = _turned(rows)
+    spans = [span for row in rows for span in row.spans]
     return replace(
         driver,
         rows=tuple(rows),
         discovery=None,
+        heads=tuple(_head_of(each) for each in models if any(map(_head_of(each).precedes, spans))),
         variant=f"{maker} model {model.id} at {model.start}".strip(),
         broke_off="" if ended is None or isinstance(ended, Refused) else _broke_off(models, ended),
     )
@@ -140,6 +142,12 @@ async def _head(at: int, read: Read) -> list[int]:
         with contextlib.suppress(NoReply, BadFrame):
             return await read(_FUNCTION, at, _HEADER)
     return await read(_FUNCTION, at, _HEADER)
+
+
+def _head_of(model: Model) -> Head:
+    """What the walk read of it."""
+    words = (model.id, model.end - model.start - _HEADER)
+    return Head(Span(_FUNCTION, model.start, _HEADER), words, model.end)
 
 
 def _meant(models: list[Model], discovery: Discovery) -> list[int]:

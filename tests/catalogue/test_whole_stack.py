@@ -20,6 +20,7 @@ from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import BusError
 from gateway.field.meter.decode import Decoded
 from gateway.field.meter.reader import MeterTask
+from gateway.field.port.fake import FakePort
 from gateway.field.worker import BusWorker
 
 EVERYTHING = [(path.stem, section) for path in sorted(IMAGES.glob("*.txt")) for section in sections(path)]
@@ -126,3 +127,27 @@ async def test_over_a_serial_line(stack: ExitStack) -> None:
             SerialBus(name="bus", type="serial", port=line.port, baudrate=115200), tasks(), lambda _: None
         )
     )
+
+
+@pytest.mark.parametrize("after", ["float", "at 50000", "at 0"])
+async def test_a_device_that_describes_itself_anew_is_read_anew(caplog, after: str) -> None:
+    """In the middle of a connection, as after a change of its settings: no value is decoded as before."""
+    before, then = (
+        next(section for name, section in EVERYTHING if name == "sunspec-inverter" and section.name == each)
+        for each in ("table", after)
+    )
+    table = load_driver("sunspec-inverter")
+    task = MeterTask(Meter(id="m1", bus="bus", address=1, driver=table.name), table)
+    port = FakePort({1: {address: word for (_, address), word in before.words.items()}})
+    worker = BusWorker(TcpBus(name="bus", type="tcp", host="x"), [task], lambda _: None, port=port)
+    assert (await worker.meter("m1").read()).values["active_power"] == before.values["active_power"]
+    port.tables[1] = {address: word for (_, address), word in then.words.items()}
+    reading = await worker.meter("m1").read()
+    wanted = {name: then.values[name] for name in reading.values}
+    assert reading.values == pytest.approx(wanted)
+    assert "active_power" in wanted
+    assert caplog.text.count("its registers are those of") == 1
+    again = len(port.asked)
+    await worker.meter("m1").read()
+    assert len(port.asked) - again <= 4, "it is looked up once"
+    await worker.stop()

@@ -37,6 +37,18 @@ class Replies:
         """A read that brought nothing."""
         self.failures.append((function, start, count, reason))
 
+    def words(self, span: Span) -> tuple[int, ...] | None:
+        """What registers hold; None when they were not read."""
+        for function, start, registers in self.reads:
+            if (
+                function == span.function
+                and start <= span.address
+                and span.end <= start + len(registers) // 2
+            ):
+                mine = registers[2 * (span.address - start) : 2 * (span.end - start)]
+                return tuple(mine[at] << 8 | mine[at + 1] for at in range(0, len(mine), 2))
+        return None
+
     @property
     def first_reason(self) -> str:
         """Why the first read that brought nothing did so."""

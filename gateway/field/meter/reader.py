@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.catalogue import Driver, Row, Span, recognised, resolve, shown
+from gateway.catalogue import Driver, Head, Row, Span, recognised, resolve, shown
 from gateway.config import Meter
 from gateway.errors import BadFrame, BusError, Refused
 from gateway.field.bus.cost import Cost
@@ -49,6 +49,7 @@ class _Job:
     spans: tuple[Span, ...]
     reads: tuple[Read, ...] = ()
     out_of_reach: tuple[Span, ...] = ()
+    heads: tuple[Head, ...] = ()
 
 
 class MeterReader:
@@ -120,19 +121,11 @@ class MeterReader:
     async def read(self, poll: Poll) -> Poll:
         """Read what is due. Raises nothing of the bus: the poll carries it."""
         due, replies, config = poll.due, poll.replies, self.task.config
-        if self._driver is None:
-            try:
-                self._driver = await resolve(self.task.driver, self._words)
-            except BusError as error:
-                poll.fail(config.id, self._uptime(), error)
-                return poll
-            poll.answered = True
-            self._tell_of_end(self._driver)
-            self._changed()
-            self._learn_probes()
-        job = self._job(due.fast, due.slow, static=False)
-        self.registers.began = 0.0
-        poll.error = await self._fetch_all(job, poll)
+        try:
+            job = await self._fetch(poll)
+        except BusError as error:
+            poll.fail(config.id, self._uptime(), error)
+            return poll
         port = self.line.port
         began = self.registers.began or port.heard_at
         ago = time.monotonic() - (began + port.heard_at) / 2 if replies.reads else 0.0
@@ -156,8 +149,43 @@ class MeterReader:
             self._replan()
         return poll
 
-    def _tell_of_end(self, driver: Driver) -> None:
-        """Once: some devices have no other end."""
+    async def _fetch(self, poll: Poll) -> _Job:
+        """Ask what is due of the map that the meter has; what was asked. Raises BusError when its map cannot
+        be known.
+
+        A device that describes itself may do so differently after a change of its settings, in the middle of
+        a connection: then its registers are looked up again, and none of them is decoded as before.
+        """
+        due, replies, was = poll.due, poll.replies, self.driver.variant
+        for again in (False, True):
+            if self._driver is None:
+                self._driver = await resolve(self.task.driver, self._words)
+                poll.answered = True
+                self._tell_of_map(self._driver, was)
+                self._changed()
+                self._learn_probes()
+            job = self._job(due.fast, due.slow, static=False)
+            self.registers.began = 0.0
+            poll.error = await self._fetch_all(job, poll)
+            another = any(replies.words(head.span) not in {head.words, None} for head in job.heads)
+            refused = bool(job.heads) and not replies.reads and poll.error is None
+            if not another and (again or not refused):
+                return job
+            self.registers.forget()
+            self._begin()
+            replies.reads.clear()
+            replies.failures.clear()
+        raise BadFrame(f"meter {self.meter} describes its registers differently each time", hint="restart it")
+
+    def _tell_of_map(self, driver: Driver, was: str) -> None:
+        """What the device has become, and once where its list breaks off: some devices have no other end."""
+        if was not in {"", driver.variant}:
+            log.warning(
+                "meter %s: its registers are those of %s now, no longer of %s: was it set otherwise, or exchanged?",
+                self.meter,
+                driver.variant,
+                was,
+            )
         if driver.broke_off and driver.broke_off != self._told_of_end:
             log.warning(
                 "meter %s: it lists %s, %s; what it lists before that is read → if it should give more than "
@@ -251,7 +279,10 @@ class MeterReader:
         if job is None:
             paces = {pace for pace, wanted in (("fast", fast), ("slow", slow), ("static", static)) if wanted}
             rows = tuple(row for row in self.driver.rows if row.pace in paces)
-            job = _Job(rows, spans_of(rows))
+            values = spans_of(rows)
+            heads = tuple(head for head in self.driver.heads if any(map(head.precedes, values)))
+            spans = tuple(sorted({*values, *(head.span for head in heads)}))
+            job = _Job(rows, spans, heads=heads)
             rules = self._rules()
             job.reads = _shortest_first(_planned(job.spans, rules, self._planned_for))
             job.out_of_reach = tuple(unreachable(job.spans, rules))
