@@ -9,7 +9,7 @@ from gateway.catalogue import Span
 from gateway.errors import BusError
 from gateway.field.bus.station import Station
 from gateway.field.meter.planner import Read
-from gateway.field.port.contract import Ask, ReadSeries, Registers
+from gateway.field.port.contract import Ask, ReadSeries, Registers, words_of
 from gateway.field.schedule import Due
 from gateway.model import Reading
 
@@ -40,13 +40,10 @@ class Replies:
     def words(self, span: Span) -> tuple[int, ...] | None:
         """What registers hold; None when they were not read."""
         for function, start, registers in self.reads:
-            if (
-                function == span.function
-                and start <= span.address
-                and span.end <= start + len(registers) // 2
-            ):
-                mine = registers[2 * (span.address - start) : 2 * (span.end - start)]
-                return tuple(mine[at] << 8 | mine[at + 1] for at in range(0, len(mine), 2))
+            if function == span.function and start <= span.address:
+                words = words_of(registers)[span.address - start : span.end - start]
+                if len(words) == span.words:
+                    return words
         return None
 
     @property

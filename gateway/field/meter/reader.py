@@ -181,7 +181,8 @@ class MeterReader:
         """What the device has become, and once where its list breaks off: some devices have no other end."""
         if was not in {"", driver.variant}:
             log.warning(
-                "meter %s: its registers are those of %s now, no longer of %s: was it set otherwise, or exchanged?",
+                "meter %s: its registers are those of %s now, no longer of %s: was it set otherwise, "
+                "or exchanged?",
                 self.meter,
                 driver.variant,
                 was,
