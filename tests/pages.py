@@ -13,7 +13,7 @@ from pathlib import Path
 from tests import proofs
 from tests.soak.__main__ import result
 
-TESTS = ("tests/status/test_status_states.py", "tests/status/test_status_screen.py")
+TESTS = tuple(f"tests/status/test_status_{name}.py" for name in ("states", "screen", "technician_browser"))
 
 
 def main() -> int:

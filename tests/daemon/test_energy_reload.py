@@ -218,6 +218,7 @@ def woken_at_the_end_of_a_round(site, monkeypatch, wake) -> None:
     """`wake` is called when the engine has looked at everything and goes to rest; then it rests for ever."""
     monkeypatch.setattr(worker, "AGAIN", 1e6)
     monkeypatch.setattr(worker, "GATHER", 1e6)
+    monkeypatch.setattr(worker, "SELDOM", 1e6)
     rest, left = site.energy._sum_up, [wake]
 
     async def then() -> None:

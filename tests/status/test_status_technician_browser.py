@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from page_browser import MARKS, PHONE, Gateway, chromium, until, width
+from page_browser import AXE, MARKS, PHONE, Gateway, against_wcag, chromium, until, width
+from test_status_states import LOOKS, OUTSIDE, keep, look_at
 from test_status_technician import Desk
 
 pytestmark = MARKS
@@ -79,3 +80,35 @@ def test_a_page_elsewhere_gets_nothing_and_the_owner_both_actions(site, tmp_path
         until(lambda: "The lamps flash" in browser.page_source, "the lamps")
         assert desk.did == ["read main", "identify"]
         assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE
+
+
+def look_through(browser, stage: str, look: tuple[int, str, str]) -> None:
+    """Nothing is cut, nothing is left in English, nobody is shut out."""
+    keep(browser, stage, "/technician", look)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= look[0], (stage, look)
+    assert browser.execute_script(OUTSIDE) == [], (stage, look)
+    said = browser.execute_script("return document.querySelector('main').innerText")
+    for text in ("The technician's window", "Read a meter", "Addresses and registers"):
+        assert (text in said) <= (look[1] == "en"), (stage, look, text)
+    if AXE.exists():
+        assert against_wcag(browser) == [], (stage, look)
+
+
+def test_the_window_is_there_for_everybody(tmp_path) -> None:
+    with chromium(tmp_path / "profile") as browser:
+        for look in LOOKS:
+            site = Gateway(Desk())
+            site.start()
+            try:
+                site.desk.window.open()
+                look_at(browser, site, "/technician", look)
+                look_through(browser, "way_in", look)
+                browser.find_element("css selector", "form button").click()
+                until(lambda: len(browser.find_elements("css selector", "form")) == 2, "it has the window")
+                look_through(browser, "window", look)
+                browser.find_elements("css selector", "form button")[1].click()
+                until(lambda: browser.find_elements("css selector", "pre, .registers"), "the registers")
+                look_through(browser, "registers", look)
+            finally:
+                browser.get("about:blank")
+                site.end()

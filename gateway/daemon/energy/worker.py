@@ -54,8 +54,10 @@ SAVE_AFTER = 90_000
 SAVE_WORK = 4.0
 """s of work after which what was caught up is saved."""
 SAY, AGAIN, FIRST = 60.0, 5.0, 2.0
-GATHER = 10.0
-"""s in which committed batches come together before they are taken in."""
+GATHER = 0.7
+"""s after a commit at which its batches are taken in: the journal is done with them, the cache is not."""
+SELDOM = 5.0
+"""s between two times that batches are taken in, at least: of many commits several come together."""
 SUM_REST = 4.0
 """Of the time that adding up a day took it rests before the next one."""
 T = TypeVar("T")
@@ -98,6 +100,8 @@ class EnergyWorker:
         self._offered_at = 0.0
         self._gathered = 0.0
         """When was looked last for what is to be published (s, monotonic)."""
+        self._took = 0.0
+        """When batches were taken in last (s, monotonic)."""
         self._saved = 0
         """The quarter hour of the newest save."""
         self._worked = 0.0
@@ -259,9 +263,9 @@ class EnergyWorker:
                 await self._sum_up()
                 if not self._queue and not self._to_sum_up:
                     await wait_for_event(self._woken, AGAIN)
-                    # Several batches at once cost a fraction of one after the other.
                     if self._behind == 0 or self._offered != ([], []):
-                        await wait_for_event(self._called, GATHER)
+                        rest = SELDOM - (time.monotonic() - self._took)
+                        await wait_for_event(self._called, max(GATHER, rest))
                 continue
             worked = await self._in_thread(self._take, batches)
             self._read = batches[-1][0].seq
@@ -292,7 +296,8 @@ class EnergyWorker:
         projection = self._held
         for each in batches:
             projection.take(committed(*each))
-        worked = time.monotonic() - began
+        self._took = time.monotonic()
+        worked = self._took - began
         self._worked += worked
         if not self._live and self._worked >= SAVE_WORK:
             self._worked = 0.0
