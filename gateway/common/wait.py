@@ -45,6 +45,21 @@ def _end(sleeper: asyncio.Future[None]) -> None:
         sleeper.set_result(None)
 
 
+TICK = 0.001
+"""s that the loop's timers count in: a selector rounds what is left up to whole ones."""
+
+
+async def sleep_exactly(until: float) -> None:
+    """Sleep until then (the loop's time in s), and not up to a tick longer: the last one passes in turns of
+    the loop.
+    """
+    rest = until - TICK - time.monotonic()
+    if rest > 0.0:
+        await asyncio.sleep(rest)
+    while time.monotonic() < until:  # noqa: ASYNC110 - for a time, and no event
+        await asyncio.sleep(0)
+
+
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
     """Return as soon as `event` is set, at the latest after `seconds`; whether it is set.
 

@@ -1,11 +1,12 @@
 """Waiting ends with the event, with its time, or with whoever waits."""
 
 import asyncio
+import time
 from math import inf
 
 import pytest
 
-from gateway.common.wait import wait_for_event
+from gateway.common.wait import TICK, sleep_exactly, wait_for_event
 
 
 async def test_an_event_that_is_set_is_not_waited_for() -> None:
@@ -50,3 +51,21 @@ async def test_many_may_wait_for_one_event() -> None:
     assert not await short
     event.set()
     assert await asyncio.gather(*waiters) == [True] * 3
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 0.0, TICK / 2, TICK, 3.3 * TICK, 40 * TICK])
+async def test_a_sleep_that_is_exact_is_never_too_short(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    turns = []
+    asyncio.get_running_loop().call_later(seconds / 2, turns.append, 1)
+    await sleep_exactly(until)
+    assert time.monotonic() >= until
+    assert turns or seconds <= 2 * TICK, "others have their turns"
+
+
+@pytest.mark.virtual_time
+async def test_a_sleep_that_is_exact_is_late_by_a_turn_of_the_loop() -> None:
+    for ticks in range(1, 60):
+        until = time.monotonic() + 0.37 * ticks * TICK
+        await sleep_exactly(until)
+        assert until <= time.monotonic() <= until + TICK / 10

@@ -9,9 +9,9 @@ reply ends the doubt.
 
 from __future__ import annotations
 
-import asyncio
 import time
 
+from gateway.common.wait import sleep_exactly
 from gateway.config import SerialBus
 from gateway.errors import BadFrame, NoReply, OthersTalk, Refused
 from gateway.field.bus import odd_replies
@@ -155,7 +155,7 @@ class BusLine(Transactions):
             now = time.monotonic()
             if now >= ready or now >= give_up:
                 break
-            await asyncio.sleep(ready - now)
+            await sleep_exactly(ready)
         if port.stray_frames != self._stray_frames:
             # A second answer to the last question looks like the first answer to the next one.
             self._stray_frames = port.stray_frames

@@ -131,7 +131,7 @@ def expected(rule: str, number: int) -> int | None:
 
 def tells_apart(rule: str) -> bool:
     """Whether the numbers say which request a reply belongs to. If not, the rules of a serial line hold."""
-    return rule != "own" and not rule.startswith("=")
+    return rule == "asked" or (rule != "own" and not rule.startswith("="))
 
 
 def rule_of(pairs: Sequence[tuple[int, int]]) -> str:
