@@ -1,6 +1,7 @@
 """python -m tests.city [PART …]: the platform at the size of a city, at length; written to docs/proofs.md.
 
-The parts: write, steady, herd, independent, blows, gone, cluster, monitoring. Each can be run by itself: its
+The parts: write, steady, herd, independent, blows, gone, late, cluster, monitoring; and hour, a herd with an
+hour of backlog (another hour, 25 GB of disk), which is run when it is named. Each can be run by itself: its
 result takes the place of its former one in build/city.json, from which the section is made.
 """
 
@@ -26,7 +27,7 @@ from tests.city import blows, cluster, monitoring
 OUT = Path("build/city.json")
 BLOWS = int(os.environ.get("CITY_BLOWS", "200"))
 STEADY = 600.0
-BACKLOG = 360.0
+BACKLOG, HOUR = 360.0, 3600.0
 
 
 def _bars(figures: list[Figure]) -> list[tuple[bool, str]]:
@@ -50,6 +51,10 @@ def _steady() -> list[tuple[bool, str]]:
 
 def _herd() -> list[tuple[bool, str]]:
     return _bars(bench_city.herd(BACKLOG))
+
+
+def _hour() -> list[tuple[bool, str]]:
+    return _bars(bench_city.herd(HOUR))
 
 
 def _independent() -> list[tuple[bool, str]]:
@@ -78,6 +83,17 @@ def _gone() -> list[tuple[bool, str]]:
         delay, verdict = blows.one_never_comes_back(Path(name))
     told = f"one of three receivers killed for good: 95 % of its minute's receipts in {delay:.1f} s, bar 15 s"
     return [(delay <= 15.0 and verdict.good and not verdict.waiting, told)]
+
+
+def _late() -> list[tuple[bool, str]]:
+    with tempfile.TemporaryDirectory() as name:
+        ledger, verdict = blows.a_database_stands_still(Path(name))
+    twice = ledger.sent - ledger.taken
+    told = (
+        f"the database stands still for 40 s in mid-drain: {ledger.taken} batches of {verdict.gateways} "
+        f"gateways, {twice} of them sent twice, bar one of each gateway"
+    )
+    return [(verdict.good and not verdict.waiting and twice <= verdict.gateways, told)]
 
 
 def _cluster() -> list[tuple[bool, str]]:
@@ -109,9 +125,13 @@ PARTS: dict[str, Callable[[], list[tuple[bool, str]]]] = {
     "independent": _independent,
     "blows": _blows,
     "gone": _gone,
+    "late": _late,
     "cluster": _cluster,
     "monitoring": _monitoring,
+    "hour": _hour,
 }
+LONG = {"hour"}
+"""Run when it is named."""
 
 
 def _note(name: str, result: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -141,7 +161,7 @@ def main() -> int:
     """Run and write, one part after the other; 1 when something does not hold."""
     logging.getLogger("gateway").setLevel(logging.CRITICAL)
     commit, good = proofs.git("rev-parse", "--short=12", "HEAD"), True
-    for name in sys.argv[1:] or PARTS:
+    for name in sys.argv[1:] or [part for part in PARTS if part not in LONG]:
         began, load = time.monotonic(), os.getloadavg()[0]
         print(f"— {name} …", flush=True)
         try:

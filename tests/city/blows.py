@@ -93,3 +93,23 @@ def one_never_comes_back(
         delay = fleet.delays.percentile(0.95, since=killed[0], until=killed[0] + seconds)
         assert delay is not None, "no receipt came at all"
         return delay, site.judged(ledger)
+
+
+def a_database_stands_still(
+    folder: Path, seconds: float = 40.0, gateways: int = 150
+) -> tuple[FleetLedger, FleetVerdict]:
+    """Nothing is lost on the way, everything is late: longer than a gateway waits without a receipt before it
+    offers a batch again.
+    """
+    with Site(folder) as site:
+        plan = site.plan(gateways=gateways, meters=3, values=8, backlog=300.0)
+
+        async def beside(fleet: Fleet) -> None:
+            await asyncio.sleep(1.0)
+            site.freeze_database(frozen=True)
+            await asyncio.sleep(seconds)
+            site.freeze_database(frozen=False)
+            fleet.stop()
+
+        _fleet, ledger = site.run(plan, beside)
+        return ledger, site.judged(ledger)

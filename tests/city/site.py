@@ -115,6 +115,13 @@ class Site:
     def kill_database(self) -> None:
         self.server.kill()
 
+    def freeze_database(self, *, frozen: bool) -> None:
+        server = self.server._process
+        assert server is not None
+        whole = psutil.Process(server.pid)
+        for one in [whole, *whole.children(recursive=True)]:
+            one.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
     # -- what it costs
 
     def cpu(self) -> dict[str, float]:
