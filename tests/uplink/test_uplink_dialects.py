@@ -4,11 +4,12 @@ import asyncio
 import json
 
 import pytest
-from uplink_host import NOW, batch_of, box_of, description, host, reading, sent
+from uplink_host import METERS, NOW, batch_of, box_of, description, host, reading, sent
 from uplink_parts import E1, FAST, PATIENT, T0, FakeClock, Running, config
 
 from gateway.model import QUANTITIES
 from gateway.mqtt import MemoryLink
+from gateway.uplink.dialects.dialect import building_of
 from gateway.uplink.dialects.fiware import Fiware, attribute_of
 from gateway.uplink.dialects.homeassistant import HomeAssistant, sensor_class
 from gateway.uplink.dialects.link import DialectLink
@@ -124,6 +125,29 @@ def test_every_quantity_has_a_class_whose_unit_home_assistant_knows():
 def test_home_assistant_a_stranger_on_our_topics_changes_nothing(payload):
     dialect = HomeAssistant("gw1", prefix="homeassistant", expire_after=300)
     assert dialect.heard("homeassistant/sensor/gw2/x/config", payload, NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("interval", "slow", "announced"), [(10, 60, 300), (300, 300, 930), (60, 900, 300), (3600, 3600, 10_830)]
+)
+def test_home_assistant_keeps_a_value_until_the_next_one_can_be_there(interval, slow, announced):
+    about = {"id": "main", "driver": "sdm630", "interval": interval, "slow_interval": slow}
+    dialect = HomeAssistant("gw1", prefix="homeassistant", expire_after=300)
+    born = dialect.birth(building_of(json.dumps({**METERS, "meters": [about]}).encode()), T0)
+    configs = [json.loads(m.payload) for m in born if m.topic.endswith("/config")]
+    assert {config["expire_after"] for config in configs} == {announced}
+
+    def said(t, now, **values):
+        rows = [reading("main", 1000 * t, **values)]
+        spoken = dialect.messages(Batch("gw1", E1, 1, T0, 0, "synced", rows, []), T0 + 1000 * now)
+        return [json.loads(m.payload) for m in spoken.messages if m.topic.endswith("/state")]
+
+    whole = {"active_energy_import": 5.0, "active_power": 1.0}
+    assert said(0, 0, **whole) == [whole]
+    t = max(interval, slow - interval)  # the last time before the slow class is read again
+    assert said(t, t, active_power=2.0) == [{**whole, "active_power": 2.0}]
+    assert said(t + 1, t + 1 + announced, active_power=3.0) != []
+    assert said(t + 2, t + 3 + announced, active_power=3.0) == [], "older than that it is not said"
 
 
 def doubted():

@@ -16,7 +16,7 @@ from gateway.wire import Batch
 
 @dataclass(frozen=True, slots=True)
 class DescribedMeter:
-    """A meter as P/meters describes it."""
+    """A meter as P/meters describes it; intervals in s."""
 
     id: str
     name: str
@@ -24,6 +24,8 @@ class DescribedMeter:
     model: str
     serial: str
     quantities: tuple[Quantity, ...]
+    interval: float = 0.0
+    slow_interval: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ def building_of(description: bytes) -> DescribedBuilding:
                 model=driver.get("model", ""),
                 serial=meter.get("attributes", {}).get("serial_number", ""),
                 quantities=tuple(QUANTITIES[name] for name in names if name in QUANTITIES),
+                interval=float(meter.get("interval") or 0.0),
+                slow_interval=float(meter.get("slow_interval") or meter.get("interval") or 0.0),
             )
         )
     return DescribedBuilding(message.get("name", ""), message.get("version", ""), tuple(meters))

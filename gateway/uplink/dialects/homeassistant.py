@@ -45,7 +45,9 @@ def sensor_class(quantity: Quantity) -> tuple[str, str, float]:
 
 
 class HomeAssistant:
-    """Discovery below `prefix`, states below P/ha; what is older than `expire_after` s is not said."""
+    """Discovery below `prefix`, states below P/ha; what is older than `expire_after` s is not said, but for
+    what is read so seldom that nobody could have a newer one.
+    """
 
     away = None
 
@@ -53,7 +55,8 @@ class HomeAssistant:
         self._gateway = gateway
         self._config = f"{prefix}/sensor/{gateway}/"
         self._states = f"{Topics(gateway).prefix}/ha"
-        self._expires = expire_after
+        self._expire_after = expire_after
+        self._building = DescribedBuilding()
         self._announced: set[str] = set()
         self._born = False
         self._units: dict[str, float] = {}
@@ -75,6 +78,7 @@ class HomeAssistant:
         """All sensors, and that gateway and meters are there."""
         del now
         messages: list[Outgoing] = []
+        self._building = building
         announced = {}
         for meter in building.meters:
             for quantity in meter.quantities:
@@ -104,7 +108,7 @@ class HomeAssistant:
             "value_template": f"{{{{ value_json.get('{quantity.name}') }}}}",
             "state_class": "total_increasing" if quantity.kind == "counter" else "measurement",
             **{key: value for key, value in known.items() if value},
-            "expire_after": round(self._expires),
+            "expire_after": round(self._expires(meter.interval)),
             "availability_mode": "all",
             "availability": [
                 {"topic": f"{self._states}/availability"},
@@ -118,6 +122,10 @@ class HomeAssistant:
             "origin": {"name": "Submeter Gateway", "sw_version": building.version},
         }
 
+    def _expires(self, interval: float) -> float:
+        """How many s a value counts that is read so often: as on the gateway's page, until the third is late."""
+        return max(self._expire_after, 3.0 * interval + 30.0)
+
     def _availability(self, meter: str, *, there: bool) -> Outgoing:
         topic = "/".join(part for part in (self._states, meter, "availability") if part)
         return Outgoing(topic, b"online" if there else b"offline", retain=True)
@@ -126,7 +134,10 @@ class HomeAssistant:
         """The states of its meters, as far as they are newer than what was said and not too old."""
         spoken = Spoken()
         for row in rows_of(batch):
-            if row.t < now - 1000 * self._expires or row.t <= self._newest.get(row.meter, 0):
+            meter = self._building.meter(row.meter)
+            if row.t < now - 1000 * self._expires(
+                meter.interval if meter else 0.0
+            ) or row.t <= self._newest.get(row.meter, 0):
                 spoken.skipped += 1
                 continue
             self._newest[row.meter] = row.t
@@ -135,10 +146,10 @@ class HomeAssistant:
                 self._present[row.meter] = there
                 spoken.messages.append(self._availability(row.meter, there=there))
             if there:
-                spoken.messages.append(self._state(row))
+                spoken.messages.append(self._state(row, meter.slow_interval if meter else 0.0))
         return spoken
 
-    def _state(self, row: DatedReading) -> Outgoing:
+    def _state(self, row: DatedReading, slow: float) -> Outgoing:
         """All that is known of a meter: its quantities come at different intervals, in one message. What is
         doubted is unknown: a register that shows 0 once would be a reset, and its whole count a use.
         """
@@ -147,7 +158,7 @@ class HomeAssistant:
         for name in [
             *row.absent,
             *row.suspect,
-            *(n for n, (t, _) in last.items() if t < row.t - 1000 * self._expires),
+            *(n for n, (t, _) in last.items() if t < row.t - 1000 * self._expires(slow)),
         ]:
             last.pop(name, None)
         values = {name: value * self._units.get(name, 1.0) for name, (_, value) in last.items()}
