@@ -123,7 +123,7 @@ class HomeAssistant:
         }
 
     def _expires(self, interval: float) -> float:
-        """How many s a value counts that is read so often: as on the gateway's page, until the third is late."""
+        """How many s a value counts that is read so often: until three are late, as on the page."""
         return max(self._expire_after, 3.0 * interval + 30.0)
 
     def _availability(self, meter: str, *, there: bool) -> Outgoing:
