@@ -99,9 +99,11 @@ def clear(path: Path, *, link: bool = False, kind: int = stat.S_IFREG) -> None:
 
 
 def blocked(path: Path) -> Path | None:
-    """The folder or the file of a journal that this process may not write; None when it is not a matter of
+    """The folder or the file of a journal that this process may not use; None when it is not a matter of
     rights.
     """
+    if closed := _closed(path.parent):
+        return closed
     if path.parent.exists() and not path.parent.is_dir():
         return None  # what stands there is no folder: no rights make it one
     try:
@@ -109,32 +111,33 @@ def blocked(path: Path) -> Path | None:
             return None  # the kernel itself refuses: that is the card, or how it is mounted
     except OSError:
         pass
-    wanted = [
-        (path.parent, os.R_OK | os.W_OK | os.X_OK),
-        *((each, os.R_OK | os.W_OK) for each in (path, beside(path, "-wal"))),
-    ]
-    try:
-        return next(
-            (
-                each
-                for each, mode in wanted
-                if each.exists() and not os.access(each, mode, effective_ids=True)
-            ),
-            None,
-        )
-    except OSError:  # a folder on the way may not be searched
+    if path.parent.exists() and not _may(path.parent, os.R_OK | os.W_OK | os.X_OK):
         return path.parent
+    files = (path, beside(path, "-wal"))
+    return next((each for each in files if each.exists() and not _may(each, os.R_OK | os.W_OK)), None)
+
+
+def _closed(folder: Path) -> Path | None:
+    """The first folder on the way to this one that may not be searched."""
+    return next(
+        (each for each in reversed(folder.parents) if each.is_dir() and not _may(each, os.X_OK)), None
+    )
+
+
+def _may(place: Path, mode: int) -> bool:
+    return os.access(place, mode, effective_ids=True)
 
 
 def not_ours(path: Path, place: Path) -> JournalFull:
-    """What to tell about a journal of another user."""
-    user = _name(os.geteuid())
-    try:
-        owner = f"belongs to {_name(place.stat().st_uid)} and "
-    except OSError:
-        owner = ""
+    """What to tell about a journal of another user, or in a folder of another."""
+    user, owner = _name(os.geteuid()), _name(place.stat().st_uid)
+    if place in path.parent.parents:
+        return JournalFull(
+            f"{place} belongs to {owner} and may not be searched by the user {user}",
+            hint=f"sudo chmod o+x {place}; readings wait in memory until then",
+        )
     return JournalFull(
-        f"{place} {owner}may not be written by the user {user}",
+        f"{place} belongs to {owner} and may not be written by the user {user}",
         hint=f"sudo chown -R {user}: {path.parent} (was the gateway started by hand as another user?); "
         f"readings wait in memory until then",
     )

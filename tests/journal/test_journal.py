@@ -332,7 +332,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
-@pytest.mark.parametrize("what", ["folder", "file", "wal", "nothing"])
+@pytest.mark.parametrize("what", ["folder", "file", "wal", "above", "nothing"])
 async def test_a_journal_of_another_user_is_told_as_that(opened, clock, tmp_path, what):
     journal = opened()
     await fill(journal, 3, clock)
@@ -340,7 +340,7 @@ async def test_a_journal_of_another_user_is_told_as_that(opened, clock, tmp_path
     folder = journal._writer.current.path.parent
     for place in (folder, *folder.parents[:-2]):
         place.chmod(place.stat().st_mode | 0o055)
-    mine = {"folder": [], "file": ["journal.db"], "wal": ["journal.db-wal"], "nothing": []}[what]
+    mine = {"folder": [], "file": ["journal.db"], "wal": ["journal.db-wal"]}.get(what, [])
     if what == "wal":
         (folder / "journal.db-wal").write_bytes(b"")
     if what != "folder":
@@ -348,6 +348,8 @@ async def test_a_journal_of_another_user_is_told_as_that(opened, clock, tmp_path
         for file in folder.iterdir():
             file.chmod(0o640)
             os.chown(file, *(0, 0) if file.name in mine else (54321, 54321))
+    if what == "above":
+        folder.parent.chmod(0o700)
     words = [sys.executable, "-c", STRANGER, str(folder), str(Path(__file__).parent), str(tmp_path / "other")]
     told = await asyncio.to_thread(
         subprocess.run, words, capture_output=True, text=True, timeout=60, check=False
@@ -358,7 +360,12 @@ async def test_a_journal_of_another_user_is_told_as_that(opened, clock, tmp_path
         assert (state, cause, error) == ("ok", "", ""), told
         return
     assert (state, cause, room) == ("failing", "permission", "None"), told
-    assert "belongs to root and may not be written by the user 54321 → sudo chown -R 54321:" in error
+    action = (
+        f"searched by the user 54321 → sudo chmod o+x {folder.parent};"
+        if what == "above"
+        else (f"written by the user 54321 → sudo chown -R 54321: {folder} ")
+    )
+    assert f"belongs to root and may not be {action}" in error
     assert "card" not in error
 
 

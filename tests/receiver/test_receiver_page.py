@@ -225,7 +225,7 @@ def test_a_receiver_serves_its_page_and_says_how_it_is(broker, tmp_path):
         text = httpx.get(f"{url}/metrics", timeout=30).text
         assert "submeter_receiver_connected 1.0" in text
         assert "submeter_receiver_batches_total 0.0" in text
-        broker.stop()
+        broker.kill()
 
         def ill():
             answer = httpx.get(f"{url}/healthz", timeout=30)
