@@ -16,6 +16,8 @@ from gateway.common.text import visible
 
 LONGEST = 30.0
 """s; no learnt time is longer."""
+OLD = 7 * 86_400.0
+"""s after which a device may have been mended, or exchanged, unnoticed."""
 MOST_SPANS = 200
 """Spans that are left out of one meter's reads; what has more is no meter of this table."""
 
@@ -103,6 +105,12 @@ class Facts:
         for name in names or tuple(self._learnt):
             if self._learnt.pop(name, None) is not None:
                 self._home.touch()
+
+    def forget_old(self, name: str) -> None:
+        """Forget what was learnt more than `OLD` s ago: what only costs time is found out anew."""
+        since = self.since(name)
+        if since is not None and self.age(since) > OLD:
+            self.forget(name)
 
     def known(self) -> tuple[Fact, ...]:
         """Everything that is known, by name: configured facts first to be believed."""

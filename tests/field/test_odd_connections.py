@@ -10,6 +10,8 @@ from field_parts import pattern
 from odd_devices import Client, ask_all, line_to, station
 
 from gateway.errors import BusDown, NoReply
+from gateway.field.facts import OLD
+from gateway.field.learnt import Learnt
 
 
 @pytest.mark.parametrize("kind", ["tcp", "rtu-over-tcp"])
@@ -72,6 +74,29 @@ async def test_a_device_that_needs_rest_after_connecting_gets_it(caplog, mode: s
         connections = plant.connections
         assert await ask_all(line, who, 1) == (4, 0)
         assert plant.connections == connections + 1, "it is kept"
+
+
+@pytest.mark.parametrize("mended", [False, True])
+async def test_after_a_week_the_rest_after_connecting_is_found_out_anew(mended: bool) -> None:
+    async def serve(client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            request = await client.request()
+            if mended or loop.time() - began >= 0.9:
+                client.send(request.number, request.unit, request.answer)
+
+    now = 1_795_000_000.0
+    learnt = Learnt(wall=lambda: now)
+    async with line_to(serve, learnt=learnt, timeout="100ms") as (line, plant):
+        who = station(line)
+        assert line.facts.learn("connect_pause", 1.0)
+        for week, known in ((0.9, 1.0), (0.2, 0.0 if mended else 1.0)):
+            now += week * OLD
+            line.port.close()
+            assert await ask_all(line, who, 1) == (4, 0)
+            assert line.facts.connect_pause == known
+        assert plant.connections == (3 if mended else 4)
 
 
 async def test_a_dead_meter_is_no_reason_for_a_pause_after_connecting() -> None:

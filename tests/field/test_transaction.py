@@ -15,6 +15,8 @@ from gateway.field.bus.line import ENDINGS, BusLine
 from gateway.field.bus.odd_replies import PLAIN
 from gateway.field.bus.station import Station, patience_after
 from gateway.field.bus.transaction import FIRST, LATEST, SERVING
+from gateway.field.facts import OLD
+from gateway.field.learnt import Learnt
 from gateway.field.meter.poll import Poll
 from gateway.field.meter.reader import MeterReader, MeterTask
 from gateway.field.port.contract import Late
@@ -122,6 +124,26 @@ async def test_a_connection_that_ends_at_each_request_is_opened_again_so_many_ti
             await line.read(station, 4, 0, 2)
     else:
         assert await line.read(station, 4, 0, 2) == (0, 1)
+
+
+@pytest.mark.parametrize(("age", "kept"), [(0.9, 5.0), (1.1, 0.0)])
+async def test_the_patience_for_one_that_answers_no_more_is_forgotten_after_a_week(
+    age: float, kept: float
+) -> None:
+    now = 1_795_000_000.0
+    learnt = Learnt(wall=lambda: now)
+    port = Waiting(1)
+    line = BusLine(TCP, port, learnt)
+    station = line.station(1, learnt.meter(TCP, meter(1)))
+    await line.open()
+    station.facts.learn("timeout", 5.0)
+    now += age * OLD
+    await line.read(station, 4, 0, 1)
+    assert station.facts.timeout == 5.0, "it answers"
+    port.silent.add(1)
+    with pytest.raises(NoReply):
+        await line.read(station, 4, 0, 2)
+    assert station.facts.timeout == kept
 
 
 # -- a difference that is believed

@@ -2,7 +2,7 @@
 a while.
 
 A pause after connecting is tried when nothing but silence followed a connection: longer and longer, and kept
-when it helps.
+when it helps. After a week it is found out anew.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class FirstRequest:
 
     def opened(self) -> None:
         """A new connection."""
+        self._facts.forget_old("connect_pause")
         self.answered = False
         self._requests = 0
         self._silent.clear()

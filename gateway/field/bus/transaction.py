@@ -232,6 +232,7 @@ class Transactions(BusConnection):
             self._silent_since = port.sent_at
         self._silent.append(station)
         station.missed_at = time.monotonic()
+        station.facts.forget_old("timeout")
         self._doubt_answer(station, count)
 
     def _disturbed(self, station: Station, count: int, error: BadFrame, rest: float) -> None:
