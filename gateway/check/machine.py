@@ -206,7 +206,8 @@ def _room(config: Config, drivers: dict[str, Driver]) -> Iterator[Told]:
         for meter in config.meters
         if meter.enabled and meter.driver in drivers
     ]
-    daily = stored_per_day([forecast_bus(bus, tasks) for bus in config.buses], config.gateway.commit_interval)
+    forecasts, slot = [forecast_bus(bus, tasks) for bus in config.buses], config.gateway.commit_interval
+    daily = stored_per_day(forecasts, slot, own=config.own_interval)
     held = sum(file.stat().st_size for file in directory.glob("journal.db*")) if directory.is_dir() else 0
     room = max(0, min(config.journal.budget - held, free // 2))
     if free < LEAST_FREE:

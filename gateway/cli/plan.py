@@ -80,8 +80,13 @@ def _say_amounts(config: Config, forecasts: list[BusForecast], rarer: list[BusFo
     """What goes to the platforms and to the card, how long the journal lasts without them, and what changes
     that.
     """
-    f, slot, remounted = locale(), config.gateway.commit_interval, config.card.remount
-    total = traffic(forecasts, slot, remounted=remounted)
+    f, slot, remounted, own = (
+        locale(),
+        config.gateway.commit_interval,
+        config.card.remount,
+        config.own_interval,
+    )
+    total = traffic(forecasts, slot, own=own, remounted=remounted)
     text = _(
         "%(values)s values a second in %(batches)s batches a minute: about %(sent)s MB a month to each "
         "platform, "
@@ -96,14 +101,14 @@ def _say_amounts(config: Config, forecasts: list[BusForecast], rarer: list[BusFo
     say(text % amounts)
     if not total.values_per_second:
         return
-    less = traffic(rarer, slot, remounted=remounted)
+    less = traffic(rarer, slot, own=own, remounted=remounted)
     text = _("With intervals twice as long: %(sent)s MB a month, %(written)s GB a year.")
     say(text % {"sent": f.whole(less.mb_per_month), "written": f.whole(less.gb_per_year)})
     if not remounted:
-        written = f.whole(traffic(forecasts, slot, remounted=True).gb_per_year)
+        written = f.whole(traffic(forecasts, slot, own=own, remounted=True).gb_per_year)
         text = _("With card: {remount: yes} it is %(written)s GB a year: docs/journal.md.")
         say(text % {"written": written})
-    journal, daily = config.journal, stored_per_day(forecasts, slot)
+    journal, daily = config.journal, stored_per_day(forecasts, slot, own=own)
     days = journal.budget / daily
     room = {"budget": f.size(journal.budget), "days": f.number(days, 0 if days >= _DECADE else 1)}
     say(_("journal.budget (%(budget)s) holds %(days)s days of readings without the platform.") % room)
@@ -112,7 +117,7 @@ def _say_amounts(config: Config, forecasts: list[BusForecast], rarer: list[BusFo
             "That is less than journal.warn (%(warn)s) → write journal: {budget: %(more)s}, or make the "
             "intervals twice as long: then it holds %(longer)s days"
         )
-        longer = journal.budget / stored_per_day(rarer, slot)
+        longer = journal.budget / stored_per_day(rarer, slot, own=own)
         more = math.ceil(daily * journal.warn / DAY / 1e8) / 10
         advice = {"warn": f.span(journal.warn), "more": f"{more:g}GB", "longer": f.number(longer, 1)}
         say(text % advice)

@@ -293,7 +293,8 @@ def _plan(facts: SiteFacts, f: Locale) -> dict[str, Any]:
     from gateway.status import Words, sentences
 
     config = facts.config
-    total = traffic(facts.forecasts, config.gateway.commit_interval, remounted=config.card.remount)
+    slot, own = config.gateway.commit_interval, config.own_interval
+    total = traffic(facts.forecasts, slot, own=own, remounted=config.card.remount)
     now = facts.now
     rows = [
         _row(_("Values a second"), f.number(total.values_per_second, 1)),

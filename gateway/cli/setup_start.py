@@ -63,6 +63,11 @@ def _write_new(path: Path, text: str) -> None:
         raise GatewayError(f"{path} cannot be written: {error.strerror}", hint="use sudo") from error
 
 
+def serves(path: Path) -> bool:
+    """Whether the service of this machine runs with this file."""
+    return path == CONFIG and SYSTEMD.is_dir()
+
+
 def start(s: Setup) -> None:
     """Start the gateway, or have it take the file over, and wait until the platform has what was read."""
     asked = time.time() * 1000
@@ -73,7 +78,7 @@ def start(s: Setup) -> None:
             client.must_run(s.path)
             for line in client.reload():
                 say(in_words(line), "  ")
-    elif s.path == CONFIG and SYSTEMD.is_dir():
+    elif serves(s.path):
         service = True
         _systemctl("enable", "--now", UNIT)
     else:

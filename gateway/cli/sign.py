@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.broker_options import broker_at, broker_options, check_gateway
-from gateway.cli.language import N_, _
+from gateway.cli.language import N_, _, ngettext
 from gateway.cli.prose import say
+from gateway.errors import EnrolmentError
 from gateway.host import notify
 
 if TYPE_CHECKING:
@@ -61,13 +62,15 @@ def _authority(directory: Path, days: int = 365) -> Authority:
 @click.option("--years", type=click.IntRange(1, 50), default=20, show_default=True, help=N_("How long."))
 def init(directory: Path, name: str, years: int) -> None:
     """Make one where there is none."""
-    from gateway.remote.enrolment import Authority
+    from gateway.remote.enrolment import REVOCATIONS, Authority
 
     Authority.make(directory, name, years).close()
     say(
         _("%(file)s: give it to the broker as the authority of its clients (cafile).")
         % {"file": directory / "authority.pem"}
     )
+    text = _("%(file)s: give it to the broker as the list of what was withdrawn (crlfile); it is empty yet.")
+    say(text % {"file": directory / REVOCATIONS})
 
 
 @command.command(help=N_("Print a one-time token for the first certificate of GATEWAY."))
@@ -145,20 +148,33 @@ def list_(directory: Path, refused: bool) -> None:
 
 @command.command(
     help=N_(
-        "Withdraw every certificate and token of GATEWAY: nothing is renewed with them. Take its id from the "
-        "broker's access list too."
+        "Withdraw every certificate and token of GATEWAY, a stolen one's: nothing is renewed with them, and "
+        "revoked.pem, the broker's crlfile, lists them."
     )
 )
 @click.argument("gateway", callback=check_gateway)
 @_directory
 def withdraw(gateway: str, directory: Path) -> None:
-    """For a stolen gateway."""
+    """For a stolen gateway; the list is written anew in any case."""
+    from gateway.remote.enrolment import REVOCATIONS
+
     authority = _authority(directory)
-    say(
-        _("%(n)s certificates of %(gateway)s are withdrawn.")
-        % {"n": authority.withdraw(gateway), "gateway": gateway}
-    )
+    count = authority.withdraw(gateway)
     authority.close()
+    if not count:
+        text = _("no certificate of %(gateway)s was given here, or all are withdrawn already")
+        raise EnrolmentError(text % {"gateway": gateway}, hint="submeter sign list")
+    said = ngettext(
+        "%(n)s certificate of %(gateway)s is withdrawn.",
+        "%(n)s certificates of %(gateway)s are withdrawn.",
+        count,
+    )
+    say(said % {"n": count, "gateway": gateway})
+    text = _(
+        "Give %(file)s to the broker as the list of what was withdrawn (crlfile), and restart it: a reload "
+        "does not end connections that there are."
+    )
+    say(text % {"file": directory / REVOCATIONS})
 
 
 def _moment(at: int) -> str:

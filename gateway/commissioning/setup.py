@@ -20,7 +20,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.model import Event
 from gateway.wire import Batch, encode
 
-SECTIONS: Final = ("gateway", "building", "clock", "status", "journal", "drivers", "backup")
+SECTIONS: Final = ("gateway", "building", "clock", "status", "journal", "drivers", "backup", "card")
 ITEMS: Final = (("buses", "name"), ("meters", "id"), ("pulses", "id"), ("uplinks", "name"))
 """Sections that are lists, and by what an item of them is known."""
 OWN: Final = {"scan", "names"}

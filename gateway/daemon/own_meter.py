@@ -10,15 +10,13 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from gateway.check import validities
 from gateway.common.wait import wait_for_event
 from gateway.config import Config
-from gateway.errors import GatewayError
+from gateway.daemon.remote.certificates import certificate_ends
 from gateway.field import BusWorker
 from gateway.host import Clock, MachineFiles, clock_offset, uptime_ms
 from gateway.journal import Journal
@@ -71,7 +69,7 @@ def measure(config: Config, machine: MachineFiles) -> dict[str, float | None]:
     folder = Path(config.journal.directory)
     disk = machine.disk(machine.mount(folder).device)
     memory, free, written = machine.memory_available(), machine.free(folder), machine.written(disk)
-    certificates = [uplink.cert for uplink in config.uplinks if uplink.cert]
+    ends = [at for _, key, at in certificate_ends(config) if key == "cert"]
     return {
         "cpu_temperature": machine.cpu_temperature(),
         "cpu_load": machine.cpu_load(),
@@ -80,17 +78,8 @@ def measure(config: Config, machine: MachineFiles) -> dict[str, float | None]:
         "disk_written": None if written is None else written / 1e9,
         "disk_life_used": machine.life_used(disk),
         "clock_offset": clock_offset(),
-        "certificate_days": _days_left(certificates),
+        "certificate_days": (min(ends) / 1000 - time.time()) / _DAY if ends else None,
     }
-
-
-def _days_left(certificates: Iterable[str]) -> float | None:
-    """Days until the first of our own certificates ends."""
-    ends = []
-    for path in certificates:
-        with contextlib.suppress(OSError, ValueError, GatewayError):
-            ends += [end for _, end in validities(Path(path))]
-    return (min(ends) - datetime.now(UTC)).total_seconds() / _DAY if ends else None
 
 
 class OwnMeter:

@@ -14,6 +14,7 @@ from gateway.field.facts import Fact
 from gateway.field.learnt import Learnt
 from gateway.field.meter.planner import Read, Rules, plan, seconds
 from gateway.field.meter.reader import MeterTask, spans_of
+from gateway.model import OWN_QUANTITIES
 
 BATCH_BYTES = 490
 VALUE_BYTES = 3.2
@@ -178,15 +179,23 @@ def _forecast(bus: Bus, task: MeterTask, learnt: Learnt) -> MeterForecast:
     )
 
 
-def traffic(buses: Sequence[BusForecast], commit_interval: float, *, remounted: bool = False) -> Traffic:
-    """Batches close with their slot; a slot in which nobody is polled makes none. `remounted`: with
-    card.remount.
+def traffic(
+    buses: Sequence[BusForecast],
+    commit_interval: float,
+    *,
+    own: float | None = None,
+    remounted: bool = False,
+) -> Traffic:
+    """Batches close with their slot; a slot in which nobody is polled makes none. `own`: s between two
+    readings of the gateway itself, if it takes any. `remounted`: with card.remount.
     """
     meters = [(meter, bus.cycle) for bus in buses for meter in bus.meters]
-    if not meters:
+    intervals = [meter.meter.interval for meter, _ in meters] + ([own] if own else [])
+    if not intervals:
         return Traffic(0.0, 0.0, 0.0, 0.0)
-    batches = 1 / max(commit_interval, min(meter.meter.interval for meter, _ in meters))
+    batches = 1 / max(commit_interval, min(intervals))
     values = sum(meter.values_per_second(cycle) for meter, cycle in meters)
+    values += len(OWN_QUANTITIES) / own if own else 0.0
     sent = batches * (BATCH_BYTES + TRANSPORT_BYTES) + values * VALUE_BYTES
     # Every row goes to the log and, later, to the file.
     commit = REMOUNTED_BYTES if remounted else COMMIT_BYTES
@@ -194,7 +203,9 @@ def traffic(buses: Sequence[BusForecast], commit_interval: float, *, remounted: 
     return Traffic(batches, values, sent * MONTH / 1e6, written * YEAR / 1e9)
 
 
-def stored_per_day(buses: Sequence[BusForecast], commit_interval: float) -> float:
-    """Bytes that a day of readings takes in the journal's file."""
-    total = traffic(buses, commit_interval)
+def stored_per_day(
+    buses: Sequence[BusForecast], commit_interval: float, *, own: float | None = None
+) -> float:
+    """Bytes that a day of readings takes in the journal's file; `own` as in `traffic`."""
+    total = traffic(buses, commit_interval, own=own)
     return 86400 * (total.batches_per_second * ROW_BYTES + total.values_per_second * STORED_BYTES)

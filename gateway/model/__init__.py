@@ -1,7 +1,7 @@
 """The nouns of metering that every room shares. No I/O."""
 
 from gateway.model.clock import ClockLike
-from gateway.model.quantities import ATTRIBUTES, OWN_METER, QUANTITIES, Attribute, Quantity
+from gateway.model.quantities import ATTRIBUTES, OWN_METER, OWN_QUANTITIES, QUANTITIES, Attribute, Quantity
 from gateway.model.ranges import Ranges
 from gateway.model.reading import (
     METER_ID,
@@ -19,6 +19,7 @@ __all__ = [
     "ATTRIBUTES",
     "METER_ID",
     "OWN_METER",
+    "OWN_QUANTITIES",
     "QUANTITIES",
     "REASON",
     "Attribute",

@@ -290,6 +290,10 @@ _OWN: Final[tuple[tuple[str, str, Kind, str, str, float, float], ...]] = (
 )
 
 
+OWN_QUANTITIES: Final = tuple(name for name, *_ in _OWN)
+"""What that meter measures."""
+
+
 def _vocabulary() -> dict[str, Quantity]:
     words: list[Quantity] = []
     for name, unit, obis, en, tr, low, high in _POWERS:

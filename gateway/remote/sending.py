@@ -16,7 +16,8 @@ from typing import Any, Self
 from gateway.common.text import visible
 from gateway.errors import GatewayError, WireError
 from gateway.host.signing import SigningKey
-from gateway.mqtt import Broker, BrokerLink, Hearing, Reconnect, ThreadLink
+from gateway.mqtt import Broker, Hearing
+from gateway.remote.link import command_link
 from gateway.wire import State, Topics, parse
 from gateway.wire.care import MAX_COMMAND, CareReply, CommandStatement, SignedCommand, payload_digest
 
@@ -81,8 +82,7 @@ class CareSender:
         topics = [self._topics.state, self._topics.reply]
         allow = f"allow reading {topics[0]} and {topics[1]} in its access list"
         named = replace(broker, client_id=f"{broker.client_id}-{secrets.token_hex(4)}")
-        reconnect = Reconnect(named, meanwhile="tried again until it is back", longest=5.0)
-        self._link = ThreadLink(BrokerLink(named, hearing=HEARING), topics, reconnect, allow=allow)
+        self._link = command_link(named, topics, HEARING, allow)
 
     def __enter__(self) -> Self:
         self._link.start(self._hear)

@@ -4,6 +4,7 @@ receipt, broken off in the middle and resumed; a step alone; a file of answers f
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import socket
@@ -19,12 +20,14 @@ from typist import Typist
 from gateway.catalogue import load_driver
 from gateway.cli import cli
 from gateway.cli.client import ControlClient
+from gateway.cli.setup_answers import Setup
 from gateway.commissioning.scan import LineSetting
 from gateway.commissioning.setup import answers_of, merged, read_answers, said_of, unmet, written
 from gateway.config import load_config, parse_config
 from gateway.demo.simulator.slave import Slave
 from gateway.demo.simulator.tcp_server import TcpPlant, TcpServer
 from gateway.errors import ConfigError, GatewayError
+from gateway.host import CardState
 from tests.mosquitto import MOSQUITTO
 from tests.ports import free_port
 from tests.rig import rig, until
@@ -488,3 +491,32 @@ def test_what_takes_several_lines_is_not_written_over() -> None:
     assert written(old, {**answers_of(old), "building": {"area": 11}}).count("area: 11") == 1
     with pytest.raises(GatewayError, match="several lines"):
         written(old, {"building": {"closed": ["2026-01-02"]}})
+
+
+@pytest.mark.parametrize(
+    ("serves", "commit", "typed", "kept_as"),
+    [
+        (True, 5, ["?", "y"], {"remount": True}),
+        (True, 5, [""], {"remount": False}),
+        (False, 5, [], None),
+        (True, None, [], None),
+        (True, 60, [], None),
+    ],
+)
+def test_the_card_is_asked_about_where_the_service_can_spare_it(
+    tmp_path, monkeypatch, capsys, serves, commit, typed, kept_as
+):
+    step = importlib.import_module("gateway.cli.setup")
+    monkeypatch.setattr(step, "serves", lambda _: serves)
+    monkeypatch.setattr(
+        step, "card_state", lambda _: CardState("/", "ext4" if commit else "tmpfs", (), commit)
+    )
+    monkeypatch.setattr("builtins.input", lambda _: typed.pop(0))
+    s = Setup(tmp_path / "mine.yaml", None, None)
+    s.answers = {"gateway": {"id": "izm-1"}}
+    step.card(s)
+    assert not typed
+    assert s.answers.get("card") == kept_as
+    config = parse_config(written("", s.answers))
+    assert config.card.remount is bool(kept_as and kept_as["remount"])
+    assert ("nothing to choose" in capsys.readouterr().out) is (kept_as is None)

@@ -12,7 +12,7 @@ from field_parts import NAMES, driver, meter
 from gateway.cli.plan import command
 from gateway.config.schema import SerialBus, TcpBus
 from gateway.field.bus.cost import wire_of
-from gateway.field.forecast import forecast_bus, traffic
+from gateway.field.forecast import forecast_bus, stored_per_day, traffic
 from gateway.field.meter.reader import MeterTask
 
 LINE = SerialBus(name="bus", type="serial", port="/dev/ttyUSB0")
@@ -112,6 +112,13 @@ def test_traffic_agrees_with_what_was_measured() -> None:
     per_value = (total.mb_per_month * 1e6 / (30 * 86400) - 0.1 * 300) / 34
     assert per_value == pytest.approx(4.6, rel=0.05)
     assert traffic([], 10.0).mb_per_month == 0
+    itself = traffic([], 10.0, own=300.0)
+    assert itself.values_per_second == pytest.approx(11 / 300)
+    assert itself.batches_per_second == pytest.approx(1 / 300)
+    both = traffic([forecast], 10.0, own=300.0)
+    assert both.values_per_second == pytest.approx(total.values_per_second + 11 / 300)
+    assert both.batches_per_second == total.batches_per_second
+    assert stored_per_day([forecast], 10.0, own=300.0) > stored_per_day([forecast], 10.0)
 
 
 CONFIG = """

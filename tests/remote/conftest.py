@@ -60,17 +60,28 @@ class Brokers:
             f"user root\nper_listener_settings true\nlistener {self.tls} 127.0.0.1\n"
             f"cafile {authority / 'authority.pem'}\n"
             f"certfile {home / 'broker.pem'}\nkeyfile {home / 'broker.key'}\nrequire_certificate true\n"
+            f"crlfile {authority / 'revoked.pem'}\n"
             f"use_identity_as_username true\nallow_anonymous false\nacl_file {home / 'acl'}\n"
             f"listener {self.plain} 127.0.0.1\nallow_anonymous true\nmax_packet_size 400000\n"
         )
-        with (home / "mosquitto.log").open("ab") as log:
-            command = [str(MOSQUITTO), "-v", "-c", str(home / "mosquitto.conf")]
+        self._starts = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._starts += 1
+        with (self.home / "mosquitto.log").open("ab") as log:
+            command = [str(MOSQUITTO), "-v", "-c", str(self.home / "mosquitto.conf")]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._listens, 60, "mosquitto listens")
 
+    def restart(self) -> None:
+        """End it and begin again with what its files hold now."""
+        self.stop()
+        self._start()
+
     def _listens(self) -> bool:
         assert self._process.poll() is None, self.log
-        return "mosquitto version" in self.log and self.log.count("Opening ipv4 listen socket") == 2
+        return self.log.count("Opening ipv4 listen socket") == 2 * self._starts
 
     @property
     def log(self) -> str:

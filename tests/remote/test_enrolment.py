@@ -40,7 +40,8 @@ def changed(asked: EnrolmentRequest, **fields: object) -> EnrolmentRequest:
 
 def enrolled(authority, identity):
     """The identity with its first certificate."""
-    return identity.install(authority.answer(GATEWAY, identity.ask_by_token(authority.new_token(GATEWAY, 1))))
+    token = authority.new_token(identity.gateway, 1)
+    return identity.install(authority.answer(identity.gateway, identity.ask_by_token(token)))
 
 
 def test_a_token_brings_the_first_certificate_and_the_running_key_the_next(authority, identity):
@@ -332,6 +333,49 @@ def test_a_whole_round_over_mosquitto_with_tls(signing, tmp_path, authority, bro
     assert (
         "the token was used" in submeter("sign", "list", "--refused", "--directory", tmp_path / "sign").stdout
     )
+
+
+def test_a_stolen_gateway_is_refused_by_the_broker_and_the_others_are_not(
+    signing, tmp_path, authority, brokers
+):
+    """With its certificate a gateway may ask; withdrawn, the broker does not even shake hands."""
+    files = [tmp_path / "state" / name for name in ("city.pem", "two.pem")]
+    mine = DeviceIdentity(GATEWAY, files[0], files[0])
+    other = DeviceIdentity("izm-2", files[1], files[1])
+    for identity in (mine, other):
+        enrolled(authority, identity)
+    neighbour = tmp_path / "two.yaml"
+    neighbour.write_text(
+        signing.read_text().replace(GATEWAY, "izm-2").replace(str(mine.cert), str(other.cert))
+    )
+    brokers.restart()  # with a list that names nobody
+    assert submeter("enroll", "-c", signing, "--renew").returncode == 0
+    here = ("--directory", tmp_path / "sign")
+    told = submeter("sign", "withdraw", GATEWAY, *here)
+    assert told.returncode == 0, told.stderr
+    assert "revoked.pem" in told.stdout
+    assert submeter("sign", "withdraw", GATEWAY, *here).returncode == 1
+    brokers.restart()
+    refused = submeter("enroll", "-c", signing, "--renew", "--seconds", "5")
+    assert refused.returncode == 1, refused.stdout
+    assert submeter("enroll", "-c", neighbour, "--renew").returncode == 0
+    assert "certificate verify failed" in brokers.log, refused.stderr
+
+
+def test_the_list_of_what_was_withdrawn_names_what_has_not_ended(authority, identity, tmp_path):
+    file = tmp_path / "sign" / "revoked.pem"
+    assert not list(x509.load_pem_x509_crl(file.read_bytes()))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    certificate = enrolled(authority, identity)
+    authority.withdraw(GATEWAY)
+    found = x509.load_pem_x509_crl(file.read_bytes())
+    issuer = x509.load_pem_x509_certificate(authority.certificate)
+    assert found.is_signature_valid(issuer.public_key())
+    assert found.next_update_utc == issuer.not_valid_after_utc
+    assert [f"{each.serial_number:x}" for each in found] == [certificate.serial]
+    authority._database.execute("UPDATE certificate SET ends = ?", (int(time.time()) - 1,))
+    authority.withdraw(GATEWAY)
+    assert not list(x509.load_pem_x509_crl(file.read_bytes()))
 
 
 def test_by_hand_nothing_but_files_is_carried(tmp_path, authority):

@@ -136,8 +136,9 @@ def _price(found: ExaminedPart, view: MachineView, config: Config, drivers: dict
         return
     forecasts = [forecast_bus(bus, tasks) for bus in config.buses]
     seldom = state.commit >= SELDOM
+    slot, own = config.gateway.commit_interval, config.own_interval
     costs = [
-        traffic(forecasts, config.gateway.commit_interval, remounted=remounted).gb_per_year
+        traffic(forecasts, slot, own=own, remounted=remounted).gb_per_year
         for remounted in (seldom, not seldom)
     ]
     kind = "card_seldom" if seldom else "card_often"

@@ -23,10 +23,19 @@ from pathlib import Path
 from gateway.errors import EnrolmentError
 from gateway.host import write_secret
 from gateway.remote.enrolment.device import token_key
-from gateway.remote.enrolment.keys import CertificateRequest, certify, is_signed, make_authority, read_request
+from gateway.remote.enrolment.keys import (
+    CertificateRequest,
+    certify,
+    is_signed,
+    make_authority,
+    make_revocations,
+    read_request,
+)
 from gateway.wire.enrolment import EnrolmentRequest, proven
 
 KEY, CERTIFICATE, DATABASE = "authority.key", "authority.pem", "sign.db"
+REVOCATIONS = "revoked.pem"
+"""The list of withdrawn certificates, for a broker (mosquitto: crlfile)."""
 TOKEN_BYTES = 20
 MOST_REFUSALS = 1000
 """Refusals that are remembered; the oldest give way."""
@@ -63,6 +72,7 @@ class Authority:
     def __init__(self, directory: Path, *, days: int = 365) -> None:
         """`days` is how long a certificate is valid. Raises EnrolmentError when there is no authority."""
         self._days = days
+        self._revocations = directory / REVOCATIONS
         try:
             self._key = (directory / KEY).read_bytes()
             self.certificate = (directory / CERTIFICATE).read_bytes()
@@ -84,7 +94,9 @@ class Authority:
         (directory / CERTIFICATE).write_bytes(certificate)
         os.close(os.open(directory / DATABASE, os.O_CREAT | os.O_RDWR, 0o600))
         write_secret(directory / KEY, key)
-        return cls(directory)
+        authority = cls(directory)
+        authority._write_revocations()
+        return authority
 
     def close(self) -> None:
         """Close the database."""
@@ -209,14 +221,26 @@ class Authority:
         return made.pem
 
     def withdraw(self, gateway: str) -> int:
-        """Nothing of this gateway counts any more, tokens included; how many certificates that were."""
+        """Nothing of this gateway counts any more, tokens included; how many certificates that were. The
+        revocation list says so too.
+        """
         now = int(time.time())
         with self._changing():
             self._database.execute("DELETE FROM token WHERE gateway = ? AND used IS NULL", (gateway,))
             done = self._database.execute(
                 "UPDATE certificate SET withdrawn = ? WHERE gateway = ? AND withdrawn IS NULL", (now, gateway)
             )
-            return done.rowcount
+        self._write_revocations()
+        return done.rowcount
+
+    def _write_revocations(self) -> None:
+        """The list of what was withdrawn and has not ended, whole or not at all; it holds no secret."""
+        rows = self._database.execute(
+            "SELECT serial, withdrawn FROM certificate WHERE withdrawn IS NOT NULL AND ends > ?",
+            (int(time.time()),),
+        )
+        write_secret(self._revocations, make_revocations(self._key, self.certificate, rows.fetchall()))
+        self._revocations.chmod(0o644)
 
     def refused(self, gateway: str, why: str) -> None:
         """Remember what was refused."""

@@ -8,26 +8,19 @@ from queue import Empty, SimpleQueue
 
 from gateway.common.text import visible
 from gateway.errors import EnrolmentError, WireError
-from gateway.mqtt import Broker, BrokerLink, Hearing, Reconnect, ThreadLink
+from gateway.mqtt import Broker, Hearing
 from gateway.remote.enrolment.authority import Authority
+from gateway.remote.link import AGAIN, command_link
 from gateway.wire import MAX_SMALL, Topics, parse
 from gateway.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
 
 log = logging.getLogger(__name__)
 
 _HEARING = Hearing(most=2 * MAX_SMALL, direct=True)
-AGAIN = 5.0
-"""s after which a request is sent once more: it is answered alike."""
 TURN = 0.2
 MOST_WAITING = 200
 """Requests that wait for the signing program; what comes on top is asked again."""
 _ANY = "+"
-
-
-def thread_link(broker: Broker, topics: list[str], hearing: Hearing, allow: str) -> ThreadLink:
-    """A link of a command: it comes back soon after a loss."""
-    reconnect = Reconnect(broker, meanwhile="tried again until it is back", longest=AGAIN)
-    return ThreadLink(BrokerLink(broker, hearing=hearing), topics, reconnect, allow=allow)
 
 
 def ask(broker: Broker, asked: EnrolmentRequest, seconds: float) -> str:
@@ -45,13 +38,13 @@ def ask(broker: Broker, asked: EnrolmentRequest, seconds: float) -> str:
             answers.put(answer)
 
     allow = f"allow {topics.enrolment_answer} to be read in its access list"
-    link = thread_link(broker, [topics.enrolment_answer], _HEARING, allow)
+    link = command_link(broker, [topics.enrolment_answer], _HEARING, allow)
     link.start(hear)
     end, again = time.monotonic() + seconds, 0.0
     try:
         while time.monotonic() < end:
             if time.monotonic() >= again and link.send(topics.enrolment_request, asked.to_bytes()):
-                again = time.monotonic() + AGAIN
+                again = time.monotonic() + AGAIN  # the same request brings the same answer
             try:
                 answer = answers.get(timeout=TURN)
             except Empty:
@@ -78,7 +71,7 @@ class SigningService:
         self._inbox: SimpleQueue[tuple[str, bytes] | None] = SimpleQueue()
         topics = [Topics(_ANY).enrolment_request]
         allow = f"allow reading {topics[0]} in its access list"
-        self._link = thread_link(broker, topics, _HEARING, allow)
+        self._link = command_link(broker, topics, _HEARING, allow)
         self._prefix, self._suffix = topics[0].split(_ANY)
         self.given = self.refused = 0
 

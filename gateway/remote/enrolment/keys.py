@@ -4,6 +4,7 @@ and what is not accepted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -200,6 +201,29 @@ def certify(request: CertificateRequest, key: bytes, authority: bytes, life: tim
         .sign(_private(key), hashes.SHA256())
     )
     return read_certificate(made.public_bytes(PEM))
+
+
+def make_revocations(key: bytes, authority: bytes, withdrawn: Iterable[tuple[str, int]]) -> bytes:
+    """The revocation list (PEM, RFC 5280) of an authority: serial numbers (hexadecimal), and since when
+    (Unix s). It is good as long as the authority itself: a list that ends locks everybody out.
+    """
+    issuer, now = x509.load_pem_x509_certificate(authority), datetime.now(UTC)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(now - BACKDATED)
+        .next_update(issuer.not_valid_after_utc)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(_private(key).public_key()), critical=False
+        )
+        .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+    )
+    for serial, at in withdrawn:
+        entry = x509.RevokedCertificateBuilder().serial_number(int(serial, 16))
+        builder = builder.add_revoked_certificate(
+            entry.revocation_date(datetime.fromtimestamp(at, UTC)).build()
+        )
+    return builder.sign(_private(key), hashes.SHA256()).public_bytes(PEM)
 
 
 def _builder(
