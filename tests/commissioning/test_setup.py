@@ -494,29 +494,31 @@ def test_what_takes_several_lines_is_not_written_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("serves", "commit", "typed", "kept_as"),
+    ("machine", "typed", "kept_as"),
     [
-        (True, 5, ["?", "y"], {"remount": True}),
-        (True, 5, [""], {"remount": False}),
-        (False, 5, [], None),
-        (True, None, [], None),
-        (True, 60, [], None),
+        ((True, 5), ("?", "y"), {"remount": True}),
+        ((True, 5), ("",), {"remount": False}),
+        ((False, 5), (), None),
+        ((True, None), (), None),
+        ((True, 60), (), None),
     ],
 )
 def test_the_card_is_asked_about_where_the_service_can_spare_it(
-    tmp_path, monkeypatch, capsys, serves, commit, typed, kept_as
+    tmp_path, monkeypatch, machine, typed, kept_as
 ):
+    """`machine`: whether the service runs with this file, and how often the file system commits."""
+    serves, commit = machine
     step = importlib.import_module("gateway.cli.setup")
     monkeypatch.setattr(step, "serves", lambda _: serves)
     monkeypatch.setattr(
         step, "card_state", lambda _: CardState("/", "ext4" if commit else "tmpfs", (), commit)
     )
-    monkeypatch.setattr("builtins.input", lambda _: typed.pop(0))
+    left = [*typed]
+    monkeypatch.setattr("builtins.input", lambda _: left.pop(0))
     s = Setup(tmp_path / "mine.yaml", None, None)
     s.answers = {"gateway": {"id": "izm-1"}}
     step.card(s)
-    assert not typed
+    assert not left
     assert s.answers.get("card") == kept_as
     config = parse_config(written("", s.answers))
     assert config.card.remount is bool(kept_as and kept_as["remount"])
-    assert ("nothing to choose" in capsys.readouterr().out) is (kept_as is None)
