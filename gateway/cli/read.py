@@ -61,7 +61,7 @@ def command(
     else:
         path = file or CONFIG
         config, drivers = load(path)
-        itself = config.reads_itself and OWN_ID in names
+        itself = config.own_interval is not None and OWN_ID in names
         others = tuple(name for name in names if not (itself and name == OWN_ID))
         chosen = choose(config, others) if others or not itself else []
         for name in {meter.driver for meter in chosen} - drivers.keys():  # of a meter that is switched off

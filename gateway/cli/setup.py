@@ -70,7 +70,8 @@ def card(s: Setup) -> None:
     text = _("Spare the card? It is written half as much, about 31 instead of 67 GB a year with ten meters.")
     explain = _(
         "The file system then writes its own bookkeeping once a minute. No reading waits for that; in a "
-        "power cut, what other programs wrote within the last minute may be lost. The key is card: {remount: yes}."
+        "power cut, what other programs wrote within the last minute may be lost. The key is card: "
+        "{remount: yes}."
     )
     s.answers["card"] = {**there, "remount": confirm(text, explain, default=there.get("remount") is True)}
 

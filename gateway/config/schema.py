@@ -392,12 +392,9 @@ class Config(Section):
     card: CardSection = CardSection()
 
     @property
-    def reads_itself(self) -> bool:
-        """Whether the gateway is a meter of its own: not where somebody has given that id to another."""
-        others = {meter.id for meter in self.meters} | {pulse.id for pulse in self.pulses}
-        return self.health.enabled and OWN_ID not in others
-
-    @property
     def own_interval(self) -> float | None:
-        """Seconds between two readings that the gateway takes of itself; None when it takes none."""
-        return self.health.interval if self.reads_itself else None
+        """Seconds between two readings that the gateway takes of itself. None: it is no meter of its own, as
+        where somebody has given that id to another.
+        """
+        others = {meter.id for meter in self.meters} | {pulse.id for pulse in self.pulses}
+        return self.health.interval if self.health.enabled and OWN_ID not in others else None

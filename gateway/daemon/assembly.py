@@ -116,7 +116,7 @@ class Assembly:
         self.description.resolutions = lambda: {} if energy is None else energy.resolutions
         self.slots = SlotCollector(config.gateway.commit_interval, self.commit, self._due, clock.wall)
         parts = partial(OwnParts.of, self.workers, journal, clock)
-        self.own = OwnMeter(config, self.slots.add, parts) if config.reads_itself else None
+        self.own = OwnMeter(config, self.slots.add, parts) if config.own_interval is not None else None
         self.forwarders = [self._forwarder(uplink) for uplink in config.uplinks]
         known = journal.carried.get(LIMITS, {})
         for uplink, forwarder in zip(config.uplinks, self.forwarders, strict=True):

@@ -66,7 +66,7 @@ class MeterDescription:
             )
             for pulse in self._config.pulses
         ]
-        if self._config.reads_itself:
+        if self._config.own_interval is not None:
             health = self._config.health
             entries.append(_present(id=OWN_METER, interval=health.interval, quantities=_quantities(DECIMALS)))
         return entries

@@ -145,7 +145,7 @@ def _figures(draws: dict[str, list[Drawn]], unit: str) -> list[Figure]:
     bars = {
         "one": ("scan, one setting, a likely address among them", LIKELY, 1200),
         "double": ("scan, one setting, two meters at one address", LIKELY, 1200),
-        "mixed": ("scan, meters at two settings, each with a likely address", LIKELY, 1200),
+        "mixed": ("scan, meters at two settings, each with a likely address", LIKELY, 2400),
         "unlikely": ("scan, one setting, no likely address", WITHOUT, 1200),
         "known": ("scan, known setting, every address, each rate in turn", GIVEN, 2400),
     }

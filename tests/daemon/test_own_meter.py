@@ -190,7 +190,7 @@ def test_the_id_is_reserved_and_an_old_file_starts_all_the_same(tmp_path, text) 
     )
     assert not checked.fatal
     assert checked.config is not None
-    assert not checked.config.reads_itself
+    assert checked.config.own_interval is None
 
 
 def test_its_way_to_the_platform_the_page_and_the_terminal(tmp_path) -> None:
