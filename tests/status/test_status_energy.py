@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import pytest
 from energy_building import METERS, QUARTER, ZONE, energy_history, facts, make_history
 from long_history import shape, write_years
-from page_states import export_only, forty_meters
+from page_states import broker_away, export_only, forty_meters
 from status_building import CALM, NOW, Building
 from test_status_page import Page, client
 
@@ -361,3 +361,36 @@ async def test_the_months_before_say_which_breach_was_disregarded_and_on_what_ev
     assert shown.count("passed: a charge") == 2
     assert "passed, forgiven" in shown
     assert "Eylül 2026: çekilen" in turkish
+
+
+@pytest.mark.parametrize(("days", "told"), [(5, False), (19, False), (20, True), (60, True)])
+async def test_of_a_month_that_is_not_known_from_its_first_day_no_charge_is_foretold(
+    tmp_path, days, told
+) -> None:
+    make_history(tmp_path, NOW, days)  # NOW is the 21st
+    building = Building(CALM)
+    building.history = energy_history(tmp_path)
+    async with client(building) as http:
+        reactive, home = [(await http.get(f"{path}?lang=en")).text for path in ("/reactive", "/")]
+    assert ("A reactive charge is coming" in reactive) == told
+    assert ("A reactive charge is coming" in home) == told
+    assert ("What the month took before counts, too" in reactive) != told
+    assert ("not known as a whole" in home) != told
+    assert ("One thing needs you" in home) == told
+
+
+async def test_the_first_day_says_when_there_will_be_a_comparison(tmp_path) -> None:
+    make_history(tmp_path, NOW, 0)
+    building = Building(CALM)
+    building.history = energy_history(tmp_path)
+    async with client(building) as http:
+        home = (await http.get("/?lang=en")).text
+    assert "the first comparison comes on Saturday 5 December" in home
+
+
+async def test_what_costs_money_outranks_a_lesser_warning(tmp_path) -> None:
+    async with client(broker_away(tmp_path)) as http:
+        home = Page((await http.get("/?lang=en")).text).text
+    assert "2 things need you." in home
+    assert "A reactive charge is coming" in home
+    assert "city" in home.split("61.4")[0], "the platform is told beside it"

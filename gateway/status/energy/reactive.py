@@ -34,6 +34,8 @@ class ReactiveKind:
     until: str
     picture: Picture
     budget: reactive.ReactiveBudget
+    since: date | None
+    """The first day that was measured, where the month began before it: nobody knows the whole month."""
 
 
 @dataclass(slots=True)
@@ -136,21 +138,28 @@ def _kind(  # noqa: PLR0917 - what it is of
         until = _("The limit is passed: nothing of this month can be saved any more.")
     elif budget.recoverable_until is not None:
         until = _("It can be mended until %(day)s.") % {"day": f.day(budget.recoverable_until)}
+    says = {
+        "ok": _("below the limit"),
+        "warn": _("near the limit"),
+        "bad": _("heading beyond the limit"),
+    }[level]
+    begun = min(active, default=month.first)
+    since = begun if begun > month.first else None
+    if since is not None:
+        # What was used before counts for the bill, too: the limit of the whole month is not known.
+        level, left, until = ("warn" if level == "bad" else level), _("not known"), ""
     decimals = 1 if abs(budget.ratio - limit) <= 5 else 0
     return ReactiveKind(
         name,
         level,
-        {
-            "ok": _("below the limit"),
-            "warn": _("near the limit"),
-            "bad": _("heading beyond the limit"),
-        }[level],
+        says,
         f.percent(budget.ratio / 100, decimals),
         f.percent(limit / 100),
-        left % {"kvarh": kwh(abs(budget.left), f)},
+        left if since else left % {"kvarh": kwh(abs(budget.left), f)},
         until,
         _picture(figures, budget, active, amounts, name, f),
         budget,
+        since,
     )
 
 
@@ -208,29 +217,30 @@ def _headline(view: ReactiveView, figures: Figures, f: Locale) -> None:
         return
     worst = max(view.kinds, key=lambda kind: ("ok", "warn", "bad").index(kind.level))
     view.level = worst.level
+    said = {"kind": worst.name, "ratio": worst.ratio, "limit": worst.limit}
+    if worst.since is not None:
+        view.title = _("Whether there will be a reactive charge this month cannot be said")
+        known = _(
+            "Measured since %(day)s: %(ratio)s %(kind)s, the limit is %(limit)s. What the month took before "
+            "counts, too, and is not known."
+        )
+        view.lead = known % (said | {"day": f.day(worst.since)})
+        return
     if worst.level == "ok":
         view.title = _("No reactive charge is expected")
-        view.lead = _("This month is heading for %(ratio)s %(kind)s; the limit is %(limit)s.") % {
-            "ratio": worst.ratio,
-            "kind": worst.name,
-            "limit": worst.limit,
-        }
+        view.lead = _("This month is heading for %(ratio)s %(kind)s; the limit is %(limit)s.") % said
         return
     if worst.level == "warn":
         view.title = _("The month comes near the limit for reactive energy")
     else:
         view.title = _("A reactive charge is coming: %(kind)s") % {"kind": worst.name}
-    view.lead = _("Heading for %(ratio)s, the limit is %(limit)s: %(left)s. %(until)s") % {
-        "ratio": worst.ratio,
-        "limit": worst.limit,
-        "left": worst.left,
-        "until": worst.until,
-    }
+    told = said | {"left": worst.left, "until": worst.until}
+    view.lead = _("Heading for %(ratio)s, the limit is %(limit)s: %(left)s. %(until)s") % told
     firm, phone = figures.facts.service
-    said = _(
+    call = _(
         "Tell the maintenance firm: the compensation does not keep up (%(kind)s %(ratio)s of %(limit)s)."
-    ) % {"kind": worst.name, "ratio": worst.ratio, "limit": worst.limit}
-    view.call = f"{said} {firm} {phone}".strip() if firm else said
+    )
+    view.call = f"{call % said} {firm} {phone}".strip() if firm else call % said
 
 
 def _past(view: ReactiveView, figures: Figures, meter: str, quantities: tuple[str, str], f: Locale) -> None:

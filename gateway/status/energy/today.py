@@ -29,7 +29,7 @@ def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Loc
         like = [figures.total(_until(figures, figures.of(meter, day, day), period.first)) for day in other]
         like = [each for each in like if each > 0]
         if not like:
-            return _first_comparison(figures, f)
+            return first_comparison(figures, f)
         mean = sum(like) / len(like)
         text = _("%(change)s the mean of the last %(n)s like days at this hour: %(kwh)s kWh.")
         now = total(sums.values())
@@ -37,17 +37,18 @@ def compared(figures: Figures, period: Period, meter: str, sums: DaySums, f: Loc
     before = period.like
     last = before.first + timedelta(len(whole) - 1)
     if not whole or (figures.span and before.first < figures.span[0]):
-        return _first_comparison(figures, f) if period.span in {"day", "week"} else ""
+        return first_comparison(figures, f) if period.span in {"day", "week"} else ""
     then = total(figures.sums_of(meter, before.first, min(last, before.last)).values())
     now = sum(days[day] for day in whole)
     if not then:
-        return _first_comparison(figures, f)
+        return first_comparison(figures, f)
     so_far = _("The whole days so far: %(change)s the same days of %(before)s (%(kwh)s kWh).")
     text = so_far if figures.today in period else _("That is %(change)s in %(before)s (%(kwh)s kWh).")
     return text % {"change": changed(now, then, f), "before": name_of(before, f), "kwh": kwh(then, f)}
 
 
-def _first_comparison(figures: Figures, f: Locale) -> str:
+def first_comparison(figures: Figures, f: Locale) -> str:
+    """When there will be something to compare with; empty while nothing is known at all."""
     _ = f.gettext
     if figures.span is None:
         return ""

@@ -18,7 +18,7 @@ from gateway.status.energy.month import month_forecast
 from gateway.status.energy.period import month_of
 from gateway.status.energy.reactive import ReactiveView, reactive_view
 from gateway.status.energy.shown import Picture, changed, kwh
-from gateway.status.energy.today import today_curve, usual_today
+from gateway.status.energy.today import first_comparison, today_curve, usual_today
 from gateway.status.energy.where import peak_of
 from gateway.status.snapshot import Snapshot
 from gateway.status.words.language import Locale
@@ -117,6 +117,8 @@ def _today(figures: Figures, f: Locale) -> HomeFigure | None:
             "now": kwh(usual.mean, f),
             "day": kwh(mean, f),
         }
+    elif not like:
+        below = first_comparison(figures, f)
     bar = charts.bullet(used, mean or used, mark=float(usual.mean) if usual else None)
     name = _("Today until %(time)s") % {"time": f.time(figures.end)}
     return HomeFigure(name, kwh(used, f), says, below, bar, f"/energy?day={figures.today}")
@@ -163,6 +165,8 @@ def _rows(figures: Figures, reactive: ReactiveView, f: Locale) -> list[tuple[str
             "warn": _("near the limit"),
             "bad": _("coming"),
         }[worst.level]
+        if worst.since is not None:
+            word = _("not known as a whole")
         more = _("%(ratio)s, limit %(limit)s") % {"ratio": worst.ratio, "limit": worst.limit}
         rows.append((_("Reactive charge"), word, more, "/reactive"))
     gave = figures.generated(figures.today, figures.today)

@@ -120,6 +120,7 @@ def fragment(  # noqa: PLR0917 - what a page is made of
     """
     locale = Locale(visitor.language, now.timezone, now.taken)
     verdict = judge(now)
+    known = notices.notices(verdict, now, locale)
     meter = now.meter(meter_id)
     context: dict[str, Any] = {
         "now": now,
@@ -132,8 +133,8 @@ def fragment(  # noqa: PLR0917 - what a page is made of
         ],
         "url": visitor.url,
         "lang": visitor.language,
-        "notices": [*energy.jobs, *notices.notices(verdict, now, locale)],
-        "verdict": _with_jobs(notices.headline(verdict, now, locale), energy, locale),
+        "notices": [*energy.jobs, *known],
+        "verdict": _with_jobs(notices.headline(verdict, now, locale), energy, len(known), locale),
         "meter": meter,
         "names": MarkedNames(now, visitor.language),
         # The picture changes once a minute: that is what its address says.
@@ -154,12 +155,13 @@ def fragment(  # noqa: PLR0917 - what a page is made of
     return _ENVIRONMENT.get_template(f"{page}.html").render(context)
 
 
-def _with_jobs(headline: notices.Notice, energy: HomeEnergy, f: Locale) -> notices.Notice:
-    """No all-clear while something waits that costs money."""
-    if headline.level != "good" or not energy.jobs:
+def _with_jobs(headline: notices.Notice, energy: HomeEnergy, others: int, f: Locale) -> notices.Notice:
+    """No all-clear, and no lesser warning, while something waits that costs money."""
+    if headline.level == "bad" or not energy.jobs:
         return headline
-    text = f.ngettext("One thing needs you.", "%(n)s things need you.", len(energy.jobs))
-    return notices.Notice("bad", text % {"n": len(energy.jobs)})
+    number = len(energy.jobs) + others
+    text = f.ngettext("One thing needs you.", "%(n)s things need you.", number)
+    return notices.Notice("bad", text % {"n": number})
 
 
 def _said(text: str, f: Locale) -> Markup:
