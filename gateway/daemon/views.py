@@ -231,6 +231,8 @@ def journal_view(
         lost_since=stats.lost_since,
         lost_until=stats.lost_until,
         lost_at=stats.lost_at,
+        let_go=stats.let_go,
+        let_go_at=stats.let_go_at,
         warn_days=warn / 86400,
     )
 

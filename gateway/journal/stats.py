@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gateway.journal.file.batches import JournalFile
 from gateway.journal.file.held import Span
-from gateway.journal.file.resume import Lost, ResumePoint, Synced
+from gateway.journal.file.resume import ResumePoint, Synced
 from gateway.model import Backlog
 
 State = Literal["ok", "full", "failing", "newer"]
@@ -75,6 +75,11 @@ class JournalStats:
     """The time that they were of, as far as it is known, and when it was found."""
     lost_until: int | None = None
     lost_at: int | None = None
+    let_go: int = 0
+    """Readings that were let go because the disk refused for longer than memory holds, the newest time, and
+    when that was told; also before a restart.
+    """
+    let_go_at: int | None = None
     room_basis: float | None = None
     """The s over which the pace was measured."""
     state: State = "ok"
@@ -118,7 +123,7 @@ _OWN = {"next_epoch", "carried", "synced", "known_uplinks"}
 def file_stats(file: JournalFile | None, resume: ResumePoint) -> dict[str, Any]:
     """The fields of JournalStats that an open file says; what is known without one when there is none."""
     since, until, at = resume.thinned[1:] if resume.thinned else (None, None, None)
-    lost = resume.lost or Lost(0, 0, 0, 0)
+    lost = resume.lost
     found: dict[str, Any] = {
         "epoch": resume.epoch,
         "seq": resume.seq,
@@ -130,6 +135,8 @@ def file_stats(file: JournalFile | None, resume: ResumePoint) -> dict[str, Any]:
         "lost_since": lost.since or None,
         "lost_until": lost.until or None,
         "lost_at": lost.at or None,
+        "let_go": lost.let_go,
+        "let_go_at": lost.let_go_at or None,
         "next_epoch": resume.epoch,
         "carried": resume.carried,
         "synced": resume.synced,

@@ -175,6 +175,7 @@ class Writer:
             now=now,
             may=self._may_delete(file),
             lot=self._lot(),
+            let_go=untold,
         )
         self._say_what_was_given_up(file)
         current.notices = [event for event in current.notices if event not in notices]

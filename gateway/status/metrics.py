@@ -169,6 +169,12 @@ def _journal(now: Snapshot) -> Iterator[Metric]:
         [((), journal.lost)],
     )
     yield _gauge(
+        "submeter_journal_let_go_readings",
+        "Readings that were never stored because the disk refused, the newest time",
+        (),
+        [((), journal.let_go)],
+    )
+    yield _gauge(
         "submeter_journal_pending_readings",
         "Readings taken from meters and not yet stored",
         (),

@@ -179,8 +179,9 @@ class JournalView:
     `thinned_readings` had to make room undelivered since the journal was begun: of the time from
     `thinned_since` to `thinned_until`, last at `thinned_at` (ms). `lost` batches of the time from
     `lost_since` to `lost_until` went for good with a damaged or missing file, which was found at `lost_at`
-    (ms, None while the clock has not been right since). With less room than `warn_days` a person is told.
-    `cause` is why it cannot be written, as far as that is known: permission.
+    (ms, None while the clock has not been right since); `let_go` readings were never stored, because the disk
+    refused for too long, which was told at `let_go_at`, also before a restart. With less room than
+    `warn_days` a person is told. `cause` is why it cannot be written, as far as that is known: permission.
     """
 
     epoch: str
@@ -206,6 +207,8 @@ class JournalView:
     lost_since: int | None = None
     lost_until: int | None = None
     lost_at: int | None = None
+    let_go: int = 0
+    let_go_at: int | None = None
     warn_days: float = 7.0
     error: str = ""
     cause: str = ""

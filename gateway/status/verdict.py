@@ -264,8 +264,13 @@ def _doubtful(meter: MeterView) -> Iterator[StatusFinding]:
 def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
     journal = now.journal
     yield _storing(journal, now, active)
-    if journal.not_taken:
-        yield StatusFinding("journal", "readings_lost", "bad", count=journal.not_taken)
+    if (journal.let_go and _is_news(journal.let_go_at, now)) or (
+        journal.not_taken and journal.let_go_at is None
+    ):
+        count = max(journal.not_taken, journal.let_go)
+        over = journal.let_go_at is not None and journal.state in {"ok", "salvaging"}
+        level: Level = "warn" if over else "bad"
+        yield StatusFinding("journal", "readings_lost", level, count=count, at=journal.let_go_at)
     if lost_lately(now):
         yield StatusFinding("journal", "batches_lost", "warn", count=journal.lost, at=journal.lost_at)
     if younger(journal.thinned_at, now, LOSS_MS):
@@ -277,7 +282,7 @@ def _journal(now: Snapshot, active: list[MeterView]) -> Iterator[StatusFinding]:
         and journal.room_days < journal.warn_days
         and journal.state in {"ok", "salvaging"}
     ):
-        level: Level = "bad" if journal.room_days < URGENT_DAYS else "warn"
+        level = "bad" if journal.room_days < URGENT_DAYS else "warn"
         yield StatusFinding("journal", "room_short", level, at=now.taken + int(journal.room_days * _DAY))
 
 
@@ -285,8 +290,11 @@ def lost_lately(now: Snapshot) -> bool:
     """Whether it is news that a damaged or missing file has cost batches; a clock that has not been right
     since makes no news old.
     """
-    at = now.journal.lost_at
-    return now.journal.lost > 0 and (at is None or younger(at, now, LOSS_MS))
+    return now.journal.lost > 0 and _is_news(now.journal.lost_at, now)
+
+
+def _is_news(at: int | None, now: Snapshot) -> bool:
+    return at is None or younger(at, now, LOSS_MS)
 
 
 def _storing(journal: JournalView, now: Snapshot, active: list[MeterView]) -> StatusFinding:

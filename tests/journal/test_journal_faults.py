@@ -12,6 +12,7 @@ from journal_tools import WRITER, contents, needs_root, needs_strace, write
 
 from gateway.errors import JournalFull
 from gateway.journal import Journal
+from gateway.journal.file.resume import recall
 from gateway.model import Ranges
 from tests.reliability import note
 
@@ -205,6 +206,12 @@ async def test_memory_for_waiting_readings_is_bounded_and_what_is_let_go_is_coun
     await until(lambda: not journal.stats().waiting)
     after = journal.stats()
     assert (after.state, after.dropped) == ("ok", stats.dropped)
+    assert after.let_go == stats.dropped
+    assert abs((after.let_go_at or 0) - clock.wall()) < 1_000_000
+    recalled = recall(writer.current.file.store)
+    assert (recalled.lost.let_go, recalled.lost.let_go_at) == (after.let_go, after.let_go_at), (
+        "a restart forgets nothing"
+    )
     assert after.taken == 10 + 600 - stats.dropped
 
 

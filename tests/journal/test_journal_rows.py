@@ -115,30 +115,30 @@ def test_a_carry_says_what_was_put_into_it_and_nothing_empty():
     assert " " not in text
     assert "ğ" in text
     assert write_carry({}, {}, None) == "{}"
-    assert read_carry("{}") == ({}, {}, None, None, None)
+    assert read_carry("{}") == ({}, {}, None, None, Lost())
 
 
 @pytest.mark.parametrize("text", ["", "x", "[]", "null", "7", '"x"'])
 def test_a_carry_that_makes_no_sense_says_nothing(text):
-    assert read_carry(text) == ({}, {}, None, None, None)
+    assert read_carry(text) == ({}, {}, None, None, Lost())
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('{"settled":[],"with":7}', ({}, {}, None, None, None)),
-        ('{"synced":[1,2]}', ({}, {}, None, None, None)),
-        ('{"synced":[1,2,3]}', ({}, {}, None, None, None)),
-        ('{"synced":[1,2,"b"]}', ({}, {}, Synced(1, 2, "b"), None, None)),
-        ('{"synced":[1,2,"b",4]}', ({}, {}, None, None, None)),
-        ('{"synced":{"a":1}}', ({}, {}, None, None, None)),
-        ('{"thinned":[1,2,3]}', ({}, {}, None, None, None)),
-        ('{"thinned":[1,2,3,4]}', ({}, {}, None, Thinned(1, 2, 3, 4), None)),
-        ('{"thinned":[1,2,3,true]}', ({}, {}, None, None, None)),
-        ('{"thinned":[1,2,3,4.0]}', ({}, {}, None, None, None)),
-        ('{"lost":[1,2,3,4]}', ({}, {}, None, None, Lost(1, 2, 3, 4))),
-        ('{"lost":[1,2,3]}', ({}, {}, None, None, None)),
-        ('{"lost":"1234"}', ({}, {}, None, None, None)),
+        ('{"settled":[],"with":7}', ({}, {}, None, None, Lost())),
+        ('{"synced":[1,2]}', ({}, {}, None, None, Lost())),
+        ('{"synced":[1,2,3]}', ({}, {}, None, None, Lost())),
+        ('{"synced":[1,2,"b"]}', ({}, {}, Synced(1, 2, "b"), None, Lost())),
+        ('{"synced":[1,2,"b",4]}', ({}, {}, None, None, Lost())),
+        ('{"synced":{"a":1}}', ({}, {}, None, None, Lost())),
+        ('{"thinned":[1,2,3]}', ({}, {}, None, None, Lost())),
+        ('{"thinned":[1,2,3,4]}', ({}, {}, None, Thinned(1, 2, 3, 4), Lost())),
+        ('{"thinned":[1,2,3,true]}', ({}, {}, None, None, Lost())),
+        ('{"thinned":[1,2,3,4.0]}', ({}, {}, None, None, Lost())),
+        ('{"lost":[1,2,3,4,5,6]}', ({}, {}, None, None, Lost(1, 2, 3, 4, 5, 6))),
+        ('{"lost":[1,2,3,4]}', ({}, {}, None, None, Lost())),
+        ('{"lost":"1234"}', ({}, {}, None, None, Lost())),
     ],
 )
 def test_a_part_of_a_carry_that_makes_no_sense_costs_that_part(text, found):
@@ -297,3 +297,40 @@ def test_a_row_that_was_saved_twice_is_saved_once(tmp_path):
     assert store.select("", table="salvage") == [row]
     assert store.used == store.size - store.free
     store.close()
+
+
+WEEK = 7 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("before", "let_go", "synced", "after"),
+    [
+        (Lost(), 0, True, Lost()),
+        (Lost(), 5, True, Lost(let_go=5, let_go_at=9 * WEEK)),
+        (Lost(), 5, False, Lost(let_go=5)),
+        (Lost(let_go=5), 0, True, Lost(let_go=5, let_go_at=9 * WEEK)),
+        (Lost(let_go=5), 0, False, Lost(let_go=5)),
+        (Lost(let_go=5, let_go_at=9 * WEEK - 9), 2, True, Lost(let_go=7, let_go_at=9 * WEEK)),
+        (Lost(let_go=5, let_go_at=7 * WEEK), 2, True, Lost(let_go=2, let_go_at=9 * WEEK)),
+        (Lost(let_go=5, let_go_at=7 * WEEK), 0, True, Lost(let_go=5, let_go_at=7 * WEEK)),
+        (Lost(batches=3), 0, True, Lost(batches=3, at=9 * WEEK)),
+        (Lost(3, 1, 2, 4), 0, True, Lost(3, 1, 2, 4)),
+    ],
+)
+def test_what_is_lost_is_dated_by_the_first_commit_with_a_right_clock(before, let_go, synced, after):
+    assert before.told(let_go, 9 * WEEK, synced=synced) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "found", "after"),
+    [
+        (Lost(), (3, 10, 20, 30), Lost(3, 10, 20, 30)),
+        (Lost(2, 5, 15, 25), (3, 10, 20, 30), Lost(5, 5, 20, 30)),
+        (Lost(2, 5, 15, 25, 7, 8), (3, 0, 20, 30), Lost(5, 0, 20, 30, 7, 8)),
+        (Lost(2, 5, 15, 25), (3, 10, 0, 30), Lost(5, 5, 0, 30)),
+        (Lost(2, 5, 15, 0), (3, 10, 20, 30), Lost(5, 5, 20, 30)),
+        (Lost(2, 5, 15, 25), (3, 10, 20, 25 + WEEK), Lost(3, 10, 20, 25 + WEEK)),
+    ],
+)
+def test_what_two_files_cost_within_a_week_is_told_as_one(before, found, after):
+    assert before.more(*found) == after

@@ -244,6 +244,30 @@ TABLE: list[tuple[str, Snapshot, State, str]] = [
     ("nothing is stored yet", replace(journal(newest=None), **YOUNG), "starting", "journal_starting"),
     ("readings were lost", journal(not_taken=1), "trouble", "readings_lost"),
     (
+        "readings were lost, and the disk takes them again",
+        journal(not_taken=40, let_go=40, let_go_at=NOW - HOUR),
+        "attention",
+        "readings_lost",
+    ),
+    (
+        "readings were lost before a restart",
+        journal(let_go=40, let_go_at=NOW - HOUR),
+        "attention",
+        "readings_lost",
+    ),
+    (
+        "readings were lost before a restart, and the disk is full again",
+        journal(let_go=40, let_go_at=NOW - HOUR, state="full"),
+        "trouble",
+        "readings_lost",
+    ),
+    (
+        "readings were lost eight days ago",
+        journal(not_taken=40, let_go=40, let_go_at=NOW - 8 * 24 * HOUR),
+        "in_order",
+        "",
+    ),
+    (
         "readings had to make room",
         journal(thinned=3, thinned_readings=24, thinned_at=NOW - HOUR),
         "attention",

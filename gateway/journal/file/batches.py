@@ -17,7 +17,7 @@ from gateway.journal.file import epochs, missing
 from gateway.journal.file.epochs import EpochStart, ToTell
 from gateway.journal.file.held import Held, Span, Tally
 from gateway.journal.file.recovered import Recovered
-from gateway.journal.file.resume import Lost, ResumePoint, Synced, Thinned, recall, write_carry
+from gateway.journal.file.resume import ResumePoint, Synced, Thinned, recall, write_carry
 from gateway.journal.file.rows import BatchRow, CommitStamp, earliest, new_epoch, seal, tellers
 from gateway.journal.file.schema import Synchronous
 from gateway.journal.file.settled import Settled
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 Groups = list[list[Sealed]]
-
-LOST_TOGETHER_MS = 7 * 86_400_000
-"""What is lost within so many ms of each other is told as one."""
 
 NEWEST_PART = 8
 """One in so many batches, the newest ones, is given up only when nothing else is left: what has just been
@@ -200,11 +197,13 @@ class JournalFile(Held):
         now: int,
         may: MayDelete = MayDelete.NOTHING,
         lot: int = 0,
+        let_go: int = 0,
     ) -> Groups:
         """Commit drafts in one transaction; the batches of each. `offset` is wall minus uptime, `now` the
         uptime, in ms.
 
         `may` says what may be deleted for it, `lot` how many bytes at a time; never less than what comes in.
+        `let_go` readings are told with it as lost for good.
 
         When this returns they are taken. When it raises (JournalDamaged, sqlite3.OperationalError) nothing
         has changed.
@@ -231,7 +230,7 @@ class JournalFile(Held):
         self.attempt = [[row.sealed for row in group] for group in groups]
         rows = [row for group in groups for row in group]
         size = sum(len(row.sealed.body) + OVERHEAD for row in rows)
-        deleted = self._commit(rows, carry, tell, may, max(lot, size))
+        deleted = self._commit(rows, carry, tell, may, max(lot, size), let_go=let_go)
         self._dropped(deleted, offset + now)
         written, self.attempt = self.attempt, []
         return written
@@ -245,16 +244,23 @@ class JournalFile(Held):
         )
 
     def _commit(
-        self, rows: list[BatchRow], carry: dict[str, Any] | None, tell: ToTell, may: MayDelete, size: int
+        self,
+        rows: list[BatchRow],
+        carry: dict[str, Any] | None,
+        tell: ToTell,
+        may: MayDelete,
+        size: int,
+        *,
+        let_go: int,
     ) -> Deleted:
         newest = rows[-1].sealed
         synced: Synced | None = (
             Synced(newest.t0, newest.uptime, newest.boot) if newest.clock == "synced" else self.resume.synced
         )
         carried = carry or self.resume.carried
-        thinned, lost = self.resume.thinned, self.resume.lost
-        if lost and not lost.at and newest.clock == "synced":
-            lost = lost._replace(at=newest.t0)
+        resume = self.resume
+        thinned = resume.thinned
+        lost = resume.lost.told(let_go, newest.t0, synced=newest.clock == "synced")
         # A synced row is its own anchor: only others need to carry one.
         text = write_carry(
             self.settled.to_json(), carried, synced if newest.clock != "synced" else None, thinned, lost
@@ -305,11 +311,8 @@ class JournalFile(Held):
         """Keep in mind what was found to be lost for good, as Lost has it; with what was found within a week
         before. It is written with the next commit.
         """
-        before = self.resume.lost
-        if before and (not before.at or not at or at - before.at < LOST_TOGETHER_MS):
-            batches += before.batches
-            since, until = min(since, before.since), max(until, before.until) if until else 0
-        self.resume.lost = Lost(batches, since, until, at)
+        resume = self.resume
+        resume.lost = resume.lost.more(batches, since, until, at)
 
     def holds(self, rows: Iterable[Sealed]) -> bool:
         """Whether all these batches are in the file as they are."""

@@ -32,16 +32,45 @@ class Thinned(NamedTuple):
     at: int
 
 
+LOST_TOGETHER_MS = 7 * 86_400_000
+"""What is lost within so many ms of each other is told as one."""
+
+
 class Lost(NamedTuple):
-    """What was lost for good with a damaged or missing file: how many batches, the time that they were of
-    (`since` the newest batch before, `until` the oldest after), and UTC of the moment when that was found, in
-    ms; 0 where it is not known.
+    """What was lost for good, in ms; 0 where it is not known.
+
+    With a damaged or missing file: how many batches, the time that they were of (`since` the newest batch
+    before, `until` the oldest after), and UTC of the moment when that was found. Because the disk refused for
+    longer than memory holds: how many readings were let go, and UTC of the commit that told it.
     """
 
-    batches: int
-    since: int
-    until: int
-    at: int
+    batches: int = 0
+    since: int = 0
+    until: int = 0
+    at: int = 0
+    let_go: int = 0
+    let_go_at: int = 0
+
+    def told(self, let_go: int, now: int, *, synced: bool) -> Lost:
+        """As a commit at `now` (UTC in ms) tells it, with so many readings let go; dated by a right clock."""
+        known = self
+        if let_go:
+            recent = self.let_go if now - self.let_go_at < LOST_TOGETHER_MS else 0
+            known = self._replace(let_go=let_go + recent, let_go_at=0)
+        if not synced:
+            return known
+        at, let_go_at = known.at or now * bool(known.batches), known.let_go_at or now * bool(known.let_go)
+        return known._replace(at=at, let_go_at=let_go_at)
+
+    def more(self, batches: int, since: int, until: int, at: int) -> Lost:
+        """With batches of another file; what was found within a week is one."""
+        if self.batches and (not self.at or not at or at - self.at < LOST_TOGETHER_MS):
+            batches += self.batches
+            since, until = min(since, self.since), max(until, self.until) if until else 0
+        return self._replace(batches=batches, since=since, until=until, at=at)
+
+
+NOTHING = Lost()
 
 
 @dataclass(slots=True)
@@ -56,7 +85,7 @@ class ResumePoint:
     carried: dict[str, Any] = field(default_factory=dict)
     synced: Synced | None = None
     thinned: Thinned | None = None
-    lost: Lost | None = None
+    lost: Lost = NOTHING
 
 
 def recall(store: JournalStore) -> ResumePoint | None:
@@ -86,12 +115,14 @@ def write_carry(
     carried: dict[str, Any],
     synced: Synced | None,
     thinned: Thinned | None = None,
-    lost: Lost | None = None,
+    lost: Lost = NOTHING,
 ) -> str:
     """The carry column: settled ranges by uplink, what the caller gave along, the newest synced batch,
     what was thinned, what was lost.
     """
-    parts = {"settled": settled, "with": carried, "synced": synced, "thinned": thinned, "lost": lost}
+    parts: dict[str, Any] = {"settled": settled, "with": carried, "synced": synced, "thinned": thinned}
+    if lost != NOTHING:
+        parts["lost"] = lost
     return json.dumps(
         {key: value for key, value in parts.items() if value}, separators=(",", ":"), ensure_ascii=False
     )
@@ -99,20 +130,20 @@ def write_carry(
 
 def read_carry(
     text: str,
-) -> tuple[dict[str, Any], dict[str, Any], Synced | None, Thinned | None, Lost | None]:
+) -> tuple[dict[str, Any], dict[str, Any], Synced | None, Thinned | None, Lost]:
     """(settled, carried, newest synced, thinned, lost) of a carry column; empty for anything malformed."""
     try:
         data = json.loads(text)
         settled, carried = data.get("settled", {}), data.get("with", {})
         synced, thinned, lost = data.get("synced"), data.get("thinned"), data.get("lost")
     except (ValueError, AttributeError):
-        return {}, {}, None, None, None
+        return {}, {}, None, None, NOTHING
     return (
         settled if isinstance(settled, dict) else {},
         carried if isinstance(carried, dict) else {},
         Synced(*synced) if _is(synced, int, int, str) else None,
         Thinned(*thinned) if _is(thinned, int, int, int, int) else None,
-        Lost(*lost) if _is(lost, int, int, int, int) else None,
+        Lost(*lost) if _is(lost, *[int] * len(Lost._fields)) else NOTHING,
     )
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from gateway.common.files import sync_folder
-from gateway.journal.file.resume import Lost, ResumePoint, Synced, Thinned
+from gateway.journal.file.resume import NOTHING, Lost, ResumePoint, Synced, Thinned
 from gateway.journal.paths import beside, clear, read_regular, real, size_of, standing
 from gateway.journal.stats import SalvageProgress
 
@@ -78,7 +78,8 @@ class Case:
             if each.name not in {"folder", "resume"}
         }
         # Without what is empty: a version before need not know it.
-        data["memory"] = {name: value for name, value in asdict(self.resume).items() if value}
+        memory = asdict(self.resume)
+        data["memory"] = {name: value for name, value in memory.items() if value not in (None, NOTHING)}
         new = self.folder / "report.json.new"
         with new.open("w", encoding="utf-8") as file:
             json.dump(data, file, indent=1, ensure_ascii=False)
@@ -96,7 +97,7 @@ def read_case(folder: Path) -> Case:
         resume = ResumePoint(**data.pop("memory"))
         resume.synced = Synced(*resume.synced) if resume.synced else None
         resume.thinned = Thinned(*resume.thinned) if resume.thinned else None
-        resume.lost = Lost(*resume.lost) if resume.lost else None
+        resume.lost = Lost(*resume.lost)
         return Case(folder, **data, resume=resume)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return case

@@ -109,6 +109,8 @@ def lost(now: Snapshot, f: Locale) -> str:
 def _room(days: float, f: Locale) -> str:
     if days <= 0:
         return f.gettext("there is no room left")
+    if days * 24 < 1:
+        return f.gettext("there is room for less than an hour")
     if days < 1:
         return f.ngettext(
             "there is room for %(n)s more hour", "there is room for %(n)s more hours", int(days * 24)
