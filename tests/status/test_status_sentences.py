@@ -368,7 +368,7 @@ OTHER_FAULTS = [
             ["izin yok.", "sudo usermod -aG dialout submeter, ardından"],
         ),
         (
-            "bus line1 is lent to submeter scan → wait: it comes back by itself within 40 s",
+            "bus line1 is lent to submeter scan → it comes back by itself within 40 s",
             "in_use",
             ["lent to submeter scan.", "→ Wait: it comes back"],
             ["submeter scan komutuna ödünç", "→ Bekleyin"],

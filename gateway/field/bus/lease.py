@@ -58,6 +58,6 @@ class Lease:
         left = max(0.0, (self.until or now) - now)
         return BusDown(
             f"bus {self._bus} is lent to {self._to}",
-            hint=f"wait: it comes back by itself within {left:.0f} s",
+            hint=f"it comes back by itself within {left:.0f} s",
             cause="in_use",
         )

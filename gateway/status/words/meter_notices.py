@@ -236,7 +236,7 @@ def _why_down(error: str, cause: str, f: Locale) -> tuple[str, str]:
     what, _arrow, mend = error.partition(" → ")
     _, refused, reason = what.rpartition(" cannot be opened: ")
     if mend and not refused:  # it is lent, and comes back
-        return in_words(what, f), in_words(mend, f).capitalize() + "."
+        return in_words(what, f), f.gettext("Wait: %(what)s.") % {"what": in_words(mend, f)}
     if cause not in _NAMED or not mend or "another program" in reason:
         return causes.why(cause, f), causes.action(cause, f)
     if mend.startswith("systemctl"):
