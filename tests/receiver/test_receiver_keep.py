@@ -297,8 +297,7 @@ def tables(store):
     return dict(store.conn.execute(sql).fetchall())
 
 
-@pytest.mark.parametrize("dated", [0, 3])
-@pytest.mark.parametrize("years", [0, 2])
+@pytest.mark.parametrize(("dated", "years"), [(0, 0), (3, 2)])
 def test_a_month_of_readings_that_are_to_be_kept_is_left_alone(shared, dated, years):
     store, analyst, work = shared
     since = T0 - years * 365 * DAY  # where a clock that is wrong has put them
