@@ -674,6 +674,16 @@ def test_a_certificate_that_ends_is_told_by_a_right_clock(days, synced, found, l
 
 
 @pytest.mark.parametrize("language", ["en", "tr"])
+def test_a_platform_that_is_away_is_not_called_one_that_might_be(language: str) -> None:
+    f = Locale(language, "Europe/Istanbul", NOW)
+    near, away = journal(room_days=3.0), replace(waiting("waiting"), journal=journal(room_days=3.0).journal)
+    supposed = {"en": "if the platform were away now", "tr": "platforma şimdi ulaşılamasa"}[language]
+    for facts, said in ((near, True), (away, False)):
+        (told,) = [one for one in notices(judge(facts), facts, f) if "journal.budget" in one.action]
+        assert (supposed in told.text) == said
+
+
+@pytest.mark.parametrize("language", ["en", "tr"])
 def test_who_has_lost_something_is_not_told_that_everything_was_delivered(language: str) -> None:
     f = Locale(language, "Europe/Istanbul", NOW)
     lossy = journal(lost=12, lost_at=NOW - HOUR)

@@ -126,8 +126,11 @@ def _journal(finding: StatusFinding, now: Snapshot, f: Locale) -> tuple[str, str
             )
         case "room_short":
             room = sentences.room(now, f)
-            text = _(
-                "The store on this gateway is getting full: if the platform were away now, %(room)s."
+            away = any(view.state != "connected" or view.cause for view in now.uplinks)
+            text = (
+                _("The store on this gateway is getting full: %(room)s.")
+                if away
+                else _("The store on this gateway is getting full: if the platform were away now, %(room)s.")
             ) % {"room": room}
             return text, _(
                 "Make the store larger (journal.budget), make room on the memory card, or read less often."
