@@ -200,7 +200,9 @@ def _not_taken(finding: StatusFinding, view: UplinkView, f: Locale) -> Said | No
     match finding.cause:
         case "refused":
             text = _("The platform %(name)s does not take what this gateway sends.") % name
-            return text, platforms.why(cause, f), platforms.action(cause, f) or _operator(f)
+            mend = platforms.action(cause, f) or _operator(f)
+            again = _("It is tried again by itself, within five minutes.")
+            return text, platforms.why(cause, f), f"{mend} {again}"
         case "batches_set_aside":
             text = f.ngettext(
                 "%(n)s batch is not taken by the broker of the platform %(name)s; the others go on.",
