@@ -6,12 +6,16 @@ import asyncio
 import logging
 
 import pytest
-from field_parts import pattern
-from odd_devices import Client, ask_all, line_to, station
+from field_parts import NAMES, driver, meter, pattern
+from odd_devices import Client, ask_all, line_to, served, station
 
+from gateway.config.schema import TcpBus
 from gateway.errors import BusDown, NoReply
 from gateway.field.facts import OLD
 from gateway.field.learnt import Learnt
+from gateway.field.meter.reader import MeterTask
+from gateway.field.worker import BusWorker
+from gateway.model import Reading
 
 
 @pytest.mark.parametrize("kind", ["tcp", "rtu-over-tcp"])
@@ -114,3 +118,37 @@ async def test_a_dead_meter_is_no_reason_for_a_pause_after_connecting() -> None:
             assert await ask_all(line, well, 1) == (4, 0)
         assert plant.connections == 1
         assert line.facts.connect_pause == 0.0
+
+
+async def test_a_request_that_ends_the_connection_is_not_answered_and_the_others_are() -> None:
+    async def serve(client: Client) -> None:
+        while (request := await client.request()).first != 5000:
+            client.send(request.number, request.unit, request.answer)
+
+    async with line_to(serve, timeout="5s") as (line, _):
+        who = station(line)
+        for _ in range(3):
+            assert await ask_all(line, who, 1) == (4, 0)
+            with pytest.raises(NoReply, match="connection of bus bus ends when unit 1 is asked"):
+                await line.read(who, 4, 5000, 2)
+            assert line.ready
+        assert line.openings == 1, "no other meter is expected"
+
+
+async def test_a_device_that_ends_the_connection_for_one_register_gives_the_others() -> None:
+    async def serve(client: Client) -> None:
+        while not (request := await client.request()).first <= 70 < request.first + request.count:
+            client.send(request.number, request.unit, request.answer)
+
+    readings: list[Reading] = []
+    async with served(serve) as plant:
+        bus = TcpBus(name="bus", type="tcp", host="127.0.0.1", port=plant.port, connect_pause="0s")
+        worker = BusWorker(bus, [MeterTask(meter(1, interval="100ms"), driver())], readings.append)
+        task = asyncio.create_task(worker.run())
+        for _ in range(2400):
+            await asyncio.sleep(0.025)
+            if readings and len(readings[-1].values) == len(NAMES) - 1:
+                break
+        await worker.stop()
+        await task
+    assert readings[-1].absent == {NAMES[7]: "timeout"}

@@ -321,3 +321,29 @@ async def test_a_device_that_repeats_the_question_has_not_answered() -> None:
         with pytest.raises(NoReply):
             await line.read(station(line), 4, 1000, 2)
         assert line.port.echoes
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ("header", "with number 0 for .* and as unit 255, .*reply_number and reply_unit"),
+        ("function", "a reply of function 3 came for one of function 4"),
+        ("short", "a reply of 2 bytes came for 2 registers"),
+    ],
+)
+async def test_a_reply_that_is_not_believed_says_what_is_wrong_with_it(odd: str, said: str) -> None:
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.request()
+            number, unit, answer = request.number, request.unit, request.answer
+            if odd == "header":
+                number, unit = 0, 255
+            elif odd == "function":
+                answer = b"\3" + answer[1:]
+            else:
+                answer = bytes((answer[0], 2)) + answer[2:4]
+            client.send(number, unit, answer)
+
+    async with line_to(serve, timeout="100ms") as (line, _):
+        with pytest.raises(BusError, match=said):
+            await line.read(station(line), 4, 1000, 2)

@@ -281,3 +281,33 @@ def test_what_a_poll_finds_out_is_one_line(caplog) -> None:
     assert "meter m1 refuses registers 4:0-1, 4:2-3, " in told[0]
     assert "and 23 more, while it answers others" in told[0]
     assert "meter m1 does not answer registers 3:100-100, " in told[1]
+
+
+@pytest.mark.parametrize("code", [1, 4, 8])
+async def test_a_length_that_is_refused_as_a_failure_is_found_out(code: int) -> None:
+    port = OddPort(lambda _, __, ___, ____, count: count > 12)
+    port.refusal = code
+    async with running(TCP, [MeterTask(meter(1), driver(reads="function: 4"))], port) as bench:
+        await bench.until(lambda: bool(bench.readings) and len(bench.readings[-1].values) == len(NAMES), 300)
+
+
+async def test_a_row_that_is_refused_as_a_failure_is_left_out_when_others_come() -> None:
+    port = OddPort(hole(70))
+    port.refusal = 4
+    async with running(TCP, [MeterTask(meter(1), driver(reads="function: 4"))], port) as bench:
+        await bench.until(lambda: bool(bench.facts().skip), 300)
+        await bench.until(lambda: bench.readings[-1].absent == {NAMES[7]: "exception_4"}, 20)
+        assert set(bench.readings[-1].values) == set(NAMES[:7])
+
+
+@pytest.mark.parametrize("code", [4, 5, 6])
+async def test_a_meter_in_trouble_loses_no_row_for_it(code: int) -> None:
+    """It refuses everything for a while; or it is busy, which says nothing about registers."""
+    port = OddPort(lambda *_: code == 4 or len(port.asked) % 3 > 0)
+    port.refusal = code
+    async with running(TCP, [MeterTask(meter(1), driver(reads=SHORT))], port) as bench:
+        await bench.until(lambda: len(bench.readings) >= 20, 300)
+        assert not bench.facts().skip
+        assert not bench.facts().max_registers
+        port.unanswering = lambda *_: False
+        await bench.until(lambda: len(bench.readings[-1].values) == len(NAMES), 60)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.errors import BadFrame
 from gateway.field.bus.cost import Cost, Fit
-from gateway.field.bus.station import ALIKE, ALONE, ENOUGH, FORGET, SOON, Station
+from gateway.field.bus.station import ALIKE, ALONE, ENOUGH, FORGET, OWED, SOON, Station
 from gateway.field.facts import MeterFacts
 from gateway.field.learnt import Learnt
 
@@ -24,6 +25,14 @@ def test_without_any_read_known_to_fit_it_asks_for_the_first_free_length() -> No
     assert made.probe(1.0) == (4, 100, 3), "of its own registers, if it has any"
     made.unanswered = dict.fromkeys(range(1, 125), 0.0)
     assert made.probe(1.0)[2] == 125
+
+
+def test_when_every_length_was_asked_for_in_vain_it_takes_one_that_is_not_answered_any_more() -> None:
+    made = station()
+    made.unanswered = dict.fromkeys(range(1, 126), 50.0) | {77: 49.0}
+    with pytest.raises(BadFrame, match="answers no request by what was asked for"):
+        made.probe(50.0 + OWED / 2)
+    assert made.probe(49.5 + OWED)[2] == 77
 
 
 def test_what_it_has_answered_before_is_asked_for_first_and_the_shortest_of_it() -> None:

@@ -67,9 +67,10 @@ class BusLine(Transactions):
                 # Some serve one request a connection, and some end it just when the next one comes: it is
                 # asked again.
                 ended += 1
-                if ended > (ENDINGS if self.first.answered else 1) and not self.first.longer(station):
-                    self.lost(error)
-                    raise
+                if ended > (ENDINGS if self.first.answered else 1) and (
+                    station.answers or not self.first.longer(station)
+                ):
+                    raise await self._hung_up(station) from error
             except NoReply:
                 if isinstance(self.bus, SerialBus) or not self.port.connected:
                     raise
@@ -80,6 +81,19 @@ class BusLine(Transactions):
                     self._half_open()
                     raise
             await self.open()
+
+    async def _hung_up(self, station: Station) -> NoReply:
+        """What a request is whose connection ends each time, without a byte: not answered, as others may be.
+        Raises BusDown when there is no other connection.
+        """
+        await self._reconnect()
+        for counters in (station.counters, self.counters):
+            counters.timeouts += 1
+        station.missed_at = time.monotonic()
+        return NoReply(
+            f"the connection of bus {self.name} ends when unit {station.unit} is asked",
+            hint="check its address; another program may hold the device: many serve only one",
+        )
 
     async def _understood(self, station: Station, run: ReadSeries) -> Registers:
         """An answer that is the station's own: no difference from the standard that is not constant, no

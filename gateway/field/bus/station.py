@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from gateway.errors import NoReply
+from gateway.errors import BadFrame, NoReply
 from gateway.field.bus.cost import Cost, Fit
 from gateway.field.facts import LONGEST, MeterFacts
 from gateway.field.health import TurnAround, WireCounters
@@ -26,6 +26,8 @@ MOST_READS = 256
 """Reads whose last answer is kept."""
 FORGET = 60.0
 """s after which a request that was never answered is not answered any more."""
+OWED = 10.0
+"""s after which a reply is not expected any more, when every length that there is was asked for in vain."""
 SLACK = 5
 """Times its slowest turn-around that a station has."""
 PATIENCE = 1.25
@@ -214,7 +216,7 @@ class Station:
         return function == probe[0] and address < probe[1] + probe[2] and probe[1] < address + count
 
     def probe(self, now: float) -> Probe:
-        """A read of a length that none of its unanswered requests has."""
+        """A read of a length that none of its unanswered requests has. Raises BadFrame when there is none."""
         for count in [count for count, asked in self.unanswered.items() if now - asked > FORGET]:
             if len(self.unanswered) > 1:
                 del self.unanswered[count]
@@ -233,4 +235,12 @@ class Station:
         function, address, _ = (
             self.probes[max(0, self.timeouts - 1) % len(self.probes)] if self.probes else (3, 0, 1)
         )
-        return function, address, next(count for count in range(1, 126) if count not in self.unanswered)
+        free = next((count for count in range(1, 126) if count not in self.unanswered), None)
+        if free is None:
+            free = min(self.unanswered, key=self.unanswered.__getitem__)
+            if now - self.unanswered[free] < OWED:
+                raise BadFrame(
+                    f"unit {self.unit} answers no request by what was asked for",
+                    hint="check that nothing else answers at its address, then restart it and its gateway",
+                )
+        return function, address, free

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.catalogue import Span
-from gateway.errors import BusError
+from gateway.errors import BadFrame, BusError
 from gateway.field.bus.station import Station
 from gateway.field.meter.planner import Read
 from gateway.field.port.contract import Ask, ReadSeries, Registers, words_of
@@ -76,7 +76,11 @@ class Poll:
     go_on: bool = False
     """Whether another read may be answered where the first one was not."""
     replies: Replies = field(default_factory=Replies)
+    doubtful: list[tuple[int, int, int, str]] = field(default_factory=list)
+    """Rows that were refused, with the reason: function, first, end; they are left out if others came."""
     reading: Reading = field(init=False)
+    unfit: BadFrame | None = None
+    """A reply that says what is wrong with it."""
     error: BusError | None = None
     """Why it ended early; None when every request had an answer."""
     slow_failed: bool = False

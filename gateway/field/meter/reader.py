@@ -142,7 +142,9 @@ class MeterReader:
             reading.absent = {}
             reading.missing = poll.error.reason if poll.error else replies.first_reason
             if poll.error is None and reading.missing == BadFrame.reason:
-                poll.error = BadFrame(f"meter {config.id} gave nothing but damaged or foreign frames")
+                poll.error = poll.unfit or BadFrame(
+                    f"meter {config.id} gave nothing but damaged or foreign frames"
+                )
         self.skipped.tell()
         self._polls += 1
         if self._polls >= self._replan_at:

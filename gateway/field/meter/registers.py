@@ -20,15 +20,15 @@ from gateway.field.bus.station import Station
 from gateway.field.meter.planner import Read, Rules
 from gateway.field.meter.poll import Poll, PollReads
 from gateway.field.meter.quiet import QuietTimes
-from gateway.field.meter.skipped import SkippedRegisters
+from gateway.field.meter.skipped import SPLIT, SkippedRegisters
 from gateway.field.port.contract import Registers
 
 log = logging.getLogger(__name__)
 
 ABSENT_STATION = frozenset({10, 11})
 """Exceptions with which a gateway says that the meter behind it does not answer."""
-SPLIT = frozenset({2, 3})
-"""Exceptions that may come from one register of a longer read, or from its length."""
+BUSY = frozenset({5, 6})
+"""Exceptions that say nothing about the registers."""
 SILENT = 2
 """Polls in a row in which a read was not answered while others were: then it is looked into."""
 GENEROUS = 1.0
@@ -67,6 +67,8 @@ class RegisterReader:
         self._tried: dict[Read, int] = {}
         """The same for polls in which nothing was answered: which read is the next to find the meter by."""
         self._proven: set[Read] = set()
+        self._refused: dict[Read, int] = {}
+        """How often in a row a read was refused with an exception that does not say that it is at fault."""
         self._proof: Read | None = None
         """The shortest read that was answered."""
         self._mute = False
@@ -81,6 +83,7 @@ class RegisterReader:
         self.facts.forget("skip", "max_registers")
         self.skipped.forget_open()
         self._proven.clear()
+        self._refused.clear()
         self._proof = None
         station = self.station
         station.answered_reads.clear()
@@ -134,6 +137,7 @@ class RegisterReader:
                     ended = error
         if not self._quiet.idle:
             self._quiet.apply()
+        self.skipped.settle(poll)
         if first is not None:
             await self._try_further(reads, early, poll, single_rows)
         return None if poll.answered else first
@@ -148,7 +152,11 @@ class RegisterReader:
         elif generous and not self._proven and await self._find_by_row(single_rows, poll):
             for read in reads:
                 self._unanswered[read] = (SILENT_IN_NOISE, *self._after)
-                await self._take(read, poll)
+                try:
+                    await self._take(read, poll)
+                except (NoReply, Refused) as error:
+                    _fail(read, error.reason, poll)
+                    return
 
     async def _once_more(self, early: Sequence[Read], poll: Poll) -> None:
         """Reads that were missed before the first answer: it may have been the request to re-synchronise
@@ -220,12 +228,17 @@ class RegisterReader:
             self._answered(poll)
             if error.code in SPLIT:
                 await self.skipped.split(run.read, error, poll, self)
+            elif self._persists(run.read, error) and poll.may_learn:
+                began = time.monotonic()
+                await self.skipped.split(run.read, error, poll, self)
+                poll.spent += time.monotonic() - began
             else:
                 _fail(run.read, error.reason, poll)
             return False
         except BadFrame as error:
             _fail(run.read, error.reason, poll)
             poll.again = True
+            poll.unfit = error if error.hint else poll.unfit
             if not isinstance(error, OthersTalk):  # which says nothing about this meter
                 self._miss(run.read, poll)
             return False
@@ -239,6 +252,15 @@ class RegisterReader:
         self._note(run, registers)
         return True
 
+    def _persists(self, read: Read, error: Refused) -> bool:
+        """Whether a refusal that may be one of the moment has come so often that the read is at fault."""
+        if error.code in BUSY:
+            return False
+        if len(self._refused) > _MOST_KEYS:
+            self._refused.clear()
+        self._refused[read] = self._refused.get(read, 0) + 1
+        return self._refused[read] > SILENT
+
     def _note(self, run: PollReads, registers: Registers) -> None:
         """A read of a run was answered."""
         read = run.read
@@ -247,6 +269,8 @@ class RegisterReader:
         self._answered(poll)
         if self._unanswered:
             self._unanswered.pop(read, None)
+        if self._refused:
+            self._refused.pop(read, None)
         if read not in self._proven:
             self._proven.add(read)
             self._proof = min(self._proven, key=lambda each: each.count)

@@ -16,6 +16,8 @@ from gateway.field.meter.silent_read import Asking, SilentRead
 
 log = logging.getLogger(__name__)
 
+SPLIT = frozenset({2, 3})
+"""Exceptions that may come from one register of a longer read, or from its length."""
 NAMED = 8
 """Ranges of registers that a line names."""
 
@@ -129,7 +131,11 @@ class SkippedRegisters:
         parts = halves(read, self._rules())
         if parts is None:
             span = read.spans[0]
-            self.add([(span.function, span.address, span.end)], error.reason)
+            place = (span.function, span.address, span.end)
+            if error.code in SPLIT:
+                self.add([place], error.reason)
+            else:
+                poll.doubtful.append((*place, error.reason))
             poll.replies.fail(read.function, read.address, read.count, error.reason)
             return
         whole = []
@@ -142,6 +148,13 @@ class SkippedRegisters:
                 whole.append(False)
         if all(whole):
             self.add([between(*parts)], error.reason)
+
+    def settle(self, poll: Poll) -> None:
+        """Rows that were refused as a meter in trouble may refuse all: they are at fault when others came."""
+        if poll.doubtful and poll.replies.reads:
+            for *place, reason in poll.doubtful:
+                self.add([(place[0], place[1], place[2])], reason)
+        poll.doubtful.clear()
 
     async def ask_again(self, poll: Poll, asking: AskingAll) -> None:
         """Once a day: what was refused may be answered now. A refusal costs little, a silence is asked for

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 from gateway.errors import BadFrame
 from gateway.field.port.mbap import Frame
+from gateway.field.port.request import Request
 
 Field = Literal["number", "length", "protocol", "unit"]
 FIELDS: tuple[Field, ...] = get_args(Field)
@@ -97,6 +98,28 @@ def too_odd(odd: Sequence[Difference], unknown: Sequence[Difference]) -> bool:
     itself.
     """
     return len(odd) > 1 and (bool(unknown) or {each.field for each in odd} != {"number", "unit"})
+
+
+def misfit(request: Request, frame: Frame, odd: Sequence[Difference]) -> BadFrame:
+    """What is wrong with a whole reply that is not believed."""
+    unit, count, pdu = request.unit, request.count, frame.pdu
+    function, other, size = request.function, pdu[0] & 0x7F, len(pdu) - 2
+    if other != function:
+        return BadFrame(
+            f"unit {unit}: a reply of function {other} came for one of function {function}",
+            hint="restart the gateway; if it always does so, try a table with that function",
+        )
+    if not (request.answered_by(pdu) or request.refused_by(pdu)):
+        return BadFrame(
+            f"unit {unit}: a reply of {size} bytes came for {count} registers",
+            hint="if shorter reads are answered, they are found out; else look whether its table fits",
+        )
+    fields = " and ".join(map(str, odd))
+    return BadFrame(
+        f"unit {unit}: a reply came {fields}, which may be an earlier one",
+        hint="if all its replies come so, set those of reply_number, reply_unit, reply_length and "
+        "reply_protocol that it needs",
+    )
 
 
 class OddReply(BadFrame):

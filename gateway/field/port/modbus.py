@@ -22,6 +22,7 @@ from gateway.field.port.difference import (
     ReplyForm,
     differences,
     expected,
+    misfit,
     standard,
     tells_apart,
     too_odd,
@@ -213,6 +214,8 @@ class ModbusPort:
                 self._fail(BadFrame(f"unit {unit}: {len(data)} bytes came, but no whole answer"))
             elif self._noise:
                 self._out_of_step()
+            elif near := self._request.near:
+                self._fail(NoReply(near.message, hint=near.hint))
         else:
             rest = data.replace(self._request.sent, b"", 1)
             begun = any(head in rest for head in (self._request.head[:2], self._request.refusal))
@@ -314,11 +317,7 @@ class ModbusPort:
                 self._answered(request)
                 self._refuse(frame.pdu[1])
             elif not (refused or request.answered_by(frame.pdu)) or too_odd(odd, unknown):
-                self._fail(
-                    BadFrame(
-                        f"unit {request.unit}: the reply's unit, function or byte count is not what was asked"
-                    )
-                )
+                self._fail(misfit(request, frame, odd))
             elif unknown:
                 self._fail(OddReply(request.unit, unknown[0]))
             else:
@@ -329,6 +328,8 @@ class ModbusPort:
         elif self._waiting and request.answered_by(frame.pdu) and {each.field for each in odd} == {"number"}:
             self._fail(OddReply(request.unit, odd[0]))
         else:
+            if self._waiting and request.answered_by(frame.pdu):
+                request.near = misfit(request, frame, odd)
             self._stray(frame)
 
     def _stray(self, frame: Frame) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.errors import BadFrame
+
 REFUSAL = 5
 """Bytes of an exception on a serial line; an answer has two more for each register."""
 READING = (3, 4)
@@ -45,6 +47,8 @@ class Request:
     whole: bytes = b""
     """How its answer begins on Modbus TCP, if nothing about it is odd."""
     answered: bool = False
+    near: BadFrame | None = None
+    """What is wrong with a reply that would be its answer but for that."""
 
     @property
     def head(self) -> bytes:
