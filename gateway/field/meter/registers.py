@@ -137,7 +137,7 @@ class RegisterReader:
                     ended = error
         if not self._quiet.idle:
             self._quiet.apply()
-        self.skipped.settle(poll)
+        self.skipped.leave_out(poll)
         if first is not None:
             await self._try_further(reads, early, poll, single_rows)
         return None if poll.answered else first

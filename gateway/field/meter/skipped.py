@@ -149,7 +149,7 @@ class SkippedRegisters:
         if all(whole):
             self.add([between(*parts)], error.reason)
 
-    def settle(self, poll: Poll) -> None:
+    def leave_out(self, poll: Poll) -> None:
         """Rows that were refused as a meter in trouble may refuse all: they are at fault when others came."""
         if poll.doubtful and poll.replies.reads:
             for *place, reason in poll.doubtful:
