@@ -64,7 +64,7 @@ async def test_a_whole_frame_beside_the_answer_still_raises_doubt() -> None:
         while True:
             request = await client.rtu_request()
             client.send_rtu(request.unit, request.answer)
-            client.send_rtu(request.unit, request.answer)
+            client.send_rtu(request.unit, request.answer[:-1] + b"?")
 
     async with line_to(serve, kind="rtu-over-tcp", timeout="5s") as (line, _):
         who = station(line)
@@ -74,6 +74,21 @@ async def test_a_whole_frame_beside_the_answer_still_raises_doubt() -> None:
             if line.port.stray_frames:
                 break
         assert line.port.stray_frames
+
+
+@pytest.mark.parametrize("echoes", [0, 1, 2])
+async def test_a_device_that_says_everything_twice_is_read(echoes: int) -> None:
+    """So does a repeater with a loop; and a request may come back more than once."""
+
+    async def serve(client: Client) -> None:
+        while True:
+            request = await client.rtu_request()
+            client.writer.write(rtu_frame(request.unit, request.pdu) * echoes)
+            client.send_rtu(request.unit, request.answer)
+            client.send_rtu(request.unit, request.answer)
+
+    async with line_to(serve, kind="rtu-over-tcp", timeout="5s") as (line, _):
+        assert await ask_all(line, station(line), 2) == (8, 0)
 
 
 async def test_a_frame_in_front_of_the_answer_is_not_noise() -> None:

@@ -120,7 +120,7 @@ async def test_a_connection_that_ends_at_each_request_is_opened_again_so_many_ti
 
     port.read = hang_up
     if endings > ENDINGS:
-        with pytest.raises(BusDown):
+        with pytest.raises(NoReply, match="ends when unit 1 is asked"):
             await line.read(station, 4, 0, 2)
     else:
         assert await line.read(station, 4, 0, 2) == (0, 1)

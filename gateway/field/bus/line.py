@@ -182,6 +182,8 @@ class BusLine(Transactions):
                 other.early = None
                 if other.timeouts:  # it did answer, only late: it needs more patience than we had
                     other.slowest = max(other.slowest, port.heard_at - port.sent_at - self.wire.time(count))
+        elif port.copied and self._last is not None:
+            self._last[0].answered_twice()  # that copy is no other answer, but the next one may come too late
         else:
             station.nothing_followed()
 

@@ -92,6 +92,10 @@ class Port(Protocol):
         """Whole frames among the strays, where no number tells them apart: each may have been an answer."""
 
     @property
+    def copied(self) -> bool:
+        """Whether the last answer came once more before anything else was asked."""
+
+    @property
     def connected(self) -> bool:
         """Whether it is open."""
 

@@ -29,6 +29,7 @@ class FakePort:
         self.has_transaction_ids = has_transaction_ids
         self.sent_at = self.heard_at = 0.0
         self.strays = self.stray_frames = self.echoes = 0
+        self.copied = False
         self.late: deque[Late] = deque()
         self.following: list[Ask] = []  # never asked by itself: each answer goes the ordinary way
         self.answers: list[Answer] = []

@@ -41,9 +41,7 @@ from gateway.field.port.request import EXCEPTIONS, REFUSAL, REMEMBERED, RecentRe
 from gateway.field.port.transport import Transport, has_right_crc, rtu_request
 
 REST = 0.03
-"""Seconds without a byte after which a reply that cannot become the answer is given up: beyond a USB
-adapter's 16 ms.
-"""
+"""s without a byte after which what cannot become the answer is given up: beyond a USB adapter's 16 ms."""
 MOST = 512
 """Bytes that are kept while an answer is waited for: it has 255 at most."""
 
@@ -87,7 +85,8 @@ class ModbusPort:
         self._timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         self._noise = self._stray_frames = 0
-        self._loose = bytearray()
+        self._loose = bytearray()  # what came since the last answer's frame
+        self._given = b""
         self._other: int | None = None  # the unit of somebody else's frame since the request
 
     @property
@@ -102,15 +101,18 @@ class ModbusPort:
 
     @property
     def stray_frames(self) -> int:
-        """Frames of the unit asked last, beside its answer, where no number tells them apart: each may
-        have been one. Noise is none.
-        """
+        """Frames of the unit asked last, beside its answer, where no number tells them apart."""
         return self._stray_frames + rtu.count(self._unread(), self._request.unit, has_right_crc)
 
     def _unread(self) -> bytes:
         # What a request left in the link's buffer was no answer to it.
         left = b"" if self._framed or self._link is None or self._waiting else self._link.recv_buffer
-        return bytes(self._loose) + left
+        return (bytes(self._loose) + left).removeprefix(self._given)
+
+    @property
+    def copied(self) -> bool:
+        """Whether the last answer came once more before anything else was asked."""
+        return bool(self._given) and self._loose.startswith(self._given)
 
     @property
     def _waiting(self) -> bool:
@@ -147,10 +149,10 @@ class ModbusPort:
         if self._link is None or not self._link.is_active():
             raise BusDown(f"{self.name} is not open")
         self.answers = []
-        if not self._framed and (left := self._unread()):
-            self._stray_frames = self.stray_frames
-            self.strays += len(left) - len(self._loose)
-            self._loose.clear()
+        if not self._framed:
+            self._stray_frames, left = self.stray_frames, len(self._unread())
+            self.strays += max(0, left - len(self._loose))
+            self._loose, self._given = bytearray(), b""
         self._answer = asyncio.get_running_loop().create_future()
         self._link.write(self._ask(unit, function, address, count))
         return await self._wait(timeout)
@@ -217,7 +219,7 @@ class ModbusPort:
             elif near := self._request.near:
                 self._fail(NoReply(near.message, hint=near.hint))
         else:
-            rest = data.replace(self._request.sent, b"", 1)
+            rest = data.replace(self._request.sent, b"")
             begun = any(head in rest for head in (self._request.head[:2], self._request.refusal))
             if self._other is not None:
                 self._fail(OthersTalk(unit, self._other))
@@ -352,6 +354,7 @@ class ModbusPort:
             start, end = heard.answer
             self.echoes += heard.echo
             self.strays += len(data) - (end - start) - heard.echo * len(self._request.sent)
+            self._given = data[start:end]
             self._loose += data[end:]
             if self._request.answered_by(data[start + 1 : end - 2]):
                 self._give(data[start + 3 : end - 2])

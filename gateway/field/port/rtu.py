@@ -51,7 +51,8 @@ def hear(data: bytes, request: Request, check: Check) -> Heard:
         return Heard(echo=echo, begun=True)
     found, damaged = _answer(rest, request, check)
     noise = [before, rest if found is None else rest[: found[0]]]
-    units = {frame[0] for part in noise for frame in frames(part, check)}
+    # a request may come back more than once: no answer has its length
+    units = {frame[0] for part in noise for frame in frames(part, check) if frame != request.sent}
     foreign = request.unit in units
     other = min(units - {request.unit}, default=None)
     if found is None or units:
