@@ -379,7 +379,7 @@ def begun(suite: str, folder: Path) -> Iterator[Story]:
 
 def main() -> None:
     """The whole life of one machine."""
-    from tests.package.afar import looked_after  # noqa: PLC0415 - it is made of this
+    from tests.package.afar import looked_after, updated  # noqa: PLC0415 - it is made of this
 
     suite, older, newer, broken, folder = sys.argv[1], *map(Path, sys.argv[2:6])
     with begun(suite, folder) as story:
@@ -387,6 +387,7 @@ def main() -> None:
             lambda: waits(story, older), lambda: begins(story), lambda: outage(story), lambda: frozen(story),
             lambda: exchanged(story, older, newer), lambda: taken_back(story, broken), lambda: judged(story),
             lambda: sandboxed(story, older), lambda: provisioned(story, older), lambda: looked_after(story),
+            lambda: updated(story, newer, folder),
         ):  # fmt: skip
             print(step(), flush=True)
 
