@@ -260,6 +260,7 @@ ALIKE: Final = {
 LOOKS: Final = {
     "clock": N_("clock: kept by %(keeper)s"),
     "clock_alone": N_("clock: nobody vouches for it"),
+    "clock_trusted": N_("clock: taken as right, as clock.trust says"),
     "disk": N_("disk: %(free)s GB of %(total)s GB are free at %(place)s"),
     "wear": N_("wear of the memory: %(percent)s %%"),
     "card_often": N_(

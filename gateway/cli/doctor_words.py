@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -202,12 +203,23 @@ def _shown(facts: dict[str, str | float]) -> _Facts:
     shown = _Facts()
     for name, value in facts.items():
         if isinstance(value, str):
-            shown[name] = in_words(value)
+            shown[name] = _in_words(value)
         elif name in _SHARES:
             shown[name] = locale().percent(value)
         else:
-            shown[name] = figure(f"{value:,.4g}")
+            shown[name] = figure(f"{value:,.0f}" if abs(value) >= _WHOLE else f"{value:.3g}")
     return shown
+
+
+def _in_words(text: str) -> str:
+    """A problem of a key is said without it, so that it is known by its own words."""
+    key = _KEY.match(text)
+    return f"{key[0]}{in_words(text.removeprefix(key[0]))}" if key else in_words(text)
+
+
+_KEY = re.compile(r"[a-z_]+(\[\d+\])?(\.[a-z_]+(\[\d+\])?)+: ")
+_WHOLE = 100
+"""From here on no decimals."""
 
 
 _SHARES = frozenset({"bad", "short_bad", "long_bad", "lead", "meter_bad"})

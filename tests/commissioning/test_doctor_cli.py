@@ -16,6 +16,8 @@ from line_physics import LineFaults, LineMeter, LineModel
 from pty_line import PtyLine
 
 from gateway.catalogue import library
+from gateway.cli.doctor_words import _shown
+from gateway.cli.language import speaking
 from gateway.commissioning.scan import LineSetting
 from gateway.demo.simulator.slave import Slave
 
@@ -81,3 +83,17 @@ def test_a_host_without_room_and_one_with(seed) -> None:
     (found,) = draw_host("connection_limit", seed).examined().found
     assert found.cause == "connection_limit"
     assert not draw_host("healthy_host", 5).examined().found
+
+
+@pytest.mark.parametrize(
+    ("lang", "value", "reads"),
+    [
+        ("en", 185_700.0, "185,700"), ("tr", 185_700.0, "185.700"),
+        ("tr", 27.02, "27"), ("en", 4.613, "4.61"),
+        ("tr", "journal.directory: there is no folder /srv/x", "journal.directory: /srv/x klasörü yok"),
+        ("en", "status.listen: there is no folder /x", "status.listen: there is no folder /x"),
+    ],
+)  # fmt: skip
+def test_a_fact_reads_as_a_person_writes_it(lang: str, value: str | float, reads: str) -> None:
+    with speaking(lang):
+        assert _shown({"fact": value})["fact"] == reads

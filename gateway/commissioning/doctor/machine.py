@@ -83,7 +83,8 @@ def _clock(found: ExaminedPart, view: MachineView, trust: str) -> None:
         found.note("clock", keeper=keeper or "?")
         return
     wrong = view.wall() < RELEASED_MS
-    found.note("clock_alone", ok=trust != "kernel" and not wrong)
+    trusted = trust != "kernel" and not wrong
+    found.note("clock_trusted" if trusted else "clock_alone", ok=trusted)
     if wrong:
         found.find("clock_wrong", "stops", who="here")
     elif not keeper:
