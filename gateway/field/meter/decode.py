@@ -18,6 +18,7 @@ from gateway.catalogue import Row, Span
 from gateway.field.meter.poll import Replies
 from gateway.field.meter.raw import (
     CODES,
+    NOTHING,
     POWER_LIMIT,
     amount,
     attribute_text,
@@ -78,7 +79,7 @@ class _Plan:
         self, rows: tuple[Row, ...], layout: tuple[tuple[int, int, int], ...], ratios: tuple[float, float]
     ) -> None:
         self.unpackers: list[tuple[int, Callable[[Registers], tuple[Any, ...]]]] = []
-        self.simple: list[tuple[int, str, float, int, float, float, tuple[float, ...]]] = []
+        self.simple: list[tuple[int, str, float, int, float, float, tuple[float, ...], float]] = []
         self.others: list[tuple[str, float, float, Callable[[list[Any]], float | str]]] = []
         self.attributes: list[tuple[int, Row]] = []
         self.missing: list[Row] = []
@@ -118,6 +119,7 @@ class _Plan:
                             low,
                             high,
                             patterns(row),
+                            _least(row),
                         )
                     )
                 else:
@@ -132,9 +134,9 @@ class _Plan:
             raw += unpack(replies.reads[at][2])
         result = Decoded()
         values, absent = result.values, result.absent
-        for slot, name, factor, decimals, low, high, sentinels in self.simple:
+        for slot, name, factor, decimals, low, high, sentinels, least in self.simple:
             value = raw[slot]
-            if sentinels and value in sentinels:
+            if (sentinels and value in sentinels) or (-least < value < least and value):
                 absent[name] = "not_available"
                 continue
             value = value * factor
@@ -178,6 +180,11 @@ def _special(row: Row) -> bool:
     return bool(
         row.rule or row.times or row.sign_of or row.scale_at is not None or from_bits(row) or spans(row)
     )
+
+
+def _least(row: Row) -> float:
+    """What is closer to 0 than that, and not 0, is no number."""
+    return NOTHING if row.type.startswith("float") else 0.0
 
 
 def _items(row: Row) -> list[tuple[Span, str, str]]:
@@ -295,13 +302,14 @@ def _sum(
 def _number(row: Row, slot: int) -> Callable[[list[Any]], float | str]:
     """What the registers of a row say, before any factor; or why that is no number."""
     sentinels, ranges, patterned = patterns(row), spans(row), from_bits(row)
-    most, rule = largest(row), row.rule
+    most, rule, least = largest(row), row.rule, _least(row)
 
     def number_of(raw: list[Any]) -> float | str:
         number: float = bits(row, raw[slot]) if patterned else raw[slot]
         if (
             number in sentinels
             or not math.isfinite(number)
+            or (-least < number < least and number)
             or any(first <= number <= last for first, last in ranges)
         ):
             return "not_available"

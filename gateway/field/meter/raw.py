@@ -21,7 +21,7 @@ CODES: Final = {
 """Types as `struct` writes them; s8low and s8high are a byte of a register with a power of ten."""
 POWER_LIMIT: Final = 10
 """Powers of ten beyond it are no scale of any meter."""
-_NOTHING = 1e-30
+NOTHING: Final = 1e-30
 """A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
 
 
@@ -123,7 +123,7 @@ def attribute_text(row: Row, raw: Any) -> str | None:
             return None
         number = meant
     if not row.low <= number * row.factor <= row.high or (
-        row.type.startswith("float") and abs(number) < _NOTHING and str(number) != "0.0"
+        row.type.startswith("float") and abs(number) < NOTHING and str(number) != "0.0"
     ):
         return None
     if row.type.startswith("hex"):
