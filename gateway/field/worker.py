@@ -79,6 +79,7 @@ class BusWorker:
         self._planned = 0.0
         self._wanted: dict[str, list[asyncio.Future[Reading]]] = {}
         self._alarm = Alarm()
+        self.line.on_late(self._alarm.wake)
         self._polling = asyncio.Lock()
         self._running: float | None = None
         self._stopping = False
@@ -102,6 +103,8 @@ class BusWorker:
             while not self._stopping:
                 if self._lease.overdue(time.monotonic()):
                     self.resume()
+                if late := self.line.came_late():
+                    self._ask_again(late)
                 chosen, at = self._next()
                 if at > time.monotonic():
                     await self._sleep_until(at)
@@ -293,8 +296,6 @@ class BusWorker:
         self._load.add(ended - began, ended)
         self._conclude(polled, poll, ended, self.line.free_at(ended) - began)
         self._queue.put(polled)
-        if late := self.line.were_late:
-            self._ask_again(late)
         polled.poll = poll
         now_ms = self._uptime()
         log.debug(
@@ -306,12 +307,11 @@ class BusWorker:
         return poll.reading
 
     def _ask_again(self, late: list[Station]) -> None:
-        """A lost meter whose answer came in the end has the time from now on that it needs."""
+        """A lost meter whose answer came in the end has the time from now on that it needs, and is none."""
         for other in self.meters.values():
             if other.lost and any(other.reader.station is station for station in late):
-                other.probe_at = 0.0
+                other.probe_at = self._share_free_at = 0.0
                 self._queue.put(other)
-        late.clear()
 
     def _opened_anew(self, polled: PolledMeter) -> bool:
         """Whether the port was opened since the last poll: then any meter may answer."""

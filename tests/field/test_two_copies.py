@@ -11,8 +11,8 @@ from odd_devices import station
 
 from gateway.config.schema import SerialBus
 from gateway.demo.simulator.faults import Fault
-from gateway.errors import BusDown, BusError
-from gateway.field.bus.line import BusLine
+from gateway.errors import BadFrame, BusDown, BusError
+from gateway.field.bus.line import ATTEMPTS, BusLine
 from gateway.field.bus.station import ALIKE, Station
 from gateway.field.port.fake import FakePort
 from gateway.field.port.modbus import ModbusPort
@@ -62,6 +62,29 @@ async def test_the_first_second_copy_that_comes_in_place_of_an_answer_is_found_o
         assert [length for *_, length in port.asked[asked:]] == [2, 1, 2], (
             "asked again, after a read of another length"
         )
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("copies", range(1, 4))
+async def test_the_answer_that_is_asked_for_once_more_may_be_a_copy_too(copies: int) -> None:
+    """Of the read of the same length that stood in between, when a shorter one was answered twice as well."""
+    port = FakePort({1: of_address}, latency=0.03, has_transaction_ids=False)
+    line, who = await quiet_station(port)
+    await line.read(who, 4, 1000, 2)
+    read, left = port.read, [1000, *[5000] * (copies - 1)]
+    who.answered_reads = {1: (4, 7000, 1), 2: (4, 5000, 2)}
+
+    async def twice(unit: int, function: int, address: int, length: int, allowed: float):
+        port.stray_frames += length == 1 and bool(left)
+        from_where = left.pop(0) if address == 2000 and left else address
+        return await read(unit, function, from_where, length, allowed)
+
+    port.read = twice
+    if copies < ATTEMPTS:
+        assert await line.read(who, 4, 2000, 2) == (2000, 2001)
+    else:
+        with pytest.raises(BadFrame, match="answers twice"):
+            await line.read(who, 4, 2000, 2)
 
 
 @pytest.mark.virtual_time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 
 from gateway.common.backoff import Backoff
 from gateway.common.troubles import Troubles
@@ -68,6 +69,15 @@ class BusConnection:
         """Lengths of requests on this connection that may still be answered, of all stations of a Modbus
         TCP gateway.
         """
+
+    @property
+    def stations(self) -> Sequence[Station]:
+        """All of them."""
+        return self._stations
+
+    def on_late(self, call: Callable[[], None]) -> None:
+        """What is called when a reply comes that was given up."""
+        self.port.on_late = call
 
     @property
     def ready(self) -> bool:

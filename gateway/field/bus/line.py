@@ -43,6 +43,15 @@ class BusLine(Transactions):
         """
         return self.asked_at - self.own_end, self.asked_at - self.line_end
 
+    def came_late(self) -> list[Station]:
+        """Those that were given up, and have answered since this was asked last."""
+        if self.port.late:
+            self._hear_late()
+        if not self.were_late:
+            return []
+        found, self.were_late = self.were_late, []
+        return found
+
     def calm(self, station: Station, since: float) -> bool:
         """Whether nothing was wrong since then (the loop's time), but that this station did not answer."""
         return max(self.opened_at, self.disturbed_at) < since and all(
@@ -111,18 +120,24 @@ class BusLine(Transactions):
             odd_replies.doubt(self, station)
         if port.has_transaction_ids:
             return registers
-        soon = min(self._slowest(station, run.count), LATEST)
+        return await self._own(station, run, registers)
+
+    async def _own(self, station: Station, run: ReadSeries, registers: Registers) -> Registers:
+        """The answer, or that to the same read once more, which is no second copy of another one."""
         read = (run.function, run.address, run.count)
-        before = station.repeats(read, soon, max(soon, RECENT))
-        if before is None:
-            return registers
-        pair = station.pair
-        self._doubt(station, run.count, soon)
-        frames = self._stray_frames
-        again = await self._clean(station, run)
-        if again == registers and self._stray_frames == frames:
-            station.answered_once(pair)  # other words prove nothing: what is measured moves
-        return again
+        for _ in range(ATTEMPTS):
+            soon = min(self._slowest(station, run.count), LATEST)
+            if station.repeats(read, soon, max(soon, RECENT)) is None:
+                return registers
+            pair = station.pair
+            self._doubt(station, run.count, soon)
+            frames = self._stray_frames
+            again = await self._clean(station, run)
+            if again == registers and self._stray_frames == frames:
+                station.answered_once(pair)  # other words prove nothing: what is measured moves
+                return again
+            registers = again  # it may be another copy, of what was asked in between
+        raise BadFrame(f"unit {station.unit} answers twice, and nothing tells which answer is whose")
 
     async def _clean(self, station: Station, run: ReadSeries) -> Registers:
         """An exchange without doubt."""

@@ -129,9 +129,10 @@ def _take(line: Transactions, station: Station, difference: Difference, pairs: l
         alike = unit in form.units.values()
         form.units[station.unit] = unit
         station.facts.learn("reply_unit", unit)
-        if alike and not line.answers_as_itself(unit):
+        others = [each for each in line.stations if each.unit not in {unit, *form.units}]
+        if alike and not any(each.plain for each in others):  # one unit for whomever was asked
             line.facts.learn("reply_unit", unit)
-            line.all_answer_as(unit)
+            form.units |= {each.unit: unit for each in others}
     elif difference.field == "protocol":
         form.protocol = difference.seen
         line.facts.learn("reply_protocol", difference.seen)

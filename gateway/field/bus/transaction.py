@@ -110,18 +110,6 @@ class Transactions(BusConnection):
         spent, self.spent = self.spent, 0.0
         return spent
 
-    def answers_as_itself(self, unit: int) -> bool:
-        """Whether a station but `unit` has answered as the one that was asked."""
-        return any(
-            station.plain and station.unit not in self.form.units
-            for station in self._stations
-            if station.unit != unit
-        )
-
-    def all_answer_as(self, unit: int) -> None:
-        """The gateway gives one unit for whomever it asked."""
-        self.form.units |= {station.unit: unit for station in self._stations if station.unit != unit}
-
     def late_bound(self, station: Station, count: int) -> float:
         """Seconds of silence after which a late answer to a read of `count` is not expected any more."""
         known = isinstance(self.bus, SerialBus) or self.port.has_transaction_ids
@@ -313,7 +301,7 @@ class Transactions(BusConnection):
         """
         if not late.behind or self.bus.timeout is not None or station.facts.fixed("timeout"):
             self._was_late(station, late.took)
-            if not late.behind or station.trial == 0.0:
+            if not late.refused and (not late.behind or station.trial == 0.0):
                 self.were_late.append(station)
             station.trial = station.trial or patience_after(late.took) if late.behind else 0.0
         elif station.behind or 0.0 < station.trial <= late.took:
@@ -322,7 +310,8 @@ class Transactions(BusConnection):
             self._troubles.begin(f"unit {station.unit}", f"bus {self.name}: {error.message}", error.hint)
         elif not station.trial:
             station.trial = patience_after(late.took)
-            self.were_late.append(station)
+            if not late.refused:
+                self.were_late.append(station)
 
     def _kept_up(self, station: Station, took: float) -> None:
         """It answered in its time, which may be more than it has."""
@@ -354,7 +343,8 @@ class Transactions(BusConnection):
         # not answered either.
         sent_at = self.port.sent_at
         if self._silent and not self._all_in_vain:
-            return min(most, max(least, SERVING - (sent_at - self._silent_since)))
+            serving = SERVING * len(self._silent) - (sent_at - self._silent_since)
+            return min(most, max(least, serving))
         return least if self._in_vain else min(most, max(least, FIRST - self.timeout(station, count)))
 
     async def _ask(self, station: Station, run: ReadSeries, timeout: float, *, sure: bool) -> Registers:
@@ -387,7 +377,7 @@ class Transactions(BusConnection):
             registers = await self.port.overdue(max(self._owed(station, count), 0.0))
         except NoReply:
             station.in_vain = self._in_vain = True
-            self._all_in_vain = self._all_in_vain or bool(self._silent)
+            self._all_in_vain |= any(other is not station for other in self._silent)
             if station.behind:
                 raise always_behind(station.unit) from None
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,12 +53,14 @@ class ReadSeries:
 class Late:
     """A reply that came after its time: the unit that was asked, and s from its request to its last byte.
 
-    `behind`: it is that to the request before, and came while this one's was waited for.
+    `behind`: it is that to the request before, and came while this one's was waited for. `refused`: it is no
+    answer, but an exception.
     """
 
     unit: int
     took: float
     behind: bool = False
+    refused: bool = False
 
 
 class Port(Protocol):
@@ -72,6 +74,8 @@ class Port(Protocol):
     """Requests that came back."""
     late: deque[Late]
     """Late replies that nobody has looked at."""
+    on_late: Callable[[], None]
+    """Called when one comes."""
     form: ReplyForm
     """How replies differ from the standard."""
     refuted: tuple[Field, ...]

@@ -31,6 +31,7 @@ class FakePort:
         self.strays = self.stray_frames = self.echoes = 0
         self.copied = False
         self.late: deque[Late] = deque()
+        self.on_late: Callable[[], None] = lambda: None
         self.following: list[Ask] = []  # never asked by itself: each answer goes the ordinary way
         self.answers: list[Answer] = []
         self.form = ReplyForm()

@@ -10,6 +10,7 @@ import asyncio
 import termios
 import time
 from collections import deque
+from collections.abc import Callable
 
 from gateway.config import Bus, SerialBus
 from gateway.errors import BadFrame, BusDown, BusError, NoReply, OthersTalk, Refused
@@ -64,6 +65,7 @@ class ModbusPort:
         """Replies that came after their time, known by their numbers; whoever has read them takes them
         out.
         """
+        self.on_late: Callable[[], None] = lambda: None
         self.form = ReplyForm()
         """How replies differ from the standard."""
         self.refuted: tuple[Field, ...] = ()
@@ -346,7 +348,9 @@ class ModbusPort:
         if not request.answered and frame.unit == self.form.unit_of(request.unit):
             self._answered(request)
             behind = self._waiting and request is self._previous
-            self.late.append(Late(request.unit, self.heard_at - request.at, behind))
+            refused = request.refused_by(frame.pdu)
+            self.late.append(Late(request.unit, self.heard_at - request.at, behind, refused))
+            self.on_late()
 
     def _take_rtu(self, data: bytes) -> int:
         heard = rtu.hear(data, self._request, has_right_crc)

@@ -1,0 +1,109 @@
+"""A gateway that serves one request after another, and waits long for a dead meter: whatever the moment in
+which it begins, the others keep their readings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from field_parts import driver, meter
+
+from gateway.config.schema import TcpBus
+from gateway.errors import BusDown, NoReply, Refused
+from gateway.field.bus.line import BusLine
+from gateway.field.meter.reader import MeterTask
+from gateway.field.port.contract import Late, Registers, registers_of
+from gateway.field.port.fake import FakePort
+from gateway.field.worker import BusWorker
+from gateway.model import Reading
+
+pytestmark = pytest.mark.virtual_time
+SERVES = 0.08
+"""s that the gateway takes for a request to a meter that is there."""
+INTERVAL, SECONDS = 5.0, 120.0
+
+
+class Queue(FakePort):
+    """One request after another; `dead` units are waited for `hold` s, and then refused with exception 11."""
+
+    def __init__(self, dead: set[int], hold: float) -> None:
+        super().__init__({})
+        self.dead, self.hold, self.free_at = dead, hold, 0.0
+        self.open_request: tuple[float, int, int, int] | None = None
+        """When it is served, its unit, first register and count."""
+        self.previous: tuple[float, int, int, int] | None = None
+        self.waiting = False
+
+    async def read(self, unit: int, function: int, address: int, count: int, timeout: float) -> Registers:
+        if not self.connected:
+            raise BusDown("closed")
+        now = self.sent_at = time.monotonic()
+        self.asked.append((unit, function, address, count))
+        self.free_at = max(self.free_at, now) + (self.hold if unit in self.dead else SERVES)
+        self.previous, self.open_request = self.open_request, (self.free_at, unit, address, count)
+        return await self.overdue(timeout)
+
+    async def overdue(self, timeout: float) -> Registers:
+        assert self.open_request is not None
+        done, unit, address, count = self.open_request
+        left = done - time.monotonic()
+        self.waiting = True
+        await asyncio.sleep(min(max(left, 0.0), timeout))
+        self.waiting = False
+        if left > timeout:
+            request, sent_at = self.open_request, self.sent_at
+            asyncio.get_running_loop().call_at(done, self.come_late, request, sent_at)
+            raise NoReply(f"unit {unit} did not answer")
+        self.heard_at = time.monotonic()
+        if unit in self.dead:
+            raise Refused("refused with exception 11", 11)
+        return registers_of(range(address, address + count))
+
+    def come_late(self, request: tuple[float, int, int, int], sent_at: float) -> None:
+        done, unit, *_ = request
+        if request is self.open_request and self.heard_at >= done:
+            return  # it was waited for after all
+        self.heard_at = done
+        behind = self.waiting and request is self.previous
+        self.late.append(Late(unit, done - sent_at, behind, unit in self.dead))
+        self.on_late()
+
+
+async def readings_of(hold: float, dead: tuple[int, ...], begins: float) -> dict[str, int]:
+    """Good ones of each living meter; it begins so many s after a boundary of the interval."""
+    readings: list[Reading] = []
+    units = (1, 2, 3, *dead)
+    tasks = [
+        MeterTask(meter(unit, interval="5s"), driver(reads="function: 4, max_registers: 15"))
+        for unit in units
+    ]
+    bus, offset = TcpBus(name="bus", type="tcp", host="h"), begins - time.monotonic()
+    worker = BusWorker(
+        bus,
+        tasks,
+        readings.append,
+        port=Queue(set(dead), hold),
+        wall=lambda: 1_795_278_300.0 + offset + time.monotonic(),
+    )
+    task = asyncio.create_task(worker.run())
+    await asyncio.sleep(SECONDS)
+    await worker.stop()
+    await task
+    return {f"m{unit}": sum(r.meter == f"m{unit}" and not r.missing for r in readings) for unit in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("begins", [0.1, 1.5, 3.0, 4.5])
+@pytest.mark.parametrize(("hold", "dead"), [(3.0, (9,)), (5.0, (9,)), (5.0, (8, 9))])
+async def test_whenever_it_begins_the_living_ones_keep_their_readings(
+    hold: float, dead: tuple[int, ...], begins: float
+) -> None:
+    good = await readings_of(hold, dead, begins)
+    assert min(good.values()) >= 0.85 * SECONDS / INTERVAL, good
+
+
+async def test_the_control_hears_late_replies_with_the_next_request_only(monkeypatch) -> None:
+    monkeypatch.setattr(BusLine, "came_late", lambda _: [])
+    good = [await readings_of(5.0, (9,), begins) for begins in (0.1, 1.5, 3.0, 4.5)]
+    assert min(min(each.values()) for each in good) < 0.75 * SECONDS / INTERVAL
