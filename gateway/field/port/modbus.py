@@ -58,13 +58,9 @@ class ModbusPort:
         self.strays = 0
         """Bytes that came when nothing was asked, or beside the answer."""
         self.echoes = 0
-        """Requests that came back, from an adapter that hears itself or a device that repeats what it is
-        told.
-        """
+        """Requests that came back, from an adapter that hears itself or a device that repeats them."""
         self.late: deque[Late] = deque(maxlen=REMEMBERED[1])
-        """Replies that came after their time, known by their numbers; whoever has read them takes them
-        out.
-        """
+        """Replies that came after their time, known by their numbers."""
         self.on_late: Callable[[], None] = lambda: None
         self.form = ReplyForm()
         """How replies differ from the standard."""
