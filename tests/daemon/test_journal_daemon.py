@@ -6,9 +6,11 @@ import os
 import signal
 import sqlite3
 
+import httpx
 import pytest
 from test_daemon import configure, meter, plant, started, status, submeter
 
+from tests.ports import free_port
 from tests.rig import rig, until
 
 
@@ -115,3 +117,32 @@ def test_a_journal_that_is_removed_while_it_is_open_is_there_again_after_a_kill(
         shown = submeter(site, "journal", "export", "-", "--directory", str(state)).stdout.splitlines()
         assert len(shown) >= seq
         assert "was removed or renamed while it was open" in site.log("gateway")
+
+
+def causes(site):
+    return {finding["cause"] for finding in status(site)["verdict"]["findings"]}
+
+
+def test_what_was_lost_for_good_is_told_everywhere_and_after_a_restart(tmp_path) -> None:
+    with rig(tmp_path, plant(tmp_path)) as site:
+        port = free_port()
+        configure(site, [meter(1)], status={"listen": f"127.0.0.1:{port}"})
+        started(site)
+        until(lambda: status(site)["journal"]["seq"] >= 5, 60, "batches are committed")
+        assert causes(site) & {"batches_lost"} == set(), "the control"
+        stop(site)
+        for path in (site.directory / "state").glob("journal.db*"):
+            path.unlink()
+        for start in ("without the file", "again"):
+            started(site)
+            until(lambda: status(site)["journal"]["lost"], 60, f"it is told at the start {start}")
+            lost, seq = status(site)["journal"]["lost"], status(site)["journal"]["seq"]
+            assert lost >= 5
+            assert "batches_lost" in causes(site)
+            until(lambda seq=seq: status(site)["journal"]["seq"] > seq + 1, 60, "a commit carries it")
+            if start != "again":
+                stop(site)
+        assert "lost for good" in " ".join(submeter(site, "status", "--lang", "en").stdout.split())
+        assert "kalıcı olarak kayboldu" in httpx.get(f"http://127.0.0.1:{port}/?lang=tr", timeout=30).text
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+        assert f"submeter_journal_lost_batches {lost:.1f}" in metrics
