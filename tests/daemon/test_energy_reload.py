@@ -216,7 +216,7 @@ async def test_a_new_year_has_its_holidays(site, monkeypatch) -> None:
 
 def woken_at_the_end_of_a_round(site, monkeypatch, wake) -> None:
     """`wake` is called when the engine has looked at everything and goes to rest; then it rests for ever."""
-    monkeypatch.setattr(worker, "AGAIN", 1e6)
+    monkeypatch.setattr(worker, "IDLE", 1e6)
     monkeypatch.setattr(worker, "GATHER", 1e6)
     monkeypatch.setattr(worker, "SELDOM", 1e6)
     rest, left = site.energy._sum_up, [wake]

@@ -58,6 +58,8 @@ GATHER = 0.7
 """s after a commit at which its batches are taken in: the journal is done with them, the cache is not."""
 SELDOM = 5.0
 """s between two times that batches are taken in, at least: of many commits several come together."""
+IDLE = 30.0
+"""s after which it looks at the world although nothing was committed."""
 SUM_REST = 4.0
 """Of the time that adding up a day took it rests before the next one."""
 T = TypeVar("T")
@@ -262,8 +264,8 @@ class EnergyWorker:
                 await self._rest_of_quarter()
                 await self._sum_up()
                 if not self._queue and not self._to_sum_up:
-                    await wait_for_event(self._woken, AGAIN)
-                    if self._behind == 0 or self._offered != ([], []):
+                    woken = await wait_for_event(self._woken, IDLE)
+                    if woken and (self._behind == 0 or self._offered != ([], [])):
                         rest = SELDOM - (time.monotonic() - self._took)
                         await wait_for_event(self._called, max(GATHER, rest))
                 continue

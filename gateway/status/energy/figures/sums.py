@@ -6,7 +6,8 @@ They say what the quarter hours of the same days add up to, and cost a hundredth
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
+from typing import Final
 
 from gateway.energy import (
     HOURS,
@@ -21,6 +22,7 @@ from gateway.energy import (
 from gateway.status.energy.facts import BuildingFacts, EnergyReader
 from gateway.status.energy.figures.quarters import DayValues, QuarterFigures, Range, within
 
+_PIECE: Final = 30
 DaySums = dict[date, DaySum]
 """Local day → its sum, of the days of which something is known."""
 
@@ -69,10 +71,21 @@ class SumFigures(QuarterFigures):
             if found is None:
                 kept, since = self._reader.building_sums(series, self.building, first, last)
                 found = {one.day: one for one in kept}
-                if since <= last:
-                    found |= self.added_up(self.series(series, max(first, since), last))
+                found |= self._not_kept(series, max(first, since), last)
             self._sums[key] = found
         return self._sums[key]
+
+    def _not_kept(self, series: BuildingSeries, first: date, last: date) -> DaySums:
+        """The same from quarter hours, a month of them at a time: years of them are a hundred MB."""
+        found: DaySums = {}
+        kept, letters = self._kept, self._letters
+        while first <= last:
+            end = min(first + timedelta(_PIECE), last)
+            self._kept, self._letters = dict(kept), dict(letters)
+            found |= self.added_up(self.series(series, first, end))
+            first = end + timedelta(1)
+        self._kept, self._letters = kept, letters
+        return found
 
     def added_up(self, days: DayValues) -> DaySums:
         """The same sums, from quarter hours."""
