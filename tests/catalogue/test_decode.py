@@ -7,7 +7,7 @@ import struct
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_language import table
 
@@ -83,6 +83,7 @@ def test_what_is_encoded_decodes_to_itself(kind: str, order: str, data: st.DataO
     else:
         low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if kind[0] == "s" else (0, (1 << bits) - 1)
         value = data.draw(st.integers(low, high))
+    assume(not kind.startswith("float") or not value or abs(value) >= NOTHING)
     words = encode(row, value)
     found = decode((row,), image((3, 5, [0xDEAD, 0xDEAD, *words, 0xDEAD])))
     got = found.values["active_energy_import"]
@@ -139,7 +140,7 @@ def test_decoding_goes_by_address_whatever_the_reads(
         ("0 float64 active_power kW fast", [0x7FF0, 0, 0, 0], "not_available"),
         ("0 float32 active_energy_import kWh slow decimals=3", [0x8000, 0x8000], "not_available"),
         ("0 float32 active_energy_import kWh slow", [0x8000, 0x8000], "not_available"),
-        ("0 float32 voltage_l1n V fast decimals=1 order=little", [0x43C7, 0], "not_available"),
+        ("0 float32 voltage_l1n V fast decimals=1 order=little", [0x43C7, 0], "implausible"),
         ("0 float32 active_power kW fast decimals=3", [0x7149, 0xF2CA], "implausible"),
         ("0 float32 power_factor 1 fast decimals=3", [0x3FA0, 0], "implausible"),
         ("0 s16 power_factor 0.001 fast", [1001], "implausible"),

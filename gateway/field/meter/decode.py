@@ -28,6 +28,7 @@ from gateway.field.meter.raw import (
     patterns,
     shortest,
     spans,
+    why_nothing,
 )
 from gateway.field.port.contract import Registers
 from gateway.model import QUANTITIES
@@ -136,8 +137,11 @@ class _Plan:
         values, absent = result.values, result.absent
         for slot, name, factor, decimals, low, high, sentinels, least in self.simple:
             value = raw[slot]
-            if (sentinels and value in sentinels) or (-least < value < least and value):
+            if sentinels and value in sentinels:
                 absent[name] = "not_available"
+                continue
+            if -least < value < least and value:
+                absent[name] = why_nothing(value)
                 continue
             value = value * factor
             if low <= value <= high:
@@ -309,10 +313,11 @@ def _number(row: Row, slot: int) -> Callable[[list[Any]], float | str]:
         if (
             number in sentinels
             or not math.isfinite(number)
-            or (-least < number < least and number)
             or any(first <= number <= last for first, last in ranges)
         ):
             return "not_available"
+        if -least < number < least and number:
+            return why_nothing(number)
         if patterned:
             meant = amount(row, int(number))
             if isinstance(meant, str):

@@ -25,6 +25,14 @@ NOTHING: Final = 1e-30
 """A float below it is a pattern of registers (0x8000 0x8000), not a number that somebody wrote."""
 
 
+def why_nothing(number: float) -> str:
+    """Why such a float is absent: one word repeated is how a meter says that it has no value, anything else
+    comes of a wrong word order or table.
+    """
+    words = struct.pack(">f", number)
+    return "not_available" if words[:2] == words[2:] else "implausible"
+
+
 def patterns(row: Row) -> tuple[float, ...]:
     """Sentinels as the numbers that unpacking gives; ranges are left out."""
     if from_bits(row):
