@@ -29,6 +29,9 @@ from gateway.remote.sending import CareAnswer, CareSender, Order, key_in
 from tests.package.service import PATIENCE, Story, begun, provisioned
 from tests.rig import until
 
+DECIDED = 900.0
+"""s within which a version that is on trial is kept or taken back."""
+
 
 def looked_after(story: Story) -> str:
     """A meter is read, a configuration is kept, and one that a reboot cuts off is taken back."""
@@ -94,6 +97,8 @@ def newer(package: Path, folder: Path) -> Path:
 def updated(story: Story, package: Path, folder: Path) -> str:
     """A signed package is fetched, judged by its content, installed, and on trial like any."""
     machine, fresh = story.machine, newer(package, folder)
+    mark = machine.tree / "var/lib/submeter-upgrade/trial.json"
+    until(lambda: not mark.exists(), DECIDED, "the version before is decided on", 1)
     key = key_in(story.site.directory / "engineer.key")
     account = Broker("care", BrokerAddress.of(f"mqtt://127.0.0.1:{story.site.broker_port}"), "engineer")
     handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
