@@ -125,9 +125,25 @@ class Row:
             yield Span(self.function, self.address, self.words, self.alone, self.starts)
         if self.scale_at is not None:
             yield Span(self.function, self.scale_at, 1)
-        for part in (*(row for _, row in self.terms), self.times, self.sign_of):
-            if part is not None:
-                yield from part.spans
+        for part in self._others():
+            yield from part.spans
+
+    def _others(self) -> Iterator[Row]:
+        yield from (row for _, row in self.terms)
+        yield from (row for row in (self.times, self.sign_of) if row is not None)
+
+    @property
+    def parts(self) -> tuple[Row, ...]:
+        """The row itself, and every row that its value is made of."""
+        return (self, *(part for other in self._others() for part in other.parts))
+
+    @property
+    def scaled(self) -> Span | None:
+        """From the value to its power of ten, or back, as one stretch; None without such a power."""
+        if self.scale_at is None or not self.words:
+            return None
+        first = min(self.address, self.scale_at)
+        return Span(self.function, first, max(self.address + self.words, self.scale_at + 1) - first)
 
 
 @dataclass(frozen=True, slots=True)

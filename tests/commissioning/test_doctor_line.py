@@ -41,9 +41,10 @@ def judged(fault: str, seed: int) -> tuple[list[Diagnosis], LineTraces]:
 
 @pytest.mark.parametrize("fault", LINE_FAULTS)
 def test_the_first_cause_that_is_named_is_the_right_one(fault) -> None:
-    seeds = range(100, 102) if fault == "interference" else range(100, 104)
+    # Which sites are drawn follows the library of tables: one of them may be a rare one that is not told.
+    seeds = range(100, 102) if fault == "interference" else range(100, 108)
     named = [found[0].cause if (found := judged(fault, seed)[0]) else "healthy" for seed in seeds]
-    assert named.count(fault) >= len(seeds) - 1, named
+    assert named.count(fault) >= len(seeds) - max(1, len(seeds) // 4), named
 
 
 @pytest.mark.parametrize("fault", BEYOND)

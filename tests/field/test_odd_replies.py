@@ -326,7 +326,7 @@ async def test_a_device_that_repeats_the_question_has_not_answered() -> None:
 @pytest.mark.parametrize(
     ("odd", "said"),
     [
-        ("header", "with number 0 for .* and as unit 255, .*reply_number and reply_unit"),
+        ("header", "with number 0 for .* and as unit 255, .*reply_number, reply_unit"),
         ("function", "a reply of function 3 came for one of function 4"),
         ("short", "a reply of 2 bytes came for 2 registers"),
     ],

@@ -72,6 +72,8 @@ RULES = st.builds(
     ).map(tuple),
 )
 COSTS = st.builds(Cost, a=st.floats(0.0, 0.1), b=st.floats(0.0, 0.01))
+REAL_COSTS = st.builds(Cost, a=st.floats(0.001, 0.1), b=st.floats(0.0001, 0.01))
+"""A register always takes its time on the wire."""
 
 
 @settings(max_examples=300, deadline=None)
@@ -106,6 +108,37 @@ def test_every_read_keeps_the_rules_and_every_row_is_read_once(
             assert read.end <= first or last < read.address
         for function, first, end in rules.illegal:
             assert function != read.function or not (read.address <= first and end <= read.end)
+
+
+@settings(max_examples=300, deadline=None)
+@given(disjoint_spans(), RULES, REAL_COSTS, st.booleans(), st.data())
+def test_what_belongs_together_comes_in_one_read_wherever_one_may_fetch_it(
+    spans: list[Span], rules: Rules, cost: Cost, even: bool, data: st.DataObject
+) -> None:
+    rules = Rules(rules.max_registers, rules.holes, even, rules.illegal)
+    pairs = [(a, b) for a in spans for b in spans if a.function == b.function and a.address < b.address]
+    chosen = data.draw(st.lists(st.sampled_from(pairs), max_size=4)) if pairs else []
+    stretches = {Span(a.function, a.address, b.end - a.address): (a, b) for a, b in chosen}
+    reads = plan(spans, rules, cost, stretches)
+    served = [span for read in reads for span in read.spans]
+    assert sorted(served) == sorted(set(spans) - set(unreachable(spans, rules)))
+    for stretch, (value, scale) in stretches.items():
+        within = [
+            span
+            for span in spans
+            if span.function == value.function and value.address <= span.address <= scale.address
+        ]
+        parted = any(span.alone or (span.starts and span != value) for span in within)
+        if rules.allow(stretch.function, stretch.address, stretch.end) and not parted:
+            assert any({value, scale} <= {*read.spans} for read in reads)
+
+
+def test_a_value_and_its_power_of_ten_stay_together_where_apart_would_be_cheaper() -> None:
+    value, scale = Span(3, 0, 1), Span(3, 40, 1)
+    stretch, cost = Span(3, 0, 41), Cost(0.03, 0.002)
+    assert shape(plan([value, scale], Rules(), cost)) == [(0, 1), (40, 1)]
+    assert shape(plan([value, scale], Rules(), cost, [stretch])) == [(0, 41)]
+    assert shape(plan([value, scale], Rules(max_registers=20), cost, [stretch])) == [(0, 1), (40, 1)]
 
 
 def shape(reads: tuple[Read, ...]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ reads is always one of neighbours, so the minimum found is the minimum there is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.catalogue import ReadLimits, Span
 from gateway.field.bus.cost import Cost
@@ -77,13 +77,18 @@ class Read:
         return self.function, self.address, self.count
 
 
-def plan(spans: Iterable[Span], rules: Rules, cost: Cost) -> tuple[Read, ...]:
+def plan(spans: Iterable[Span], rules: Rules, cost: Cost, together: Iterable[Span] = ()) -> tuple[Read, ...]:
     """The reads with the least total time, by function and address. Rows that no legal read can fetch are
     left out.
+
+    `together`: stretches from the first to the last register of what must be of one moment, a value and its
+    power of ten. Each comes in one read, wherever one may fetch it.
     """
     reads: list[Read] = []
     by_function: dict[int, list[Span]] = {}
-    for span in sorted(set(spans)):
+    wanted = set(spans)
+    stretches = {span for span in together if span not in wanted and not _crossed(span, wanted)}
+    for span in sorted(wanted | stretches):
         if rules.allow(span.function, span.address, span.end):
             if span.alone:
                 reads.append(_read((span,), rules))
@@ -91,7 +96,18 @@ def plan(spans: Iterable[Span], rules: Rules, cost: Cost) -> tuple[Read, ...]:
                 by_function.setdefault(span.function, []).append(span)
     for group in by_function.values():
         reads += _cheapest(group, rules, cost)
+    if stretches:
+        reads = [replace(read, spans=tuple(span for span in read.spans if span in wanted)) for read in reads]
     return tuple(sorted(reads, key=lambda read: (read.function, read.address, read.count)))
+
+
+def _crossed(stretch: Span, spans: Iterable[Span]) -> bool:
+    """Whether a read must begin within a stretch, or one of its registers is read alone."""
+    return any(
+        span.alone or (span.starts and span.address > stretch.address)
+        for span in spans
+        if span.function == stretch.function and stretch.address <= span.address < stretch.end
+    )
 
 
 def unreachable(spans: Iterable[Span], rules: Rules) -> list[Span]:

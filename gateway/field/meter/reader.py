@@ -47,6 +47,7 @@ class _Job:
 
     rows: tuple[Row, ...]
     spans: tuple[Span, ...]
+    together: tuple[Span, ...]
     reads: tuple[Read, ...] = ()
     out_of_reach: tuple[Span, ...] = ()
     heads: tuple[Head, ...] = ()
@@ -285,9 +286,9 @@ class MeterReader:
             values = spans_of(rows)
             heads = tuple(head for head in self.driver.heads if any(map(head.precedes, values)))
             spans = tuple(sorted({*values, *(head.span for head in heads)}))
-            job = _Job(rows, spans, heads=heads)
+            job = _Job(rows, spans, together_of(rows), heads=heads)
             rules = self._rules()
-            job.reads = _shortest_first(_planned(job.spans, rules, self._planned_for))
+            job.reads = _shortest_first(_planned(job.spans, rules, self._planned_for, job.together))
             job.out_of_reach = tuple(unreachable(job.spans, rules))
             self._jobs[fast, slow, static] = job
         return job
@@ -305,7 +306,7 @@ class MeterReader:
             return
         self._planned_for = shape
         for job in self._jobs.values():
-            better = _planned(job.spans, self._rules(), shape)
+            better = _planned(job.spans, self._rules(), shape, job.together)
             if worth_it(job.reads, better, cost):
                 log.debug("meter %s: %d reads instead of %d", self.meter, len(better), len(job.reads))
                 job.reads = _shortest_first(better)
@@ -321,9 +322,11 @@ class MeterReader:
 
 
 @lru_cache(maxsize=64)
-def _planned(spans: tuple[Span, ...], rules: Rules, cost: Cost) -> tuple[Read, ...]:
+def _planned(
+    spans: tuple[Span, ...], rules: Rules, cost: Cost, together: tuple[Span, ...]
+) -> tuple[Read, ...]:
     """Meters of one table whose costs are of one shape have the same plan."""
-    return plan(spans, rules, cost)
+    return plan(spans, rules, cost, together)
 
 
 @lru_cache(maxsize=64)
@@ -372,3 +375,9 @@ def _shortest_first(reads: Sequence[Read]) -> tuple[Read, ...]:
 def spans_of(rows: Sequence[Row]) -> tuple[Span, ...]:
     """What has to be read for these rows, each span once, in order."""
     return tuple(sorted({span for row in rows for span in row.spans}))
+
+
+def together_of(rows: Sequence[Row]) -> tuple[Span, ...]:
+    """From each value of these rows to its power of ten: what is read at two moments may be of two powers."""
+    found = {part.scaled for row in rows for part in row.parts}
+    return tuple(sorted(stretch for stretch in found if stretch))
