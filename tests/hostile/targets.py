@@ -40,6 +40,7 @@ from gateway.wire import (
     parse,
     with_header,
 )
+from tests.virtual_time import TURN
 
 # -- a line with a slave that does what the bytes say
 # -------------------------------------------------------------------------
@@ -52,7 +53,7 @@ ANSWER_WITHIN = 0.3
 
 
 class _NoWaiting(selectors.DefaultSelector):
-    """Time passes when there is nothing to do, and only then."""
+    """Time passes when there is nothing to do; a turn of the loop takes next to none."""
 
     now = 0.0
 
@@ -60,7 +61,7 @@ class _NoWaiting(selectors.DefaultSelector):
         if timeout is None:
             msg = "everybody waits, and nothing will ever come"
             raise AssertionError(msg)
-        self.now += max(timeout, 0.0)
+        self.now += max(timeout, TURN)
         return []
 
 
