@@ -59,7 +59,7 @@ METERS = [
     meter("twice", "good", 1),
     meter("well", "good", 2),
     meter("dead", "good", 3),
-    meter("large", "plant", 1),
+    {**meter("large", "plant", 1), "identity": False},  # else its identity register says it before all others
     meter("little", "plant", 2, SMALL),
     meter("order", "plant", 3, "other-order"),
     meter("behind", "plant", 4),

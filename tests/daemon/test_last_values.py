@@ -138,7 +138,15 @@ def shown(
         attributes=lambda _meter: {"serial_number": "7"},
     )
     health = SimpleNamespace(
-        meter="m", state=state, since=90.0, error="", facts=(), stranger=(), exchange=exchange, damaged=False
+        nameless="",
+        meter="m",
+        state=state,
+        since=90.0,
+        error="",
+        facts=(),
+        stranger=(),
+        exchange=exchange,
+        damaged=False,
     )
     bus = SimpleNamespace(meters=[health] if known else [])
     (view,) = views.meter_views(assembly, {"l": bus}, Still())
