@@ -368,3 +368,16 @@ def test_a_loss_that_repeats_is_one_line_that_says_how_long_it_lasts(caplog):
     now[0] += 600.0
     state.steady()
     assert "back at" in caplog.records[-1].getMessage()
+
+
+def test_a_message_beside_the_batches_is_suspected_until_it_is_taken():
+    data, meters, state = (f"submeter/v1/gw1/{name}" for name in ("data", "meters", "state"))
+    objections = Objections(data)
+    objections.ended([Flying(data, 900), Flying(meters, 1703)], 1.0)
+    assert not objections.suspects(meters)  # one of several
+    objections.ended([Flying(meters, 1703)], 2.0)
+    assert objections.suspects(meters)
+    assert not objections.suspects(state)
+    for message in (Flying(meters, 1703), Flying(state, 90)):  # it is believed when the next one was taken
+        objections.acknowledged(message, 3.0)
+    assert not objections.suspects(meters)

@@ -130,6 +130,10 @@ class Objections:
             and any(count >= _TWICE for count in self._alone.values())
         )
 
+    def suspects(self, topic: str) -> bool:
+        """Whether a message beside the batches may be what ends the connections."""
+        return topic in self.left_out or (topic, 0) in self._alone
+
     def acknowledged(self, message: Flying, now: float) -> None:
         """The broker took it; while messages go one at a time that is believed when the next one was
         taken, too.

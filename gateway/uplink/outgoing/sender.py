@@ -252,9 +252,10 @@ class Sender:
 
     def _tell(self, out: list[Outgoing], room: int) -> None:
         """States, meters and replies that fit, up to `room` messages in all; each topic waits for its last
-        PUBACK.
+        PUBACK. What may be the one that ends the connections goes last: else nothing is ever acknowledged.
         """
-        waiting, self._beside = self._beside, deque()
+        waiting = sorted(self._beside, key=lambda message: self._objections.suspects(message.topic))
+        self._beside = deque()
         for message in waiting:
             under_way = message.tag in self._flying or any(message.tag == other.tag for other in out)
             if len(out) >= room or under_way:
