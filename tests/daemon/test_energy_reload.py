@@ -216,14 +216,16 @@ async def test_a_new_year_has_its_holidays(site, monkeypatch) -> None:
 
 def woken_at_the_end_of_a_round(site, monkeypatch, wake) -> None:
     """`wake` is called when the engine has looked at everything and goes to rest; then it rests for ever."""
-    monkeypatch.setattr(worker, "IDLE", 1e6)
-    monkeypatch.setattr(worker, "GATHER", 1e6)
-    monkeypatch.setattr(worker, "SELDOM", 1e6)
+    waits = ("IDLE", "GATHER", "SELDOM")
+    for name in waits:
+        monkeypatch.setattr(worker, name, 0.05)
     rest, left = site.energy._sum_up, [wake]
 
     async def then() -> None:
         await rest()
         if left and not site.energy._to_sum_up and not site.energy._queue:
+            for name in waits:  # whoever is not heard now is not heard at all
+                monkeypatch.setattr(worker, name, 1e6)
             left.pop()()
             await asyncio.sleep(0)
 
