@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 import pytest
 from field_parts import pattern
@@ -156,6 +157,28 @@ async def test_registers_that_are_alike_cost_a_hundredth_of_the_line_at_most(tab
         for first in (100, 200, 300, 400):
             await line.read(who, 4, first, 1)
     assert len(port.asked) - known <= 4040
+
+
+@pytest.mark.virtual_time
+async def test_registers_that_move_while_they_are_confirmed_cost_nothing_for_long() -> None:
+    """A meter that measures once a second, is asked twice a second, was slow once and has answered twice."""
+    port = FakePort({1: lambda *_: int(time.monotonic())}, latency=0.03, has_transaction_ids=False)
+    line = BusLine(SerialBus(name="b", type="serial", port="/dev/fake", baudrate=115200), port)
+    who = station(line)
+    await line.open()
+    await line.read(who, 4, 0, 2)
+    who.slowest = 0.35
+    who.answered_twice()
+
+    async def polls(count: int) -> int:
+        asked = len(port.asked)
+        for _ in range(count):
+            await line.read(who, 4, 0, 2)
+            await asyncio.sleep(0.4)
+        return len(port.asked) - asked - count
+
+    assert await polls(30) > 0
+    assert await polls(60) == 0
 
 
 @pytest.mark.parametrize("busy", ["queue", "drop"])

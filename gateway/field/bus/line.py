@@ -127,14 +127,16 @@ class BusLine(Transactions):
         read = (run.function, run.address, run.count)
         for _ in range(ATTEMPTS):
             soon = min(self._slowest(station, run.count), LATEST)
-            if station.repeats(read, soon, max(soon, RECENT)) is None:
+            before = station.repeats(read, soon, max(soon, RECENT))
+            if before is None:
                 return registers
             pair = station.pair
             self._doubt(station, run.count, soon)
             frames = self._stray_frames
             again = await self._clean(station, run)
-            if again == registers and self._stray_frames == frames:
-                station.answered_once(pair)  # other words prove nothing: what is measured moves
+            # Other words of the same registers say that they have moved; of others they prove nothing.
+            if self._stray_frames == frames and (again == registers or before == run.address):
+                station.answered_once(pair)
                 return again
             registers = again  # it may be another copy, of what was asked in between
         raise BadFrame(f"unit {station.unit} answers twice, and nothing tells which answer is whose")
