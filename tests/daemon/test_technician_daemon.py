@@ -103,7 +103,8 @@ def test_from_the_button_to_the_journal(tmp_path) -> None:
             until(lambda: len(events(site)) >= 4, 60, "the journal has it")
             move(process, "low", "high")
             until(lambda: page() == 404, 60, "the second press ends it")
-            assert browser.post("/technician/read", content="meter=m1", headers=origin).status_code == 405
+            # Without a body: what is refused is not read, and a connection that ends so may be a reset one.
+            assert browser.post("/technician/read", headers=origin).status_code == 405
             until(
                 lambda: events(site)[-1]["kind"] == "technician_window_ended", 60, "the journal has its end"
             )

@@ -228,6 +228,7 @@ async def test_a_reload_while_the_disk_is_full_keeps_what_was_counted(gateway, m
 
 async def test_the_command_shows_and_sets(gateway) -> None:
     gateway.start()
+    until(gateway.socket.exists)
     shown = gateway.cli("pulses")
     assert shown.returncode == 0, shown.stderr
     water, _, doubt, gas, _, beginning = shown.stdout.splitlines()
