@@ -258,6 +258,18 @@ def test_a_power_of_ten_stands_in_a_register_or_in_either_byte_of_one(option: st
     assert decode(rows, image((3, 0, [2301, register]))).values == {"voltage_l1n": 230.1}
 
 
+def test_a_value_and_its_power_of_ten_are_taken_from_one_read_where_one_holds_both() -> None:
+    """The power has changed between two reads that both hold it; the third value comes with no power."""
+    rows = table(
+        "0 u16 voltage_l1n V fast sf=1\n2 u16 voltage_l2n V fast sf=1\n9 u16 voltage_l3n V fast sf=1"
+    ).rows
+    one, another, third = (3, 0, [2301, 0xFFFF]), (3, 1, [0xFFFE, 23010]), (3, 9, [23010])
+    for reads in ((one, another), (another, one), ((3, 1, [7]), one, another)):
+        found = decode(rows[:2], image(*reads))
+        assert found.values == {"voltage_l1n": 230.1, "voltage_l2n": 230.1}
+    assert decode(rows, image(another, third)).values == {"voltage_l2n": 230.1, "voltage_l3n": 230.1}
+
+
 def test_limits_are_of_the_meter_not_of_what_stands_before_it() -> None:
     rows = table(
         "0 u16 voltage_l1n 0.1V fast\n1 u16 _ct 1 fast high=100\n2 s16 active_power W fast times=_ct"

@@ -122,15 +122,20 @@ def test_what_belongs_together_comes_in_one_read_wherever_one_may_fetch_it(
     reads = plan(spans, rules, cost, stretches)
     served = [span for read in reads for span in read.spans]
     assert sorted(served) == sorted(set(spans) - set(unreachable(spans, rules)))
-    for stretch, (value, scale) in stretches.items():
+    for stretch, (value, _) in stretches.items():
         within = [
             span
             for span in spans
-            if span.function == value.function and value.address <= span.address <= scale.address
+            if span.function == value.function and value.address <= span.address < stretch.end
         ]
         parted = any(span.alone or (span.starts and span != value) for span in within)
         if rules.allow(stretch.function, stretch.address, stretch.end) and not parted:
-            assert any({value, scale} <= {*read.spans} for read in reads)
+            assert any(
+                read.function == stretch.function
+                and read.address <= stretch.address
+                and stretch.end <= read.end
+                for read in reads
+            )
 
 
 def test_a_value_and_its_power_of_ten_stay_together_where_apart_would_be_cheaper() -> None:

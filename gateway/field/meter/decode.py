@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Literal
@@ -44,6 +44,13 @@ _RATIOS = {
     "kvarh": (1, 1),
     "kVAh": (1, 1),
 }
+
+
+_Item = tuple[Span, str, str]
+"""A raw number: where it stands, its type, the order of its words."""
+_Slots = Mapping[Row, Sequence[int]]
+"""Of each row, where its raw number and then its power of ten are among all that a poll brought."""
+NOWHERE = -1
 
 
 @dataclass(slots=True)
@@ -84,27 +91,25 @@ class _Plan:
         self.others: list[tuple[str, float, float, Callable[[list[Any]], float | str]]] = []
         self.attributes: list[tuple[int, Row]] = []
         self.missing: list[Row] = []
-        slots: dict[tuple[Span, str, str], int] = {}
-        wanted: dict[tuple[Span, str, str], int | None] = {}
-        for row in rows:
-            for item in _items(row):
-                if item not in wanted:
-                    wanted[item] = next(
-                        (at for at, read in enumerate(layout) if _covers(read, item[0])), None
-                    )
-        for at, (_, start, count) in enumerate(layout):
-            mine = sorted(
-                (item for item, place in wanted.items() if place == at), key=lambda item: item[0].address
-            )
+        places = {part: _places(part, layout) for row in rows for part in row.parts}
+        taken_from: dict[int, set[_Item]] = {}
+        for each in places.values():
+            for item, at in each:
+                if at is not None:
+                    taken_from.setdefault(at, set()).add(item)
+        numbers: dict[tuple[_Item, int | None], int] = {}
+        for at, items in sorted(taken_from.items()):
+            mine = sorted(items)
             while mine:
                 taken, mine = _without_overlap(mine)
-                self.unpackers.append((at, _unpacker(taken, start, count)))
-                slots.update({item: len(slots) + index for index, item in enumerate(taken)})
+                self.unpackers.append((at, _unpacker(taken, *layout[at][1:])))
+                numbers.update({(item, at): len(numbers) + index for index, item in enumerate(taken)})
+        slots = {part: [numbers.get(place, NOWHERE) for place in each] for part, each in places.items()}
         for row in rows:
-            if any(wanted[item] is None for item in _items(row)):
+            if any(NOWHERE in slots[part] for part in row.parts):
                 self.missing.append(row)
             elif row.attribute:
-                self.attributes.append((slots[_item(row)], row))
+                self.attributes.append((slots[row][0], row))
             else:
                 scale = _ratio(row, ratios)
                 if row.words and row.decimals is not None and not _special(row):
@@ -113,7 +118,7 @@ class _Plan:
                     low, high = max(row.low * scale, -most), min(row.high * scale, most)
                     self.simple.append(
                         (
-                            slots[_item(row)],
+                            slots[row][0],
                             row.name,
                             row.factor * scale,
                             row.decimals,
@@ -171,11 +176,11 @@ _MOST_PLANS = 256
 _plans: dict[Any, _Plan] = {}
 
 
-def _item(row: Row) -> tuple[Span, str, str]:
+def _item(row: Row) -> _Item:
     return Span(row.function, row.address, row.words, row.alone, row.starts), row.type, row.order
 
 
-def _scale(row: Row) -> tuple[Span, str, str]:
+def _scale(row: Row) -> _Item:
     return Span(row.function, row.scale_at or 0, 1), f"s8{row.scale_byte}" if row.scale_byte else "s16", "big"
 
 
@@ -191,15 +196,17 @@ def _least(row: Row) -> float:
     return NOTHING if row.type.startswith("float") else 0.0
 
 
-def _items(row: Row) -> list[tuple[Span, str, str]]:
-    """Every raw number that a row needs."""
+def _places(row: Row, layout: Sequence[tuple[int, int, int]]) -> list[tuple[_Item, int | None]]:
+    """What a row itself needs of the registers, its power of ten last, and from which read it is taken (None:
+    from none). Both from the same read if one holds both: they are of one moment there.
+    """
     items = [_item(row)] if row.words else []
     if row.scale_at is not None:
         items.append(_scale(row))
-    for part in (*(term for _, term in row.terms), row.times, row.sign_of):
-        if part is not None:
-            items += _items(part)
-    return items
+    whole = next((at for at, read in enumerate(layout) if all(_covers(read, i[0]) for i in items)), None)
+    if whole is not None:
+        return [(item, whole) for item in items]
+    return [(i, next((at for at, read in enumerate(layout) if _covers(read, i[0])), None)) for i in items]
 
 
 def _covers(read: tuple[int, int, int], span: Span) -> bool:
@@ -212,18 +219,16 @@ def _covers(read: tuple[int, int, int], span: Span) -> bool:
 
 
 def _without_overlap(
-    items: list[tuple[Span, str, str]],
-) -> tuple[list[tuple[Span, str, str]], list[tuple[Span, str, str]]]:
-    taken: list[tuple[Span, str, str]] = []
-    rest: list[tuple[Span, str, str]] = []
+    items: list[_Item],
+) -> tuple[list[_Item], list[_Item]]:
+    taken: list[_Item] = []
+    rest: list[_Item] = []
     for item in items:
         (rest if taken and item[0].address < taken[-1][0].end else taken).append(item)
     return taken, rest
 
 
-def _unpacker(
-    items: list[tuple[Span, str, str]], start: int, count: int
-) -> Callable[[Registers], tuple[Any, ...]]:
+def _unpacker(items: list[_Item], start: int, count: int) -> Callable[[Registers], tuple[Any, ...]]:
     """How to get the raw number of every item from the registers of one read."""
     order = list(range(2 * count))
     form = ">"
@@ -253,13 +258,11 @@ def _ratio(row: Row, ratios: tuple[float, float]) -> float:
     return ratios[0] ** currents * ratios[1] ** voltages
 
 
-def _reader(
-    row: Row, slots: dict[tuple[Span, str, str], int], scale: float
-) -> Callable[[list[Any]], float | str]:
+def _reader(row: Row, slots: _Slots, scale: float) -> Callable[[list[Any]], float | str]:
     """A row that is more than raw x factor: raw numbers → its value, or the reason why it is absent."""
     if row.type == "sum":
         return _sum(row, slots, scale)
-    number_of, factors = _number(row, slots[_item(row)]), _factors(row, slots, scale)
+    number_of, factors = _number(row, slots[row][0]), _factors(row, slots, scale)
     sign_of = _direction(row, slots)
     single, factor, decimals = row.type == "float32", row.factor, row.decimals
 
@@ -285,9 +288,7 @@ def _reader(
     return value
 
 
-def _sum(
-    row: Row, slots: dict[tuple[Span, str, str], int], scale: float
-) -> Callable[[list[Any]], float | str]:
+def _sum(row: Row, slots: _Slots, scale: float) -> Callable[[list[Any]], float | str]:
     terms = [(sign, _reader(term, slots, scale)) for sign, term in row.terms]
     digits = row.decimals if row.decimals is not None else _common([term.decimals for _, term in row.terms])
 
@@ -333,12 +334,12 @@ def _number(row: Row, slot: int) -> Callable[[list[Any]], float | str]:
 
 
 def _factors(
-    row: Row, slots: dict[tuple[Span, str, str], int], scale: float
+    row: Row, slots: _Slots, scale: float
 ) -> Callable[[list[Any]], tuple[float, int | None] | str] | None:
     """What the meter itself says by which a row is multiplied, and the decimals after that; None without."""
     if row.scale_at is None and row.times is None:
         return None
-    exponent = slots[_scale(row)] if row.scale_at is not None else None
+    exponent = slots[row][-1] if row.scale_at is not None else None
     no_power = -0x80 if row.scale_byte else -0x8000
     times = _reader(row.times, slots, 1.0) if row.times else None
     low, high = (row.times.low, row.times.high) if row.times else (0.0, 0.0)
@@ -366,16 +367,14 @@ def _factors(
     return factors
 
 
-def _direction(
-    row: Row, slots: dict[tuple[Span, str, str], int]
-) -> Callable[[list[Any]], float | str] | None:
+def _direction(row: Row, slots: _Slots) -> Callable[[list[Any]], float | str] | None:
     """Where a row takes its sign from: another row's value, or a bit of its raw pattern."""
     other, bit = row.sign_of, row.sign_of_bit
     if other is None:
         return None
     if bit is None:
         return _reader(other, slots, 1.0)
-    slot = slots[_item(other)]
+    slot = slots[other][0]
     return lambda raw: -1.0 if bits(other, raw[slot]) >> bit & 1 else 1.0
 
 
