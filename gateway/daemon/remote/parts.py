@@ -20,8 +20,6 @@ from gateway.wire import Topics
 if TYPE_CHECKING:
     from gateway.remote.care import CareService, Renewal
 
-"""Loaded when it is configured, and then after the first batch."""
-
 
 class RemoteParts:
     """Outlives a reload."""
@@ -98,7 +96,7 @@ class RemoteParts:
         await self._configured.wait()
         daemon = self._daemon
         assembly = daemon.assembly
-        await assembly.first_batch()
+        await assembly.first_batch()  # care is loaded where it is configured, and no reading waits for it
         care = await asyncio.to_thread(getattr, later, "care")
         host = GatewayHost(daemon, lambda: self._forwarder, self._files_changed.set)
         directory = Path(assembly.config.journal.directory)
