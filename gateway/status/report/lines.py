@@ -113,12 +113,10 @@ def _month(figures: Figures, first: date, last: date) -> ReportLine:
 
 
 def _days(figures: Figures, first: date, last: date) -> Iterator[ReportLine]:
-    # Of the whole month at once: what a day takes of it is not read again.
-    read, _quality, _peak = (
-        _read(figures, first, last),
-        _known(figures, first, last),
-        figures.peak("", first, last),
-    )
+    read = _read(figures, first, last)
+    # Asked for the whole month at once: what a day takes of it is not read again.
+    _known(figures, first, last)
+    figures.peak("", first, last)
     lines = []
     for number in range((last - first).days + 1):
         day = first + timedelta(number)
