@@ -1,4 +1,6 @@
-"""A broker of a hundred lines that misbehaves on purpose. Speaks just enough MQTT 3.1.1 and 5."""
+"""A broker of a hundred lines that misbehaves on purpose, and whoever hears what a link says of it. Speaks just
+enough MQTT 3.1.1 and 5.
+"""
 
 from __future__ import annotations
 
@@ -102,3 +104,19 @@ class FakeBroker:
 
     def data(self):
         return [payload for topic, payload in self.published if topic.endswith("/data")]
+
+
+class Ear:
+    """The listener of a link, which keeps what it is told."""
+
+    def __init__(self):
+        self.acks, self.messages, self.errors = [], [], []
+
+    def acknowledged(self, acks):
+        self.acks += acks
+
+    def received(self, topic, payload):
+        self.messages.append((topic, payload))
+
+    def lost(self, error):
+        self.errors.append(error)

@@ -7,7 +7,7 @@ from mqtt_parts import broker_at
 
 from gateway.mqtt.connection import PahoConnection
 from gateway.wire import Topics
-from tests.fake_broker import CONNECT, SUBSCRIBE, FakeBroker
+from tests.fake_broker import CONNECT, SUBSCRIBE, Ear, FakeBroker
 
 TOPICS = Topics("gw1")
 WANTED = (TOPICS.receipt("city"), TOPICS.replay)
@@ -37,14 +37,6 @@ class Asked(FakeBroker):
                 found[body[at + 2 : at + 2 + size].decode()] = body[at + 2 + size] & 3
                 at += 3 + size
         return found
-
-
-class Ear:
-    def acknowledged(self, acks): ...
-
-    def received(self, topic, payload): ...
-
-    def lost(self, error): ...
 
 
 async def opened(broker: Asked, version: str, *, skips: frozenset[str] = frozenset()) -> PahoConnection:

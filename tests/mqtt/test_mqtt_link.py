@@ -13,25 +13,11 @@ from gateway.mqtt import BrokerLink
 from gateway.mqtt.double import MemoryLink
 from gateway.mqtt.link import MAX_UNACKED, Outgoing
 from gateway.wire import Topics
-from tests.fake_broker import PUBACK, FakeBroker, packet, publish
+from tests.fake_broker import PUBACK, Ear, FakeBroker, packet, publish
 from tests.waiting import until
 
 TOPICS = Topics("gw1")
 WILL = Outgoing(TOPICS.state, b"{}", retain=True)
-
-
-class Ear:
-    def __init__(self):
-        self.acks, self.messages, self.errors = [], [], []
-
-    def acknowledged(self, acks):
-        self.acks += acks
-
-    def received(self, topic, payload):
-        self.messages.append((topic, payload))
-
-    def lost(self, error):
-        self.errors.append(error)
 
 
 class InMemory:

@@ -17,25 +17,11 @@ from gateway.mqtt.crossing import MAX_INBOX
 from gateway.mqtt.link import Outgoing
 from gateway.uplink import Timing
 from gateway.wire import Receipt, Topics
-from tests.fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, FakeBroker, packet, publish
+from tests.fake_broker import CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK, Ear, FakeBroker, packet, publish
 from tests.waiting import until
 
 TOPICS = Topics("gw1")
 WILL = Outgoing(TOPICS.state, b"{}", retain=True)
-
-
-class Ear:
-    def __init__(self):
-        self.acks, self.messages, self.errors = [], [], []
-
-    def acknowledged(self, acks):
-        self.acks += acks
-
-    def received(self, topic, payload):
-        self.messages.append((topic, payload))
-
-    def lost(self, error):
-        self.errors.append(error)
 
 
 def settings(broker, **more):

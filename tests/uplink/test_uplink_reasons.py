@@ -16,7 +16,7 @@ from gateway.mqtt.reconnect import Reconnect
 from gateway.uplink import broker_of
 from gateway.uplink.outgoing.objections import Flying, Objections
 from gateway.wire import Topics
-from tests.fake_broker import CONNACK, DISCONNECT, PUBACK, SUBACK, FakeBroker, packet
+from tests.fake_broker import CONNACK, DISCONNECT, PUBACK, SUBACK, Ear, FakeBroker, packet
 from tests.waiting import until
 
 TOPICS = Topics("gw1")
@@ -70,16 +70,8 @@ async def test_a_refused_connection_is_told_by_its_code(code):
         return  # tried again in another way, see below
     async with Says(code) as broker:
         with pytest.raises((LinkDown, LinkRefused), match=f"0x{code:02x}") as caught:
-            await link_to(settings(broker, protocol="5.0")).open(_Ear(), will=WILL, topics=[])
+            await link_to(settings(broker, protocol="5.0")).open(Ear(), will=WILL, topics=[])
         assert caught.value.cause == MEANINGS[code].cause
-
-
-class _Ear:
-    def acknowledged(self, acks): ...
-
-    def received(self, topic, payload): ...
-
-    def lost(self, error): ...
 
 
 async def test_what_a_broker_says_is_shown_and_harmless_and_another_server_is_not_followed():

@@ -11,6 +11,7 @@ from gateway.errors import LinkDown, LinkRefused
 from gateway.mqtt import LinkState
 from gateway.mqtt.link import Outgoing
 from gateway.wire import Topics
+from tests.fake_broker import Ear
 from tests.ports import free_port
 from tests.waiting import until
 
@@ -107,11 +108,6 @@ def tls(pki, name="broker", *, certificate=False):
 
 
 async def opens(settings, clock=None):
-    class Ear:
-        def acknowledged(self, acks): ...
-        def received(self, topic, payload): ...
-        def lost(self, error): ...
-
     link = link_to(settings, synced=lambda: clock is None or clock.synced)
     connection = await link.open(Ear(), will=WILL, topics=[])
     await connection.close()
