@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from gateway.common.files import sync_folder
 from gateway.errors import GatewayError
 
 
@@ -151,11 +152,7 @@ def write_beside(path: Path, text: str) -> Path:
         os.chmod(old, before.st_mode & 0o7777)  # noqa: PTH101
         os.chown(old, before.st_uid, before.st_gid)
         new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         if new.is_file():
             new.unlink()

@@ -12,6 +12,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from gateway.common.files import sync_folder
 from gateway.field import carried_count, newer_carried
 
 log = logging.getLogger(__name__)
@@ -91,11 +92,7 @@ class RegisterCopy:
             os.close(handle)
         self._spare.replace(self.path)
         self._reserve(len(data) + BLOCK)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
 
     def _reserve(self, size: int) -> None:
         try:
