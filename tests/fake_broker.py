@@ -1,6 +1,4 @@
-"""A broker of a hundred lines that misbehaves on purpose, and whoever hears what a link says of it. Speaks just
-enough MQTT 3.1.1 and 5.
-"""
+"""A broker of a hundred lines that misbehaves on purpose, and the listener of a link to it."""
 
 from __future__ import annotations
 
