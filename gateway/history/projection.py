@@ -34,15 +34,20 @@ from gateway.energy import (
 from gateway.history.history import SURE, History
 from gateway.history.told import correction, exchange, exchanges
 from gateway.history.tree_watch import QUANTITY, TreeWatch
-from gateway.history.values import COUNTERS, USED, Moment, dumped, finding_key, in_grains, loaded
+from gateway.history.values import (
+    COUNTERS,
+    USED,
+    DenseReadings,
+    Moment,
+    dumped,
+    finding_key,
+    in_grains,
+    loaded,
+)
 from gateway.model import ClockState, Event, Reading
 
 log = logging.getLogger(__name__)
 
-DENSE: Final = 30_000
-"""ms: of readings that follow one another faster, those away from quarter hours are passed over."""
-EDGE: Final = 10_000
-"""ms on either side of a quarter hour in which every reading is taken."""
 STEP: Final = 500
 """ms that the wall clock may differ from CLOCK_BOOTTIME before it was stepped."""
 FUTURE: Final = 3_600_000
@@ -101,10 +106,7 @@ class Projection:
         """Boot → UTC minus uptime (ms), of its newest batch with a right clock."""
         self._held: dict[str, deque[Moment]] = {}
         """Boot → readings and exchanges whose time is not known yet."""
-        self._taken: dict[tuple[str, bool], int] = {}
-        """(meter, counters?) → time of the newest reading that was used."""
-        self._passed: dict[str, tuple[int, Reading]] = {}
-        """Meter → the newest reading of its counters that was passed over, and its time."""
+        self._dense = DenseReadings()
         self._watches: dict[str, Plausibility] = {}
         self._findings: dict[str, Event] = {}
         self._under_way: dict[str, float] = {}
@@ -181,9 +183,8 @@ class Projection:
         told = exchange(event)
         if told is not None and told.meter in self._meters:
             # What was passed over is the old meter's last word, and the next reading is the new one's first.
-            if (passed := self._passed.pop(told.meter, None)) is not None and passed[0] < t:
-                self._feed(self._meters[told.meter], passed[1], passed[0])
-            self._taken.pop((told.meter, True), None)
+            self._catch_up_with(told.meter, t)
+            self._dense.forget(told.meter)
             self._tell(told.meter, self._meters[told.meter].swap(t, told.closing, told.opening))
 
     def _correct(self, event: Event) -> None:
@@ -236,15 +237,11 @@ class Projection:
         newest = series.newest
         if newest is not None and t <= newest and (back is None or back > STEP):
             self._tell(reading.meter, series.step_back(t, back))
-            self._taken.pop((reading.meter, True), None)
-            self._taken.pop((reading.meter, False), None)
-            self._passed.pop(reading.meter, None)
-        if self._passes_over(reading.meter, t, counts=counts):
-            if counts:
-                self._passed[reading.meter] = (t, reading)
+            self._dense.forget(reading.meter)
+        if self._dense.passes_over(reading, t, counts=counts):
             return
         if counts:
-            self._catch_up_with(reading.meter, t)
+            self._catch_up_with(reading.meter, t, reading)
         self.newest = max(self.newest, t)
         self._watch(reading, t)
         self._feed(series, reading, t)
@@ -259,11 +256,10 @@ class Projection:
             if name in COUNTERS:
                 self._tell(reading.meter, series.take(name, t, None))
 
-    def _catch_up_with(self, meter: str, t: int) -> None:
-        """The newest reading that was passed over is the one before a quarter hour after all: it is used."""
-        passed = self._passed.pop(meter, None)
-        if passed is not None and passed[0] < t and passed[0] // QUARTER != t // QUARTER:
-            self._feed(self._meters[meter], passed[1], passed[0])
+    def _catch_up_with(self, meter: str, t: int, after: Reading | None = None) -> None:
+        """What was passed over before the reading at `t` is used after all, as far as it matters."""
+        for passed, reading in self._dense.left(meter, t, after):
+            self._feed(self._meters[meter], reading, passed)
 
     def _watch(self, reading: Reading, t: int) -> None:
         """Whether what the meter says of the moment can be."""
@@ -277,17 +273,6 @@ class Projection:
 
     def _plausibility(self, meter: str) -> Plausibility:
         return Plausibility(self._context(meter, "active_energy_import").ct_primary)
-
-    def _passes_over(self, meter: str, t: int, *, counts: bool) -> bool:
-        """Whether a reading follows so soon, and so far from a quarter hour, that it will hardly change an
-        edge.
-        """
-        last = self._taken.get((meter, counts))
-        near = last is not None and 0 <= t - last < DENSE and t // QUARTER == last // QUARTER
-        if near and EDGE < t % QUARTER < QUARTER - EDGE:
-            return True
-        self._taken[meter, counts] = t
-        return False
 
     def _meter(self, meter: str) -> MeterSeries:
         series = MeterSeries(
@@ -363,8 +348,7 @@ class Projection:
             "watches": {meter: watch.state() for meter, watch in self._watches.items()},
             "offsets": self._offsets,
             "held": {boot: [dumped(each) for each in held] for boot, held in self._held.items()},
-            "passed": [[t, dumped(reading)] for t, reading in self._passed.values()],
-            "taken": [[*key, t] for key, t in self._taken.items()],
+            **self._dense.state(),
             "findings": [event.fields for event in self._findings.values()],
             "newest": self.newest,
             "tree": self._tree_day and self._tree_day.isoformat(),
@@ -382,11 +366,7 @@ class Projection:
                 self._watches[meter].restore(watch)
             self._offsets = state["offsets"]
             self._held = {boot: deque(map(loaded, held)) for boot, held in state["held"].items()}
-            for t, held in state["passed"]:
-                reading = loaded(held)
-                if isinstance(reading, Reading):
-                    self._passed[reading.meter] = (t, reading)
-            self._taken = {(meter, counts): t for meter, counts, t in state["taken"]}
+            self._dense.restore(state)
             self._findings = {finding_key(fields): Event(CHECK, 0, fields) for fields in state["findings"]}
             self.newest = state["newest"]
             self._tree_day = date.fromisoformat(state["tree"]) if state["tree"] else None

@@ -1,19 +1,25 @@
-"""Values of readings and events, as the engine and its saved state have them."""
+"""Values of readings and events, as the engine and its saved state have them, and which of dense readings it
+takes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
-from gateway.energy import GAUGES, GRAIN_DIGITS, BaseUnit, base_unit, to_grains
+from gateway.energy import GAUGES, GRAIN_DIGITS, QUARTER, BaseUnit, base_unit, to_grains
 from gateway.model import QUANTITIES, Event, Reading
 
 COUNTERS: Final = frozenset(name for name, word in QUANTITIES.items() if word.is_register)
 USED: Final = COUNTERS | GAUGES.keys()
 """What the engine takes of a reading."""
+DENSE: Final = 30_000
+"""ms: of a counter's readings that follow faster, those away from quarter hours are passed over."""
+EDGE: Final = 10_000
+"""ms on either side of a quarter hour in which every reading is taken."""
 Moment = Reading | Event
 """What the engine hears of a meter, in the order of time: its readings, and that it was exchanged."""
 _OF_EVENT: Final = 3
@@ -72,3 +78,68 @@ def loaded(state: Sequence[Any]) -> Moment:
         return Event(*state)
     meter, uptime, values, suspect, absent = state
     return Reading(meter, uptime, values, absent, suspect=tuple(suspect))
+
+
+class DenseReadings:
+    """Which readings are passed over: those of which no counter was read long before, and that stand so far
+    from a quarter hour that they will hardly change an edge.
+
+    An edge lies between the two readings of its counter around it, whatever else of the meter is read more
+    often: what was passed over is held for as long as it is the newest of one of its counters.
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[str, str], int] = {}
+        """(meter, counter) → time of the newest reading that was used; no counter: of its powers alone."""
+        self._held: dict[str, list[tuple[int, Reading]]] = {}
+        """Meter → what was passed over since then, by time."""
+
+    def passes_over(self, reading: Reading, t: int, *, counts: bool) -> bool:
+        """Whether a reading is not used now; `counts`: it is, or should be, of counters."""
+        good, meter = _good(reading), reading.meter
+        names = good or {""}
+        if EDGE < t % QUARTER < QUARTER - EDGE and all(self._is_near(meter, name, t) for name in names):
+            if counts:
+                held = [each for each in self._held.get(meter, ()) if _good(each[1]) - good]
+                self._held[meter] = [*held, (t, reading)]
+            return True
+        for name in names:
+            self._taken[meter, name] = t
+        return False
+
+    def _is_near(self, meter: str, name: str, t: int) -> bool:
+        last = self._taken.get((meter, name))
+        return last is not None and 0 <= t - last < DENSE and t // QUARTER == last // QUARTER
+
+    def left(self, meter: str, t: int, after: Reading | None) -> Iterator[tuple[int, Reading]]:
+        """Times and readings that are to be used before the one at `t`: of a quarter hour before, or of
+        counters of which `after` says nothing.
+        """
+        said = _good(after) if after else set()
+        for passed, reading in self._held.pop(meter, ()):
+            if passed < t and (passed // QUARTER != t // QUARTER or _good(reading) - said):
+                yield passed, reading
+
+    def forget(self, meter: str) -> None:
+        """The times of a meter's readings count anew."""
+        self._held.pop(meter, None)
+        self._taken = {key: t for key, t in self._taken.items() if key[0] != meter}
+
+    def state(self) -> dict[str, Any]:
+        """As JSON values."""
+        passed = [[t, dumped(reading)] for held in self._held.values() for t, reading in held]
+        return {"passed": passed, "taken": [[*key, t] for key, t in self._taken.items()]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know what `state` gave."""
+        for t, held in state["passed"]:
+            reading = loaded(held)
+            if isinstance(reading, Reading):
+                self._held.setdefault(reading.meter, []).append((t, reading))
+        # A file of an earlier version knows no counters: its times count for none.
+        self._taken = {(meter, name): t for meter, name, t in state["taken"] if isinstance(name, str)}
+
+
+def _good(reading: Reading) -> set[str]:
+    """The counters that it says something of."""
+    return (reading.values.keys() & COUNTERS).difference(reading.suspect)

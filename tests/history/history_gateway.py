@@ -100,17 +100,20 @@ class Gateway:
         """One batch: readings (meter, values), and what was offered; `lost`: the process ends before the
         COMMIT.
         """
-        intervals, events = self.pending
-        self.pending = ([], [])
         if lost:
             self.kill()
             return
-        seq = self.journal[-1].seq + 1 if self.journal else 1
-        made = [
+        self.take([
             Reading(meter, self.uptime, {k: v for k, v in values.items() if v is not None},
                     {k: "timeout" for k, v in values.items() if v is None})
             for meter, values in readings
-        ]  # fmt: skip
+        ])  # fmt: skip
+
+    def take(self, made: list[Reading]) -> None:
+        """One batch of these readings, committed."""
+        intervals, events = self.pending
+        self.pending = ([], [])
+        seq = self.journal[-1].seq + 1 if self.journal else 1
         t0 = self.offset + self.uptime
         batch = Committed("e", seq, self.boot, t0, self.uptime, self.clock, made, events, intervals)
         self.journal.append(batch)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.energy import Context, base_unit
 from gateway.energy.engine.units import to_grains
 from gateway.history import FILE, make_copy
+from gateway.model import Reading
 
 acts = st.lists(
     st.tuples(
@@ -149,6 +150,12 @@ def test_a_rebuild_at_any_moment_publishes_nothing_new(script, data) -> None:
         shutil.rmtree(other)
 
 
+def edge(seen, q: int) -> int:
+    """The register at a quarter hour by the two readings (t, Wh) around it, rounded half up."""
+    (a, low), (b, high) = next(pair for pair in pairwise(seen) if pair[0][0] < q <= pair[1][0])
+    return (2 * (low * (b - a) + (high - low) * (q - a)) + (b - a)) // (2 * (b - a))
+
+
 polls = st.lists(
     st.integers(300, 70_000) | st.sampled_from([1_000, 15_000, 60_000]), min_size=60, max_size=400
 )
@@ -172,11 +179,56 @@ def test_however_dense_the_readings_an_edge_lies_between_the_two_around_it(pause
         gateway.poll(wh / 1000)
         gateway.drain()
         for start, (value, _) in gateway.platform.newest().items():
-            exact = []
-            for q in (start, start + QUARTER):
-                (a, low), (b, high) = next(pair for pair in pairwise(seen) if pair[0][0] < q <= pair[1][0])
-                exact.append((2 * (low * (b - a) + (high - low) * (q - a)) + (b - a)) // (2 * (b - a)))
-            assert value == exact[1] - exact[0]
+            assert value == edge(seen, start + QUARTER) - edge(seen, start)
+    finally:
+        gateway.history.close()
+        shutil.rmtree(directory)
+
+
+mixed = st.lists(
+    st.tuples(
+        st.sampled_from([1_000, 5_000, 9_990, 10_000, 10_010, 20_500]),
+        st.sampled_from(["pulses"] * 5 + ["both", "both", "absent", "suspect", "energy", "missing"]),
+        st.integers(0, 90),
+    ),
+    min_size=150,
+    max_size=400,
+)
+
+
+@given(mixed, st.sets(st.integers(0, 400), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_what_else_of_a_meter_is_read_more_often_moves_no_edge(script, kills) -> None:
+    """Each counter has an interval of its own, and reads of its own that fail."""
+    directory = Path(tempfile.mkdtemp())
+    try:
+        gateway = Player(directory, context=context)
+        seen, wh = [], 700_000
+        for number, (pause, act, gain) in enumerate([*script, *[(60_000, "both", 9)] * 2]):
+            wh += gain
+            if number in kills:
+                gateway.save()
+                gateway.kill()
+            gateway.uptime += pause
+            values = {} if act == "energy" else {"pulse_count": number}
+            values |= {} if act in {"pulses", "missing"} else {"active_energy_import": wh / 1000}
+            reading = Reading("m", gateway.uptime, values)
+            if act == "absent":
+                reading.absent["active_energy_import"] = "timeout"
+                del values["active_energy_import"]
+            elif act == "suspect":
+                reading.suspect = ("active_energy_import",)
+            elif act == "missing":
+                reading = Reading("m", gateway.uptime, missing="timeout")
+            else:
+                seen += [] if act == "pulses" else [(T0 + gateway.uptime, wh)]
+            gateway.take([reading])
+        gateway.drain()
+        published = gateway.platform.newest()
+        first = (seen[0][0] // QUARTER + 1) * QUARTER
+        assert [*published] == list(range(first, seen[-2][0] // QUARTER * QUARTER, QUARTER))
+        for start, (value, _) in published.items():
+            assert value == edge(seen, start + QUARTER) - edge(seen, start)
     finally:
         gateway.history.close()
         shutil.rmtree(directory)
