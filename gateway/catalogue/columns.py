@@ -27,6 +27,7 @@ OPTIONS: Final = (
     "rule",
     "of",
     "times",
+    "codes",
     "sign",
     "mask",
 )
@@ -36,6 +37,8 @@ BRACES: Final = re.compile(r"\{([a-z0-9,]+)\}")
 _NAME = re.compile(r"_?[a-z][a-z0-9_]*")
 _TERM = re.compile(r"([+-]?)(_?[a-z][a-z0-9_]*)")
 _BIT = re.compile(r"(?:(?P<row>_?[a-z][a-z0-9_]*)\.)?bit(?P<bit>\d{1,2})")
+_FINEST: Final = 6
+"""Decimals of a whole number whose unit the meter chooses."""
 _SCALES: Final = {"sf": "", "sf8": "low", "sf8h": "high"}
 _LAST = 0xFFFF
 _T = TypeVar("_T")
@@ -94,6 +97,7 @@ class RegisterLine:
         if self.options.get("rule") == "pf4q" and "factor" not in self.name and not self.name.startswith("_"):
             raise Mistake(self.name, "has a rule for power factors", "leave rule= out")
         sign_of, sign_of_bit, sign_bit = self._sign(words, rows)
+        times = self._find(self.options["times"], "times", rows) if "times" in self.options else None
         return Row(
             name=self.name,
             function=self._choice("function", {"3": 3, "4": 4}, self.defaults.function),
@@ -102,7 +106,7 @@ class RegisterLine:
             type="text" if self.kind.startswith("text:") else self.kind,
             order=self._choice("order", {order: order for order in ORDERS}, self.defaults.order),
             factor=float(raw.factor),
-            decimals=self._decimals(raw),
+            decimals=self._decimals(raw, times),
             pace="static" if self.pace == "static" else "slow" if self.pace == "slow" else "fast",
             low=low,
             high=high,
@@ -116,7 +120,8 @@ class RegisterLine:
             scale_byte=scale_byte,
             rule=self._choice("rule", {rule: rule for rule in RULES}, ""),
             terms=self._terms(rows),
-            times=self._find(self.options["times"], "times", rows) if "times" in self.options else None,
+            times=times,
+            codes=self._codes(raw, words),
             sign_of=sign_of,
             sign_of_bit=sign_of_bit,
             line=self.number,
@@ -194,13 +199,15 @@ class RegisterLine:
             )
         return address
 
-    def _decimals(self, raw: Raw) -> int | None:
+    def _decimals(self, raw: Raw, times: Row | None) -> int | None:
         """Decimals in the vocabulary's unit: as written for the raw unit, else what whole numbers can
         have.
         """
         text = self.options.get("decimals")
+        if text is None and (self.kind.startswith("float") or self.kind == "sum"):
+            return None
         if text is None:
-            return None if self.kind.startswith("float") or self.kind == "sum" else raw.places
+            return _FINEST if times is not None and times.codes else raw.places
         if not re.fullmatch(r"\d", text):
             raise Mistake(
                 self.name,
@@ -208,6 +215,27 @@ class RegisterLine:
                 "write 0 to 9, counted in the unit of the raw column",
             )
         return max(0, int(text) + raw.shift)
+
+    def _codes(self, raw: Raw, words: int) -> tuple[tuple[int, float], ...]:
+        """What the numbers of a register that names a unit mean: how much of the row's unit each is."""
+        text = self.options.get("codes")
+        if text is None:
+            return ()
+        if not self.name.startswith("_") or not self.kind.startswith(("u", "s")) or not words:
+            what = "codes= belongs to a whole number that other rows are multiplied by"
+            raise Mistake(self.name, what, "give the row a name like _unit, and the others times=_unit")
+        found: dict[int, float] = {}
+        for part in text.split(","):
+            number, _, unit = part.partition(":")
+            meant = parse_raw(unit) if unit else None
+            if meant is None or meant.unit != raw.unit:
+                mend = f"write the number and what it stands for: 2:{example(raw.unit).split(',')[0]}"
+                raise Mistake(self.name, f"codes= has {part!r}, which is no unit of {self.raw}", mend)
+            code = self._whole("codes", number)
+            if code in found:
+                raise Mistake(self.name, f"codes= gives {number} twice", "leave one of them out")
+            found[code] = float(meant.factor / raw.factor)
+        return tuple(found.items())
 
     def _number(self, key: str, default: float) -> float:
         try:

@@ -108,7 +108,11 @@ class Row:
     terms: tuple[tuple[int, Row], ...] = ()
     """Sign and row of every term of a sum."""
     times: Row | None = None
-    """A row that this value is multiplied by (a transformer ratio)."""
+    """A row that this value is multiplied by (a transformer ratio, a unit)."""
+    codes: tuple[tuple[int, float], ...] = ()
+    """Of a register that names a unit: its number, and how much of this row's own unit that is. A number
+    that is not here is no value.
+    """
     sign_of: Row | None = None
     """A row whose sign this value takes."""
     sign_of_bit: int | None = None

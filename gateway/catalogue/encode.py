@@ -59,13 +59,15 @@ def _place(row: Row, value: float | str, image: Registers) -> None:
 
 
 def _ratio(row: Row, value: float) -> float:
-    """What the row it is multiplied with holds: 1, or the power of ten with which the number fits its
-    registers (percent of a rating).
+    """What the row it is multiplied with holds: 1, or the unit or power of ten (percent of a rating) with
+    which the number fits its registers.
     """
+    units = (unit for _, unit in row.times.codes) if row.times is not None else ()
+    sizes = sorted(units, key=lambda unit: (unit != 1.0, unit)) or [10.0**power for power in range(16)]
     if row.type not in {"u16", "s16", "u32", "s32"}:
-        return 1.0
+        return sizes[0]
     room = (1 << 16 * row.words - (row.type[0] == "s")) - 1
-    return next(10.0**power for power in range(16) if abs(value / row.factor) <= room * 10.0**power)
+    return next((size for size in sizes if abs(value / row.factor) <= room * size), sizes[-1])
 
 
 def _set_bit(row: Row, bit: int, image: Registers, *, on: bool) -> None:
@@ -91,6 +93,8 @@ def _data(row: Row, value: float | str) -> bytes:
         return str(value).encode("utf-8")[:size].ljust(size, b"\0")
     if row.type.startswith("hex"):
         return int(str(value), 16).to_bytes(size, "big")
+    if row.codes:
+        value = min(row.codes, key=lambda code: abs(code[1] - float(value)))[0]
     number = float(value) / row.factor if not isinstance(value, str) or row.factor != 1.0 else value
     if row.type in _FORMATS:
         return struct.pack(_FORMATS[row.type], float(number))

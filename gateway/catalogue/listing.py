@@ -13,22 +13,28 @@ from gateway.catalogue.resolve import quantities
 from gateway.catalogue.sunspec import offered
 from gateway.model import ATTRIBUTES, QUANTITIES
 
-_GROUPS = (
-    ("U", ("voltage_",)),
-    ("I", ("current",)),
-    ("P", ("active_power",)),
-    ("Q", ("reactive_power",)),
-    ("S", ("apparent_power",)),
-    ("PF", ("power_factor", "displacement_factor")),
-    ("f", ("frequency",)),
-    ("kWh import", ("active_energy_import",)),
-    ("kWh export", ("active_energy_export",)),
-    ("kWh total", ("active_energy_total",)),
-    ("kvarh", ("reactive_energy",)),
-    ("THD", ("thd_",)),
-    ("DC", ("dc_",)),
-    ("heat", ("temperature", "heat", "volume")),
+_GROUPS: Final = (
+    ("U", "voltage_"),
+    ("I", "current"),
+    ("P", "active_power"),
+    ("Q", "reactive_power"),
+    ("S", "apparent_power"),
+    ("PF", "power_factor|displacement_factor"),
+    ("f", "frequency"),
+    ("kWh import", "active_energy_import"),
+    ("kWh export", "active_energy_export"),
+    ("kWh total", "active_energy_total"),
+    ("kvarh", "reactive_energy"),
+    ("THD", "thd_"),
+    ("DC", "dc_"),
+    ("kWh heat", "heat_energy"),
+    ("kWh cooling", "cooling_energy"),
+    ("kW heat", "heat_power"),
+    ("m³", "volume$"),
+    ("m³/h", "volume_flow"),
+    ("°C", "temperature_"),
 )
+"""What a table gives, and how the names of its quantities begin."""
 
 _NOT_HERE: Final = (
     "## Not here, and what it would take",
@@ -68,7 +74,7 @@ def summary(driver: Driver) -> str:
     names = quantities(driver)
     found = []
     for label, starts in _GROUPS:
-        mine = [name for name in names if name.startswith(starts) and "demand" not in name]
+        mine = [name for name in names if re.match(starts, name) and "demand" not in name]
         if mine:
             phases = any(name.endswith(("_l1", "_l1n", "_l2")) for name in mine) and any(
                 name.endswith(("_l2", "_l2n", "_l23")) for name in mine
@@ -313,7 +319,7 @@ QUESTIONS: Final = {
     "demand": "the mean power of a quarter hour or so, formed in the meter (the platform forms its own in "
     "any case)",
     "quality": "THD of voltage (U) and current (I)",
-    "also": "apparent energy, heat, DC inputs, pulses",
+    "also": "apparent energy, heat, cooling, water, DC inputs, pulses",
 }
 """The columns of the table, and what each answers."""
 
@@ -323,7 +329,7 @@ def serves(names: Iterable[str]) -> dict[str, str]:
     have = set(names)
     return {
         "bill": YES
-        if have & {"active_energy_import", "heat_energy", "volume"}
+        if have & {"active_energy_import", "heat_energy", "cooling_energy", "volume"}
         else "one way"
         if "active_energy_total" in have
         else NO,
@@ -338,6 +344,7 @@ def serves(names: Iterable[str]) -> dict[str, str]:
             (
                 ("kVAh", "apparent_energy"),
                 ("heat", "heat_energy"),
+                ("cooling", "cooling_energy"),
                 ("water", "volume"),
                 ("DC", "dc_power"),
                 ("pulses", "pulse_count"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _COMPARED = re.compile(
     r"(voltage|current|active_power)_l[123]n?|voltage_(ln|l12)|current|active_power|power_factor|frequency|"
-    r"active_energy_(import|export|total)|heat_energy|volume|volume_flow|temperature_(flow|return)"
+    r"active_energy_(import|export|total)|heat_energy|cooling_energy|volume|volume_flow|temperature_(flow|return)"
 )
 """What a person compares with a display; of a meter that has nothing of it, all."""
 _SEARCH = {"addresses": None, "baudrate": None, "parity": None, "stopbits": None}

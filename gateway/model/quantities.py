@@ -1,8 +1,9 @@
 """The closed vocabulary: every quantity that a driver may give, a journal may keep and a page may show.
 
-Sources: OBIS value groups C, D and E from IEC 62056-6-1 (electricity, A=1) and EN 13757-1 (heat, A=6; cold
-water, A=8). A code is left empty where the standard has none. Signs: import is positive; a meter with two
-reactive registers gives import and export (3.8.0, 4.8.0) — quadrants only where the meter has four.
+Sources: OBIS value groups C, D and E from IEC 62056-6-1 (electricity, A=1) and EN 13757-1 (cooling, A=5;
+heat, A=6; cold water, A=8). A code is left empty where the standard has none. Signs: import is positive; a
+meter with two reactive registers gives import and export (3.8.0, 4.8.0) — quadrants only where the meter has
+four.
 """
 
 from __future__ import annotations
@@ -239,6 +240,7 @@ _SINGLES: Final = (
     ("volume", "m³", "counter", "8-0:1.0.0", "Volume", "Hacim", 0.0, _COUNT),
     ("volume_flow", "m³/h", "gauge", "8-0:2.0.0", "Volume flow", "Debi", -_BIG, _BIG),
     ("heat_energy", "kWh", "counter", "6-0:1.0.0", "Heat energy", "Isı enerjisi", 0.0, _COUNT),
+    ("cooling_energy", "kWh", "counter", "5-0:1.0.0", "Cooling energy", "Soğutma enerjisi", 0.0, _COUNT),
     ("heat_power", "kW", "gauge", "6-0:8.0.0", "Heat power", "Isıl güç", -_BIG, _BIG),
     ("temperature_flow", "°C", "gauge", "6-0:10.0.0", "Flow temperature", "Gidiş sıcaklığı", -60.0, 250.0),
     (

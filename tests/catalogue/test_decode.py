@@ -393,6 +393,44 @@ def test_a_ratio_register_multiplies() -> None:
     assert decode(rows, image((3, 1, [100]))).absent == {"active_power": "timeout"}
 
 
+UNITS = "10 u16 _unit kWh slow codes=1:Wh,2:kWh,3:MWh,8:GJ,57:10GJ"
+
+
+@pytest.mark.parametrize(
+    ("code", "meant"),
+    [(1, 1.25), (2, 1250.0), (3, 1.25e6), (8, 347222.222222), (57, 3472222.222222)],
+)
+@pytest.mark.parametrize(("kind", "raw"), [("u32", [0, 1250]), ("float32", [0x449C, 0x4000])])
+def test_a_register_says_in_which_unit_a_counter_counts(
+    kind: str, raw: list[int], code: int, meant: float
+) -> None:
+    rows = table(f"0 {kind} heat_energy kWh slow times=_unit\n{UNITS}").rows
+    found = decode(rows, image((3, 0, raw), (3, 10, [code])))
+    assert found.values == {"heat_energy": pytest.approx(meant, rel=1e-8)}
+
+
+@pytest.mark.parametrize("code", [0, 4, 9, 0x7FFF, 0xFFFF, 0xDEAD])
+def test_a_unit_that_the_table_does_not_know_gives_no_value(code: int) -> None:
+    rows = table(f"0 u32 heat_energy kWh slow times=_unit\n2 u32 volume m³ slow\n{UNITS}").rows
+    found = decode(rows, image((3, 0, [0, 1250, 0, 7]), (3, 10, [code])))
+    assert found.values == {"volume": 7.0}
+    assert set(found.absent) == {"heat_energy"}
+
+
+def test_a_unit_may_stand_in_some_bits_and_belong_to_whole_and_fraction() -> None:
+    rows = table(
+        """
+        0   u32      _whole  m³  slow  times=_unit
+        2   float32  _part   m³  slow  times=_unit
+        4   u16      _unit   m³  slow  codes=0:l,1:m³ mask=0x0F00
+        -   sum      volume  m³  slow  of=_whole+_part
+        """
+    ).rows
+    counter = [0, 1234, 0x3F00, 0]
+    assert decode(rows, image((3, 0, [*counter, 0xA1FF]))).values == {"volume": 1234.5}
+    assert decode(rows, image((3, 0, [*counter, 0xA0FF]))).values == {"volume": 1.2345}
+
+
 @pytest.mark.parametrize(
     ("power", "raw", "meant"), [(100, -900, 0.9), (-100, 900, -0.9), (-100, -900, -0.9), (0, -900, 0.9)]
 )

@@ -216,3 +216,17 @@ async def test_a_row_that_is_read_otherwise_after_a_reload_begins_anew() -> None
         reading = Reading("m", 1000, {IMPORT: value})
         assert memory.judge(reading, table.rows) == []
         assert reading.suspect == ()
+
+
+@pytest.mark.parametrize(("last", "unit"), [(99_999_999.0, "kWh"), (99_999_999_000.0, "MWh")])
+def test_a_wrap_of_digits_is_one_in_whatever_unit_the_meter_counts(last: float, unit: str) -> None:
+    table = driver("0 u32 heat_energy kWh fast times=_unit\n  2 u16 _unit kWh fast codes=2:kWh,3:MWh")
+    memory, step = CounterMemory(), 1000.0 if unit == "MWh" else 1.0
+    hour = 3_600_000
+    values = [last - step, last, 3 * step, 5 * step]
+    good = []
+    for index, value in enumerate(values):
+        reading = Reading("m", index * hour, {"heat_energy": value})
+        memory.judge(reading, table.rows)
+        good.append(not reading.suspect)
+    assert good == [True] * 4

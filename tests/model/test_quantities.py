@@ -24,6 +24,7 @@ UNITS = {
     "volume_flow": "m³/h",
     "volume": "m³",
     "heat_energy": "kWh",
+    "cooling_energy": "kWh",
     "heat_power": "kW",
     "temperature": "°C",
     "dc_power": "kW",
@@ -57,7 +58,7 @@ def test_a_word_is_whole(word) -> None:
         if "energy" in word.name or word.name in {"pulse_count", "volume", "disk_written"}
         else "gauge"
     )
-    assert word.obis == "" or re.fullmatch(r"[168]-0:\d{1,3}\.\d{1,2}\.\d{1,3}", word.obis)
+    assert word.obis == "" or re.fullmatch(r"[1568]-0:\d{1,3}\.\d{1,2}\.\d{1,3}", word.obis)
 
 
 def test_no_two_words_share_an_obis_code() -> None:

@@ -47,7 +47,7 @@ _PATIENCE: Final = 10
 _TOLD: Final = frozenset({"serial_number", "ct_ratio", "ct_primary", "ct_secondary"})
 """Attributes that are asked for: what a technician compares with the case and with the plates."""
 _COUNTERS: Final = frozenset(
-    {"active_energy_import", "active_energy_export", "active_energy_total", "heat_energy"}
+    {"active_energy_import", "active_energy_export", "active_energy_total", "heat_energy", "cooling_energy"}
 )
 _UNCOMPARED: Final = ("energy", "demand", "thd_", "reactive_", "apparent_", "displacement_")
 _ALIKE: Final = 1

@@ -114,9 +114,10 @@ class CounterMemory:
         parts = [part for _, part in row.terms] or [row]
         unit = min(abs(part.factor) * scale for part in parts)
         moduli = {
-            modulus * abs(part.factor) * scale * 10.0**power
+            modulus * abs(part.factor) * size * scale * 10.0**power
             for part in parts
             for modulus in _moduli(part)
+            for size in _sizes(part)
             for power in (range(-3, 4) if part.scale_at is not None else (0,))
         }
         torn = any(part.words > 1 for part in parts)
@@ -137,11 +138,17 @@ def energy_ratio(meter: Meter) -> float:
     return meter.ct * meter.vt if meter.values == "secondary" else 1.0
 
 
+def _sizes(row: Row) -> tuple[float, ...]:
+    """What the unit of a row may be, in its own: several where a register of the meter says it."""
+    return tuple(size for _, size in row.times.codes) if row.times and row.times.codes else (1.0,)
+
+
 def _reads(row: Row) -> tuple[object, ...]:
     """What a row's number is made of."""
     terms = tuple((sign, *_reads(part)) for sign, part in row.terms)
     times = row.times and _reads(row.times)
-    return (row.spans, row.type, row.order, row.factor, row.sign_bit, row.mask, row.scale_at, terms, times)
+    unit = (row.factor, row.scale_at, row.codes)
+    return (row.spans, row.type, row.order, unit, row.sign_bit, row.mask, terms, times)
 
 
 def _counts(row: Row) -> bool:

@@ -263,6 +263,8 @@ def _reader(row: Row, slots: _Slots, scale: float) -> Callable[[list[Any]], floa
     if row.type == "sum":
         return _sum(row, slots, scale)
     number_of, factors = _number(row, slots[row][0]), _factors(row, slots, scale)
+    if row.codes:
+        return _coded(dict(row.codes), number_of)
     sign_of = _direction(row, slots)
     single, factor, decimals = row.type == "float32", row.factor, row.decimals
 
@@ -365,6 +367,18 @@ def _factors(
         return more, places
 
     return factors
+
+
+def _coded(
+    codes: Mapping[float, float], number_of: Callable[[list[Any]], float | str]
+) -> Callable[[list[Any]], float | str]:
+    """A register that names a unit: what it multiplies with."""
+
+    def unit(raw: list[Any]) -> float | str:
+        number = number_of(raw)
+        return number if isinstance(number, str) else codes.get(number, "implausible")
+
+    return unit
 
 
 def _direction(row: Row, slots: _Slots) -> Callable[[list[Any]], float | str] | None:

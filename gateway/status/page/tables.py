@@ -25,6 +25,7 @@ _COUNTED = {
     "volume",
     "volume_flow",
     "heat_energy",
+    "cooling_energy",
     "heat_power",
     "temperature_flow",
     "temperature_return",

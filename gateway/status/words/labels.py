@@ -19,6 +19,7 @@ COUNTERS = (
     "active_energy_import",
     "active_energy_total",
     "heat_energy",
+    "cooling_energy",
     "volume",
     "pulse_count",
     "active_energy_export",
