@@ -319,8 +319,7 @@ STAGES: Final = {
 }
 
 WHO: Final = {
-    "here": N_("here"),
     "network": N_("the building's network"),
     "operator": N_("the platform's operator"),
 }
-"""Who must act."""
+"""Who must act, if not whoever is here."""

@@ -102,7 +102,8 @@ class DoctorReport:
         say(_("What to do now:"))
         for number, each in enumerate(found, 1):
             about = f"{_part(each.part)}, {each.meter}" if each.meter else _part(each.part)
-            say(f"{about}: {action(each)} ({_(WHO[str(each.facts.get('who', 'here'))])})", mark=f"{number}. ")
+            who = WHO.get(str(each.facts.get("who", "")))
+            say(f"{about}: {action(each)}" + (f" ({_(who)})" if who else ""), mark=f"{number}. ")
 
     def _print(self, found: list[Diagnosis]) -> None:
         answer = {

@@ -105,6 +105,8 @@ def command(
 
 def _say_written(content: Mapping[str, Any], paths: list[Path], key: str) -> None:
     say(content["verdict"])
+    if content["open"]:
+        say(_("Still open:"))
     for point in content["open"]:
         say(f"{point['text']} → {point['action']}" if point["action"] else point["text"], "  ", "! ")
     for path in paths:
@@ -199,6 +201,13 @@ def _verify(path: Path, key: str, database: Path | None, *, as_json: bool) -> No
         sys.exit(0 if is_known else UNKNOWN)
     print(_("valid, key known") if is_known else _("valid, key unknown"))
     say(_("gateway %(gateway)s, key %(key)s") % {"gateway": sealed.gateway, "key": mine})
+    if not is_known:
+        say(
+            _("That is not the key that was asked for: another gateway has sealed it.")
+            if known
+            else _("Compare the key with the one on the gateway's page, or name it: --key FINGERPRINT"),
+            err=True,
+        )
     sys.exit(0 if is_known else UNKNOWN)
 
 

@@ -84,7 +84,7 @@ class Report:
         self._few = len({each.baudrate for each in settings}) == 1
         many = ngettext("%(n)s setting", "%(n)s settings", len(settings)) % {"n": len(settings)}
         where = f"{place}, {many}" if settings else place
-        text = _("Searching %(where)s: at most %(time)s, and less when the likely comes true.")
+        text = _("Searching %(where)s: at most %(time)s, mostly far less.")
         say(text % {"where": where, "time": _time(worst)}, err=True)
         if sys.stderr.isatty():
             self._bar = _progress_bar()
@@ -178,6 +178,8 @@ class Report:
         for meter in proposal.left_out:
             if not meter.double:
                 say(_left_out(meter, proposal), "  ")
+        if count and not proposal.text and not proposal.left_out and self._proposes:
+            say(_("The configuration has them already."), "  ")
         if proposal.text and self._proposes:
             print()
             say(_("Lines for the configuration (submeter scan … --write puts them in):"))
@@ -193,12 +195,13 @@ class Report:
             if not self._few:
                 say(_("Every setting and every address was tried."), "  ")
             return
-        if swept.tried:
-            names = ", ".join(str(each) for each in swept.tried)
-            say(_("Tried at every address: %(settings)s.") % {"settings": names}, "  ")
-        if rest:
-            names = ", ".join(str(each) for each in rest)
-            say(_("Not tried, or at the likely addresses only: %(settings)s.") % {"settings": names}, "  ")
+        for text, settings in (
+            (_("Tried at every address: %(settings)s."), swept.tried),
+            (_("Tried at the likely addresses only: %(settings)s."), swept.likely_only),
+            (_("Not tried: %(settings)s."), [each for each in rest if each not in swept.likely_only]),
+        ):
+            if settings:
+                say(text % {"settings": together(settings)}, "  ")
 
     def _above(self, write: Any) -> None:
         """Write above the progress bar."""
@@ -236,6 +239,20 @@ def _show(found: FoundMeter) -> None:
     wrong = [evidence(check) for check in known.findings if check.good is False]
     for line in contradiction_lines(wrong, known.candidates[0].name if known.candidates else ""):
         print(line)
+
+
+def together(settings: list[LineSetting]) -> str:
+    """Settings in few words: the rates that share the same frames stand beside each other."""
+    frames: dict[int, list[str]] = {}
+    for each in settings:
+        rate, _space, frame = str(each).partition(" ")
+        frames.setdefault(int(rate), []).append(frame)
+    rates: dict[tuple[str, ...], list[int]] = {}
+    for number, shared in frames.items():
+        rates.setdefault(tuple(shared), []).append(number)
+    return "; ".join(
+        f"{', '.join(map(str, sorted(numbers)))} {' '.join(shared)}" for shared, numbers in rates.items()
+    )
 
 
 def _how_sure(found: FoundMeter) -> str:

@@ -41,13 +41,21 @@ def identity(s: Setup) -> None:
 
 def building(s: Setup) -> None:
     """What the page shows figures by; each may be skipped."""
-    skip = _("Enter skips it: the page then says what is missing.")
-    for key, question in (
-        ("area", _("Floor area in m²?")),
-        ("installed_kva", _("Installed power in kVA?")),
-        ("contract_kw", _("Contracted power in kW?")),
+    skip = " " + _("Enter skips it: the page then says what is missing.")
+    for key, question, explain in (
+        ("area", _("Floor area in m²?"), _("The page shows energy per m² by it.")),
+        (
+            "installed_kva",
+            _("Installed power in kVA?"),
+            _("As in the supply contract; the limits of reactive energy follow from it."),
+        ),
+        (
+            "contract_kw",
+            _("Contracted power in kW?"),
+            _("As on the electricity bill; the peak of the month is held against it."),
+        ),
     ):
-        s.put("building", key, question, "", skip, needed=False)
+        s.put("building", key, question, "", explain + skip, needed=False)
 
 
 def clock(s: Setup) -> None:

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.language import _, in_words
+from gateway.cli.language import _, figure, in_words
 from gateway.cli.prose import say
 from gateway.cli.questions import ask, confirm
 from gateway.cli.setup_answers import Setup, plain
 from gateway.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
-    from gateway.config import Config
+    from gateway.config import Config, Meter
 
 _COMPARED = re.compile(
     r"(voltage|current|active_power)_l[123]n?|voltage_(ln|l12)|current|active_power|power_factor|frequency|"
@@ -133,8 +133,9 @@ def names(s: Setup) -> None:
             said[where] = {}
         said[where][str(address)] = mine
         say()
+        number = _(", serial number %(number)s") % {"number": meter["serial"]} if meter.get("serial") else ""
         at = {"driver": meter["driver"], "unit": address, "bus": meter["bus"]}
-        say(_("%(driver)s, address %(unit)s on %(bus)s:") % at)
+        say(_("%(driver)s, address %(unit)s on %(bus)s") % at + number + ":")
         _ask_name(s, place, mine)
         _ask_parent(s, place, mine, main)
         main = main or str(meter["id"])
@@ -174,27 +175,32 @@ def _ask_name(s: Setup, place: int, mine: dict[str, Any]) -> None:
 
 def _ask_parent(s: Setup, place: int, mine: dict[str, Any], main: str) -> None:
     """Below which meter it is: as the file says, else the first one."""
-    from gateway.commissioning.setup import answers_of
+    from gateway.commissioning.setup import answers_of, named
 
-    ids = [str(each["id"]) for each in s.answers["meters"]]
+    called = {str(each["id"]): str(each.get("name") or "") for each in named(s.answers)}
+    ids = list(called)
     own = ids[place]
-    explain = _("The id of the meter above it; - for a main meter. There are: %(ids)s")
+    explain = _("The meter whose energy holds its own, by id or name; - for a main meter. There are: %(ids)s")
     known = own in {each["id"] for each in answers_of(s.text).get("meters", ())}
     default = mine.get("parent") or ("-" if known or mine.get("parent") == "" else main or "-")
+
+    def meant(text: str) -> str:
+        known = [key for key, name in called.items() if key != own and name.casefold() == text.casefold()]
+        return text if text in called or len(known) != 1 else known[0]
 
     def wrong(text: str) -> str:
         if text == "-":
             return ""
-        if text not in ids or text == own:
+        if meant(text) not in ids or meant(text) == own:
             return _("There is no such meter.")
-        return _judged(s, place, mine, "parent", text)
+        return _judged(s, place, mine, "parent", meant(text))
 
-    others = ", ".join(each for each in ids if each != own)
+    others = ", ".join(f"{key} ({name})" if name else key for key, name in called.items() if key != own)
     if len(ids) == 1:
         mine["parent"] = ""
         return
-    parent = ask(_("Below which meter?"), default, explain % {"ids": others}, wrong)
-    mine["parent"] = "" if parent == "-" else parent
+    parent = ask(_("Below which meter is it?"), default, explain % {"ids": others}, wrong)
+    mine["parent"] = "" if parent == "-" else meant(parent)
     s.keep()
 
 
@@ -250,6 +256,7 @@ def values(s: Setup) -> None:
     for answer in answers:
         say()
         print("\n".join(_compared(answer)))
+        _say_side(next(meter for meter in enabled if meter.id == answer["meter"]), answer)
         if answer.get("missing") or contradictions(answer["values"], answer["absent"]):
             s.leave_open(_("%(meter)s: its values are not right") % {"meter": answer["meter"]})
     say()
@@ -257,6 +264,17 @@ def values(s: Setup) -> None:
         raise GatewayError(
             "the values are not right", hint="submeter drivers try, then: submeter setup values"
         )
+
+
+def _say_side(meter: Meter, answer: dict[str, Any]) -> None:
+    """Which side of its transformers a meter shows, only its display and the load tell."""
+    if meter.ct == 1 or meter.values != "primary" or not any("current" in name for name in answer["values"]):
+        return
+    text = _(
+        "Its current transformers divide by %(ratio)s: these must be the amperes of the cable. → if they are "
+        "those of the transformer's own wire (5 A at most), write values: secondary for %(meter)s"
+    )
+    say(text % {"ratio": figure(f"{meter.ct:g}"), "meter": meter.id}, "  ")
 
 
 def _compared(answer: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gateway.cli.language import _, in_words
+from gateway.cli.prose import say
 from gateway.cli.questions import ask, confirm
 from gateway.cli.setup_answers import Answers, Setup
 from gateway.errors import GatewayError
@@ -56,7 +57,7 @@ def _asked_uplink(s: Setup, before: Answers, url: str) -> Answers:
     user = ask(
         _("User name there?"),
         before.get("username") or ("-" if before else str(s.answers["gateway"]["id"])),
-        _("- for none."),
+        _("The name by which the broker knows this gateway; - for none."),
         lambda text: "" if text == "-" else _wrong(s, {}, "username", text),
     )
     if user != "-":
@@ -65,7 +66,10 @@ def _asked_uplink(s: Setup, before: Answers, url: str) -> Answers:
         ca = ask(
             _("File of the authority that signed its certificate?"),
             before.get("ca", ""),
-            _("Enter: the system's."),
+            _(
+                "A CA certificate (PEM), which who runs the broker gives. Enter: the authorities that this "
+                "machine trusts."
+            ),
             _no_file,
             needed=False,
         )
@@ -73,7 +77,10 @@ def _asked_uplink(s: Setup, before: Answers, url: str) -> Answers:
     consumer = ask(
         _("Whose receipts make a reading delivered?"),
         ((before.get("receipts") or ["-"]) if before else ["city"])[0],
-        _("The platform's name for itself; - for none: the broker's word is then enough."),
+        _(
+            "The platform's name in its receipts, as who runs it says; - for none: a reading is then "
+            "delivered when the broker has it."
+        ),
         lambda text: "" if text == "-" else _wrong(s, {}, "receipts", text),
     )
     return made | ({"receipts": [consumer]} if consumer != "-" else {})
@@ -85,7 +92,9 @@ def _asked_password(s: Setup, name: str, before: Answers) -> Answers:
     text = _("Password (not shown)")
     if file.exists():
         text += " " + _("[as it is]")
-    secret = click.prompt(text, hide_input=True, default="", show_default=False)
+    while (secret := click.prompt(text, hide_input=True, default="", show_default=False)) == "?":
+        explain = _("It is kept in %(file)s, which only the gateway may read. Enter leaves it as it is.")
+        say(explain % {"file": file}, "  ")
     if secret:
         try:
             write_secret(file, secret.encode() + b"\n")

@@ -15,7 +15,8 @@ from gateway.cli.journal_source import journal_source, newest_batches
 from gateway.cli.language import N_, _, in_words, locale, ngettext
 from gateway.cli.options import config_option, socket_option
 from gateway.cli.prose import say
-from gateway.errors import ControlError, GatewayError
+from gateway.errors import ConfigError, ControlError, GatewayError
+from gateway.host import CONFIG
 
 if TYPE_CHECKING:
     from gateway.commissioning.wiring import Recorded, WiringVerdict
@@ -81,7 +82,7 @@ def command(
         answers = {name: _as_json(verdict, found[name]) for name, verdict in verdicts.items()}
         print(json.dumps(next(iter(answers.values())) if len(answers) == 1 else answers, ensure_ascii=False))
     else:
-        _say(verdicts, found)
+        _say(verdicts, found, _timezone(file))
     codes = {verdict.code for verdict in verdicts.values()}
     sys.exit(1 if 1 in codes else 3 if 3 in codes else 0)
 
@@ -162,7 +163,17 @@ def _as_json(verdict: WiringVerdict, found: Recorded) -> dict[str, Any]:
     return {**answer, "findings": findings, **period}
 
 
-def _say(verdicts: dict[str, WiringVerdict], found: dict[str, Recorded]) -> None:
+def _timezone(file: Path | None) -> str:
+    """Of the gateway's configuration; UTC where there is none that can be used."""
+    from gateway.config import load_config
+
+    try:
+        return load_config(file or CONFIG).gateway.timezone
+    except ConfigError:
+        return "UTC"
+
+
+def _say(verdicts: dict[str, WiringVerdict], found: dict[str, Recorded], timezone: str) -> None:
     from gateway.cli import wiring_words
 
     for number, (name, verdict) in enumerate(verdicts.items()):
@@ -170,8 +181,8 @@ def _say(verdicts: dict[str, WiringVerdict], found: dict[str, Recorded]) -> None
         if number:
             print()
         if each.first:
-            f = locale(now=each.last)
-            text = _("%(meter)s, by %(n)s readings from %(first)s to %(last)s (UTC):")
-            times = {"first": f.full(each.first), "last": f.full(each.last)}
+            f = locale(timezone, now=each.first)
+            text = _("%(meter)s, by %(n)s readings from %(first)s to %(last)s (%(zone)s):")
+            times = {"first": f.full(each.first), "last": f.clock(each.last), "zone": timezone}
             say(text % {"meter": name, "n": f.whole(each.rows), **times})
         print("\n".join(wiring_words.lines(verdict)))

@@ -78,7 +78,8 @@ def with_keys(text: str, section: str, values: Mapping[str, object]) -> str:
     """The text with these keys in a section of keys (`gateway:`), which is made when it is not there; what
     stands beside them stays. Raises GatewayError for a section that is written in one line.
     """
-    for key, value in values.items():
+    # Each new key comes first in its section: the last one is put there before the others.
+    for key, value in reversed(list(values.items())):
         line = f"{key}: {json.dumps(value, ensure_ascii=False)}"
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         pairs = {name.value: (name, node) for name, node in root.value} if root else {}

@@ -17,6 +17,7 @@ from scan_site import DriverImage, Mounted, Site
 
 from gateway.catalogue import library
 from gateway.cli.client import ControlClient
+from gateway.cli.scan_words import together
 from gateway.commissioning.ports import SerialPortInfo, serial_ports
 from gateway.commissioning.scan import LineSetting
 from gateway.config import load_config
@@ -91,6 +92,8 @@ def test_the_lines_are_put_into_the_file_and_again_nothing(site, tmp_path) -> No
     assert "# my line" in path.read_text()
     assert (tmp_path / "gateway.yaml.old").exists()
     again = run("scan", config.buses[0].name, *NARROW, "--write", "-c", str(path))
+    assert "has them already" in again.stdout
+    assert "buses:" not in again.stdout
     assert "nothing to write" in " ".join(again.stdout.split())
     assert load_config(path) == config
 
@@ -133,6 +136,7 @@ def test_an_empty_line_says_what_to_look_at() -> None:
     assert told.returncode == 1
     assert "Nobody answered" in told.stdout
     assert "A and B" in " ".join(told.stdout.split())
+    assert "buses:" not in told.stdout
 
 
 @pytest.mark.parametrize(
@@ -214,6 +218,22 @@ def test_a_name_that_changes_and_a_slow_timer_are_told() -> None:
     assert not SerialPortInfo("/dev/ttyUSB0", "/dev/ttyUSB0", "CH340").stable
     assert SerialPortInfo("/dev/serial/by-id/usb-x", "/dev/ttyUSB0", "FTDI", latency=16).slow
     assert not SerialPortInfo("/dev/ttyS0", "/dev/ttyS0").slow
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ([LineSetting(9600, "N")], "9600 8N1"),
+        ([LineSetting(9600, "N"), LineSetting(9600, "E")], "9600 8N1 8E1"),
+        (
+            [LineSetting(rate, parity) for rate in (19200, 1200) for parity in "NE"]
+            + [LineSetting(9600, "O")],
+            "1200, 19200 8N1 8E1; 9600 8O1",
+        ),
+    ],
+)
+def test_settings_are_said_in_few_words(settings, words) -> None:
+    assert together(settings) == words
 
 
 @pytest.fixture

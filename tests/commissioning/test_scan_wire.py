@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 
 import pytest
 from drawn_sites import RATES, drawn, misjudged
@@ -10,7 +11,14 @@ from scan_site import DriverImage, Mounted
 from wire_site import WireLine
 
 from gateway.catalogue import Driver, library
-from gateway.commissioning.scan import FoundMeter, LineSetting, Sweep, identify, likely_settings
+from gateway.commissioning.scan import (
+    FoundMeter,
+    LineSetting,
+    ScanProgress,
+    Sweep,
+    identify,
+    likely_settings,
+)
 from gateway.demo.simulator.slave import ModbusError
 from gateway.errors import NoReply, Refused
 
@@ -67,6 +75,40 @@ async def test_a_slow_meter_at_the_last_address_of_a_setting_is_found(unit: int)
     meters = [Mounted(BY_NAME["inepro-pro380"], unit, settings[0], turnaround=0.09)]
     _, found = await searched(meters, settings, one=False)
     assert [(each.unit, each.setting) for each in found] == [(unit, settings[0])]
+
+
+class Enough(Exception):
+    """Somebody ends the search."""
+
+
+@pytest.mark.parametrize(
+    ("meters", "one", "ended_at", "tried", "likely_only"),
+    [
+        ({}, True, "", "NEO", "2"),
+        ({}, False, "", "NEO", "2"),
+        ({"E": 1}, True, "", "E", "N"),
+        ({"N": 200}, True, "", "N", "EO"),
+        ({"E": 1}, False, "", "ENO", ""),
+        ({"E": 1}, False, "all", "E", "NO"),
+        ({}, True, "all", "", "NEO"),
+    ],
+)
+async def test_the_end_says_which_settings_were_tried_whole(
+    meters, one, ended_at, tried, likely_only
+) -> None:
+    every = {parity: LineSetting(19200, parity) for parity in "NEO"} | {"2": LineSetting(19200, "N", 2)}
+
+    def tell(now: ScanProgress) -> None:
+        if now.stage == ended_at:
+            raise Enough
+
+    there = [Mounted(BY_NAME["inepro-pro380"], unit, every[parity]) for parity, unit in meters.items()]
+    sweep = Sweep(WireLine(there), LIBRARY, every.values(), one_setting=one, tell=tell)
+    with suppress(Enough):
+        await sweep.run()
+    assert sweep.result.ended == (not ended_at)
+    assert sweep.result.tried == [every[key] for key in tried]
+    assert sweep.result.likely_only == [every[key] for key in likely_only]
 
 
 @pytest.mark.parametrize("name", ["inepro-pro380", "eastron-sdm630", "iskra-wm3m4"])

@@ -188,7 +188,7 @@ def test_each_step_alone_with_two_meters_at_one_address_of_two_hosts(tmp_path) -
         assert not two.too_wide
 
         three = typing(site, "names")
-        for name, parent in (("Ana", "-"), ("Klima", "sdm630-1")):
+        for name, parent in (("Ana", "-"), ("Klima", "ana")):
             three.answers("What is it called", name)
             three.answers("What does it feed")
             three.answers("Below which", "nobody")

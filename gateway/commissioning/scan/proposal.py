@@ -51,7 +51,7 @@ def propose_lines(
     names = {str(bus["name"]) for bus in buses}
     setting = _setting(every, known)
     name = str(known["name"]) if known else _free("line" if place["type"] == "serial" else "plant", names)
-    bus = None if known else {"name": name, **place, **_as_keys(setting)}
+    bus = None if known or not every else {"name": name, **place, **_as_keys(setting)}
     taken = {(meter.get("bus"), meter.get("address")) for meter in meters}
     ids = {str(meter["id"]) for meter in meters}
     written, left = [], []

@@ -172,32 +172,32 @@ class Sweep:
         rest = [unit for unit in self._units() if unit not in set(few)]
         usual = [setting for setting in self._settings if setting.stopbits == 1] or self._settings
         left = time_for(usual, len(few) + len(rest))
-        finished: list[LineSetting] = []
+        tried = self.result.tried
         for stage, units in (("likely", few), ("all", rest)):
             for setting in usual:
-                if setting in finished or not units:
+                if setting in tried or not units:
                     continue
                 left -= setting.silent_cost * len(units)
-                if await self._setting(setting, units, stage, left):
+                found = await self._setting(setting, units, stage, left)
+                self._note(setting, whole=units is rest or not rest)
+                if found:
                     # Somebody is here. A meter may have taken what was sent at another setting for the
                     # beginning of a request: who was silent among the likely ones is asked once more.
                     more = [*(rest if stage == "likely" else ()), *(few if len(usual) > 1 else ())]
                     left -= setting.silent_cost * (len(more) - len(few))
                     await self._ask_all(setting, more, "finish", left)
-                    finished.append(setting)
+                    self._note(setting, whole=True)
                     await self._name(setting)
                     if self._one:
-                        self._note(finished, usual, stage)
                         return
-            self._note(finished, usual, stage)
         others = [setting for setting in self._settings if setting.stopbits != 1 and setting not in usual]
         if not self.result.found:
-            likely_only = self.result.likely_only
             for setting in others:
-                if await self._setting(setting, few, "stop bits", 0.0):
+                found = await self._setting(setting, few, "stop bits", 0.0)
+                if found:
                     await self._ask_all(setting, rest, "finish", 0.0)
                     await self._name(setting)
-                likely_only.append(setting)
+                self._note(setting, whole=found)
 
     async def _setting(self, setting: LineSetting, units: list[int], stage: str, left: float) -> bool:
         """Ask these addresses at a setting; whether anybody is there."""
@@ -381,11 +381,14 @@ class Sweep:
         units = set(self._units())
         return [unit for unit in likely_addresses(self._library) if unit in units]
 
-    def _note(self, finished: list[LineSetting], usual: list[LineSetting], stage: str) -> None:
-        done = self._line.setting
-        reached = usual[: usual.index(done) + 1] if done in usual else []
-        self.result.tried = list(usual) if stage == "all" and not self._one else list(finished)
-        self.result.likely_only = [setting for setting in reached if setting not in self.result.tried]
+    def _note(self, setting: LineSetting, *, whole: bool) -> None:
+        """A setting is done at the likely addresses, or at all of them."""
+        tried, likely_only = self.result.tried, self.result.likely_only
+        if whole and setting in likely_only:
+            likely_only.remove(setting)
+        known = tried if whole else likely_only
+        if setting not in known:
+            known.append(setting)
 
     def _judge(self) -> None:
         """What the noise beside the answers means."""
