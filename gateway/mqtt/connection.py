@@ -110,6 +110,7 @@ class PahoConnection:
         self._connected = False
         self._limit_offered = MAX_UNACKED
         self._limits_offered = UNLIMITED
+        self._topics: list[str] = []
         self._to_ask: list[str] = []
         self._asking: list[str] = []
         self._end: UplinkError | None = None
@@ -119,7 +120,8 @@ class PahoConnection:
 
     async def open(self, will: Outgoing | None, topics: Sequence[str]) -> None:
         """Connect and subscribe. Raises LinkDown, LinkRefused, LinkTaken."""
-        self._to_ask = [topic for topic in topics if topic not in self.skips]
+        self._topics = [topic for topic in topics if topic not in self.skips]
+        self._to_ask = list(self._topics)
         self.refused_topics = dict.fromkeys((topic for topic in topics if topic in self.skips), 0)
         self._prepare(will)
         threading.Thread(target=self._serve, name=f"mqtt {self._broker.name}", daemon=True).start()
@@ -173,6 +175,11 @@ class PahoConnection:
                 retain=message.retain and self.limits.retain,
             )
             self._tags[info.mid] = message.tag
+
+    def subscribe_again(self) -> None:
+        if self._live and not self._asking:  # else an answer is still awaited, in the thread
+            self._to_ask = list(self._topics)
+            self._ask()
 
     async def close(self) -> None:
         self._live = False
@@ -328,7 +335,10 @@ class PahoConnection:
             for topic, reason in zip(self._asking, reasons, strict=False)
             if reason.is_failure
         }
-        self.refused_topics |= refused
+        accepted = set(self._asking) - set(refused)
+        self.refused_topics = {
+            topic: code for topic, code in (self.refused_topics | refused).items() if topic not in accepted
+        }
         if refused:
             self.words = said(getattr(properties, "ReasonString", None))
         self._ask()

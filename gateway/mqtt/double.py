@@ -34,6 +34,8 @@ class MemoryConnection:
         self.sent: list[Outgoing] = []
         self.unacked: list[Outgoing] = []
         self.closed = False
+        self.subscribed = 1
+        """How often the topics were subscribed to."""
         self.stuck_at: float | None = None
         """Play a thread that has stood still since then (monotonic)."""
         self._limit = limit
@@ -57,6 +59,9 @@ class MemoryConnection:
         self.unacked += messages
         if self._prompt:
             asyncio.get_running_loop().call_soon(self.acknowledge)
+
+    def subscribe_again(self) -> None:
+        self.subscribed += 1
 
     async def close(self) -> None:
         await asyncio.sleep(0)

@@ -116,6 +116,11 @@ class Connection(Protocol):
     def publish(self, messages: Sequence[Outgoing]) -> None:
         """Hand over at most `room` messages; returns at once."""
 
+    def subscribe_again(self) -> None:
+        """Subscribe once more to every topic of `open`: a broker may have lost that. Returns at once; what
+        it answers stands in `refused_topics`.
+        """
+
     async def close(self) -> None:
         """End it in good order (no Last Will), within a few seconds whatever the broker does."""
 

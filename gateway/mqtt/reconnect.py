@@ -99,16 +99,17 @@ class Reconnect:
         self._quick.reset()
         self._refused.reset()
         self._protocol = protocol
+        renewed = self.state is LinkState.CONNECTED
         self._enter(LinkState.CONNECTED)
         # A link that flaps is one trouble, not two lines in the log each time: it is back when it is steady.
         if self._unsteady.failures < _SUSPICIOUS:
             if len(self._lives) < _SUSPICIOUS:
-                self._back()
+                self._back(quiet=renewed)
             self.error = None
 
-    def _back(self) -> None:
+    def _back(self, *, quiet: bool = False) -> None:
         where = f"{self._broker.address}, MQTT {self._protocol}"
-        if not self._troubles.end(SUBJECT, f"back at {where}"):
+        if not self._troubles.end(SUBJECT, f"back at {where}") and not quiet:
             log.info("%s: connected to %s", self._broker.name, where)
         self.error = None
 
@@ -150,6 +151,11 @@ class Reconnect:
         self._tell(error)
         self._enter(LinkState.WAITING)
         return wait
+
+    def renewed(self) -> float:
+        """We ended the connection ourselves, to make it anew: seconds until then. Said only if that fails."""
+        self.lost_at = self._monotonic()
+        return self._quick.next()
 
     def _ends_at_once(self, error: UplinkError) -> UplinkError:
         """Connections end right after they began. Another client with our id is suspected only when

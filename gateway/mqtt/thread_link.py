@@ -45,6 +45,7 @@ class ThreadLink:
         self._fault: UplinkError | None = None
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
+        self._asks_again = self._connects_again = False
         self._wake = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
 
@@ -60,6 +61,18 @@ class ThreadLink:
         self._waiting.append(Outgoing(topic, payload))
         self._call(self._wake)
         return True
+
+    def subscribe_again(self) -> None:
+        """Subscribe once more to every topic, from any thread: the broker may have lost that."""
+        self._asks_again = True
+        self._call(self._wake)
+
+    def connect_again(self) -> None:
+        """Replace the connection by a new one, from any thread, though nothing is known to be wrong with
+        it.
+        """
+        self._connects_again = True
+        self._call(self._wake)
 
     @property
     def connected(self) -> bool:
@@ -115,14 +128,20 @@ class ThreadLink:
 
     async def _serve(self, connection: Connection) -> float:
         if connection.refused_topics:
-            topic = next(iter(connection.refused_topics))
-            what = f"the broker refuses the subscription to {topic}{connection.words}"
-            return self._reconnect.failed(LinkRefused(what, hint=self._allow, cause="not_authorized"))
+            return self._refused(connection)
         self._reconnect.connected(connection.protocol)
         self._connection = connection
+        self._asks_again = self._connects_again = False
         end = inf
         while self._fault is None and time.monotonic() < end:
             self._wake.clear()
+            if self._asks_again:
+                self._asks_again = False
+                connection.subscribe_again()
+            if connection.refused_topics:
+                return self._refused(connection)
+            if self._connects_again:
+                return self._reconnect.renewed()
             self._hand_over(connection)
             if self._stopping.is_set():
                 end = min(end, time.monotonic() + FAREWELL)
@@ -131,6 +150,11 @@ class ThreadLink:
             await wait_for_event(self._wake, min(TURN, end - time.monotonic()))
             self._reconnect.steady()
         return 0.0 if self._fault is None else self._reconnect.lost(self._fault)
+
+    def _refused(self, connection: Connection) -> float:
+        topic = next(iter(connection.refused_topics))
+        what = f"the broker refuses the subscription to {topic}{connection.words}"
+        return self._reconnect.failed(LinkRefused(what, hint=self._allow, cause="not_authorized"))
 
     def _hand_over(self, connection: Connection) -> None:
         messages = [self._waiting.popleft() for _ in range(min(connection.room, len(self._waiting)))]

@@ -25,6 +25,7 @@ from gateway.receiver.fleet.problems import CLONE
 from gateway.receiver.gaps import AGE, ANSWER, SPACING, Ask, Gaps
 from gateway.receiver.intake import Refusal
 from gateway.receiver.ledger import Missing
+from gateway.receiver.silence import Silence
 from gateway.receiver.store import Arrival, DatabaseAway, Store, Taken, open_store, shown
 from gateway.receiver.upkeep import Upkeep
 from gateway.wire import MAX_MESSAGE, Replay, Reply, State, Topics
@@ -138,6 +139,7 @@ class Receiver:
         upkeep = Upkeep(self._database, self._keep)
         upkeep.start()
         self._answers = Answers(self._store, self._link, self._consumer, self.counts)
+        self._silence = Silence(self._link, self._troubles, store.ledger, time.monotonic())
         self._link.start(self._hear)
         look = time.monotonic() + self._tick
         try:
@@ -150,6 +152,7 @@ class Receiver:
                     if time.monotonic() >= look:
                         began = time.monotonic()
                         self._ask()
+                        self._silence.tick(self._states, began)
                         took = time.monotonic() - began
                         look = began + max(self._tick, took / SHARE)
                 except Exception as error:
@@ -182,8 +185,9 @@ class Receiver:
 
     def _hear(self, topic: str, payload: bytes) -> None:
         """In the connection's thread; waits while the inbox is full."""
-        kept = payload if len(payload) <= MAX_MESSAGE else b""
-        self._inbox.put(Message(topic, kept, time.monotonic(), len(payload)))
+        kept, now = payload if len(payload) <= MAX_MESSAGE else b"", time.monotonic()
+        self._silence.heard(topic, now)
+        self._inbox.put(Message(topic, kept, now, len(payload)))
 
     def _gather(self, wait: float) -> _Group | None:
         message = self._inbox.get(wait)

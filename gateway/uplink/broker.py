@@ -16,6 +16,10 @@ class Timing:
     """Without progress: PUBACKs (then the connection is ended) and receipts (then one batch goes as a
     trial).
     """
+    silence: float = 60.0
+    """Without any receipt of a consumer that is owed one: it counts as silent, and after half as long
+    again the topics are subscribed to once more.
+    """
     tick: float = 1.0
     stuck: float = 60.0
     """Without a sign of life of the link's thread."""

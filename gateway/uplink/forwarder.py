@@ -22,6 +22,7 @@ from gateway.uplink.delivery import Delivery, FollowUp, Settling
 from gateway.uplink.dialects import link_of
 from gateway.uplink.journal_port import JournalPort
 from gateway.uplink.outgoing import Flying, Sender, start_delay
+from gateway.uplink.patience import Patience, Unheard
 from gateway.uplink.refusals import Refusals, about_a_message, with_flying
 from gateway.uplink.state_topic import MetersTopic, StateTopic
 from gateway.uplink.stats import UplinkStats
@@ -42,6 +43,8 @@ class Forwarder:
     """Intervals that stand in no batch yet; who computes them sets it."""
     commands: dict[str, Callable[[bytes], None]]
     """By topic: who hears what the platform asks for; more may be added before `run`."""
+    batch_limit: int | None = None
+    """Bytes that the compressed body of a new batch may have for this broker; None without a limit."""
 
     def __init__(  # noqa: PLR0917 - the order is the contract with the daemon
         self,
@@ -74,7 +77,8 @@ class Forwarder:
         self.commands = {self._topics.replay: self._replay} if config.replay else {}
         self._troubles = Troubles(log, f"uplink {config.name}: ")
         self._refusals = Refusals(self._troubles)
-        self._delivery = Delivery(config.receipts, timing.patience)
+        self._delivery = Delivery(config.receipts, timing.patience, timing.silence)
+        self._patience = Patience(timing, self._delivery, self._troubles, chance)
         account = account or config.name
         self._settling = Settling(account, journal, self._delivery, self._troubles)
         self._sender = Sender(
@@ -96,10 +100,9 @@ class Forwarder:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
-        self._started = False
+        self._ended.set()  # nothing runs yet
+        self._heard: tuple[str, ...] = ()
         self._tick_at = 0.0
-        self.batch_limit: int | None = None
-        """Bytes that the compressed body of a new batch may have for this broker; None without a limit."""
         self._since = (LinkState.IDLE, clock.wall())
         self.heartbeat = time.monotonic()
         """Monotonic time of the last turn of this uplink's own loop."""
@@ -108,7 +111,7 @@ class Forwarder:
 
     async def run(self) -> None:
         """Serve until `stop`. Never ends because of a broker, a message or the journal."""
-        self._started = True
+        self._heard = (*self._receipt_topics, *self.commands)
         self._ended.clear()
         watch = asyncio.create_task(self._watch())
         try:
@@ -127,8 +130,7 @@ class Forwarder:
         """Say good-bye to the broker and end `run`; at most a few seconds."""
         self._stopping.set()
         self._wake.set()
-        if self._started:
-            await self._ended.wait()
+        await self._ended.wait()
 
     def committed(self, batches: Sequence[Sealed]) -> None:
         """The journal has taken these: they are live."""
@@ -151,9 +153,8 @@ class Forwarder:
     async def _connect_and_serve(self) -> float:
         """One connection from its attempt to its end; seconds until the next attempt."""
         will = Outgoing(self._topics.state, State(online=False).to_bytes(), retain=True)
-        topics = [*self._receipt_topics, *self.commands]
         self._fault = None  # not later: a connection may be lost before it is served
-        opening = self._link.open(self, will=will, topics=topics)
+        opening = self._link.open(self, will=will, topics=self._heard)
         try:
             connection = await open_unless(self._stopping, opening, self._reconnect.name)
         except UplinkError as error:
@@ -162,10 +163,9 @@ class Forwarder:
         return 0.0 if connection is None else await self._serve(connection)
 
     async def _serve(self, connection: Connection) -> float:
-        self._connection = connection
-        self._protocol = connection.protocol
+        self._connection, self._protocol = connection, connection.protocol
         self._reconnect.connected(connection.protocol)
-        self._refusals.connected(connection, (*self._receipt_topics, *self.commands))
+        self._refusals.connected(connection, self._heard)
         self._settling.count_backlog()
         now = time.monotonic()
         outage = self._reconnect.outage(now, self._clock.wall(), self._settling.oldest_t0)
@@ -192,6 +192,8 @@ class Forwarder:
     def _ended_with(self, fault: UplinkError, flying: Sequence[Flying]) -> float:
         """The connection ended, perhaps for what was on its way; seconds until the next attempt."""
         known = about_a_message(fault) and self._sender.ended_by(flying, too_large=fault.cause == "too_large")
+        if isinstance(fault, Unheard):
+            return self._reconnect.renewed()
         idle = not flying or (not known and about_a_message(fault) and self._sender.blameless)
         wait = self._reconnect.lost(with_flying(fault, flying), idle=idle, mended=known)
         if isinstance(self._reconnect.error, LinkTaken):
@@ -309,20 +311,19 @@ class Forwarder:
     def _tick(self, now: float) -> None:
         self._settling.count_backlog()
         self._reconnect.steady()
-        if self._connection is not None and now - self._connection.beat > self._timing.stuck:
-            self.lost(LinkDown("the thread that serves the connection is stuck"))
-        if self._delivery.mute(now):
-            what = f"the broker has acknowledged nothing for {self._timing.patience:g} s"
-            self.lost(LinkDown(what, cause="silent"))
-            return
+        if self._connection is not None:
+            self._refusals.subscribed(self._connection, self._heard)
+            if (fault := self._patience.ended(self._connection, now)) is not None:
+                self.lost(fault)
+                return
         self._sender.tick(self._waiting, now)
         self._refusals.silent(self._delivery.silent(now), self._config.receipts, now, self._clock.wall())
         self.batch_limit = self._sender.batch_limit
         self._say_retained(now)
 
     def _say_retained(self, now: float) -> None:
-        limits = self._connection.limits if self._connection is not None else None
-        kept = limits is None or limits.retain
+        connection = self._connection
+        kept = connection is None or connection.limits.retain
         meters = self._meters.due(now, kept=kept)
         if meters is not None:
             self._sender.say(self._topics.meters, meters, retain=True, packable=True)
@@ -352,8 +353,7 @@ class Forwarder:
                     self.heartbeat = time.monotonic()
                     self._settling.count_backlog()
                 for event in self._sender.anchors():
-                    epoch = event.fields["epoch"]
-                    log.info("uplink %s: the clock is right; told for epoch %s", self.name, epoch)
+                    log.info("uplink %s: clock is right; told for epoch %s", self.name, event.fields["epoch"])
                     self._emit(event)
             except Exception:
                 log.exception("uplink %s: the watch failed in an unforeseen way", self.name)

@@ -56,27 +56,15 @@ class Refusals:
         """
         self._taken = False
         self._end: UplinkError | None = None
+        self._refused: dict[str, int] | None = None
 
     def connected(self, connection: Connection, topics: Iterable[str]) -> None:
         """What the broker said when it accepted us: subscriptions that it refuses, what it does not keep,
         who we are to it.
         """
         self._taken = False
-        for topic in topics:
-            if topic not in connection.refused_topics:
-                self._troubles.end(topic)
-                self.topics.pop(topic, None)
-                continue
-            self.topics[topic] = None
-            code = connection.refused_topics[topic]
-            what = f"the broker refuses the subscription to {topic}"
-            if code:
-                what += f": {meaning(code).what} (0x{code:02x}){connection.words}"
-            else:
-                what = f"the broker ends the connection at the subscription to {topic}: it is left out"
-            self._troubles.begin(
-                topic, what, ACCESS_LIST if code in {0, 0x80, _NOT_AUTHORIZED} else meaning(code).mend
-            )
+        self._refused = None
+        self.subscribed(connection, topics)
         limits = connection.limits
         if limits.retain:
             self._troubles.end("retained messages")
@@ -92,6 +80,27 @@ class Refusals:
             )
         if limits.note:
             self._troubles.note("the broker's words", f"the broker accepted the connection{limits.note}")
+
+    def subscribed(self, connection: Connection, topics: Iterable[str]) -> None:
+        """Subscriptions that it refuses, by its newest answer."""
+        if self._refused == connection.refused_topics:
+            return
+        self._refused = dict(connection.refused_topics)
+        for topic in topics:
+            if topic not in connection.refused_topics:
+                self._troubles.end(topic)
+                self.topics.pop(topic, None)
+                continue
+            self.topics[topic] = None
+            code = connection.refused_topics[topic]
+            what = f"the broker refuses the subscription to {topic}"
+            if code:
+                what += f": {meaning(code).what} (0x{code:02x}){connection.words}"
+            else:
+                what = f"the broker ends the connection at the subscription to {topic}: it is left out"
+            self._troubles.begin(
+                topic, what, ACCESS_LIST if code in {0, 0x80, _NOT_AUTHORIZED} else meaning(code).mend
+            )
 
     def refused_beside(self, tag: str, code: int, words: str) -> None:
         """A PUBACK for state, meters or a reply."""

@@ -17,7 +17,7 @@ from gateway.wire import Receipt, Topics, decompress, digest
 from tests.waiting import until
 
 TOPICS = Topics("gw1")
-BRISK = Timing(patience=0.3, tick=0.05)
+BRISK = Timing(patience=0.3, silence=0.6, tick=0.05)
 
 
 @pytest.fixture(autouse=True)

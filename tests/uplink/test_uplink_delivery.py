@@ -19,7 +19,7 @@ def ranges(*pairs):
 
 
 def delivery(count, consumers=("a",), patience=30.0, *, acked=True):
-    found = Delivery(list(consumers), patience)
+    found = Delivery(list(consumers), patience, 2.0 * patience)
     rows = [row(seq) for seq in range(1, count + 1)]
     for sealed in rows:
         found.sent(sealed, 0.0)
@@ -104,7 +104,7 @@ def test_without_receipts_nobody_who_subscribes_is_a_refusal():
 
 
 def test_a_refused_replay_is_not_offered_again():
-    found = Delivery(["a"], 30.0)
+    found = Delivery(["a"], 30.0, 60.0)
     found.sent(row(1), 0.0, replay=True)
     assert found.acknowledged([((E1, 1), 0x87)], 1.0).again == []
     found.sent(row(1), 2.0, replay=True)
@@ -227,7 +227,7 @@ def settling(box, found, caplog=None):
 
 def test_no_backlog_is_known_before_it_was_counted():
     box = outbox(3)
-    told = settling(box, Delivery(["a"], 30.0))
+    told = settling(box, Delivery(["a"], 30.0, 60.0))
     assert (told.batches, told.readings, told.oldest_t0) == (0, 0, None)
     told.count_backlog()
     assert (told.batches, told.readings, told.oldest_t0) == (3, 3, box.rows[0].t0)
@@ -235,7 +235,7 @@ def test_no_backlog_is_known_before_it_was_counted():
 
 async def test_a_copied_card_is_told_and_what_the_platform_holds_of_ours_is_delivered(caplog):
     box = outbox(1)
-    found, (sealed,) = Delivery(["a"], 30.0), box.rows
+    found, (sealed,) = Delivery(["a"], 30.0, 60.0), box.rows
     found.sent(sealed, 0.0)
     mine = digest(decompress(sealed.body))
     found.receipt("a", Receipt(epoch=E1, upto=0, conflicts=[1], digests=[(1, mine)]), 1.0)
@@ -254,7 +254,7 @@ async def test_a_damaged_batch_is_never_taken_for_what_the_platform_holds(told, 
     box.rows[0] = type(broken)(
         *[getattr(broken, name) if name != "body" else b"\x78nonsense" for name in broken.__slots__]
     )
-    found = Delivery(["a"], 30.0)
+    found = Delivery(["a"], 30.0, 60.0)
     found.sent(box.rows[0], 0.0)
     digests = None if told is None else [(1, told)]
     found.receipt("a", Receipt(epoch=E1, upto=0, conflicts=[1], digests=digests), 1.0)
@@ -268,7 +268,7 @@ async def test_a_damaged_batch_is_never_taken_for_what_the_platform_holds(told, 
 
 async def test_a_journal_that_cannot_leave_its_epoch_is_asked_again():
     box = outbox(2)
-    found = Delivery(["a"], 30.0)
+    found = Delivery(["a"], 30.0, 60.0)
     for sealed in box.rows:
         found.sent(sealed, 0.0)
     found.receipt("a", Receipt(epoch=E1, upto=0, conflicts=[1, 2]), 1.0)
@@ -311,7 +311,7 @@ async def test_what_could_not_be_told_is_told_later_all_of_it():
 async def test_trouble_with_the_journal_is_said_once_and_its_end(caplog):
     caplog.set_level(logging.INFO)
     box = outbox(2)
-    settles = settling(box, Delivery([], 30.0))
+    settles = settling(box, Delivery([], 30.0, 60.0))
     settles.count_backlog()
     assert (settles.batches, settles.readings, settles.oldest_t0) == (2, 2, box.rows[0].t0)
     backlog = box.backlog

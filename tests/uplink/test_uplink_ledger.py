@@ -230,7 +230,7 @@ def test_the_first_conflict_of_an_epoch_leaves_it_and_a_failure_to_leave_is_trie
 
 
 def delivery_with(count, patience=30.0):
-    found = Delivery(["a"], patience)
+    found = Delivery(["a"], patience, 2.0 * patience)
     rows = [row(seq) for seq in range(1, count + 1)]
     for sealed in rows:
         found.sent(sealed, 0.0)
@@ -267,7 +267,7 @@ def test_a_broker_that_owes_acknowledgements_is_left_and_met_with_one_batch_at_o
 
 
 def test_without_consumers_a_good_acknowledgement_delivers_once():
-    found = Delivery([], 30.0)
+    found = Delivery([], 30.0, 60.0)
     assert not found.confirmed
     sealed = row(1)
     found.sent(sealed, 0.0)

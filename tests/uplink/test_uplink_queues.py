@@ -169,7 +169,7 @@ async def test_rows_of_damaged_files_are_looked_for_seldom_while_there_are_none(
 
 
 def delivery(count):
-    found = Delivery(["city"], 30.0)
+    found = Delivery(["city"], 30.0, 60.0)
     rows = [row(seq) for seq in range(1, count + 1)]
     for sealed in rows:
         found.sent(sealed, 0.0)

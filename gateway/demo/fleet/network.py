@@ -163,6 +163,12 @@ class FleetConnection(asyncio.Protocol):
             out.append(packets.publish(self._five, self._number, message))
         self._transport.write(b"".join(out))
 
+    def subscribe_again(self) -> None:
+        """Subscribe to every topic, for the first time or once more."""
+        if self._topics and self._transport is not None:
+            self._number = self._number % 0xFFFF + 1
+            self._transport.write(packets.subscribe(self._five, self._number, self._topics))
+
     async def close(self) -> None:
         """End it in good order."""
         self._listener = None
@@ -273,9 +279,8 @@ class FleetConnection(asyncio.Protocol):
         if welcome.code:
             raise refusal(welcome.code if self._five else _OLD_CODES.get(welcome.code, 0x80))
         self._most, self.limits = max(1, min(UNACKED, welcome.unacked)), welcome.limits
-        if self._topics and self._transport is not None:
-            self._transport.write(packets.subscribe(self._five, 1, self._topics))
-        else:
+        self.subscribe_again()
+        if not self._topics:
             self._opened()
 
     def _opened(self) -> None:

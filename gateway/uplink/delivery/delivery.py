@@ -60,8 +60,8 @@ class Delivery:
     there every PUBACK is good.
     """
 
-    def __init__(self, consumers: Sequence[str], patience: float) -> None:
-        self._receipts = Receipts(consumers, 2.0 * patience)
+    def __init__(self, consumers: Sequence[str], patience: float, silence: float) -> None:
+        self._receipts = Receipts(consumers, silence)
         self._window = Window()
         self.conflicts = Conflicts()
         self.counters = Counters()
@@ -70,6 +70,8 @@ class Delivery:
         self._patience = patience
         self._acked_at = 0.0
         self._mute = False
+        self.unread = False
+        """The newest PUBACK said that nobody subscribes to batches: no receipt can come."""
         self.receipt_at: float | None = None
         self.delivered_at: float | None = None
         self._settled: dict[str, Ranges] = {}
@@ -116,6 +118,7 @@ class Delivery:
             if entry is None:
                 continue
             self._acked_at = now
+            self.unread = code == NO_SUBSCRIBERS
             if code == SUCCESS or (code == NO_SUBSCRIBERS and self.confirmed):
                 outcome.accepted = True
                 self._in_custody(entry, now)
@@ -322,6 +325,10 @@ class Delivery:
         self._receipt_timer.soon(now, 1.0)
         if not self._mute:
             self._broker_timer.soon(now, 0.0)
+
+    def listening(self, now: float) -> None:
+        """Receipts were subscribed to just now: for what lacks one there is a trial at once."""
+        self._receipt_timer.soon(now, 0.0)
 
     def mute(self, now: float) -> bool:
         """The broker owes PUBACKs for too long: the next connection begins with one batch, and with more

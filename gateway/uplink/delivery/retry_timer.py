@@ -11,12 +11,12 @@ LONGEST = 300.0
 
 
 class RetryTimer:
-    """Due `first` seconds after the last progress, then twice as long after each try, up to LONGEST.
+    """Due `first` seconds after the last progress, then twice as long after each try, up to `longest`.
     Monotonic seconds.
     """
 
-    def __init__(self, first: float = FIRST) -> None:
-        self._backoff = Backoff(first, LONGEST)
+    def __init__(self, first: float = FIRST, longest: float = LONGEST) -> None:
+        self._backoff = Backoff(first, longest)
         self.at = inf
 
     @property

@@ -125,6 +125,10 @@ class DialectConnection:
             self._translate(message)
         self._pump()
 
+    def subscribe_again(self) -> None:
+        """To what the dialect listens to."""
+        self._connection.subscribe_again()
+
     async def close(self) -> None:
         """End it in good order."""
         self._over = True

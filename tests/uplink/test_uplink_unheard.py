@@ -1,0 +1,178 @@
+"""A broker that has lost our subscription while the connection goes on: batches are acknowledged, and no
+receipt, replay request or command ever comes.
+"""
+
+import asyncio
+import logging
+from itertools import pairwise
+
+import pytest
+from uplink_parts import E1, PATIENT, Running, Store, config, outbox, row
+
+from gateway.common.troubles import Troubles
+from gateway.mqtt import NO_SUBSCRIBERS, SUCCESS, MemoryConnection, MemoryLink
+from gateway.uplink.broker import Timing
+from gateway.uplink.delivery import Delivery
+from gateway.uplink.patience import Patience
+from gateway.wire import Topics
+from tests.fake_broker import PUBACK, SUBACK, Ear, FakeBroker, packet, publish
+from tests.waiting import until
+
+TOPICS = Topics("gw1")
+ATTENTIVE = Timing(patience=30.0, silence=0.3, tick=0.03)
+"""Patient with PUBACKs, which may be late on a busy machine."""
+VERSIONS = pytest.mark.parametrize("protocol", ["5.0", "3.1.1"])
+
+
+class Forgetful(FakeBroker):
+    """With a platform in it. Receipts go to who has subscribed; `forget` loses that and tells nobody.
+    `again` counts subscriptions on a connection that had one.
+
+    `half`: only the first subscription of a connection counts; `deaf`: none does. `code`: what each batch
+    is acknowledged with.
+    """
+
+    def __init__(self, *, code=0, half=False, deaf=False):
+        super().__init__()
+        self.store = Store()
+        self.code, self.half, self.deaf = code, half, deaf
+        self.asked, self.hearing = set(), set()
+        self.subscribed = self.again = 0
+        self.refuses = False
+
+    def forget(self):
+        self.hearing.clear()
+
+    async def on_subscribe(self, writer, mid):
+        self.subscribed += 1
+        self.again += writer in self.asked
+        if self.refuses:
+            writer.write(packet(SUBACK, mid + b"\x00" * writer.five + b"\x80\x80"))
+            return
+        if not self.deaf and not (self.half and writer in self.asked):
+            self.hearing.add(writer)
+        self.asked.add(writer)
+        await super().on_subscribe(writer, mid)
+
+    async def on_publish(self, writer, mid):
+        writer.write(packet(PUBACK, mid + bytes([self.code]) if self.code else mid))
+        topic, payload = self.published[-1]
+        if topic == TOPICS.data:
+            self.store.take(payload)
+            if writer in self.hearing:
+                receipt = self.store.receipt(E1).to_bytes()
+                writer.write(publish(TOPICS.receipt("city"), receipt, five=writer.five))
+
+
+def settings(broker, **more):
+    return config(url=f"mqtt://127.0.0.1:{broker.port}", receipts=["city"], **more)
+
+
+@VERSIONS
+async def test_a_lost_subscription_is_made_again_on_the_same_connection_and_said_once(protocol, caplog):
+    caplog.set_level(logging.INFO)
+    async with (
+        Forgetful() as broker,
+        Running(settings(broker, protocol=protocol), outbox(5), timing=ATTENTIVE) as run,
+    ):
+        await until(lambda: run.stats.delivered_batches == 5)
+        for seq in (6, 7):
+            broker.forget()
+            run.commit(row(seq))
+            await until(lambda now=seq: run.stats.delivered_batches == now, 60)
+        assert broker.again >= 2
+        assert not run.stats.silent
+    assert caplog.text.count("the topics are subscribed to again") == 1
+
+
+@VERSIONS
+async def test_one_that_heals_by_a_new_connection_alone_gets_one(protocol, caplog):
+    """Subscribing again is granted and changes nothing, as where a node has kept half a session."""
+    caplog.set_level(logging.INFO)
+    async with (
+        Forgetful(half=True) as broker,
+        Running(settings(broker, protocol=protocol), outbox(5), timing=ATTENTIVE) as run,
+    ):
+        await until(lambda: run.stats.delivered_batches == 5)
+        broker.forget()
+        run.commit(row(6))
+        await until(lambda: run.stats.delivered_batches == 6, 60)
+        assert broker.connects >= 2
+        assert broker.again >= 1, "first what costs little"
+        assert run.stats.state == "connected"
+    told = [line for line in caplog.text.splitlines() if "connected to" in line or "back at" in line]
+    assert len(told) == 1, "that we did it ourselves is no trouble of the broker"
+
+
+def test_a_platform_that_is_away_costs_ever_less():
+    """Nothing is wrong with the subscription, which a gateway cannot know: it asks ever more seldom."""
+    delivery = Delivery(["city"], 30.0, 60.0)
+    patience = Patience(Timing(), delivery, Troubles(logging.getLogger("test")), lambda: 0.0)
+    connection = MemoryConnection(Ear(), None, [])
+    batch = row(1)
+    delivery.sent(batch, 0.0)
+    delivery.acknowledged([((E1, 1), SUCCESS)], 0.0)
+    steps, subscribed = [], 1
+    for now in range(1, 86_401):
+        connection.stuck_at = float(now)
+        if patience.ended(connection, float(now)) is not None:
+            steps.append(("connect", now))
+            connection, subscribed = MemoryConnection(Ear(), None, []), 1
+        elif connection.subscribed > subscribed:
+            steps.append(("subscribe", now))
+            subscribed = connection.subscribed
+    kinds, times = zip(*steps, strict=True)
+    assert set(kinds[::2]) == {"subscribe"}
+    assert set(kinds[1::2]) == {"connect"}
+    assert times[:5] == (91, 151, 271, 511, 991)
+    assert {later - earlier for earlier, later in pairwise(times[5:])} == {1800}
+    assert len(steps) < 56, "at most twice an hour"
+
+
+async def test_where_the_broker_says_that_nobody_reads_the_batches_nothing_is_tried():
+    async with (
+        Forgetful(deaf=True, code=NO_SUBSCRIBERS) as broker,
+        Running(settings(broker), outbox(5), timing=ATTENTIVE) as run,
+    ):
+        await until(lambda: run.stats.silent, 60)
+        await asyncio.sleep(10 * ATTENTIVE.silence)
+        assert (broker.connects, broker.subscribed) == (1, 1)
+
+
+async def test_a_subscription_that_is_refused_when_it_is_made_again_is_told(caplog):
+    """An access list that changed beneath the connection."""
+    async with Forgetful() as broker, Running(settings(broker), outbox(5), timing=ATTENTIVE) as run:
+        await until(lambda: run.stats.delivered_batches == 5)
+        broker.forget()
+        broker.refuses = True
+        run.commit(row(6))
+        await until(lambda: TOPICS.receipt("city") in run.stats.refused_topics, 60)
+        assert f"the broker refuses the subscription to {TOPICS.receipt('city')}" in caplog.text
+        broker.refuses = False
+        await until(lambda: run.stats.delivered_batches == 6, 60)
+        assert not run.stats.refused_topics
+
+
+async def test_one_silent_consumer_of_two_ends_no_connection():
+    link = MemoryLink(prompt=True)
+    async with Running(config(receipts=["city", "grid"]), outbox(3), link=link, timing=ATTENTIVE) as run:
+        await until(lambda: link.opened and len(link.opened[0].sent) >= 3)
+        connection = link.opened[0]
+
+        def city_confirms():
+            store = Store()
+            for message in connection.sent:
+                if message.topic == TOPICS.data:
+                    store.take(message.payload)
+            connection.deliver(TOPICS.receipt("city"), store.receipt(E1).to_bytes())
+            return connection.subscribed >= 4
+
+        await until(city_confirms, 60)
+        assert list(run.stats.silent) == ["grid"]
+        assert len(link.opened) == 1
+
+
+async def test_control_a_gateway_that_is_patient_for_longer_leaves_a_good_connection_alone():
+    async with Forgetful() as broker, Running(settings(broker), outbox(50), timing=PATIENT) as run:
+        await until(lambda: run.stats.delivered_batches == 50, 60)
+        assert (broker.connects, broker.subscribed) == (1, 1)
